@@ -1,0 +1,1 @@
+"""Thin, independent pipeline steps; each runs as `python -m pipeline.<step>`."""
