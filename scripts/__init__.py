@@ -1,1 +1,1 @@
-"""What an operator runs: the `keyless` command, Terraform driving, the policy engine, the local cloud."""
+"""What an operator runs: the `keyless` command, the policy engine, the local cloud."""

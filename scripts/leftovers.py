@@ -1,0 +1,81 @@
+"""Processes that a local run started: found by a mark in their environment, and ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import psutil
+
+MARK = "KEYLESS_PROCESS_OF"
+"""Environment variable that every process of a local run carries: its home's absolute path.
+
+A pid file can be lost or point at a stranger's process; the mark cannot, and children inherit it.
+"""
+
+GRACE_SECONDS = 15.0
+
+
+def mark(home: Path) -> dict[str, str]:
+    """The environment that marks a process as one of this home's run."""
+    return {MARK: str(home.resolve())}
+
+
+def find(home: Path) -> list[psutil.Process]:
+    """Every live process of this home's run, our own ancestors excepted, oldest first."""
+    wanted = str(home.resolve())
+    spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if (
+                process.pid not in spared
+                and process.environ().get(MARK) == wanted
+                and process.status() != psutil.STATUS_ZOMBIE
+            ):
+                found.append((process.create_time(), process.pid, process))
+        except (psutil.Error, OSError):
+            continue  # gone meanwhile, or another user's
+    return [process for _, _, process in sorted(found, key=lambda entry: entry[:2])]
+
+
+def describe(process: psutil.Process) -> str:
+    """Its pid and command line, short."""
+    try:
+        command = " ".join(process.cmdline()) or process.name()
+    except (psutil.Error, OSError):
+        command = "ended"
+    return f"{process.pid}  {command[:100]}"
+
+
+def end(processes: Iterable[psutil.Process], grace_seconds: float = GRACE_SECONDS) -> list[int]:
+    """Ask each to stop, then kill what is left. Returns the pids that had to be killed."""
+    waiting = list(processes)
+    for process in waiting:
+        _ignoring_gone(process.terminate)
+    _, alive = psutil.wait_procs(waiting, timeout=grace_seconds)
+    for process in alive:
+        _ignoring_gone(process.kill)
+    psutil.wait_procs(alive, timeout=grace_seconds)
+    return [process.pid for process in alive]
+
+
+def end_all(home: Path, grace_seconds: float = GRACE_SECONDS) -> int:
+    """End every process of this home's run, those that are born meanwhile too; returns how many."""
+    ended = 0
+    deadline = time.monotonic() + 4 * grace_seconds
+    while processes := find(home):
+        end(processes, grace_seconds)
+        ended += len(processes)
+        if time.monotonic() > deadline:
+            break
+    return ended
+
+
+def _ignoring_gone(call: Callable[[], None]) -> None:
+    try:
+        call()
+    except psutil.NoSuchProcess:
+        return

