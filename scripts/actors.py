@@ -96,9 +96,8 @@ class Actors:
         """A session of the role with some time left. Raises AssumeRoleDenied."""
         with self._lock:
             known = self._sessions.get(role)
-        if known is not None and known.expiration is not None:
-            if known.expiration - datetime.now(UTC) > MARGIN:
-                return known
+        if known and known.expiration and known.expiration - datetime.now(UTC) > MARGIN:
+            return known
         fresh = self.assume(self.role_arn(role), self.job(role), session_name=role)
         with self._lock:
             self._sessions[role] = fresh
