@@ -1,0 +1,168 @@
+"""The `keyless` command: finds its verbs, teaches them, and turns failures into advice."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import tomllib
+from pathlib import Path
+
+import click
+
+from scripts.commands import Project
+from scripts.console import UserError, print_error
+
+ROOT = Path(__file__).resolve().parents[1]
+VERBS = Path(__file__).resolve().parent / "commands"
+SECTIONS = {
+    "Run the platform here": ("up", "down", "doctor"),
+    "Look at it": ("outputs", "tunnel", "database", "cost"),
+    "Identities": ("token", "whoami", "least-privilege", "lint", "explain", "audit"),
+    "Models": ("rollback",),
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are the files of a folder, imported when they are used."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        names = {path.stem.replace("_", "-") for path in VERBS.glob("[a-z]*.py")}
+        ordered = [name for section in SECTIONS.values() for name in section if name in names]
+        return ordered + sorted(names.difference(ordered))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"scripts.commands.{cmd_name.replace('-', '_')}")
+        for value in vars(module).values():
+            if isinstance(value, click.Command) and value.name == cmd_name:
+                return value
+        raise LookupError(f"{module.__name__} has no click command named {cmd_name!r}")
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        wanted = args[0]
+        if not wanted.startswith("-") and wanted not in self.list_commands(ctx):
+            close = difflib.get_close_matches(wanted, self.list_commands(ctx), n=1)
+            hint = f" Did you mean `keyless {close[0]}`?" if close else ""
+            ctx.fail(f"There is no command {wanted!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        names = self.list_commands(ctx)
+        listed = {name for section in SECTIONS.values() for name in section}
+        sections = SECTIONS | {"More": tuple(name for name in names if name not in listed)}
+        width = max(map(len, names), default=0)
+        for title, section in sections.items():
+            # Padded by hand so that the columns of all sections agree.
+            rows = [(name.ljust(width), summary(name)) for name in section if name in names]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except Exception as failure:
+            foreseen = as_user_error(failure)
+            if foreseen is None:
+                raise
+            print_error(foreseen)
+            ctx.exit(foreseen.exit_code)
+
+
+def summary(verb: str) -> str:
+    """Read a verb's line of help from its source, so that `keyless --help` imports no verb."""
+    module = ast.parse((VERBS / f"{verb.replace('-', '_')}.py").read_text())
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef) and any(
+            "command" in ast.dump(decorator) for decorator in node.decorator_list
+        ):
+            text = ast.get_docstring(node) or ""
+            break
+    else:
+        text = ast.get_docstring(module) or ""
+    return text.partition("\n\n")[0].replace("\n", " ").rstrip(".")
+
+
+def as_user_error(failure: Exception) -> UserError | None:
+    """Translate failures that a user can do something about; None for all others."""
+    if isinstance(failure, UserError):
+        return failure
+    # A class from a package that was never imported cannot be what was raised.
+    origin = type(failure).__module__.partition(".")[0]
+    if origin == "botocore":
+        return _from_botocore(failure)
+    return None
+
+
+def _from_botocore(failure: Exception) -> UserError | None:
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    if isinstance(failure, ClientError):
+        error = failure.response.get("Error", {})
+        return UserError(
+            f"AWS refused {failure.operation_name}",
+            why=f"{error.get('Code')}: {error.get('Message')}",
+        )
+    if isinstance(failure, NoCredentialsError):
+        return UserError("AWS was not asked", why=str(failure), mend="keyless doctor --aws")
+    if isinstance(failure, BotoCoreError):
+        return UserError("AWS could not be asked", why=str(failure), mend="keyless doctor")
+    return None
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        click.echo(f"keyless {project['version']}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Verbs,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=ROOT / ".keyless",
+    envvar="KEYLESS_HOME",
+    show_default=".keyless in the project",
+    help="State directory of the local cloud (also KEYLESS_HOME).",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and end.",
+)
+@click.pass_context
+def keyless(ctx: click.Context, home: Path) -> None:
+    """An MLflow platform on AWS with no long-lived secret in it, provable on this machine.
+
+    \b
+    keyless up                     start the local cloud and take a model to promotion
+    keyless doctor                 what this machine lacks, and the command that mends it
+    keyless whoami --role train    what one role may do, and what it may not
+    keyless down                   remove everything that `up` made
+
+    `keyless VERB --help` shows examples of each.
+    """
+    ctx.obj = Project(root=ROOT, home=home.absolute())
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main() -> None:
+    """Run the command; ends the process with 0 (done), 1 (failed) or 2 (wrong usage)."""
+    keyless(prog_name="keyless")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,313 @@
+"""Sessions and the port that outlives them, against servers and programs of this test."""
+
+import contextlib
+import socket
+import socketserver
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+
+from scripts.console import UserError
+from scripts.tunnel import Session, Tunnel, find_instance, free_port, open_session
+
+TAGS = {"Environment": "dev", "Role": "mlflow"}
+
+
+class Echo(socketserver.ThreadingTCPServer):
+    """Answers every line with its own name and the line."""
+
+    daemon_threads = True
+
+    def __init__(self, name: str) -> None:
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                for line in self.rfile:
+                    self.wfile.write(name.encode() + b":" + line)
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.port = int(self.server_address[1])
+        self._thread = threading.Thread(
+            target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+        self._thread.start()
+
+    def end(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class Account:
+    """ec2 and ssm of an account whose instances run echo servers."""
+
+    def __init__(self) -> None:
+        self.instances: list[dict[str, Any]] = []
+        self.filters: list[dict[str, Any]] = []
+        self.open: dict[str, tuple[str, str]] = {}
+        self.stream = "tcp://127.0.0.1:{port}"
+        self.port = 0
+        self.refuse = False
+
+    def clients(self, service: str) -> Any:
+        return self
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "describe_instances"
+        return self
+
+    def paginate(self, **parameters: Any) -> Iterator[dict[str, Any]]:
+        self.filters = parameters["Filters"]
+        for instance in self.instances:
+            yield {"Reservations": [{"Instances": [instance]}]}
+
+    def start_session(self, **parameters: str) -> dict[str, str]:
+        if self.refuse:
+            error = {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
+            raise ClientError(error, "StartSession")  # type: ignore[arg-type]
+        name = f"session-{len(self.open)}"
+        self.open[name] = (parameters["Target"], parameters["DocumentName"])
+        return {"SessionId": name, "StreamUrl": self.stream.format(port=self.port)}
+
+    def terminate_session(self, **parameters: str) -> None:
+        del self.open[parameters["SessionId"]]
+
+
+def instance(name: str, day: int) -> dict[str, Any]:
+    return {"InstanceId": name, "LaunchTime": datetime(2026, 1, day, tzinfo=UTC)}
+
+
+@pytest.fixture
+def account() -> Account:
+    made = Account()
+    made.instances = [instance("i-old", 1), instance("i-new", 3), instance("i-middle", 2)]
+    return made
+
+
+@pytest.fixture
+def echo() -> Iterator[Callable[[str], Echo]]:
+    with contextlib.ExitStack() as servers:
+
+        def start(name: str) -> Echo:
+            server = Echo(name)
+            servers.callback(server.end)
+            return server
+
+        yield start
+
+
+def ask(port: int, line: str) -> str:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(f"{line}\n".encode())
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(4096), b"")).decode().strip()
+
+
+def test_the_newest_running_instance_with_the_tags_is_the_target(account: Account) -> None:
+    assert find_instance(account, TAGS) == "i-new"
+    assert account.filters == [
+        {"Name": "tag:Environment", "Values": ["dev"]},
+        {"Name": "tag:Role", "Values": ["mlflow"]},
+        {"Name": "instance-state-name", "Values": ["running"]},
+    ]
+
+
+def test_no_instance_is_told_with_the_tags_that_were_looked_for(account: Account) -> None:
+    account.instances = []
+    with pytest.raises(UserError, match="Environment=dev, Role=mlflow"):
+        find_instance(account, TAGS)
+
+
+def test_a_local_session_names_the_document_and_ends_with_the_block(account: Account) -> None:
+    account.port = 4321
+    with open_session(account.clients, "our-document", TAGS) as session:
+        assert account.open == {"session-0": ("i-new", "our-document")}
+        assert (session.host, session.port) == ("127.0.0.1", 4321)
+    assert account.open == {}
+
+
+def test_a_session_ends_when_the_block_fails(account: Account) -> None:
+    account.port = 4321
+    with pytest.raises(RuntimeError), open_session(account.clients, "our-document", TAGS):
+        raise RuntimeError
+    assert account.open == {}
+
+
+def test_an_answer_of_aws_itself_is_not_taken_for_a_local_one(account: Account) -> None:
+    account.stream = "wss://ssmmessages.us-east-1.amazonaws.com/v1/data-channel/s"
+    with (
+        pytest.raises(UserError, match="session-manager-plugin"),
+        open_session(account.clients, "our-document", TAGS),
+    ):
+        pass
+    assert account.open == {}
+
+
+def test_a_refusal_comes_through_as_aws_says_it(account: Account) -> None:
+    account.refuse = True
+    with pytest.raises(ClientError, match="AccessDeniedException"):
+        Tunnel(lambda: open_session(account.clients, "d", TAGS)).__enter__()
+
+
+def test_a_tunnel_carries_data_both_ways(account: Account, echo: Callable[[str], Echo]) -> None:
+    account.port = echo("first").port
+    with Tunnel(lambda: open_session(account.clients, "d", TAGS)) as tunnel:
+        assert ask(tunnel.port, "hello") == "first:hello"
+        assert ask(tunnel.port, "x" * 300_000) == "first:" + "x" * 300_000
+        assert tunnel.sessions_opened == 1
+    assert account.open == {}
+
+
+def test_a_dropped_session_is_replaced_behind_the_same_port(
+    account: Account, echo: Callable[[str], Echo]
+) -> None:
+    events: list[str] = []
+    first = echo("first")
+    account.port = first.port
+    with Tunnel(lambda: open_session(account.clients, "d", TAGS), on_event=events.append) as tunnel:
+        assert ask(tunnel.port, "hello") == "first:hello"
+        first.end()
+        account.port = echo("second").port
+        account.instances.append(instance("i-replacement", 9))
+        assert ask(tunnel.port, "again") == "second:again"
+        assert list(account.open.values()) == [("i-replacement", "d")]
+    assert events == ["the session dropped; opening another", "connected again, to i-replacement"]
+
+
+def test_a_session_that_cannot_be_replaced_yet_is_tried_again(
+    account: Account, echo: Callable[[str], Echo]
+) -> None:
+    first = echo("first")
+    account.port = first.port
+    waiting = threading.Event()
+
+    def heard(text: str) -> None:
+        if text.startswith("not yet"):
+            account.refuse = False
+            waiting.set()
+
+    with Tunnel(lambda: open_session(account.clients, "d", TAGS), on_event=heard) as tunnel:
+        first.end()
+        account.port = echo("second").port
+        account.refuse = True
+        assert ask(tunnel.port, "again") == "second:again"
+        assert waiting.is_set()
+
+
+def test_a_session_whose_process_ended_is_replaced_without_a_connection() -> None:
+    class Ended:
+        def poll(self) -> int:
+            return 1
+
+    reopened = threading.Event()
+    opened: list[Session] = []
+
+    @contextmanager
+    def open_() -> Iterator[Session]:
+        process: Any = None if opened else Ended()
+        opened.append(Session(f"s-{len(opened)}", "i", "127.0.0.1", 1, process))
+        if len(opened) == 2:
+            reopened.set()
+        yield opened[-1]
+
+    with Tunnel(open_):
+        assert reopened.wait(20)
+
+
+def test_a_port_that_is_taken_is_wrong_usage(account: Account, echo: Callable[[str], Echo]) -> None:
+    taken = echo("taken").port
+    with pytest.raises(UserError, match="cannot be used") as raised:
+        Tunnel(lambda: open_session(account.clients, "d", TAGS), port=taken).__enter__()
+    assert raised.value.exit_code == 2
+    assert account.open == {}
+
+
+def test_a_tunnel_leaves_no_thread_and_no_port(
+    account: Account, echo: Callable[[str], Echo]
+) -> None:
+    account.port = echo("first").port
+    with Tunnel(lambda: open_session(account.clients, "d", TAGS)) as tunnel:
+        port = tunnel.port
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("tunnel-")]
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=1)
+
+
+AWS = """#!{python}
+import json, os, signal, socket, sys
+arguments = dict(zip(sys.argv[3::2], sys.argv[4::2]))
+json.dump([sys.argv[1:3], arguments, os.environ.get("AWS_ACCESS_KEY_ID")], open({record!r}, "w"))
+if {refused}:
+    print("An error occurred (AccessDeniedException) when calling the StartSession operation: no")
+    sys.exit(254)
+port = int(arguments["--parameters"].removeprefix("localPortNumber="))
+listener = socket.create_server(("127.0.0.1", port))
+signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+# In one write, as a pipe delivers it.
+print(f"Starting session with SessionId: octo-1\\nPort {{port}} opened for sessionId octo-1.\\n"
+      "Waiting for connections...", flush=True)
+while True:
+    connection, _ = listener.accept()
+    connection.sendall(b"from aws\\n")
+    connection.close()
+"""
+
+
+def programs(folder: Path, *, refused: bool = False, plugin: bool = True) -> dict[str, str]:
+    """A PATH with an `aws` that plays its plugin too."""
+    record = str(folder / "record.json")
+    text = AWS.format(python=sys.executable, record=record, refused=refused)
+    for name in ("aws", "session-manager-plugin") if plugin else ("aws",):
+        (folder / name).write_text(text)
+        (folder / name).chmod(stat.S_IRWXU)
+    return {"PATH": str(folder), "AWS_ACCESS_KEY_ID": "ASIAROLE"}
+
+
+def test_on_aws_the_cli_runs_our_document_in_the_roles_environment(
+    account: Account, tmp_path: Path
+) -> None:
+    environment = programs(tmp_path)
+    with open_session(account.clients, "our-document", TAGS, aws_cli=environment) as session:
+        assert session.session_id == "octo-1"
+        with socket.create_connection((session.host, session.port)) as connection:
+            assert connection.recv(100) == b"from aws\n"
+        assert not session.ended
+        process = session.process
+    assert process is not None
+    assert process.returncode == 0
+    assert not psutil.pid_exists(process.pid)
+    assert (tmp_path / "record.json").read_text() == (
+        '[["ssm", "start-session"], {"--target": "i-new", "--document-name": "our-document", '
+        f'"--parameters": "localPortNumber={session.port}"}}, "ASIAROLE"]'
+    )
+
+
+def test_on_aws_a_refusal_is_told_in_the_clis_words(account: Account, tmp_path: Path) -> None:
+    environment = programs(tmp_path, refused=True)
+    with (
+        pytest.raises(UserError, match="AccessDeniedException"),
+        open_session(account.clients, "d", TAGS, aws_cli=environment),
+    ):
+        pass
+
+
+def test_on_aws_a_missing_plugin_is_named(account: Account, tmp_path: Path) -> None:
+    environment = programs(tmp_path, plugin=False)
+    with (
+        pytest.raises(UserError, match="session-manager-plugin is needed") as raised,
+        open_session(account.clients, "d", TAGS, aws_cli=environment),
+    ):
+        pass
+    assert raised.value.mend == "keyless doctor --aws"
+
+
+def test_a_free_port_can_be_bound() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", free_port()))
