@@ -1,0 +1,196 @@
+"""Holds the parameters of a call against AWS's own model of it (botocore's data files).
+
+Nothing that the model does not know gets through: a parameter that is not looked at here could
+still be heeded by whatever serves the request afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
+
+LEAF = ""  # key under which a node of the parameter tree keeps its own value
+Tree = dict[str, Any]
+
+
+@cache
+def service_model(name: str) -> ServiceModel:
+    """AWS's model of a service, from the installed botocore only (never from ~/.aws/models)."""
+    from botocore.loaders import Loader
+    from botocore.model import ServiceModel
+
+    loader = Loader(
+        extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False
+    )
+    return ServiceModel(loader.load_service_model(name, "service-2"), service_name=name)
+
+
+def input_shape(service: str, operation: str) -> Shape | None:
+    """The model of an operation's parameters; None when it takes none."""
+    return service_model(service).operation_model(operation).input_shape
+
+
+def from_json(shape: Shape | None, value: object, where: str = "request") -> Any:
+    """Check a decoded JSON or CBOR value against its model; nulls are absent, as for AWS."""
+    if shape is None:
+        if value:
+            raise ValueError(f"{where}: this operation takes no parameters")
+        return {}
+    match shape.type_name:
+        case "structure":
+            return _structure_from_json(cast("StructureShape", shape), value, where)
+        case "list":
+            member = cast("ListShape", shape).member
+            items = _of(list, value, where)
+            return [from_json(member, item, f"{where}[{i}]") for i, item in enumerate(items)]
+        case "map":
+            entries = cast("MapShape", shape).value
+            found = _of(dict, value, where)
+            return {k: from_json(entries, v, f"{where}.{k}") for k, v in found.items()}
+    return _scalar(shape.type_name, value, where)
+
+
+def _scalar(kind: str, value: object, where: str) -> Any:
+    match kind:
+        case "string" | "character":
+            return _of(str, value, where)
+        case "boolean":
+            return _of(bool, value, where)
+        case "integer" | "long":
+            if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+                raise ValueError(f"{where} must be a whole number")
+            return int(value)
+    # other numbers, blobs, times: no permission depends on their form
+    if isinstance(value, dict | list):
+        raise ValueError(f"{where} must be a single value")
+    return value
+
+
+def _structure_from_json(shape: StructureShape, value: object, where: str) -> dict[str, Any]:
+    found = _of(dict, value, where)
+    members = {m.serialization.get("name", name): (name, m) for name, m in shape.members.items()}
+    result = {}
+    for key, item in found.items():
+        if getattr(shape, "is_document_type", False):
+            result[key] = item
+        elif key not in members:
+            raise ValueError(f"{where}: AWS knows no parameter {key!r} here")
+        elif item is not None:
+            name, member = members[key]
+            result[name] = from_json(member, item, f"{where}.{name}")
+    return result
+
+
+def _of(kind: type[Any], value: object, where: str) -> Any:
+    if not isinstance(value, kind):
+        raise ValueError(f"{where} must be a {kind.__name__}")
+    return value
+
+
+def from_query(shape: Shape | None, pairs: Mapping[str, str], *, ec2: bool) -> dict[str, Any]:
+    """Rebuild nested parameters from `A.1.B=value` pairs (the query and ec2 protocols)."""
+    tree: Tree = {}
+    for path, text in pairs.items():
+        node = tree
+        for part in path.split("."):
+            node = node.setdefault(part, {})
+        node[LEAF] = text
+    if shape is None:
+        if tree:
+            raise ValueError(f"this operation takes no parameters, not {min(tree)!r}")
+        return {}
+    return cast("dict[str, Any]", _Query(ec2).read(shape, tree, "request"))
+
+
+class _Query:
+    """Walks a parameter tree along the model, for one of the two query dialects."""
+
+    def __init__(self, ec2: bool) -> None:
+        self.ec2 = ec2
+
+    def read(self, shape: Shape, node: Tree, where: str) -> Any:
+        match shape.type_name:
+            case "structure":
+                return self._structure(cast("StructureShape", shape), node, where)
+            case "list":
+                return self._list(cast("ListShape", shape), node, where)
+            case "map":
+                return self._map(cast("MapShape", shape), node, where)
+        if set(node) != {LEAF}:
+            raise ValueError(f"{where} must be a single value")
+        text = cast("str", node[LEAF])
+        if shape.type_name == "boolean":
+            if text not in {"true", "false"}:
+                raise ValueError(f"{where} must be true or false")
+            return text == "true"
+        if shape.type_name in {"integer", "long"}:
+            return int(text)
+        return text
+
+    def _name(self, shape: Shape, name: str) -> str:
+        written = cast("str | None", shape.serialization.get("name"))
+        if not self.ec2:
+            return written or name
+        if "queryName" in shape.serialization:
+            return cast("str", shape.serialization["queryName"])
+        return written[0].upper() + written[1:] if written else name
+
+    def _structure(self, shape: StructureShape, node: Tree, where: str) -> dict[str, Any]:
+        rest = dict(node)
+        if rest.pop(LEAF, "") != "":
+            raise ValueError(f"{where} must be a group of values")
+        result: dict[str, Any] = {}
+        for name, member in shape.members.items():
+            wire = self._name(member, name)
+            if (
+                not self.ec2
+                and member.type_name == "list"
+                and member.serialization.get("flattened")
+            ):
+                wire = cast("ListShape", member).member.serialization.get("name", wire)
+            if wire in rest:
+                result[name] = self.read(member, rest.pop(wire), f"{where}.{name}")
+        if rest:
+            raise ValueError(f"{where}: AWS knows no parameter {min(rest)!r} here")
+        return result
+
+    def _list(self, shape: ListShape, node: Tree, where: str) -> list[Any]:
+        if node == {LEAF: ""}:  # how an empty list is written
+            return []
+        if not self.ec2 and not shape.serialization.get("flattened"):
+            names = {"member", shape.member.serialization.get("name", "member")}
+            if len(node) != 1 or not names & set(node):
+                raise ValueError(f"{where} must be a list")
+            node = next(iter(node.values()))
+        return [
+            self.read(shape.member, item, f"{where}[{index}]")
+            for index, item in sorted(self._numbered(node, where))
+        ]
+
+    def _map(self, shape: MapShape, node: Tree, where: str) -> dict[str, Any]:
+        if node == {LEAF: ""}:
+            return {}
+        if not shape.serialization.get("flattened"):
+            if set(node) != {"entry"}:
+                raise ValueError(f"{where} must be a map")
+            node = node["entry"]
+        key, value = self._name(shape.key, "key"), self._name(shape.value, "value")
+        result = {}
+        for _, entry in self._numbered(node, where):
+            if set(entry) != {key, value}:
+                raise ValueError(f"{where} must hold pairs of {key} and {value}")
+            name = self.read(shape.key, entry[key], where)
+            if name in result:
+                raise ValueError(f"{where}: {name!r} is given twice")
+            result[name] = self.read(shape.value, entry[value], f"{where}.{name}")
+        return result
+
+    def _numbered(self, node: Tree, where: str) -> list[tuple[int, Tree]]:
+        for index in node:
+            if not (index.isascii() and index.isdigit()) or str(int(index)) != index:
+                raise ValueError(f"{where} must be numbered from 1")
+        return [(int(index), item) for index, item in node.items()]
