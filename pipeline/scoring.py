@@ -1,0 +1,46 @@
+"""From a fitted Pipeline and a frame to predictions, in the order of the contract's classes."""
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.metrics import Scored
+from pipeline.schema import SchemaContract
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+def probabilities(
+    model: Any, features: "pd.DataFrame", classes: list[str]
+) -> "NDArray[np.float64]":
+    """Shape (rows, classes); a class that the model never saw gets probability 0."""
+    import numpy as np
+
+    known = [classes.index(str(name)) for name in model.classes_]
+    found = np.zeros((len(features), len(classes)))
+    found[:, known] = model.predict_proba(features)
+    return found
+
+
+def score(
+    model: Any,
+    features: "pd.DataFrame",
+    target: "pd.Series",
+    contract: SchemaContract,
+    positive: str | None,
+) -> Scored:
+    """Predictions beside the truth, as the metrics want them."""
+    import pandas as pd
+
+    if contract.target_range is not None:
+        return Scored(target.to_numpy(dtype=float), model.predict(features).astype(float))
+    found = probabilities(model, features, contract.classes)
+    truth = pd.Index(contract.classes).get_indexer(pd.Index(target))
+    return Scored(
+        truth=truth,
+        label=found.argmax(axis=1),
+        score=found,
+        classes=tuple(contract.classes),
+        positive=contract.classes.index(positive) if positive else 1,
+    )

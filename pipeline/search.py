@@ -1,0 +1,132 @@
+"""The search for parameters: seeded, in batches, resumable without losing or repeating a trial."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.dataset import Dataset
+from pipeline.features import build, suggest
+from pipeline.metrics import Scored, compute_all
+from pipeline.scoring import score
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Folds = list[tuple["NDArray[np.intp]", "NDArray[np.intp]"]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One finished trial: parameters and the metrics of each fold, by name."""
+
+    number: int
+    parameters: Mapping[str, Any]
+    folds: Mapping[str, list[float]]
+
+    def value(self, metric: str) -> float:
+        """The mean over the folds."""
+        return sum(self.folds[metric]) / len(self.folds[metric])
+
+
+def make_folds(dataset: Dataset, settings: Settings) -> Folds:
+    """Cross-validation by the holdout's rule: by class, by group, or forward in time."""
+    import numpy as np
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
+
+    count, column = settings.search.folds, settings.holdout.column
+    if settings.holdout.rule == "time" and column:
+        order = np.argsort(dataset.table[column].to_numpy(), kind="stable")
+        return [(order[train], order[test]) for train, test in TimeSeriesSplit(count).split(order)]
+    if settings.holdout.rule == "group" and column:
+        splitter = GroupKFold(count)
+        return list(splitter.split(dataset.features, dataset.target, dataset.table[column]))
+    kind = KFold if settings.task.type == "regression" else StratifiedKFold
+    splitter = kind(count, shuffle=True, random_state=settings.search.seed)
+    return list(splitter.split(dataset.features, dataset.target))
+
+
+def cross_validate(
+    dataset: Dataset, folds: Folds, parameters: Mapping[str, Any], settings: Settings
+) -> list[Scored]:
+    """Out-of-sample predictions of each fold."""
+    return [_fit_fold(dataset, fold, parameters, settings) for fold in folds]
+
+
+def search(
+    dataset: Dataset,
+    folds: Folds,
+    settings: Settings,
+    done: Mapping[int, Trial],
+    finished: Callable[[list[Trial]], None],
+) -> Iterator[Trial]:
+    """Yield every trial of the search; `finished` gets each batch's new ones before they come.
+
+    A batch of `parallel` trials is drawn, run and only then told to the sampler, which starts
+    every batch from a seed of its own. So the draw depends on earlier batches alone, not on which
+    trial ends first, and after an interruption the trials in `done` are replayed, not run.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction=settings.metric.direction)
+    for family in settings.search.families:
+        study.enqueue_trial({"family": family})
+    parallel, trials = settings.search.parallel, settings.search.trials
+    for start in range(0, trials, parallel):
+        study.sampler = optuna.samplers.TPESampler(seed=settings.search.seed + start)
+        asked = [study.ask() for _ in range(min(parallel, trials - start))]
+        drawn = {trial.number: suggest(trial, settings.search) for trial in asked}
+        fresh = [number for number in drawn if number not in done]
+        ran = _run(dataset, folds, settings, {number: drawn[number] for number in fresh})
+        finished(list(ran.values()))
+        for trial in asked:
+            result = ran.get(trial.number) or done[trial.number]
+            study.tell(trial, result.value(settings.metric.name))
+            yield result
+
+
+def best(trials: list[Trial], settings: Settings) -> Trial:
+    """The trial with the best mean; of equals the earliest."""
+    metric = settings.metric
+    return max(trials, key=lambda trial: (metric.sign * trial.value(metric.name), -trial.number))
+
+
+def _run(
+    dataset: Dataset, folds: Folds, settings: Settings, drawn: Mapping[int, Mapping[str, Any]]
+) -> dict[int, Trial]:
+    """Fit every fold of every trial, `parallel` at a time."""
+    from joblib import Parallel, delayed  # type: ignore[import-untyped]
+
+    jobs = [(number, fold) for number in drawn for fold in folds]
+    # Threads: the fits release the interpreter's lock, and a process would import for seconds.
+    scored: list[Scored] = Parallel(n_jobs=settings.search.parallel, prefer="threads")(
+        delayed(_fit_fold)(dataset, fold, drawn[number], settings) for number, fold in jobs
+    )
+    results: dict[int, Trial] = {}
+    for number in drawn:
+        each = [
+            compute_all(settings.task.type, found)
+            for (owner, _), found in zip(jobs, scored, strict=True)
+            if owner == number
+        ]
+        names = set.intersection(*(set(values) for values in each))
+        by_name = {name: [values[name] for values in each] for name in sorted(names)}
+        results[number] = Trial(number, drawn[number], by_name)
+    return results
+
+
+def _fit_fold(
+    dataset: Dataset,
+    fold: "tuple[NDArray[np.intp], NDArray[np.intp]]",
+    parameters: Mapping[str, Any],
+    settings: Settings,
+) -> Scored:
+    train, test = fold
+    features, target = dataset.features, dataset.target
+    model = build(dataset.contract, settings.task.type, parameters, seed=settings.search.seed)
+    model.fit(features.iloc[train], target.iloc[train])
+    return score(
+        model, features.iloc[test], target.iloc[test], dataset.contract, settings.data.positive
+    )

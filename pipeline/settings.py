@@ -1,0 +1,241 @@
+"""pipeline.toml as typed settings: the one file to edit for another data set."""
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from pipeline.errors import InputError
+from pipeline.metrics import METRICS, Direction, Metric, Task, names_for
+
+DEFAULT_FILE = Path(__file__).with_name("pipeline.toml")
+Family = Literal["histogram_gradient_boosting", "random_forest", "linear"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Data(_Section):
+    """Where the rows come from, and what each column is for."""
+
+    source: str = Field(pattern=r"^(sklearn:|s3://|https://|kaggle:|package:|[^:]+$)")
+    target: str
+    positive: str | None = None
+    id_columns: list[str] = []
+    drop: list[str] = []
+    categories: list[str] = []
+    encoding: str | None = None
+    subgroups: list[str] = []
+    batch_fraction: float = Field(default=0.0, ge=0, lt=0.5)
+
+
+class TaskSettings(_Section):
+    type: Task
+    metric: str
+    direction: Direction | None = None
+
+    @model_validator(mode="after")
+    def _metric_fits(self) -> Self:
+        metric = METRICS.get(self.metric)
+        if metric is None or self.type not in metric.tasks:
+            raise ValueError(
+                f"metric {self.metric!r} does not fit a {self.type} task; "
+                f"write one of {', '.join(names_for(self.type))}"
+            )
+        if self.direction not in (None, metric.direction):
+            raise ValueError(
+                f"{self.metric} is better the {'larger' if metric.sign > 0 else 'smaller'} it is; "
+                f'write direction = "{metric.direction}" or leave the line out'
+            )
+        return self
+
+
+class Holdout(_Section):
+    """How rows are kept from training: `random` is stratified by class in classification."""
+
+    rule: Literal["random", "group", "time"] = "random"
+    column: str | None = None
+    fraction: float = Field(default=0.2, gt=0, lt=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _column_named(self) -> Self:
+        if self.rule != "random" and not self.column:
+            raise ValueError(f'rule = "{self.rule}" needs the column: write column = "…"')
+        if self.rule == "random" and self.column:
+            raise ValueError('column is for rule = "group" or "time"; delete the line')
+        return self
+
+
+class Contract(_Section):
+    """How far new data may stray from the first; see pipeline/schema.py."""
+
+    range_slack: float = Field(default=0.5, ge=0)
+    null_rate_slack: float = Field(default=0.1, ge=0, le=1)
+    max_categories: int = Field(default=100, gt=1)
+    max_columns: int = Field(default=2000, gt=0)
+    max_bad_rows: int = Field(default=0, ge=0)
+
+
+class Search(_Section):
+    families: list[Family] = ["histogram_gradient_boosting", "random_forest", "linear"]
+    trials: int = Field(default=20, ge=1, le=500)
+    folds: int = Field(default=5, ge=2, le=20)
+    seed: int = 0
+    parallel: int = Field(default=2, ge=1, le=64)
+    space: dict[Family, dict[str, list[float | int | str]]] = {}
+
+    @field_validator("families")
+    @classmethod
+    def _some_family(cls, families: list[Family]) -> list[Family]:
+        if not families or len(set(families)) != len(families):
+            raise ValueError("name at least one model family, and each only once")
+        return families
+
+
+class Promotion(_Section):
+    """When a challenger replaces the champion; see pipeline/comparison.py."""
+
+    min_improvement: float = Field(default=0.0, ge=0)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    resamples: int = Field(default=1000, ge=100, le=100_000)
+    seed: int = 0
+    floors: dict[str, float] = {}
+    max_subgroup_loss: float = Field(default=0.05, ge=0)
+    min_subgroup_rows: int = Field(default=30, ge=1)
+
+
+class Predict(_Section):
+    input: str | None = None
+    chunk_rows: int = Field(default=50_000, ge=1)
+    max_rejected_fraction: float = Field(default=0.5, ge=0, le=1)
+
+
+class Monitor(_Section):
+    """Thresholds of drift; see pipeline/drift.py for what is measured."""
+
+    max_drifted_fraction: float = Field(default=0.3, ge=0, le=1)
+    column_threshold: float = Field(default=0.2, gt=0, le=1)
+    prediction_threshold: float = Field(default=0.2, gt=0, le=1)
+    min_rows: int = Field(default=30, ge=2)
+    max_metric_loss: float = Field(default=0.05, ge=0)
+
+
+class Serialization(_Section):
+    """Types that skops may load beyond its own list; each was reviewed, see docs/pipeline.md."""
+
+    trusted_types: list[str] = []
+
+
+class Settings(_Section):
+    model: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    data: Data
+    task: TaskSettings
+    holdout: Holdout = Holdout()
+    contract: Contract = Contract()
+    search: Search = Search()
+    promotion: Promotion = Promotion()
+    predict: Predict = Predict()
+    monitor: Monitor = Monitor()
+    serialization: Serialization = Serialization()
+
+    @property
+    def metric(self) -> Metric:
+        return METRICS[self.task.metric]
+
+    @property
+    def unused_columns(self) -> frozenset[str]:
+        """Columns of the data that no model sees: ids, dropped ones, the holdout's column."""
+        held = {self.holdout.column} if self.holdout.column else set()
+        return frozenset({*self.data.id_columns, *self.data.drop, *held, self.data.target})
+
+    def digest(self) -> str:
+        """SHA-256 over the settings' meaning; comments and order do not count."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        data = self.data
+        if (self.task.type == "binary") != (data.positive is not None):
+            raise ValueError(
+                'a binary task needs data.positive, the class to find: write positive = "…" '
+                "under [data]"
+                if self.task.type == "binary"
+                else f"data.positive is for binary tasks; delete it for {self.task.type}"
+            )
+        if data.target in {*data.drop, *data.id_columns}:
+            raise ValueError(f"data.target {data.target!r} is also dropped or an id")
+        for name in self.promotion.floors:
+            if name not in names_for(self.task.type):
+                raise ValueError(
+                    f"promotion.floors names {name!r}; a {self.task.type} task has "
+                    f"{', '.join(names_for(self.task.type))}"
+                )
+        return self
+
+
+def settings_path(option: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """`--settings`, else KEYLESS_SETTINGS, else the file beside this module."""
+    named = environ.get("KEYLESS_SETTINGS", "").strip()
+    return option or (Path(named) if named else DEFAULT_FILE)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a settings file.
+
+    Raises InputError that names each faulty key and the line to write instead.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"settings {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"settings {path} is not TOML: {error}") from None
+    return parse_settings(raw, origin=str(path))
+
+
+def parse_settings(raw: Mapping[str, Any], *, origin: str) -> Settings:
+    """Check settings that were already parsed from TOML."""
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        faults = [_advice(fault) for fault in error.errors()]
+        raise InputError("\n  ".join([f"settings {origin}:", *faults])) from None
+
+
+def _advice(fault: Any) -> str:
+    *sections, key = [str(part) for part in fault["loc"]] or ["settings"]
+    where = f"[{'.'.join(sections)}] {key}" if sections else key
+    kind, context = fault["type"], fault.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"{where}: unknown key; delete the line{_nearest(sections, key)}"
+    if kind == "missing":
+        return f"{where}: missing; write {key} = …{_section_hint(sections)}"
+    if kind == "literal_error":
+        return f"{where}: write one of {context.get('expected')}"
+    if kind == "value_error":
+        return f"{where if fault['loc'] else 'settings'}: {context.get('error')}"
+    return f"{where} = {fault.get('input')!r}: {fault['msg']}"
+
+
+def _section_hint(sections: list[str]) -> str:
+    return f" under [{'.'.join(sections)}]" if sections else ""
+
+
+def _nearest(sections: list[str], key: str) -> str:
+    import difflib
+
+    model: type[BaseModel] | None = Settings
+    for section in sections:
+        field = model.model_fields.get(section) if model else None
+        inner = field.annotation if field else None
+        model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
+    close = difflib.get_close_matches(key, list(model.model_fields), n=1) if model else []
+    return f" or write {close[0]} = …" if close else ""

@@ -1,0 +1,206 @@
+"""What every step shares: options, workspace, summary, result file and exit codes."""
+
+import functools
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.champion import FileRecords, ParameterRecords, Records
+from pipeline.errors import InputError, StepFailed
+from pipeline.outputs import Platform, Prefixes, load_platform
+from pipeline.settings import Settings, load_settings, settings_path
+from pipeline.storage import BucketStore, FolderStore, Store
+
+if TYPE_CHECKING:
+    import boto3
+
+LOCAL_PREFIXES = Prefixes(
+    raw="data/raw/",
+    train="data/train/",
+    holdout="data/holdout/",
+    inputs="data/inputs/",
+    contracts="data/contracts/",
+    models="mlflow/",
+    references="references/",
+    decisions="decisions/",
+    predictions="predictions/",
+    reports="reports/",
+    wheelhouse="wheelhouse/",
+)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a step works: on a platform in AWS, or in a local folder with nothing of AWS."""
+
+    settings: Settings
+    settings_file: Path
+    platform: Platform | None = None
+    folder: Path | None = None
+
+    @property
+    def model(self) -> str:
+        return self.settings.model
+
+    @cached_property
+    def session(self) -> "boto3.session.Session":
+        import boto3
+
+        assert self.platform is not None
+        return boto3.session.Session(region_name=self.platform.region)
+
+    @cached_property
+    def store(self) -> Store:
+        if self.platform is None:
+            assert self.folder is not None
+            return FolderStore(self.folder)
+        return BucketStore(self.platform.artifact_store.bucket, self.session.client("s3"))
+
+    @cached_property
+    def records(self) -> Records:
+        if self.platform is None:
+            assert self.folder is not None
+            return FileRecords(self.folder / "champion" / self.model)
+        name = f"{self.platform.parameters.champion_prefix}{self.model}"
+        return ParameterRecords(name, self.session.client("ssm"))
+
+    @property
+    def prefixes(self) -> Prefixes:
+        return self.platform.artifact_store.prefixes if self.platform else LOCAL_PREFIXES
+
+    def key(self, area: str, *parts: str) -> str:
+        """A key below one of the prefixes, such as key("train", "manifest.json")."""
+        prefix: str = getattr(self.prefixes, area)
+        return prefix + "/".join([self.model, *parts])
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where MLflow listens. Raises InputError when nothing says so on a platform."""
+        named = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+        if named:
+            return named
+        if self.folder is not None:
+            return f"sqlite:///{self.folder.resolve()}/mlflow.db"
+        raise InputError(
+            "MLFLOW_TRACKING_URI is not set: open the tunnel with `keyless tunnel` and set it to "
+            "the address that it prints"
+        )
+
+    def artifact_location(self) -> str | None:
+        """Where runs of this model put their artifacts; None leaves it to the server."""
+        if self.platform is None or self.platform.mlflow.artifact_access == "proxied":
+            return None
+        return f"{self.platform.mlflow.artifact_root}/{self.model}"
+
+
+@dataclass
+class Outcome:
+    """What a step has to say: lines for people, values for machines, an exit code."""
+
+    lines: list[str]
+    values: dict[str, Any]
+    exit_code: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+
+def open_workspace(
+    platform: Path | None, local: Path | None, settings: Path | None, environ: Mapping[str, str]
+) -> Workspace:
+    """Read settings and platform. Raises InputError on the first that is wrong."""
+    if platform and local:
+        raise InputError("--platform and --local exclude each other: name one of the two")
+    file = settings_path(settings, environ)
+    loaded = load_settings(file)
+    if local is not None:
+        local.mkdir(parents=True, exist_ok=True)
+        return Workspace(loaded, file, folder=local)
+    return Workspace(loaded, file, platform=load_platform(platform, environ=environ))
+
+
+def step(function: Callable[..., Outcome]) -> click.Command:
+    """Turn `function(workspace, **options) -> Outcome` into the command of its step."""
+
+    @functools.wraps(function)
+    def command(
+        platform: Path | None,
+        local: Path | None,
+        settings: Path | None,
+        result: Path | None,
+        **options: Any,
+    ) -> None:
+        started = time.perf_counter()
+
+        def run() -> Outcome:
+            return function(open_workspace(platform, local, settings, os.environ), **options)
+
+        outcome = guarded(run)
+        outcome.values["seconds"] = round(time.perf_counter() - started, 3)
+        if result is not None:
+            write_json(result, outcome.values)
+        for line in outcome.lines:
+            click.echo(line)
+        for warning in outcome.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        if outcome.exit_code:
+            sys.exit(outcome.exit_code)
+
+    path = click.Path(path_type=Path, dir_okay=False)
+    folder = click.Path(path_type=Path, file_okay=False)
+    decorated: Any = command
+    for option in (
+        click.option("--result", type=path, help="Write the result as JSON to this file."),
+        click.option("--settings", type=path, help="Settings, else KEYLESS_SETTINGS."),
+        click.option("--local", type=folder, help="Work in this folder, without AWS."),
+        click.option("--platform", type=path, help="The contract, as `keyless outputs` writes."),
+    ):
+        decorated = option(decorated)
+    return click.command()(decorated)
+
+
+def guarded(run: Callable[[], Outcome]) -> Outcome:
+    """Run a step; a foreseeable mistake ends the process with its message and exit code."""
+    try:
+        return run()
+    except (InputError, StepFailed) as error:
+        message, code = str(error), error.exit_code
+    except Exception as error:
+        foreseen = _foreseen(error)
+        if foreseen is None or os.environ.get("KEYLESS_DEBUG"):
+            raise
+        message, code = foreseen, 1
+    click.echo(f"error: {message}", err=True)
+    sys.exit(code)
+
+
+def _foreseen(error: Exception) -> str | None:
+    """One line for an error of AWS or MLflow; None for what is a fault of this program.
+
+    Their modules are only looked at when already imported: importing MLflow takes seconds.
+    """
+    kinds = {base.__module__.partition(".")[0] for base in type(error).__mro__}
+    if "botocore" in kinds:
+        return f"AWS refused or was not reached: {error}"
+    if "mlflow" in kinds or "requests" in kinds:
+        return f"MLflow refused or was not reached: {str(error).splitlines()[0]}"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return None
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file so that no reader ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=".part-", suffix=".json", delete=False, encoding="utf-8"
+    ) as handle:
+        handle.write(json.dumps(values, indent=2, sort_keys=True, default=str) + "\n")
+    Path(handle.name).replace(path)

@@ -1,0 +1,202 @@
+"""The few conversations with MLflow that the steps have, in as few round trips as it allows."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.dataset import Dataset
+from pipeline.errors import StepFailed
+from pipeline.search import Trial
+from pipeline.step import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+    from mlflow.entities.model_registry import ModelVersion
+
+FINGERPRINT = "keyless.fingerprint"
+FILES = "keyless.files"
+_PARENT = "mlflow.parentRunId"
+_TRIAL = "keyless.trial"
+_BATCH_PARAMS = 100  # MLflow's limit for one log-batch request
+
+
+@dataclass
+class Tracking:
+    """A training run in MLflow: its client, ids, and the trials that an earlier attempt logged."""
+
+    client: "MlflowClient"
+    experiment_id: str
+    run_id: str
+    finished: bool = False
+    trials: dict[int, Trial] = field(default_factory=dict)
+    unfinished: dict[int, str] = field(default_factory=dict)
+
+
+def connect(workspace: Workspace) -> "MlflowClient":
+    """A client for the tracking server that the workspace names."""
+    # MLflow prints addresses and progress bars between our lines unless told otherwise.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow
+
+    mlflow.set_tracking_uri(workspace.tracking_uri)
+    mlflow.set_registry_uri(workspace.tracking_uri)
+    return mlflow.MlflowClient()
+
+
+def open_run(workspace: Workspace, fingerprint: str, tags: Mapping[str, str]) -> Tracking:
+    """Start the run of this fingerprint, or find the one that an earlier attempt began."""
+    client = connect(workspace)
+    experiment_id = _experiment(client, workspace)
+    found = client.search_runs(
+        [experiment_id], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1
+    )
+    if not found:
+        run = client.create_run(
+            experiment_id,
+            tags={**tags, FINGERPRINT: fingerprint},
+            run_name=f"{workspace.model}-{fingerprint[:8]}",
+        )
+        return Tracking(client, experiment_id, run.info.run_id)
+    run = found[0]
+    tracking = Tracking(client, experiment_id, run.info.run_id)
+    tracking.finished = run.info.status == "FINISHED"
+    if not tracking.finished:
+        _recall_trials(tracking)
+    return tracking
+
+
+def _experiment(client: "MlflowClient", workspace: Workspace) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(workspace.model)
+    if found is not None:
+        return str(found.experiment_id)
+    try:
+        return client.create_experiment(workspace.model, workspace.artifact_location())
+    except MlflowException:
+        # Another run created it in between.
+        found = client.get_experiment_by_name(workspace.model)
+        if found is None:
+            raise
+        return str(found.experiment_id)
+
+
+def _recall_trials(tracking: Tracking) -> None:
+    """Trials are their own memory: what is in MLflow is not run again, on any machine."""
+    runs: list[Run] = tracking.client.search_runs(
+        [tracking.experiment_id], f"tags.`{_PARENT}` = '{tracking.run_id}'", max_results=1000
+    )
+    for run in runs:
+        number = int(run.data.tags[_TRIAL])
+        if run.info.status == "FINISHED":
+            memory = json.loads(run.data.tags["keyless.result"])
+            tracking.trials[number] = Trial(number, memory["parameters"], memory["folds"])
+        else:
+            tracking.unfinished[number] = run.info.run_id
+
+
+def log_trials(tracking: Tracking, trials: list[Trial], metric: str) -> None:
+    """One nested run for each trial: parameters, and each metric fold by fold."""
+    from mlflow.entities import Param, RunTag
+
+    for trial in trials:
+        run_id = tracking.unfinished.get(trial.number) or _nested_run(tracking, trial)
+        memory = {"parameters": dict(trial.parameters), "folds": dict(trial.folds)}
+        tracking.client.log_batch(
+            run_id,
+            metrics=fold_metrics(trial, only=metric),
+            params=[Param(name, str(value)) for name, value in trial.parameters.items()],
+            tags=[RunTag("keyless.result", json.dumps(memory))],
+        )
+        tracking.client.set_terminated(run_id)
+
+
+def _nested_run(tracking: Tracking, trial: Trial) -> str:
+    run = tracking.client.create_run(
+        tracking.experiment_id,
+        run_name=f"trial-{trial.number:03}",
+        tags={_PARENT: tracking.run_id, _TRIAL: str(trial.number)},
+    )
+    return str(run.info.run_id)
+
+
+def fold_metrics(trial: Trial, *, only: str | None = None) -> "list[Metric]":
+    """cv_NAME by fold (the step is the fold) and cv_NAME_mean."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    names = [only] if only else list(trial.folds)
+    return [
+        *(
+            Metric(f"cv_{name}", value, now, fold)
+            for name in names
+            for fold, value in enumerate(trial.folds[name])
+        ),
+        *(Metric(f"cv_{name}_mean", trial.value(name), now, 0) for name in names),
+    ]
+
+
+def log_training(
+    tracking: Tracking,
+    dataset: Dataset,
+    uri: str,
+    trial: Trial,
+    parameters: Mapping[str, Any],
+    folder: Path,
+) -> None:
+    """The parent run's parameters, metrics, data set and plots."""
+    import mlflow.data
+    from mlflow.entities import DatasetInput, InputTag, Param
+
+    logged = [Param(name, str(value)[:500]) for name, value in parameters.items()]
+    tracking.client.log_batch(
+        tracking.run_id, metrics=fold_metrics(trial), params=logged[:_BATCH_PARAMS]
+    )
+    frame: Any = mlflow.data.from_pandas(  # type: ignore[attr-defined]
+        dataset.table,
+        source=uri,
+        targets=dataset.contract.target,
+        name=dataset.contract.model,
+        digest=dataset.sha256[:32],
+    )
+    entry = DatasetInput(frame._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")])
+    tracking.client.log_inputs(tracking.run_id, [entry])
+    tracking.client.log_artifacts(tracking.run_id, str(folder))
+
+
+def registered_version(client: "MlflowClient", model: str, run_id: str) -> "ModelVersion | None":
+    """The version that a run registered, if it did."""
+    found = client.search_model_versions(f"run_id = '{run_id}'")
+    return next((version for version in found if version.name == model), None)
+
+
+def version_by(client: "MlflowClient", model: str, selector: str) -> "ModelVersion | None":
+    """A model version by number or alias; None where there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if selector.isdigit():
+            return client.get_model_version(model, selector)
+        return client.get_model_version_by_alias(model, selector)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def registered_files(version: "ModelVersion") -> dict[str, str]:
+    """SHA-256 of each file, as it was registered. Raises StepFailed where that was not noted."""
+    try:
+        files: dict[str, str] = json.loads(version.tags[FILES])
+    except (KeyError, ValueError):
+        raise StepFailed(
+            f"version {version.version} of {version.name} was not registered by this pipeline: "
+            "it carries no digests"
+        ) from None
+    return files

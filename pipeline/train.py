@@ -1,0 +1,168 @@
+"""Search, fit one Pipeline on the training rows, log it, register it as the challenger."""
+
+import hashlib
+import json
+import platform as machine
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import dataset as data
+from pipeline import lineage, register, tracking
+from pipeline.artifacts import ModelFacts, save_model
+from pipeline.dataset import Dataset
+from pipeline.features import build
+from pipeline.metrics import Scored
+from pipeline.plots import save_plots
+from pipeline.search import Trial, best, cross_validate, make_folds, search
+from pipeline.step import Outcome, Workspace, step
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+_EXAMPLE_ROWS = 5
+
+
+def fingerprint(tags: Mapping[str, str]) -> str:
+    """A digest of all that decides the model: data, settings, code, lock file, libraries.
+
+    Training that would only repeat itself is recognised by it, and so is one to take up again.
+    """
+    names = ("data_sha256", "settings_sha256", "code_sha256", "lock_sha256", "libraries")
+    known = {name: tags.get(f"keyless.{name}") for name in names}
+    known["machine"] = machine.machine()
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+@step
+def main(workspace: Workspace) -> Outcome:
+    """Search parameters, fit on all training rows, log the run and register a challenger."""
+    settings = workspace.settings
+    rows = data.load(workspace, "train")
+    tags = lineage.lineage_tags(workspace) | {
+        "keyless.data_sha256": rows.sha256,
+        "keyless.raw_sha256": rows.raw_sha256,
+        "keyless.contract_sha256": rows.contract_sha256,
+        "keyless.source": rows.source,
+    }
+    run = tracking.open_run(workspace, fingerprint(tags), tags)
+    if run.finished:
+        version = tracking.registered_version(run.client, workspace.model, run.run_id)
+        if version is not None:
+            return _outcome(workspace, run.run_id, version, None, reused=True)
+
+    folds = make_folds(rows, settings)
+    recalled = len(run.trials)
+
+    def log(trials: list[Trial]) -> None:
+        tracking.log_trials(run, trials, settings.metric.name)
+
+    trials = list(search(rows, folds, settings, run.trials, log))
+    chosen = best(trials, settings)
+    version = tracking.registered_version(run.client, workspace.model, run.run_id)
+    if version is None:
+        version = _fit_and_register(workspace, run, rows, folds, chosen, tags)
+    run.client.set_registered_model_alias(workspace.model, register.CHALLENGER, version.version)
+    run.client.set_terminated(run.run_id)
+    outcome = _outcome(workspace, run.run_id, version, chosen, reused=False)
+    outcome.values |= {"trials": len(trials), "trials_recalled": recalled}
+    return outcome
+
+
+def _fit_and_register(
+    workspace: Workspace,
+    run: tracking.Tracking,
+    rows: Dataset,
+    folds: Any,
+    chosen: Trial,
+    tags: Mapping[str, str],
+) -> "ModelVersion":
+    settings = workspace.settings
+    seed = settings.search.seed
+    model = build(
+        rows.contract,
+        settings.task.type,
+        chosen.parameters,
+        seed=seed,
+        jobs=settings.search.parallel,
+    )
+    model.fit(rows.features, rows.target)
+    parameters = {**chosen.parameters, "trial": chosen.number, "rows": len(rows.table)}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        out_of_fold = merge(cross_validate(rows, folds, chosen.parameters, settings))
+        save_plots(folder / "cross_validation", settings.task.type, out_of_fold)
+        (folder / "settings.toml").write_bytes(workspace.settings_file.read_bytes())
+        uri = workspace.store.uri(rows.key)
+        tracking.log_training(run, rows, uri, chosen, parameters, folder)
+    facts = ModelFacts(
+        rows.contract, settings.task.type, settings.data.positive, settings.data.id_columns
+    )
+
+    def save(folder: Path, identity: Mapping[str, str]) -> dict[str, str]:
+        return save_model(
+            folder,
+            model,
+            facts,
+            rows.features.head(_EXAMPLE_ROWS),
+            lineage.pip_requirements(),
+            settings.serialization.trusted_types,
+            identity,
+        )
+
+    return register.upload_and_register(run, workspace.model, tags, save)
+
+
+def merge(parts: list[Scored]) -> Scored:
+    """Predictions of all folds in one."""
+    import numpy as np
+
+    first = parts[0]
+    scores = [part.score for part in parts if part.score is not None]
+    return Scored(
+        np.concatenate([part.truth for part in parts]),
+        np.concatenate([part.label for part in parts]),
+        np.concatenate(scores) if scores else None,
+        first.classes,
+        first.positive,
+    )
+
+
+def _outcome(
+    workspace: Workspace,
+    run_id: str,
+    version: "ModelVersion",
+    chosen: Trial | None,
+    *,
+    reused: bool,
+) -> Outcome:
+    number = str(version.version)
+    values: dict[str, Any] = {
+        "step": "train",
+        "model": workspace.model,
+        "model_version": number,
+        "run_id": run_id,
+        "reused": reused,
+    }
+    if chosen is None:
+        line = f"version {number} of {workspace.model} is this model already: nothing was trained"
+        return Outcome([line], values)
+    metric = workspace.settings.metric.name
+    values |= {
+        "metric": metric,
+        "cv_value": chosen.value(metric),
+        "parameters": dict(chosen.parameters),
+    }
+    return Outcome(
+        [
+            f"trained {chosen.parameters['family']} (trial {chosen.number}): "
+            f"cross-validated {metric} {chosen.value(metric):.4f}",
+            f"registered version {number} of {workspace.model} as the challenger (run {run_id})",
+        ],
+        values,
+    )
+
+
+if __name__ == "__main__":
+    main()
