@@ -53,7 +53,7 @@ def save_model(
     example: Any,
     requirements: list[str],
     trusted_types: list[str],
-    identity: Mapping[str, str],
+    identity: Mapping[str, Any],
 ) -> dict[str, str]:
     """Write the model directory that MLflow registers; the answer is each file's SHA-256.
 

@@ -187,7 +187,7 @@ class _Writer:
         return self
 
     def write(self, frame: "pd.DataFrame") -> None:
-        import pyarrow  # type: ignore[import-untyped]
+        import pyarrow
         import pyarrow.parquet
 
         table = pyarrow.Table.from_pandas(frame, preserve_index=False)

@@ -4,7 +4,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -37,7 +37,7 @@ def upload_and_register(
     run: Tracking,
     model: str,
     tags: Mapping[str, str],
-    save: "Callable[[Path, Mapping[str, str]], dict[str, str]]",
+    save: "Callable[[Path, Mapping[str, Any]], dict[str, str]]",
 ) -> "ModelVersion":
     """Upload what `save(folder, identity)` writes, then create the version and its alias."""
     from mlflow.entities import LoggedModelStatus
@@ -76,7 +76,7 @@ def create_version(
 
     def create() -> "ModelVersion":
         return client.create_model_version(
-            model, source, run_id, dict(tags), model_id=model_id, await_creation_for=None
+            model, source, run_id, dict(tags), model_id=model_id, await_creation_for=0
         )
 
     try:

@@ -112,7 +112,7 @@ def _from_file(path: Path) -> Raw:
         raise InputError(f"data.source {path}: {error.strerror}") from None
 
 
-def _from_package(_: Workspace, rest: str) -> Raw:
+def _from_package(_workspace: Workspace, rest: str) -> Raw:
     """`package:NAME/path/to/file.csv`, a data file that an installed package ships."""
     package, _, path = rest.partition("/")
     try:
@@ -152,7 +152,7 @@ def _from_s3(workspace: Workspace, rest: str) -> Raw:
     return Raw(client.get_object(Bucket=bucket, Key=key)["Body"].read(), kind)
 
 
-def _from_https(_: Workspace, rest: str) -> Raw:
+def _from_https(_workspace: Workspace, rest: str) -> Raw:
     kind = _kind(rest.partition("?")[0])
     return Raw(_download(urllib.request.Request(f"https:{rest}")), kind)
 
