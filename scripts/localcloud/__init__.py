@@ -1,0 +1,1 @@
+"""A local AWS that authenticates, authorises and records every request before moto answers it."""

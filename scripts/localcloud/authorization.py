@@ -1,0 +1,168 @@
+"""Decides a permission: policies and condition keys in, a logged decision out."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.iam.documents import PolicyError
+from scripts.iam.evaluation import (
+    Decision,
+    PolicySet,
+    Reason,
+    Request,
+    Unsupported,
+    evaluate,
+)
+from scripts.iam.requests import Need
+from scripts.localcloud.context import Keys, caller_keys, resource_keys
+from scripts.localcloud.decisions import DecisionLog, Record, Via
+from scripts.localcloud.errors import AwsError, Fault, Refusal
+from scripts.localcloud.policies import Backends, PolicyStore
+from scripts.localcloud.principals import Caller
+
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+_IMPLICIT = {
+    Reason.NO_IDENTITY_ALLOW: "no identity-based policy allows the {action} action",
+    Reason.NO_BOUNDARY_ALLOW: "no permissions boundary allows the {action} action",
+    Reason.NO_SESSION_ALLOW: "no session policy allows the {action} action",
+    Reason.NO_RESOURCE_ALLOW: "no resource-based policy allows the {action} action",
+}
+_EXPLICIT = {
+    "identity": "an identity-based policy",
+    "boundary": "a permissions boundary",
+    "session": "a session policy",
+    "resource": "a resource-based policy",
+    "trust": "a resource-based policy",
+}
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """Which request a decision belongs to, for the log."""
+
+    request_id: str
+    service: str
+    operation: str
+    via: Via = "gateway"
+
+
+class Authorizer:
+    """Evaluates permissions against the account's policies and records every decision."""
+
+    def __init__(self, account_id: str, backends: Backends, log: DecisionLog) -> None:
+        self._account_id = account_id
+        self._backends = backends
+        self._log = log
+        self.policies = PolicyStore(backends)
+
+    def decide(
+        self, caller: Caller, need: Need, keys: Mapping[str, tuple[str, ...]], occasion: Occasion
+    ) -> Decision:
+        """Decide one permission and record it.
+
+        `keys` are the keys of the request; those of caller, resource and need are added here.
+        Raises AwsError where a policy uses a feature that the engine does not model.
+        """
+        context = self.context(caller, need, keys)
+        try:
+            policies = self.policies.policies(caller, need.resource)
+            decision = self._evaluate(caller, need, context, policies)
+        except (Unsupported, PolicyError) as error:
+            self.record(caller, need.action, need.resource, context, occasion, "unsupported")
+            raise AwsError(
+                "LocalCloudUnsupportedPolicy",
+                f"The local cloud refuses {need.action} because it cannot evaluate a policy that "
+                f"applies: {error}",
+                403,
+            ) from error
+        self.record(caller, need.action, need.resource, context, occasion, decision)
+        return decision
+
+    def require(
+        self, caller: Caller, needs: list[Need], keys: Mapping[str, tuple[str, ...]],
+        occasion: Occasion,
+    ) -> None:  # fmt: skip
+        """Decide every permission of a request; raises Refusal for the first that is denied."""
+        denied = None
+        for need in needs:
+            decision = self.decide(caller, need, keys, occasion)
+            if not decision.allowed and denied is None:
+                denied = (need, decision)
+        if denied is not None:
+            raise Refusal(Fault.DENIED, explain(caller, *denied))
+
+    def context(self, caller: Caller, need: Need, keys: Mapping[str, tuple[str, ...]]) -> Keys:
+        """All condition keys of one permission."""
+        return {
+            **keys,
+            **caller_keys(caller, self._tags(caller)),
+            **resource_keys(need.resource, self._account_id),
+            **need.context,
+        }
+
+    def record(
+        self,
+        caller: Caller,
+        action: str,
+        resource: str,
+        keys: Mapping[str, tuple[str, ...]],
+        occasion: Occasion,
+        outcome: Decision | str,
+    ) -> None:
+        """Log a decision, or why there was none."""
+        decided = isinstance(outcome, Decision)
+        self._log.append(
+            Record(
+                time=time.time(),
+                request_id=occasion.request_id,
+                principal=caller.principal.arn,
+                role=caller.role_name,
+                service=occasion.service,
+                operation=occasion.operation,
+                action=action,
+                resource=resource,
+                keys=keys,
+                allowed=outcome.allowed if isinstance(outcome, Decision) else False,
+                reason=str(outcome.reason) if isinstance(outcome, Decision) else outcome,
+                policy=outcome.policy if decided else None,
+                statement=outcome.statement if decided else None,
+                via=occasion.via,
+            )
+        )
+
+    def _evaluate(self, caller: Caller, need: Need, context: Keys, policies: PolicySet) -> Decision:
+        account = context.get("aws:ResourceAccount")
+        request = Request(
+            principal=caller.principal,
+            action=need.action,
+            resource=need.resource,
+            context=context,
+            resource_account=account[0] if account else None,
+        )
+        return evaluate(request, policies)
+
+    def _tags(self, caller: Caller) -> dict[str, str]:
+        iam = self._backends("iam")
+        owner: Any = None
+        if caller.session is not None:
+            owner = iam.roles.get(caller.session.role_id)
+        elif caller.user_name is not None:
+            tags = iam.tagger.list_tags_for_resource(caller.principal.arn)["Tags"]
+            return {tag["Key"]: tag["Value"] for tag in tags}
+        return {tag["Key"]: tag["Value"] for tag in (owner.tags if owner else ())}
+
+
+def explain(caller: Caller, need: Need, decision: Decision) -> str:
+    """AWS's sentence for a denied permission."""
+    if caller.principal.kind == "anonymous":
+        return "Access Denied"
+    quoted = f'"{need.resource}"' if need.action.startswith("s3:") else need.resource
+    sentence = (
+        f"User: {caller.principal.arn} is not authorized to perform: {need.action} "
+        f"on resource: {quoted} "
+    )
+    if decision.reason is Reason.EXPLICIT_DENY:
+        kind = _EXPLICIT.get(decision.kind or "identity", "a policy")
+        return sentence + f"with an explicit deny in {kind}"
+    return sentence + "because " + _IMPLICIT[decision.reason].format(action=need.action)

@@ -1,0 +1,94 @@
+"""The decision log: one line for every authorization, written behind the requests."""
+
+import json
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Via = Literal["gateway", "sts", "rds", "session"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One authorization. `time` is in epoch seconds; `statement` is a sid or `#index`.
+
+    `reason` is the evaluation's, or `unmapped`, `unsupported` or the error code of a refusal that
+    came before evaluation.
+    """
+
+    time: float
+    request_id: str
+    principal: str
+    role: str | None
+    service: str
+    operation: str
+    action: str
+    resource: str
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    allowed: bool = False
+    reason: str = ""
+    policy: str | None = None
+    statement: str | None = None
+    via: Via = "gateway"
+
+
+class DecisionLog:
+    """Appends records to a file from one thread, in the order they were made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._queue: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
+        self._allowed = 0
+        self._denied = 0
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        self._thread = threading.Thread(target=self._write, name="decision-log", daemon=True)
+        self._thread.start()
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many authorizations were allowed and how many denied."""
+        return self._allowed, self._denied
+
+    def append(self, record: Record) -> None:
+        """Take a record; it reaches the file soon, at the latest with `flush`."""
+        self._queue.put(record)
+
+    def flush(self) -> None:
+        """Wait until everything appended so far is in the file."""
+        done = threading.Event()
+        self._queue.put(done)
+        done.wait()
+
+    def read(self) -> list[Record]:
+        """Everything in the log so far, oldest first."""
+        self.flush()
+        with self.path.open(encoding="utf-8") as lines:
+            return [Record(**json.loads(line)) for line in lines]
+
+    def stop(self) -> None:
+        """Write what is left and end the writer."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def _write(self) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            while True:
+                item = self._queue.get()
+                if isinstance(item, Record):
+                    file.write(json.dumps(asdict(item), separators=(",", ":")) + "\n")
+                    if item.allowed:
+                        self._allowed += 1
+                    else:
+                        self._denied += 1
+                    if self._queue.empty():
+                        file.flush()
+                    continue
+                file.flush()
+                if item is None:
+                    return
+                item.set()

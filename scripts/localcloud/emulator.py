@@ -1,0 +1,191 @@
+"""Moto in process: the state of the account, and answers to requests that are already allowed."""
+
+import io
+import logging
+import threading
+import traceback
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes, urlencode
+
+from moto.backends import get_backend
+from moto.core.base_backend import BackendDict
+from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY, environ_key_for_header
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from scripts.iam.requests import HttpRequest
+from scripts.localcloud import patches
+from scripts.localcloud.errors import Answer, AwsError
+
+_log = logging.getLogger(__name__)
+# Services whose state is the account's and not a region's.
+_GLOBAL = frozenset({"iam", "s3", "budgets", "route53", "cloudfront", "organizations"})
+# Signing names that differ from the names of moto's modules.
+_MODULES = {"monitoring": "cloudwatch", "elasticloadbalancing": "elbv2"}
+# What the server and the gateway have dealt with; moto must not see a second opinion.
+_DROPPED_HEADERS = frozenset(
+    {
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "forwarded",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "user-agent",
+        "x-amz-content-sha256",
+        "x-amz-decoded-content-length",
+        "x-amz-security-token",
+        "x-amz-trailer",
+    }
+)
+# Addresses at which moto answers itself, whoever asks and whatever service was signed for.
+_RESERVED = ("/moto-api", "/latest/", "/favicon.ico")
+
+
+class Emulator:
+    """One account in one moto. Moto's state belongs to the process, so there is one at a time."""
+
+    def __init__(self, account_id: str, region: str, host: str) -> None:
+        self.account_id = account_id
+        self.region = region
+        self._host = host
+        self._dispatcher = DomainDispatcherApplication(create_backend_app)
+        self._patches = ExitStack()
+        # Moto's state is not made for concurrent changes; its work is bound to the interpreter's
+        # lock anyway, so one request at a time costs nothing.
+        self.lock = threading.RLock()
+
+    def start(self) -> None:
+        """Take over moto with a fresh, empty account."""
+        BackendDict.reset()
+        self._patches.enter_context(patches.applied())
+
+    def stop(self) -> None:
+        """Forget the account and leave moto as it was."""
+        self._patches.close()
+        BackendDict.reset()
+
+    def backend(self, service: str, region: str | None = None) -> Any:
+        """Moto's state of one service, for example `backend("ec2")` or `backend("iam")`."""
+        name = _MODULES.get(service, service)
+        regional = get_backend(name)[self.account_id]
+        return regional["aws" if name in _GLOBAL else region or self.region]
+
+    def call(self, request: HttpRequest, operation: str, access_key_id: str) -> Answer:
+        """Let moto answer a request; raises AwsError where it cannot."""
+        if request.path.startswith(_RESERVED):
+            raise AwsError("LocalCloudReservedPath", f"{request.path} is not served", 403)
+        environ = self._environ(request, operation, access_key_id)
+        try:
+            with self.lock:
+                return _run(self._application(request), environ)
+        except patches.OperationMismatch as error:
+            raise AwsError("LocalCloudAmbiguousRequest", str(error), 403) from error
+        except NotImplementedError as error:
+            # 5xx would be tried again for ten minutes by Terraform's provider.
+            raise AwsError(
+                "LocalCloudNotImplemented",
+                f"moto does not implement {request.service} {operation}: {error}",
+            ) from error
+        except Exception as error:
+            _log.error("moto failed on %s %s\n%s", request.service, operation,
+                       traceback.format_exc())  # fmt: skip
+            raise AwsError(
+                "LocalCloudEmulatorFailed",
+                f"moto failed on {request.service} {operation}: {type(error).__name__}: {error}",
+            ) from error
+
+    def _application(self, request: HttpRequest) -> Any:
+        service = request.service.lower()
+        host = (
+            f"{service}.amazonaws.com"
+            if service in ("budgets", "cloudfront")
+            else f"{service}.{request.region}.amazonaws.com"
+        )
+        with self.lock:
+            backend = self._dispatcher.get_backend_for_host(host)
+            if backend is None:
+                raise NotImplementedError(f"no service answers to {host}")
+            apps = self._dispatcher.app_instances
+            if backend not in apps:
+                apps[backend] = create_backend_app(backend)
+            return apps[backend]
+
+    def _environ(self, request: HttpRequest, operation: str, access_key_id: str) -> dict[str, Any]:
+        query = urlencode(request.query, quote_via=quote)
+        path = unquote_to_bytes(request.path).decode("latin-1")
+        name, _, port = self._host.partition(":")
+        names: dict[str, str] = {}
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": request.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "RAW_URI": request.path + (f"?{query}" if query else ""),
+            "SERVER_NAME": name,
+            "SERVER_PORT": port,
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "https",
+            "wsgi.input": io.BytesIO(request.body),
+            "wsgi.errors": io.StringIO(),
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "CONTENT_LENGTH": str(len(request.body)),
+            "CONTENT_TYPE": request.headers.get("content-type", ""),
+            # A virtual-hosted bucket in Host would be another resource than the authorised one.
+            "HTTP_HOST": self._host,
+            "HTTP_USER_AGENT": "keyless",
+            "HTTP_X_MOTO_ACCOUNT_ID": self.account_id,
+            # Moto takes region, service and user from the scope of the signature.
+            "HTTP_AUTHORIZATION": (
+                f"AWS4-HMAC-SHA256 Credential={access_key_id}/20200101/{request.region}/"
+                f"{request.service}/aws4_request, SignedHeaders=host, Signature=verified"
+            ),
+            PRESERVED_HEADER_NAMES_ENVIRON_KEY: names,
+            patches.OPERATION: operation,
+        }
+        for header, value in request.headers.items():
+            if header in _DROPPED_HEADERS or header.startswith(("x-moto-", "x-forwarded-")):
+                continue
+            if header == "content-encoding":
+                value = _without_chunked(value)
+            key = environ_key_for_header(header)
+            if "_" in header:
+                # Only S3 metadata may have underscores; elsewhere one could pose as a dash.
+                if not header.startswith("x-amz-meta-") or key in environ:
+                    continue
+                names[key] = header
+            if value:
+                environ[key] = value
+        return environ
+
+
+def _without_chunked(encoding: str) -> str:
+    kept = [part.strip() for part in encoding.split(",") if part.strip() != "aws-chunked"]
+    return ",".join(kept)
+
+
+def _run(application: Any, environ: dict[str, Any]) -> Answer:
+    """Call a WSGI application and collect its answer."""
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+        del exc_info
+        started.append((status, headers))
+
+    chunks: Iterable[bytes] = application(environ, start_response)
+    body = b"".join(chunks)
+    close = getattr(chunks, "close", None)
+    if close is not None:
+        close()
+    status, headers = started[-1]
+    return Answer(int(status.split(" ", 1)[0]), dict(headers), body)

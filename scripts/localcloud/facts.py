@@ -1,0 +1,239 @@
+"""Facts of single resources in moto's state; the table is at `scripts.iam.requests.Account`."""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from moto.kms.utils import _deserialize_ciphertext_blob
+
+from scripts.localcloud.policies import Backends
+
+Facts = dict[str, Any]
+
+# Kind of an EC2 resource -> where moto keeps those of that kind, by id.
+_EC2 = {
+    "dhcp-options": "dhcp_options_sets",
+    "egress-only-internet-gateway": "egress_only_internet_gateways",
+    "image": "amis",
+    "internet-gateway": "internet_gateways",
+    "launch-template": "launch_templates",
+    "natgateway": "nat_gateways",
+    "network-acl": "network_acls",
+    "network-interface": "enis",
+    "prefix-list": "managed_prefix_lists",
+    "route-table": "route_tables",
+    "snapshot": "snapshots",
+    "volume": "volumes",
+    "vpc": "vpcs",
+    "vpc-endpoint": "vpc_end_points",
+    "vpc-flow-log": "flow_logs",
+}
+
+
+def ec2_resource(ec2: Any, kind: str, name: str) -> Any:
+    """An EC2 resource of moto's by kind and id; None if there is none."""
+    if kind in _EC2:
+        return getattr(ec2, _EC2[kind]).get(name)
+    if kind == "instance":
+        return _first(i for r in ec2.reservations.values() for i in r.instances if i.id == name)
+    if kind == "subnet":
+        return _first(s[name] for s in ec2.subnets.values() if name in s)
+    if kind == "security-group":
+        return _first(g[name] for g in ec2.groups.values() if name in g)
+    if kind == "security-group-rule":
+        return _first(
+            rule
+            for groups in ec2.groups.values()
+            for group in groups.values()
+            for rule in (*group.ingress_rules, *group.egress_rules)
+            if rule.id == name
+        )
+    if kind == "elastic-ip":
+        return _first(a for a in ec2.addresses if a.allocation_id == name)
+    return None
+
+
+def _first(found: Any) -> Any:
+    return next(iter(found), None)
+
+
+def _ec2(backends: Backends, parts: list[str]) -> Facts | None:
+    ec2 = backends("ec2", parts[3])
+    kind, _, name = parts[5].partition("/")
+    if kind in _EC2_ASSOCIATIONS:
+        return _EC2_ASSOCIATIONS[kind](ec2, name)
+    if kind == "launch-template":
+        template_id = ec2.launch_template_name_to_ids.get(name, name)
+        return {"id": template_id} if template_id in ec2.launch_templates else None
+    found = ec2_resource(ec2, kind, name)
+    if found is None:
+        return None
+    if kind == "instance":
+        return _instance(backends, found)
+    subnet = getattr(found, "subnet", None) if kind == "network-interface" else found
+    facts = {
+        "vpc": getattr(subnet, "vpc_id", None),
+        "availability_zone": getattr(subnet, "availability_zone", None),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _instance(backends: Backends, instance: Any) -> Facts:
+    facts: Facts = {
+        "instance_type": instance.instance_type,
+        "availability_zone": instance.placement,
+        "vpc": instance.vpc_id,
+    }
+    associations = instance.ec2_backend.iam_instance_profile_associations
+    association = associations.get(instance.id)
+    if association is not None:
+        facts["instance_profile"] = association.iam_instance_profile.arn
+    del backends
+    return facts
+
+
+def _route_table_association(ec2: Any, name: str) -> Facts | None:
+    for table in ec2.route_tables.values():
+        if name in table.all_associations_ids:
+            subnet = table._associations.get(name)
+            return {"route_table": table.id, **({"subnet": subnet} if subnet else {})}
+    return None
+
+
+def _address_association(ec2: Any, name: str) -> Facts | None:
+    found = _first(a for a in ec2.addresses if a.association_id == name)
+    return None if found is None else {"allocation": found.allocation_id}
+
+
+def _profile_association(ec2: Any, name: str) -> Facts | None:
+    for instance_id, association in ec2.iam_instance_profile_associations.items():
+        if association.id == name:
+            return {"instance": instance_id}
+    return None
+
+
+_EC2_ASSOCIATIONS: Mapping[str, Callable[[Any, str], Facts | None]] = {
+    "route-table-association": _route_table_association,
+    "address-association": _address_association,
+    "iam-instance-profile-association": _profile_association,
+}
+
+
+def _iam(backends: Backends, parts: list[str]) -> Facts | None:
+    """IAM resources by name: AWS's own ARNs carry a path that a request does not."""
+    iam = backends("iam")
+    kind = parts[5].partition("/")[0]
+    name = parts[5].rpartition("/")[2]
+    known = {
+        "role": iam.roles.values(),
+        "user": iam.users.values(),
+        "policy": iam.managed_policies.values(),
+        "instance-profile": iam.instance_profiles.values(),
+    }.get(kind, ())
+    found = _first(resource for resource in known if resource.name == name)
+    if found is None:
+        return None
+    facts: Facts = {"arn": found.arn}
+    boundary = getattr(found, "permissions_boundary_arn", None)
+    if boundary:
+        facts["permissions_boundary"] = boundary
+    return facts
+
+
+def _rds(backends: Backends, parts: list[str]) -> Facts | None:
+    rds = backends("rds", parts[3])
+    kind, _, name = parts[5].partition(":")
+    if kind == "snapshot":
+        snapshot = rds.database_snapshots.get(name)
+        found = None if snapshot is None else snapshot.database
+    else:
+        found = rds.databases.get(name) if kind == "db" else None
+    if found is None:
+        return None
+    facts: Facts = {
+        "class": found.db_instance_class,
+        "engine": found.engine,
+        "engine_version": found.engine_version,
+        "multi_az": found.multi_az,
+        "storage_encrypted": getattr(found, "storage_encrypted", None),
+        "storage_size": getattr(found, "allocated_storage", None),
+        "database": found.db_instance_identifier,
+        "resource_id": found.dbi_resource_id,
+    }
+    key = getattr(found, "kms_key_id", None)
+    if key and str(key).startswith("arn:"):
+        facts["kms_key"] = key
+    secret = getattr(found, "master_user_secret", None)
+    if secret is not None:
+        facts["secret"] = secret.secret_arn
+        if secret.kms_key_id and str(secret.kms_key_id).startswith("arn:"):
+            facts["secret_key"] = secret.kms_key_id
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _autoscaling(backends: Backends, parts: list[str]) -> Facts | None:
+    name = parts[5].rpartition("autoScalingGroupName/")[2]
+    group = backends("autoscaling", parts[3]).autoscaling_groups.get(name)
+    if group is None:
+        return None
+    facts: Facts = {"arn": group.arn}
+    template = group.ec2_launch_template
+    if template is not None:
+        version = getattr(group, "launch_template_version", None) or "$Default"
+        facts["launch_template"] = {"id": template.id, "version": str(version)}
+    if group.vpc_zone_identifier:
+        facts["subnets"] = group.vpc_zone_identifier.split(",")
+    return facts
+
+
+def _s3(backends: Backends, parts: list[str]) -> Facts | None:
+    bucket = backends("s3").buckets.get(parts[5].partition("/")[0])
+    if bucket is None:
+        return None
+    rule = (bucket.encryption or {}).get("Rule", {})
+    return {"bucket_key_enabled": str(rule.get("BucketKeyEnabled", "false")).lower() == "true"}
+
+
+def _kms(backends: Backends, parts: list[str]) -> Facts | None:
+    kms = backends("kms", parts[3])
+    kind, _, name = parts[5].partition("/")
+    if kind == "ciphertext":
+        try:
+            blob = _deserialize_ciphertext_blob(base64.b64decode(name, validate=True))
+        except (binascii.Error, ValueError, Exception):  # noqa: BLE001
+            return None
+        key = kms.keys.get(blob.key_id)
+        return None if key is None else {"key": key.arn}
+    key = kms.keys.get(name)
+    if key is None:
+        return None
+    owned = any(alias.startswith("alias/aws/") for alias in key.aliases)
+    return {
+        "manager": "AWS" if owned else "CUSTOMER",
+        "spec": key.key_spec,
+        "usage": key.key_usage,
+        "origin": key.origin,
+        "multi_region": key.multi_region,
+    }
+
+
+def _ssm(backends: Backends, parts: list[str]) -> Facts | None:
+    kind, _, name = parts[5].partition("/")
+    if kind != "document":
+        return None
+    document = backends("ssm", parts[3])._documents.get(name)
+    if document is None:
+        return None
+    return {"type": document.get_default_version().document_type}
+
+
+DESCRIBERS: Mapping[str, Callable[[Backends, list[str]], Facts | None]] = {
+    "autoscaling": _autoscaling,
+    "ec2": _ec2,
+    "iam": _iam,
+    "kms": _kms,
+    "rds": _rds,
+    "s3": _s3,
+    "ssm": _ssm,
+}

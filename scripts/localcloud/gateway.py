@@ -1,0 +1,186 @@
+"""One request's way: who asks, what it needs, whether that is allowed, and who answers."""
+
+import logging
+import traceback
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from scripts.iam import requests
+from scripts.iam.documents import PolicyError
+from scripts.iam.evaluation import Unsupported
+from scripts.iam.requests import Account, HttpRequest, Unmapped
+from scripts.localcloud import payloads, signatures
+from scripts.localcloud.authorization import Authorizer, Occasion
+from scripts.localcloud.context import Keys, request_keys, s3_keys
+from scripts.localcloud.emulator import Emulator
+from scripts.localcloud.errors import Answer, AwsError, Fault, Refusal, render
+from scripts.localcloud.incoming import Incoming, canonical, protocol, unsigned_service
+from scripts.localcloud.issuer import PREFIX as ISSUER_PREFIX
+from scripts.localcloud.issuer import Issuer
+from scripts.localcloud.principals import ANONYMOUS, Caller, Principals
+from scripts.localcloud.signatures import Signature, query_pairs
+from scripts.localcloud.sts import WEB_IDENTITY, Call, Sts
+
+_log = logging.getLogger(__name__)
+
+# Answers an operation in place of moto, after it has been authorised.
+Handler = Callable[[HttpRequest, Caller], Answer]
+# Looks at an authorised request before it is carried out; raises AwsError to refuse it.
+Check = Callable[[HttpRequest], None]
+
+
+@dataclass(frozen=True)
+class Authenticated:
+    """A request whose sender is known; `signature` is None for an unsigned one."""
+
+    request: HttpRequest
+    caller: Caller
+    signature: Signature | None
+
+
+class Gateway:
+    """Authenticates and authorises requests, and hands the allowed ones on."""
+
+    def __init__(
+        self,
+        emulator: Emulator,
+        account: Account,
+        principals: Principals,
+        authorizer: Authorizer,
+        sts: Sts,
+        issuer: Issuer,
+    ) -> None:
+        self._emulator = emulator
+        self._account = account
+        self._principals = principals
+        self._authorizer = authorizer
+        self._sts = sts
+        self._issuer = issuer
+        # By (service, operation).
+        self.handlers: dict[tuple[str, str], Handler] = {}
+        self.checks: dict[tuple[str, str], Check] = {}
+
+    def handle(self, incoming: Incoming) -> Answer:
+        """Answer a request; every failure becomes an answer in the service's own shape."""
+        if incoming.path.startswith(ISSUER_PREFIX):
+            return self._issuer.handle(
+                incoming.method,
+                incoming.path,
+                dict(query_pairs(incoming.query)),
+                incoming.headers,
+                incoming.body,
+            )
+        request_id = str(uuid.uuid4())
+        signature: Signature | None = None
+        try:
+            signature = signatures.read(incoming.signed)
+            return self._answer(incoming, signature, request_id)
+        except Refusal as refusal:
+            error = refusal.spell(protocol(incoming, signature))
+        except AwsError as refused:
+            error = refused
+        except Exception:
+            _log.error("the gateway failed\n%s", traceback.format_exc())
+            error = AwsError("LocalCloudFailed", "The local cloud failed; see its log.", 400)
+        return render(error, protocol(incoming, signature), request_id, incoming.path)
+
+    def _answer(self, incoming: Incoming, signature: Signature | None, request_id: str) -> Answer:
+        now = datetime.now(UTC)
+        found = self.authenticate(incoming, signature, now)
+        request, caller = found.request, found.caller
+        try:
+            operation = requests.operation(request)
+        except Unmapped as error:
+            raise self._unmapped(error, caller, request_id) from error
+        except ValueError as error:
+            raise Refusal(Fault.MALFORMED, str(error)) from error
+        occasion = Occasion(request_id, request.service, operation)
+        keys = request_keys(incoming.connection, request.headers, request.region, now)
+        if request.service == "sts":
+            return self._call_sts(found, operation, keys, occasion)
+        if signature is None and request.service != "s3":
+            raise Refusal(Fault.MISSING_TOKEN)
+        if request.service == "s3":
+            keys |= s3_keys(incoming.connection, signature, incoming.headers, now)
+        try:
+            needs = requests.needs(request, self._account)
+        except Unmapped as error:
+            raise self._unmapped(error, caller, request_id) from error
+        except ValueError as error:
+            raise Refusal(Fault.MALFORMED, str(error)) from error
+        self._authorizer.require(caller, needs, keys, occasion)
+        if check := self.checks.get((request.service, operation)):
+            check(request)
+        if handler := self.handlers.get((request.service, operation)):
+            return handler(request, caller)
+        key_id = signature.access_key_id if signature else "ANONYMOUS"
+        answer = self._emulator.call(request, operation, key_id)
+        return Answer(
+            answer.status, {**answer.headers, "x-amzn-RequestId": request_id}, answer.body
+        )
+
+    def authenticate(
+        self, incoming: Incoming, signature: Signature | None, now: datetime
+    ) -> Authenticated:
+        """Find out who sends a request, and read it; raises Refusal."""
+        account_id = self._emulator.account_id
+        if signature is None:
+            service = unsigned_service(incoming)
+            body = payloads.decode(incoming.headers, incoming.body, None, None)
+            request = canonical(
+                incoming, body.body, body.trailers, service, self._emulator.region, account_id
+            )
+            return Authenticated(request, ANONYMOUS, None)
+        signatures.check_time(signature, now)
+        key = self._principals.find(signature.access_key_id, signature.token, now)
+        signatures.check_headers_are_signed(signature, incoming.headers)
+        payload_hash = payloads.declared_hash(
+            signature.service, signature.kind, incoming.headers, incoming.body
+        )
+        signing_key = signatures.verify(incoming.signed, signature, key.secret, payload_hash)
+        body = payloads.decode(incoming.headers, incoming.body, signature, signing_key)
+        request = canonical(
+            incoming, body.body, body.trailers, signature.service, signature.region, account_id
+        )
+        return Authenticated(request, key.caller, signature)
+
+    def _call_sts(
+        self, found: Authenticated, operation: str, keys: Keys, occasion: Occasion
+    ) -> Answer:
+        request = found.request
+        caller = None if found.signature is None else found.caller
+        if caller is None and operation != WEB_IDENTITY:
+            raise Refusal(Fault.MISSING_TOKEN)
+        form = query_pairs(request.body.decode("utf-8", errors="replace"))
+        call = Call(dict(form or request.query), keys, occasion, caller)
+        try:
+            return self._sts.handle(operation, call)
+        except (Unsupported, PolicyError) as error:
+            raise AwsError(
+                "LocalCloudUnsupportedPolicy",
+                f"The local cloud refuses sts:{operation} because it cannot evaluate a policy "
+                f"that applies: {error}",
+                403,
+            ) from error
+
+    def _unmapped(self, error: Unmapped, caller: Caller, request_id: str) -> Exception:
+        """Refuse what cannot be turned into permissions, and put it on record."""
+        occasion = Occasion(request_id, error.service, error.operation)
+        self._authorizer.record(
+            caller, f"{error.service}:{error.operation}", "*", {}, occasion, "unmapped"
+        )
+        if caller.principal.kind == "anonymous":
+            return Refusal(Fault.MISSING_TOKEN)
+        return AwsError(
+            "LocalCloudUnmapped",
+            f"The local cloud refuses {error.service} {error.operation}: it does not know which "
+            f"permissions the operation needs",
+            403,
+        )
+
+
+def parameters_of(request: HttpRequest) -> Mapping[str, str]:
+    """The parameters of a query-protocol request, from its form or its address."""
+    return dict(query_pairs(request.body.decode("utf-8", errors="replace")) or request.query)

@@ -1,0 +1,128 @@
+"""The state directory of a local cloud, and how other processes find the cloud that runs there."""
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from scripts.identity import Credentials
+
+CLOUD_FILE = "cloud.json"
+ADMINISTRATOR_FILE = "administrator.json"
+DECISIONS_FILE = "decisions.jsonl"
+# Every process that the cloud starts carries this variable with the absolute home directory.
+HOME_VARIABLE = "KEYLESS_HOME"
+
+
+class CloudDown(Exception):
+    """No local cloud runs in the given home directory; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A running local cloud, as another process sees it. `started` is in epoch seconds."""
+
+    home: Path
+    endpoint: str
+    plain_endpoint: str
+    ca_bundle: Path
+    region: str
+    account_id: str
+    pid: int
+    started: float
+    issuer_key: str
+
+    @property
+    def decisions(self) -> Path:
+        """The decision log, one JSON object a line."""
+        return self.home / DECISIONS_FILE
+
+
+def load(home: Path) -> Cloud:
+    """Find the local cloud that runs in `home`.
+
+    Raises CloudDown if none does: no file, a process that is gone, or a process that merely
+    inherited the number of one that is gone.
+    """
+    home = home.absolute()
+    try:
+        recorded = json.loads((home / CLOUD_FILE).read_bytes())
+        cloud = _cloud(home, recorded)
+    except FileNotFoundError:
+        raise CloudDown(f"no local cloud runs in {home}; start one with `keyless up`") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise CloudDown(f"{home / CLOUD_FILE} is not readable; run `keyless down`") from error
+    if not alive(cloud.pid, cloud.started):
+        raise CloudDown(
+            f"the local cloud in {home} ended without cleaning up; "
+            "`keyless up` rebuilds it, `keyless down` removes what is left"
+        )
+    return cloud
+
+
+def _cloud(home: Path, recorded: dict[str, Any]) -> Cloud:
+    return Cloud(
+        home=home,
+        endpoint=recorded["endpoint"],
+        plain_endpoint=recorded["plain_endpoint"],
+        ca_bundle=Path(recorded["ca_bundle"]),
+        region=recorded["region"],
+        account_id=recorded["account_id"],
+        pid=int(recorded["pid"]),
+        started=float(recorded["started"]),
+        issuer_key=recorded["issuer_key"],
+    )
+
+
+def administrator(home: Path) -> Credentials:
+    """The credentials of the human administrator of the local account.
+
+    Raises CloudDown where no cloud has written them.
+    """
+    try:
+        recorded = json.loads((home / ADMINISTRATOR_FILE).read_bytes())
+    except FileNotFoundError:
+        raise CloudDown(f"no local cloud runs in {home}; start one with `keyless up`") from None
+    return Credentials(
+        access_key_id=recorded["access_key_id"],
+        secret_access_key=recorded["secret_access_key"],
+        session_token=recorded["session_token"],
+        expiration=None,
+    )
+
+
+def alive(pid: int, started: float) -> bool:
+    """Whether the process that had `pid` at `started` (epoch seconds) still runs."""
+    try:
+        process = psutil.Process(pid)
+        # psutil derives the start from clock ticks, so it may differ in the last digits.
+        return abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def prepare(home: Path) -> Path:
+    """Make the state directory readable by its owner alone, and return its absolute path."""
+    home = home.absolute()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home.chmod(0o700)
+    return home
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write `content` with mode 0600 so that a reader sees the old file or the whole new one."""
+    # mkstemp creates the file with mode 0600 from the start.
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise

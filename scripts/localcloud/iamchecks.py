@@ -1,0 +1,25 @@
+"""What IAM refuses whoever asks, where moto does not."""
+
+from scripts.iam.documents import PolicyError, parse_policy
+from scripts.iam.requests import HttpRequest
+from scripts.localcloud.errors import AwsError
+from scripts.localcloud.gateway import Check, parameters_of
+from scripts.localcloud.trust import check_trust_policy
+
+
+def _check_role_trust(request: HttpRequest) -> None:
+    parameters = parameters_of(request)
+    document = parameters.get("AssumeRolePolicyDocument") or parameters.get("PolicyDocument")
+    if not document:
+        return
+    try:
+        trust = parse_policy(document, name=parameters.get("RoleName", "role"), kind="trust")
+    except PolicyError as error:
+        raise AwsError("MalformedPolicyDocument", str(error)) from error
+    check_trust_policy(trust)
+
+
+CHECKS: dict[tuple[str, str], Check] = {
+    ("iam", "CreateRole"): _check_role_trust,
+    ("iam", "UpdateAssumeRolePolicy"): _check_role_trust,
+}

@@ -1,0 +1,129 @@
+"""Gathers the policies that decide a request from the state that moto's IAM and services keep."""
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, Protocol
+
+from scripts.iam.documents import Policy, PolicyKind, parse_policy
+from scripts.iam.evaluation import PolicySet
+from scripts.localcloud.principals import Caller
+
+
+class Backends(Protocol):
+    """Moto's state of one account: `backend("iam")`, `backend("kms", "eu-west-1")`."""
+
+    def __call__(self, service: str, region: str | None = None) -> Any: ...
+
+
+# The key is the document itself, so an entry can never outlive a change of the policy.
+@lru_cache(maxsize=2048)
+def parsed(document: str, name: str, kind: PolicyKind) -> Policy:
+    """Parse a policy document, remembering the result for the same text."""
+    return parse_policy(document, name=name, kind=kind)
+
+
+class PolicyStore:
+    """Reads policies fresh from the account for every decision."""
+
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
+        self._resource_policies: dict[str, Callable[[list[str]], str | None]] = {
+            "s3": self._bucket_policy,
+            "kms": self._key_policy,
+            "secretsmanager": self._secret_policy,
+            "sns": self._topic_policy,
+            "sqs": self._queue_policy,
+        }
+
+    def policies(self, caller: Caller, resource: str) -> PolicySet:
+        """All policies that apply when `caller` acts on `resource` (an ARN or `*`)."""
+        return self._of_caller(caller, self.of_resource(resource))
+
+    def with_resource(self, caller: Caller, resource_policy: Policy) -> PolicySet:
+        """The caller's policies beside a given resource policy, such as a role's trust policy."""
+        return self._of_caller(caller, (resource_policy,))
+
+    def _of_caller(self, caller: Caller, resource_policies: tuple[Policy, ...]) -> PolicySet:
+        if caller.session is not None:
+            # By id: a new role with the name of a deleted one is another principal.
+            role = self._backends("iam").roles.get(caller.session.role_id)
+            if role is None:
+                return PolicySet(session=(), resource=resource_policies)
+            return PolicySet(
+                identity=self._identity(role.policies, role.managed_policies),
+                boundary=self._boundary(role.permissions_boundary_arn),
+                session=caller.session.policies,
+                resource=resource_policies,
+            )
+        if caller.user_name is not None:
+            return self._user_policies(caller.user_name, resource_policies)
+        return PolicySet(resource=resource_policies)
+
+    def trust(self, role: Any) -> Policy:
+        """The trust policy of a role of moto's IAM."""
+        return parsed(role.assume_role_policy_document, role.name, "trust")
+
+    def of_resource(self, arn: str) -> tuple[Policy, ...]:
+        """The resource-based policy of `arn`, as a tuple of none or one."""
+        parts = arn.split(":", 5)
+        if len(parts) < 6 or (find := self._resource_policies.get(parts[2])) is None:
+            return ()
+        document = find(parts)
+        return () if not document else (parsed(document, arn, "resource"),)
+
+    def _user_policies(self, name: str, resource: tuple[Policy, ...]) -> PolicySet:
+        iam = self._backends("iam")
+        user = iam.users.get(name)
+        if user is None:
+            return PolicySet(resource=resource)
+        identity = list(self._identity(user.policies, user.managed_policies))
+        for group in iam.get_groups_for_user(name):
+            identity.extend(self._identity(group.policies, group.managed_policies))
+        return PolicySet(identity=tuple(identity), resource=resource)
+
+    def _identity(self, inline: dict[str, str], managed: dict[str, Any]) -> tuple[Policy, ...]:
+        return (
+            *(parsed(document, name, "identity") for name, document in list(inline.items())),
+            *self.managed(list(managed.values()), "identity"),
+        )
+
+    def _boundary(self, arn: str | None) -> tuple[Policy, ...] | None:
+        if not arn:
+            return None
+        policy = self._backends("iam").managed_policies.get(arn)
+        # A boundary that no longer exists allows nothing.
+        return () if policy is None else tuple(self.managed([policy], "boundary"))
+
+    @staticmethod
+    def managed(policies: Iterable[Any], kind: PolicyKind) -> Iterable[Policy]:
+        """The default versions of managed policies of moto's IAM."""
+        for policy in policies:
+            for version in list(policy.versions):
+                if version.version_id == policy.default_version_id:
+                    yield parsed(version.document, policy.arn, kind)
+
+    def _bucket_policy(self, arn: list[str]) -> str | None:
+        bucket = self._backends("s3").buckets.get(arn[5].partition("/")[0])
+        return None if bucket is None or not bucket.policy else _text(bucket.policy)
+
+    def _key_policy(self, arn: list[str]) -> str | None:
+        key = self._backends("kms", arn[3]).keys.get(arn[5].removeprefix("key/"))
+        return None if key is None else _text(key.policy)
+
+    def _secret_policy(self, arn: list[str]) -> str | None:
+        for secret in list(self._backends("secretsmanager", arn[3]).secrets.values()):
+            if secret.arn == ":".join(arn):
+                return None if not secret.policy else _text(secret.policy)
+        return None
+
+    def _topic_policy(self, arn: list[str]) -> str | None:
+        topic = self._backends("sns", arn[3]).topics.get(":".join(arn))
+        return None if topic is None else _text(topic.policy)
+
+    def _queue_policy(self, arn: list[str]) -> str | None:
+        queue = self._backends("sqs", arn[3]).queues.get(arn[5])
+        return None if queue is None or not queue.policy else _text(queue.policy)
+
+
+def _text(document: str | bytes) -> str:
+    return document.decode() if isinstance(document, bytes) else document

@@ -1,0 +1,169 @@
+"""Verifies OIDC tokens as STS does: issuer, provider, key, signature, times, audience."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import jwt
+
+from scripts.localcloud.errors import AwsError
+
+# Claims that AWS exposes as condition keys beside aud and sub.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html
+GITHUB_KEYS = (
+    "actor",
+    "actor_id",
+    "enterprise_id",
+    "environment",
+    "job_workflow_ref",
+    "ref",
+    "repository",
+    "repository_id",
+    "workflow",
+)
+GITHUB_HOST = "token.actions.githubusercontent.com"
+_NO_KEY = (
+    "Couldn't retrieve verification key from your identity provider, please reference "
+    "AssumeRoleWithWebIdentity documentation for requirements"
+)
+_NOT_A_TOKEN = (
+    "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"
+)
+
+
+@dataclass(frozen=True)
+class Provider:
+    """An OIDC identity provider of the account."""
+
+    arn: str
+    host: str
+    audiences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A verified token."""
+
+    provider: Provider
+    subject: str
+    audience: str
+    keys: Mapping[str, tuple[str, ...]]
+
+
+class TokenVerifier:
+    """Checks tokens against the account's providers.
+
+    `providers` returns the account's OIDC providers; `signing_keys` the public keys of an issuer
+    by key id, empty for an issuer that cannot be reached.
+    """
+
+    def __init__(
+        self,
+        providers: Callable[[], Mapping[str, Provider]],
+        signing_keys: Callable[[str], Mapping[str, Any]],
+    ) -> None:
+        self._providers = providers
+        self._signing_keys = signing_keys
+
+    def verify(self, token: str, now: datetime) -> Identity:
+        """Verify a token, raising the AwsError that STS answers for what is wrong with it.
+
+        https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+        """
+        header, unverified = _read(token)
+        provider = self._provider(unverified)
+        claims = self._check_signature(token, header, unverified["iss"])
+        _check_times(claims, now.timestamp())
+        subject = claims.get("sub")
+        if not isinstance(subject, str) or not subject:
+            raise AwsError("InvalidIdentityToken", "Missing a required claim: sub")
+        audience = _audience(claims, provider)
+        return Identity(provider, subject, audience, _keys(provider.host, claims, audience))
+
+    def _provider(self, claims: Mapping[str, Any]) -> Provider:
+        issuer = claims.get("iss")
+        if not isinstance(issuer, str):
+            raise AwsError("InvalidIdentityToken", "Missing a required claim: iss")
+        provider = self._providers().get(issuer.removeprefix("https://"))
+        if provider is None or not issuer.startswith("https://"):
+            raise AwsError(
+                "InvalidIdentityToken",
+                f"No OpenIDConnect provider found in your account for {issuer}",
+            )
+        return provider
+
+    def _check_signature(
+        self, token: str, header: Mapping[str, Any], issuer: str
+    ) -> Mapping[str, Any]:
+        if header.get("alg") != "RS256":
+            raise AwsError("InvalidIdentityToken", "The token's algorithm is not RS256")
+        key = self._signing_keys(issuer).get(str(header.get("kid")))
+        if key is None:
+            raise AwsError("InvalidIdentityToken", _NO_KEY)
+        try:
+            # Times and audience have answers of their own and are checked after the signature.
+            unchecked = {"verify_exp": False, "verify_nbf": False, "verify_iat": False,
+                         "verify_aud": False, "verify_sub": False}  # fmt: skip
+            claims: Mapping[str, Any] = jwt.decode(
+                token, key, algorithms=["RS256"], options=unchecked
+            )
+        except jwt.InvalidTokenError as error:
+            raise AwsError(
+                "InvalidIdentityToken", "The token's signature could not be verified"
+            ) from error
+        return claims
+
+
+def _read(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    try:
+        header = jwt.get_unverified_header(token)
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        raise AwsError("InvalidIdentityToken", _NOT_A_TOKEN) from None
+    return header, claims
+
+
+def _check_times(claims: Mapping[str, Any], now: float) -> None:
+    for name in ("exp", "iat"):
+        if not _is_number(claims.get(name)):
+            raise AwsError("InvalidIdentityToken", f"Missing a required claim: {name}")
+    if now >= claims["exp"]:
+        raise AwsError(
+            "ExpiredTokenException",
+            f"Token expired: current date/time {int(now)} must be before the expiration "
+            f"date/time {int(claims['exp'])}",
+        )
+    for name in ("iat", "nbf"):
+        value = claims.get(name, 0)
+        # A minute for clocks that differ.
+        if not _is_number(value) or value > now + 60:
+            raise AwsError(
+                "InvalidIdentityToken", f"The token is not valid yet: {name} is in the future"
+            )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _audience(claims: Mapping[str, Any], provider: Provider) -> str:
+    sent = claims.get("aud")
+    if sent is None:
+        raise AwsError("InvalidIdentityToken", "Missing a required claim: aud")
+    audiences = sent if isinstance(sent, list) else [sent]
+    # With several audiences the authorised party is the one that counts.
+    chosen = claims.get("azp", audiences[0]) if len(audiences) > 1 else audiences[0]
+    if not isinstance(chosen, str) or chosen not in provider.audiences:
+        raise AwsError("InvalidIdentityToken", "Incorrect token audience")
+    return chosen
+
+
+def _keys(host: str, claims: Mapping[str, Any], audience: str) -> dict[str, tuple[str, ...]]:
+    names = GITHUB_KEYS if host == GITHUB_HOST else ()
+    keys = {f"{host}:aud": (audience,), f"{host}:sub": (str(claims["sub"]),)}
+    for name in names:
+        value = claims.get(name)
+        if isinstance(value, str) and value:
+            keys[f"{host}:{name}"] = (value,)
+    return keys
