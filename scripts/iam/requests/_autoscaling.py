@@ -48,7 +48,14 @@ def _group(call: Call) -> Iterator[Target]:
 
 
 def _new_group(call: Call) -> Iterator[Target]:
-    yield Target(_plain_arn(call, call.text("AutoScalingGroupName")), {})
+    """A group that is being made: conditions on its resource tags see those of the request.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html
+    """
+    tags = pairs(call.get("Tags"))
+    prefixes = ("aws:ResourceTag/", "autoscaling:ResourceTag/")
+    keys: Keys = {f"{p}{name}": (value,) for p in prefixes for name, value in tags.items()}
+    yield Target(_plain_arn(call, call.text("AutoScalingGroupName")), keys)
 
 
 def _group_of_instance(call: Call) -> Iterator[Target]:

@@ -84,7 +84,7 @@ def _target(request: HttpRequest, model: str) -> str | None:
     if target is None:
         return None
     prefix, _, operation = target.rpartition(".")
-    if model and prefix != _shapes.service_model(model).metadata.get("targetPrefix"):
+    if prefix != _shapes.service_model(model).metadata.get("targetPrefix"):
         raise ValueError(f"x-amz-target {target!r} does not belong to {request.service}")
     if unsigned_query(request):
         raise ValueError("a JSON request takes no parameters in its address")

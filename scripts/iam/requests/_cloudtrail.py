@@ -1,0 +1,74 @@
+"""CloudTrail: trails and their event selectors.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudtrail.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ._model import Keys
+from ._table import (
+    Call,
+    Row,
+    Table,
+    Target,
+    anywhere,
+    checked,
+    onto,
+    pairs,
+    passes,
+    request_tags,
+    resource_tags,
+    same,
+    tag_keys,
+    when,
+)
+
+
+def _existing(call: Call, name: str) -> Target:
+    arn = name if name.startswith("arn:") else call.arn("cloudtrail", f"trail/{name}")
+    return Target(arn, resource_tags(call, arn))
+
+
+def _trail(call: Call) -> Iterator[Target]:
+    yield _existing(call, checked(call.get("Name") or call.get("TrailName"), "Name"))
+
+
+def _new_trail(call: Call) -> Iterator[Target]:
+    yield Target(call.arn("cloudtrail", f"trail/{call.text('Name')}"), {})
+
+
+def _by_id(call: Call) -> Iterator[Target]:
+    names = call.texts("ResourceIdList") or [call.text("ResourceId")]
+    for name in names:
+        yield _existing(call, name)
+
+
+def _new_tags(call: Call) -> Keys:
+    return request_tags(pairs(call.get("TagsList")))
+
+
+def _removed_tags(call: Call) -> Keys:
+    return tag_keys(pairs(call.get("TagsList")))
+
+
+_passes_role = passes("CloudWatchLogsRoleArn", "cloudtrail.amazonaws.com")
+
+TABLE: Table = {
+    **anywhere("DescribeTrails ListTrails LookupEvents ListPublicKeys"),
+    "CreateTrail": Row(
+        _new_trail,
+        keys=_new_tags,
+        also=(when("TagsList", onto("cloudtrail:AddTags", _new_trail, _new_tags)), _passes_role),
+    ),
+    "UpdateTrail": Row(_trail, also=(_passes_role,)),
+    **same(
+        "DeleteTrail GetTrail GetTrailStatus GetEventSelectors PutEventSelectors "
+        "GetInsightSelectors PutInsightSelectors StartLogging StopLogging",
+        Row(_trail),
+    ),
+    "AddTags": Row(_by_id, keys=_new_tags),
+    "RemoveTags": Row(_by_id, keys=_removed_tags),
+    "ListTags": Row(_by_id),
+}
