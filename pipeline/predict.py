@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline import cloudwatch
 from pipeline.artifacts import ModelFacts, load_model
 from pipeline.champion import Champion
 from pipeline.errors import InputError, StepFailed
@@ -55,6 +56,9 @@ def main(workspace: Workspace, *, source: str | None, day: str | None) -> Outcom
                 f"{limit:.0%}: nothing was stored; {_first_reasons(folder)}"
             )
         manifest = _publish(workspace, champion, batch, partition, counts, folder)
+    cloudwatch.publish(
+        workspace, {"RowsPredicted": counts.predicted, "RowsRejected": counts.rejected}
+    )
     lines = [
         f"predicted {counts.predicted} rows with version {champion.model_version} of "
         f"{champion.model}, {counts.rejected} rejected",

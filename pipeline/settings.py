@@ -123,6 +123,7 @@ class Monitor(_Section):
     max_drifted_fraction: float = Field(default=0.3, ge=0, le=1)
     column_threshold: float = Field(default=0.2, gt=0, le=1)
     prediction_threshold: float = Field(default=0.2, gt=0, le=1)
+    significance: float = Field(default=0.01, gt=0, lt=1)
     min_rows: int = Field(default=30, ge=2)
     max_metric_loss: float = Field(default=0.05, ge=0)
 
