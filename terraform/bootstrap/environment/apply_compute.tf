@@ -1,0 +1,128 @@
+# Launch template, Auto Scaling group, session documents, parameters and log groups.
+
+data "aws_iam_policy_document" "apply_compute" {
+  statement {
+    sid       = "CreateTaggedLaunchTemplate"
+    actions   = ["ec2:CreateLaunchTemplate"]
+    resources = ["${local.ec2}:launch-template/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/Environment"
+      values   = [var.environment]
+    }
+  }
+
+  statement {
+    sid       = "ChangeOurLaunchTemplate"
+    actions   = ["ec2:CreateLaunchTemplateVersion", "ec2:DeleteLaunchTemplate", "ec2:ModifyLaunchTemplate"]
+    resources = ["${local.ec2}:launch-template/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Environment"
+      values   = [var.environment]
+    }
+  }
+
+  # Auto Scaling checks that whoever gives it a launch template may run what the template describes.
+  # https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html
+  statement {
+    sid       = "RunTaggedInstances"
+    actions   = ["ec2:RunInstances"]
+    resources = ["${local.ec2}:instance/*", "${local.ec2}:network-interface/*", "${local.ec2}:volume/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/Environment"
+      values   = [var.environment]
+    }
+  }
+
+  statement {
+    sid       = "RunInOurNetworkByOurTemplate"
+    actions   = ["ec2:RunInstances"]
+    resources = ["${local.ec2}:launch-template/*", "${local.ec2}:security-group/*", "${local.ec2}:subnet/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Environment"
+      values   = [var.environment]
+    }
+  }
+
+  statement {
+    sid       = "RunImages"
+    actions   = ["ec2:RunInstances"]
+    resources = ["arn:${local.partition}:ec2:${local.region}::image/*"]
+  }
+
+  statement {
+    sid       = "TagWhatIsBeingMade"
+    actions   = ["ec2:CreateTags"]
+    resources = [for type in ["instance", "launch-template", "network-interface", "volume"] : "${local.ec2}:${type}/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "ec2:CreateAction"
+      values   = ["CreateLaunchTemplate", "RunInstances"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/Environment"
+      values   = [var.environment]
+    }
+  }
+
+  statement {
+    sid = "AutoScalingGroup"
+    actions = [
+      "autoscaling:CancelInstanceRefresh",
+      "autoscaling:CreateAutoScalingGroup",
+      "autoscaling:CreateOrUpdateTags",
+      "autoscaling:DeleteAutoScalingGroup",
+      "autoscaling:DeleteScheduledAction",
+      "autoscaling:DeleteTags",
+      "autoscaling:DisableMetricsCollection",
+      "autoscaling:EnableMetricsCollection",
+      "autoscaling:PutScheduledUpdateGroupAction",
+      "autoscaling:StartInstanceRefresh",
+      "autoscaling:UpdateAutoScalingGroup",
+    ]
+    resources = [local.scaling]
+  }
+
+  statement {
+    sid = "SessionDocuments"
+    actions = [
+      "ssm:AddTagsToResource",
+      "ssm:CreateDocument",
+      "ssm:DeleteDocument",
+      "ssm:RemoveTagsFromResource",
+      "ssm:UpdateDocument",
+      "ssm:UpdateDocumentDefaultVersion",
+    ]
+    resources = ["${local.ssm}:document/${local.prefix}-*"]
+  }
+
+  statement {
+    sid       = "Contract"
+    actions   = ["ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:PutParameter", "ssm:RemoveTagsFromResource"]
+    resources = ["${local.ssm}:parameter/keyless/${var.environment}/platform"]
+  }
+
+  statement {
+    sid = "LogGroups"
+    actions = [
+      "logs:AssociateKmsKey",
+      "logs:CreateLogGroup",
+      "logs:DeleteLogGroup",
+      "logs:DisassociateKmsKey",
+      "logs:PutRetentionPolicy",
+      "logs:TagResource",
+      "logs:UntagResource",
+    ]
+    resources = local.log_groups
+  }
+}

@@ -1,0 +1,124 @@
+# One environment's permissions boundaries and the roles that plan and apply it.
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "aws_region" "current" {}
+
+locals {
+  account   = data.aws_caller_identity.current.account_id
+  partition = data.aws_partition.current.partition
+  region    = data.aws_region.current.id
+  prefix    = "keyless-${var.environment}"
+  tags      = { Environment = var.environment }
+
+  iam         = "arn:${local.partition}:iam::${local.account}"
+  ec2         = "arn:${local.partition}:ec2:${local.region}:${local.account}"
+  rds         = "arn:${local.partition}:rds:${local.region}:${local.account}"
+  ssm         = "arn:${local.partition}:ssm:${local.region}:${local.account}"
+  logs        = "arn:${local.partition}:logs:${local.region}:${local.account}"
+  secrets     = "arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret"
+  keys        = "arn:${local.partition}:kms:${local.region}:${local.account}:key/*"
+  key_alias   = "arn:${local.partition}:kms:${local.region}:${local.account}:alias/${local.prefix}"
+  scaling     = "arn:${local.partition}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${local.prefix}-mlflow"
+  alarms      = "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${local.prefix}-*"
+  dashboard   = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/${local.prefix}"
+  topic       = "arn:${local.partition}:sns:${local.region}:${local.account}:${local.prefix}-alerts"
+  budget      = "arn:${local.partition}:budgets::${local.account}:budget/${local.prefix}"
+  schedules   = "arn:${local.partition}:scheduler:${local.region}:${local.account}:schedule/default/${local.prefix}-*"
+  state       = "arn:${local.partition}:s3:::${var.state.bucket_name}"
+  artifacts   = "arn:${local.partition}:s3:::${local.prefix}-artifacts-${local.account}-${local.region}"
+  access_logs = "arn:${local.partition}:s3:::${local.prefix}-access-logs-${local.account}-${local.region}"
+
+  database        = "${local.rds}:db:${local.prefix}"
+  managed_secrets = "${local.secrets}:rds!db-*"
+  third_party     = "${local.secrets}:${local.prefix}-third-party-*"
+  log_groups      = ["${local.logs}:log-group:/${local.prefix}/*", "${local.logs}:log-group:/aws/rds/instance/${local.prefix}/*"]
+
+  # Roles that the platform makes: each by its whole name, so that none of the three below is among them.
+  workload_roles = ["database", "ingest", "monitor", "predict", "promote", "server", "train"]
+  service_roles  = ["database-monitoring", "flow-logs", "parking"]
+  platform_roles = [for role in concat(local.workload_roles, local.service_roles) : "${local.iam}:role/${local.prefix}-${role}"]
+  own_roles      = [for role in ["apply", "plan", "plan-main"] : "${local.iam}:role/${local.prefix}-${role}"]
+  boundaries     = [for boundary in ["boundary", "deploy-boundary"] : "${local.iam}:policy/${local.prefix}-${boundary}"]
+}
+
+# A pull request's plan is information only: it runs the pull request's code.
+module "plan" {
+  source = "../../modules/github_role"
+
+  name                     = "${local.prefix}-plan"
+  context                  = "pull_request"
+  github                   = var.github
+  permissions_boundary_arn = aws_iam_policy.deploy_boundary.arn
+  policy_arns              = { for name, policy in aws_iam_policy.read : name => policy.arn }
+  provider_arn             = var.provider_arn
+  ref                      = null
+  tags                     = local.tags
+}
+
+module "plan_main" {
+  source = "../../modules/github_role"
+
+  name                     = "${local.prefix}-plan-main"
+  context                  = "environment:${var.environment}-plan"
+  github                   = var.github
+  permissions_boundary_arn = aws_iam_policy.deploy_boundary.arn
+  policy_arns              = { for name, policy in aws_iam_policy.read : name => policy.arn }
+  provider_arn             = var.provider_arn
+  tags                     = local.tags
+}
+
+module "apply" {
+  source = "../../modules/github_role"
+
+  name                     = "${local.prefix}-apply"
+  context                  = "environment:${var.environment}"
+  github                   = var.github
+  permissions_boundary_arn = aws_iam_policy.deploy_boundary.arn
+  policy_arns              = { for name, policy in merge(aws_iam_policy.read, aws_iam_policy.apply) : name => policy.arn }
+  provider_arn             = var.provider_arn
+  tags                     = local.tags
+}
+
+resource "aws_iam_policy" "read" {
+  for_each = {
+    read-region = data.aws_iam_policy_document.read_region.json
+    read-named  = data.aws_iam_policy_document.read_named.json
+  }
+
+  name        = "${local.prefix}-${each.key}"
+  description = "Read the configuration of ${local.prefix}: no secret value, no object data"
+  policy      = each.value
+  tags        = local.tags
+
+  lifecycle {
+    precondition {
+      condition     = length(replace(each.value, "/\\s/", "")) <= 6144
+      error_message = "Policy ${each.key} is over IAM's 6,144 characters; split it by topic."
+    }
+  }
+}
+
+resource "aws_iam_policy" "apply" {
+  for_each = {
+    apply-compute   = data.aws_iam_policy_document.apply_compute.json
+    apply-data      = data.aws_iam_policy_document.apply_data.json
+    apply-identity  = data.aws_iam_policy_document.apply_identity.json
+    apply-network   = data.aws_iam_policy_document.apply_network.json
+    apply-operation = data.aws_iam_policy_document.apply_operation.json
+  }
+
+  name        = "${local.prefix}-${each.key}"
+  description = "Create and change the platform of ${local.prefix}"
+  policy      = each.value
+  tags        = local.tags
+
+  lifecycle {
+    precondition {
+      condition     = length(replace(each.value, "/\\s/", "")) <= 6144
+      error_message = "Policy ${each.key} is over IAM's 6,144 characters; split it by topic."
+    }
+  }
+}

@@ -1,0 +1,215 @@
+# What plan, plan-main and apply read: the configuration of what the platform is made of, and its state.
+
+data "aws_iam_policy_document" "read_region" {
+  # None of these has a resource type; the region is the only scope there is.
+  statement {
+    sid = "ListingsOfThisRegion"
+    actions = [
+      "autoscaling:DescribeAutoScalingGroups",
+      "autoscaling:DescribeInstanceRefreshes",
+      "autoscaling:DescribeScalingActivities",
+      "autoscaling:DescribeScheduledActions",
+      "ec2:DescribeAddresses",
+      "ec2:DescribeAddressesAttribute",
+      "ec2:DescribeAvailabilityZones",
+      "ec2:DescribeFlowLogs",
+      "ec2:DescribeInstances",
+      "ec2:DescribeInternetGateways",
+      "ec2:DescribeLaunchTemplateVersions",
+      "ec2:DescribeLaunchTemplates",
+      "ec2:DescribeNatGateways",
+      "ec2:DescribeNetworkAcls",
+      "ec2:DescribeNetworkInterfaces",
+      "ec2:DescribePrefixLists",
+      "ec2:DescribeRouteTables",
+      "ec2:DescribeSecurityGroupRules",
+      "ec2:DescribeSecurityGroups",
+      "ec2:DescribeSubnets",
+      "ec2:DescribeVpcEndpoints",
+      "ec2:DescribeVpcs",
+      "kms:ListAliases",
+      "logs:DescribeLogGroups",
+      "ssm:DescribeParameters",
+    ]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = [local.region]
+    }
+  }
+
+  statement {
+    sid       = "AttributesOfOurVpc"
+    actions   = ["ec2:DescribeVpcAttribute"]
+    resources = ["${local.ec2}:vpc/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Environment"
+      values   = [var.environment]
+    }
+  }
+
+  statement {
+    sid       = "OurKey"
+    actions   = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
+    resources = [local.keys]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Environment"
+      values   = [var.environment]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "read_named" {
+  statement {
+    sid       = "State"
+    actions   = ["s3:GetObject"]
+    resources = ["${local.state}/${var.state.key}"]
+  }
+
+  # env:/ is where the backend looks for workspaces, whether there are any or not.
+  statement {
+    sid       = "FindState"
+    actions   = ["s3:ListBucket"]
+    resources = [local.state]
+
+    condition {
+      test     = "StringEquals"
+      variable = "s3:prefix"
+      values   = ["env:/", var.state.key]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.state.kms_key_arn[*]
+    content {
+      sid       = "DecryptState"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["s3.${local.region}.amazonaws.com"]
+      }
+    }
+  }
+
+  statement {
+    sid = "Buckets"
+    actions = [
+      "s3:GetAccelerateConfiguration",
+      "s3:GetBucketAcl",
+      "s3:GetBucketCORS",
+      "s3:GetBucketLogging",
+      "s3:GetBucketObjectLockConfiguration",
+      "s3:GetBucketOwnershipControls",
+      "s3:GetBucketPolicy",
+      "s3:GetBucketPublicAccessBlock",
+      "s3:GetBucketRequestPayment",
+      "s3:GetBucketTagging",
+      "s3:GetBucketVersioning",
+      "s3:GetBucketWebsite",
+      "s3:GetEncryptionConfiguration",
+      "s3:GetLifecycleConfiguration",
+      "s3:GetReplicationConfiguration",
+      "s3:ListBucket", # what HeadBucket is authorised as; it shows the names of objects
+      "s3:ListTagsForResource",
+    ]
+    resources = [local.artifacts, local.access_logs]
+  }
+
+  statement {
+    sid     = "Database"
+    actions = ["rds:DescribeDBInstances", "rds:DescribeDBParameterGroups", "rds:DescribeDBParameters", "rds:DescribeDBSubnetGroups", "rds:ListTagsForResource"]
+    resources = [
+      local.database,
+      "${local.rds}:pg:${local.prefix}-*",
+      "${local.rds}:subgrp:${local.prefix}",
+    ]
+  }
+
+  statement {
+    sid = "Roles"
+    actions = [
+      "iam:GetRole",
+      "iam:GetRolePolicy",
+      "iam:ListAttachedRolePolicies",
+      "iam:ListInstanceProfilesForRole",
+      "iam:ListRolePolicies",
+    ]
+    resources = local.platform_roles
+  }
+
+  statement {
+    sid       = "InstanceProfile"
+    actions   = ["iam:GetInstanceProfile"]
+    resources = ["${local.iam}:instance-profile/${local.prefix}-server"]
+  }
+
+  statement {
+    sid       = "ContractAndImage"
+    actions   = ["ssm:GetParameter"]
+    resources = ["${local.ssm}:parameter/keyless/${var.environment}/platform", "arn:${local.partition}:ssm:${local.region}::parameter/aws/service/ami-amazon-linux-latest/*"]
+  }
+
+  statement {
+    sid       = "ParameterTags"
+    actions   = ["ssm:ListTagsForResource"]
+    resources = ["${local.ssm}:parameter/keyless/${var.environment}/platform"]
+  }
+
+  statement {
+    sid       = "SessionDocuments"
+    actions   = ["ssm:DescribeDocument", "ssm:DescribeDocumentPermission", "ssm:GetDocument", "ssm:ListTagsForResource"]
+    resources = ["${local.ssm}:document/${local.prefix}-*"]
+  }
+
+  statement {
+    sid       = "LogGroups"
+    actions   = ["logs:ListTagsForResource"]
+    resources = local.log_groups
+  }
+
+  # The secret's name and tags; its value is GetSecretValue, which is not here.
+  statement {
+    sid       = "ThirdPartySecretWithoutValue"
+    actions   = ["secretsmanager:DescribeSecret", "secretsmanager:GetResourcePolicy"]
+    resources = [local.third_party]
+  }
+
+  statement {
+    sid       = "Alarms"
+    actions   = ["cloudwatch:DescribeAlarms", "cloudwatch:ListTagsForResource"]
+    resources = [local.alarms]
+  }
+
+  statement {
+    sid       = "Dashboard"
+    actions   = ["cloudwatch:GetDashboard"]
+    resources = [local.dashboard]
+  }
+
+  statement {
+    sid       = "Topic"
+    actions   = ["sns:GetSubscriptionAttributes", "sns:GetTopicAttributes", "sns:ListTagsForResource"]
+    resources = [local.topic]
+  }
+
+  statement {
+    sid       = "Budget"
+    actions   = ["budgets:ListTagsForResource", "budgets:ViewBudget"]
+    resources = [local.budget]
+  }
+
+  statement {
+    sid       = "Schedules"
+    actions   = ["scheduler:GetSchedule"]
+    resources = [local.schedules]
+  }
+}

@@ -1,0 +1,57 @@
+# Once for an account, by an administrator: what Terraform and CI need before there is a platform.
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "aws_region" "current" {}
+
+locals {
+  account   = data.aws_caller_identity.current.account_id
+  partition = data.aws_partition.current.partition
+  region    = data.aws_region.current.id
+
+  provider_arn = "arn:${local.partition}:iam::${local.account}:oidc-provider/token.actions.githubusercontent.com"
+  state_bucket = "keyless-state-${local.account}-${local.region}"
+  state_keys   = { for name in keys(var.environments) : name => "${name}/platform.tfstate" }
+}
+
+# No thumbprint: AWS trusts GitHub's certificate through its own store of authorities.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html
+resource "aws_iam_openid_connect_provider" "github" {
+  count = var.github_provider == "create" ? 1 : 0
+
+  url            = "https://token.actions.githubusercontent.com"
+  client_id_list = ["sts.amazonaws.com"]
+}
+
+# Stops here, with AWS's own words, when the account has none.
+data "aws_iam_openid_connect_provider" "github" {
+  count = var.github_provider == "existing" ? 1 : 0
+
+  arn = local.provider_arn
+
+  lifecycle {
+    postcondition {
+      condition     = contains(self.client_id_list, "sts.amazonaws.com")
+      error_message = "The account's GitHub provider does not accept the audience sts.amazonaws.com; add it: aws iam add-client-id-to-open-id-connect-provider --client-id sts.amazonaws.com --open-id-connect-provider-arn ${local.provider_arn}"
+    }
+  }
+}
+
+module "environment" {
+  source   = "./environment"
+  for_each = var.environments
+
+  allow_data_deletion = each.value.allow_data_deletion
+  environment         = each.key
+  github              = var.github
+  provider_arn        = local.provider_arn
+  state = {
+    bucket_name = local.state_bucket
+    key         = local.state_keys[each.key]
+    kms_key_arn = var.state.kms_key_arn
+  }
+
+  depends_on = [aws_iam_openid_connect_provider.github]
+}

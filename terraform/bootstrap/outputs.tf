@@ -1,0 +1,21 @@
+output "environments" {
+  description = "Per environment: boundary and roles, by ARN, and the key of its state."
+  value = {
+    for name, made in module.environment : name => {
+      boundary_arn  = made.boundary_arn
+      role_arns     = made.role_arns
+      role_subjects = made.role_subjects
+      state_key     = local.state_keys[name]
+    }
+  }
+}
+
+output "github_provider_arn" {
+  description = "ARN of the account's OIDC provider for GitHub."
+  value       = local.provider_arn
+}
+
+output "state_bucket_name" {
+  description = "Bucket of Terraform's state."
+  value       = aws_s3_bucket.state.id
+}

@@ -1,0 +1,84 @@
+"""Has this instance replaced when MLflow stays dead: EC2's own checks do not see that.
+
+    python watchdog.py /etc/keyless/server.json
+
+Auto Scaling terminates an unhealthy instance and starts another. A server that waits for its
+database is not dead, so nothing is reported before MLflow was healthy once or the grace period,
+counted from the start of this instance, is over.
+"""
+
+import json
+import os
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+
+def log(text):
+    print(f"watchdog: {text}", flush=True)
+
+
+def main():
+    settings = json.loads(Path(sys.argv[1]).read_bytes())
+    # The settings' port, or the launcher's when a test asked for a free one.
+    port = int(os.environ.get("KEYLESS_MLFLOW_PORT", settings["port"]))
+    limits = settings["watchdog"]
+    grace_ends = time.monotonic() + limits["grace_seconds"]
+    failures, seen_healthy = 0, False
+    while True:
+        if healthy(port):
+            failures, seen_healthy = 0, True
+        elif seen_healthy or time.monotonic() > grace_ends:
+            failures += 1
+            log(f"MLflow is not healthy ({failures} of {limits['failures']})")
+        if failures >= limits["failures"] and report(settings["region"]):
+            return 0
+        time.sleep(limits["interval_seconds"])
+
+
+def healthy(port):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def report(region):
+    """Mark this instance unhealthy; False if Auto Scaling could not be told."""
+    import boto3
+
+    try:
+        instance_id = identity()["instanceId"]
+        boto3.client("autoscaling", region_name=region).set_instance_health(
+            InstanceId=instance_id, HealthStatus="Unhealthy"
+        )
+    except Exception as reason:  # noqa: BLE001 - tried again at the next check
+        log(f"could not report: {reason}")
+        return False
+    log(f"{instance_id} is reported unhealthy")
+    return True
+
+
+def identity():
+    """Ask IMDSv2 which instance this is; the variable is the SDKs' own."""
+    base = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def call(path, method, headers):
+        url = f"{base.rstrip('/')}/latest/{path}"
+        request = urllib.request.Request(url, method=method, headers=headers)  # noqa: S310 - http
+        with opener.open(request, timeout=5) as answer:
+            return answer.read().decode()
+
+    token = call("api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+    document = call(
+        "dynamic/instance-identity/document", "GET", {"X-aws-ec2-metadata-token": token}
+    )
+    return json.loads(document)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

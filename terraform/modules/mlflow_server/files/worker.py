@@ -1,0 +1,61 @@
+"""One MLflow server process on a socket that the launcher opened.
+
+    python worker.py SETTINGS SOCKET_NUMBER < one line: the database's address
+
+It runs the command `mlflow server` itself, in one process instead of three: what that command
+would start at its end, uvicorn with MLflow's application, was imported while the database was not
+there yet and is run here. `mlflow server` imports everything two times, and only then.
+"""
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+# A tunnel may begin at any port of the client's machine.
+ALLOWED_HOSTS = "localhost,localhost:*,127.0.0.1,127.0.0.1:*"
+ENVIRONMENT = {
+    "MLFLOW_SERVER_ALLOWED_HOSTS": ALLOWED_HOSTS,
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def options(settings, address):
+    if settings["artifact_access"] == "direct":
+        # Clients read and write S3 themselves, each with its own role.
+        artifacts = ["--default-artifact-root", settings["artifact_root"], "--no-serve-artifacts"]
+    else:
+        artifacts = ["--artifacts-destination", settings["artifact_root"]]
+    place = ["--host", "127.0.0.1", "--port", str(settings["port"]), "--workers", "1"]
+    return ["--backend-store-uri", address, "--allowed-hosts", ALLOWED_HOSTS, *place, *artifacts]
+
+
+def main():
+    settings = json.loads(Path(sys.argv[1]).read_bytes())
+    listener = socket.socket(fileno=int(sys.argv[2]))
+    os.environ.update(ENVIRONMENT)
+
+    import uvicorn  # first: MLflow's modules ask whether they are imported by a server
+    from mlflow import cli, server
+    from mlflow.server import fastapi_app
+
+    def serve(command, extra_env, **_):
+        if command[-1] != "mlflow.server.fastapi_app:app":
+            raise RuntimeError(f"this version of MLflow starts another application: {command}")
+        os.environ.update(extra_env)
+        config = uvicorn.Config(fastapi_app.app, log_level="warning", access_log=False)
+        uvicorn.Server(config).run(sockets=[listener])
+        sys.exit()
+
+    address = sys.stdin.readline().strip()
+    if not address:
+        return 1  # the launcher ended before the database was there
+    server._exec_cmd = serve
+    return cli.server.main(options(settings, address), standalone_mode=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,230 @@
+variable "ami_id" {
+  description = "Image to pin. null: the newest Amazon Linux 2023 for arm64, from its public SSM parameter."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.ami_id == null || can(regex("^ami-[0-9a-f]+$", var.ami_id))
+    error_message = "ami_id must be an image id such as \"ami-0123456789abcdef0\", or null for the newest Amazon Linux 2023."
+  }
+}
+
+variable "artifact_access" {
+  description = "Who talks to S3: \"direct\" (clients do, each with its own role's rights) or \"proxied\" (the server does for everyone in the tunnel)."
+  type        = string
+  default     = "direct"
+
+  validation {
+    condition     = contains(["direct", "proxied"], var.artifact_access)
+    error_message = "artifact_access must be \"direct\" or \"proxied\"."
+  }
+}
+
+variable "artifacts" {
+  description = "The artifact bucket: its name, the key that encrypts it (null: S3's own), and the prefixes of models and of the wheelhouse, each with its slash."
+  type = object({
+    bucket_name       = string
+    kms_key_arn       = optional(string)
+    models_prefix     = optional(string, "mlflow/")
+    wheelhouse_prefix = optional(string, "wheelhouse/")
+  })
+
+  validation {
+    condition     = alltrue([for prefix in [var.artifacts.models_prefix, var.artifacts.wheelhouse_prefix] : can(regex("^[A-Za-z0-9_-][A-Za-z0-9_/-]*/$", prefix))])
+    error_message = "artifacts.models_prefix and wheelhouse_prefix must end with a slash and not begin with one, for example \"mlflow/\"."
+  }
+}
+
+variable "associate_public_ip_address" {
+  description = "Give the instance a public address (egress only: there is no ingress rule). For networks with neither NAT nor endpoints."
+  type        = bool
+  default     = false
+}
+
+variable "database" {
+  description = "What the server connects to: identifier (for the session document), user (for rds-db:connect) and port."
+  type = object({
+    identifier = string
+    port       = optional(number, 5432)
+    user       = optional(string, "mlflow")
+  })
+
+  validation {
+    condition     = can(regex("^[a-z](-?[a-z0-9])*$", var.database.identifier)) && can(regex("^[a-z_][a-z0-9_]*$", var.database.user))
+    error_message = "database.identifier must be an RDS identifier such as \"keyless-dev\", and database.user a PostgreSQL role such as \"mlflow\": no wildcard."
+  }
+}
+
+variable "database_resource_id" {
+  description = "Immutable id of the database (db-...), for rds-db:connect. A variable of its own: the one thing here that has to wait for the database."
+  type        = string
+
+  validation {
+    condition     = !can(regex("[*?]", var.database_resource_id))
+    error_message = "database_resource_id must be one id such as \"db-ABCDEFGHIJKL01234\": a wildcard would let the server into every database of the account."
+  }
+}
+
+variable "egress" {
+  description = "Where the server may connect to, by a name of your choice: security groups and prefix lists with their port, and address ranges for HTTPS."
+  type = object({
+    security_groups = optional(map(object({ id = string, port = number })), {})
+    prefix_lists    = optional(map(object({ id = string, port = number })), {})
+    https_cidrs     = optional(map(string), {})
+  })
+  default = { https_cidrs = { anywhere = "0.0.0.0/0" } }
+
+  validation {
+    condition     = alltrue([for cidr in values(var.egress.https_cidrs) : can(cidrnetmask(cidr))])
+    error_message = "egress.https_cidrs must be IPv4 networks such as \"0.0.0.0/0\"."
+  }
+}
+
+variable "environment" {
+  description = "Environment that the server belongs to; clients find the instance by it."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]{1,11}$", var.environment))
+    error_message = "environment must be 2 to 12 lower-case letters and digits, starting with a letter, for example \"dev\"."
+  }
+}
+
+variable "instance_type" {
+  description = "Graviton instance type. Two MLflow workers need 0.8 GB."
+  type        = string
+  default     = "t4g.small"
+
+  validation {
+    condition     = can(regex("^[a-z]+[0-9]+g[a-z]*\\.[a-z0-9]+$", var.instance_type))
+    error_message = "instance_type must be a Graviton type such as \"t4g.small\": image and wheelhouse are for arm64."
+  }
+
+  validation {
+    condition     = !can(regex("\\.nano$|\\.micro$", var.instance_type))
+    error_message = "instance_type must have at least 2 GiB of memory, for example \"t4g.small\": the operating system and two workers do not fit less."
+  }
+}
+
+variable "logs" {
+  description = "CloudWatch group of the server's log: whether, days it is kept, and its key."
+  type = object({
+    enabled        = optional(bool, true)
+    retention_days = optional(number, 30)
+    kms_key_arn    = optional(string)
+  })
+  default = {}
+}
+
+variable "name" {
+  description = "Prefix of every name, for example \"keyless-dev\"."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,46}[a-z0-9]$", var.name))
+    error_message = "name must be 3 to 48 lower-case letters, digits and hyphens, for example \"keyless-dev\"."
+  }
+}
+
+variable "parking" {
+  description = "When the server runs, if not always: cron expressions that start and stop it, and their time zone."
+  type = object({
+    start_cron = string
+    stop_cron  = string
+    time_zone  = optional(string, "Etc/UTC")
+  })
+  default = null
+
+  validation {
+    condition     = var.parking == null || try(length(split(" ", var.parking.start_cron)) == 5 && length(split(" ", var.parking.stop_cron)) == 5, false)
+    error_message = "parking.start_cron and stop_cron must have cron's five fields, for example \"30 7 * * 1-5\"."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  description = "Policy that bounds the instance's role."
+  type        = string
+  default     = null
+}
+
+variable "platform_parameter_name" {
+  description = "SSM parameter with the platform's contract, from which the server learns its database."
+  type        = string
+
+  validation {
+    condition     = can(regex("^/[A-Za-z0-9_./-]+$", var.platform_parameter_name))
+    error_message = "platform_parameter_name must be a whole parameter name such as \"/keyless/dev/platform\"."
+  }
+}
+
+variable "port" {
+  description = "Port that MLflow listens on, on the instance's loopback."
+  type        = number
+  default     = 5000
+
+  validation {
+    condition     = var.port >= 1024 && var.port <= 65535
+    error_message = "port must be 1024 to 65535: the server does not run as root."
+  }
+}
+
+variable "subnet_ids" {
+  description = "Subnets the instance may start in."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.subnet_ids) > 0
+    error_message = "subnet_ids must name at least one subnet."
+  }
+}
+
+variable "tags" {
+  description = "Tags of every resource, beside the provider's default tags."
+  type        = map(string)
+  default     = {}
+}
+
+variable "volume" {
+  description = "Root volume: GiB, and the key that encrypts it (null: the account's EBS key). A customer-managed key must let the Auto Scaling service-linked role use it."
+  type = object({
+    size_gib    = optional(number, 16)
+    kms_key_arn = optional(string)
+  })
+  default = {}
+
+  validation {
+    condition     = var.volume.size_gib >= 8
+    error_message = "volume.size_gib must be at least 8: Amazon Linux and MLflow's dependencies need that much."
+  }
+}
+
+variable "vpc_id" {
+  description = "VPC of the subnets."
+  type        = string
+}
+
+variable "watchdog" {
+  description = "Seconds a new instance has before it is judged, seconds between probes, and failed probes in a row until the instance is replaced."
+  type = object({
+    grace_seconds    = optional(number, 900)
+    interval_seconds = optional(number, 30)
+    failures         = optional(number, 5)
+  })
+  default = {}
+
+  validation {
+    condition     = var.watchdog.grace_seconds >= 300 && var.watchdog.interval_seconds >= 5 && var.watchdog.failures >= 2
+    error_message = "watchdog needs grace_seconds >= 300 (installation takes minutes), interval_seconds >= 5 and failures >= 2: less replaces healthy instances."
+  }
+}
+
+variable "workers" {
+  description = "MLflow's worker processes. Two serve 35 runs a second in 0.8 GB."
+  type        = number
+  default     = 2
+
+  validation {
+    condition     = var.workers >= 1 && var.workers <= 16
+    error_message = "workers must be 1 to 16."
+  }
+}

@@ -1,0 +1,68 @@
+# What egress = "public_ip" and "nat" need: public subnets, the internet gateway, NAT gateways.
+
+locals {
+  nat_zones = var.egress != "nat" ? [] : var.nat_gateway_per_zone ? local.zones : slice(local.zones, 0, 1)
+}
+
+resource "aws_internet_gateway" "main" {
+  count = local.public ? 1 : 0
+
+  vpc_id = aws_vpc.main.id
+  tags   = merge(var.tags, { Name = var.name })
+}
+
+resource "aws_subnet" "public" {
+  for_each = { for index, zone in local.zones : zone => local.public_cidrs[index] if local.public && index < length(local.public_cidrs) }
+
+  vpc_id            = aws_vpc.main.id
+  availability_zone = each.key
+  cidr_block        = each.value
+  tags              = merge(var.tags, { Name = "${var.name}-public-${each.key}" })
+}
+
+resource "aws_route_table" "public" {
+  count = local.public ? 1 : 0
+
+  vpc_id = aws_vpc.main.id
+  tags   = merge(var.tags, { Name = "${var.name}-public" })
+}
+
+resource "aws_route" "internet" {
+  count = local.public ? 1 : 0
+
+  route_table_id         = aws_route_table.public[0].id
+  destination_cidr_block = "0.0.0.0/0"
+  gateway_id             = aws_internet_gateway.main[0].id
+}
+
+resource "aws_route_table_association" "public" {
+  for_each = aws_subnet.public
+
+  route_table_id = aws_route_table.public[0].id
+  subnet_id      = each.value.id
+}
+
+resource "aws_eip" "nat" {
+  for_each = toset(local.nat_zones)
+
+  domain = "vpc"
+  tags   = merge(var.tags, { Name = "${var.name}-nat-${each.key}" })
+
+  depends_on = [aws_internet_gateway.main]
+}
+
+resource "aws_nat_gateway" "main" {
+  for_each = aws_eip.nat
+
+  allocation_id = each.value.id
+  subnet_id     = aws_subnet.public[each.key].id
+  tags          = merge(var.tags, { Name = "${var.name}-${each.key}" })
+}
+
+resource "aws_route" "nat" {
+  for_each = var.egress == "nat" ? aws_route_table.private : {}
+
+  route_table_id         = each.value.id
+  destination_cidr_block = "0.0.0.0/0"
+  nat_gateway_id         = aws_nat_gateway.main[var.nat_gateway_per_zone ? each.key : local.nat_zones[0]].id
+}

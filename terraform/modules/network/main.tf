@@ -1,0 +1,107 @@
+# VPC with private subnets, a closed default security group and one way out of three.
+
+data "aws_region" "current" {}
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "aws_availability_zones" "available" {
+  state = "available"
+
+  filter { # Local Zones and Wavelength have no RDS
+    name   = "opt-in-status"
+    values = ["opt-in-not-required"]
+  }
+}
+
+locals {
+  region  = data.aws_region.current.id
+  account = data.aws_caller_identity.current.account_id
+
+  zones  = coalesce(var.availability_zones, slice(data.aws_availability_zones.available.names, 0, min(2, length(data.aws_availability_zones.available.names))))
+  public = var.egress != "endpoints"
+
+  private_cidrs = var.private_subnet_cidrs != null ? var.private_subnet_cidrs : [for index, _ in local.zones : cidrsubnet(var.cidr_block, 4, index)]
+  public_cidrs  = var.public_subnet_cidrs != null ? var.public_subnet_cidrs : [for index, _ in local.zones : cidrsubnet(var.cidr_block, 4, 8 + index)]
+  subnet_cidrs  = concat(local.private_cidrs, local.public ? local.public_cidrs : [])
+
+  # Two networks overlap exactly when they agree on the shorter of their prefixes.
+  overlapping = [
+    for pair in concat(
+      setproduct(range(length(local.subnet_cidrs)), range(length(local.subnet_cidrs)))
+      ) : "${local.subnet_cidrs[pair[0]]} and ${local.subnet_cidrs[pair[1]]}" if pair[0] < pair[1] && (
+      cidrhost("${split("/", local.subnet_cidrs[pair[0]])[0]}/${min([for index in pair : tonumber(split("/", local.subnet_cidrs[index])[1])]...)}", 0) ==
+      cidrhost("${split("/", local.subnet_cidrs[pair[1]])[0]}/${min([for index in pair : tonumber(split("/", local.subnet_cidrs[index])[1])]...)}", 0)
+    )
+  ]
+  vpc_prefix = tonumber(split("/", var.cidr_block)[1])
+  outside = [
+    for cidr in local.subnet_cidrs : cidr
+    if tonumber(split("/", cidr)[1]) < local.vpc_prefix || cidrhost("${split("/", cidr)[0]}/${local.vpc_prefix}", 0) != cidrhost(var.cidr_block, 0)
+  ]
+  taken = [
+    for cidr in var.reserved_cidrs : cidr
+    if cidrhost("${split("/", cidr)[0]}/${min(local.vpc_prefix, tonumber(split("/", cidr)[1]))}", 0) ==
+    cidrhost("${split("/", var.cidr_block)[0]}/${min(local.vpc_prefix, tonumber(split("/", cidr)[1]))}", 0)
+  ]
+}
+
+resource "aws_vpc" "main" {
+  cidr_block           = var.cidr_block
+  enable_dns_hostnames = true # RDS and interface endpoints are found by private names
+  enable_dns_support   = true
+  tags                 = merge(var.tags, { Name = var.name })
+
+  lifecycle {
+    precondition {
+      condition     = length(local.zones) >= 2
+      error_message = "The region offers fewer than two zones; choose another region or name two in availability_zones."
+    }
+    precondition {
+      condition     = length(local.private_cidrs) == length(local.zones) && (!local.public || length(local.public_cidrs) == length(local.zones))
+      error_message = "private_subnet_cidrs and public_subnet_cidrs need one range for each of the ${length(local.zones)} zones."
+    }
+    precondition {
+      condition     = length(local.overlapping) == 0
+      error_message = "Subnets overlap: ${join("; ", local.overlapping)}. Give each a range of its own, or leave private_subnet_cidrs and public_subnet_cidrs out."
+    }
+    precondition {
+      condition     = length(local.outside) == 0
+      error_message = "Subnets lie outside cidr_block ${var.cidr_block}: ${join(", ", local.outside)}. Choose ranges inside it."
+    }
+    precondition {
+      condition     = length(local.taken) == 0
+      error_message = "cidr_block ${var.cidr_block} overlaps reserved_cidrs ${join(", ", local.taken)}. Choose a free range."
+    }
+  }
+}
+
+# Nothing uses it; without rules, nothing can by mistake.
+resource "aws_default_security_group" "closed" {
+  vpc_id = aws_vpc.main.id
+  tags   = merge(var.tags, { Name = "${var.name}-default-closed" })
+}
+
+resource "aws_subnet" "private" {
+  for_each = { for index, zone in local.zones : zone => local.private_cidrs[index] if index < length(local.private_cidrs) }
+
+  vpc_id            = aws_vpc.main.id
+  availability_zone = each.key
+  cidr_block        = each.value
+  tags              = merge(var.tags, { Name = "${var.name}-private-${each.key}" })
+}
+
+resource "aws_route_table" "private" {
+  for_each = aws_subnet.private
+
+  vpc_id = aws_vpc.main.id
+  tags   = merge(var.tags, { Name = "${var.name}-private-${each.key}" })
+}
+
+resource "aws_route_table_association" "private" {
+  for_each = aws_subnet.private
+
+  route_table_id = aws_route_table.private[each.key].id
+  subnet_id      = each.value.id
+}

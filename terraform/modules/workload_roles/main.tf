@@ -1,0 +1,83 @@
+# The pipeline's roles, each with only what its step does and for one exact GitHub environment.
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "aws_region" "current" {}
+
+locals {
+  account   = data.aws_caller_identity.current.account_id
+  partition = data.aws_partition.current.partition
+  region    = data.aws_region.current.id
+
+  bucket_arn = "arn:${local.partition}:s3:::${var.artifacts.bucket_name}"
+  prefixes   = var.artifacts.prefixes
+  objects    = { for name, prefix in local.prefixes : name => "${local.bucket_arn}/${prefix}*" }
+
+  parameter_arn = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter"
+  database_arn  = "arn:${local.partition}:rds:${local.region}:${local.account}:db:${var.database.identifier}"
+  champions_arn = "${local.parameter_arn}${var.champion_parameter_prefix}*"
+
+  # Role -> what it does with which part of the bucket. Nobody here deletes.
+  storage = {
+    ingest = {
+      read     = ["contracts", "raw"]
+      versions = []
+      write    = ["contracts", "holdout", "inputs", "raw", "train"]
+    }
+    train = {
+      read     = ["contracts", "models", "train"]
+      versions = []
+      write    = ["models"]
+    }
+    promote = {
+      read     = ["contracts", "decisions", "holdout", "models", "references"]
+      versions = ["models"]
+      write    = ["decisions", "references"]
+    }
+    predict = {
+      read     = ["contracts", "inputs", "models"]
+      versions = ["models"]
+      write    = ["predictions"]
+    }
+    monitor = {
+      read     = ["contracts", "predictions", "references"]
+      versions = []
+      write    = ["reports"]
+    }
+  }
+
+  tunnels = { database = var.server.database_document, promote = var.server.mlflow_document, train = var.server.mlflow_document }
+
+  policies = {
+    for role in ["database", "ingest", "monitor", "predict", "promote", "train"] : role => merge(
+      { contract = data.aws_iam_policy_document.contract.json },
+      contains(keys(local.storage), role) ? { storage = data.aws_iam_policy_document.storage[role].json } : {},
+      contains(keys(local.tunnels), role) ? { tunnel = data.aws_iam_policy_document.tunnel[role].json } : {},
+      {
+        database = { database = data.aws_iam_policy_document.database.json }
+        ingest   = var.third_party_secret == null ? {} : { third-party-secret = one(data.aws_iam_policy_document.third_party_secret[*].json) }
+        monitor  = { metrics = data.aws_iam_policy_document.metrics.json }
+        predict  = { champion = data.aws_iam_policy_document.champion_read.json, metrics = data.aws_iam_policy_document.metrics.json }
+        promote  = { champion = data.aws_iam_policy_document.champion_write.json }
+        train    = {}
+      }[role],
+    )
+  }
+}
+
+module "role" {
+  source   = "../github_role"
+  for_each = local.policies
+
+  name                     = "${var.name}-${each.key}"
+  context                  = "environment:${var.environment}-${each.key}"
+  github                   = var.github
+  job_workflow_ref         = lookup(var.job_workflow_refs, each.key, null)
+  permissions_boundary_arn = var.permissions_boundary_arn
+  policies                 = each.value
+  provider_arn             = var.provider_arn
+  ref                      = var.ref
+  tags                     = var.tags
+}

@@ -1,0 +1,221 @@
+# What the roles may do, by topic.
+
+data "aws_iam_policy_document" "contract" {
+  statement {
+    sid       = "ReadTheContract"
+    actions   = ["ssm:GetParameter"]
+    resources = ["${local.parameter_arn}${var.platform_parameter_name}"]
+  }
+}
+
+data "aws_iam_policy_document" "storage" {
+  for_each = local.storage
+
+  statement {
+    sid       = "ReadItsInputs"
+    actions   = ["s3:GetObject"]
+    resources = [for prefix in each.value.read : local.objects[prefix]]
+  }
+
+  dynamic "statement" {
+    for_each = length(each.value.versions) > 0 ? [each.value.versions] : []
+    content {
+      sid       = "ReadRecordedVersions"
+      actions   = ["s3:GetObjectVersion"]
+      resources = [for prefix in statement.value : local.objects[prefix]]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = length(each.value.versions) > 0 ? [each.value.versions] : []
+    content {
+      sid       = "ListRecordedVersions"
+      actions   = ["s3:ListBucketVersions"]
+      resources = [local.bucket_arn]
+
+      condition {
+        test     = "StringLike"
+        variable = "s3:prefix"
+        values   = [for prefix in statement.value : "${local.prefixes[prefix]}*"]
+      }
+    }
+  }
+
+  statement {
+    sid       = "WriteItsOutputs"
+    actions   = ["s3:PutObject"]
+    resources = [for prefix in each.value.write : local.objects[prefix]]
+  }
+
+  statement {
+    sid       = "ListItsPrefixes"
+    actions   = ["s3:ListBucket"]
+    resources = [local.bucket_arn]
+
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = [for prefix in distinct(concat(each.value.read, each.value.write)) : "${local.prefixes[prefix]}*"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.artifacts.kms_key_arn[*]
+    content {
+      sid       = "UseTheArtifactKeyThroughS3"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["s3.${local.region}.amazonaws.com"]
+      }
+    }
+  }
+}
+
+# SessionDocumentAccessCheck: without it, StartSession without a document opens a shell.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-sessiondocumentaccesscheck.html
+data "aws_iam_policy_document" "tunnel" {
+  for_each = local.tunnels
+
+  statement {
+    sid       = "FindTheInstance"
+    actions   = ["ec2:DescribeInstances"]
+    resources = ["*"] # ec2:DescribeInstances has no resource type
+  }
+
+  statement {
+    sid       = "OpenOneDocument"
+    actions   = ["ssm:StartSession"]
+    resources = ["arn:${local.partition}:ssm:${local.region}:${local.account}:document/${each.value}"]
+
+    condition {
+      test     = "BoolIfExists"
+      variable = "ssm:SessionDocumentAccessCheck"
+      values   = ["true"]
+    }
+  }
+
+  statement {
+    sid       = "OnTheServerOfThisEnvironment"
+    actions   = ["ssm:StartSession"]
+    resources = ["arn:${local.partition}:ec2:${local.region}:${local.account}:instance/*"]
+
+    condition {
+      test     = "BoolIfExists"
+      variable = "ssm:SessionDocumentAccessCheck"
+      values   = ["true"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "ssm:resourceTag/Environment"
+      values   = [var.environment]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "ssm:resourceTag/Role"
+      values   = [var.server.role_tag]
+    }
+  }
+
+  statement {
+    sid       = "EndAndResumeItsOwnSessions"
+    actions   = ["ssm:ResumeSession", "ssm:TerminateSession"]
+    resources = ["arn:${local.partition}:ssm:${local.region}:${local.account}:session/$${aws:userid}-*"]
+  }
+}
+
+data "aws_iam_policy_document" "database" {
+  statement {
+    sid       = "FindTheDatabase"
+    actions   = ["rds:DescribeDBInstances"]
+    resources = [local.database_arn]
+  }
+
+  # RDS names the secret by an id that is not known before the database is; its tag is.
+  statement {
+    sid       = "ReadTheMasterSecret"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = ["arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret:rds!db-*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "secretsmanager:ResourceTag/aws:rds:primaryDBInstanceArn"
+      values   = [local.database_arn]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.database.kms_key_arn[*]
+    content {
+      sid       = "UseTheSecretsKey"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["secretsmanager.${local.region}.amazonaws.com"]
+      }
+    }
+  }
+}
+
+data "aws_iam_policy_document" "third_party_secret" {
+  count = var.third_party_secret == null ? 0 : 1
+
+  statement {
+    sid       = "ReadTheOneThirdPartySecret"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [var.third_party_secret.arn]
+  }
+
+  dynamic "statement" {
+    for_each = var.third_party_secret.kms_key_arn[*]
+    content {
+      sid       = "UseTheSecretsKey"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["secretsmanager.${local.region}.amazonaws.com"]
+      }
+    }
+  }
+}
+
+data "aws_iam_policy_document" "champion_read" {
+  statement {
+    sid       = "ReadTheChampionOfRecord"
+    actions   = ["ssm:GetParameter"]
+    resources = [local.champions_arn]
+  }
+}
+
+data "aws_iam_policy_document" "champion_write" {
+  statement {
+    sid       = "KeepTheChampionOfRecord"
+    actions   = ["ssm:GetParameter", "ssm:GetParameterHistory", "ssm:PutParameter"]
+    resources = [local.champions_arn]
+  }
+}
+
+data "aws_iam_policy_document" "metrics" {
+  statement {
+    sid       = "PublishInOneNamespace"
+    actions   = ["cloudwatch:PutMetricData"]
+    resources = ["*"] # cloudwatch:PutMetricData is scoped by namespace, not by resource
+
+    condition {
+      test     = "StringEquals"
+      variable = "cloudwatch:namespace"
+      values   = [var.metrics_namespace]
+    }
+  }
+}

@@ -1,0 +1,63 @@
+# What Python needs to know of this environment: one object, as an output and as a parameter.
+
+locals {
+  platform = {
+    schema_version = 1
+    environment    = var.environment
+    region         = local.region
+    account_id     = local.account
+    prefix         = local.prefix
+    artifact_store = {
+      bucket      = module.artifact_store.bucket_name
+      kms_key_arn = local.kms_key_arn
+      prefixes    = local.prefixes
+    }
+    database = {
+      identifier        = local.prefix
+      address           = module.metadata_store.address
+      port              = module.metadata_store.port
+      name              = "mlflow"
+      user              = "mlflow"
+      resource_id       = module.metadata_store.resource_id
+      master_secret_arn = module.metadata_store.master_secret_arn
+    }
+    mlflow = {
+      autoscaling_group_name = module.mlflow_server.autoscaling_group_name
+      port                   = var.server.port
+      artifact_root          = module.mlflow_server.artifact_root
+      artifact_access        = var.artifact_access
+      instance_tags          = module.mlflow_server.instance_tags
+    }
+    sessions = {
+      mlflow_document   = module.mlflow_server.session_documents.mlflow
+      database_document = module.mlflow_server.session_documents.database
+    }
+    roles = merge(
+      {
+        plan      = "${local.iam}:role/${local.prefix}-plan"
+        plan_main = "${local.iam}:role/${local.prefix}-plan-main"
+        apply     = "${local.iam}:role/${local.prefix}-apply"
+        server    = module.mlflow_server.role_arn
+      },
+      module.workload_roles.role_arns,
+    )
+    parameters        = { platform = local.platform_parameter, champion_prefix = local.champion_prefix }
+    secrets           = { third_party_arn = aws_secretsmanager_secret.third_party.arn }
+    metrics_namespace = local.metrics_namespace
+    github            = var.github
+  }
+}
+
+resource "aws_ssm_parameter" "platform" {
+  name        = local.platform_parameter
+  description = "What pipeline and server need to know of ${local.prefix}"
+  type        = "String"
+  value       = jsonencode(local.platform)
+
+  lifecycle {
+    precondition {
+      condition     = length(jsonencode(local.platform)) <= 4096
+      error_message = "The contract is over a standard parameter's 4 kB; shorten names, or set tier = \"Advanced\"."
+    }
+  }
+}

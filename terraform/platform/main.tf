@@ -1,0 +1,169 @@
+# One environment of the platform, out of the modules.
+
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
+data "aws_region" "current" {}
+
+locals {
+  account   = data.aws_caller_identity.current.account_id
+  partition = data.aws_partition.current.partition
+  region    = data.aws_region.current.id
+
+  prefix       = "keyless-${var.environment}"
+  iam          = "arn:${local.partition}:iam::${local.account}"
+  boundary_arn = "${local.iam}:policy/${local.prefix}-boundary" # made by bootstrap
+  provider_arn = "${local.iam}:oidc-provider/token.actions.githubusercontent.com"
+  kms_key_arn  = one(aws_kms_key.environment[*].arn)
+
+  platform_parameter = "/keyless/${var.environment}/platform"
+  champion_prefix    = "/keyless/${var.environment}/champion/"
+  metrics_namespace  = "Keyless/${var.environment}"
+
+  prefixes = {
+    contracts   = "data/contracts/"
+    decisions   = "decisions/"
+    holdout     = "data/holdout/"
+    inputs      = "data/inputs/"
+    models      = "mlflow/"
+    predictions = "predictions/"
+    raw         = "data/raw/"
+    references  = "references/"
+    reports     = "reports/"
+    train       = "data/train/"
+    wheelhouse  = "wheelhouse/"
+  }
+
+  # What the server calls when there is no route to the internet.
+  interface_endpoints = merge(
+    {
+      autoscaling = ["autoscaling:SetInstanceHealth"]
+      ssm         = ["ssm:GetParameter", "ssm:UpdateInstanceInformation"]
+      ssmmessages = ["ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"]
+    },
+    var.server.logs.enabled ? { logs = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"] } : {},
+  )
+}
+
+module "network" {
+  source = "../modules/network"
+
+  name                 = local.prefix
+  availability_zones   = var.network.availability_zones
+  cidr_block           = var.network.cidr_block
+  egress               = var.egress
+  flow_logs            = merge(var.network.flow_logs, { kms_key_arn = local.kms_key_arn, role_boundary_arn = local.boundary_arn })
+  interface_endpoints  = local.interface_endpoints
+  nat_gateway_per_zone = var.network.nat_gateway_per_zone
+  private_subnet_cidrs = var.network.private_subnet_cidrs
+  public_subnet_cidrs  = var.network.public_subnet_cidrs
+  reserved_cidrs       = var.network.reserved_cidrs
+  s3_endpoint = {
+    bucket_names   = [module.artifact_store.bucket_name]
+    principal_arns = [module.mlflow_server.role_arn]
+  }
+}
+
+module "artifact_store" {
+  source = "../modules/artifact_store"
+
+  name                 = local.prefix
+  access_logs          = var.artifact_store.access_logs
+  force_destroy        = var.artifact_store.force_destroy
+  kms_key_arn          = local.kms_key_arn
+  lifecycle_rules      = var.artifact_store.lifecycle_rules
+  version_deleter_arns = var.artifact_store.force_destroy ? ["${local.iam}:role/${local.prefix}-apply"] : []
+}
+
+module "metadata_store" {
+  source = "../modules/metadata_store"
+
+  name                      = local.prefix
+  apply_immediately         = var.database.apply_immediately
+  backup                    = var.database.backup
+  client_security_group_ids = { server = module.mlflow_server.security_group_id }
+  deletion_protection       = var.database.deletion_protection
+  engine_version            = var.database.engine_version
+  instance_class            = var.database.instance_class
+  kms_key_arn               = local.kms_key_arn
+  log_retention_days        = var.database.log_retention_days
+  maintenance_window        = var.database.maintenance_window
+  monitoring                = merge(var.database.monitoring, { role_boundary_arn = local.boundary_arn })
+  multi_az                  = var.database.multi_az
+  parameters                = var.database.parameters
+  storage                   = var.database.storage
+  subnet_ids                = module.network.private_subnet_ids
+  vpc_id                    = module.network.vpc_id
+}
+
+module "mlflow_server" {
+  source = "../modules/mlflow_server"
+
+  name            = local.prefix
+  environment     = var.environment
+  ami_id          = var.server.ami_id
+  artifact_access = var.artifact_access
+  artifacts = {
+    bucket_name       = module.artifact_store.bucket_name
+    kms_key_arn       = local.kms_key_arn
+    models_prefix     = local.prefixes.models
+    wheelhouse_prefix = local.prefixes.wheelhouse
+  }
+  associate_public_ip_address = var.egress == "public_ip"
+  database                    = { identifier = local.prefix }
+  database_resource_id        = module.metadata_store.resource_id
+  egress = {
+    security_groups = merge(
+      { database = { id = module.metadata_store.security_group_id, port = 5432 } },
+      var.egress == "endpoints" ? { endpoints = { id = module.network.endpoint_security_group_id, port = 443 } } : {},
+    )
+    prefix_lists = var.egress == "endpoints" ? { s3 = { id = module.network.s3_prefix_list_id, port = 443 } } : {}
+    https_cidrs  = var.egress == "endpoints" ? {} : { anywhere = "0.0.0.0/0" }
+  }
+  instance_type            = var.server.instance_type
+  logs                     = merge(var.server.logs, { kms_key_arn = local.kms_key_arn })
+  permissions_boundary_arn = local.boundary_arn
+  platform_parameter_name  = local.platform_parameter
+  port                     = var.server.port
+  subnet_ids               = module.network.server_subnet_ids
+  volume                   = var.server.volume
+  vpc_id                   = module.network.vpc_id
+  watchdog                 = var.server.watchdog
+  workers                  = var.server.workers
+}
+
+module "workload_roles" {
+  source = "../modules/workload_roles"
+
+  name = local.prefix
+  artifacts = {
+    bucket_name = module.artifact_store.bucket_name
+    kms_key_arn = local.kms_key_arn
+    prefixes    = { for name, prefix in local.prefixes : name => prefix if name != "wheelhouse" }
+  }
+  champion_parameter_prefix = local.champion_prefix
+  database                  = { identifier = local.prefix, kms_key_arn = local.kms_key_arn }
+  environment               = var.environment
+  github                    = var.github
+  job_workflow_refs         = var.job_workflow_refs
+  metrics_namespace         = local.metrics_namespace
+  permissions_boundary_arn  = local.boundary_arn
+  platform_parameter_name   = local.platform_parameter
+  provider_arn              = local.provider_arn
+  server = {
+    database_document = module.mlflow_server.session_documents.database
+    mlflow_document   = module.mlflow_server.session_documents.mlflow
+  }
+  third_party_secret = { arn = aws_secretsmanager_secret.third_party.arn, kms_key_arn = local.kms_key_arn }
+}
+
+# For a data provider's key. An administrator puts the value; Terraform never has it.
+resource "aws_secretsmanager_secret" "third_party" {
+  name        = "${local.prefix}-third-party"
+  description = "Key of a data provider, read by ingest alone"
+  kms_key_id  = local.kms_key_arn
+
+  # A disposable environment is made again under the same names.
+  recovery_window_in_days = var.artifact_store.force_destroy ? 0 : 30
+}

@@ -1,0 +1,126 @@
+variable "artifact_access" {
+  description = "Who talks to S3 for artifacts: \"direct\" (each role with its own rights) or \"proxied\" (the server for everyone in the tunnel)."
+  type        = string
+  default     = "direct"
+
+  validation {
+    condition     = contains(["direct", "proxied"], var.artifact_access)
+    error_message = "artifact_access must be \"direct\" or \"proxied\"."
+  }
+}
+
+variable "artifact_store" {
+  description = "The artifact bucket; see modules/artifact_store. With force_destroy, destroy deletes the data too, and the apply role may delete versions."
+  type = object({
+    access_logs     = optional(object({ enabled = optional(bool, true), retention_days = optional(number, 90) }), {})
+    force_destroy   = optional(bool, false)
+    lifecycle_rules = optional(object({ abort_uploads_after_days = optional(number, 7), infrequent_access_days = optional(number, 90), expire_old_versions_days = optional(number, 365), kept_old_versions_per_file = optional(number) }), {})
+  })
+  default = {}
+}
+
+variable "customer_managed_key" {
+  description = "Encrypt artifacts, database, secrets and logs with a key of the environment's own (a dollar a month, revocable, audited) in place of AWS's. Changing it later replaces the database."
+  type        = bool
+  default     = false
+}
+
+variable "database" {
+  description = "The database; see modules/metadata_store."
+  type = object({
+    apply_immediately   = optional(bool, false)
+    backup              = optional(object({ retention_days = optional(number, 7), window = optional(string, "02:00-03:00"), final_snapshot = optional(bool, true) }), {})
+    deletion_protection = optional(bool, true)
+    engine_version      = optional(string, "17")
+    instance_class      = optional(string, "db.t4g.micro")
+    log_retention_days  = optional(number, 30)
+    maintenance_window  = optional(string, "sun:03:30-sun:04:30")
+    monitoring          = optional(object({ interval_seconds = optional(number, 0), performance_insights = optional(bool, false) }), {})
+    multi_az            = optional(bool, false)
+    parameters          = optional(map(object({ value = string, static = optional(bool, false) })), {})
+    storage             = optional(object({ allocated_gib = optional(number, 20), maximum_gib = optional(number, 100) }), {})
+  })
+  default = {}
+
+  validation {
+    condition     = var.environment != "prod" || (var.database.deletion_protection && var.database.backup.final_snapshot)
+    error_message = "prod must keep database.deletion_protection = true and database.backup.final_snapshot = true. To tear prod down on purpose, first apply it under another name's settings as docs/terraform.md says."
+  }
+}
+
+variable "egress" {
+  description = "How the server reaches AWS: \"public_ip\" (cheapest), \"endpoints\" (no route to the internet) or \"nat\"."
+  type        = string
+  default     = "public_ip"
+
+  validation {
+    condition     = contains(["public_ip", "endpoints", "nat"], var.egress)
+    error_message = "egress must be \"public_ip\", \"endpoints\" or \"nat\"; `keyless cost` shows what each costs."
+  }
+}
+
+variable "environment" {
+  description = "Name of the environment: part of every name, and the value of every resource's Environment tag."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]{1,11}$", var.environment))
+    error_message = "environment must be 2 to 12 lower-case letters and digits, starting with a letter, for example \"dev\"."
+  }
+}
+
+variable "github" {
+  description = "Repository whose workflows run the pipeline; see modules/github_role."
+  type = object({
+    owner          = string
+    owner_id       = string
+    repository     = string
+    repository_id  = string
+    subject_format = optional(string, "immutable")
+  })
+}
+
+variable "job_workflow_refs" {
+  description = "Workflow file that must run a role's job, by role; see modules/workload_roles."
+  type        = map(string)
+  default     = {}
+}
+
+variable "network" {
+  description = "The VPC; see modules/network."
+  type = object({
+    availability_zones   = optional(list(string))
+    cidr_block           = optional(string, "10.40.0.0/16")
+    flow_logs            = optional(object({ enabled = optional(bool, true), traffic = optional(string, "ALL"), retention_days = optional(number, 30) }), {})
+    nat_gateway_per_zone = optional(bool, false)
+    private_subnet_cidrs = optional(list(string))
+    public_subnet_cidrs  = optional(list(string))
+    reserved_cidrs       = optional(list(string), [])
+  })
+  default = {}
+}
+
+variable "server" {
+  description = "The MLflow server; see modules/mlflow_server."
+  type = object({
+    ami_id        = optional(string)
+    instance_type = optional(string, "t4g.small")
+    logs          = optional(object({ enabled = optional(bool, true), retention_days = optional(number, 30) }), {})
+    port          = optional(number, 5000)
+    volume        = optional(object({ size_gib = optional(number, 16) }), {})
+    watchdog      = optional(object({ grace_seconds = optional(number, 900), interval_seconds = optional(number, 30), failures = optional(number, 5) }), {})
+    workers       = optional(number, 2)
+  })
+  default = {}
+}
+
+variable "tags" {
+  description = "Tags of every resource, beside Environment and Project."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = length(setintersection(keys(var.tags), ["Environment", "Project", "Role", "Name"])) == 0
+    error_message = "tags cannot hold Environment, Project, Role or Name: roles are scoped by the first, clients find the server by the third, and the kit sets all four."
+  }
+}
