@@ -91,11 +91,11 @@ def as_user_error(failure: Exception) -> UserError | None:
     """Translate failures that a user can do something about; None for all others."""
     if isinstance(failure, UserError):
         return failure
-    # A class from a package that was never imported cannot be what was raised.
-    origin = type(failure).__module__.partition(".")[0]
-    if origin == "botocore":
-        return _from_botocore(failure)
-    return None
+    # Asked by name: the classes themselves come from packages that most verbs never import.
+    origin = type(failure).__module__
+    if origin in ("pipeline.errors", "scripts.localcloud.home"):
+        return UserError(str(failure), exit_code=getattr(failure, "exit_code", 1))
+    return _from_botocore(failure) if origin.startswith("botocore.") else None
 
 
 def _from_botocore(failure: Exception) -> UserError | None:

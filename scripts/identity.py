@@ -213,11 +213,22 @@ def _call(request: urllib.request.Request, ca_bundle: Path | None) -> dict[str, 
             return answer
     except urllib.error.HTTPError as refusal:
         with refusal:
-            said = refusal.read().decode(errors="replace").strip()
+            why = f"{refusal.code} from {host}: {_message(refusal.read())}"
         raise TokenRefused(
-            "GitHub's issuer minted no token", why=f"{refusal.code} from {host}: {said}"
+            "GitHub's issuer minted no token",
+            why=why,
+            # 422: the job as described cannot exist, so the description is what is wrong.
+            exit_code=2 if refusal.code == 422 else 1,
         ) from None
     except OSError as failure:
         raise UserError(
             "GitHub's issuer did not answer", why=f"{host}: {failure}", mend="keyless doctor"
         ) from None
+
+
+def _message(body: bytes) -> str:
+    text = body.decode(errors="replace").strip()
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, TypeError, KeyError):
+        return text

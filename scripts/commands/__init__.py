@@ -6,13 +6,15 @@ functions. The first line of the command's docstring is its line in `keyless --h
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from pipeline.outputs import Platform
     from scripts.localcloud.home import Cloud
 
 
@@ -35,5 +37,49 @@ class Project:
                 "The local cloud does not run", why=str(down), mend="keyless up"
             ) from None
 
+    def administrator(self, cloud: Cloud, service: str) -> Any:
+        """Make a client of the local account's administrator."""
+        from scripts.localcloud.home import administrator
+        from scripts.sealed import client
 
+        return client(cloud, administrator(cloud.home), service)
+
+    def local_platform(self, cloud: Cloud, environment: str) -> Platform:
+        """Read what Terraform made in the local account. Raises `UserError` if nothing yet."""
+        from botocore.exceptions import ClientError
+
+        from pipeline.outputs import parse_platform
+        from scripts.console import UserError
+
+        name = f"/keyless/{environment}/platform"
+        try:
+            answer = self.administrator(cloud, "ssm").get_parameter(Name=name)
+        except ClientError as failure:
+            if failure.response["Error"]["Code"] != "ParameterNotFound":
+                raise
+            raise UserError(
+                f"The local cloud has no platform {environment!r}",
+                why=f"there is no parameter {name}; Terraform has not applied it",
+                mend="keyless up",
+            ) from None
+        return parse_platform(answer["Parameter"]["Value"], origin=f"the SSM parameter {name}")
+
+
+def aws_platform(environment: str, file: Path | None = None) -> Platform:
+    """Find the platform of the caller's own AWS account, in `load_platform`'s order."""
+    from pipeline.outputs import load_platform
+
+    return load_platform(file, environ={**os.environ, "KEYLESS_ENVIRONMENT": environment})
+
+
+environment_option = click.option(
+    "--environment",
+    envvar="KEYLESS_ENVIRONMENT",
+    default="dev",
+    show_default=True,
+    help="Environment of the platform (also KEYLESS_ENVIRONMENT).",
+)
+aws_option = click.option(
+    "--aws", is_flag=True, help="Use your AWS account and credentials, not the local cloud."
+)
 pass_project = click.make_pass_decorator(Project)

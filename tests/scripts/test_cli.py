@@ -1,0 +1,182 @@
+"""The frame: help without imports, verbs by file, failures as advice."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
+from click.testing import CliRunner
+
+from scripts import cli
+from scripts.commands import Project, pass_project
+from scripts.console import UserError
+
+HEAVY = ("boto3", "botocore", "mlflow", "moto", "pandas", "rich", "pydantic", "python_terraform")
+
+
+def failing(failure: Exception) -> Callable[..., click.Command]:
+    @click.command("doctor")
+    def command() -> None:
+        raise failure
+
+    return lambda self, ctx, name: command
+
+
+def run_failing(failure: Exception, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    monkeypatch.setattr(cli.Verbs, "get_command", failing(failure))
+    result = CliRunner().invoke(cli.keyless, ["doctor"])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stderr
+
+
+def test_every_verb_can_be_loaded_and_shows_help() -> None:
+    context = click.Context(cli.keyless)
+    names = cli.keyless.list_commands(context)
+    assert {"doctor", "outputs", "token", "whoami", "tunnel"} <= set(names)
+    for name in names:
+        result = CliRunner().invoke(cli.keyless, [name, "--help"])
+        assert result.exit_code == 0, (name, result.output)
+
+
+def test_help_lists_every_verb_with_its_first_line() -> None:
+    shown = CliRunner().invoke(cli.keyless, ["--help"]).output
+    for name in cli.keyless.list_commands(click.Context(cli.keyless)):
+        summary = cli.summary(name)
+        assert summary, name
+        assert summary.split()[0] in shown
+        assert f"  {name} " in shown
+
+
+def test_no_verb_alone_teaches_as_help_does() -> None:
+    result = CliRunner().invoke(cli.keyless, [])
+    assert result.exit_code == 0
+    assert result.output == CliRunner().invoke(cli.keyless, ["--help"]).output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys\nfrom scripts.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"heavy = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "print(heavy, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=cli.ROOT,
+    )
+    assert done.stderr == "[]\n"
+
+
+def test_help_appears_at_once(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
+
+    def seconds() -> float:
+        begun = time.process_time_ns(), os.times()
+        subprocess.run(
+            [sys.executable, "-m", "scripts.cli", "--help"],
+            capture_output=True,
+            check=True,
+            cwd=cli.ROOT,
+            env=environment,
+        )
+        ended = os.times()
+        return (
+            ended.children_user
+            + ended.children_system
+            - (begun[1].children_user + begun[1].children_system)
+        )
+
+    seconds()  # compiles
+    # Processor time of the best of three, so that a busy machine does not count.
+    assert min(seconds() for _ in range(3)) < 0.15
+
+
+def test_a_misspelt_verb_gets_a_suggestion() -> None:
+    result = CliRunner().invoke(cli.keyless, ["docter"])
+    assert result.exit_code == 2
+    assert "Did you mean `keyless doctor`?" in result.stderr
+
+
+def test_an_unknown_verb_is_wrong_usage() -> None:
+    result = CliRunner().invoke(cli.keyless, ["zzz"])
+    assert result.exit_code == 2
+    assert "There is no command 'zzz'" in result.stderr
+
+
+def test_the_version_is_the_projects() -> None:
+    result = CliRunner().invoke(cli.keyless, ["--version"])
+    assert result.output.startswith("keyless 0.")
+
+
+def test_a_user_error_shows_what_why_and_mend_without_a_trace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failure = UserError("It broke", why="a wire is cut", mend="keyless up", exit_code=2)
+    assert run_failing(failure, monkeypatch) == (
+        2,
+        "error: It broke\n  why  a wire is cut\n  mend keyless up\n",
+    )
+
+
+def test_a_refusal_of_aws_is_told_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    failure = ClientError({"Error": {"Code": "AccessDenied", "Message": "not yours"}}, "GetObject")
+    code, text = run_failing(failure, monkeypatch)
+    assert code == 1
+    assert "AWS refused GetObject" in text
+    assert "AccessDenied: not yours" in text
+
+
+def test_missing_credentials_point_to_the_doctor(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, text = run_failing(NoCredentialsError(), monkeypatch)
+    assert code == 1
+    assert "keyless doctor --aws" in text
+
+
+def test_wrong_input_of_the_pipeline_is_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.errors import InputError
+
+    assert run_failing(InputError("say it so"), monkeypatch) == (2, "error: say it so\n")
+
+
+def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_failing(ZeroDivisionError(), monkeypatch)
+
+
+def shown_home(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    seen: list[Path] = []
+
+    @click.command("doctor")
+    @pass_project
+    def command(project: Project) -> None:
+        seen.append(project.home)
+
+    monkeypatch.setattr(cli.Verbs, "get_command", lambda self, ctx, name: command)
+    result = CliRunner().invoke(cli.keyless, [*arguments, "doctor"], catch_exceptions=False)
+    assert result.exit_code == 0
+    return seen[0]
+
+
+def test_the_home_is_in_the_project_unless_said_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("KEYLESS_HOME", raising=False)
+    assert shown_home([], monkeypatch) == cli.ROOT / ".keyless"
+    monkeypatch.setenv("KEYLESS_HOME", str(tmp_path / "a"))
+    assert shown_home([], monkeypatch) == tmp_path / "a"
+    assert shown_home(["--home", str(tmp_path / "b")], monkeypatch) == tmp_path / "b"
+
+
+def test_without_a_cloud_the_command_that_starts_one_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as raised:
+        Project(cli.ROOT, tmp_path).cloud()
+    assert raised.value.mend == "keyless up"
