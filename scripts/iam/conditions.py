@@ -20,8 +20,10 @@ from scripts.iam.patterns import (
     Test,
     Token,
     Values,
+    arn_components,
     arn_like,
     expand,
+    expand_components,
     glob,
     literal,
     tokens,
@@ -40,6 +42,7 @@ class _Family:
     make: Callable[[str], Test] | None  # for values without variables or wildcards
     build: Callable[[tuple[Plain, ...]], Test] | None  # for text that may carry variables
     wildcards: bool = False
+    arn: bool = False  # compared component by component
     negated: bool = False
 
 
@@ -58,10 +61,10 @@ _FAMILIES = {
     "StringNotEqualsIgnoreCase": _Family(None, _equals_ignoring_case, negated=True),
     "StringLike": _Family(None, glob, wildcards=True),
     "StringNotLike": _Family(None, glob, wildcards=True, negated=True),
-    "ArnEquals": _Family(None, arn_like, wildcards=True),
-    "ArnLike": _Family(None, arn_like, wildcards=True),
-    "ArnNotEquals": _Family(None, arn_like, wildcards=True, negated=True),
-    "ArnNotLike": _Family(None, arn_like, wildcards=True, negated=True),
+    "ArnEquals": _Family(None, None, wildcards=True, arn=True),
+    "ArnLike": _Family(None, None, wildcards=True, arn=True),
+    "ArnNotEquals": _Family(None, None, wildcards=True, arn=True, negated=True),
+    "ArnNotLike": _Family(None, None, wildcards=True, arn=True, negated=True),
     "NumericEquals": _Family(number("=="), None),
     "NumericNotEquals": _Family(number("=="), None, negated=True),
     "NumericLessThan": _Family(number("<"), None),
@@ -158,26 +161,42 @@ def _matcher(
             )
         constant = family.make(value)
         return lambda actual, _context: constant(actual), frozenset()
-    assert family.build is not None
-    build = family.build
     pattern = tokens(value, variables=variables, wildcards=family.wildcards)
-    keys = frozenset(variable_keys(pattern))
+    keys = variable_keys(pattern)
+    make = _arn_maker(pattern) if family.arn else _text_maker(pattern, family.build)
     if not keys:
-        fixed = build(_plain(pattern))
+        fixed = make({})
+        assert fixed is not None
         return lambda actual, _context: fixed(actual), keys
 
     def match(actual: str, context: Values) -> bool:
-        expanded = expand(pattern, context)
         # A variable without a value is null, and nothing is equal or like null.
-        return expanded is not None and build(expanded)(actual)
+        test = make(context)
+        return test is not None and test(actual)
 
     return match, keys
 
 
-def _plain(pattern: tuple[Token, ...]) -> tuple[Plain, ...]:
-    expanded = expand(pattern, {})
-    assert expanded is not None
-    return expanded
+def _text_maker(
+    pattern: tuple[Token, ...], build: Callable[[tuple[Plain, ...]], Test] | None
+) -> Callable[[Values], Test | None]:
+    assert build is not None
+
+    def make(context: Values) -> Test | None:
+        expanded = expand(pattern, context)
+        return None if expanded is None else build(expanded)
+
+    return make
+
+
+def _arn_maker(pattern: tuple[Token, ...]) -> Callable[[Values], Test | None]:
+    components = arn_components(pattern)
+
+    def make(context: Values) -> Test | None:
+        expanded = expand_components(components, context)
+        return None if expanded is None else arn_like(expanded)
+
+    return make
 
 
 def _null(key: str, values: tuple[str, ...]) -> Callable[[Values], bool]:

@@ -60,6 +60,15 @@ class PolicySet:
     resource: tuple[Policy, ...] = ()
     resource_required: bool | None = None
 
+    def __post_init__(self) -> None:
+        own = (*self.identity, *(self.boundary or ()), *(self.session or ()))
+        for policy in own:
+            if policy.kind in ("resource", "trust"):
+                raise ValueError(f"policy {policy.name!r} is a {policy.kind} policy: not its place")
+        for policy in self.resource:
+            if policy.kind not in ("resource", "trust"):
+                raise ValueError(f"policy {policy.name!r} is of kind {policy.kind}: not its place")
+
 
 class Reason(StrEnum):
     """Why a request is allowed or denied."""

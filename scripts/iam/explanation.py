@@ -69,7 +69,7 @@ def explain(request: Request, policies: PolicySet) -> Explanation:
     facts = facts_of(request, policies)
     layers = (policies.identity, policies.boundary, policies.session, policies.resource)
     considered = tuple(
-        _consider(policy, statement, facts)
+        _consider(policy, statement, facts, request.action)
         for layer in layers
         for policy in layer or ()
         for statement in policy.compiled
@@ -77,10 +77,12 @@ def explain(request: Request, policies: PolicySet) -> Explanation:
     return Explanation(decision, unsupported, considered)
 
 
-def _consider(policy: Policy, statement: CompiledStatement, facts: Facts) -> Considered:
+def _consider(
+    policy: Policy, statement: CompiledStatement, facts: Facts, action: str
+) -> Considered:
     source = statement.source
     failures = [
-        *_action(statement, facts),
+        *_action(statement, action),
         *_resource(statement, facts),
         *_principal(statement, facts),
         *_conditions(statement, facts),
@@ -88,13 +90,13 @@ def _consider(policy: Policy, statement: CompiledStatement, facts: Facts) -> Con
     return Considered(policy.name, policy.kind, source.label, source.effect, tuple(failures))
 
 
-def _action(statement: CompiledStatement, facts: Facts) -> list[Failure]:
-    if statement.action(facts.action):
+def _action(statement: CompiledStatement, action: str) -> list[Failure]:
+    if statement.action(action.lower()):
         return []
     source = statement.source
     element: Element = "NotAction" if source.actions is None else "Action"
     wanted = source.actions or source.not_actions or ()
-    return [Failure(element, wanted, (facts.action,))]
+    return [Failure(element, wanted, (action,))]
 
 
 def _resource(statement: CompiledStatement, facts: Facts) -> list[Failure]:

@@ -35,13 +35,14 @@ class Variable:
 
 Token = str | Wild | Variable
 Plain = str | Wild  # what is left of a token once variables have their values
+Components = tuple[tuple[Token, ...], ...]
 
 _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 _NAME = re.compile(r"[A-Za-z0-9_.@=+/-]+:[A-Za-z0-9_.@=+/:-]+", re.ASCII)
 _PARTS = re.compile(r"\s*([^,'\s]+)\s*(?:,\s*'([^']*)'\s*)?")
 
 
-def tokens(text: str, *, variables: bool, wildcards: bool) -> tuple[Token, ...]:
+def tokens(text: str, *, variables: bool, wildcards: bool = True) -> tuple[Token, ...]:
     """Split a policy value into literal text, wildcards and variables.
 
     `variables` is true for Version 2012-10-17 where the element takes variables; without it
@@ -165,29 +166,41 @@ def _expression(pattern: tuple[Plain, ...], one: str) -> str:
     return f"{first}{inner}{one}*{last}"
 
 
-def arn_components(pattern: tuple[Plain, ...]) -> list[tuple[Plain, ...]]:
+def arn_components(pattern: tuple[Token, ...]) -> Components:
     """The pattern cut at its first five colons; fewer parts where it has fewer colons."""
-    parts: list[list[Plain]] = [[]]
+    parts: list[list[Token]] = [[]]
     for token in pattern:
-        if isinstance(token, Wild):
+        if not isinstance(token, str):
             parts[-1].append(token)
             continue
         pieces = token.split(":", 6 - len(parts))
         if pieces[0]:
             parts[-1].append(pieces[0])
         parts.extend([piece] if piece else [] for piece in pieces[1:])
-    return [tuple(part) for part in parts]
+    return tuple(tuple(part) for part in parts)
+
+
+def expand_components(
+    components: Components, context: Values
+) -> tuple[tuple[Plain, ...], ...] | None:
+    """expand() for each component of an ARN, so that a colon in a value cannot move the rest."""
+    result = []
+    for component in components:
+        expanded = expand(component, context)
+        if expanded is None:
+            return None
+        result.append(expanded)
+    return tuple(result)
 
 
 @lru_cache(maxsize=8192)
-def arn_like(pattern: tuple[Plain, ...]) -> Test:
+def arn_like(components: tuple[tuple[Plain, ...], ...]) -> Test:
     """A test of ARNs, each of the six components on its own (ArnLike, ArnEquals).
 
     Source: IAM User Guide, "Condition operators", section on ARN operators.
     """
-    components = arn_components(pattern)
     if len(components) != 6:
-        shown = literal(pattern)
+        shown = ":".join(literal(component) for component in components)
 
         def refuse(_value: str) -> bool:
             raise Unsupported(
@@ -216,7 +229,7 @@ def resource_like(pattern: tuple[Plain, ...]) -> Test:
     and the test raises Unsupported.
     """
     loose = glob(pattern)
-    components = arn_components(pattern)
+    components = [expand(component, {}) or () for component in arn_components(pattern)]
     if len(components) < 6 or not any(
         isinstance(token, Wild)
         for component in components[:5]

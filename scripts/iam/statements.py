@@ -17,7 +17,6 @@ from scripts.iam.patterns import (
     arn_components,
     expand,
     glob,
-    literal,
     resource_like,
     tokens,
     variable_keys,
@@ -120,22 +119,24 @@ def _in_context(condition: CompiledCondition) -> Callable[[Facts], bool]:
 
 def _actions(statement: Statement) -> Test:
     negated = statement.actions is None
-    written = statement.not_actions if negated else statement.actions
-    exact = set()
-    globs = []
-    for action in written or ():
-        pattern = expand(tokens(action.lower(), variables=False, wildcards=True), {}) or ()
-        if any(isinstance(token, Wild) for token in pattern):
-            globs.append(glob(pattern))
+    exact: set[str] = set()
+    prefixes: list[str] = []
+    globs: list[Test] = []
+    for action in (statement.actions or statement.not_actions) or ():
+        head, star, tail = action.lower().partition("*")
+        if "?" in action or tail:
+            globs.append(glob(expand(tokens(action.lower(), variables=False), {}) or ()))
+        elif star:
+            prefixes.append(head)
         else:
-            exact.add(literal(pattern))
-    names = frozenset(exact)
+            exact.add(head)
+    names, starts = frozenset(exact), tuple(prefixes)
 
     def matches(action: str) -> bool:
-        return (action in names or any(test(action) for test in globs)) is not negated
+        # Most statements are not about the action: two lookups in C decide that.
+        found = action in names or action.startswith(starts)
+        return (found or (bool(globs) and any(test(action) for test in globs))) is not negated
 
-    if not globs and not negated:
-        return names.__contains__
     return matches
 
 
@@ -173,15 +174,14 @@ def _resource_test(pattern: tuple[Token, ...]) -> Callable[[Facts], bool]:
 
 
 def _resource_pattern(text: str, variables: bool) -> tuple[Token, ...]:
-    pattern = tokens(text, variables=variables, wildcards=True)
+    pattern = tokens(text, variables=variables)
     if pattern == (Wild.ANY,):
         return pattern
     if not text.startswith("arn:"):
         raise PolicyError(f'{text!r} is not an ARN; write one, or "*" for every resource')
     _no_early_variable(pattern, text)
-    shown: list[str | Wild] = ["x" if isinstance(token, Variable) else token for token in pattern]
-    components = arn_components(tuple(shown))
-    if len(components) < 6 and components[-1][-1:] != (Wild.ANY,):
+    components = arn_components(pattern)
+    if components[-1][-1:] != (Wild.ANY,) and (len(components) < 6 or not components[-1]):
         raise PolicyError(
             f"{text!r} is not a complete ARN; write arn:aws:service:region:account:resource"
         )
