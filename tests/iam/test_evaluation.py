@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -270,3 +272,11 @@ def test_the_explanation_shows_what_is_not_modelled_instead_of_raising() -> None
     (failure,) = explanation.considered[0].failures
     assert (failure.key, failure.actual) == ("aws:TagKeys", ("a", "b"))
     assert "2 values" in (failure.unsupported or "")
+
+
+def test_the_example_of_the_documentation_runs(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "policy-engine.md"
+    example = page.read_text().partition("```python\n")[2].partition("```")[0]
+    script = tmp_path / "example.py"
+    script.write_text(example)
+    assert runpy.run_path(str(script))["decision"].allowed
