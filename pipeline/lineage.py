@@ -20,6 +20,8 @@ from pipeline.step import Workspace
 ROOT = Path(__file__).parent.parent
 LOCK_FILE = ROOT / "requirements-run.txt"
 LIBRARIES = ("mlflow", "numpy", "optuna", "pandas", "pyarrow", "scikit-learn", "scipy", "skops")
+# What loading a registered model needs.
+MODEL_LIBRARIES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
 # Not the audience that AWS accepts: a token asked for to be read is useless to a thief.
 _LINEAGE_AUDIENCE = "keyless-lineage"
 
@@ -72,15 +74,21 @@ def library_versions() -> dict[str, str]:
 
 
 def pip_requirements(lock: Path = LOCK_FILE) -> list[str]:
-    """What a registered model needs, pinned as the lock file pins it (never inferred)."""
-    needed = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
+    """What a registered model needs, as the lock file pins it for this Python; never inferred.
+
+    A package that the lock file does not name is pinned as it is installed.
+    """
+    from packaging.requirements import InvalidRequirement, Requirement
+
     pins = {}
-    if lock.is_file():
-        for line in lock.read_text(encoding="utf-8").splitlines():
-            name, mark, rest = line.partition("==")
-            if mark and name.strip() in needed:
-                pins[name.strip()] = rest.split()[0].rstrip("\\; ")
-    return [f"{name}=={pins.get(name) or version(name)}" for name in needed]
+    for line in lock.read_text(encoding="utf-8").splitlines() if lock.is_file() else []:
+        try:
+            requirement = Requirement(line.rstrip("\\ "))
+        except InvalidRequirement:
+            continue  # a comment or a hash
+        if requirement.marker is None or requirement.marker.evaluate():
+            pins[requirement.name] = f"{requirement.name}{requirement.specifier}"
+    return [pins.get(name) or f"{name}=={version(name)}" for name in MODEL_LIBRARIES]
 
 
 @cache

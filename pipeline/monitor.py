@@ -52,8 +52,9 @@ def main(workspace: Workspace, *, day: str | None, labels: str | None, exit_code
     if len(batch) < settings.min_rows:
         line = f"{len(batch)} rows are too few to judge; monitor.min_rows is {settings.min_rows}"
         return Outcome([line], _values(workspace, newest, None, None, retrain=False))
-    scores = [name for name in reference if name.startswith("probability_")]
-    inputs = [name for name in reference if name not in {*scores, *_OUTPUTS}]
+    columns = [str(name) for name in reference]
+    scores = [name for name in columns if name.startswith("probability_")]
+    inputs = [name for name in columns if name not in {*scores, *_OUTPUTS}]
     report = compare(batch, reference, inputs, scores or ["prediction"], settings)
     performance = _performance(workspace, batch, reference, labels) if labels else None
     degraded = performance is not None and performance.degraded
@@ -121,9 +122,8 @@ def _performance(
         raise InputError(f"no label in {source} has the id of a predicted row")
     metric = settings.metric
     try:
-        new, old = (
-            compute(metric.name, _scored(workspace, table)) for table in (joined, reference)
-        )
+        new = compute(metric.name, _scored(workspace, joined))
+        old = compute(metric.name, _scored(workspace, reference))
     except ValueError as error:
         raise InputError(f"{metric.name} is not defined on the labelled rows: {error}") from None
     loss = metric.sign * (old - new)
@@ -222,9 +222,8 @@ def render(
     model: str, manifest: dict[str, Any], report: DriftReport, performance: Performance | None
 ) -> str:
     """The report as one HTML page that needs nothing else."""
-    title = html.escape(
-        f"Drift of {model}, version {manifest['model_version']}, {manifest['date']}"
-    )
+    version, day = manifest["model_version"], manifest["date"]
+    title = html.escape(f"Drift of {model}, version {version}, {day}")
     rows = "".join(
         _row(column)
         for column in sorted(

@@ -4,72 +4,32 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from pipeline import cloudwatch
-from pipeline.artifacts import ModelFacts, load_model
-from pipeline.champion import Champion
+from pipeline.artifacts import load_model
+from pipeline.batch import Counts, write_predictions
+from pipeline.champion import Champion, PinnedFile
 from pipeline.errors import InputError, StepFailed
 from pipeline.ingest import SAMPLE_BATCH
-from pipeline.schema import as_text, conform
-from pipeline.scoring import probabilities
-from pipeline.settings import Settings
-from pipeline.sources import encoding_of
 from pipeline.step import Outcome, Workspace, step
 
-if TYPE_CHECKING:
-    import pandas as pd
 
+@dataclass(frozen=True)
+class Chosen:
+    """The model that predicts; `sequence` is 0 for one that is not the champion of record."""
 
-@dataclass
-class Counts:
-    rows: int = 0
-    predicted: int = 0
-    rejected: int = 0
-
-
-@step
-@click.option("--input", "source", help="Key, s3:// address or file; else predict.input.")
-@click.option("--date", "day", help="Partition, YYYY-MM-DD; else the day the input was stored.")
-def main(workspace: Workspace, *, source: str | None, day: str | None) -> Outcome:
-    """Predict a batch with the champion of record and store it with a manifest."""
-    champion, _ = workspace.records.read()
-    if champion is None:
-        raise InputError(f"{workspace.model} has no champion yet: run promote first")
-    trusted = workspace.settings.serialization.trusted_types
-    model, facts = load_model(workspace.store, champion.files, trusted)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        batch = _fetch(workspace, source, folder)
-        partition = _partition(day, batch.modified)
-        counts = write_predictions(model, facts, batch, folder, workspace.settings)
-        limit = workspace.settings.predict.max_rejected_fraction
-        if counts.rejected > limit * counts.rows:
-            raise StepFailed(
-                f"{counts.rejected} of {counts.rows} rows break the input schema, more than "
-                f"{limit:.0%}: nothing was stored; {_first_reasons(folder)}"
-            )
-        manifest = _publish(workspace, champion, batch, partition, counts, folder)
-    cloudwatch.publish(
-        workspace, {"RowsPredicted": counts.predicted, "RowsRejected": counts.rejected}
-    )
-    lines = [
-        f"predicted {counts.predicted} rows with version {champion.model_version} of "
-        f"{champion.model}, {counts.rejected} rejected",
-        f"stored as {workspace.store.uri(manifest['predictions'])}",
-    ]
-    warning = _alias_disagreement(workspace, champion)
-    return Outcome(
-        lines,
-        {"step": "predict", "alias_disagreement": warning, **manifest},
-        warnings=[warning] if warning else [],
-    )
+    number: str
+    run_id: str
+    files: Mapping[str, PinnedFile]
+    reference: PinnedFile | None = None
+    sequence: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +40,66 @@ class Batch:
     path: Path
     sha256: str
     modified: datetime
+
+
+@step
+@click.option("--input", "source", help="Key, s3:// address or file; else predict.input.")
+@click.option("--date", "day", help="Partition, YYYY-MM-DD; else the day the input was stored.")
+@click.option("--model-version", help="A version or alias instead of the champion of record.")
+def main(
+    workspace: Workspace, *, source: str | None, day: str | None, model_version: str | None
+) -> Outcome:
+    """Predict a batch with the champion of record and store it with a manifest."""
+    chosen = _by_selector(workspace, model_version) if model_version else _champion(workspace)
+    settings = workspace.settings
+    model, facts = load_model(workspace.store, chosen.files, settings.serialization.trusted_types)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        batch = _fetch(workspace, source, folder)
+        partition = _partition(day, batch.modified)
+        counts = write_predictions(model, facts, batch.path, folder, settings)
+        limit = settings.predict.max_rejected_fraction
+        if counts.rejected > limit * counts.rows:
+            raise StepFailed(
+                f"{counts.rejected} of {counts.rows} rows break the input schema, more than "
+                f"{limit:.0%}: nothing was stored; most often {counts.commonest()}"
+            )
+        manifest = _publish(workspace, chosen, batch, partition, counts, folder)
+    cloudwatch.publish(
+        workspace, {"RowsPredicted": counts.predicted, "RowsRejected": counts.rejected}
+    )
+    warning = _alias_disagreement(workspace, chosen) if chosen.sequence else None
+    return Outcome(
+        [
+            f"predicted {counts.predicted} rows with version {chosen.number} of "
+            f"{workspace.model}, {counts.rejected} rejected",
+            f"stored as {workspace.store.uri(manifest['predictions'] or manifest['manifest'])}",
+        ],
+        {"step": "predict", "alias_disagreement": warning, **manifest},
+        warnings=[warning] if warning else [],
+    )
+
+
+def _champion(workspace: Workspace) -> Chosen:
+    champion: Champion | None = workspace.records.read()[0]
+    if champion is None:
+        raise InputError(f"{workspace.model} has no champion yet: run promote first")
+    return Chosen(
+        champion.model_version,
+        champion.run_id,
+        champion.files,
+        champion.reference,
+        champion.sequence,
+    )
+
+
+def _by_selector(workspace: Workspace, selector: str) -> Chosen:
+    """A version or alias of the registry; its files must be those that were registered."""
+    from pipeline import tracking
+    from pipeline.evaluate import candidate
+
+    found = candidate(workspace, tracking.connect(workspace), selector)
+    return Chosen(found.number, found.run_id, found.files)
 
 
 def _fetch(workspace: Workspace, source: str | None, folder: Path) -> Batch:
@@ -94,114 +114,11 @@ def _fetch(workspace: Workspace, source: str | None, folder: Path) -> Batch:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
         modified = datetime.fromtimestamp(local.stat().st_mtime, UTC)
-        return Batch(str(named), local, digest.hexdigest(), modified)
+        return Batch(named, local, digest.hexdigest(), modified)
     key = workspace.store.key_of(named) or named
     target = folder / f"input{suffix}"
     stored = workspace.store.fetch(key, target)
     return Batch(key, target, stored.sha256, stored.modified or datetime.now(UTC))
-
-
-def read_chunks(path: Path, rows: int) -> "Iterator[pd.DataFrame]":
-    """A CSV or Parquet file in frames of at most `rows` rows."""
-    import pandas as pd
-
-    if path.suffix == ".parquet":
-        import pyarrow.parquet  # type: ignore[import-untyped]
-
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=rows):
-            yield batch.to_pandas()
-        return
-    with path.open("rb") as stream:
-        encoding = encoding_of(stream.read(4))
-    # As text: a chunk must not decide by itself which type a column has.
-    yield from pd.read_csv(path, chunksize=rows, dtype=str, encoding=encoding)
-
-
-def write_predictions(
-    model: Any,
-    facts: ModelFacts,
-    batch: Batch,
-    folder: Path,
-    settings: Settings,
-) -> Counts:
-    """Predict chunk by chunk into predictions.parquet and rejects.parquet below `folder`."""
-    counts = Counts()
-    with (
-        _Writer(folder / "predictions.parquet") as good,
-        _Writer(folder / "rejects.parquet") as bad,
-    ):
-        for frame in read_chunks(batch.path, settings.predict.chunk_rows):
-            frame = frame.reset_index(drop=True)
-            features, _, wrong = conform(frame, facts.contract, new_categories=True)
-            counts.rows += len(frame)
-            counts.rejected += int(wrong.sum())
-            if wrong.any():
-                bad.write(_rejects(frame, facts, wrong, counts.rows - len(frame)))
-            if not wrong.all():
-                kept = features[~wrong]
-                ids = {
-                    name: as_text(frame[name][~wrong]) for name in facts.id_columns if name in frame
-                }
-                good.write(_predictions(model, facts, kept, ids))
-                counts.predicted += len(kept)
-    if not counts.rows:
-        raise InputError(f"the input {batch.name} has no rows")
-    return counts
-
-
-def _predictions(
-    model: Any, facts: ModelFacts, features: "pd.DataFrame", ids: "dict[str, pd.Series]"
-) -> "pd.DataFrame":
-    """Ids, inputs and predictions; monitor reads the inputs from here."""
-    table = features.assign(**ids)
-    if facts.contract.target_range is not None:
-        return table.assign(prediction=model.predict(features).astype(float))
-    found = probabilities(model, features, facts.contract.classes)
-    import numpy as np
-
-    labels = np.array(facts.contract.classes, dtype=object)[found.argmax(axis=1)]
-    scores = {
-        f"probability_{name}": found[:, number]
-        for number, name in enumerate(facts.contract.classes)
-    }
-    return table.assign(prediction=labels, **scores)
-
-
-def _rejects(frame: "pd.DataFrame", facts: ModelFacts, wrong: Any, first: int) -> "pd.DataFrame":
-    """The rejected rows as text, with their number in the input and what is wrong with them."""
-    import pandas as pd
-
-    reasons = []
-    for position in wrong.nonzero()[0]:
-        row = frame.iloc[[position]]
-        _, found, _ = conform(row, facts.contract, new_categories=True)
-        reasons.append("; ".join(f"{entry.column}: {entry.rule}" for entry in found))
-    table = pd.DataFrame({str(name): as_text(frame[name][wrong]) for name in frame.columns})
-    return table.assign(row=wrong.nonzero()[0] + first, reason=reasons)
-
-
-class _Writer:
-    """A Parquet file that is written frame by frame and exists only if there was one."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer: Any = None
-
-    def __enter__(self) -> "_Writer":
-        return self
-
-    def write(self, frame: "pd.DataFrame") -> None:
-        import pyarrow
-        import pyarrow.parquet
-
-        table = pyarrow.Table.from_pandas(frame, preserve_index=False)
-        if self._writer is None:
-            self._writer = pyarrow.parquet.ParquetWriter(self._path, table.schema)
-        self._writer.write_table(table.cast(self._writer.schema))
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
 
 
 def _partition(day: str | None, modified: datetime) -> str:
@@ -214,64 +131,53 @@ def _partition(day: str | None, modified: datetime) -> str:
 
 
 def _publish(
-    workspace: Workspace,
-    champion: Champion,
-    batch: Batch,
-    day: str,
-    counts: Counts,
-    folder: Path,
+    workspace: Workspace, chosen: Chosen, batch: Batch, day: str, counts: Counts, folder: Path
 ) -> dict[str, Any]:
     """Upload rows, then the manifest. The keys follow from input, day and model alone."""
-    place = [f"date={day}", f"model_version={champion.model_version}"]
+    place = [f"date={day}", f"model_version={chosen.number}"]
     stem = batch.sha256[:16]
-    key = workspace.key("predictions", *place, f"{stem}.parquet")
+    # A leading underscore hides rejects and manifests from readers of the partitioned table.
+    keys = {
+        "predictions": workspace.key("predictions", *place, f"{stem}.parquet"),
+        "rejects": workspace.key("predictions", "_rejects", *place, f"{stem}.parquet"),
+    }
+    written = {"predictions": counts.predicted, "rejects": counts.rejected}
+    for name, rows in written.items():
+        if rows:
+            workspace.store.send(folder / f"{name}.parquet", keys[name])
+    manifest_key = workspace.key("predictions", "_manifests", *place, f"{stem}.json")
     manifest: dict[str, Any] = {
         "schema_version": 1,
-        "model": champion.model,
-        "model_version": champion.model_version,
-        "run_id": champion.run_id,
-        "champion_sequence": champion.sequence,
+        "model": workspace.model,
+        "model_version": chosen.number,
+        "run_id": chosen.run_id,
+        "champion_sequence": chosen.sequence,
         "input": batch.name,
         "input_sha256": batch.sha256,
         "date": day,
         "rows": counts.rows,
         "predicted": counts.predicted,
         "rejected": counts.rejected,
-        "predictions": key,
-        "rejects": None,
-        "reference": champion.reference.model_dump() if champion.reference else None,
-    }
-    workspace.store.send(folder / "predictions.parquet", key)
-    if counts.rejected:
-        # A leading underscore hides it from readers of the partitioned table.
-        manifest["rejects"] = workspace.key("predictions", "_rejects", *place, f"{stem}.parquet")
-        workspace.store.send(folder / "rejects.parquet", manifest["rejects"])
-    manifest_key = workspace.key("predictions", "_manifests", *place, f"{stem}.json")
-    manifest["manifest"] = manifest_key
+        "unseen_categories": counts.unseen,
+        "reference": chosen.reference.model_dump() if chosen.reference else None,
+        "manifest": manifest_key,
+    } | {name: keys[name] if rows else None for name, rows in written.items()}
     workspace.store.put(manifest_key, json.dumps(manifest, indent=1, sort_keys=True).encode())
     return manifest
 
 
-def _first_reasons(folder: Path) -> str:
-    import pandas as pd
-
-    rejects = pd.read_parquet(folder / "rejects.parquet")
-    shown = rejects["reason"].value_counts().head(3)
-    return "most often " + ", ".join(f"{reason} ({count})" for reason, count in shown.items())
-
-
-def _alias_disagreement(workspace: Workspace, champion: Champion) -> str | None:
+def _alias_disagreement(workspace: Workspace, chosen: Chosen) -> str | None:
     """Whether people see another champion; only asked where a tracking server is named."""
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return None
     from pipeline import tracking
 
-    found = tracking.version_by(tracking.connect(workspace), champion.model, "champion")
-    if found is None or str(found.version) == champion.model_version:
+    found = tracking.version_by(tracking.connect(workspace), workspace.model, "champion")
+    if found is None or str(found.version) == chosen.number:
         return None
     return (
         f"the alias champion names version {found.version}; predictions come from version "
-        f"{champion.model_version}, the champion of record"
+        f"{chosen.number}, the champion of record"
     )
 
 

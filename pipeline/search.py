@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.dataset import Dataset
+from pipeline.errors import InputError
 from pipeline.features import build, suggest
 from pipeline.metrics import Scored, compute_all
 from pipeline.scoring import score
 from pipeline.settings import Settings
+from pipeline.splits import times
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +38,9 @@ def make_folds(dataset: Dataset, settings: Settings) -> Folds:
     from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
 
     count, column = settings.search.folds, settings.holdout.column
+    _check_folds(dataset, settings)
     if settings.holdout.rule == "time" and column:
-        order = np.argsort(dataset.table[column].to_numpy(), kind="stable")
+        order = np.argsort(times(dataset.table, settings).to_numpy(), kind="stable")
         return [(order[train], order[test]) for train, test in TimeSeriesSplit(count).split(order)]
     if settings.holdout.rule == "group" and column:
         splitter = GroupKFold(count)
@@ -45,6 +48,20 @@ def make_folds(dataset: Dataset, settings: Settings) -> Folds:
     kind = KFold if settings.task.type == "regression" else StratifiedKFold
     splitter = kind(count, shuffle=True, random_state=settings.search.seed)
     return list(splitter.split(dataset.features, dataset.target))
+
+
+def _check_folds(dataset: Dataset, settings: Settings) -> None:
+    """Refuse more folds than the scarcest class, the groups or the rows allow."""
+    column, most = settings.holdout.column, len(dataset.table)
+    if settings.holdout.rule == "group" and column:
+        most = int(dataset.table[column].nunique())
+    elif settings.holdout.rule == "random" and settings.task.type != "regression":
+        most = int(dataset.target.value_counts().min())
+    if settings.search.folds > most:
+        raise InputError(
+            f"the training rows allow at most {most} folds: write folds = {max(most, 2)} under "
+            "[search], or get more data"
+        )
 
 
 def cross_validate(

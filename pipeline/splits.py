@@ -58,7 +58,7 @@ def split(frame: "pd.DataFrame", target: "pd.Series", rule: SplitRule, settings:
 
     if settings.holdout.rule == "time":
         assert rule.cutoff is not None
-        held = (_times(frame, settings) > max(rule.cutoff, _cutoff(frame, settings))).to_numpy()
+        held = (times(frame, settings) > max(rule.cutoff, _cutoff(frame, settings))).to_numpy()
     else:
         strata = (
             np.full(len(frame), _ONE_STRATUM, dtype=object)
@@ -117,22 +117,23 @@ def _threshold(hashes: "NDArray[np.float64]", fraction: float, name: str) -> flo
     return float((hashes[count - 1] + hashes[count]) / 2)
 
 
-def _times(frame: "pd.DataFrame", settings: Settings) -> "pd.Series":
+def times(frame: "pd.DataFrame", settings: Settings) -> "pd.Series":
+    """The holdout's time column as numbers (seconds, if it holds ISO 8601 times)."""
     import pandas as pd
 
     assert settings.holdout.column is not None
     values = frame[settings.holdout.column]
     if pd.api.types.is_numeric_dtype(values):
         return as_number(values)
-    times = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
-    if times.isna().any():
+    parsed = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
+    if parsed.isna().any():
         raise InputError(
-            f"holdout.column {settings.holdout.column!r} holds {int(times.isna().sum())} values "
+            f"holdout.column {settings.holdout.column!r} holds {int(parsed.isna().sum())} values "
             "that are no ISO 8601 times"
         )
-    return (times - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+    return (parsed - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
 
 
 def _cutoff(frame: "pd.DataFrame", settings: Settings) -> float:
-    times = _times(frame, settings)
-    return float(times.quantile(1 - settings.holdout.fraction, interpolation="lower"))
+    fraction = 1 - settings.holdout.fraction
+    return float(times(frame, settings).quantile(fraction, interpolation="lower"))

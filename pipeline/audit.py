@@ -1,0 +1,135 @@
+"""The story of one model version: who trained it, on what, who promoted it, where it predicted."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from pipeline import tracking
+from pipeline.errors import InputError
+from pipeline.step import Outcome, Workspace, step
+
+_TRAINED = {
+    "subject": "oidc_subject",
+    "actor": "actor",
+    "workflow run": "workflow_run",
+    "role": "role_arn",
+    "commit": "git_commit",
+    "uncommitted changes": "git_dirty",
+    "data": "data_sha256",
+    "source": "source",
+    "settings": "settings_sha256",
+    "lock file": "lock_sha256",
+}
+
+
+def audit(workspace: Workspace, selector: str) -> dict[str, Any]:
+    """Everything that is on record about a version (by number or alias) of the workspace's model.
+
+    Parts that the caller's role may not read are named in `unreadable`. Raises InputError when
+    there is no such version.
+    """
+    client = tracking.connect(workspace)
+    version = tracking.version_by(client, workspace.model, selector)
+    if version is None:
+        raise InputError(f"{workspace.model} has no version or alias {selector!r}")
+    run = client.get_run(str(version.run_id))
+    tags: Mapping[str, str] = run.data.tags
+    unreadable: list[str] = []
+    number = str(version.version)
+    decisions = _readable(workspace, "decisions", "", unreadable)
+    manifests = _readable(workspace, "predictions", "_manifests/", unreadable)
+    current, _ = workspace.records.read()
+    return {
+        "model": workspace.model,
+        "model_version": number,
+        "run_id": version.run_id,
+        "champion_of_record": current is not None and current.model_version == number,
+        "aliases": sorted(version.aliases),
+        "trained": {name: tags.get(f"keyless.{tag}") for name, tag in _TRAINED.items()},
+        "decisions": [
+            {
+                "kind": document["kind"],
+                "sentence": document["sentence"],
+                "at": document["decided_at"],
+                "subject": document["identity"].get("keyless.oidc_subject"),
+                "role": document["role_arn"],
+            }
+            for document in decisions
+            if _concerns(document, number)
+        ],
+        "predictions": [
+            {
+                "date": manifest["date"],
+                "rows": manifest["predicted"],
+                "input": manifest["input"],
+                "key": manifest["predictions"],
+            }
+            for manifest in manifests
+            if manifest["model_version"] == number
+        ],
+        "unreadable": unreadable,
+    }
+
+
+def _readable(
+    workspace: Workspace, area: str, below: str, unreadable: list[str]
+) -> list[dict[str, Any]]:
+    """Every JSON document of one kind; a refusal is noted, since few roles may read all areas."""
+    from botocore.exceptions import ClientError
+
+    prefix = workspace.key(area, below)
+    try:
+        keys = [key for key in workspace.store.keys(prefix) if key.endswith(".json")]
+        return [json.loads(workspace.store.read(key)[0]) for key in keys]
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("AccessDenied", "403"):
+            raise
+        unreadable.append(area)
+        return []
+
+
+def _concerns(document: Mapping[str, Any], number: str) -> bool:
+    """Whether a decision is about this version; evaluations alone decide nothing."""
+    if "kind" not in document:
+        return False
+    subject = document.get("record") or document["evaluation"]
+    return bool(subject["model_version"] == number)
+
+
+@step
+@click.argument("model")
+def main(workspace: Workspace, *, model: str) -> Outcome:
+    """Tell the story of MODEL[@alias or @version]; without @ that of its champion of record."""
+    name, _, selector = model.partition("@")
+    workspace = dataclasses.replace(
+        workspace, settings=workspace.settings.model_copy(update={"model": name})
+    )
+    if not selector:
+        current, _ = workspace.records.read()
+        if current is None:
+            raise InputError(f"{name} has no champion of record: write {name}@VERSION")
+        selector = current.model_version
+    story = audit(workspace, selector)
+    return Outcome(_lines(story), {"step": "audit", **story})
+
+
+def _lines(story: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{story['model']} version {story['model_version']} (run {story['run_id']})"
+        + (", champion of record" if story["champion_of_record"] else "")
+    ]
+    lines += [f"  {name}: {value or 'not recorded'}" for name, value in story["trained"].items()]
+    for decision in story["decisions"]:
+        who = decision["subject"] or decision["role"] or "someone without a token"
+        lines.append(f"  {decision['kind']} at {decision['at']} by {who}: {decision['sentence']}")
+    for batch in story["predictions"]:
+        lines.append(f"  predicted {batch['rows']} rows of {batch['input']} on {batch['date']}")
+    lines += [f"  {area}: this role may not read them" for area in story["unreadable"]]
+    return lines
+
+
+if __name__ == "__main__":
+    main()
