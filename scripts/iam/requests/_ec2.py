@@ -104,10 +104,10 @@ def _route_table_of_association(call: Call) -> Iterator[Target]:
     facts = call.facts(call.arn("ec2", f"route-table-association/{association}"))
     if facts.get("route_table"):
         yield existing(call, "route-table", facts["route_table"])
+    else:  # an association that does not exist: AWS still asks before it says so
+        yield Target(call.arn("ec2", "route-table/*"), {})
     if facts.get("subnet"):
         yield existing(call, "subnet", facts["subnet"])
-    if not facts:  # an association that does not exist: AWS still asks before it says so
-        yield Target(call.arn("ec2", "route-table/*"), {})
 
 
 def _address(call: Call) -> Iterator[Target]:

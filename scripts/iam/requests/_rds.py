@@ -1,4 +1,4 @@
-"""RDS: instances with their managed master password, groups, snapshots, and rds-db:connect.
+"""RDS: instances with their managed master password, parameter and subnet groups, snapshots.
 
 Resource types and keys: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html
 """
@@ -325,12 +325,3 @@ TABLE: Table = {
     "RemoveTagsFromResource": Row(_by_arn, keys=lambda call: tag_keys(call.texts("TagKeys"))),
     "ListTagsForResource": Row(_by_arn),
 }
-
-
-def connect(account: str, region: str, resource_id: str, user: str) -> Need:
-    """rds-db:connect of a database user on one instance, by its resource id (db-ABC...).
-
-    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html
-    """
-    name = f"dbuser:{checked(resource_id, 'resource_id')}/{checked(user, 'user')}"
-    return Need("rds-db:connect", f"arn:aws:rds-db:{region}:{account}:{name}")

@@ -59,17 +59,16 @@ def _written_tags(call: Call) -> Keys:
     return {**common(call), **object_tags(body_tags(call))}
 
 
-def _get_put(subject: str, get: str = "", put: str = "", delete: str = "") -> dict[str, Row]:
-    """Rows of one setting: `Get<subject>`, `Put<subject>`, `Delete<subject>`; a delete is mostly
-    allowed by the action that puts."""
-    get, put = get or subject, put or subject
+def _setting(subject: str, action: str = "", verbs: str = "Get Put") -> dict[str, Row]:
+    """Rows of one setting of a bucket. Where there is a delete, the action that puts allows it."""
+    action = action or subject
     return {
-        f"Get{subject}": _on_bucket(f"Get{get}"),
-        f"Put{subject}": _on_bucket(f"Put{put}"),
-        f"Delete{subject}": _on_bucket(delete or f"Put{put}"),
+        f"{verb}{subject}": _on_bucket(f"{'Get' if verb == 'Get' else 'Put'}{action}")
+        for verb in verbs.split()
     }
 
 
+_ALL = "Get Put Delete"
 _WRITE = Row(the_object, "s3:PutObject", writing, (extras, encrypts("kms:GenerateDataKey")))
 
 TABLE: Table = {
@@ -81,41 +80,33 @@ TABLE: Table = {
     "ListMultipartUploads": _on_bucket("ListBucketMultipartUploads"),
     "CreateBucket": Row(the_bucket, "s3:CreateBucket", new_bucket, (new_bucket_extras,)),
     "DeleteBucket": _on_bucket("DeleteBucket"),
-    **_get_put("BucketAbac"),
-    **_get_put(
-        "BucketAccelerateConfiguration", "AccelerateConfiguration", "AccelerateConfiguration"
-    ),
-    **_get_put("BucketAcl"),
-    **_get_put("BucketAnalyticsConfiguration", "AnalyticsConfiguration", "AnalyticsConfiguration"),
-    **_get_put("BucketCors", "BucketCORS", "BucketCORS"),
-    **_get_put("BucketEncryption", "EncryptionConfiguration", "EncryptionConfiguration"),
-    **_get_put(
-        "BucketIntelligentTieringConfiguration",
-        "IntelligentTieringConfiguration",
-        "IntelligentTieringConfiguration",
-    ),
-    **_get_put("BucketInventoryConfiguration", "InventoryConfiguration", "InventoryConfiguration"),
-    **_get_put("BucketLifecycleConfiguration", "LifecycleConfiguration", "LifecycleConfiguration"),
+    **_setting("BucketAbac"),
+    **_setting("BucketAccelerateConfiguration", "AccelerateConfiguration"),
+    **_setting("BucketAcl"),
+    **_setting("BucketAnalyticsConfiguration", "AnalyticsConfiguration", _ALL),
+    **_setting("BucketCors", "BucketCORS", _ALL),
+    **_setting("BucketEncryption", "EncryptionConfiguration", _ALL),
+    **_setting("BucketIntelligentTieringConfiguration", "IntelligentTieringConfiguration", _ALL),
+    **_setting("BucketInventoryConfiguration", "InventoryConfiguration", _ALL),
+    **_setting("BucketLifecycleConfiguration", "LifecycleConfiguration"),
     "DeleteBucketLifecycle": _on_bucket("PutLifecycleConfiguration"),
     "GetBucketLocation": _on_bucket("GetBucketLocation"),
-    **_get_put("BucketLogging"),
-    **_get_put("BucketMetricsConfiguration", "MetricsConfiguration", "MetricsConfiguration"),
-    **_get_put("BucketNotificationConfiguration", "BucketNotification", "BucketNotification"),
-    **_get_put(
-        "ObjectLockConfiguration",
-        "BucketObjectLockConfiguration",
-        "BucketObjectLockConfiguration",
-    ),
-    **_get_put("BucketOwnershipControls"),
-    **_get_put("BucketPolicy", delete="DeleteBucketPolicy"),
+    **_setting("BucketLogging"),
+    **_setting("BucketMetricsConfiguration", "MetricsConfiguration", _ALL),
+    **_setting("BucketNotificationConfiguration", "BucketNotification"),
+    **_setting("ObjectLockConfiguration", "BucketObjectLockConfiguration"),
+    **_setting("BucketOwnershipControls", verbs=_ALL),
+    **_setting("BucketPolicy"),
+    "DeleteBucketPolicy": _on_bucket("DeleteBucketPolicy"),
     "GetBucketPolicyStatus": _on_bucket("GetBucketPolicyStatus"),
-    **_get_put("PublicAccessBlock", "BucketPublicAccessBlock", "BucketPublicAccessBlock"),
-    **_get_put("BucketReplication", "ReplicationConfiguration", "ReplicationConfiguration"),
+    **_setting("PublicAccessBlock", "BucketPublicAccessBlock", _ALL),
+    **_setting("BucketReplication", "ReplicationConfiguration", _ALL),
     "PutBucketReplication": _on_bucket("PutReplicationConfiguration", replication_role),
-    **_get_put("BucketRequestPayment"),
-    **_get_put("BucketTagging"),
-    **_get_put("BucketVersioning"),
-    **_get_put("BucketWebsite", delete="DeleteBucketWebsite"),
+    **_setting("BucketRequestPayment"),
+    **_setting("BucketTagging", verbs=_ALL),
+    **_setting("BucketVersioning"),
+    **_setting("BucketWebsite"),
+    "DeleteBucketWebsite": _on_bucket("DeleteBucketWebsite"),
     # objects
     "GetObject": _by_version("GetObject", tagged_object, list_to_tell_missing, decrypts),
     "HeadObject": _by_version("GetObject", tagged_object, list_to_tell_missing, decrypts),

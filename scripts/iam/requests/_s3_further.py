@@ -21,7 +21,7 @@ from ._s3_request import (
     writing,
     xml,
 )
-from ._table import Also, Call, checked, pairs, request_tags
+from ._table import Also, Call, checked, pairs, pass_role, request_tags
 from ._wire import body_of
 
 
@@ -51,12 +51,12 @@ def encrypts(*actions: str) -> Also:
     """The key that a new object is encrypted with: the request's, or the bucket's own."""
 
     def found(call: Call) -> Iterator[Need]:
-        found = parts(call)
-        algorithm = found.headers.get("x-amz-server-side-encryption")
+        request = parts(call)
+        algorithm = request.headers.get("x-amz-server-side-encryption")
         if algorithm not in {None, "aws:kms", "aws:kms:dsse"}:
             return
-        key = found.headers.get(KMS_KEY) if algorithm else None
-        bucket = checked(found.bucket, "bucket")
+        key = request.headers.get(KMS_KEY) if algorithm else None
+        bucket = checked(request.bucket, "bucket")
         key = key or call.account.bucket_key(bucket)
         yield from _kms.behind(call, "s3", key, actions, _context(call, bucket, object_arn(call)))
 
@@ -137,7 +137,7 @@ def _bucket_tags(call: Call) -> dict[str, str]:
 
 def new_bucket_extras(call: Call) -> Iterator[Need]:
     """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html"""
-    headers, keys = parts(call).headers, new_bucket(call)
+    headers, keys = parts(call).headers, common(call)
     if any(name.startswith("x-amz-grant-") for name in headers) or (
         headers.get("x-amz-acl", "private") != "private"
     ):
@@ -154,4 +154,4 @@ def new_bucket_extras(call: Call) -> Iterator[Need]:
 def replication_role(call: Call) -> Iterator[Need]:
     role = xml(call).findtext("Role")
     if role:
-        yield Need("iam:PassRole", role, {"iam:PassedToService": ("s3.amazonaws.com",)})
+        yield pass_role(role, "s3.amazonaws.com")

@@ -29,6 +29,11 @@ def service_model(name: str) -> ServiceModel:
     return ServiceModel(loader.load_service_model(name, "service-2"), service_name=name)
 
 
+def is_modelled(service: str, operation: str) -> bool:
+    """Whether AWS's published model knows the operation."""
+    return operation in service_model(service).operation_names
+
+
 def input_shape(service: str, operation: str) -> Shape | None:
     """The model of an operation's parameters; None when it takes none."""
     return service_model(service).operation_model(operation).input_shape

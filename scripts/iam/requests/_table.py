@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -201,8 +202,8 @@ def resource_tags(call: Call, arn: str, *also: str) -> Keys:
 
 def pass_role(role: str, service: str) -> Need:
     """iam:PassRole of a role to a service."""
-    if not role.startswith("arn:"):
-        raise ValueError(f"{role!r} is not a role ARN")
+    if not _ROLE.match(role):
+        raise ValueError(f"{role!r} is not the ARN of a role")
     return Need("iam:PassRole", role, {"iam:PassedToService": (service,)})
 
 
@@ -226,6 +227,7 @@ def onto(action: str, targets: Targets, keys: Callable[[Call], Keys] = no_keys) 
     return found
 
 
+_ROLE = re.compile(r"arn:aws:iam::\d{12}:role/.+\Z")
 VIA_SERVICE: Keys = {"aws:ViaAWSService": ("true",)}
 _LINKED = {
     "autoscaling.amazonaws.com": "AWSServiceRoleForAutoScaling",

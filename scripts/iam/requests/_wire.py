@@ -70,6 +70,8 @@ def operation_of(request: HttpRequest, model: str) -> str:
 
 def parameters_of(request: HttpRequest, model: str, operation: str) -> dict[str, Any]:
     """The parameters under AWS's own names, checked against the operation's model."""
+    if not _shapes.is_modelled(model, operation):  # SSM's agent has calls that no model tells of
+        return _object(json_body(request))
     shape = _shapes.input_shape(model, operation)
     if "x-amz-target" in request.headers:
         return cast("dict[str, Any]", _shapes.from_json(shape, json_body(request)))
@@ -142,6 +144,12 @@ def json_body(request: HttpRequest) -> Any:
         return json.loads(body.decode("utf-8"), object_pairs_hook=once)
     except RecursionError as error:
         raise ValueError("the JSON body is nested too deeply") from error
+
+
+def _object(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise ValueError("the body must be a JSON object")
+    return body
 
 
 def _cbor_body(request: HttpRequest) -> Any:
