@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 REFRESHES_PER_SECOND = 8
+WIDTH_OF_A_PIPE = 200
 
 
 class UserError(Exception):
@@ -234,10 +235,11 @@ def duration(seconds: float) -> str:
 
 
 def stdout_console() -> Console:
-    """The console for results."""
+    """The console for results; a pipe or file gets wide lines, not a terminal's 80 columns."""
     from rich.console import Console
 
-    return Console(file=sys.stdout, highlight=False)
+    width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
+    return Console(file=sys.stdout, highlight=False, width=width)
 
 
 def stderr_console() -> Console:

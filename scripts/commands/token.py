@@ -101,6 +101,7 @@ def _job_of(role: str | None, cloud: Cloud, project: Project) -> dict[str, Any]:
 def verdicts(project: Project, cloud: Cloud, claims: Mapping[str, Any]) -> Iterator[Verdict]:
     """Judge the claims by every role's trust policy that speaks of GitHub's provider."""
     from scripts.iam import parse_policy
+    from scripts.localcloud.tokens import GITHUB_HOST
 
     iam = project.administrator(cloud, "iam")
     for page in iam.get_paginator("list_roles").paginate():
@@ -110,6 +111,7 @@ def verdicts(project: Project, cloud: Cloud, claims: Mapping[str, Any]) -> Itera
                 arn
                 for statement in trust.statements
                 for arn in (statement.principals or {}).get("Federated", ())
+                if arn.endswith(f":oidc-provider/{GITHUB_HOST}")
             ]
             if federated:
                 yield judge(role["RoleName"], role["Arn"], trust, federated[0], claims)

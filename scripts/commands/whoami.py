@@ -180,10 +180,17 @@ def _probe(what: str, call: Callable[[Any], Any], client: Any) -> Probe:
     try:
         answer = call(client)
     except ClientError as failure:
-        request_id = failure.response["ResponseMetadata"].get("RequestId", "")
         # Another error than a denial came from behind the decision to allow.
-        return Probe(what, failure.response["Error"]["Code"] not in DENIED, request_id)
-    return Probe(what, True, answer["ResponseMetadata"].get("RequestId", ""))
+        allowed = failure.response["Error"]["Code"] not in DENIED
+        return Probe(what, allowed, _request_id(failure.response))
+    return Probe(what, True, _request_id(answer))
+
+
+def _request_id(answer: Mapping[str, Any]) -> str:
+    """Take the gateway's id: the service behind it may have put one of its own before it."""
+    metadata = answer["ResponseMetadata"]
+    known = metadata.get("HTTPHeaders", {}).get("x-amzn-requestid") or metadata.get("RequestId", "")
+    return str(known).rpartition(", ")[2]
 
 
 def decided(found: list[Probe], cloud: Cloud) -> list[Probe]:

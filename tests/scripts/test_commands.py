@@ -228,7 +228,7 @@ def _answer_sessions(cloud: LocalCloud, port: int) -> None:
 
 
 def test_outputs_prints_the_contract_line_by_line(seeded: Seeded) -> None:
-    lines = dict(line.split(None, 1) for line in seeded.run("outputs").stdout.splitlines())
+    lines = dict(line.split(" ", 1) for line in seeded.run("outputs").stdout.splitlines())
     assert lines["artifact_store.prefixes.holdout"].strip() == "data/holdout/"
     assert lines["database.port"].strip() == "5432"
 
