@@ -1,6 +1,7 @@
 """The frame: help without imports, verbs by file, failures as advice."""
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -180,3 +181,22 @@ def test_without_a_cloud_the_command_that_starts_one_is_named(tmp_path: Path) ->
     with pytest.raises(UserError) as raised:
         Project(cli.ROOT, tmp_path).cloud()
     assert raised.value.mend == "keyless up"
+
+
+def documented_commands() -> list[str]:
+    page = (cli.ROOT / "docs" / "cli.md").read_text()
+    blocks = page.split("```")[1::2]
+    return [line for block in blocks for line in block.splitlines() if line.startswith("keyless ")]
+
+
+@pytest.mark.parametrize("line", documented_commands())
+def test_every_documented_command_is_one(line: str) -> None:
+    words = shlex.split(line.partition(" > ")[0])[1:]
+    if words == ["--help"]:
+        return
+    context = click.Context(cli.keyless)
+    command = cli.keyless.get_command(context, words[0])
+    assert command is not None, line
+    # Parses every option and value without running the command.
+    if "--help" not in words:
+        command.make_context(words[0], words[1:])
