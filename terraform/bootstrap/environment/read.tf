@@ -72,14 +72,16 @@ data "aws_iam_policy_document" "read_named" {
     resources = ["${local.state}/${var.state.key}"]
   }
 
-  # env:/ is where the backend looks for workspaces, whether there are any or not.
+  # env:/ is where the backend looks for workspaces, whether there are any or not. IfExists: a HEAD
+  # of the state before there is one is authorised as ListBucket without a prefix; denied, it would
+  # answer 403 instead of 404. What it gives away is the names of the states, not their content.
   statement {
     sid       = "FindState"
     actions   = ["s3:ListBucket"]
     resources = [local.state]
 
     condition {
-      test     = "StringEquals"
+      test     = "StringEqualsIfExists"
       variable = "s3:prefix"
       values   = ["env:/", var.state.key]
     }
@@ -124,9 +126,16 @@ data "aws_iam_policy_document" "read_named" {
     resources = [local.artifacts, local.access_logs]
   }
 
+  # The provider finds an instance by its resource id, a filter, which is authorised as all of them.
+  statement {
+    sid       = "FindDatabase"
+    actions   = ["rds:DescribeDBInstances"]
+    resources = ["${local.rds}:db:*"]
+  }
+
   statement {
     sid     = "Database"
-    actions = ["rds:DescribeDBInstances", "rds:DescribeDBParameterGroups", "rds:DescribeDBParameters", "rds:DescribeDBSubnetGroups", "rds:ListTagsForResource"]
+    actions = ["rds:DescribeDBParameterGroups", "rds:DescribeDBParameters", "rds:DescribeDBSubnetGroups", "rds:ListTagsForResource"]
     resources = [
       local.database,
       "${local.rds}:pg:${local.prefix}-*",

@@ -94,7 +94,6 @@ resource "aws_db_instance" "database" {
   publicly_accessible    = false
   port                   = 5432
   multi_az               = var.multi_az
-  network_type           = "IPV4"
 
   # RDS makes, keeps and rotates the master's password; Terraform never sees it.
   username                            = "keyless_master"
@@ -102,7 +101,6 @@ resource "aws_db_instance" "database" {
   master_user_secret_kms_key_id       = var.kms_key_arn
   iam_database_authentication_enabled = true
   parameter_group_name                = aws_db_parameter_group.database.name
-  ca_cert_identifier                  = "rds-ca-rsa2048-g1"
 
   backup_retention_period   = var.backup.retention_days
   backup_window             = var.backup.window

@@ -189,7 +189,6 @@ resource "aws_autoscaling_group" "server" {
   # EC2's checks do not see a dead MLflow; the watchdog on the box reports it (SetInstanceHealth).
   health_check_type         = "EC2"
   health_check_grace_period = 300
-  default_instance_warmup   = 60
   wait_for_capacity_timeout = "0" # `keyless` waits for MLflow itself, beside Terraform
   enabled_metrics           = ["GroupInServiceInstances"]
 

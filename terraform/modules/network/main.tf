@@ -49,7 +49,7 @@ locals {
 
 resource "aws_vpc" "main" {
   cidr_block           = var.cidr_block
-  enable_dns_hostnames = true # RDS and interface endpoints are found by private names
+  enable_dns_hostnames = var.egress == "endpoints" # their private names need it; nothing else does, and it costs an apply ten seconds
   enable_dns_support   = true
   tags                 = merge(var.tags, { Name = var.name })
 
