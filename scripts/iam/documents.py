@@ -102,7 +102,7 @@ _ELEMENTS = (
     "NotResource",
     "Condition",
 )
-_ACTION = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9*?]+|\*|\*:\*", re.ASCII)
+_ACTION = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9*?-]+|\*|\*:\*", re.ASCII)
 _SID = re.compile(r"[A-Za-z0-9]*", re.ASCII)
 
 

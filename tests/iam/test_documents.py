@@ -88,6 +88,7 @@ def test_a_policy_can_be_a_dictionary_key() -> None:
         (ALLOW | {"Condition": {}}, "identity"),
         (ALLOW | {"Condition": {"StringEquals": {}}}, "identity"),
         (ALLOW | {"Action": "*:*"}, "identity"),
+        (ALLOW | {"Action": "vpc-lattice:AssociateViaAWSService-EventsAndStates"}, "identity"),
         (ALLOW | {"Resource": "arn:*:s3:::b"}, "boundary"),
         (ALLOW | {"Resource": "arn:aws:sqs:*"}, "session"),
         (ALLOW | {"Principal": "*", "Sid": "a sentence, for S3"}, "resource"),

@@ -129,6 +129,13 @@ def test_a_policy_in_the_wrong_place_is_refused() -> None:
         PolicySet(resource=(policy(ALLOW),))
 
 
+def test_an_anonymous_caller_belongs_to_no_account() -> None:
+    bucket = policy(ALLOW | {"Principal": {"AWS": ACCOUNT}}, kind="resource")
+    anonymous = Principal("*", ACCOUNT, "anonymous")
+    found = ask(PolicySet((policy(ALLOW),), resource=(bucket,)), principal=anonymous)
+    assert found.reason is Reason.NO_RESOURCE_ALLOW
+
+
 def test_a_role_session_needs_its_role() -> None:
     with pytest.raises(ValueError, match="needs role_arn"):
         Principal(SESSION, ACCOUNT, "assumed-role")
@@ -180,6 +187,17 @@ def test_an_unknown_statement_that_fails_elsewhere_does_not_matter() -> None:
     for change in ({"Action": "s3:PutObject"}, {"Resource": "arn:aws:s3:::other"}):
         assert ask(PolicySet((policy(ALLOW, DENY | UNKNOWN | change),))).allowed
     assert ask(PolicySet((policy(ALLOW, DENY | {"Condition": conditions}),))).allowed
+
+
+def test_an_unknown_principal_that_fails_elsewhere_does_not_matter() -> None:
+    by_id = DENY | {"Principal": {"AWS": "AROA1234567890123456"}, "Resource": "arn:aws:s3:::other"}
+    bucket = policy(by_id, kind="resource")
+    assert ask(PolicySet((policy(ALLOW),), resource=(bucket,))).allowed
+
+
+def test_an_unknown_condition_for_another_principal_does_not_matter() -> None:
+    bucket = policy(DENY | {"Principal": {"AWS": OTHER}} | UNKNOWN, kind="resource")
+    assert ask(PolicySet((policy(ALLOW),), resource=(bucket,))).allowed
 
 
 def test_an_unknown_boundary_is_refused_only_if_the_rest_allows() -> None:
