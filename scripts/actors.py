@@ -69,7 +69,6 @@ class Actors:
         job: dict[str, Any] = {
             "repository": self.repository.full_name,
             "repository_id": self.repository.id,
-            "repository_owner": self.repository.owner,
             "repository_owner_id": self.repository.owner_id,
             "ref": "refs/pull/7/merge" if pull_request else "refs/heads/main",
             "event_name": "pull_request" if pull_request else "push",

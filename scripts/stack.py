@@ -181,6 +181,11 @@ class _Driver(Terraform):  # type: ignore[misc]
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
 
+    def kill(self) -> None:
+        """End a running command and its providers."""
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
     def read_state_file(self, file_path: str | None = None) -> None:
         """State is in a backend; the package's look into a local file has no use here."""
 
@@ -289,9 +294,9 @@ class Stack:
             raise self._failure("state list", errors or out)
         return out.split()
 
-    def interrupt(self) -> None:
-        """Ask the running command, if any, to stop after its current call."""
-        self._driver.interrupt()
+    def kill(self) -> None:
+        """End the running command, if any, at once: for when its account no longer answers."""
+        self._driver.kill()
 
     def _change(self, command: str, listener: Listener | None) -> Applied:
         done = Applied()

@@ -1,0 +1,1 @@
+"""Measurements: each prints figures, and judges nothing that it did not measure."""

@@ -1,0 +1,133 @@
+"""`keyless database`: MLflow's database, its logins and its schema."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scripts.commands import Project, aws_option, environment_option, pass_project
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scripts.tunnel import Clients
+
+BUNDLE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
+
+
+@dataclass(frozen=True)
+class Access:
+    """How this command reaches AWS and the database."""
+
+    clients: Clients
+    ca: Path
+    aws_cli: Mapping[str, str] | None
+
+
+@click.command()
+@environment_option
+@aws_option
+@click.option(
+    "--ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="PGSSLROOTCERT",
+    help="Certificates that the database's must be signed by (also PGSSLROOTCERT); with --aws.",
+)
+@click.option(
+    "--wait",
+    type=click.IntRange(0),
+    default=900,
+    show_default=True,
+    help="Seconds to wait for the instance to be available.",
+)
+@pass_project
+def database(project: Project, environment: str, aws: bool, ca: Path | None, wait: int) -> None:
+    """Create or upgrade MLflow's database, its owner, its login and its tables.
+
+    Run it once after the first apply, and again after an upgrade of MLflow; it does what is
+    missing. It works under the database role: the master's password is read from the secret that
+    RDS manages, used for this, and kept nowhere. The server's login has no password: it proves
+    itself with an IAM token.
+
+    \b
+    keyless database
+    keyless database --aws --environment prod --ca global-bundle.pem
+    """
+    from scripts import schema
+    from scripts.console import stderr_console
+    from scripts.tunnel import open_session
+
+    console = stderr_console()
+
+    def tell(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    access = _on_aws(ca) if aws else _locally(project, environment)
+    prefix = f"keyless-{environment}"
+    tags = {"Environment": environment, "Role": "mlflow"}
+    instance = schema.wait_for(lambda: _available(access.clients("rds"), prefix), tell, wait)
+    schema.wait_for(lambda: _reachable(access.clients("ec2"), tags), tell, wait)
+    master, password = _master(access.clients("secretsmanager"), instance)
+    with open_session(
+        access.clients,
+        f"{prefix}-database-session",
+        tags,
+        aws_cli=access.aws_cli,
+    ) as session:
+        server = schema.Server(
+            host=instance["Endpoint"]["Address"],
+            address=session.host,
+            port=session.port,
+            ca=str(access.ca),
+        )
+        schema.create(server, master, password, tell=tell)
+
+
+def _locally(project: Project, environment: str) -> Access:
+    from scripts.actors import Actors
+
+    cloud = project.cloud()
+    actors = Actors(cloud, environment, project.root)
+    return Access(lambda service: actors.client("database", service), cloud.ca_bundle, None)
+
+
+def _on_aws(ca: Path | None) -> Access:
+    import os
+
+    import boto3
+
+    if ca is None:
+        raise click.UsageError(
+            f"with --aws, name RDS's certificates: curl -O {BUNDLE}, then --ca global-bundle.pem"
+        )
+    session = boto3.Session()
+    return Access(lambda service: session.client(service), ca, dict(os.environ))  # type: ignore[call-overload]
+
+
+def _available(rds: Any, identifier: str) -> dict[str, Any] | str:
+    try:
+        found = rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0]
+    except rds.exceptions.DBInstanceNotFoundFault:
+        return f"the database instance {identifier} does not exist yet"
+    state = found["DBInstanceStatus"]
+    return dict(found) if state == "available" else f"the database instance is {state}"
+
+
+def _reachable(ec2: Any, tags: Mapping[str, str]) -> list[str] | str:
+    from scripts.console import UserError
+    from scripts.tunnel import find_instance
+
+    try:
+        return [find_instance(ec2, tags)]
+    except UserError:
+        return "the server, through which the database is reached, does not run yet"
+
+
+def _master(secrets: Any, instance: Mapping[str, Any]) -> tuple[str, str]:
+    arn = instance["MasterUserSecret"]["SecretArn"]
+    secret = json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
+    return secret["username"], secret["password"]

@@ -1,0 +1,33 @@
+"""`keyless down`: nothing of a local run is left."""
+
+from __future__ import annotations
+
+import click
+
+from scripts.commands import Project, pass_project
+
+
+@click.command()
+@click.option(
+    "--now",
+    is_flag=True,
+    help="End the processes and delete the state at once, without a terraform destroy.",
+)
+@pass_project
+def down(project: Project, now: bool) -> None:
+    """Destroy what `up` made, end every process of it, and delete its state.
+
+    `terraform destroy` removes the resources in the reverse order first, as it would on AWS (with
+    --now it is left out: the local account is gone with its process anyway). After a crash there
+    is no account to destroy anything in, and `down` just cleans up.
+    """
+    from scripts.console import Phases
+    from scripts.flow import exclusive
+    from scripts.teardown import tear_down
+
+    if not project.home.exists():
+        click.echo(f"nothing to end: {project.home} does not exist")
+        return
+    with exclusive(project.home), Phases() as phases:
+        removed = tear_down(project.home, phases, destroy=not now)
+    click.echo(f"removed: {removed}")

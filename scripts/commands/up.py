@@ -1,0 +1,78 @@
+"""`keyless up`: the whole platform on this machine, from nothing to a promoted model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from scripts.commands import Project, pass_project
+
+if TYPE_CHECKING:
+    from scripts.summary import Summary
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of tables.")
+@pass_project
+def up(project: Project, as_json: bool) -> None:
+    """Start the local cloud, apply the platform, train, promote and predict.
+
+    Everything runs on this machine: real Terraform against a local AWS with IAM switched on, a
+    real PostgreSQL and a real MLflow server. Each step works under its own role, assumed with a
+    GitHub-shaped OIDC token. Nothing of ~/.aws or of AWS_* in your environment is read.
+
+    Run it again at any time: it changes what differs, and after a crash it goes on or rebuilds.
+    `keyless down` removes everything.
+    """
+    from scripts.console import Phases, stdout_console
+    from scripts.flow import Flow, exclusive, save_timings
+
+    with exclusive(project.home), Phases() as phases:
+        flow = Flow(project.home, phases)
+        try:
+            summary = flow.run()
+        finally:
+            save_timings(project.home, phases, flow.summary)
+    console = stdout_console()
+    if as_json:
+        import json
+
+        click.echo(json.dumps(summary.as_dict(phases), indent=2))
+        return
+    console.print()
+    console.print(phases.table())
+    _print_result(summary)
+
+
+def _print_result(summary: Summary) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from scripts.console import stdout_console
+
+    console = stdout_console()
+    if summary.attempts:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("refused")
+        table.add_column("who")
+        table.add_column("tried to")
+        for attempt in summary.attempts:
+            table.add_row(Text(attempt.refusal, style="green"), attempt.who, attempt.what)
+        console.print()
+        console.print(table)
+    facts = Table.grid(padding=(0, 2, 0, 0))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for label, value in summary.facts():
+        facts.add_row(label, value)
+    console.print()
+    console.print(facts)
+    console.print()
+    console.print("Next")
+    for command, why in (
+        ("keyless whoami --role train", "what the training job may do, and what not"),
+        ("keyless token --environment dev-train", "the token it does it with"),
+        ("make down", "remove everything"),
+    ):
+        console.print(f"  {command:<40}{why}", highlight=False)

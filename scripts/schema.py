@@ -1,0 +1,219 @@
+"""MLflow's database: its owner, its login and its schema, made by the master and safe to repeat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg2
+from psycopg2 import sql
+
+from scripts.console import UserError
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection
+
+CREATOR = "keyless_creator"
+T = TypeVar("T")
+CONNECT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where PostgreSQL answers: connect to `address:port`, and verify the certificate of `host`."""
+
+    host: str
+    address: str
+    port: int
+    ca: str
+
+    def connect(self, user: str, password: str, database: str, options: str = "") -> connection:
+        """Open one connection. Raises psycopg2.OperationalError."""
+        return psycopg2.connect(
+            host=self.host,
+            hostaddr=self.address,
+            port=self.port,
+            user=user,
+            password=password,
+            dbname=database,
+            sslmode="verify-full",
+            sslrootcert=self.ca,
+            options=options,
+            connect_timeout=CONNECT_SECONDS,
+            application_name="keyless database",
+        )
+
+
+@dataclass(frozen=True)
+class Names:
+    """The database, its owner (a role without login) and the server's login."""
+
+    database: str = "mlflow"
+    owner: str = "mlflow_owner"
+    login: str = "mlflow"
+
+
+class MasterLockedOut(UserError):
+    """The master became a member of rds_iam, directly or not, and RDS takes no password of it."""
+
+
+def create(
+    server: Server,
+    master: str,
+    password: str,
+    names: Names = Names(),
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Make roles, database and schema as far as they are missing, and prove the master's login.
+
+    Raises UserError with the command that mends it.
+    """
+    with closing(_master(server, master, password)) as login:
+        if _create_roles(login, master, names):
+            tell(f"created {names.owner} and {names.login}")
+        if _create_database(login, names):
+            tell(f"created the database {names.database}")
+    tell("schema: reading MLflow's revisions")
+    revision = _create_schema(server, master, password, names)
+    tell(f"schema at revision {revision}")
+    with closing(_master(server, master, password)) as login:
+        _prove(login, master, names)
+    tell(f"a fresh login of {master} works; {names.login} logs in by IAM token alone")
+
+
+def _master(server: Server, master: str, password: str) -> connection:
+    try:
+        return server.connect(master, password, "postgres")
+    except psycopg2.OperationalError as refusal:
+        raise UserError(
+            f"{master} cannot log in",
+            why=str(refusal).strip(),
+            mend="keyless doctor; if RDS says PAM, an administrator must take the master out of "
+            "rds_iam: REVOKE rds_iam FROM the role that it is a member of",
+        ) from None
+
+
+def _create_roles(master_login: connection, master: str, names: Names) -> bool:
+    """Make the owner and the login, in one transaction; returns whether there was work.
+
+    Since PostgreSQL 16 whoever creates a role is a member of it for good. Were the master to
+    create the login, it would through it be a member of rds_iam, and RDS would take its password
+    no longer. So a role that exists for this moment only creates the login; dropping it drops its
+    membership.
+    https://www.postgresql.org/docs/16/sql-createrole.html
+    """
+    owner, login, creator = map(sql.Identifier, (names.owner, names.login, CREATOR))
+    worked = False
+    with master_login, master_login.cursor() as cursor:
+        known = _roles(cursor, (names.owner, names.login, CREATOR))
+        if names.owner not in known:
+            worked = True
+            cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(owner))
+        cursor.execute(
+            sql.SQL("GRANT {} TO {} WITH INHERIT TRUE, SET TRUE").format(
+                owner, sql.Identifier(master)
+            )
+        )
+        if names.login not in known:
+            worked = True
+            cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN CREATEROLE").format(creator))
+            cursor.execute(
+                sql.SQL("GRANT {} TO {} WITH INHERIT FALSE, SET TRUE").format(
+                    creator, sql.Identifier(master)
+                )
+            )
+            cursor.execute(sql.SQL("SET LOCAL ROLE {}").format(creator))
+            cursor.execute(sql.SQL("CREATE ROLE {} LOGIN").format(login))
+            # Whatever the server makes belongs to the owner, as what this command makes does.
+            cursor.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(login, owner))
+            cursor.execute("RESET ROLE")
+            cursor.execute(sql.SQL("DROP ROLE {}").format(creator))
+        cursor.execute(sql.SQL("GRANT {} TO {}").format(owner, login))
+        cursor.execute(sql.SQL("GRANT rds_iam TO {}").format(login))
+    return worked
+
+
+def _roles(cursor: Any, names: tuple[str, ...]) -> set[str]:
+    cursor.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", (list(names),))
+    return {row[0] for row in cursor.fetchall()}
+
+
+def _create_database(master_login: connection, names: Names) -> bool:
+    master_login.autocommit = True  # CREATE DATABASE runs in no transaction
+    database, owner = sql.Identifier(names.database), sql.Identifier(names.owner)
+    with master_login.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (names.database,))
+        missing = cursor.fetchone() is None
+        if missing:
+            cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, owner))
+        cursor.execute(sql.SQL("SET ROLE {}").format(owner))
+        cursor.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    return missing
+
+
+def _create_schema(server: Server, master: str, password: str, names: Names) -> str:
+    """Bring MLflow's tables to the revision of the installed MLflow; returns it."""
+    import sqlalchemy
+    from mlflow.store.db import utils as untyped
+    from mlflow.store.tracking.dbmodels import models
+
+    utils: Any = untyped
+    assert models.SqlRun is not None  # the tables are known once this is imported
+
+    def connect() -> connection:
+        return server.connect(master, password, names.database, options=f"-c role={names.owner}")
+
+    # Connections come from `creator`, so that no password is in an address that may be logged.
+    engine = sqlalchemy.create_engine("postgresql+psycopg2://", creator=connect)
+    try:
+        if utils._is_empty_database(engine):
+            utils._initialize_tables(engine)
+        else:
+            utils._upgrade_db(engine)
+        return str(utils._get_schema_version(engine))
+    finally:
+        engine.dispose()
+
+
+def _prove(master_login: connection, master: str, names: Names) -> None:
+    """Check with a fresh login that the master is no member of the login's groups."""
+    with master_login, master_login.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_has_role(%s, %s, 'MEMBER'), pg_has_role(%s, 'rds_iam', 'MEMBER')",
+            (master, names.login, names.login),
+        )
+        found = cursor.fetchone()
+        assert found is not None
+        master_is_login, login_is_iam = found
+    if master_is_login:
+        raise MasterLockedOut(
+            f"{master} is a member of {names.login}, and so of rds_iam",
+            why="RDS asks a member of rds_iam for a token; this login worked, the next may not",
+            mend=f"drop the login (DROP ROLE {names.login}) and run keyless database again",
+        )
+    if not login_is_iam:
+        raise UserError(
+            f"{names.login} is not a member of rds_iam",
+            why="GRANT rds_iam had no effect",
+            mend="run keyless database again",
+        )
+
+
+def wait_for(look: Callable[[], T | str], tell: Callable[[str], None], seconds: float) -> T:
+    """Await what `look` finds; a string is its word on why there is nothing yet.
+
+    Raises UserError with that word after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while isinstance(found := look(), str):
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"{found}, after {seconds:.0f} s of waiting",
+                mend="wait for the apply to end, then run keyless database again",
+            )
+        tell(found)
+        time.sleep(1)
+    return found

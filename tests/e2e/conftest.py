@@ -1,0 +1,180 @@
+"""One local run for the whole module tree: poisoned surroundings, no network but loopback."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import leftovers
+from scripts.actors import Actors
+from scripts.localcloud import home as localhome
+
+PROJECT = Path(__file__).resolve().parents[2]
+POISON = "poisoned-by-the-test"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes the shared run apart at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+@pytest.fixture(scope="session")
+def network_cut() -> bool:
+    """Take this process, and so all it starts, into a network with loopback alone (Linux, root).
+
+    Elsewhere the run is sealed by its settings only, and the test of the cut itself says so.
+    """
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return False
+    new_network_namespace = 0x40000000
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.unshare(new_network_namespace) != 0:
+        return False
+    up_and_running, set_flags = 0x1 | 0x40, 0x8914
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sh14x", b"lo", up_and_running)
+        fcntl.ioctl(any_socket, set_flags, request)
+    return True
+
+
+@dataclass
+class Home:
+    """A state directory, and the `keyless` command used on it as a person would."""
+
+    path: Path
+    user: Path
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    def environment(self) -> dict[str, str]:
+        """The caller's environment, with everything in it that must never be read."""
+        (self.user / ".aws").mkdir(parents=True, exist_ok=True)
+        for name in ("config", "credentials"):
+            # Not even parsable: whoever reads it fails.
+            (self.user / ".aws" / name).write_text(f"[{POISON}\n")
+        poison = {
+            "AWS_ACCESS_KEY_ID": POISON,
+            "AWS_SECRET_ACCESS_KEY": POISON,
+            "AWS_SESSION_TOKEN": POISON,
+            "AWS_PROFILE": POISON,
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+            "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
+            "AWS_CA_BUNDLE": f"/{POISON}",
+            "AWS_REGION": POISON,
+            "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
+            "PGHOST": POISON,
+            "PGPASSWORD": POISON,
+            "TF_VAR_environment": POISON,
+            "HOME": str(self.user),
+        }
+        return {**os.environ, **poison}
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of `keyless ARGUMENTS` on this home."""
+        return [sys.executable, "-m", "scripts.cli", "--home", str(self.path), *arguments]
+
+    def keyless(self, *arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+        """Run `keyless ARGUMENTS` to its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=PROJECT,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def up(self) -> dict[str, Any]:
+        """Run `keyless up`; returns its JSON result, having seen it succeed."""
+        done = self.keyless("up", "--json")
+        assert done.returncode == 0, f"{done.stderr[-6000:]}\n{self.log_tail()}"
+        result: dict[str, Any] = json.loads(done.stdout)
+        self.results.append(result)
+        return result
+
+    def start_up(self) -> subprocess.Popen[str]:
+        """Start `keyless up` and return at once."""
+        return subprocess.Popen(
+            self.command("up", "--json"),
+            cwd=PROJECT,
+            env=self.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def cloud(self) -> localhome.Cloud:
+        """The running cloud."""
+        return localhome.load(self.path)
+
+    @property
+    def actors(self) -> Actors:
+        """The roles of the run."""
+        return Actors(self.cloud, "dev", PROJECT)
+
+    @property
+    def platform(self) -> dict[str, Any]:
+        """The contract as `up` kept it."""
+        contract: dict[str, Any] = json.loads((self.path / "platform.json").read_text())
+        return contract
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """The decision log so far."""
+        lines = (self.path / "decisions.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def log_tail(self) -> str:
+        """The end of the cloud's own log, for a failure's message."""
+        log = self.path / "cloud.log"
+        return log.read_text()[-3000:] if log.exists() else "no cloud.log"
+
+
+def wait_until(
+    condition: Callable[[], object], what: str, seconds: float = 60, pause: float = 0.1
+) -> None:
+    """Await a condition; fail naming it."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds} s for {what}")
+        time.sleep(pause)
+
+
+@pytest.fixture(scope="session")
+def fresh_home(
+    tmp_path_factory: pytest.TempPathFactory, network_cut: bool
+) -> Iterator[Callable[[], Home]]:
+    """Make homes; whatever still runs of them at the end is ended."""
+    made: list[Home] = []
+
+    def make() -> Home:
+        folder = tmp_path_factory.mktemp("run")
+        made.append(Home(folder / "home", folder / "user"))
+        return made[-1]
+
+    yield make
+    for home in made:
+        if home.path.exists():
+            leftovers.end_all(home.path, grace_seconds=5)
+
+
+@pytest.fixture(scope="session")
+def home(fresh_home: Callable[[], Home]) -> Home:
+    """A home in which `keyless up` has run once."""
+    shared = fresh_home()
+    shared.up()
+    return shared

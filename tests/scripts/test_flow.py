@@ -1,0 +1,91 @@
+"""What `up` decides before it works: one at a time, and whether to go on or rebuild."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.attempts import Attempt
+from scripts.console import Phases, UserError
+from scripts.flow import RUN_FILE, Flow, exclusive, wipe
+from scripts.localcloud.home import Cloud
+from scripts.summary import Summary
+
+
+def cloud(home: Path, started: float = 100.0) -> Cloud:
+    return Cloud(
+        home=home,
+        endpoint="https://127.0.0.1:1",
+        plain_endpoint="http://127.0.0.1:1",
+        ca_bundle=home / "ca.pem",
+        region="us-east-1",
+        account_id="123456789012",
+        pid=1,
+        started=started,
+        issuer_key="",
+    )
+
+
+@pytest.mark.parametrize(
+    ("record", "interrupted"),
+    [
+        ({"cloud": 100.0, "stage": "done"}, False),
+        ({"cloud": 100.0, "stage": "steps"}, False),
+        ({"cloud": 100.0, "stage": "platform"}, True),
+        ({"cloud": 100.0, "stage": "bootstrap"}, True),
+        ({"cloud": 99.0, "stage": "done"}, True),
+        (None, True),
+    ],
+)
+def test_only_an_interrupted_apply_means_a_rebuild(
+    tmp_path: Path, record: dict[str, object] | None, interrupted: bool
+) -> None:
+    if record is not None:
+        (tmp_path / RUN_FILE).write_text(json.dumps(record))
+    assert Flow(tmp_path, Phases())._interrupted(cloud(tmp_path)) is interrupted
+
+
+def test_a_second_run_in_the_same_home_is_refused(tmp_path: Path) -> None:
+    with exclusive(tmp_path), pytest.raises(UserError, match="another"), exclusive(tmp_path):
+        pass
+
+
+def test_the_home_is_free_again_after_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), exclusive(tmp_path):
+        raise KeyError
+    with exclusive(tmp_path):
+        pass
+
+
+def test_wiping_removes_what_is_in_the_home_and_nothing_behind_its_links(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    home = tmp_path / "home"
+    (home / "folder").mkdir(parents=True)
+    (home / "file").touch()
+    (home / "link").symlink_to(outside)
+    wipe(home)
+    assert list(home.iterdir()) == []
+    assert (outside / "kept").exists()
+
+
+def decision(role: str, action: str, *, allowed: bool = False) -> str:
+    return json.dumps({"role": role, "action": action, "allowed": allowed})
+
+
+def test_denials_before_the_attempts_are_unexpected(tmp_path: Path) -> None:
+    log = tmp_path / "decisions.jsonl"
+    earlier = decision("old", "s3:GetObject") + "\n"
+    lines = [
+        decision("train", "s3:PutObject", allowed=True),
+        decision("train", "s3:DeleteObject"),
+        decision("predict", "ssm:StartSession"),
+    ]
+    log.write_text(earlier + "\n".join(lines) + "\n")
+    summary = Summary(attempts=[Attempt("predict", "open a shell", "AccessDenied")])
+    summary.count_decisions(log, len(earlier))
+    assert (summary.allowed, len(summary.denied)) == (1, 2)
+    assert dict(summary.unexpected) == {("train", "s3:DeleteObject"): 1}
