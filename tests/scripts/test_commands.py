@@ -6,7 +6,7 @@ import os
 import socketserver
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Seeded:
 
     home: Path
     cloud: Cloud
-    server_port: int
+    flush: Callable[[], None]
 
     def run(self, *arguments: str) -> Result:
         return CliRunner().invoke(
@@ -207,7 +207,7 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
         process = psutil.Process()
         running.announce(process.pid, process.create_time())
         seed(running, running.account_id)
-        yield Seeded(home, load(home), port)
+        yield Seeded(home, load(home), running.decisions.flush)
         server.shutdown()
         thread.join()
 

@@ -233,6 +233,19 @@ def test_aws_programs_that_are_missing_are_named_with_their_page(
     assert "session-manager-working-with-install-plugin" in plugin.mend
 
 
+def test_without_aws_credentials_signing_in_is_named(
+    machine: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    finding = only(doctor.check_aws_credentials(machine()))
+    assert finding.status == "missing"
+    assert "aws sso login" in finding.mend
+
+
 def test_aws_is_looked_at_only_when_asked(machine: Callable[..., Machine]) -> None:
     assert not [finding for finding in examine(machine()) if "AWS c" in finding.name]
 
