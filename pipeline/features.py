@@ -30,7 +30,7 @@ DEFAULT_SPACE: Mapping[Family, Space] = {
     },
     "linear": {"strength": [0.001, 100.0]},
 }
-# Encoders lump rarer categories together beyond this; histogram boosting takes at most 255 bins.
+# Encoders lump the rarest categories together beyond this; histogram boosting has 255 bins.
 _MAX_CATEGORIES = 200
 
 
@@ -78,27 +78,27 @@ def _boosting(
     seed: int,
     jobs: int,
 ) -> "tuple[ColumnTransformer, Any]":
-    """Histogram boosting takes missing numbers and encoded categories as they are."""
+    """Histogram boosting takes missing numbers as they are, and categories by their codes.
+
+    Its own handling of categories would put a functools.partial into the model, a type that no
+    one should trust a model file to bring.
+    """
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.preprocessing import OrdinalEncoder
 
     del jobs
     encoder = OrdinalEncoder(
-        handle_unknown="use_encoded_value", unknown_value=float("nan"), max_categories=200
+        handle_unknown="use_encoded_value",
+        unknown_value=float("nan"),
+        max_categories=_MAX_CATEGORIES,
     )
     preprocess = ColumnTransformer(
         [("category", encoder, categories), ("number", "passthrough", numbers)],
         verbose_feature_names_out=False,
     )
     kind = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
-    model = kind(
-        random_state=seed,
-        categorical_features=list(range(len(categories))) or None,
-        early_stopping=False,
-        **options,
-    )
-    return preprocess, model
+    return preprocess, kind(random_state=seed, early_stopping=False, **options)
 
 
 def _forest(

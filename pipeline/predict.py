@@ -68,14 +68,15 @@ def main(
     cloudwatch.publish(
         workspace, {"RowsPredicted": counts.predicted, "RowsRejected": counts.rejected}
     )
+    output = workspace.store.uri(manifest["predictions"] or manifest["manifest"])
     warning = _alias_disagreement(workspace, chosen) if chosen.sequence else None
     return Outcome(
         [
             f"predicted {counts.predicted} rows with version {chosen.number} of "
             f"{workspace.model}, {counts.rejected} rejected",
-            f"stored as {workspace.store.uri(manifest['predictions'] or manifest['manifest'])}",
+            f"stored as {output}",
         ],
-        {"step": "predict", "alias_disagreement": warning, **manifest},
+        {"step": "predict", "alias_disagreement": warning, "output": output, **manifest},
         warnings=[warning] if warning else [],
     )
 

@@ -131,7 +131,11 @@ class Monitor(_Section):
 class Serialization(_Section):
     """Types that skops may load beyond its own list; each was reviewed, see docs/pipeline.md."""
 
-    trusted_types: list[str] = []
+    trusted_types: list[str] = [
+        "numpy.dtype",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.tree._tree.Tree",
+    ]
 
 
 class Settings(_Section):

@@ -55,7 +55,7 @@ def read_frame(raw: Raw, *, source: str, encoding: str | None = None) -> "pd.Dat
         text = decode(raw.data, source=source, encoding=encoding)
         _check_header(text, source)
         try:
-            frame = pd.read_csv(io.StringIO(text), float_precision="round_trip")
+            frame = pd.read_csv(io.StringIO(text))
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             raise InputError(f"{source} is not a CSV file: {error}") from None
     if frame.empty:

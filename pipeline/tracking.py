@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,13 +159,16 @@ def log_training(
     tracking.client.log_batch(
         tracking.run_id, metrics=fold_metrics(trial), params=logged[:_BATCH_PARAMS]
     )
-    frame: Any = mlflow.data.from_pandas(  # type: ignore[attr-defined]
-        dataset.table,
-        source=uri,
-        targets=dataset.contract.target,
-        name=dataset.contract.model,
-        digest=dataset.sha256[:32],
-    )
+    with warnings.catch_warnings():
+        # It finds two names for one kind of source, whichever of them it takes.
+        warnings.filterwarnings("ignore", message="The specified dataset source can be")
+        frame: Any = mlflow.data.from_pandas(  # type: ignore[attr-defined]
+            dataset.table,
+            source=uri,
+            targets=dataset.contract.target,
+            name=dataset.contract.model,
+            digest=dataset.sha256[:32],
+        )
     entry = DatasetInput(frame._to_mlflow_entity(), [InputTag("mlflow.data.context", "training")])
     tracking.client.log_inputs(tracking.run_id, [entry])
     tracking.client.log_artifacts(tracking.run_id, str(folder))
