@@ -143,7 +143,12 @@ def test_no_file_of_the_callers_home_is_opened(poisoned: Path, cloud: Address) -
         "print(json.dumps([p for p in opened if '.aws' in p or 'poison' in p]))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ,
+        cwd=Path(__file__).parents[2],
     )
     assert json.loads(done.stdout) == []
 
