@@ -17,7 +17,7 @@ import psutil
 # https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation
 GRACE_SECONDS = {signal.SIGINT: 7.5, signal.SIGTERM: 2.5, signal.SIGKILL: 5.0}
 MARK = "RUNNER_TRACKING_ID"
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.01
 
 
 class CommandError(Exception):

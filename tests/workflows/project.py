@@ -1,0 +1,112 @@
+"""The project's own workflows on a runner whose commands are doubles: fast, without a cloud."""
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.workflows.clouds import TrustCloud
+from tests.workflows.github import Protection, Repository
+from tests.workflows.job import Machine
+from tests.workflows.origin import Origin
+from tests.workflows.runner import Approval, Run, Runner
+from tests.workflows.trusts import ACCOUNT, trusts
+
+ROOT = Path(__file__).resolve().parents[2]
+DOUBLES = Path(__file__).with_name("doubles")
+REVIEWED = ("", "-database", "-promote")
+SUFFIXES = ("", "-plan", "-database", "-ingest", "-train", "-promote", "-predict", "-monitor")
+
+
+def protections() -> dict[str, Protection]:
+    """The environments of dev and prod as `keyless github-setup` makes them."""
+    return {
+        f"{environment}{suffix}": Protection(reviewers=suffix in REVIEWED)
+        for environment in ("dev", "prod")
+        for suffix in SUFFIXES
+    }
+
+
+VARIABLES = {"AWS_REGION": "us-east-1", "AWS_ACCOUNT_ID": ACCOUNT}
+REPOSITORY = Repository(variables=VARIABLES, environments=protections())
+RESULTS: dict[str, dict[str, Any]] = {
+    "ingest": {"step": "ingest", "rows": {"train": 410, "holdout": 102}},
+    "train": {"step": "train", "model_version": "2", "cv_value": 0.991},
+    "promote": {"step": "promote", "verdict": "promote", "sentence": "better by 0.01"},
+    "predict": {"step": "predict", "rows": 57},
+    "monitor": {"step": "monitor", "drift": False},
+}
+
+
+@dataclass
+class Project:
+    """A repository with the project's workflows, its runner, and what the doubles will answer."""
+
+    folder: Path
+    settings: Repository = REPOSITORY
+    script: dict[str, Any] = field(
+        default_factory=lambda: {
+            "summary": "# Plan\n1 to add\n",
+            "changes": [{"address": "aws_s3_bucket.artifacts", "action": "create"}],
+            "digest": "sha256:0123",
+            "results": {name: {**result} for name, result in RESULTS.items()},
+        }
+    )
+    approved: list[str] = field(default_factory=list)
+    refuse: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.origin = Origin(self.folder / "origin")
+        shutil.copytree(ROOT / ".github", self.origin.folder / ".github")
+        (self.origin.folder / "terraform").mkdir()
+        self.commit = self.origin.commit({"terraform/main.tf": "# platform\n"})
+        self.cloud = TrustCloud(trusts(self.settings))
+        self.double = self.folder / "double.json"
+        self.gh_state = self.folder / "gh.json"
+        tools = self.folder / "tools"
+        tools.mkdir()
+        for name in ("gh", "make"):
+            shutil.copy2(DOUBLES / name, tools)
+        (tools / "terraform").symlink_to("/bin/true")
+        (tools / "python3").symlink_to(sys.executable)
+        self.runner = Runner(
+            self.origin,
+            self.folder / "github",
+            repository=self.settings,
+            cloud=self.cloud,
+            machine=Machine(
+                path=f"{tools}:/usr/local/bin:/usr/bin:/bin",
+                environment={"KEYLESS_DOUBLE": str(self.double), "GH_STATE": str(self.gh_state)},
+                after_checkout=self._install,
+            ),
+            approve=self._approve,
+            on_start=self._start,
+        )
+
+    def _start(self, _: Run) -> None:
+        self.double.write_text(json.dumps(self.script))
+
+    def _install(self, workspace: Path) -> None:
+        programs = workspace / ".venv/bin"
+        programs.mkdir(parents=True)
+        for name in ("keyless", "python"):
+            (programs / name).symlink_to(DOUBLES / name)
+
+    def _approve(self, approval: Approval) -> bool:
+        self.approved.append(approval.environment)
+        return approval.environment not in self.refuse
+
+    @property
+    def gh(self) -> dict[str, Any]:
+        """What the `gh` double remembers."""
+        found: dict[str, Any] = json.loads(self.gh_state.read_text())
+        return found
+
+    def sessions(self, run: Run) -> list[str]:
+        """Roles that a run's jobs assumed, in order, without the prefix."""
+        lines = [line for job in run.jobs.values() for line in job.log.splitlines()]
+        return [
+            line.rpartition("/keyless-")[2] for line in lines if line.startswith("Assumed arn:")
+        ]

@@ -1,0 +1,460 @@
+"""The runner against GitHub's documented behaviour: steps, files, conditions, outputs, calls."""
+
+import time
+
+import pytest
+
+from tests.workflows.conftest import Runs, job, workflow
+from tests.workflows.definitions import DefinitionError
+from tests.workflows.github import RunRefused, dispatch, push
+from tests.workflows.job import Machine
+from tests.workflows.origin import Origin
+from tests.workflows.process import CommandError, parse_pairs
+from tests.workflows.runner import Run, Runner
+from tests.workflows.values import ExpressionError
+
+CHECKOUT = """
+- uses: actions/checkout@v7
+  with: {persist-credentials: false}
+"""
+READS = "permissions: {contents: read}"
+
+
+def test_a_step_sees_the_runners_variables_and_nothing_of_the_callers(
+    run: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "leaked")
+    done = run(job("- run: env"))
+    log = done["main"].log
+    assert "GITHUB_REPOSITORY=octo-org/keyless-mlops" in log
+    assert "GITHUB_REF=refs/heads/main" in log
+    assert "CI=true" in log
+    assert "leaked" not in log
+    assert "GITHUB_TOKEN" not in log
+
+
+def test_outputs_travel_between_steps_and_jobs(run: Runs) -> None:
+    done = run(
+        workflow("""
+            first:
+              runs-on: ubuntu-24.04
+              outputs: {answer: "${{ steps.think.outputs.answer }}"}
+              steps:
+                - id: think
+                  run: |
+                    echo "answer=42" >> "$GITHUB_OUTPUT"
+                    { echo "long<<END"; echo a; echo b; echo END; } >> "$GITHUB_OUTPUT"
+                - env: {LONG: "${{ steps.think.outputs.long }}"}
+                  run: test "$LONG" = "$(printf 'a\\nb')"
+            second:
+              needs: first
+              runs-on: ubuntu-24.04
+              steps:
+                - env: {ANSWER: "${{ needs.first.outputs.answer }}"}
+                  run: test "$ANSWER" = 42
+        """)
+    )
+    assert done.result == "success"
+    assert done["first"].outputs == {"answer": "42"}
+
+
+def test_variables_and_paths_reach_only_later_steps(run: Runs) -> None:
+    done = run(
+        job("""
+            - run: |
+                echo "COLOUR=blue" >> "$GITHUB_ENV"
+                mkdir -p tools
+                printf '#!/bin/sh\\necho tool %s' '"$COLOUR"' > tools/my-tool
+                chmod +x tools/my-tool
+                echo "$PWD/tools" >> "$GITHUB_PATH"
+                test -z "$COLOUR"
+            - run: my-tool
+            - env: {COLOUR: red}
+              run: my-tool
+        """)
+    )
+    assert done.result == "success", done["main"].log
+    assert [step.log for step in done["main"].steps[1:]] == [["tool blue"], ["tool red"]]
+
+
+def test_environment_values_of_workflow_job_and_step_override_in_this_order(run: Runs) -> None:
+    done = run(
+        workflow(
+            """
+            main:
+              runs-on: ubuntu-24.04
+              env: {B: job, C: job}
+              steps:
+                - env: {C: step}
+                  run: echo "$A $B $C"
+            """,
+            top="env: {A: top, B: top, C: top}",
+        )
+    )
+    assert done["main"].log == "top job step"
+
+
+def test_a_failed_step_skips_the_rest_but_what_asks_for_failure(run: Runs) -> None:
+    done = run(
+        job("""
+            - run: exit 3
+            - run: echo not reached
+            - if: failure()
+              run: echo failed
+            - if: always() && steps.none.outcome == null
+              run: echo always
+            - if: cancelled()
+              run: echo cancelled
+        """)
+    )
+    assert done.result == "failure"
+    conclusions = [step.conclusion for step in done["main"].steps]
+    assert conclusions == ["failure", "skipped", "success", "success", "skipped"]
+
+
+def test_continue_on_error_keeps_the_outcome_and_lets_the_job_pass(run: Runs) -> None:
+    done = run(
+        job("""
+            - id: shaky
+              continue-on-error: true
+              run: exit 1
+            - env: {ENDED: "${{ steps.shaky.outcome }} ${{ steps.shaky.conclusion }}"}
+              run: test "$ENDED" = 'failure success'
+        """)
+    )
+    assert done.result == "success"
+
+
+@pytest.mark.parametrize(
+    ("shell", "result"), [("", "success"), ("\n  shell: bash", "failure")], ids=["-e", "pipefail"]
+)
+def test_a_broken_pipe_fails_only_under_an_explicit_bash(
+    run: Runs, shell: str, result: str
+) -> None:
+    assert run(job(f"- run: 'false | true'{shell}")).result == result
+
+
+def test_jobs_follow_their_needs_and_a_failure_skips_descendants(run: Runs) -> None:
+    one = "{runs-on: u, steps: [{run: exit %d}]%s}"
+    done = run(
+        workflow(f"""
+            d: {one % (0, ", needs: [c]")}
+            c: {one % (0, ", needs: [b], if: always()")}
+            b: {one % (0, ", needs: [a]")}
+            a: {one % (1, "")}
+            e: {one % (0, ", needs: [a], if: failure()")}
+            f: {one % (0, "")}
+        """)
+    )
+    results = {key: result.result for key, result in done.jobs.items()}
+    # d is skipped although c succeeded: success() asks for every ancestor.
+    assert results == {
+        "a": "failure", "f": "success", "b": "skipped", "e": "success", "c": "success",
+        "d": "skipped",
+    }  # fmt: skip
+    assert done.result == "failure"
+
+
+def test_a_matrix_runs_every_combination_and_fail_fast_cancels_the_rest(run: Runs) -> None:
+    done = run(
+        workflow("""
+            main:
+              runs-on: ubuntu-24.04
+              strategy:
+                fail-fast: true
+                matrix: {os: [a, b], n: "${{ fromJSON('[1, 2]') }}"}
+              steps:
+                - run: test '${{ matrix.os }}${{ matrix.n }}' != b1
+        """)
+    )
+    results = {key: result.result for key, result in done.jobs.items()}
+    assert results == {
+        "main (a, 1)": "success",
+        "main (a, 2)": "success",
+        "main (b, 1)": "failure",
+        "main (b, 2)": "cancelled",
+    }
+
+
+def test_summaries_annotations_and_masks_are_kept(run: Runs) -> None:
+    done = run(
+        job("""
+            - run: |
+                echo "# Done" >> "$GITHUB_STEP_SUMMARY"
+                echo "::add-mask::hunter2"
+                echo "::notice title=Note::all well"
+            - run: echo "the password is hunter2"
+        """)
+    )
+    assert done.summary == "# Done\n"
+    assert done["main"].annotations == [("notice", "all well")]
+    assert "hunter2" not in done["main"].steps[1].log[0]
+
+
+def test_a_step_that_takes_too_long_is_stopped_and_fails(run: Runs) -> None:
+    started = time.monotonic()
+    done = run(job("- {run: sleep 60, timeout-minutes: 0.005}\n- {if: always(), run: echo end}"))
+    assert time.monotonic() - started < 20
+    assert [step.conclusion for step in done["main"].steps] == ["failure", "success"]
+
+
+def test_a_cancelled_run_interrupts_its_step_and_starts_no_further_job(
+    runner: Runner, origin: Origin
+) -> None:
+    text = workflow("""
+        a:
+          runs-on: u
+          steps:
+            - run: |
+                trap 'echo interrupted; exit 0' INT
+                echo ready > "$RUNNER_TEMP/ready"
+                while true; do sleep 0.05; done
+            - {if: always(), run: echo cleanup}
+        b: {needs: a, runs-on: u, steps: [{run: echo b}]}
+    """)
+    commit = origin.commit({".github/workflows/w.yml": text})
+
+    def cancel_when_ready(started: Run) -> None:
+        import threading
+
+        def watch() -> None:
+            while not list(started.folder.glob("job-*/temp/ready")):
+                time.sleep(0.02)
+            started.cancel.set()
+
+        threading.Thread(target=watch, daemon=True).start()
+
+    runner.on_start = cancel_when_ready
+    done = runner.run("w.yml", push(commit))
+    assert done.result == "cancelled"
+    assert "interrupted" in done["a"].log
+    assert done["b"].result == "cancelled"
+
+
+def test_processes_that_a_step_leaves_behind_are_named_and_ended(run: Runs) -> None:
+    done = run(job("- run: |\n    sleep 61 &\n    echo started"))
+    assert done["main"].orphans == ["sleep 61"]
+    assert run(job("- run: 'true'"))["main"].orphans == []
+
+
+def test_checkout_gives_the_events_commit(run: Runs) -> None:
+    done = run(
+        job(CHECKOUT + '- run: cat hello && test "$(git rev-parse HEAD)" = "$GITHUB_SHA"'
+            "\n- run: echo ${{ hashFiles('hello') != '' && hashFiles('none') == '' }}", head=READS),
+        files={"hello": "there\n"},
+    )  # fmt: skip
+    assert done.result == "success", done["main"].log
+    assert "there" in done["main"].log
+    assert done["main"].steps[2].log == ["true"]
+
+
+def test_checkout_needs_the_permission_to_read(run: Runs) -> None:
+    done = run(job(CHECKOUT, head="permissions: {}"))
+    assert done.result == "failure"
+    assert "may not read" in done["main"].log
+
+
+def test_an_artifact_reaches_another_job_of_the_run(run: Runs) -> None:
+    done = run(
+        workflow("""
+            make:
+              runs-on: u
+              steps:
+                - run: mkdir out && echo data > out/file
+                - {uses: actions/upload-artifact@v7, with: {name: plan-dev, path: out}}
+            use:
+              needs: make
+              runs-on: u
+              steps:
+                - {uses: actions/download-artifact@v8, with: {pattern: plan-*, path: all}}
+                - {uses: actions/download-artifact@v8, with: {name: plan-dev, path: one}}
+                - run: cmp all/plan-dev/file one/file
+        """)
+    )
+    assert done.result == "success"
+
+
+def test_a_composite_action_runs_its_steps_with_its_inputs_and_outputs(run: Runs) -> None:
+    action = """
+name: Greet
+description: d
+inputs: {who: {description: d, required: true}, loud: {description: d, default: "no"}}
+outputs: {text: {description: d, value: "${{ steps.say.outputs.text }}"}}
+runs:
+  using: composite
+  steps:
+    - id: say
+      shell: bash
+      env: {WHO: "${{ inputs.who }}"}
+      run: echo "text=hello $WHO ${{ inputs.loud }}" >> "$GITHUB_OUTPUT"
+    - if: inputs.loud == 'yes'
+      shell: bash
+      run: exit 1
+"""
+    done = run(
+        job("""
+            - {id: greet, uses: $/actions/greet, with: {who: "${{ github.ref_name }}"}}
+            - run: echo "${{ steps.greet.outputs.text }}"
+            - {uses: $/actions/greet, with: {who: x, loud: "yes"}}
+        """),
+        files={"actions/greet/action.yml": action},
+    )
+    assert done["main"].steps[1].log == ["hello main no"]
+    assert done["main"].steps[2].conclusion == "failure"
+
+
+def test_a_self_repository_action_is_the_commits_even_if_a_step_rewrote_the_checkout(
+    run: Runs,
+) -> None:
+    action = "name: A\nruns: {using: composite, steps: [{shell: bash, run: echo genuine}]}\n"
+    done = run(
+        job(CHECKOUT + """
+- run: sed -i s/genuine/forged/ actions/a/action.yml
+- uses: $/actions/a
+- uses: ./actions/a
+""", head=READS),
+        files={"actions/a/action.yml": action},
+    )  # fmt: skip
+    assert done["main"].steps[2].log == ["[echo genuine]", "genuine"]
+    assert done["main"].steps[3].log == ["[echo forged]", "forged"]
+
+
+CALLED = workflow(
+    """
+    inner:
+      runs-on: u
+      outputs: {text: "${{ steps.s.outputs.text }}"}
+      steps:
+        - {id: s, run: 'echo "text=${{ inputs.who }}-${{ inputs.on }}" >> "$GITHUB_OUTPUT"'}
+    """,
+    on="""
+  workflow_call:
+    inputs: {who: {type: string, required: true}, on: {type: boolean, default: true}}
+    outputs: {text: {value: "${{ jobs.inner.outputs.text }}"}}
+""",
+)
+
+
+def test_a_called_workflow_gets_inputs_and_returns_outputs(run: Runs) -> None:
+    caller = workflow("""
+        call: {uses: $/.github/workflows/w1.yml, with: {who: "${{ github.ref_name }}"}}
+        after:
+          needs: call
+          runs-on: u
+          steps: [{run: 'echo "${{ needs.call.outputs.text }}"'}]
+    """)
+    done = run(caller, CALLED)
+    assert done["after"].log == "main-true"
+    assert done["call / inner"].result == "success"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [("{}", "needs the input who"), ("{who: a, on: 'yes'}", "must be true"),
+     ("{who: a, x: b}", "has no input x")],
+)  # fmt: skip
+def test_a_called_workflow_refuses_wrong_inputs(run: Runs, given: str, message: str) -> None:
+    with pytest.raises(RunRefused, match=message):
+        run(workflow(f"call: {{uses: $/.github/workflows/w1.yml, with: {given}}}"), CALLED)
+
+
+def test_a_called_workflow_may_not_ask_for_more_than_its_caller_has(run: Runs) -> None:
+    asking = workflow(
+        "a: {runs-on: u, permissions: {id-token: write}, steps: [{run: x}]}", on="workflow_call"
+    )
+    with pytest.raises(RunRefused, match="asks for id-token: write"):
+        run(workflow("c: {uses: $/.github/workflows/w1.yml}", top="permissions: {}"), asking)
+
+
+def test_a_dispatch_input_must_be_one_of_its_choices(runner: Runner, origin: Origin) -> None:
+    text = workflow(
+        "a: {runs-on: u, steps: [{run: 'echo ${{ inputs.to }}'}]}",
+        on="\n  workflow_dispatch: {inputs: {to: {type: choice, options: [dev, prod]}}}",
+    )
+    commit = origin.commit({".github/workflows/w.yml": text})
+    assert runner.run("w.yml", dispatch(commit, to="prod"))["a"].log == "prod"
+    with pytest.raises(RunRefused, match="cannot be"):
+        runner.run("w.yml", dispatch(commit, to="; rm -rf /"))
+    with pytest.raises(RunRefused, match="does not start"):
+        runner.run("w.yml", push(commit))
+
+
+def test_concurrency_groups_are_recorded(run: Runs) -> None:
+    done = run(
+        workflow(
+            "a: {runs-on: u, steps: [{run: 'true'}], concurrency: 'j-${{ github.ref_name }}'}",
+            top="concurrency: {group: 'w-${{ github.sha != null }}', cancel-in-progress: true}",
+        )
+    )
+    assert done.concurrency == [("w-true", True), ("j-main", False)]
+
+
+def test_deliver_starts_the_workflows_whose_filters_match(runner: Runner, origin: Origin) -> None:
+    body = "a: {runs-on: u, steps: [{run: 'true'}]}"
+    rule = "\n  push: {{branches: [{}], paths: [{}]}}"
+    commit = origin.commit(
+        {
+            ".github/workflows/a.yml": workflow(body, on=rule.format("main", '"terraform/**"')),
+            ".github/workflows/b.yml": workflow(body, on=rule.format("main", '"pipeline/*"')),
+            ".github/workflows/c.yml": workflow(body, on=rule.format("side", '"**"')),
+            ".github/workflows/d.yml": workflow(body, on="schedule"),
+        }
+    )
+    started = runner.deliver(push(commit), ["terraform/modules/a/main.tf", "pipeline/a/b.py"])
+    assert [found.workflow.file for found in started] == ["a.yml"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        job("- {uses: someone/else@v1}"),
+        job("- {uses: actions/checkout@v7, with: {persist-credentials: false, lfs: true}}"),
+        job("- {run: x, shell: pwsh}"),
+        job("- {run: x}", head="container: ubuntu"),
+        job("- {run: x, background: true}"),
+        job("- {run: x}", head="strategy: {matrix: {include: [{a: 1}]}}"),
+        workflow("a: {uses: other/repo/.github/workflows/x.yml@v1}"),
+        workflow("a: {runs-on: u, steps: [{run: x}]}", on="pull_request_target"),
+        workflow("a: {runs-on: u, needs: b, steps: [{run: x}]}"),
+        workflow("a: {runs-on: u, steps: [{run: x}]}", top="permissions: write-all"),
+        "on: push\njobs: {a: {runs-on: u, needs: b, steps: [{run: x}]},"
+        " b: {runs-on: u, needs: a, steps: [{run: x}]}}",
+    ],
+)
+def test_what_the_runner_does_not_know_fails_loudly(run: Runs, text: str) -> None:
+    with pytest.raises(DefinitionError):
+        run(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        job("- {run: x}", head="if: env.A == 'b'"),
+        job("- {run: x}", head="environment: ${{ secrets.GITHUB_TOKEN }}"),
+        workflow("a: {runs-on: u, steps: [{run: x}]}", top="concurrency: '${{ env.A }}'"),
+        job("- {run: 'echo ${{ secret.X }}'}"),
+    ],
+)
+def test_a_context_that_is_not_available_at_its_place_fails(run: Runs, text: str) -> None:
+    with pytest.raises(ExpressionError, match="unrecognised"):
+        run(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["echo '::set-output name=a::b'", "echo '::set-env name=a::b'",
+     'echo "GITHUB_SHA=x" >> "$GITHUB_ENV"', 'echo "no pair" >> "$GITHUB_OUTPUT"'],
+)  # fmt: skip
+def test_commands_that_github_refuses_fail_the_step(run: Runs, line: str) -> None:
+    assert run(job(f"- run: |\n    {line}")).result == "failure"
+
+
+def test_a_block_without_its_end_is_refused() -> None:
+    with pytest.raises(CommandError, match="delimiter"):
+        parse_pairs("a<<END\nvalue\n")
+
+
+def test_the_machines_own_variables_reach_every_step(runner: Runner, origin: Origin) -> None:
+    runner.machine = Machine(environment={"AWS_ENDPOINT_URL": "https://127.0.0.1:1"})
+    commit = origin.commit({".github/workflows/w.yml": job("- run: echo $AWS_ENDPOINT_URL")})
+    assert runner.run("w.yml", push(commit))["main"].log == "https://127.0.0.1:1"

@@ -1,0 +1,298 @@
+"""The project's workflows, run as they are: who gets which role, what waits, what is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.identity import Credentials
+from tests.workflows.definitions import load_workflow
+from tests.workflows.github import (
+    Event,
+    Protection,
+    RunRefused,
+    dispatch,
+    pull_request,
+    push,
+    schedule,
+    starts,
+    tag,
+)
+from tests.workflows.project import REPOSITORY, ROOT, Project, protections
+from tests.workflows.runner import Run
+
+pytestmark = pytest.mark.slow
+
+PULL_REQUEST = pull_request("0", repository=REPOSITORY)
+EVERYTHING = {
+    "ci.yml", "database.yml", "drift-infra.yml", "infra-apply.yml", "infra-plan.yml",
+    "monitor.yml", "plan.yml", "predict.yml", "promote.yml", "rollback.yml", "step.yml",
+    "train.yml",
+}  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def test_a_pull_request_is_planned_and_commented_once(project: Project) -> None:
+    for summary in ("# Plan\n1 to add\n", "# Plan\n@everyone ``` <b>2 to add</b>\n"):
+        project.script["summary"] = summary
+        event = pull_request(project.commit, repository=project.settings)
+        run = project.runner.run("infra-plan.yml", event)
+        assert run.result == "success", [job.log for job in run.jobs.values()]
+        assert project.sessions(run) == ["dev-plan"]
+        assert run["fork"].result == "skipped"
+    comment = project.gh["comments"]["7"]
+    # Four spaces: shown as it is. Nobody is mentioned, nothing is rendered.
+    assert "    @everyone ``` <b>2 to add</b>\n" in comment
+    assert "1 to add" not in comment
+
+
+def test_the_comment_is_written_without_a_role_and_without_the_code(project: Project) -> None:
+    event = pull_request(project.commit, repository=project.settings)
+    run = project.runner.run("infra-plan.yml", event)
+    assert run["comment"].permissions == {"pull-requests": "write"}
+    assert run["comment"].claims is None
+
+
+def test_a_forks_pull_request_gets_no_token_and_a_clear_word(project: Project) -> None:
+    event = pull_request(project.commit, repository=project.settings, fork="stranger/keyless-mlops")
+    run = project.runner.run("infra-plan.yml", event)
+    assert run.result == "success"
+    assert run["plan"].result == "skipped"
+    assert "No plan for a pull request from a fork" in run.summary
+    assert project.cloud.assumed == []
+
+
+def test_a_fork_that_edits_the_condition_away_still_gets_no_token(project: Project) -> None:
+    path = ".github/workflows/infra-plan.yml"
+    text = (project.origin.folder / path).read_text()
+    condition = "    if: github.event.pull_request.head.repo.full_name == github.repository\n"
+    assert condition in text
+    commit = project.origin.commit({path: text.replace(condition, "")}, branch="fork")
+    event = pull_request(commit, repository=project.settings, fork="stranger/keyless-mlops")
+    run = project.runner.run("infra-plan.yml", event)
+    assert run["plan (dev)"].claims is None
+    assert "no OIDC token" in run["plan (dev)"].log
+    assert project.cloud.assumed == []
+
+
+def test_a_push_to_main_plans_waits_and_applies_what_was_read(project: Project) -> None:
+    run = project.runner.run("infra-apply.yml", push(project.commit))
+    assert run.result == "success", [job.log for job in run.jobs.values()]
+    assert project.sessions(run) == ["dev-plan-main", "dev-apply"]
+    assert project.approved == ["dev"]
+    assert "--expect-digest sha256:0123" in run["apply"].log
+
+
+def test_nothing_to_change_asks_nobody(project: Project) -> None:
+    project.script["changes"] = []
+    run = project.runner.run("infra-apply.yml", push(project.commit))
+    assert run["apply"].result == "skipped"
+    assert project.approved == []
+    assert project.sessions(run) == ["dev-plan-main"]
+
+
+def test_a_refused_apply_never_becomes_the_apply_role(project: Project) -> None:
+    project.refuse.add("dev")
+    run = project.runner.run("infra-apply.yml", push(project.commit))
+    assert run.result == "failure"
+    assert project.sessions(run) == ["dev-plan-main"]
+
+
+def test_an_apply_stops_when_the_changes_are_no_longer_the_approved_ones(
+    project: Project,
+) -> None:
+    project.script["digest_at_apply"] = "sha256:other"
+    run = project.runner.run("infra-apply.yml", push(project.commit))
+    assert run["apply"].result == "failure"
+    assert "not the ones that were approved" in run["apply"].log
+
+
+def test_a_forged_plan_artifact_changes_nothing(project: Project) -> None:
+    start = project.runner.on_start
+
+    def forge(run: Run) -> None:
+        artifacts = run.artifacts / "plan-dev-forged"
+        artifacts.mkdir(parents=True)
+        (artifacts / "changes.json").write_text('[{"action": "forged"}]')
+        start(run)
+
+    project.runner.on_start = forge
+    run = project.runner.run("infra-apply.yml", push(project.commit))
+    assert run.result == "success"
+    # Nothing downloads: what is applied is what the job itself planned.
+    tree = project.runner.tree(project.commit)
+    for file in (
+        "workflows/infra-apply.yml",
+        "workflows/plan.yml",
+        "actions/infra-plan/action.yml",
+    ):
+        assert "download-artifact" not in (tree / ".github" / file).read_text()
+
+
+def test_training_goes_through_ingest_and_approval_to_prediction(project: Project) -> None:
+    run = project.runner.run("train.yml", push(project.commit))
+    assert run.result == "success", [job.log for job in run.jobs.values()]
+    assert project.sessions(run) == ["dev-ingest", "dev-train", "dev-promote", "dev-predict"]
+    assert project.approved == ["dev-promote"]
+    assert "**better by 0.01**" in run.summary
+
+
+def test_a_challenger_that_loses_is_a_decision_and_no_prediction_follows(
+    project: Project,
+) -> None:
+    project.script["results"]["promote"] |= {"verdict": "keep", "sentence": "within the noise"}
+    run = project.runner.run("promote.yml", dispatch(project.commit, environment="dev"))
+    assert run.result == "success"
+    assert project.sessions(run) == ["dev-promote"]
+    assert "**within the noise**" in run.summary
+
+
+def test_a_refused_promotion_changes_nothing(project: Project) -> None:
+    project.refuse.add("dev-promote")
+    run = project.runner.run("train.yml", push(project.commit))
+    assert run.result == "failure"
+    assert project.sessions(run) == ["dev-ingest", "dev-train"]
+
+
+@pytest.mark.parametrize(
+    ("drift", "roles"),
+    [
+        (False, ["dev-monitor"]),
+        (True, ["dev-monitor", "dev-ingest", "dev-train", "dev-promote", "dev-predict"]),
+    ],
+)
+def test_drift_starts_training(project: Project, drift: bool, roles: list[str]) -> None:
+    project.script["results"]["monitor"]["drift"] = drift
+    run = project.runner.run("monitor.yml", schedule(project.commit))
+    assert run.result == "success", [job.log for job in run.jobs.values()]
+    assert project.sessions(run) == roles
+
+
+def test_rollback_waits_for_the_same_reviewers_as_promotion(project: Project) -> None:
+    run = project.runner.run("rollback.yml", dispatch(project.commit, environment="prod"))
+    assert run.result == "success"
+    assert project.approved == ["prod-promote"]
+    assert project.sessions(run) == ["prod-promote"]
+
+
+def test_the_account_drifted_from_the_code_opens_one_issue_and_then_updates_it(
+    project: Project,
+) -> None:
+    for summary in ("first", "second"):
+        project.script["summary"] = summary
+        run = project.runner.run("drift-infra.yml", schedule(project.commit))
+        assert run.result == "success", [job.log for job in run.jobs.values()]
+        assert project.sessions(run) == ["dev-plan-main"]
+    assert [issue["title"] for issue in project.gh["issues"]] == ["Drift in dev"]
+    assert "    second" in project.gh["issues"][0]["body"]
+
+
+def test_no_drift_opens_no_issue(project: Project) -> None:
+    project.script["changes"] = []
+    run = project.runner.run("drift-infra.yml", schedule(project.commit))
+    assert run["issue"].result == "skipped"
+    assert not project.gh_state.exists()
+
+
+def test_a_side_branch_is_stopped_by_the_environment_before_any_token(project: Project) -> None:
+    event = dispatch(project.commit, branch="side", environment="dev")
+    run = project.runner.run("database.yml", event)
+    assert run.result == "failure"
+    assert "may not deploy" in run["database / step"].message
+    assert run["database / step"].claims is None
+
+
+def test_a_side_branch_is_stopped_by_the_trust_where_the_environment_has_no_rules(
+    tmp_path: Path,
+) -> None:
+    project = Project(tmp_path, settings=replace(REPOSITORY, environments={}))
+    event = dispatch(project.commit, branch="side", environment="dev")
+    run = project.runner.run("database.yml", event)
+    # GitHub made the environment on the fly; the ref condition of the trust policy stands alone.
+    assert run.created_environments == ["dev-database"]
+    assert "Not authorized" in run["database / step"].log
+    assert project.cloud.assumed == []
+
+
+def test_an_environments_own_account_wins_over_the_repositorys(tmp_path: Path) -> None:
+    own = Protection(reviewers=True, variables={"AWS_ACCOUNT_ID": "999999999999"})
+    environments = {**protections(), "prod-database": own}
+    project = Project(tmp_path, settings=replace(REPOSITORY, environments=environments))
+    wanted: list[str] = []
+    assume_role = project.cloud.assume_role
+
+    def note(role_arn: str, *rest: Any) -> Credentials:
+        wanted.append(role_arn)
+        return assume_role(role_arn, *rest)
+
+    project.cloud.assume_role = note  # type: ignore[method-assign, assignment]
+    project.runner.run("database.yml", dispatch(project.commit, environment="prod"))
+    assert wanted == ["arn:aws:iam::999999999999:role/keyless-prod-database"]
+
+
+def test_an_environment_that_is_not_offered_cannot_be_dispatched(project: Project) -> None:
+    with pytest.raises(RunRefused, match="cannot be"):
+        project.runner.run("database.yml", dispatch(project.commit, environment="x\nrole"))
+
+
+def test_a_failed_step_leaves_no_process_and_reports_the_failure(project: Project) -> None:
+    project.script["results"].pop("train")
+    run = project.runner.run("train.yml", push(project.commit))
+    assert run.result == "failure"
+    assert run["train / step"].orphans == []
+    assert run["promote"].result == "skipped"
+    assert project.sessions(run) == ["dev-ingest", "dev-train"]
+
+
+def test_a_sessions_secrets_are_hidden_in_every_log(project: Project) -> None:
+    step = project.origin.folder / ".github/workflows/step.yml"
+    name = ".github/workflows/step.yml"
+    printing = "      - {name: Print, run: env}\n"
+    commit = project.origin.commit({name: step.read_text() + printing})
+    run = project.runner.run("predict.yml", schedule(commit))
+    log = run["predict / step"].log
+    assert "AWS_SECRET_ACCESS_KEY=***" in log
+    assert "secret-key" not in log
+    assert "session-token" not in log
+
+
+def test_one_plan_and_one_apply_at_a_time(project: Project) -> None:
+    run = project.runner.run("infra-apply.yml", push(project.commit))
+    assert run.concurrency[0] == ("infra-apply-dev", False)
+
+
+def test_the_name_only_subject_works_end_to_end_too(tmp_path: Path) -> None:
+    project = Project(tmp_path, settings=replace(REPOSITORY, subject_format="names"))
+    run = project.runner.run("predict.yml", schedule(project.commit))
+    assert project.sessions(run) == ["dev-predict"]
+
+
+@pytest.mark.parametrize(
+    ("event", "changed", "started"),
+    [
+        (push("0"), ["terraform/modules/a/main.tf"], {"ci.yml", "infra-apply.yml"}),
+        (push("0"), ["pipeline/train.py"], {"ci.yml", "train.yml"}),
+        (push("0"), ["docs/github.md"], {"ci.yml"}),
+        (push("0", branch="side"), ["terraform/a.tf", "pipeline/train.py"], set()),
+        (tag("0"), ["terraform/a.tf", "pipeline/train.py"], set()),
+        (
+            pull_request("0", repository=REPOSITORY),
+            ["terraform/a.tf"],
+            {"ci.yml", "infra-plan.yml"},
+        ),
+        (pull_request("0", repository=REPOSITORY), ["pipeline/train.py"], {"ci.yml"}),
+        (schedule("0"), [], {"drift-infra.yml", "monitor.yml", "predict.yml", "train.yml"}),
+        (dispatch("0"), [], EVERYTHING - {"ci.yml", "infra-plan.yml", "plan.yml", "step.yml"}),
+    ],
+)
+def test_an_event_starts_exactly_these_workflows(
+    event: Event, changed: list[str], started: set[str]
+) -> None:
+    workflows = [load_workflow(path) for path in (ROOT / ".github/workflows").glob("*.yml")]
+    assert {found.file for found in workflows} == EVERYTHING
+    assert {found.file for found in workflows if starts(found, event, changed)} == started
