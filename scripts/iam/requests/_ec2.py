@@ -307,7 +307,7 @@ TABLE: Table = {
         "UnmonitorInstances",
         _on(_instances),
     ),
-    **same("DescribeInstanceAttribute GetConsoleOutput", _on(_instance)),
+    **same("DescribeInstanceAttribute GetConsoleOutput GetInstanceUefiData", _on(_instance)),
     **same("ModifyInstanceAttribute", _attribute(_instance, named("security-group", "Groups"))),
     **same("ModifyInstanceMetadataOptions ModifyInstanceMaintenanceOptions", _attribute(_instance)),
     "AssociateIamInstanceProfile": _on(_instance, also=(_passes_profile,)),
