@@ -261,8 +261,16 @@ def _alarm_tags(backends: Backends, parts: list[str], arn: str) -> Tags | None:
     return dict(cloudwatch.tagger.get_tag_dict_for_resource(arn))
 
 
+def _budget_tags(backends: Backends, parts: list[str], arn: str) -> Tags | None:
+    del arn
+    name = parts[5].removeprefix("budget/")
+    budget = backends("budgets").budgets[parts[4]].get(name)
+    return None if budget is None else dict(getattr(budget, "keyless_tags", {}))
+
+
 _TAGS: Mapping[str, Callable[[Backends, list[str], str], Tags | None]] = {
     "autoscaling": _autoscaling_tags,
+    "budgets": _budget_tags,
     "cloudwatch": _alarm_tags,
     "ec2": _ec2_tags,
     "iam": _iam_tags,

@@ -111,7 +111,7 @@ class Authorizer:
         outcome: Decision | str,
     ) -> None:
         """Log a decision, or why there was none."""
-        decided = isinstance(outcome, Decision)
+        decision = outcome if isinstance(outcome, Decision) else None
         self._log.append(
             Record(
                 time=time.time(),
@@ -123,10 +123,10 @@ class Authorizer:
                 action=action,
                 resource=resource,
                 keys=keys,
-                allowed=outcome.allowed if isinstance(outcome, Decision) else False,
-                reason=str(outcome.reason) if isinstance(outcome, Decision) else outcome,
-                policy=outcome.policy if decided else None,
-                statement=outcome.statement if decided else None,
+                allowed=decision is not None and decision.allowed,
+                reason=str(decision.reason if decision else outcome),
+                policy=decision.policy if decision else None,
+                statement=decision.statement if decision else None,
                 via=occasion.via,
             )
         )

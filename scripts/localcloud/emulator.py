@@ -15,10 +15,12 @@ from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY, environ_key_fo
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from scripts.iam.requests import HttpRequest
-from scripts.localcloud import patches
+from scripts.localcloud import gaps, patches
 from scripts.localcloud.errors import Answer, AwsError
 
 _log = logging.getLogger(__name__)
+# Held by whoever uses moto's state.
+_TAKEN = threading.Lock()
 # Services whose state is the account's and not a region's.
 _GLOBAL = frozenset({"iam", "s3", "budgets", "route53", "cloudfront", "organizations"})
 # Signing names that differ from the names of moto's modules.
@@ -62,19 +64,23 @@ class Emulator:
         self.lock = threading.RLock()
 
     def start(self) -> None:
-        """Take over moto with a fresh, empty account."""
+        """Take over moto with a fresh, empty account; raises RuntimeError if it is taken."""
+        if not _TAKEN.acquire(blocking=False):
+            raise RuntimeError("a local cloud already runs in this process")
+        self._patches.callback(_TAKEN.release)
         BackendDict.reset()
         self._patches.enter_context(patches.applied())
+        self._patches.enter_context(gaps.filled())
 
     def stop(self) -> None:
         """Forget the account and leave moto as it was."""
-        self._patches.close()
         BackendDict.reset()
+        self._patches.close()
 
     def backend(self, service: str, region: str | None = None) -> Any:
         """Moto's state of one service, for example `backend("ec2")` or `backend("iam")`."""
         name = _MODULES.get(service, service)
-        regional = get_backend(name)[self.account_id]
+        regional = get_backend(name)[self.account_id]  # type: ignore[call-overload]
         return regional["aws" if name in _GLOBAL else region or self.region]
 
     def call(self, request: HttpRequest, operation: str, access_key_id: str) -> Answer:

@@ -128,11 +128,11 @@ _BAD_SIGNATURE = (
     "The request signature we calculated does not match the signature you provided. Check your "
     "AWS Secret Access Key and signing method. Consult the service documentation for details."
 )
-_INVALID_TOKEN = "The security token included in the request is invalid."
+_BAD_CREDENTIALS = "The security token included in the request is invalid."
 _MESSAGES = {
     Fault.MISSING_TOKEN: "Request is missing Authentication Token",
-    Fault.UNKNOWN_KEY: _INVALID_TOKEN,
-    Fault.INVALID_TOKEN: _INVALID_TOKEN,
+    Fault.UNKNOWN_KEY: _BAD_CREDENTIALS,
+    Fault.INVALID_TOKEN: _BAD_CREDENTIALS,
     Fault.EXPIRED_TOKEN: "The security token included in the request is expired",
     Fault.SIGNATURE: _BAD_SIGNATURE,
     Fault.EXPIRED_REQUEST: "Request has expired",

@@ -108,7 +108,7 @@ def _address_association(ec2: Any, name: str) -> Facts | None:
 
 def _profile_association(ec2: Any, name: str) -> Facts | None:
     for instance_id, association in ec2.iam_instance_profile_associations.items():
-        if association.id == name:
+        if association.association_id == name:
             return {"instance": instance_id}
     return None
 

@@ -81,7 +81,7 @@ class Gateway:
             error = refusal.spell(protocol(incoming, signature))
         except AwsError as refused:
             error = refused
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever fails, the client gets an answer
             _log.error("the gateway failed\n%s", traceback.format_exc())
             error = AwsError("LocalCloudFailed", "The local cloud failed; see its log.", 400)
         return render(error, protocol(incoming, signature), request_id, incoming.path)

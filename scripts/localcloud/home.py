@@ -16,7 +16,7 @@ CLOUD_FILE = "cloud.json"
 ADMINISTRATOR_FILE = "administrator.json"
 DECISIONS_FILE = "decisions.jsonl"
 # Every process that the cloud starts carries this variable with the absolute home directory.
-HOME_VARIABLE = "KEYLESS_HOME"
+HOME_VARIABLE = "KEYLESS_PROCESS_OF"
 
 
 class CloudDown(Exception):

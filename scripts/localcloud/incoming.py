@@ -11,6 +11,7 @@ from scripts.localcloud.errors import Fault, Protocol, Refusal, protocol_of
 from scripts.localcloud.signatures import Signature, SignedRequest, query_pairs
 
 FORM = "application/x-www-form-urlencoded"
+JSON = "application/x-amz-json-1."
 LARGEST_DECOMPRESSED = 64 * 1024 * 1024
 # The parameters of a presigned request that carry the signature itself.
 _SIGNATURE_PARAMETERS = frozenset(
@@ -96,33 +97,10 @@ def canonical(
     is refused here. Raises Refusal.
     """
     headers = dict(incoming.headers) | dict(trailers)
-    query: list[tuple[str, str]] = []
-    for name, value in query_pairs(incoming.query):
-        lower = name.lower()
-        if lower in _SIGNATURE_PARAMETERS:
-            continue
-        if lower.startswith("x-amz-"):
-            # A presigned link may carry headers as parameters; both count the same.
-            if headers.setdefault(lower, value) != value:
-                raise Refusal(Fault.MALFORMED, f"{name} is given twice")
-            continue
-        query.append((name, value))
+    query = _unsigned_query(incoming.query, headers)
     if service != "s3":
         body = _decompressed(headers, body)
-    form = headers.get("content-type", "").startswith(FORM) and service != "s3"
-    if "x-amz-target" in headers:
-        if query:
-            raise Refusal(Fault.MALFORMED, "A JSON request takes no parameters in its address")
-        if not headers.get("content-type", "").startswith("application/x-amz-json-1."):
-            raise Refusal(
-                Fault.MALFORMED, "A JSON request needs Content-Type application/x-amz-json-1.x"
-            )
-    if form and body:
-        if query:
-            raise Refusal(Fault.MALFORMED, "Parameters are in the address and in the body")
-        _refuse_repeated(query_pairs(_text(body)))
-    elif service != "s3":
-        _refuse_repeated(query)
+        _refuse_two_readings(headers, query, body)
     return HttpRequest(
         method=incoming.method,
         path=incoming.path,
@@ -133,6 +111,38 @@ def canonical(
         region=region,
         account=account_id,
     )
+
+
+def _unsigned_query(query: str, headers: dict[str, str]) -> list[tuple[str, str]]:
+    """The parameters without those of the signature; headers sent as parameters become headers."""
+    kept: list[tuple[str, str]] = []
+    for name, value in query_pairs(query):
+        lower = name.lower()
+        if lower in _SIGNATURE_PARAMETERS:
+            continue
+        if not lower.startswith("x-amz-"):
+            kept.append((name, value))
+        # A presigned link may carry headers as parameters; both count the same.
+        elif headers.setdefault(lower, value) != value:
+            raise Refusal(Fault.MALFORMED, f"{name} is given twice")
+    return kept
+
+
+def _refuse_two_readings(
+    headers: Mapping[str, str], query: list[tuple[str, str]], body: bytes
+) -> None:
+    content_type = headers.get("content-type", "")
+    if "x-amz-target" in headers:
+        if query:
+            raise Refusal(Fault.MALFORMED, "A JSON request takes no parameters in its address")
+        if not content_type.startswith(JSON):
+            raise Refusal(Fault.MALFORMED, f"A JSON request needs the Content-Type {JSON}1")
+    elif content_type.startswith(FORM) and body:
+        if query:
+            raise Refusal(Fault.MALFORMED, "Parameters are in the address and in the body")
+        _refuse_repeated(query_pairs(_text(body)))
+    else:
+        _refuse_repeated(query)
 
 
 def _refuse_repeated(pairs: list[tuple[str, str]]) -> None:

@@ -7,6 +7,7 @@ from unittest.mock import patch
 from urllib.parse import parse_qs
 
 from moto.core.responses import BaseResponse
+from moto.ec2.models.launch_templates import LaunchTemplateBackend
 from moto.s3.models import FakeBucket
 
 # The WSGI variable with the operation that was authorised.
@@ -62,8 +63,28 @@ def _do_only_what_was_authorised(stack: ExitStack) -> None:
     stack.enter_context(patch.object(BaseResponse, "call_action", call_action))
 
 
+def _keep_a_templates_own_tags_out_of_its_data(stack: ExitStack) -> None:
+    """Moto adds the tags of the launch template itself to those that it gives to instances."""
+    original = LaunchTemplateBackend.create_launch_template
+
+    def create_launch_template(
+        self: Any, name: str, description: str, template_data: dict[str, Any], tag_spec: Any
+    ) -> Any:
+        own = template_data.get("TagSpecifications")
+        if own is not None:
+            kept = [entry for entry in own if entry.get("ResourceType") != "launch-template"]
+            template_data = {**template_data, "TagSpecifications": kept}
+            if not kept:
+                del template_data["TagSpecifications"]
+        return original(self, name, description, template_data, tag_spec)
+
+    change = patch.object(LaunchTemplateBackend, "create_launch_template", create_launch_template)
+    stack.enter_context(change)
+
+
 _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _leave_bucket_policies_to_the_gateway,
     _read_each_parameter_from_one_place,
     _do_only_what_was_authorised,
+    _keep_a_templates_own_tags_out_of_its_data,
 )

@@ -41,7 +41,7 @@ REASONS = {
 Handler = Callable[[Incoming], Answer]
 
 
-class _TlsAdapter(Adapter):  # type: ignore[misc]
+class _TlsAdapter(Adapter):
     """Wraps accepted sockets in TLS; the handshake waits for the worker that reads them.
 
     Cheroot's own adapter shakes hands in the accepting thread, where one silent client (a port
@@ -104,7 +104,7 @@ class _Reader(io.BufferedReader):
         return self._source.count > self._consumed
 
 
-class _Gateway(CherootGateway):  # type: ignore[misc]
+class _Gateway(CherootGateway):
     """Hands a request over as it was read, without the losses of a WSGI environment."""
 
     def respond(self) -> None:
@@ -217,7 +217,7 @@ class Server:
         self._server.serve()
 
 
-class _HttpServer(HTTPServer):  # type: ignore[misc]
+class _HttpServer(HTTPServer):
     timeout = 60
     request_queue_size = 256
     keep_alive_conn_limit = 1000

@@ -27,7 +27,7 @@ _NO_KEY = (
     "Couldn't retrieve verification key from your identity provider, please reference "
     "AssumeRoleWithWebIdentity documentation for requirements"
 )
-_NOT_A_TOKEN = (
+_NOT_A_JWT = (
     "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"
 )
 
@@ -103,10 +103,17 @@ class TokenVerifier:
             raise AwsError("InvalidIdentityToken", _NO_KEY)
         try:
             # Times and audience have answers of their own and are checked after the signature.
-            unchecked = {"verify_exp": False, "verify_nbf": False, "verify_iat": False,
-                         "verify_aud": False, "verify_sub": False}  # fmt: skip
             claims: Mapping[str, Any] = jwt.decode(
-                token, key, algorithms=["RS256"], options=unchecked
+                token,
+                key,
+                algorithms=["RS256"],
+                options={
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                    "verify_aud": False,
+                    "verify_sub": False,
+                },
             )
         except jwt.InvalidTokenError as error:
             raise AwsError(
@@ -120,7 +127,7 @@ def _read(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         header = jwt.get_unverified_header(token)
         claims = jwt.decode(token, options={"verify_signature": False})
     except jwt.InvalidTokenError:
-        raise AwsError("InvalidIdentityToken", _NOT_A_TOKEN) from None
+        raise AwsError("InvalidIdentityToken", _NOT_A_JWT) from None
     return header, claims
 
 
@@ -161,7 +168,10 @@ def _audience(claims: Mapping[str, Any], provider: Provider) -> str:
 
 def _keys(host: str, claims: Mapping[str, Any], audience: str) -> dict[str, tuple[str, ...]]:
     names = GITHUB_KEYS if host == GITHUB_HOST else ()
-    keys = {f"{host}:aud": (audience,), f"{host}:sub": (str(claims["sub"]),)}
+    keys: dict[str, tuple[str, ...]] = {
+        f"{host}:aud": (audience,),
+        f"{host}:sub": (str(claims["sub"]),),
+    }
     for name in names:
         value = claims.get(name)
         if isinstance(value, str) and value:

@@ -1,0 +1,240 @@
+"""What moto leaves out or answers wrongly, and this platform needs; each with its reason."""
+
+import base64
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from moto.autoscaling.models import FakeAutoScalingGroup
+from moto.autoscaling.responses import AutoScalingResponse
+from moto.budgets.exceptions import NotFoundException
+from moto.budgets.responses import BudgetsResponse
+from moto.core.responses import ActionResult
+from moto.core.utils import utcnow
+from moto.ec2.models.instances import MetadataOptions
+from moto.ec2.models.launch_templates import LaunchTemplate
+from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.rds.models import DBInstance, DBParameterGroup, MasterUserSecret
+
+
+@contextmanager
+def filled() -> Iterator[None]:
+    """Change moto while the context lasts."""
+    with ExitStack() as stack:
+        for change in _CHANGES:
+            change(stack)
+        yield
+
+
+def _give_instances_of_a_group_what_their_template_says(stack: ExitStack) -> None:
+    """Moto's groups start instances without their template's profile and metadata options."""
+    original = FakeAutoScalingGroup.replace_autoscaling_group_instances
+
+    def replace(self: Any, count_needed: int, propagated_tags: dict[str, str]) -> None:
+        before = {state.instance.id for state in self.instance_states}
+        original(self, count_needed, propagated_tags)
+        if self.ec2_launch_template is None:
+            return
+        data = self.ec2_launch_template.get_version(self.launch_template_version).data
+        for state in self.instance_states:
+            if state.instance.id not in before:
+                _apply_template(self.ec2_backend, state.instance, data)
+
+    stack.enter_context(
+        patch.object(FakeAutoScalingGroup, "replace_autoscaling_group_instances", replace)
+    )
+
+
+def _apply_template(ec2: Any, instance: Any, data: dict[str, Any]) -> None:
+    profile = data.get("IamInstanceProfile") or {}
+    if profile:
+        ec2.associate_iam_instance_profile(
+            instance.id,
+            iam_instance_profile_name=profile.get("Name"),
+            iam_instance_profile_arn=profile.get("Arn"),
+        )
+    if "MetadataOptions" in data:
+        instance.metadata_options = MetadataOptions(data["MetadataOptions"])
+
+
+def _refresh_instances_of_a_group(stack: ExitStack) -> None:
+    """Moto has no instance refresh, by which Terraform rolls out a new launch template.
+
+    Here it is done when it is asked for: old instances end, the group starts new ones.
+    """
+
+    def start(self: Any) -> ActionResult:
+        group = self.autoscaling_backend.autoscaling_groups[self._get_param("AutoScalingGroupName")]
+        refresh = {
+            "InstanceRefreshId": secrets.token_hex(16),
+            "AutoScalingGroupName": group.name,
+            "Status": "Successful",
+            "StartTime": utcnow(),
+            "EndTime": utcnow(),
+            "PercentageComplete": 100,
+            "InstancesToUpdate": 0,
+        }
+        group.__dict__.setdefault("keyless_refreshes", []).insert(0, refresh)
+        for state in list(group.instance_states):
+            self.autoscaling_backend.terminate_instance(state.instance.id, False)
+        return ActionResult({"InstanceRefreshId": refresh["InstanceRefreshId"]})
+
+    def describe(self: Any) -> ActionResult:
+        group = self.autoscaling_backend.autoscaling_groups[self._get_param("AutoScalingGroupName")]
+        wanted = self._get_param("InstanceRefreshIds", [])
+        refreshes = [
+            refresh
+            for refresh in group.__dict__.get("keyless_refreshes", [])
+            if not wanted or refresh["InstanceRefreshId"] in wanted
+        ]
+        return ActionResult({"InstanceRefreshes": refreshes})
+
+    _add(stack, AutoScalingResponse, "start_instance_refresh", start)
+    _add(stack, AutoScalingResponse, "describe_instance_refreshes", describe)
+
+
+def _tell_who_hears_of_a_budget(stack: ExitStack) -> None:
+    """Moto keeps the subscribers of a budget's notifications and does not list them."""
+
+    def describe(self: Any) -> str:
+        budget = self.backend.budgets[self.current_account][self._get_param("BudgetName")]
+        wanted = self._get_param("Notification")
+        for notification in budget.notifications:
+            if all(notification.details.get(key) == value for key, value in wanted.items()):
+                return json.dumps({"Subscribers": notification.subscribers})
+        raise NotFoundException("Unable to find notification.")
+
+    _add(stack, BudgetsResponse, "describe_subscribers_for_notification", describe)
+
+
+def _keep_tags_of_budgets(stack: ExitStack) -> None:
+    """Moto's budgets have no tags, and the provider reads them after each change."""
+    original = BudgetsResponse.create_budget
+
+    def found(self: Any) -> dict[str, str]:
+        _, _, name = self._get_param("ResourceARN").partition(":budget/")
+        budget = self.backend.budgets[self.current_account][name]
+        tags: dict[str, str] = budget.__dict__.setdefault("keyless_tags", {})
+        return tags
+
+    def create(self: Any) -> str:
+        answer: str = original(self)
+        name = self._get_param("Budget")["BudgetName"]
+        tags = {tag["Key"]: tag["Value"] for tag in self._get_param("ResourceTags") or []}
+        self.backend.budgets[self.current_account][name].keyless_tags = tags
+        return answer
+
+    def list_tags(self: Any) -> str:
+        tags = [{"Key": key, "Value": value} for key, value in found(self).items()]
+        return json.dumps({"ResourceTags": tags})
+
+    def tag(self: Any) -> str:
+        found(self).update({t["Key"]: t["Value"] for t in self._get_param("ResourceTags") or []})
+        return "{}"
+
+    def untag(self: Any) -> str:
+        for key in self._get_param("ResourceTagKeys") or []:
+            found(self).pop(key, None)
+        return "{}"
+
+    stack.enter_context(patch.object(BudgetsResponse, "create_budget", create))
+    _add(stack, BudgetsResponse, "list_tags_for_resource", list_tags)
+    _add(stack, BudgetsResponse, "tag_resource", tag)
+    _add(stack, BudgetsResponse, "untag_resource", untag)
+
+
+def _give_each_database_its_own_identity(stack: ExitStack) -> None:
+    """Moto gives all databases one resource id: a right to connect to one would open every other.
+
+    It also says nothing of Performance Insights, which then seem to change at each plan.
+    """
+    original = DBInstance.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        self.dbi_resource_id = "db-" + base64.b32encode(secrets.token_bytes(17)).decode()[:26]
+        self._keyless_resource_id = True
+        self.performance_insights_enabled = kwargs.get("enable_performance_insights", False)
+
+    stack.enter_context(patch.object(DBInstance, "__init__", init))
+
+
+def _make_managed_passwords_random(stack: ExitStack) -> None:
+    """Moto gives every managed master user the same name and password."""
+
+    def generate(self: Any) -> str:
+        name = getattr(self.resource, "master_username", None) or "admin"
+        return json.dumps({"username": name, "password": secrets.token_urlsafe(24)})
+
+    stack.enter_context(patch.object(MasterUserSecret, "_generate_secret_string", generate))
+
+
+def _mark_parameters_as_set_by_the_user(stack: ExitStack) -> None:
+    """Without its source, the provider takes a parameter for a default and sets it again."""
+    original = DBParameterGroup.update_parameters
+
+    def update(self: Any, new_parameters: Any) -> None:
+        original(self, [{"Source": "user", **parameter} for parameter in new_parameters])
+
+    stack.enter_context(patch.object(DBParameterGroup, "update_parameters", update))
+
+
+def _keep_a_templates_own_tags_out_of_its_data(stack: ExitStack) -> None:
+    """Moto adds the tags of the launch template to those of the instances it starts.
+
+    They then seem to be removed at each plan, and AWS does not know the type there.
+    """
+    original = LaunchTemplate.create_version
+
+    def create(self: Any, data: dict[str, Any], description: str) -> Any:
+        specifications = data.get("TagSpecifications")
+        if specifications:
+            data["TagSpecifications"] = [
+                specification
+                for specification in specifications
+                if specification.get("ResourceType") != "launch-template"
+            ]
+        return original(self, data, description)
+
+    stack.enter_context(patch.object(LaunchTemplate, "create_version", create))
+
+
+def _keep_descriptions_of_rules(stack: ExitStack) -> None:
+    """Moto forgets the description of a rule that names a group or a prefix list."""
+    original = SecurityGroupRule.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        self.keyless_prefix_list = kwargs.get("prefix_list_id") or {}
+
+    def description(self: Any) -> str | None:
+        for source in (self.ip_range, self.source_group, self.keyless_prefix_list):
+            if source.get("Description"):
+                return str(source["Description"])
+        return None
+
+    stack.enter_context(patch.object(SecurityGroupRule, "__init__", init))
+    stack.enter_context(patch.object(SecurityGroupRule, "description", property(description)))
+
+
+def _add(stack: ExitStack, target: Any, name: str, method: Callable[..., Any]) -> None:
+    """Add a method that must not exist yet, so that a newer moto's own one is noticed."""
+    if hasattr(target, name):
+        raise RuntimeError(f"moto now has {target.__name__}.{name}; remove the one here")
+    stack.enter_context(patch.object(target, name, method, create=True))
+
+
+_CHANGES: tuple[Callable[[ExitStack], None], ...] = (
+    _give_instances_of_a_group_what_their_template_says,
+    _refresh_instances_of_a_group,
+    _tell_who_hears_of_a_budget,
+    _keep_tags_of_budgets,
+    _give_each_database_its_own_identity,
+    _make_managed_passwords_random,
+    _mark_parameters_as_set_by_the_user,
+    _keep_a_templates_own_tags_out_of_its_data,
+    _keep_descriptions_of_rules,
+)
