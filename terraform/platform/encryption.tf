@@ -62,6 +62,23 @@ data "aws_iam_policy_document" "key" {
       ]
     }
   }
+
+  statement {
+    sid       = "AlertsOfThisAccount"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = ["*"] # in a key's policy: this key
+
+    principals {
+      type        = "Service"
+      identifiers = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [local.account]
+    }
+  }
 }
 
 resource "aws_kms_key" "environment" {

@@ -73,7 +73,7 @@ module "artifact_store" {
   force_destroy        = var.artifact_store.force_destroy
   kms_key_arn          = local.kms_key_arn
   lifecycle_rules      = var.artifact_store.lifecycle_rules
-  version_deleter_arns = var.artifact_store.force_destroy ? ["${local.iam}:role/${local.prefix}-apply"] : []
+  version_deleter_arns = concat(var.artifact_store.version_deleter_arns, var.artifact_store.force_destroy ? ["${local.iam}:role/${local.prefix}-apply"] : [])
 }
 
 module "metadata_store" {
@@ -83,7 +83,7 @@ module "metadata_store" {
   apply_immediately         = var.database.apply_immediately
   backup                    = var.database.backup
   client_security_group_ids = { server = module.mlflow_server.security_group_id }
-  deletion_protection       = var.database.deletion_protection
+  deletion_protection       = var.database.deletion_protection && !var.teardown
   engine_version            = var.database.engine_version
   instance_class            = var.database.instance_class
   kms_key_arn               = local.kms_key_arn
@@ -92,6 +92,7 @@ module "metadata_store" {
   monitoring                = merge(var.database.monitoring, { role_boundary_arn = local.boundary_arn })
   multi_az                  = var.database.multi_az
   parameters                = var.database.parameters
+  parking                   = var.park ? merge(var.working_hours, { role_boundary_arn = local.boundary_arn }) : null
   storage                   = var.database.storage
   subnet_ids                = module.network.private_subnet_ids
   vpc_id                    = module.network.vpc_id
@@ -123,6 +124,7 @@ module "mlflow_server" {
   }
   instance_type            = var.server.instance_type
   logs                     = merge(var.server.logs, { kms_key_arn = local.kms_key_arn })
+  parking                  = var.park ? var.working_hours : null
   permissions_boundary_arn = local.boundary_arn
   platform_parameter_name  = local.platform_parameter
   port                     = var.server.port
@@ -156,6 +158,23 @@ module "workload_roles" {
     mlflow_document   = module.mlflow_server.session_documents.mlflow
   }
   third_party_secret = { arn = aws_secretsmanager_secret.third_party.arn, kms_key_arn = local.kms_key_arn }
+}
+
+module "observability" {
+  source = "../modules/observability"
+
+  name                   = local.prefix
+  alert_emails           = var.observability.alert_emails
+  autoscaling_group_name = module.mlflow_server.autoscaling_group_name
+  budget                 = var.observability.budget
+  dashboard_enabled      = var.observability.dashboard_enabled
+  database               = merge(var.observability.database, { identifier = local.prefix })
+  environment            = var.environment
+  kms_key_arn            = local.kms_key_arn
+  metrics_namespace      = local.metrics_namespace
+  parked                 = var.park
+  pipeline               = var.observability.pipeline
+  server_log_group_name  = module.mlflow_server.log_group_name
 }
 
 # For a data provider's key. An administrator puts the value; Terraform never has it.

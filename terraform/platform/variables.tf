@@ -10,11 +10,12 @@ variable "artifact_access" {
 }
 
 variable "artifact_store" {
-  description = "The artifact bucket; see modules/artifact_store. With force_destroy, destroy deletes the data too, and the apply role may delete versions."
+  description = "The artifact bucket; see modules/artifact_store. With force_destroy, destroy deletes the data too, and the apply role may delete versions; version_deleter_arns names other roles that may."
   type = object({
-    access_logs     = optional(object({ enabled = optional(bool, true), retention_days = optional(number, 90) }), {})
-    force_destroy   = optional(bool, false)
-    lifecycle_rules = optional(object({ abort_uploads_after_days = optional(number, 7), infrequent_access_days = optional(number, 90), expire_old_versions_days = optional(number, 365), kept_old_versions_per_file = optional(number) }), {})
+    access_logs          = optional(object({ enabled = optional(bool, true), retention_days = optional(number, 90) }), {})
+    force_destroy        = optional(bool, false)
+    version_deleter_arns = optional(list(string), [])
+    lifecycle_rules      = optional(object({ abort_uploads_after_days = optional(number, 7), infrequent_access_days = optional(number, 90), expire_old_versions_days = optional(number, 365), kept_old_versions_per_file = optional(number) }), {})
   })
   default = {}
 }
@@ -44,7 +45,7 @@ variable "database" {
 
   validation {
     condition     = var.environment != "prod" || (var.database.deletion_protection && var.database.backup.final_snapshot)
-    error_message = "prod must keep database.deletion_protection = true and database.backup.final_snapshot = true. To tear prod down on purpose, first apply it under another name's settings as docs/terraform.md says."
+    error_message = "prod must keep database.deletion_protection = true and database.backup.final_snapshot = true. To tear prod down on purpose, apply once with teardown = true, then destroy."
   }
 }
 
@@ -100,6 +101,29 @@ variable "network" {
   default = {}
 }
 
+variable "observability" {
+  description = "Alarms, budget and dashboard; see modules/observability."
+  type = object({
+    alert_emails      = optional(list(string), [])
+    budget            = optional(object({ limit_usd = number, actual_percentages = optional(list(number), [80, 100]), forecast_percentage = optional(number, 100) }))
+    dashboard_enabled = optional(bool, true)
+    database          = optional(object({ free_storage_gib = optional(number, 4), cpu_percent = optional(number, 80), maximum_connections = optional(number, 60) }), {})
+    pipeline          = optional(object({ days_without_training = optional(number, 7), models = optional(list(string), ["breast-cancer"]), rejected_row_percent = optional(number, 1) }), {})
+  })
+  default = {}
+}
+
+variable "park" {
+  description = "Stop server and database outside working_hours, by schedule."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = !(var.park && var.database.multi_az)
+    error_message = "park must be false with database.multi_az = true: what may be off at night needs no standby."
+  }
+}
+
 variable "server" {
   description = "The MLflow server; see modules/mlflow_server."
   type = object({
@@ -123,4 +147,21 @@ variable "tags" {
     condition     = length(setintersection(keys(var.tags), ["Environment", "Project", "Role", "Name"])) == 0
     error_message = "tags cannot hold Environment, Project, Role or Name: roles are scoped by the first, clients find the server by the third, and the kit sets all four."
   }
+}
+
+variable "teardown" {
+  description = "Switch deletion protection off, so that the next destroy goes through. Apply with it first; data in buckets still has to be deleted on purpose."
+  type        = bool
+  default     = false
+}
+
+variable "working_hours" {
+  description = "When a parked environment runs: days in cron's words, times as HH:MM, IANA time zone."
+  type = object({
+    days      = optional(string, "MON-FRI")
+    start     = optional(string, "07:30")
+    stop      = optional(string, "19:30")
+    time_zone = optional(string, "Etc/UTC")
+  })
+  default = {}
 }

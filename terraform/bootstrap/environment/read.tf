@@ -181,7 +181,7 @@ data "aws_iam_policy_document" "read_named" {
 
   statement {
     sid       = "LogGroups"
-    actions   = ["logs:ListTagsForResource"]
+    actions   = ["logs:DescribeMetricFilters", "logs:ListTagsForResource"]
     resources = local.log_groups
   }
 

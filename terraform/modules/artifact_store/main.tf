@@ -13,6 +13,9 @@ locals {
   # Known before the bucket is, so that policies elsewhere need not wait for it.
   bucket_name = "${var.name}-artifacts-${local.account}-${local.region}"
   bucket_arn  = "arn:${data.aws_partition.current.partition}:s3:::${local.bucket_name}"
+
+  # S3 refuses an empty set of rules.
+  lifecycle = max(var.lifecycle_rules.abort_uploads_after_days, var.lifecycle_rules.expire_old_versions_days, var.lifecycle_rules.infrequent_access_days) > 0
 }
 
 resource "aws_s3_bucket" "artifacts" {
@@ -71,10 +74,12 @@ resource "aws_s3_bucket_ownership_controls" "artifacts" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
+  count = local.lifecycle ? 1 : 0
+
   bucket = aws_s3_bucket.artifacts.id
 
   dynamic "rule" {
-    for_each = var.lifecycle_rules.abort_uploads_after_days[*]
+    for_each = var.lifecycle_rules.abort_uploads_after_days > 0 ? [var.lifecycle_rules.abort_uploads_after_days] : []
     content {
       id     = "drop-unfinished-uploads"
       status = "Enabled"
@@ -88,7 +93,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
   }
 
   dynamic "rule" {
-    for_each = var.lifecycle_rules.expire_old_versions_days[*]
+    for_each = var.lifecycle_rules.expire_old_versions_days > 0 ? [var.lifecycle_rules.expire_old_versions_days] : []
     content {
       id     = "expire-replaced-versions"
       status = "Enabled"
@@ -103,7 +108,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
   }
 
   dynamic "rule" {
-    for_each = var.lifecycle_rules.infrequent_access_days[*]
+    for_each = var.lifecycle_rules.infrequent_access_days > 0 ? [var.lifecycle_rules.infrequent_access_days] : []
     content {
       id     = "move-to-infrequent-access"
       status = "Enabled"

@@ -30,7 +30,7 @@ variable "kms_key_arn" {
 }
 
 variable "lifecycle_rules" {
-  description = "Days until unfinished uploads are dropped, artifacts move to infrequent access, and replaced versions are deleted; how many replaced versions of a file stay whatever their age. null switches one off."
+  description = "Days until unfinished uploads are dropped, artifacts move to infrequent access, and replaced versions are deleted; how many replaced versions of a file stay whatever their age. 0 switches a rule off."
   type = object({
     abort_uploads_after_days   = optional(number, 7)
     infrequent_access_days     = optional(number, 90)
@@ -40,15 +40,15 @@ variable "lifecycle_rules" {
   default = {}
 
   validation {
-    condition     = var.lifecycle_rules.infrequent_access_days == null || try(var.lifecycle_rules.infrequent_access_days >= 30, false)
-    error_message = "lifecycle_rules.infrequent_access_days must be at least 30 (S3 refuses less), or null."
+    condition     = var.lifecycle_rules.infrequent_access_days == 0 || var.lifecycle_rules.infrequent_access_days >= 30
+    error_message = "lifecycle_rules.infrequent_access_days must be at least 30 (S3 refuses less), or 0 to switch it off."
   }
 
   validation {
     condition = alltrue([
-      for days in [var.lifecycle_rules.abort_uploads_after_days, var.lifecycle_rules.expire_old_versions_days] : days == null || try(days >= 1, false)
+      for days in [var.lifecycle_rules.abort_uploads_after_days, var.lifecycle_rules.expire_old_versions_days] : days >= 0 && floor(days) == days
     ])
-    error_message = "lifecycle_rules takes whole days from 1, or null to switch a rule off."
+    error_message = "lifecycle_rules takes whole days, 0 to switch a rule off."
   }
 
   validation {

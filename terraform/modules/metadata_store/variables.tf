@@ -131,6 +131,28 @@ variable "parameters" {
   }
 }
 
+variable "parking" {
+  description = "When the database runs, if not always: days in cron's words, UTC offsets by IANA time zone, times as HH:MM. role_boundary_arn bounds the role that starts and stops it."
+  type = object({
+    days              = optional(string, "MON-FRI")
+    start             = optional(string, "07:30")
+    stop              = optional(string, "19:30")
+    time_zone         = optional(string, "Etc/UTC")
+    role_boundary_arn = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.parking == null || try(alltrue([for time in [var.parking.start, var.parking.stop] : can(regex("^([01][0-9]|2[0-3]):[0-5][0-9]$", time))]) && var.parking.start != var.parking.stop, false)
+    error_message = "parking.start and parking.stop must be two different times such as \"07:30\"."
+  }
+
+  validation {
+    condition     = var.parking == null || can(regex("^(MON|TUE|WED|THU|FRI|SAT|SUN)([-,](MON|TUE|WED|THU|FRI|SAT|SUN))*$", var.parking.days))
+    error_message = "parking.days must be such as \"MON-FRI\" or \"MON,WED,FRI\"."
+  }
+}
+
 variable "storage" {
   description = "GiB of gp3 storage at first, and how far RDS may grow it by itself."
   type = object({

@@ -220,26 +220,17 @@ resource "aws_autoscaling_group" "server" {
   }
 }
 
-resource "aws_autoscaling_schedule" "start" {
-  count = var.parking == null ? 0 : 1
+resource "aws_autoscaling_schedule" "parking" {
+  for_each = var.parking == null ? {} : {
+    start = { capacity = 1, time = var.parking.start }
+    stop  = { capacity = 0, time = var.parking.stop }
+  }
 
-  scheduled_action_name  = "start"
+  scheduled_action_name  = each.key
   autoscaling_group_name = aws_autoscaling_group.server.name
-  recurrence             = var.parking.start_cron
+  recurrence             = "${tonumber(split(":", each.value.time)[1])} ${tonumber(split(":", each.value.time)[0])} * * ${var.parking.days}"
   time_zone              = var.parking.time_zone
-  desired_capacity       = 1
+  desired_capacity       = each.value.capacity
   min_size               = -1 # unchanged
-  max_size               = -1
-}
-
-resource "aws_autoscaling_schedule" "stop" {
-  count = var.parking == null ? 0 : 1
-
-  scheduled_action_name  = "stop"
-  autoscaling_group_name = aws_autoscaling_group.server.name
-  recurrence             = var.parking.stop_cron
-  time_zone              = var.parking.time_zone
-  desired_capacity       = 0
-  min_size               = -1
   max_size               = -1
 }

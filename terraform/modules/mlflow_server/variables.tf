@@ -127,17 +127,23 @@ variable "name" {
 }
 
 variable "parking" {
-  description = "When the server runs, if not always: cron expressions that start and stop it, and their time zone."
+  description = "When the server runs, if not always: days in cron's words, UTC offsets by IANA time zone, times as HH:MM."
   type = object({
-    start_cron = string
-    stop_cron  = string
-    time_zone  = optional(string, "Etc/UTC")
+    days      = optional(string, "MON-FRI")
+    start     = optional(string, "07:30")
+    stop      = optional(string, "19:30")
+    time_zone = optional(string, "Etc/UTC")
   })
   default = null
 
   validation {
-    condition     = var.parking == null || try(length(split(" ", var.parking.start_cron)) == 5 && length(split(" ", var.parking.stop_cron)) == 5, false)
-    error_message = "parking.start_cron and stop_cron must have cron's five fields, for example \"30 7 * * 1-5\"."
+    condition     = var.parking == null || try(alltrue([for time in [var.parking.start, var.parking.stop] : can(regex("^([01][0-9]|2[0-3]):[0-5][0-9]$", time))]) && var.parking.start != var.parking.stop, false)
+    error_message = "parking.start and parking.stop must be two different times such as \"07:30\"."
+  }
+
+  validation {
+    condition     = var.parking == null || can(regex("^(MON|TUE|WED|THU|FRI|SAT|SUN)([-,](MON|TUE|WED|THU|FRI|SAT|SUN))*$", var.parking.days))
+    error_message = "parking.days must be such as \"MON-FRI\" or \"MON,WED,FRI\"."
   }
 }
 

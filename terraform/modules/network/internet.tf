@@ -14,10 +14,11 @@ resource "aws_internet_gateway" "main" {
 resource "aws_subnet" "public" {
   for_each = { for index, zone in local.zones : zone => local.public_cidrs[index] if local.public && index < length(local.public_cidrs) }
 
-  vpc_id            = aws_vpc.main.id
-  availability_zone = each.key
-  cidr_block        = each.value
-  tags              = merge(var.tags, { Name = "${var.name}-public-${each.key}" })
+  vpc_id                  = aws_vpc.main.id
+  availability_zone       = each.key
+  cidr_block              = each.value
+  map_public_ip_on_launch = false
+  tags                    = merge(var.tags, { Name = "${var.name}-public-${each.key}" })
 }
 
 resource "aws_route_table" "public" {

@@ -86,10 +86,11 @@ resource "aws_default_security_group" "closed" {
 resource "aws_subnet" "private" {
   for_each = { for index, zone in local.zones : zone => local.private_cidrs[index] if index < length(local.private_cidrs) }
 
-  vpc_id            = aws_vpc.main.id
-  availability_zone = each.key
-  cidr_block        = each.value
-  tags              = merge(var.tags, { Name = "${var.name}-private-${each.key}" })
+  vpc_id                  = aws_vpc.main.id
+  availability_zone       = each.key
+  cidr_block              = each.value
+  map_public_ip_on_launch = false
+  tags                    = merge(var.tags, { Name = "${var.name}-private-${each.key}" })
 }
 
 resource "aws_route_table" "private" {

@@ -1,0 +1,166 @@
+# Each alarm names what broke and what to look at.
+
+locals {
+  gibibyte = 1024 * 1024 * 1024
+
+  rejecting_models = var.pipeline.rejected_row_percent == 100 ? [] : var.pipeline.models
+  count_training   = var.server_log_group_name != null && var.pipeline.days_without_training > 0 ? 1 : 0
+}
+
+resource "aws_cloudwatch_metric_alarm" "server_unhealthy" {
+  count = var.parked ? 0 : 1
+
+  alarm_name          = "${var.name}-server-unhealthy"
+  alarm_description   = "No MLflow server in service for 15 minutes. The watchdog replaces a dead one; if that does not help, see the log group and the group's activity history."
+  namespace           = "AWS/AutoScaling"
+  metric_name         = "GroupInServiceInstances"
+  dimensions          = { AutoScalingGroupName = var.autoscaling_group_name }
+  statistic           = "Maximum"
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  period              = 300
+  evaluation_periods  = 3
+  treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alerts.arn]
+  ok_actions          = [aws_sns_topic.alerts.arn]
+  tags                = var.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "database_storage" {
+  alarm_name          = "${var.name}-database-storage"
+  alarm_description   = "Less than ${var.database.free_storage_gib} GiB free although storage grows by itself: raise storage.maximum_gib."
+  namespace           = "AWS/RDS"
+  metric_name         = "FreeStorageSpace"
+  dimensions          = { DBInstanceIdentifier = var.database.identifier }
+  statistic           = "Minimum"
+  comparison_operator = "LessThanThreshold"
+  threshold           = var.database.free_storage_gib * local.gibibyte
+  period              = 300
+  evaluation_periods  = 3
+  treat_missing_data  = "missing" # a parked database has no metrics
+  alarm_actions       = [aws_sns_topic.alerts.arn]
+  ok_actions          = [aws_sns_topic.alerts.arn]
+  tags                = var.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "database_cpu" {
+  alarm_name          = "${var.name}-database-cpu"
+  alarm_description   = "Database above ${var.database.cpu_percent} % CPU for half an hour: a burstable class runs out of credits; choose a larger one or look for a heavy query."
+  namespace           = "AWS/RDS"
+  metric_name         = "CPUUtilization"
+  dimensions          = { DBInstanceIdentifier = var.database.identifier }
+  statistic           = "Average"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.database.cpu_percent
+  period              = 300
+  evaluation_periods  = 6
+  treat_missing_data  = "missing"
+  alarm_actions       = [aws_sns_topic.alerts.arn]
+  ok_actions          = [aws_sns_topic.alerts.arn]
+  tags                = var.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "database_connections" {
+  alarm_name          = "${var.name}-database-connections"
+  alarm_description   = "More than ${var.database.maximum_connections} connections: a client leaks them, or the server has too many workers."
+  namespace           = "AWS/RDS"
+  metric_name         = "DatabaseConnections"
+  dimensions          = { DBInstanceIdentifier = var.database.identifier }
+  statistic           = "Maximum"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.database.maximum_connections
+  period              = 300
+  evaluation_periods  = 3
+  treat_missing_data  = "missing"
+  alarm_actions       = [aws_sns_topic.alerts.arn]
+  ok_actions          = [aws_sns_topic.alerts.arn]
+  tags                = var.tags
+}
+
+# The server sees every registered model, whoever trained it; the training role publishes no metrics.
+resource "aws_cloudwatch_log_metric_filter" "registered" {
+  count = local.count_training
+
+  name           = "${var.name}-models-registered"
+  log_group_name = var.server_log_group_name
+  pattern        = "\"POST /api/2.0/mlflow/model-versions/create\" \"200\""
+
+  metric_transformation {
+    namespace = var.metrics_namespace
+    name      = "ModelVersionsRegistered"
+    value     = "1"
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "no_training" {
+  count = local.count_training
+
+  alarm_name          = "${var.name}-no-training"
+  alarm_description   = "No model registered in ${var.pipeline.days_without_training} days: see the training workflow's last runs."
+  namespace           = var.metrics_namespace
+  metric_name         = "ModelVersionsRegistered"
+  statistic           = "Sum"
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  period              = 86400
+  evaluation_periods  = var.pipeline.days_without_training
+  datapoints_to_alarm = var.pipeline.days_without_training
+  treat_missing_data  = "breaching"
+  alarm_actions       = [aws_sns_topic.alerts.arn]
+  tags                = var.tags
+
+  depends_on = [aws_cloudwatch_log_metric_filter.registered]
+}
+
+resource "aws_cloudwatch_metric_alarm" "rejected_rows" {
+  for_each = toset(local.rejecting_models)
+
+  alarm_name          = "${var.name}-rejected-rows-${each.key}"
+  alarm_description   = "More than ${var.pipeline.rejected_row_percent} % of a day's rows for ${each.key} were rejected: the manifest beside the predictions says why."
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.pipeline.rejected_row_percent
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching" # no batch that day
+  alarm_actions       = [aws_sns_topic.alerts.arn]
+  tags                = var.tags
+
+  metric_query {
+    id          = "percent"
+    expression  = "100 * rejected / (rejected + predicted)"
+    label       = "Rejected rows (%)"
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = { predicted = "RowsPredicted", rejected = "RowsRejected" }
+    content {
+      id = metric_query.key
+
+      metric {
+        namespace   = var.metrics_namespace
+        metric_name = metric_query.value
+        dimensions  = { Model = each.key }
+        stat        = "Sum"
+        period      = 86400
+      }
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "drift" {
+  for_each = toset(var.pipeline.models)
+
+  alarm_name          = "${var.name}-drift-${each.key}"
+  alarm_description   = "Monitoring asks for a new model of ${each.key}: see its last report."
+  namespace           = var.metrics_namespace
+  metric_name         = "RetrainNeeded"
+  dimensions          = { Model = each.key }
+  statistic           = "Maximum"
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = 1
+  period              = 86400
+  evaluation_periods  = 1
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alerts.arn]
+  tags                = var.tags
+}
