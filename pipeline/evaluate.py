@@ -3,22 +3,26 @@
 import hashlib
 import io
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline import comparison, lineage, tracking
+from pipeline import card, comparison, lineage, tracking
 from pipeline import dataset as data
 from pipeline.artifacts import load_model
 from pipeline.champion import Champion, PinnedFile
 from pipeline.comparison import Comparison
 from pipeline.dataset import Dataset
 from pipeline.errors import InputError, StepFailed
+from pipeline.explain import permutation_importance, shap_importance
 from pipeline.metrics import Scored, compute_all
-from pipeline.register import CHALLENGER
+from pipeline.plots import save_plots
+from pipeline.register import CHALLENGER, VERSION_TAGS
 from pipeline.scoring import score
 from pipeline.step import Outcome, Workspace, step
 from pipeline.storage import KeyExistsError
@@ -48,6 +52,7 @@ class Evaluation:
     values: Mapping[str, float]
     holdout_sha256: str
     reference: PinnedFile
+    card: str
     warnings: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
@@ -63,33 +68,38 @@ class Evaluation:
             "metrics": dict(self.values),
             "files": {name: pin.model_dump() for name, pin in self.candidate.files.items()},
             "reference": self.reference.model_dump(),
+            "card": self.card,
         }
 
 
-def candidate(workspace: Workspace, client: "MlflowClient", selector: str) -> Candidate:
-    """Find a registered version, read its files, and pin the bytes that were read.
-
-    Raises StepFailed when they are not what was registered.
-    """
+def find_version(workspace: Workspace, client: "MlflowClient", selector: str) -> "ModelVersion":
+    """A registered version by number or alias. Raises InputError when there is none."""
     version = tracking.version_by(client, workspace.model, selector)
     if version is None:
         raise InputError(f"{workspace.model} has no version or alias {selector!r}: run train first")
+    return version
+
+
+def candidate(workspace: Workspace, version: "ModelVersion") -> Candidate:
+    """Read a registered version's files, and pin the bytes that were read.
+
+    Raises StepFailed when they are not what was registered.
+    """
     registered = tracking.registered_files(version)
     location = version.tags.get("keyless.artifacts", "")
-    key = workspace.store.key_of(location)
-    files = {}
+    key = workspace.store.key_of(location) if workspace.platform is not None else None
+    files = (
+        {name: _pin_in_place(workspace, f"{key}/{name}") for name in registered}
+        if key is not None
+        else _pin_copies(workspace, version, list(registered))
+    )
     for name, sha256 in registered.items():
-        pin = (
-            _pin_in_place(workspace, f"{key}/{name}")
-            if key is not None and workspace.platform is not None
-            else _pin_copy(workspace, version, name)
-        )
-        if pin.sha256 != sha256:
+        if files[name].sha256 != sha256:
             raise StepFailed(
                 f"{name} of version {version.version} is not what was registered (SHA-256 "
-                f"{pin.sha256[:12]}… instead of {sha256[:12]}…): it is not evaluated; train again"
+                f"{files[name].sha256[:12]}… instead of {sha256[:12]}…): it is not evaluated; "
+                "train again"
             )
-        files[name] = pin
     return Candidate(str(version.version), str(version.run_id), files, version.tags)
 
 
@@ -101,18 +111,23 @@ def _pin_in_place(workspace: Workspace, key: str) -> PinnedFile:
     return PinnedFile(key=key, version=stored.version, sha256=stored.sha256)
 
 
-def _pin_copy(workspace: Workspace, version: "ModelVersion", name: str) -> PinnedFile:
-    """Where artifacts have no versions of ours, pin a copy under its digest."""
-    from pathlib import Path
-
+def _pin_copies(
+    workspace: Workspace, version: "ModelVersion", names: list[str]
+) -> dict[str, PinnedFile]:
+    """Where artifacts have no versions of ours, pin copies under their digests."""
     import mlflow.artifacts
 
-    source = f"models:/{version.name}/{version.version}/{name}"
-    content = Path(mlflow.artifacts.download_artifacts(source)).read_bytes()
-    sha256 = hashlib.sha256(content).hexdigest()
-    key = workspace.key("decisions", "files", sha256)
-    _put_once(workspace, key, content)
-    return PinnedFile(key=key, version=None, sha256=sha256)
+    pins = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        source = f"models:/{version.name}/{version.version}"
+        folder = Path(mlflow.artifacts.download_artifacts(source, dst_path=temporary))
+        for name in names:
+            content = (folder / name).read_bytes()
+            sha256 = hashlib.sha256(content).hexdigest()
+            key = workspace.key("decisions", "files", sha256)
+            _put_once(workspace, key, content)
+            pins[name] = PinnedFile(key=key, version=None, sha256=sha256)
+    return pins
 
 
 def _put_once(workspace: Workspace, key: str, content: bytes) -> None:
@@ -132,9 +147,8 @@ def evaluate(
             f"version {challenger.number} was trained under another contract, so it may have seen "
             "held-out rows: run train again"
         )
-    trusted = settings.serialization.trusted_types
-    new = _score(workspace, challenger.files, rows, trusted)
-    old = _score(workspace, champion.files, rows, trusted) if champion else None
+    model, new = _score(workspace, challenger.files, rows)
+    old = _score(workspace, champion.files, rows)[1] if champion else None
     groups = _groups(rows, settings.holdout.column) if settings.holdout.rule == "group" else None
     first, second, gain = comparison.intervals(
         settings.metric.name, new, old, settings.promotion, groups
@@ -150,24 +164,36 @@ def evaluate(
         if old is not None
         else ()
     )
+    numbers = Comparison(
+        settings.metric.name, first, second, gain, settings.promotion.floors, subgroups
+    )
+    values = compute_all(settings.task.type, new)
     return Evaluation(
         candidate=challenger,
         champion=champion,
-        comparison=Comparison(
-            settings.metric.name, first, second, gain, settings.promotion.floors, subgroups
-        ),
-        values=compute_all(settings.task.type, new),
+        comparison=numbers,
+        values=values,
         holdout_sha256=rows.sha256,
         reference=_store_reference(workspace, rows, new),
+        card=_store_card(workspace, challenger, rows, model, new, numbers, values),
     )
 
 
 def _score(
-    workspace: Workspace, files: Mapping[str, PinnedFile], rows: Dataset, trusted: list[str]
-) -> Scored:
-    model, _ = load_model(workspace.store, files, trusted)
-    positive = workspace.settings.data.positive
-    return score(model, rows.features, rows.target, rows.contract, positive)
+    workspace: Workspace, files: Mapping[str, PinnedFile], rows: Dataset
+) -> tuple[Any, Scored]:
+    """Load a model from pinned bytes and score it on the features that it was trained with."""
+    settings = workspace.settings
+    model, facts = load_model(workspace.store, files, settings.serialization.trusted_types)
+    lost = set(facts.contract.features) - set(rows.table)
+    if lost or set(facts.contract.classes) - set(rows.contract.classes):
+        raise StepFailed(
+            "the champion cannot be scored on the new data, which lacks columns or classes that "
+            f"it knows ({', '.join(sorted(lost)) or 'classes'}): promote with --floors-only to "
+            "replace it without a comparison"
+        )
+    features = rows.table[list(facts.contract.features)]
+    return model, score(model, features, rows.target, rows.contract, settings.data.positive)
 
 
 def _groups(rows: Dataset, column: str | None) -> Any:
@@ -195,12 +221,54 @@ def _store_reference(workspace: Workspace, rows: Dataset, scored: Scored) -> Pin
     return PinnedFile(key=key, version=None, sha256=sha256)
 
 
+def _store_card(
+    workspace: Workspace,
+    challenger: Candidate,
+    rows: Dataset,
+    model: Any,
+    scored: Scored,
+    numbers: Comparison,
+    values: Mapping[str, float],
+) -> str:
+    """Store the model card of the challenger; the answer is its key."""
+    settings = workspace.settings
+    shown = {
+        "Permutation importance": permutation_importance(
+            model, rows.features, rows.target, rows.contract, settings
+        )
+    }
+    if settings.evaluation.shap and (found := shap_importance(model, rows.features)):
+        shown["SHAP, mean absolute value"] = found
+    facts = {
+        "run": challenger.run_id,
+        "task": f"{settings.task.type}, target {settings.data.target}",
+        "held-out rows": str(len(rows.table)),
+        "data": rows.sha256,
+        **{
+            name.removeprefix("keyless.").replace("_", " "): value
+            for name, value in challenger.tags.items()
+            if name in VERSION_TAGS
+        },
+    }
+    with tempfile.TemporaryDirectory() as temporary:
+        plots = (
+            save_plots(Path(temporary), settings.task.type, scored)
+            if settings.evaluation.plots
+            else []
+        )
+        title = f"{workspace.model}, version {challenger.number}"
+        page = card.render(title, facts, numbers, values, plots, shown)
+    key = workspace.key("decisions", "cards", f"v{challenger.number}.html")
+    workspace.store.put(key, page.encode())
+    return key
+
+
 @step
 @click.option("--challenger", default=CHALLENGER, show_default=True, help="Version or alias.")
 def main(workspace: Workspace, *, challenger: str) -> Outcome:
     """Score champion and challenger on the holdout, and store the evaluation."""
     client = tracking.connect(workspace)
-    found = candidate(workspace, client, challenger)
+    found = candidate(workspace, find_version(workspace, client, challenger))
     current, _ = workspace.records.read()
     evaluation = evaluate(workspace, found, current, data.load(workspace, "holdout"))
     document = evaluation.document() | {"evaluated_at": datetime.now(UTC).isoformat()}
@@ -210,9 +278,9 @@ def main(workspace: Workspace, *, challenger: str) -> Outcome:
     numbers = evaluation.comparison
     return Outcome(
         lines=[
-            f"version {found.number} of {workspace.model} on {len(numbers.floors)} floors and the "
-            f"holdout: {numbers.metric} {numbers.challenger.value:.4f} "
-            f"({numbers.challenger.low:.4f} to {numbers.challenger.high:.4f})",
+            f"version {found.number} of {workspace.model} on the holdout: {numbers.metric} "
+            f"{numbers.challenger.value:.4f} ({numbers.challenger.low:.4f} to "
+            f"{numbers.challenger.high:.4f})",
             f"stored as {workspace.store.uri(key)}",
         ],
         values={"step": "evaluate", "model": workspace.model, "evaluation_key": key} | document,

@@ -97,9 +97,10 @@ def _champion(workspace: Workspace) -> Chosen:
 def _by_selector(workspace: Workspace, selector: str) -> Chosen:
     """A version or alias of the registry; its files must be those that were registered."""
     from pipeline import tracking
-    from pipeline.evaluate import candidate
+    from pipeline.evaluate import candidate, find_version
 
-    found = candidate(workspace, tracking.connect(workspace), selector)
+    client = tracking.connect(workspace)
+    found = candidate(workspace, find_version(workspace, client, selector))
     return Chosen(found.number, found.run_id, found.files)
 
 

@@ -11,7 +11,7 @@ from pipeline import tracking
 from pipeline.champion import Champion, MetricValue, change
 from pipeline.comparison import Decision, decide
 from pipeline.errors import StepFailed
-from pipeline.evaluate import Evaluation, candidate, evaluate, log_metrics
+from pipeline.evaluate import Evaluation, candidate, evaluate, find_version, log_metrics
 from pipeline.lineage import code_sha256, git_commit, identity_tags, role_arn
 from pipeline.register import CHALLENGER
 from pipeline.step import Outcome, Workspace, step
@@ -25,23 +25,28 @@ _ATTEMPTS = 5
 
 @step
 @click.option("--challenger", default=CHALLENGER, show_default=True, help="Version or alias.")
-def main(workspace: Workspace, *, challenger: str) -> Outcome:
+@click.option(
+    "--floors-only", is_flag=True, help="Do not compare: for a champion that cannot be scored."
+)
+def main(workspace: Workspace, *, challenger: str, floors_only: bool) -> Outcome:
     """Evaluate the challenger on the holdout, record the decision, promote it if it is better."""
     client = tracking.connect(workspace)
-    found = candidate(workspace, client, challenger)
-    rows = data.load(workspace, "holdout")
+    version = find_version(workspace, client, challenger)
+    found = None
     for _ in range(_ATTEMPTS):
         current, seen = workspace.records.read()
-        if current is not None and current.run_id == found.run_id:
+        if current is not None and current.run_id == version.run_id:
             return _already_champion(workspace, client, current)
-        evaluation = evaluate(workspace, found, current, rows)
+        found = found or candidate(workspace, version)
+        opponent = None if floors_only else current
+        evaluation = evaluate(workspace, found, opponent, data.load(workspace, "holdout"))
         decision = decide(evaluation.comparison, evaluation.values, workspace.settings.promotion)
         log_metrics(client, evaluation)
         if decision.verdict == "keep":
-            return _kept(workspace, client, evaluation, decision)
+            return _kept(workspace, client, evaluation, decision, current)
         champion = _record(workspace, evaluation, current)
         document = decision_document(workspace, "promote", decision.sentence, champion, current)
-        document |= {"evaluation": evaluation.document()}
+        document |= {"evaluation": evaluation.document(), "compared": opponent is not None}
         key = decision_key(workspace, champion.sequence)
         changed = change(workspace.records, workspace.store, key, seen, champion, _json(document))
         if changed is not None:
@@ -112,7 +117,11 @@ def _record(workspace: Workspace, evaluation: Evaluation, current: Champion | No
 
 
 def _kept(
-    workspace: Workspace, client: "MlflowClient", evaluation: Evaluation, decision: Decision
+    workspace: Workspace,
+    client: "MlflowClient",
+    evaluation: Evaluation,
+    decision: Decision,
+    current: Champion | None,
 ) -> Outcome:
     """A challenger that loses is a decision on record, not a failure."""
     now = datetime.now(UTC)
@@ -128,7 +137,6 @@ def _kept(
     name = f"v{evaluation.candidate.number}-{now:%Y%m%dT%H%M%S.%fZ}.json"
     key = workspace.key("decisions", "kept", name)
     workspace.store.put(key, _json(document), if_absent=True)
-    current = evaluation.champion
     disagreement = set_aliases(client, current) if current else None
     kept = f"version {current.model_version} stays champion" if current else "there is no champion"
     return Outcome(

@@ -99,6 +99,14 @@ class Search(_Section):
         return families
 
 
+class Evaluation(_Section):
+    """What the model card shows beside the numbers; `shap` needs a package of its own."""
+
+    plots: bool = True
+    importance_repeats: int = Field(default=3, ge=1, le=100)
+    shap: bool = False
+
+
 class Promotion(_Section):
     """When a challenger replaces the champion; see pipeline/comparison.py."""
 
@@ -145,6 +153,7 @@ class Settings(_Section):
     holdout: Holdout = Holdout()
     contract: Contract = Contract()
     search: Search = Search()
+    evaluation: Evaluation = Evaluation()
     promotion: Promotion = Promotion()
     predict: Predict = Predict()
     monitor: Monitor = Monitor()

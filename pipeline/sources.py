@@ -33,7 +33,7 @@ def load_raw(workspace: Workspace, source: str) -> Raw:
     """Get the bytes that a source names. Raises InputError when there are none to be had."""
     scheme, _, rest = source.partition(":")
     loader = _LOADERS.get(scheme)
-    raw = loader(workspace, rest) if loader else _from_file(Path(source))
+    raw = loader(workspace, rest) if loader else _from_file(_resolved(workspace, source))
     if not raw.data.strip():
         raise InputError(f"{source} is empty")
     return raw
@@ -102,6 +102,12 @@ def _kind(name: str) -> str:
     if suffix in (".csv", ".txt"):
         return "csv"
     raise InputError(f"{name}: write a source that ends in .csv or .parquet")
+
+
+def _resolved(workspace: Workspace, source: str) -> Path:
+    """A path from the current folder, or else from the settings file's."""
+    beside = workspace.settings_file.parent / source
+    return beside if not Path(source).exists() and beside.exists() else Path(source)
 
 
 def _from_file(path: Path) -> Raw:

@@ -1,0 +1,86 @@
+"""What a model relies on: permutation importance on held-out rows, and SHAP where it is wanted."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import InputError
+from pipeline.metrics import compute
+from pipeline.schema import SchemaContract
+from pipeline.scoring import score
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MAX_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much of the metric is lost when a feature's values are shuffled, with its spread."""
+
+    feature: str
+    loss: float
+    spread: float
+
+
+def permutation_importance(
+    model: Any,
+    features: "pd.DataFrame",
+    target: "pd.Series",
+    contract: SchemaContract,
+    settings: Settings,
+) -> list[Importance]:
+    """Every feature, the most important first, on at most 2,000 rows."""
+    from sklearn.inspection import permutation_importance as permute
+
+    metric = settings.metric
+
+    def scoring(fitted: Any, rows: "pd.DataFrame", truth: "pd.Series") -> float:
+        found = score(fitted, rows, truth, contract, settings.data.positive)
+        return metric.sign * compute(metric.name, found)
+
+    if len(features) > _MAX_ROWS:
+        features = features.sample(_MAX_ROWS, random_state=settings.promotion.seed)
+        target = target.loc[features.index]
+    found = permute(
+        model,
+        features,
+        target,
+        scoring=scoring,
+        n_repeats=settings.evaluation.importance_repeats,
+        random_state=settings.promotion.seed,
+    )
+    rows = zip(features.columns, found.importances_mean, found.importances_std, strict=True)
+    listed = [Importance(str(name), float(loss), float(spread)) for name, loss, spread in rows]
+    return sorted(listed, key=lambda entry: (-entry.loss, entry.feature))
+
+
+def shap_importance(model: Any, features: "pd.DataFrame") -> list[Importance] | None:
+    """Mean absolute SHAP value of each encoded feature; None for a family without an explainer.
+
+    Raises InputError when the optional package is not installed.
+    """
+    try:
+        import shap  # type: ignore[import-not-found]
+    except ImportError:
+        raise InputError(
+            "evaluation.shap = true needs the package shap, which is not among the locked ones "
+            "for its size: install it, or delete the line"
+        ) from None
+    import numpy as np
+
+    encoder, estimator = model[:-1], model[-1]
+    if not hasattr(estimator, "estimators_") and not hasattr(estimator, "_predictors"):
+        return None
+    rows = encoder.transform(features.head(_MAX_ROWS))
+    rows = rows.toarray() if hasattr(rows, "toarray") else np.asarray(rows, dtype=float)
+    values = np.abs(np.asarray(shap.TreeExplainer(estimator).shap_values(rows)))
+    if values.ndim == 3:
+        values = values.mean(axis=2)
+    names = [str(name) for name in encoder.get_feature_names_out()]
+    listed = [
+        Importance(name, float(column.mean()), float(column.std()))
+        for name, column in zip(names, values.T, strict=True)
+    ]
+    return sorted(listed, key=lambda entry: (-entry.loss, entry.feature))
