@@ -11,6 +11,12 @@ locals {
   region  = data.aws_region.current.id
 
   topic_arn = "arn:${data.aws_partition.current.partition}:sns:${local.region}:${local.account}:${var.name}-alerts"
+  cost_tag  = format("user:Environment$%s", var.environment)
+
+  notifications = var.budget == null ? [] : concat(
+    [for percent in var.budget.actual_percentages : { kind = "ACTUAL", percent = percent }],
+    [for percent in [var.budget.forecast_percentage] : { kind = "FORECASTED", percent = percent } if percent > 0],
+  )
 }
 
 #checkov:skip=CKV_AWS_26:without a key of one's own, SNS's managed key would keep CloudWatch from publishing
@@ -65,14 +71,11 @@ resource "aws_budgets_budget" "month" {
 
   cost_filter {
     name   = "TagKeyValue"
-    values = ["user:Environment$${var.environment}"]
+    values = [local.cost_tag]
   }
 
   dynamic "notification" {
-    for_each = concat(
-      [for percent in var.budget.actual_percentages : { kind = "ACTUAL", percent = percent }],
-      [for percent in [var.budget.forecast_percentage] : { kind = "FORECASTED", percent = percent } if percent > 0],
-    )
+    for_each = local.notifications
     content {
       comparison_operator       = "GREATER_THAN"
       notification_type         = notification.value.kind

@@ -19,7 +19,3 @@ database = {
 network = {
   flow_logs = { traffic = "REJECT", retention_days = 7 }
 }
-
-observability = {
-  budget = { limit_usd = 35 }
-}

@@ -18,7 +18,3 @@ network = {
 server = {
   instance_type = "t4g.medium"
 }
-
-observability = {
-  budget = { limit_usd = 250 }
-}

@@ -1,0 +1,91 @@
+# Which alarms there are and where they go, offline.
+
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "us-east-1" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
+  }
+  mock_data "aws_default_tags" {
+    defaults = { tags = { Project = "keyless-mlops" } }
+  }
+}
+
+variables {
+  name                   = "keyless-dev"
+  autoscaling_group_name = "keyless-dev-mlflow"
+  database               = { identifier = "keyless-dev" }
+  environment            = "dev"
+  metrics_namespace      = "Keyless/dev"
+}
+
+run "server_and_database_by_default" {
+  command = plan
+
+  assert {
+    condition     = sort(output.alarm_names) == sort(["keyless-dev-server-unhealthy", "keyless-dev-database-connections", "keyless-dev-database-cpu", "keyless-dev-database-storage"])
+    error_message = "alarms are ${join(", ", output.alarm_names)}"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.server_unhealthy[0].treat_missing_data == "breaching"
+    error_message = "no news of the server is bad news"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.database_storage.threshold == 4294967296
+    error_message = "four GiB in bytes"
+  }
+  assert {
+    condition     = length(aws_budgets_budget.month) == 0 && length(aws_cloudwatch_dashboard.overview) == 1
+    error_message = "a budget only when asked for"
+  }
+}
+
+run "the_whole_pipeline" {
+  command = plan
+  variables {
+    alert_emails          = ["ml-team@example.com"]
+    budget                = { limit_usd = 35 }
+    parked                = true
+    pipeline              = { models = ["breast-cancer"], days_without_training = 3 }
+    server_log_group_name = "/keyless-dev/mlflow"
+  }
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.server_unhealthy) == 0
+    error_message = "a parked server is no alarm"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.no_training[0].evaluation_periods == 3 && aws_cloudwatch_metric_alarm.no_training[0].treat_missing_data == "breaching"
+    error_message = "three days without a model"
+  }
+  assert {
+    condition     = keys(aws_cloudwatch_metric_alarm.rejected_rows) == ["breast-cancer"] && keys(aws_cloudwatch_metric_alarm.drift) == ["breast-cancer"]
+    error_message = "one of each for a model"
+  }
+  assert {
+    condition     = aws_budgets_budget.month[0].limit_amount == "35" && local.cost_tag == "user:Environment$dev" && length(local.notifications) == 3
+    error_message = "35 dollars of this environment, three warnings"
+  }
+  assert {
+    condition     = one(one(data.aws_iam_policy_document.alerts.statement).condition).variable == "aws:SourceAccount"
+    error_message = "no other account's alarms"
+  }
+}
+
+run "bad_values_are_refused" {
+  command = plan
+  variables {
+    alert_emails = ["nobody"]
+    budget       = { limit_usd = 0 }
+    database     = { identifier = "keyless-dev", cpu_percent = 120 }
+    name         = "k"
+    pipeline     = { days_without_training = 30, rejected_row_percent = 101 }
+  }
+  expect_failures = [var.alert_emails, var.budget, var.database, var.name, var.pipeline]
+}

@@ -1,0 +1,172 @@
+# Who may what: each role's rendered policies, offline.
+
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "us-east-1" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
+  }
+  mock_data "aws_default_tags" {
+    defaults = { tags = { Project = "keyless-mlops" } }
+  }
+}
+
+variables {
+  name                      = "keyless-dev"
+  champion_parameter_prefix = "/keyless/dev/champion/"
+  database                  = { identifier = "keyless-dev" }
+  environment               = "dev"
+  metrics_namespace         = "Keyless/dev"
+  platform_parameter_name   = "/keyless/dev/platform"
+  provider_arn              = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+  server                    = { database_document = "keyless-dev-database-session", mlflow_document = "keyless-dev-mlflow-session" }
+  github = {
+    owner         = "octo-org"
+    owner_id      = "1001"
+    repository    = "keyless-mlops"
+    repository_id = "2002"
+  }
+  artifacts = {
+    bucket_name = "artifacts"
+    prefixes = {
+      contracts   = "data/contracts/"
+      decisions   = "decisions/"
+      holdout     = "data/holdout/"
+      inputs      = "data/inputs/"
+      models      = "mlflow/"
+      predictions = "predictions/"
+      raw         = "data/raw/"
+      references  = "references/"
+      reports     = "reports/"
+      train       = "data/train/"
+    }
+  }
+}
+
+run "each_role_is_for_one_environment_of_main" {
+  command = plan
+
+  assert {
+    condition     = output.subjects == { for role in ["database", "ingest", "monitor", "predict", "promote", "train"] : role => "repo:octo-org@1001/keyless-mlops@2002:environment:dev-${role}" }
+    error_message = "subjects are ${jsonencode(output.subjects)}"
+  }
+  assert {
+    condition     = output.role_arns["train"] == "arn:aws:iam::123456789012:role/keyless-dev-train"
+    error_message = "ARNs must be known at plan time"
+  }
+}
+
+run "nobody_deletes_and_training_never_sees_the_holdout" {
+  command = plan
+
+  assert {
+    condition = !anytrue(flatten([
+      for document in data.aws_iam_policy_document.storage : [for statement in document.statement : [for action in statement.actions : can(regex("Delete", action))]]
+    ]))
+    error_message = "no role may delete"
+  }
+  assert {
+    condition = !anytrue(flatten([
+      for statement in data.aws_iam_policy_document.storage["train"].statement : [for resource in statement.resources : can(regex("holdout", resource))]
+    ]))
+    error_message = "train must not read the holdout"
+  }
+  assert {
+    condition = one([
+      for statement in data.aws_iam_policy_document.storage["train"].statement : statement.resources if contains(statement.actions, "s3:PutObject")
+    ]) == toset(["arn:aws:s3:::artifacts/mlflow/*"])
+    error_message = "train writes artifacts and nothing else"
+  }
+}
+
+run "only_promote_writes_the_champion" {
+  command = plan
+
+  assert {
+    condition     = [for role, policies in output.policies : role if contains(keys(policies), "champion")] == ["predict", "promote"]
+    error_message = "the champion is for predict and promote"
+  }
+  assert {
+    condition     = one(data.aws_iam_policy_document.champion_read.statement).actions == toset(["ssm:GetParameter"])
+    error_message = "predict only reads it"
+  }
+  assert {
+    condition     = [for role, policies in output.policies : role if contains(keys(policies), "metrics")] == ["monitor", "predict"]
+    error_message = "metrics are for monitor and predict"
+  }
+}
+
+run "a_tunnel_is_one_document_on_tagged_instances" {
+  command = plan
+
+  assert {
+    condition     = { for role, document in data.aws_iam_policy_document.tunnel : role => one(flatten([for statement in document.statement : tolist(statement.resources) if statement.sid == "OpenOneDocument"])) } == { database = "arn:aws:ssm:us-east-1:123456789012:document/keyless-dev-database-session", promote = "arn:aws:ssm:us-east-1:123456789012:document/keyless-dev-mlflow-session", train = "arn:aws:ssm:us-east-1:123456789012:document/keyless-dev-mlflow-session" }
+    error_message = "each role opens its one document"
+  }
+  assert {
+    condition = alltrue(flatten([
+      for document in data.aws_iam_policy_document.tunnel : [
+        for statement in document.statement : contains([for condition in statement.condition : condition.variable], "ssm:SessionDocumentAccessCheck") if contains(statement.actions, "ssm:StartSession")
+      ]
+    ]))
+    error_message = "without SessionDocumentAccessCheck a bare StartSession opens a shell"
+  }
+  assert {
+    condition     = one(flatten([for statement in data.aws_iam_policy_document.tunnel["train"].statement : tolist(statement.resources) if statement.sid == "EndAndResumeItsOwnSessions"])) == "arn:aws:ssm:us-east-1:123456789012:session/$${aws:userid}-*"
+    error_message = "only its own sessions"
+  }
+}
+
+run "with_a_key_and_a_secret" {
+  command = plan
+  variables {
+    artifacts = {
+      bucket_name = "artifacts"
+      kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+      prefixes = {
+        contracts   = "data/contracts/", decisions = "decisions/", holdout = "data/holdout/", inputs = "data/inputs/", models = "mlflow/",
+        predictions = "predictions/", raw = "data/raw/", references = "references/", reports = "reports/", train = "data/train/"
+      }
+    }
+    job_workflow_refs  = { train = "octo-org/keyless-mlops/.github/workflows/train.yml@refs/heads/main" }
+    third_party_secret = { arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:kaggle-AbCdEf" }
+  }
+  assert {
+    condition = alltrue(flatten([
+      for document in data.aws_iam_policy_document.storage : [
+        for statement in document.statement : one(statement.condition).variable == "kms:ViaService" if contains(statement.actions, "kms:Decrypt")
+      ]
+    ]))
+    error_message = "the key is used through S3 alone"
+  }
+  assert {
+    condition     = [for role, policies in output.policies : role if contains(keys(policies), "third-party-secret")] == ["ingest"]
+    error_message = "the data provider's key is for ingest alone"
+  }
+}
+
+run "bad_values_are_refused" {
+  command = plan
+  variables {
+    champion_parameter_prefix = "champion"
+    environment               = "dev-1"
+    job_workflow_refs         = { apply = "x" }
+    metrics_namespace         = "AWS/EC2"
+    name                      = "k"
+    artifacts = {
+      bucket_name = "artifacts"
+      prefixes = {
+        contracts   = "data/contracts/", decisions = "decisions/", holdout = "data/", inputs = "data/inputs/", models = "mlflow",
+        predictions = "predictions/", raw = "data/raw/", references = "references/", reports = "reports/", train = "data/train/"
+      }
+    }
+  }
+  expect_failures = [var.artifacts, var.champion_parameter_prefix, var.environment, var.job_workflow_refs, var.metrics_namespace, var.name]
+}
