@@ -1,0 +1,226 @@
+"""RDS's data plane: one PostgreSQL and one TLS front for each database instance of the account."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import secrets
+import threading
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from scripts.iam.requests import Need
+from scripts.localcloud._rds_front import Front
+from scripts.localcloud._rds_token import Door, TokenRefused, caller_of
+from scripts.localcloud.postgres import Postgres, remove
+
+if TYPE_CHECKING:
+    from scripts.localcloud.dataplane import Host
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.2
+# A stopped instance keeps its data and takes no connections.
+_DOWN = frozenset({"stopped", "stopping", "deleting"})
+
+
+@dataclass
+class _Instance:
+    """A database instance that runs: moto's record of it, its server and its front."""
+
+    record: Any
+    postgres: Postgres
+    password: str
+    front: Front | None = None
+
+
+class Databases:
+    """Follows the account's DB instances: starts a server for a new one, ends that of a deleted."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._directory = host.home / "rds"
+        self._running: dict[str, _Instance] = {}
+        self._failed: dict[str, str] = {}
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._loop = asyncio.new_event_loop()
+        self._loop_thread = threading.Thread(
+            target=self._loop.run_forever, name="rds-fronts", daemon=True
+        )
+        self._follower = threading.Thread(target=self._follow, name="rds", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow the account. Returns at once."""
+        for leftover in self._directory.glob("*"):
+            remove(leftover)
+        self._loop_thread.start()
+        self._follower.start()
+
+    def stop(self) -> None:
+        """End every server and front, and remove their data."""
+        self._stopping.set()
+        if self._follower.is_alive():
+            self._follower.join()
+        for resource_id in list(self._running):
+            self._remove(resource_id)
+        if self._loop_thread.is_alive():
+            self._await(self._loop.shutdown_default_executor())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._loop_thread.join()
+        self._loop.close()
+
+    def port(self, address: str) -> int | None:
+        """The local port of the instance with this RDS address, None while there is none."""
+        with self._changed:
+            for instance in self._running.values():
+                if instance.record.address == address and instance.front is not None:
+                    return instance.front.port
+        return None
+
+    def wait(self, identifier: str, timeout: float) -> int:
+        """Wait until an instance takes connections; return its local port.
+
+        Raises TimeoutError.
+        """
+        with self._changed:
+            found = self._changed.wait_for(lambda: self._port_of(identifier), timeout)
+        if not found:
+            reason = self._failed.get(identifier, "no such database instance is available")
+            raise TimeoutError(f"{identifier}: {reason}")
+        return found
+
+    def status(self) -> list[dict[str, Any]]:
+        """Each instance's identifier, address, local port and whether its server runs."""
+        with self._changed:
+            return [
+                {
+                    "identifier": instance.record.db_instance_identifier,
+                    "address": instance.record.address,
+                    "port": instance.front.port if instance.front else None,
+                    "pid": instance.postgres.pid,
+                }
+                for instance in self._running.values()
+            ]
+
+    def _port_of(self, identifier: str) -> int | None:
+        for instance in self._running.values():
+            if instance.record.db_instance_identifier == identifier and instance.front:
+                return instance.front.port
+        return None
+
+    def _follow(self) -> None:
+        while not self._stopping.wait(POLL_SECONDS):
+            records = list(self._host.backend("rds").databases.values())
+            wanted = {_resource_id(record): record for record in records if _postgres(record)}
+            for resource_id in self._running.keys() - wanted.keys():
+                self._remove(resource_id)
+            for resource_id, record in wanted.items():
+                self._tend(resource_id, record)
+
+    def _tend(self, resource_id: str, record: Any) -> None:
+        identifier = record.db_instance_identifier
+        try:
+            if resource_id not in self._running and identifier not in self._failed:
+                self._add(resource_id, record)
+            if instance := self._running.get(resource_id):
+                self._keep(instance)
+        except Exception as failure:
+            # One instance that cannot start must not end the service for the others.
+            log.exception("database instance %s", identifier)
+            self._failed[identifier] = str(failure)
+
+    def _add(self, resource_id: str, record: Any) -> None:
+        password = self._master_password(record)
+        postgres = Postgres(
+            self._directory / record.db_instance_identifier,
+            home=self._host.home,
+            master=record.master_username,
+            password=password,
+        )
+        postgres.start()
+        instance = _Instance(record, postgres, password)
+        self._open(instance)
+        with self._changed:
+            self._running[resource_id] = instance
+            self._changed.notify_all()
+        log.info("database instance %s is available", record.db_instance_identifier)
+
+    def _keep(self, instance: _Instance) -> None:
+        if instance.postgres.ensure_running():
+            log.warning("PostgreSQL of %s was restarted", instance.record.db_instance_identifier)
+        password = self._master_password(instance.record)
+        if password != instance.password:
+            instance.postgres.set_master_password(password)
+            instance.password = password
+        down = instance.record.status in _DOWN
+        if down and instance.front is not None:
+            self._close(instance)
+        elif not down and instance.front is None:
+            self._open(instance)
+
+    def _open(self, instance: _Instance) -> None:
+        front = Front(
+            instance.postgres,
+            self._host.issue(instance.record.address),
+            lambda token, user: self._admit(instance.record, token, user),
+        )
+        self._await(front.start())
+        instance.front = front
+
+    def _close(self, instance: _Instance) -> None:
+        front, instance.front = instance.front, None
+        if front is not None:
+            self._await(front.stop())
+
+    def _remove(self, resource_id: str) -> None:
+        with self._changed:
+            instance = self._running.pop(resource_id)
+        self._close(instance)
+        instance.postgres.stop()
+        remove(self._directory / instance.record.db_instance_identifier)
+
+    def _await(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+
+    def _admit(self, record: Any, token: str, user: str) -> None:
+        """Let a token's signer in as `user`, or raise TokenRefused."""
+        if not record.enable_iam_database_authentication:
+            raise TokenRefused("IAM authentication is not enabled on the instance")
+        door = Door(record.address, int(record.port), self._host.region, user)
+        caller = caller_of(token, door, identify=self._host.identify, now=datetime.now(UTC))
+        resource = (
+            f"arn:aws:rds-db:{self._host.region}:{self._host.account_id}"
+            f":dbuser:{record.dbi_resource_id}/{user}"
+        )
+        decision = self._host.authorize(caller, Need("rds-db:connect", resource), via="rds")
+        if not decision.allowed:
+            raise TokenRefused(f"{caller.principal.arn} may not rds-db:connect to {resource}")
+
+    def _master_password(self, record: Any) -> str:
+        managed = getattr(record, "master_user_secret", None)
+        if managed is None:
+            return str(record._master_user_password)
+        secret = self._host.backend("secretsmanager").get_secret_value(
+            managed.secret_arn, None, None
+        )
+        return str(json.loads(secret["SecretString"])["password"])
+
+
+def _postgres(record: Any) -> bool:
+    return str(record.engine) == "postgres"
+
+
+def _resource_id(record: Any) -> str:
+    """Give each instance a resource id of its own.
+
+    moto gives all the same one, so that a right to connect to one would open every other.
+    """
+    if not getattr(record, "_keyless_resource_id", False):
+        record.dbi_resource_id = f"db-{base64.b32encode(secrets.token_bytes(17)).decode()[:26]}"
+        record._keyless_resource_id = True
+    return str(record.dbi_resource_id)
