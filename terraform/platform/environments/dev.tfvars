@@ -19,3 +19,7 @@ database = {
 network = {
   flow_logs = { traffic = "REJECT", retention_days = 7 }
 }
+
+observability = {
+  budget = { limit_usd = 35 }
+}

@@ -18,3 +18,7 @@ network = {
 server = {
   instance_type = "t4g.medium"
 }
+
+observability = {
+  budget = { limit_usd = 250 }
+}
