@@ -27,6 +27,8 @@ class Metric:
         return 1 if self.direction == "maximize" else -1
 
 
+# A bootstrap computes a metric thousands of times, so most are written out here in a line or two
+# of numpy; the tests hold them to scikit-learn's.
 _BINARY: tuple[Task, ...] = ("binary",)
 _CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 _NUMBERS: tuple[Task, ...] = ("regression",)
@@ -126,9 +128,15 @@ def _roc_auc(scored: Scored) -> float:
 
 
 def _average_precision(scored: Scored) -> float:
-    from sklearn.metrics import average_precision_score
+    import numpy as np
 
-    return float(average_precision_score(_is_positive(scored), _positive(scored)))
+    positive, scores = _is_positive(scored), _positive(scored)
+    order = np.argsort(-scores, kind="stable")
+    # Rows of equal score are one step: they cannot be told apart.
+    last = np.append(np.diff(scores[order]) != 0, True)
+    found = np.cumsum(positive[order])[last]
+    precision = found / (np.flatnonzero(last) + 1)
+    return float((np.diff(found, prepend=0) / positive.sum() * precision).sum())
 
 
 def _log_loss(scored: Scored) -> float:
@@ -156,17 +164,21 @@ def _balanced_accuracy(scored: Scored) -> float:
     )
 
 
-def _f1(scored: Scored) -> float:
-    from sklearn.metrics import f1_score
+def _f1_of(scored: Scored, value: int) -> float:
+    truth, label = scored.truth == value, scored.label == value
+    both = int(truth.sum()) + int(label.sum())
+    return 2 * float((truth & label).sum()) / both if both else 0.0
 
-    truth, label = scored.truth == scored.positive, scored.label == scored.positive
-    return float(f1_score(truth, label, zero_division=0.0))
+
+def _f1(scored: Scored) -> float:
+    return _f1_of(scored, scored.positive)
 
 
 def _f1_macro(scored: Scored) -> float:
-    from sklearn.metrics import f1_score
+    import numpy as np
 
-    return float(f1_score(scored.truth, scored.label, average="macro", zero_division=0.0))
+    present = np.union1d(scored.truth, scored.label)
+    return float(np.mean([_f1_of(scored, int(value)) for value in present]))
 
 
 def _rmse(scored: Scored) -> float:

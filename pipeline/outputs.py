@@ -200,7 +200,8 @@ def _from_terraform(root: Path) -> Platform:
         )
     from python_terraform import Terraform
 
-    value = Terraform(working_dir=str(root), terraform_bin_path=binary).output("platform")
-    if not isinstance(value, dict):
+    # All outputs at once: for a single one it expects an envelope that Terraform does not send.
+    outputs = Terraform(working_dir=str(root), terraform_bin_path=binary).output()
+    if not isinstance(outputs, dict) or "platform" not in outputs:
         raise InputError(f"{root} has no output `platform` yet: run `keyless up` first.")
-    return parse_platform(value, origin=f"the output of {root}")
+    return parse_platform(outputs["platform"]["value"], origin=f"the output of {root}")

@@ -111,10 +111,10 @@ def workspace(
 @pytest.fixture(scope="session")
 def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database; to make its schema takes seconds, to copy it nothing."""
-    from mlflow.store.db.utils import _initialize_tables  # type: ignore[import-untyped]
     import importlib
     import warnings
 
+    from mlflow.store.db.utils import _initialize_tables  # type: ignore[import-untyped]
     from sqlalchemy import create_engine
 
     with warnings.catch_warnings():

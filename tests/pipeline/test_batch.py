@@ -1,0 +1,147 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.artifacts import ModelFacts
+from pipeline.batch import Counts, write_predictions
+from pipeline.errors import InputError
+from pipeline.features import build
+from pipeline.schema import CategoryColumn, NumberColumn, SchemaContract
+from pipeline.settings import Settings
+
+CONTRACT = SchemaContract(
+    model="m",
+    target="y",
+    features={
+        "size": NumberColumn(minimum=-10, maximum=10, null_rate=0.1),
+        "colour": CategoryColumn(categories=["green", "red"], null_rate=0),
+    },
+    classes=["no", "yes"],
+)
+FACTS = ModelFacts(CONTRACT, "binary", "yes", ["id"])
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    random = np.random.default_rng(0)
+    features = pd.DataFrame(
+        {"size": random.normal(size=200), "colour": random.choice(["red", "green"], 200)}
+    ).astype({"colour": object})
+    target = pd.Series(np.where(features["size"] > 0, "yes", "no"))
+    return build(CONTRACT, "binary", {"family": "linear"}, seed=0).fit(features, target)
+
+
+def _input(rows: int) -> pd.DataFrame:
+    random = np.random.default_rng(1)
+    return pd.DataFrame(
+        {
+            "id": range(rows),
+            "size": random.normal(size=rows),
+            "colour": random.choice(["red", "green"], rows),
+        }
+    )
+
+
+@pytest.fixture
+def predict(
+    model: Any, tmp_path: Path, make_settings: Callable[..., Settings]
+) -> Callable[..., tuple[Counts, Path]]:
+    def run(data: pd.DataFrame | bytes, kind: str = "csv", chunk: int = 7, encoding: str | None = None
+    ) -> Any:
+        source, folder = tmp_path / f"input.{kind}", tmp_path / f"out-{chunk}-{kind}"
+        folder.mkdir(exist_ok=True)
+        if isinstance(data, bytes):
+            source.write_bytes(data)
+        elif kind == "csv":
+            data.to_csv(source, index=False)
+        else:
+            data.to_parquet(source, index=False)
+        chosen = make_settings(predict={"chunk_rows": chunk}, data={"encoding": encoding})
+        return write_predictions(model, FACTS, source, folder, chosen), folder
+
+    return run
+
+
+Predict = Callable[..., tuple[Counts, Path]]
+
+
+def test_ids_inputs_and_predictions_are_written(predict: Predict, model: Any) -> None:
+    counts, folder = predict(_input(20))
+    found = pd.read_parquet(folder / "predictions.parquet")
+    assert (counts.rows, counts.predicted, counts.rejected) == (20, 20, 0)
+    assert found["id"].tolist() == [str(number) for number in range(20)]
+    expected = model.predict(_input(20).astype({"colour": object}))
+    assert found["prediction"].tolist() == expected.tolist()
+    assert not (folder / "rejects.parquet").exists()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_size_of_a_chunk_and_the_kind_of_file_change_nothing(
+    predict: Predict, kind: str
+) -> None:
+    frame = _input(50)
+    frame.loc[:20, "colour"] = None
+    results = [
+        pd.read_parquet(predict(frame, kind, chunk)[1] / "predictions.parquet") for chunk in (3, 50)
+    ]
+    pd.testing.assert_frame_equal(results[0], results[1])
+
+
+def test_rows_that_break_the_schema_are_rejected_with_reasons(predict: Predict) -> None:
+    frame = _input(20).astype({"size": object})
+    frame.loc[8, "size"] = "huge"
+    frame.loc[15, "size"] = 99
+    counts, folder = predict(frame)
+    rejects = pd.read_parquet(folder / "rejects.parquet")
+    assert (counts.predicted, counts.rejected) == (18, 2)
+    assert rejects["row"].tolist() == [8, 15]
+    assert rejects["reason"].tolist() == ["size: not a number", "size: outside -10 to 10"]
+    assert rejects["size"].tolist() == ["huge", "99"]
+    assert "id" in rejects
+
+
+def test_a_category_that_training_never_saw_is_predicted_and_counted(predict: Predict) -> None:
+    frame = _input(20)
+    frame.loc[:4, "colour"] = "blue"
+    counts, _ = predict(frame)
+    assert counts.predicted == 20
+    assert counts.unseen == {"colour": 5}
+
+
+def test_infinite_values_are_rejected(predict: Predict) -> None:
+    frame = _input(5)
+    frame.loc[0, "size"] = np.inf
+    assert predict(frame)[0].reasons == {"size: infinite": 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "message"),
+    [
+        (b"", "csv", "no readable csv file"),
+        (b"id,size,colour\n", "csv", "has no rows"),
+        (b"id,size\n1,2\n", "csv", "lacks the columns colour"),
+        (b"not parquet", "parquet", "no readable parquet file"),
+        (b'id,size,colour\n1,2,red\n1,2,3,4,"5\n', "csv", "no readable csv file"),
+        ("id,size,colour\n1,2,gr\u00fcn\n".encode("cp1252"), "csv", 'encoding = "cp1252"'),
+    ],
+)
+def test_an_input_that_cannot_be_read_is_refused(
+    predict: Predict, data: bytes, kind: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        predict(data, kind)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_byte_order_marks_do_no_harm(predict: Predict, encoding: str) -> None:
+    text = _input(20).to_csv(index=False)
+    assert predict(text.encode(encoding))[0].predicted == 20
+
+
+def test_another_encoding_is_read_when_the_settings_name_it(predict: Predict) -> None:
+    text = "id,size,colour\n1,2,gr\u00fcn\n"
+        assert predict(text.encode("cp1252"), encoding="cp1252")[0].unseen == {"colour": 1}

@@ -1,0 +1,110 @@
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.settings import DEFAULT_FILE, Settings, load_settings, parse_settings, settings_path
+
+MINIMAL = """
+model = "m"
+[data]
+source = "data.csv"
+target = "y"
+positive = "yes"
+[task]
+type = "binary"
+metric = "roc_auc"
+"""
+
+
+def _raw(**sections: dict[str, Any]) -> dict[str, Any]:
+    raw: dict[str, Any] = tomllib.loads(MINIMAL)
+    for name, values in sections.items():
+        raw[name] = {**raw.get(name, {}), **values}
+    return raw
+
+
+@pytest.mark.parametrize("name", ["pipeline.toml", "pipeline.example-regression.toml"])
+def test_the_settings_files_that_come_with_the_pipeline_are_valid(name: str) -> None:
+    assert load_settings(DEFAULT_FILE.with_name(name)).model
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"search": {"trails": 3}}, r"\[search\] trails: unknown key.*write trials ="),
+        ({"search": {"trials": "3"}}, r"\[search\] trials = '3'"),
+        ({"search": {"trials": 0}}, r"\[search\] trials = 0"),
+        ({"search": {"families": []}}, r"at least one model family"),
+        ({"search": {"families": ["catboost"]}}, r"\[search.families\] 0: write one of"),
+        ({"task": {"metric": "rmse"}}, r"'rmse' does not fit a binary task; write one of roc_auc"),
+        ({"task": {"metric": "auc"}}, r"'auc' does not fit"),
+        ({"task": {"direction": "minimize"}}, r'write direction = "maximize"'),
+        ({"task": {"type": "clustering"}}, r"\[task\] type: write one of 'binary'"),
+        ({"data": {"drop": ["y"]}}, r"target 'y' is also dropped"),
+        ({"data": {"source": "ftp://x/y.csv"}}, r"\[data\] source = 'ftp://x/y.csv'"),
+        ({"holdout": {"rule": "group"}}, r'rule = "group" needs the column'),
+        ({"holdout": {"column": "x"}}, r'column is for rule = "group" or "time"'),
+        ({"holdout": {"fraction": 1.0}}, r"\[holdout\] fraction = 1.0"),
+        ({"promotion": {"floors": {"rmse": 1.0}}}, r"floors names 'rmse'"),
+        ({"promotion": {"min_improvement": -0.1}}, r"\[promotion\] min_improvement = -0.1"),
+        ({"nonsense": {"x": 1}}, r"nonsense: unknown key"),
+    ],
+)
+def test_a_wrong_key_is_refused_with_the_line_to_write(
+    sections: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_settings(_raw(**sections), origin="pipeline.toml")
+
+
+def test_a_binary_task_needs_its_positive_class() -> None:
+    raw = _raw()
+    del raw["data"]["positive"]
+    with pytest.raises(InputError, match=r"a binary task needs data\.positive"):
+        parse_settings(raw, origin="pipeline.toml")
+
+
+def test_a_missing_key_is_named_with_its_section() -> None:
+    raw = _raw()
+    del raw["data"]["target"]
+    with pytest.raises(InputError, match=r"\[data\] target: missing; write target = … under"):
+        parse_settings(raw, origin="pipeline.toml")
+
+
+def test_a_model_name_that_no_parameter_can_carry_is_refused() -> None:
+    with pytest.raises(InputError, match=r"model = '\.\./x'"):
+        parse_settings({**_raw(), "model": "../x"}, origin="pipeline.toml")
+
+
+def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.toml"
+    path.write_text("model =")
+    with pytest.raises(InputError, match="is not TOML"):
+        load_settings(path)
+
+
+def test_a_byte_order_mark_in_the_settings_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.toml"
+    path.write_text(MINIMAL, encoding="utf-8-sig")
+    assert load_settings(path).model == "m"
+
+
+def test_the_option_comes_before_the_variable_and_that_before_the_default() -> None:
+    environ = {"KEYLESS_SETTINGS": "other.toml"}
+    assert settings_path(Path("mine.toml"), environ) == Path("mine.toml")
+    assert settings_path(None, environ) == Path("other.toml")
+    assert settings_path(None, {}) == DEFAULT_FILE
+
+
+def test_the_digest_follows_the_meaning_and_not_the_spelling(
+    make_settings: Callable[..., Settings],
+) -> None:
+    raw = _raw()
+    turned = dict(reversed(list(raw.items())))
+    same = parse_settings(turned, origin="test").digest()
+    assert parse_settings(raw, origin="test").digest() == same
+    assert parse_settings(_raw(search={"seed": 5}), origin="test").digest() != same
