@@ -25,9 +25,10 @@ from scripts.localcloud.emulator import Emulator
 from scripts.localcloud.errors import Answer, AwsError
 from scripts.localcloud.gateway import Gateway
 from scripts.localcloud.iamchecks import CHECKS
+from scripts.localcloud.incoming import HOST
 from scripts.localcloud.issuer import Issuer
 from scripts.localcloud.principals import Caller, Key, Principals
-from scripts.localcloud.server import HOST, Server
+from scripts.localcloud.server import Server
 from scripts.localcloud.sts import Sts
 from scripts.localcloud.tokens import Provider, TokenVerifier
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Via = Literal["gateway", "sts", "rds", "session"]
 
@@ -67,7 +67,7 @@ class DecisionLog:
         """Everything in the log so far, oldest first."""
         self.flush()
         with self.path.open(encoding="utf-8") as lines:
-            return [Record(**json.loads(line)) for line in lines]
+            return [_record(json.loads(line)) for line in lines]
 
     def stop(self) -> None:
         """Write what is left and end the writer."""
@@ -92,3 +92,8 @@ class DecisionLog:
                 if item is None:
                     return
                 item.set()
+
+
+def _record(fields: dict[str, Any]) -> Record:
+    keys = {key: tuple(values) for key, values in fields.pop("keys").items()}
+    return Record(**fields, keys=keys)

@@ -10,6 +10,7 @@ from scripts.localcloud.context import Connection
 from scripts.localcloud.errors import Fault, Protocol, Refusal, protocol_of
 from scripts.localcloud.signatures import Signature, SignedRequest, query_pairs
 
+HOST = "127.0.0.1"
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/x-amz-json-1."
 LARGEST_DECOMPRESSED = 64 * 1024 * 1024
@@ -96,7 +97,8 @@ def canonical(
     request could be authorised by one reading and executed by another. Whatever has two readings
     is refused here. Raises Refusal.
     """
-    headers = dict(incoming.headers) | dict(trailers)
+    # Moto gets this address too: a bucket in the host name would be another one than in the path.
+    headers = dict(incoming.headers) | dict(trailers) | {"host": HOST}
     query = _unsigned_query(incoming.query, headers)
     if service != "s3":
         body = _decompressed(headers, body)

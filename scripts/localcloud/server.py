@@ -17,10 +17,9 @@ from cheroot.workers.threadpool import ThreadPool
 
 from scripts.localcloud.context import Connection
 from scripts.localcloud.errors import Answer
-from scripts.localcloud.incoming import Incoming
+from scripts.localcloud.incoming import HOST, Incoming
 
 _log = logging.getLogger(__name__)
-HOST = "127.0.0.1"
 THREADS = 32
 LONGEST_LINE = 64 * 1024
 REASONS = {
