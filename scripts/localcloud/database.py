@@ -8,7 +8,7 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -74,13 +74,14 @@ class Databases:
             self._loop_thread.join()
         self._loop.close()
 
-    def port(self, address: str) -> int | None:
-        """The local port of the instance with this RDS address, None while there is none."""
-        with self._changed:
-            for instance in self._running.values():
-                if instance.record.address == address and instance.front is not None:
-                    return instance.front.port
-        return None
+    def port(self, address: str, port: int) -> int | None:
+        """The local port of the instance at this RDS address and port, None while there is none."""
+        return self._find(lambda record: (record.address, int(record.port)) == (address, port))
+
+    def port_of_environment(self, environment: str) -> int | None:
+        """The local port of the instance with this Environment tag, None while there is none."""
+        tag = {"Key": "Environment", "Value": environment}
+        return self._find(lambda record: tag in record.tags)
 
     def wait(self, identifier: str, timeout: float) -> int:
         """Wait until an instance takes connections; return its local port.
@@ -88,7 +89,10 @@ class Databases:
         Raises TimeoutError.
         """
         with self._changed:
-            found = self._changed.wait_for(lambda: self._port_of(identifier), timeout)
+            found = self._changed.wait_for(
+                lambda: self._find(lambda record: record.db_instance_identifier == identifier),
+                timeout,
+            )
         if not found:
             reason = self._failed.get(identifier, "no such database instance is available")
             raise TimeoutError(f"{identifier}: {reason}")
@@ -107,10 +111,11 @@ class Databases:
                 for instance in self._running.values()
             ]
 
-    def _port_of(self, identifier: str) -> int | None:
-        for instance in self._running.values():
-            if instance.record.db_instance_identifier == identifier and instance.front:
-                return instance.front.port
+    def _find(self, wanted: Callable[[Any], bool]) -> int | None:
+        with self._changed:
+            for instance in self._running.values():
+                if instance.front is not None and wanted(instance.record):
+                    return instance.front.port
         return None
 
     def _follow(self) -> None:

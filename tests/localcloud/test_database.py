@@ -1,4 +1,4 @@
-"""RDS's data plane, with a real PostgreSQL and a real client: who gets in, and what stops others."""
+"""RDS's data plane, with a real PostgreSQL and a real client: who gets in, and who does not."""
 
 from __future__ import annotations
 
@@ -407,7 +407,7 @@ def test_each_instance_has_a_resource_id_of_its_own(cloud: Cloud) -> None:
         assert re.fullmatch("db-[A-Z2-7]{26}", other.dbi_resource_id)
         assert other.dbi_resource_id != cloud.record.dbi_resource_id
         token = cloud.token(cloud.host.session("server"), host=other.address)
-        port = cloud.databases.port(other.address)
+        port = cloud.databases.port(other.address, 5432)
         with pytest.raises(psycopg2.OperationalError):
             cloud.connect("mlflow", token, host=other.address, port=port)
     finally:

@@ -1,0 +1,272 @@
+"""EC2's data plane: each running instance's services, its metadata, its way to the database."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import shutil
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from scripts.localcloud._service import SupervisedProcess
+from scripts.localcloud._user_data import Service, UserData, parse
+from scripts.localcloud.forward import Forward, free_port
+from scripts.localcloud.metadata import Identity, Metadata
+from scripts.sealed import sealed_environment
+
+if TYPE_CHECKING:
+    from scripts.identity import Credentials
+    from scripts.localcloud.database import Databases
+    from scripts.localcloud.dataplane import Host
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.2
+# The box's own Python; here the kit's stands for it. Services of other programs (the one that
+# installs packages) are not run.
+BOX_PYTHON = "/opt/keyless/venv/bin/python"
+SETTINGS = "/etc/keyless/server.json"
+HEALTH_SECONDS = 2.0
+
+
+class Instance:
+    """One running EC2 instance: starts what its user data enables, ends it with `stop`."""
+
+    def __init__(self, host: Host, databases: Databases, record: Any) -> None:
+        self.id = str(record.id)
+        self.port = free_port()
+        self._box_port: int | None = None
+        self._host = host
+        self._databases = databases
+        self._record = record
+        self._directory = host.home / "instances" / self.id
+        self._root = self._directory / "root"
+        self._processes: list[SupervisedProcess] = []
+        launch = _launch_settings(host, record)
+        self._role = _role(host, launch)
+        self.metadata = Metadata(self._identity(launch), self._credentials)
+        self._database = Forward(self._database_port)
+
+    def start(self) -> None:
+        """Write the files and start the services. Raises UserDataError."""
+        data = parse(self._record.user_data)
+        self._box_port = json.loads(data.file(SETTINGS) or b"{}").get("port")
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in data.files:
+            path = self._under_root(file.path)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.write_bytes(file.content)
+            path.chmod(file.mode & 0o755)
+        for service in data.services:
+            if service.command[:1] == (BOX_PYTHON,):
+                self._processes.append(self._process(service, data))
+        for process in self._processes:
+            process.start()
+
+    def stop(self) -> None:
+        """End the services, the metadata endpoint and the way to the database."""
+        for process in self._processes:
+            process.ask_to_stop()
+        for process in self._processes:
+            process.stop()
+        self.metadata.stop()
+        self._database.stop()
+        # The logs stay; files of a service, such as its password file, do not.
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether MLflow answers on the instance."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(
+                f"http://127.0.0.1:{self.port}/health", timeout=HEALTH_SECONDS
+            ) as answer:
+                return bool(answer.status == 200)
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def mlflow_port(self, box_port: int) -> int | None:
+        """The local port that stands for a port of the box; None: nothing listens there."""
+        return self.port if box_port == self._box_port else None
+
+    def status(self) -> dict[str, Any]:
+        """The instance's id, state, local port of MLflow and health, and its processes."""
+        return {
+            "id": self.id,
+            "state": str(self._record.state),
+            "port": self.port,
+            "healthy": self.healthy,
+            "metadata": self.metadata.endpoint,
+            "processes": {process.name: process.pid for process in self._processes},
+        }
+
+    def _process(self, service: Service, data: UserData) -> SupervisedProcess:
+        written = {str(file.path) for file in data.files}
+        arguments = [
+            str(self._under_root(PurePosixPath(word))) if word in written else word
+            for word in service.command[1:]
+        ]
+        return SupervisedProcess(
+            service.name,
+            [sys.executable, *arguments],
+            self._environment(service, data),
+            self._directory / f"{service.name.removesuffix('.service')}.log",
+            restart=service.restart,
+            longest_pause=service.restart_seconds,
+        )
+
+    def _environment(self, service: Service, data: UserData) -> dict[str, str]:
+        runtime = self._under_root(PurePosixPath("/run", service.runtime_directory or service.name))
+        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        of_unit = dict(service.environment)
+        for path in service.environment_files:
+            of_unit |= _variables(data.file(path.lstrip("-")) or b"")
+        of_box = {
+            "HOME": str(runtime),
+            "RUNTIME_DIRECTORY": str(runtime),
+            "AWS_EC2_METADATA_DISABLED": "false",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.metadata.endpoint,
+            "PYTHONUNBUFFERED": "1",
+            # Where the box has names and ports of its own, one machine has free ports.
+            "KEYLESS_MLFLOW_PORT": str(self.port),
+            "PGHOSTADDR": "127.0.0.1",
+            "PGPORT": str(self._database.port),
+            "PGSSLROOTCERT": str(self._host.ca_bundle),
+        }
+        return sealed_environment(self._host, None, of_unit | of_box)
+
+    def _under_root(self, path: PurePosixPath) -> Path:
+        return self._root / path.relative_to("/")
+
+    def _database_port(self) -> int | None:
+        """The database of the same environment, as the network of one VPC leads to it."""
+        environment = _tags(self._record).get("Environment")
+        return self._databases.port_of_environment(environment) if environment else None
+
+    def _identity(self, launch: dict[str, Any]) -> Identity:
+        record = self._record
+        options = launch.get("MetadataOptions") or {}
+        return Identity(
+            instance_id=self.id,
+            image_id=str(record.image_id),
+            instance_type=str(record.instance_type),
+            account_id=self._host.account_id,
+            region=self._host.region,
+            zone=str(record.placement),
+            tags=_tags(record),
+            user_data=base64.b64decode(record.user_data or b""),
+            role_name=self._role[1].rpartition("/")[2] if self._role else None,
+            profile_arn=self._role[0] if self._role else None,
+            tokens_required=options.get("HttpTokens", "optional") == "required",
+        )
+
+    def _credentials(self) -> Credentials:
+        assert self._role is not None
+        return self._host.credentials_for_role(self._role[1], self.id)
+
+
+class Instances:
+    """Follows the account's EC2 instances: runs the services of each running one, ends the rest's.
+
+    Auto Scaling is moto's part: it terminates an instance and makes another, and this sees both.
+    """
+
+    def __init__(self, host: Host, databases: Databases) -> None:
+        self._host = host
+        self._databases = databases
+        self._running: dict[str, Instance] = {}
+        self._failed: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="instances", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow the account. Returns at once."""
+        shutil.rmtree(self._host.home / "instances", ignore_errors=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the services of every instance."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._end(set(self._running))
+
+    def find(self, instance_id: str) -> Instance | None:
+        """The running instance with this id, None if there is none."""
+        with self._lock:
+            return self._running.get(instance_id)
+
+    def status(self) -> list[dict[str, Any]]:
+        """Each running instance's id, state, port, health and processes."""
+        with self._lock:
+            running = list(self._running.values())
+        return [instance.status() for instance in running]
+
+    def _follow(self) -> None:
+        while not self._stopping.wait(POLL_SECONDS):
+            records = self._host.backend("ec2").all_instances()
+            running = {str(record.id): record for record in records if record.state == "running"}
+            self._end(set(self._running) - set(running))
+            for instance_id in running.keys() - self._running.keys() - self._failed.keys():
+                self._begin(running[instance_id])
+
+    def _begin(self, record: Any) -> None:
+        try:
+            instance = Instance(self._host, self._databases, record)
+            instance.start()
+        except Exception as failure:
+            # One instance that cannot start must not end the service for the others.
+            log.exception("instance %s", record.id)
+            self._failed[str(record.id)] = str(failure)
+            return
+        with self._lock:
+            self._running[instance.id] = instance
+        log.info("instance %s runs", instance.id)
+
+    def _end(self, instance_ids: set[str]) -> None:
+        with self._lock:
+            ended = [self._running.pop(instance_id) for instance_id in instance_ids]
+        for instance in ended:
+            instance.stop()
+            log.info("instance %s ended", instance.id)
+
+
+def _launch_settings(host: Host, record: Any) -> dict[str, Any]:
+    """Profile and metadata options; moto's instances of an Auto Scaling group do not show them."""
+    groups = host.backend("autoscaling").autoscaling_groups.values()
+    for group in list(groups):
+        members = {str(state.instance.id) for state in group.instance_states}
+        if str(record.id) in members and group.ec2_launch_template is not None:
+            version = group.ec2_launch_template.get_version(group.launch_template_version)
+            return dict(version.data)
+    profile = getattr(record, "iam_instance_profile", None)
+    tokens = str(getattr(record.metadata_options, "http_tokens", "optional"))
+    return {"IamInstanceProfile": profile or {}, "MetadataOptions": {"HttpTokens": tokens}}
+
+
+def _role(host: Host, launch: dict[str, Any]) -> tuple[str, str] | None:
+    """The ARNs of the instance profile and of its role; None without a profile or role."""
+    wanted = launch.get("IamInstanceProfile") or {}
+    for profile in list(host.backend("iam").get_instance_profiles()):
+        named = profile.arn == wanted.get("Arn") or profile.name == wanted.get("Name")
+        if named and profile.roles:
+            return str(profile.arn), str(profile.roles[0].arn)
+    return None
+
+
+def _tags(record: Any) -> dict[str, str]:
+    return {str(tag["key"]): str(tag["value"]) for tag in record.get_tags()}
+
+
+def _variables(content: bytes) -> dict[str, str]:
+    """An EnvironmentFile: one assignment a line."""
+    lines = (line.strip() for line in content.decode().splitlines())
+    pairs = (line.partition("=") for line in lines if line and line[0] not in "#;")
+    return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
