@@ -20,6 +20,7 @@ from ._table import (
     as_text,
     checked,
     keys_from,
+    name_of,
     onto,
     pairs,
     passes,
@@ -32,9 +33,8 @@ from ._table import (
 
 def _plain_arn(call: Call, name: str) -> str:
     """A group's ARN also holds an id that no request names."""
-    return call.arn(
-        "autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{checked(name, 'group name')}"
-    )
+    name = name_of(name, "AutoScalingGroupName", r"[^:*?]+")
+    return call.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{name}")
 
 
 def _existing(call: Call, name: str) -> Target:
@@ -64,7 +64,10 @@ def _group_of_instance(call: Call) -> Iterator[Target]:
         yield from _group(call)
         return
     tags = call.account.tags(call.arn("ec2", f"instance/{call.text('InstanceId')}")) or {}
-    yield _existing(call, tags.get("aws:autoscaling:groupName") or "*")
+    name = tags.get("aws:autoscaling:groupName")
+    if not name:
+        raise ValueError("InstanceId: the instance belongs to no Auto Scaling group")
+    yield _existing(call, name)
 
 
 def _groups_of_tags(call: Call) -> Iterator[Target]:

@@ -13,7 +13,8 @@ from ._table import (
     Row,
     Table,
     Target,
-    checked,
+    arn_of_type,
+    name_of,
     onto,
     pairs,
     request_tags,
@@ -22,6 +23,8 @@ from ._table import (
     tag_keys,
     when,
 )
+
+_NAME = r"[^:/*?\\]+"
 
 
 def _arn(call: Call, name: str) -> str:
@@ -34,7 +37,7 @@ def _arn(call: Call, name: str) -> str:
 def _budget(call: Call) -> Iterator[Target]:
     structure = call.get("Budget") or call.get("NewBudget") or {}
     name = call.get("BudgetName") or structure.get("BudgetName")
-    arn = _arn(call, checked(name, "BudgetName"))
+    arn = _arn(call, name_of(name, "BudgetName", _NAME))
     yield Target(arn, resource_tags(call, arn))
 
 
@@ -43,7 +46,7 @@ def _any_budget(call: Call) -> Iterator[Target]:
 
 
 def _by_arn(call: Call) -> Iterator[Target]:
-    arn = call.text("ResourceARN")
+    arn = arn_of_type(call.get("ResourceARN"), "ResourceARN", "budgets", f"budget/{_NAME}")
     yield Target(arn, resource_tags(call, arn))
 
 

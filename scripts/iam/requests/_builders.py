@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 from ._model import Account, HttpRequest, Keys, Need
 from ._services import needs
-from ._table import checked, pairs
+from ._table import name_of
+
+WORD = r"[\w-]+"
 
 
 def database_connect(
@@ -17,8 +19,8 @@ def database_connect(
 
     https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html
     """
-    name = f"dbuser:{checked(resource_id, 'resource_id')}/{checked(user, 'user')}"
-    keys: Keys = {f"aws:ResourceTag/{k}": (v,) for k, v in pairs(tags or {}).items()}
+    name = f"dbuser:{name_of(resource_id, 'resource_id', WORD)}/{name_of(user, 'user', WORD)}"
+    keys: Keys = {f"aws:ResourceTag/{k}": (v,) for k, v in (tags or {}).items()}
     return Need(
         "rds-db:connect", f"arn:aws:rds-db:{account.region}:{account.account_id}:{name}", keys
     )

@@ -14,7 +14,9 @@ from ._table import (
     Table,
     Target,
     anywhere,
+    arn_of_type,
     checked,
+    name_of,
     onto,
     pairs,
     passes,
@@ -25,9 +27,14 @@ from ._table import (
     when,
 )
 
+_NAME = r"[\w.-]+"
+
 
 def _existing(call: Call, name: str) -> Target:
-    arn = name if name.startswith("arn:") else call.arn("cloudtrail", f"trail/{name}")
+    if name.startswith("arn:"):
+        arn = arn_of_type(name, "Name", "cloudtrail", f"trail/{_NAME}")
+    else:
+        arn = call.arn("cloudtrail", f"trail/{name_of(name, 'Name', _NAME)}")
     return Target(arn, resource_tags(call, arn))
 
 
@@ -36,7 +43,8 @@ def _trail(call: Call) -> Iterator[Target]:
 
 
 def _new_trail(call: Call) -> Iterator[Target]:
-    yield Target(call.arn("cloudtrail", f"trail/{call.text('Name')}"), {})
+    name = name_of(call.get("Name"), "Name", _NAME)
+    yield Target(call.arn("cloudtrail", f"trail/{name}"), {})
 
 
 def _by_id(call: Call) -> Iterator[Target]:

@@ -15,10 +15,12 @@ from ._table import (
     Target,
     Targets,
     anywhere,
+    arn_of_type,
     checked,
     everything,
     join_keys,
     keys_from,
+    name_of,
     onto,
     pairs,
     request_tags,
@@ -58,7 +60,7 @@ def _dashboards(parameter: str) -> Targets:
     def found(call: Call) -> Iterator[Target]:
         value = call.get(parameter)
         for name in value if isinstance(value, list) else [value]:
-            resource = f"dashboard/{checked(name, parameter)}"
+            resource = "dashboard/" + name_of(name, parameter, r"[\w-]+")
             arn = call.arn("cloudwatch", resource, region="")
             yield Target(arn, resource_tags(call, arn))
 
@@ -66,9 +68,7 @@ def _dashboards(parameter: str) -> Targets:
 
 
 def _by_arn(call: Call) -> Iterator[Target]:
-    arn = call.text("ResourceARN")
-    if not arn.startswith("arn:aws:cloudwatch:"):
-        raise ValueError(f"{arn!r} is not the ARN of a CloudWatch resource")
+    arn = arn_of_type(call.get("ResourceARN"), "ResourceARN", "cloudwatch", ".+")
     yield Target(arn, resource_tags(call, arn))
 
 

@@ -18,7 +18,7 @@ from ._ec2_resources import (
     specified_tags,
 )
 from ._model import Keys, Need
-from ._table import Call, Row, Target, as_text, checked, pass_role, request_tags
+from ._table import Call, Row, Target, as_text, checked, name_of, pass_role, request_tags
 
 _TAGGABLE = (
     "instance",
@@ -54,8 +54,10 @@ def template_id(call: Call, name: str) -> str:
     """The id of a launch template, looked up when only its name is given."""
     if name.startswith("lt-"):
         return name
-    facts = call.facts(call.arn("ec2", f"launch-template/{name}"))
-    return str(facts.get("id") or "*")
+    found = call.facts(call.arn("ec2", f"launch-template/{name}")).get("id")
+    if not found:
+        raise ValueError(f"launch template {name!r} does not exist")
+    return str(found)
 
 
 def instance_profile(call: Call, name: str) -> str:
@@ -147,7 +149,7 @@ def _targets(call: Call, launch: Launch) -> Iterator[tuple[Target, tuple[str, ..
     if not groups:  # the default group of the network
         yield Target(arn_of(call, "security-group", "*"), {}), ("SecurityGroupIds",)
     if data.get("KeyName"):
-        name = checked(data["KeyName"], "KeyName")
+        name = name_of(data["KeyName"], "KeyName", r"[^:*?/]+")
         key_pair = Target(arn_of(call, "key-pair", name), {"ec2:KeyPairName": (name,)})
         yield key_pair, ("KeyName",)
     for mapping in data.get("BlockDeviceMappings") or [{}]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -54,7 +55,7 @@ def arn_of(call: Call, kind: str, name: str) -> str:
 
 def existing(call: Call, kind: str, name: str) -> Target:
     """A resource that exists, with its tags and what the account tells of it."""
-    if ":" in name or "/" in name:
+    if not re.fullmatch(r"[\w-]+", name, re.ASCII):
         raise ValueError(f"{name!r} is no id of an EC2 {kind}")
     arn = arn_of(call, kind, name)
     facts = call.facts(arn)

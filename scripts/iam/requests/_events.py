@@ -14,7 +14,9 @@ from ._table import (
     Table,
     Target,
     anywhere,
+    arn_of_type,
     checked,
+    name_of,
     onto,
     pairs,
     pass_role,
@@ -26,24 +28,29 @@ from ._table import (
     when,
 )
 
+_NAME = r"[\w./-]+"
+
 
 def _bus_name(value: object) -> str:
     """A bus's name from its name or ARN; nothing means the default bus."""
     name = checked(value or "default", "EventBusName")
-    return name.rpartition("event-bus/")[2] if name.startswith("arn:") else name
+    if name.startswith("arn:"):
+        arn_of_type(name, "EventBusName", "events", f"event-bus/{_NAME}")
+        return name.rpartition("event-bus/")[2]
+    return name_of(name, "EventBusName", _NAME)
 
 
 def _bus_arn(call: Call, value: object) -> str:
-    if isinstance(value, str) and value.startswith("arn:"):
-        return value
-    return call.arn("events", f"event-bus/{_bus_name(value)}")
+    name = _bus_name(value)
+    own = call.arn("events", f"event-bus/{name}")
+    return value if isinstance(value, str) and value.startswith("arn:") else own
 
 
 def _rule_arn(call: Call) -> str:
     bus = _bus_name(call.get("EventBusName"))
     name = call.get("Name") or call.get("Rule")
     prefix = "" if bus == "default" else f"{bus}/"
-    return call.arn("events", f"rule/{prefix}{checked(name, 'Name')}")
+    return call.arn("events", f"rule/{prefix}" + name_of(name, "Name", r"[\w.-]+"))
 
 
 def _rule(call: Call) -> Iterator[Target]:
@@ -82,7 +89,8 @@ def _target_roles(call: Call) -> Iterator[Need]:
 
 
 def _by_arn(call: Call) -> Iterator[Target]:
-    arn = call.text("ResourceARN")
+    pattern = f"(?:rule|event-bus)/{_NAME}"
+    arn = arn_of_type(call.get("ResourceARN"), "ResourceARN", "events", pattern)
     yield Target(arn, resource_tags(call, arn))
 
 

@@ -15,9 +15,10 @@ from ._table import (
     Target,
     Targets,
     anywhere,
-    checked,
+    arn_of_type,
     join_keys,
     keys_from,
+    name_of,
     onto,
     pairs,
     pass_role,
@@ -28,6 +29,8 @@ from ._table import (
     tag_keys,
     when,
 )
+
+_NAME = r"[\w+=,.@-]+"
 
 
 def _arn(call: Call, resource: str) -> str:
@@ -41,9 +44,10 @@ def _existing(kind: str, parameter: str) -> Targets:
 
     def found(call: Call) -> Iterator[Target]:
         name = call.text(parameter)
-        if "*" in name:
-            raise ValueError(f"{parameter} must not hold a wildcard")
-        arn = name if name.startswith("arn:") else _arn(call, f"{kind}/{name}")
+        if name.startswith("arn:"):
+            arn = arn_of_type(name, parameter, "iam", rf"{kind}/[\w+=,.@/-]+")
+        else:
+            arn = _arn(call, f"{kind}/{name_of(name, parameter, _NAME)}")
         prefixes = ("iam:ResourceTag/",) if kind in {"role", "user"} else ()
         yield Target(arn, resource_tags(call, arn, *prefixes))
 
@@ -57,18 +61,20 @@ def _new(kind: str, parameter: str) -> Targets:
         path = call.get("Path") or "/"
         if not (path.startswith("/") and path.endswith("/")):
             raise ValueError("Path must begin and end with /")
-        yield Target(call.arn("iam", f"{kind}{path}{call.text(parameter)}", region=""), {})
+        name = name_of(call.get(parameter), parameter, _NAME)
+        yield Target(call.arn("iam", f"{kind}{name_of(path, 'Path')}{name}", region=""), {})
 
     return found
 
 
 def _new_provider(call: Call) -> Iterator[Target]:
-    url = call.text("Url").removeprefix("https://").rstrip("/")
+    url = name_of(call.text("Url").removeprefix("https://").rstrip("/"), "Url")
     yield Target(call.arn("iam", f"oidc-provider/{url}", region=""), {})
 
 
 def _linked_role(call: Call) -> Iterator[Target]:
-    arn = service_linked_role_arn(call, call.text("AWSServiceName"))
+    service = name_of(call.get("AWSServiceName"), "AWSServiceName", r"[\w.-]+")
+    arn = service_linked_role_arn(call, service)
     suffix = call.get("CustomSuffix")
     yield Target(f"{arn}_{suffix}" if suffix else arn, {})
 
@@ -81,7 +87,7 @@ def _boundary(kind: str, parameter: str) -> Callable[[Call], Keys]:
     """iam:PermissionsBoundary: the one that the role or user has now."""
 
     def found(call: Call) -> Keys:
-        plain = call.arn("iam", f"{kind}/{call.text(parameter)}", region="")
+        plain = call.arn("iam", f"{kind}/{name_of(call.get(parameter), parameter)}", region="")
         boundary = call.facts(plain).get("permissions_boundary")
         return {"iam:PermissionsBoundary": (boundary,)} if boundary else {}
 
@@ -180,7 +186,7 @@ TABLE: Table = {
         also=(
             lambda call: [
                 pass_role(
-                    _arn(call, f"role/{checked(call.get('RoleName'), 'RoleName')}"),
+                    _arn(call, f"role/{name_of(call.get('RoleName'), 'RoleName', _NAME)}"),
                     "ec2.amazonaws.com",
                 )
             ],

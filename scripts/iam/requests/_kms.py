@@ -15,10 +15,12 @@ from ._table import (
     Target,
     Targets,
     anywhere,
+    arn_of_type,
     as_text,
     checked,
     everything,
     keys_from,
+    name_of,
     onto,
     pairs,
     request_tags,
@@ -45,10 +47,7 @@ def behind(
     """
     if not key:
         return
-    arn = call.account.key_arn(key) or key
-    if not arn.startswith("arn:"):
-        kind = "" if key.startswith("alias/") else "key/"
-        arn = call.arn("kms", f"{kind}{key}")
+    arn = _key_arn(call, key)
     if ":alias/aws/" in arn or call.facts(arn).get("manager") == "AWS":
         return
     region = arn.split(":")[3]
@@ -92,6 +91,11 @@ def _key_facts(call: Call, arn: str) -> Keys:
 
 
 def _key_arn(call: Call, name: str) -> str:
+    alias, ident = r"alias/[\w/-]+", r"(?:key/)?[\w-]+"
+    if name.startswith("arn:"):
+        arn_of_type(name, "KeyId", "kms", rf"{alias}|key/[\w-]+")
+    else:
+        name_of(name, "KeyId", rf"{alias}|{ident}")
     found = call.account.key_arn(name)
     if found or name.startswith("arn:"):
         return found or name
@@ -112,7 +116,7 @@ def key(call: Call) -> Iterator[Target]:
 
 
 def _alias_arn(call: Call) -> str:
-    return call.arn("kms", call.text("AliasName"))
+    return call.arn("kms", name_of(call.get("AliasName"), "AliasName", r"alias/[\w/-]+"))
 
 
 def _alias_and_key(call: Call) -> Iterator[Target]:

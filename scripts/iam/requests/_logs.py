@@ -15,7 +15,9 @@ from ._table import (
     Table,
     Target,
     anywhere,
+    arn_of_type,
     checked,
+    name_of,
     onto,
     pairs,
     passes,
@@ -26,15 +28,15 @@ from ._table import (
     when,
 )
 
+_NAME = r"[\w./#-]+"
+
 
 def group_arn(call: Call, name: str) -> str:
     """A group's own ARN, from its name or any form of its ARN."""
     if name.startswith("arn:"):
-        parts = name.split(":")
-        if len(parts) < 7 or parts[2] != "logs" or parts[5] != "log-group":
-            raise ValueError(f"{name!r} is not the ARN of a log group")
-        return ":".join(parts[:7])
-    return call.arn("logs", f"log-group:{checked(name, 'logGroupName')}")
+        found = arn_of_type(name, "log group", "logs", rf"log-group:{_NAME}(?::\*)?")
+        return found.removesuffix(":*")
+    return call.arn("logs", f"log-group:{name_of(name, 'logGroupName', _NAME)}")
 
 
 def _group_name(call: Call) -> str:
@@ -73,8 +75,8 @@ def _groups(call: Call) -> Iterator[Target]:
 
 def _stream(call: Call) -> Iterator[Target]:
     arn = group_arn(call, _group_name(call))
-    stream = f"{arn}:log-stream:{call.text('logStreamName')}"
-    yield Target(stream, resource_tags(call, arn))
+    stream = name_of(call.get("logStreamName"), "logStreamName", "[^:*]+")
+    yield Target(f"{arn}:log-stream:{stream}", resource_tags(call, arn))
 
 
 def _by_arn(call: Call) -> Iterator[Target]:

@@ -18,11 +18,13 @@ from ._table import (
     Target,
     Targets,
     anywhere,
+    arn_of_type,
     as_text,
     both,
     checked,
     everything,
     keys_from,
+    name_of,
     onto,
     pairs,
     passes,
@@ -43,6 +45,8 @@ _PREFIX = {
     "snapshot": "rds:snapshot-tag/",
     "subgrp": "rds:subgrp-tag/",
 }
+# Automatic snapshots and default option groups carry a prefix.
+_NAME = r"(?:(?:awsbackup|default|rds):)?[\w.-]+"
 _DB_FACTS = {
     "class": "rds:DatabaseClass",
     "engine": "rds:DatabaseEngine",
@@ -54,7 +58,10 @@ _DB_FACTS = {
 
 
 def _existing(call: Call, kind: str, name: str) -> Target:
-    arn = name if name.startswith("arn:") else call.arn("rds", f"{kind}:{name.lower()}")
+    if name.startswith("arn:"):
+        arn = arn_of_type(name, "ARN", "rds", f"{kind}:{_NAME}")
+    else:
+        arn = call.arn("rds", f"{kind}:{name_of(name, 'name', _NAME).lower()}")
     prefix = _PREFIX.get(kind)
     keys = resource_tags(call, arn, *([prefix] if prefix else []))
     if kind == "db":
@@ -89,17 +96,15 @@ def _named_or_all(kind: str, parameter: str) -> Targets:
 
 def _new(kind: str, parameter: str) -> Targets:
     def found(call: Call) -> Iterator[Target]:
-        yield Target(call.arn("rds", f"{kind}:{call.text(parameter).lower()}"), {})
+        name = name_of(call.get(parameter), parameter, _NAME).lower()
+        yield Target(call.arn("rds", f"{kind}:{name}"), {})
 
     return found
 
 
 def _by_arn(call: Call) -> Iterator[Target]:
-    arn = call.text("ResourceName")
-    parts = arn.split(":")
-    if len(parts) < 7 or parts[2] != "rds":
-        raise ValueError(f"ResourceName must be the ARN of an RDS resource, not {arn!r}")
-    yield _existing(call, parts[5], arn)
+    arn = arn_of_type(call.get("ResourceName"), "ResourceName", "rds", f"[a-z-]+:{_NAME}")
+    yield _existing(call, arn.split(":")[5], arn)
 
 
 def _tags(call: Call) -> Keys:
@@ -115,11 +120,15 @@ def _groups(source: Callable[[Call], tuple[str, str]]) -> Targets:
     def found(call: Call) -> Iterator[Target]:
         engine, version = source(call)
         major = version.partition(".")[0] or "*"
-        option = call.get("OptionGroupName") or f"default:{engine}-{major}"
-        parameter = call.get("DBParameterGroupName") or f"default.{engine}{major}"
-        yield _existing(call, "og", option)
-        yield _existing(call, "pg", parameter)
-        yield _existing(call, "subgrp", call.get("DBSubnetGroupName") or "default")
+        for kind, name, default in (
+            ("og", "OptionGroupName", f"default:{engine}-{major}"),
+            ("pg", "DBParameterGroupName", f"default.{engine}{major}"),
+            ("subgrp", "DBSubnetGroupName", "default"),
+        ):
+            if call.get(name):
+                yield _existing(call, kind, call.text(name))
+            else:  # the version may be unknown: then a `*` stands for it
+                yield Target(call.arn("rds", f"{kind}:{default}"), {})
 
     return found
 
@@ -130,7 +139,8 @@ def _asked_engine(call: Call) -> tuple[str, str]:
 
 def _source_engine(parameter: str, kind: str) -> Callable[[Call], tuple[str, str]]:
     def found(call: Call) -> tuple[str, str]:
-        facts = call.facts(call.arn("rds", f"{kind}:{call.get(parameter) or ''}".lower()))
+        name = str(call.get(parameter) or "").rpartition(":")[2]
+        facts = call.facts(call.arn("rds", f"{kind}:{name.lower()}"))
         return str(call.get("Engine") or facts.get("engine") or "*"), str(
             facts.get("engine_version") or ""
         )

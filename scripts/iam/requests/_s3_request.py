@@ -168,9 +168,20 @@ def body_tags(call: Call) -> dict[str, str]:
     return pairs(rows)
 
 
+def _plain(item: ElementTree.Element) -> None:
+    """Refuse what two readers of XML could read in two ways."""
+    names = [child.tag for child in item]
+    texts = [child.text or "" for child in item]
+    if len(set(names)) != len(names) or any(len(child) for child in item):
+        raise ValueError("each Object of a batch delete holds each element once, with plain text")
+    if any(text != text.strip() for text in texts):
+        raise ValueError("keys that begin or end in white space must be deleted one by one")
+
+
 def deleted_objects(call: Call) -> Iterator[Need]:
     """Each key of a batch on its own, by version where the batch says so."""
     for item in xml(call).iter("Object"):
+        _plain(item)
         arn = f"{bucket_arn(call)}/{checked(item.findtext('Key'), 'Key')}"
         version = item.findtext("VersionId")
         if version:

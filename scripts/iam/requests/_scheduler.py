@@ -15,7 +15,9 @@ from ._table import (
     Table,
     Target,
     anywhere,
+    arn_of_type,
     checked,
+    name_of,
     onto,
     pairs,
     pass_role,
@@ -26,25 +28,29 @@ from ._table import (
     when,
 )
 
+_NAME = r"[\w.-]+"
+
 
 def _schedule(call: Call) -> Iterator[Target]:
     """A schedule; its tags are those of its group."""
-    group = call.get("GroupName") or "default"
-    arn = call.arn("scheduler", f"schedule/{group}/{call.text('Name')}")
+    group = name_of(call.get("GroupName") or "default", "GroupName", _NAME)
+    arn = call.arn("scheduler", f"schedule/{group}/{name_of(call.get('Name'), 'Name', _NAME)}")
     yield Target(arn, resource_tags(call, call.arn("scheduler", f"schedule-group/{group}")))
 
 
 def _group(call: Call) -> Iterator[Target]:
-    arn = call.arn("scheduler", f"schedule-group/{call.text('Name')}")
-    yield Target(arn, resource_tags(call, arn))
+    [target] = _new_group(call)
+    yield Target(target.arn, resource_tags(call, target.arn))
 
 
 def _new_group(call: Call) -> Iterator[Target]:
-    yield Target(call.arn("scheduler", f"schedule-group/{call.text('Name')}"), {})
+    name = name_of(call.get("Name"), "Name", _NAME)
+    yield Target(call.arn("scheduler", f"schedule-group/{name}"), {})
 
 
 def _by_arn(call: Call) -> Iterator[Target]:
-    arn = call.text("ResourceArn")
+    pattern = f"schedule-group/{_NAME}"
+    arn = arn_of_type(call.get("ResourceArn"), "ResourceArn", "scheduler", pattern)
     yield Target(arn, resource_tags(call, arn))
 
 

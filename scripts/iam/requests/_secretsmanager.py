@@ -15,10 +15,12 @@ from ._table import (
     Table,
     Target,
     anywhere,
+    arn_of_type,
     as_text,
     checked,
     join_keys,
     keys_from,
+    name_of,
     onto,
     pairs,
     request_tags,
@@ -28,16 +30,23 @@ from ._table import (
     when,
 )
 
+_NAME = r"[\w/+=.@!-]+"
+
 
 def _unknown(call: Call, name: str) -> str:
     """ARN of a secret that does not exist (yet): AWS ends it in a dash and six characters."""
+    return name if name.startswith("arn:") else call.arn("secretsmanager", f"secret:{name}-??????")
+
+
+def _checked(name: str) -> str:
     if name.startswith("arn:"):
-        return name
-    return call.arn("secretsmanager", f"secret:{name}-??????")
+        return arn_of_type(name, "SecretId", "secretsmanager", f"secret:{_NAME}")
+    return name_of(name, "SecretId", _NAME)
 
 
 def existing(call: Call, name: str) -> Target:
     """A secret named by name or ARN, with its tags."""
+    _checked(name)
     arn = call.account.secret_arn(name) or _unknown(call, name)
     return Target(arn, resource_tags(call, arn, "secretsmanager:ResourceTag/"))
 
@@ -48,7 +57,7 @@ def _secret(call: Call) -> Iterator[Target]:
 
 
 def _new(call: Call) -> Iterator[Target]:
-    yield Target(_unknown(call, call.text("Name")), {})
+    yield Target(_unknown(call, name_of(call.get("Name"), "Name", _NAME)), {})
 
 
 def _tags(call: Call) -> Keys:

@@ -16,8 +16,9 @@ from ._table import (
     Target,
     Targets,
     anywhere,
-    checked,
+    arn_of_type,
     keys_from,
+    name_of,
     onto,
     pairs,
     request_tags,
@@ -33,17 +34,15 @@ def _topic(parameter: str) -> Targets:
 
     def found(call: Call) -> Iterator[Target]:
         name = call.get(parameter) or call.get("TargetArn")
-        parts = checked(name, parameter).split(":")
-        if len(parts) not in {6, 7} or parts[:3] != ["arn", "aws", "sns"]:
-            raise ValueError(f"{parameter} must be the ARN of a topic or subscription")
-        arn = ":".join(parts[:6])
+        found = arn_of_type(name, parameter, "sns", r"[\w.-]+(?::[\w-]+)?")
+        arn = ":".join(found.split(":")[:6])
         yield Target(arn, resource_tags(call, arn))
 
     return found
 
 
 def _new_topic(call: Call) -> Iterator[Target]:
-    yield Target(call.arn("sns", call.text("Name")), {})
+    yield Target(call.arn("sns", name_of(call.get("Name"), "Name", r"[\w.-]+")), {})
 
 
 def _tags(call: Call) -> Keys:

@@ -5,6 +5,7 @@ Resource types and keys: https://docs.aws.amazon.com/service-authorization/lates
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from . import _kms
@@ -15,9 +16,11 @@ from ._table import (
     Table,
     Target,
     anywhere,
+    arn_of_type,
     as_text,
     checked,
     everything,
+    name_of,
     onto,
     pairs,
     passes,
@@ -28,18 +31,17 @@ from ._table import (
     when,
 )
 
-DEFAULT_SESSION_DOCUMENT = "SSM-SessionManagerRunShell"
+_NAME = r"[\w./-]+"
+_SELECTOR = r"[\w.-]+"  # version or label
 
 
 def parameter_arn(call: Call, name: str) -> str:
     """ARN of a parameter named by name or ARN, without a version or label; the public ones
     under /aws/service/ belong to no account."""
     if name.startswith("arn:"):
-        parts = name.split(":", 6)
-        if len(parts) < 6 or parts[2] != "ssm" or not parts[5].startswith("parameter/"):
-            raise ValueError(f"{name!r} is not the ARN of a parameter")
-        return ":".join(parts[:6])
-    path = checked(name, "Name").partition(":")[0]
+        found = arn_of_type(name, "Name", "ssm", rf"parameter/{_NAME}(?::{_SELECTOR})?")
+        return ":".join(found.split(":")[:6])
+    path = name_of(name, "Name", rf"{_NAME}(?::{_SELECTOR})?").partition(":")[0]
     if path.startswith("/aws/service/"):
         return f"arn:aws:ssm:{call.request.region}::parameter{path}"
     return call.arn("ssm", f"parameter/{path.removeprefix('/')}")
@@ -121,10 +123,11 @@ def _overwrite(call: Call) -> Keys:
 def document_arn(call: Call, name: str) -> str:
     """ARN of a document; AWS's own belong to no account."""
     if name.startswith("arn:"):
-        return name
+        return arn_of_type(name, "document", "ssm", r"document/[\w.-]+")
+    name_of(name, "document", r"[\w.-]+")
     if name.startswith(("AWS-", "Amazon")):
         return f"arn:aws:ssm:{call.request.region}::document/{name}"
-    return call.arn("ssm", f"document/{checked(name, 'Name')}")
+    return call.arn("ssm", f"document/{name}")
 
 
 def existing_document(call: Call, name: str) -> Target:
@@ -153,12 +156,12 @@ def _new_document(call: Call) -> Iterator[Target]:
 
 def node(call: Call, name: str) -> Target:
     """An EC2 instance or another managed node, with its tags."""
+    if not re.fullmatch(r"m?i-[0-9a-z]+", name):
+        raise ValueError(f"{name!r} is neither an instance (i-...) nor a managed node (mi-...)")
     if name.startswith("i-"):
         arn = call.arn("ec2", f"instance/{name}")
-    elif name.startswith("mi-"):
-        arn = call.arn("ssm", f"managed-instance/{name}")
     else:
-        raise ValueError(f"{name!r} is neither an instance (i-...) nor a managed node (mi-...)")
+        arn = call.arn("ssm", f"managed-instance/{name}")
     return Target(arn, resource_tags(call, arn, "ssm:resourceTag/"))
 
 
@@ -185,7 +188,7 @@ def _session(call: Call) -> Iterator[Target]:
 
     https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
     """
-    arn = call.arn("ssm", f"session/{call.text('SessionId')}")
+    arn = call.arn("ssm", f"session/{name_of(call.get('SessionId'), 'SessionId')}")
     tags = call.account.tags(arn) or {}
     own = ("aws:ssmmessages:session-id", "aws:ssmmessages:target-id")
     yield Target(arn, {f"ssm:resourceTag/{n}": (tags[n],) for n in own if n in tags})

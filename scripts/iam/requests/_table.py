@@ -51,6 +51,31 @@ def checked(value: object, name: str) -> str:
     return value
 
 
+# What a name may hold where no narrower rule is given: nothing that could end it inside an ARN
+# (a colon) or that a policy reads as a pattern.
+PLAIN = r"[\w+=,.@!/#-]+"
+
+
+def name_of(value: object, parameter: str, pattern: str = PLAIN) -> str:
+    """A resource's name, held against what AWS lets it hold; ValueError naming the parameter.
+
+    Without this, `a:b` could be checked as one resource and served as another.
+    """
+    text = checked(value, parameter)
+    if not re.fullmatch(pattern, text, re.ASCII):
+        raise ValueError(f"{parameter} {text!r} is not a name that AWS allows there")
+    return text
+
+
+def arn_of_type(value: object, parameter: str, service: str, resource: str) -> str:
+    """An ARN given by the caller, held against its service and resource pattern."""
+    text = checked(value, parameter)
+    pattern = rf"arn:aws:{service}:[a-z0-9-]*:(?:\d{{12}}|aws)?:(?:{resource})"
+    if not re.fullmatch(pattern, text, re.ASCII):
+        raise ValueError(f"{parameter} {text!r} is not the ARN of such a {service} resource")
+    return text
+
+
 class Target(NamedTuple):
     """A resource that an action is checked on, with the condition keys that it brings."""
 
@@ -147,7 +172,7 @@ def as_text(value: object) -> str:
 
 
 def pairs(tags: object, key: str = "Key", value: str = "Value") -> dict[str, str]:
-    """Tags as a plain mapping, from a mapping or a list of structures."""
+    """Tags that a request sets, as a plain mapping, from a mapping or a list of structures."""
     if isinstance(tags, Mapping):
         found = {str(k): str(v) for k, v in tags.items()}
         count = len(tags)
@@ -155,11 +180,17 @@ def pairs(tags: object, key: str = "Key", value: str = "Value") -> dict[str, str
         rows: Sequence[Mapping[str, Any]] = tags if isinstance(tags, list) else []
         found = {checked(row.get(key), "tag key"): str(row.get(value) or "") for row in rows}
         count = len(rows)
+    if any(name.lower().startswith("aws:") for name in found):
+        raise ValueError("tag keys that begin with aws: are AWS's own to set")
+    _differ(found, count)
+    return found
+
+
+def _differ(found: Mapping[str, str], count: int) -> None:
     # Condition keys ignore case, tags do not: two tags that differ in case only would let one
     # be checked and the other be set.
     if len({name.lower() for name in found}) != count:
         raise ValueError("tag keys must differ by more than upper and lower case")
-    return found
 
 
 def request_tags(tags: Mapping[str, str], *also: str) -> Keys:
@@ -192,7 +223,8 @@ def untagged(parameter: str = "TagKeys") -> Callable[[Call], Keys]:
 
 def resource_tags(call: Call, arn: str, *also: str) -> Keys:
     """aws:ResourceTag/* of an existing resource, and the service's own prefixes for the same."""
-    tags = pairs(call.account.tags(arn) or {})
+    tags = call.account.tags(arn) or {}
+    _differ(tags, len(tags))
     return {
         f"{prefix}{name}": (value,)
         for prefix in ("aws:ResourceTag/", *also)

@@ -160,6 +160,11 @@ def test_a_call_on_an_instance_is_checked_on_its_group(operation: str) -> None:
     assert pairs_of(found) == [(f"autoscaling:{operation}", PLAIN)]
 
 
+def test_a_call_on_an_instance_without_a_group_is_refused() -> None:
+    with pytest.raises(ValueError, match="no Auto Scaling group"):
+        needed("autoscaling", "SetInstanceHealth", InstanceId="i-0a", HealthStatus="Unhealthy")
+
+
 def test_tags_of_two_groups_in_one_call_must_agree() -> None:
     other = {**TAG, "ResourceId": "other", "Value": "prod"}
     with pytest.raises(ValueError, match="one Auto Scaling group per call"):

@@ -157,7 +157,7 @@ def test_a_final_snapshot_needs_the_right_to_make_one() -> None:
 
 
 def test_tags_of_something_else_are_refused() -> None:
-    with pytest.raises(ValueError, match="ARN of an RDS resource"):
+    with pytest.raises(ValueError, match="not the ARN of such a rds"):
         needed("rds", "ListTagsForResource", ResourceName="arn:aws:s3:::some-bucket")
 
 

@@ -172,7 +172,8 @@ class Rich(FakeAccount):
     """An account in which everything exists, is tagged and encrypted with a customer's key."""
 
     def tags(self, arn: str) -> dict[str, str] | None:
-        return {"Environment": "dev"}
+        group = {"aws:autoscaling:groupName": "group"} if ":instance/" in arn else {}
+        return {"Environment": "dev", **group}
 
     def instance_profile_role(self, profile: str) -> str | None:
         return ROLE

@@ -196,8 +196,10 @@ def test_malformed_cbor_is_refused(body: bytes) -> None:
 
 
 def test_a_path_parameter_is_decoded_once() -> None:
-    schedule = request("scheduler", method="GET", path="/schedules/a%252Fb")
-    assert needs(schedule, FakeAccount())[0].resource.endswith("schedule/default/a%2Fb")
+    schedule = request("scheduler", method="GET", path="/schedules/nightly%2Dpark")
+    assert needs(schedule, FakeAccount())[0].resource.endswith("schedule/default/nightly-park")
+    with pytest.raises(ValueError, match="'a%2Fb' is not a name"):
+        needs(replace(schedule, path="/schedules/a%252Fb"), FakeAccount())
 
 
 def test_a_path_that_no_operation_answers_to_is_refused() -> None:
