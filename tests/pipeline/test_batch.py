@@ -50,7 +50,11 @@ def _input(rows: int) -> pd.DataFrame:
 def predict(
     model: Any, tmp_path: Path, make_settings: Callable[..., Settings]
 ) -> Callable[..., tuple[Counts, Path]]:
-    def run(data: pd.DataFrame | bytes, kind: str = "csv", chunk: int = 7, encoding: str | None = None
+    def run(
+        data: pd.DataFrame | bytes,
+        kind: str = "csv",
+        chunk: int = 7,
+        encoding: str | None = None,
     ) -> Any:
         source, folder = tmp_path / f"input.{kind}", tmp_path / f"out-{chunk}-{kind}"
         folder.mkdir(exist_ok=True)
@@ -144,4 +148,4 @@ def test_byte_order_marks_do_no_harm(predict: Predict, encoding: str) -> None:
 
 def test_another_encoding_is_read_when_the_settings_name_it(predict: Predict) -> None:
     text = "id,size,colour\n1,2,gr\u00fcn\n"
-        assert predict(text.encode("cp1252"), encoding="cp1252")[0].unseen == {"colour": 1}
+    assert predict(text.encode("cp1252"), encoding="cp1252")[0].unseen == {"colour": 1}
