@@ -34,9 +34,33 @@ REPOSITORY = Repository(variables=VARIABLES, environments=protections())
 RESULTS: dict[str, dict[str, Any]] = {
     "ingest": {"step": "ingest", "rows": {"train": 410, "holdout": 102}},
     "train": {"step": "train", "model_version": "2", "cv_value": 0.991},
-    "promote": {"step": "promote", "verdict": "promote", "sentence": "better by 0.01"},
+    "promote": {
+        "step": "promote",
+        "model": "breast-cancer",
+        "verdict": "promote",
+        "sentence": "better by 0.01",
+        "evaluation": {
+            "comparison": {
+                "metric": "roc_auc",
+                "challenger": {"value": 0.99, "low": 0.97, "high": 1.0},
+                "champion": {"value": 0.98, "low": 0.96, "high": 0.995},
+                "improvement": {"value": 0.01, "low": 0.004, "high": 0.016},
+            }
+        },
+    },
     "predict": {"step": "predict", "rows": 57},
-    "monitor": {"step": "monitor", "drift": False},
+    "monitor": {
+        "step": "monitor",
+        "retrain": False,
+        "drift": {
+            "inputs": [
+                {"column": "mean_radius", "distance": 0.1, "measure": "ks", "drifted": False},
+                {"column": "a|b@c", "distance": 0.41, "measure": "ks", "drifted": True},
+            ],
+            "predictions": [],
+        },
+    },
+    "rollback": {"step": "rollback", "champion_version": "1", "reason": "worse in use"},
 }
 
 
@@ -78,7 +102,11 @@ class Project:
             cloud=self.cloud,
             machine=Machine(
                 path=f"{tools}:/usr/local/bin:/usr/bin:/bin",
-                environment={"KEYLESS_DOUBLE": str(self.double), "GH_STATE": str(self.gh_state)},
+                environment={
+                    "KEYLESS_DOUBLE": str(self.double),
+                    "GH_STATE": str(self.gh_state),
+                    "PGSSLROOTCERT": "/dev/null",
+                },
                 after_checkout=self._install,
             ),
             approve=self._approve,

@@ -140,6 +140,7 @@ def test_training_goes_through_ingest_and_approval_to_prediction(project: Projec
     assert project.sessions(run) == ["dev-ingest", "dev-train", "dev-promote", "dev-predict"]
     assert project.approved == ["dev-promote"]
     assert "**better by 0.01**" in run.summary
+    assert "| improvement | 0.01 | 0.004 | 0.016 |" in run.summary
 
 
 def test_a_challenger_that_loses_is_a_decision_and_no_prediction_follows(
@@ -167,16 +168,23 @@ def test_a_refused_promotion_changes_nothing(project: Project) -> None:
     ],
 )
 def test_drift_starts_training(project: Project, drift: bool, roles: list[str]) -> None:
-    project.script["results"]["monitor"]["drift"] = drift
+    project.script["results"]["monitor"]["retrain"] = drift
     run = project.runner.run("monitor.yml", schedule(project.commit))
     assert run.result == "success", [job.log for job in run.jobs.values()]
     assert project.sessions(run) == roles
+    # What moved most comes first; a column's name is data, not markup.
+    rows = [line for line in run.summary.splitlines() if " ks " in line]
+    assert rows == ["| a\\|b\\@c | 0.41 | ks | yes |", "| mean\\_radius | 0.1 | ks | no |"]
 
 
 def test_rollback_waits_for_the_same_reviewers_as_promotion(project: Project) -> None:
-    run = project.runner.run("rollback.yml", dispatch(project.commit, environment="prod"))
+    reason = "worse $(touch /tmp/never) in `use`; rm -rf"
+    event = dispatch(project.commit, environment="prod", reason=reason)
+    run = project.runner.run("rollback.yml", event)
     assert run.result == "success"
     assert project.approved == ["prod-promote"]
+    # Free text reaches the step as one word of its command, and no shell.
+    assert repr(reason) in run["rollback / step"].log
     assert project.sessions(run) == ["prod-promote"]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SHOWN = 6  # decimal places that a reader needs at most
+MOST_COLUMNS = 20
 
 
 def main() -> None:
@@ -17,10 +17,10 @@ def main() -> None:
     parser.add_argument("--summary", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     given = parser.parse_args()
-    result = json.loads(given.result.read_text())
-    with given.summary.open("a") as summary:
+    result = json.loads(given.result.read_text(encoding="utf-8"))
+    with given.summary.open("a", encoding="utf-8") as summary:
         summary.write(render(given.step, result))
-    with given.output.open("a") as output:
+    with given.output.open("a", encoding="utf-8") as output:
         for name, value in outputs(given.step, result).items():
             output.write(f"{name}={'true' if value else 'false'}\n")
 
@@ -29,47 +29,78 @@ def outputs(step: str, result: dict[str, Any]) -> dict[str, bool]:
     """What later jobs decide by."""
     if step == "promote":
         return {"promoted": result["verdict"] == "promote"}
-    if step == "monitor":
-        return {"drift": bool(result["drift"])}
-    return {}
+    return {"retrain": result["retrain"]} if step == "monitor" else {}
 
 
 def render(step: str, result: dict[str, Any]) -> str:
-    """The summary in Markdown: the sentence, if the step has one, then a table of its numbers."""
-    lines = [f"## {step.capitalize()}", ""]
+    """The summary in Markdown: what was decided, the numbers behind it, then all plain values."""
+    parts = [f"## {plain(step.capitalize())} {plain(str(result.get('model', '')))}".rstrip()]
     if "sentence" in result:
-        lines += [f"**{plain(result['sentence'])}**", ""]
-    lines += ["| what | value |", "| --- | --- |"]
-    for name, value in leaves(result):
-        if name not in ("step", "sentence"):
-            lines.append(f"| {plain(name)} | {plain(number(value))} |")
-    return "\n".join(lines) + "\n\n"
+        parts.append(f"**{plain(result['sentence'])}**")
+    comparison = (result.get("evaluation") or {}).get("comparison")
+    if comparison:
+        parts.append(scores(comparison))
+    if result.get("drift"):
+        parts.append(drift(result["drift"]))
+    values = [(name, value) for name, value in leaves(result) if name not in ("step", "sentence")]
+    parts.append(table(["what", "value"], values))
+    return "\n\n".join(parts) + "\n\n"
 
 
-def leaves(value: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Name every value by its dotted path; what lies deeper than three levels is left out."""
+def scores(comparison: dict[str, Any]) -> str:
+    """Champion, challenger and their difference on the holdout, each with its interval."""
+    rows = [
+        (name, interval["value"], interval["low"], interval["high"])
+        for name in ("challenger", "champion", "improvement")
+        if (interval := comparison.get(name))
+    ]
+    return table([str(comparison["metric"]), "value", "from", "to"], rows)
+
+
+def drift(report: dict[str, Any]) -> str:
+    """The columns that moved most, drifted ones first."""
+    columns = sorted(
+        (*report["predictions"], *report["inputs"]),
+        key=lambda column: (not column["drifted"], -column["distance"]),
+    )
+    rows = [
+        (column["column"], column["distance"], column["measure"], column["drifted"])
+        for column in columns[:MOST_COLUMNS]
+    ]
+    return table(["column", "distance", "measure", "drifted"], rows)
+
+
+def table(head: list[str], rows: list[tuple[Any, ...]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *([text(cell) for cell in row] for row in rows)]
+    written = [[plain(cell) if n != 1 else cell for cell in row] for n, row in enumerate(lines)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in written)
+
+
+def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Name every value by its dotted path, two levels deep; longer lists have been shown."""
     for name, inner in value.items():
         if isinstance(inner, dict):
-            if depth < 2:
-                yield from leaves(inner, f"{prefix}{name}.", depth + 1)
-        elif isinstance(inner, list):
-            yield f"{prefix}{name}", ", ".join(map(str, inner[:10]))
-        else:
+            if not prefix:
+                yield from leaves(inner, f"{name}.")
+        elif not isinstance(inner, list):
             yield f"{prefix}{name}", inner
 
 
-def number(value: Any) -> str:
+def text(value: Any) -> str:
     """Write a value for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.{SHOWN}g}"
+        return f"{value:.4g}"
     return "" if value is None else str(value)
 
 
-def plain(text: str) -> str:
+def plain(said: str) -> str:
     """Keep data from becoming markup: it may come from a data set's own column names."""
     for character in "\\`*_{}[]<>#|@":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
+        said = said.replace(character, f"\\{character}")
+    return " ".join(said.split())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,188 @@
+"""`keyless github-setup`: what the trust policies expect of the repository on GitHub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scripts.commands import Project, pass_project
+
+if TYPE_CHECKING:
+    from scripts.github_facts import Facts
+    from scripts.github_setup import Change
+    from scripts.github_trust import TrustOf, Verdict
+
+
+@click.command("github-setup")
+@click.option("--repository", metavar="OWNER/NAME", help="Repository.  [default: this folder's]")
+@click.option(
+    "--environment",
+    "environments",
+    multiple=True,
+    default=("dev",),
+    show_default=True,
+    help="Environment of the platform; may be given again.",
+)
+@click.option("--account-id", required=True, metavar="ID", help="AWS account, twelve digits.")
+@click.option("--region", default="us-east-1", show_default=True, help="AWS region.")
+@click.option(
+    "--reviewer",
+    "reviewers",
+    multiple=True,
+    metavar="USER|ORG/TEAM",
+    help="Who approves apply, database and promote; may be given again.  [default: you]",
+)
+@click.option(
+    "--approvals",
+    type=click.IntRange(0, 10),
+    default=1,
+    show_default=True,
+    help="Approvals that a pull request needs; 0 where you are alone.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
+@click.option("--verify", type=click.Choice(["aws", "local"]), help="Try each token on its role.")
+@pass_project
+def github_setup(
+    project: Project,
+    repository: str | None,
+    environments: tuple[str, ...],
+    account_id: str,
+    region: str,
+    reviewers: tuple[str, ...],
+    approvals: int,
+    dry_run: bool,
+    verify: str | None,
+) -> None:
+    """Make the repository what the trust policies expect: environments, reviewers, rules.
+
+    \b
+    keyless github-setup --account-id 111122223333 --dry-run
+    keyless github-setup --account-id 111122223333 --reviewer octo-org/platform
+    keyless github-setup --account-id 111122223333 --dry-run --verify aws
+
+    Uses gh, as you are logged in. A second run changes nothing. --verify reads each role's trust
+    policy (iam:GetRole) and says which condition of which role would refuse the job's token.
+    """
+    from scripts import github_setup as setup
+    from scripts.github_api import Gh
+    from scripts.github_facts import read_facts
+
+    _check_input(environments, account_id)
+    gh = Gh()
+    gh.check()
+    facts = read_facts(gh, repository or gh.repository())
+    setup.check_available(facts)
+    wanted = setup.Wanted(
+        tuple(dict.fromkeys(environments)),
+        account_id,
+        region,
+        setup.find_reviewers(gh, reviewers),
+        approvals,
+    )
+    click.echo(f"{facts.name}: owner {facts.owner_id}, repository {facts.id}, ", nl=False)
+    click.echo(f"subjects with {'ids' if facts.subject_format == 'immutable' else 'names alone'}")
+    _warn(facts)
+    pending = setup.changes(gh, facts, wanted)
+    _show(pending, dry_run)
+    if not dry_run:
+        for change in pending:
+            setup.apply(gh, change)
+            click.echo(f"done: {change.what}")
+    click.echo("\nFor terraform/bootstrap and terraform/platform (github.auto.tfvars.json):")
+    click.echo(json.dumps({"github": facts.terraform}, indent=2))
+    if verify is not None:
+        _verify(project, facts, wanted.environments, account_id, aws=verify == "aws")
+
+
+def _check_input(environments: Sequence[str], account_id: str) -> None:
+    import re
+
+    if not re.fullmatch(r"\d{12}", account_id):
+        raise click.UsageError(f"--account-id takes twelve digits, not {account_id!r}")
+    for name in environments:
+        if not re.fullmatch(r"[a-z][a-z0-9]{1,11}", name):
+            raise click.UsageError(
+                f"--environment takes 2 to 12 lower-case letters and digits, not {name!r}"
+            )
+
+
+def _warn(facts: Facts) -> None:
+    if facts.secrets:
+        names = ", ".join(facts.secrets)
+        click.echo(
+            f"warning: the repository holds secrets that nothing here needs: {names}", err=True
+        )
+    if facts.subject_format == "names":
+        click.echo(
+            "warning: subjects carry names alone; whoever registers the name after you matches "
+            "them. Better, before the first apply:\n"
+            f"  gh api --method PUT repos/{facts.name}/actions/oidc/customization/sub "
+            "-F use_default=true -F use_immutable_subject=true",
+            err=True,
+        )
+
+
+def _show(pending: Sequence[Change], dry_run: bool) -> None:
+    if not pending:
+        click.echo("Nothing to change.")
+    elif dry_run:
+        for change in pending:
+            click.echo(f"would make: {change.what}")
+            click.echo(f"    gh api --method {change.method} {change.path}", nl=False)
+            click.echo("" if change.body is None else f" --input - <<< '{_compact(change.body)}'")
+
+
+def _compact(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, separators=(",", ":")).replace("'", "'\\''")
+
+
+def _verify(
+    project: Project, facts: Facts, environments: Sequence[str], account: str, *, aws: bool
+) -> None:
+    from scripts.console import UserError
+    from scripts.github_trust import verify
+
+    iam = _aws_iam() if aws else project.administrator(project.cloud(), "iam")
+    verdicts = verify(facts, environments, account, _trust_reader(iam))
+    for verdict in verdicts:
+        click.echo(_line(verdict))
+    refused = [verdict for verdict in verdicts if verdict.state == "refused"]
+    if refused:
+        raise UserError(
+            f"{len(refused)} of {len(verdicts)} roles would refuse their own job",
+            why="see what each wanted and got above",
+            mend="apply terraform/bootstrap and terraform/platform with the github values above",
+        )
+
+
+def _line(verdict: Verdict) -> str:
+    name = f"keyless-{verdict.environment}-{verdict.role}"
+    said = {"matches": "matches", "refused": "REFUSED", "absent": "not there yet"}[verdict.state]
+    return "\n".join(
+        [f"{said:14}{name:28}{verdict.subject}", *(f"{'':14}{why}" for why in verdict.reasons)]
+    )
+
+
+def _aws_iam() -> Any:
+    import boto3
+
+    return boto3.Session().client("iam")
+
+
+def _trust_reader(iam: Any) -> TrustOf:
+    from botocore.exceptions import ClientError
+
+    def read(name: str) -> Mapping[str, Any] | None:
+        try:
+            document = iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchEntity":
+                return None
+            raise
+        found: Mapping[str, Any] = document
+        return found
+
+    return read
