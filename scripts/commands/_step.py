@@ -1,0 +1,57 @@
+"""Run a step of the pipeline from a verb, under a role of the local cloud or as the caller."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from scripts.commands import Project
+
+if TYPE_CHECKING:
+    from scripts.actors import Actors
+    from scripts.identity import Credentials
+
+
+def run_step(
+    project: Project, step: str, arguments: Sequence[str], *, environment: str, role: str, aws: bool
+) -> int:
+    """Run `python -m pipeline.<step>`; the answer is its exit code.
+
+    In the local cloud it runs as `role` (or as the administrator) with a session to MLflow; with
+    `aws` it runs in the caller's environment, whose tunnel MLFLOW_TRACKING_URI must name. Raises
+    UserError when the local cloud or its server is not there.
+    """
+    command = [sys.executable, "-m", f"pipeline.{step}", *arguments]
+    if aws:
+        caller = os.environ | {"KEYLESS_ENVIRONMENT": environment}
+        return subprocess.run(command, cwd=project.root, env=caller, check=False).returncode
+
+    from scripts.actors import Actors
+    from scripts.sealed import client
+    from scripts.tunnel import open_session
+
+    cloud = project.cloud()
+    platform = project.local_platform(cloud, environment)
+    actors = Actors(cloud, environment, project.root)
+    credentials = _credentials(project, actors, role)
+    document, tags = platform.sessions.mlflow_document, platform.mlflow.instance_tags
+    with open_session(lambda name: client(cloud, credentials, name), document, tags) as session:
+        extra = {
+            "KEYLESS_PLATFORM": platform.model_dump_json(),
+            "MLFLOW_TRACKING_URI": f"http://{session.host}:{session.port}",
+        }
+        sealed = (
+            actors.marked_environment(credentials, extra)
+            if role == "administrator"
+            else actors.process_environment(role, extra)
+        )
+        return subprocess.run(command, cwd=project.root, env=sealed, check=False).returncode
+
+
+def _credentials(project: Project, actors: Actors, role: str) -> Credentials:
+    from scripts.localcloud.home import administrator
+
+    return administrator(project.home) if role == "administrator" else actors.credentials(role)

@@ -1,0 +1,29 @@
+"""`keyless rollback`: put the previous champion back."""
+
+from __future__ import annotations
+
+import click
+
+from scripts.commands import Project, aws_option, environment_option, pass_project
+from scripts.commands._step import run_step
+
+
+@click.command("rollback")
+@click.option("--reason", required=True, help="Why; it is kept with the decision.")
+@environment_option
+@aws_option
+@pass_project
+@click.pass_context
+def command(
+    context: click.Context, project: Project, reason: str, environment: str, aws: bool
+) -> None:
+    """Put the previous champion back, in one step and on record.
+
+    \b
+    keyless rollback --reason "complaints from support"
+    keyless rollback --reason "…" --aws     in your account, as the promote role, with a tunnel
+    """
+    arguments = ["--reason", reason]
+    context.exit(
+        run_step(project, "rollback", arguments, environment=environment, role="promote", aws=aws)
+    )
