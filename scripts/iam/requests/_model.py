@@ -69,15 +69,16 @@ class Account(Protocol):
     |   association/ID               |                                                            |
     | EC2 launch-template/NAME       | id                                                         |
     | RDS db, snapshot               | class, engine, engine_version, multi_az, storage_encrypted,|
-    |                                | storage_size, database, kms_key (ARN), secret (ARN),       |
-    |                                | secret_key (ARN)                                           |
-    | autoScalingGroup:*:            | arn (the real one), launch_template                        |
-    |   autoScalingGroupName/NAME    | ({id, version}), subnets (ids)                             |
+    |                                | storage_size, database (its DBName), secret (ARN)          |
+    | autoScalingGroup:*:            | arn (the real one), subnets (ids)                          |
+    |   autoScalingGroupName/NAME    |                                                            |
     | S3 bucket                      | bucket_key_enabled                                         |
     | KMS key                        | manager ("AWS" or "CUSTOMER"), spec, usage, origin,        |
     |                                | multi_region                                               |
     | KMS ciphertext/BASE64          | key (ARN) that made this ciphertext                        |
+    | SNS topic                      | kms_key (ARN)                                              |
     | SSM document                   | type                                                       |
+    | SSM parameter/PATH             | keys ({name: key ARN} of the SecureStrings under the path) |
     """
 
     account_id: str

@@ -134,6 +134,13 @@ def test_a_secure_parameter_is_read_with_its_key() -> None:
     assert need.context["kms:EncryptionContext:PARAMETER_ARN"] == (PARAMETER,)
 
 
+def test_secure_parameters_under_a_path_are_read_with_their_keys() -> None:
+    account = FakeAccount(facts={f"{SSM}parameter/keyless": {"keys": {"/keyless/a": KEY}}})
+    found = ssm("GetParametersByPath", account, Path="/keyless", WithDecryption=True)
+    need = only(found, "kms:Decrypt", KEY)
+    assert need.context["kms:EncryptionContext:PARAMETER_ARN"] == (f"{SSM}parameter/keyless/a",)
+
+
 def test_a_secure_parameter_read_as_it_is_needs_no_key() -> None:
     account = FakeAccount(parameter_keys={"/a": KEY})
     assert len(ssm("GetParameter", account, Name="/a")) == 1
