@@ -54,7 +54,7 @@ class Instance:
 
     def start(self) -> None:
         """Write the files and start the services. Raises UserDataError."""
-        data = parse(self._record.user_data)
+        data = parse(_encoded(self._record))
         self._box_port = json.loads(data.file(SETTINGS) or b"{}").get("port")
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in data.files:
@@ -158,9 +158,9 @@ class Instance:
             instance_type=str(record.instance_type),
             account_id=self._host.account_id,
             region=self._host.region,
-            zone=str(record.placement),
+            zone=str(record.placement.zone),
             tags=_tags(record),
-            user_data=base64.b64decode(record.user_data or b""),
+            user_data=base64.b64decode(_encoded(record)),
             role_name=self._role[1].rpartition("/")[2] if self._role else None,
             profile_arn=self._role[0] if self._role else None,
             tokens_required=options.get("HttpTokens", "optional") == "required",
@@ -259,6 +259,12 @@ def _role(host: Host, launch: dict[str, Any]) -> tuple[str, str] | None:
         if named and profile.roles:
             return str(profile.arn), str(profile.roles[0].arn)
     return None
+
+
+def _encoded(record: Any) -> str:
+    """The user data in base64, as EC2 keeps it; moto wraps that of a launch template."""
+    data = record.user_data
+    return str(data.as_encoded() if hasattr(data, "as_encoded") else data or "")
 
 
 def _tags(record: Any) -> dict[str, str]:
