@@ -93,7 +93,7 @@ class Sessions:
         found = documents.get(name.rpartition(":document/")[2] or name)
         if found is None:
             raise AwsError("InvalidDocument", f"Document with name {name} does not exist.")
-        content: dict[str, Any] = json.loads(found.default_document_version().content)
+        content: dict[str, Any] = json.loads(found.get_default_version().content)
         return content
 
     def _port(self, instance_id: str, target: Target) -> int | None:
