@@ -104,6 +104,7 @@ def rendered(account: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     # Copied: a module's own relative sources may not leave the package that it came in.
     ignored = shutil.ignore_patterns(".terraform", "*.tfstate*")
     shutil.copytree(ROOT / "terraform", folder / "terraform", ignore=ignored)
+    shutil.copy2(ROOT / "terraform/bootstrap/.terraform.lock.hcl", folder)
     (folder / "main.tf").write_text(ROOT_MODULE.replace("ACCOUNT", ACCOUNT))
     pinned = {
         role: f"{REPOSITORY.name}/.github/workflows/{FILES[role]}@{MAIN}" for role in WORKLOAD_ROLES
@@ -122,7 +123,11 @@ def rendered(account: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         "AWS_ENDPOINT_URL": account,
         "CHECKPOINT_DISABLE": "1",
     }
-    for command in (["init"], ["plan", "-out", "plan"], ["show", "-json", "plan"]):
+    for command in (
+        ["init", "-lockfile=readonly"],
+        ["plan", "-out", "plan"],
+        ["show", "-json", "plan"],
+    ):
         done = subprocess.run(
             [terraform, *command], cwd=folder, env=environment, capture_output=True, text=True,
             check=False,

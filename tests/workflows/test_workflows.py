@@ -1,5 +1,8 @@
 """The project's workflows, run as they are: who gets which role, what waits, what is refused."""
 
+import signal
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.identity import Credentials
+from tests.workflows.conftest import GRACE
 from tests.workflows.definitions import load_workflow
 from tests.workflows.github import (
     Event,
@@ -110,6 +114,45 @@ def test_an_apply_stops_when_the_changes_are_no_longer_the_approved_ones(
     run = project.runner.run("infra-apply.yml", push(project.commit))
     assert run["apply"].result == "failure"
     assert "not the ones that were approved" in run["apply"].log
+
+
+def _cancel_when(path: Path, run: Run) -> None:
+    def watch() -> None:
+        while not path.exists():
+            time.sleep(0.02)
+        run.cancel.set()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@pytest.mark.parametrize("executed", [True, False], ids=["as it is", "without exec"])
+def test_a_cancelled_apply_releases_its_lock_because_it_is_the_steps_first_process(
+    project: Project, tmp_path: Path, executed: bool
+) -> None:
+    lock = tmp_path / "lock"
+    project.script["hold_lock"] = str(lock)
+    commit = project.commit
+    if not executed:
+        name = ".github/workflows/infra-apply.yml"
+        text = (project.origin.folder / name).read_text()
+        assert "run: exec " in text
+        commit = project.origin.commit({name: text.replace("run: exec ", "run: ")})
+    grace = {**GRACE, signal.SIGINT: 30.0} if executed else GRACE
+    project.runner.machine = replace(project.runner.machine, grace=grace)
+    start = project.runner.on_start
+
+    def cancel(run: Run) -> None:
+        start(run)
+        _cancel_when(lock, run)
+
+    project.runner.on_start = cancel
+    run = project.runner.run("infra-apply.yml", push(commit))
+    assert run.result == "cancelled"
+    assert lock.exists() is not executed
+    # And the next run applies: nothing of the cancelled one stands in its way.
+    project.runner.on_start = start
+    project.script.pop("hold_lock")
+    assert project.runner.run("infra-apply.yml", push(commit)).result == "success"
 
 
 def test_a_forged_plan_artifact_changes_nothing(project: Project) -> None:
