@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from scripts.localcloud.home import write_private
+
 Via = Literal["gateway", "sts", "rds", "session"]
 
 
@@ -36,15 +38,15 @@ class Record:
 
 
 class DecisionLog:
-    """Appends records to a file from one thread, in the order they were made."""
+    """Appends records to a new file from one thread, in the order they were made."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._queue: queue.SimpleQueue[Record | threading.Event | None] = queue.SimpleQueue()
         self._allowed = 0
         self._denied = 0
-        path.touch(mode=0o600)
-        path.chmod(0o600)
+        # The log of an earlier cloud in the same home tells of an account that is gone.
+        write_private(path, b"")
         self._thread = threading.Thread(target=self._write, name="decision-log", daemon=True)
         self._thread.start()
 

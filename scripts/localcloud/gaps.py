@@ -18,6 +18,7 @@ from moto.ec2.models.instances import MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.rds.models import DBInstance, DBParameterGroup, MasterUserSecret
+from moto.s3.models import FakeDeleteMarker
 
 
 @contextmanager
@@ -227,7 +228,13 @@ def _add(stack: ExitStack, target: Any, name: str, method: Callable[..., Any]) -
     stack.enter_context(patch.object(target, name, method, create=True))
 
 
+def _forget_delete_markers_too(stack: ExitStack) -> None:
+    """Moto releases the content of every version that goes, and a delete marker has none."""
+    _add(stack, FakeDeleteMarker, "dispose", lambda *_, **__: None)
+
+
 _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
+    _forget_delete_markers_too,
     _give_instances_of_a_group_what_their_template_says,
     _refresh_instances_of_a_group,
     _tell_who_hears_of_a_budget,

@@ -140,7 +140,10 @@ class Gateway:
             signature.service, signature.kind, incoming.headers, incoming.body
         )
         signing_key = signatures.verify(incoming.signed, signature, key.secret, payload_hash)
-        body = payloads.decode(incoming.headers, incoming.body, signature, signing_key)
+        completes = incoming.method == "POST" and "uploadId=" in incoming.query
+        body = payloads.decode(
+            incoming.headers, incoming.body, signature, signing_key, of_object=completes
+        )
         request = canonical(
             incoming, body.body, body.trailers, signature.service, signature.region, account_id
         )

@@ -63,10 +63,17 @@ def declared_hash(service: str, kind: str, headers: Mapping[str, str], body: byt
 
 
 def decode(
-    headers: Mapping[str, str], body: bytes, signature: Signature | None, key: bytes | None
+    headers: Mapping[str, str],
+    body: bytes,
+    signature: Signature | None,
+    key: bytes | None,
+    *,
+    of_object: bool = False,
 ) -> Payload:
     """Unwrap an `aws-chunked` body, checking each chunk's signature and the checksums.
 
+    `of_object` says that the checksums are not the body's: completing a multipart upload tells
+    those of the whole object.
     `key` is the signing key; it is None for a request without a signature, whose chunks cannot
     be signed. Raises Refusal for a body that does not match its signatures or checksums.
     """
@@ -82,7 +89,8 @@ def decode(
         length = headers.get("x-amz-decoded-content-length", "")
         if not length.isdigit() or int(length) != len(payload.body):
             raise Refusal(Fault.MALFORMED, "x-amz-decoded-content-length differs from the body")
-    _check_checksums({**headers, **payload.trailers}, payload.body)
+    if not of_object:
+        _check_checksums({**headers, **payload.trailers}, payload.body)
     return payload
 
 

@@ -1,6 +1,7 @@
 """Gathers the policies that decide a request from the state that moto's IAM and services keep."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -44,6 +45,11 @@ class PolicyStore:
         return self._of_caller(caller, (resource_policy,))
 
     def _of_caller(self, caller: Caller, resource_policies: tuple[Policy, ...]) -> PolicySet:
+        # A KMS key's policy must allow, but a key that is only being made has none yet.
+        found = self._own(caller, resource_policies)
+        return found if resource_policies else replace(found, resource_required=False)
+
+    def _own(self, caller: Caller, resource_policies: tuple[Policy, ...]) -> PolicySet:
         if caller.session is not None:
             # By id: a new role with the name of a deleted one is another principal.
             role = self._backends("iam").roles.get(caller.session.role_id)

@@ -1,6 +1,5 @@
 """The Security Token Service: role sessions for tokens, roles and instances."""
 
-import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -143,7 +142,7 @@ class Sts:
             policies=session_policies,
             keys={"aws:FederatedProvider": (identity.provider.arn,)},
         )
-        return _assumed(opened) + _identity(identity)
+        return _assumed(opened, call.parameters) + _identity(identity)
 
     def _assume_role(self, call: Call) -> str:
         caller = _signed(call)
@@ -164,9 +163,8 @@ class Sts:
                 "by role chaining",
             )
         lifetime = timedelta(seconds=duration)
-        return _assumed(
-            self._principals.open_session(role, name, lifetime, policies=session_policies)
-        )
+        opened = self._principals.open_session(role, name, lifetime, policies=session_policies)
+        return _assumed(opened, call.parameters)
 
     def _get_caller_identity(self, call: Call) -> str:
         caller = _signed(call)
@@ -288,12 +286,19 @@ def _not_authorized(caller: Caller, action: str, resource: str) -> str:
     )
 
 
-def _assumed(caller: Caller) -> str:
+def _packed_size(parameters: Mapping[str, str]) -> str:
+    """How much of the room for session policies is taken, in per cent."""
+    inline = parameters.get("Policy")
+    if inline is None:
+        return ""
+    return f"<PackedPolicySize>{len(inline) * 100 // LONGEST_POLICY}</PackedPolicySize>"
+
+
+def _assumed(caller: Caller, parameters: Mapping[str, str]) -> str:
     session = caller.session
     assert session is not None
     issued = session.credentials
     expiration = issued.expiration or datetime.max.replace(tzinfo=UTC)
-    size = sum(len(json.dumps(p.name)) for p in session.policies or ())
     return (
         "<Credentials>"
         f"<AccessKeyId>{issued.access_key_id}</AccessKeyId>"
@@ -303,7 +308,7 @@ def _assumed(caller: Caller) -> str:
         "</Credentials><AssumedRoleUser>"
         f"<AssumedRoleId>{escape(caller.user_id)}</AssumedRoleId>"
         f"<Arn>{escape(caller.principal.arn)}</Arn></AssumedRoleUser>"
-        f"<PackedPolicySize>{min(size, 100)}</PackedPolicySize>"
+        f"{_packed_size(parameters)}"
     )
 
 

@@ -13,8 +13,9 @@ from botocore.credentials import Credentials as BotocoreCredentials
 
 from scripts.identity import Credentials
 from scripts.localcloud import patches
+from scripts.localcloud.context import Connection
 from scripts.localcloud.errors import Fault, Refusal
-from scripts.localcloud.incoming import Connection, Incoming, canonical
+from scripts.localcloud.incoming import Incoming, canonical
 from tests.localcloud.clients import Account, statement
 
 JSON = "application/x-amz-json-1.1"
