@@ -203,7 +203,7 @@ class Flow:
                 address = event["change"]["resource"]["addr"]
                 if DATABASE_ROLE in address:
                     missing.add(address)
-            elif kind == "apply_complete":
+            elif kind == "apply_complete" and event["hook"]["action"] != "read":
                 address = event["hook"]["resource"]["addr"]
                 missing.discard(address)
                 if DATABASE_ROLE in address and not missing:

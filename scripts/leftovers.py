@@ -20,19 +20,19 @@ GRACE_SECONDS = 15.0
 
 def mark(home: Path) -> dict[str, str]:
     """The environment that marks a process as one of this home's run."""
-    return {MARK: str(home.resolve())}
+    return {MARK: str(home.absolute())}
 
 
 def find(home: Path) -> list[psutil.Process]:
     """Every live process of this home's run, our own ancestors excepted, oldest first."""
-    wanted = str(home.resolve())
+    wanted = {str(home.absolute()), str(home.resolve())}
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
         try:
             if (
                 process.pid not in spared
-                and process.environ().get(MARK) == wanted
+                and process.environ().get(MARK) in wanted
                 and process.status() != psutil.STATUS_ZOMBIE
             ):
                 found.append((process.create_time(), process.pid, process))

@@ -52,20 +52,22 @@ def open_session(
     document: str,
     tags: Mapping[str, str],
     *,
+    parameters: Mapping[str, str] | None = None,
     aws_cli: Mapping[str, str] | None = None,
 ) -> AbstractContextManager[Session]:
     """Open a session on the newest running instance with these tags; ends with the block.
 
-    `document` fixes the port at the far end. The local cloud opens the near end itself; for AWS,
-    `aws_cli` is the environment (credentials, region) in which `aws ssm start-session` runs.
+    `document` fixes the port at the far end, and takes the `parameters` that it declares. The local
+    cloud opens the near end itself; for AWS, `aws_cli` is the environment (credentials, region) in
+    which `aws ssm start-session` runs.
 
     Raises `UserError` if no instance runs or a program is missing, botocore's ClientError if the
     role may not.
     """
     instance_id = find_instance(clients("ec2"), tags)
     if aws_cli is None:
-        return _local_session(clients("ssm"), document, instance_id)
-    return _aws_session(document, instance_id, aws_cli)
+        return _local_session(clients("ssm"), document, instance_id, parameters or {})
+    return _aws_session(document, instance_id, parameters or {}, aws_cli)
 
 
 def find_instance(ec2: Any, tags: Mapping[str, str]) -> str:
@@ -91,8 +93,14 @@ def find_instance(ec2: Any, tags: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def _local_session(ssm: Any, document: str, instance_id: str) -> Iterator[Session]:
-    answer = ssm.start_session(Target=instance_id, DocumentName=document)
+def _local_session(
+    ssm: Any, document: str, instance_id: str, parameters: Mapping[str, str]
+) -> Iterator[Session]:
+    answer = ssm.start_session(
+        Target=instance_id,
+        DocumentName=document,
+        Parameters={name: [value] for name, value in parameters.items()},
+    )
     try:
         stream = urlsplit(answer["StreamUrl"])
         if stream.scheme != "tcp" or not stream.hostname or not stream.port:
@@ -108,15 +116,20 @@ def _local_session(ssm: Any, document: str, instance_id: str) -> Iterator[Sessio
 
 @contextmanager
 def _aws_session(
-    document: str, instance_id: str, environment: Mapping[str, str]
+    document: str,
+    instance_id: str,
+    parameters: Mapping[str, str],
+    environment: Mapping[str, str],
 ) -> Iterator[Session]:
     """Run the AWS CLI and its plugin, which hold the near end of the port."""
     port = free_port()
+    near_end = ("localPortNumber", str(port))
     with subprocess.Popen(
         [
             _program("aws", environment),
             *("ssm", "start-session", "--target", instance_id, "--document-name", document),
-            *("--parameters", f"localPortNumber={port}"),
+            "--parameters",
+            ",".join(f"{key}={value}" for key, value in [*parameters.items(), near_end]),
         ],
         env=dict(environment),
         stdin=subprocess.DEVNULL,

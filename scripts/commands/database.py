@@ -76,6 +76,7 @@ def database(project: Project, environment: str, aws: bool, ca: Path | None, wai
         access.clients,
         f"{prefix}-database-session",
         tags,
+        parameters={"host": instance["Endpoint"]["Address"]},
         aws_cli=access.aws_cli,
     ) as session:
         server = schema.Server(

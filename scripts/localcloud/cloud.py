@@ -222,15 +222,14 @@ class LocalCloud:
 
 
 def _json_handler(call: Any) -> Any:
-    """Serve an operation of a JSON service by a function of its parameters."""
+    """Serve an operation of a JSON service by a function of its parameters and the user's id."""
 
     def handle(request: HttpRequest, caller: Caller) -> Answer:
-        del caller
         try:
             parameters: Mapping[str, Any] = json.loads(request.body or b"{}")
         except ValueError:
             raise AwsError("SerializationException", "The body is not JSON") from None
-        body = json.dumps(call(parameters)).encode()
+        body = json.dumps(call(parameters, caller.user_id)).encode()
         return Answer(200, {"Content-Type": "application/x-amz-json-1.1"}, body)
 
     return handle

@@ -72,11 +72,11 @@ class DataPlane:
         self.instances.stop()
         self.databases.stop()
 
-    def start_session(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+    def start_session(self, parameters: Mapping[str, Any], user_id: str) -> dict[str, str]:
         """Answer ssm:StartSession, which the gateway has authorised."""
-        return self.sessions.start_session(parameters)
+        return self.sessions.start_session(parameters, user_id)
 
-    def terminate_session(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+    def terminate_session(self, parameters: Mapping[str, Any], _: str) -> dict[str, str]:
         """Answer ssm:TerminateSession, which the gateway has authorised."""
         return self.sessions.terminate_session(parameters)
 

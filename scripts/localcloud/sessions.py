@@ -51,9 +51,12 @@ class Sessions:
         self._open: dict[str, _Session] = {}
         self._lock = threading.Lock()
 
-    def start_session(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+    def start_session(
+        self, parameters: Mapping[str, Any], user_id: str = "keyless"
+    ) -> dict[str, str]:
         """Open the port that the document names, on an instance that runs.
 
+        The session's id begins with the caller's `aws:userid`, by which policies know one's own.
         Raises AwsError: InvalidDocument, InvalidParameters, TargetNotConnected.
         """
         instance_id = str(parameters.get("Target", ""))
@@ -62,7 +65,7 @@ class Sessions:
         if self._instances.find(instance_id) is None:
             raise AwsError("TargetNotConnected", f"{instance_id} is not connected.")
         forward = Forward(lambda: self._port(instance_id, target))
-        session_id = f"keyless-{secrets.token_hex(8)}"
+        session_id = f"{user_id}-{secrets.token_hex(8)}"
         with self._lock:
             self._forget_ended()
             self._open[session_id] = _Session(instance_id, forward)
