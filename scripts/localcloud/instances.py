@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from scripts.localcloud._service import SupervisedProcess
 from scripts.localcloud._user_data import Service, UserData, parse
 from scripts.localcloud.forward import Forward, free_port
+from scripts.localcloud.home import HOME_VARIABLE
 from scripts.localcloud.metadata import Identity, Metadata
 from scripts.sealed import sealed_environment
 
@@ -128,6 +129,7 @@ class Instance:
         for path in service.environment_files:
             of_unit |= _variables(data.file(path.lstrip("-")) or b"")
         of_box = {
+            HOME_VARIABLE: str(self._host.home.absolute()),
             "HOME": str(runtime),
             "RUNTIME_DIRECTORY": str(runtime),
             "AWS_EC2_METADATA_DISABLED": "false",

@@ -8,12 +8,13 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import psutil
 import psycopg2
 import psycopg2.extensions
 import pytest
@@ -24,6 +25,7 @@ from botocore.credentials import Credentials as BotoCredentials
 from scripts.identity import Credentials
 from scripts.localcloud.authority import Authority
 from scripts.localcloud.database import Databases
+from scripts.localcloud.home import HOME_VARIABLE
 from tests.localcloud.dataplane_host import REGION, FakeHost
 
 pytestmark = pytest.mark.slow
@@ -79,7 +81,9 @@ class Cloud:
         return instance.postgres.connect()
 
     def connect(self, user: str, password: str | None, **changes: Any) -> Connection:
-        parameters = {
+        parameters: dict[str, Any] = {
+            "user": user,
+            "password": password,
             "host": self.address,
             "hostaddr": "127.0.0.1",
             "port": self.port,
@@ -89,7 +93,8 @@ class Cloud:
             "connect_timeout": 20,
             "passfile": "/nonexistent",
         }
-        return psycopg2.connect(user=user, password=password, **(parameters | changes))
+        connection: Connection = psycopg2.connect(**(parameters | changes))
+        return connection
 
     def token(
         self,
@@ -183,7 +188,7 @@ def test_a_user_outside_rds_iam_enters_by_password(cloud: Cloud) -> None:
     assert current_user(cloud.connect("plain", "known")) == "plain"
 
 
-TOKEN_ATTACKS = {
+TOKEN_ATTACKS: dict[str, Callable[[Cloud], str]] = {
     "garbage": lambda cloud: "garbage",
     "a known password": lambda cloud: "known",
     "expired": lambda cloud: cloud.token(cloud.host.session("server"), age=timedelta(seconds=901)),
@@ -376,16 +381,12 @@ def test_many_rows_pass_both_ways(cloud: Cloud) -> None:
 
 
 def test_postgres_listens_on_its_socket_alone(cloud: Cloud) -> None:
-    import psutil
-
     (status,) = cloud.databases.status()
     sockets = psutil.Process(status["pid"]).net_connections(kind="inet")
     assert [found for found in sockets if found.status == "LISTEN"] == []
 
 
 def test_a_killed_server_comes_back_with_its_data(cloud: Cloud) -> None:
-    import psutil
-
     pid = cloud.databases.status()[0]["pid"]
     psutil.Process(pid).kill()
     token = cloud.token(cloud.host.session("server"))
@@ -414,13 +415,17 @@ def test_each_instance_has_a_resource_id_of_its_own(cloud: Cloud) -> None:
         del cloud.host.backend("rds").databases["keyless-prod"]
 
 
+def test_the_server_carries_the_mark_that_leftovers_are_found_by(cloud: Cloud) -> None:
+    (status,) = cloud.databases.status()
+    environment = psutil.Process(status["pid"]).environ()
+    assert environment[HOME_VARIABLE] == str(cloud.host.home.absolute())
+
+
 def test_a_deleted_instance_leaves_nothing(cloud: Cloud) -> None:
     cloud.create("keyless-gone")
     port = cloud.databases.wait("keyless-gone", timeout=60)
     pid = next(s["pid"] for s in cloud.databases.status() if s["identifier"] == "keyless-gone")
     del cloud.host.backend("rds").databases["keyless-gone"]
-    import psutil
-
     deadline = time.monotonic() + 30
     while psutil.pid_exists(pid) or (cloud.host.home / "rds" / "keyless-gone").exists():
         assert time.monotonic() < deadline
