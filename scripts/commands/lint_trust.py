@@ -1,0 +1,134 @@
+"""`keyless lint-trust`: who can assume a role through GitHub, beyond those who should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scripts.commands import Project, aws_option, pass_project
+
+if TYPE_CHECKING:
+    from scripts.iam.accounts import Identities
+    from scripts.iam.trust_lint import Setting
+    from scripts.iam.trust_lint.sources import Input
+
+
+@click.command("lint-trust")
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--plan",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A Terraform plan: the output of `terraform show -json FILE`.",
+)
+@click.option("--account", is_flag=True, help="Every role of the running local account.")
+@aws_option
+@click.option(
+    "--subject",
+    "subjects",
+    multiple=True,
+    metavar="SUBJECT",
+    help="What is meant to be accepted; then exactly that is proved or refuted. Repeatable.",
+)
+@click.option(
+    "--subject-format",
+    type=click.Choice(["immutable", "names"]),
+    help="immutable: the repositories were made after 15 July 2026, so names alone are a finding.",
+)
+@click.option(
+    "--audience", "audiences", multiple=True, help="An audience that is meant. Repeatable."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--sarif", is_flag=True, help="Print SARIF 2.1.0 for code scanning.")
+@pass_project
+@click.pass_context
+def lint_trust(
+    ctx: click.Context,
+    project: Project,
+    /,
+    paths: tuple[Path, ...],
+    plan: Path | None,
+    account: bool,
+    aws: bool,
+    subjects: tuple[str, ...],
+    subject_format: str | None,
+    audiences: tuple[str, ...],
+    as_json: bool,
+    sarif: bool,
+) -> None:
+    """Find who could assume a role through GitHub that should not.
+
+    \b
+    keyless lint-trust trust.json                       a policy, a folder, `aws iam get-role`
+    keyless lint-trust --plan plan.json                 every role of a Terraform plan
+    keyless lint-trust --account                        every role of the local account
+    keyless lint-trust --account --aws --sarif          every role of yours, for code scanning
+    keyless lint-trust trust.json --subject repo:octo-org@1001/app@2002:environment:prod
+
+    Each finding says who could use it and what to write instead. Patterns are decided by finite
+    automata: one subject is printed that is accepted and should not be. Ends with 0 without
+    findings, 1 with errors or warnings, 2 where the input is no trust policy.
+    """
+    from scripts.console import UserError
+    from scripts.iam.documents import PolicyError
+    from scripts.iam.trust_lint import Setting, lint_all
+    from scripts.iam.trust_lint.report import as_json as json_of
+    from scripts.iam.trust_lint.report import as_sarif, as_text
+    from scripts.iam.trust_lint.sources import InputError
+
+    if as_json and sarif:
+        raise click.UsageError("--json and --sarif exclude each other")
+    setting = Setting(
+        origin="",
+        subjects=subjects,
+        immutable=subject_format == "immutable",
+        audiences=audiences or Setting("").audiences,
+    )
+    try:
+        read = _read(project, paths, plan, account or aws, aws, setting)
+        found = lint_all(list(read.documents))
+    except (InputError, PolicyError) as error:
+        raise UserError("This cannot be linted", why=str(error), exit_code=2) from None
+    count = len(read.documents)
+    if sarif:
+        click.echo(as_sarif(found))
+    else:
+        click.echo((json_of if as_json else as_text)(found, count, read.unknown))
+    if any(finding.severity != "note" for finding in found):
+        ctx.exit(1)
+    if read.unknown:
+        ctx.exit(2)
+
+
+def _read(
+    project: Project,
+    paths: tuple[Path, ...],
+    plan: Path | None,
+    account: bool,
+    aws: bool,
+    setting: Setting,
+) -> Input:
+    from scripts.iam.trust_lint.sources import InputError, read_account, read_paths
+
+    if sum((bool(paths), plan is not None, account)) != 1:
+        raise click.UsageError("give one of PATH, --plan FILE and --account")
+    if account:
+        return read_account(account_identities(project, aws), setting)
+    if plan is None:
+        return read_paths(paths, setting)
+    read = read_paths([plan], setting)
+    if not read.documents and not read.unknown:
+        raise InputError(f"{plan}: no role in it")
+    return read
+
+
+def account_identities(project: Project, aws: bool) -> Identities:
+    """Read the identities of the local account, or of the caller's own."""
+    from scripts.iam.accounts import read_identities
+
+    if aws:
+        import boto3
+
+        return read_identities(boto3.client("iam"))
+    return read_identities(project.administrator(project.cloud(), "iam"))

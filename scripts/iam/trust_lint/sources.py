@@ -1,0 +1,208 @@
+"""Where trust policies come from: files, Terraform plans, an account."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from scripts.iam.accounts import Identities
+from scripts.iam.documents import Policy, PolicyError, parse_policy
+from scripts.iam.trust_lint.rules import Setting
+
+MOST_BYTES = 64 * 1024 * 1024  # a plan of a large root; a policy has its own, smaller limit
+Document = Mapping[str, Any] | str
+
+_READS = ("Get", "List", "Describe", "View", "Head", "BatchGet", "Lookup", "Search", "Select")
+_SECRETS = ("secretsmanager:getsecretvalue", "secretsmanager:batchgetsecretvalue")
+
+
+class InputError(ValueError):
+    """Input that holds no trust policy. The message says what it is and what to give instead."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """The trust policies to lint, and what could not be read and why."""
+
+    documents: tuple[tuple[Document, Setting], ...] = ()
+    unknown: tuple[str, ...] = field(default=())
+
+
+def read_paths(paths: Iterable[Path], setting: Setting) -> Input:
+    """Read files and all *.json below folders. Raises InputError or PolicyError."""
+    found = Input()
+    for path in paths:
+        files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"{path}: no *.json below this folder")
+        for file in files:
+            size = file.stat().st_size
+            if size > MOST_BYTES:
+                raise InputError(f"{file}: {size} bytes; no plan has more than {MOST_BYTES}")
+            found = _joined(found, read_text(file.read_bytes(), str(file), setting))
+    return found
+
+
+def _joined(left: Input, right: Input) -> Input:
+    return Input(left.documents + right.documents, left.unknown + right.unknown)
+
+
+def read_text(text: bytes | str, origin: str, setting: Setting) -> Input:
+    """Read a trust policy, a Terraform plan as JSON, or what `aws iam get-role` printed.
+
+    Raises InputError for anything else, naming what it looks like.
+    """
+    try:
+        decoded = text.decode() if isinstance(text, bytes) else text
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{origin}: not UTF-8 text; a binary plan becomes JSON by `terraform show -json FILE`"
+        ) from None
+    try:
+        content = json.loads(decoded)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{origin}: not JSON: {error}") from None
+    if isinstance(content, dict):
+        if "format_version" in content and ("planned_values" in content or "values" in content):
+            return read_plan(content, origin, setting)
+        roles = _roles(content)
+        if roles is not None:
+            return _of_roles(roles, origin, setting)
+    _is_trust(content, origin)
+    # As text, so that a key that is written twice is seen.
+    return Input(((decoded, replace(setting, origin=origin)),))
+
+
+def _roles(content: Mapping[str, Any]) -> list[Any] | None:
+    if "Role" in content and "Statement" not in content:
+        return [content["Role"]]
+    for name in ("Roles", "RoleDetailList"):
+        if isinstance(content.get(name), list):
+            return list(content[name])
+    return None
+
+
+def _of_roles(roles: Sequence[Any], origin: str, setting: Setting) -> Input:
+    documents: list[tuple[Document, Setting]] = []
+    for role in roles:
+        if not isinstance(role, dict) or "AssumeRolePolicyDocument" not in role:
+            raise InputError(
+                f"{origin}: a role without AssumeRolePolicyDocument; give the whole answer of "
+                "`aws iam get-role` or `aws iam list-roles`"
+            )
+        name = str(role.get("Arn") or role.get("RoleName") or origin)
+        documents.append((role["AssumeRolePolicyDocument"], replace(setting, origin=name)))
+    return Input(tuple(documents))
+
+
+def _is_trust(content: object, origin: str) -> None:
+    if not isinstance(content, dict):
+        raise InputError(f"{origin}: not a policy; a trust policy is an object with Statement")
+    if "Statement" not in content:
+        keys = ", ".join(sorted(map(str, content))[:5]) or "nothing"
+        raise InputError(
+            f"{origin}: not a policy: it holds {keys}; give a trust policy (Version, Statement), a "
+            "plan (`terraform show -json`) or the answer of `aws iam get-role`"
+        )
+    written = content["Statement"]
+    statements = written if isinstance(written, list) else [written]
+    for item in statements:
+        if not isinstance(item, dict) or {"Principal", "NotPrincipal"} & set(item):
+            continue
+        if {"Resource", "NotResource"} & set(item):
+            raise InputError(
+                f"{origin}: this is a policy of another kind: it names resources and no "
+                "principal; a trust policy is a role's AssumeRolePolicyDocument"
+            )
+    if any(
+        isinstance(item, dict) and {"Principal", "NotPrincipal"} & set(item) and "Resource" in item
+        for item in statements
+    ):
+        raise InputError(
+            f"{origin}: this is a resource policy (of a bucket, key or the like): it names a "
+            "Resource; a trust policy is a role's AssumeRolePolicyDocument"
+        )
+
+
+def read_plan(content: Mapping[str, Any], origin: str, setting: Setting) -> Input:
+    """Read every aws_iam_role of `terraform show -json`, of a plan or of a state."""
+    values = content.get("planned_values") or content.get("values") or {}
+    resources = list(_resources(values.get("root_module", {})))
+    documents: list[tuple[Document, Setting]] = []
+    unknown = []
+    inline = _inline_policies(resources)
+    for resource in resources:
+        if resource.get("type") != "aws_iam_role" or resource.get("mode") == "data":
+            continue
+        address, own = str(resource.get("address")), resource.get("values", {})
+        document = own.get("assume_role_policy")
+        if document is None:
+            unknown.append(f"{origin}: {address}: the trust policy is not known until apply")
+            continue
+        writes = inline.get(str(own.get("name")))
+        documents.append((document, replace(setting, origin=address, writes=writes)))
+    if not documents and not unknown:
+        raise InputError(f"{origin}: the plan has no aws_iam_role")
+    return Input(tuple(documents), tuple(unknown))
+
+
+def _resources(module: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield from module.get("resources", ())
+    for child in module.get("child_modules", ()):
+        yield from _resources(child)
+
+
+def _inline_policies(resources: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """What each role with inline policies alone may change; others are left out as unknown."""
+    found: dict[str, tuple[str, ...]] = {}
+    attached = set()
+    for resource in resources:
+        values = resource.get("values", {})
+        role = str(values.get("role"))
+        if resource.get("type") == "aws_iam_role_policy_attachment":
+            attached.add(role)
+        if resource.get("type") == "aws_iam_role_policy" and values.get("policy"):
+            policy = parse_policy(values["policy"], name=role, kind="identity")
+            found[role] = found.get(role, ()) + powers([policy])
+    return {role: writes for role, writes in found.items() if role not in attached}
+
+
+def read_account(account: Identities, setting: Setting) -> Input:
+    """Take every role's trust policy of an account, and what the role may change."""
+    return Input(
+        tuple(
+            (
+                role.trust_document or {},
+                replace(setting, origin=role.arn, writes=powers(role.identity)),
+            )
+            for role in account.roles
+        )
+    )
+
+
+def powers(policies: Iterable[Policy]) -> tuple[str, ...]:
+    """The actions of Allow statements that change something or read a secret's value."""
+    found = []
+    for policy in policies:
+        for statement in policy.statements:
+            if statement.effect != "Allow":
+                continue
+            if statement.not_actions is not None:
+                found.append("all but " + ", ".join(statement.not_actions))
+            found += [action for action in statement.actions or () if _is_power(action)]
+    return tuple(dict.fromkeys(found))
+
+
+def _is_power(action: str) -> bool:
+    service, _, name = action.partition(":")
+    if action.lower() in _SECRETS:
+        return True
+    if service.lower() == "kms" and name.lower() == "decrypt":
+        return False  # reading what the role may read anyway, encrypted
+    return not name.startswith(_READS)
+
+
+__all__ = ["Input", "InputError", "PolicyError", "read_account", "read_paths", "read_text"]

@@ -1,0 +1,192 @@
+"""`keyless lint-trust` as a user runs it: inputs, outputs, exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from scripts.cli import keyless
+
+HOST = "token.actions.githubusercontent.com"
+
+
+def trust(sub: str, operator: str = "StringEquals", **claims: str) -> dict[str, Any]:
+    exact = {f"{HOST}:aud": "sts.amazonaws.com", f"{HOST}:repository_id": "2"} | {
+        f"{HOST}:{name}": value for name, value in claims.items()
+    }
+    condition: dict[str, Any] = {"StringEquals": exact}
+    condition.setdefault(operator, {})[f"{HOST}:sub"] = sub
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Federated": f"arn:aws:iam::111122223333:oidc-provider/{HOST}"},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": condition,
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+GOOD = trust("repo:o@1/a@2:ref:refs/heads/main")
+BAD = trust("repo:o/*", "StringLike")
+
+
+def run(tmp_path: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(keyless, ["--home", str(tmp_path / "home"), "lint-trust", *arguments])
+
+
+def written(tmp_path: Path, content: object, name: str = "trust.json") -> str:
+    path = tmp_path / name
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return str(path)
+
+
+def test_a_good_policy_ends_with_0(tmp_path: Path) -> None:
+    done = run(tmp_path, written(tmp_path, GOOD))
+    assert (done.exit_code, done.stdout) == (0, "1 trust policy: 0 errors, 0 warnings, 0 notes\n")
+
+
+def test_a_bad_policy_ends_with_1_and_says_who_and_what_to_write(tmp_path: Path) -> None:
+    allowed = trust("repo:o/*", "StringLike")
+    done = run(tmp_path, written(tmp_path, allowed))
+    assert done.exit_code == 0  # repository_id pins the repository
+    del allowed["Statement"][0]["Condition"]["StringEquals"][f"{HOST}:repository_id"]
+    done = run(tmp_path, written(tmp_path, allowed))
+    assert done.exit_code == 1
+    for line in ("any-repository", "such as repo:o/a:pull_request", "who    ", "fix    write"):
+        assert line in done.stdout
+
+
+def test_a_note_alone_ends_with_0(tmp_path: Path) -> None:
+    done = run(tmp_path, written(tmp_path, trust("repo:o@1/a@2:pull_request")))
+    assert done.exit_code == 0
+    assert "1 note" in done.stdout
+
+
+def test_intended_subjects_are_held_against_the_policy(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD)
+    assert run(tmp_path, path, "--subject", "repo:o@1/a@2:ref:refs/heads/main").exit_code == 0
+    other = run(tmp_path, path, "--subject", "repo:o@1/a@2:ref:refs/heads/next", "--json")
+    assert other.exit_code == 1
+    found = json.loads(other.stdout)["findings"]
+    assert found[0]["witness"] == "repo:o@1/a@2:ref:refs/heads/main"
+    assert {item["rule"] for item in found} == {"not-the-intended"}
+
+
+def test_sarif_names_the_rule_and_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, trust("repo:o@1/a@2:environment:prod"))
+    done = run(tmp_path, path, "--sarif")
+    assert done.exit_code == 1
+    sarif = json.loads(done.stdout)
+    assert sarif["version"] == "2.1.0"
+    [result] = sarif["runs"][0]["results"]
+    rules = sarif["runs"][0]["tool"]["driver"]["rules"]
+    assert rules[result["ruleIndex"]]["id"] == result["ruleId"] == "no-ref"
+    location = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert location == path
+
+
+def test_a_folder_is_read_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "roles"
+    folder.mkdir()
+    written(folder, GOOD, "a.json")
+    written(folder, {"Role": {"Arn": "arn:aws:iam::1:role/x", "AssumeRolePolicyDocument": GOOD}},
+            "b.json")  # fmt: skip
+    done = run(tmp_path, str(folder))
+    assert (done.exit_code, done.stdout.split()[0]) == (0, "2")
+
+
+def plan(*resources: dict[str, Any]) -> dict[str, Any]:
+    module = {"child_modules": [{"resources": list(resources)}]}
+    return {"format_version": "1.2", "planned_values": {"root_module": module}}
+
+
+def role(document: object, **values: Any) -> dict[str, Any]:
+    return {
+        "address": "module.ci.aws_iam_role.ci",
+        "type": "aws_iam_role",
+        "mode": "managed",
+        "values": {"name": "ci", **values}
+        | ({} if document is None else {"assume_role_policy": json.dumps(document)}),
+    }
+
+
+def test_a_plan_is_read_and_its_inline_policies_tell_what_pull_requests_may_do(
+    tmp_path: Path,
+) -> None:
+    statement = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}
+    policy = {
+        "type": "aws_iam_role_policy",
+        "values": {
+            "role": "ci",
+            "policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+        },
+    }
+    content = plan(role(trust("repo:o@1/a@2:pull_request")), policy)
+    done = run(tmp_path, "--plan", written(tmp_path, content, "plan.json"), "--json")
+    assert done.exit_code == 1
+    [found] = json.loads(done.stdout)["findings"]
+    assert (found["rule"], found["origin"]) == ("pull-request", "module.ci.aws_iam_role.ci")
+
+
+def test_a_policy_that_is_not_known_before_apply_is_named_and_ends_with_2(tmp_path: Path) -> None:
+    done = run(tmp_path, "--plan", written(tmp_path, plan(role(None)), "plan.json"))
+    assert done.exit_code == 2
+    assert "module.ci.aws_iam_role.ci: the trust policy is not known until apply" in done.stdout
+
+
+IDENTITY = {"Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}}
+BUCKET = {"Statement": IDENTITY["Statement"] | {"Principal": "*"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "not JSON"),
+        ("resource {}", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "not a policy"),
+        ({}, "not a policy: it holds nothing"),
+        ({"name": "x"}, "it holds name"),
+        (IDENTITY, "a policy of another kind: it names resources and no principal"),
+        (BUCKET, "this is a resource policy"),
+        ({**GOOD, "Statement": []}, "missing or empty"),
+        (trust("x", "StringEqual"), "did you mean StringEquals?"),
+        (json.dumps(GOOD)[:-1] + ', "Version": "2012-10-17"}', "'Version' is written twice"),
+        (json.dumps({**GOOD, "Id": "x" * 2_000_000}), "no AWS policy has more than"),
+        (
+            json.dumps(GOOD).replace("WithWebIdentity", "WithWebIdentitty"),
+            "is not an action of STS; write sts:AssumeRoleWithWebIdentity",
+        ),
+        (json.dumps(GOOD).replace("sts:Assume", "s3:Assume"), "takes sts actions only"),
+        ({"Role": {"RoleName": "x"}}, "a role without AssumeRolePolicyDocument"),
+        ({"format_version": "1.2", "planned_values": {}}, "the plan has no aws_iam_role"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 60 else "",
+)
+def test_bad_input_ends_with_2_and_says_what_to_give(
+    tmp_path: Path, content: object, message: str
+) -> None:
+    done = run(tmp_path, written(tmp_path, content))
+    assert done.exit_code == 2
+    assert message in " ".join(done.stderr.split())
+    assert done.stdout == ""
+
+
+def test_bytes_that_are_no_text_end_with_2(tmp_path: Path) -> None:
+    path = tmp_path / "plan.bin"
+    path.write_bytes(b"PK\x03\x04\xff\xfe")
+    done = run(tmp_path, str(path))
+    assert done.exit_code == 2
+    assert "terraform show -json" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--plan", "p", "--account"), ("--account", "--json", "--sarif")]
+)
+def test_contradicting_options_end_with_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "p").write_text("{}")
+    fixed = [str(tmp_path / "p") if word == "p" else word for word in arguments]
+    assert run(tmp_path, *fixed).exit_code == 2
