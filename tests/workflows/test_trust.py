@@ -1,5 +1,6 @@
 """Every workflow by every role: each role opens to exactly one context, and to nothing else."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.iam.documents import parse_policy
+from scripts.iam.documents import Policy, parse_policy
 from scripts.localcloud.issuer import Job as IssuedJob
 from scripts.localcloud.issuer import claims
 from scripts.localcloud.tokens import GITHUB_HOST
@@ -106,9 +107,19 @@ def _may_ask(workflow: Workflow, job: Job, event: Event) -> bool:
     return github.permissions_of(workflow, job.permissions, event).get("id-token") == "write"
 
 
+@functools.cache
+def _trusts(
+    name: str, number: str, owner_id: str, subject_format: str, pinned: bool
+) -> dict[str, Policy]:
+    repository = Repository(name, number, owner_id, subject_format=subject_format)
+    return trusts(repository, NAMES, FILES if pinned else None)
+
+
 def opened(token: dict[str, Any], repository: Repository = REPOSITORY, *, pinned: bool) -> set[str]:
     """Roles of dev and prod that a token may assume."""
-    policies = trusts(repository, NAMES, FILES if pinned else None)
+    policies = _trusts(
+        repository.name, repository.id, repository.owner_id, repository.subject_format, pinned
+    )
     return {arn for arn, trust in policies.items() if may_assume(arn, trust, token)}
 
 
