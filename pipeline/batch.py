@@ -12,6 +12,7 @@ from pipeline.schema import as_text, conform
 from pipeline.scoring import probabilities
 from pipeline.settings import Settings
 from pipeline.sources import encoding_of
+from pipeline.threads import limited
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,8 @@ def write_predictions(
             if not wrong.all():
                 ids = [name for name in facts.id_columns if name in frame]
                 kept = {name: as_text(frame.loc[~wrong, name]) for name in ids}
-                good.write(_predictions(model, facts, features[~wrong], kept))
+                with limited(len(frame)):
+                    good.write(_predictions(model, facts, features[~wrong], kept))
             counts.rows += len(frame)
     if not counts.rows:
         raise InputError("the input has no rows")

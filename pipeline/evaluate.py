@@ -26,6 +26,7 @@ from pipeline.register import CHALLENGER, VERSION_TAGS
 from pipeline.scoring import score
 from pipeline.step import Outcome, Workspace, step
 from pipeline.storage import KeyExistsError
+from pipeline.threads import limited
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -141,12 +142,19 @@ def evaluate(
     workspace: Workspace, challenger: Candidate, champion: Champion | None, rows: Dataset
 ) -> Evaluation:
     """Compare on the holdout. Raises InputError when the challenger may have seen its rows."""
-    settings = workspace.settings
     if challenger.tags.get("keyless.contract_sha256") != rows.contract_sha256:
         raise InputError(
             f"version {challenger.number} was trained under another contract, so it may have seen "
             "held-out rows: run train again"
         )
+    with limited(len(rows.table)):
+        return _compare(workspace, challenger, champion, rows)
+
+
+def _compare(
+    workspace: Workspace, challenger: Candidate, champion: Champion | None, rows: Dataset
+) -> Evaluation:
+    settings = workspace.settings
     model, new = _score(workspace, challenger.files, rows)
     old = _score(workspace, champion.files, rows)[1] if champion else None
     groups = _groups(rows, settings.holdout.column) if settings.holdout.rule == "group" else None

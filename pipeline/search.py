@@ -11,6 +11,7 @@ from pipeline.metrics import Scored, compute_all
 from pipeline.scoring import score
 from pipeline.settings import Settings
 from pipeline.splits import times
+from pipeline.threads import limited
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,7 +144,9 @@ def _fit_fold(
     train, test = fold
     features, target = dataset.features, dataset.target
     model = build(dataset.contract, settings.task.type, parameters, seed=settings.search.seed)
-    model.fit(features.iloc[train], target.iloc[train])
-    return score(
-        model, features.iloc[test], target.iloc[test], dataset.contract, settings.data.positive
-    )
+    # Folds run side by side already.
+    with limited(0):
+        model.fit(features.iloc[train], target.iloc[train])
+        return score(
+            model, features.iloc[test], target.iloc[test], dataset.contract, settings.data.positive
+        )

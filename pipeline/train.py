@@ -17,6 +17,7 @@ from pipeline.metrics import Scored
 from pipeline.plots import save_plots
 from pipeline.search import Trial, best, cross_validate, make_folds, search
 from pipeline.step import Outcome, Workspace, step
+from pipeline.threads import limited
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -87,7 +88,8 @@ def _fit_and_register(
         seed=seed,
         jobs=settings.search.parallel,
     )
-    model.fit(rows.features, rows.target)
+    with limited(len(rows.table)):
+        model.fit(rows.features, rows.target)
     parameters = {**chosen.parameters, "trial": chosen.number, "rows": len(rows.table)}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

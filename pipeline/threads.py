@@ -1,0 +1,17 @@
+"""How many threads numerical libraries may use."""
+
+from contextlib import AbstractContextManager
+
+_LARGE_ROWS = 50_000
+
+
+def limited(rows: int) -> AbstractContextManager[object]:
+    """One thread for work on few rows, all of them for many.
+
+    Threads of small work mostly wait for each other; on cores that are shared with other processes
+    that costs up to fifty times what it gives.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1 if rows < _LARGE_ROWS else None)
+    return limits
