@@ -52,6 +52,4 @@ module "environment" {
     key         = local.state_keys[each.key]
     kms_key_arn = var.state.kms_key_arn
   }
-
-  depends_on = [aws_iam_openid_connect_provider.github]
 }

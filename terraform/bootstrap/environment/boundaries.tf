@@ -41,7 +41,13 @@ data "aws_iam_policy_document" "boundary" {
   statement {
     sid       = "OwnSessions"
     actions   = ["ssm:ResumeSession", "ssm:TerminateSession"]
-    resources = ["${local.ssm}:session/$${aws:userid}-*"]
+    resources = ["${local.ssm}:session/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "ssm:resourceTag/aws:ssmmessages:session-id"
+      values   = ["$${aws:userid}"]
+    }
   }
 
   statement {

@@ -125,7 +125,15 @@ data "aws_iam_policy_document" "tunnel" {
   statement {
     sid       = "EndAndResumeItsOwnSessions"
     actions   = ["ssm:ResumeSession", "ssm:TerminateSession"]
-    resources = ["arn:${local.partition}:ssm:${local.region}:${local.account}:session/$${aws:userid}-*"]
+    resources = ["arn:${local.partition}:ssm:${local.region}:${local.account}:session/*"]
+
+    # The id of a role's session begins with the session's name, which another role may use too; AWS
+    # tags it with the caller's own id.
+    condition {
+      test     = "StringEquals"
+      variable = "ssm:resourceTag/aws:ssmmessages:session-id"
+      values   = ["$${aws:userid}"]
+    }
   }
 }
 

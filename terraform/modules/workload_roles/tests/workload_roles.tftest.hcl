@@ -119,7 +119,7 @@ run "a_tunnel_is_one_document_on_tagged_instances" {
     error_message = "without SessionDocumentAccessCheck a bare StartSession opens a shell"
   }
   assert {
-    condition     = one(flatten([for statement in data.aws_iam_policy_document.tunnel["train"].statement : tolist(statement.resources) if statement.sid == "EndAndResumeItsOwnSessions"])) == "arn:aws:ssm:us-east-1:123456789012:session/$${aws:userid}-*"
+    condition     = one(flatten([for statement in data.aws_iam_policy_document.tunnel["train"].statement : [for condition in statement.condition : "${condition.variable} = ${one(condition.values)}"] if statement.sid == "EndAndResumeItsOwnSessions"])) == "ssm:resourceTag/aws:ssmmessages:session-id = $${aws:userid}"
     error_message = "only its own sessions"
   }
 }

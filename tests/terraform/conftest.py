@@ -1,0 +1,176 @@
+"""Terraform for tests: a copy of the code to run in, and an account of moto's to plan against."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from scripts.stack import find_binary
+
+PROJECT = Path(__file__).resolve().parents[2]
+GITHUB = 'github={owner="octo-org",owner_id="1001",repository="keyless-mlops",repository_id="2002"}'
+# Only the tests have an emulator, so only they tell the provider how to live with one.
+EMULATED = """
+terraform {
+  backend "local" {}
+}
+
+provider "aws" {
+  s3_use_path_style = true
+  max_retries       = 2
+}
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a run of Terraform ended, and what it printed."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """A copy of terraform/ in which commands may leave files."""
+
+    folder: Path
+    binary: str
+    environment: Mapping[str, str]
+
+    def run(self, where: str, *arguments: str) -> Done:
+        """Run one command in a folder of the copy."""
+        done = subprocess.run(
+            [self.binary, *arguments, "-no-color"],
+            cwd=self.folder / where,
+            env=dict(self.environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        return Done(done.returncode, done.stdout)
+
+    def init(self, where: str, *arguments: str) -> None:
+        """Install the locked provider."""
+        lock = self.folder / where / ".terraform.lock.hcl"
+        if not lock.exists():
+            shutil.copy(PROJECT / "terraform" / "platform" / lock.name, lock)
+        done = self.run(where, "init", "-input=false", *arguments)
+        assert done.code == 0, done.text
+
+    def plan(self, root: str, *arguments: str, github: bool = True) -> Done:
+        """Plan a root against the emulator; the plan is in tfplan."""
+        override = self.folder / root / "emulated_override.tf"
+        if not override.exists():
+            override.write_text(EMULATED)
+            self.init(root, "-reconfigure")
+        given = ["-var", GITHUB] if github else []
+        return self.run(
+            root, "plan", "-input=false", "-out=tfplan", "-lock=false", *given, *arguments
+        )
+
+    def planned(self, root: str, *arguments: str, github: bool = True) -> Plan:
+        """The plan of a root that can be planned."""
+        done = self.plan(root, *arguments, github=github)
+        assert done.code == 0, done.text
+        shown = subprocess.run(
+            [self.binary, "show", "-json", "tfplan"],
+            cwd=self.folder / root,
+            env=dict(self.environment),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return Plan(json.loads(shown.stdout))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What Terraform would do, from its JSON."""
+
+    content: Mapping[str, Any]
+
+    @cached_property
+    def changes(self) -> list[dict[str, Any]]:
+        """Every change of a managed resource that is not a no-op."""
+        return [
+            change
+            for change in self.content.get("resource_changes", [])
+            if change["mode"] == "managed" and change["change"]["actions"] != ["no-op"]
+        ]
+
+    @cached_property
+    def after(self) -> dict[str, dict[str, Any]]:
+        """Address -> planned arguments; what is not known yet is missing."""
+        return {change["address"]: change["change"]["after"] or {} for change in self.changes}
+
+    def inventory(self) -> dict[str, int]:
+        """How many of each type there would be."""
+        types = [change["type"] for change in self.changes]
+        return {kind: types.count(kind) for kind in sorted(set(types))}
+
+
+def environment(endpoint: str | None = None) -> dict[str, str]:
+    """The caller's environment without AWS settings, and the emulator's endpoint."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    aws = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "CHECKPOINT_DISABLE": "1",
+        "TF_IN_AUTOMATION": "1",
+    }
+    return kept | aws | ({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})
+
+
+@pytest.fixture(scope="session")
+def account() -> Iterator[str]:
+    """The endpoint of an empty account without IAM, enough for planning."""
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def terraform(tmp_path_factory: pytest.TempPathFactory, account: str) -> Terraform:
+    """Terraform in a copy of the code."""
+    folder = tmp_path_factory.mktemp("terraform") / "terraform"
+    skipped = shutil.ignore_patterns(".terraform", "*.tfstate*", "*.tfplan")
+    shutil.copytree(PROJECT / "terraform", folder, ignore=skipped)
+    binary = find_binary(folder.parent)
+    return Terraform(folder, binary.path, environment(account))
+
+
+@pytest.fixture(scope="session")
+def bootstrap(terraform: Terraform) -> Plan:
+    """The plan of bootstrap for dev and prod."""
+    return terraform.planned(
+        "bootstrap", "-var", "environments={dev={allow_data_deletion=true},prod={}}"
+    )
+
+
+@pytest.fixture(scope="session")
+def dev(terraform: Terraform) -> Plan:
+    """The plan of the platform as dev."""
+    return terraform.planned("platform", "-var-file=environments/dev.tfvars")
+
+
+@pytest.fixture(scope="session")
+def prod(terraform: Terraform) -> Plan:
+    """The plan of the platform as prod."""
+    return terraform.planned("platform", "-var-file=environments/prod.tfvars")

@@ -1,0 +1,132 @@
+"""Each module by itself: its own tests, its README's example, its format and its documents."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scripts import terraform_docs
+from tests.terraform.conftest import PROJECT, Terraform
+
+MODULES = sorted(path.name for path in (PROJECT / "terraform" / "modules").iterdir())
+EXAMPLES = [*(f"modules/{name}" for name in MODULES), "bootstrap"]
+FILES = ("main.tf", "outputs.tf", "variables.tf", "versions.tf", "README.md")
+
+pytestmark = pytest.mark.terraform
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_keeps_its_own_promises(terraform: Terraform, name: str) -> None:
+    terraform.init(f"modules/{name}", "-backend=false")
+    done = terraform.run(f"modules/{name}", "test")
+    assert done.code == 0, done.text
+    # A folder without tests succeeds too.
+    passed = re.search(r"(\d+) passed", done.text)
+    assert passed and int(passed[1]) >= 3, done.text
+
+
+def test_examples_of_the_readmes_plan_from_a_root_of_someone_else(terraform: Terraform) -> None:
+    examples = {name: _example(terraform, name) for name in EXAMPLES}
+    changes = _plan_elsewhere(terraform, "all", "".join(examples.values()))
+    made = {change.split(".")[1] for change in changes}
+    named = {re.findall(r'^module "(\w+)"', text)[0] for text in examples.values()}
+    assert made == named
+
+
+def test_two_modules_alone_serve_a_root_of_someone_else(terraform: Terraform) -> None:
+    names = ("modules/artifact_store", "modules/github_role")
+    text = "".join(_example(terraform, name) for name in names)
+    assert _plan_elsewhere(terraform, "two", text)
+
+
+def _example(terraform: Terraform, name: str) -> str:
+    text = (terraform.folder / name / "README.md").read_text()
+    found: list[str] = re.findall(r"```hcl\n(.*?)```", text, re.DOTALL)
+    assert len(found) == 1, f"{name}/README.md needs one example"
+    return found[0].replace('"./', '"../terraform/')
+
+
+def _plan_elsewhere(terraform: Terraform, name: str, text: str) -> list[str]:
+    """Plan a root beside the repository's copy; the addresses that would be made."""
+    root = terraform.folder.parent / name
+    root.mkdir()
+    (root / "main.tf").write_text(text)
+    plan = terraform.planned(f"../{name}", github=False)
+    return list(plan.after)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_has_the_same_files_as_every_other(name: str) -> None:
+    module = PROJECT / "terraform" / "modules" / name
+    assert [file for file in FILES if not (module / file).exists()] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_variables_and_outputs_are_in_alphabetical_order_and_described(name: str) -> None:
+    module = PROJECT / "terraform" / "modules" / name
+    given, made = terraform_docs.inputs(module), terraform_docs.outputs(module)
+    assert [each.name for each in given] == sorted(each.name for each in given)
+    assert [each.name for each in made] == sorted(each.name for each in made)
+    assert all(each.description.endswith((".", ")")) for each in [*given, *made])
+
+
+def test_code_is_formatted(terraform: Terraform) -> None:
+    done = terraform.run(".", "fmt", "-check", "-recursive", str(PROJECT / "terraform"))
+    assert done.code == 0, f"run terraform fmt -recursive terraform:\n{done.text}"
+
+
+@pytest.mark.parametrize("root", ["bootstrap", "platform"])
+def test_root_is_valid(terraform: Terraform, root: str) -> None:
+    terraform.init(root, "-backend=false")
+    done = terraform.run(root, "validate")
+    assert done.code == 0, done.text
+
+
+def test_lock_files_are_the_same_and_not_changed_by_init(terraform: Terraform) -> None:
+    locks = [
+        PROJECT / "terraform" / root / ".terraform.lock.hcl" for root in ("bootstrap", "platform")
+    ]
+    assert locks[0].read_text() == locks[1].read_text()
+    done = terraform.run(
+        "bootstrap", "init", "-backend=false", "-input=false", "-lockfile=readonly"
+    )
+    assert done.code == 0, done.text
+
+
+def test_readmes_are_fresh() -> None:
+    assert terraform_docs.main(["--check"]) == 0
+
+
+def test_a_stale_readme_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "terraform" / "modules" / "store"
+    module.mkdir(parents=True)
+    (module / "variables.tf").write_text(
+        'variable "name" {\n  description = "A name."\n  type = string\n}\n'
+    )
+    (module / "README.md").write_text(f"# store\n{terraform_docs.BEGIN}\n{terraform_docs.END}\n")
+    monkeypatch.setattr(terraform_docs, "documented", lambda: [module])
+    monkeypatch.setattr(terraform_docs, "PROJECT", tmp_path)
+    assert terraform_docs.main(["--check"]) == 1
+    assert terraform_docs.main([]) == 0
+    assert "| `name` | `string` | required | A name. |" in (module / "README.md").read_text()
+    assert terraform_docs.main(["--check"]) == 0
+
+
+def test_no_provider_but_aws_and_no_emulator_in_the_code() -> None:
+    files = [
+        path for path in (PROJECT / "terraform").rglob("*.tf") if ".terraform" not in path.parts
+    ]
+    text = "\n".join(path.read_text() for path in files)
+    assert set(re.findall(r'source\s+= "(hashicorp/[a-z]+)"', text)) == {"hashicorp/aws"}
+    assert not re.search(r"localhost|127\.0\.0\.1|moto|localstack|endpoints \{", text)
+
+
+def test_git_tracks_no_state_and_no_plan() -> None:
+    tracked = subprocess.run(
+        ["git", "-C", str(PROJECT), "ls-files", "terraform"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert [name for name in tracked if re.search(r"tfstate|tfplan|\.terraform/", name)] == []
