@@ -74,7 +74,7 @@ class Project:
         default_factory=lambda: {
             "summary": "# Plan\n1 to add\n",
             "changes": [{"address": "aws_s3_bucket.artifacts", "action": "create"}],
-            "digest": "sha256:0123",
+            "digest": "3f9a" * 16,
             "results": {name: {**result} for name, result in RESULTS.items()},
         }
     )
