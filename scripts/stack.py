@@ -256,9 +256,64 @@ class Stack:
         if code != 0:
             raise self._failure("init", errors or out)
 
+    def move_state(self, backend: Mapping[str, str]) -> None:
+        """Move the state from where it is into `backend`, which the root must declare by now.
+
+        Terraform finds the old state where its default is: `terraform.tfstate` in the root.
+        Raises StackError.
+        """
+        options: dict[str, Any] = {"input": False, "no_color": IsFlagged, "lockfile": "readonly"}
+        options |= {"migrate_state": IsFlagged, "force_copy": IsFlagged}
+        code, out, errors = self._driver.cmd("init", **options, backend_config=dict(backend))
+        if code != 0:
+            raise self._failure("init", errors or out)
+        self.backend, self.state = backend, None
+
     def apply(self, listener: Listener | None = None) -> Applied:
         """Apply what differs, telling `listener` of every event. Raises StackError."""
         return self._change("apply", listener)
+
+    def save_plan(
+        self,
+        path: Path,
+        listener: Listener | None = None,
+        *,
+        destroy: bool = False,
+        lock: bool = True,
+    ) -> dict[str, Any]:
+        """Plan into the file `path` and return the plan as `terraform show -json` describes it.
+
+        The file and what is returned hold the values of the state, sensitive ones in the clear:
+        the file gets mode 0600, and what is returned is not for printing. `lock=False` is for
+        roles that may read the state and not write its lock. Raises StackError.
+        """
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Terraform keeps the mode of a file that is there.
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        options = self._arguments() | {"out": str(path.resolve())}
+        if destroy:
+            options["destroy"] = IsFlagged
+        if not lock:
+            options["lock"] = False
+        try:
+            self._events("plan", listener or (lambda _: None), **options)
+            return self.show(path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def show(self, plan: Path) -> dict[str, Any]:
+        """A saved plan as `terraform show -json` describes it. Raises StackError."""
+        code, out, errors = self._driver.cmd("show", str(plan.resolve()), json=IsFlagged)
+        if code != 0:
+            raise self._failure("show", errors or out)
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    def apply_plan(self, path: Path, listener: Listener | None = None) -> Applied:
+        """Apply exactly the plan in `path`. Raises StackError, for a stale plan too."""
+        return self._change("apply", listener, saved=path)
 
     def destroy(self, listener: Listener | None = None) -> Applied:
         """Remove every resource of the root. Raises StackError."""
@@ -277,6 +332,37 @@ class Stack:
 
         self._events("plan", note, **self._arguments())
         return found
+
+    def test_plans(
+        self, folder: str, listener: Listener | None = None
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Run the tests in `folder` of the root; plans and failures by the name of the run.
+
+        The plans are those of `terraform show -json`, as far as a run has one.
+        Raises StackError where no run began.
+        """
+        plans: dict[str, Any] = {}
+        failures: dict[str, str] = {}
+        general: list[str] = []
+
+        def note(line: str) -> None:
+            event = _parse(line) or {}
+            name = event.get("@testrun")
+            if listener is not None:
+                listener(event)
+            if event.get("type") == "test_plan" and name:
+                plans[name] = event["test_plan"]
+            elif event.get("type") == "diagnostic" and event["diagnostic"]["severity"] == "error":
+                text = _describe(event["diagnostic"])
+                if name:
+                    failures[name] = text
+                general.append(text)
+
+        options = {"json": IsFlagged, "verbose": IsFlagged, "test_directory": folder}
+        _, out, errors = self._driver.cmd("test", on_line=note, var_file=self.var_files, **options)
+        if not plans:
+            raise self._failure("test", "\n".join(general) or errors or out)
+        return plans, failures
 
     def outputs(self) -> dict[str, Any]:
         """Every output's value by name. Raises StackError."""
@@ -298,7 +384,9 @@ class Stack:
         """End the running command, if any, at once: for when its account no longer answers."""
         self._driver.kill()
 
-    def _change(self, command: str, listener: Listener | None) -> Applied:
+    def _change(
+        self, command: str, listener: Listener | None, saved: Path | None = None
+    ) -> Applied:
         done = Applied()
 
         def note(event: Event) -> None:
@@ -312,11 +400,14 @@ class Stack:
             if listener is not None:
                 listener(event)
 
-        options = self._arguments() | {"auto_approve": IsFlagged}
-        self._events(command, note, **options)
+        if saved is None:
+            self._events(command, note, **self._arguments(), auto_approve=IsFlagged)
+        else:  # variables are in the plan
+            options = {"input": False, "lock_timeout": "60s", **self._state_option()}
+            self._events(command, note, str(saved.resolve()), **options)
         return done
 
-    def _events(self, command: str, listener: Listener, **options: Any) -> None:
+    def _events(self, command: str, listener: Listener, *arguments: str, **options: Any) -> None:
         diagnostics: list[Event] = []
 
         def note(line: str) -> None:
@@ -327,7 +418,9 @@ class Stack:
                 diagnostics.append(event["diagnostic"])
             listener(event)
 
-        code, out, errors = self._driver.cmd(command, on_line=note, json=IsFlagged, **options)
+        code, out, errors = self._driver.cmd(
+            command, *arguments, on_line=note, json=IsFlagged, **options
+        )
         if code != 0:
             text = "\n".join(_describe(entry) for entry in diagnostics)
             raise self._failure(command, text or errors or out)

@@ -1,0 +1,93 @@
+"""`keyless apply`: make the changes that were planned, and no others."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from scripts.commands import Project, pass_project
+
+if TYPE_CHECKING:
+    from scripts.account_roots import Account
+
+github_option = click.option(
+    "--github",
+    metavar="OWNER@ID/REPOSITORY@ID",
+    envvar="KEYLESS_GITHUB",
+    help="Repository that the roles trust (also KEYLESS_GITHUB); once applied, it is known.",
+)
+local_option = click.option(
+    "--local", is_flag=True, help="Use the running local cloud, not your AWS account."
+)
+
+
+def account_of(project: Project, environment: str, role: str, local: bool) -> Account:
+    """The caller's account, or the local cloud in the name of `role`."""
+    from scripts.account_roots import callers_account, local_account
+
+    if local:
+        return local_account(project.cloud(), project.root, environment, role)
+    return callers_account(project.home)
+
+
+def _digest(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise click.BadParameter("it is 64 hexadecimal digits, as `keyless plan` prints them")
+    return value
+
+
+@click.command("apply")
+@click.argument("environment")
+@click.option(
+    "--expect-digest",
+    "digest",
+    callback=_digest,
+    metavar="DIGEST",
+    help="Plan again, and stop unless the changes have this digest.",
+)
+@github_option
+@local_option
+@pass_project
+def apply(
+    project: Project, environment: str, digest: str | None, github: str | None, local: bool
+) -> None:
+    """Apply the saved plan of an environment, and nothing else.
+
+    \b
+    keyless apply dev                          what the last `keyless plan dev` showed
+    keyless apply dev --local                  the same on the local cloud, as the role apply
+    keyless apply dev --expect-digest 3f9a...  plan again, and insist on what was approved
+
+    A saved plan serves once. Terraform refuses it when the state has changed since. With
+    --expect-digest no file of an earlier run is used: the plan is made here, and compared.
+    """
+    from scripts.account_roots import parse_repository, platform_stack
+    from scripts.console import Phases
+    from scripts.deployment import apply_plan, make_plan, require_digest, saved_note
+    from scripts.stack import find_binary
+
+    repository = parse_repository(github) if github else None
+    account = account_of(project, environment, "apply", local)
+    path = account.plan_file(environment)
+    stack = platform_stack(
+        account, project.root, environment, find_binary(account.home), repository
+    )
+    note = None if digest else saved_note(account, environment)
+    with Phases() as phases:
+        if digest is not None:
+            path = path.with_suffix(".new")
+            with phases.phase(f"plan {environment} again", account.caller) as phase:
+                planned = make_plan(stack, environment, path, phase)
+                try:
+                    require_digest(planned, digest)
+                except BaseException:
+                    path.unlink(missing_ok=True)
+                    raise
+        with phases.phase(f"apply {environment}", account.caller) as phase:
+            if note is not None:
+                phase.event(f"plan of {note['made']}: {note['changes']}")
+                stack.init()
+            done = apply_plan(stack, environment, path, phase)
+    click.echo(f"{done.added} created, {done.changed} changed, {done.removed} destroyed")

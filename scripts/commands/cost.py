@@ -1,0 +1,200 @@
+"""`keyless cost`: what an environment costs in a month, line by line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scripts.commands import Project, pass_project
+from scripts.commands.apply import local_option
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from scripts.cost import Estimate, Prices
+
+EGRESS = ("public_ip", "endpoints", "nat")
+
+
+@click.command("cost")
+@click.argument("environment", default="dev")
+@click.option("--plan", "saved", is_flag=True, help="Price the saved plan, before and after it.")
+@click.option(
+    "--prices",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Price file in place of scripts/prices.toml.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@local_option
+@pass_project
+def cost(
+    project: Project,
+    environment: str,
+    saved: bool,
+    file: Path | None,
+    as_json: bool,
+    local: bool,
+) -> None:
+    """Show what an environment costs in a month, by resource and by egress mode.
+
+    \b
+    keyless cost                 dev, from the code alone: no account is asked
+    keyless cost prod            prod, line by line
+    keyless cost dev --plan      what the saved plan of `keyless plan dev` changes
+    keyless cost --prices my-region.toml
+
+    List prices in USD without taxes, from a dated file that is yours to edit. Lines marked
+    "assumed" rest on its [usage] table, since no plan knows how much will be stored or sent.
+    """
+    from scripts.cost import load_prices
+
+    if local and not saved:
+        raise click.UsageError("--local goes with --plan; without it no account is asked")
+    prices = load_prices(file)
+    if saved:
+        _print_saved(project, environment, prices, local, as_json)
+    else:
+        _print_offline(project, environment, prices, as_json)
+
+
+def _print_offline(project: Project, environment: str, prices: Prices, as_json: bool) -> None:
+    from scripts.console import stdout_console
+
+    estimates, refused = offline(project.root, project.home, environment, prices)
+    configured = estimates.pop("configured")
+    if as_json:
+        shown = {name: round(one.total, 2) for name, one in estimates.items()}
+        document = as_document(environment, configured)
+        click.echo(json.dumps(document | {"variants": shown, "refused": refused}, indent=2))
+        return
+    console = stdout_console()
+    console.print(f"{environment} as configured, USD a month, list prices of {prices.date}\n")
+    console.print(table_of(configured))
+    console.print()
+    console.print(_variants(environment, configured, estimates, refused))
+
+
+def offline(
+    root: Path, home: Path, environment: str, prices: Prices
+) -> tuple[dict[str, Estimate], dict[str, str]]:
+    """Price the code as it is, under each egress mode, and with parking the other way round.
+
+    Returns estimates by variant (`configured` is one), and why a variant was refused.
+    """
+    from scripts.account_roots import variables_file
+    from scripts.console import Phases
+    from scripts.cost import estimate
+    from scripts.mocked_plan import mocked_plans
+
+    variables = variables_file(root / "terraform" / "platform", environment)
+    parks = re.search(r"(?m)^\s*park\s*=\s*true\b", variables.read_text()) is not None
+    variants: dict[str, Mapping[str, Any]] = {"configured": {}}
+    variants |= {f"egress_{mode}": {"egress": mode} for mode in EGRESS}
+    # Last: with a standby the code refuses it, and nothing runs after a refusal.
+    variants["always_on" if parks else "parked"] = {"park": not parks}
+    with Phases() as phases, phases.phase("plan without an account") as phase:
+        plans, failures = mocked_plans(root, home, environment, variants, phase.event)
+    return {name: estimate(plan, prices) for name, plan in plans.items()}, failures
+
+
+def _print_saved(
+    project: Project, environment: str, prices: Prices, local: bool, as_json: bool
+) -> None:
+    from scripts.account_roots import platform_stack
+    from scripts.commands.apply import account_of
+    from scripts.console import Phases, stdout_console
+    from scripts.cost import estimate
+    from scripts.deployment import saved_note
+    from scripts.plan_summary import cost_lines
+    from scripts.stack import find_binary
+
+    account = account_of(project, environment, "plan-main", local)
+    note = saved_note(account, environment)
+    stack = platform_stack(account, project.root, environment, find_binary(account.home))
+    with Phases() as phases, phases.phase("read the saved plan"):
+        plan = stack.show(account.plan_file(environment))
+    before, after = estimate(plan, prices, before=True), estimate(plan, prices)
+    if as_json:
+        document = as_document(environment, after)
+        click.echo(json.dumps(document | {"before": round(before.total, 2)}, indent=2))
+        return
+    console = stdout_console()
+    console.print(f"{environment} after the plan of {note['made']}, USD a month\n")
+    console.print(table_of(after))
+    console.print()
+    for line in cost_lines(before, after):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def as_document(environment: str, estimate: Estimate) -> dict[str, Any]:
+    """One bill as JSON data; amounts in USD a month."""
+    return {
+        "environment": environment,
+        "prices": estimate.prices.date,
+        "total": round(estimate.total, 2),
+        "lines": [
+            {
+                "address": line.address,
+                "item": line.item,
+                "amount": round(line.amount, 4),
+                "basis": line.basis,
+            }
+            for line in estimate.lines
+        ],
+        "unpriced": [{"address": address, "why": why} for address, why in estimate.unpriced],
+    }
+
+
+def table_of(estimate: Estimate) -> Table:
+    """The bill line by line, dearest first, and what the price file does not know."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_footer=True)
+    table.add_column("resource", footer="a month", overflow="fold")
+    table.add_column("what", footer="")
+    table.add_column("USD", justify="right", footer=f"{estimate.total:.2f}")
+    table.add_column("why", footer="")
+    for line in estimate.lines:
+        table.add_row(line.address, line.item, f"{line.amount:.2f}", line.basis)
+    for address, why in estimate.unpriced:
+        table.add_row(address, "not priced", "?", why)
+    return table
+
+
+def _variants(
+    environment: str,
+    configured: Estimate,
+    estimates: Mapping[str, Estimate],
+    refused: Mapping[str, str],
+) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("with", "USD", "difference"):
+        table.add_column(title, justify="left" if title == "with" else "right")
+    for words, total, difference in _differences(configured, estimates):
+        table.add_row(words, total, difference)
+    for name, why in refused.items():
+        reason = why.splitlines()[1] if "\n" in why else why
+        table.add_row(f"{_words(name)}: not for {environment}, {reason}", "", "")
+    return table
+
+
+def _differences(
+    configured: Estimate, estimates: Mapping[str, Estimate]
+) -> Iterator[tuple[str, str, str]]:
+    for name, one in estimates.items():
+        yield _words(name), f"{one.total:.2f}", f"{one.total - configured.total:+.2f}"
+
+
+def _words(variant: str) -> str:
+    kind, _, mode = variant.partition("_")
+    if kind == "egress":
+        return f'egress = "{mode}"'
+    return "park = true (off outside working hours)" if variant == "parked" else "park = false"

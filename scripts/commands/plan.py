@@ -1,0 +1,74 @@
+"""`keyless plan`: what Terraform would change in an environment, for people to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from scripts.commands import Project, pass_project
+from scripts.commands.apply import github_option, local_option
+
+_file = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+
+@click.command("plan")
+@click.argument("environment")
+@click.option("--summary", type=_file, help="Write the summary here; only the digest is printed.")
+@click.option("--changes", type=_file, help="Write the normalised list of changes here, as JSON.")
+@github_option
+@local_option
+@pass_project
+def plan(
+    project: Project,
+    environment: str,
+    summary: Path | None,
+    changes: Path | None,
+    github: str | None,
+    local: bool,
+) -> None:
+    """Show what Terraform would change, and save the plan for `keyless apply`.
+
+    \b
+    keyless plan dev                       your account, by your AWS credentials
+    keyless plan dev --local               the running local cloud, as the role plan-main
+    keyless plan dev --summary plan.md     for a job: prints the digest alone
+
+    Changes that bear on security come first: policies, trust, network paths, encryption, public
+    access. No value that Terraform marks as sensitive is shown. The digest stands for the
+    normalised list of changes: two plans of the same change have the same one, so that a reviewer
+    can approve it and `keyless apply --expect-digest` can insist on it.
+    """
+    from scripts.account_roots import parse_repository, platform_stack
+    from scripts.commands.apply import account_of
+    from scripts.console import Phases
+    from scripts.deployment import keep_plan, make_plan
+    from scripts.stack import find_binary
+
+    repository = parse_repository(github) if github else None
+    account = account_of(project, environment, "plan-main", local)
+    stack = platform_stack(
+        account, project.root, environment, find_binary(account.home), repository
+    )
+    with Phases() as phases, phases.phase(f"plan {environment}", account.caller) as phase:
+        fresh = account.plan_file(environment).with_suffix(".new")
+        # Without the state's lock: planning roles may only read.
+        planned = make_plan(stack, environment, fresh, phase, lock=False)
+        keep_plan(account, planned)
+    if changes is not None:
+        write_whole(changes, planned.change_list())
+    if summary is not None:
+        write_whole(summary, planned.summary())
+        click.echo(planned.digest)
+        return
+    click.echo(planned.summary())
+    click.echo(f"digest {planned.digest}")
+    if planned.changes:
+        click.echo(f"apply  keyless apply {environment}{' --local' if local else ''}", err=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write under another name first, so that a reader never sees half a file."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text)
+    temporary.replace(path)

@@ -1,0 +1,257 @@
+"""Plan, apply and destroy one environment: the saved plan, its digest, and the data it may cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scripts.account_roots import Account
+from scripts.changes import ResourceChange, changes_of, digest, normalised
+from scripts.console import Phase, UserError
+from scripts.cost import Estimate, estimate, load_prices
+from scripts.localcloud.home import write_private
+from scripts.plan_summary import headline, render
+from scripts.stack import Applied, Event, Stack, StackError, messages
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A saved plan and what it says. `before` and `after` are bills of a month."""
+
+    environment: str
+    path: Path
+    changes: tuple[ResourceChange, ...]
+    before: Estimate
+    after: Estimate
+    resources: Mapping[str, Mapping[str, Any]]
+    """What stands now: attributes by address. Not for printing: sensitive values are in it."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the normalised list of changes."""
+        return digest(self.changes)
+
+    def summary(self) -> str:
+        """Markdown for people."""
+        return render(self.environment, self.changes, self.before, self.after)
+
+    def change_list(self) -> str:
+        """The normalised list as JSON; it holds hashes in place of values."""
+        return json.dumps(normalised(self.changes), indent=2) + "\n"
+
+
+def make_plan(
+    stack: Stack,
+    environment: str,
+    path: Path,
+    phase: Phase,
+    *,
+    destroy: bool = False,
+    lock: bool = True,
+) -> Planned:
+    """Initialise, plan into `path` (mode 0600) and read the plan. Raises UserError."""
+    phase.event("terraform init")
+    try:
+        stack.init()
+        phase.event("terraform plan")
+        shown = stack.save_plan(path, _listener(phase), destroy=destroy, lock=lock)
+    except StackError as failure:
+        raise _advised(failure, environment) from None
+    prices = load_prices()
+    return Planned(
+        environment,
+        path,
+        tuple(changes_of(shown)),
+        estimate(shown, prices, before=True),
+        estimate(shown, prices),
+        {
+            entry["address"]: entry["change"]["before"]
+            for entry in shown.get("resource_changes", ())
+            if entry.get("mode") != "data" and isinstance(entry["change"].get("before"), dict)
+        },
+    )
+
+
+def keep_plan(account: Account, planned: Planned) -> Path:
+    """Make a plan the saved one of its environment, with a note of what it is."""
+    path = account.plan_file(planned.environment)
+    note = {
+        "digest": planned.digest,
+        "changes": headline(planned.changes),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "by": account.caller,
+    }
+    _note(path).unlink(missing_ok=True)
+    planned.path.replace(path)
+    write_private(_note(path), json.dumps(note, indent=2).encode())
+    return path
+
+
+def saved_note(account: Account, environment: str) -> dict[str, Any]:
+    """What is known of the saved plan. Raises UserError if there is none."""
+    path = account.plan_file(environment)
+    try:
+        note: dict[str, Any] = json.loads(_note(path).read_text())
+        path.stat()
+    except (OSError, ValueError):
+        raise UserError(
+            f"There is no saved plan of {environment}",
+            why=f"apply takes only what was planned and read; nothing is in {path}",
+            mend=f"keyless plan {environment}",
+        ) from None
+    return note
+
+
+def drop_plan(path: Path) -> None:
+    """Delete a plan that was applied, or can no longer be."""
+    path.unlink(missing_ok=True)
+    _note(path).unlink(missing_ok=True)
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def apply_plan(stack: Stack, environment: str, path: Path, phase: Phase) -> Applied:
+    """Apply exactly what `path` holds; the plan is used up, whatever comes of it."""
+    try:
+        return stack.apply_plan(path, _listener(phase))
+    except StackError as failure:
+        raise _advised(failure, environment) from None
+    finally:
+        drop_plan(path)
+
+
+def require_digest(planned: Planned, expected: str) -> None:
+    """Stop unless the plan is the change that was approved. Raises UserError."""
+    if planned.digest == expected:
+        return
+    addresses = [f"{change.action} {change.address}" for change in planned.changes]
+    raise UserError(
+        "The changes are not the ones that were approved; nothing was applied",
+        why=f"approved was {expected},\nnow it is {planned.digest}:\n"
+        + "\n".join(addresses[:20] or ["no changes"]),
+        mend=f"keyless plan {planned.environment}, and have the new digest approved",
+    )
+
+
+def require_destroyable(planned: Planned) -> None:
+    """Stop before half is gone if RDS would refuse to delete the database. Raises UserError."""
+    protected = [
+        address
+        for address, values in planned.resources.items()
+        if values.get("deletion_protection") is True
+    ]
+    if protected:
+        name = planned.environment
+        raise UserError(
+            f"{name} is protected; nothing was destroyed",
+            why=f"deletion protection is on: {', '.join(protected)}",
+            mend=f"TF_VAR_teardown=true keyless plan {name}, keyless apply {name}, then destroy",
+        )
+
+
+def buckets(planned: Planned) -> list[str]:
+    """Names of the buckets that stand."""
+    return sorted(
+        str(values["bucket"])
+        for values in planned.resources.values()
+        if {"bucket", "force_destroy", "bucket_domain_name"} <= values.keys()
+    )
+
+
+def holds_objects(s3: Any, bucket: str) -> bool:
+    """Whether a bucket holds anything, old versions included where the caller may see them."""
+    from botocore.exceptions import ClientError
+
+    for look in (s3.list_object_versions, s3.list_objects_v2):
+        try:
+            found = look(Bucket=bucket, MaxKeys=1)
+        except ClientError as failure:
+            if failure.response["Error"]["Code"] == "NoSuchBucket":
+                return False
+            if failure.response["Error"]["Code"] != "AccessDenied":
+                raise
+            continue
+        return any(found.get(kind) for kind in ("Versions", "DeleteMarkers", "Contents"))
+    raise UserError(
+        f"It cannot be seen whether {bucket} is empty; nothing was destroyed",
+        why="the caller may list neither its versions nor its objects",
+        mend="use the environment's apply role, or an administrator",
+    )
+
+
+def empty(s3: Any, bucket: str, tell: Callable[[str], None]) -> int:
+    """Delete every version of every object; returns how many. Raises UserError if S3 refuses."""
+    deleted = 0
+    for batch in _versions(s3, bucket):
+        answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+        if errors := answer.get("Errors"):
+            raise UserError(
+                f"{bucket} could not be emptied",
+                why=f"{errors[0]['Key']}: {errors[0]['Code']}, and {deleted} are gone",
+                mend="name a role that may in artifact_store.version_deleter_arns, apply, "
+                "and destroy as that role",
+            )
+        deleted += len(batch)
+        tell(f"{bucket}: {deleted} versions deleted")
+    return deleted
+
+
+def _versions(s3: Any, bucket: str) -> Iterator[list[dict[str, str]]]:
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        batch = [
+            {"Key": one["Key"], "VersionId": one["VersionId"]}
+            for kind in ("Versions", "DeleteMarkers")
+            for one in page.get(kind, ())
+        ]
+        if batch:
+            yield batch
+
+
+def destroy_warning(planned: Planned, full: Sequence[str], delete_data: bool) -> str:
+    """What is lost, in words, for the question before a destroy."""
+    lines = [f"{headline(planned.changes)} of {planned.environment}."]
+    for address, values in planned.resources.items():
+        if "skip_final_snapshot" in values and "engine" in values:
+            last = values.get("final_snapshot_identifier")
+            kept = f"a last snapshot, {last}, is kept" if last else "no snapshot is kept"
+            lines.append(f"The database goes ({address}): {kept}.")
+    if full and delete_data:
+        lines.append(f"Every version of every object goes: {', '.join(full)}.")
+    return "\n".join(lines)
+
+
+def _listener(phase: Phase) -> Callable[[Event], None]:
+    def hear(event: Event) -> None:
+        for line in messages(event):
+            phase.event(line)
+        if event.get("type") == "refresh_start":
+            phase.event(f"reading {event['hook']['resource']['addr']}")
+
+    return hear
+
+
+_ADVICE = (
+    ("stale", "keyless plan {0}: the account changed after the plan was made"),
+    ("NoSuchBucket", "keyless bootstrap: this account and region have no bucket for the state"),
+    (
+        "state lock",
+        "wait for the other run; if it died, see `terraform force-unlock` in docs/cli.md",
+    ),
+    ("ExpiredToken", "sign in again, then the same command"),
+    ("AccessDenied", "see which action was denied and as whom: aws sts get-caller-identity"),
+)
+
+
+def _advised(failure: StackError, environment: str) -> StackError:
+    """Terraform's own words, with the command that mends what they are about."""
+    for sign, advice in _ADVICE:
+        if sign.lower() in failure.why.lower():
+            mend = advice.format(environment)
+            return StackError(failure.what, why=failure.why, mend=mend)
+    return failure
