@@ -26,10 +26,14 @@ class MotoAccount:
         self.region = region
         self._backends = backends
         self._lock = lock
+        # Set by the cloud: moto has no sessions, whoever serves them knows their tags.
+        self.session_tags: Callable[[str], Mapping[str, str] | None] = lambda _: None
 
     def tags(self, arn: str) -> Mapping[str, str] | None:
         """Tags of a resource; None if there is no such resource, or its kind is not known."""
         parts = arn.split(":", 5)
+        if len(parts) == 6 and parts[2] == "ssm" and parts[5].startswith("session/"):
+            return self.session_tags(parts[5].removeprefix("session/"))
         read = _TAGS.get(parts[2]) if len(parts) == 6 else None
         if read is None:
             return None

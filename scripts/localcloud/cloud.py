@@ -111,6 +111,7 @@ class LocalCloud:
 
     def _build_gateway(self) -> None:
         backends = self.emulator.backend
+        self._account = MotoAccount(self.account_id, self.region, backends, self.emulator.lock)
         self._principals = Principals(self.account_id, lambda: backends("iam"))
         self._authorizer = Authorizer(self.account_id, backends, self.decisions)
         self.issuer = Issuer(self.endpoint)
@@ -123,7 +124,7 @@ class LocalCloud:
         )
         self.gateway = Gateway(
             self.emulator,
-            MotoAccount(self.account_id, self.region, backends, self.emulator.lock),
+            self._account,
             self._principals,
             self._authorizer,
             self.sts,
@@ -165,6 +166,7 @@ class LocalCloud:
 
         plane = DataPlane(self)
         self._stack.callback(plane.stop)
+        self._account.session_tags = plane.sessions.tags
         plane.start()
         self.gateway.handlers["ssm", "StartSession"] = _json_handler(plane.start_session)
         self.gateway.handlers["ssm", "TerminateSession"] = _json_handler(plane.terminate_session)

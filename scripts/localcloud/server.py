@@ -218,6 +218,8 @@ class Server:
 
 class _HttpServer(HTTPServer):
     timeout = 60
+    # How long stopping may take, for want of anything to wake the loop.
+    expiration_interval = 0.2
     request_queue_size = 256
     keep_alive_conn_limit = 1000
     shutdown_timeout = 2

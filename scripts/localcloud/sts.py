@@ -9,7 +9,13 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from scripts.iam.documents import Policy, PolicyError, parse_policy
-from scripts.iam.evaluation import Decision, Principal, Request, evaluate, evaluate_trust
+from scripts.iam.evaluation import (
+    Principal,
+    Request,
+    Unsupported,
+    evaluate,
+    evaluate_trust,
+)
 from scripts.iam.requests import Need
 from scripts.identity import Credentials
 from scripts.localcloud.authorization import Authorizer, Occasion
@@ -96,8 +102,11 @@ class Sts:
         role = self._role(role_arn)
         occasion = Occasion(str(uuid.uuid4()), "sts", "AssumeRole", via="sts")
         context: Keys = {"aws:SourceAccount": (self._account_id,), **(keys or {})}
-        decision = self._decide_trust(caller, role, "sts:AssumeRole", context, occasion)
-        if not decision.allowed:
+        try:
+            trusted = self._trusted(caller, role, role_arn, "sts:AssumeRole", context, occasion)
+        except (Unsupported, PolicyError) as error:
+            raise AwsError("LocalCloudUnsupportedPolicy", str(error), 403) from error
+        if not trusted:
             raise AwsError("AccessDenied", f"{role_arn} does not trust {service} to assume it", 403)
         session = self._principals.open_session(
             role, session_name, timedelta(hours=6), keys=keys
@@ -130,10 +139,10 @@ class Sts:
             "sts:RoleSessionName": (name,),
             "aws:FederatedProvider": (identity.provider.arn,),
         }
-        role = self._role(role_arn, if_missing=f"sts:{WEB_IDENTITY}")
-        decision = self._decide_trust(caller, role, f"sts:{WEB_IDENTITY}", keys, call.occasion)
-        if not decision.allowed:
-            raise AwsError("AccessDenied", f"Not authorized to perform sts:{WEB_IDENTITY}", 403)
+        role = self._role(role_arn)
+        action = f"sts:{WEB_IDENTITY}"
+        if not self._trusted(caller, role, role_arn, action, keys, call.occasion):
+            raise AwsError("AccessDenied", f"Not authorized to perform {action}", 403)
         self._check_duration(duration, role)
         opened = self._principals.open_session(
             role,
@@ -148,12 +157,11 @@ class Sts:
         caller = _signed(call)
         role_arn, name, duration = self._common(call.parameters)
         session_policies = self._session_policies(call.parameters)
-        role = self._role(role_arn, if_missing="sts:AssumeRole", caller=caller)
+        role = self._role(role_arn)
         keys: Keys = {**call.keys, "sts:RoleSessionName": (name,)}
         if "ExternalId" in call.parameters:
             keys["sts:ExternalId"] = (call.parameters["ExternalId"],)
-        decision = self._decide_trust(caller, role, "sts:AssumeRole", keys, call.occasion)
-        if not decision.allowed:
+        if not self._trusted(caller, role, role_arn, "sts:AssumeRole", keys, call.occasion):
             raise Refusal(Fault.DENIED, _not_authorized(caller, "sts:AssumeRole", role_arn))
         self._check_duration(duration, role)
         if caller.session is not None and duration > CHAINED:
@@ -177,27 +185,33 @@ class Sts:
         _signed(call)
         raise AwsError("AccessDenied", "Cannot call GetSessionToken with session credentials", 403)
 
-    def _decide_trust(
-        self, caller: Caller, role: Any, action: str, keys: Keys, occasion: Occasion
-    ) -> Decision:
-        """Decide by the trust policy, together with the caller's own policies if it has any."""
-        need = Need(action, role.arn)
-        if caller.principal.kind in ("service", "federated"):
-            context: Keys = {**keys, "aws:ResourceAccount": (self._account_id,)}
-        else:
-            context = self._authorizer.context(caller, need, keys)
-        tags = {f"aws:ResourceTag/{tag['Key']}": (tag["Value"],) for tag in role.tags or ()}
-        context |= tags
-        request = Request(caller.principal, action, role.arn, context, self._account_id)
+    def _trusted(
+        self, caller: Caller, role: Any, arn: str, action: str, keys: Keys, occasion: Occasion
+    ) -> bool:
+        """Decide by the trust policy, together with the caller's own policies if it has any.
+
+        The answer must not tell whether a role exists; the log does.
+        """
+        if role is None:
+            self._authorizer.record(caller, action, arn, keys, occasion, "no such role")
+            return False
+        alone = caller.principal.kind in ("service", "federated")
+        context: Keys = {**keys, "aws:ResourceAccount": (self._account_id,)}
+        if not alone:
+            context |= self._authorizer.context(caller, Need(action, arn), keys)
+        for tag in role.tags or ():
+            context[f"aws:ResourceTag/{tag['Key']}"] = (tag["Value"],)
+        request = Request(caller.principal, action, arn, context, self._account_id)
         trust = self._authorizer.policies.trust(role)
-        if caller.principal.kind in ("service", "federated"):
+        if alone:
             decision = evaluate_trust(request, trust)
         else:
             decision = evaluate(request, self._authorizer.policies.with_resource(caller, trust))
-        self._authorizer.record(caller, action, role.arn, context, occasion, decision)
-        return decision
+        self._authorizer.record(caller, action, arn, context, occasion, decision)
+        return decision.allowed
 
     def _common(self, parameters: Mapping[str, str]) -> tuple[str, str, int]:
+        _refuse_what_is_not_modelled(parameters)
         role_arn = _required(parameters, "RoleArn")
         if not _ROLE_ARN.fullmatch(role_arn):
             raise AwsError("ValidationError", f"{role_arn} is invalid")
@@ -217,14 +231,10 @@ class Sts:
                               f"{LONGEST}")  # fmt: skip
         return role_arn, name, duration
 
-    def _role(self, arn: str, if_missing: str = "", caller: Caller | None = None) -> Any:
-        for role in list(self._backends("iam").roles.values()):
-            if role.arn == arn:
-                return role
-        # The answer must not tell whether a role exists.
-        if caller is not None:
-            raise Refusal(Fault.DENIED, _not_authorized(caller, if_missing, arn))
-        raise AwsError("AccessDenied", f"Not authorized to perform {if_missing or arn}", 403)
+    def _role(self, arn: str) -> Any:
+        """The role of moto's IAM with this ARN; None if there is none."""
+        roles = list(self._backends("iam").roles.values())
+        return next((role for role in roles if role.arn == arn), None)
 
     @staticmethod
     def _check_duration(duration: int, role: Any) -> None:
@@ -251,6 +261,13 @@ class Sts:
                     raise AwsError("ValidationError", f"The policy {arn} does not exist")
                 policies.extend(self._authorizer.policies.managed([managed[arn]], "session"))
         return tuple(policies) or None
+
+
+def _refuse_what_is_not_modelled(parameters: Mapping[str, str]) -> None:
+    for name in parameters:
+        first = name.partition(".")[0]
+        if first in ("ProvidedContexts", "SerialNumber", "SourceIdentity", "Tags"):
+            raise AwsError("LocalCloudNotImplemented", f"The local cloud does not model {first}")
 
 
 def _required(parameters: Mapping[str, str], name: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -24,14 +24,22 @@ class Account:
     """What a test does to the account, as its administrator."""
 
     cloud: LocalCloud
+    # Making a client costs more than most calls.
+    _clients: dict[object, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def client(self, service: str, credentials: Credentials | None = None, **config: Any) -> Any:
         """A boto3 client; without credentials it is the administrator's."""
         who = credentials or self.cloud.administrator
+        key = (service, who, *sorted(config.items()))
+        if key not in self._clients:
+            self._clients[key] = self._new_client(service, who, config)
+        return self._clients[key]
+
+    def _new_client(self, service: str, who: Credentials, config: dict[str, Any]) -> Any:
         return _SESSION.client(
             service,
             endpoint_url=self.cloud.endpoint,
-            region_name=config.pop("region_name", self.cloud.region),
+            region_name=self.cloud.region,
             verify=str(self.cloud.ca_bundle),
             aws_access_key_id=who.access_key_id,
             aws_secret_access_key=who.secret_access_key,
@@ -41,6 +49,12 @@ class Account:
 
     def unsigned(self, service: str) -> Any:
         """A client that does not sign."""
+        key = (service, None)
+        if key not in self._clients:
+            self._clients[key] = self._new_unsigned_client(service)
+        return self._clients[key]
+
+    def _new_unsigned_client(self, service: str) -> Any:
         return _SESSION.client(
             service,
             endpoint_url=self.cloud.endpoint,

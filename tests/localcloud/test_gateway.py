@@ -304,6 +304,24 @@ def test_a_chained_session_lasts_an_hour_at_most(account: Account) -> None:
         sts.assume_role(RoleArn=target, RoleSessionName="hop", DurationSeconds=3601)
 
 
+@pytest.mark.parametrize(
+    "extra", [{"Tags": [{"Key": "a", "Value": "b"}]}, {"SourceIdentity": "somebody"}]
+)
+def test_what_sts_does_not_model_is_refused_and_named(
+    account: Account, extra: dict[str, Any]
+) -> None:
+    role = f"arn:aws:iam::{account.cloud.account_id}:role/any"
+    with pytest.raises(ClientError, match=f"does not model {next(iter(extra))}"):
+        account.client("sts").assume_role(RoleArn=role, RoleSessionName="hop", **extra)
+
+
+def test_a_role_that_does_not_exist_is_denied_and_on_record(account: Account) -> None:
+    role = f"arn:aws:iam::{account.cloud.account_id}:role/none"
+    with pytest.raises(ClientError, match="not authorized to perform: sts:AssumeRole"):
+        account.client("sts").assume_role(RoleArn=role, RoleSessionName="hop")
+    assert account.cloud.decisions.read()[-1].reason == "no such role"
+
+
 def test_session_tokens_are_not_handed_out_to_sessions(account: Account) -> None:
     with pytest.raises(ClientError) as refused:
         account.client("sts").get_session_token()

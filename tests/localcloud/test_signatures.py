@@ -127,6 +127,18 @@ def test_an_unsigned_request_is_refused_by_every_service(account: Account, servi
     assert code_of(refused) in codes
 
 
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [("scheduler", "list_schedules"), ("budgets", "describe_budgets"), ("elbv2", "describe_rules")],
+)
+def test_services_of_other_protocols_refuse_unsigned_requests_too(
+    account: Account, service: str, operation: str
+) -> None:
+    with pytest.raises(ClientError) as refused:
+        getattr(account.unsigned(service), operation)()
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] in {400, 403}
+
+
 def test_an_empty_key_is_refused(account: Account) -> None:
     answer = requests.get(
         f"{account.cloud.endpoint}/{BUCKET}/b.txt",
