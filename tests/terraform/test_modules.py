@@ -68,7 +68,8 @@ def test_variables_and_outputs_are_in_alphabetical_order_and_described(name: str
     given, made = terraform_docs.inputs(module), terraform_docs.outputs(module)
     assert [each.name for each in given] == sorted(each.name for each in given)
     assert [each.name for each in made] == sorted(each.name for each in made)
-    assert all(each.description.endswith((".", ")")) for each in [*given, *made])
+    texts = [each.description for each in given] + [each.description for each in made]
+    assert all(text.endswith((".", ")")) for text in texts)
 
 
 def test_code_is_formatted(terraform: Terraform) -> None:

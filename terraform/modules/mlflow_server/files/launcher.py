@@ -7,6 +7,7 @@ soon as it is. No secret is in a command line or an environment: the token is in
 file, in a folder of memory that this service alone may read.
 """
 
+import functools
 import json
 import os
 import signal
@@ -88,12 +89,17 @@ def spawn(listener, passfile):
     )
 
 
-def client(settings, service):
+@functools.cache
+def client(region, service):
+    """Make a client, once; botocore renews the role's credentials in it."""
     import boto3
     from botocore.config import Config
 
+    session = boto3.Session(region_name=region)
+    if session.get_credentials() is None:
+        raise RuntimeError("the instance has no credentials yet")
     config = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
-    return boto3.client(service, region_name=settings["region"], config=config)
+    return session.client(service, config=config)
 
 
 def wait_for_platform(settings, workers):
@@ -102,7 +108,7 @@ def wait_for_platform(settings, workers):
     said = None
     while True:
         try:
-            found = client(settings, "ssm").get_parameter(Name=name)["Parameter"]["Value"]
+            found = client(settings["region"], "ssm").get_parameter(Name=name)["Parameter"]["Value"]
             return json.loads(found)
         except Exception as reason:  # noqa: BLE001 - whatever it is, it may pass
             said = say(f"waiting for parameter {name}: {reason}", said)
@@ -143,15 +149,14 @@ def keep_token_fresh(settings, database, passfile, workers):
 
 def write_token(settings, database, passfile):
     """Sign a token and put it, whole or not at all, where libpq finds it."""
-    token = client(settings, "rds").generate_db_auth_token(
+    token = client(settings["region"], "rds").generate_db_auth_token(
         database["address"], database["port"], database["user"], settings["region"]
     )
     fields = (database["address"], "*", database["name"], database["user"], token)
-    line = ":".join(field.replace("\\", "\\\\").replace(":", "\\:") for field in fields[2:])
-    host = fields[0].replace("\\", "\\\\").replace(":", "\\:")
+    line = ":".join(field.replace("\\", "\\\\").replace(":", "\\:") for field in fields)
     fresh = passfile.with_suffix(".new")
     fresh.touch(mode=0o600)
-    fresh.write_text(f"{host}:*:{line}\n")
+    fresh.write_text(f"{line}\n")
     fresh.replace(passfile)
 
 
