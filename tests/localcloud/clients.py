@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
+import requests
 from botocore import UNSIGNED
 from botocore.config import Config
 
@@ -14,6 +15,7 @@ from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.issuer import Job, subject
 
 AUDIENCE = "sts.amazonaws.com"
+BUCKET = "signed-things"
 GITHUB = "token.actions.githubusercontent.com"
 # One session, so that botocore reads each service's model once.
 _SESSION: Any = boto3.Session()
@@ -134,3 +136,24 @@ def statement(
 ) -> dict[str, Any]:
     """An Allow statement."""
     return {"Effect": "Allow", "Action": actions, "Resource": resources, **more}
+
+
+def link(account: Account, credentials: Credentials, **options: Any) -> str:
+    """A presigned link to the object `b.txt` of the bucket `BUCKET`, or what `options` say."""
+    client = account.client("s3", credentials, signature_version="s3v4")
+    url: str = client.generate_presigned_url(
+        options.pop("method", "get_object"),
+        Params={"Bucket": BUCKET, "Key": "b.txt", **options.pop("params", {})},
+        ExpiresIn=options.pop("expires", 60),
+    )
+    return url
+
+
+def fetch(account: Account, url: str, method: str = "GET", **options: Any) -> requests.Response:
+    """Follow a link without any credentials."""
+    return requests.request(method, url, verify=str(account.cloud.ca_bundle), timeout=10, **options)
+
+
+def code_in(answer: requests.Response) -> str:
+    """The code of an error in XML."""
+    return answer.text.partition("<Code>")[2].partition("</Code>")[0]

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -17,9 +17,9 @@ from botocore.exceptions import ClientError
 from scripts.identity import Credentials
 from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.signatures import canonical_query
-from tests.localcloud.clients import Account, statement
+from tests.localcloud.clients import BUCKET, Account, code_in, fetch, link
 
-BUCKET = "signed-things"
+pytestmark = pytest.mark.usefixtures("bucket")
 # Service, what is sent, and how the service words a refusal.
 EVERY_SERVICE = [
     "autoscaling",
@@ -62,19 +62,6 @@ def call(account: Account, service: str, credentials: Credentials) -> Any:
 
 def code_of(refused: pytest.ExceptionInfo[ClientError]) -> str:
     return str(refused.value.response["Error"]["Code"])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def bucket(account: Account) -> None:
-    s3 = account.client("s3")
-    s3.create_bucket(Bucket=BUCKET)
-    s3.put_object(Bucket=BUCKET, Key="public/a.txt", Body=b"a")
-    s3.put_object(Bucket=BUCKET, Key="b.txt", Body=b"b")
-
-
-@pytest.fixture(scope="module")
-def reader(account: Account) -> Credentials:
-    return account.session("reader", statement("s3:GetObject", f"arn:aws:s3:::{BUCKET}/*"))
 
 
 def changed(credentials: Credentials, **values: Any) -> Credentials:
@@ -192,26 +179,6 @@ def test_a_session_key_needs_its_own_token(
     assert code_of(refused) == code
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[timedelta], None]]:
-    """Moves the gateway's clock."""
-    import scripts.localcloud.gateway as module
-
-    offset = timedelta()
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
-            return datetime.now(tz) + offset
-
-    def move(by: timedelta) -> None:
-        nonlocal offset
-        offset = by
-
-    monkeypatch.setattr(module, "datetime", Clock)
-    yield move
-
-
 @pytest.mark.parametrize(
     ("service", "code"),
     [
@@ -265,82 +232,6 @@ def test_clocks_may_differ_a_little(
 ) -> None:
     clock(timedelta(minutes=minutes))
     assert call(account, service, account.cloud.administrator)
-
-
-def link(account: Account, credentials: Credentials, **options: Any) -> str:
-    url: str = account.client("s3", credentials, signature_version="s3v4").generate_presigned_url(
-        options.pop("method", "get_object"),
-        Params={"Bucket": BUCKET, "Key": "b.txt", **options.pop("params", {})},
-        ExpiresIn=options.pop("expires", 60),
-    )
-    return url
-
-
-def fetch(account: Account, url: str, method: str = "GET", **options: Any) -> requests.Response:
-    return requests.request(method, url, verify=str(account.cloud.ca_bundle), timeout=10, **options)
-
-
-def code_in(answer: requests.Response) -> str:
-    return answer.text.partition("<Code>")[2].partition("</Code>")[0]
-
-
-def test_a_presigned_link_works_until_it_expires(
-    account: Account, reader: Credentials, clock: Callable[[timedelta], None]
-) -> None:
-    url = link(account, reader)
-    assert fetch(account, url).content == b"b"
-    clock(timedelta(seconds=59))
-    assert fetch(account, url).content == b"b"
-    clock(timedelta(seconds=62))
-    refused = fetch(account, url)
-    assert (refused.status_code, code_in(refused)) == (403, "AccessDenied")
-    assert "Request has expired" in refused.text
-
-
-def replaced(url: str, **parameters: str) -> str:
-    parts = urlsplit(url)
-    query = {name: values[0] for name, values in parse_qs(parts.query).items()} | parameters
-    return urlunsplit(parts._replace(query=urlencode(query)))
-
-
-@pytest.mark.parametrize(
-    "misuse",
-    [
-        lambda url: ("PUT", url),
-        lambda url: ("DELETE", url),
-        lambda url: ("GET", url.replace("b.txt", "public/a.txt")),
-        lambda url: ("GET", url.replace(BUCKET, "other-bucket")),
-        lambda url: ("GET", replaced(url, **{"X-Amz-Expires": "604800"})),
-        lambda url: ("GET", replaced(url, **{"X-Amz-Date": "20991231T000000Z"})),
-        lambda url: ("GET", replaced(url, versionId="1")),
-        lambda url: ("GET", url + "&x-amz-acl=public-read"),
-    ],
-    ids=["put", "delete", "key", "bucket", "expires", "date", "version", "parameter"],
-)
-def test_a_presigned_link_is_good_for_nothing_else(
-    account: Account, misuse: Callable[[str], tuple[str, str]]
-) -> None:
-    method, url = misuse(link(account, account.cloud.administrator))
-    refused = fetch(account, url, method)
-    assert (refused.status_code, code_in(refused)) == (403, "SignatureDoesNotMatch")
-
-
-def test_the_holder_of_a_link_cannot_add_headers(account: Account) -> None:
-    url = link(account, account.cloud.administrator, method="put_object")
-    refused = fetch(account, url, "PUT", data=b"x", headers={"x-amz-acl": "public-read"})
-    assert (refused.status_code, code_in(refused)) == (403, "AccessDenied")
-    assert "not signed" in refused.text
-    assert fetch(account, url, "PUT", data=b"x").status_code == 200
-
-
-def test_a_link_carries_the_rights_of_its_maker_only(account: Account, reader: Credentials) -> None:
-    refused = fetch(account, link(account, reader, method="put_object"), "PUT", data=b"x")
-    assert (refused.status_code, code_in(refused)) == (403, "AccessDenied")
-
-
-def test_a_link_lives_for_a_week_at_most(account: Account) -> None:
-    refused = fetch(account, link(account, account.cloud.administrator, expires=604_801))
-    assert (refused.status_code, code_in(refused)) == (400, "AuthorizationHeaderMalformed")
 
 
 def signed(
@@ -406,12 +297,6 @@ def test_an_unsigned_payload_is_for_s3_alone(account: Account) -> None:
     assert refused.status_code == 403
 
 
-def test_two_signatures_are_one_too_many(account: Account) -> None:
-    url = link(account, account.cloud.administrator)
-    refused = fetch(account, url, headers={"Authorization": "AWS4-HMAC-SHA256 Credential=x"})
-    assert refused.status_code == 400
-
-
 @pytest.mark.parametrize("name", ["a b+c", "ü/ö", "a%2Fb", "x=1&y=2", "tilde~star*'()", ".hidden"])
 def test_keys_with_special_characters_are_signed_as_sdks_sign_them(
     account: Account, name: str
@@ -459,7 +344,6 @@ def test_plain_http_cannot_pose_as_tls(account: Account, header: str | None) -> 
     plain = Account(_Plain(account.cloud))  # type: ignore[arg-type]
     assert plain.client("s3").get_object(Bucket=name, Key="k")["Body"].read() == b"v"
     deny_without_tls(account, name)
-    url = link(plain, account.cloud.administrator).replace(f"/{BUCKET}/b.txt", f"/{name}/k")
     url = plain.client("s3", signature_version="s3v4").generate_presigned_url(
         "get_object", Params={"Bucket": name, "Key": "k"}
     )
