@@ -1,0 +1,218 @@
+"""An account is prepared on a real gateway with real Terraform; its state ends in the bucket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from click.testing import CliRunner, Result
+
+from scripts import bootstrapping
+from scripts.account_roots import Account
+from scripts.bootstrapping import Found, check, settings
+from scripts.cli import ROOT, keyless
+from scripts.console import UserError
+from scripts.localcloud.cloud import LocalCloud
+from scripts.sealed import client
+
+GITHUB = {
+    "owner": "octo-org",
+    "owner_id": "1001",
+    "repository": "keyless-mlops",
+    "repository_id": "2002",
+}
+NOTHING = Found(bucket=False, state=None, interim=None, provider=False, settings=None)
+STATE = {"lineage": "one", "resources": [{"mode": "managed", "type": "aws_x", "name": "y"}]}
+OURS = {
+    "lineage": "one",
+    "resources": [
+        {
+            "mode": "managed",
+            "type": "aws_iam_openid_connect_provider",
+            "name": "github",
+            "instances": [{}],
+        }
+    ],
+}
+
+
+def account(tmp_path: Path) -> Account:
+    return Account(
+        id="123456789012",
+        region="eu-north-1",
+        home=tmp_path,
+        environment={},
+        client=lambda service: pytest.fail(f"{service} must not be asked"),
+        caller="test",
+    )
+
+
+def found(**changed: Any) -> Found:
+    return Found(**(vars(NOTHING) | changed))
+
+
+@pytest.mark.parametrize(
+    ("there", "provider"),
+    [
+        (NOTHING, "create"),
+        (found(provider=True), "existing"),
+        (found(bucket=True, state=OURS, provider=True), "create"),
+        (found(bucket=True, interim=OURS, provider=True), "create"),
+        (found(bucket=True, state=STATE, interim=STATE), "create"),
+    ],
+)
+def test_a_new_an_unfinished_and_a_finished_bootstrap_go_on(
+    tmp_path: Path, there: Found, provider: str
+) -> None:
+    check(account(tmp_path), tmp_path, there, provider)
+
+
+@pytest.mark.parametrize(
+    ("there", "provider", "mend"),
+    [
+        (found(provider=True), "create", "--github-provider existing"),
+        (found(bucket=True, state=STATE, provider=True), "create", "--github-provider existing"),
+        (NOTHING, "existing", "--github-provider create"),
+        (found(bucket=True), "create", "list-object-versions"),
+        (found(bucket=True, state=STATE, interim=STATE | {"lineage": "2"}), "create", "delete"),
+    ],
+)
+def test_what_would_take_or_lose_something_stops_with_the_command_that_mends_it(
+    tmp_path: Path, there: Found, provider: str, mend: str
+) -> None:
+    with pytest.raises(UserError) as stopped:
+        check(account(tmp_path), tmp_path, there, provider)
+    assert mend in stopped.value.mend
+
+
+def test_an_environment_is_added_to_those_of_the_last_time() -> None:
+    before = {"environments": {"dev": {"allow_data_deletion": True}}, "github": GITHUB}
+    now = settings(ROOT, found(settings=before), {"prod": False}, None, None)
+    assert now == {
+        "environments": {
+            "dev": {"allow_data_deletion": True},
+            "prod": {"allow_data_deletion": False},
+        },
+        "github": GITHUB,
+    }
+
+
+def test_without_an_environment_the_command_shows_how_to_name_one() -> None:
+    with pytest.raises(UserError) as refused:
+        settings(ROOT, NOTHING, {}, GITHUB, None)
+    assert "--disposable dev" in refused.value.mend
+    assert refused.value.exit_code == 2
+
+
+def test_without_a_repository_the_command_shows_how_to_name_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("TF_VAR_github", raising=False)
+    (tmp_path / "terraform" / "bootstrap").mkdir(parents=True)
+    with pytest.raises(UserError) as refused:
+        settings(tmp_path, NOTHING, {"dev": True}, None, None)
+    assert "OWNER@ID/REPOSITORY@ID" in refused.value.mend
+
+
+def test_the_state_of_an_aws_account_is_never_in_the_folder_that_down_deletes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    aws = account(tmp_path / "project" / ".keyless")
+    folder = bootstrapping.working_folder(aws, local=False)
+    assert not folder.is_relative_to(aws.home)
+    assert folder.is_relative_to(tmp_path / "state")
+
+
+def test_the_state_that_up_keeps_for_down_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "terraform").mkdir()
+    (tmp_path / "terraform" / "bootstrap.tfstate").write_text("{}")
+    result = CliRunner().invoke(keyless, ["--home", str(tmp_path), "bootstrap", "--local"])
+    assert result.exit_code == 1
+    assert "keyless down" in result.stderr
+
+
+def test_an_environment_cannot_be_both_lasting_and_disposable() -> None:
+    result = CliRunner().invoke(
+        keyless, ["bootstrap", "--environment", "dev", "--disposable", "dev"]
+    )
+    assert result.exit_code == 2
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A local cloud, and `keyless` on it."""
+
+    home: Path
+    s3: Any
+    bucket: str
+    client: Callable[[str], Any]
+
+    def bootstrap(self, *arguments: str) -> Result:
+        command = ["--home", str(self.home), "bootstrap", "--local", "--yes", *arguments]
+        return CliRunner().invoke(keyless, command, catch_exceptions=False)
+
+    def state(self) -> dict[str, Any]:
+        body = self.s3.get_object(Bucket=self.bucket, Key=bootstrapping.STATE_KEY)["Body"].read()
+        return dict(json.loads(body))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
+    home = tmp_path_factory.mktemp("keyless")
+    with LocalCloud(home) as cloud:
+        process = psutil.Process()
+        cloud.announce(process.pid, process.create_time())
+        yield Prepared(
+            home,
+            client(cloud, cloud.administrator, "s3"),
+            f"keyless-state-{cloud.account_id}-{cloud.region}",
+            lambda service: client(cloud, cloud.administrator, service),
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.terraform
+@pytest.mark.timeout(1800)
+def test_bootstrap_ends_with_its_state_in_the_bucket_and_can_be_run_again(
+    prepared: Prepared,
+) -> None:
+    before = {path for path in (ROOT / "terraform").rglob("*") if ".terraform" not in path.parts}
+    first = prepared.bootstrap("--disposable", "dev")
+    assert first.exit_code == 0, first.stderr
+    assert "no state bucket" in first.stderr
+    assert f"state bucket     {prepared.bucket}" in first.stdout
+    addresses = {f"{one['type']}.{one['name']}" for one in prepared.state()["resources"]}
+    assert {"aws_s3_bucket.state", "aws_iam_policy.deploy_boundary"} <= addresses
+    # Nothing stays where it was made.
+    folder = prepared.home / "accounts"
+    assert not list(folder.rglob("*.tfstate"))
+    after = {path for path in (ROOT / "terraform").rglob("*") if ".terraform" not in path.parts}
+    assert after == before
+
+    # Again, with nothing said: the settings are those of the first time.
+    serial = prepared.state()["serial"]
+    again = prepared.bootstrap()
+    assert again.exit_code == 0, again.stderr
+    assert "bootstrap's state in it" in again.stderr
+    assert "nothing to change" in again.stdout
+    assert prepared.state()["serial"] == serial
+    assert prepared.state()["lineage"]
+
+
+@pytest.mark.slow
+@pytest.mark.terraform
+@pytest.mark.timeout(1800)
+def test_a_bucket_that_nothing_knows_of_is_not_taken_over(prepared: Prepared) -> None:
+    """Comes after the first bootstrap, whose state it hides."""
+    if not bootstrapping._exists(prepared.s3, prepared.bucket):
+        prepared.s3.create_bucket(Bucket=prepared.bucket)
+    prepared.s3.delete_object(Bucket=prepared.bucket, Key=bootstrapping.STATE_KEY)
+    result = prepared.bootstrap("--disposable", "dev")
+    assert result.exit_code == 1
+    assert "nothing knows how it was made" in result.stderr
