@@ -5,9 +5,9 @@ locals {
   log_bucket_arn  = "arn:${data.aws_partition.current.partition}:s3:::${local.log_bucket_name}"
 }
 
-#checkov:skip=CKV_AWS_18:a log bucket that logs to itself would never stop
-#checkov:skip=CKV_AWS_145:log delivery writes with SSE-S3 alone
 resource "aws_s3_bucket" "access_logs" {
+  #checkov:skip=CKV_AWS_18:a log bucket that logs to itself would never stop
+  #checkov:skip=CKV_AWS_145:log delivery writes with SSE-S3 alone
   count = var.access_logs.enabled ? 1 : 0
 
   bucket        = local.log_bucket_name

@@ -52,8 +52,8 @@ resource "aws_iam_role_policy" "parking" {
   policy = data.aws_iam_policy_document.parking.json
 }
 
-#checkov:skip=CKV_AWS_297:a schedule holds no data, only the database's name
 resource "aws_scheduler_schedule" "parking" {
+  #checkov:skip=CKV_AWS_297:a schedule holds no data, only the database's name
   for_each = local.parking
 
   name                         = "${var.name}-database-${each.key}"

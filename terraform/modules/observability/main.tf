@@ -19,8 +19,8 @@ locals {
   )
 }
 
-#checkov:skip=CKV_AWS_26:without a key of one's own, SNS's managed key would keep CloudWatch from publishing
 resource "aws_sns_topic" "alerts" {
+  #checkov:skip=CKV_AWS_26:without a key of one's own, SNS's managed key would keep CloudWatch from publishing
   name              = "${var.name}-alerts"
   kms_master_key_id = var.kms_key_arn
   tags              = var.tags

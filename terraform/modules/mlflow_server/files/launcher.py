@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -24,7 +23,7 @@ from urllib.parse import quote
 REFRESH_SECONDS = 600
 RETRY_SECONDS = 1
 STOP_SECONDS = 20
-stopping = threading.Event()
+stopping = []  # the signals that asked for the end
 
 
 def log(text):
@@ -35,7 +34,7 @@ def main():
     settings = json.loads(Path(sys.argv[1]).read_bytes())
     passfile = Path(os.environ["RUNTIME_DIRECTORY"], "pgpass")
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, lambda number, _: stopping.append(number))
     listener = listen(settings)
     workers = [spawn(listener, passfile) for _ in range(settings["workers"])]
     try:
@@ -51,8 +50,8 @@ def main():
     finally:
         died = stop(workers)
         passfile.unlink(missing_ok=True)
-    log("stopped" if stopping.is_set() else f"an MLflow process ended by itself: {died}")
-    return 0 if stopping.is_set() else 1
+    log("stopped" if stopping else f"an MLflow process ended by itself: {died}")
+    return 0 if stopping else 1
 
 
 class Stopped(Exception):
@@ -60,11 +59,12 @@ class Stopped(Exception):
 
 
 def pause(seconds, workers):
-    """Wait, but not longer than everything is well."""
+    """Wait while all is well. Raises Stopped otherwise."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
-        if stopping.wait(min(left, 0.5)) or any(worker.poll() is not None for worker in workers):
+        if stopping or any(worker.poll() is not None for worker in workers):
             raise Stopped
+        time.sleep(min(left, 0.2))
 
 
 def port_of(settings):

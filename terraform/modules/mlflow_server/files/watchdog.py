@@ -69,7 +69,7 @@ def identity():
 
     def call(path, method, headers):
         url = f"{base.rstrip('/')}/latest/{path}"
-        request = urllib.request.Request(url, method=method, headers=headers)  # noqa: S310 - http
+        request = urllib.request.Request(url, method=method, headers=headers)
         with opener.open(request, timeout=5) as answer:
             return answer.read().decode()
 

@@ -1,0 +1,406 @@
+"""What runs on the box: user data within its limit, hardened units, launcher and watchdog."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from sqlalchemy.engine import make_url
+
+from tests.localcloud.server_platform import FILES, encoded, settings, user_data
+
+LARGEST_USER_DATA = 16 * 1024  # bytes before base64; EC2 User Guide, "Run commands at launch"
+DATABASE = {
+    "address": "keyless-dev.aaaaaaaaaa.us-east-1.rds.amazonaws.com",
+    "port": 5432,
+    "name": "mlflow",
+    "user": "mlflow",
+}
+TOKEN = f"{DATABASE['address']}:5432/?Action=connect&back\\slash"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"box_{name}", FILES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def launcher(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = load("launcher")
+    signer = SimpleNamespace(generate_db_auth_token=lambda *_: TOKEN)
+    monkeypatch.setattr(module, "client", lambda *_: signer)
+    for name in ("PGPORT", "PGHOSTADDR", "KEYLESS_MLFLOW_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    return module
+
+
+# --- user data and units ---------------------------------------------------------------------
+
+
+def test_user_data_fits_the_limit_with_room_to_grow() -> None:
+    size = len(encoded(user_data(settings(), logs_json="x" * 1000))) * 3 // 4
+    assert size < LARGEST_USER_DATA / 2
+
+
+def test_the_template_renders_to_a_cloud_config() -> None:
+    text = user_data(settings())
+    assert text.startswith("#cloud-config\n")
+    written = {entry["path"]: entry["content"] for entry in yaml.safe_load(text)["write_files"]}
+    assert json.loads(written["/etc/keyless/server.json"]) == settings()
+    for name in ("launcher.py", "worker.py", "watchdog.py", "install.sh"):
+        assert written[f"/usr/local/lib/keyless/{name}"].rstrip() == (
+            (FILES / name).read_text().rstrip()
+        )
+
+
+@pytest.mark.parametrize("logs", ["", '{"logs": {}}'])
+def test_the_agents_configuration_is_written_only_where_logs_are_shipped(logs: str) -> None:
+    written = yaml.safe_load(user_data(settings(), logs_json=logs))["write_files"]
+    found = [e["content"] for e in written if e["path"] == "/etc/keyless/cloudwatch-agent.json"]
+    assert found == ([logs] if logs else [])
+
+
+def test_every_variable_that_the_template_names_is_documented_in_it() -> None:
+    text = (FILES / "user-data.yaml.tftpl").read_text()
+    used = set(re.findall(r"\$\{\w+\((?:6, )?(\w+)\)\}", text))
+    documented = set(re.findall(r"^#   (\w+) ", text, re.MULTILINE))
+    assert used == documented
+
+
+@pytest.mark.parametrize("name", ["keyless-mlflow.service", "keyless-watchdog.service"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "PrivateTmp=yes",
+        "PrivateDevices=yes",
+        "CapabilityBoundingSet=",
+        "DynamicUser=yes",
+        "RestrictSUIDSGID=yes",
+        "SystemCallFilter=@system-service",
+        "UMask=0077",
+        "RuntimeDirectoryMode=0700",
+        "Restart=always",
+        "StartLimitIntervalSec=0",
+    ],
+)
+def test_a_long_running_service_is_confined(name: str, setting: str) -> None:
+    assert setting in (FILES / name).read_text().splitlines()
+
+
+def test_the_two_services_do_not_share_a_user() -> None:
+    users = [
+        re.findall("^User=(.+)$", (FILES / f"keyless-{name}.service").read_text(), re.MULTILINE)
+        for name in ("mlflow", "watchdog")
+    ]
+    assert users == [["keyless-mlflow"], ["keyless-watchdog"]]
+
+
+def test_the_installation_takes_packages_by_hash_and_from_no_index() -> None:
+    text = (FILES / "install.sh").read_text()
+    for option in ("--no-index", "--require-hashes", "--only-binary :all:"):
+        assert option in text
+    assert "http" not in text
+
+
+def test_the_install_script_is_valid_shell() -> None:
+    bash = shutil.which("bash")
+    assert bash is not None
+    subprocess.run([bash, "-n", str(FILES / "install.sh")], check=True)
+
+
+# --- launcher --------------------------------------------------------------------------------
+
+
+def test_the_password_file_escapes_what_libpq_would_read_as_a_separator(
+    launcher: ModuleType, tmp_path: Path
+) -> None:
+    passfile = tmp_path / "pgpass"
+    launcher.write_token(settings(), DATABASE, passfile)
+    line = passfile.read_text().rstrip("\n")
+    fields = [re.sub(r"\\(.)", r"\1", field) for field in re.split(r"(?<!\\):", line)]
+    assert fields == [DATABASE["address"], "*", "mlflow", "mlflow", TOKEN]
+
+
+def test_the_password_file_is_its_owners_alone_and_replaced_as_a_whole(
+    launcher: ModuleType, tmp_path: Path
+) -> None:
+    passfile = tmp_path / "pgpass"
+    launcher.write_token(settings(), DATABASE, passfile)
+    first = passfile.stat().st_ino
+    launcher.write_token(settings(), DATABASE, passfile)
+    assert passfile.stat().st_mode & 0o777 == 0o600
+    assert passfile.stat().st_ino != first
+    assert list(tmp_path.iterdir()) == [passfile]
+
+
+def test_the_address_verifies_the_server_and_holds_no_password(launcher: ModuleType) -> None:
+    url = make_url(launcher.uri(DATABASE))
+    assert (url.host, url.port, url.username, url.password) == (
+        DATABASE["address"],
+        5432,
+        "mlflow",
+        None,
+    )
+    assert dict(url.query) == {"sslmode": "verify-full"}
+    assert "sslmode=verify-full" in launcher.dsn(DATABASE)
+    assert "port=5432" in launcher.dsn(DATABASE)
+
+
+def test_libpqs_own_port_comes_first(launcher: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPORT", "40000")
+    assert make_url(launcher.uri(DATABASE)).port is None
+    assert "port=" not in launcher.dsn(DATABASE)
+
+
+def test_the_token_is_renewed_well_before_it_ends(launcher: ModuleType) -> None:
+    assert launcher.REFRESH_SECONDS <= 900 * 2 / 3
+
+
+def test_the_port_is_the_settings_unless_a_free_one_is_asked_for(
+    launcher: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert launcher.port_of(settings()) == 5000
+    monkeypatch.setenv("KEYLESS_MLFLOW_PORT", "0")
+    assert launcher.port_of(settings()) == 0
+
+
+def test_the_socket_refuses_clients_until_a_worker_listens(
+    launcher: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    monkeypatch.setenv("KEYLESS_MLFLOW_PORT", "0")
+    with launcher.listen(settings()) as listener:
+        address = listener.getsockname()
+        assert address[0] == "127.0.0.1"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, timeout=5)
+
+
+def test_it_says_once_what_it_waits_for(
+    launcher: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([RuntimeError("no"), RuntimeError("no"), {"Parameter": {"Value": '{"a": 1}'}}])
+
+    def get_parameter(**_: str) -> Any:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    ssm = SimpleNamespace(get_parameter=get_parameter)
+    monkeypatch.setattr(launcher, "client", lambda *_: ssm)
+    monkeypatch.setattr(launcher, "RETRY_SECONDS", 0)
+    assert launcher.wait_for_platform(settings(), []) == {"a": 1}
+    assert capsys.readouterr().out == (
+        "launcher: waiting for parameter /keyless/dev/platform: no\n"
+    )
+
+
+# --- worker ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("access", "wanted"),
+    [
+        ("direct", ["--default-artifact-root", "s3://b/mlflow", "--no-serve-artifacts"]),
+        ("proxied", ["--artifacts-destination", "s3://b/mlflow"]),
+    ],
+)
+def test_who_needs_s3_rights_follows_from_the_settings(access: str, wanted: list[str]) -> None:
+    given = settings(artifact_access=access, artifact_root="s3://b/mlflow")
+    assert load("worker").options(given, "postgresql://")[-len(wanted) :] == wanted
+
+
+def test_dangerous_features_are_off() -> None:
+    environment = load("worker").ENVIRONMENT
+    assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+    assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert "*" not in environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+
+
+WORKER = """
+import json, os, socket, subprocess, sys, time, urllib.request
+worker, settings, store = sys.argv[1:]
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+port = listener.getsockname()[1]
+process = subprocess.Popen(
+    [sys.executable, worker, settings, str(listener.fileno())],
+    stdin=subprocess.PIPE, pass_fds=[listener.fileno()],
+)
+process.stdin.write(f"sqlite:///{store}\\n".encode())
+process.stdin.close()
+path = "/api/2.0/mlflow/experiments/search?max_results=1"
+while process.poll() is None:
+    try:
+        print(urllib.request.urlopen(f"http://127.0.0.1:{port}{path}").read().decode())
+        break
+    except OSError:
+        time.sleep(0.1)
+process.terminate()
+process.wait()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("access", "root"), [("direct", "s3://b/mlflow"), ("proxied", "mlflow-artifacts:")]
+)
+def test_a_worker_serves_what_mlflow_server_serves(tmp_path: Path, access: str, root: str) -> None:
+    given = settings(artifact_access=access, artifact_root="s3://b/mlflow")
+    file = tmp_path / "server.json"
+    file.write_text(json.dumps(given))
+    command = [sys.executable, "-c", WORKER, FILES / "worker.py", file, tmp_path / "store.db"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.stdout, done.stderr
+    (experiment,) = json.loads(done.stdout)["experiments"]
+    assert experiment["artifact_location"].startswith(root)
+
+
+# --- watchdog --------------------------------------------------------------------------------
+
+
+class Box:
+    """MLflow's health and the metadata service of an instance, on one server."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        box = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path = urlsplit(self.path).path
+                known = self.headers.get("X-aws-ec2-metadata-token") == "token"
+                document = path == "/latest/dynamic/instance-identity/document" and known
+                self.answer(
+                    200 if document else box.status if path == "/health" else 401,
+                    '{"instanceId": "i-1"}' if document else "",
+                )
+
+            def do_PUT(self) -> None:
+                self.answer(200, "token")
+
+            def answer(self, status: int, text: str) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def box(monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
+    made = Box()
+    monkeypatch.setenv("KEYLESS_MLFLOW_PORT", str(made.port))
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{made.port}")
+    yield made
+    made.close()
+
+
+class Watch:
+    """Runs the watchdog over a list of health answers; keeps what it reports."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        self.module = load("watchdog")
+        self.reports = 0
+        self.checks = 0
+        self._file = tmp_path / "server.json"
+        self._patch = monkeypatch
+
+    def over(self, health: list[bool], *, grace: float, reported: bool = True) -> int:
+        def healthy(_: int) -> bool:
+            if self.checks == len(health):
+                raise KeyboardInterrupt
+            self.checks += 1
+            return health[self.checks - 1]
+
+        def report(_: str) -> bool:
+            self.reports += 1
+            return reported
+
+        limits = {"grace_seconds": grace, "interval_seconds": 0, "failures": 3}
+        self._file.write_text(json.dumps(settings(watchdog=limits)))
+        self._patch.setattr(self.module, "healthy", healthy)
+        self._patch.setattr(self.module, "report", report)
+        self._patch.setattr(sys, "argv", ["watchdog.py", str(self._file)])
+        try:
+            self.module.main()
+        except KeyboardInterrupt:
+            pass
+        return self.reports
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Watch:
+    return Watch(monkeypatch, tmp_path)
+
+
+def test_a_server_that_dies_is_reported_after_the_failures_in_a_row(watch: Watch) -> None:
+    assert watch.over([True, False, False, False, False], grace=900) == 1
+    assert watch.checks == 4
+
+
+def test_a_server_that_recovers_is_not_reported(watch: Watch) -> None:
+    assert watch.over([True, False, False, True, False, False], grace=900) == 0
+
+
+def test_a_server_that_waits_for_its_database_is_left_alone_in_the_grace_period(
+    watch: Watch,
+) -> None:
+    assert watch.over([False] * 10, grace=900) == 0
+
+
+def test_a_server_that_never_starts_is_reported_after_the_grace_period(watch: Watch) -> None:
+    assert watch.over([False] * 10, grace=-1) == 1
+
+
+def test_a_report_that_fails_is_tried_again(watch: Watch) -> None:
+    assert watch.over([True] + [False] * 5, grace=900, reported=False) == 3
+
+
+@pytest.mark.parametrize(("status", "well"), [(200, True), (500, False), (503, False)])
+def test_health_is_what_mlflow_answers(box: Box, status: int, well: bool) -> None:
+    box.status = status
+    assert load("watchdog").healthy(box.port) is well
+
+
+def test_a_closed_port_is_not_healthy(box: Box) -> None:
+    box.server.server_close()
+    assert load("watchdog").healthy(box.port) is False
+
+
+def test_the_instance_is_named_by_version_2_of_the_metadata_service(box: Box) -> None:
+    assert load("watchdog").identity()["instanceId"] == "i-1"
