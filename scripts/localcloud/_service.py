@@ -62,7 +62,7 @@ class SupervisedProcess:
         with self._lock:
             self._stopping.set()
             if self._process is not None:
-                _signal(self._process, signal.SIGTERM)
+                self._process.terminate()  # the main process alone, as KillMode=mixed does
 
     def stop(self) -> None:
         """End the whole process group, by force if it does not end in time."""

@@ -137,6 +137,12 @@ def current_user(connection: Connection) -> str:
         connection.close()
 
 
+def pid_of(cloud: Cloud, identifier: str = "keyless-dev") -> int:
+    statuses = cloud.databases.status()
+    (pid,) = (status["pid"] for status in statuses if status["identifier"] == identifier)
+    return int(pid)
+
+
 def refused(cloud: Cloud, message: str, user: str, password: str | None, **changes: Any) -> None:
     with pytest.raises(psycopg2.OperationalError, match=message):
         cloud.connect(user, password, **changes).close()
@@ -381,13 +387,12 @@ def test_many_rows_pass_both_ways(cloud: Cloud) -> None:
 
 
 def test_postgres_listens_on_its_socket_alone(cloud: Cloud) -> None:
-    (status,) = cloud.databases.status()
-    sockets = psutil.Process(status["pid"]).net_connections(kind="inet")
+    sockets = psutil.Process(pid_of(cloud)).net_connections(kind="inet")
     assert [found for found in sockets if found.status == "LISTEN"] == []
 
 
 def test_a_killed_server_comes_back_with_its_data(cloud: Cloud) -> None:
-    pid = cloud.databases.status()[0]["pid"]
+    pid = pid_of(cloud)
     psutil.Process(pid).kill()
     token = cloud.token(cloud.host.session("server"))
     deadline = time.monotonic() + 30
@@ -398,7 +403,7 @@ def test_a_killed_server_comes_back_with_its_data(cloud: Cloud) -> None:
         except psycopg2.OperationalError:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-    assert cloud.databases.status()[0]["pid"] not in (None, pid)
+    assert pid_of(cloud) != pid
 
 
 def test_each_instance_has_a_resource_id_of_its_own(cloud: Cloud) -> None:
@@ -416,15 +421,14 @@ def test_each_instance_has_a_resource_id_of_its_own(cloud: Cloud) -> None:
 
 
 def test_the_server_carries_the_mark_that_leftovers_are_found_by(cloud: Cloud) -> None:
-    (status,) = cloud.databases.status()
-    environment = psutil.Process(status["pid"]).environ()
+    environment = psutil.Process(pid_of(cloud)).environ()
     assert environment[HOME_VARIABLE] == str(cloud.host.home.absolute())
 
 
 def test_a_deleted_instance_leaves_nothing(cloud: Cloud) -> None:
     cloud.create("keyless-gone")
     port = cloud.databases.wait("keyless-gone", timeout=60)
-    pid = next(s["pid"] for s in cloud.databases.status() if s["identifier"] == "keyless-gone")
+    pid = pid_of(cloud, "keyless-gone")
     del cloud.host.backend("rds").databases["keyless-gone"]
     deadline = time.monotonic() + 30
     while psutil.pid_exists(pid) or (cloud.host.home / "rds" / "keyless-gone").exists():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -187,8 +189,6 @@ def test_the_port_is_the_settings_unless_a_free_one_is_asked_for(
 def test_the_socket_refuses_clients_until_a_worker_listens(
     launcher: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import socket
-
     monkeypatch.setenv("KEYLESS_MLFLOW_PORT", "0")
     with launcher.listen(settings()) as listener:
         address = listener.getsockname()
@@ -247,7 +247,7 @@ listener.bind(("127.0.0.1", 0))
 port = listener.getsockname()[1]
 process = subprocess.Popen(
     [sys.executable, worker, settings, str(listener.fileno())],
-    stdin=subprocess.PIPE, pass_fds=[listener.fileno()],
+    stdin=subprocess.PIPE, stdout=sys.stderr, pass_fds=[listener.fileno()],
 )
 process.stdin.write(f"sqlite:///{store}\\n".encode())
 process.stdin.close()
@@ -271,7 +271,8 @@ def test_a_worker_serves_what_mlflow_server_serves(tmp_path: Path, access: str, 
     given = settings(artifact_access=access, artifact_root="s3://b/mlflow")
     file = tmp_path / "server.json"
     file.write_text(json.dumps(given))
-    command = [sys.executable, "-c", WORKER, FILES / "worker.py", file, tmp_path / "store.db"]
+    paths = [str(path) for path in (FILES / "worker.py", file, tmp_path / "store.db")]
+    command = [sys.executable, "-c", WORKER, *paths]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.stdout, done.stderr
     (experiment,) = json.loads(done.stdout)["experiments"]
@@ -312,7 +313,7 @@ class Box:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
         self.thread.start()
 
     def close(self) -> None:
@@ -356,10 +357,8 @@ class Watch:
         self._patch.setattr(self.module, "healthy", healthy)
         self._patch.setattr(self.module, "report", report)
         self._patch.setattr(sys, "argv", ["watchdog.py", str(self._file)])
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             self.module.main()
-        except KeyboardInterrupt:
-            pass
         return self.reports
 
 
