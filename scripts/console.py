@@ -55,7 +55,7 @@ class Phase:
     def event(self, text: str) -> None:
         """Say what the phase is doing now, in one line."""
         lines = text.strip().splitlines()
-        if not lines:
+        if not lines or lines[-1] == self.last_event:
             return
         self.last_event = lines[-1]
         if self._listener is not None:

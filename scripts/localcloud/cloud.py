@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -171,6 +172,11 @@ class LocalCloud:
         self.gateway.handlers["ssm", "StartSession"] = _json_handler(plane.start_session)
         self.gateway.handlers["ssm", "TerminateSession"] = _json_handler(plane.terminate_session)
         return plane
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Held while moto works."""
+        return self.emulator.lock
 
     def backend(self, service: str, region: str | None = None) -> Any:
         """Moto's state of one service in this account; change it under `lock` only."""

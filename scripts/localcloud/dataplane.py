@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -29,6 +30,10 @@ class Host(Protocol):
     def endpoint(self) -> str: ...
     @property
     def ca_bundle(self) -> Path: ...
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Held while moto works: whoever reads several of its facts holds it too."""
 
     def backend(self, service: str) -> Any:
         """moto's backend of a service ("rds", "ec2", …) in the account and region."""

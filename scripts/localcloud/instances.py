@@ -221,7 +221,10 @@ class Instances:
 
     def _begin(self, record: Any) -> None:
         try:
-            instance = Instance(self._host, self._databases, record)
+            # Under the lock: an instance of a group is in moto's list before it is in its group,
+            # and only the group tells its role.
+            with self._host.lock:
+                instance = Instance(self._host, self._databases, record)
             instance.start()
         except Exception as failure:
             # One instance that cannot start must not end the service for the others.

@@ -26,6 +26,7 @@ _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 class _Session:
     instance_id: str
     forward: Forward
+    user_id: str
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Sessions:
     ) -> dict[str, str]:
         """Open the port that the document names, on an instance that runs.
 
-        The session's id begins with the caller's `aws:userid`, by which policies know one's own.
+        The id begins with the name of the caller's session. By the tags, see `tags`, a policy
+        knows whose it is.
         Raises AwsError: InvalidDocument, InvalidParameters, TargetNotConnected.
         """
         instance_id = str(parameters.get("Target", ""))
@@ -65,14 +67,28 @@ class Sessions:
         if self._instances.find(instance_id) is None:
             raise AwsError("TargetNotConnected", f"{instance_id} is not connected.")
         forward = Forward(lambda: self._port(instance_id, target))
-        session_id = f"{user_id}-{secrets.token_hex(8)}"
+        session_id = f"{user_id.rpartition(':')[2]}-{secrets.token_hex(8)}"
         with self._lock:
             self._forget_ended()
-            self._open[session_id] = _Session(instance_id, forward)
+            self._open[session_id] = _Session(instance_id, forward, user_id)
         return {
             "SessionId": session_id,
             "TokenValue": secrets.token_urlsafe(48),
             "StreamUrl": f"tcp://127.0.0.1:{forward.port}",
+        }
+
+    def tags(self, session_id: str) -> dict[str, str] | None:
+        """The two tags that AWS puts on a session; None if it is not open.
+
+        https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-examples.html
+        """
+        with self._lock:
+            session = self._open.get(session_id)
+        if session is None:
+            return None
+        return {
+            "aws:ssmmessages:session-id": session.user_id,
+            "aws:ssmmessages:target-id": session.instance_id,
         }
 
     def terminate_session(self, parameters: Mapping[str, Any]) -> dict[str, str]:

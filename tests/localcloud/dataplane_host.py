@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ class FakeHost:
     def __init__(self, home: Path) -> None:
         self.home = prepare(home)
         self.region = REGION
+        self.lock = threading.RLock()
         self.account_id = str(random.randint(10**11, 10**12 - 1))
         self.endpoint = "https://127.0.0.1:9"
         self.authority = Authority(self.home)
