@@ -62,7 +62,6 @@ def save_model(
     import mlflow.sklearn
     from mlflow.models import Model, infer_signature
 
-    check_types(model, trusted_types)
     predictions = model.predict(example)
     with warnings.catch_warnings():
         # Integer columns are float64 in the contract already, so its hint on them is void.
@@ -78,6 +77,7 @@ def save_model(
         pip_requirements=requirements,
         skops_trusted_types=trusted_types,
     )
+    check_types(folder / MODEL_FILE, trusted_types)
     (folder / CARD_FILE).write_bytes(facts.dump())
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -86,11 +86,11 @@ def save_model(
     }
 
 
-def check_types(model: "Pipeline", trusted_types: list[str]) -> None:
-    """Refuse a model that could not be loaded again under the settings' trusted types."""
+def check_types(path: Path, trusted_types: list[str]) -> None:
+    """Refuse a saved model that could not be loaded again under the settings' trusted types."""
     import skops.io
 
-    found = set(skops.io.get_untrusted_types(data=skops.io.dumps(model)))
+    found = set(skops.io.get_untrusted_types(file=path))
     if missing := sorted(found - set(trusted_types)):
         raise InputError(
             "the model holds types that skops does not trust by itself: review them and add to "

@@ -19,8 +19,10 @@ def save_plots(folder: Path, task: Task, scored: Scored) -> list[Path]:
     written = []
     for name, draw in _PLOTS[task].items():
         # No pyplot: it keeps global state and looks for a display.
-        figure = Figure(figsize=(4.5, 4.0), dpi=80, layout="constrained")
+        figure = Figure(figsize=(4.5, 4.0), dpi=80)
         FigureCanvasAgg(figure)
+        # Fixed margins: a layout engine would draw everything twice.
+        figure.subplots_adjust(left=0.2, right=0.95, bottom=0.15, top=0.9)
         draw(figure.add_subplot(), scored)
         path = folder / f"{name}.png"
         figure.savefig(path)

@@ -89,11 +89,16 @@ def _hashes(frame: "pd.DataFrame", settings: Settings, purpose: str) -> "NDArray
         keys = frame[[column]]
     else:
         keys = frame[settings.data.id_columns] if settings.data.id_columns else frame
-    # In a fixed order: a source that moves its columns must not move its rows.
-    names = sorted(keys.columns)
-    texts = pd.DataFrame({name: as_text(keys[name]).fillna("") for name in names})
+    # In a fixed order: a source that moves its columns must not move its rows. Ids and groups as
+    # text, since one odd value changes the type of all; features have their contract's types.
+    values = {
+        name: keys[name]
+        if keys is frame and pd.api.types.is_float_dtype(keys[name])
+        else as_text(keys[name]).fillna("").astype(str)
+        for name in sorted(keys.columns)
+    }
     salt = hashlib.sha256(f"{settings.holdout.seed}:{purpose}".encode()).hexdigest()[:16]
-    hashes = pd.util.hash_pandas_object(texts.astype(str), index=False, hash_key=salt)
+    hashes = pd.util.hash_pandas_object(pd.DataFrame(values), index=False, hash_key=salt)
     numbers: NDArray[np.float64] = hashes.to_numpy().astype("float64") / 2.0**64
     return numbers
 

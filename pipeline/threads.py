@@ -13,5 +13,6 @@ def limited(rows: int) -> AbstractContextManager[object]:
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1 if rows < _LARGE_ROWS else None)
+    most = 1 if rows < _LARGE_ROWS else None
+    limits: AbstractContextManager[object] = threadpool_limits(limits=most)
     return limits

@@ -114,7 +114,7 @@ def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import importlib
     import warnings
 
-    from mlflow.store.db.utils import _initialize_tables  # type: ignore[import-untyped]
+    from mlflow.store.db.utils import _initialize_tables
     from sqlalchemy import create_engine
 
     with warnings.catch_warnings():
@@ -125,7 +125,7 @@ def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     engine = create_engine(f"sqlite:///{path}")
-    _initialize_tables(engine)
+    _initialize_tables(engine)  # type: ignore[no-untyped-call]
     engine.dispose()
     return path
 

@@ -270,7 +270,7 @@ def test_two_promotions_at_once_end_with_one_champion(
     """While one promotion evaluates, another one finishes; the first must compare anew."""
     _better_challenger(cloud, settings_file)
     evaluated: list[Any] = []
-    original = promote.evaluate
+    original = evaluate.evaluate
 
     def meanwhile(workspace: Any, found: Any, champion: Any, rows: Any) -> Any:
         evaluated.append(champion.model_version if champion else None)
