@@ -1,0 +1,131 @@
+"""`keyless explain-denial`: which statement, or which absence, denied a request, and the mend."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scripts.commands import Project, pass_project
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from scripts.iam import Considered, Failure
+    from scripts.iam.denials import Change, Denial
+
+
+@click.command("explain-denial")
+@click.argument("request_id", required=False)
+@click.option(
+    "--log",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Read this decision log, not the local cloud's.",
+)
+@click.option("--all", "everything", is_flag=True, help="Show statements that came nowhere near.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_project
+def explain_denial(
+    project: Project, request_id: str | None, log: Path | None, everything: bool, as_json: bool
+) -> None:
+    """Explain a denied request: what decided, and the smallest change that would allow it.
+
+    \b
+    keyless explain-denial              the last denied request
+    keyless explain-denial 5c0f1e9a-... the one with that request id, as AWS's error names it
+    keyless explain-denial --json       for a script
+
+    Reads the decision log and, as the administrator, the policies of the running local cloud.
+    The change is tried out with the policy engine before it is shown. A warning says where it
+    would be dangerous.
+    """
+    from scripts.console import UserError, stdout_console
+    from scripts.iam.accounts import read_identities
+    from scripts.iam.decision_log import LogError, read_log
+    from scripts.iam.denials import NoSuchDenial, denied
+    from scripts.iam.denials import explain_denial as explained
+    from scripts.iam.live import ResourcePolicies
+
+    cloud = project.cloud()
+    try:
+        records = denied(read_log(log or cloud.decisions), request_id)
+    except (LogError, NoSuchDenial) as error:
+        raise UserError("There is no denial to explain", why=str(error), exit_code=2) from None
+    members = read_identities(project.administrator(cloud, "iam"))
+    policies = ResourcePolicies(lambda service: project.administrator(cloud, service))
+    found = [explained(record, members, policies) for record in records]
+    if as_json:
+        click.echo(json.dumps([denial.as_dict() for denial in found], indent=2))
+        return
+    console = stdout_console()
+    for denial in found:
+        show(denial, console, everything)
+
+
+def show(denial: Denial, console: Console, everything: bool) -> None:
+    """Print one denied permission."""
+    record = denial.record
+    for label, value in (
+        ("request", f"{record['request_id']} ({record['operation']})"),
+        ("principal", record["principal"]),
+        ("action", record["action"]),
+        ("resource", record["resource"]),
+        ("denied", decision(denial)),
+    ):
+        console.print(f"{label:10} {value}", markup=False, soft_wrap=True)
+    for note in denial.notes:
+        console.print(f"{'note':10} {note}", markup=False, soft_wrap=True)
+    if denial.explanation is not None:
+        console.print("\nstatements considered", style="bold")
+        for line in considered(denial.explanation.considered, everything):
+            console.print(f"  {line}", markup=False, soft_wrap=True)
+    if denial.changes:
+        title = "smallest change that would allow it"
+        tried = "" if denial.proved else " (not proved: the engine still denies it)"
+        console.print(f"\n{title}{tried}", style="bold")
+        for change in denial.changes:
+            _show_change(change, console)
+    console.print()
+
+
+def _show_change(change: Change, console: Console) -> None:
+    console.print(f"  {change.policy} ({change.kind}): {change.edit}", markup=False, soft_wrap=True)
+    if change.statement is not None:
+        for line in json.dumps(change.statement, indent=2).splitlines():
+            console.print(f"    {line}", markup=False, soft_wrap=True)
+    for warning in change.warnings:
+        console.print(f"  warning: {warning}", style="bold red", markup=False, soft_wrap=True)
+
+
+def decision(denial: Denial) -> str:
+    """Say what decided: the statement, or which kind of policy had no Allow."""
+    record = denial.record
+    if record["statement"]:
+        return f"{record['reason']}: statement {record['statement']} of {record['policy']}"
+    return f"{record['reason']}" + (f" ({record['policy']})" if record["policy"] else "")
+
+
+def considered(found: tuple[Considered, ...], everything: bool) -> list[str]:
+    """A line a statement; those about other actions are only counted."""
+    near = [one for one in found if everything or not _elsewhere(one)]
+    lines = [
+        f"{one.effect:5} {one.kind:8} {one.policy} / {one.statement}: "
+        + ("applies" if one.matched else "; ".join(map(describe, one.failures)))
+        for one in near
+    ]
+    if len(near) < len(found):
+        lines.append(f"and {len(found) - len(near)} statements about other actions")
+    return lines
+
+
+def _elsewhere(one: Considered) -> bool:
+    return any(failure.element in ("Action", "NotAction") for failure in one.failures)
+
+
+def describe(failure: Failure) -> str:
+    """Say what one element wanted, and what the request had."""
+    has = ", ".join(failure.actual) or "nothing"
+    name = f"{failure.key} {failure.operator}" if failure.key else failure.element
+    return failure.unsupported or f"{name} wants {' or '.join(failure.wanted)}, not {has}"

@@ -1,0 +1,64 @@
+"""Why allowing an action could be dangerous: what the escalation search models, by action."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+# Action pattern in lower case -> what whoever has it can do.
+DANGERS: dict[str, str] = {
+    "iam:passrole": "hands the role to a service, which acts with it (limit iam:PassedToService)",
+    "iam:updateassumerolepolicy": "decides who may assume the role: a trust edit",
+    "iam:put*policy": "writes any right into an identity",
+    "iam:attach*policy": "attaches any policy, AdministratorAccess among them",
+    "iam:createpolicyversion": "rewrites a policy for everyone who has it",
+    "iam:setdefaultpolicyversion": "brings an older version of a policy back",
+    "iam:create*": "makes identities (limit roles by iam:PermissionsBoundary)",
+    "iam:update*": "changes who an identity is or who may use it",
+    "iam:addusertogroup": "gives a user the group's rights",
+    "iam:addroletoinstanceprofile": "gives an instance another role",
+    "iam:delete*permissionsboundary": "takes the limit off an identity",
+    "iam:put*permissionsboundary": "replaces the limit of an identity",
+    "sts:assumerole*": "lets the caller act as another role",
+    "secretsmanager:getsecretvalue": "reads a secret",
+    "secretsmanager:putresourcepolicy": "decides who reads the secret",
+    "s3:putbucketpolicy": "decides who reads the bucket",
+    "s3:deletebucketpolicy": "takes the bucket's denials away",
+    "s3:deleteobject*": "destroys data",
+    "kms:putkeypolicy": "decides who uses the key",
+    "kms:creategrant": "lets others use the key",
+    "kms:schedulekeydeletion": "destroys everything encrypted with the key",
+    "ssm:startsession": "opens a session; without ssm:SessionDocumentAccessCheck, a shell",
+    "ssm:sendcommand": "runs commands with the instance's role",
+    "ssm:startautomationexecution": "runs automations, with a role if one is passed",
+    "ssm:*document": "changes what a session or command does",
+    "lambda:updatefunctioncode": "runs code with the function's role",
+    "lambda:createfunction": "runs code, with a role if one is passed",
+    "ec2:runinstances": "starts machines, with a role if one is passed",
+    "ec2:modifyinstanceattribute": "changes user data, which runs as root",
+    "ec2:createlaunchtemplateversion": "decides what new instances run",
+    "ec2:createtags": "changes tags, on which other policies rest",
+    "rds-db:connect": "logs in to the database",
+    "rds:modifydbinstance": "can reset the master password or make the database public",
+}
+
+
+def dangers(action: str, resources: Iterable[str], conditions: bool) -> list[str]:
+    """Why allowing the action on these resources deserves a second look; [] if nothing is known.
+
+    `conditions`: whether the Allow would carry any.
+    """
+    found = []
+    lower = action.lower()
+    if "*" in action or "?" in action:
+        found.append(f"{action} is a wildcard: it grants more than the one request")
+    for pattern, why in DANGERS.items():
+        if fnmatchcase(lower, pattern):
+            found.append(f"{action} {why}")
+            break
+    for resource in resources:
+        if resource == "*" and not conditions:
+            found.append("the resource is * and no condition limits it")
+        elif ".tfstate" in resource:
+            found.append("the resource is a Terraform state")
+    return found

@@ -1,0 +1,253 @@
+"""Denials explained: what decided, the smallest change, and when that change is dangerous."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.iam.accounts import identities
+from scripts.iam.dangers import dangers
+from scripts.iam.decision_log import LogError, read_log
+from scripts.iam.denials import Denial, NoSuchDenial, denied, explain_denial
+from scripts.iam.documents import Policy, parse_policy
+
+ACCOUNT = "111122223333"
+IAM = f"arn:aws:iam::{ACCOUNT}"
+HOST = "token.actions.githubusercontent.com"
+PROVIDER = f"{IAM}:oidc-provider/{HOST}"
+
+
+def document(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def statement(action: str, resource: str, sid: str, **more: Any) -> dict[str, Any]:
+    return {"Sid": sid, "Effect": "Allow", "Action": action, "Resource": resource} | more
+
+
+TRUST = document(
+    {
+        "Sid": "OneContext",
+        "Effect": "Allow",
+        "Principal": {"Federated": PROVIDER},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {f"{HOST}:ref": "refs/heads/main"}},
+    }
+)
+OWN = document(
+    statement("s3:GetObject", "arn:aws:s3:::b/train/*", "ReadTraining"),
+    statement("s3:ListBucket", "arn:aws:s3:::b", "ListTraining",
+              Condition={"StringLike": {"s3:prefix": "train/*"}}),
+    statement("iam:PassRole", f"{IAM}:role/a", "PassOne"),
+)  # fmt: skip
+BOUNDARY = document(statement("s3:*", "*", "Objects"), statement("iam:*", "*", "Roles"))
+ROLES = identities(
+    {
+        "RoleDetailList": [
+            {
+                "Arn": f"{IAM}:role/train",
+                "RoleName": "train",
+                "AssumeRolePolicyDocument": TRUST,
+                "RolePolicyList": [{"PolicyName": "storage", "PolicyDocument": OWN}],
+                "PermissionsBoundary": {"PermissionsBoundaryArn": f"{IAM}:policy/boundary"},
+            }
+        ],
+        "Policies": [
+            {
+                "Arn": f"{IAM}:policy/boundary",
+                "PolicyVersionList": [{"IsDefaultVersion": True, "Document": BOUNDARY}],
+            }
+        ],
+    }
+)
+
+
+def record(action: str, resource: str, **more: Any) -> dict[str, Any]:
+    return {
+        "time": 0.0,
+        "request_id": "r-1",
+        "principal": f"arn:aws:sts::{ACCOUNT}:assumed-role/train/run",
+        "role": "train",
+        "service": action.partition(":")[0],
+        "operation": action.partition(":")[2],
+        "action": action,
+        "resource": resource,
+        "keys": {},
+        "allowed": False,
+        "reason": "no identity-based policy allows",
+        "policy": None,
+        "statement": None,
+        "via": "gateway",
+    } | more
+
+
+def explained(one: dict[str, Any], resource: Policy | None = None) -> Denial:
+    return explain_denial(one, ROLES, lambda _: resource)
+
+
+def test_a_resource_is_added_to_the_statement_that_lacks_nothing_else() -> None:
+    found = explained(record("s3:GetObject", "arn:aws:s3:::b/holdout/x"))
+    [change] = found.changes
+    assert found.proved
+    assert (change.policy, change.kind) == ("storage", "identity")
+    assert change.statement is not None
+    assert change.statement["Sid"] == "ReadTraining"
+    assert change.statement["Resource"] == ["arn:aws:s3:::b/train/*", "arn:aws:s3:::b/holdout/x"]
+    assert change.warnings == ()
+
+
+def test_a_condition_that_failed_is_named_with_what_the_request_had() -> None:
+    keys = {"s3:prefix": ["holdout/"]}
+    found = explained(record("s3:ListBucket", "arn:aws:s3:::b", keys=keys))
+    [change] = found.changes
+    assert found.proved
+    assert "wants train/*" in change.edit
+    assert "has holdout/" in change.edit
+    assert any("opens it for every request" in warning for warning in change.warnings)
+
+
+def test_an_action_that_no_statement_has_gets_its_own() -> None:
+    found = explained(record("s3:PutObject", "arn:aws:s3:::b/train/x"))
+    [change] = found.changes
+    assert found.proved
+    assert change.edit == "add a statement"
+    assert change.statement == {
+        "Effect": "Allow",
+        "Action": ["s3:PutObject"],
+        "Resource": ["arn:aws:s3:::b/train/x"],
+    }
+
+
+def test_the_boundary_is_a_second_change_with_a_warning() -> None:
+    found = explained(record("ssm:GetParameter", f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/x"))
+    assert [change.kind for change in found.changes] == ["identity", "boundary"]
+    assert found.proved
+    assert "widens the boundary of every role" in found.changes[1].warnings[0]
+
+
+def test_an_explicit_deny_of_the_bucket_is_named_and_warned_of() -> None:
+    policy = parse_policy(
+        document(
+            {
+                "Sid": "OnlyTls",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": "*",
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ),
+        name="arn:aws:s3:::b",
+        kind="resource",
+    )
+    keys = {"aws:SecureTransport": ["false"]}
+    found = explained(record("s3:GetObject", "arn:aws:s3:::b/train/x", keys=keys), policy)
+    [change] = found.changes
+    assert (change.policy, change.kind) == ("arn:aws:s3:::b", "resource")
+    assert "OnlyTls denies on purpose" in change.warnings[0]
+    assert found.proved
+
+
+def test_a_token_from_another_branch_shows_the_ref_and_warns_of_the_trust_edit() -> None:
+    one = record(
+        "sts:AssumeRoleWithWebIdentity",
+        f"{IAM}:role/train",
+        principal=PROVIDER,
+        role=None,
+        keys={f"{HOST}:ref": ["refs/heads/side"]},
+    )
+    found = explained(one)
+    [change] = found.changes
+    assert found.proved
+    assert "has refs/heads/side" in change.edit
+    assert any("trust policy" in warning for warning in change.warnings)
+
+
+def test_every_statement_is_listed_with_what_did_not_fit() -> None:
+    found = explained(record("s3:GetObject", "arn:aws:s3:::b/holdout/x"))
+    assert found.explanation is not None
+    labels = [one.statement for one in found.explanation.considered]
+    assert labels == ["ReadTraining", "ListTraining", "PassOne", "Objects", "Roles"]
+
+
+@pytest.mark.parametrize("reason", ["unmapped", "unsupported", "InvalidIdentityToken"])
+def test_a_refusal_without_a_policy_says_so(reason: str) -> None:
+    found = explained(record("s3:GetObject", "*", reason=reason))
+    assert found.changes == ()
+    assert found.explanation is None
+    assert found.notes
+
+
+def test_a_request_that_would_be_allowed_by_now_says_so() -> None:
+    found = explained(record("s3:GetObject", "arn:aws:s3:::b/train/x"))
+    assert found.changes == ()
+    assert "would allow it" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["iam:PassRole", "iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy", "iam:AttachRolePolicy",
+     "iam:CreatePolicyVersion", "iam:CreateAccessKey", "sts:AssumeRole", "kms:PutKeyPolicy",
+     "secretsmanager:GetSecretValue", "ssm:StartSession", "ssm:SendCommand", "ec2:RunInstances",
+     "lambda:UpdateFunctionCode", "s3:PutBucketPolicy", "s3:*"],
+)  # fmt: skip
+def test_a_dangerous_action_is_warned_of(action: str) -> None:
+    assert dangers(action, ["arn:aws:x:::y"], conditions=False)
+
+
+def test_reading_one_object_is_not_warned_of() -> None:
+    assert dangers("s3:GetObject", ["arn:aws:s3:::b/x"], conditions=False) == []
+    assert dangers("ec2:DescribeInstances", ["*"], conditions=True) == []
+    assert dangers("s3:GetObject", ["*"], conditions=False)
+    assert dangers("s3:GetObject", ["arn:aws:s3:::b/prod.tfstate"], conditions=False)
+
+
+def test_without_an_id_the_last_denied_request_is_meant() -> None:
+    first = record("s3:GetObject", "a")
+    second = record("s3:PutObject", "b", request_id="r-2")
+    passed = record("s3:PutObject", "c", request_id="r-3", allowed=True, statement="S", policy="p")
+    assert denied([first, second, passed], None) == [second]
+    assert denied([first, second, passed], "r-1") == [first]
+    for wrong, message in (("r-3", "was allowed, by statement S of p"), ("r-9", "no request")):
+        with pytest.raises(NoSuchDenial, match=message):
+            denied([first, second, passed], wrong)
+    with pytest.raises(NoSuchDenial, match="none of the 1 permissions"):
+        denied([passed], None)
+
+
+GOOD = record("s3:GetObject", "*")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "empty"),
+        ("not json\n", "line 1: not a decision"),
+        ("[]\n", "write a JSON object"),
+        (json.dumps(GOOD) + "\n{}\n", "line 2: not a decision: without request_id"),
+        (json.dumps(GOOD | {"keys": []}) + "\n", "keys must be an object"),
+        (json.dumps(GOOD | {"action": "read"}) + "\n", "action service:Action, not 'read'"),
+        (json.dumps(GOOD), "no decision in it"),
+    ],
+)
+def test_a_file_that_is_no_log_is_named_with_its_line(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    path = tmp_path / "decisions.jsonl"
+    path.write_text(content)
+    with pytest.raises(LogError, match=message):
+        read_log(path)
+
+
+def test_a_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.jsonl"
+    path.write_text(json.dumps(GOOD) + '\n{"time":')
+    assert read_log(path) == [GOOD]
+
+
+def test_a_missing_log_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="No such file"):
+        read_log(tmp_path / "none")

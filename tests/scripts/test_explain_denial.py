@@ -1,0 +1,81 @@
+"""`keyless explain-denial` against a real gateway: a request is denied, then explained."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+from click.testing import CliRunner, Result
+
+from scripts.cli import keyless
+from scripts.localcloud.cloud import LocalCloud
+from scripts.sealed import client
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A local cloud with a role that was denied one object."""
+    path = tmp_path_factory.mktemp("home")
+    with LocalCloud(path) as cloud:
+        cloud.announce(os.getpid(), psutil.Process().create_time())
+        trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"},
+                 "Action": "sts:AssumeRole"}  # fmt: skip
+        allow = {"Sid": "ReadA", "Effect": "Allow", "Action": "s3:GetObject",
+                 "Resource": "arn:aws:s3:::bucket/a/*"}  # fmt: skip
+        iam = client(cloud, cloud.administrator, "iam")
+        policy = {"Version": "2012-10-17", "Statement": [trust]}
+        role = iam.create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps(policy))
+        iam.put_role_policy(
+            RoleName="reader",
+            PolicyName="storage",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
+        )
+        client(cloud, cloud.administrator, "s3").create_bucket(Bucket="bucket")
+        session = cloud.credentials_for_role(role["Role"]["Arn"], "run")
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client(cloud, session, "s3").get_object(Bucket="bucket", Key="b/x")
+        cloud.decisions.flush()
+        yield path
+
+
+def run(home: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(keyless, ["--home", str(home), "explain-denial", *arguments])
+
+
+def test_the_last_denial_is_explained_with_its_change(home: Path) -> None:
+    done = run(home)
+    assert done.exit_code == 0, done.output
+    for text in (
+        "s3:GetObject",
+        "no identity-based policy allows",
+        "storage / ReadA: Resource wants arn:aws:s3:::bucket/a/*, not arn:aws:s3:::bucket/b/x",
+        "add arn:aws:s3:::bucket/b/x to its resources",
+    ):
+        assert text in done.stdout
+
+
+def test_json_holds_the_same(home: Path) -> None:
+    done = run(home, "--json")
+    denial, *_ = json.loads(done.stdout)
+    assert denial["proved"] is True
+    assert run(home, denial["request_id"], "--json").stdout == done.stdout
+
+
+def test_an_unknown_request_ends_with_2(home: Path) -> None:
+    done = run(home, "no-such-request")
+    assert done.exit_code == 2
+    assert "no request 'no-such-request'" in done.stderr
+
+
+def test_a_log_that_is_none_ends_with_2(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("nonsense\n")
+    done = run(home, "--log", str(tmp_path / "log"))
+    assert done.exit_code == 2
+    assert "line 1: not a decision" in " ".join(done.stderr.split())
