@@ -79,7 +79,8 @@ def callers_account(home: Path) -> Account:
     """
     import boto3
 
-    session = boto3.Session()
+    # boto3 alone would read AWS_DEFAULT_REGION only; the CLI and Terraform read both.
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     region = session.region_name
     if not region:
         raise UserError(

