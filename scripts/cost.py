@@ -146,9 +146,11 @@ def estimate(plan: Mapping[str, Any], prices: Prices, *, before: bool = False) -
                 unpriced.append((resource.address, f"{resource.type} is not known here"))
             continue
         try:
-            lines += price(resource, context)
+            lines += list(price(resource, context))
         except Unpriced as absent:
             unpriced.append((resource.address, str(absent)))
+        except (KeyError, TypeError, ValueError):
+            unpriced.append((resource.address, "its size is not known before the apply"))
     lines = [line for line in lines if line.amount > 0]
     lines.sort(key=lambda line: (-line.amount, line.address))
     return Estimate(tuple(lines), tuple(unpriced), prices)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,14 +119,37 @@ def _note(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def apply_plan(stack: Stack, environment: str, path: Path, phase: Phase) -> Applied:
-    """Apply exactly what `path` holds; the plan is used up, whatever comes of it."""
+def apply_plan(stack: Stack, environment: str, path: Path, phase: Phase, again: str) -> Applied:
+    """Apply exactly what `path` holds; the plan is used up, whatever comes of it.
+
+    A stop, as a cancelled job sends it, ends after the call that Terraform is in: with its state
+    written and its lock released. `again` is the command that goes on from there.
+    """
     try:
-        return stack.apply_plan(path, _listener(phase))
+        with _stopped_gently():
+            return stack.apply_plan(path, _listener(phase))
     except StackError as failure:
-        raise _advised(failure, environment) from None
+        rest = StackError(failure.what, why=failure.why, mend=f"{again}: what was done stays")
+        raise _advised(rest, environment) from None
     finally:
         drop_plan(path)
+
+
+@contextmanager
+def _stopped_gently() -> Iterator[None]:
+    """Make SIGTERM what Ctrl-C is; by default it would end us and leave Terraform behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def require_digest(planned: Planned, expected: str) -> None:
@@ -238,7 +264,10 @@ def _listener(phase: Phase) -> Callable[[Event], None]:
 
 _ADVICE = (
     ("stale", "keyless plan {0}: the account changed after the plan was made"),
-    ("NoSuchBucket", "keyless bootstrap: this account and region have no bucket for the state"),
+    (
+        "referenced S3 bucket must have been",
+        "keyless bootstrap: this account and region have no bucket for the state",
+    ),
     (
         "state lock",
         "wait for the other run; if it died, see `terraform force-unlock` in docs/cli.md",

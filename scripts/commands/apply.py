@@ -89,5 +89,7 @@ def apply(
             if note is not None:
                 phase.event(f"plan of {note['made']}: {note['changes']}")
                 stack.init()
-            done = apply_plan(stack, environment, path, phase)
+            done = apply_plan(
+                stack, environment, path, phase, f"keyless plan {environment}, then apply again"
+            )
     click.echo(f"{done.added} created, {done.changed} changed, {done.removed} destroyed")

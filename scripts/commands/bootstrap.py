@@ -90,7 +90,7 @@ def bootstrap(
     with Phases() as phases:
         if planned.changes:
             with phases.phase("apply bootstrap", account.caller) as phase:
-                apply_plan(stack, "bootstrap", plan, phase)
+                apply_plan(stack, "bootstrap", plan, phase, "keyless bootstrap again")
         with phases.phase("keep the state", account.caller) as phase:
             made = stack.outputs()
             work.keep(stack, found, phase.event)

@@ -81,7 +81,9 @@ def destroy(
                 with phases.phase(f"empty {name}", account.caller) as phase:
                     deployment.empty(s3, name, phase.event)
             with phases.phase(f"destroy {environment}", account.caller) as phase:
-                done = deployment.apply_plan(stack, environment, path, phase)
+                done = deployment.apply_plan(
+                    stack, environment, path, phase, f"keyless destroy {environment} again"
+                )
     finally:
         deployment.drop_plan(path)
     # A plan of what is gone is of no use to anybody.

@@ -138,6 +138,19 @@ def test_what_the_file_does_not_price_is_named_with_what_to_add() -> None:
     }
 
 
+def test_what_is_not_known_before_the_apply_is_listed_and_stops_nothing() -> None:
+    found = bill(
+        entry("aws_db_instance.d", {"instance_class": "db.t4g.micro", "allocated_storage": None}),
+        entry("aws_autoscaling_group.alone", GROUP, module="module.other"),
+        entry("aws_kms_key.k", {}),
+    )
+    assert found.total == 1
+    assert dict(found.unpriced) == {
+        "module.m.aws_db_instance.d": "its size is not known before the apply",
+        "module.other.aws_autoscaling_group.alone": "its launch template is not in the plan",
+    }
+
+
 def test_the_difference_of_a_change_is_shown_by_resource() -> None:
     bigger = DATABASE | {"instance_class": "db.t4g.small"}
     plan = [

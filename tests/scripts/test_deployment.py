@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +102,6 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     shutil.copy(ROOT / "terraform" / "platform" / ".terraform.lock.hcl", root)
     with LocalCloud(base / "cloud") as cloud, pytest.MonkeyPatch.context() as patch:
         s3 = client(cloud, cloud.administrator, "s3")
-        s3.create_bucket(Bucket=f"keyless-state-{cloud.account_id}-{cloud.region}")
         settings = cloud.administrator.environment() | {
             "AWS_ENDPOINT_URL": cloud.endpoint,
             "AWS_CA_BUNDLE": str(cloud.ca_bundle),
@@ -129,6 +132,12 @@ def test_an_environment_is_planned_approved_applied_and_destroyed(
     assert "--github OWNER@ID/REPOSITORY@ID" in refused.value.mend
     for name, value in RUNNER.items():
         monkeypatch.setenv(name, value)
+
+    # The account was not prepared.
+    with pytest.raises(UserError) as unprepared:
+        caller.run(plan)
+    assert unprepared.value.mend.startswith("keyless bootstrap")
+    caller.s3.create_bucket(Bucket=f"keyless-state-{caller.account}-us-east-1")
 
     # Nothing was planned: nothing is applied.
     with pytest.raises(UserError, match="no saved plan of dev") as missing:
@@ -190,6 +199,57 @@ def test_an_environment_is_planned_approved_applied_and_destroyed(
     with pytest.raises(caller.s3.exceptions.ClientError):
         caller.s3.head_bucket(Bucket=caller.bucket)
     assert not list(caller.plans.iterdir())
+
+
+SLOW = """
+resource "terraform_data" "quick" {}
+resource "terraform_data" "slow" {
+  depends_on = [terraform_data.quick]
+  provisioner "local-exec" {
+    command = "touch ${path.module}/begun; exec sleep 300"
+  }
+}
+"""
+DRIVER = """
+import os, sys
+from pathlib import Path
+from scripts.console import Phases
+from scripts.deployment import apply_plan
+from scripts.stack import Stack, find_binary
+
+base = Path(sys.argv[1])
+environment = {"PATH": os.environ["PATH"], "HOME": str(base)}
+stack = Stack(
+    base / "root", binary=find_binary(base), environment=environment, data_dir=base / "data"
+)
+stack.init()
+stack.save_plan(base / "plan")
+with Phases() as phases, phases.phase("apply") as phase:
+    apply_plan(stack, "dev", base / "plan", phase, "again")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.terraform
+def test_a_cancelled_apply_leaves_no_lock_no_plan_and_a_state_to_go_on_from(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "main.tf").write_text(SLOW)
+    with subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path)], cwd=ROOT) as process:
+        deadline = time.monotonic() + 120
+        while not (root / "begun").exists():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) != 0
+    state = json.loads((root / "terraform.tfstate").read_text())
+    applied = {one["name"]: one["instances"][0].get("status") for one in state["resources"]}
+    assert applied == {"quick": None, "slow": "tainted"}
+    assert not list(root.glob(".*.lock.info"))
+    assert not (tmp_path / "plan").exists()
 
 
 def planned(*resources: dict[str, Any]) -> Planned:
