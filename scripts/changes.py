@@ -105,7 +105,8 @@ def _change(
         }
     if replacing := sorted(one.path for one in attributes if one.forces_replacement):
         normal["replaced_for"] = replacing
-    concerns = bears_on(entry["type"], action, change, [attribute.path for attribute in attributes])
+    touched = {one.path: None if one.after == UNKNOWN else one.after for one in attributes}
+    concerns = bears_on(entry["type"], action, change, touched)
     return ResourceChange(address, entry["type"], action, attributes, normal, concerns)
 
 

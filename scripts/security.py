@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _ANYWHERE = ("0.0.0.0/0", "::/0")
@@ -34,6 +34,7 @@ TYPES = {
     "aws_internet_gateway": "egress",
     "aws_nat_gateway": "egress",
     "aws_route": "egress",
+    "aws_vpc_endpoint": "network path",
     "aws_vpc_peering_connection": "network path",
     "aws_ssm_document": "session document",
     "aws_flow_log": "audit",
@@ -72,22 +73,32 @@ ATTRIBUTES = {
 }
 """Attributes that count wherever they change, by any part of their path."""
 
-# On a new resource only these say something that its type does not: the rest is a default.
+# On a new resource only these say something that its type does not, and the others of them only
+# where they are set: providers fill in what nobody asked for.
 _ON_CREATE = {"assume_role_policy", "policy", "ingress", "associate_public_ip_address"}
+_UNSET = (None, False, "false", "", 0)
 
 
 def bears_on(
-    kind: str, action: str, change: Mapping[str, Any], paths: Sequence[str]
+    kind: str, action: str, change: Mapping[str, Any], attributes: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """What a change of resource type `kind` bears on; alarming values come first, in words."""
+    """What a change of resource type `kind` bears on; alarming values come first, in words.
+
+    `attributes` holds the changed ones by path, with None for a value that is not known yet.
+    """
     found = list(_alarms(kind, _shown(change)))
     if kind in TYPES:
         found.append(TYPES[kind])
     if action in ("destroy", "replace") and kind in ("aws_db_instance", "aws_s3_bucket"):
         found.insert(0, f"DATA: the {'database' if 'db' in kind else 'bucket'} goes, by {action}")
-    touched = ATTRIBUTES.keys() if action != "create" else _ON_CREATE
-    parts = [part for path in paths for part in path.split(".")]
-    found += [ATTRIBUTES[part] for part in parts if part in touched]
+    for path, value in attributes.items():
+        parts = path.split(".")
+        if action == "create":
+            trust = "assume_role_policy" in parts
+            if value in _UNSET and not trust:
+                continue
+            parts = [part for part in parts if part in _ON_CREATE]
+        found += [ATTRIBUTES[part] for part in parts if part in ATTRIBUTES]
     return tuple(dict.fromkeys(found))
 
 

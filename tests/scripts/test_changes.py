@@ -290,6 +290,18 @@ def test_security_comes_first_and_alarms_before_all() -> None:
             ),
             "recovery",
         ),
+        (
+            resource("aws_iam_role.y", ("create",), after_unknown={"assume_role_policy": True}),
+            "trust",
+        ),
+        (
+            resource(
+                "aws_launch_template.y",
+                ("create",),
+                after={"network_interfaces": [{"associate_public_ip_address": "true"}]},
+            ),
+            "public access",
+        ),
         (resource("aws_key_pair.y", ("create",), after={"public_key": "x"}), "long-lived identity"),
     ],
 )
@@ -304,6 +316,14 @@ def test_what_bears_on_security_is_said(change: dict[str, Any], words: str) -> N
     [
         resource("aws_cloudwatch_metric_alarm.y", before={"threshold": 1}, after={"threshold": 2}),
         resource("aws_vpc.y", ("create",), after={"cidr_block": "10.0.0.0/16"}),
+        resource(
+            "aws_s3_bucket.y", ("create",), after={"bucket": "b"}, after_unknown={"policy": True}
+        ),
+        resource(
+            "aws_launch_template.y",
+            ("create",),
+            after={"network_interfaces": [{"associate_public_ip_address": "false"}]},
+        ),
         resource("aws_db_subnet_group.y", before={"tags": {"a": "1"}}, after={"tags": {"a": "2"}}),
     ],
 )
