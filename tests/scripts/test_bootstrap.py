@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -144,14 +144,20 @@ def test_an_environment_cannot_be_both_lasting_and_disposable() -> None:
     assert result.exit_code == 2
 
 
-@dataclass(frozen=True)
+def terraform_files() -> set[Path]:
+    found = (ROOT / "terraform").rglob("*")
+    return {path for path in found if ".terraform" not in path.parts}
+
+
+@dataclass
 class Prepared:
-    """A local cloud, and `keyless` on it."""
+    """A local cloud, `keyless` on it, and what the first bootstrap said and left."""
 
     home: Path
     s3: Any
     bucket: str
-    client: Callable[[str], Any]
+    first: Result | None = None
+    left: tuple[set[Path], set[Path]] = field(default_factory=lambda: (set(), set()))
 
     def bootstrap(self, *arguments: str) -> Result:
         command = ["--home", str(self.home), "bootstrap", "--local", "--yes", *arguments]
@@ -172,32 +178,34 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepared]:
     with LocalCloud(home) as cloud:
         process = psutil.Process()
         cloud.announce(process.pid, process.create_time())
-        yield Prepared(
+        account = Prepared(
             home,
             client(cloud, cloud.administrator, "s3"),
             f"keyless-state-{cloud.account_id}-{cloud.region}",
-            lambda service: client(cloud, cloud.administrator, service),
         )
+        before = terraform_files()
+        account.first = account.bootstrap("--disposable", "dev")
+        account.left = before, terraform_files()
+        yield account
 
 
 @pytest.mark.slow
 @pytest.mark.terraform
+@pytest.mark.xdist_group("bootstrap")
 @pytest.mark.timeout(1800)
 def test_bootstrap_ends_with_its_state_in_the_bucket_and_can_be_run_again(
     prepared: Prepared,
 ) -> None:
-    before = {path for path in (ROOT / "terraform").rglob("*") if ".terraform" not in path.parts}
-    first = prepared.bootstrap("--disposable", "dev")
+    first = prepared.first
+    assert first is not None
     assert first.exit_code == 0, first.stderr
     assert "no state bucket" in first.stderr
     assert f"state bucket     {prepared.bucket}" in first.stdout
     addresses = {f"{one['type']}.{one['name']}" for one in prepared.state()["resources"]}
     assert {"aws_s3_bucket.state", "aws_iam_policy.deploy_boundary"} <= addresses
     # Nothing stays where it was made.
-    folder = prepared.home / "accounts"
-    assert not list(folder.rglob("*.tfstate"))
-    after = {path for path in (ROOT / "terraform").rglob("*") if ".terraform" not in path.parts}
-    assert after == before
+    assert not list((prepared.home / "accounts").rglob("*bootstrap*"))
+    assert prepared.left[0] == prepared.left[1]
 
     # Again, with nothing said: the settings are those of the first time.
     serial = prepared.state()["serial"]
@@ -211,11 +219,12 @@ def test_bootstrap_ends_with_its_state_in_the_bucket_and_can_be_run_again(
 
 @pytest.mark.slow
 @pytest.mark.terraform
+@pytest.mark.xdist_group("bootstrap")
 @pytest.mark.timeout(1800)
 def test_the_planning_role_and_the_applying_role_see_one_digest(
     prepared: Prepared, tmp_path: Path
 ) -> None:
-    """Comes after the first bootstrap. The whole platform, under enforced IAM, is not applied."""
+    """The whole platform, planned under enforced IAM."""
     changes = tmp_path / "changes.json"
     planned = prepared.run(
         "plan", "dev", "--summary", str(tmp_path / "plan.md"), "--changes", str(changes)
@@ -236,12 +245,16 @@ def test_the_planning_role_and_the_applying_role_see_one_digest(
 
 @pytest.mark.slow
 @pytest.mark.terraform
+@pytest.mark.xdist_group("bootstrap")
 @pytest.mark.timeout(1800)
 def test_a_bucket_that_nothing_knows_of_is_not_taken_over(prepared: Prepared) -> None:
-    """Comes last: it hides the state of the first bootstrap."""
-    if not bootstrapping._exists(prepared.s3, prepared.bucket):
-        prepared.s3.create_bucket(Bucket=prepared.bucket)
-    prepared.s3.delete_object(Bucket=prepared.bucket, Key=bootstrapping.STATE_KEY)
-    result = prepared.bootstrap("--disposable", "dev")
+    marker = prepared.s3.delete_object(Bucket=prepared.bucket, Key=bootstrapping.STATE_KEY)
+    try:
+        result = prepared.bootstrap("--disposable", "dev")
+    finally:
+        prepared.s3.delete_object(
+            Bucket=prepared.bucket, Key=bootstrapping.STATE_KEY, VersionId=marker["VersionId"]
+        )
     assert result.exit_code == 1
     assert "nothing knows how it was made" in result.stderr
+    assert prepared.state()["resources"]

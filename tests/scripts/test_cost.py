@@ -221,6 +221,7 @@ def variants(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Estimate]:
 
 
 @pytest.mark.terraform
+@pytest.mark.xdist_group("cost")
 def test_dev_stays_within_its_budget_always_on_and_parked(variants: dict[str, Estimate]) -> None:
     assert 20 < variants["configured"].total <= DEV_ALWAYS_ON_USD
     assert 5 < variants["parked"].total <= DEV_PARKED_USD
@@ -228,6 +229,7 @@ def test_dev_stays_within_its_budget_always_on_and_parked(variants: dict[str, Es
 
 
 @pytest.mark.terraform
+@pytest.mark.xdist_group("cost")
 def test_the_egress_modes_differ_as_their_parts_do(variants: dict[str, Estimate]) -> None:
     """With several endpoints in two zones, a NAT gateway is the cheaper one."""
     total = {name: one.total for name, one in variants.items()}

@@ -360,3 +360,52 @@ def test_the_name_in_yes_destroy_must_be_the_environments(tmp_path: Path) -> Non
     )
     assert result.exit_code == 2
     assert "'prod'" in result.stderr
+
+
+class Storage:
+    """A bucket whose listings are refused, or answered, as a test says."""
+
+    def __init__(self, refused: tuple[str, ...] = (), keys: tuple[str, ...] = ()) -> None:
+        self.refused = refused
+        self.keys = keys
+
+    def _listed(self, name: str, kind: str) -> dict[str, Any]:
+        from botocore.exceptions import ClientError
+
+        if name in self.refused:
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, name)
+        return {kind: [{"Key": key, "VersionId": "1"} for key in self.keys]}
+
+    def list_object_versions(self, **_: Any) -> dict[str, Any]:
+        return self._listed("versions", "DeleteMarkers")
+
+    def list_objects_v2(self, **_: Any) -> dict[str, Any]:
+        return self._listed("objects", "Contents")
+
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "list_object_versions"
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [self.list_object_versions()]
+
+    def delete_objects(self, **_: Any) -> dict[str, Any]:
+        return {"Errors": [{"Key": "data", "Code": "AccessDenied"}]}
+
+
+@pytest.mark.parametrize("refused", [(), ("versions",)])
+def test_a_bucket_with_anything_in_it_is_not_empty(refused: tuple[str, ...]) -> None:
+    assert deployment.holds_objects(Storage(refused, ("data",)), "b")
+    assert not deployment.holds_objects(Storage(refused), "b")
+
+
+def test_a_bucket_that_may_not_be_looked_into_is_not_taken_for_empty() -> None:
+    with pytest.raises(UserError, match="nothing was destroyed"):
+        deployment.holds_objects(Storage(("versions", "objects")), "b")
+
+
+def test_a_refused_deletion_stops_and_names_who_may() -> None:
+    """S3 answers 200 and lists what it did not delete."""
+    with pytest.raises(UserError, match="could not be emptied") as refused:
+        deployment.empty(Storage(keys=("data",)), "b", lambda _: None)
+    assert "version_deleter_arns" in refused.value.mend
