@@ -28,7 +28,8 @@ def proposal(role: Identity, ledger: Ledger) -> str:
             place = (policy.name, statement.label)
             if not any(key[1:3] == place for key in unused):
                 continue
-            old = list(_block(statement, statement.actions or (), statement.resources or ()))
+            actions, resources = statement.actions or (), statement.resources or ()
+            old = list(_block(statement, sorted(actions), sorted(resources)))
             new = [line for part in _split(statement, kept[place]) for line in part]
             name = policy.name.rpartition("/")[2]
             lines += difflib.unified_diff(
@@ -50,9 +51,9 @@ def _split(statement: Statement, kept: Iterable[Grant]) -> Iterator[list[str]]:
     together: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for action, own in resources.items():
         together[tuple(sorted(own))].append(action)
-    for number, (own, actions) in enumerate(sorted(together.items())):
+    for number, (names, actions) in enumerate(sorted(together.items())):
         suffix = "" if number == 0 else str(number + 1)
-        yield list(_block(statement, sorted(actions), own, suffix))
+        yield list(_block(statement, sorted(actions), names, suffix))
 
 
 def _block(
