@@ -113,6 +113,18 @@ def load_model(
         raise StepFailed(f"the model is not loaded: {error}") from None
 
 
+def overwritten(store: Store, files: Mapping[str, PinnedFile]) -> list[str]:
+    """Names of the files over which somebody has written since they were pinned.
+
+    It changes nothing for who loads by version, and is a sign of an intruder or of a bug.
+    """
+    return [
+        name
+        for name, file in sorted(files.items())
+        if file.version is not None and store.newest_version(file.key) != file.version
+    ]
+
+
 def _file(files: Mapping[str, PinnedFile], name: str) -> PinnedFile:
     if name not in files:
         raise StepFailed(f"the model has no file {name}: it was not registered by this pipeline")

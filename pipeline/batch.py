@@ -158,7 +158,11 @@ class _ParquetFile:
         )
         table = pyarrow.Table.from_pandas(frame, schema=schema, preserve_index=False)
         if self._writer is None:
-            self._writer = pyarrow.parquet.ParquetWriter(self._path, schema)
+            # A dictionary helps texts that repeat; to try one for numbers only costs time.
+            texts = [field.name for field in schema if pyarrow.types.is_string(field.type)]
+            self._writer = pyarrow.parquet.ParquetWriter(
+                self._path, schema, use_dictionary=texts, write_statistics=False
+            )
         self._writer.write_table(table)
 
     def __exit__(self, *_: object) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from pipeline import cloudwatch
-from pipeline.artifacts import load_model
+from pipeline.artifacts import load_model, overwritten
 from pipeline.batch import Counts, write_predictions
 from pipeline.champion import Champion, PinnedFile
 from pipeline.errors import InputError, StepFailed
@@ -69,15 +69,28 @@ def main(
         workspace, {"RowsPredicted": counts.predicted, "RowsRejected": counts.rejected}
     )
     output = workspace.store.uri(manifest["predictions"] or manifest["manifest"])
-    warning = _alias_disagreement(workspace, chosen) if chosen.sequence else None
+    disagreement = _alias_disagreement(workspace, chosen) if chosen.sequence else None
+    changed = overwritten(workspace.store, chosen.files)
+    warnings = [disagreement] if disagreement else []
+    if changed:
+        warnings.append(
+            f"somebody wrote over {', '.join(changed)} of version {chosen.number} after it was "
+            "registered; predictions come from the recorded versions, which are unchanged"
+        )
     return Outcome(
         [
             f"predicted {counts.predicted} rows with version {chosen.number} of "
             f"{workspace.model}, {counts.rejected} rejected",
             f"stored as {output}",
         ],
-        {"step": "predict", "alias_disagreement": warning, "output": output, **manifest},
-        warnings=[warning] if warning else [],
+        {
+            "step": "predict",
+            "alias_disagreement": disagreement,
+            "overwritten": changed,
+            "output": output,
+            **manifest,
+        },
+        warnings=warnings,
     )
 
 

@@ -56,6 +56,9 @@ class Store(Protocol):
         """Write an object from a file in flat memory; readers see all of it or nothing."""
         ...
 
+    def newest_version(self, key: str) -> str | None:
+        """The id of the version that a plain read gets; None in a folder, which keeps one."""
+
     def keys(self, prefix: str) -> list[str]:
         """The keys below a prefix, sorted; only monitor and audit list, and only their own."""
         ...
@@ -106,6 +109,9 @@ class FolderStore:
             if path.is_file() and not path.name.startswith(".part-")
         )
         return sorted(key for key in found if key.startswith(prefix))
+
+    def newest_version(self, key: str) -> str | None:
+        return None
 
     def _path(self, key: str) -> Path:
         path = (self.root / key).resolve()
@@ -200,6 +206,9 @@ class BucketStore:
             Bucket=self.bucket, Prefix=prefix
         )
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def newest_version(self, key: str) -> str | None:
+        return self._client.head_object(Bucket=self.bucket, Key=key).get("VersionId")
 
     def _get(self, key: str, version: str | None) -> "GetObjectOutputTypeDef":
         from botocore.exceptions import ClientError
