@@ -110,7 +110,7 @@ class FolderStore:
         )
         return sorted(key for key in found if key.startswith(prefix))
 
-    def newest_version(self, key: str) -> str | None:
+    def newest_version(self, key: str) -> str | None:  # noqa: ARG002 - of the protocol
         return None
 
     def _path(self, key: str) -> Path:

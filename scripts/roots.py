@@ -20,7 +20,7 @@ def bootstrap_stack(actors: Actors, binary: Binary) -> Stack:
     return Stack(
         actors.project / "terraform" / "bootstrap",
         binary=binary,
-        environment=actors.marked_environment(administrator(home), _terraform_settings(home)),
+        environment=actors.marked_environment(administrator(home), _terraform_settings()),
         data_dir=home / "terraform" / "bootstrap",
         variables={
             "environments": {actors.environment: {"allow_data_deletion": True}},
@@ -39,7 +39,7 @@ def platform_stack(actors: Actors, binary: Binary) -> Stack:
         root,
         binary=binary,
         environment=actors.marked_environment(
-            actors.credentials("apply"), _terraform_settings(home)
+            actors.credentials("apply"), _terraform_settings()
         ),
         data_dir=home / "terraform" / "platform",
         variables={"github": _github(actors.repository)},
@@ -63,7 +63,7 @@ def _github(repository: Repository) -> dict[str, Any]:
     }
 
 
-def _terraform_settings(home: Path) -> dict[str, str]:
+def _terraform_settings() -> dict[str, str]:
     """Few retries, and where providers come from.
 
     A local cloud that does not answer will not get better by asking again. Without a configuration

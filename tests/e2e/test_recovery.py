@@ -1,0 +1,142 @@
+"""`kill -9` of anything, at any time: `up` goes on or rebuilds, `down` cleans, without help."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from scripts import leftovers
+from scripts.localcloud.home import administrator
+from scripts.sealed import client
+from tests.e2e.conftest import PROJECT, Home, wait_until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.terraform]
+
+
+def processes(home: Home, word: str) -> list[psutil.Process]:
+    """Processes of the run with a word in their command line."""
+    found = []
+    for process in leftovers.find(home.path):
+        with contextlib.suppress(psutil.Error):
+            if word in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("word", ["launcher.py", "worker.py", "postgres"])
+def test_a_killed_part_of_the_server_comes_back_by_itself(home: Home, word: str) -> None:
+    address = home.results[-1]["tracking_uri"]
+    wait_until(lambda: answers(address), "MLflow before the kill")
+    victims = processes(home, word)
+    assert victims, f"no process of the run has {word} in its command line"
+    for victim in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
+    wait_until(lambda: processes(home, word), f"{word} to be started again")
+    wait_until(lambda: answers(address), f"MLflow to answer after {word} was killed", 120)
+
+
+def test_a_terminated_instance_is_replaced_and_serves_the_same_models(home: Home) -> None:
+    ec2 = home.actors.client("train", "ec2")
+    [before] = running(ec2)
+    client(home.cloud, administrator(home.path), "ec2").terminate_instances(InstanceIds=[before])
+    wait_until(lambda: [found for found in running(ec2) if found != before], "a new instance")
+    result = home.up()
+    assert result["results"]["predict"]["model_version"]
+    assert answers(result["tracking_uri"])
+
+
+def running(ec2: Any) -> list[str]:
+    answer = ec2.describe_instances(
+        Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
+    )
+    return [
+        instance["InstanceId"]
+        for group in answer["Reservations"]
+        for instance in group["Instances"]
+    ]
+
+
+@pytest.mark.last
+def test_down_leaves_nothing(home: Home) -> None:
+    pids = [process.pid for process in leftovers.find(home.path)]
+    assert pids
+    done = home.keyless("down")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert not home.path.exists()
+    assert leftovers.find(home.path) == []
+    made = home.results[0]["bootstrap"]["added"] + home.results[0]["platform"]["added"]
+    assert f"removed: {made} resources" in done.stdout
+
+
+@pytest.fixture
+def interrupted(fresh_home: Callable[[], Home]) -> Iterator[Home]:
+    home = fresh_home()
+    yield home
+    done = home.keyless("down", "--now")
+    assert done.returncode == 0, done.stderr
+    assert not home.path.exists()
+
+
+def in_platform_apply(home: Home) -> bool:
+    """Whether Terraform makes the platform just now, and has made some of it."""
+    with contextlib.suppress(OSError):
+        return "CreateDBInstance" in (home.path / "decisions.jsonl").read_text()
+    return False
+
+
+def kill_up(home: Home, up: subprocess.Popen[str]) -> None:
+    del home
+    up.kill()
+
+
+def kill_terraform(home: Home, up: subprocess.Popen[str]) -> None:
+    del up
+    for process in processes(home, "terraform"):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def kill_cloud(home: Home, up: subprocess.Popen[str]) -> None:
+    del up
+    os.kill(home.cloud.pid, signal.SIGKILL)
+
+
+@pytest.mark.last
+@pytest.mark.parametrize("kill", [kill_up, kill_terraform, kill_cloud])
+def test_after_a_kill_in_the_middle_of_the_apply_up_rebuilds(
+    interrupted: Home, kill: Callable[[Home, subprocess.Popen[str]], None]
+) -> None:
+    up = interrupted.start_up()
+    try:
+        wait_until(lambda: in_platform_apply(interrupted), "the platform's apply", 180)
+        kill(interrupted, up)
+        up.communicate(timeout=120)
+        assert up.returncode != 0
+    finally:
+        up.kill()
+        up.communicate()
+    result = interrupted.up()
+    assert result["results"]["predict"]["predicted"] > 0
+
+
+def test_nothing_is_written_outside_the_home(home: Home) -> None:
+    written = [path for path in home.user.rglob("*") if path.is_file()]
+    assert {path.name for path in written} <= {"config", "credentials"}
+    assert not list((PROJECT / "terraform").rglob(".terraform"))

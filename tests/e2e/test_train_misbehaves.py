@@ -1,0 +1,86 @@
+"""A compromised training job: what it can do, that it shows, and that predictions do not change."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from scripts.tunnel import open_session
+from tests.e2e.conftest import PROJECT, Home
+
+pytestmark = [pytest.mark.e2e, pytest.mark.terraform]
+
+MODEL = "breast-cancer"
+
+
+def champion_files(home: Home) -> dict[str, Any]:
+    ssm = home.actors.client("promote", "ssm")
+    name = home.platform["parameters"]["champion_prefix"] + MODEL
+    record: dict[str, Any] = json.loads(ssm.get_parameter(Name=name)["Parameter"]["Value"])
+    return record
+
+
+def run_step(home: Home, role: str, step: str, extra: dict[str, str]) -> dict[str, Any]:
+    result = home.path / f"{step}-again.json"
+    environment = home.actors.process_environment(
+        role, {"KEYLESS_PLATFORM": str(home.path / "platform.json"), **extra}
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", f"pipeline.{step}", "--result", str(result)],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer: dict[str, Any] = json.loads(result.read_text())
+    return answer
+
+
+def prediction_bytes(home: Home, key: str) -> bytes:
+    s3 = home.actors.client("monitor", "s3")
+    bucket = home.platform["artifact_store"]["bucket"]
+    return bytes(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+
+def test_an_overwritten_artifact_and_a_moved_alias_change_no_prediction(home: Home) -> None:
+    from mlflow import MlflowClient
+
+    actors, bucket = home.actors, home.platform["artifact_store"]["bucket"]
+    record = champion_files(home)
+    before = home.results[0]["results"]["predict"]
+    rows = prediction_bytes(home, before["predictions"])
+
+    s3 = actors.client("train", "s3")
+    for file in record["files"].values():
+        s3.put_object(Bucket=bucket, Key=file["key"], Body=b"not the model that was promoted")
+    with open_session(
+        lambda service: actors.client("train", service),
+        home.platform["sessions"]["mlflow_document"],
+        home.platform["mlflow"]["instance_tags"],
+    ) as session:
+        uri = f"http://{session.host}:{session.port}"
+        client = MlflowClient(tracking_uri=uri)
+        run = client.get_run(record["run_id"])
+        forged = client.create_model_version(MODEL, run.info.artifact_uri, run_id=run.info.run_id)
+        client.set_registered_model_alias(MODEL, "champion", forged.version)
+        after = run_step(home, "predict", "predict", {"MLFLOW_TRACKING_URI": uri})
+
+    assert after["model_version"] == before["model_version"]
+    assert prediction_bytes(home, after["predictions"]) == rows
+    assert "champion" in after["alias_disagreement"]
+    assert after["overwritten"], "the report names the files that are no longer the newest versions"
+
+
+def test_without_the_record_the_same_overwrite_would_have_reached_predictions(home: Home) -> None:
+    """The control absent: who loads the newest object, as an alias leads to, gets the forgery."""
+    record = champion_files(home)
+    s3 = home.actors.client("predict", "s3")
+    bucket = home.platform["artifact_store"]["bucket"]
+    newest = s3.get_object(Bucket=bucket, Key=record["files"]["model.skops"]["key"])["Body"].read()
+    assert newest == b"not the model that was promoted"
