@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -107,11 +106,11 @@ class Flow:
             except CloudDown as down:
                 if (self.home / RUN_FILE).exists() or leftovers.find(self.home):
                     phase.event(f"{down}; building it anew")
-                    wipe(self.home)
+                    leftovers.wipe(self.home)
                 return self._start_cloud()
             if self._interrupted(cloud):
                 phase.event("the last apply was interrupted; building the cloud anew")
-                wipe(self.home)
+                leftovers.wipe(self.home)
                 return self._start_cloud()
             phase.event(f"found running at {cloud.endpoint}")
             return cloud
@@ -360,16 +359,6 @@ def save_timings(home: Path, phases: Phases, summary: Summary) -> None:
     """Keep where the time went, for `scripts/benchmarks/up.py`; after a failure too."""
     text = json.dumps(summary.as_dict(phases), indent=2)
     localhome.write_private(home / TIMINGS_FILE, text.encode())
-
-
-def wipe(home: Path) -> None:
-    """End every process of the home and remove what it held."""
-    leftovers.end_all(home)
-    for entry in home.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
 
 
 def _daemon_environment(home: Path) -> dict[str, str]:

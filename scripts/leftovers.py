@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -71,6 +72,21 @@ def end_all(home: Path, grace_seconds: float = GRACE_SECONDS) -> int:
         ended += len(processes)
         if time.monotonic() > deadline:
             break
+    return ended
+
+
+def wipe(home: Path) -> int:
+    """End every process of the home and remove what it held; returns how many were ended."""
+    from scripts.localcloud import postgres
+
+    ended = end_all(home)
+    for server in (home / "rds").glob("*"):
+        postgres.remove(server)  # its socket may lie elsewhere, where the path is short enough
+    for entry in home.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
     return ended
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,7 +39,8 @@ def tear_down(home: Path, phases: Phases, *, destroy: bool, environment: str = "
             why="\n".join(leftovers.describe(process) for process in left),
             mend="end them by their numbers, then keyless down again",
         )
-    _delete(home)
+    leftovers.wipe(home)
+    home.rmdir()
     return f"{count} resources, {ended} processes, {home}"
 
 
@@ -83,12 +83,3 @@ def _destroy_one(stack: Stack, tell: Callable[[str], None]) -> int:
             mend="keyless down --now",
         )
     return done.removed
-
-
-def _delete(home: Path) -> None:
-    for entry in home.iterdir():
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-    home.rmdir()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from scripts import leftovers
 from scripts.attempts import Attempt
 from scripts.console import Phases, UserError
-from scripts.flow import RUN_FILE, Flow, exclusive, wipe
+from scripts.flow import RUN_FILE, Flow, exclusive
 from scripts.localcloud.home import Cloud
 from scripts.summary import Summary
 
@@ -67,7 +68,7 @@ def test_wiping_removes_what_is_in_the_home_and_nothing_behind_its_links(tmp_pat
     (home / "folder").mkdir(parents=True)
     (home / "file").touch()
     (home / "link").symlink_to(outside)
-    wipe(home)
+    leftovers.wipe(home)
     assert list(home.iterdir()) == []
     assert (outside / "kept").exists()
 
