@@ -60,6 +60,7 @@ def save_model(
     Raises InputError when the model holds types that the settings do not trust.
     """
     import mlflow.sklearn
+    from mlflow.exceptions import MlflowException
     from mlflow.models import Model, infer_signature
 
     predictions = model.predict(example)
@@ -67,17 +68,22 @@ def save_model(
         # Integer columns are float64 in the contract already, so its hint on them is void.
         warnings.filterwarnings("ignore", message=".*integer column.*")
         signature = infer_signature(example, predictions)
-    mlflow.sklearn.save_model(
-        model,
-        str(folder),
-        mlflow_model=Model(**identity),
-        serialization_format="skops",
-        signature=signature,
-        input_example=example,
-        pip_requirements=requirements,
-        skops_trusted_types=trusted_types,
-    )
-    check_types(folder / MODEL_FILE, trusted_types)
+    try:
+        mlflow.sklearn.save_model(
+            model,
+            str(folder),
+            mlflow_model=Model(**identity),
+            serialization_format="skops",
+            signature=signature,
+            input_example=example,
+            pip_requirements=requirements,
+            skops_trusted_types=trusted_types,
+        )
+    except MlflowException:
+        # It loads what it saved; a refusal of ours says what to write.
+        if (folder / MODEL_FILE).exists():
+            check_types(folder / MODEL_FILE, trusted_types)
+        raise
     (folder / CARD_FILE).write_bytes(facts.dump())
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
