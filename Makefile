@@ -13,7 +13,7 @@ compile := $(uv) pip compile --universal --python-version 3.11 --generate-hashes
 	--no-emit-index-url --no-annotate --quiet
 install := $(uv) pip install --python $(bin)/python --require-hashes --quiet
 
-.PHONY: help up down test check lock install install-test install-tools clean
+.PHONY: help up down test check lint lock install install-test install-tools clean
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -24,15 +24,17 @@ up: install ## start the local cloud, apply the platform, train, promote and pre
 down: ## destroy what `up` made and end every process of it
 	@if [ -x $(bin)/keyless ]; then $(bin)/keyless down; else echo "nothing to end: $(VENV) does not exist"; fi
 
-test: check ## every check and test, end-to-end included
-	@$(bin)/python -m pytest -n 2 --dist loadgroup -m "(slow or terraform) and not e2e"
+test: lint install-tools ## every check and test, end-to-end included
+	@$(bin)/python -m pytest -n 2 -m "not e2e"
 	@$(bin)/python -m pytest -m e2e
 
-check: install-test ## the quick half: format, lint, types, unit tests
+check: lint ## the quick half: format, lint, types, unit tests
+	@KEYLESS_TESTS=quick $(bin)/python -m pytest -n 2 -q -m "not slow and not e2e and not terraform"
+
+lint: install-test
 	@$(bin)/ruff format --check --quiet . || { echo "format: run $(bin)/ruff format ."; exit 1; }
 	@$(bin)/ruff check --quiet .
 	@$(bin)/mypy
-	@$(bin)/python -m pytest -n 2 -q -m "not slow and not e2e and not terraform"
 
 install: $(VENV)/.run
 install-test: $(VENV)/.test

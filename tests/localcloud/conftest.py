@@ -13,6 +13,13 @@ from scripts.localcloud.issuer import ISSUER
 from tests.localcloud.clients import AUDIENCE, BUCKET, Account, statement
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever talks to a running gateway is slow, wherever it stands."""
+    for item in items:
+        if "cloud" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[LocalCloud]:
     with LocalCloud() as running:
