@@ -8,7 +8,7 @@ from typing import Any, Literal
 Severity = Literal["error", "warning", "note"]
 
 GITHUB_OIDC = "https://docs.github.com/en/actions/reference/security/oidc"
-AWS_GITHUB = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc_secure-by-default.html"
+AWS_GITHUB = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_secure-by-default.html"
 AWS_KEYS = (
     "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html"
 )
