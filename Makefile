@@ -69,10 +69,11 @@ $(VENV)-tools/.done: requirements-tools.txt | $(uv)
 	@$(uv) pip install --quiet --require-hashes --python $(VENV)-tools/bin/python -r requirements-tools.txt
 	@touch $@
 
-lock: $(uv) ## resolve the three lock files anew (keeps what still fits; UPGRADE=--upgrade renews all)
+lock: install ## resolve the three lock files anew (keeps what still fits; UPGRADE=--upgrade renews all)
 	@$(compile) $(UPGRADE) pyproject.toml -o requirements-run.txt
 	@$(compile) $(UPGRADE) pyproject.toml --group test -c requirements-run.txt -o requirements-test.txt
 	@$(compile) $(UPGRADE) --group tools -o requirements-tools.txt
+	@$(bin)/keyless wheelhouse --lock
 
 clean: down ## `down`, then remove the environments
 	@rm -rf $(VENV) $(VENV)-tools .mypy_cache .ruff_cache .pytest_cache

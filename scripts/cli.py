@@ -17,9 +17,12 @@ ROOT = Path(__file__).resolve().parents[1]
 VERBS = Path(__file__).resolve().parent / "commands"
 SECTIONS = {
     "Run the platform here": ("up", "down", "doctor"),
-    "Look at it": ("outputs", "tunnel", "database", "cost"),
-    "Identities": ("token", "whoami", "least-privilege", "lint", "explain", "audit"),
-    "Models": ("rollback",),
+    "Look at it": ("outputs", "tunnel", "database"),
+    "Identities": ("token", "whoami", "explain-denial", "least-privilege", "lint-trust"),
+    "Models": ("audit", "rollback"),
+    "An AWS account": (
+        *("bootstrap", "github-setup", "plan", "apply", "destroy", "cost", "wheelhouse"),
+    ),
 }
 
 

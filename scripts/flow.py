@@ -34,6 +34,8 @@ RUN_FILE = "run.json"
 TIMINGS_FILE = "timings.json"
 CLOUD_START_SECONDS = 60
 SERVER_START_SECONDS = 180
+# Threads of OpenMP that spin while they wait starve each other on a busy machine.
+STEP_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 DATABASE_ROLE = 'role["database"]'
 
 
@@ -46,13 +48,14 @@ class Step:
     imports: tuple[str, ...]
 
 
-_MODEL = ("boto3", "pandas", "sklearn.ensemble", "sklearn.pipeline", "skops.io")
-_TRACKED = (*_MODEL, "mlflow.sklearn", "matplotlib.pyplot", "optuna")
+_LIGHT = ("boto3", "pandas", "pyarrow.parquet", "sklearn.datasets", "skops.io")
+_HEAVY = ("pipeline.preload",)
 STEPS = (
-    Step("ingest", tracked=False, imports=("boto3", "pandas", "pyarrow", "sklearn.datasets")),
-    Step("train", tracked=True, imports=_TRACKED),
-    Step("promote", tracked=True, imports=_TRACKED),
-    Step("predict", tracked=False, imports=_MODEL),
+    Step("ingest", tracked=False, imports=_LIGHT),
+    Step("train", tracked=True, imports=_HEAVY),
+    Step("promote", tracked=True, imports=_HEAVY),
+    Step("predict", tracked=False, imports=(*_LIGHT, "sklearn.ensemble", "sklearn.pipeline")),
+    Step("monitor", tracked=False, imports=("boto3", "pandas", "pyarrow.parquet", "scipy.stats")),
 )
 
 
@@ -233,7 +236,7 @@ class Flow:
 
     @contextmanager
     def _warm_processes(self) -> Iterator[dict[str, WarmProcess]]:
-        environment = self.actors.marked_environment(None, {"PYTHONUNBUFFERED": "1"})
+        environment = self.actors.marked_environment(None, STEP_ENVIRONMENT)
         warm = {
             step.name: WarmProcess(
                 f"pipeline.{step.name}", step.imports, folder=PROJECT, environment=environment
@@ -268,7 +271,7 @@ class Flow:
             step.name,
             {
                 "KEYLESS_PLATFORM": str(self.home / "platform.json"),
-                "PYTHONUNBUFFERED": "1",
+                **STEP_ENVIRONMENT,
                 **extra,
             },
         )

@@ -38,9 +38,7 @@ def platform_stack(actors: Actors, binary: Binary) -> Stack:
     return Stack(
         root,
         binary=binary,
-        environment=actors.marked_environment(
-            actors.credentials("apply"), _terraform_settings()
-        ),
+        environment=actors.marked_environment(actors.credentials("apply"), _terraform_settings()),
         data_dir=home / "terraform" / "platform",
         variables={"github": _github(actors.repository)},
         var_files=[root / "environments" / f"{actors.environment}.tfvars"],

@@ -23,7 +23,7 @@ from tests.e2e.conftest import POISON, Home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]
 
-STEPS = ("ingest", "train", "promote", "predict")
+STEPS = ("ingest", "train", "promote", "predict", "monitor")
 SECOND_PLAN_GAPS: dict[str, str] = {}
 """Changes that a second plan may show, each with the emulator's gap that causes it."""
 
