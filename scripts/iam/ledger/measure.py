@@ -175,9 +175,12 @@ def _weak(grant: Grant, reviewed: Reviewed) -> list[Weak]:
         found.append(Weak(grant, f"{grant.odd} grants everything that it does not name"))
     if set("*?") & set(grant.action):
         found.append(Weak(grant, "the action is a pattern; write the actions that are needed"))
-    if set("*?") & set(grant.resource) and not any(one.covers(grant) for one in reviewed.wide):
-        found.append(Weak(grant, "the resource is a pattern that nobody reviewed, or lacks the "
-                                 "condition that limits it"))  # fmt: skip
+    if not any(one.covers(grant) for one in reviewed.wide):
+        if set("*?") & set(grant.resource):
+            found.append(Weak(grant, "the resource is a pattern that nobody reviewed, or lacks "
+                                     "the condition that limits it"))  # fmt: skip
+        elif reviewed.foreign(grant):
+            found.append(Weak(grant, "the resource is not this environment's"))
     for rule in reviewed.needed:
         found += [
             Weak(grant, f"no condition limits {key.replace('|', ' or ')}: {rule.why}")

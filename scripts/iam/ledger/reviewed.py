@@ -107,7 +107,12 @@ class Reviewed:
     wide: tuple[Wide, ...] = ()
     needed: tuple[Needed, ...] = ()
     attempted: tuple[Attempted, ...] = ()
+    ours: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+
+    def foreign(self, grant: Grant) -> bool:
+        """Whether a resource that is named is not this environment's."""
+        return not any(fnmatchcase(grant.resource, name) for name in self.ours)
 
 
 def read_reviewed(account: str, region: str, environment: str, file: Path = FILE) -> Reviewed:
@@ -127,6 +132,7 @@ def read_reviewed(account: str, region: str, environment: str, file: Path = FILE
         tuple(_wide(item) for item in tables["wide"]),
         tuple(_needed(item) for item in tables["needed"]),
         tuple(Attempted(**item) for item in tables["attempted"]),
+        tuple(tables["ours"]),
         names,
     )
 

@@ -190,6 +190,12 @@ def another_environment(details: dict[str, Any], name: str) -> None:
          Resource=f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/keyless/prod/platform")  # fmt: skip
 
 
+def another_environments_role(details: dict[str, Any], name: str) -> None:
+    """An action that is documented for apply's own roles, on one of another environment."""
+    _add(details, name, Action="iam:TagRole",
+         Resource=f"arn:aws:iam::{ACCOUNT}:role/keyless-prod-train")  # fmt: skip
+
+
 def a_second_wider_statement(details: dict[str, Any], name: str) -> None:
     """What a narrow statement allows already, allowed once more and wider."""
     for statement in _statements(details, name):
@@ -216,6 +222,7 @@ WEAKENED: list[Callable[[dict[str, Any], str], None]] = [
     pass_role,
     open_trust,
     another_environment,
+    another_environments_role,
     a_second_wider_statement,
 ]
 
