@@ -81,9 +81,9 @@ class Flow:
         binary = find_binary(self.home)
         for notice in binary.notices:
             self.phases.event(notice)
-        self._apply_bootstrap(bootstrap_stack(self.actors, binary))
-        self._database_role.clear()
         with ThreadPoolExecutor(max_workers=2) as pool, self._warm_processes() as warm:
+            self._apply_bootstrap(bootstrap_stack(self.actors, binary))
+            self._database_role.clear()
             database = pool.submit(self._create_database)
             try:
                 self._apply_platform(platform_stack(self.actors, binary))
@@ -270,7 +270,6 @@ class Flow:
         environment = self.actors.process_environment(
             step.name,
             {
-                "KEYLESS_PLATFORM": str(self.home / "platform.json"),
                 **STEP_ENVIRONMENT,
                 **extra,
             },

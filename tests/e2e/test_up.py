@@ -84,7 +84,8 @@ def test_up_again_changes_nothing_and_takes_under_a_minute(home: Home) -> None:
 
 
 def instance_ids(actors: Actors) -> list[str]:
-    answer = actors.client("train", "ec2").describe_instances()
+    running = {"Name": "instance-state-name", "Values": ["running"]}
+    answer = actors.client("train", "ec2").describe_instances(Filters=[running])
     return sorted(
         instance["InstanceId"]
         for group in answer["Reservations"]

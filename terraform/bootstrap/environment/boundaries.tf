@@ -10,7 +10,7 @@ data "aws_iam_policy_document" "boundary" {
 
   statement {
     sid       = "Bucket"
-    actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
+    actions   = ["s3:ListBucket"]
     resources = [local.artifacts]
   }
 

@@ -22,27 +22,32 @@ locals {
   # Role -> what it does with which part of the bucket. Nobody here deletes.
   storage = {
     ingest = {
-      read     = ["contracts", "raw"]
+      read     = ["contracts"]
+      list     = []
       versions = []
       write    = ["contracts", "holdout", "inputs", "raw", "train"]
     }
     train = {
-      read     = ["contracts", "models", "train"]
+      read     = ["train"]
+      list     = []
       versions = []
       write    = ["models"]
     }
     promote = {
-      read     = ["contracts", "decisions", "holdout", "models", "references"]
+      read     = ["holdout", "models"]
+      list     = []
       versions = ["models"]
       write    = ["decisions", "references"]
     }
     predict = {
-      read     = ["contracts", "inputs", "models"]
+      read     = ["inputs", "models"]
+      list     = []
       versions = ["models"]
       write    = ["predictions"]
     }
     monitor = {
-      read     = ["contracts", "predictions", "references"]
+      read     = ["predictions", "references"]
+      list     = ["predictions"]
       versions = []
       write    = ["reports"]
     }
@@ -52,7 +57,8 @@ locals {
 
   policies = {
     for role in ["database", "ingest", "monitor", "predict", "promote", "train"] : role => merge(
-      { contract = data.aws_iam_policy_document.contract.json },
+      # `keyless database` runs before there is a contract.
+      role == "database" ? {} : { contract = data.aws_iam_policy_document.contract.json },
       contains(keys(local.storage), role) ? { storage = data.aws_iam_policy_document.storage[role].json } : {},
       contains(keys(local.tunnels), role) ? { tunnel = data.aws_iam_policy_document.tunnel[role].json } : {},
       {

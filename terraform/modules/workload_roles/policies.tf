@@ -26,11 +26,18 @@ data "aws_iam_policy_document" "storage" {
     }
   }
 
+  statement {
+    sid       = "WriteItsOutputs"
+    actions   = ["s3:PutObject"]
+    resources = [for prefix in each.value.write : local.objects[prefix]]
+  }
+
+  # Only who looks for files lists them. Without this right, a file that is not there answers 403.
   dynamic "statement" {
-    for_each = length(each.value.versions) > 0 ? [each.value.versions] : []
+    for_each = length(each.value.list) > 0 ? [each.value.list] : []
     content {
-      sid       = "ListRecordedVersions"
-      actions   = ["s3:ListBucketVersions"]
+      sid       = "ListItsPrefixes"
+      actions   = ["s3:ListBucket"]
       resources = [local.bucket_arn]
 
       condition {
@@ -38,24 +45,6 @@ data "aws_iam_policy_document" "storage" {
         variable = "s3:prefix"
         values   = [for prefix in statement.value : "${local.prefixes[prefix]}*"]
       }
-    }
-  }
-
-  statement {
-    sid       = "WriteItsOutputs"
-    actions   = ["s3:PutObject"]
-    resources = [for prefix in each.value.write : local.objects[prefix]]
-  }
-
-  statement {
-    sid       = "ListItsPrefixes"
-    actions   = ["s3:ListBucket"]
-    resources = [local.bucket_arn]
-
-    condition {
-      test     = "StringLike"
-      variable = "s3:prefix"
-      values   = [for prefix in distinct(concat(each.value.read, each.value.write)) : "${local.prefixes[prefix]}*"]
     }
   }
 
