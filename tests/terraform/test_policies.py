@@ -291,7 +291,8 @@ def _has_key(action: str, key: str) -> bool:
     stem = key.lower().split("/")[0]
     if key.lower().startswith("secretsmanager:resourcetag/"):
         stem = "secretsmanager:resourcetag/tag-key"
-    return stem in prefixes or stem in {name.lower() for name in known} or stem in GLOBAL_KEYS
+    names = {name.lower() for name in known}
+    return stem in GLOBAL_KEYS or not (names | prefixes).isdisjoint({key.lower(), stem})
 
 
 def _apply_may(documents: list[Document], action: str, resource: str, **context: str) -> bool:
