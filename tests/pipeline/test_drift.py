@@ -5,6 +5,8 @@ import pytest
 from pipeline.drift import DriftReport, compare
 from pipeline.settings import Monitor
 
+pytestmark = pytest.mark.slow
+
 
 def _frame(rows: int, seed: int, shift: float = 0.0, red: float = 0.5) -> pd.DataFrame:
     random = np.random.default_rng(seed)

@@ -125,7 +125,12 @@ def test_a_file_that_cannot_be_read_is_refused_and_nothing_is_stored(
         ({"size": np.nan}, "the column 'size' is empty"),
         ({"size": np.inf}, "size: infinite values: 60"),
         ({"id": 1}, "id: id not unique: 60"),
-        ({f"c{n}": 0.0 for n in range(10_000)}, "the data has 10004 columns, more than 50"),
+        pytest.param(
+            {f"c{n}": 0.0 for n in range(10_000)},
+            "the data has 10004 columns, more than 50",
+            marks=pytest.mark.slow,
+            id="10,000 columns",
+        ),
     ],
 )
 def test_data_that_nothing_can_be_learnt_from_is_refused(

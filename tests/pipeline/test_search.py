@@ -59,15 +59,18 @@ def _run(settings: Settings, log: _Log) -> list[Trial]:
     return list(search(dataset, folds, settings, dict(log.trials), log))
 
 
+@pytest.mark.slow
 def test_the_same_seed_finds_the_same_to_the_last_digit(settings: Settings) -> None:
     assert _run(settings, _Log()) == _run(settings, _Log())
 
 
+@pytest.mark.slow
 def test_trials_differ_from_each_other(settings: Settings) -> None:
     strengths = {trial.parameters["strength"] for trial in _run(settings, _Log())}
     assert len(strengths) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fail_after", [1, 2, 3, 5])
 def test_an_interrupted_search_goes_on_without_losing_or_repeating_a_trial(
     settings: Settings, fail_after: int

@@ -57,6 +57,7 @@ def test_a_random_holdout_has_each_class_in_its_share() -> None:
     assert held.to_dict() == (frame["y"].value_counts() * 0.25).round().astype(int).to_dict()
 
 
+@pytest.mark.slow
 @settings_of_hypothesis(max_examples=25, deadline=None)
 @given(st.integers(60, 200), st.integers(1, 200), st.integers(0, 99))
 def test_no_row_ever_changes_sides_when_data_grows_or_is_shuffled(

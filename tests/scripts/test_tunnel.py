@@ -21,6 +21,8 @@ from scripts.tunnel import Session, Tunnel, find_instance, free_port, open_sessi
 
 TAGS = {"Environment": "dev", "Role": "mlflow"}
 
+pytestmark = pytest.mark.slow
+
 
 class Echo(socketserver.ThreadingTCPServer):
     """Answers every line with its own name and the line."""

@@ -15,6 +15,8 @@ CHECKOUT = """
 """
 READS = "permissions: {contents: read}"
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_step_sees_the_runners_variables_and_nothing_of_the_callers(
     run: Runs, monkeypatch: pytest.MonkeyPatch
