@@ -179,6 +179,11 @@ class Stack:
             },
         )
 
+    @property
+    def initialised(self) -> bool:
+        """Whether an earlier `init` left its providers and backend in the data folder."""
+        return (self.data_dir / "providers").is_dir()
+
     def init(self) -> None:
         """Install providers and configure the backend. Raises StackError."""
         options: dict[str, Any] = {"input": False, "no_color": IsFlagged, "lockfile": "readonly"}

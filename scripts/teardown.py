@@ -67,7 +67,8 @@ def _destroy(cloud: Cloud, phases: Phases, environment: str) -> int:
 
 
 def _destroy_one(stack: Stack, tell: Callable[[str], None]) -> int:
-    stack.init()
+    if not stack.initialised:
+        stack.init()
 
     def hear(event: Event) -> None:
         for line in messages(event):
