@@ -167,12 +167,10 @@ class Flow:
     # Terraform
 
     def _apply_bootstrap(self, stack: Stack) -> None:
-        self._note(stage="bootstrap")
         with self.phases.phase("apply bootstrap", "administrator") as phase:
             self.summary.bootstrap = self._apply(stack, phase)
 
     def _apply_platform(self, stack: Stack) -> None:
-        self._note(stage="platform")
         with self.phases.phase("apply platform", "apply") as phase:
             self.summary.platform = self._apply(stack, phase)
             self.platform = stack.outputs()["platform"]
@@ -186,6 +184,7 @@ class Flow:
         self._stacks.append(stack)
         phase.event("terraform init")
         stack.init()
+        self._note(stage=stack.name)  # from here on, an end in between leaves state in doubt
         try:
             done = stack.apply(self._listener(phase))
         finally:
