@@ -41,7 +41,6 @@ GLOBAL = {"aws:requestedregion": (REGION,)}
 # Decided where there is no such request to the endpoint; each is tested where it is served.
 ELSEWHERE = {
     "sts:AssumeRoleWithWebIdentity": "tests/localcloud/test_tokens.py",
-    "sts:AssumeRole": "tests/localcloud/test_sts.py",
     "rds-db:connect": "tests/localcloud/test_database.py",
     # The SSM agent does not run here; without its key the condition refuses.
     "ssm:UpdateInstanceInformation": "docs/local-cloud.md",
