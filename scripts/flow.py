@@ -70,6 +70,7 @@ class Flow:
         self._stacks: list[Stack] = []
         self._database_role = threading.Event()
         self._failed = threading.Event()
+        self._beside: list[subprocess.Popen[str]] = []  # processes that run beside Terraform
 
     def run(self) -> Summary:
         """Do it all. Raises UserError with the command that mends it."""
@@ -88,7 +89,7 @@ class Flow:
             try:
                 self._apply_platform(platform_stack(self.actors, binary))
             except BaseException:
-                self._failed.set()
+                self._abort()
                 raise
             after = time.monotonic()
             self._run_steps(database, warm)
@@ -160,9 +161,16 @@ class Flow:
         """Stop Terraform when the cloud dies, or it would retry for minutes."""
         while localhome.alive(cloud.pid, cloud.started):
             time.sleep(0.5)
-        self._failed.set()
+        self._abort()
         for stack in self._stacks:
             stack.kill()
+
+    def _abort(self) -> None:
+        """End what runs beside Terraform: it waits for resources that will not come."""
+        self._failed.set()
+        for process in self._beside:
+            if process.poll() is None:
+                process.terminate()
 
     # Terraform
 
@@ -231,6 +239,9 @@ class Flow:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
+            self._beside.append(process)
+            if self._failed.is_set():  # since we last looked: whoever set it did not see this one
+                process.terminate()
             self._follow(process, "database", phase)
 
     @contextmanager

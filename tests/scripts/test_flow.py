@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -58,6 +65,32 @@ def test_the_home_is_free_again_after_a_failure(tmp_path: Path) -> None:
         raise KeyError
     with exclusive(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("aborted_first", [False, True])
+def test_a_failed_apply_ends_the_wait_for_a_server_that_will_not_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aborted_first: bool
+) -> None:
+    real = subprocess.Popen
+
+    def waiting(command: list[str], **options: Any) -> subprocess.Popen[str]:
+        assert command[-3:] == ["database", "--environment", "dev"]
+        return real([sys.executable, "-c", "import time; time.sleep(600)"], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", waiting)
+    flow = Flow(tmp_path, Phases())
+    flow.actors = SimpleNamespace(marked_environment=lambda *_: dict(os.environ))  # type: ignore[assignment]
+    flow._database_role.set()
+    if aborted_first:
+        flow._abort()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        database = pool.submit(flow._create_database)
+        deadline = time.monotonic() + 30
+        while not flow._beside and time.monotonic() < deadline:
+            time.sleep(0.01)
+        flow._abort()
+        with pytest.raises(UserError, match="database failed"):
+            database.result(timeout=30)
 
 
 def test_wiping_removes_what_is_in_the_home_and_nothing_behind_its_links(tmp_path: Path) -> None:
