@@ -8,6 +8,8 @@ locals {
 resource "aws_s3_bucket" "access_logs" {
   #checkov:skip=CKV_AWS_18:a log bucket that logs to itself would never stop
   #checkov:skip=CKV_AWS_145:log delivery writes with SSE-S3 alone
+  #checkov:skip=CKV_AWS_144:logs of one region's bucket, kept for days
+  #checkov:skip=CKV2_AWS_62:nothing listens to log files
   count = var.access_logs.enabled ? 1 : 0
 
   bucket        = local.log_bucket_name

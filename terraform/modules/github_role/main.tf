@@ -30,6 +30,7 @@ locals {
 }
 
 data "aws_iam_policy_document" "trust" {
+  #checkov:skip=CKV_AWS_358:it refuses subjects with immutable ids and lets repo:org/* pass; `keyless lint-trust` reads the policy
   statement {
     sid     = "OneExactGitHubContext"
     actions = ["sts:AssumeRoleWithWebIdentity"]
