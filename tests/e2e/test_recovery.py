@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +17,7 @@ import psutil
 import pytest
 
 from scripts import leftovers
+from scripts.flow import RUN_FILE
 from scripts.localcloud.home import administrator
 from scripts.roots import bootstrap_stack, platform_stack
 from scripts.sealed import client
@@ -100,11 +103,21 @@ def interrupted(fresh_home: Callable[[], Home]) -> Iterator[Home]:
     assert not home.path.exists()
 
 
-def in_platform_apply(home: Home) -> bool:
-    """Whether Terraform makes the platform just now, and has made some of it."""
-    with contextlib.suppress(OSError):
-        return "CreateDBInstance" in (home.path / "decisions.jsonl").read_text()
+def applying(home: Home, action: str, stranger: object) -> bool:
+    """Whether a cloud other than `stranger` runs, and Terraform has come to `action` in it."""
+    with contextlib.suppress(OSError, ValueError):
+        if run_record(home).get("cloud") != stranger:
+            return f'"{action}"' in (home.path / "decisions.jsonl").read_text()
     return False
+
+
+def run_record(home: Home) -> dict[str, Any]:
+    """What `up` last noted about itself; empty before its first note."""
+    try:
+        found: dict[str, Any] = json.loads((home.path / RUN_FILE).read_text())
+    except OSError:
+        return {}
+    return found
 
 
 def kill_up(home: Home, up: subprocess.Popen[str]) -> None:
@@ -124,22 +137,47 @@ def kill_cloud(home: Home, up: subprocess.Popen[str]) -> None:
     os.kill(home.cloud.pid, signal.SIGKILL)
 
 
-@pytest.mark.last
-@pytest.mark.parametrize("kill", [kill_up, kill_terraform, kill_cloud])
-def test_after_a_kill_in_the_middle_of_the_apply_up_rebuilds(
-    interrupted: Home, kill: Callable[[Home, subprocess.Popen[str]], None]
-) -> None:
-    up = interrupted.start_up()
+@contextlib.contextmanager
+def broken_off(home: Home) -> Iterator[subprocess.Popen[str]]:
+    """An `up` that does not come to its end: it must notice, and end by itself."""
+    up = home.start_up()
     try:
-        wait_until(lambda: in_platform_apply(interrupted), "the platform's apply", 180)
-        kill(interrupted, up)
-        up.communicate(timeout=120)
+        yield up
+        up.communicate(timeout=60)
         assert up.returncode != 0
     finally:
         up.kill()
         up.communicate()
+
+
+@pytest.mark.last
+@pytest.mark.timeout(1200)
+def test_after_kill_9_in_any_phase_up_rebuilds_or_goes_on(interrupted: Home) -> None:
+    """Each `up` meets what the kill before it left, and gets as far as its own."""
+    stages: list[tuple[str, Callable[[Home, subprocess.Popen[str]], None]]] = [
+        ("CreateBucket", kill_up),  # in the apply of bootstrap
+        ("CreateDBInstance", kill_up),
+        ("CreateDBInstance", kill_terraform),
+        ("CreateDBInstance", kill_cloud),
+    ]
+    for action, kill in stages:
+        before = run_record(interrupted).get("cloud")
+        with broken_off(interrupted) as up:
+            wait_until(functools.partial(applying, interrupted, action, before), action, 180)
+            kill(interrupted, up)
     result = interrupted.up()
     assert result["results"]["predict"]["predicted"] > 0
+
+    cloud = run_record(interrupted)["cloud"]
+    log = interrupted.path / "logs" / "train.log"
+    log.unlink()
+    with broken_off(interrupted) as up:
+        wait_until(log.exists, "the train step")
+        kill_up(interrupted, up)
+    assert run_record(interrupted)["stage"] == "steps"
+    result = interrupted.up()
+    assert result["results"]["predict"]["predicted"] > 0
+    assert run_record(interrupted)["cloud"] == cloud, "it was rebuilt; it should have gone on"
 
 
 def test_nothing_is_written_outside_the_home(home: Home) -> None:
