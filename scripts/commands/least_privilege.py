@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +10,7 @@ import click
 from scripts.commands import Project, environment_option, pass_project
 
 if TYPE_CHECKING:
-    from scripts.iam.decision_log import Record
-    from scripts.iam.ledger import Review
-    from scripts.localcloud.home import Cloud
+    from scripts.whole_flow import Evidence
 
 
 @click.command("least-privilege")
@@ -25,8 +20,9 @@ if TYPE_CHECKING:
     "logs",
     type=click.Path(dir_okay=False, path_type=Path),
     multiple=True,
-    help="Read this decision log, not the local cloud's. Repeatable: all are read.",
+    help="Read this decision log and the running local cloud's roles. Repeatable: all are read.",
 )
+@click.option("--so-far", is_flag=True, help="Read what the running local cloud has logged so far.")
 @click.option("--diff", is_flag=True, help="Also print the tightened policies as a diff.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, complete.")
 @pass_project
@@ -37,15 +33,20 @@ def least_privilege(
     /,
     environment: str,
     logs: tuple[Path, ...],
+    so_far: bool,
     diff: bool,
     as_json: bool,
 ) -> None:
     """Show what each role used of what it may, and prove that nothing leads further.
 
     \b
-    keyless least-privilege             after `keyless up`: the whole log so far
+    keyless least-privilege             the whole flow, then the verdict: about four minutes
+    keyless least-privilege --so-far    after `keyless up`: its log as it stands
     keyless least-privilege --diff      with the policies as they could be
     keyless least-privilege --json      for a script, every right named
+
+    Without --log and --so-far it applies, trains, promotes, predicts and destroys in a local cloud
+    of its own, beside the one of `keyless up`, and leaves nothing behind.
 
     Four sets for each role, by action and resource: used; documented by AWS but not exercised
     locally, each with its page; unused; denied. Beside them: rights wider than they must be or
@@ -53,15 +54,18 @@ def least_privilege(
     anything is unused, denied, too wide, or leads where it should not.
     """
     from scripts.console import UserError
-    from scripts.iam.decision_log import LogError, read_log
+    from scripts.iam.decision_log import LogError
     from scripts.iam.documents import PolicyError
     from scripts.iam.ledger import as_json as json_of
     from scripts.iam.ledger import as_text
+    from scripts.security_review import judge
 
-    cloud = project.cloud()
+    if logs and so_far:
+        raise click.UsageError("--log and --so-far exclude each other")
     try:
-        records = [record for log in logs or (cloud.decisions,) for record in read_log(log)]
-        review = review_account(project, cloud, environment, records, with_diff=diff or as_json)
+        from_log = bool(logs) or so_far
+        evidence = _logged(project, environment, logs) if from_log else _measured(environment)
+        review = judge(evidence, environment, with_diff=diff or as_json)
     except (LogError, PolicyError) as error:
         raise UserError("This cannot be measured", why=str(error), exit_code=2) from None
     click.echo(json_of(review) if as_json else as_text(review))
@@ -69,66 +73,35 @@ def least_privilege(
         ctx.exit(1)
 
 
-def review_account(
-    project: Project,
-    cloud: Cloud,
-    environment: str,
-    records: list[Record],
-    *,
-    with_diff: bool = True,
-) -> Review:
-    """Measure the roles of a running local account by a decision log."""
-    from scripts.console import UserError
-    from scripts.iam.escalation import read_designed, search, undesigned
-    from scripts.iam.escalation.designed import modelled_steps
-    from scripts.iam.escalation.live import read_estate
-    from scripts.iam.ledger import Review, in_scope, measure, proposal, read_reviewed
-    from scripts.iam.trust_lint import Setting, lint_all
-    from scripts.iam.trust_lint.sources import read_account
+def _logged(project: Project, environment: str, logs: tuple[Path, ...]) -> Evidence:
+    """What the running cloud's roles may, and what a log says that they did."""
+    from scripts.iam.decision_log import read_log
+    from scripts.whole_flow import Evidence, estate_of
 
-    started = time.perf_counter()
-    bucket = f"keyless-state-{cloud.account_id}-{cloud.region}"
-    estate = read_estate(
-        lambda service: project.administrator(cloud, service),
-        cloud.account_id,
-        cloud.region,
-        [f"arn:aws:s3:::{bucket}/{environment}/platform.tfstate"],
-    )
-    roles = in_scope(estate.members, environment)
-    if not roles:
-        raise UserError(
-            f"The local account has no roles of {environment!r}",
-            why="Terraform has not applied it",
-            mend="keyless up",
+    cloud = project.cloud()
+    records = [record for log in logs or (cloud.decisions,) for record in read_log(log)]
+    estate = estate_of(cloud, environment)
+    return Evidence(cloud.account_id, cloud.region, estate, records, whole=False)
+
+
+def _measured(environment: str) -> Evidence:
+    """Run the whole flow in a home of its own."""
+    from scripts import whole_flow
+    from scripts.console import Phases, UserError
+
+    if environment != "dev":
+        raise click.UsageError(
+            f"the local flow is that of dev, not of {environment}; for another environment that "
+            "the running local cloud holds, add --so-far"
         )
-    measured = measure(records, roles, read_reviewed(cloud.account_id, cloud.region, environment))
-    found = search(estate)
-    beyond = undesigned(found, read_designed())
-    trust = [
-        finding
-        for finding in lint_all(list(read_account(estate.members, Setting("")).documents))
-        if finding.severity != "note"
-    ]
-    pairs = zip(sorted(roles, key=lambda role: role.name), measured.ledgers, strict=True)
-    diff = "\n".join(filter(None, (proposal(*pair) for pair in pairs))) if with_diff else ""
-    return Review(
-        measured,
-        trust,
-        [path for path in found if path not in beyond],
-        beyond,
-        len(modelled_steps()),
-        cost_seconds(records),
-        time.perf_counter() - started,
-        diff,
-        estate.unread,
-    )
-
-
-def cost_seconds(records: list[Record]) -> float:
-    """How long it takes to write these records once more, which is what the log costs a flow."""
-    with tempfile.TemporaryFile("w") as file:
-        started = time.perf_counter()
-        for record in records:
-            file.write(json.dumps(record, separators=(",", ":")) + "\n")
-        file.flush()
-        return time.perf_counter() - started
+    with whole_flow.home_of_its_own() as home, Phases() as phases:
+        phases.event(f"a local cloud of its own, in {home}")
+        try:
+            return whole_flow.run(home, phases, environment)
+        except UserError as failure:
+            raise UserError(
+                f"The flow to measure failed: {failure.what}",
+                why=failure.why,
+                mend="keyless up, which keeps its logs; then keyless least-privilege again",
+                exit_code=failure.exit_code,
+            ) from None

@@ -1,119 +1,143 @@
 """What every role of the real run used of what it may: nothing unused, denied or too wide.
 
-The measured flow is `keyless up`, the steps that it leaves out, a plan, and the destruction of the
-platform; so this comes after everything that needs the run alive.
+`keyless least-privilege` measures `keyless up`, the steps that it leaves out, and the destruction
+of the platform. So do these, by the same functions on the shared run, after everything that needs
+the run alive.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
-import sys
-import time
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from scripts.commands import Project
-from scripts.commands.least_privilege import cost_seconds
-from scripts.iam.decision_log import read_log
-from scripts.iam.escalation import Estate, read_designed, search, undesigned
-from scripts.iam.escalation.live import read_estate
-from scripts.iam.ledger import Measured, in_scope, measure, read_reviewed
-from scripts.roots import platform_stack
-from scripts.stack import find_binary
-from tests.e2e.conftest import PROJECT, Home
+from scripts import leftovers
+from scripts.console import Phases
+from scripts.iam.ledger import Review, as_text, read_reviewed
+from scripts.iam.ledger.reviewed import Reviewed
+from scripts.security_review import judge
+from scripts.whole_flow import Evidence, complete
+from tests.e2e.conftest import PROJECT, Home, wait_until
+from tests.iam.ledger import snapshot
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform, pytest.mark.last]
-
-# A second run of a step reads what the first one left, and the contract from its parameter.
-STEPS_AGAIN = ("ingest", "predict", "monitor")
 
 
 @dataclass(frozen=True)
 class Run:
-    """The account while the platform stood, and what the whole flow used of it."""
+    """What the whole flow left behind, and the verdict on it."""
 
-    estate: Estate
-    measured: Measured
-    cost_seconds: float
-    analysis_seconds: float
+    rendered: dict[str, Any]
+    linted: subprocess.CompletedProcess[str]
+    evidence: Evidence
+    review: Review
+
+    @property
+    def reviewed(self) -> Reviewed:
+        return read_reviewed(self.evidence.account, self.evidence.region, "dev")
 
 
 @pytest.fixture(scope="module")
 def run(home: Home) -> Run:
-    cloud, project = home.cloud, Project(PROJECT, home.path)
-    for step in STEPS_AGAIN:
-        done = subprocess.run(
-            [sys.executable, "-m", f"pipeline.{step}"],
-            cwd=PROJECT,
-            env=home.actors.process_environment(step),
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-    estate = read_estate(
-        lambda service: project.administrator(cloud, service),
-        cloud.account_id,
-        cloud.region,
-        [f"arn:aws:s3:::keyless-state-{cloud.account_id}-{cloud.region}/dev/platform.tfstate"],
-    )
-    stack = platform_stack(home.actors, find_binary(home.path))
-    stack.init()
-    stack.destroy()
-    records = read_log(cloud.decisions)
-    started = time.perf_counter()
-    measured = measure(
-        records,
-        in_scope(estate.members, "dev"),
-        read_reviewed(cloud.account_id, cloud.region, "dev"),
-    )
-    return Run(estate, measured, cost_seconds(records), time.perf_counter() - started)
+    rendered = snapshot.read(home.path)
+    linted = home.keyless("lint-trust", "--account", "--json")
+    with Phases() as phases:
+        evidence = complete(home.path, phases)
+    return Run(rendered, linted, evidence, judge(evidence, "dev"))
 
 
 def test_no_right_of_any_role_is_unused(run: Run) -> None:
-    unused = [grant.key for ledger in run.measured.ledgers for grant in ledger.unused]
+    unused = [grant.key for ledger in run.review.measured.ledgers for grant in ledger.unused]
     assert unused == []
 
 
 def test_nothing_was_denied_but_the_deliberate_attempts(run: Run) -> None:
     denied = [
         (ledger.role, one["action"], one["resource"])
-        for ledger in run.measured.ledgers
+        for ledger in run.review.measured.ledgers
         for one in ledger.denied
     ]
     assert denied == []
-    assert sum(ledger.attempts for ledger in run.measured.ledgers) >= 6
+    assert sum(ledger.attempts for ledger in run.review.measured.ledgers) >= 6
+
+
+def test_the_measured_flow_ends_with_the_destruction(run: Run) -> None:
+    done = Counter(
+        one["action"]
+        for one in run.evidence.records
+        if one["allowed"] and one["role"] == "keyless-dev-apply"
+    )
+    made, gone = (
+        ("rds:CreateDBInstance", "iam:CreateRole"),
+        ("rds:DeleteDBInstance", "iam:DeleteRole"),
+    )
+    assert all(done[action] for action in (*made, *gone))
+    assert done["iam:CreateRole"] == done["iam:DeleteRole"]
 
 
 def test_no_right_is_wider_than_it_must_be_or_outside_the_boundary(run: Run) -> None:
-    wide = [(one.grant.key, one.why) for ledger in run.measured.ledgers for one in ledger.weak]
-    outside = [one for ledger in run.measured.ledgers for one in ledger.outside]
+    ledgers = run.review.measured.ledgers
+    wide = [(one.grant.key, one.why) for ledger in ledgers for one in ledger.weak]
+    outside = [one for ledger in ledgers for one in ledger.outside]
     assert (wide, outside) == ([], [])
 
 
 def test_every_role_of_the_platform_is_measured(run: Run) -> None:
-    names = {ledger.role.removeprefix("keyless-dev-") for ledger in run.measured.ledgers}
+    names = {ledger.role.removeprefix("keyless-dev-") for ledger in run.review.measured.ledgers}
     assert names >= {"apply", "plan", "plan-main", "database", "ingest", "train", "promote",
                      "predict", "monitor", "server"}  # fmt: skip
 
 
 def test_every_path_to_more_rights_is_a_designed_one(run: Run) -> None:
-    found = search(run.estate)
-    assert undesigned(found, read_designed()) == []
-    assert any(path.start.endswith("-apply") for path in found)
+    assert run.review.undesigned == []
+    assert any(path.start.endswith("-apply") for path in run.review.designed)
+
+
+def test_the_verdict_is_clean_and_shows_the_size_of_the_documented_set(run: Run) -> None:
+    text = as_text(run.review)
+    assert text.startswith("Least privilege, measured on the local cloud: clean\n")
+    documented = sum(len(ledger.documented) for ledger in run.review.measured.ledgers)
+    assert f"{documented} rights, for " in " ".join(text.split())
+    assert run.review.diff == ""
+
+
+def test_every_reviewed_reason_excuses_a_right_that_the_flow_did_not_use(run: Run) -> None:
+    excused = {
+        (entry, grant.action)
+        for ledger in run.review.measured.ledgers
+        for grant, entry in ledger.documented
+    }
+    stale = [
+        (entry.why, action)
+        for entry in run.reviewed.documented
+        for action in entry.actions
+        if (entry, action) not in excused
+    ]
+    assert stale == []
+
+
+def test_the_snapshot_of_the_policies_is_what_terraform_renders(run: Run) -> None:
+    kept = json.loads(snapshot.FILE.read_text())
+    assert run.rendered == kept, "keyless up && python -m tests.iam.ledger.snapshot .keyless"
 
 
 def test_the_ledger_costs_under_a_tenth_of_the_flow(run: Run) -> None:
-    assert run.cost_seconds + run.analysis_seconds < 0.1 * run.measured.seconds
+    review = run.review
+    assert review.cost_seconds + review.analysis_seconds < 0.1 * review.measured.seconds
 
 
-def test_lint_trust_finds_nothing_in_the_account(home: Home) -> None:
-    done = home.keyless("lint-trust", "--account", "--json")
-    assert done.returncode == 0, done.stdout
-    assert json.loads(done.stdout)["findings"] == []
+def test_lint_trust_finds_nothing_in_the_account(run: Run) -> None:
+    assert run.linted.returncode == 0, run.linted.stdout
+    linted = json.loads(run.linted.stdout)
+    assert linted["findings"] == []
+    assert linted["policies"] >= len(run.review.measured.ledgers)
 
 
 def test_the_last_deliberate_attempt_is_explained(home: Home) -> None:
@@ -122,3 +146,34 @@ def test_the_last_deliberate_attempt_is_explained(home: Home) -> None:
     assert done.returncode == 0, done.stderr
     explained = json.loads(done.stdout)[0]
     assert explained["action"] == denied[-1]["action"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_measurement_leaves_nothing(
+    home: Home, tmp_path: Path, number: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        home.command("least-privilege"),
+        cwd=PROJECT,
+        env=home.environment() | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        wait_until(lambda: _bootstrap_began(tmp_path), "Terraform in a home of its own")
+        [own] = tmp_path.glob("keyless-measured-*")
+        assert leftovers.find(own)
+        os.kill(process.pid, number)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 1, output
+    assert "Traceback" not in output
+    assert leftovers.find(own) == []
+    assert list(tmp_path.glob("keyless-measured-*")) == []
+
+
+def _bootstrap_began(folder: Path) -> bool:
+    logs = folder.glob("keyless-measured-*/decisions.jsonl")
+    return any("iam:CreateOpenIDConnectProvider" in log.read_text() for log in logs)

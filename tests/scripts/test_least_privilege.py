@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,12 @@ BUCKET = "keyless-dev-artifacts"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home(cloud: LocalCloud) -> Path:
+    return cloud.home
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """A local cloud whose one role reads a bucket's policy and could read its website."""
     path = tmp_path_factory.mktemp("home")
     with LocalCloud(path) as cloud:
@@ -45,11 +51,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         session = cloud.credentials_for_role(role["Role"]["Arn"], "run")
         client(cloud, session, "s3").get_bucket_versioning(Bucket=BUCKET)
         cloud.decisions.flush()
-        yield path
+        yield cloud
+
+
+def command(home: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(keyless, ["--home", str(home), "least-privilege", *arguments])
 
 
 def run(home: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(keyless, ["--home", str(home), "least-privilege", *arguments])
+    return command(home, "--so-far", *arguments)
 
 
 def test_what_was_not_used_is_named_and_ends_with_1(home: Path) -> None:
@@ -58,8 +68,12 @@ def test_what_was_not_used_is_named_and_ends_with_1(home: Path) -> None:
     assert "unused: keyless-dev-x: s3:GetBucketWebsite" in done.stdout
     assert "s3:GetBucketVersioning" not in done.stdout
     assert "it has no permissions boundary" in done.stdout
-    assert "Measured on the local cloud" in done.stdout
-    assert "documented, not exercised locally: 0 rights" in done.stdout
+    assert done.stdout.startswith(
+        "Least privilege, measured on the local cloud: NOT clean (1 unused, "
+    )
+    assert "Documented by AWS, not exercised locally: 0 rights" in done.stdout
+    assert "without --so-far and --log the whole flow is measured" in " ".join(done.stdout.split())
+    assert all(len(line) <= 100 or "https://" in line for line in done.stdout.splitlines())
 
 
 def test_json_names_every_right_and_the_tightened_policy(home: Path) -> None:
@@ -67,14 +81,14 @@ def test_json_names_every_right_and_the_tightened_policy(home: Path) -> None:
     [role] = review["roles"]
     assert [one["action"] for one in role["used"]] == ["s3:GetBucketVersioning"]
     assert [one["action"] for one in role["unused"]] == ["s3:GetBucketWebsite"]
-    assert review["measured"] == "on the local cloud"
+    assert (review["measured"], review["whole_flow"]) == ("on the local cloud", False)
     assert '-    "s3:GetBucketWebsite",' in review["diff"]
     assert '+    "s3:' not in review["diff"]
     assert review["cost"]["log_seconds"] < 1
 
 
 def test_the_diff_is_printed_where_it_is_asked_for(home: Path) -> None:
-    assert "tightened policies:" not in run(home).stdout
+    assert "Tightened policies:" not in run(home).stdout
     assert '-    "s3:GetBucketWebsite",' in run(home, "--diff").stdout
 
 
@@ -98,11 +112,54 @@ def test_a_log_that_is_none_ends_with_2(
     home: Path, tmp_path: Path, content: str, message: str
 ) -> None:
     (tmp_path / "log").write_text(content)
-    done = run(home, "--log", str(tmp_path / "log"))
+    done = command(home, "--log", str(tmp_path / "log"))
     assert done.exit_code == 2
     assert message in " ".join(done.stderr.split())
     assert done.stdout == ""
 
 
 def test_a_log_that_does_not_exist_ends_with_2(home: Path, tmp_path: Path) -> None:
-    assert run(home, "--log", str(tmp_path / "none")).exit_code == 2
+    assert command(home, "--log", str(tmp_path / "none")).exit_code == 2
+
+
+def test_several_logs_are_read_as_one(home: Path, tmp_path: Path) -> None:
+    lines = (home / "decisions.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "first").write_text("".join(lines[:2]))
+    (tmp_path / "second").write_text("".join(lines[2:]))
+    done = command(home, "--json", *(f"--log={tmp_path / name}" for name in ("first", "second")))
+    assert json.loads(done.stdout)["decisions"] == len(lines)
+
+
+def test_a_log_and_so_far_exclude_each_other(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("")
+    done = run(home, "--log", str(tmp_path / "log"))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "exclude each other" in done.stderr
+
+
+def test_the_decision_log_costs_requests_under_a_tenth(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The processor time of the same requests, with the log and without it, by turns.
+
+    Waits cost neither of the two, so this is the log's share at its largest.
+    """
+    iam = client(cloud, cloud.administrator, "iam")
+    real = cloud.decisions.append
+
+    def seconds() -> float:
+        started = time.process_time()
+        for _ in range(100):
+            iam.list_roles()
+        cloud.decisions.flush()
+        return time.process_time() - started
+
+    seconds()
+    taken: dict[bool, float] = {True: 0.0, False: 0.0}
+    for logged in (True, False) * 6:
+        append = real if logged else lambda record: None
+        monkeypatch.setattr(cloud.decisions, "append", append)
+        taken[logged] += seconds()
+    share = taken[True] / taken[False] - 1
+    print(f"with the log {taken[True]:.2f} s, without it {taken[False]:.2f} s: {share:.1%}")
+    assert share < 0.1

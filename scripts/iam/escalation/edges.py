@@ -16,7 +16,7 @@ PASSES: tuple[tuple[str, str, tuple[tuple[str, ...], ...], str], ...] = (
     (
         "pass-to-function",
         "lambda.amazonaws.com",
-        (("lambda:CreateFunction",),),
+        (("lambda:CreateFunction",), ("lambda:UpdateFunctionConfiguration",)),
         "lambda:{r}:{a}:function:x",
     ),
     (
@@ -24,6 +24,12 @@ PASSES: tuple[tuple[str, str, tuple[tuple[str, ...], ...], str], ...] = (
         "scheduler.amazonaws.com",
         (("scheduler:CreateSchedule",), ("scheduler:UpdateSchedule",)),
         "scheduler:{r}:{a}:schedule/default/x",
+    ),
+    (
+        "pass-to-rule",
+        "events.amazonaws.com",
+        (("events:PutTargets",),),
+        "events:{r}:{a}:rule/x",
     ),
     (
         "pass-to-stack",
@@ -277,8 +283,10 @@ def _swaps(view: View, member: Identity) -> Iterator[tuple[str, str]]:
 def _carriers(view: View, member: Identity) -> Iterator[tuple[str, str]]:
     estate = view.estate
     for function in _of(estate.functions, member):
-        if can(view, "lambda:UpdateFunctionCode", function.arn, None, function.tags):
-            yield "change-function-code", f"lambda:UpdateFunctionCode on {function.arn}"
+        # A layer is code as well.
+        for action in ("lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration"):
+            if can(view, action, function.arn, None, function.tags):
+                yield "change-function-code", f"{action} on {function.arn}"
     for template in _of(estate.templates, member):
         action = "ec2:CreateLaunchTemplateVersion"
         if can(view, action, template.arn, None, template.tags):
@@ -331,8 +339,11 @@ def _assets(view: View) -> Iterator[Edge]:
         bucket = Asset(state.arn.partition("/")[0], {}, state.policy)
         yield from _asset(view, bucket, "open-bucket", "opens", "s3:PutBucketPolicy")
     for key in estate.keys:
-        # Through a service the caller's policies limit what the key is used for.
-        direct: dict[str, str | None] = {"kms:ViaService": None}
+        # Through a service, or for an AWS resource alone, a grant goes to that service.
+        direct: dict[str, str | None] = {
+            "kms:ViaService": None,
+            "kms:GrantIsForAWSResource": "false",
+        }
         for action in ("kms:PutKeyPolicy", "kms:CreateGrant"):
             yield from _asset(view, key, "open-key", "opens", action, direct)
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from scripts.iam.escalation.estate import Estate, estate
+from scripts.iam.escalation.estate import Asset, Estate, estate
+from scripts.iam.live import Client, ResourcePolicies
 
-Client = Callable[[str], Any]  # service name -> boto3 client
 
+def read_estate(
+    client: Client,
+    account: str,
+    region: str,
+    states: Iterable[str],
+    without: Collection[str] = (),
+) -> Estate:
+    """Read identities, what carries their roles, and secrets, states and keys with their policies.
 
-def read_estate(client: Client, account: str, region: str, states: Iterable[str]) -> Estate:
-    """Read identities, instances, launch templates, secrets and keys; `states` are ARNs."""
+    `states` are ARNs. `without` names services of which the account has nothing, to be passed over
+    and reported: `lambda` is the one that it may name.
+    """
     details: dict[str, list[Any]] = {}
     for page in client("iam").get_paginator("get_account_authorization_details").paginate():
         for name in ("RoleDetailList", "UserDetailList", "GroupDetailList", "Policies"):
@@ -22,17 +32,32 @@ def read_estate(client: Client, account: str, region: str, states: Iterable[str]
         for profile in role.get("InstanceProfileList", ())
     }
     prefix = f"arn:aws:ec2:{region}:{account}"
-    return estate(
+    found = estate(
         {
             "account": account,
             "region": region,
             "iam": details,
             "instances": _instances(client("ec2"), holders, prefix),
             "templates": _templates(client("ec2"), holders, prefix, account),
+            "functions": [] if "lambda" in without else _functions(client("lambda")),
             "secrets": _secrets(client("secretsmanager")),
             "states": [{"arn": arn} for arn in states],
-            "unread": ("functions", "KMS keys"),
+            "keys": _keys(client("kms")),
+            "unread": ["functions: this account serves no Lambda, so it has none"]
+            if "lambda" in without
+            else [],
         }
+    )
+    policy_of = ResourcePolicies(client)
+
+    def opened(assets: Iterable[Asset]) -> tuple[Asset, ...]:
+        return tuple(replace(asset, policy=policy_of(asset.arn)) for asset in assets)
+
+    return replace(
+        found,
+        secrets=opened(found.secrets),
+        states=opened(found.states),
+        keys=opened(found.keys),
     )
 
 
@@ -77,3 +102,30 @@ def _secrets(manager: Any) -> list[dict[str, Any]]:
         for page in manager.get_paginator("list_secrets").paginate()
         for secret in page["SecretList"]
     ]
+
+
+def _functions(functions: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "arn": function["FunctionArn"],
+            "role": function["Role"],
+            "tags": functions.list_tags(Resource=function["FunctionArn"]).get("Tags", {}),
+        }
+        for page in functions.get_paginator("list_functions").paginate()
+        for function in page["Functions"]
+    ]
+
+
+def _keys(kms: Any) -> list[dict[str, Any]]:
+    """The customer's keys; nobody can change the policy of one that AWS manages."""
+    found = []
+    for page in kms.get_paginator("list_keys").paginate():
+        for listed in page["Keys"]:
+            key = kms.describe_key(KeyId=listed["KeyId"])["KeyMetadata"]
+            if key["KeyManager"] != "CUSTOMER":
+                continue
+            tags = kms.list_resource_tags(KeyId=listed["KeyId"]).get("Tags", ())
+            found.append(
+                {"arn": key["Arn"], "tags": {tag["TagKey"]: tag["TagValue"] for tag in tags}}
+            )
+    return found

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.iam.escalation import Path
+from scripts.iam.escalation import Path, read_designed
 from scripts.iam.ledger.grants import Grant
 from scripts.iam.ledger.measure import Ledger, Measured
 from scripts.iam.trust_lint import Finding
 
 _SHOWN = 12
+_WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Review:
     analysis_seconds: float
     diff: str = ""
     unread: Sequence[str] = field(default=())
+    whole: bool = True
 
     @property
     def clean(self) -> bool:
@@ -40,29 +43,69 @@ class Review:
 
 
 def as_text(review: Review) -> str:
-    """A table, what is wrong, the documented set with its pages, and the paths."""
+    """The verdict, a table, what is wrong, the documented set with its pages, and the paths."""
     measured = review.measured
+    flow = "from an empty account to a destroyed platform" if review.whole else "of a decision log"
     lines = [
-        f"Measured on the local cloud: {measured.decisions} decisions over "
-        f"{measured.seconds:.0f} s.",
+        f"Least privilege, measured on the local cloud: {_verdict(review)}",
+        f"{measured.decisions} decisions over {measured.seconds:.0f} s, {flow}.",
         "A right is one action on one resource of one statement.",
         "",
         *_table(measured.ledgers),
         "",
     ]
-    for ledger in measured.ledgers:
-        lines += _problems(ledger)
-    lines += [f"trust: {one.origin}: {one.message} [{one.rule}]" for one in review.trust]
+    problems = [line for ledger in measured.ledgers for line in _problems(ledger)]
+    problems += [f"trust: {one.origin}: {one.message} [{one.rule}]" for one in review.trust]
+    if not review.whole and any(ledger.unused for ledger in measured.ledgers):
+        problems.append(
+            "A log that ends before the destruction leaves its rights unused; without --so-far "
+            "and --log the whole flow is measured."
+        )
+    lines += [*_wrapped(problems), *([""] if problems else [])]
     lines += [*_documented(measured.ledgers), "", *_paths(review), ""]
-    lines += [f"not searched: {one}" for one in review.unread]
-    lines.append(
-        f"cost: writing the log took {review.cost_seconds:.2f} s of {measured.seconds:.0f} s "
-        f"({review.cost:.2%}); this analysis {review.analysis_seconds:.1f} s"
+    lines += _wrapped(
+        [
+            f"Trust policies with a finding of lint-trust: {len(review.trust)}.",
+            "Denied as they must be, deliberate attempts: "
+            f"{sum(ledger.attempts for ledger in measured.ledgers)}.",
+            f"Cost: the log takes {review.cost_seconds:.2f} s of these {measured.seconds:.0f} s "
+            f"({review.cost:.2%}), this analysis {review.analysis_seconds:.1f} s after them.",
+        ]
     )
     if review.diff:
-        lines += ["", "tightened policies:", review.diff]
-    lines += ["", "clean" if review.clean else "NOT clean: see above"]
+        lines += ["", "Tightened policies:", review.diff]
     return "\n".join(lines)
+
+
+def _verdict(review: Review) -> str:
+    ledgers = review.measured.ledgers
+    counts = {
+        "unused": sum(len(ledger.unused) for ledger in ledgers),
+        "denied": sum(len(ledger.denied) for ledger in ledgers),
+        "too wide": sum(len(ledger.weak) for ledger in ledgers),
+        "outside a boundary": sum(len(ledger.outside) for ledger in ledgers),
+        "weak trust": len(review.trust),
+        "paths beyond the designed": len(review.undesigned),
+    }
+    if review.clean:
+        return "clean"
+    return "NOT clean (" + ", ".join(f"{n} {what}" for what, n in counts.items() if n) + ")"
+
+
+def _wrapped(lines: Iterable[str], first: str = "", later: str = "  ") -> list[str]:
+    """Lines of at most _WIDTH columns; an ARN or address is never broken."""
+    return [
+        piece
+        for line in lines
+        for piece in textwrap.wrap(
+            line,
+            _WIDTH,
+            initial_indent=first,
+            subsequent_indent=later,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    ]
 
 
 def _table(ledgers: Sequence[Ledger]) -> list[str]:
@@ -87,9 +130,15 @@ def _table(ledgers: Sequence[Ledger]) -> list[str]:
 
 
 def _problems(ledger: Ledger) -> list[str]:
-    lines = [f"unused: {_named(grant)}" for grant in ledger.unused[:_SHOWN]]
-    if len(ledger.unused) > _SHOWN:
-        lines.append(f"unused: {ledger.role}: and {len(ledger.unused) - _SHOWN} more (--json)")
+    unused: dict[tuple[str, str], list[str]] = {}
+    for grant in ledger.unused:
+        unused.setdefault((grant.action, grant.statement), []).append(grant.resource)
+    lines = [
+        f"unused: {ledger.role}: {action} on {_some(resources)} ({statement})"
+        for (action, statement), resources in [*unused.items()][:_SHOWN]
+    ]
+    if len(unused) > _SHOWN:
+        lines.append(f"unused: {ledger.role}: and {len(unused) - _SHOWN} more actions (--json)")
     denied = Counter((one["action"], one["resource"], one["reason"]) for one in ledger.denied)
     lines += [
         f"denied: {ledger.role}: {action} on {resource}: {reason}"
@@ -100,20 +149,38 @@ def _problems(ledger: Ledger) -> list[str]:
     return lines + [f"outside: {ledger.role}: {one}" for one in ledger.outside]
 
 
+def _some(resources: Sequence[str]) -> str:
+    more = f" and {len(resources) - 1} more" if len(resources) > 1 else ""
+    return resources[0] + more
+
+
 def _named(grant: Grant) -> str:
     return f"{grant.role}: {grant.action} on {grant.resource} ({grant.statement})"
 
 
 def _documented(ledgers: Sequence[Ledger]) -> list[str]:
     entries = Counter(entry for ledger in ledgers for _, entry in ledger.documented)
-    attempts = sum(ledger.attempts for ledger in ledgers)
-    lines = [
-        f"documented, not exercised locally: {sum(entries.values())} rights by {len(entries)} "
-        "reviewed entries:"
-    ]
-    lines += [f"  {count:4} {entry.why} ({page(entry.page)})" for entry, count in entries.items()]
-    lines.append(f"deliberate attempts that were denied, as they must be: {attempts}")
+    holders = {
+        entry: [
+            _short(one.role) for one in ledgers if entry in [known for _, known in one.documented]
+        ]
+        for entry in entries
+    }
+    lines = _wrapped(
+        [
+            f"Documented by AWS, not exercised locally: {sum(entries.values())} rights, for "
+            f"{len(entries)} reviewed reasons (--json names each right):"
+        ]
+    )
+    for entry, count in entries.most_common():
+        lines += _wrapped([f"{', '.join(holders[entry])}: {entry.why}"], f"{count:5}  ", " " * 7)
+        lines.append(f"{'':7}{page(entry.page)}")
     return lines
+
+
+def _short(role: str) -> str:
+    """The role's name without the prefix that all of an environment's share."""
+    return role.rpartition("/")[2].split("-", 2)[-1]
 
 
 def page(text: str) -> str:
@@ -123,12 +190,31 @@ def page(text: str) -> str:
 
 def _paths(review: Review) -> list[str]:
     lines = [
-        f"escalation: {len(review.undesigned)} paths beyond the designed ones, by "
-        f"{review.steps} modelled steps (scripts/iam/escalation/steps.yaml)"
+        f"Escalation: {len(review.undesigned)} paths beyond the designed, by {review.steps} "
+        "modelled steps (scripts/iam/escalation/steps.yaml)."
     ]
     lines += [f"  PATH {_path(path)}" for path in review.undesigned]
-    lines.append(f"designed paths: {len(review.designed)}")
-    return lines + [f"  {_path(path)}" for path in review.designed]
+    lines += [f"  not searched: {one}" for one in review.unread]
+    lines.append(f"Designed paths: {len(review.designed)}, each reviewed (designed.yaml):")
+    known = read_designed()
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for path in review.designed:
+        why = next((entry.why for entry in known if entry.covers(path)), "")
+        steps = " then ".join(step.rule for step in path.steps)
+        groups.setdefault((_short(path.start), steps, why), []).append(_end(path.end))
+    said = ""
+    for (start, steps, why), ends in sorted(groups.items(), key=lambda item: item[0][::2]):
+        lines += _wrapped([f"{start}: {why}"], "  ", "    ") if f"{start}: {why}" != said else []
+        said = f"{start}: {why}"
+        lines += _wrapped([f"{steps}: {', '.join(sorted(ends))}"], "    ", "      ")
+    return lines
+
+
+def _end(end: str) -> str:
+    """Where a path leads, short: a role's name, or what is done with which resource."""
+    verb, _, arn = end.rpartition(" ")
+    name = _short(arn) if ":role/" in arn else arn.split(":", 5)[-1]
+    return f"{verb} {name}".strip()
 
 
 def _path(path: Path) -> str:
@@ -142,6 +228,7 @@ def as_json(review: Review) -> str:
     return json.dumps(
         {
             "measured": "on the local cloud",
+            "whole_flow": review.whole,
             "decisions": measured.decisions,
             "seconds": round(measured.seconds, 3),
             "clean": review.clean,

@@ -91,23 +91,28 @@ def account(case: Mapping[str, Any], allow: Sequence[Sequence[Any]]) -> dict[str
         ]
         if case.get("templates")
         else [],
-        "secrets": [{"arn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:key-AbCdEf"}],
+        "secrets": [
+            {
+                "arn": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:key-AbCdEf",
+                "policy": opened(case.get("secret")),
+            }
+        ],
         "states": [{"arn": "arn:aws:s3:::states/prod.tfstate"}],
         "keys": [
             {
                 "arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1",
-                "policy": {
-                    "Version": "2012-10-17",
-                    "Statement": {
-                        "Effect": "Allow",
-                        "Principal": {"AWS": f"{IAM}:root"},
-                        "Action": "kms:*",
-                        "Resource": "*",
-                    },
-                },
+                "policy": opened(
+                    {"Action": "kms:*", "Principal": {"AWS": f"{IAM}:root"}}, case.get("key")
+                ),
             }
         ],
     }
+
+
+def opened(*statements: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A resource's policy, if there is any statement for it."""
+    written = [{"Effect": "Allow", "Resource": "*", **one} for one in statements if one]
+    return {"Version": "2012-10-17", "Statement": written} if written else None
 
 
 def found(description: Mapping[str, Any], start: str = WEAK) -> dict[str, Way]:
@@ -158,6 +163,7 @@ def test_a_user_that_may_change_groups_is_an_administrator(action: str, rule: st
 
 STRICT = {"StringEquals": {"iam:PermissionsBoundary": f"{IAM}:policy/boundary"}}
 TAGGED = {"StringEquals": {"ssm:resourceTag/Environment": "dev"}}
+LABELLED = {"StringEquals": {"aws:ResourceTag/Environment": "dev"}}
 PASSED = {"StringEquals": {"iam:PassedToService": "rds.amazonaws.com"}}
 
 
@@ -173,11 +179,15 @@ PASSED = {"StringEquals": {"iam:PassedToService": "rds.amazonaws.com"}}
         ),
         ({"boundary": [["s3:GetBucketLocation", "*"]]}, [["iam:PutRolePolicy", "*"]]),
         ({}, [["kms:CreateGrant", "*", {"StringEquals": {"kms:ViaService": "rds.x"}}]]),
+        ({}, [["kms:CreateGrant", "*", {"Bool": {"kms:GrantIsForAWSResource": "true"}}]]),
+        ({"key": {"Action": "kms:PutKeyPolicy", "Principal": {"AWS": OTHER}}}, []),
+        ({"functions": True}, [["lambda:UpdateFunctionCode", "*", LABELLED]]),
         ({}, [["secretsmanager:GetSecretValue", "*",
                {"StringEquals": {"secretsmanager:ResourceTag/Team": "a"}}]]),
     ],
     ids=["boundary on new roles", "boundary on trust", "tag", "service", "own boundary",
-         "through a service", "tag of the secret"],
+         "through a service", "for a service", "another role's key", "tag of the function",
+         "tag of the secret"],
 )  # fmt: skip
 def test_a_control_that_holds_leaves_no_path(case: dict[str, Any], allow: list[Any]) -> None:
     assert found(account(case, allow)) == {}

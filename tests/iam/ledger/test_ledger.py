@@ -274,16 +274,16 @@ def test_a_condition_that_is_dropped_is_caught(name: str, sid: str, key: str) ->
 
 
 def test_a_right_that_nobody_used_is_unused_and_proposed_away() -> None:
-    name = "keyless-dev-train"
+    name = "keyless-dev-predict"
     role = identities(DETAILS).role(name)
     assert role is not None
-    log = [one for one in full_log(name) if "/data/train/" not in one["resource"]]
+    log = [one for one in full_log(name) if "/data/inputs/" not in one["resource"]]
     [ledger] = measure(log, [role], REVIEWED).ledgers
     assert {grant.action for grant in ledger.unused} == {"s3:GetObject"}
     diff = proposal(role, ledger)
     removed = [line for line in diff.splitlines() if line.startswith("-  ")]
     added = [line for line in diff.splitlines() if line.startswith("+  ")]
-    assert ["/data/train/*" in line for line in removed] == [True]
+    assert ["/data/inputs/*" in line for line in removed] == [True]
     assert added == []
 
 
