@@ -1,6 +1,7 @@
 """What moto leaves out or answers wrongly, and this platform needs; each with its reason."""
 
 import base64
+import inspect
 import json
 import secrets
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ from moto.ec2.models.instances import MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.rds.models import DBInstance, DBParameterGroup, MasterUserSecret
-from moto.s3.models import FakeDeleteMarker
+from moto.s3.models import FakeBucket, FakeDeleteMarker
+from moto.s3.responses import S3Response
 
 
 @contextmanager
@@ -207,9 +209,12 @@ def _keep_descriptions_of_rules(stack: ExitStack) -> None:
     """Moto forgets the description of a rule that names a group or a prefix list."""
     original = SecurityGroupRule.__init__
 
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-        self.keyless_prefix_list = kwargs.get("prefix_list_id") or {}
+    signature = inspect.signature(original)
+
+    def init(*args: Any, **kwargs: Any) -> None:
+        original(*args, **kwargs)
+        given = signature.bind(*args, **kwargs).arguments
+        given["self"].keyless_prefix_list = given.get("prefix_list_id") or {}
 
     def description(self: Any) -> str | None:
         for source in (self.ip_range, self.source_group, self.keyless_prefix_list):
@@ -219,6 +224,33 @@ def _keep_descriptions_of_rules(stack: ExitStack) -> None:
 
     stack.enter_context(patch.object(SecurityGroupRule, "__init__", init))
     stack.enter_context(patch.object(SecurityGroupRule, "description", property(description)))
+
+
+def _keep_how_many_old_versions_a_rule_spares(stack: ExitStack) -> None:
+    """Moto drops NewerNoncurrentVersions from the expiration of old versions."""
+    original_set, original_get = FakeBucket.set_lifecycle, S3Response.get_bucket_lifecycle
+
+    def set_lifecycle(self: Any, rules: list[dict[str, Any]]) -> None:
+        original_set(self, rules)
+        for rule, given in zip(self.rules, rules, strict=True):
+            expiration = given.get("NoncurrentVersionExpiration") or {}
+            rule.keyless_spared = expiration.get("NewerNoncurrentVersions")
+
+    def get_lifecycle(self: Any) -> Any:
+        def serialized(answer: Any) -> Any:
+            rules = self.backend.get_bucket_lifecycle(self.bucket_name)
+            for shown, rule in zip(answer.result["Rules"], rules, strict=True):
+                if rule.keyless_spared is not None:
+                    shown["NoncurrentVersionExpiration"]["NewerNoncurrentVersions"] = (
+                        rule.keyless_spared
+                    )
+            return S3Response.serialized(self, answer)
+
+        with patch.object(self, "serialized", serialized):
+            return original_get(self)
+
+    stack.enter_context(patch.object(FakeBucket, "set_lifecycle", set_lifecycle))
+    stack.enter_context(patch.object(S3Response, "get_bucket_lifecycle", get_lifecycle))
 
 
 def _add(stack: ExitStack, target: Any, name: str, method: Callable[..., Any]) -> None:
@@ -244,4 +276,5 @@ _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _mark_parameters_as_set_by_the_user,
     _keep_a_templates_own_tags_out_of_its_data,
     _keep_descriptions_of_rules,
+    _keep_how_many_old_versions_a_rule_spares,
 )

@@ -117,9 +117,13 @@ class Gateway:
             return handler(request, caller)
         key_id = signature.access_key_id if signature else "ANONYMOUS"
         answer = self._emulator.call(request, operation, key_id)
-        return Answer(
-            answer.status, {**answer.headers, "x-amzn-RequestId": request_id}, answer.body
-        )
+        # Moto has an id of its own for the request, which no decision in the log carries.
+        headers = {
+            name: value
+            for name, value in answer.headers.items()
+            if name.lower() != "x-amzn-requestid"
+        }
+        return Answer(answer.status, {**headers, "x-amzn-RequestId": request_id}, answer.body)
 
     def authenticate(
         self, incoming: Incoming, signature: Signature | None, now: datetime

@@ -403,6 +403,12 @@ def test_the_log_says_who_what_where_and_which_statement(account: Account) -> No
     assert record.via == "gateway"
 
 
+def test_an_answer_carries_the_one_id_that_the_log_has(account: Account) -> None:
+    answer = account.client("ssm").describe_parameters()
+    logged = account.cloud.decisions.read()[-1]
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"] == logged.request_id
+
+
 def test_an_environment_of_the_job_is_no_key_of_the_session(account: Account) -> None:
     arn = account.job_role("plain", Job(environment="dev"))
     credentials = account.assume(arn, Job(environment="dev"))

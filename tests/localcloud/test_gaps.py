@@ -1,0 +1,46 @@
+"""What moto loses of what Terraform writes, and is kept here: else a second plan is not empty."""
+
+import pytest
+
+from tests.localcloud.clients import Account
+
+
+@pytest.fixture(scope="module")
+def group(account: Account) -> str:
+    ec2 = account.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
+    return str(ec2.create_security_group(GroupName="g", Description="d", VpcId=vpc)["GroupId"])
+
+
+def test_a_rule_to_a_prefix_list_keeps_its_description(account: Account, group: str) -> None:
+    ec2 = account.client("ec2")
+    found = ec2.describe_prefix_lists()["PrefixLists"]
+    [s3] = [each["PrefixListId"] for each in found if each["PrefixListName"].endswith(".s3")]
+    destination = {"PrefixListId": s3, "Description": "to S3"}
+    [made] = ec2.authorize_security_group_egress(
+        GroupId=group,
+        IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "PrefixListIds": [destination]}
+        ],
+    )["SecurityGroupRules"]
+    [rule] = ec2.describe_security_group_rules(SecurityGroupRuleIds=[made["SecurityGroupRuleId"]])[
+        "SecurityGroupRules"
+    ]
+    assert (rule["PrefixListId"], rule["Description"]) == (s3, "to S3")
+
+
+def test_an_expiration_of_old_versions_keeps_how_many_it_spares(account: Account) -> None:
+    s3 = account.client("s3")
+    s3.create_bucket(Bucket="spared")
+    whole = {"Filter": {"Prefix": ""}, "Status": "Enabled"}
+    rules = [
+        {
+            **whole,
+            "ID": "sparing",
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 30, "NewerNoncurrentVersions": 3},
+        },
+        {**whole, "ID": "all", "NoncurrentVersionExpiration": {"NoncurrentDays": 30}},
+        {**whole, "ID": "none", "Expiration": {"Days": 9}},
+    ]
+    s3.put_bucket_lifecycle_configuration(Bucket="spared", LifecycleConfiguration={"Rules": rules})
+    assert s3.get_bucket_lifecycle_configuration(Bucket="spared")["Rules"] == rules
