@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Document = Literal["mlflow", "database"]
 FIRST_PORT = {"mlflow": 5000, "database": 5432}
+ENDS = (signal.SIGINT, signal.SIGTERM)
+END_SECONDS = 1.5
+"""How long COMMAND may take to end once asked: GitHub kills 2.5 s after it has asked us."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def tunnel(
     keyless tunnel --aws                              your account; needs ssm:StartSession
 
     A session that drops is opened again behind the same port. With COMMAND the session ends when
-    it ends, and so does this command, with its exit code.
+    it ends, and so does this command, with its exit code. SIGTERM ends all three.
     """
     from scripts.console import stderr_console
     from scripts.tunnel import Tunnel, open_session
@@ -98,19 +101,23 @@ def tunnel(
     def say(text: str) -> None:
         console.print(text, style="dim", markup=False)
 
-    with Tunnel(
-        lambda: open_session(route.clients, name, tags, aws_cli=route.aws_cli),
-        port=first_free(FIRST_PORT[document]) if port is None else port,
-        on_event=say,
-    ) as opened:
+    with (
+        ended_in_order(),
+        Tunnel(
+            lambda: open_session(route.clients, name, tags, aws_cli=route.aws_cli),
+            port=first_free(FIRST_PORT[document]) if port is None else port,
+            on_event=say,
+        ) as opened,
+    ):
         variables = client_variables(document, opened.port, route)
         if command:
             ctx.exit(run(command, {**route.environment, **variables}))
+        stop = asked_to_stop()
         console.print(f"Session open as {route.who} on {name}.", markup=False)
         for key, value in variables.items():
             click.echo(f"{key}={value}")
         console.print("Ctrl-C ends it.", style="dim")
-        wait_for_interrupt()
+        stop.wait()
 
 
 def local_route(project: Project, environment: str, role: str) -> Route:
@@ -176,7 +183,7 @@ def first_free(port: int) -> int:
 
 
 def run(command: tuple[str, ...], environment: Mapping[str, str]) -> int:
-    """Run the user's command to its end; Ctrl-C is the command's to handle."""
+    """Run the user's command to its end, also when it is cut short; returns its exit code."""
     from scripts.console import UserError
 
     try:
@@ -185,25 +192,91 @@ def run(command: tuple[str, ...], environment: Mapping[str, str]) -> int:
         raise UserError(
             f"{command[0]} cannot be run", why=str(failure.strerror), exit_code=2
         ) from None
-    with ignored(signal.SIGINT):
-        code = process.wait()
+    try:
+        with passed_on(process):
+            code = _awaited(process)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
     # A shell's convention for a process that a signal ended.
     return code if code >= 0 else 128 - code
 
 
+def _awaited(process: subprocess.Popen[bytes]) -> int:
+    """Wait, waking now and then: the kernel may hand the second of two signals to a thread of the
+    tunnel, and then nothing would wake the one in which Python handles it."""
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=1)
+
+
 @contextlib.contextmanager
-def ignored(number: signal.Signals) -> Iterator[None]:
-    """Ignore a signal meanwhile."""
-    before = signal.signal(number, signal.SIG_IGN)
+def passed_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Let signals end the command: SIGTERM by force if it must, an interrupt as it sees fit.
+
+    A key at the terminal interrupts both of us. GitHub interrupts this process alone when a job is
+    cancelled, sends SIGTERM 7.5 s later, and kills everything 2.5 s after that.
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation
+    """
+    force = threading.Timer(END_SECONDS, process.kill)
+
+    def interrupt(*_: object) -> None:
+        if not at_terminal():
+            process.send_signal(signal.SIGINT)
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        process.terminate()
+        force.start()
+
+    with handled({signal.SIGINT: interrupt, signal.SIGTERM: end}):
+        yield
+    force.cancel()
+
+
+def at_terminal() -> bool:
+    """Whether a key at a terminal interrupts this process, and so its children."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+@contextlib.contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Close what is open before a signal ends us; by default SIGTERM would leave the session."""
+
+    def stop(number: int, _: object) -> None:
+        for one in ENDS:
+            # A second one must not cut the closing short.
+            signal.signal(one, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    with handled(dict.fromkeys(ENDS, stop)):
+        yield
+
+
+@contextlib.contextmanager
+def handled(handlers: Mapping[signal.Signals, Callable[[int, object], None]]) -> Iterator[None]:
+    """Handle some signals meanwhile."""
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(number, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def wait_for_interrupt() -> None:
-    """Wait for Ctrl-C, or for a request to end."""
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()
+def asked_to_stop() -> threading.Event:
+    """Tell of Ctrl-C, or of a request to end, from here on."""
+    asked = threading.Event()
+    for number in ENDS:
+        signal.signal(number, lambda *_: asked.set())
+    return asked
