@@ -16,6 +16,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from scripts.stack import find_binary
+from tests.terraform.rendered import Document, inline, managed
 
 PROJECT = Path(__file__).resolve().parents[2]
 GITHUB = 'github={owner="octo-org",owner_id="1001",repository="keyless-mlops",repository_id="2002"}'
@@ -174,3 +175,19 @@ def dev(terraform: Terraform) -> Plan:
 def prod(terraform: Terraform) -> Plan:
     """The plan of the platform as prod."""
     return terraform.planned("platform", "-var-file=environments/prod.tfvars")
+
+
+@pytest.fixture(scope="session")
+def keyed(terraform: Terraform) -> Plan:
+    """Modules that are given what a plan of the platform does not know yet."""
+    root = terraform.folder.parent / "keyed"
+    root.mkdir()
+    shutil.copy(Path(__file__).with_name("keyed.tf"), root / "main.tf")
+    return terraform.planned("../keyed", github=False)
+
+
+@pytest.fixture(scope="session")
+def documents(bootstrap: Plan, dev: Plan, prod: Plan, keyed: Plan) -> list[Document]:
+    """Every policy that a role of the platform has: dev's, prod's, and those with a key."""
+    inlines = [document for plan in (dev, prod, keyed) for document in inline(plan)]
+    return [*managed(bootstrap), *inlines]

@@ -28,9 +28,27 @@ data "aws_iam_policy_document" "apply_compute" {
   # Auto Scaling checks that whoever gives it a launch template may run what the template describes.
   # https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html
   statement {
-    sid       = "RunTaggedInstances"
+    sid       = "RunTaggedInstancesWithImdsV2"
     actions   = ["ec2:RunInstances"]
-    resources = ["${local.ec2}:instance/*", "${local.ec2}:network-interface/*", "${local.ec2}:volume/*"]
+    resources = ["${local.ec2}:instance/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/Environment"
+      values   = [var.environment]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "ec2:MetadataHttpTokens"
+      values   = ["required"]
+    }
+  }
+
+  statement {
+    sid       = "RunWithTaggedInterfacesAndVolumes"
+    actions   = ["ec2:RunInstances"]
+    resources = ["${local.ec2}:network-interface/*", "${local.ec2}:volume/*"]
 
     condition {
       test     = "StringEquals"
@@ -51,6 +69,7 @@ data "aws_iam_policy_document" "apply_compute" {
     }
   }
 
+  # Whose image is left open: server.ami_id may name one of the account's own.
   statement {
     sid       = "RunImages"
     actions   = ["ec2:RunInstances"]

@@ -23,7 +23,7 @@ data "aws_iam_policy_document" "apply_data" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = ["s3.${local.region}.amazonaws.com"]
+        values   = ["s3.${local.region}.${local.dns_suffix}"]
       }
     }
   }
@@ -206,7 +206,7 @@ data "aws_iam_policy_document" "apply_data" {
     condition {
       test     = "StringEquals"
       variable = "kms:ViaService"
-      values   = ["rds.${local.region}.amazonaws.com", "secretsmanager.${local.region}.amazonaws.com"]
+      values   = ["rds.${local.region}.${local.dns_suffix}", "secretsmanager.${local.region}.${local.dns_suffix}"]
     }
   }
 }

@@ -7,11 +7,12 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  account   = data.aws_caller_identity.current.account_id
-  partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.id
-  prefix    = "keyless-${var.environment}"
-  tags      = { Environment = var.environment }
+  account    = data.aws_caller_identity.current.account_id
+  dns_suffix = data.aws_partition.current.dns_suffix
+  partition  = data.aws_partition.current.partition
+  region     = data.aws_region.current.id
+  prefix     = "keyless-${var.environment}"
+  tags       = { Environment = var.environment }
 
   iam         = "arn:${local.partition}:iam::${local.account}"
   ec2         = "arn:${local.partition}:ec2:${local.region}:${local.account}"

@@ -31,7 +31,7 @@ data "aws_iam_policy_document" "read_region" {
       "logs:DescribeLogGroups",
       "ssm:DescribeParameters",
     ]
-    resources = ["*"]
+    resources = ["*"] # only the region limits a listing
 
     condition {
       test     = "StringEquals"
@@ -97,7 +97,7 @@ data "aws_iam_policy_document" "read_named" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = ["s3.${local.region}.amazonaws.com"]
+        values   = ["s3.${local.region}.${local.dns_suffix}"]
       }
     }
   }

@@ -15,9 +15,10 @@ data "aws_ssm_parameter" "ami" {
 }
 
 locals {
-  account   = data.aws_caller_identity.current.account_id
-  partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.id
+  account    = data.aws_caller_identity.current.account_id
+  dns_suffix = data.aws_partition.current.dns_suffix
+  partition  = data.aws_partition.current.partition
+  region     = data.aws_region.current.id
 
   # All names are known at plan time, so that nothing here waits for the database.
   group_name = "${var.name}-mlflow"

@@ -59,7 +59,7 @@ data "aws_iam_policy_document" "server" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = ["s3.${local.region}.amazonaws.com"]
+        values   = ["s3.${local.region}.${local.dns_suffix}"]
       }
     }
   }

@@ -42,7 +42,7 @@ resource "aws_ssm_document" "database" {
       host = {
         type           = "String"
         description    = "Address of the database"
-        allowedPattern = "^${var.database.identifier}\\.[a-z0-9]+\\.${local.region}\\.rds\\.${replace(data.aws_partition.current.dns_suffix, ".", "\\.")}$"
+        allowedPattern = "^${var.database.identifier}\\.[a-z0-9]+\\.${local.region}\\.rds\\.${replace(local.dns_suffix, ".", "\\.")}$"
       }
       localPortNumber = {
         type           = "String"

@@ -5,6 +5,33 @@ locals {
 
   rejecting_models = var.pipeline.rejected_row_percent == 100 ? [] : var.pipeline.models
   count_training   = var.server_log_group_name != null && var.pipeline.days_without_training > 0 ? 1 : 0
+
+  database_alarms = {
+    connections = {
+      description = "More than ${var.database.maximum_connections} connections: a client leaks them, or the server has too many workers."
+      metric      = "DatabaseConnections"
+      statistic   = "Maximum"
+      comparison  = "GreaterThanThreshold"
+      threshold   = var.database.maximum_connections
+      minutes     = 15
+    }
+    cpu = {
+      description = "Database above ${var.database.cpu_percent} % CPU for half an hour: a burstable class runs out of credits; choose a larger one or look for a heavy query."
+      metric      = "CPUUtilization"
+      statistic   = "Average"
+      comparison  = "GreaterThanThreshold"
+      threshold   = var.database.cpu_percent
+      minutes     = 30
+    }
+    storage = {
+      description = "Less than ${var.database.free_storage_gib} GiB free although storage grows by itself: raise storage.maximum_gib."
+      metric      = "FreeStorageSpace"
+      statistic   = "Minimum"
+      comparison  = "LessThanThreshold"
+      threshold   = var.database.free_storage_gib * local.gibibyte
+      minutes     = 15
+    }
+  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "server_unhealthy" {
@@ -26,52 +53,20 @@ resource "aws_cloudwatch_metric_alarm" "server_unhealthy" {
   tags                = var.tags
 }
 
-resource "aws_cloudwatch_metric_alarm" "database_storage" {
-  alarm_name          = "${var.name}-database-storage"
-  alarm_description   = "Less than ${var.database.free_storage_gib} GiB free although storage grows by itself: raise storage.maximum_gib."
+resource "aws_cloudwatch_metric_alarm" "database" {
+  for_each = local.database_alarms
+
+  alarm_name          = "${var.name}-database-${each.key}"
+  alarm_description   = each.value.description
   namespace           = "AWS/RDS"
-  metric_name         = "FreeStorageSpace"
+  metric_name         = each.value.metric
   dimensions          = { DBInstanceIdentifier = var.database.identifier }
-  statistic           = "Minimum"
-  comparison_operator = "LessThanThreshold"
-  threshold           = var.database.free_storage_gib * local.gibibyte
+  statistic           = each.value.statistic
+  comparison_operator = each.value.comparison
+  threshold           = each.value.threshold
   period              = 300
-  evaluation_periods  = 3
+  evaluation_periods  = each.value.minutes / 5
   treat_missing_data  = "missing" # a parked database has no metrics
-  alarm_actions       = [aws_sns_topic.alerts.arn]
-  ok_actions          = [aws_sns_topic.alerts.arn]
-  tags                = var.tags
-}
-
-resource "aws_cloudwatch_metric_alarm" "database_cpu" {
-  alarm_name          = "${var.name}-database-cpu"
-  alarm_description   = "Database above ${var.database.cpu_percent} % CPU for half an hour: a burstable class runs out of credits; choose a larger one or look for a heavy query."
-  namespace           = "AWS/RDS"
-  metric_name         = "CPUUtilization"
-  dimensions          = { DBInstanceIdentifier = var.database.identifier }
-  statistic           = "Average"
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = var.database.cpu_percent
-  period              = 300
-  evaluation_periods  = 6
-  treat_missing_data  = "missing"
-  alarm_actions       = [aws_sns_topic.alerts.arn]
-  ok_actions          = [aws_sns_topic.alerts.arn]
-  tags                = var.tags
-}
-
-resource "aws_cloudwatch_metric_alarm" "database_connections" {
-  alarm_name          = "${var.name}-database-connections"
-  alarm_description   = "More than ${var.database.maximum_connections} connections: a client leaks them, or the server has too many workers."
-  namespace           = "AWS/RDS"
-  metric_name         = "DatabaseConnections"
-  dimensions          = { DBInstanceIdentifier = var.database.identifier }
-  statistic           = "Maximum"
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = var.database.maximum_connections
-  period              = 300
-  evaluation_periods  = 3
-  treat_missing_data  = "missing"
   alarm_actions       = [aws_sns_topic.alerts.arn]
   ok_actions          = [aws_sns_topic.alerts.arn]
   tags                = var.tags

@@ -3,11 +3,7 @@ output "alarm_names" {
   value = concat(
     aws_cloudwatch_metric_alarm.server_unhealthy[*].alarm_name,
     aws_cloudwatch_metric_alarm.no_training[*].alarm_name,
-    [
-      aws_cloudwatch_metric_alarm.database_connections.alarm_name,
-      aws_cloudwatch_metric_alarm.database_cpu.alarm_name,
-      aws_cloudwatch_metric_alarm.database_storage.alarm_name,
-    ],
+    [for alarm in aws_cloudwatch_metric_alarm.database : alarm.alarm_name],
     [for alarm in aws_cloudwatch_metric_alarm.drift : alarm.alarm_name],
     [for alarm in aws_cloudwatch_metric_alarm.rejected_rows : alarm.alarm_name],
   )

@@ -7,9 +7,10 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  account   = data.aws_caller_identity.current.account_id
-  partition = data.aws_partition.current.partition
-  region    = data.aws_region.current.id
+  account    = data.aws_caller_identity.current.account_id
+  dns_suffix = data.aws_partition.current.dns_suffix
+  partition  = data.aws_partition.current.partition
+  region     = data.aws_region.current.id
 
   bucket_arn = "arn:${local.partition}:s3:::${var.artifacts.bucket_name}"
   prefixes   = var.artifacts.prefixes

@@ -58,7 +58,7 @@ data "aws_iam_policy_document" "storage" {
       condition {
         test     = "StringEquals"
         variable = "kms:ViaService"
-        values   = ["s3.${local.region}.amazonaws.com"]
+        values   = ["s3.${local.region}.${local.dns_suffix}"]
       }
     }
   }
@@ -126,7 +126,32 @@ data "aws_iam_policy_document" "tunnel" {
   }
 }
 
+# Empty where Secrets Manager's own key encrypts the secret.
+data "aws_iam_policy_document" "secret_key" {
+  for_each = {
+    database    = var.database.kms_key_arn[*]
+    third_party = try(var.third_party_secret.kms_key_arn, null)[*]
+  }
+
+  dynamic "statement" {
+    for_each = each.value
+    content {
+      sid       = "UseTheSecretsKey"
+      actions   = ["kms:Decrypt"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["secretsmanager.${local.region}.${local.dns_suffix}"]
+      }
+    }
+  }
+}
+
 data "aws_iam_policy_document" "database" {
+  source_policy_documents = [data.aws_iam_policy_document.secret_key["database"].json]
+
   statement {
     sid       = "FindTheDatabase"
     actions   = ["rds:DescribeDBInstances"]
@@ -145,45 +170,17 @@ data "aws_iam_policy_document" "database" {
       values   = [local.database_arn]
     }
   }
-
-  dynamic "statement" {
-    for_each = var.database.kms_key_arn[*]
-    content {
-      sid       = "UseTheSecretsKey"
-      actions   = ["kms:Decrypt"]
-      resources = [statement.value]
-
-      condition {
-        test     = "StringEquals"
-        variable = "kms:ViaService"
-        values   = ["secretsmanager.${local.region}.amazonaws.com"]
-      }
-    }
-  }
 }
 
 data "aws_iam_policy_document" "third_party_secret" {
   count = var.third_party_secret == null ? 0 : 1
 
+  source_policy_documents = [data.aws_iam_policy_document.secret_key["third_party"].json]
+
   statement {
     sid       = "ReadTheOneThirdPartySecret"
     actions   = ["secretsmanager:GetSecretValue"]
     resources = [var.third_party_secret.arn]
-  }
-
-  dynamic "statement" {
-    for_each = var.third_party_secret.kms_key_arn[*]
-    content {
-      sid       = "UseTheSecretsKey"
-      actions   = ["kms:Decrypt"]
-      resources = [statement.value]
-
-      condition {
-        test     = "StringEquals"
-        variable = "kms:ViaService"
-        values   = ["secretsmanager.${local.region}.amazonaws.com"]
-      }
-    }
   }
 }
 

@@ -38,8 +38,16 @@ run "server_and_database_by_default" {
     error_message = "no news of the server is bad news"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.database_storage.threshold == 4294967296
-    error_message = "four GiB in bytes"
+    condition     = aws_cloudwatch_metric_alarm.database["storage"].threshold == 4294967296 && aws_cloudwatch_metric_alarm.database["storage"].comparison_operator == "LessThanThreshold"
+    error_message = "four GiB in bytes, or less"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.database["cpu"].evaluation_periods == 6 && aws_cloudwatch_metric_alarm.database["connections"].evaluation_periods == 3
+    error_message = "half an hour of CPU, a quarter of connections"
+  }
+  assert {
+    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.database : alarm.dimensions["DBInstanceIdentifier"] == "keyless-dev" && alarm.namespace == "AWS/RDS"])
+    error_message = "each watches this database"
   }
   assert {
     condition     = length(aws_budgets_budget.month) == 0 && length(aws_cloudwatch_dashboard.overview) == 1

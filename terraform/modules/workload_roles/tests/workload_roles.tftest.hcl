@@ -136,7 +136,12 @@ run "with_a_key_and_a_secret" {
       }
     }
     job_workflow_refs  = { train = "octo-org/keyless-mlops/.github/workflows/train.yml@refs/heads/main" }
+    database           = { identifier = "keyless-dev", kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555" }
     third_party_secret = { arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:kaggle-AbCdEf" }
+  }
+  assert {
+    condition     = one(one(data.aws_iam_policy_document.secret_key["database"].statement).condition).values == tolist(["secretsmanager.us-east-1.amazonaws.com"]) && length(data.aws_iam_policy_document.secret_key["third_party"].statement) == 0
+    error_message = "a secret's key is used through Secrets Manager alone, and only where there is one"
   }
   assert {
     condition = alltrue(flatten([

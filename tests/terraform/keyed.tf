@@ -1,0 +1,51 @@
+# What Terraform knows only after an apply (a key's ARN, the database's id, the secret's ARN) given as
+# values, so that a plan renders the policies that name them. Tests copy it beside terraform/.
+
+locals {
+  key  = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+  role = "arn:aws:iam::123456789012:role/keyless-dev-server"
+}
+
+module "artifact_store" {
+  source      = "../terraform/modules/artifact_store"
+  name        = "keyless-dev"
+  kms_key_arn = local.key
+}
+
+module "mlflow_server" {
+  source                  = "../terraform/modules/mlflow_server"
+  name                    = "keyless-dev"
+  ami_id                  = "ami-0123456789abcdef0"
+  artifact_access         = "proxied"
+  artifacts               = { bucket_name = module.artifact_store.bucket_name, kms_key_arn = local.key }
+  database                = { identifier = "keyless-dev" }
+  database_resource_id    = "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+  environment             = "dev"
+  platform_parameter_name = "/keyless/dev/platform"
+  subnet_ids              = ["subnet-1"]
+  vpc_id                  = "vpc-1"
+}
+
+module "workload_roles" {
+  source = "../terraform/modules/workload_roles"
+  name   = "keyless-dev"
+  artifacts = {
+    bucket_name = module.artifact_store.bucket_name
+    kms_key_arn = local.key
+    prefixes = {
+      contracts = "data/contracts/", decisions = "decisions/", holdout = "data/holdout/"
+      inputs    = "data/inputs/", models = "mlflow/", predictions = "predictions/"
+      raw       = "data/raw/", references = "references/", reports = "reports/"
+      train     = "data/train/"
+    }
+  }
+  champion_parameter_prefix = "/keyless/dev/champion/"
+  database                  = { identifier = "keyless-dev", kms_key_arn = local.key }
+  environment               = "dev"
+  github                    = { owner = "octo-org", owner_id = "1001", repository = "keyless-mlops", repository_id = "2002" }
+  metrics_namespace         = "Keyless/dev"
+  platform_parameter_name   = "/keyless/dev/platform"
+  provider_arn              = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+  server                    = { database_document = "keyless-dev-database-session", mlflow_document = "keyless-dev-mlflow-session" }
+  third_party_secret        = { arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:keyless-dev-third-party-AbCdEf", kms_key_arn = local.key }
+}

@@ -1,0 +1,163 @@
+"""What the role that applies may and may not do, decided by the policy engine."""
+
+import json
+import re
+
+import pytest
+
+from scripts.iam.documents import parse_policy
+from scripts.iam.evaluation import PolicySet, Principal, Request, evaluate
+from tests.terraform.rendered import Document
+
+pytestmark = pytest.mark.terraform
+
+ACCOUNT = "123456789012"
+
+
+def _apply_may(documents: list[Document], action: str, resource: str, **context: str) -> bool:
+    policies = {document.name: document for document in documents}
+    parts = [
+        parse_policy(policies[name].text, name=name, kind="identity")
+        for name in policies
+        if re.fullmatch(r"keyless-dev-(apply|read)-\w+", name)
+    ]
+    boundary = parse_policy(
+        policies["keyless-dev-deploy-boundary"].text, name="boundary", kind="boundary"
+    )
+    account = json.loads(policies["keyless-dev-boundary"].text)["Statement"][0]["Resource"]
+    number = re.search(r"artifacts-(\d{12})-", str(account))
+    assert number
+    role = f"arn:aws:iam::{number[1]}:role/keyless-dev-apply"
+    principal = Principal(
+        arn=f"arn:aws:sts::{number[1]}:assumed-role/keyless-dev-apply/job",
+        account=number[1],
+        kind="assumed-role",
+        role_arn=role,
+    )
+    keys = {name: (value,) for name, value in context.items()}
+    request = Request(principal, action, resource.replace(ACCOUNT, number[1]), keys)
+    policy_set = PolicySet(identity=tuple(parts), boundary=(boundary,), resource_required=False)
+    return evaluate(request, policy_set).allowed
+
+
+IAM = f"arn:aws:iam::{ACCOUNT}"
+EC2 = f"arn:aws:ec2:us-east-1:{ACCOUNT}"
+BOUNDED = {"iam:PermissionsBoundary": f"{IAM}:policy/keyless-dev-boundary"}
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context"),
+    [
+        (
+            "s3:PutObject",
+            "arn:aws:s3:::keyless-state-123456789012-us-east-1/dev/platform.tfstate",
+            {},
+        ),
+        ("ec2:CreateSubnet", f"{EC2}:vpc/vpc-1", {"aws:ResourceTag/Environment": "dev"}),
+        ("ec2:DeleteVpc", f"{EC2}:vpc/vpc-1", {"aws:ResourceTag/Environment": "dev"}),
+        (
+            "iam:PassRole",
+            f"{IAM}:role/keyless-dev-server",
+            {"iam:PassedToService": "ec2.amazonaws.com"},
+        ),
+    ],
+)
+def test_apply_may(
+    documents: list[Document], action: str, resource: str, context: dict[str, str]
+) -> None:
+    assert _apply_may(documents, action, resource, **context)
+
+
+def test_apply_makes_roles_only_inside_the_boundary(documents: list[Document]) -> None:
+    account = re.search(r"artifacts-(\d{12})-", documents[0].text + documents[-1].text)
+    number = account[1] if account else ACCOUNT
+    role = f"arn:aws:iam::{number}:role/keyless-dev-train"
+    right = f"arn:aws:iam::{number}:policy/keyless-dev-boundary"
+    wrong = f"arn:aws:iam::{number}:policy/keyless-dev-deploy-boundary"
+    for action in ("iam:CreateRole", "iam:PutRolePolicy", "iam:PutRolePermissionsBoundary"):
+        assert _apply_may(documents, action, role, **{"iam:PermissionsBoundary": right})
+        assert not _apply_may(documents, action, role, **{"iam:PermissionsBoundary": wrong})
+        assert not _apply_may(documents, action, role)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "context"),
+    [
+        ("iam:AttachRolePolicy", f"{IAM}:role/keyless-dev-train", BOUNDED),
+        ("iam:CreatePolicyVersion", f"{IAM}:policy/keyless-dev-boundary", {}),
+        ("iam:DeleteRolePermissionsBoundary", f"{IAM}:role/keyless-dev-train", {}),
+        ("iam:PutRolePermissionsBoundary", f"{IAM}:role/keyless-dev-apply", BOUNDED),
+        ("iam:PutRolePolicy", f"{IAM}:role/keyless-dev-apply", BOUNDED),
+        ("iam:PutRolePolicy", f"{IAM}:role/keyless-dev-plan", BOUNDED),
+        ("iam:PutRolePolicy", f"{IAM}:role/keyless-prod-train", BOUNDED),
+        ("iam:UpdateAssumeRolePolicy", f"{IAM}:role/keyless-dev-apply", BOUNDED),
+        ("iam:CreateUser", f"{IAM}:user/x", {}),
+        ("iam:CreateAccessKey", f"{IAM}:user/x", {}),
+        (
+            "iam:PassRole",
+            f"{IAM}:role/keyless-dev-server",
+            {"iam:PassedToService": "lambda.amazonaws.com"},
+        ),
+        (
+            "iam:PassRole",
+            f"{IAM}:role/keyless-dev-apply",
+            {"iam:PassedToService": "ec2.amazonaws.com"},
+        ),
+        (
+            "s3:GetObject",
+            "arn:aws:s3:::keyless-state-123456789012-us-east-1/prod/platform.tfstate",
+            {},
+        ),
+        (
+            "s3:PutObject",
+            "arn:aws:s3:::keyless-state-123456789012-us-east-1/prod/platform.tfstate",
+            {},
+        ),
+        (
+            "s3:DeleteObject",
+            "arn:aws:s3:::keyless-state-123456789012-us-east-1/dev/platform.tfstate",
+            {},
+        ),
+        ("s3:GetObject", "arn:aws:s3:::keyless-dev-artifacts-123456789012-us-east-1/mlflow/x", {}),
+        (
+            "secretsmanager:GetSecretValue",
+            "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-x",
+            {},
+        ),
+        (
+            "ssm:PutParameter",
+            "arn:aws:ssm:us-east-1:123456789012:parameter/keyless/dev/champion/m",
+            {},
+        ),
+        (
+            "ssm:PutParameter",
+            "arn:aws:ssm:us-east-1:123456789012:parameter/keyless/prod/platform",
+            {},
+        ),
+        ("ec2:CreateSubnet", f"{EC2}:vpc/vpc-1", {"aws:ResourceTag/Environment": "prod"}),
+        ("ec2:DeleteVpc", f"{EC2}:vpc/vpc-1", {"aws:ResourceTag/Environment": "prod"}),
+        ("ec2:DeleteVpc", f"{EC2}:vpc/vpc-1", {}),
+        ("ec2:CreateVpc", f"{EC2}:vpc/*", {"aws:RequestTag/Environment": "prod"}),
+        (
+            "ec2:CreateTags",
+            f"{EC2}:vpc/vpc-1",
+            {
+                "aws:ResourceTag/Environment": "dev",
+                "aws:RequestTag/Environment": "prod",
+                "aws:TagKeys": "Environment",
+            },
+        ),
+        (
+            "ec2:CreateTags",
+            f"{EC2}:security-group/sg-1",
+            {"aws:RequestTag/Environment": "dev", "aws:TagKeys": "Environment"},
+        ),
+        ("rds:DeleteDBInstance", "arn:aws:rds:us-east-1:123456789012:db:keyless-prod", {}),
+        ("kms:CreateKey", "*", {"aws:RequestTag/Environment": "prod"}),
+        ("ec2:RunInstances", f"{EC2}:instance/*", {}),
+    ],
+)
+def test_apply_may_not(
+    documents: list[Document], action: str, resource: str, context: dict[str, str]
+) -> None:
+    assert not _apply_may(documents, action, resource, **context)
