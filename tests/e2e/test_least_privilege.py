@@ -123,6 +123,12 @@ def test_every_reviewed_reason_excuses_a_right_that_the_flow_did_not_use(run: Ru
     assert stale == []
 
 
+def test_every_attempt_that_is_excused_is_made(run: Run) -> None:
+    refused = [one for one in run.evidence.records if not one["allowed"]]
+    excused = run.reviewed.attempted
+    assert [one for one in excused if not any(map(one.covers, refused))] == []
+
+
 def test_the_snapshot_of_the_policies_is_what_terraform_renders(run: Run) -> None:
     kept = json.loads(snapshot.FILE.read_text())
     assert run.rendered == kept, "keyless up && python -m tests.iam.ledger.snapshot .keyless"

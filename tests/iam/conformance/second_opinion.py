@@ -1,15 +1,15 @@
 """The conformance cases asked of an independent evaluator, MiniStack's; every difference explained.
 
-Run it with a Python that also has `ministack` (PyPI, MIT; 1.5.33 was compared):
-`python -m tests.iam.conformance.second_opinion`. Exit code 1 for a difference without explanation,
-or for an explanation that no difference needs any more.
+`.venv-tools/bin/python -m tests.iam.conformance.second_opinion` prints the figures; that
+environment has the version of requirements.txt beside this file. Exit code 1 for a difference
+without explanation, or for an explanation that no difference needs any more.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.iam.conformance.loader import Case, load_cases
@@ -27,28 +27,50 @@ EXPLAINED = {
 }
 
 
-def main() -> int:
+@dataclass
+class Opinion:
+    """How many cases the two agree on, and what becomes of the others."""
+
+    agreed: int = 0
+    not_comparable: int = 0
+    refused_here: int = 0
+    explained: dict[str, int] = field(default_factory=dict)
+    unexplained: list[str] = field(default_factory=list)
+    needless: list[str] = field(default_factory=list)
+
+
+def ask() -> Opinion:
+    """Ask the other evaluator every case that it can express."""
     other = importlib.import_module("ministack.core.iam_evaluator")
-    tally: Counter[str] = Counter()
-    used = set()
+    opinion = Opinion()
     for case in load_cases():
         # It has no anonymous callers, and services and trust policies only as parts of others.
         if case.request.principal.kind not in ("assumed-role", "user") or "trust" in case.documents:
-            tally["not comparable"] += 1
+            opinion.not_comparable += 1
         elif case.expected == "unsupported":
-            tally["refused here"] += 1
+            opinion.refused_here += 1
         elif _allows(other, case) == (case.expected == "ALLOWED"):
-            tally["agree"] += 1
+            opinion.agreed += 1
+        elif part := next((part for part in EXPLAINED if part in case.name), None):
+            opinion.explained[part] = opinion.explained.get(part, 0) + 1
         else:
-            reason = next((part for part in EXPLAINED if part in case.name), None)
-            tally["differ, explained" if reason else "differ"] += 1
-            used.add(reason)
-            if reason is None:
-                print(f"differs: {case.name}: {case.expected} by {case.page}")
-    for part in EXPLAINED.keys() - used:
+            opinion.unexplained.append(f"{case.name}: {case.expected} by {case.page}")
+    opinion.needless = [part for part in EXPLAINED if part not in opinion.explained]
+    return opinion
+
+
+def main() -> int:
+    opinion = ask()
+    for case in opinion.unexplained:
+        print(f"differs: {case}")
+    for part in opinion.needless:
         print(f"no longer differs: {part}")
-    print(", ".join(f"{count} {what}" for what, count in sorted(tally.items())))
-    return 1 if tally["differ"] or EXPLAINED.keys() - used else 0
+    print(
+        f"{opinion.agreed} agree, {sum(opinion.explained.values())} differ for a reason, "
+        f"{len(opinion.unexplained)} differ, {opinion.not_comparable} cannot be asked, "
+        f"{opinion.refused_here} are refused here"
+    )
+    return 1 if opinion.unexplained or opinion.needless else 0
 
 
 def _allows(other: Any, case: Case) -> bool:
