@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -165,20 +165,28 @@ def require_digest(planned: Planned, expected: str) -> None:
     )
 
 
-def require_destroyable(planned: Planned) -> None:
-    """Stop before half is gone if RDS would refuse to delete the database. Raises UserError."""
+def require_destroyable(planned: Planned, kept: Sequence[str] = ()) -> None:
+    """Stop before half is gone, and say all that stands in the way. Raises UserError.
+
+    RDS would refuse to delete a protected database, S3 a bucket that holds something; `kept` are
+    the buckets that do and may not be emptied.
+    """
+    name = planned.environment
     protected = [
         address
         for address, values in planned.resources.items()
         if values.get("deletion_protection") is True
     ]
+    why, mend = [], []
     if protected:
-        name = planned.environment
-        raise UserError(
-            f"{name} is protected; nothing was destroyed",
-            why=f"deletion protection is on: {', '.join(protected)}",
-            mend=f"TF_VAR_teardown=true keyless plan {name}, keyless apply {name}, then destroy",
-        )
+        why.append(f"deletion protection is on: {', '.join(protected)}")
+        mend.append(f"TF_VAR_teardown=true keyless plan {name}, keyless apply {name}, then destroy")
+    if kept:
+        why.append(f"buckets hold data: {', '.join(kept)}")
+        mend.append(f"keep what you need, then keyless destroy {name} --delete-data")
+    if why:
+        what = f"{name} is protected" if protected else "Buckets hold data"
+        raise UserError(f"{what}; nothing was destroyed", why="\n".join(why), mend="\n".join(mend))
 
 
 def buckets(planned: Planned) -> list[str]:
@@ -209,6 +217,22 @@ def holds_objects(s3: Any, bucket: str) -> bool:
         why="the caller may list neither its versions nor its objects",
         mend="use the environment's apply role, or an administrator",
     )
+
+
+def log_buckets(s3: Any, buckets: Sequence[str]) -> dict[str, str]:
+    """Where S3 writes access logs: target bucket by the bucket that is logged."""
+    found = {name: s3.get_bucket_logging(Bucket=name) for name in buckets}
+    return {
+        name: logging["LoggingEnabled"]["TargetBucket"]
+        for name, logging in found.items()
+        if "LoggingEnabled" in logging
+    }
+
+
+def stop_logging(s3: Any, buckets: Iterable[str]) -> None:
+    """End access logs, which would log the rest of a destroy into the bucket to be deleted."""
+    for name in buckets:
+        s3.put_bucket_logging(Bucket=name, BucketLoggingStatus={})
 
 
 def empty(s3: Any, bucket: str, tell: Callable[[str], None]) -> int:
@@ -267,6 +291,11 @@ _ADVICE = (
     (
         "referenced S3 bucket must have been",
         "keyless bootstrap: this account and region have no bucket for the state",
+    ),
+    (
+        "BucketNotEmpty",
+        "keyless destroy {0} --delete-data: S3 delivers access logs for hours after they were "
+        "switched off",
     ),
     (
         "state lock",

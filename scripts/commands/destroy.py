@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from scripts.commands import Project, pass_project
 from scripts.commands.apply import account_of, github_option, local_option
+
+if TYPE_CHECKING:
+    from scripts.console import Phases
 
 
 @click.command("destroy")
@@ -44,7 +50,7 @@ def destroy(
     """
     from scripts import deployment
     from scripts.account_roots import parse_repository, platform_stack
-    from scripts.console import Phases, UserError
+    from scripts.console import Phases
     from scripts.stack import find_binary
 
     if confirmed is not None and confirmed != environment:
@@ -61,25 +67,22 @@ def destroy(
     try:
         with Phases() as phases, phases.phase("plan to destroy", account.caller) as phase:
             planned = deployment.make_plan(stack, environment, path, phase, destroy=True)
-            deployment.require_destroyable(planned)
             s3 = account.client("s3")
             names = deployment.buckets(planned)
             full = [name for name in names if deployment.holds_objects(s3, name)]
+            deployment.require_destroyable(planned, () if delete_data else full)
         if not planned.changes:
             click.echo(f"nothing to destroy: there is no {environment} in account {account.id}")
             return
-        if full and not delete_data:
-            raise UserError(
-                "Buckets hold data; nothing was destroyed",
-                why=", ".join(full),
-                mend=f"keep what you need, then keyless destroy {environment} --delete-data",
-            )
         click.echo(deployment.destroy_warning(planned, full, delete_data), err=True)
         _ask(environment, account.id, confirmed)
         with Phases() as phases:
-            for name in full:
-                with phases.phase(f"empty {name}", account.caller) as phase:
-                    deployment.empty(s3, name, phase.event)
+            logged = deployment.log_buckets(s3, names)
+            logs = sorted(set(logged.values()))
+            _empty(s3, [name for name in full if name not in logs], phases, account.caller)
+            # Not before: where S3 refuses to delete the data, its access logs go on.
+            deployment.stop_logging(s3, logged)
+            _empty(s3, logs if delete_data else [], phases, account.caller)
             with phases.phase(f"destroy {environment}", account.caller) as phase:
                 done = deployment.apply_plan(
                     stack, environment, path, phase, f"keyless destroy {environment} again"
@@ -89,6 +92,14 @@ def destroy(
     # A plan of what is gone is of no use to anybody.
     deployment.drop_plan(account.plan_file(environment))
     click.echo(f"{done.removed} destroyed")
+
+
+def _empty(s3: Any, buckets: Sequence[str], phases: Phases, caller: str) -> None:
+    from scripts.deployment import empty
+
+    for name in buckets:
+        with phases.phase(f"empty {name}", caller) as phase:
+            empty(s3, name, phase.event)
 
 
 def _ask(environment: str, account: str, confirmed: str | None) -> None:

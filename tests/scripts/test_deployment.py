@@ -265,6 +265,18 @@ def test_a_protected_database_stops_destroy_before_anything_is_gone() -> None:
     deployment.require_destroyable(planned({"deletion_protection": False}, {}))
 
 
+def test_all_that_keeps_an_environment_is_said_at_once() -> None:
+    with pytest.raises(UserError, match="prod is protected; nothing was destroyed") as refused:
+        deployment.require_destroyable(planned({"deletion_protection": True}), ["b"])
+    assert refused.value.why.splitlines() == [
+        "deletion protection is on: 0",
+        "buckets hold data: b",
+    ]
+    assert "--delete-data" in refused.value.mend
+    with pytest.raises(UserError, match="Buckets hold data; nothing was destroyed"):
+        deployment.require_destroyable(planned(), ["b"])
+
+
 def test_the_warning_says_whether_a_snapshot_is_kept() -> None:
     database = {"engine": "postgres", "skip_final_snapshot": False}
     kept = planned(database | {"final_snapshot_identifier": "keyless-prod-final"})
