@@ -52,20 +52,55 @@ class Machine:
     registries: tuple[str, ...] = REGISTRIES
 
 
+_file = click.Path(dir_okay=False, path_type=Path)
+
+
 @click.command("doctor")
 @click.option("--aws", is_flag=True, help="Also check what a run on an AWS account needs.")
+@click.option("--github", is_flag=True, help="Explain why a GitHub job may not assume a role.")
+@click.option("--role", metavar="ARN|NAME", help="With --github: the role.")
+@click.option("--claims", type=_file, help="With --github: the job's claims or token.")
+@click.option("--trust", type=_file, help="With --github: the role's trust policy, or a plan.")
+@click.option("--local", is_flag=True, help="With --github: read the role in the local cloud.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @pass_project
 @click.pass_context
-def doctor(ctx: click.Context, project: Project, aws: bool, as_json: bool) -> None:
+def doctor(
+    ctx: click.Context,
+    project: Project,
+    aws: bool,
+    github: bool,
+    role: str | None,
+    claims: Path | None,
+    trust: Path | None,
+    local: bool,
+    as_json: bool,
+) -> None:
     """Check this machine, and name the command that mends what is missing.
 
     \b
     keyless doctor           for the local run: needs no account and sends nothing to AWS
     keyless doctor --aws     the AWS CLI, its session plugin and your credentials too
 
-    Ends with 1 if something needed is missing.
+    Ends with 1 if something needed is missing. --github looks at a refused role instead: in the
+    job it prints the token's claims, and where the role can be read it says which condition of
+    the trust policy does not hold, got and wanted. Ends with 1 if the role refuses the job.
+
+    \b
+    keyless doctor --github > claims.json                         in the job
+    keyless doctor --github --role keyless-dev-train --claims claims.json
+    keyless doctor --github --role keyless-dev-train --claims claims.json --trust plan.json
     """
+    if github:
+        from scripts.commands._doctor_github import Asked, explain_denial
+
+        if aws:
+            raise click.UsageError(
+                "--aws looks at this machine, --github at a role: one of the two"
+            )
+        ctx.exit(explain_denial(project, Asked(role, claims, trust, local, as_json)))
+    if role or claims or trust or local:
+        raise click.UsageError("--role, --claims, --trust and --local go with --github")
     findings = examine(Machine(project, os.environ), aws=aws)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))

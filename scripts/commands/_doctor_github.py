@@ -1,0 +1,127 @@
+"""`keyless doctor --github`: each condition of a role's trust policy on a token's claims."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scripts.commands import Project
+
+if TYPE_CHECKING:
+    from scripts.github_denial import Judged
+    from scripts.iam.documents import Policy
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which role, and where claims and trust come from; None: the job, and the account."""
+
+    role: str | None
+    claims: Path | None
+    trust: Path | None
+    local: bool
+    as_json: bool
+
+
+def explain_denial(project: Project, asked: Asked) -> int:
+    """Print why the token may assume the role or not; returns the exit code."""
+    from scripts import github_denial as denial
+
+    claims = denial.read_claims(asked.claims) if asked.claims else _job_claims()
+    if asked.role is None:
+        if asked.trust is not None:
+            raise click.UsageError("--trust is the policy of a role: name it with --role")
+        click.echo(json.dumps(claims, indent=2, sort_keys=True))
+        click.echo("Keep this for --claims FILE, and name the role with --role.", err=True)
+        return 0
+    arn, trust = _trust(project, asked, asked.role)
+    judged = denial.judge(arn, trust, claims)
+    remark = "; ".join(filter(None, (denial.remark_on(claims), judged.remark)))
+    if asked.as_json:
+        click.echo(json.dumps({"role": arn, **asdict(judged), "remark": remark}, indent=2))
+    else:
+        _show(arn, claims, judged, remark)
+    return 0 if judged.allowed else 1
+
+
+def _job_claims() -> dict[str, Any]:
+    from scripts.github_denial import decode
+    from scripts.identity import runner_token
+
+    bundle = os.environ.get("AWS_CA_BUNDLE")
+    return decode(runner_token(os.environ, ca_bundle=Path(bundle) if bundle else None))
+
+
+def _trust(project: Project, asked: Asked, role: str) -> tuple[str, Policy]:
+    """The role's whole ARN and its trust policy. Raises UserError."""
+    from scripts.console import UserError
+    from scripts.github_denial import ROLE, read_trust, trust_policy
+
+    known = ROLE.fullmatch(role)
+    name = known["name"] if known else role
+    if asked.trust is not None:
+        trust = read_trust(asked.trust, name)
+        return (role if known else f"arn:aws:iam::{_account(trust)}:role/{name}"), trust
+    iam = project.administrator(project.cloud(), "iam") if asked.local else _callers_iam()
+    try:
+        found = iam.get_role(RoleName=name)["Role"]
+    except iam.exceptions.NoSuchEntityException:
+        raise UserError(
+            f"There is no role {name} in this account",
+            why="it is made by terraform/bootstrap (plan, plan-main, apply) or terraform/platform",
+            mend="see whose account it is: aws sts get-caller-identity",
+        ) from None
+    if known and found["Arn"] != role:
+        raise UserError(
+            f"{name} of this account is not {role}",
+            why=f"the credentials here are of an account whose role is {found['Arn']}",
+            mend="use the other account's credentials, or --trust FILE",
+            exit_code=2,
+        )
+    return str(found["Arn"]), trust_policy(found["AssumeRolePolicyDocument"], name)
+
+
+def _account(trust: Policy) -> str:
+    """The account of the provider that a policy trusts; zeros where it trusts none."""
+    for statement in trust.statements:
+        for arn in (statement.principals or {}).get("Federated", ()):
+            if arn.count(":") >= 5:
+                return arn.split(":")[4]
+    return "0" * 12
+
+
+def _callers_iam() -> Any:
+    import boto3
+
+    return boto3.Session().client("iam")
+
+
+def _show(arn: str, claims: Mapping[str, Any], judged: Judged, remark: str) -> None:
+    from rich.text import Text
+
+    from scripts.console import ascii_only, stdout_console
+
+    console = stdout_console()
+    held, failed = ("ok", "x ") if ascii_only(console) else ("✓", "✗")
+    console.print(Text(f"role     {arn}"), soft_wrap=True)
+    console.print(Text(f"subject  {claims.get('sub')}\n"), soft_wrap=True)
+    width = max((len(one.key) for one in judged.conditions), default=0)
+    for one in judged.conditions:
+        got = ", ".join(one.got) or "nothing"
+        mark = Text(held, style="green") if one.holds else Text(failed, style="bold red")
+        line = Text.assemble(mark, f" {one.key:{width}}  ", "got    " if not one.holds else "", got)
+        console.print(line, soft_wrap=True)
+        if not one.holds:
+            indent = " " * (width + 3 + len(held))
+            console.print(Text(f"{indent}wanted {' or '.join(one.wanted)}"), soft_wrap=True)
+            console.print(Text(f"{indent}{one.advice}", style="green"), soft_wrap=True)
+    if remark:
+        console.print(Text(remark, style="yellow"), soft_wrap=True)
+    verdict = "lets this job in" if judged.allowed else "refuses this job"
+    console.print(Text(f"\nThe role {verdict}.", style="bold"))
