@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 PULL_REQUEST = pull_request("0", repository=REPOSITORY)
 EVERYTHING = {
-    "ci.yml", "database.yml", "drift-infra.yml", "infra-apply.yml", "infra-plan.yml",
+    "audit.yml", "ci.yml", "database.yml", "drift-infra.yml", "infra-apply.yml", "infra-plan.yml",
     "monitor.yml", "plan.yml", "predict.yml", "promote.yml", "rollback.yml", "step.yml",
     "train.yml",
 }  # fmt: skip
@@ -337,7 +337,16 @@ def test_the_name_only_subject_works_end_to_end_too(tmp_path: Path) -> None:
             {"ci.yml", "infra-plan.yml"},
         ),
         (pull_request("0", repository=REPOSITORY), ["pipeline/train.py"], {"ci.yml"}),
-        (schedule("0"), [], {"drift-infra.yml", "monitor.yml", "predict.yml", "train.yml"}),
+        (
+            pull_request("0", repository=REPOSITORY),
+            ["requirements-run.txt"],
+            {"audit.yml", "ci.yml"},
+        ),
+        (
+            schedule("0"),
+            [],
+            {"audit.yml", "drift-infra.yml", "monitor.yml", "predict.yml", "train.yml"},
+        ),
         (dispatch("0"), [], EVERYTHING - {"ci.yml", "infra-plan.yml", "plan.yml", "step.yml"}),
     ],
 )
