@@ -12,6 +12,7 @@ from scripts.identity import Credentials
 if TYPE_CHECKING:
     from scripts.iam.evaluation import Decision
     from scripts.iam.requests import Need
+    from scripts.localcloud.context import Keys
     from scripts.localcloud.principals import Caller, Key
 
 Via = Literal["rds", "session"]
@@ -50,8 +51,10 @@ class Host(Protocol):
     def authorize(self, caller: Caller, need: Need, *, via: Via) -> Decision:
         """Decide by the caller's policies, and record the decision."""
 
-    def credentials_for_role(self, role_arn: str, session_name: str) -> Credentials:
-        """A new session of a role, as EC2 gets it for an instance profile."""
+    def credentials_for_role(
+        self, role_arn: str, session_name: str, keys: Keys | None = None
+    ) -> Credentials:
+        """A new session of a role, as EC2 gets it for an instance profile, with its keys."""
 
 
 class DataPlane:

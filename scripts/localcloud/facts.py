@@ -158,7 +158,7 @@ def _rds(backends: Backends, parts: list[str]) -> Facts | None:
         "multi_az": found.multi_az,
         "storage_encrypted": getattr(found, "storage_encrypted", None),
         "storage_size": getattr(found, "allocated_storage", None),
-        "database": found.db_instance_identifier,
+        "database": found.db_name,
         "resource_id": found.dbi_resource_id,
     }
     key = getattr(found, "kms_key_id", None)
@@ -218,14 +218,35 @@ def _kms(backends: Backends, parts: list[str]) -> Facts | None:
     }
 
 
+def _sns(backends: Backends, parts: list[str]) -> Facts | None:
+    topic = backends("sns", parts[3]).topics.get(":".join(parts))
+    if topic is None:
+        return None
+    return {"kms_key": topic.kms_master_key_id} if topic.kms_master_key_id else {}
+
+
 def _ssm(backends: Backends, parts: list[str]) -> Facts | None:
     kind, _, name = parts[5].partition("/")
+    if kind == "parameter":
+        return _parameters_under(backends("ssm", parts[3]), name)
     if kind != "document":
         return None
     document = backends("ssm", parts[3])._documents.get(name)
     if document is None:
         return None
     return {"type": document.get_default_version().document_type}
+
+
+def _parameters_under(ssm: Any, path: str) -> Facts:
+    start = f"/{path}/" if path else "/"
+    newest = {name: ssm.get_parameter(name) for name in list(ssm._parameters)}
+    return {
+        "keys": {
+            name: parameter.keyid or "alias/aws/ssm"
+            for name, parameter in newest.items()
+            if name.startswith(start) and parameter.parameter_type == "SecureString"
+        }
+    }
 
 
 DESCRIBERS: Mapping[str, Callable[[Backends, list[str]], Facts | None]] = {
@@ -235,5 +256,6 @@ DESCRIBERS: Mapping[str, Callable[[Backends, list[str]], Facts | None]] = {
     "kms": _kms,
     "rds": _rds,
     "s3": _s3,
+    "sns": _sns,
     "ssm": _ssm,
 }

@@ -170,7 +170,11 @@ class Instance:
 
     def _credentials(self) -> Credentials:
         assert self._role is not None
-        return self._host.credentials_for_role(self._role[1], self.id)
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+        arn = f"arn:aws:ec2:{self._host.region}:{self._host.account_id}:instance/{self.id}"
+        return self._host.credentials_for_role(
+            self._role[1], self.id, {"ec2:SourceInstanceARN": (arn,)}
+        )
 
 
 class Instances:

@@ -14,6 +14,7 @@ from scripts.iam.evaluation import Decision, Reason
 from scripts.iam.requests import Need
 from scripts.identity import Credentials
 from scripts.localcloud.authority import Authority
+from scripts.localcloud.context import Keys
 from scripts.localcloud.home import prepare
 from scripts.localcloud.principals import Caller, Key, Principals
 
@@ -52,7 +53,9 @@ class FakeHost:
         reason = Reason.ALLOWED if allowed else Reason.NO_IDENTITY_ALLOW
         return Decision(allowed, reason, None, None, None)
 
-    def credentials_for_role(self, role_arn: str, session_name: str) -> Credentials:
+    def credentials_for_role(
+        self, role_arn: str, session_name: str, keys: Keys | None = None
+    ) -> Credentials:
         return self.session(role_arn.rpartition("/")[2], session_name)
 
     def role(self, name: str) -> Any:

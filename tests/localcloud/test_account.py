@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from scripts.localcloud.account import MotoAccount
 from tests.localcloud.clients import AUDIENCE, Account, statement
@@ -106,6 +107,39 @@ def test_keys_behind_encrypted_things_are_known(account: Account, known: MotoAcc
     assert {known.key_arn(name) for name in ("alias/mine", key, key.rpartition("/")[2])} == {key}
     assert known.key_arn("alias/none") is None
     assert known.key_arn("none") is None
+
+
+def test_facts_that_only_a_service_has_are_known(account: Account, known: MotoAccount) -> None:
+    key = account.client("kms").create_key()["KeyMetadata"]["Arn"]
+    plain = account.client("sns").create_topic(Name="plain")["TopicArn"]
+    locked = account.client("sns").create_topic(Name="locked", Attributes={"KmsMasterKeyId": key})
+    assert known.describe(plain) == {}
+    assert known.describe(locked["TopicArn"]) == {"kms_key": key}
+    ssm = account.client("ssm")
+    ssm.put_parameter(Name="/down/here/locked", Value="x", Type="SecureString", KeyId=key)
+    ssm.put_parameter(Name="/down/locked", Value="x", Type="SecureString")
+    ssm.put_parameter(Name="/down/plain", Value="x", Type="String")
+    assert known.describe(arn(account, "ssm", "parameter/down")) == {
+        "keys": {"/down/here/locked": key, "/down/locked": "alias/aws/ssm"}
+    }
+    database(account, "named", DBName="inside")
+    database(account, "unnamed")
+    facts = [known.describe(arn(account, "rds", f"db:{name}")) for name in ("named", "unnamed")]
+    assert [fact.get("database") for fact in facts if fact] == ["inside", None]
+
+
+def test_secure_parameters_under_a_path_need_their_keys(account: Account) -> None:
+    kms = account.client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    name = {"Name": "/sealed/a", "Value": "x", "Type": "SecureString", "KeyId": key}
+    account.client("ssm").put_parameter(**name)
+    reading = statement("ssm:GetParametersByPath")
+    without = account.client("ssm", account.session("without", reading))
+    asked = {"Path": "/sealed", "WithDecryption": True}
+    with pytest.raises(ClientError, match="kms:Decrypt"):
+        without.get_parameters_by_path(**asked)
+    using = account.client("ssm", account.session("using", reading, statement("kms:Decrypt")))
+    assert using.get_parameters_by_path(**asked)["Parameters"][0]["Value"] == "x"
 
 
 def test_a_secret_is_known_by_every_name_it_has(account: Account, known: MotoAccount) -> None:
@@ -228,7 +262,7 @@ def test_an_instance_gets_none_of_a_role_that_does_not(account: Account) -> None
         account.cloud.credentials_for_role(role, "i-1")
 
 
-def database(account: Account, name: str) -> dict[str, Any]:
+def database(account: Account, name: str, **more: str) -> dict[str, Any]:
     created: dict[str, Any] = account.client("rds").create_db_instance(
         DBInstanceIdentifier=name,
         DBInstanceClass="db.t4g.micro",
@@ -236,6 +270,7 @@ def database(account: Account, name: str) -> dict[str, Any]:
         AllocatedStorage=20,
         MasterUsername="owner",
         ManageMasterUserPassword=True,
+        **more,
     )["DBInstance"]
     return created
 

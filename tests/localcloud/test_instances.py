@@ -253,3 +253,7 @@ def test_the_instances_role_is_all_that_its_credentials_are(platform: ServerPlat
         f"arn:aws:sts::{platform.account_id}:assumed-role/{PREFIX}-server/"
         f"{platform.instance()['id']}"
     )
+    session = key.caller.session
+    assert session is not None
+    instance = f"arn:aws:ec2:{platform.cloud.region}:{platform.account_id}:instance/"
+    assert session.keys["ec2:SourceInstanceARN"] == (f"{instance}{platform.instance()['id']}",)

@@ -20,10 +20,10 @@ from ._table import (
     onto,
     pairs,
     passes,
-    request_tags,
     resource_tags,
     same,
     tag_keys,
+    tagged_with,
     when,
 )
 
@@ -53,14 +53,11 @@ def _by_id(call: Call) -> Iterator[Target]:
         yield _existing(call, name)
 
 
-def _new_tags(call: Call) -> Keys:
-    return request_tags(pairs(call.get("TagsList")))
-
-
 def _removed_tags(call: Call) -> Keys:
     return tag_keys(pairs(call.get("TagsList")))
 
 
+_new_tags = tagged_with("TagsList")
 _passes_role = passes("CloudWatchLogsRoleArn", "cloudtrail.amazonaws.com")
 
 TABLE: Table = {

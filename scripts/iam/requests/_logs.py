@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ._model import Keys
 from ._table import (
     Call,
     Row,
@@ -19,12 +18,11 @@ from ._table import (
     checked,
     name_of,
     onto,
-    pairs,
     passes,
-    request_tags,
     resource_tags,
     same,
-    tag_keys,
+    tagged_with,
+    untagged,
     when,
 )
 
@@ -89,9 +87,7 @@ def _group_itself(call: Call) -> Iterator[Target]:
     yield Target(arn, resource_tags(call, arn))
 
 
-def _tags(call: Call) -> Keys:
-    return request_tags(pairs(call.get("tags") or {}))
-
+_tags = tagged_with("tags")
 
 TABLE: Table = {
     **anywhere(
@@ -120,9 +116,9 @@ TABLE: Table = {
     "GetQueryResults": Row(lambda call: [Target(call.arn("logs", "log-group:*"), {})]),
     **same("CreateLogStream DeleteLogStream GetLogEvents PutLogEvents", Row(_stream)),
     "TagResource": Row(_by_arn, keys=_tags),
-    "UntagResource": Row(_by_arn, keys=lambda call: tag_keys(call.texts("tagKeys"))),
+    "UntagResource": Row(_by_arn, keys=untagged("tagKeys")),
     "ListTagsForResource": Row(_by_arn),
     "TagLogGroup": Row(_group_itself, keys=_tags),
-    "UntagLogGroup": Row(_group_itself, keys=lambda call: tag_keys(call.texts("tags"))),
+    "UntagLogGroup": Row(_group_itself, keys=untagged("tags")),
     "ListTagsLogGroup": Row(_group_itself),
 }

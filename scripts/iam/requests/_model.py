@@ -76,9 +76,9 @@ class Account(Protocol):
     | KMS key                        | manager ("AWS" or "CUSTOMER"), spec, usage, origin,        |
     |                                | multi_region                                               |
     | KMS ciphertext/BASE64          | key (ARN) that made this ciphertext                        |
-    | SNS topic                      | kms_key (ARN)                                              |
+    | SNS topic                      | kms_key (id, ARN or alias)                                 |
     | SSM document                   | type                                                       |
-    | SSM parameter/PATH             | keys ({name: key ARN} of the SecureStrings under the path) |
+    | SSM parameter/PATH             | keys ({name: key} of the SecureStrings under the path)     |
     """
 
     account_id: str

@@ -141,6 +141,14 @@ def test_secure_parameters_under_a_path_are_read_with_their_keys() -> None:
     assert need.context["kms:EncryptionContext:PARAMETER_ARN"] == (f"{SSM}parameter/keyless/a",)
 
 
+@pytest.mark.parametrize(("recursive", "keys"), [(True, 1), (False, 0)])
+def test_parameters_further_down_are_read_only_recursively(recursive: bool, keys: int) -> None:
+    account = FakeAccount(facts={f"{SSM}parameter/keyless": {"keys": {"/keyless/a/b": KEY}}})
+    asked = {"Path": "/keyless/", "WithDecryption": True, "Recursive": recursive}
+    found = ssm("GetParametersByPath", account, **asked)
+    assert [need.action for need in found].count("kms:Decrypt") == keys
+
+
 def test_a_secure_parameter_read_as_it_is_needs_no_key() -> None:
     account = FakeAccount(parameter_keys={"/a": KEY})
     assert len(ssm("GetParameter", account, Name="/a")) == 1
