@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,11 +91,10 @@ def lint_trust(
         found = lint_all(list(read.documents))
     except (InputError, PolicyError) as error:
         raise UserError("This cannot be linted", why=str(error), exit_code=2) from None
-    count = len(read.documents)
     if sarif:
         click.echo(as_sarif(found))
     else:
-        click.echo((json_of if as_json else as_text)(found, count, read.unknown))
+        click.echo((json_of if as_json else as_text)(found, read.documents, read.unknown))
     if any(finding.severity != "note" for finding in found):
         ctx.exit(1)
     if read.unknown:
@@ -124,11 +124,26 @@ def _read(
 
 
 def account_identities(project: Project, aws: bool) -> Identities:
-    """Read the identities of the local account, or of the caller's own."""
+    """Read the identities of the local account, or of the caller's own. Raises UserError."""
+    from botocore.exceptions import ClientError
+
+    from scripts.console import UserError
     from scripts.iam.accounts import read_identities
 
-    if aws:
-        import boto3
+    if not aws:
+        return read_identities(project.administrator(project.cloud(), "iam"))
 
-        return read_identities(boto3.client("iam"))
-    return read_identities(project.administrator(project.cloud(), "iam"))
+    import boto3
+
+    # boto3 alone reads AWS_DEFAULT_REGION only; the region tells IAM's partition.
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+    try:
+        return read_identities(session.client("iam"))
+    except ClientError as failure:
+        error = failure.response.get("Error", {})
+        raise UserError(
+            "AWS did not list the account's roles",
+            why=f"{error.get('Code')}: {error.get('Message')}",
+            mend="sign in with iam:GetAccountAuthorizationDetails (the managed policy "
+            "SecurityAudit has it), then keyless lint-trust --account --aws again",
+        ) from None

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from click.testing import CliRunner, Result
+from moto import mock_aws
+from moto.core import set_initial_no_auth_action_count
 
 from scripts.cli import keyless
+from scripts.iam.trust_lint import Finding
+from scripts.iam.trust_lint.report import as_sarif
 
 HOST = "token.actions.githubusercontent.com"
 
@@ -39,6 +45,7 @@ def run(tmp_path: Path, *arguments: str) -> Result:
 
 def written(tmp_path: Path, content: object, name: str = "trust.json") -> str:
     path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return str(path)
 
@@ -55,7 +62,7 @@ def test_a_bad_policy_ends_with_1_and_says_who_and_what_to_write(tmp_path: Path)
     del allowed["Statement"][0]["Condition"]["StringEquals"][f"{HOST}:repository_id"]
     done = run(tmp_path, written(tmp_path, allowed))
     assert done.exit_code == 1
-    for line in ("any-repository", "such as repo:o/a:pull_request", "who    ", "fix    write"):
+    for line in ("any-repository", "such as repo:o/a:pull_request", "who     ", "fix     write"):
         assert line in done.stdout
 
 
@@ -85,7 +92,31 @@ def test_sarif_names_the_rule_and_the_file(tmp_path: Path) -> None:
     rules = sarif["runs"][0]["tool"]["driver"]["rules"]
     assert rules[result["ruleIndex"]]["id"] == result["ruleId"] == "no-ref"
     location = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
-    assert location == path
+    assert location == Path(path).as_uri()
+
+
+@pytest.mark.parametrize(
+    ("origin", "uri"),
+    [
+        ("arn:aws:iam::111122223333:role/ci/deploy", "aws-account/111122223333/role/ci/deploy"),
+        ('module.ci["a"].aws_iam_role.ci', "terraform-plan/module.ci%5B%22a%22%5D.aws_iam_role.ci"),
+        ("trust policies/deploy.json", "trust%20policies/deploy.json"),
+    ],
+)
+def test_every_sarif_result_has_an_artifact_and_a_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: str, uri: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, GOOD, "trust policies/deploy.json")
+    finding = Finding("no-ref", origin, "#0", "what", "who", "fix")
+    [result] = json.loads(as_sarif([finding]))["runs"][0]["results"]
+    [location] = result["locations"]
+    assert location["physicalLocation"]["artifactLocation"]["uri"] == uri
+    assert location["logicalLocations"][0]["fullyQualifiedName"] == f"{origin}/#0"
+    mark = result["partialFingerprints"]["primaryLocationLineHash"]
+    again = replace(finding, message="in other words")
+    assert mark in as_sarif([again])
+    assert mark not in as_sarif([replace(finding, statement="#1")])
 
 
 def test_a_folder_is_read_whole(tmp_path: Path) -> None:
@@ -96,6 +127,30 @@ def test_a_folder_is_read_whole(tmp_path: Path) -> None:
             "b.json")  # fmt: skip
     done = run(tmp_path, str(folder))
     assert (done.exit_code, done.stdout.split()[0]) == (0, "2")
+    assert "aud=sts.amazonaws.com, repository_id=2, sub=repo:o@1/a@2:ref:refs/heads/main" in (
+        " ".join(done.stdout.split())
+    )
+
+
+def test_what_several_policies_trust_is_listed_for_the_reviewer(tmp_path: Path) -> None:
+    service = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"},
+               "Action": "sts:AssumeRole"}  # fmt: skip
+    roles = [
+        {"Arn": f"arn:aws:iam::111122223333:role/{name}", "AssumeRolePolicyDocument": document}
+        for name, document in (("ci", GOOD), ("box", {"Statement": [service]}))
+    ]
+    path = written(tmp_path, {"Roles": roles})
+    done = run(tmp_path, path)
+    assert done.stdout.splitlines()[:4] == [
+        "2 trust policies: 0 errors, 0 warnings, 0 notes",
+        "",
+        "Who is trusted, as it was judged:",
+        "  arn:aws:iam::111122223333:role/box",
+    ]
+    assert "    Service ec2.amazonaws.com\n" in done.stdout
+    assert all(len(line) <= 100 for line in done.stdout.splitlines())
+    listed = json.loads(run(tmp_path, path, "--json").stdout)["trusted"]
+    assert listed["arn:aws:iam::111122223333:role/box"] == ["Service ec2.amazonaws.com"]
 
 
 def plan(*resources: dict[str, Any]) -> dict[str, Any]:
@@ -190,3 +245,46 @@ def test_contradicting_options_end_with_2(tmp_path: Path, arguments: tuple[str, 
     (tmp_path / "p").write_text("{}")
     fixed = [str(tmp_path / "p") if word == "p" else word for word in arguments]
     assert run(tmp_path, *fixed).exit_code == 2
+
+
+@pytest.fixture
+def own_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials as a shell has them: a region under the name that boto3 does not read."""
+    for name in ("AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+
+
+@pytest.mark.usefixtures("own_account")
+def test_the_callers_own_account_is_linted_with_aws_region_alone(tmp_path: Path) -> None:
+    with mock_aws():
+        boto3.client("iam", region_name="us-east-1").create_role(
+            RoleName="ci", AssumeRolePolicyDocument=json.dumps(BAD)
+        )
+        done = run(tmp_path, "--account", "--aws", "--json")
+    assert done.exit_code == 0, done.output
+    assert list(json.loads(done.stdout)["trusted"]) == ["arn:aws:iam::123456789012:role/ci"]
+
+
+@pytest.mark.usefixtures("own_account")
+def test_without_the_right_to_list_roles_the_message_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mock_aws():
+        user = boto3.client("iam", region_name="us-east-1")
+        user.create_user(UserName="u")
+        key = user.create_access_key(UserName="u")["AccessKey"]
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+        done = set_initial_no_auth_action_count(0)(run)(tmp_path, "--account", "--aws")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "iam:GetAccountAuthorizationDetails" in " ".join(done.stderr.split())
+
+
+def test_without_a_local_cloud_the_message_says_how_to_start_one(tmp_path: Path) -> None:
+    done = run(tmp_path, "--account")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "keyless up" in done.stderr

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePath
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from scripts.iam.documents import Condition, parse_policy
 from scripts.iam.trust_lint.findings import RULES, Finding
+from scripts.iam.trust_lint.rules import Setting
+from scripts.iam.trust_lint.sources import Document
+from scripts.iam.trust_lint.statement import GITHUB_HOST
 
+Judged = tuple[Document, Setting]
+_WIDTH = 100
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _ORDER = ("error", "warning", "note")
 
@@ -22,31 +31,76 @@ def counted(found: Sequence[Finding]) -> str:
     )
 
 
-def as_text(found: Sequence[Finding], policies: int, unknown: Sequence[str]) -> str:
-    """One block a finding, the gravest first, and a line that counts them."""
-    lines = []
+def as_text(
+    found: Sequence[Finding], documents: Sequence[Judged], unknown: Sequence[str] = ()
+) -> str:
+    """The verdict, one block a finding, the gravest first, and whom several policies trust."""
+    policies = len(documents)
+    lines = [f"{policies} trust {'policy' if policies == 1 else 'policies'}: {counted(found)}"]
     for finding in sorted(found, key=lambda item: (_ORDER.index(item.severity), item.origin)):
-        lines.append(f"{finding.severity}: {RULES[finding.rule].title} [{finding.rule}]")
-        lines.append(f"  where  {finding.origin}, statement {finding.statement}")
-        lines.append(f"  what   {finding.message}")
+        lines += ["", f"{finding.severity}: {RULES[finding.rule].title} [{finding.rule}]"]
+        lines += _field("where", f"{finding.origin}, statement {finding.statement}")
+        lines += _field("what", finding.message)
         if finding.witness is not None:
-            lines.append(f"  such as {finding.witness}")
-        lines.append(f"  who    {finding.who}")
-        lines.append(f"  fix    {finding.fix}")
-        lines.append(f"  page   {RULES[finding.rule].page}")
-        lines.append("")
-    lines += [f"not judged: {line}" for line in unknown]
-    lines.append(f"{policies} trust {'policy' if policies == 1 else 'policies'}: {counted(found)}")
+            lines += _field("such as", finding.witness)
+        lines += _field("who", finding.who)
+        lines += _field("fix", finding.fix)
+        lines += _field("page", RULES[finding.rule].page)
+    lines += ["", *(f"not judged: {line}" for line in unknown)] if unknown else []
+    if policies > 1:
+        lines += ["", "Who is trusted, as it was judged:"]
+        for document, setting in sorted(documents, key=lambda item: item[1].origin):
+            lines.append(f"  {setting.origin}")
+            for who in trusted(document):
+                lines += _wrapped(who, "    ", "      ")
     return "\n".join(lines)
 
 
-def as_json(found: Sequence[Finding], policies: int, unknown: Sequence[str]) -> str:
+def _field(name: str, value: str) -> list[str]:
+    return _wrapped(value, f"  {name:7} ", " " * 10)
+
+
+def _wrapped(text: str, first: str, later: str) -> list[str]:
+    """At most _WIDTH columns; a subject, ARN or address is never broken."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=later,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def trusted(document: Document) -> list[str]:
+    """Whom a trust policy lets in: principal and conditions of each Allow, a line each."""
+    policy = parse_policy(document, name="trust", kind="trust")
+    return [
+        f"{kind} {name}" + (f" if {', '.join(conditions)}" if conditions else "")
+        for statement in policy.statements
+        if statement.effect == "Allow"
+        for conditions in [[_short(condition) for condition in statement.conditions]]
+        for kind, names in (statement.principals or {}).items()
+        for name in names
+    ]
+
+
+def _short(condition: Condition) -> str:
+    key = condition.key.removeprefix(f"{GITHUB_HOST}:")
+    sign = "=" if condition.operator == "StringEquals" else f" {condition.operator} "
+    return f"{key}{sign}{' or '.join(condition.values)}"
+
+
+def as_json(
+    found: Sequence[Finding], documents: Sequence[Judged], unknown: Sequence[str] = ()
+) -> str:
     """The same as an object."""
     return json.dumps(
         {
-            "policies": policies,
+            "policies": len(documents),
             "findings": [finding.as_dict() for finding in found],
             "unknown": list(unknown),
+            "trusted": {setting.origin: trusted(document) for document, setting in documents},
         },
         indent=2,
     )
@@ -74,20 +128,43 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
     text = f"{finding.message}. Who could use it: {finding.who}. Fix: {finding.fix}."
     if finding.witness is not None:
         text += f" Accepted, for example: {finding.witness}"
-    location: dict[str, Any] = {
-        "logicalLocations": [
-            {"fullyQualifiedName": f"{finding.origin}/{finding.statement}", "kind": "member"}
-        ]
-    }
-    if finding.origin.endswith(".json"):
-        location["physicalLocation"] = {
-            "artifactLocation": {"uri": PurePath(finding.origin).as_posix()},
-            "region": {"startLine": 1},
-        }
+    place = f"{finding.origin}/{finding.statement}"
     return {
         "ruleId": finding.rule,
         "ruleIndex": index,
         "level": finding.severity,
         "message": {"text": text},
-        "locations": [location],
+        "locations": [
+            {
+                "logicalLocations": [{"fullyQualifiedName": place, "kind": "member"}],
+                "physicalLocation": {
+                    "artifactLocation": {"uri": _uri(finding.origin)},
+                    "region": {"startLine": 1},
+                },
+            }
+        ],
+        # Of what is no file in the repository code scanning cannot make one itself.
+        "partialFingerprints": {
+            "primaryLocationLineHash": sha256(f"{finding.rule} {place}".encode()).hexdigest()
+        },
     }
+
+
+def _uri(origin: str) -> str:
+    """Where a finding is: code scanning takes none without an artifact, a file or not.
+
+    https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning
+    """
+    if origin.startswith("arn:"):
+        account, name = origin.split(":", 5)[4:]
+        return quote(f"aws-account/{account}/{name}")
+    path = Path(origin)
+    if not path.exists():
+        return quote(f"terraform-plan/{origin}")
+    whole = path.resolve()
+    here = Path.cwd()
+    return (
+        quote(whole.relative_to(here).as_posix())
+        if whole.is_relative_to(here)
+        else (whole.as_uri())
+    )
