@@ -1,23 +1,28 @@
 """Predict a file chunk by chunk, so that memory does not grow with its rows."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pipeline import columns
 from pipeline.artifacts import ModelFacts
+from pipeline.chunks import Chunk, read_chunks
 from pipeline.errors import InputError
-from pipeline.schema import as_text, conform
+from pipeline.schema import as_text
 from pipeline.scoring import probabilities
 from pipeline.settings import Settings
-from pipeline.sources import encoding_of
-from pipeline.threads import limited
+from pipeline.threads import cores, limited, one_each
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
+    import pyarrow  # type: ignore[import-untyped]
     from numpy.typing import NDArray
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 @dataclass
@@ -28,10 +33,22 @@ class Counts:
     predicted: int = 0
     rejected: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    unseen: dict[str, int] = field(default_factory=dict)
+    unseen: Counter[str] = field(default_factory=Counter)
 
     def commonest(self) -> str:
         return ", ".join(f"{reason} ({count})" for reason, count in self.reasons.most_common(3))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What came of one chunk: tables of predicted and of rejected rows, None where there are none.
+
+    `seen` counts this chunk alone.
+    """
+
+    good: "pyarrow.Table | None"
+    bad: "pyarrow.Table | None"
+    seen: Counts
 
 
 def write_predictions(
@@ -39,103 +56,133 @@ def write_predictions(
 ) -> Counts:
     """Write predictions.parquet, and rejects.parquet with reasons, below `folder`.
 
-    Raises InputError when the input cannot be read, lacks a column or has no rows.
+    Chunks are predicted side by side, each by one thread: with all threads on one chunk they would
+    wait for each other at each tree. Raises InputError when the input cannot be read, lacks a
+    column or has no rows.
     """
+    if "n_jobs" in model[-1].get_params():
+        model[-1].set_params(n_jobs=1)
     counts = Counts()
-    chunk_rows, encoding = settings.predict.chunk_rows, settings.data.encoding
+    chunks = read_chunks(source, settings.predict.chunk_rows, settings.data.encoding)
     with (
         _ParquetFile(folder / "predictions.parquet") as good,
         _ParquetFile(folder / "rejects.parquet") as bad,
+        limited(0),
+        ThreadPoolExecutor(cores(), initializer=one_each) as pool,
     ):
-        for chunk in read_chunks(source, chunk_rows, encoding):
-            frame = chunk.reset_index(drop=True)
-            features, wrong = _check(frame, facts, counts)
-            if wrong.any():
-                bad.write(_rejects(frame, facts, wrong, counts))
-            if not wrong.all():
-                ids = [name for name in facts.id_columns if name in frame]
-                kept = {name: as_text(frame.loc[~wrong, name]) for name in ids}
-                with limited(len(frame)):
-                    good.write(_predictions(model, facts, features[~wrong], kept))
-            counts.rows += len(frame)
+        for part in _in_order(pool, lambda chunk: _part(model, facts, chunk), chunks, cores()):
+            good.write(part.good)
+            bad.write(part.bad)
+            counts.rows += part.seen.rows
+            counts.rejected += part.seen.rejected
+            counts.reasons.update(part.seen.reasons)
+            counts.unseen.update(part.seen.unseen)
     if not counts.rows:
         raise InputError("the input has no rows")
     counts.predicted = counts.rows - counts.rejected
     return counts
 
 
-def read_chunks(path: Path, rows: int, encoding: str | None = None) -> "Iterator[pd.DataFrame]":
-    """A CSV or Parquet file in frames of at most `rows` rows."""
-    import pandas as pd
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
-
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[_In], _Out], items: Iterable[_In], ahead: int
+) -> Iterator[_Out]:
+    """Results in the order of the items, of which at most `ahead` more are in work or wait."""
+    pending: deque[Future[_Out]] = deque()
     try:
-        if path.suffix == ".parquet":
-            for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=rows):
-                yield batch.to_pandas()
-            return
-        with path.open("rb") as stream:
-            codec = encoding or encoding_of(stream.read(4))
-        # As text: a chunk must not decide by itself which type a column has.
-        yield from pd.read_csv(path, chunksize=rows, dtype=str, encoding=codec)
-    except (pyarrow.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"the input is no readable {path.suffix[1:]} file: {error}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"the input is not {error.encoding} (byte 0x{error.object[error.start]:02x}): write "
-            'its encoding under [data], such as encoding = "cp1252"'
-        ) from None
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
 
 
-def _check(
-    frame: "pd.DataFrame", facts: ModelFacts, counts: Counts
-) -> "tuple[pd.DataFrame, NDArray[np.bool_]]":
-    features, violations, wrong = conform(frame, facts.contract, new_categories=True)
-    counts.rejected += int(wrong.sum())
-    for found in violations:
-        counts.reasons[f"{found.column}: {found.rule}"] += found.count
-    for name, spec in facts.contract.features.items():
-        if spec.kind == "category":
-            unseen = int((features[name].notna() & ~features[name].isin(spec.categories)).sum())
-            if unseen:
-                counts.unseen[name] = counts.unseen.get(name, 0) + unseen
-    return features, wrong
+def _part(model: Any, facts: ModelFacts, chunk: Chunk) -> _Part:
+    import numpy as np
+    import pyarrow
+
+    rows = chunk.rows
+    if missing := [name for name in facts.contract.features if name not in rows.schema.names]:
+        raise InputError(f"the data lacks the columns {', '.join(missing)}")
+    found = columns.conform(rows, facts.contract)
+    seen = Counts(rows=rows.num_rows, unseen=Counter(found.unseen))
+    ids = {
+        name: columns.text(rows.column(name))
+        for name in facts.id_columns
+        if name in rows.schema.names
+    }
+    kept, bad = found.columns, None
+    if found.broken:
+        wrong = np.logical_or.reduce(list(found.broken.values()))
+        seen.rejected = int(wrong.sum())
+        for (column, rule), mask in found.broken.items():
+            seen.reasons[f"{column}: {rule}"] += int(mask.sum())
+        bad = _rejects(chunk, found.broken, wrong)
+        right = pyarrow.array(~wrong)
+        kept = {name: array.filter(right) for name, array in kept.items()}
+        ids = {name: array.filter(right) for name, array in ids.items()}
+    good = _predictions(model, facts, kept, ids) if seen.rejected < seen.rows else None
+    return _Part(good, bad, seen)
 
 
 def _predictions(
-    model: Any, facts: ModelFacts, features: "pd.DataFrame", ids: "dict[str, pd.Series]"
-) -> "pd.DataFrame":
-    """Ids, inputs and predictions; monitor reads the inputs from here."""
+    model: Any,
+    facts: ModelFacts,
+    kept: Mapping[str, "pyarrow.Array"],
+    ids: Mapping[str, "pyarrow.Array"],
+) -> "pyarrow.Table":
+    """Inputs, ids and predictions; monitor reads the inputs from here."""
     import numpy as np
+    import pyarrow
 
-    table = features.assign(**ids)
+    features = columns.frame(kept)
     classes = facts.contract.classes
     if not classes:
-        return table.assign(prediction=model.predict(features).astype(float))
-    found = probabilities(model, features, classes)
-    labels = np.array(classes, dtype=object)[found.argmax(axis=1)]
-    scores = {f"probability_{name}": found[:, number] for number, name in enumerate(classes)}
-    return table.assign(prediction=labels, **scores)
+        found = pyarrow.array(np.asarray(model.predict(features), dtype=float))
+        return pyarrow.table({**kept, **ids, "prediction": found})
+    scores = probabilities(model, features, classes)
+    labels = pyarrow.array(classes, type=pyarrow.string()).take(
+        pyarrow.array(scores.argmax(axis=1))
+    )
+    by_class = {
+        f"probability_{name}": pyarrow.array(scores[:, number])
+        for number, name in enumerate(classes)
+    }
+    return pyarrow.table({**kept, **ids, "prediction": labels, **by_class})
 
 
 def _rejects(
-    frame: "pd.DataFrame", facts: ModelFacts, wrong: "NDArray[np.bool_]", counts: Counts
-) -> "pd.DataFrame":
+    chunk: Chunk,
+    broken: Mapping[tuple[str, str], "NDArray[np.bool_]"],
+    wrong: "NDArray[np.bool_]",
+) -> "pyarrow.Table":
     """The rejected rows as text, with their number in the input and what is wrong with them."""
-    import pandas as pd
+    import pyarrow
 
-    rows = frame[wrong]
-    reasons = []
-    for position in range(len(rows)):
-        _, found, _ = conform(rows.iloc[[position]], facts.contract, new_categories=True)
-        reasons.append("; ".join(f"{entry.column}: {entry.rule}" for entry in found))
-    table = pd.DataFrame({str(name): as_text(rows[name]) for name in rows.columns})
-    return table.assign(row=wrong.nonzero()[0] + counts.rows, reason=reasons)
+    numbers = wrong.nonzero()[0]
+    reasons: list[list[str]] = [[] for _ in numbers]
+    for (column, rule), mask in broken.items():
+        for place in mask[wrong].nonzero()[0]:
+            reasons[place].append(f"{column}: {rule}")
+    rows = chunk.rows.filter(pyarrow.array(wrong)).to_pandas()
+    texts = {
+        str(name): pyarrow.array(as_text(rows[name]), type=pyarrow.string(), from_pandas=True)
+        for name in rows.columns
+    }
+    return pyarrow.table(
+        {
+            **texts,
+            "row": pyarrow.array(numbers + chunk.first, type=pyarrow.int64()),
+            "reason": pyarrow.array(["; ".join(found) for found in reasons]),
+        }
+    )
 
 
 class _ParquetFile:
-    """A Parquet file that is written frame by frame, and exists only if there was one."""
+    """A Parquet file that is written table by table, and exists only if there was one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -144,24 +191,18 @@ class _ParquetFile:
     def __enter__(self) -> "_ParquetFile":
         return self
 
-    def write(self, frame: "pd.DataFrame") -> None:
+    def write(self, table: "pyarrow.Table | None") -> None:
         import pyarrow
-        import pyarrow.parquet
+        import pyarrow.parquet  # type: ignore[import-untyped]
 
-        # Named types: a column that happens to be empty in the first chunk has none of its own.
-        kinds = {"f": pyarrow.float64(), "i": pyarrow.int64()}
-        schema = pyarrow.schema(
-            [
-                (str(name), kinds.get(dtype.kind, pyarrow.string()))
-                for name, dtype in frame.dtypes.items()
-            ]
-        )
-        table = pyarrow.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        if table is None:
+            return
         if self._writer is None:
             # A dictionary helps texts that repeat; to try one for numbers only costs time.
-            texts = [field.name for field in schema if pyarrow.types.is_string(field.type)]
+            kinds = zip(table.schema.names, table.schema.types, strict=True)
+            texts = [name for name, kind in kinds if pyarrow.types.is_string(kind)]
             self._writer = pyarrow.parquet.ParquetWriter(
-                self._path, schema, use_dictionary=texts, write_statistics=False
+                self._path, table.schema, use_dictionary=texts, write_statistics=False
             )
         self._writer.write_table(table)
 

@@ -181,11 +181,15 @@ def _from_file(path: Path, option: str) -> Platform:
 
 def _from_parameter(name: str) -> Platform:
     import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
-    client: SSMClient = boto3.client("ssm")
     try:
+        client: SSMClient = boto3.client("ssm")
         value = client.get_parameter(Name=name)["Parameter"]["Value"]
+    except NoRegionError:
+        raise InputError(
+            f"the SSM parameter {name} cannot be read without a region: set AWS_REGION"
+        ) from None
     except (BotoCoreError, ClientError) as error:
         raise InputError(f"the SSM parameter {name} cannot be read: {error}") from None
     return parse_platform(value, origin=f"the SSM parameter {name}")

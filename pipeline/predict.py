@@ -124,10 +124,8 @@ def _fetch(workspace: Workspace, source: str | None, folder: Path) -> Batch:
         raise InputError(f"the input {named} must end in .csv or .parquet")
     local = Path(named)
     if local.is_file():
-        digest = hashlib.sha256()
         with local.open("rb") as stream:
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
+            digest = hashlib.file_digest(stream, "sha256")
         modified = datetime.fromtimestamp(local.stat().st_mtime, UTC)
         return Batch(named, local, digest.hexdigest(), modified)
     key = workspace.store.key_of(named) or named

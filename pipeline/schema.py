@@ -170,7 +170,7 @@ def conform(
     bad = np.zeros(len(frame), dtype=bool)
     for name, spec in contract.features.items():
         if spec.kind == "number":
-            values, rules = _conform_number(frame[name], spec)
+            values, rules = conform_number(frame[name], spec)
         else:
             values, rules = _conform_category(frame[name], spec, allow_new=new_categories)
         columns[name] = values
@@ -193,7 +193,7 @@ def conform_target(
         values, rules = _conform_category(raw, spec, allow_new=False)
     else:
         low, high = contract.target_range
-        values, rules = _conform_number(raw, NumberColumn(minimum=low, maximum=high, null_rate=0))
+        values, rules = conform_number(raw, NumberColumn(minimum=low, maximum=high, null_rate=0))
     rules["no target"] = values.isna().to_numpy() & raw.isna().to_numpy()
     bad = np.logical_or.reduce(list(rules.values()))
     found = [violation(contract.target, rule, mask) for rule, mask in rules.items() if mask.any()]
@@ -228,9 +228,10 @@ def violation(column: str, rule: str, mask: "NDArray[np.bool_]") -> Violation:
     return Violation(column, rule, len(rows), tuple(int(row) for row in rows[:_EXAMPLES]))
 
 
-def _conform_number(
+def conform_number(
     raw: "pd.Series", spec: NumberColumn
 ) -> tuple["pd.Series", dict[str, "NDArray[np.bool_]"]]:
+    """Values as float64, and the rows that break each rule; missing values break none."""
     import numpy as np
 
     values = as_number(raw)

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -138,6 +138,7 @@ def step(function: Callable[..., Outcome]) -> click.Command:
         **options: Any,
     ) -> None:
         started = time.perf_counter()
+        use_region(os.environ)
 
         def run() -> Outcome:
             return function(open_workspace(platform, local, settings, os.environ), **options)
@@ -164,6 +165,15 @@ def step(function: Callable[..., Outcome]) -> click.Command:
     ):
         decorated = option(decorated)
     return click.command()(decorated)
+
+
+def use_region(environ: MutableMapping[str, str]) -> None:
+    """Let boto3 see the region: it reads AWS_DEFAULT_REGION alone, other AWS tools AWS_REGION.
+
+    https://docs.aws.amazon.com/sdkref/latest/guide/feature-region.html
+    """
+    if region := environ.get("AWS_REGION", "").strip():
+        environ.setdefault("AWS_DEFAULT_REGION", region)
 
 
 def guarded(run: Callable[[], Outcome]) -> Outcome:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,8 +99,8 @@ class FolderStore:
         return Stored(key, None, hashlib.sha256(data).hexdigest(), len(data))
 
     def send(self, source: Path, key: str) -> None:
-        with self._temporary(key) as temporary, source.open("rb") as stream:
-            _copy(iter(lambda: stream.read(_CHUNK_BYTES), b""), temporary)
+        with self._temporary(key) as temporary:
+            shutil.copyfile(source, temporary)
             self._publish(temporary, key, if_absent=False)
 
     def keys(self, prefix: str) -> list[str]:

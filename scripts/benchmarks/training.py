@@ -29,7 +29,7 @@ START_SECONDS = 180
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the numbers here.")
 def main(repeat: int, file: Path | None) -> None:
     """Time the three, each in a process that has made its imports."""
-    with tempfile.TemporaryDirectory() as temporary, _server(Path(temporary)) as address:
+    with tempfile.TemporaryDirectory() as temporary, mlflow_server(Path(temporary)) as address:
         folder = Path(temporary)
         seconds = {
             way: min(_measure(way, folder, address) for _ in range(repeat))
@@ -46,7 +46,8 @@ def main(repeat: int, file: Path | None) -> None:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[str]:
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """A plain `mlflow server` with its database and artifacts in a folder; gives its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

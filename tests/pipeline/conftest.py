@@ -65,6 +65,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.startswith(("AWS_", "KEYLESS_", "GITHUB_", "ACTIONS_", "MLFLOW_")):
             monkeypatch.delenv(name)
+    # Steps set it for boto3; set and unset here, it is gone again after the test.
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
@@ -109,19 +112,22 @@ def workspace(
 
 
 @pytest.fixture(scope="session")
-def mlflow_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty MLflow database; to make its schema takes seconds, to copy it nothing."""
+def mlflow_imported() -> None:
+    """MLflow's modules, which warn about their own type hints when they are imported."""
     import importlib
     import warnings
 
-    from mlflow.store.db.utils import _initialize_tables
-    from sqlalchemy import create_engine
-
     with warnings.catch_warnings():
-        # MLflow warns about its own type hints when these are imported.
         warnings.simplefilter("ignore")
         for name in ("mlflow.data", "mlflow.pyfunc", "mlflow.sklearn"):
             importlib.import_module(name)
+
+
+@pytest.fixture(scope="session")
+def mlflow_template(mlflow_imported: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database; to make its schema takes seconds, to copy it nothing."""
+    from mlflow.store.db.utils import _initialize_tables
+    from sqlalchemy import create_engine
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     engine = create_engine(f"sqlite:///{path}")

@@ -1,7 +1,12 @@
+import http.server
 import io
 import json
+import ssl
+import threading
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -12,6 +17,7 @@ from pipeline.errors import InputError
 from pipeline.outputs import Platform
 from pipeline.sources import load_raw, read_frame
 from pipeline.step import Workspace
+from scripts.localcloud.authority import Authority
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "iris", "wine"])
@@ -131,3 +137,47 @@ def test_a_secret_that_is_no_kaggle_key_is_refused_without_showing_it(
         load_raw(replace(workspace, platform=platform), "kaggle:owner/dataset/file.csv")
     assert not value or value not in str(caught.value)
     assert kaggle.requests == []
+
+
+@pytest.fixture
+def https_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A server on loopback under a certificate authority that exists for this test alone."""
+    authority = Authority(tmp_path / "authority")
+    certificate, key = authority.issue("127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "rows.csv").write_text("a\n1\n")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(tmp_path / "site"))
+
+        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - of the base
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_port}", authority.bundle
+        server.shutdown()
+        thread.join()
+
+
+def test_an_https_address_is_a_source(
+    workspace: Workspace, https_server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, bundle = https_server
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    raw = load_raw(workspace, f"{address}/rows.csv?version=1")
+    assert (raw.data, raw.kind) == (b"a\n1\n", "csv")
+    with pytest.raises(InputError, match=r"nowhere\.csv cannot be downloaded: .*404"):
+        load_raw(workspace, f"{address}/nowhere.csv")
+
+
+def test_an_https_address_under_an_unknown_authority_is_refused(
+    workspace: Workspace, https_server: tuple[str, Path]
+) -> None:
+    with pytest.raises(InputError, match="CERTIFICATE_VERIFY_FAILED"):
+        load_raw(workspace, f"{https_server[0]}/rows.csv")

@@ -1,0 +1,20 @@
+"""What batch prediction costs, held as ratios; scripts/benchmarks/prediction.py measures it."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts.benchmarks.prediction import memory, throughput
+
+pytestmark = pytest.mark.slow
+
+
+def test_reading_checking_and_writing_cost_little_beside_predicting(tmp_path: Path) -> None:
+    """In processor time, which does not depend on what else the machine does: measured 1.2."""
+    spent = throughput("histogram_gradient_boosting", 100_000, 3, tmp_path)["processor_seconds"]
+    assert spent["pipeline"] < 1.5 * spent["bare"]
+
+
+def test_fifteen_times_the_rows_take_no_more_memory(tmp_path: Path) -> None:
+    peaks = memory([100_000, 1_500_000], tmp_path)
+    assert peaks[1_500_000] <= 1.5 * peaks[100_000]

@@ -1,0 +1,41 @@
+import os
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.exceptions import NoRegionError
+
+from pipeline import predict
+from pipeline.errors import InputError
+from pipeline.outputs import load_platform
+from pipeline.step import use_region
+from tests.pipeline.conftest import Run
+
+
+def test_boto3_alone_does_not_find_the_region_that_other_tools_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    with pytest.raises(NoRegionError):
+        boto3.session.Session().client("ssm")
+    use_region(os.environ)
+    assert boto3.session.Session().client("ssm").meta.region_name == "eu-west-1"
+
+
+def test_a_step_works_where_only_aws_region_is_set(
+    run_local: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    run_local(predict.main, code=2)
+    assert os.environ["AWS_DEFAULT_REGION"] == "eu-west-1"
+
+
+def test_a_default_region_that_is_set_stays() -> None:
+    environ = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-1"}
+    use_region(environ)
+    assert environ["AWS_DEFAULT_REGION"] == "us-east-1"
+
+
+def test_without_any_region_the_variable_to_set_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="without a region: set AWS_REGION"):
+        load_platform(environ={"KEYLESS_ENVIRONMENT": "dev"}, terraform_root=tmp_path)
