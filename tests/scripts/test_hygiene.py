@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.dependency_audit import LOCKS, pins
+
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.slow
@@ -56,21 +58,16 @@ def test_a_secret_that_is_planted_is_found(tmp_path: Path) -> None:
     assert secret not in done.stdout
 
 
-@pytest.mark.parametrize("lock", ["requirements-run.txt", "requirements-test.txt"])
-def test_a_bill_of_materials_names_every_locked_package(lock: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
+def test_a_bill_of_materials_names_every_locked_package(lock: Path, tmp_path: Path) -> None:
     output = tmp_path / "sbom.json"
     subprocess.run(
-        [tool("cyclonedx-py"), "requirements", str(ROOT / lock), "--of", "JSON", "-o", str(output)],
+        [tool("cyclonedx-py"), "requirements", str(lock), "--of", "JSON", "-o", str(output)],
         capture_output=True,
         timeout=300,
         check=True,
     )
     bill = json.loads(output.read_text())
     assert bill["bomFormat"] == "CycloneDX"
-    named = {component["name"].lower() for component in bill["components"]}
-    locked = {
-        line.partition("==")[0].strip().lower().partition("[")[0]
-        for line in (ROOT / lock).read_text().splitlines()
-        if "==" in line and not line.startswith((" ", "#"))
-    }
-    assert locked <= named
+    named = {(part["name"].lower(), part["version"]) for part in bill["components"]}
+    assert pins(lock) <= named
