@@ -262,7 +262,8 @@ class Level:
             log=files.folder / "log",
             environment={**self.job.environment(env), **files.environment(), **self.extra},
             timeout=timeout,
-            cancel=self.job.cancel,
+            # What runs because of the cancellation is not stopped by it.
+            cancel=threading.Event() if self.job.cancel.is_set() else self.job.cancel,
             commands=self.job.commands,
             grace=self.job.machine.grace,
         )

@@ -1,6 +1,5 @@
 """The project's workflows, run as they are: who gets which role, what waits, what is refused."""
 
-import signal
 import threading
 import time
 from dataclasses import replace
@@ -125,20 +124,26 @@ def _cancel_when(path: Path, run: Run) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-@pytest.mark.parametrize("executed", [True, False], ids=["as it is", "without exec"])
-def test_a_cancelled_apply_releases_its_lock_because_it_is_the_steps_first_process(
-    project: Project, tmp_path: Path, executed: bool
+IN_FRONT = """\
+        run: exec .venv/bin/keyless apply "$ENVIRONMENT" --expect-digest "$DIGEST"
+"""
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["as it is", "in the step's own process"])
+def test_a_cancelled_apply_may_take_longer_than_a_step_and_releases_its_lock(
+    project: Project, tmp_path: Path, beside: bool
 ) -> None:
     lock = tmp_path / "lock"
-    project.script["hold_lock"] = str(lock)
+    # Longer than the runner waits before it kills.
+    project.script |= {"hold_lock": str(lock), "ending_seconds": 1.5}
     commit = project.commit
-    if not executed:
+    if not beside:
         name = ".github/workflows/infra-apply.yml"
         text = (project.origin.folder / name).read_text()
-        assert "run: exec " in text
-        commit = project.origin.commit({name: text.replace("run: exec ", "run: ")})
-    grace = {**GRACE, signal.SIGINT: 30.0} if executed else GRACE
-    project.runner.machine = replace(project.runner.machine, grace=grace)
+        begin, end = text.index("        run: |"), text.index("      - name: Let Terraform end")
+        commit = project.origin.commit({name: text[:begin] + IN_FRONT})
+        assert end > begin
+    project.runner.machine = replace(project.runner.machine, grace=GRACE)
     start = project.runner.on_start
 
     def cancel(run: Run) -> None:
@@ -148,7 +153,9 @@ def test_a_cancelled_apply_releases_its_lock_because_it_is_the_steps_first_proce
     project.runner.on_start = cancel
     run = project.runner.run("infra-apply.yml", push(commit))
     assert run.result == "cancelled"
-    assert lock.exists() is not executed
+    assert lock.exists() is not beside
+    assert ("released the lock" in run["apply"].log) is beside
+    assert run["apply"].orphans == []
     # And the next run applies: nothing of the cancelled one stands in its way.
     project.runner.on_start = start
     project.script.pop("hold_lock")
