@@ -112,6 +112,13 @@ def _upload_artifact(call: Call) -> None:
     else:
         target.mkdir(parents=True)
         shutil.copy2(found[0], target)
+    gh = call.job.contexts["github"]
+    number = str(len(list(call.job.artifacts.iterdir())))
+    call.result.outputs |= {
+        "artifact-id": number,
+        "artifact-url": f"{gh['server_url']}/{gh['repository']}/actions/runs/{gh['run_id']}"
+        f"/artifacts/{number}",
+    }
 
 
 def _download_artifact(call: Call) -> None:

@@ -33,7 +33,15 @@ VARIABLES = {"AWS_REGION": "us-east-1", "AWS_ACCOUNT_ID": ACCOUNT}
 REPOSITORY = Repository(variables=VARIABLES, environments=protections())
 RESULTS: dict[str, dict[str, Any]] = {
     "ingest": {"step": "ingest", "rows": {"train": 410, "holdout": 102}},
-    "train": {"step": "train", "model_version": "2", "cv_value": 0.991},
+    "train": {
+        "step": "train",
+        "model": "breast-cancer",
+        "model_version": "2",
+        "run_id": "4f0c",
+        "metric": "roc_auc",
+        "cv_value": 0.991,
+        "parameters": {"family": "linear", "strength": 0.1},
+    },
     "promote": {
         "step": "promote",
         "model": "breast-cancer",
@@ -48,7 +56,7 @@ RESULTS: dict[str, dict[str, Any]] = {
             }
         },
     },
-    "predict": {"step": "predict", "rows": 57},
+    "predict": {"step": "predict", "model_version": "2", "predicted": 57, "rejected": 0},
     "monitor": {
         "step": "monitor",
         "retrain": False,

@@ -16,10 +16,11 @@ def main() -> None:
     parser.add_argument("result", type=Path)
     parser.add_argument("--summary", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--plots", default="", help="Address of the kept plots, if there are any.")
     given = parser.parse_args()
     result = json.loads(given.result.read_text(encoding="utf-8"))
     with given.summary.open("a", encoding="utf-8") as summary:
-        summary.write(render(given.step, result))
+        summary.write(render(given.step, result, given.plots))
     with given.output.open("a", encoding="utf-8") as output:
         for name, value in outputs(given.step, result).items():
             output.write(f"{name}={'true' if value else 'false'}\n")
@@ -32,19 +33,44 @@ def outputs(step: str, result: dict[str, Any]) -> dict[str, bool]:
     return {"retrain": result["retrain"]} if step == "monitor" else {}
 
 
-def render(step: str, result: dict[str, Any]) -> str:
+def render(step: str, result: dict[str, Any], plots: str = "") -> str:
     """The summary in Markdown: what was decided, the numbers behind it, then all plain values."""
     parts = [f"## {plain(step.capitalize())} {plain(str(result.get('model', '')))}".rstrip()]
-    if "sentence" in result:
-        parts.append(f"**{plain(result['sentence'])}**")
+    said = result.get("sentence") or sentence(step, result)
+    if said:
+        parts.append(f"**{plain(said)}**")
+    if plots:
+        parts.append(f"[Plots of the cross-validation]({plots})")
     comparison = (result.get("evaluation") or {}).get("comparison")
     if comparison:
         parts.append(scores(comparison))
     if result.get("drift"):
         parts.append(drift(result["drift"]))
     values = [(name, value) for name, value in leaves(result) if name not in ("step", "sentence")]
-    parts.append(table(["what", "value"], values))
+    parts.append(folded("All values", table(["what", "value"], values)))
     return "\n\n".join(parts) + "\n\n"
+
+
+def sentence(step: str, result: dict[str, Any]) -> str:
+    """What came of a step that has no decision to tell, in a line."""
+    if step == "train":
+        version = f"Version {result['model_version']} is the challenger"
+        if "cv_value" not in result:
+            return f"{version}: nothing has changed since it was trained"
+        return f"{version}: {result['metric']} {text(result['cv_value'])} in cross-validation"
+    if step == "monitor":
+        return "Training is due" if result["retrain"] else "No training is due"
+    if step == "predict":
+        version, rejected = result["model_version"], result["rejected"]
+        return f"{result['predicted']} rows predicted by version {version}, {rejected} rejected"
+    if step == "rollback":
+        return f"Version {result['champion_version']} is champion again: {result['reason']}"
+    return ""
+
+
+def folded(title: str, content: str) -> str:
+    """Markdown that opens on a click."""
+    return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
 
 
 def scores(comparison: dict[str, Any]) -> str:
