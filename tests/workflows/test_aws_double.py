@@ -1,7 +1,8 @@
-"""The double of `aws ssm start-session`: opens its port, forwards, and ends its session."""
+"""The doubles of `aws ssm start-session` and its plugin: a port, what it carries, its end."""
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +41,11 @@ def far() -> Iterator[int]:
     listener.close()
 
 
-def test_the_double_forwards_its_port_and_terminates_the_session(far: int) -> None:
+def test_the_doubles_forward_their_port_and_terminate_the_session(far: int, tmp_path: Path) -> None:
+    plugin = tmp_path / "session-manager-plugin"
+    script = shlex.join([sys.executable, str(DOUBLES / plugin.name)])
+    plugin.write_text(f'#!/bin/sh\nexec {script} "$@"\n')
+    plugin.chmod(0o755)
     calls: list[tuple[str, Any]] = []
 
     class Ssm(BaseHTTPRequestHandler):
@@ -62,7 +68,7 @@ def test_the_double_forwards_its_port_and_terminates_the_session(far: int) -> No
         command = [sys.executable, str(DOUBLES / "aws"), "ssm", "start-session"]
         options = ["--target", "i-1", "--document-name", "doc", "--parameters"]
         environment = {
-            "PATH": os.environ["PATH"],
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
@@ -74,14 +80,17 @@ def test_the_double_forwards_its_port_and_terminates_the_session(far: int) -> No
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         ) as process:
             assert process.stdout is not None
+            assert process.stdout.readline() == "\n"
             assert process.stdout.readline() == "Starting session with SessionId: octo-1\n"
             assert process.stdout.readline() == f"Port {port} opened for sessionId octo-1.\n"
             with socket.create_connection(("127.0.0.1", port)) as near:
                 near.sendall(b"hello")
                 assert near.recv(100) == b"HELLO"
-            process.send_signal(signal.SIGINT)
+            # The CLI leaves an interrupt to its plugin, so both have to hear it.
+            os.killpg(process.pid, signal.SIGINT)
             assert process.wait(timeout=20) == 0
         server.shutdown()
     assert [name for name, _ in calls] == ["StartSession", "TerminateSession"]
