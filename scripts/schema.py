@@ -66,10 +66,12 @@ def create(
     password: str,
     names: Names = Names(),
     tell: Callable[[str], None] = lambda _: None,
+    before_upgrade: Callable[[str], object] = lambda _: None,
 ) -> None:
     """Make roles, database and schema as far as they are missing, and prove the master's login.
 
-    Raises UserError with the command that mends it.
+    `before_upgrade` is called with the old revision when tables that hold data are about to be
+    changed; what it raises keeps them as they are. Raises UserError with the command that mends it.
     """
     with closing(_master(server, master, password)) as login:
         if _create_roles(login, master, names):
@@ -77,7 +79,7 @@ def create(
         if _create_database(login, names):
             tell(f"created the database {names.database}")
     tell("schema: reading MLflow's revisions")
-    revision = _create_schema(server, master, password, names)
+    revision = _create_schema(server, master, password, names, before_upgrade)
     tell(f"schema at revision {revision}")
     with closing(_master(server, master, password)) as login:
         _prove(login, master, names)
@@ -154,7 +156,13 @@ def _create_database(master_login: connection, names: Names) -> bool:
     return missing
 
 
-def _create_schema(server: Server, master: str, password: str, names: Names) -> str:
+def _create_schema(
+    server: Server,
+    master: str,
+    password: str,
+    names: Names,
+    before_upgrade: Callable[[str], object],
+) -> str:
     """Bring MLflow's tables to the revision of the installed MLflow; returns it."""
     import sqlalchemy
     from mlflow.store.db import utils as untyped
@@ -169,13 +177,25 @@ def _create_schema(server: Server, master: str, password: str, names: Names) -> 
     # Connections come from `creator`, so that no password is in an address that may be logged.
     engine = sqlalchemy.create_engine("postgresql+psycopg2://", creator=connect)
     try:
-        if utils._is_empty_database(engine):
-            utils._initialize_tables(engine)
-        else:
-            utils._upgrade_db(engine)
-        return str(utils._get_schema_version(engine))
+        return bring_up_to_date(utils, engine, before_upgrade)
     finally:
         engine.dispose()
+
+
+def bring_up_to_date(utils: Any, engine: Any, before_upgrade: Callable[[str], object]) -> str:
+    """Make or upgrade the tables by `mlflow.store.db.utils`; returns their revision.
+
+    MLflow does not promise that a migration can be rolled back, so `before_upgrade` comes first
+    when there is something to migrate: https://mlflow.org/docs/latest/api_reference/cli.html#mlflow-db-upgrade
+    """
+    if utils._is_empty_database(engine):
+        utils._initialize_tables(engine)
+    else:
+        found = utils._get_schema_version(engine)
+        if found != utils._get_latest_schema_revision():
+            before_upgrade(str(found))
+            utils._upgrade_db(engine)
+    return str(utils._get_schema_version(engine))
 
 
 def _prove(master_login: connection, master: str, names: Names) -> None:

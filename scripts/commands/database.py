@@ -12,7 +12,7 @@ import click
 from scripts.commands import Project, aws_option, environment_option, pass_project
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from scripts.tunnel import Clients
 
@@ -49,9 +49,10 @@ def database(project: Project, environment: str, aws: bool, ca: Path | None, wai
     """Create or upgrade MLflow's database, its owner, its login and its tables.
 
     Run it once after the first apply, and again after an upgrade of MLflow; it does what is
-    missing. It works under the database role: the master's password is read from the secret that
-    RDS manages, used for this, and kept nowhere. The server's login has no password: it proves
-    itself with an IAM token.
+    missing. Tables that hold data are changed only after a snapshot of the database. It works
+    under the database role: the master's password is read from the secret that RDS manages, used
+    for this, and kept nowhere. The server's login has no password: it proves itself with an IAM
+    token.
 
     \b
     keyless database
@@ -85,7 +86,15 @@ def database(project: Project, environment: str, aws: bool, ca: Path | None, wai
             port=session.port,
             ca=str(access.ca),
         )
-        schema.create(server, master, password, tell=tell)
+        schema.create(
+            server,
+            master,
+            password,
+            tell=tell,
+            before_upgrade=lambda found: keep_snapshot(
+                access.clients("rds"), instance["DBInstanceIdentifier"], found, tell
+            ),
+        )
 
 
 def _locally(project: Project, environment: str) -> Access:
@@ -126,6 +135,35 @@ def _reachable(ec2: Any, tags: Mapping[str, str]) -> list[str] | str:
         return [find_instance(ec2, tags)]
     except UserError:
         return "the server, through which the database is reached, does not run yet"
+
+
+def keep_snapshot(
+    rds: Any, identifier: str, revision: str, tell: Callable[[str], None], seconds: float = 1800
+) -> str:
+    """Take a snapshot before the schema leaves `revision`, and wait until it can be restored.
+
+    Returns its name, which the role's policy expects to begin with `<identifier>-schema-`. Raises
+    UserError when it does not become available.
+    """
+    from datetime import UTC, datetime
+
+    from scripts import schema
+    from scripts.console import UserError
+
+    name = f"{identifier}-schema-{revision}-{datetime.now(UTC):%Y%m%d%H%M%S}".lower()
+    tell(f"snapshot {name}, before the schema is upgraded")
+    rds.create_db_snapshot(DBSnapshotIdentifier=name, DBInstanceIdentifier=identifier)
+
+    def look() -> list[str] | str:
+        state = rds.describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"][0]["Status"]
+        if state == "failed":
+            raise UserError(
+                f"the snapshot {name} failed, so the schema stays at {revision}",
+                mend="look at the database's events, then run keyless database again",
+            )
+        return [name] if state == "available" else f"the snapshot is {state}"
+
+    return schema.wait_for(look, tell, seconds)[0]
 
 
 def _master(secrets: Any, instance: Mapping[str, Any]) -> tuple[str, str]:

@@ -74,6 +74,12 @@ data "aws_iam_policy_document" "boundary" {
     resources = [local.database]
   }
 
+  statement {
+    sid       = "SnapshotsBeforeUpgrades"
+    actions   = ["rds:CreateDBSnapshot", "rds:DescribeDBSnapshots"]
+    resources = [local.database, "${local.rds}:snapshot:${local.prefix}-schema-*"]
+  }
+
   # RDS chooses the id; which one is for the role's own policy.
   statement {
     sid       = "DatabaseUser"

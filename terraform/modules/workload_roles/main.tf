@@ -18,6 +18,7 @@ locals {
 
   parameter_arn = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter"
   database_arn  = "arn:${local.partition}:rds:${local.region}:${local.account}:db:${var.database.identifier}"
+  snapshots_arn = "arn:${local.partition}:rds:${local.region}:${local.account}:snapshot:${var.database.identifier}-schema-*"
   champions_arn = "${local.parameter_arn}${var.champion_parameter_prefix}*"
 
   # Role -> what it does with which part of the bucket. Nobody here deletes.

@@ -158,6 +158,18 @@ data "aws_iam_policy_document" "database" {
     resources = [local.database_arn]
   }
 
+  statement {
+    sid       = "KeepASnapshotBeforeAnUpgradeOfTheSchema"
+    actions   = ["rds:CreateDBSnapshot"]
+    resources = [local.database_arn, local.snapshots_arn]
+  }
+
+  statement {
+    sid       = "AwaitTheSnapshot"
+    actions   = ["rds:DescribeDBSnapshots"]
+    resources = [local.snapshots_arn]
+  }
+
   # RDS names the secret by an id that is not known before the database is; its tag is.
   statement {
     sid       = "ReadTheMasterSecret"
