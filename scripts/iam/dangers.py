@@ -31,9 +31,27 @@ DANGERS: dict[str, str] = {
     "ssm:startsession": "opens a session; without ssm:SessionDocumentAccessCheck, a shell",
     "ssm:sendcommand": "runs commands with the instance's role",
     "ssm:startautomationexecution": "runs automations, with a role if one is passed",
-    "ssm:*document": "changes what a session or command does",
-    "lambda:updatefunctioncode": "runs code with the function's role",
+    "ssm:createdocument": "decides what a session or command does",
+    "ssm:updatedocument*": "changes what a session or command does",
+    "ssm:deletedocument": "takes a session's limits away",
+    "ssm:modifydocumentpermission": "shares a document with other accounts",
+    "ssm:putparameter": "writes a parameter, which others take for true",
+    "lambda:updatefunction*": "runs code with the function's role",
     "lambda:createfunction": "runs code, with a role if one is passed",
+    "scheduler:createschedule": "calls AWS later, with the role that is passed",
+    "scheduler:updateschedule": "calls AWS later, with the role that is passed",
+    "events:puttargets": "starts things on events, with the role that is passed",
+    "cloudformation:createstack": "makes anything, with the role that is passed",
+    "cloudformation:updatestack": "makes anything, with the stack's role",
+    "ecs:registertaskdefinition": "decides what tasks run, and with which role",
+    "ecs:runtask": "runs tasks with their role",
+    "codebuild:createproject": "runs code, with the role that is passed",
+    "codebuild:updateproject": "runs code with the project's role",
+    "states:createstatemachine": "calls AWS, with the role that is passed",
+    "states:updatestatemachine": "calls AWS with the machine's role",
+    "ec2:startinstances": "starts machines, which run their user data where it says so",
+    "ec2:associateiaminstanceprofile": "gives an instance another role",
+    "ec2:replaceiaminstanceprofileassociation": "gives an instance another role",
     "ec2:runinstances": "starts machines, with a role if one is passed",
     "ec2:modifyinstanceattribute": "changes user data, which runs as root",
     "ec2:createlaunchtemplateversion": "decides what new instances run",
@@ -61,4 +79,6 @@ def dangers(action: str, resources: Iterable[str], conditions: bool) -> list[str
             found.append("the resource is * and no condition limits it")
         elif ".tfstate" in resource:
             found.append("the resource is a Terraform state")
+        elif ":parameter/" in resource and "/champion/" in resource and "put" in lower:
+            found.append("the resource is a champion of record: predictions follow it")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from scripts.iam.dangers import dangers
 from scripts.iam.decision_log import LogError, read_log
 from scripts.iam.denials import Denial, NoSuchDenial, denied, explain_denial
 from scripts.iam.documents import Policy, parse_policy
+from scripts.iam.escalation.designed import modelled_steps
 
 ACCOUNT = "111122223333"
 IAM = f"arn:aws:iam::{ACCOUNT}"
@@ -187,15 +189,29 @@ def test_a_request_that_would_be_allowed_by_now_says_so() -> None:
     assert "would allow it" in found.notes[0]
 
 
-@pytest.mark.parametrize(
-    "action",
-    ["iam:PassRole", "iam:UpdateAssumeRolePolicy", "iam:PutRolePolicy", "iam:AttachRolePolicy",
-     "iam:CreatePolicyVersion", "iam:CreateAccessKey", "sts:AssumeRole", "kms:PutKeyPolicy",
-     "secretsmanager:GetSecretValue", "ssm:StartSession", "ssm:SendCommand", "ec2:RunInstances",
-     "lambda:UpdateFunctionCode", "s3:PutBucketPolicy", "s3:*"],
-)  # fmt: skip
-def test_a_dangerous_action_is_warned_of(action: str) -> None:
+# On their own these are daily work, where the resource makes the step; the last is a condition key.
+HARMLESS = {"s3:GetObject", "s3:PutObject", "iam:PermissionsBoundary"}
+STEPS = {
+    action
+    for step in modelled_steps().values()
+    for action in re.findall(r"[a-z0-9]+:[A-Z][A-Za-z]+", str(step["needs"]))
+}
+
+
+@pytest.mark.parametrize("action", sorted(STEPS - HARMLESS | {"s3:*", "ssm:PutParameter"}))
+def test_every_step_of_the_escalation_search_is_warned_of(action: str) -> None:
     assert dangers(action, ["arn:aws:x:::y"], conditions=False)
+
+
+def test_a_forged_champion_is_warned_of() -> None:
+    arn = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/keyless/dev/champion/x"
+    assert any("champion of record" in one for one in dangers("ssm:PutParameter", [arn], False))
+    assert not any("champion" in one for one in dangers("ssm:GetParameter", [arn], False))
+
+
+@pytest.mark.parametrize("action", ["ssm:GetDocument", "ssm:DescribeDocument", "s3:ListBucket"])
+def test_reading_is_not_said_to_change_anything(action: str) -> None:
+    assert dangers(action, ["arn:aws:x:::y"], conditions=False) == []
 
 
 def test_reading_one_object_is_not_warned_of() -> None:
