@@ -52,6 +52,7 @@ class Wanted:
     region: str
     reviewers: tuple[Reviewer, ...]
     approvals: int = 1
+    rds_ca_sha256: str | None = None
 
     @property
     def prevent_self_review(self) -> bool:
@@ -291,6 +292,8 @@ def _variables(gh: Gh, facts: Facts, wanted: Wanted) -> Iterator[Change]:
         "ENVIRONMENT": wanted.environments[0],
         "ENVIRONMENTS": json.dumps(list(wanted.environments)),
     }
+    if wanted.rds_ca_sha256 is not None:
+        values["RDS_CA_SHA256"] = wanted.rds_ca_sha256
     for name, value in values.items():
         body = {"name": name, "value": value}
         if name not in have:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Approvals that a pull request needs; 0 where you are alone.",
 )
+@click.option(
+    "--rds-ca",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="RDS's certificates as you fetched them: the database workflow takes no others.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
 @click.option("--verify", type=click.Choice(["aws", "local"]), help="Try each token on its role.")
 @pass_project
@@ -53,6 +59,7 @@ def github_setup(
     region: str,
     reviewers: tuple[str, ...],
     approvals: int,
+    rds_ca: Path | None,
     dry_run: bool,
     verify: str | None,
 ) -> None:
@@ -71,6 +78,7 @@ def github_setup(
     from scripts.github_facts import read_facts
 
     _check_input(environments, account_id)
+    pinned = None if rds_ca is None else _digest(rds_ca)
     gh = Gh()
     gh.check()
     facts = read_facts(gh, repository or gh.repository())
@@ -81,6 +89,7 @@ def github_setup(
         region,
         setup.find_reviewers(gh, reviewers),
         approvals,
+        pinned,
     )
     click.echo(f"{facts.name}: owner {facts.owner_id}, repository {facts.id}, ", nl=False)
     click.echo(f"subjects with {'ids' if facts.subject_format == 'immutable' else 'names alone'}")
@@ -107,6 +116,15 @@ def _check_input(environments: Sequence[str], account_id: str) -> None:
             raise click.UsageError(
                 f"--environment takes 2 to 12 lower-case letters and digits, not {name!r}"
             )
+
+
+def _digest(file: Path) -> str:
+    """SHA-256 of a bundle of certificate authorities. Raises UserError for what is none."""
+    import hashlib
+
+    from scripts.wheelhouse import certificates
+
+    return hashlib.sha256(certificates(file, lambda _: None)).hexdigest()
 
 
 def _warn(facts: Facts) -> None:

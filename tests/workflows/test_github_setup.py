@@ -1,5 +1,6 @@
 """`keyless github-setup`: what it makes, that it makes it once, and where it stops."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from scripts.github_api import Gh, GitHubError
 from scripts.github_facts import read_facts, subject_prefix
 from scripts.github_setup import CHECKS, Wanted, apply, changes, check_available, find_reviewers
 from scripts.github_trust import WORKFLOWS, job_claims, verify
+from tests.scripts.test_wheelhouse import certificate
 from tests.workflows.definitions import load_workflow
 from tests.workflows.project import REPOSITORY, ROOT
 from tests.workflows.recorded import GitHub, RecordedGh
@@ -297,6 +299,31 @@ def test_wrong_input_is_refused_before_anyone_is_asked(
 ) -> None:
     assert invoke(*arguments).exit_code == 2
     assert github.calls == []
+
+
+def test_rds_certificates_that_the_user_fetched_become_a_variable(
+    github: GitHub, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "global-bundle.pem"
+    bundle.write_bytes(certificate(authority=True))
+    pin = hashlib.sha256(bundle.read_bytes()).hexdigest()
+    assert invoke("--rds-ca", str(bundle)).exit_code == 0
+    assert github.variables["RDS_CA_SHA256"] == pin
+    # Without the option the pin stays as it is.
+    assert "Nothing to change." in invoke().output
+
+
+def test_what_are_no_certificates_is_not_pinned(github: GitHub, tmp_path: Path) -> None:
+    bundle = tmp_path / "global-bundle.pem"
+    bundle.write_text("<html>")
+    with pytest.raises(UserError, match="does not hold certificates"):
+        CliRunner().invoke(
+            github_setup,
+            ["--account-id", ACCOUNT, "--rds-ca", str(bundle)],
+            obj=Project(tmp_path, tmp_path),
+            catch_exceptions=False,
+        )
+    assert github.variables == {}
 
 
 def test_without_gh_the_user_is_told_how_to_get_it() -> None:

@@ -1,5 +1,6 @@
 """The project's workflows, run as they are: who gets which role, what waits, what is refused."""
 
+import hashlib
 import threading
 import time
 from dataclasses import replace
@@ -275,6 +276,34 @@ def test_a_side_branch_is_stopped_by_the_trust_where_the_environment_has_no_rule
     assert run.created_environments == ["dev-database"]
     assert "Not authorized" in run["database / step"].log
     assert project.cloud.assumed == []
+
+
+@pytest.mark.parametrize(
+    ("pinned", "result", "says"),
+    [
+        (hashlib.sha256(b"RDS").hexdigest(), "success", "keyless database"),
+        ("0" * 64, "failure", "WARNING: 1 computed checksum did NOT match"),
+        (None, "success", f"This run got {hashlib.sha256(b'RDS').hexdigest()}"),
+    ],
+    ids=["as pinned", "other certificates", "not pinned"],
+)
+def test_the_databases_certificates_are_those_that_were_pinned(
+    tmp_path: Path, pinned: str | None, result: str, says: str
+) -> None:
+    variables = {**REPOSITORY.variables, **({"RDS_CA_SHA256": pinned} if pinned else {})}
+    project = Project(tmp_path, settings=replace(REPOSITORY, variables=variables))
+    curl = project.folder / "tools" / "curl"
+    curl.write_text('#!/bin/sh\nwhile [ "$1" != --output ]; do shift; done\nprintf RDS > "$2"\n')
+    curl.chmod(0o755)
+    machine = project.runner.machine
+    environment = {**machine.environment, "PGSSLROOTCERT": ""}
+    project.runner.machine = replace(machine, environment=environment)
+    run = project.runner.run("database.yml", dispatch(project.commit, environment="dev"))
+    log = run["database / step"].log
+    assert run.result == result, log
+    assert says in log
+    # With other certificates nothing is told to the database.
+    assert ("keyless database" in log) is (result == "success")
 
 
 def test_an_environments_own_account_wins_over_the_repositorys(tmp_path: Path) -> None:
