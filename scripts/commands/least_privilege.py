@@ -74,13 +74,20 @@ def least_privilege(
 
 
 def _logged(project: Project, environment: str, logs: tuple[Path, ...]) -> Evidence:
-    """What the running cloud's roles may, and what a log says that they did."""
-    from scripts.iam.decision_log import read_log
+    """What the running cloud's roles may, and what a log says that they did. Raises LogError."""
+    from scripts.iam.decision_log import LogError, read_log
     from scripts.whole_flow import Evidence, estate_of
 
     cloud = project.cloud()
     records = [record for log in logs or (cloud.decisions,) for record in read_log(log)]
     estate = estate_of(cloud, environment)
+    named = [str(one["principal"]).split(":") for one in records if one["role"]]
+    accounts = {parts[4] for parts in named if len(parts) > 5}
+    if others := sorted(accounts - {cloud.account_id}):
+        raise LogError(
+            f"the log is of account {', '.join(others)}, the running local cloud is account "
+            f"{cloud.account_id}; give a log of that one"
+        )
     return Evidence(cloud.account_id, cloud.region, estate, records, whole=False)
 
 

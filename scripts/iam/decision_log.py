@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,40 @@ def _record(line: bytes, place: str) -> Record:
     missing = [name for name in FIELDS if name not in record]
     if missing:
         raise LogError(f"{place}: not a decision: without {', '.join(missing)}")
-    if not isinstance(record["keys"], dict) or ":" not in str(record["action"]):
+    wrong = [name for name, fits in _TYPES.items() if not fits(record[name])]
+    if wrong:
         raise LogError(
-            f"{place}: not a decision: keys must be an object, and action service:Action, "
-            f"not {record['action']!r}"
+            f"{place}: not a decision: {wrong[0]} must be {_FORMS[wrong[0]]}, "
+            f"not {str(record[wrong[0]])[:60]!r}"
         )
     return record
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_keys(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(values, list) and all(map(_is_text, values)) for values in value.values()
+    )
+
+
+_TYPES: dict[str, Callable[[Any], bool]] = {
+    "request_id": _is_text,
+    "principal": _is_text,
+    "role": lambda value: value is None or _is_text(value),
+    "action": lambda value: _is_text(value) and ":" in value,
+    "resource": _is_text,
+    "keys": _is_keys,
+    "allowed": lambda value: isinstance(value, bool),
+    "reason": _is_text,
+    "time": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+}
+_FORMS = dict.fromkeys(_TYPES, "a string") | {
+    "role": "a role's name or null",
+    "action": "service:Action",
+    "keys": "an object of lists of strings",
+    "allowed": "true or false",
+    "time": "seconds since 1970",
+}

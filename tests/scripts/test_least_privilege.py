@@ -122,6 +122,15 @@ def test_a_log_that_does_not_exist_ends_with_2(home: Path, tmp_path: Path) -> No
     assert command(home, "--log", str(tmp_path / "none")).exit_code == 2
 
 
+def test_a_log_of_another_account_ends_with_2(home: Path, tmp_path: Path) -> None:
+    log = (home / "decisions.jsonl").read_text()
+    account = json.loads((home / "cloud.json").read_text())["account_id"]
+    (tmp_path / "log").write_text(log.replace(account, "999988887777"))
+    done = command(home, "--log", str(tmp_path / "log"))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "the log is of account 999988887777" in " ".join(done.stderr.split())
+
+
 def test_several_logs_are_read_as_one(home: Path, tmp_path: Path) -> None:
     lines = (home / "decisions.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "first").write_text("".join(lines[:2]))
