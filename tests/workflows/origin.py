@@ -68,6 +68,10 @@ class Origin:
         self._git("merge", "--quiet", "--no-ff", "--message", f"Merge {branch}", branch)
         return self._git("rev-parse", "HEAD")
 
+    def tip(self, branch: str) -> str:
+        """The newest commit of a branch."""
+        return self._git("rev-parse", f"refs/heads/{branch}")
+
     def changed(self, commit: str) -> list[str]:
         """Paths that a commit changed against its first parent."""
         listed = self._git("diff", "--name-only", f"{commit}^1", commit)

@@ -275,6 +275,7 @@ def test_a_side_branch_is_stopped_by_the_trust_where_the_environment_has_no_rule
     # GitHub made the environment on the fly; the ref condition of the trust policy stands alone.
     assert run.created_environments == ["dev-database"]
     assert "Not authorized" in run["database / step"].log
+    assert "keyless doctor --github" in run["database / step"].log
     assert project.cloud.assumed == []
 
 
