@@ -96,7 +96,7 @@ def _unseen(values: "pyarrow.Array", spec: CategoryColumn) -> int:
 
     known = pyarrow.array(spec.categories, type=pyarrow.string())
     present = pyarrow.compute.is_in(values, value_set=known, skip_nulls=True)
-    return len(values) - values.null_count - int(present.true_count)
+    return int(len(values) - values.null_count - present.true_count)
 
 
 def frame(columns: Mapping[str, "pyarrow.Array"]) -> "pd.DataFrame":

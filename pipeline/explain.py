@@ -10,7 +10,9 @@ from pipeline.scoring import score
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 _MAX_ROWS = 2000
 
@@ -59,23 +61,20 @@ def permutation_importance(
 def shap_importance(model: Any, features: "pd.DataFrame") -> list[Importance] | None:
     """Mean absolute SHAP value of each encoded feature; None for a family without an explainer.
 
-    Raises InputError when the optional package is not installed.
+    Raises InputError when a family of trees needs the optional package and it is not installed.
     """
-    try:
-        import shap  # type: ignore[import-not-found]
-    except ImportError:
-        raise InputError(
-            "evaluation.shap = true needs the package shap, which is not among the locked ones "
-            "for its size: install it, or delete the line"
-        ) from None
     import numpy as np
 
     encoder, estimator = model[:-1], model[-1]
-    if not hasattr(estimator, "estimators_") and not hasattr(estimator, "_predictors"):
-        return None
     rows = encoder.transform(features.head(_MAX_ROWS))
     rows = rows.toarray() if hasattr(rows, "toarray") else np.asarray(rows, dtype=float)
-    values = np.abs(np.asarray(shap.TreeExplainer(estimator).shap_values(rows)))
+    if hasattr(estimator, "coef_"):
+        values = _linear_shap(estimator, rows)
+    elif hasattr(estimator, "estimators_") or hasattr(estimator, "_predictors"):
+        values = _tree_shap(estimator, rows)
+    else:
+        return None
+    values = np.abs(values)
     if values.ndim == 3:
         values = values.mean(axis=2)
     names = [str(name) for name in encoder.get_feature_names_out()]
@@ -84,3 +83,28 @@ def shap_importance(model: Any, features: "pd.DataFrame") -> list[Importance] | 
         for name, column in zip(names, values.T, strict=True)
     ]
     return sorted(listed, key=lambda entry: (-entry.loss, entry.feature))
+
+
+def _linear_shap(estimator: Any, rows: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """Shape (rows, features, outputs): for independent features SHAP values have this closed form.
+
+    Lundberg and Lee, A Unified Approach to Interpreting Model Predictions, 2017, corollary 1.
+    """
+    import numpy as np
+
+    centred = rows - rows.mean(axis=0)
+    values: NDArray[np.float64] = centred[:, :, None] * np.atleast_2d(estimator.coef_).T[None]
+    return values
+
+
+def _tree_shap(estimator: Any, rows: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    import numpy as np
+
+    try:
+        import shap  # type: ignore[import-not-found]
+    except ImportError:
+        raise InputError(
+            "evaluation.shap = true needs the package shap for trees, which is not among the "
+            "locked ones for its size: install it, or delete the line"
+        ) from None
+    return np.asarray(shap.TreeExplainer(estimator).shap_values(rows))

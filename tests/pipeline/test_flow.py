@@ -426,7 +426,18 @@ def test_evaluate_alone_stores_its_numbers_and_a_model_card(local: Step, folder:
     assert numbers["low"] <= numbers["value"] <= numbers["high"]
     page = (folder / stored["card"]).read_text()
     assert "Permutation importance" in page
+    assert "SHAP" not in page
     assert page.count("data:image/png") == 4
+
+
+def test_a_model_card_shows_shap_values_where_the_settings_ask_for_them(
+    local: Step, folder: Path, settings_file: Path
+) -> None:
+    settings_file.write_text(SMALL + "\n[evaluation]\nshap = true\n")
+    _change_settings(settings_file, ', "histogram_gradient_boosting"]', "]")
+    local(ingest)
+    local(train)
+    assert "SHAP, mean absolute value" in (folder / local(evaluate)["card"]).read_text()
 
 
 def test_register_gives_a_run_its_alias_back(local: Step, mlflow_uri: str) -> None:

@@ -1,0 +1,73 @@
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.explain import shap_importance
+from pipeline.features import build
+from pipeline.metrics import Task
+from pipeline.schema import NumberColumn, SchemaContract
+
+CONTRACT = SchemaContract(
+    model="m",
+    target="y",
+    features={
+        name: NumberColumn(minimum=-10, maximum=10, null_rate=0) for name in ("strong", "weak")
+    },
+)
+
+
+def _fitted(family: str, task: Task) -> tuple[Any, pd.DataFrame]:
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame(random.normal(size=(200, 2)), columns=["strong", "weak"])
+    number = 3 * rows["strong"] + 0.5 * rows["weak"]
+    target = {
+        "regression": number,
+        "binary": number > 0,
+        "multiclass": np.digitize(number, [-1, 1]),
+    }[task]
+    return build(CONTRACT, task, {"family": family}, seed=0).fit(rows, target), rows
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_linear_model_is_explained_without_a_package(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "shap", None)
+    found = shap_importance(*_fitted("linear", task))
+    assert found is not None
+    assert [entry.feature for entry in found] == ["strong", "weak"]
+
+
+def test_shap_values_of_a_linear_model_add_up_to_its_prediction() -> None:
+    from pipeline.explain import _linear_shap
+
+    model, rows = _fitted("linear", "regression")
+    encoded = model[:-1].transform(rows)
+    total = _linear_shap(model[-1], encoded).sum(axis=1)[:, 0]
+    prediction = model.predict(rows)
+    assert total.tolist() == pytest.approx((prediction - prediction.mean()).tolist())
+
+
+@pytest.mark.parametrize("family", ["histogram_gradient_boosting", "random_forest"])
+def test_trees_without_the_package_are_refused_with_what_to_do(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "shap", None)
+    with pytest.raises(InputError, match="needs the package shap for trees"):
+        shap_importance(*_fitted(family, "binary"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of matplotlib and numba, at the package's import
+@pytest.mark.parametrize("family", ["histogram_gradient_boosting", "random_forest"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_trees_are_explained_where_the_package_is_installed(family: str, task: Task) -> None:
+    pytest.importorskip("shap")
+    found = shap_importance(*_fitted(family, task))
+    assert found is not None
+    assert [entry.feature for entry in found] == ["strong", "weak"]
+    assert found[0].loss > 2 * found[1].loss
