@@ -1,0 +1,212 @@
+"""The user data as cloud-init takes it, and the installation that it starts, run twice."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.localcloud.server_platform import FILES, settings, user_data
+from tests.terraform.conftest import PROJECT, Plan
+
+LARGEST = 16 * 1024  # bytes before base64; EC2 User Guide, "Run commands at launch"
+TEMPLATE = "module.mlflow_server.aws_launch_template.server"
+TOOLS = PROJECT / ".venv-tools" / "bin" / "python"
+
+# --- cloud-init ------------------------------------------------------------------------------
+
+# The types are made from cloud-init's own schema: one for each of its modules that is used here.
+TYPED = """\
+from cloud_init_models import CcRuncmd, CcWriteFiles
+
+
+class UserData(CcWriteFiles, CcRuncmd): ...
+
+
+given: UserData = """
+
+
+def complaints(config: Any, folder: Path) -> list[str]:
+    """What cloud-init's schema has against a cloud-config."""
+    if not TOOLS.exists():
+        pytest.fail("the isolated tools are not installed: make install-tools")
+    file = folder / "given.py"
+    file.write_text(f"{TYPED}{config!r}\n")
+    options = ("--config-file=", "--follow-untyped-imports", "--no-error-summary")
+    mypy = [sys.executable, "-m", "mypy", *options, "--cache-dir", str(folder / "cache")]
+    done = subprocess.run(
+        [*mypy, "--python-executable", str(TOOLS), str(file)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert not done.stderr, done.stderr
+    # The types say what a file may have; that it has a path is the schema's too.
+    return [line.split("error: ")[-1] for line in done.stdout.splitlines()] + [
+        "a file without a path" for entry in config.get("write_files", ()) if "path" not in entry
+    ]
+
+
+def planned(plan: Plan) -> str:
+    packed = base64.b64decode(plan.after[TEMPLATE]["user_data"])
+    assert len(packed) < LARGEST
+    return gzip.decompress(packed).decode()
+
+
+@pytest.mark.terraform
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_cloud_init_takes_the_user_data(
+    request: pytest.FixtureRequest, name: str, tmp_path: Path
+) -> None:
+    text = planned(request.getfixturevalue(name))
+    assert text.startswith("#cloud-config\n")
+    config = yaml.safe_load(text)
+    assert set(config) == {"write_files", "runcmd"} and len(config["write_files"]) > 5
+    assert complaints(config, tmp_path) == []
+
+
+@pytest.mark.slow
+def test_what_cloud_init_would_not_take_is_found(tmp_path: Path) -> None:
+    config = yaml.safe_load(user_data(settings()))
+    config["write_files"][0] = {"content": "{}", "permission": "0600"}
+    config["write_files"][1]["permissions"] = 644
+    config["runcmd"] = "systemctl daemon-reload"
+    config["packages_update"] = True
+    found = "\n".join(complaints(config, tmp_path))
+    for words in (
+        'Extra key "permission"',
+        'Extra key "packages_update"',
+        'item "runcmd" has type',
+        'item "permissions" has type "str"',
+        "a file without a path",
+    ):
+        assert words in found
+
+
+@pytest.mark.terraform
+def test_the_template_renders_as_terraform_renders_it(dev: Plan) -> None:
+    """What other tests render without Terraform is what an instance gets."""
+    text = planned(dev)
+    written = {entry["path"]: entry["content"] for entry in yaml.safe_load(text)["write_files"]}
+    ours = user_data(
+        json.loads(written["/etc/keyless/server.json"]),
+        logs_json=written["/etc/keyless/cloudwatch-agent.json"],
+    )
+    assert {
+        entry["path"]: entry["content"] for entry in yaml.safe_load(ours)["write_files"]
+    }.keys() == written.keys()
+    scripts = [path for path in written if path.startswith("/usr/local/lib/keyless/")]
+    assert len(scripts) == 4
+    for path in scripts:
+        assert written[path].rstrip() == (FILES / Path(path).name).read_text().rstrip()
+
+
+# --- installation ----------------------------------------------------------------------------
+
+# Each stands for a program of the instance and writes down how it was called.
+DOUBLES = {
+    "dnf": "exit 0",
+    "sleep": 'rm -f "$ROOT/broken"',
+    "aws": """\
+for last; do from=$to; to=$last; done
+[ ! -e "$ROOT/broken" ] || exit 1
+case $from in */wheels/) mkdir -p "$to"; touch "$to/mlflow.whl" ;; *) touch "$to" ;; esac""",
+    "python3.12": """\
+mkdir -p "$3/bin"
+printf '#!/bin/bash\\necho "pip $*" >> "$ROOT/calls"\\n' > "$3/bin/python"
+chmod +x "$3/bin/python\"""",
+}
+
+
+class Box:
+    """A root folder with doubles of the instance's programs, in which the script is run."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        programs = root / "programs"
+        programs.mkdir()
+        for name, body in DOUBLES.items():
+            path = programs / name
+            path.write_text(f'#!/bin/bash\necho "{name} $*" >> "$ROOT/calls"\n{body}\n')
+            path.chmod(0o755)
+        for folder in ("opt", "etc/keyless"):
+            (root / folder).mkdir(parents=True)
+        (root / "etc/keyless/server.json").write_text(json.dumps(settings()))
+        text = (FILES / "install.sh").read_text()
+        (root / "install.sh").write_text(
+            text.replace("/opt/", f"{root}/opt/").replace("/etc/", f"{root}/etc/")
+        )
+        self.environment = {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "ROOT": str(root),
+        }
+
+    def install(self) -> list[str]:
+        """Run the script to its end; the calls that it made."""
+        bash = shutil.which("bash")
+        assert bash is not None
+        (self.root / "calls").write_text("")
+        done = subprocess.run(
+            [bash, str(self.root / "install.sh"), str(self.root / "etc/keyless/server.json")],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.endswith("install: done\n")
+        return (self.root / "calls").read_text().splitlines()
+
+    def installed(self) -> set[str]:
+        return {path.name for path in (self.root / "opt").iterdir()}
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path)
+
+
+def test_a_second_run_of_the_installation_changes_nothing(box: Box) -> None:
+    first = box.install()
+    assert [line.split()[0] for line in first] == ["dnf", "aws", "aws", "aws", "python3.12", "pip"]
+    assert "--no-index" in first[-1] and "--require-hashes" in first[-1]
+    made = (box.root / "opt/keyless").stat().st_ino
+    assert box.install() == []
+    assert (box.root / "opt/keyless").stat().st_ino == made
+    assert box.installed() == {"keyless"}
+
+
+def test_an_installation_that_breaks_off_leaves_nothing_and_is_tried_again(box: Box) -> None:
+    (box.root / "broken").touch()
+    calls = [line.split()[0] for line in box.install()]
+    assert calls[:3] == ["dnf", "aws", "sleep"]
+    assert calls[-1] == "pip"
+    assert box.installed() == {"keyless"}
+
+
+def test_what_is_not_whole_is_made_anew(box: Box) -> None:
+    (box.root / "opt/keyless/venv/bin").mkdir(parents=True)
+    assert [line.split()[0] for line in box.install()][-1] == "pip"
+    assert (box.root / "opt/keyless/requirements.txt").exists()
+    assert not (box.root / "opt/keyless/wheels").exists()
+
+
+def test_logs_are_shipped_where_they_are_configured(box: Box) -> None:
+    (box.root / "etc/keyless/cloudwatch-agent.json").write_text("{}")
+    agent = box.root / "opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl"
+    agent.parent.mkdir(parents=True)
+    agent.write_text('#!/bin/bash\necho "agent $*" >> "$ROOT/calls"\n')
+    agent.chmod(0o755)
+    assert box.install()[0].startswith("agent -a fetch-config")
