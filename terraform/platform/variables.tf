@@ -21,9 +21,14 @@ variable "artifact_store" {
 }
 
 variable "customer_managed_key" {
-  description = "Encrypt artifacts, database, secrets and logs with a key of the environment's own (a dollar a month, revocable, audited) in place of AWS's. Changing it later replaces the database."
+  description = "Encrypt artifacts, database, secrets and logs with a key of the environment's own (a dollar a month, revocable, audited) in place of AWS's. Switched on later, it replaces the database; switched off, it takes the key from under the data."
   type        = bool
   default     = false
+
+  validation {
+    condition     = var.environment != "prod" || var.customer_managed_key
+    error_message = "prod must keep customer_managed_key = true: without it the plan would delete the key that the database and the objects are encrypted with, and they with it."
+  }
 }
 
 variable "database" {

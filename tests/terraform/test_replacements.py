@@ -1,11 +1,13 @@
 """Which variables replace the database or a bucket: those of docs/terraform.md, and no other."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import boto3
 import pytest
 
-from tests.terraform.conftest import Plan, Terraform
+from tests.terraform.conftest import PROJECT, Plan, Terraform
 
 pytestmark = pytest.mark.terraform
 
@@ -14,17 +16,18 @@ BUCKETS = (
     "module.artifact_store.aws_s3_bucket.artifacts",
     "module.artifact_store.aws_s3_bucket.access_logs[0]",
 )
-DEV = "-var-file=environments/dev.tfvars"
+KEY = "aws_kms_key.environment[0]"
 
-# Each variable of the platform but `environment` and `customer_managed_key`, far from dev's value.
+# Each variable of the platform but `environment` and `customer_managed_key`, far from what dev and
+# prod have.
 CHANGED = """
 artifact_access = "proxied"
-egress          = "endpoints"
+egress          = "nat"
 park            = true
 teardown        = true
 tags            = { Team = "ml" }
 artifact_store = {
-  force_destroy        = false
+  force_destroy        = FORCE_DESTROY
   lifecycle_rules      = { expire_old_versions_days = 30 }
   version_deleter_arns = ["arn:aws:iam::123456789012:role/administrator"]
 }
@@ -36,7 +39,7 @@ database = {
   instance_class      = "db.m7g.large"
   log_retention_days  = 90
   maintenance_window  = "mon:07:00-mon:08:00"
-  monitoring          = { interval_seconds = 60, performance_insights = true }
+  monitoring          = { interval_seconds = 30, performance_insights = true }
   parameters          = { log_min_duration_statement = { value = "500" } }
   storage             = { allocated_gib = 50, maximum_gib = 500 }
 }
@@ -56,16 +59,38 @@ working_hours     = { start = "08:00" }
 KEPT = {"environment", "customer_managed_key"}
 
 
-@pytest.fixture(scope="module")
-def existing(terraform: Terraform, account: str) -> Iterator[Terraform]:
-    """A database and buckets that are already there, which the plans take over."""
+@dataclass(frozen=True)
+class Existing:
+    """An environment whose database and buckets are there, to be taken over by a plan."""
+
+    name: str
+    terraform: Terraform
+
+    def planned(self, *arguments: str) -> Plan:
+        variables = f"-var-file=environments/{self.name}.tfvars"
+        return self.terraform.planned("platform", variables, *arguments)
+
+
+@pytest.fixture(scope="module", params=["dev", "prod"])
+def existing(
+    request: pytest.FixtureRequest, terraform: Terraform, account: str
+) -> Iterator[Existing]:
+    """A database and buckets, and for prod the key they are encrypted with."""
     session = boto3.Session("testing", "testing", region_name="us-east-1")
     number = session.client("sts", endpoint_url=account).get_caller_identity()["Account"]
-    names = [f"keyless-dev-{kind}-{number}-us-east-1" for kind in ("artifacts", "access-logs")]
+    prefix = f"keyless-{request.param}"
+    names = [f"{prefix}-{kind}-{number}-us-east-1" for kind in ("artifacts", "access-logs")]
     for name in names:
         session.client("s3", endpoint_url=account).create_bucket(Bucket=name)
+    ids = dict(zip(BUCKETS, names, strict=True)) | {DATABASE: prefix}
+    encryption: dict[str, Any] = {}
+    if request.param == "prod":
+        kms = session.client("kms", endpoint_url=account)
+        key = kms.create_key(KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]
+        ids[KEY] = key["KeyId"]
+        encryption = {"KmsKeyId": key["Arn"], "MasterUserSecretKmsKeyId": key["Arn"]}
     session.client("rds", endpoint_url=account).create_db_instance(
-        DBInstanceIdentifier="keyless-dev",
+        DBInstanceIdentifier=prefix,
         DBInstanceClass="db.t4g.micro",
         Engine="postgres",
         EngineVersion="17",
@@ -74,13 +99,13 @@ def existing(terraform: Terraform, account: str) -> Iterator[Terraform]:
         StorageEncrypted=True,
         MasterUsername="keyless_master",
         ManageMasterUserPassword=True,
+        **encryption,
     )
-    ids = dict(zip((DATABASE, *BUCKETS), ("keyless-dev", *names), strict=True))
     imports = terraform.folder / "platform" / "imports.tf"
     imports.write_text(
         "".join(f'import {{\n  to = {to}\n  id = "{found}"\n}}\n' for to, found in ids.items())
     )
-    yield terraform
+    yield Existing(request.param, terraform)
     imports.unlink()
 
 
@@ -100,20 +125,29 @@ def replaced(plan: Plan) -> set[str]:
     return {address for address, actions in kept.items() if "delete" in actions}
 
 
-def test_every_variable_is_changed(existing: Terraform) -> None:
+def test_every_variable_is_changed() -> None:
     from scripts.terraform_docs import inputs
 
-    names = {each.name for each in inputs(existing.folder / "platform")}
+    names = {each.name for each in inputs(PROJECT / "terraform" / "platform")}
     assert {
         line.split(" ")[0] for line in CHANGED.splitlines() if line[:1].isalpha()
     } == names - KEPT
 
 
-def test_no_other_variable_replaces_the_database_or_a_bucket(existing: Terraform) -> None:
-    (existing.folder / "platform" / "changed.tfvars").write_text(CHANGED)
-    assert replaced(existing.planned("platform", DEV, "-var-file=changed.tfvars")) == set()
+def test_no_other_variable_replaces_the_database_or_a_bucket(existing: Existing) -> None:
+    other = "false" if existing.name == "dev" else "true"
+    changed = existing.terraform.folder / "platform" / "changed.tfvars"
+    changed.write_text(CHANGED.replace("FORCE_DESTROY", other))
+    assert replaced(existing.planned("-var-file=changed.tfvars")) == set()
 
 
-def test_a_key_of_ones_own_replaces_the_database_alone(existing: Terraform) -> None:
-    plan = existing.planned("platform", DEV, "-var", "customer_managed_key=true")
-    assert replaced(plan) == {DATABASE}
+def test_a_key_of_ones_own_replaces_the_database_alone(existing: Existing) -> None:
+    if existing.name == "dev":
+        assert replaced(existing.planned("-var", "customer_managed_key=true")) == {DATABASE}
+        return
+    # Nothing would be replaced, but the key would go, and all that is encrypted with it.
+    refused = existing.terraform.plan(
+        "platform", "-var-file=environments/prod.tfvars", "-var", "customer_managed_key=false"
+    )
+    assert refused.code == 1
+    assert "prod must keep customer_managed_key = true" in refused.text
