@@ -1,0 +1,1 @@
+"""The platform as Pulumi components. Every value comes from the Terraform modules; see docs."""
