@@ -15,6 +15,33 @@ from tests.terraform.conftest import PROJECT, Terraform
 
 MODULES = sorted(path.name for path in (PROJECT / "terraform" / "modules").iterdir())
 EXAMPLES = [*(f"modules/{name}" for name in MODULES), "bootstrap"]
+REFUSED = """
+module "artifact_store" {
+  source = "../terraform/modules/artifact_store"
+  name   = "a-prefix-of-two-dozen-24"
+}
+
+module "github_role" {
+  source       = "../terraform/modules/github_role"
+  name         = "anyone"
+  context      = "environment:*"
+  github       = { owner = "octo-org", owner_id = "", repository = "kit", repository_id = "" }
+  provider_arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+}
+
+module "network" {
+  source             = "../terraform/modules/network"
+  name               = "keyless-dev"
+  availability_zones = ["us-east-1a"]
+}
+
+module "metadata_store" {
+  source     = "../terraform/modules/metadata_store"
+  name       = "keyless-dev"
+  subnet_ids = ["subnet-1"]
+  vpc_id     = "vpc-1"
+}
+"""
 FILES = ("main.tf", "outputs.tf", "variables.tf", "versions.tf", "README.md")
 
 pytestmark = pytest.mark.terraform
@@ -42,6 +69,26 @@ def test_two_modules_alone_serve_a_root_of_someone_else(terraform: Terraform) ->
     names = ("modules/artifact_store", "modules/github_role")
     text = "".join(_example(terraform, name) for name in names)
     assert _plan_elsewhere(terraform, "two", text)
+
+
+def test_modules_alone_refuse_what_cannot_be_with_what_to_write(terraform: Terraform) -> None:
+    root = terraform.folder.parent / "refused"
+    root.mkdir()
+    (root / "main.tf").write_text(REFUSED)
+    done = terraform.plan("../refused", github=False)
+    assert done.code == 1
+    text = re.sub(r"[\s│]+", " ", done.text)
+    for message in (
+        'name must be 3 to 23 characters: with "-access-logs-ACCOUNT-REGION" behind it, S3 allows '
+        "63. Choose a shorter prefix.",
+        'context must be "environment:NAME", "pull_request", "ref:refs/heads/BRANCH" or '
+        '"ref:refs/tags/TAG", in full: no wildcard (* or ?) and no policy variable ($).',
+        "github.owner_id and github.repository_id must be GitHub's numbers; read them with: gh api "
+        "repos/OWNER/REPOSITORY --jq '.owner.id, .id'.",
+        "availability_zones must name at least two different zones",
+        "subnet_ids must hold subnets of at least two zones",
+    ):
+        assert message in text, done.text
 
 
 def _example(terraform: Terraform, name: str) -> str:

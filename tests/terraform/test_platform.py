@@ -100,6 +100,8 @@ def test_database_and_server_do_not_wait_for_each_other(dev: Plan) -> None:
     [
         ([DEV, "-var", "egress=internet"], 'egress must be "public_ip", "endpoints" or "nat"'),
         ([DEV, "-var", "environment=Dev-1"], "environment must be 2 to 12 lower-case"),
+        # All that is longer would not fit into the name of a bucket.
+        ([DEV, "-var", "environment=averylongname"], "environment must be 2 to 12 lower-case"),
         (
             [DEV, "-var", 'network={availability_zones=["us-east-1a"]}'],
             "at least two different zones",
@@ -107,6 +109,10 @@ def test_database_and_server_do_not_wait_for_each_other(dev: Plan) -> None:
         (
             [DEV, "-var", 'network={private_subnet_cidrs=["10.40.0.0/20","10.40.0.0/21"]}'],
             "Subnets overlap: 10.40.0.0/20 and 10.40.0.0/21",
+        ),
+        (
+            [DEV, "-var", 'network={reserved_cidrs=["10.0.0.0/8"]}'],
+            "cidr_block 10.40.0.0/16 overlaps reserved_cidrs 10.0.0.0/8. Choose a free range.",
         ),
         (
             [DEV, "-var", 'github={owner="octo-*",owner_id="1",repository="r",repository_id="2"}'],
@@ -119,6 +125,10 @@ def test_database_and_server_do_not_wait_for_each_other(dev: Plan) -> None:
         (
             [PROD, "-var", "database={deletion_protection=false}"],
             "prod must keep database.deletion_protection = true",
+        ),
+        (
+            [PROD, "-var", "database={backup={final_snapshot=false}}"],
+            "database.backup.final_snapshot = true. To tear prod down on purpose",
         ),
         ([PROD, "-var", "park=true"], "park must be false with database.multi_az"),
         ([DEV, "-var", 'tags={Environment="prod"}'], "tags cannot hold Environment"),
