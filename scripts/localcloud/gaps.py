@@ -15,7 +15,7 @@ from moto.budgets.exceptions import NotFoundException
 from moto.budgets.responses import BudgetsResponse
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
-from moto.ec2.models.instances import MetadataOptions
+from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.rds.models import DBInstance, DBParameterGroup, MasterUserSecret
@@ -61,6 +61,20 @@ def _apply_template(ec2: Any, instance: Any, data: dict[str, Any]) -> None:
         )
     if "MetadataOptions" in data:
         instance.metadata_options = MetadataOptions(data["MetadataOptions"])
+
+
+def _end_an_instances_own_interface_with_it(stack: ExitStack) -> None:
+    """Moto leaves the interface that a launch made; its subnet could then not be deleted on AWS."""
+    original = Instance.prep_nics
+
+    def prep_nics(self: Any, nic_spec: list[dict[str, Any]], *args: Any, **kwargs: Any) -> None:
+        given = next((nic for nic in nic_spec if int(nic.get("DeviceIndex") or 0) == 0), {})
+        kept = given.get("DeleteOnTermination") is False or given.get("NetworkInterfaceId")
+        original(self, nic_spec, *args, **kwargs)
+        if not kept and 0 in self.nics:
+            self.nics[0].delete_on_termination = True
+
+    stack.enter_context(patch.object(Instance, "prep_nics", prep_nics))
 
 
 def _refresh_instances_of_a_group(stack: ExitStack) -> None:
@@ -268,6 +282,7 @@ def _forget_delete_markers_too(stack: ExitStack) -> None:
 _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _forget_delete_markers_too,
     _give_instances_of_a_group_what_their_template_says,
+    _end_an_instances_own_interface_with_it,
     _refresh_instances_of_a_group,
     _tell_who_hears_of_a_budget,
     _keep_tags_of_budgets,

@@ -29,6 +29,25 @@ def test_a_rule_to_a_prefix_list_keeps_its_description(account: Account, group: 
     assert (rule["PrefixListId"], rule["Description"]) == (s3, "to S3")
 
 
+@pytest.mark.parametrize(("given", "left"), [({}, 0), ({"DeleteOnTermination": False}, 1)])
+def test_an_interface_made_for_an_instance_ends_with_it_unless_kept(
+    account: Account, given: dict[str, bool], left: int
+) -> None:
+    ec2 = account.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.8.0.0/24")["Subnet"]["SubnetId"]
+    launched = ec2.run_instances(
+        ImageId=ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"],
+        MinCount=1,
+        MaxCount=1,
+        NetworkInterfaces=[{"DeviceIndex": 0, "SubnetId": subnet, **given}],
+    )
+    filters = [{"Name": "subnet-id", "Values": [subnet]}]
+    assert len(ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]) == 1
+    ec2.terminate_instances(InstanceIds=[launched["Instances"][0]["InstanceId"]])
+    assert len(ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]) == left
+
+
 def test_an_expiration_of_old_versions_keeps_how_many_it_spares(account: Account) -> None:
     s3 = account.client("s3")
     s3.create_bucket(Bucket="spared")
