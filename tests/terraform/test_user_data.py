@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -110,6 +111,65 @@ def test_the_template_renders_as_terraform_renders_it(dev: Plan) -> None:
     assert len(scripts) == 4
     for path in scripts:
         assert written[path].rstrip() == (FILES / Path(path).name).read_text().rstrip()
+
+
+# --- units -----------------------------------------------------------------------------------
+
+# Amazon Linux 2023 has 252 too; a machine without systemd cannot ask it.
+ANALYZE = shutil.which("systemd-analyze")
+MOST_EXPOSED = 1.6  # of 10; the tool calls everything up to 5 fine
+
+
+def unit(name: str, folder: Path, **changes: str) -> Path:
+    """A unit whose program exists here, with some of its text changed."""
+    text = (FILES / f"keyless-{name}.service").read_text()
+    text = re.sub(r"^ExecStart=.*$", "ExecStart=/bin/true", text, flags=re.MULTILINE)
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / f"keyless-{name}.service"
+    path.write_text(text)
+    return path
+
+
+def analyze(*arguments: str) -> str:
+    assert ANALYZE is not None
+    done = subprocess.run(
+        [ANALYZE, *arguments],
+        env={"PATH": os.environ["PATH"], "SYSTEMD_COLORS": "0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def exposure(path: Path) -> float:
+    text = analyze("security", "--offline=true", "--no-pager", str(path))
+    found = re.search(r"exposure level for \S+: ([0-9.]+)", text)
+    assert found, text
+    return float(found[1])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(ANALYZE is None, reason="there is no systemd on this machine")
+def test_systemd_reads_every_line_of_the_units(tmp_path: Path) -> None:
+    for name in ("install", "mlflow", "watchdog"):
+        unit(name, tmp_path)
+    for path in sorted(tmp_path.iterdir()):
+        assert analyze("verify", "--man=no", str(path)) == ""
+    mistaken = unit("watchdog", tmp_path, ProtectSystem="ProtectedSystem")
+    assert "'ProtectedSystem'" in analyze("verify", "--man=no", str(mistaken))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(ANALYZE is None, reason="there is no systemd on this machine")
+@pytest.mark.parametrize("name", ["mlflow", "watchdog"])
+def test_systemd_finds_the_services_confined(name: str, tmp_path: Path) -> None:
+    assert exposure(unit(name, tmp_path)) <= MOST_EXPOSED
+    loose = {"DynamicUser=yes": "User=root", "User=keyless": "# ", "NoNewPrivileges=yes": ""}
+    assert exposure(unit(name, tmp_path, **loose)) > MOST_EXPOSED
 
 
 # --- installation ----------------------------------------------------------------------------
