@@ -13,15 +13,21 @@ import signal
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts import leftovers
+from scripts.commands import Project
 from scripts.console import Phases
+from scripts.iam.accounts import read_identities
+from scripts.iam.decision_log import read_log
+from scripts.iam.denials import Denial, explain_denial
 from scripts.iam.ledger import Review, as_text, read_reviewed
 from scripts.iam.ledger.reviewed import Reviewed
+from scripts.iam.live import ResourcePolicies
 from scripts.security_review import judge
 from scripts.whole_flow import Evidence, complete
 from tests.e2e.conftest import PROJECT, Home, wait_until
@@ -36,6 +42,7 @@ class Run:
 
     rendered: dict[str, Any]
     linted: subprocess.CompletedProcess[str]
+    denials: list[Denial]
     evidence: Evidence
     review: Review
 
@@ -48,9 +55,27 @@ class Run:
 def run(home: Home) -> Run:
     rendered = snapshot.read(home.path)
     linted = home.keyless("lint-trust", "--account", "--json")
+    denials = explained_attempts(home)
     with Phases() as phases:
         evidence = complete(home.path, phases)
-    return Run(rendered, linted, evidence, judge(evidence, "dev"))
+    return Run(rendered, linted, denials, evidence, judge(evidence, "dev"))
+
+
+def explained_attempts(home: Home) -> list[Denial]:
+    """Every deliberate attempt of the run, explained by the policies as they stand."""
+    project, cloud = Project(PROJECT, home.path), home.cloud
+    members = read_identities(project.administrator(cloud, "iam"))
+    policies = ResourcePolicies(lambda service: project.administrator(cloud, service))
+    attempted = read_reviewed(cloud.account_id, cloud.region, "dev").attempted
+    return [
+        explain_denial(record, members, policies)
+        for record in read_log(cloud.decisions)
+        if not record["allowed"]
+        and (
+            record["action"] == "sts:AssumeRoleWithWebIdentity"
+            or any(one.covers(record) for one in attempted)
+        )
+    ]
 
 
 def test_no_right_of_any_role_is_unused(run: Run) -> None:
@@ -146,6 +171,15 @@ def test_lint_trust_finds_nothing_in_the_account(run: Run) -> None:
     assert linted["policies"] >= len(run.review.measured.ledgers)
 
 
+def test_every_deliberate_attempt_is_explained_and_the_change_proved(run: Run) -> None:
+    assert len(run.denials) >= 9
+    for denial in run.denials:
+        place = (denial.record["action"], denial.record["resource"])
+        assert denial.explanation is not None, place
+        assert denial.proved, place
+        assert all(change.edit for change in denial.changes), place
+
+
 def test_the_last_deliberate_attempt_is_explained(home: Home) -> None:
     denied = [one for one in home.decisions() if not one["allowed"] and one["role"]]
     done = home.keyless("explain-denial", denied[-1]["request_id"], "--json")
@@ -165,18 +199,24 @@ def test_an_interrupted_measurement_leaves_nothing(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A shell that starts this run in the background has SIGINT ignored, for children too.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        wait_until(lambda: _bootstrap_began(tmp_path), "Terraform in a home of its own")
+        wait_until(lambda: _bootstrap_began(tmp_path), "Terraform in a home of its own", 120)
         [own] = tmp_path.glob("keyless-measured-*")
         assert leftovers.find(own)
         os.kill(process.pid, number)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=120)
+        left = leftovers.find(own)
     finally:
         process.kill()
+        process.communicate()
+        for own in tmp_path.glob("keyless-measured-*"):
+            leftovers.end_all(own)
     assert process.returncode == 1, output
     assert "Traceback" not in output
-    assert leftovers.find(own) == []
+    assert left == []
     assert list(tmp_path.glob("keyless-measured-*")) == []
 
 

@@ -16,6 +16,8 @@ from moto import mock_aws
 from scripts.iam.escalation import Estate, paths
 from scripts.iam.escalation.live import read_estate
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = "123456789012"
 STATE = "arn:aws:s3:::states/prod.tfstate"
 ROOT = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
@@ -28,7 +30,6 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(name, "testing")
     with mock_aws():
         yield
-    client.cache_clear()
 
 
 @cache
