@@ -19,6 +19,7 @@ from pulumi.runtime.stack import Stack
 
 from scripts.pulumi_platform.artifact_store import ArtifactStore
 from scripts.pulumi_platform.component import ModuleComponent
+from scripts.pulumi_platform.shapes import misfits
 from scripts.pulumi_platform.variables import ArgumentError
 
 COMPONENTS: Mapping[str, type[ModuleComponent]] = {"artifact_store": ArtifactStore}
@@ -41,11 +42,15 @@ class Resource:
 
 @dataclass
 class Recorded:
-    """What a run registered: `outputs` by component, and what the program exports."""
+    """What a run registered: `outputs` by component, and what the program exports.
+
+    `misfits` are arguments that pulumi-aws does not declare so; the provider would refuse them.
+    """
 
     resources: list[Resource] = field(default_factory=list)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     exports: dict[str, Any] = field(default_factory=dict)
+    misfits: list[str] = field(default_factory=list)
 
 
 class _Answers(pulumi.runtime.Mocks):  # type: ignore[misc]
@@ -79,6 +84,8 @@ class _Monitor(pulumi.runtime.mocks.MockMonitor):  # type: ignore[misc]
         """Record a resource that is created or changed."""
         if request.type != "pulumi:pulumi:Stack":
             inputs = MessageToDict(request.object)
+            if request.custom:
+                self.recorded.misfits += misfits(request.type, inputs)
             dependencies = sorted(_short(urn) for urn in request.dependencies)
             self.recorded.resources.append(
                 Resource(request.type, request.name, inputs, _short(request.parent), dependencies)

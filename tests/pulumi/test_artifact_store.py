@@ -181,6 +181,31 @@ def test_the_component_makes_what_the_module_plans(
     assert ours == theirs
 
 
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_arguments_have_the_names_and_shapes_that_pulumi_declares(
+    recordings: dict[str, Any], name: str
+) -> None:
+    assert recordings[name]["misfits"] == []
+
+
+def test_arguments_of_another_name_or_shape_are_found(tmp_path: Path) -> None:
+    project = copied(tmp_path)
+    changes = {
+        "BucketLifecycleConfigurationV2.rules[2].transition: unknown": (
+            '{"transition": "transitions"}',
+            "{}",
+        ),
+        "BucketOwnershipControls.rule: no objectOwnership": ("object_ownership", "ownership"),
+        "BucketVersioningV2.versioningConfiguration: not a block": (
+            '{"status": "Enabled"}',
+            '"Enabled"',
+        ),
+    }
+    change(project / PACKAGE, [("artifact_store.py", *texts, "") for texts in changes.values()])
+    found = recorded({"it": NAME}, component=COMPONENT, project=project)["it"]["misfits"]
+    assert changes.keys() <= set(found)
+
+
 def test_the_configurations_make_every_resource_and_not_always_the_same(plan: Plan) -> None:
     made = {name: frozenset(planned(plan, name)) for name in CONFIGURATIONS}
     written = plan.content["configuration"]["root_module"]["module_calls"]["defaults"]["module"]
