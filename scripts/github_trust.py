@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from scripts.actors import github_environment
+from scripts.github_denial import judge
 from scripts.github_facts import Facts, subject_prefix
 from scripts.github_setup import MAIN, ROLES
-from scripts.iam import PolicySet, Principal, Request, explain, parse_policy
+from scripts.iam import parse_policy
 from scripts.iam.documents import Policy
 from scripts.identity import AUDIENCE
 from scripts.localcloud.issuer import Job, claims
-from scripts.localcloud.tokens import GITHUB_HOST, GITHUB_KEYS
 
-WEB_IDENTITY = "sts:AssumeRoleWithWebIdentity"
 WORKFLOWS = {
     "plan": "infra-plan.yml",
     "plan-main": "plan.yml",
@@ -85,31 +84,15 @@ def job_claims(facts: Facts, environment: str, role: str) -> dict[str, Any]:
 
 def mismatches(role_arn: str, trust: Policy, token: Mapping[str, Any]) -> list[str]:
     """Why a token may not assume a role: got and wanted of each condition. Empty if it may."""
-    account = role_arn.split(":")[4]
-    provider = f"arn:aws:iam::{account}:oidc-provider/{GITHUB_HOST}"
-    context = {
-        f"{GITHUB_HOST}:{name}": (str(token[name]),)
-        for name in ("aud", "sub", *GITHUB_KEYS)
-        if token.get(name)
-    }
-    principal = Principal(provider, account, "federated", federated_provider=provider)
-    found = explain(
-        Request(principal, WEB_IDENTITY, role_arn, context), PolicySet(resource=(trust,))
-    )
-    if found.decision is not None and found.decision.allowed:
+    judged = judge(role_arn, trust, token)
+    if judged.allowed:
         return []
     reasons = [
-        f"{_short(failure.key or failure.element)}: got {_listed(failure.actual)}, "
-        f"wanted {_listed(failure.wanted)}"
-        for statement in found.considered
-        if statement.effect == "Allow"
-        for failure in statement.failures
+        f"{one.key}: got {_listed(one.got)}, wanted {_listed(one.wanted)}"
+        for one in judged.conditions
+        if not one.holds
     ]
-    return reasons or [found.unsupported or "a statement denies it"]
-
-
-def _short(key: str) -> str:
-    return key.removeprefix(f"{GITHUB_HOST}:")
+    return reasons or [judged.remark]
 
 
 def _listed(values: Sequence[str]) -> str:
