@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from click.testing import CliRunner, Result
 
@@ -246,3 +247,48 @@ def test_the_trust_is_the_one_of_the_named_role(tmp_path: Path) -> None:
     path.write_text(json.dumps(in_a_plan(trust())))
     [statement] = read_trust(path, "keyless-dev-train").statements
     assert statement.sid == "OneExactGitHubContext"
+
+
+def test_in_a_job_it_prints_the_claims_of_the_jobs_own_token(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = token()
+    raw = jwt.encode(found, "x" * 32, algorithm="HS256")
+    monkeypatch.setattr("scripts.identity.runner_token", lambda *_, **__: raw)
+    done = CliRunner().invoke(keyless, ["doctor", "--github"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == found
+    assert raw not in done.output
+
+
+class Iam:
+    """The roles of an account."""
+
+    class exceptions:  # noqa: N801 - as boto3 names it
+        class NoSuchEntityException(Exception):
+            """There is no such role."""
+
+    def get_role(self, RoleName: str) -> dict[str, Any]:  # noqa: N803
+        if RoleName != "keyless-dev-train":
+            raise self.exceptions.NoSuchEntityException
+        return {"Role": {"Arn": TRAIN, "AssumeRolePolicyDocument": trust()}}
+
+
+@pytest.mark.parametrize(
+    ("role", "code", "says"),
+    [
+        ("keyless-dev-train", 0, "lets this job in"),
+        (TRAIN, 0, "lets this job in"),
+        ("keyless-dev-nobody", 1, "no role keyless-dev-nobody in this account"),
+        (TRAIN.replace("123456789012", "999999999999"), 2, "is not arn:aws:iam::999999999999"),
+    ],
+)
+def test_the_trust_is_read_from_the_callers_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str, code: int, says: str
+) -> None:
+    monkeypatch.setattr("scripts.commands._doctor_github._callers_iam", Iam)
+    (tmp_path / "claims.json").write_text(json.dumps(token()))
+    arguments = ["doctor", "--github", "--role", role, "--claims", str(tmp_path / "claims.json")]
+    done = CliRunner().invoke(keyless, arguments, catch_exceptions=False)
+    assert done.exit_code == code
+    assert says in " ".join(done.output.split())
