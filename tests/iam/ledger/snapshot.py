@@ -19,8 +19,11 @@ from scripts.sealed import client
 
 FILE = Path(__file__).with_name("platform.json")
 ACCOUNT = "471835269042"
-# RDS chooses it, so each run has another one.
-DATABASE = re.compile(r"dbuser:db-[A-Z0-9]+/"), "dbuser:db-ABCDEFGHIJKLMNOPQRSTUVWXYZ/"
+# AWS chooses these, so each run has others.
+CHOSEN = (
+    (re.compile(r"dbuser:db-[A-Z0-9]+/"), "dbuser:db-ABCDEFGHIJKLMNOPQRSTUVWXYZ/"),
+    (re.compile(r"third-party-[A-Za-z0-9]{6}\""), 'third-party-AbCdEf"'),
+)
 
 
 def read(home: Path) -> dict[str, Any]:
@@ -45,8 +48,10 @@ def normalised(details: Mapping[str, Any], account: str) -> dict[str, Any]:
         ),
     }  # fmt: skip
     text = json.dumps(found, sort_keys=True).replace(account, ACCOUNT)
-    fixed: dict[str, Any] = json.loads(DATABASE[0].sub(DATABASE[1], text))
-    return fixed
+    for chosen, fixed in CHOSEN:
+        text = chosen.sub(fixed, text)
+    rendered: dict[str, Any] = json.loads(text)
+    return rendered
 
 
 def _policy(policy: Mapping[str, Any]) -> dict[str, Any]:

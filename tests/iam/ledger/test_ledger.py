@@ -26,6 +26,7 @@ from scripts.iam.ledger.grants import Grant, grants, within
 from scripts.iam.ledger.reviewed import Reviewed
 from scripts.iam.trust_lint import Setting, lint
 
+from . import snapshot
 from .reference import reference
 
 DETAILS = json.loads((Path(__file__).parent / "platform.json").read_text())
@@ -387,6 +388,18 @@ def test_an_entry_that_concerns_nothing_is_stale() -> None:
     assert "ours *:nothing-of-this" in stale(changed)
     assert any(line.startswith("wide arn:aws:s3:::x*") for line in stale(changed))
     assert any(line.startswith("wide sns:*") for line in stale(changed))
+
+
+def test_the_snapshot_is_in_the_form_that_its_generator_writes() -> None:
+    assert snapshot.normalised(DETAILS, ACCOUNT) == DETAILS
+
+
+def test_the_snapshot_does_not_depend_on_what_aws_chooses() -> None:
+    text = json.dumps(DETAILS).replace("third-party-AbCdEf", "third-party-Zz9qQ1")
+    text = text.replace("dbuser:db-ABCDEFGHIJKLMNOPQRSTUVWXYZ/", "dbuser:db-0123/")
+    other = json.loads(text.replace(ACCOUNT, "123456789012"))
+    assert other != DETAILS
+    assert snapshot.normalised(other, "123456789012") == DETAILS
 
 
 def test_inclusion_of_patterns() -> None:
