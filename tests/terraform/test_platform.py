@@ -147,5 +147,5 @@ def test_environments_differ_by_variables_alone() -> None:
     files = sorted(path.name for path in (PROJECT / "terraform/platform").glob("**/*.tf*"))
     assert [name for name in files if name.endswith(".tfvars")] == ["dev.tfvars", "prod.tfvars"]
     code = "\n".join(path.read_text() for path in (PROJECT / "terraform/platform").glob("*.tf"))
-    # Only the refusal of an unprotected prod names an environment.
-    assert re.findall(r'"(?:dev|prod)"', code).count('"prod"') == 1
+    # Only what refuses a prod without its protection, or without its key, names an environment.
+    assert re.findall(r'"(?:dev|prod)"', code) == ['"prod"', '"prod"']
