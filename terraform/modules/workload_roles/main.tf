@@ -38,7 +38,7 @@ locals {
     promote = {
       read     = ["holdout", "models"]
       list     = []
-      versions = ["models"]
+      versions = ["decisions", "models"]
       write    = ["decisions", "references"]
     }
     predict = {
