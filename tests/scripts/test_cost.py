@@ -239,12 +239,37 @@ def test_the_egress_modes_differ_as_their_parts_do(variants: dict[str, Estimate]
     assert total["egress_nat"] - total["egress_public_ip"] == pytest.approx(nat)
 
 
-@pytest.mark.terraform
-def test_prod_is_explained_line_by_line_and_not_parked(tmp_path: Path) -> None:
-    arguments = ["--home", str(tmp_path), "cost", "prod", "--json"]
+@pytest.fixture(scope="module")
+def prod(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    home = tmp_path_factory.mktemp("home")
+    arguments = ["--home", str(home), "cost", "prod", "--json"]
     result = CliRunner().invoke(keyless, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
-    shown = json.loads(result.stdout)
+    shown: dict[str, Any] = json.loads(result.stdout)
+    return shown
+
+
+@pytest.mark.terraform
+@pytest.mark.xdist_group("cost")
+def test_the_documentation_tells_what_the_code_costs(
+    variants: dict[str, Estimate], prod: dict[str, Any]
+) -> None:
+    page = (ROOT / "docs" / "terraform.md").read_text()
+    table = page.partition("<!-- cost -->")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if "." in line]
+    names = ("configured", "egress_public_ip", "egress_nat", "egress_endpoints")
+    theirs = [f"{prod['total']:.2f}", *(f"{prod['variants'][name]:.2f}" for name in names[1:])]
+    wanted = [
+        (f"{variants[name].total:.2f}", other) for name, other in zip(names, theirs, strict=True)
+    ]
+    wanted.append((f"{variants['parked'].total:.2f}", "refused"))
+    assert [tuple(row[1:]) for row in rows] == wanted
+
+
+@pytest.mark.terraform
+@pytest.mark.xdist_group("cost")
+def test_prod_is_explained_line_by_line_and_not_parked(prod: dict[str, Any]) -> None:
+    shown = prod
     assert shown["total"] == pytest.approx(sum(one["amount"] for one in shown["lines"]), abs=0.01)
     assert all(one["basis"] and one["item"] for one in shown["lines"])
     items = " ".join(one["item"] for one in shown["lines"])
