@@ -421,3 +421,26 @@ def test_a_refused_deletion_stops_and_names_who_may() -> None:
     with pytest.raises(UserError, match="could not be emptied") as refused:
         deployment.empty(Storage(keys=("data",)), "b", lambda _: None)
     assert "version_deleter_arns" in refused.value.mend
+
+
+class Logged:
+    """S3 as far as access logs go: the target of each bucket that is logged."""
+
+    def __init__(self, targets: dict[str, str]) -> None:
+        self.targets = targets
+
+    def get_bucket_logging(self, Bucket: str) -> dict[str, Any]:  # noqa: N803
+        target = self.targets.get(Bucket)
+        return {"LoggingEnabled": {"TargetBucket": target}} if target else {}
+
+    def put_bucket_logging(self, Bucket: str, BucketLoggingStatus: object) -> None:  # noqa: N803
+        assert BucketLoggingStatus == {}
+        del self.targets[Bucket]
+
+
+def test_access_logs_are_found_and_ended() -> None:
+    s3 = Logged({"data": "logs"})
+    found = deployment.log_buckets(s3, ["data", "logs"])
+    assert found == {"data": "logs"}
+    deployment.stop_logging(s3, found)
+    assert deployment.log_buckets(s3, ["data", "logs"]) == {}
