@@ -1,4 +1,4 @@
-"""What runs on the box: user data within its limit, hardened units, launcher and watchdog."""
+"""What runs on the box: hardened units, launcher, worker and watchdog."""
 
 from __future__ import annotations
 
@@ -19,12 +19,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import yaml
 from sqlalchemy.engine import make_url
 
-from tests.localcloud.server_platform import FILES, encoded, settings, user_data
+from tests.localcloud.server_platform import FILES, settings
 
-LARGEST_USER_DATA = 16 * 1024  # bytes before base64; EC2 User Guide, "Run commands at launch"
 DATABASE = {
     "address": "keyless-dev.aaaaaaaaaa.us-east-1.rds.amazonaws.com",
     "port": 5432,
@@ -53,37 +51,7 @@ def launcher(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-# --- user data and units ---------------------------------------------------------------------
-
-
-def test_user_data_fits_the_limit_with_room_to_grow() -> None:
-    size = len(encoded(user_data(settings(), logs_json="x" * 1000))) * 3 // 4
-    assert size < LARGEST_USER_DATA / 2
-
-
-def test_the_template_renders_to_a_cloud_config() -> None:
-    text = user_data(settings())
-    assert text.startswith("#cloud-config\n")
-    written = {entry["path"]: entry["content"] for entry in yaml.safe_load(text)["write_files"]}
-    assert json.loads(written["/etc/keyless/server.json"]) == settings()
-    for name in ("launcher.py", "worker.py", "watchdog.py", "install.sh"):
-        assert written[f"/usr/local/lib/keyless/{name}"].rstrip() == (
-            (FILES / name).read_text().rstrip()
-        )
-
-
-@pytest.mark.parametrize("logs", ["", '{"logs": {}}'])
-def test_the_agents_configuration_is_written_only_where_logs_are_shipped(logs: str) -> None:
-    written = yaml.safe_load(user_data(settings(), logs_json=logs))["write_files"]
-    found = [e["content"] for e in written if e["path"] == "/etc/keyless/cloudwatch-agent.json"]
-    assert found == ([logs] if logs else [])
-
-
-def test_every_variable_that_the_template_names_is_documented_in_it() -> None:
-    text = (FILES / "user-data.yaml.tftpl").read_text()
-    used = set(re.findall(r"\$\{\w+\((?:6, )?(\w+)\)\}", text))
-    documented = set(re.findall(r"^#   (\w+) ", text, re.MULTILINE))
-    assert used == documented
+# --- units -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["keyless-mlflow.service", "keyless-watchdog.service"])
@@ -239,8 +207,14 @@ def test_dangerous_features_are_off() -> None:
     assert "*" not in environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
 
 
+def test_the_alarm_on_missing_training_counts_what_the_worker_writes() -> None:
+    text = (FILES.parents[1] / "observability" / "alarms.tf").read_text()
+    found = re.search(r'pattern\s+= "\\"([^"\\]+)\\""', text)
+    assert found and found[1] in load("worker").REGISTERED
+
+
 WORKER = """
-import json, os, socket, subprocess, sys, time, urllib.request
+import json, os, socket, subprocess, sys, time, urllib.error, urllib.request
 worker, settings, store = sys.argv[1:]
 listener = socket.socket()
 listener.bind(("127.0.0.1", 0))
@@ -258,6 +232,14 @@ while process.poll() is None:
         break
     except OSError:
         time.sleep(0.1)
+for name in ("registered-models", "model-versions", "registered-models"):
+    body = json.dumps({"name": "m", "source": "s3://b/mlflow/0/models/m-1/artifacts"}).encode()
+    address = f"http://127.0.0.1:{port}/api/2.0/mlflow/{name}/create"
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    try:
+        urllib.request.urlopen(request).close()
+    except urllib.error.HTTPError as refusal:
+        print(name, refusal.code, file=sys.stderr)
 process.terminate()
 process.wait()
 """
@@ -277,6 +259,9 @@ def test_a_worker_serves_what_mlflow_server_serves(tmp_path: Path, access: str, 
     assert done.stdout, done.stderr
     (experiment,) = json.loads(done.stdout)["experiments"]
     assert experiment["artifact_location"].startswith(root)
+    told = [line for line in done.stderr.splitlines() if "registered" in line]
+    # The second model of the same name is refused; only a version counts.
+    assert told == [load("worker").REGISTERED, "registered-models 400"], done.stderr
 
 
 # --- watchdog --------------------------------------------------------------------------------

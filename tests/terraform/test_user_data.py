@@ -16,12 +16,45 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.localcloud.server_platform import FILES, settings, user_data
+from tests.localcloud.server_platform import FILES, encoded, settings, user_data
 from tests.terraform.conftest import PROJECT, Plan
 
 LARGEST = 16 * 1024  # bytes before base64; EC2 User Guide, "Run commands at launch"
 TEMPLATE = "module.mlflow_server.aws_launch_template.server"
 TOOLS = PROJECT / ".venv-tools" / "bin" / "python"
+
+# --- template --------------------------------------------------------------------------------
+
+
+def test_user_data_fits_the_limit_with_room_to_grow() -> None:
+    size = len(encoded(user_data(settings(), logs_json="x" * 1000))) * 3 // 4
+    assert size < LARGEST / 2
+
+
+def test_the_template_renders_to_a_cloud_config() -> None:
+    text = user_data(settings())
+    assert text.startswith("#cloud-config\n")
+    written = {entry["path"]: entry["content"] for entry in yaml.safe_load(text)["write_files"]}
+    assert json.loads(written["/etc/keyless/server.json"]) == settings()
+    for name in ("launcher.py", "worker.py", "watchdog.py", "install.sh"):
+        assert written[f"/usr/local/lib/keyless/{name}"].rstrip() == (
+            (FILES / name).read_text().rstrip()
+        )
+
+
+@pytest.mark.parametrize("logs", ["", '{"logs": {}}'])
+def test_the_agents_configuration_is_written_only_where_logs_are_shipped(logs: str) -> None:
+    written = yaml.safe_load(user_data(settings(), logs_json=logs))["write_files"]
+    found = [e["content"] for e in written if e["path"] == "/etc/keyless/cloudwatch-agent.json"]
+    assert found == ([logs] if logs else [])
+
+
+def test_every_variable_that_the_template_names_is_documented_in_it() -> None:
+    text = (FILES / "user-data.yaml.tftpl").read_text()
+    used = set(re.findall(r"\$\{\w+\((?:6, )?(\w+)\)\}", text))
+    documented = set(re.findall(r"^#   (\w+) ", text, re.MULTILINE))
+    assert used == documented
+
 
 # --- cloud-init ------------------------------------------------------------------------------
 

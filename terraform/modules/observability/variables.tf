@@ -103,7 +103,7 @@ variable "pipeline" {
 }
 
 variable "server_log_group_name" {
-  description = "CloudWatch group of the server's log, in which registered models are counted; null: no alarm on missing training."
+  description = "CloudWatch group of mlflow_server's log, in which registered models are counted; null: no alarm on missing training."
   type        = string
   default     = null
 }
