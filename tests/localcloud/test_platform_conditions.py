@@ -42,8 +42,8 @@ GLOBAL = {"aws:requestedregion": (REGION,)}
 ELSEWHERE = {
     "sts:AssumeRoleWithWebIdentity": "tests/localcloud/test_tokens.py",
     "rds-db:connect": "tests/localcloud/test_database.py",
-    # The SSM agent does not run here; without its key the condition refuses.
-    "ssm:UpdateInstanceInformation": "docs/local-cloud.md",
+    # The SSM agent does not run here; its key is one of the instance's session.
+    "ssm:UpdateInstanceInformation": "tests/localcloud/test_instances.py",
 }
 
 

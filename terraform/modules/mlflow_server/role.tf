@@ -90,7 +90,7 @@ data "aws_iam_policy_document" "agent" {
 
     condition {
       test     = "StringLike"
-      variable = "ssm:SourceInstanceARN"
+      variable = "ec2:SourceInstanceARN" # ssm:SourceInstanceARN is absent with an instance profile
       values   = ["arn:${local.partition}:ec2:${local.region}:${local.account}:instance/*"]
     }
   }
