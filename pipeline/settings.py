@@ -100,7 +100,7 @@ class Search(_Section):
 
 
 class Evaluation(_Section):
-    """What the model card shows beside the numbers; `shap` needs a package of its own."""
+    """What is shown beside the numbers; `shap` needs a package of its own for trees."""
 
     plots: bool = True
     importance_repeats: int = Field(default=3, ge=1, le=100)

@@ -86,6 +86,11 @@ class Workspace:
     def tracking_uri(self) -> str:
         """Where MLflow listens. Raises InputError when nothing says so on a platform."""
         named = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+        if named.startswith(("postgres", "mysql", "s3:")):
+            raise InputError(
+                f"MLFLOW_TRACKING_URI begins with {named.partition(':')[0]}:, but it must name the "
+                "MLflow server, such as http://127.0.0.1:5000: `keyless tunnel` prints the address"
+            )
         if named:
             return named
         if self.folder is not None:
@@ -118,6 +123,10 @@ def open_workspace(
     """Read settings and platform. Raises InputError on the first that is wrong."""
     if platform and local:
         raise InputError("--platform and --local exclude each other: name one of the two")
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "MLFLOW_S3_ENDPOINT_URL"):
+        value = environ.get(name, "")
+        if value and not value.startswith(("https://", "http://")):
+            raise InputError(f"{name} = {value!r} must begin with https://; on AWS leave it unset")
     file = settings_path(settings, environ)
     loaded = load_settings(file)
     if local is not None:

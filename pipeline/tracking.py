@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.dataset import Dataset
 from pipeline.errors import StepFailed
+from pipeline.lease import Lease, acquire
 from pipeline.search import Trial
 from pipeline.step import Workspace
 
@@ -33,9 +34,16 @@ class Tracking:
     client: "MlflowClient"
     experiment_id: str
     run_id: str
+    registered: "ModelVersion | None" = None
     finished: bool = False
     trials: dict[int, Trial] = field(default_factory=dict)
     unfinished: dict[int, str] = field(default_factory=dict)
+    lease: Lease | None = None
+
+    def check(self) -> None:
+        """Raise StepFailed if another training took this run over meanwhile."""
+        if self.lease is not None:
+            self.lease.check()
 
 
 def connect(workspace: Workspace) -> "MlflowClient":
@@ -51,24 +59,44 @@ def connect(workspace: Workspace) -> "MlflowClient":
 
 
 def open_run(workspace: Workspace, fingerprint: str, tags: Mapping[str, str]) -> Tracking:
-    """Start the run of this fingerprint, or find the one that an earlier attempt began."""
+    """Start the run of this fingerprint, or find the one that an earlier attempt began.
+
+    A run that is not done comes with a lease, which must be left when the work is done: of two
+    trainings at once the second waits here for the first.
+    """
     client = connect(workspace)
     experiment_id = _experiment(client, workspace)
-    found = client.search_runs(
-        [experiment_id], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1
-    )
-    if not found:
-        run = client.create_run(
-            experiment_id,
-            tags={**tags, FINGERPRINT: fingerprint},
-            run_name=f"{workspace.model}-{fingerprint[:8]}",
+
+    def find() -> "Run | None":
+        found = client.search_runs(
+            [experiment_id],
+            f"tags.`{FINGERPRINT}` = '{fingerprint}'",
+            max_results=1,
+            order_by=["attributes.start_time ASC"],
         )
-        return Tracking(client, experiment_id, run.info.run_id)
-    run = found[0]
-    tracking = Tracking(client, experiment_id, run.info.run_id)
+        return found[0] if found else None
+
+    run = find()
+    if run is not None and run.info.status == "FINISHED":
+        version = registered_version(client, workspace.model, run.info.run_id)
+        if version is not None:
+            return Tracking(client, experiment_id, run.info.run_id, version, finished=True)
+    experiment = client.get_experiment(experiment_id)
+    # The time tells apart servers that give their experiments the same numbers.
+    place = f"{experiment_id}-{experiment.creation_time}"
+    lease = acquire(
+        client, workspace.store, workspace.key("models", "leases", place, fingerprint[:16]), find
+    )
+    run = find() or client.create_run(
+        experiment_id,
+        tags={**tags, FINGERPRINT: fingerprint},
+        run_name=f"{workspace.model}-{fingerprint[:8]}",
+    )
+    tracking = Tracking(client, experiment_id, run.info.run_id, lease=lease)
+    lease.name(tracking.run_id)
     tracking.finished = run.info.status == "FINISHED"
-    if not tracking.finished:
-        _recall_trials(tracking)
+    tracking.registered = registered_version(client, workspace.model, tracking.run_id)
+    _recall_trials(tracking)
     return tracking
 
 

@@ -5,6 +5,7 @@ import json
 import platform as machine
 import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,6 @@ def fingerprint(tags: Mapping[str, str]) -> str:
 @step
 def main(workspace: Workspace) -> Outcome:
     """Search parameters, fit on all training rows, log the run and register a challenger."""
-    settings = workspace.settings
     rows = data.load(workspace, "train")
     tags = lineage.lineage_tags(workspace) | {
         "keyless.data_sha256": rows.sha256,
@@ -48,21 +48,29 @@ def main(workspace: Workspace) -> Outcome:
         "keyless.source": rows.source,
     }
     run = tracking.open_run(workspace, fingerprint(tags), tags)
-    if run.finished:
-        version = tracking.registered_version(run.client, workspace.model, run.run_id)
-        if version is not None:
-            return _outcome(workspace, run.run_id, version, None, reused=True)
+    with run.lease or nullcontext():
+        return _train(workspace, run, rows, tags)
+
+
+def _train(
+    workspace: Workspace, run: tracking.Tracking, rows: Dataset, tags: Mapping[str, str]
+) -> Outcome:
+    settings = workspace.settings
+    if run.finished and run.registered is not None:
+        return _outcome(workspace, run.run_id, run.registered, None, reused=True)
 
     folds = make_folds(rows, settings)
     recalled = len(run.trials)
 
     def log(trials: list[Trial]) -> None:
+        run.check()
         tracking.log_trials(run, trials, settings.metric.name)
 
     trials = list(search(rows, folds, settings, run.trials, log))
     chosen = best(trials, settings)
-    version = tracking.registered_version(run.client, workspace.model, run.run_id)
+    version = run.registered
     if version is None:
+        run.check()
         version = _fit_and_register(workspace, run, rows, folds, chosen, tags)
     run.client.set_registered_model_alias(workspace.model, register.CHALLENGER, version.version)
     run.client.set_terminated(run.run_id)
@@ -93,8 +101,9 @@ def _fit_and_register(
     parameters = {**chosen.parameters, "trial": chosen.number, "rows": len(rows.table)}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        out_of_fold = merge(cross_validate(rows, folds, chosen.parameters, settings))
-        save_plots(folder / "cross_validation", settings.task.type, out_of_fold)
+        if settings.evaluation.plots:
+            out_of_fold = merge(cross_validate(rows, folds, chosen.parameters, settings))
+            save_plots(folder / "cross_validation", settings.task.type, out_of_fold)
         (folder / "settings.toml").write_bytes(workspace.settings_file.read_bytes())
         uri = workspace.store.uri(rows.key)
         tracking.log_training(run, rows, uri, chosen, parameters, folder)

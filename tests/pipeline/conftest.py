@@ -40,6 +40,10 @@ trials = 2
 folds = 2
 space = { histogram_gradient_boosting = { max_iter = [10, 11] } }
 
+[evaluation]
+plots = false
+importance_repeats = 1
+
 [promotion]
 resamples = 100
 """

@@ -117,6 +117,13 @@ def test_a_second_data_set_needs_its_settings_alone(
     assert results["pipeline.promote"]["verdict"] == "promote"
     assert results["pipeline.promote"]["holdout_value"] < 400
     assert results["pipeline.predict"]["rejected"] == 0
+    found = pd.read_parquet(folder / results["pipeline.predict"]["predictions"])
+    assert len(found) == results["pipeline.ingest"]["rows"]["batch"] > 0
+    assert found["prediction"].between(2500, 6500).all()
+    contract = json.loads((folder / "data/contracts/penguin-mass/contract.json").read_text())
+    kinds = {column["kind"] for column in contract["features"].values()}
+    assert kinds == {"number", "category"}
+    assert any(column["null_rate"] > 0 for column in contract["features"].values())
 
 
 def test_the_same_data_and_settings_give_the_same_holdout_metric_to_the_last_digit(
@@ -417,7 +424,10 @@ def _only(path: Path) -> str:
     return next(file.name for file in path.iterdir() if file.suffix == ".parquet")
 
 
-def test_evaluate_alone_stores_its_numbers_and_a_model_card(local: Step, folder: Path) -> None:
+def test_evaluate_alone_stores_its_numbers_and_a_model_card(
+    local: Step, folder: Path, settings_file: Path
+) -> None:
+    _change_settings(settings_file, "plots = false", "plots = true")
     local(ingest)
     local(train)
     found = local(evaluate)
@@ -433,7 +443,7 @@ def test_evaluate_alone_stores_its_numbers_and_a_model_card(local: Step, folder:
 def test_a_model_card_shows_shap_values_where_the_settings_ask_for_them(
     local: Step, folder: Path, settings_file: Path
 ) -> None:
-    settings_file.write_text(SMALL + "\n[evaluation]\nshap = true\n")
+    _change_settings(settings_file, "plots = false", "shap = true\nplots = false")
     _change_settings(settings_file, ', "histogram_gradient_boosting"]', "]")
     local(ingest)
     local(train)

@@ -34,6 +34,9 @@ trials = 2
 folds = 2
 space = { random_forest = { n_estimators = [10, 10] } }
 
+[evaluation]
+importance_repeats = 1
+
 [promotion]
 resamples = 100
 floors = { accuracy = 0.8 }
@@ -83,7 +86,10 @@ def test_three_classes_are_trained_promoted_predicted_and_judged_by_late_labels(
     flow.run(ingest)
     trained = flow.run(train)
     assert flow.run(promote)["verdict"] == "promote"
-    version = MlflowClient(server, server).get_model_version_by_alias("wine", "champion")
+    client = MlflowClient(server, server)
+    plots = client.list_artifacts(trained["run_id"], "cross_validation")
+    assert "cross_validation/confusion.png" in [plot.path for plot in plots]
+    version = client.get_model_version_by_alias("wine", "champion")
     assert str(version.version) == trained["model_version"]
     assert tracking.registered_files(version)["model.skops"]
 

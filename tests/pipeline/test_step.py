@@ -8,7 +8,7 @@ from botocore.exceptions import NoRegionError
 from pipeline import predict
 from pipeline.errors import InputError
 from pipeline.outputs import load_platform
-from pipeline.step import use_region
+from pipeline.step import Workspace, use_region
 from tests.pipeline.conftest import Run
 
 
@@ -39,3 +39,22 @@ def test_a_default_region_that_is_set_stays() -> None:
 def test_without_any_region_the_variable_to_set_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="without a region: set AWS_REGION"):
         load_platform(environ={"KEYLESS_ENVIRONMENT": "dev"}, terraform_root=tmp_path)
+
+
+@pytest.mark.parametrize("uri", ["postgresql://u@host/mlflow", "s3://bucket/mlflow"])
+def test_a_tracking_address_that_is_no_server_is_refused(
+    workspace: Workspace, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(InputError, match="must name the MLflow server"):
+        _ = workspace.tracking_uri
+
+
+@pytest.mark.parametrize(
+    "name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "MLFLOW_S3_ENDPOINT_URL"]
+)
+def test_an_endpoint_that_is_a_bucket_is_refused(
+    run_local: Run, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "s3://bucket")
+    assert f"{name} = 's3://bucket' must begin" in run_local(predict.main, code=2).output
