@@ -31,14 +31,14 @@ def bootstrap_stack(actors: Actors, binary: Binary) -> Stack:
     )
 
 
-def platform_stack(actors: Actors, binary: Binary) -> Stack:
-    """`terraform/platform` as the apply role through OIDC, its state in the bucket."""
+def platform_stack(actors: Actors, binary: Binary, role: str = "apply") -> Stack:
+    """`terraform/platform` as the apply or a plan role through OIDC, its state in the bucket."""
     home, cloud = actors.cloud.home, actors.cloud
     root = actors.project / "terraform" / "platform"
     return Stack(
         root,
         binary=binary,
-        environment=actors.marked_environment(actors.credentials("apply"), _terraform_settings()),
+        environment=actors.marked_environment(actors.credentials(role), _terraform_settings()),
         data_dir=home / "terraform" / "platform",
         variables={"github": _github(actors.repository)},
         var_files=[root / "environments" / f"{actors.environment}.tfvars"],

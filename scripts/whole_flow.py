@@ -24,7 +24,7 @@ from scripts.iam.requests._services import SERVICES
 from scripts.localcloud.home import Cloud, administrator, load
 from scripts.roots import platform_stack
 from scripts.sealed import client
-from scripts.stack import Event, find_binary, messages
+from scripts.stack import Event, Stack, find_binary, messages
 
 _Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 # A second run of a step reads what the first one left, and the contract from its parameter.
@@ -50,7 +50,7 @@ def run(home: Path, phases: Phases, environment: str = "dev") -> Evidence:
 
 
 def complete(home: Path, phases: Phases, environment: str = "dev") -> Evidence:
-    """Do what `keyless up` leaves out: the steps once more, and the destruction of the platform.
+    """Do what `keyless up` leaves out: steps once more, the plans, and the platform's destruction.
 
     The cloud goes on, with an account from which the platform is gone. Raises UserError.
     """
@@ -59,10 +59,14 @@ def complete(home: Path, phases: Phases, environment: str = "dev") -> Evidence:
     for step in STEPS_AGAIN:
         with phases.phase(f"{step} again", step) as phase:
             _step(actors, step, phase)
+    binary = find_binary(home)
+    for role in ("plan", "plan-main"):
+        with phases.phase(f"plan platform, {role}", role) as phase:
+            _plan(platform_stack(actors, binary, role), home, phase)
     with phases.phase("read the account", "administrator"):
         estate = estate_of(cloud, environment)
     with phases.phase("destroy platform", "apply") as phase:
-        _destroy(actors, home, phase)
+        _destroy(platform_stack(actors, binary), phase)
     return Evidence(cloud.account_id, cloud.region, estate, read_log(cloud.decisions))
 
 
@@ -102,15 +106,25 @@ def _step(actors: Actors, step: str, phase: Phase) -> None:
         )
 
 
-def _destroy(actors: Actors, home: Path, phase: Phase) -> None:
-    stack = platform_stack(actors, find_binary(home))
-
+def _listener(phase: Phase) -> Callable[[Event], None]:
     def hear(event: Event) -> None:
         for line in messages(event):
             phase.event(line)
 
+    return hear
+
+
+def _plan(stack: Stack, home: Path, phase: Phase) -> None:
+    """Plan as a job does, into a file that is gone at once: it holds what the state holds."""
     stack.init()
-    stack.destroy(hear)
+    path = home / "measured.tfplan"
+    stack.save_plan(path, _listener(phase), lock=False)
+    path.unlink()
+
+
+def _destroy(stack: Stack, phase: Phase) -> None:
+    stack.init()
+    stack.destroy(_listener(phase))
     left = [address for address in stack.resources() if not address.startswith("data.")]
     if left:
         raise UserError("destroy of the platform left resources", why="\n".join(left))

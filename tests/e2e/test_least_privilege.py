@@ -120,6 +120,14 @@ def test_every_role_of_the_platform_is_measured(run: Run) -> None:
                      "predict", "monitor", "server"}  # fmt: skip
 
 
+def test_the_plan_roles_were_measured_at_work_themselves(run: Run) -> None:
+    for ledger in run.review.measured.ledgers:
+        if "-plan" in ledger.role:
+            assert 0 < ledger.by_others < 0.5 * len(ledger.used), ledger.role
+        else:
+            assert ledger.by_others == 0, ledger.role
+
+
 def test_every_path_to_more_rights_is_a_designed_one(run: Run) -> None:
     assert run.review.undesigned == []
     assert any(path.start.endswith("-apply") for path in run.review.designed)

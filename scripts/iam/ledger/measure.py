@@ -27,7 +27,10 @@ class Weak:
 
 @dataclass
 class Ledger:
-    """One role: its grants by set, its denied needs, and what is wrong beside that."""
+    """One role: its grants by set, its denied needs, and what is wrong beside that.
+
+    `by_others` counts the used grants that another role used, through a policy that both have.
+    """
 
     role: str
     used: list[Grant] = field(default_factory=list)
@@ -37,6 +40,7 @@ class Ledger:
     weak: list[Weak] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
     attempts: int = 0
+    by_others: int = 0
 
     @property
     def clean(self) -> bool:
@@ -153,6 +157,7 @@ def _ledger(
         entry = next((one for one in reviewed.documented if one.covers(grant)), None)
         if grant.key in used or grant.key[1:] in shared:
             ledger.used.append(grant)
+            ledger.by_others += grant.key not in used
         elif entry is not None:
             ledger.documented.append((grant, entry))
         else:

@@ -52,6 +52,7 @@ def as_text(review: Review) -> str:
         "A right is one action on one resource of one statement.",
         "",
         *_table(measured.ledgers),
+        *_by_others(measured.ledgers),
         "",
     ]
     problems = [line for ledger in measured.ledgers for line in _problems(ledger)]
@@ -127,6 +128,14 @@ def _table(ledgers: Sequence[Ledger]) -> list[str]:
         )
         for row in (heads, *rows, total)
     ]
+
+
+def _by_others(ledgers: Sequence[Ledger]) -> list[str]:
+    counts = [f"{_short(one.role)} {one.by_others}" for one in ledgers if one.by_others]
+    if not counts:
+        return []
+    named = ", ".join(counts)
+    return _wrapped([f"Used by another role alone, through a policy that both have: {named}."])
 
 
 def _problems(ledger: Ledger) -> list[str]:
@@ -267,6 +276,7 @@ def _ledger(ledger: Ledger) -> dict[str, Any]:
         "too_wide": [_grant(weak.grant) | {"why": weak.why} for weak in ledger.weak],
         "outside_boundary": ledger.outside,
         "deliberate_attempts": ledger.attempts,
+        "used_by_others_alone": ledger.by_others,
     }
 
 

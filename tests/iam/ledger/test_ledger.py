@@ -309,6 +309,16 @@ def test_a_role_without_any_use_is_proposed_away_but_for_what_is_documented() ->
     assert diff.count("-statement {") == len({grant.statement for grant in ledger.unused})
 
 
+def test_what_another_role_used_through_a_shared_policy_is_counted_as_such() -> None:
+    roles = [role for role in ROLES if role.name.endswith(("-apply", "-plan"))]
+    apply, plan = measure(full_log("keyless-dev-apply"), roles, REVIEWED).ledgers
+    assert (apply.by_others, plan.by_others) == (0, len(plan.used))
+    assert plan.used
+    log = full_log("keyless-dev-plan")
+    [alone] = measured(DETAILS, "keyless-dev-plan", log).ledgers
+    assert (alone.by_others, alone.unused) == (0, [])
+
+
 def test_a_denied_need_is_reported_and_a_deliberate_attempt_is_counted() -> None:
     name = "keyless-dev-train"
     one = full_log(name)[0] | {"allowed": False}
