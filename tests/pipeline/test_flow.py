@@ -294,6 +294,29 @@ def test_two_promotions_at_once_end_with_one_champion(
     assert _record()["model_version"] == "2"
 
 
+@pytest.mark.parametrize("stop_at", ["pipeline.champion._publish", "pipeline.promote.set_aliases"])
+def test_a_promotion_that_is_interrupted_is_finished_by_the_next(
+    local: Step, folder: Path, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch, stop_at: str
+) -> None:
+    local(ingest)
+    local(train)
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stop_at, interrupted)
+        with pytest.raises(AssertionError):
+            local(promote)
+    assert local(promote)["champion_version"] == "1"
+    assert [path.name for path in (folder / "decisions/small/changes").iterdir()] == ["000001.json"]
+    records = [json.loads(path.read_text()) for path in (folder / "champion/small").iterdir()]
+    assert {record["sequence"] for record in records} == {1}
+    alias = _client(mlflow_uri).get_model_version_by_alias("small", "champion")
+    assert str(alias.version) == "1"
+    assert local(predict)["model_version"] == "1"
+
+
 def test_train_can_set_any_alias_and_overwrite_artifacts_but_predictions_do_not_change(
     cloud: Step, settings_file: Path, mlflow_uri: str
 ) -> None:
