@@ -32,11 +32,24 @@ class ModuleComponent(pulumi.ComponentResource):  # type: ignore[misc]  # untype
         later = {key for key, value in args.items() if _is_output(value)}
         known = {key: value for key, value in args.items() if key not in later}
         self._now = self._followed.values(known, unknown=later)
-        self._later = pulumi.Output.all(dict(args), self._facts()).apply(self._settled)
+        facts = self._facts()
+        self._soon = pulumi.Output.all(known, facts, sorted(later)).apply(self._settled)
+        self._later = pulumi.Output.all(dict(args), facts, []).apply(self._settled)
 
     def value(self, of: Callable[[Values], Any]) -> pulumi.Output[Any]:
-        """Something of the module that may depend on outputs, or on the account."""
-        return self._later.apply(of)
+        """Something of the module that may depend on outputs, or on the account.
+
+        It waits for those outputs alone that it needs: a preview knows the bucket's name even if
+        the key is yet to be made.
+        """
+
+        def found(soon: Values) -> Any:
+            try:
+                return of(soon)
+            except NotKnownYet:
+                return self._later.apply(of)
+
+        return self._soon.apply(found)
 
     def made(self, resource: str) -> bool:
         """Whether the module makes a resource with these arguments.
@@ -59,8 +72,8 @@ class ModuleComponent(pulumi.ComponentResource):  # type: ignore[misc]  # untype
         return pulumi.ResourceOptions(parent=self, depends_on=list(after))
 
     def _settled(self, given: list[Any]) -> Values:
-        args, facts = given
-        values = self._followed.values(args, Facts(**facts))
+        args, facts, later = given
+        values = self._followed.values(args, Facts(**facts), unknown=later)
         values.check()
         return values
 

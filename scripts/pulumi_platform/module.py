@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -96,7 +97,10 @@ class Values:
 
     def made(self, resource: str) -> bool:
         """Whether there is such a resource; `count` of 0 or 1 says."""
-        count = self._module.resources[resource].body.arguments.get("count")
+        arguments = self._module.resources[resource].body.arguments
+        if "for_each" in arguments:
+            raise HclError(f"for_each of {resource} is not supported")
+        count = arguments.get("count")
         return count is None or bool(count(self._names) > 0)
 
     def argument(self, resource: str, name: str) -> Any:
@@ -105,17 +109,19 @@ class Values:
 
     def blocks(self, resource: str, kind: str) -> list[dict[str, Any]]:
         """Blocks within a resource: arguments by name, and lists of blocks by kind."""
-        body = self._module.resources[resource].body
-        found: list[dict[str, Any]] = _expanded(Body(blocks=body.blocks), self._names).get(kind, [])
+        written = self._module.resources[resource].body.blocks
+        of_kind = [each for each in written if kind in (each.kind, *each.labels)]
+        found: list[dict[str, Any]] = _expanded(Body(blocks=of_kind), self._names).get(kind, [])
         return found
 
     def check(self) -> None:
-        """Raise ArgumentError if a precondition of a resource does not hold."""
+        """Raise ArgumentError if a precondition does not hold, of those that can be told yet."""
         for name, resource in self._module.resources.items():
             for block in resource.body.of("lifecycle"):
                 for rule in block.body.of("precondition"):
-                    if self.made(name):
-                        require(rule.body.arguments, self._names)
+                    with suppress(NotKnownYet):
+                        if self.made(name):
+                            require(rule.body.arguments, self._names)
 
     def policy(self, name: str) -> str:
         """The JSON of a policy document."""

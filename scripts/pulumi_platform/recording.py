@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+from google.protobuf import struct_pb2
 from google.protobuf.json_format import MessageToDict
+from pulumi.runtime.proto import provider_pb2, resource_pb2
 from pulumi.runtime.stack import Stack
 
 from scripts.pulumi_platform.artifact_store import ArtifactStore
@@ -25,8 +27,9 @@ from scripts.pulumi_platform.variables import ArgumentError
 COMPONENTS: Mapping[str, type[ModuleComponent]] = {"artifact_store": ArtifactStore}
 PROGRAM = Path(__file__).parent / "__main__.py"
 PROJECT, STACK = "keyless-platform", "dev"
-# In a request, an argument {"later": x} is an output that comes to x.
-_LATER = "later"
+# In a request, an argument {"later": x} is an output that comes to x, and {"unknown": true} is one
+# that a preview does not know.
+_LATER, _UNKNOWN = "later", "unknown"
 
 
 @dataclass(frozen=True)
@@ -53,44 +56,44 @@ class Recorded:
     misfits: list[str] = field(default_factory=list)
 
 
-class _Answers(pulumi.runtime.Mocks):  # type: ignore[misc]
-    """Ids that show whose they are, and the account's facts."""
+class _Monitor(pulumi.runtime.mocks.MockMonitor):  # type: ignore[misc]
+    """Answers as an engine does that makes everything at once, and keeps what it was asked.
+
+    Ids show whose they are. Pulumi's own answers run an event loop in each worker thread, and two
+    of them at a time can wait for each other; these only translate.
+    """
 
     def __init__(self, facts: Mapping[str, str]) -> None:
+        super().__init__(None)
         self.facts = facts
+        self.recorded = Recorded()
 
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        """A resource with the arguments it was given."""
-        return f"{args.typ}::{args.name}.id", dict(args.inputs)
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[Any]]:
-        """The answer of a data source."""
+    def Invoke(self, request: Any) -> Any:  # noqa: N802  # the name of the RPC
+        """Answer a data source with the account's facts."""
         answers = {
             "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "account_id"},
             "aws:index/getPartition:getPartition": {"partition": "partition"},
             "aws:index/getRegion:getRegion": {"id": "region"},
         }
-        return {name: self.facts[fact] for name, fact in answers[args.token].items()}, []
+        told = struct_pb2.Struct()
+        told.update({name: self.facts[fact] for name, fact in answers[request.tok].items()})
+        return provider_pb2.InvokeResponse(**{"return": told})
 
-
-class _Monitor(pulumi.runtime.mocks.MockMonitor):  # type: ignore[misc]
-    """Keeps what mocks alone do not see: parents, dependencies and outputs."""
-
-    def __init__(self, facts: Mapping[str, str]) -> None:
-        super().__init__(_Answers(facts))
-        self.recorded = Recorded()
-
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802  # the name of the RPC
-        """Record a resource that is created or changed."""
-        if request.type != "pulumi:pulumi:Stack":
-            inputs = MessageToDict(request.object)
-            if request.custom:
-                self.recorded.misfits += misfits(request.type, inputs)
-            dependencies = sorted(_short(urn) for urn in request.dependencies)
-            self.recorded.resources.append(
-                Resource(request.type, request.name, inputs, _short(request.parent), dependencies)
-            )
-        return super().RegisterResource(request)
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
+        """Record a resource that is created or changed; it becomes what it was given."""
+        urn = self.make_urn(request.parent, request.type, request.name)
+        if request.type == "pulumi:pulumi:Stack":
+            return resource_pb2.RegisterResourceResponse(urn=urn)
+        inputs = MessageToDict(request.object)
+        if request.custom:
+            self.recorded.misfits += misfits(request.type, inputs)
+        dependencies = sorted(_short(each) for each in request.dependencies)
+        self.recorded.resources.append(
+            Resource(request.type, request.name, inputs, _short(request.parent), dependencies)
+        )
+        return resource_pb2.RegisterResourceResponse(
+            urn=urn, id=f"{request.type}::{request.name}.id", object=request.object
+        )
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
         """Record what a component tells about itself."""
@@ -103,10 +106,10 @@ def _short(urn: str) -> str:
     return "::".join((urn.rsplit("$", 1)[-1]).split("::")[-2:])
 
 
-def record(run: Callable[[], Any], facts: Mapping[str, str]) -> Recorded:
+def record(run: Callable[[], Any], facts: Mapping[str, str], *, preview: bool = False) -> Recorded:
     """Run a program, wait for all that it starts, and tell what it registered."""
     monitor = _Monitor(facts)
-    pulumi.runtime.set_mocks(monitor.mocks, project=PROJECT, stack=STACK, monitor=monitor)
+    pulumi.runtime.set_mocks(None, project=PROJECT, stack=STACK, monitor=monitor, preview=preview)
 
     def program() -> pulumi.Output[None]:
         run()
@@ -142,7 +145,7 @@ def _answer(
             component("it", _with_outputs(given))
 
     try:
-        return asdict(record(run, facts))
+        return asdict(record(run, facts, preview=f'"{_UNKNOWN}"' in json.dumps(given)))
     except ValueError as error:
         return {"refused": str(_refusal(error))}
 
@@ -161,6 +164,8 @@ def _with_outputs(given: Any) -> Any:
     if isinstance(given, dict):
         if list(given) == [_LATER]:
             return pulumi.Output.from_input(given[_LATER])
+        if list(given) == [_UNKNOWN]:
+            return pulumi.Output.from_input(pulumi.output.UNKNOWN)
         return {name: _with_outputs(value) for name, value in given.items()}
     return [_with_outputs(each) for each in given] if isinstance(given, list) else given
 

@@ -45,6 +45,10 @@ PROVIDER_DEFAULTS: dict[str, Any] = {
     "aws_s3_bucket_lifecycle_configuration.rule.expiration.expired_object_delete_marker": False,
 }
 
+# https://github.com/pulumi/pulumi/blob/master/sdk/python/lib/pulumi/runtime/rpc.py: what stands for
+# a value that a preview does not know.
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+
 Properties = dict[str, Any]
 Made = dict[str, Any]  # Properties by address
 
@@ -160,7 +164,7 @@ def _as_terraform(value: Any, name: str = "") -> Any:
 
 def _comparable(value: Any, path: str = "") -> Any:
     """Without what is not set, and policies as their meaning; `path` is type.block.property."""
-    if path.endswith(("aws_s3_bucket_policy.policy", ".bucket_policy")):
+    if path.endswith(("aws_s3_bucket_policy.policy", ".bucket_policy")) and value != UNKNOWN:
         return meaning(value)
     if isinstance(value, list):
         return [_comparable(each, path) for each in value]

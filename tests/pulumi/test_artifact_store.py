@@ -249,6 +249,21 @@ def test_what_another_resource_tells_may_be_an_argument(recordings: dict[str, An
     assert differences(registered(recording["later"]), registered(recordings["everything"])) == []
 
 
+def test_a_preview_knows_all_but_what_hangs_on_a_key_that_is_yet_to_be_made() -> None:
+    given = {
+        "preview": NAME | {"kms_key_arn": {"unknown": True}},
+        "key": NAME | {"kms_key_arn": KEY},
+    }
+    recordings = recorded(given, component=COMPONENT)
+    preview, made = (registered(recordings[name]) for name in given)
+    assert differences(preview, made) == [
+        "aws_s3_bucket_policy.artifacts.policy",
+        "aws_s3_bucket_server_side_encryption_configuration.artifacts.rule",
+        "outputs.bucket_policy",
+        "outputs.kms_key_arn",
+    ]
+
+
 def test_both_refuse_the_same_arguments_with_the_same_words(terraform: Terraform) -> None:
     given = {name: arguments for name, (arguments, _) in REFUSED.items()}
     write_root(terraform, "refused", {name: (SOURCE, each) for name, each in given.items()})
