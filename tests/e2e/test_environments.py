@@ -1,0 +1,457 @@
+"""prod from bootstrap to nothing, by the commands of docs/terraform.md, as its own roles."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from scripts import leftovers
+from scripts.actors import Actors
+from scripts.identity import Credentials
+from scripts.localcloud._user_data import parse
+from scripts.localcloud.home import Cloud, CloudDown, administrator
+from scripts.sealed import client
+from scripts.stack import find_binary
+from tests.e2e.conftest import PROJECT, Home, wait_until
+from tests.e2e.inventory import standing
+from tests.e2e.test_up import files_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.terraform]
+
+SECOND_PLAN_GAPS: dict[str, str] = {}
+"""Changes that a second plan may show, each with the emulator's gap that causes it."""
+
+
+@dataclass
+class Prod:
+    """An AWS account and those who work in it, each with credentials and a machine of their own.
+
+    `keyless` is used as on AWS: by the caller's credentials in the environment, without --local.
+    """
+
+    home: Home
+    cloud: Cloud
+    actors: Actors
+    printed: list[str] = field(default_factory=list)
+    seconds: list[tuple[str, float]] = field(default_factory=list)
+
+    def credentials(self, who: str) -> Credentials:
+        """The administrator's session, or that of a role of prod through its GitHub job."""
+        if who == "administrator":
+            return administrator(self.home.path)
+        return self.actors.credentials(who)
+
+    def client(self, who: str, service: str) -> Any:
+        return client(self.cloud, self.credentials(who), service)
+
+    def admin(self, service: str) -> Any:
+        return self.client("administrator", service)
+
+    def machine(self, who: str) -> Path:
+        """The administrator's laptop, or the runner of the delivery jobs."""
+        return self.home.user / ("laptop" if who == "administrator" else "runner")
+
+    def keyless(
+        self, who: str, *arguments: str, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `keyless ARGUMENTS` as `who`; `variables` are Terraform's, as TF_VAR_*."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "TF_VAR_", "XDG_", "GITHUB_"))
+        }
+        environment = kept | self.credentials(who).environment()
+        environment |= {f"TF_VAR_{name}": value for name, value in variables.items()}
+        environment |= {
+            "AWS_CA_BUNDLE": str(self.cloud.ca_bundle),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": self.cloud.endpoint,
+            "AWS_REGION": self.cloud.region,
+            "HOME": str(self.home.user),
+            "KEYLESS_GITHUB": "octo-org@1001/keyless-mlops@2002",
+        }
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts.cli", "--home", str(self.machine(who)), *arguments],
+            cwd=PROJECT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        self.printed += [done.stdout, done.stderr]
+        command = f"{who}: keyless {' '.join(arguments)}"
+        self.seconds.append((command, time.monotonic() - started))
+        return done
+
+    def well(self, who: str, *arguments: str, **variables: str) -> str:
+        """The same, having seen it succeed; returns its standard output."""
+        done = self.keyless(who, *arguments, **variables)
+        assert done.returncode == 0, f"{done.stderr[-6000:]}\n{self.home.log_tail()}"
+        return done.stdout
+
+    def plan(self, **variables: str) -> dict[str, Any]:
+        """Plan as the role plan-main; returns the changes by address."""
+        changes = self.home.user / "changes.json"
+        self.well("plan-main", "plan", "prod", "--changes", str(changes), **variables)
+        return {change["address"]: change for change in json.loads(changes.read_text())}
+
+    def standing(self) -> set[tuple[str, str]]:
+        return standing(self.admin, self.cloud.account_id)
+
+    def bucket(self, kind: str) -> str:
+        name = "keyless-state" if kind == "state" else f"keyless-prod-{kind}"
+        return f"{name}-{self.cloud.account_id}-{self.cloud.region}"
+
+    def versions(self, kind: str) -> list[dict[str, Any]]:
+        """Versions and delete markers of a bucket."""
+        pages = self.admin("s3").get_paginator("list_object_versions")
+        return [
+            version
+            for page in pages.paginate(Bucket=self.bucket(kind))
+            for part in ("Versions", "DeleteMarkers")
+            for version in page.get(part, ())
+        ]
+
+    def denied(self) -> list[dict[str, Any]]:
+        return [entry for entry in self.home.decisions() if not entry["allowed"]]
+
+    def database(self) -> dict[str, Any]:
+        [found] = self.admin("rds").describe_db_instances()["DBInstances"]
+        return dict(found)
+
+
+@pytest.fixture(scope="module")
+def prod(fresh_home: Callable[[], Home]) -> Iterator[Prod]:
+    """An account with nothing in it."""
+    home = fresh_home()
+    home.user.mkdir(parents=True)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home.user)} | leftovers.mark(home.path)
+    command = [sys.executable, "-m", "scripts.localcloud", "--home", str(home.path)]
+    process = subprocess.Popen(command, cwd=PROJECT, env=environment, start_new_session=True)
+
+    def ready() -> bool:
+        try:
+            return bool(home.cloud)
+        except CloudDown:
+            return False
+
+    wait_until(ready, "the local cloud")
+    made = Prod(home, home.cloud, Actors(home.cloud, "prod", PROJECT))
+    yield made
+    leftovers.end_all(home.path)
+    process.wait()
+    for command_line, seconds in made.seconds:
+        print(f"{seconds:6.1f} s  {command_line}")
+
+
+@pytest.fixture(scope="module")
+def bootstrapped(prod: Prod) -> set[tuple[str, str]]:
+    """What stands once the administrator has prepared the account."""
+    prod.well("administrator", "bootstrap", "--environment", "prod", "--yes")
+    return prod.standing()
+
+
+@pytest.fixture(scope="module")
+def applied(prod: Prod, bootstrapped: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """What stands once prod is applied, with data and an overwritten object in its bucket."""
+    prod.plan()
+    prod.well("apply", "apply", "prod")
+    secret = {"SecretId": "keyless-prod-third-party", "SecretString": "kaggle-8d1f0c2b7e"}
+    prod.admin("secretsmanager").put_secret_value(**secret)
+    ingest = prod.client("ingest", "s3")
+    for body in (b"rows", b"more rows"):
+        ingest.put_object(Bucket=prod.bucket("artifacts"), Key="data/raw/a.csv", Body=body)
+    return prod.standing()
+
+
+def test_prod_stands_as_its_variables_say(prod: Prod, applied: set[tuple[str, str]]) -> None:
+    database = prod.database()
+    assert database["MultiAZ"]
+    assert database["DeletionProtection"]
+    assert database["StorageEncrypted"]
+    assert database["BackupRetentionPeriod"] == 14
+    assert not database["PubliclyAccessible"]
+    [key] = [name for kind, name in applied if kind == "key (Enabled)"]
+    assert database["KmsKeyId"].endswith(key)
+    assert ("key alias", "alias/keyless-prod") in applied
+    [log] = prod.admin("ec2").describe_flow_logs()["FlowLogs"]
+    assert log["TrafficType"] == "ALL"
+
+
+def test_prod_has_no_way_to_the_internet(prod: Prod, applied: set[tuple[str, str]]) -> None:
+    kinds = {kind for kind, _ in applied}
+    assert not kinds & {"nat gateway", "internet gateway"}
+    ec2 = prod.admin("ec2")
+    endpoints = {one["ServiceName"] for one in ec2.describe_vpc_endpoints()["VpcEndpoints"]}
+    assert {name.rpartition(".")[2] for name in endpoints} == {
+        *("s3", "ssm", "ssmmessages", "logs", "autoscaling")
+    }
+    [instance] = [name for kind, name in applied if kind == "instance"]
+    [[found]] = [
+        group["Instances"]
+        for group in ec2.describe_instances(InstanceIds=[instance])["Reservations"]
+    ]
+    assert "PublicIpAddress" not in found
+
+
+def test_prods_own_roles_did_it_and_were_denied_nothing(
+    prod: Prod, applied: set[tuple[str, str]]
+) -> None:
+    made = [entry for entry in prod.home.decisions() if entry["action"] == "rds:CreateDBInstance"]
+    assert {entry["role"] for entry in made} == {"keyless-prod-apply"}
+    delivery = {"keyless-prod-apply", "keyless-prod-plan-main"}
+    assert [entry for entry in prod.denied() if entry["role"] in delivery] == []
+
+
+@dataclass
+class Unchanged:
+    """A second plan and a destroy without its flags, both of which leave everything alone."""
+
+    plan: dict[str, Any]
+    plan_as_json: str
+    destroy: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def unchanged(prod: Prod, applied: set[tuple[str, str]]) -> Unchanged:
+    # Side by side: two machines, and neither changes anything.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        refused = pool.submit(
+            prod.keyless, "administrator", "destroy", "prod", "--yes-destroy", "prod"
+        )
+        planned = prod.plan()
+        return Unchanged(planned, plan_as_json(prod), refused.result())
+
+
+def test_a_second_plan_is_empty_but_for_listed_gaps(unchanged: Unchanged) -> None:
+    assert set(unchanged.plan) == set(SECOND_PLAN_GAPS), unchanged.plan
+
+
+def test_destroy_without_its_flags_says_all_that_is_missing(
+    prod: Prod, unchanged: Unchanged
+) -> None:
+    assert unchanged.destroy.returncode == 1
+    for part in (
+        "prod is protected; nothing was destroyed",
+        "module.metadata_store.aws_db_instance.database",
+        "TF_VAR_teardown=true keyless plan prod",
+        prod.bucket("artifacts"),
+        prod.bucket("access-logs"),
+        "--delete-data",
+    ):
+        assert part in unchanged.destroy.stderr
+
+
+def test_destroy_without_its_flags_loses_nothing(
+    prod: Prod, applied: set[tuple[str, str]], unchanged: Unchanged
+) -> None:
+    assert prod.standing() == applied
+    assert len(prod.versions("artifacts")) == 2
+
+
+def test_nobody_deletes_a_version_of_prod_before_a_role_is_named_for_it(
+    prod: Prod, unchanged: Unchanged
+) -> None:
+    [version, *_] = prod.versions("artifacts")
+    object_version = {"Key": version["Key"], "VersionId": version["VersionId"]}
+    for who in ("administrator", "apply"):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            prod.client(who, "s3").delete_object(Bucket=prod.bucket("artifacts"), **object_version)
+    assert len(prod.versions("artifacts")) == 2
+
+
+def test_rds_itself_refuses_to_delete_a_protected_database(
+    prod: Prod, unchanged: Unchanged
+) -> None:
+    with pytest.raises(ClientError, match="deletion protection"):
+        prod.admin("rds").delete_db_instance(
+            DBInstanceIdentifier="keyless-prod", SkipFinalSnapshot=True
+        )
+    assert prod.database()["DBInstanceStatus"] == "available"
+
+
+# Secrets
+
+
+@pytest.fixture(scope="module")
+def secrets(prod: Prod, unchanged: Unchanged) -> dict[str, str]:
+    """Every secret value of prod that may be written nowhere."""
+    manager = prod.admin("secretsmanager")
+    arn = prod.database()["MasterUserSecret"]["SecretArn"]
+    password = json.loads(manager.get_secret_value(SecretId=arn)["SecretString"])["password"]
+    third = manager.get_secret_value(SecretId="keyless-prod-third-party")["SecretString"]
+    found = {"master password": str(password), "third-party secret": str(third)}
+    for role in ("apply", "plan-main", "ingest"):
+        credentials = prod.credentials(role)
+        assert credentials.session_token
+        found[f"{role}'s key"] = credentials.secret_access_key
+        found[f"{role}'s session token"] = credentials.session_token
+    return found
+
+
+def states(prod: Prod) -> str:
+    """Every version of the state of both roots."""
+    s3, bucket = prod.admin("s3"), prod.bucket("state")
+    keys = {"bootstrap.tfstate", "prod/platform.tfstate"}
+    found = [one for one in prod.versions("state") if one["Key"] in keys and "Size" in one]
+    assert {one["Key"] for one in found} == keys
+    return "\n".join(
+        s3.get_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])["Body"]
+        .read()
+        .decode()
+        for one in found
+    )
+
+
+def plan_as_json(prod: Prod) -> str:
+    """The saved second plan as Terraform shows it: the whole prior state is in it."""
+    account = f"{prod.cloud.account_id}-{prod.cloud.region}"
+    machine = prod.machine("plan-main")
+    plan = machine / "plans" / account / "prod.tfplan"
+    with zipfile.ZipFile(plan) as archive:
+        raw = "".join(archive.read(name).decode(errors="replace") for name in archive.namelist())
+    shown = subprocess.run(
+        [find_binary(machine).path, "show", "-json", str(plan)],
+        cwd=PROJECT / "terraform" / "platform",
+        env={**os.environ, "TF_DATA_DIR": str(machine / "accounts" / account / "prod")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return raw + shown.stdout
+
+
+def user_data(prod: Prod) -> str:
+    """The launch template's data and its user data, decoded."""
+    versions = prod.admin("ec2").describe_launch_template_versions(
+        LaunchTemplateName="keyless-prod-mlflow"
+    )["LaunchTemplateVersions"]
+    scripts = [one["LaunchTemplateData"]["UserData"] for one in versions]
+    files = [file.content for script in scripts for file in parse(script).files]
+    whole = [gzip.decompress(base64.b64decode(script)) for script in scripts]
+    return str(versions) + b"".join([*whole, *files]).decode()
+
+
+def parameters(prod: Prod) -> str:
+    ssm = prod.admin("ssm")
+    return str(ssm.get_parameters_by_path(Path="/keyless", Recursive=True)["Parameters"])
+
+
+def printed(prod: Prod) -> str:
+    return "\n".join(prod.printed)
+
+
+def server_logs(prod: Prod) -> str:
+    return "\n".join(log.read_text() for log in prod.home.path.rglob("*.log"))
+
+
+@pytest.mark.parametrize("place", [states, user_data, parameters, printed, server_logs])
+def test_no_secret_of_prod_is_in(
+    prod: Prod, secrets: dict[str, str], place: Callable[[Prod], str]
+) -> None:
+    content = place(prod)
+    assert "keyless-prod" in content or "/keyless/prod" in content
+    assert {name for name, value in secrets.items() if value in content} == set()
+
+
+def test_no_secret_of_prod_is_in_a_plan(secrets: dict[str, str], unchanged: Unchanged) -> None:
+    assert "keyless-prod-mlflow" in unchanged.plan_as_json
+    found = {name for name, value in secrets.items() if value in unchanged.plan_as_json}
+    assert found == set()
+
+
+def test_no_secret_of_prod_is_in_a_file(prod: Prod, secrets: dict[str, str]) -> None:
+    searched = [*files_of(prod.home.path), *files_of(prod.home.user)]
+    assert {"cloud.json", "decisions.jsonl", "prod.tfplan"} <= {path.name for path in searched}
+    for path in searched:
+        content = path.read_bytes()
+        assert {name for name, value in secrets.items() if value.encode() in content} == set(), path
+
+
+# The way out
+
+
+@pytest.fixture(scope="module")
+def unprotected(prod: Prod, unchanged: Unchanged, secrets: dict[str, str]) -> dict[str, Any]:
+    """What the variables of a teardown change, once applied by the role apply."""
+    session = administrator_role(prod)
+    variables = {
+        "teardown": "true",
+        "artifact_store": json.dumps({"version_deleter_arns": [session]}),
+    }
+    changes = prod.plan(**variables)
+    prod.well("apply", "apply", "prod")
+    return changes
+
+
+def administrator_role(prod: Prod) -> str:
+    roles = prod.admin("iam").list_roles(PathPrefix="/aws-reserved/sso.amazonaws.com/")["Roles"]
+    [role] = [role["Arn"] for role in roles]
+    return str(role)
+
+
+def test_teardown_lifts_the_protection_and_names_who_may_delete_versions(
+    prod: Prod, unprotected: dict[str, Any]
+) -> None:
+    assert {address: change["action"] for address, change in unprotected.items()} == {
+        "module.artifact_store.aws_s3_bucket_policy.artifacts": "change",
+        "module.metadata_store.aws_db_instance.database": "change",
+    }
+    assert not prod.database()["DeletionProtection"]
+    assert len(prod.versions("artifacts")) == 2
+
+
+@pytest.fixture(scope="module")
+def destroyed(prod: Prod, unprotected: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    return prod.keyless(
+        "administrator", "destroy", "prod", "--delete-data", "--yes-destroy", "prod"
+    )
+
+
+def test_destroy_takes_everything_but_what_can_still_be_brought_back(
+    prod: Prod,
+    bootstrapped: set[tuple[str, str]],
+    applied: set[tuple[str, str]],
+    destroyed: subprocess.CompletedProcess[str],
+) -> None:
+    assert destroyed.returncode == 0, f"{destroyed.stderr[-6000:]}\n{prod.home.log_tail()}"
+    [key] = [name for kind, name in applied if kind == "key (Enabled)"]
+    left = prod.standing()
+    backups = {entry for entry in left if entry[1].startswith("rds:keyless-prod-")}
+    assert left - bootstrapped - backups == {
+        ("key (PendingDeletion)", key),
+        ("secret (to be deleted)", "keyless-prod-third-party"),
+        ("snapshot", "keyless-prod-final"),
+    }
+    assert {kind for kind, _ in backups} == {"snapshot"}
+    assert bootstrapped <= left
+
+
+def test_destroy_says_what_it_costs_and_leaves_an_empty_state(
+    prod: Prod, destroyed: subprocess.CompletedProcess[str]
+) -> None:
+    assert "a last snapshot, keyless-prod-final, is kept" in destroyed.stderr
+    assert f"{prod.bucket('artifacts')}: 2 versions deleted" in destroyed.stderr
+    body = (
+        prod.admin("s3")
+        .get_object(Bucket=prod.bucket("state"), Key="prod/platform.tfstate")["Body"]
+        .read()
+    )
+    assert json.loads(body)["resources"] == []
