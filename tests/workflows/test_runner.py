@@ -230,7 +230,9 @@ def test_a_cancelled_run_interrupts_its_step_and_starts_no_further_job(
 
 
 def test_processes_that_a_step_leaves_behind_are_named_and_ended(run: Runs) -> None:
-    done = run(job("- run: |\n    sleep 61 &\n    echo started"))
+    # The shell's child is the shell until it has become `sleep`.
+    started = "until ps -o args= -p $! | grep -q ^sleep; do sleep 0.05; done"
+    done = run(job(f"- run: |\n    sleep 61 &\n    {started}"))
     assert done["main"].orphans == ["sleep 61"]
     assert run(job("- run: 'true'"))["main"].orphans == []
 
