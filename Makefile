@@ -13,7 +13,7 @@ compile := $(uv) pip compile --universal --python-version 3.11 --generate-hashes
 	--no-emit-index-url --no-annotate --quiet
 install := $(uv) pip install --python $(bin)/python --require-hashes --quiet
 
-.PHONY: help up down test check lint lock install install-test install-tools clean
+.PHONY: help up down test check lint lock install install-test install-tools audit clean
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -63,17 +63,24 @@ $(VENV)/.test: requirements-test.txt $(VENV)/.run
 	@$(install) -r requirements-test.txt
 	@touch $@
 
-$(VENV)-tools/.done: requirements-tools.txt | $(uv)
+# The second opinion's dependencies clash with checkov's; it needs none of them.
+second_opinion := tests/iam/conformance/requirements.txt
+$(VENV)-tools/.done: requirements-tools.txt $(second_opinion) | $(uv)
 	@echo "installing isolated tools into $(VENV)-tools"
 	@$(uv) venv --quiet --allow-existing --python $(bin)/python $(VENV)-tools
 	@$(uv) pip install --quiet --require-hashes --python $(VENV)-tools/bin/python -r requirements-tools.txt
+	@$(uv) pip install --quiet --require-hashes --no-deps --python $(VENV)-tools/bin/python -r $(second_opinion)
 	@touch $@
 
 lock: install ## resolve the three lock files anew (keeps what still fits; UPGRADE=--upgrade renews all)
 	@$(compile) $(UPGRADE) pyproject.toml -o requirements-run.txt
 	@$(compile) $(UPGRADE) pyproject.toml --group test -c requirements-run.txt -o requirements-test.txt
 	@$(compile) $(UPGRADE) --group tools -o requirements-tools.txt
+	@echo pip-audit | $(compile) $(UPGRADE) - -o scripts/audit-lock.txt
 	@$(bin)/keyless wheelhouse --lock
+
+audit: install ## look every locked package up in the advisory database (needs the internet)
+	@$(bin)/python -m scripts.dependency_audit
 
 clean: down ## `down`, then remove the environments
 	@rm -rf $(VENV) $(VENV)-tools .mypy_cache .ruff_cache .pytest_cache

@@ -36,7 +36,7 @@ locals {
       write    = ["models"]
     }
     promote = {
-      read     = ["holdout", "models"]
+      read     = ["decisions", "holdout", "models"]
       list     = []
       versions = ["decisions", "models"]
       write    = ["decisions", "references"]
