@@ -101,7 +101,7 @@ def _tree_shap(estimator: Any, rows: "NDArray[np.float64]") -> "NDArray[np.float
     import numpy as np
 
     try:
-        import shap  # type: ignore[import-not-found]
+        import shap
     except ImportError:
         raise InputError(
             "evaluation.shap = true needs the package shap for trees, which is not among the "
