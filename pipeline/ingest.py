@@ -41,6 +41,7 @@ class Prepared:
 
     table: "pd.DataFrame"
     target: "pd.Series"
+    features: int
     violations: list[Violation]
     set_aside: int
 
@@ -68,7 +69,7 @@ def prepare(frame: "pd.DataFrame", contract: SchemaContract, settings: Settings)
         if name is not None and name not in features
     ]
     table = frame[extra].join(features).assign(**{contract.target: target})
-    return Prepared(table[~bad], target[~bad], violations, int(bad.sum()))
+    return Prepared(table[~bad], target[~bad], len(features.columns), violations, int(bad.sum()))
 
 
 def _report(violations: list[Violation], bad: int, settings: Settings) -> str:
@@ -199,7 +200,7 @@ def _outcome(
             "source": source,
             "raw_sha256": raw_sha256,
             "rows": {**rows, "set_aside": prepared.set_aside},
-            "features": len(prepared.table.columns) - 1,
+            "features": prepared.features,
             "keys": {side: part["key"] for side, part in parts.items()},
         },
         warnings=[str(found) for found in prepared.violations],

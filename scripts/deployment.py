@@ -301,6 +301,10 @@ _ADVICE = (
         "state lock",
         "wait for the other run; if it died, see `terraform force-unlock` in docs/cli.md",
     ),
+    (
+        "AlreadyExists",
+        "adopt what an interrupted apply left by an import block, as docs/github.md shows it",
+    ),
     ("ExpiredToken", "sign in again, then the same command"),
     ("AccessDenied", "see which action was denied and as whom: aws sts get-caller-identity"),
 )

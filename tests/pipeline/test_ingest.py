@@ -80,6 +80,7 @@ def test_all_rows_are_stored_once_and_raw_data_as_it_came(
         for side in ("train", "holdout")
     ]
     assert sorted(ids[0] + ids[1]) == list(range(60))
+    assert result["features"] == 2  # size and colour: neither the id nor the target is one
 
 
 def test_ingesting_the_same_again_changes_nothing(ingest_data: Ingest, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from scripts.cost import estimate, load_prices
 from scripts.deployment import Planned
 from scripts.localcloud.cloud import LocalCloud
 from scripts.sealed import client
+from scripts.stack import StackError
 
 GITHUB = {
     "owner": "octo-org",
@@ -421,6 +422,20 @@ def test_a_refused_deletion_stops_and_names_who_may() -> None:
     with pytest.raises(UserError, match="could not be emptied") as refused:
         deployment.empty(Storage(keys=("data",)), "b", lambda _: None)
     assert "version_deleter_arns" in refused.value.mend
+
+
+@pytest.mark.parametrize(
+    ("words", "mend"),
+    [
+        ("EntityAlreadyExists: Role with name keyless-dev-train already exists.", "import block"),
+        ("DBParameterGroupAlreadyExists: Parameter group keyless-dev exists", "import block"),
+        ("ExpiredToken: The security token is expired", "sign in again"),
+        ("ThrottlingException: Rate exceeded", "keyless doctor"),
+    ],
+)
+def test_terraforms_failure_comes_with_the_command_that_mends_it(words: str, mend: str) -> None:
+    failure = StackError("apply failed", why=words, mend="keyless doctor")
+    assert mend in deployment._advised(failure, "dev").mend
 
 
 class Logged:
