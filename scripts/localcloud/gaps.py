@@ -1,6 +1,7 @@
 """What moto leaves out or answers wrongly, and this platform needs; each with its reason."""
 
 import base64
+import copy
 import inspect
 import json
 import secrets
@@ -64,8 +65,11 @@ def _apply_template(ec2: Any, instance: Any, data: dict[str, Any]) -> None:
 
 
 def _end_an_instances_own_interface_with_it(stack: ExitStack) -> None:
-    """Moto leaves the interface that a launch made; its subnet could then not be deleted on AWS."""
-    original = Instance.prep_nics
+    """Moto leaves the interface that a launch made; its subnet could then not be deleted on AWS.
+
+    Nor does moto know that an instance has ended before: a second end is none, as on AWS.
+    """
+    original, end = Instance.prep_nics, Instance.terminate
 
     def prep_nics(self: Any, nic_spec: list[dict[str, Any]], *args: Any, **kwargs: Any) -> None:
         given = next((nic for nic in nic_spec if int(nic.get("DeviceIndex") or 0) == 0), {})
@@ -74,7 +78,11 @@ def _end_an_instances_own_interface_with_it(stack: ExitStack) -> None:
         if not kept and 0 in self.nics:
             self.nics[0].delete_on_termination = True
 
+    def terminate(self: Any) -> Any:
+        return copy.copy(self._state) if self.state == "terminated" else end(self)
+
     stack.enter_context(patch.object(Instance, "prep_nics", prep_nics))
+    stack.enter_context(patch.object(Instance, "terminate", terminate))
 
 
 def _refresh_instances_of_a_group(stack: ExitStack) -> None:
