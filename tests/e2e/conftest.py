@@ -57,6 +57,7 @@ class Home:
     path: Path
     user: Path
     results: list[dict[str, Any]] = field(default_factory=list)
+    first_decisions: int = 0
 
     def environment(self) -> dict[str, str]:
         """The caller's environment, with everything in it that must never be read."""
@@ -177,4 +178,5 @@ def home(fresh_home: Callable[[], Home]) -> Home:
     """A home in which `keyless up` has run once."""
     shared = fresh_home()
     shared.up()
+    shared.first_decisions = len(shared.decisions())
     return shared

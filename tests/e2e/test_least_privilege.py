@@ -2,7 +2,7 @@
 
 `keyless least-privilege` measures `keyless up`, the steps that it leaves out, and the destruction
 of the platform. So do these, by the same functions on the shared run, after everything that needs
-the run alive.
+the run alive, and without what the tests in between did.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,12 @@ def run(home: Home) -> Run:
     rendered = snapshot.read(home.path)
     linted = home.keyless("lint-trust", "--account", "--json")
     denials = explained_attempts(home)
+    before = len(home.decisions())
     with Phases() as phases:
         evidence = complete(home.path, phases)
+    # What the other tests did on the home in between is no part of the flow.
+    records = [*evidence.records[: home.first_decisions], *evidence.records[before:]]
+    evidence = replace(evidence, records=records)
     return Run(rendered, linted, denials, evidence, judge(evidence, "dev"))
 
 
