@@ -13,6 +13,7 @@ import boto3
 import pandas as pd
 import pytest
 
+from pipeline import sources
 from pipeline.errors import InputError
 from pipeline.outputs import Platform
 from pipeline.sources import load_raw, read_frame
@@ -137,6 +138,34 @@ def test_a_secret_that_is_no_kaggle_key_is_refused_without_showing_it(
         load_raw(replace(workspace, platform=platform), "kaggle:owner/dataset/file.csv")
     assert not value or value not in str(caught.value)
     assert kaggle.requests == []
+
+
+def test_the_kaggle_key_is_not_sent_on_with_a_redirection(
+    workspace: Workspace, aws: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append((self.path, self.headers["Authorization"]))
+            self.send_response(200 if self.path == "/storage" else 302)
+            self.send_header("Location", "/storage")
+            self.end_headers()
+            self.wfile.write(b"a\n1\n")
+
+        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - of the base
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setattr(sources, "_KAGGLE_API", f"http://127.0.0.1:{server.server_port}")
+        platform = _secret(aws, json.dumps({"username": "me", "key": "k"}))
+        raw = load_raw(replace(workspace, platform=platform), "kaggle:owner/dataset/file.csv")
+        server.shutdown()
+        thread.join()
+    assert raw.data == b"a\n1\n"
+    assert seen == [("/owner/dataset/file.csv", "Basic bWU6aw=="), ("/storage", None)]
 
 
 @pytest.fixture
