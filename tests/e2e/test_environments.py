@@ -8,12 +8,10 @@ import json
 import os
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -21,120 +19,17 @@ from botocore.exceptions import ClientError
 
 from scripts import leftovers
 from scripts.actors import Actors
-from scripts.identity import Credentials
 from scripts.localcloud._user_data import parse
-from scripts.localcloud.home import Cloud, CloudDown, administrator
-from scripts.sealed import client
+from scripts.localcloud.home import CloudDown
 from scripts.stack import find_binary
 from tests.e2e.conftest import PROJECT, Home, wait_until
-from tests.e2e.inventory import standing
+from tests.e2e.prod import Prod
 from tests.e2e.test_up import files_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]
 
 SECOND_PLAN_GAPS: dict[str, str] = {}
 """Changes that a second plan may show, each with the emulator's gap that causes it."""
-
-
-@dataclass
-class Prod:
-    """An AWS account and those who work in it, each with credentials and a machine of their own.
-
-    `keyless` is used as on AWS: by the caller's credentials in the environment, without --local.
-    """
-
-    home: Home
-    cloud: Cloud
-    actors: Actors
-    printed: list[str] = field(default_factory=list)
-    seconds: list[tuple[str, float]] = field(default_factory=list)
-
-    def credentials(self, who: str) -> Credentials:
-        """The administrator's session, or that of a role of prod through its GitHub job."""
-        if who == "administrator":
-            return administrator(self.home.path)
-        return self.actors.credentials(who)
-
-    def client(self, who: str, service: str) -> Any:
-        return client(self.cloud, self.credentials(who), service)
-
-    def admin(self, service: str) -> Any:
-        return self.client("administrator", service)
-
-    def machine(self, who: str) -> Path:
-        """The administrator's laptop, or the runner of the delivery jobs."""
-        return self.home.user / ("laptop" if who == "administrator" else "runner")
-
-    def keyless(
-        self, who: str, *arguments: str, **variables: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run `keyless ARGUMENTS` as `who`; `variables` are Terraform's, as TF_VAR_*."""
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("AWS_", "TF_VAR_", "XDG_", "GITHUB_"))
-        }
-        environment = kept | self.credentials(who).environment()
-        environment |= {f"TF_VAR_{name}": value for name, value in variables.items()}
-        environment |= {
-            "AWS_CA_BUNDLE": str(self.cloud.ca_bundle),
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL": self.cloud.endpoint,
-            "AWS_REGION": self.cloud.region,
-            "HOME": str(self.home.user),
-            "KEYLESS_GITHUB": "octo-org@1001/keyless-mlops@2002",
-        }
-        started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", "scripts.cli", "--home", str(self.machine(who)), *arguments],
-            cwd=PROJECT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        self.printed += [done.stdout, done.stderr]
-        command = f"{who}: keyless {' '.join(arguments)}"
-        self.seconds.append((command, time.monotonic() - started))
-        return done
-
-    def well(self, who: str, *arguments: str, **variables: str) -> str:
-        """The same, having seen it succeed; returns its standard output."""
-        done = self.keyless(who, *arguments, **variables)
-        assert done.returncode == 0, f"{done.stderr[-6000:]}\n{self.home.log_tail()}"
-        return done.stdout
-
-    def plan(self, **variables: str) -> dict[str, Any]:
-        """Plan as the role plan-main; returns the changes by address."""
-        changes = self.home.user / "changes.json"
-        self.well("plan-main", "plan", "prod", "--changes", str(changes), **variables)
-        return {change["address"]: change for change in json.loads(changes.read_text())}
-
-    def standing(self) -> set[tuple[str, str]]:
-        return standing(self.admin, self.cloud.account_id)
-
-    def bucket(self, kind: str) -> str:
-        name = "keyless-state" if kind == "state" else f"keyless-prod-{kind}"
-        return f"{name}-{self.cloud.account_id}-{self.cloud.region}"
-
-    def versions(self, kind: str) -> list[dict[str, Any]]:
-        """Versions and delete markers of a bucket."""
-        pages = self.admin("s3").get_paginator("list_object_versions")
-        return [
-            version
-            for page in pages.paginate(Bucket=self.bucket(kind))
-            for part in ("Versions", "DeleteMarkers")
-            for version in page.get(part, ())
-        ]
-
-    def denied(self) -> list[dict[str, Any]]:
-        return [entry for entry in self.home.decisions() if not entry["allowed"]]
-
-    def database(self) -> dict[str, Any]:
-        [found] = self.admin("rds").describe_db_instances()["DBInstances"]
-        return dict(found)
 
 
 @pytest.fixture(scope="module")
