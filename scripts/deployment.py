@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +15,7 @@ from scripts.console import Phase, UserError
 from scripts.cost import Estimate, estimate, load_prices
 from scripts.localcloud.home import write_private
 from scripts.plan_summary import headline, render
+from scripts.signals import terminated_as_interrupted
 from scripts.stack import Applied, Event, Stack, StackError, messages
 
 
@@ -126,30 +124,13 @@ def apply_plan(stack: Stack, environment: str, path: Path, phase: Phase, again: 
     written and its lock released. `again` is the command that goes on from there.
     """
     try:
-        with _stopped_gently():
+        with terminated_as_interrupted():
             return stack.apply_plan(path, _listener(phase))
     except StackError as failure:
         rest = StackError(failure.what, why=failure.why, mend=f"{again}: what was done stays")
         raise _advised(rest, environment) from None
     finally:
         drop_plan(path)
-
-
-@contextmanager
-def _stopped_gently() -> Iterator[None]:
-    """Make SIGTERM what Ctrl-C is; by default it would end us and leave Terraform behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def require_digest(planned: Planned, expected: str) -> None:

@@ -242,7 +242,7 @@ class Flow:
             self._beside.append(process)
             if self._failed.is_set():  # since we last looked: whoever set it did not see this one
                 process.terminate()
-            self._follow(process, "database", phase)
+            follow(process, "database", phase, self.home / "logs")
 
     @contextmanager
     def _warm_processes(self) -> Iterator[dict[str, WarmProcess]]:
@@ -284,7 +284,8 @@ class Flow:
                 **extra,
             },
         )
-        self._follow(warm.start(["--result", str(result)], environment), step.name, phase)
+        process = warm.start(["--result", str(result)], environment)
+        follow(process, step.name, phase, self.home / "logs")
         self.summary.results[step.name] = json.loads(result.read_text())
 
     @contextmanager
@@ -310,24 +311,6 @@ class Flow:
             mend=f"read the logs in {self.home}/instances, then keyless up again",
         )
 
-    def _follow(self, process: subprocess.Popen[str], name: str, phase: Phase) -> None:
-        """Tell the phase every line of a process, keep them in a log, and judge how it ended."""
-        assert process.stdout is not None
-        logs = self.home / "logs"
-        logs.mkdir(exist_ok=True)
-        lines: list[str] = []
-        with (logs / f"{name}.log").open("w") as log, process.stdout:
-            for line in process.stdout:
-                log.write(line)
-                lines.append(line.rstrip())
-                phase.event(line)
-        if process.wait() != 0:
-            raise UserError(
-                f"{name} failed (exit code {process.returncode})",
-                why="\n".join(lines[-15:]) or "it said nothing",
-                mend=f"read {logs / name}.log, then keyless up again: it goes on where it can",
-            )
-
     # bookkeeping
 
     def _note(self, **facts: Any) -> None:
@@ -347,6 +330,27 @@ class Flow:
         document = self.platform["sessions"]["mlflow_document"]
         stream = ssm.start_session(Target=target, DocumentName=document)["StreamUrl"]
         self.summary.tracking_uri = stream.replace("tcp://", "http://")
+
+
+def follow(process: subprocess.Popen[str], name: str, phase: Phase, logs: Path) -> None:
+    """Tell the phase every line of a process, keep them in `logs`, and judge how it ended.
+
+    Raises UserError with its last lines.
+    """
+    assert process.stdout is not None
+    logs.mkdir(exist_ok=True)
+    lines: list[str] = []
+    with (logs / f"{name}.log").open("w") as log, process.stdout:
+        for line in process.stdout:
+            log.write(line)
+            lines.append(line.rstrip())
+            phase.event(line)
+    if process.wait() != 0:
+        raise UserError(
+            f"{name} failed (exit code {process.returncode})",
+            why="\n".join(lines[-15:]) or "it said nothing",
+            mend=f"read {logs / name}.log, then keyless up again: it goes on where it can",
+        )
 
 
 @contextmanager

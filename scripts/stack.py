@@ -409,3 +409,13 @@ def messages(event: Event) -> Iterator[str]:
         yield f"{address} ({hook.get('elapsed_seconds', 0):.0f} s)"
     elif kind == "apply_complete":
         yield f"{address} done"
+
+
+def told(tell: Callable[[str], None]) -> Listener:
+    """A listener that tells what a person wants to read of each event."""
+
+    def hear(event: Event) -> None:
+        for line in messages(event):
+            tell(line)
+
+    return hear

@@ -13,7 +13,7 @@ from scripts.flow import PROJECT, RUN_FILE
 from scripts.localcloud import home as localhome
 from scripts.localcloud.home import Cloud, CloudDown
 from scripts.roots import bootstrap_stack, platform_stack
-from scripts.stack import Event, Stack, find_binary, messages
+from scripts.stack import Stack, find_binary, told
 
 
 def tear_down(home: Path, phases: Phases, *, destroy: bool, environment: str = "dev") -> str:
@@ -62,19 +62,15 @@ def _destroy(cloud: Cloud, phases: Phases, environment: str) -> int:
         (bootstrap_stack(actors, binary), "administrator"),
     ):
         with phases.phase(f"destroy {stack.name}", role) as phase:
-            removed += _destroy_one(stack, phase.event)
+            removed += destroy_stack(stack, phase.event)
     return removed
 
 
-def _destroy_one(stack: Stack, tell: Callable[[str], None]) -> int:
+def destroy_stack(stack: Stack, tell: Callable[[str], None]) -> int:
+    """Remove every resource of a root; returns how many. Raises UserError if one is left."""
     if not stack.initialised:
         stack.init()
-
-    def hear(event: Event) -> None:
-        for line in messages(event):
-            tell(line)
-
-    done = stack.destroy(hear)
+    done = stack.destroy(told(tell))
     left = stack.resources()
     left = [address for address in left if not address.startswith("data.")]
     if left:

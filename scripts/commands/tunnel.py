@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from scripts.commands import Project, aws_option, aws_platform, environment_option, pass_project
+from scripts.signals import handled
 
 if TYPE_CHECKING:
     from pipeline.outputs import Platform
@@ -261,17 +262,6 @@ def ended_in_order() -> Iterator[None]:
 
     with handled(dict.fromkeys(ENDS, stop)):
         yield
-
-
-@contextlib.contextmanager
-def handled(handlers: Mapping[signal.Signals, Callable[[int, object], None]]) -> Iterator[None]:
-    """Handle some signals meanwhile."""
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def asked_to_stop() -> threading.Event:

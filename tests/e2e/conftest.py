@@ -133,6 +133,22 @@ class Home:
         contract: dict[str, Any] = json.loads((self.path / "platform.json").read_text())
         return contract
 
+    def step(self, role: str, step: str, *options: str, **extra: str) -> dict[str, Any]:
+        """Run a step of the pipeline as `role`, having seen it succeed; returns its result."""
+        result = self.path / f"{step}-again.json"
+        variables = {"KEYLESS_PLATFORM": str(self.path / "platform.json"), **extra}
+        done = subprocess.run(
+            [sys.executable, "-m", f"pipeline.{step}", "--result", str(result), *options],
+            cwd=PROJECT,
+            env=self.actors.process_environment(role, variables),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        values: dict[str, Any] = json.loads(result.read_text())
+        return values
+
     def decisions(self) -> list[dict[str, Any]]:
         """The decision log so far."""
         lines = (self.path / "decisions.jsonl").read_text().splitlines()

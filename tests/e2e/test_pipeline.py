@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +10,7 @@ import pytest
 
 from pipeline.settings import DEFAULT_FILE
 from scripts.tunnel import open_session
-from tests.e2e.conftest import PROJECT, Home
+from tests.e2e.conftest import Home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]
 
@@ -31,22 +29,7 @@ class Steps:
         self.settings.write_text(text)
 
     def run(self, role: str, step: str, *options: str) -> dict[str, Any]:
-        result = self.home.path / f"{step}-here.json"
-        extra = {
-            "KEYLESS_PLATFORM": str(self.home.path / "platform.json"),
-            "MLFLOW_TRACKING_URI": self.uri,
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", f"pipeline.{step}", "--result", str(result), *options],
-            cwd=PROJECT,
-            env=self.home.actors.process_environment(role, extra),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        values: dict[str, Any] = json.loads(result.read_text())
-        return values
+        return self.home.step(role, step, *options, MLFLOW_TRACKING_URI=self.uri)
 
     def record(self) -> dict[str, Any]:
         """The champion of record."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from scripts.tunnel import open_session
-from tests.e2e.conftest import PROJECT, Home
+from tests.e2e.conftest import Home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]
 
@@ -22,24 +20,6 @@ def champion_files(home: Home) -> dict[str, Any]:
     name = home.platform["parameters"]["champion_prefix"] + MODEL
     record: dict[str, Any] = json.loads(ssm.get_parameter(Name=name)["Parameter"]["Value"])
     return record
-
-
-def run_step(home: Home, role: str, step: str, extra: dict[str, str]) -> dict[str, Any]:
-    result = home.path / f"{step}-again.json"
-    environment = home.actors.process_environment(
-        role, {"KEYLESS_PLATFORM": str(home.path / "platform.json"), **extra}
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", f"pipeline.{step}", "--result", str(result)],
-        cwd=PROJECT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    answer: dict[str, Any] = json.loads(result.read_text())
-    return answer
 
 
 def prediction_bytes(home: Home, key: str) -> bytes:
@@ -69,7 +49,7 @@ def test_an_overwritten_artifact_and_a_moved_alias_change_no_prediction(home: Ho
         run = client.get_run(record["run_id"])
         forged = client.create_model_version(MODEL, run.info.artifact_uri, run_id=run.info.run_id)
         client.set_registered_model_alias(MODEL, "champion", forged.version)
-        after = run_step(home, "predict", "predict", {"MLFLOW_TRACKING_URI": uri})
+        after = home.step("predict", "predict", MLFLOW_TRACKING_URI=uri)
 
     assert after["model_version"] == before["model_version"]
     assert prediction_bytes(home, after["predictions"]) == rows
