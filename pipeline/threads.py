@@ -1,6 +1,14 @@
-"""How many threads numerical libraries may use."""
+"""How many threads numerical libraries may use, and work on several threads."""
 
-from contextlib import AbstractContextManager
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager
+from typing import Generic, TypeVar
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 _LARGE_ROWS = 50_000
 
@@ -18,14 +26,22 @@ def limited(rows: int) -> AbstractContextManager[object]:
     return limits
 
 
-def one_each() -> None:
-    """Keep the calling thread's numerical work to itself, until it ends.
+@contextmanager
+def one_each() -> Iterator[Callable[[], None]]:
+    """One thread for each thread that calls what is yielded; a pool's workers do so at their start.
 
-    OpenMP counts threads for each thread that calls it, so a pool's workers must each say so.
+    OpenMP counts threads for each thread that calls it, so every worker must say so for itself.
     """
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import ThreadpoolController
 
-    threadpool_limits(limits=1, user_api="openmp")
+    # Finding the libraries takes some milliseconds, so the workers do not each look for them.
+    libraries = ThreadpoolController()
+
+    def begin() -> None:
+        libraries.limit(limits=1, user_api="openmp")
+
+    with libraries.limit(limits=1):
+        yield begin
 
 
 def cores() -> int:
@@ -33,3 +49,80 @@ def cores() -> int:
     from joblib import cpu_count  # type: ignore[import-untyped]
 
     return int(cpu_count())
+
+
+def side_by_side(
+    items: Iterable[_In],
+    work: Callable[[_In], _Out],
+    store: Callable[[_Out], None],
+    begin: Callable[[], None],
+) -> None:
+    """Work on items with a thread for each core, and store what comes of them in order.
+
+    `begin` is called first by each thread. Of several failures the first item's is raised.
+    """
+    line = _Line(items, work, store)
+    with ThreadPoolExecutor(cores(), initializer=begin) as pool:
+        try:
+            for thread in as_completed([pool.submit(line.follow) for _ in range(cores())]):
+                thread.result()
+        finally:
+            line.stop()
+
+
+class _Line(Generic[_In, _Out]):
+    """Items, drawn by one thread at a time and stored by one at a time, in order.
+
+    A thread takes an item the whole way, so that it stays in that core's cache, and no more items
+    are held than threads follow.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[_In],
+        work: Callable[[_In], _Out],
+        store: Callable[[_Out], None],
+    ) -> None:
+        self._items, self._places = iter(items), itertools.count()
+        self._work, self._store = work, store
+        self._drawing, self._turn = threading.Lock(), threading.Condition()
+        self._stored, self._stopped = 0, False
+
+    def follow(self) -> None:
+        while self._take_one():
+            pass
+
+    def stop(self) -> None:
+        with self._turn:
+            self._stopped = True
+            self._turn.notify_all()
+
+    def _take_one(self) -> bool:
+        with self._drawing:
+            place, drawn = next(self._places), _attempt(lambda: next(self._items))
+        if isinstance(drawn.exception(), StopIteration):
+            return False
+        worked = _attempt(lambda: self._work(drawn.result()))
+        with self._turn:
+            self._turn.wait_for(lambda: self._stopped or self._stored == place)
+            if self._stopped:
+                return False
+            try:
+                self._store(worked.result())
+                self._stored += 1
+            except BaseException:
+                self._stopped = True
+                raise
+            finally:
+                self._turn.notify_all()
+        return True
+
+
+def _attempt(function: Callable[[], _Out]) -> Future[_Out]:
+    """What a call came to: its result, or what it raised."""
+    attempt: Future[_Out] = Future()
+    try:
+        attempt.set_result(function())
+    except Exception as failure:  # noqa: BLE001 - raised when its turn comes
+        attempt.set_exception(failure)
+    return attempt

@@ -39,7 +39,7 @@ MODULE = ["-m", "scripts.benchmarks.prediction", "--as"]
 @click.command()
 @click.option("--rows", default=500_000, show_default=True, help="Rows of the small batch.")
 @click.option("--large", default=5_000_000, show_default=True, help="Rows of the large batch.")
-@click.option("--repeat", default=5, show_default=True, help="Turns of each way.")
+@click.option("--repeat", default=9, show_default=True, help="Turns of each way.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the numbers here.")
 def main(rows: int, large: int, repeat: int, file: Path | None) -> None:
     """Compare the pipeline with bare prediction, then measure its memory."""
@@ -78,12 +78,12 @@ def throughput(family: str, rows: int, repeat: int, folder: Path) -> dict[str, A
         for chunk in read_chunks(source, size):
             model.predict(_frame(chunk.rows, names))
 
-    ways: dict[str, Callable[[], object]] = {
-        "bare": lambda: [model.predict(chunk) for chunk in chunks],
-        "read": read,
-        "pipeline": lambda: write_predictions(model, facts, source, folder, settings),
+    ways: dict[str, Callable[[Path], object]] = {
+        "bare": lambda _: [model.predict(chunk) for chunk in chunks],
+        "read": lambda _: read(),
+        "pipeline": lambda target: write_predictions(model, facts, source, target, settings),
     }
-    wall, processor = _take_turns(ways, repeat)
+    wall, processor = _take_turns(ways, repeat, folder)
     return {
         "seconds": {way: round(value, 3) for way, value in wall.items()},
         "processor_seconds": {way: round(value, 3) for way, value in processor.items()},
@@ -94,19 +94,25 @@ def throughput(family: str, rows: int, repeat: int, folder: Path) -> dict[str, A
 
 
 def _take_turns(
-    ways: dict[str, Callable[[], object]], repeat: int
+    ways: dict[str, Callable[[Path], object]], repeat: int, folder: Path
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Medians of wall clock and processor time. Every other turn runs in reverse order."""
+    """Medians of wall clock and processor time. Every other turn runs in reverse order.
+
+    Each run writes below an empty folder, as the step does: to write over a file has a cost of its
+    own, that of ending the old one.
+    """
     wall: dict[str, list[float]] = {way: [] for way in ways}
     processor: dict[str, list[float]] = {way: [] for way in ways}
-    for run in ways.values():
-        run()
-    for turn in range(repeat):
+    for turn in range(-1, repeat):
         for way in list(ways) if turn % 2 == 0 else list(reversed(ways)):
-            started = time.perf_counter(), time.process_time()
-            ways[way]()
-            wall[way].append(time.perf_counter() - started[0])
-            processor[way].append(time.process_time() - started[1])
+            with tempfile.TemporaryDirectory(dir=folder) as target:
+                started = time.perf_counter(), time.process_time()
+                ways[way](Path(target))
+                ended = time.perf_counter(), time.process_time()
+            # The first turn, -1, warms up.
+            if turn >= 0:
+                wall[way].append(ended[0] - started[0])
+                processor[way].append(ended[1] - started[1])
     return (
         {way: statistics.median(values) for way, values in wall.items()},
         {way: statistics.median(values) for way, values in processor.items()},

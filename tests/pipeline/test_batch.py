@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow  # type: ignore[import-untyped]
+import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
 from pipeline.artifacts import ModelFacts
@@ -149,3 +151,80 @@ def test_byte_order_marks_do_no_harm(predict: Predict, encoding: str) -> None:
 def test_another_encoding_is_read_when_the_settings_name_it(predict: Predict) -> None:
     text = "id,size,colour\n1,2,gr\u00fcn\n"
     assert predict(text.encode("cp1252"), encoding="cp1252")[0].unseen == {"colour": 1}
+
+
+def _write(path: Path, sizes: list[float | None], **options: Any) -> None:
+    rows = len(sizes)
+    columns = {
+        "id": list(range(rows)),
+        "size": pyarrow.array(sizes, type=pyarrow.float64()),
+        "colour": ["red"] * rows,
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), path, **options)
+
+
+def _nullable(path: Path) -> dict[str, bool]:
+    return {field.name: field.nullable for field in pyarrow.parquet.read_schema(path)}
+
+
+@pytest.fixture
+def predict_parquet(
+    model: Any, tmp_path: Path, make_settings: Callable[..., Settings]
+) -> Callable[..., Path]:
+    """Predict sizes that come as Parquet; gives the file of predictions."""
+
+    def run(sizes: list[float | None], name: str, chunk: int = 3, **options: Any) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        _write(tmp_path / "input.parquet", sizes, **options)
+        settings = make_settings(predict={"chunk_rows": chunk})
+        write_predictions(model, FACTS, tmp_path / "input.parquet", folder, settings)
+        return folder / "predictions.parquet"
+
+    return run
+
+
+def test_only_a_number_that_is_never_null_in_the_whole_input_is_not_nullable(
+    predict_parquet: Callable[..., Path],
+) -> None:
+    scores = {"prediction": False, "probability_no": False, "probability_yes": False}
+    full = predict_parquet([1.0] * 9, "full", row_group_size=4)
+    assert _nullable(full) == {"size": False, "colour": True, "id": True} | scores
+    late = predict_parquet([*[1.0] * 8, None], "late", row_group_size=4)
+    assert _nullable(late) == {"size": True, "colour": True, "id": True} | scores
+    unknown = predict_parquet([1.0] * 9, "unknown", write_statistics=False)
+    assert _nullable(unknown)["size"]
+
+
+def test_partitions_with_and_without_missing_values_read_as_one_table(
+    predict_parquet: Callable[..., Path],
+) -> None:
+    files = [predict_parquet([1.0, 2.0], "full"), predict_parquet([1.0, None], "holes")]
+    for order in (files, files[::-1]):
+        found = pd.concat([pd.read_parquet(file) for file in order])
+        table = pyarrow.parquet.read_table([str(file) for file in order])
+        assert found["size"].isna().sum() == table["size"].null_count == 1
+        assert table.num_rows == 4
+
+
+@pytest.mark.parametrize("broken", [2.0, 99.0], ids=["all right", "one rejected"])
+def test_null_stays_null_and_nan_stays_nan(
+    predict_parquet: Callable[..., Path], broken: float
+) -> None:
+    for other in (3.0, None):
+        found = predict_parquet([1.0, float("nan"), broken, other], f"other-{other}")
+        size = pyarrow.parquet.read_table(found)["size"]
+        assert size.null_count == (1 if other is None else 0)
+        assert pyarrow.compute.is_nan(size).to_pylist().count(True) == 1
+
+
+def test_numbers_are_compressed_only_where_that_makes_them_smaller(
+    predict_parquet: Callable[..., Path],
+) -> None:
+    random = np.random.default_rng(0)
+    columns = {"same": [1.5] * 1000, "measured": random.normal(size=1000).tolist()}
+    codecs = {}
+    for name, sizes in columns.items():
+        metadata = pyarrow.parquet.read_metadata(predict_parquet(sizes, name, chunk=500))
+        codecs[name] = metadata.row_group(0).column(0).compression
+    assert codecs == {"same": "SNAPPY", "measured": "UNCOMPRESSED"}
