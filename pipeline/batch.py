@@ -14,7 +14,7 @@ from pipeline.errors import InputError
 from pipeline.schema import as_text
 from pipeline.scoring import probabilities
 from pipeline.settings import Settings
-from pipeline.threads import one_each, side_by_side
+from pipeline.threads import keep_freed_memory, one_each, side_by_side
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +75,7 @@ def write_predictions(
     """
     if "n_jobs" in model[-1].get_params():
         model[-1].set_params(n_jobs=1)
+    keep_freed_memory()
     counts = Counts()
     chunks = read_chunks(source, settings.predict.chunk_rows, settings.data.encoding)
 

@@ -5,12 +5,13 @@ python -m scripts.benchmarks.prediction      a few minutes; --large 0 leaves the
 Throughput: the same rows in the same chunks are predicted by `model.predict` alone on frames that
 lie in memory (`bare`), by reading a Parquet file and predicting (`read`), and by the pipeline
 (`pipeline`), which reads, checks each row, predicts with probabilities and writes a Parquet file.
-The three take turns; medians count. Memory: the peak of the whole predict step, as a process of
-its own, on a small and a large batch.
+The three take turns, each in a process of its own; medians count. Memory: the peak of the whole
+predict step, as a process of its own, on a small and a large batch.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import statistics
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
+WAYS = ("bare", "read", "pipeline")
 FAMILIES = ("histogram_gradient_boosting", "random_forest", "linear")
 PIECE_ROWS = 50_000
 MODULE = ["-m", "scripts.benchmarks.prediction", "--as"]
@@ -64,26 +66,16 @@ def throughput(family: str, rows: int, repeat: int, folder: Path) -> dict[str, A
 
     `throughput_ratio` is the pipeline's rows per second divided by bare prediction's.
     """
-    from pipeline.batch import write_predictions
-    from pipeline.chunks import read_chunks
-
-    settings, model, facts = _model(family)
     source = folder / f"{rows}.parquet"
     if not source.exists():
-        make_input(source, rows)
-    names, size = list(facts.contract.features), settings.predict.chunk_rows
-    chunks = [_frame(chunk.rows, names) for chunk in read_chunks(source, size)]
-
-    def read() -> None:
-        for chunk in read_chunks(source, size):
-            model.predict(_frame(chunk.rows, names))
-
-    ways: dict[str, Callable[[Path], object]] = {
-        "bare": lambda _: [model.predict(chunk) for chunk in chunks],
-        "read": lambda _: read(),
-        "pipeline": lambda target: write_predictions(model, facts, source, target, settings),
-    }
-    wall, processor = _take_turns(ways, repeat, folder)
+        _child([*MODULE, "input", str(source), str(rows)])
+    with ExitStack() as stack:
+        ways = {way: stack.enter_context(_Way(way, family, source)) for way in WAYS}
+        for turn in range(repeat):
+            for way in WAYS if turn % 2 == 0 else reversed(WAYS):
+                ways[way].take_turn()
+    wall = {way: statistics.median(ways[way].wall) for way in WAYS}
+    processor = {way: statistics.median(ways[way].processor) for way in WAYS}
     return {
         "seconds": {way: round(value, 3) for way, value in wall.items()},
         "processor_seconds": {way: round(value, 3) for way, value in processor.items()},
@@ -93,30 +85,71 @@ def throughput(family: str, rows: int, repeat: int, folder: Path) -> dict[str, A
     }
 
 
-def _take_turns(
-    ways: dict[str, Callable[[Path], object]], repeat: int, folder: Path
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Medians of wall clock and processor time. Every other turn runs in reverse order.
+class _Way:
+    """A process that predicts in one way each time it is asked, and says how long that took.
 
-    Each run writes below an empty folder, as the step does: to write over a file has a cost of its
-    own, that of ending the old one.
+    A process for each, because the pipeline sets threads and memory up for its own sake.
     """
-    wall: dict[str, list[float]] = {way: [] for way in ways}
-    processor: dict[str, list[float]] = {way: [] for way in ways}
-    for turn in range(-1, repeat):
-        for way in list(ways) if turn % 2 == 0 else list(reversed(ways)):
-            with tempfile.TemporaryDirectory(dir=folder) as target:
-                started = time.perf_counter(), time.process_time()
-                ways[way](Path(target))
-                ended = time.perf_counter(), time.process_time()
-            # The first turn, -1, warms up.
-            if turn >= 0:
-                wall[way].append(ended[0] - started[0])
-                processor[way].append(ended[1] - started[1])
-    return (
-        {way: statistics.median(values) for way, values in wall.items()},
-        {way: statistics.median(values) for way, values in processor.items()},
-    )
+
+    def __init__(self, way: str, family: str, source: Path) -> None:
+        self.wall: list[float] = []
+        self.processor: list[float] = []
+        self._arguments = [way, family, str(source)]
+
+    def __enter__(self) -> _Way:
+        self._process = subprocess.Popen(
+            [sys.executable, *MODULE, "way", *self._arguments],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def take_turn(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(file=self._process.stdin, flush=True)
+        line = self._process.stdout.readline()
+        if not line:
+            raise click.ClickException(f"{' '.join(self._arguments)} ended; see above")
+        wall, processor = map(float, line.split())
+        self.wall.append(wall)
+        self.processor.append(processor)
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+
+def _take_turns(way: str, family: str, source: Path) -> None:
+    """Predict once to warm up, then once for each line that comes."""
+    from pipeline.batch import write_predictions
+    from pipeline.chunks import read_chunks
+
+    settings, model, facts = _model(family)
+    names, size = list(facts.contract.features), settings.predict.chunk_rows
+    chunks = []
+    if way == "bare":
+        chunks = [_frame(chunk.rows, names) for chunk in read_chunks(source, size)]
+
+    def predict(folder: Path) -> None:
+        if way == "pipeline":
+            write_predictions(model, facts, source, folder, settings)
+        elif way == "read":
+            for chunk in read_chunks(source, size):
+                model.predict(_frame(chunk.rows, names))
+        else:
+            for rows in chunks:
+                model.predict(rows)
+
+    for turn, _ in enumerate(itertools.chain([""], sys.stdin)):
+        # An empty folder, as in the step: to write over a file costs the end of the old one.
+        with tempfile.TemporaryDirectory(dir=source.parent) as folder:
+            started = time.perf_counter(), time.process_time()
+            predict(Path(folder))
+            ended = time.perf_counter(), time.process_time()
+        if turn:
+            print(ended[0] - started[0], ended[1] - started[1], flush=True)
 
 
 def _frame(rows: Any, names: list[str]) -> pd.DataFrame:
@@ -216,7 +249,9 @@ def _as(part: str, arguments: list[str]) -> None:
     """One part of the measurement, in this process."""
     from pipeline import ingest, predict, promote, train
 
-    if part == "input":
+    if part == "way":
+        _take_turns(arguments[0], arguments[1], Path(arguments[2]))
+    elif part == "input":
         make_input(Path(arguments[0]), int(arguments[1]))
     elif part == "champion":
         for step in (ingest, train, promote):
