@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow  # type: ignore[import-untyped]
     from numpy.typing import NDArray
+
 # Parquet's writer takes so many rows at once; a page, compressed on its own, ends at 1 MiB at most.
 _BATCH_ROWS = 8192
 _PAGE_ROWS = 1 << 20

@@ -104,25 +104,30 @@ class _Way:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._seconds()  # of the turn that warms up
         return self
 
     def take_turn(self) -> None:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         print(file=self._process.stdin, flush=True)
+        wall, processor = self._seconds()
+        self.wall.append(wall)
+        self.processor.append(processor)
+
+    def _seconds(self) -> tuple[float, float]:
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise click.ClickException(f"{' '.join(self._arguments)} ended; see above")
         wall, processor = map(float, line.split())
-        self.wall.append(wall)
-        self.processor.append(processor)
+        return wall, processor
 
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
 
 def _take_turns(way: str, family: str, source: Path) -> None:
-    """Predict once to warm up, then once for each line that comes."""
+    """Predict once to warm up, then once for each line that comes; print the seconds of each."""
     from pipeline.batch import write_predictions
     from pipeline.chunks import read_chunks
 
@@ -142,14 +147,13 @@ def _take_turns(way: str, family: str, source: Path) -> None:
             for rows in chunks:
                 model.predict(rows)
 
-    for turn, _ in enumerate(itertools.chain([""], sys.stdin)):
+    for _ in itertools.chain([""], sys.stdin):
         # An empty folder, as in the step: to write over a file costs the end of the old one.
         with tempfile.TemporaryDirectory(dir=source.parent) as folder:
             started = time.perf_counter(), time.process_time()
             predict(Path(folder))
             ended = time.perf_counter(), time.process_time()
-        if turn:
-            print(ended[0] - started[0], ended[1] - started[1], flush=True)
+        print(ended[0] - started[0], ended[1] - started[1], flush=True)
 
 
 def _frame(rows: Any, names: list[str]) -> pd.DataFrame:
