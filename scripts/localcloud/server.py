@@ -159,8 +159,9 @@ class _Gateway(CherootGateway):
             request.ensure_headers_sent()
             if not bodiless and answer.body:
                 request.write(answer.body)
-        except OSError:
-            # The client hung up; that is its right.
+        except OSError as error:
+            # The client hung up, which is its right; where it did not, this line says what it met.
+            _log.info("an answer to %s was not taken: %s", method, error)
             request.close_connection = True
 
 
