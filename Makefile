@@ -76,11 +76,11 @@ lock: install ## resolve the three lock files anew (keeps what still fits; UPGRA
 	@$(compile) $(UPGRADE) pyproject.toml -o requirements-run.txt
 	@$(compile) $(UPGRADE) pyproject.toml --group test -c requirements-run.txt -o requirements-test.txt
 	@$(compile) $(UPGRADE) --group tools -o requirements-tools.txt
-	@echo pip-audit | $(compile) $(UPGRADE) - -o scripts/audit-lock.txt
+	@echo pip-audit | $(compile) $(UPGRADE) - -o scripts/maintenance/audit-lock.txt
 	@$(bin)/keyless wheelhouse --lock
 
 audit: install ## look every locked package up in the advisory database (needs the internet)
-	@$(bin)/python -m scripts.dependency_audit
+	@$(bin)/python -m scripts.maintenance.dependency_audit
 
 clean: down ## `down`, then remove the environments
 	@rm -rf $(VENV) $(VENV)-tools .mypy_cache .ruff_cache .pytest_cache

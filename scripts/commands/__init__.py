@@ -39,8 +39,8 @@ class Project:
 
     def administrator(self, cloud: Cloud, service: str) -> Any:
         """Make a client of the local account's administrator."""
+        from scripts.aws.sealed import client
         from scripts.localcloud.home import administrator
-        from scripts.sealed import client
 
         return client(cloud, administrator(cloud.home), service)
 

@@ -14,7 +14,7 @@ import click
 from scripts.commands import Project
 
 if TYPE_CHECKING:
-    from scripts.github_denial import Judged
+    from scripts.github.trust import Judged
     from scripts.iam.documents import Policy
 
 
@@ -31,7 +31,7 @@ class Asked:
 
 def explain_denial(project: Project, asked: Asked) -> int:
     """Print why the token may assume the role or not; returns the exit code."""
-    from scripts import github_denial as denial
+    from scripts.github import trust as denial
 
     claims = denial.read_claims(asked.claims) if asked.claims else _job_claims()
     if asked.role is None:
@@ -51,8 +51,8 @@ def explain_denial(project: Project, asked: Asked) -> int:
 
 
 def _job_claims() -> dict[str, Any]:
-    from scripts.github_denial import decode
-    from scripts.identity import runner_token
+    from scripts.aws.web_identity import runner_token
+    from scripts.github.trust import decode
 
     bundle = os.environ.get("AWS_CA_BUNDLE")
     return decode(runner_token(os.environ, ca_bundle=Path(bundle) if bundle else None))
@@ -61,7 +61,7 @@ def _job_claims() -> dict[str, Any]:
 def _trust(project: Project, asked: Asked, role: str) -> tuple[str, Policy]:
     """The role's whole ARN and its trust policy. Raises UserError."""
     from scripts.console import UserError
-    from scripts.github_denial import ROLE, read_trust, trust_policy
+    from scripts.github.trust import ROLE, read_trust, trust_policy
 
     known = ROLE.fullmatch(role)
     name = known["name"] if known else role

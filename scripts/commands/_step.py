@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from scripts.commands import Project
 
 if TYPE_CHECKING:
-    from scripts.actors import Actors
-    from scripts.identity import Credentials
+    from scripts.aws.credentials import Credentials
+    from scripts.local_run.actors import Actors
 
 
 def run_step(
@@ -29,9 +29,9 @@ def run_step(
         caller = os.environ | {"KEYLESS_ENVIRONMENT": environment}
         return subprocess.run(command, cwd=project.root, env=caller, check=False).returncode
 
-    from scripts.actors import Actors
-    from scripts.sealed import client
-    from scripts.tunnel import open_session
+    from scripts.aws.sealed import client
+    from scripts.local_run.actors import Actors
+    from scripts.server.tunnel import open_session
 
     cloud = project.cloud()
     platform = project.local_platform(cloud, environment)

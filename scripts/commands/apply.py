@@ -10,7 +10,7 @@ import click
 from scripts.commands import Project, pass_project
 
 if TYPE_CHECKING:
-    from scripts.account_roots import Account
+    from scripts.account.environment import Account
 
 github_option = click.option(
     "--github",
@@ -25,7 +25,7 @@ local_option = click.option(
 
 def account_of(project: Project, environment: str, role: str, local: bool) -> Account:
     """The caller's account, or the local cloud in the name of `role`."""
-    from scripts.account_roots import callers_account, local_account
+    from scripts.account.environment import callers_account, local_account
 
     if local:
         return local_account(project.cloud(), project.root, environment, role)
@@ -63,10 +63,10 @@ def apply(
     A saved plan serves once. Terraform refuses it when the state has changed since. With
     --expect-digest no file of an earlier run is used: the plan is made here, and compared.
     """
-    from scripts.account_roots import parse_repository, platform_stack
+    from scripts.account.deployment import apply_plan, make_plan, require_digest, saved_note
+    from scripts.account.environment import parse_repository, platform_stack
     from scripts.console import Phases
-    from scripts.deployment import apply_plan, make_plan, require_digest, saved_note
-    from scripts.stack import find_binary
+    from scripts.stack.binary import find_binary
 
     repository = parse_repository(github) if github else None
     account = account_of(project, environment, "apply", local)

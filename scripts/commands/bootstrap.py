@@ -56,11 +56,11 @@ def bootstrap(
     moved into the bucket that was made; the settings are kept beside it, so that the next
     administrator need not know them. Interrupted at any point, it goes on when run again.
     """
-    from scripts import bootstrapping
-    from scripts.account_roots import parse_repository
+    from scripts.account import bootstrap
+    from scripts.account.deployment import apply_plan, make_plan
+    from scripts.account.environment import parse_repository
     from scripts.console import Phases
-    from scripts.deployment import apply_plan, make_plan
-    from scripts.stack import find_binary
+    from scripts.stack.binary import find_binary
 
     if both := set(lasting) & set(disposable):
         raise click.UsageError(f"{', '.join(sorted(both))}: either --environment or --disposable")
@@ -70,15 +70,13 @@ def bootstrap(
     account = account_of(project, "dev", "administrator", local)
     if repository is None and local:
         repository = dict(account.github or {})
-    folder = bootstrapping.working_folder(account, local)
+    folder = bootstrap.working_folder(account, local)
     with Phases() as phases, phases.phase("look at the account", account.caller) as phase:
-        found = bootstrapping.look(account, folder)
+        found = bootstrap.look(account, folder)
         phase.event(str(found))
-    variables = bootstrapping.settings(project.root, found, wanted, repository, github_provider)
-    bootstrapping.check(account, folder, found, variables.get("github_provider", "create"))
-    work = bootstrapping.Bootstrap(
-        account, project.root, folder, find_binary(account.home), variables
-    )
+    variables = bootstrap.settings(project.root, found, wanted, repository, github_provider)
+    bootstrap.check(account, folder, found, variables.get("github_provider", "create"))
+    work = bootstrap.Bootstrap(account, project.root, folder, find_binary(account.home), variables)
     stack = work.stack(found)
     with Phases() as phases, phases.phase("plan bootstrap", account.caller) as phase:
         plan = folder / "bootstrap.tfplan"

@@ -16,7 +16,7 @@ from scripts.commands.apply import local_option
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from scripts.cost import Estimate, Prices
+    from scripts.plan.cost import Estimate, Prices
 
 EGRESS = ("public_ip", "endpoints", "nat")
 
@@ -28,7 +28,7 @@ EGRESS = ("public_ip", "endpoints", "nat")
     "--prices",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Price file in place of scripts/prices.toml.",
+    help="Price file in place of scripts/plan/prices.toml.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @local_option
@@ -52,7 +52,7 @@ def cost(
     List prices in USD without taxes, from a dated file that is yours to edit. Lines marked
     "assumed" rest on its [usage] table, since no plan knows how much will be stored or sent.
     """
-    from scripts.cost import load_prices
+    from scripts.plan.cost import load_prices
 
     if local and not saved:
         raise click.UsageError("--local goes with --plan; without it no account is asked")
@@ -87,10 +87,10 @@ def offline(
 
     Returns estimates by variant (`configured` is one), and why a variant was refused.
     """
-    from scripts.account_roots import variables_file
+    from scripts.account.environment import variables_file
     from scripts.console import Phases
-    from scripts.cost import estimate
-    from scripts.mocked_plan import mocked_plans
+    from scripts.plan.cost import estimate
+    from scripts.stack.offline import mocked_plans
 
     variables = variables_file(root / "terraform" / "platform", environment)
     parks = re.search(r"(?m)^\s*park\s*=\s*true\b", variables.read_text()) is not None
@@ -106,13 +106,13 @@ def offline(
 def _print_saved(
     project: Project, environment: str, prices: Prices, local: bool, as_json: bool
 ) -> None:
-    from scripts.account_roots import platform_stack
+    from scripts.account.deployment import saved_note
+    from scripts.account.environment import platform_stack
     from scripts.commands.apply import account_of
     from scripts.console import Phases, stdout_console
-    from scripts.cost import estimate
-    from scripts.deployment import saved_note
-    from scripts.plan_summary import cost_lines
-    from scripts.stack import find_binary
+    from scripts.plan.cost import estimate
+    from scripts.plan.summary import cost_lines
+    from scripts.stack.binary import find_binary
 
     account = account_of(project, environment, "plan-main", local)
     note = saved_note(account, environment)

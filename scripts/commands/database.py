@@ -14,7 +14,7 @@ from scripts.commands import Project, aws_option, environment_option, pass_proje
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from scripts.tunnel import Clients
+    from scripts.server.tunnel import Clients
 
 BUNDLE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 
@@ -58,9 +58,9 @@ def database(project: Project, environment: str, aws: bool, ca: Path | None, wai
     keyless database
     keyless database --aws --environment prod --ca global-bundle.pem
     """
-    from scripts import schema
     from scripts.console import stderr_console
-    from scripts.tunnel import open_session
+    from scripts.server import database
+    from scripts.server.tunnel import open_session
 
     console = stderr_console()
 
@@ -70,8 +70,8 @@ def database(project: Project, environment: str, aws: bool, ca: Path | None, wai
     access = _on_aws(ca) if aws else _locally(project, environment)
     prefix = f"keyless-{environment}"
     tags = {"Environment": environment, "Role": "mlflow"}
-    instance = schema.wait_for(lambda: _available(access.clients("rds"), prefix), tell, wait)
-    schema.wait_for(lambda: _reachable(access.clients("ec2"), tags), tell, wait)
+    instance = database.wait_for(lambda: _available(access.clients("rds"), prefix), tell, wait)
+    database.wait_for(lambda: _reachable(access.clients("ec2"), tags), tell, wait)
     master, password = _master(access.clients("secretsmanager"), instance)
     with open_session(
         access.clients,
@@ -80,13 +80,13 @@ def database(project: Project, environment: str, aws: bool, ca: Path | None, wai
         parameters={"host": instance["Endpoint"]["Address"]},
         aws_cli=access.aws_cli,
     ) as session:
-        server = schema.Server(
+        server = database.Server(
             host=instance["Endpoint"]["Address"],
             address=session.host,
             port=session.port,
             ca=str(access.ca),
         )
-        schema.create(
+        database.create(
             server,
             master,
             password,
@@ -98,7 +98,7 @@ def database(project: Project, environment: str, aws: bool, ca: Path | None, wai
 
 
 def _locally(project: Project, environment: str) -> Access:
-    from scripts.actors import Actors
+    from scripts.local_run.actors import Actors
 
     cloud = project.cloud()
     actors = Actors(cloud, environment, project.root)
@@ -129,7 +129,7 @@ def _available(rds: Any, identifier: str) -> dict[str, Any] | str:
 
 def _reachable(ec2: Any, tags: Mapping[str, str]) -> list[str] | str:
     from scripts.console import UserError
-    from scripts.tunnel import find_instance
+    from scripts.server.tunnel import find_instance
 
     try:
         return [find_instance(ec2, tags)]
@@ -147,8 +147,8 @@ def keep_snapshot(
     """
     from datetime import UTC, datetime
 
-    from scripts import schema
     from scripts.console import UserError
+    from scripts.server import database
 
     name = f"{identifier}-schema-{revision}-{datetime.now(UTC):%Y%m%d%H%M%S}".lower()
     tell(f"snapshot {name}, before the schema is upgraded")
@@ -163,7 +163,7 @@ def keep_snapshot(
             )
         return [name] if state == "available" else f"the snapshot is {state}"
 
-    return schema.wait_for(look, tell, seconds)[0]
+    return database.wait_for(look, tell, seconds)[0]
 
 
 def _master(secrets: Any, instance: Mapping[str, Any]) -> tuple[str, str]:

@@ -48,10 +48,11 @@ def destroy(
     TF_VAR_teardown=true first. What Terraform did not make is not taken along: champions of
     record in the Parameter Store, and the bootstrap of the account.
     """
-    from scripts import deployment
-    from scripts.account_roots import parse_repository, platform_stack
+    from scripts.account import buckets as contents
+    from scripts.account import deployment
+    from scripts.account.environment import parse_repository, platform_stack
     from scripts.console import Phases
-    from scripts.stack import find_binary
+    from scripts.stack.binary import find_binary
 
     if confirmed is not None and confirmed != environment:
         raise click.BadParameter(
@@ -69,7 +70,7 @@ def destroy(
             planned = deployment.make_plan(stack, environment, path, phase, destroy=True)
             s3 = account.client("s3")
             names = deployment.buckets(planned)
-            full = [name for name in names if deployment.holds_objects(s3, name)]
+            full = [name for name in names if contents.holds_objects(s3, name)]
             deployment.require_destroyable(planned, () if delete_data else full)
         if not planned.changes:
             click.echo(f"nothing to destroy: there is no {environment} in account {account.id}")
@@ -77,11 +78,11 @@ def destroy(
         click.echo(deployment.destroy_warning(planned, full, delete_data), err=True)
         _ask(environment, account.id, confirmed)
         with Phases() as phases:
-            logged = deployment.log_buckets(s3, names)
+            logged = contents.log_buckets(s3, names)
             logs = sorted(set(logged.values()))
             _empty(s3, [name for name in full if name not in logs], phases, account.caller)
             # Not before: where S3 refuses to delete the data, its access logs go on.
-            deployment.stop_logging(s3, logged)
+            contents.stop_logging(s3, logged)
             _empty(s3, logs if delete_data else [], phases, account.caller)
             with phases.phase(f"destroy {environment}", account.caller) as phase:
                 done = deployment.apply_plan(
@@ -95,7 +96,7 @@ def destroy(
 
 
 def _empty(s3: Any, buckets: Sequence[str], phases: Phases, caller: str) -> None:
-    from scripts.deployment import empty
+    from scripts.account.buckets import empty
 
     for name in buckets:
         with phases.phase(f"empty {name}", caller) as phase:

@@ -174,7 +174,7 @@ def check_python(machine: Machine) -> Iterator[Finding]:
 
 def check_terraform(machine: Machine) -> Iterator[Finding]:
     """The binary that `keyless up` would drive, and those it passes over."""
-    from scripts.stack import StackError, find_binary
+    from scripts.stack.binary import StackError, find_binary
 
     try:
         # The search leaves a launcher for the wheel in the folder that it is given.
@@ -305,7 +305,7 @@ def check_disk(machine: Machine) -> Iterator[Finding]:
 
 def check_leftovers(machine: Machine) -> Iterator[Finding]:
     """The local cloud that runs, or what a crashed one left."""
-    from scripts import leftovers
+    from scripts.local_run import leftovers
     from scripts.localcloud.home import CLOUD_FILE, CloudDown, load
 
     home = machine.project.home

@@ -22,8 +22,8 @@ def down(project: Project, now: bool) -> None:
     is no account to destroy anything in, and `down` just cleans up.
     """
     from scripts.console import Phases
-    from scripts.flow import exclusive
-    from scripts.teardown import tear_down
+    from scripts.local_run.flow import exclusive
+    from scripts.local_run.teardown import tear_down
 
     if not project.home.exists():
         click.echo(f"nothing to end: {project.home} does not exist")

@@ -12,9 +12,9 @@ import click
 from scripts.commands import Project, pass_project
 
 if TYPE_CHECKING:
-    from scripts.github_facts import Facts
-    from scripts.github_setup import Change
-    from scripts.github_trust import TrustOf, Verdict
+    from scripts.github.repository import Facts
+    from scripts.github.setup import Change
+    from scripts.github.verify import TrustOf, Verdict
 
 
 @click.command("github-setup")
@@ -73,9 +73,9 @@ def github_setup(
     Uses gh, as you are logged in. A second run changes nothing. --verify reads each role's trust
     policy (iam:GetRole) and says which condition of which role would refuse the job's token.
     """
-    from scripts import github_setup as setup
-    from scripts.github_api import Gh
-    from scripts.github_facts import read_facts
+    from scripts.github import setup
+    from scripts.github.api import Gh
+    from scripts.github.repository import read_facts
 
     _check_input(environments, account_id)
     pinned = None if rds_ca is None else _digest(rds_ca)
@@ -122,7 +122,7 @@ def _digest(file: Path) -> str:
     """SHA-256 of a bundle of certificate authorities. Raises UserError for what is none."""
     import hashlib
 
-    from scripts.wheelhouse import certificates
+    from scripts.server.wheelhouse import certificates
 
     return hashlib.sha256(certificates(file, lambda _: None)).hexdigest()
 
@@ -161,7 +161,7 @@ def _verify(
     project: Project, facts: Facts, environments: Sequence[str], account: str, *, aws: bool
 ) -> None:
     from scripts.console import UserError
-    from scripts.github_trust import verify
+    from scripts.github.verify import verify
 
     iam = _aws_iam() if aws else project.administrator(project.cloud(), "iam")
     verdicts = verify(facts, environments, account, _trust_reader(iam))

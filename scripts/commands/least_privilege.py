@@ -10,7 +10,7 @@ import click
 from scripts.commands import Project, environment_option, pass_project
 
 if TYPE_CHECKING:
-    from scripts.whole_flow import Evidence
+    from scripts.local_run.whole_flow import Evidence
 
 
 @click.command("least-privilege")
@@ -58,7 +58,7 @@ def least_privilege(
     from scripts.iam.documents import PolicyError
     from scripts.iam.ledger import as_json as json_of
     from scripts.iam.ledger import as_text
-    from scripts.security_review import judge
+    from scripts.local_run.security_review import judge
 
     if logs and so_far:
         raise click.UsageError("--log and --so-far exclude each other")
@@ -76,7 +76,7 @@ def least_privilege(
 def _logged(project: Project, environment: str, logs: tuple[Path, ...]) -> Evidence:
     """What the running cloud's roles may, and what a log says that they did. Raises LogError."""
     from scripts.iam.decision_log import LogError, read_log
-    from scripts.whole_flow import Evidence, estate_of
+    from scripts.local_run.whole_flow import Evidence, estate_of
 
     cloud = project.cloud()
     records = [record for log in logs or (cloud.decisions,) for record in read_log(log)]
@@ -93,8 +93,8 @@ def _logged(project: Project, environment: str, logs: tuple[Path, ...]) -> Evide
 
 def _measured(environment: str) -> Evidence:
     """Run the whole flow in a home of its own."""
-    from scripts import whole_flow
     from scripts.console import Phases, UserError
+    from scripts.local_run import whole_flow
 
     if environment != "dev":
         raise click.UsageError(

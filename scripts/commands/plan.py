@@ -39,11 +39,11 @@ def plan(
     normalised list of changes: two plans of the same change have the same one, so that a reviewer
     can approve it and `keyless apply --expect-digest` can insist on it.
     """
-    from scripts.account_roots import parse_repository, platform_stack
+    from scripts.account.deployment import keep_plan, make_plan
+    from scripts.account.environment import parse_repository, platform_stack
     from scripts.commands.apply import account_of
     from scripts.console import Phases
-    from scripts.deployment import keep_plan, make_plan
-    from scripts.stack import find_binary
+    from scripts.stack.binary import find_binary
 
     repository = parse_repository(github) if github else None
     account = account_of(project, environment, "plan-main", local)

@@ -75,7 +75,7 @@ def token(
     """
     import jwt
 
-    from scripts.identity import github_token
+    from scripts.aws.web_identity import github_token
 
     cloud = project.cloud()
     given = {name: value for name, value in described.items() if value is not None}
@@ -92,7 +92,7 @@ def token(
 def _job_of(role: str | None, cloud: Cloud, project: Project) -> dict[str, Any]:
     if role is None:
         return {}
-    from scripts.actors import Actors
+    from scripts.local_run.actors import Actors
 
     environment = os.environ.get("KEYLESS_ENVIRONMENT", "dev")
     return Actors(cloud, environment, project.root).job(role)

@@ -20,7 +20,7 @@ from scripts.signals import handled
 
 if TYPE_CHECKING:
     from pipeline.outputs import Platform
-    from scripts.tunnel import Clients
+    from scripts.server.tunnel import Clients
 
 Document = Literal["mlflow", "database"]
 FIRST_PORT = {"mlflow": 5000, "database": 5432}
@@ -83,7 +83,7 @@ def tunnel(
     it ends, and so does this command, with its exit code. SIGTERM ends all three.
     """
     from scripts.console import stderr_console
-    from scripts.tunnel import Tunnel, open_session
+    from scripts.server.tunnel import Tunnel, open_session
 
     if aws and role is not None:
         raise click.UsageError("--role is for the local cloud; on AWS you are who you signed in as")
@@ -123,7 +123,7 @@ def tunnel(
 
 def local_route(project: Project, environment: str, role: str) -> Route:
     """Assume the role through the local issuer."""
-    from scripts.actors import Actors
+    from scripts.local_run.actors import Actors
 
     cloud = project.cloud()
     platform = project.local_platform(cloud, environment)

@@ -9,7 +9,7 @@ import click
 from scripts.commands import Project, pass_project
 
 if TYPE_CHECKING:
-    from scripts.summary import Summary
+    from scripts.local_run.summary import Summary
 
 
 @click.command()
@@ -26,7 +26,7 @@ def up(project: Project, as_json: bool) -> None:
     `keyless down` removes everything.
     """
     from scripts.console import Phases, stdout_console
-    from scripts.flow import Flow, exclusive, save_timings
+    from scripts.local_run.flow import Flow, exclusive, save_timings
 
     with exclusive(project.home), Phases() as phases:
         flow = Flow(project.home, phases)

@@ -25,7 +25,9 @@ from scripts.commands.apply import account_of, local_option
     help="RDS's certificates, if AWS cannot be asked for them from here.",
 )
 @click.option("--upload", is_flag=True, help="Put it where the environment's server looks for it.")
-@click.option("--lock", is_flag=True, help="Resolve scripts/wheelhouse-lock.txt anew, and end.")
+@click.option(
+    "--lock", is_flag=True, help="Resolve scripts/server/wheelhouse-lock.txt anew, and end."
+)
 @environment_option
 @local_option
 @pass_project
@@ -52,9 +54,9 @@ def wheelhouse(
     when the lock file has changed. Uploading takes the right to put objects under wheelhouse/,
     which no role of CI has.
     """
-    from scripts import wheelhouse as house
     from scripts.commands import aws_platform
     from scripts.console import Phases
+    from scripts.server import wheelhouse as house
 
     if lock:
         with Phases() as phases, phases.phase("resolve the lock file"):

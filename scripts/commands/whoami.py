@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline.outputs import Platform
-    from scripts.actors import Actors
     from scripts.iam import Policy
+    from scripts.local_run.actors import Actors
     from scripts.localcloud.home import Cloud
 
 LOG_SECONDS = 2.0
@@ -62,8 +62,8 @@ def whoami(project: Project, role: str, environment: str) -> None:
     that is, lists the role's policies, and sends a few requests to see the answers. The requests
     read at most; none changes anything.
     """
-    from scripts.actors import Actors
     from scripts.console import stdout_console
+    from scripts.local_run.actors import Actors
 
     cloud = project.cloud()
     platform = project.local_platform(cloud, environment)

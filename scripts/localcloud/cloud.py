@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from scripts.aws.credentials import Credentials
 from scripts.iam.evaluation import Decision
 from scripts.iam.requests import HttpRequest, Need
-from scripts.identity import Credentials
 from scripts.localcloud import home as state
 from scripts.localcloud.account import MotoAccount
 from scripts.localcloud.authority import Authority

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
 
 if TYPE_CHECKING:
     from scripts.iam.evaluation import Decision

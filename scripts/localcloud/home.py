@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
 
 CLOUD_FILE = "cloud.json"
 ADMINISTRATOR_FILE = "administrator.json"

@@ -13,15 +13,15 @@ import urllib.request
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from scripts.aws.sealed import sealed_environment
 from scripts.localcloud._service import SupervisedProcess
 from scripts.localcloud._user_data import Service, UserData, parse
 from scripts.localcloud.forward import Forward, free_port
 from scripts.localcloud.home import HOME_VARIABLE
 from scripts.localcloud.metadata import Identity, Metadata
-from scripts.sealed import sealed_environment
 
 if TYPE_CHECKING:
-    from scripts.identity import Credentials
+    from scripts.aws.credentials import Credentials
     from scripts.localcloud.database import Databases
     from scripts.localcloud.dataplane import Host
 

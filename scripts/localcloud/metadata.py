@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
 
 LONGEST_TTL_SECONDS = 21600
 # AWS hands out new credentials at least five minutes before the old ones end.

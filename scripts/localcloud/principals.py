@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from scripts.aws.credentials import Credentials
 from scripts.iam.documents import Policy
 from scripts.iam.evaluation import Principal
-from scripts.identity import Credentials
 from scripts.localcloud.errors import Fault, Refusal
 
 # AWS's own tokens have no fixed size; those of web-identity sessions are about this long.

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.sax.saxutils import escape
 
+from scripts.aws.credentials import Credentials
 from scripts.iam.documents import Policy, PolicyError, parse_policy
 from scripts.iam.evaluation import (
     Principal,
@@ -17,7 +18,6 @@ from scripts.iam.evaluation import (
     evaluate_trust,
 )
 from scripts.iam.requests import Need
-from scripts.identity import Credentials
 from scripts.localcloud.authorization import Authorizer, Occasion
 from scripts.localcloud.context import Keys
 from scripts.localcloud.errors import Answer, AwsError, Fault, Refusal

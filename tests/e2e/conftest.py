@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from scripts import leftovers
-from scripts.actors import Actors
+from scripts.local_run import leftovers
+from scripts.local_run.actors import Actors
 from scripts.localcloud import home as localhome
 
 PROJECT = Path(__file__).resolve().parents[2]

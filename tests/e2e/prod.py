@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.actors import Actors
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
+from scripts.aws.sealed import client
+from scripts.local_run.actors import Actors
 from scripts.localcloud.home import Cloud, administrator
-from scripts.sealed import client
 from tests.e2e.conftest import PROJECT, Home
 from tests.e2e.inventory import standing
 

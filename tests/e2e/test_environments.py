@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts import leftovers
-from scripts.actors import Actors
+from scripts.local_run import leftovers
+from scripts.local_run.actors import Actors
 from scripts.localcloud._user_data import parse
 from scripts.localcloud.home import CloudDown
-from scripts.stack import find_binary
+from scripts.stack.binary import find_binary
 from tests.e2e.conftest import PROJECT, Home, wait_until
 from tests.e2e.prod import Prod
 from tests.e2e.test_up import files_of

@@ -19,7 +19,6 @@ from typing import Any
 
 import pytest
 
-from scripts import leftovers
 from scripts.commands import Project
 from scripts.console import Phases
 from scripts.iam.accounts import read_identities
@@ -28,8 +27,9 @@ from scripts.iam.denials import Denial, explain_denial
 from scripts.iam.ledger import Review, as_text, read_reviewed
 from scripts.iam.ledger.reviewed import Reviewed
 from scripts.iam.live import ResourcePolicies
-from scripts.security_review import judge
-from scripts.whole_flow import Evidence, complete
+from scripts.local_run import leftovers
+from scripts.local_run.security_review import judge
+from scripts.local_run.whole_flow import Evidence, complete
 from tests.e2e.conftest import PROJECT, Home, wait_until
 from tests.iam.ledger import snapshot
 

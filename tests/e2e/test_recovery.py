@@ -16,12 +16,12 @@ from typing import Any
 import psutil
 import pytest
 
-from scripts import leftovers
-from scripts.flow import RUN_FILE
+from scripts.aws.sealed import client
+from scripts.local_run import leftovers
+from scripts.local_run.flow import RUN_FILE
 from scripts.localcloud.home import administrator
-from scripts.roots import bootstrap_stack, platform_stack
-from scripts.sealed import client
-from scripts.stack import find_binary
+from scripts.stack.binary import find_binary
+from scripts.stack.roots import bootstrap_stack, platform_stack
 from tests.e2e.conftest import PROJECT, Home, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]

@@ -13,12 +13,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pipeline.outputs import parse_platform
-from scripts import leftovers
-from scripts.actors import Actors
+from scripts.aws.sealed import client
+from scripts.local_run import leftovers
+from scripts.local_run.actors import Actors
 from scripts.localcloud.home import administrator
-from scripts.roots import platform_stack
-from scripts.sealed import client
-from scripts.stack import find_binary
+from scripts.stack.binary import find_binary
+from scripts.stack.roots import platform_stack
 from tests.e2e.conftest import POISON, Home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]

@@ -10,7 +10,7 @@ import requests
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
 from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.issuer import Job, subject
 

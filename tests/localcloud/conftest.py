@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
 from scripts.localcloud import gateway
 from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.issuer import ISSUER

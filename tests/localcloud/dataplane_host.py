@@ -10,9 +10,9 @@ from typing import Any
 
 from moto.backends import get_backend
 
+from scripts.aws.credentials import Credentials
 from scripts.iam.evaluation import Decision, Reason
 from scripts.iam.requests import Need
-from scripts.identity import Credentials
 from scripts.localcloud.authority import Authority
 from scripts.localcloud.context import Keys
 from scripts.localcloud.home import prepare

@@ -19,8 +19,8 @@ from typing import Any
 
 import boto3
 
-from scripts import schema
 from scripts.localcloud.cloud import LocalCloud
+from scripts.server import database
 
 FILES = Path(__file__).parents[2] / "terraform/modules/mlflow_server/files"
 ENVIRONMENT = "dev"
@@ -34,7 +34,8 @@ _SCHEMA = """
 import json, sys
 from scripts import schema
 orders = json.load(sys.stdin)
-schema.create(schema.Server(**orders["server"]), orders["master"], orders["password"], tell=print)
+server = database.Server(**orders["server"])
+database.create(server, orders["master"], orders["password"], tell=print)
 """
 _PLACE = re.compile(r"\$\{(jsonencode|indent)\((?:6, )?(\w+)\)\}")
 _LOGS = re.compile(r'%\{ if logs_json != "" ~\}\n(.*?)%\{ endif ~\}\n', re.DOTALL)
@@ -183,12 +184,12 @@ class ServerPlatform:
         found = self.client("rds").describe_db_instances(DBInstanceIdentifier=PREFIX)
         self.database: dict[str, Any] = found["DBInstances"][0]
 
-    def database_server(self) -> schema.Server:
+    def database_server(self) -> database.Server:
         """Where the database answers."""
         endpoint = self.database["Endpoint"]
         port = self.plane.databases.port(endpoint["Address"], endpoint["Port"])
         assert port is not None
-        return schema.Server(endpoint["Address"], "127.0.0.1", port, str(self.cloud.ca_bundle))
+        return database.Server(endpoint["Address"], "127.0.0.1", port, str(self.cloud.ca_bundle))
 
     def master_password(self) -> str:
         """The managed password."""

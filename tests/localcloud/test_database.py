@@ -22,7 +22,7 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
 from scripts.localcloud.authority import Authority
 from scripts.localcloud.database import Databases
 from scripts.localcloud.home import HOME_VARIABLE

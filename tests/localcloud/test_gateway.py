@@ -338,7 +338,7 @@ def test_everybody_may_ask_who_they_are(account: Account) -> None:
 
 
 def test_a_users_key_works_until_it_is_deactivated(account: Account) -> None:
-    from scripts.identity import Credentials
+    from scripts.aws.credentials import Credentials
 
     iam = account.client("iam")
     iam.create_user(UserName="mallory")

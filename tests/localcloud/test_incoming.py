@@ -11,7 +11,7 @@ from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
 from scripts.localcloud import patches
 from scripts.localcloud.context import Connection
 from scripts.localcloud.errors import Fault, Refusal

@@ -14,11 +14,11 @@ import psutil
 import psycopg2
 import pytest
 
-from scripts import schema
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
 from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.errors import AwsError
 from scripts.localcloud.home import HOME_VARIABLE
+from scripts.server import database
 from tests.localcloud.server_platform import (
     DOCUMENT,
     MASTER,
@@ -182,7 +182,7 @@ def test_a_document_to_the_database_reaches_it_through_the_instance(
     )
     server = platform.database_server()
     port = int(opened["StreamUrl"].rpartition(":")[2])
-    through = schema.Server(server.host, "127.0.0.1", port, server.ca)
+    through = database.Server(server.host, "127.0.0.1", port, server.ca)
     through.connect(MASTER, platform.master_password(), "postgres").close()
     platform.plane.terminate_session({"SessionId": opened["SessionId"]}, OWNER)
 

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import boto3
 import pytest
 
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
 from scripts.localcloud.metadata import Identity, Metadata
 
 TTL = "X-aws-ec2-metadata-token-ttl-seconds"

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import pytest
 
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
 from tests.localcloud.clients import BUCKET, Account, code_in, fetch, link
 
 pytestmark = pytest.mark.usefixtures("bucket")

@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 from botocore.exceptions import ClientError
 
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
 from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.signatures import canonical_query
 from tests.localcloud.clients import BUCKET, Account, code_in, fetch, link

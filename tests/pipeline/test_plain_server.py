@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from sklearn.datasets import load_wine
 
 from pipeline import ingest, monitor, predict, promote, tracking, train
-from scripts.benchmarks.training import mlflow_server
+from scripts.maintenance.benchmarks.training import mlflow_server
 
 pytestmark = pytest.mark.slow
 

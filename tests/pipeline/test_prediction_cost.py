@@ -1,10 +1,10 @@
-"""What batch prediction costs, held as ratios; scripts/benchmarks/prediction.py measures it."""
+"""What batch prediction costs, held as ratios; `scripts.maintenance.benchmarks` measures it."""
 
 from pathlib import Path
 
 import pytest
 
-from scripts.benchmarks.prediction import memory, throughput
+from scripts.maintenance.benchmarks.prediction import memory, throughput
 
 pytestmark = pytest.mark.slow
 

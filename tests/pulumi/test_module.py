@@ -12,7 +12,7 @@ from scripts.pulumi_platform import arguments
 from scripts.pulumi_platform.module import MODULES, Facts, Module, NotKnownYet
 from scripts.pulumi_platform.operations import HclError
 from scripts.pulumi_platform.variables import ArgumentError
-from scripts.terraform_docs import inputs
+from scripts.stack.docs import inputs
 from tests.pulumi.configurations import CONFIGURATIONS, NAME, REFUSED
 from tests.pulumi.parity import FACTS
 

@@ -12,13 +12,13 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from scripts import bootstrapping
-from scripts.account_roots import Account
-from scripts.bootstrapping import Found, check, settings
+from scripts.account import bootstrap
+from scripts.account.bootstrap import Found, check, settings
+from scripts.account.environment import Account
+from scripts.aws.sealed import client
 from scripts.cli import ROOT, keyless
 from scripts.console import UserError
 from scripts.localcloud.cloud import LocalCloud
-from scripts.sealed import client
 
 GITHUB = {
     "owner": "octo-org",
@@ -124,7 +124,7 @@ def test_the_state_of_an_aws_account_is_never_in_the_folder_that_down_deletes(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     aws = account(tmp_path / "project" / ".keyless")
-    folder = bootstrapping.working_folder(aws, local=False)
+    folder = bootstrap.working_folder(aws, local=False)
     assert not folder.is_relative_to(aws.home)
     assert folder.is_relative_to(tmp_path / "state")
 
@@ -168,7 +168,7 @@ class Prepared:
         return CliRunner().invoke(keyless, command, catch_exceptions=False)
 
     def state(self) -> dict[str, Any]:
-        body = self.s3.get_object(Bucket=self.bucket, Key=bootstrapping.STATE_KEY)["Body"].read()
+        body = self.s3.get_object(Bucket=self.bucket, Key=bootstrap.STATE_KEY)["Body"].read()
         return dict(json.loads(body))
 
 
@@ -248,12 +248,12 @@ def test_the_planning_role_and_the_applying_role_see_one_digest(
 @pytest.mark.xdist_group("bootstrap")
 @pytest.mark.timeout(1800)
 def test_a_bucket_that_nothing_knows_of_is_not_taken_over(prepared: Prepared) -> None:
-    marker = prepared.s3.delete_object(Bucket=prepared.bucket, Key=bootstrapping.STATE_KEY)
+    marker = prepared.s3.delete_object(Bucket=prepared.bucket, Key=bootstrap.STATE_KEY)
     try:
         result = prepared.bootstrap("--disposable", "dev")
     finally:
         prepared.s3.delete_object(
-            Bucket=prepared.bucket, Key=bootstrapping.STATE_KEY, VersionId=marker["VersionId"]
+            Bucket=prepared.bucket, Key=bootstrap.STATE_KEY, VersionId=marker["VersionId"]
         )
     assert result.exit_code == 1
     assert "nothing knows how it was made" in result.stderr

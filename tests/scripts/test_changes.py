@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.changes import changes_of, digest, normalised
-from scripts.plan_summary import code, headline, render
+from scripts.plan.changes import changes_of, digest, normalised
+from scripts.plan.summary import code, headline, render
 
 SECRET = "hunter2-in-the-clear"
 

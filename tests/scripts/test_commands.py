@@ -15,11 +15,11 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from scripts.actors import Actors
+from scripts.aws.sealed import client
 from scripts.cli import ROOT, keyless
+from scripts.local_run.actors import Actors
 from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.home import Cloud, load
-from scripts.sealed import client
 
 pytestmark = pytest.mark.slow
 
@@ -285,7 +285,7 @@ def test_a_token_that_does_not_fit_is_told_what_does_not(
 
 
 def test_the_verdict_on_a_token_is_the_answer_of_sts(seeded: Seeded) -> None:
-    from scripts.identity import AssumeRoleDenied
+    from scripts.aws.web_identity import AssumeRoleDenied
 
     actors = Actors(seeded.cloud, "dev", ROOT)
     job = actors.job("train")

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from scripts.cli import ROOT, keyless
 from scripts.commands.cost import offline
 from scripts.console import UserError
-from scripts.cost import PRICES, Estimate, estimate, load_prices
-from scripts.plan_summary import cost_lines
+from scripts.plan.cost import PRICES, Estimate, estimate, load_prices
+from scripts.plan.summary import cost_lines
 
 DEV_ALWAYS_ON_USD = 35
 DEV_PARKED_USD = 20
@@ -188,7 +188,7 @@ def test_the_price_file_says_when_and_where_it_was_read() -> None:
 
 
 def test_every_type_that_terraform_makes_is_priced_or_known_to_be_free() -> None:
-    from scripts.cost import _PRICED
+    from scripts.plan.cost import _PRICED
 
     found = subprocess.run(
         ["grep", "-rhoE", '^resource "aws_[a-z0-9_]+"', str(ROOT / "terraform")],

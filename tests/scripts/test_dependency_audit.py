@@ -13,7 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from scripts.dependency_audit import LOCKS, ROOT, TOOL, audit, command, main, pins, rounds
+from scripts.maintenance.dependency_audit import (
+    LOCKS,
+    ROOT,
+    TOOL,
+    audit,
+    command,
+    main,
+    pins,
+    rounds,
+)
 from tests.workflows.definitions import load_workflow
 
 
@@ -98,7 +107,9 @@ def test_the_workflow_audits_every_week_and_whenever_a_lock_file_changes() -> No
     workflow = load_workflow(ROOT / ".github/workflows/audit.yml")
     assert workflow.on["schedule"]["schedule"]
     [job] = workflow.jobs.values()
-    assert [step.run for step in job.steps if step.run] == ["python3 -m scripts.dependency_audit"]
+    assert [step.run for step in job.steps if step.run] == [
+        "python3 -m scripts.maintenance.dependency_audit"
+    ]
     patterns = workflow.on["pull_request"]["paths"]
     for lock in LOCKS:
         name = lock.relative_to(ROOT).as_posix()

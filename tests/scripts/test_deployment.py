@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from scripts import deployment
-from scripts.account_roots import Account, github_variable, parse_repository, variables_file
+from scripts.account import buckets, deployment
+from scripts.account.deployment import Planned
+from scripts.account.environment import Account, github_variable, parse_repository, variables_file
+from scripts.aws.sealed import client
 from scripts.cli import ROOT
 from scripts.commands import Project
 from scripts.commands.apply import apply
@@ -26,11 +28,9 @@ from scripts.commands.cost import cost
 from scripts.commands.destroy import destroy
 from scripts.commands.plan import plan
 from scripts.console import UserError
-from scripts.cost import estimate, load_prices
-from scripts.deployment import Planned
 from scripts.localcloud.cloud import LocalCloud
-from scripts.sealed import client
-from scripts.stack import StackError
+from scripts.plan.cost import estimate, load_prices
+from scripts.stack.binary import StackError
 
 GITHUB = {
     "owner": "octo-org",
@@ -408,19 +408,19 @@ class Storage:
 
 @pytest.mark.parametrize("refused", [(), ("versions",)])
 def test_a_bucket_with_anything_in_it_is_not_empty(refused: tuple[str, ...]) -> None:
-    assert deployment.holds_objects(Storage(refused, ("data",)), "b")
-    assert not deployment.holds_objects(Storage(refused), "b")
+    assert buckets.holds_objects(Storage(refused, ("data",)), "b")
+    assert not buckets.holds_objects(Storage(refused), "b")
 
 
 def test_a_bucket_that_may_not_be_looked_into_is_not_taken_for_empty() -> None:
     with pytest.raises(UserError, match="nothing was destroyed"):
-        deployment.holds_objects(Storage(("versions", "objects")), "b")
+        buckets.holds_objects(Storage(("versions", "objects")), "b")
 
 
 def test_a_refused_deletion_stops_and_names_who_may() -> None:
     """S3 answers 200 and lists what it did not delete."""
     with pytest.raises(UserError, match="could not be emptied") as refused:
-        deployment.empty(Storage(keys=("data",)), "b", lambda _: None)
+        buckets.empty(Storage(keys=("data",)), "b", lambda _: None)
     assert "version_deleter_arns" in refused.value.mend
 
 
@@ -455,7 +455,7 @@ class Logged:
 
 def test_access_logs_are_found_and_ended() -> None:
     s3 = Logged({"data": "logs"})
-    found = deployment.log_buckets(s3, ["data", "logs"])
+    found = buckets.log_buckets(s3, ["data", "logs"])
     assert found == {"data": "logs"}
-    deployment.stop_logging(s3, found)
-    assert deployment.log_buckets(s3, ["data", "logs"]) == {}
+    buckets.stop_logging(s3, found)
+    assert buckets.log_buckets(s3, ["data", "logs"]) == {}

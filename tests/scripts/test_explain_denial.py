@@ -12,9 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 
+from scripts.aws.sealed import client
 from scripts.cli import keyless
 from scripts.localcloud.cloud import LocalCloud
-from scripts.sealed import client
 
 pytestmark = pytest.mark.slow
 

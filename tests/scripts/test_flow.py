@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from scripts import leftovers
-from scripts.attempts import Attempt
 from scripts.console import Phases, UserError
-from scripts.flow import RUN_FILE, Flow, exclusive
+from scripts.local_run import leftovers
+from scripts.local_run.attempts import Attempt
+from scripts.local_run.flow import RUN_FILE, Flow, exclusive
+from scripts.local_run.summary import Summary
 from scripts.localcloud.home import Cloud
-from scripts.summary import Summary
 
 
 def cloud(home: Path, started: float = 100.0) -> Cloud:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.dependency_audit import LOCKS, pins
+from scripts.maintenance.dependency_audit import LOCKS, pins
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -18,15 +18,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from scripts.console import UserError
-from scripts.identity import (
+from scripts.aws.credentials import Credentials
+from scripts.aws.web_identity import (
     AssumeRoleDenied,
-    Credentials,
     TokenRefused,
     assume_role_with_web_identity,
     github_token,
     runner_token,
 )
+from scripts.console import UserError
 
 ROLE = "arn:aws:iam::123456789012:role/keyless-dev-train"
 Answer = tuple[int, str, bytes]

@@ -12,10 +12,10 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
+from scripts.aws.sealed import client
 from scripts.cli import keyless
 from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.decisions import DecisionLog, Record
-from scripts.sealed import client
 
 pytestmark = pytest.mark.slow
 

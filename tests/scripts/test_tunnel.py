@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.console import UserError
-from scripts.tunnel import Session, Tunnel, find_instance, free_port, open_session
+from scripts.server.tunnel import Session, Tunnel, find_instance, free_port, open_session
 
 TAGS = {"Environment": "dev", "Role": "mlflow"}
 

@@ -109,7 +109,7 @@ def test_a_tunnel_that_is_ended_while_it_opens_leaves_no_session_program(
         (tmp_path / name).chmod(0o755)
     script = (
         "import os, sys\nfrom scripts.commands.tunnel import ended_in_order\n"
-        "from scripts.tunnel import _aws_session\n"
+        "from scripts.server.tunnel import _aws_session\n"
         "with ended_in_order(), _aws_session('d', 'i', {}, os.environ): pass"
     )
     with subprocess.Popen(

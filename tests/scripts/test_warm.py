@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.warm import WarmProcess
+from scripts.local_run.warm import WarmProcess
 
 STEP = """
 import os, sys

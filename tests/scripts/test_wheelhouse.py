@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from scripts import wheelhouse as house
 from scripts.cli import ROOT, keyless
 from scripts.console import UserError
-from scripts.wheelhouse import LOCK, Pin, Target, for_target, read_lock
+from scripts.server import wheelhouse as house
+from scripts.server.wheelhouse import LOCK, Pin, Target, for_target, read_lock
 
 INSTALL = ROOT / "terraform" / "modules" / "mlflow_server" / "files" / "install.sh"
 START_SECONDS = 240

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from scripts import leftovers, whole_flow
 from scripts.cli import keyless
 from scripts.console import Phases, UserError
+from scripts.local_run import leftovers, whole_flow
 
 
 @pytest.fixture(autouse=True)

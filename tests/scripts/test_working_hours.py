@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.working_hours import share_of_week
+from scripts.plan.schedule import share_of_week
 
 
 @pytest.mark.parametrize(

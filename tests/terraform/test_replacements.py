@@ -126,7 +126,7 @@ def replaced(plan: Plan) -> set[str]:
 
 
 def test_every_variable_is_changed() -> None:
-    from scripts.terraform_docs import inputs
+    from scripts.stack.docs import inputs
 
     names = {each.name for each in inputs(PROJECT / "terraform" / "platform")}
     assert {

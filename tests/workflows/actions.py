@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.aws.web_identity import AssumeRoleDenied
 from scripts.console import UserError
-from scripts.identity import AssumeRoleDenied
 from tests.workflows.definitions import DefinitionError
 from tests.workflows.job import RunningJob, StepFailed, StepResult
 

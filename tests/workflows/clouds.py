@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts import identity
+from scripts.aws import web_identity
+from scripts.aws.credentials import Credentials
+from scripts.aws.web_identity import AssumeRoleDenied
 from scripts.iam.documents import Policy
 from scripts.iam.evaluation import Principal, Request, evaluate_trust
-from scripts.identity import AssumeRoleDenied, Credentials
 from scripts.localcloud.issuer import Job, claims
 from scripts.localcloud.tokens import GITHUB_HOST, GITHUB_KEYS
 
@@ -70,24 +71,26 @@ class TrustCloud:
 class LocalCloudAdapter:
     """The local cloud: its issuer over HTTPS, its STS, its trust policies."""
 
-    cloud: identity.Issuing
+    cloud: web_identity.Issuing
 
     def start_job(self, job: Mapping[str, Any]) -> Mapping[str, str]:
         """Start the job at the local issuer. Raises PermissionError for a fork's pull request."""
         try:
-            return identity.job_environment(self.cloud, job)
-        except identity.TokenRefused as refused:
+            return web_identity.job_environment(self.cloud, job)
+        except web_identity.TokenRefused as refused:
             raise PermissionError(refused.why) from None
 
     def token(self, environment: Mapping[str, str], audience: str) -> str:
         """Ask the local issuer as a step does."""
-        return identity.runner_token(environment, audience=audience, ca_bundle=self.cloud.ca_bundle)
+        return web_identity.runner_token(
+            environment, audience=audience, ca_bundle=self.cloud.ca_bundle
+        )
 
     def assume_role(
         self, role_arn: str, token: str, session_name: str, duration: int
     ) -> Credentials:
         """Ask the local STS. Raises AssumeRoleDenied."""
-        return identity.assume_role_with_web_identity(
+        return web_identity.assume_role_with_web_identity(
             self.cloud.endpoint, self.cloud.ca_bundle, role_arn, token, session_name, duration
         )
 

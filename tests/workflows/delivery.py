@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts import leftovers
+from scripts.aws.sealed import client
+from scripts.local_run import leftovers
 from scripts.localcloud import home as localhome
 from scripts.localcloud.home import Cloud, CloudDown, administrator
-from scripts.sealed import client
-from scripts.stack import find_binary
+from scripts.stack.binary import find_binary
 from tests.workflows import github
 from tests.workflows.borrowed import borrow_environment
 from tests.workflows.clouds import LocalCloudAdapter

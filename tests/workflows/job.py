@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
 from tests.workflows import process
 from tests.workflows.definitions import Action, DefinitionError, Job, Step, load_action
 from tests.workflows.expressions import Scope, Status, condition, interpolate
@@ -43,7 +43,7 @@ class Cloud(Protocol):
     def assume_role(
         self, role_arn: str, token: str, session_name: str, duration: int
     ) -> Credentials:
-        """AssumeRoleWithWebIdentity. Raises `scripts.identity.AssumeRoleDenied`."""
+        """AssumeRoleWithWebIdentity. Raises `scripts.aws.web_identity.AssumeRoleDenied`."""
 
     def account(self, credentials: Credentials) -> str:
         """GetCallerIdentity's account."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.github_api import Gh
+from scripts.github.api import Gh
 
 Answer = tuple[int, Any]
 

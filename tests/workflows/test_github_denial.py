@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from scripts.cli import keyless
-from scripts.github_denial import judge, read_trust
+from scripts.github.trust import judge, read_trust
 from scripts.iam import parse_policy
 from scripts.localcloud.issuer import Job, claims
 from tests.workflows import github
@@ -254,7 +254,7 @@ def test_in_a_job_it_prints_the_claims_of_the_jobs_own_token(
 ) -> None:
     found = token()
     raw = jwt.encode(found, "x" * 32, algorithm="HS256")
-    monkeypatch.setattr("scripts.identity.runner_token", lambda *_, **__: raw)
+    monkeypatch.setattr("scripts.aws.web_identity.runner_token", lambda *_, **__: raw)
     done = CliRunner().invoke(keyless, ["doctor", "--github"], catch_exceptions=False)
     assert done.exit_code == 0
     assert json.loads(done.stdout) == found

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-import scripts.github_api
+import scripts.github.api
 from scripts.commands import Project
 from scripts.commands.github_setup import github_setup
 from scripts.console import UserError
-from scripts.github_api import Gh, GitHubError
-from scripts.github_facts import read_facts, subject_prefix
-from scripts.github_setup import CHECKS, Wanted, apply, changes, check_available, find_reviewers
-from scripts.github_trust import WORKFLOWS, job_claims, verify
+from scripts.github.api import Gh, GitHubError
+from scripts.github.repository import read_facts, subject_prefix
+from scripts.github.setup import CHECKS, Wanted, apply, changes, check_available, find_reviewers
+from scripts.github.verify import WORKFLOWS, job_claims, verify
 from tests.scripts.test_wheelhouse import certificate
 from tests.workflows.definitions import load_workflow
 from tests.workflows.project import REPOSITORY, ROOT
@@ -252,7 +252,7 @@ def test_a_mismatch_names_the_condition_with_got_and_wanted() -> None:
 def github(monkeypatch: pytest.MonkeyPatch) -> GitHub:
     """The GitHub that the command talks to."""
     github = GitHub()
-    monkeypatch.setattr(scripts.github_api, "Gh", lambda: RecordedGh(github=github))
+    monkeypatch.setattr(scripts.github.api, "Gh", lambda: RecordedGh(github=github))
     return github
 
 

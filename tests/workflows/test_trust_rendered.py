@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from moto.server import ThreadedMotoServer
 
-from scripts.stack import find_binary
+from scripts.stack.binary import find_binary
 from tests.workflows.github import Repository
 from tests.workflows.project import REPOSITORY, ROOT
 from tests.workflows.test_trust import FILES

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scripts.identity import Credentials
+from scripts.aws.credentials import Credentials
 from tests.workflows.conftest import GRACE
 from tests.workflows.definitions import load_workflow
 from tests.workflows.github import (

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.actors import github_environment
 from scripts.iam.documents import Policy, parse_policy
+from scripts.local_run.actors import github_environment
 from scripts.localcloud.tokens import GITHUB_HOST
 from tests.workflows.github import Repository
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.aws.sealed import client
 from scripts.localcloud.home import administrator, load
-from scripts.sealed import client
 
 FILE = Path(__file__).with_name("platform.json")
 ACCOUNT = "471835269042"

@@ -1,0 +1,1 @@
+"""One environment in an AWS account: bootstrap, plan, apply, destroy."""

@@ -1,0 +1,236 @@
+"""Plan, apply and destroy one environment: the saved plan, its digest, and the data it may cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scripts.account.environment import Account
+from scripts.console import Phase, UserError
+from scripts.localcloud.home import write_private
+from scripts.plan.changes import ResourceChange, changes_of, digest, normalised
+from scripts.plan.cost import Estimate, estimate, load_prices
+from scripts.plan.summary import headline, render
+from scripts.signals import terminated_as_interrupted
+from scripts.stack.binary import StackError
+from scripts.stack.stack import Applied, Event, Stack, messages
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A saved plan and what it says. `before` and `after` are bills of a month."""
+
+    environment: str
+    path: Path
+    changes: tuple[ResourceChange, ...]
+    before: Estimate
+    after: Estimate
+    resources: Mapping[str, Mapping[str, Any]]
+    """What stands now: attributes by address. Not for printing: sensitive values are in it."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the normalised list of changes."""
+        return digest(self.changes)
+
+    def summary(self) -> str:
+        """Markdown for people."""
+        return render(self.environment, self.changes, self.before, self.after)
+
+    def change_list(self) -> str:
+        """The normalised list as JSON; it holds hashes in place of values."""
+        return json.dumps(normalised(self.changes), indent=2) + "\n"
+
+
+def make_plan(
+    stack: Stack,
+    environment: str,
+    path: Path,
+    phase: Phase,
+    *,
+    destroy: bool = False,
+    lock: bool = True,
+) -> Planned:
+    """Initialise, plan into `path` (mode 0600) and read the plan. Raises UserError."""
+    phase.event("terraform init")
+    try:
+        stack.init()
+        phase.event("terraform plan")
+        shown = stack.save_plan(path, _listener(phase), destroy=destroy, lock=lock)
+    except StackError as failure:
+        raise _advised(failure, environment) from None
+    prices = load_prices()
+    return Planned(
+        environment,
+        path,
+        tuple(changes_of(shown)),
+        estimate(shown, prices, before=True),
+        estimate(shown, prices),
+        {
+            entry["address"]: entry["change"]["before"]
+            for entry in shown.get("resource_changes", ())
+            if entry.get("mode") != "data" and isinstance(entry["change"].get("before"), dict)
+        },
+    )
+
+
+def keep_plan(account: Account, planned: Planned) -> Path:
+    """Make a plan the saved one of its environment, with a note of what it is."""
+    path = account.plan_file(planned.environment)
+    note = {
+        "digest": planned.digest,
+        "changes": headline(planned.changes),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "by": account.caller,
+    }
+    _note(path).unlink(missing_ok=True)
+    planned.path.replace(path)
+    write_private(_note(path), json.dumps(note, indent=2).encode())
+    return path
+
+
+def saved_note(account: Account, environment: str) -> dict[str, Any]:
+    """What is known of the saved plan. Raises UserError if there is none."""
+    path = account.plan_file(environment)
+    try:
+        note: dict[str, Any] = json.loads(_note(path).read_text())
+        path.stat()
+    except (OSError, ValueError):
+        raise UserError(
+            f"There is no saved plan of {environment}",
+            why=f"apply takes only what was planned and read; nothing is in {path}",
+            mend=f"keyless plan {environment}",
+        ) from None
+    return note
+
+
+def drop_plan(path: Path) -> None:
+    """Delete a plan that was applied, or can no longer be."""
+    path.unlink(missing_ok=True)
+    _note(path).unlink(missing_ok=True)
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def apply_plan(stack: Stack, environment: str, path: Path, phase: Phase, again: str) -> Applied:
+    """Apply exactly what `path` holds; the plan is used up, whatever comes of it.
+
+    A stop, as a cancelled job sends it, ends after the call that Terraform is in: with its state
+    written and its lock released. `again` is the command that goes on from there.
+    """
+    try:
+        with terminated_as_interrupted():
+            return stack.apply_plan(path, _listener(phase))
+    except StackError as failure:
+        rest = StackError(failure.what, why=failure.why, mend=f"{again}: what was done stays")
+        raise _advised(rest, environment) from None
+    finally:
+        drop_plan(path)
+
+
+def require_digest(planned: Planned, expected: str) -> None:
+    """Stop unless the plan is the change that was approved. Raises UserError."""
+    if planned.digest == expected:
+        return
+    addresses = [f"{change.action} {change.address}" for change in planned.changes]
+    raise UserError(
+        "The changes are not the ones that were approved; nothing was applied",
+        why=f"approved was {expected},\nnow it is {planned.digest}:\n"
+        + "\n".join(addresses[:20] or ["no changes"]),
+        mend=f"keyless plan {planned.environment}, and have the new digest approved",
+    )
+
+
+def require_destroyable(planned: Planned, kept: Sequence[str] = ()) -> None:
+    """Stop before half is gone, and say all that stands in the way. Raises UserError.
+
+    RDS would refuse to delete a protected database, S3 a bucket that holds something; `kept` are
+    the buckets that do and may not be emptied.
+    """
+    name = planned.environment
+    protected = [
+        address
+        for address, values in planned.resources.items()
+        if values.get("deletion_protection") is True
+    ]
+    why, mend = [], []
+    if protected:
+        why.append(f"deletion protection is on: {', '.join(protected)}")
+        mend.append(f"TF_VAR_teardown=true keyless plan {name}, keyless apply {name}, then destroy")
+    if kept:
+        why.append(f"buckets hold data: {', '.join(kept)}")
+        mend.append(f"keep what you need, then keyless destroy {name} --delete-data")
+    if why:
+        what = f"{name} is protected" if protected else "Buckets hold data"
+        raise UserError(f"{what}; nothing was destroyed", why="\n".join(why), mend="\n".join(mend))
+
+
+def buckets(planned: Planned) -> list[str]:
+    """Names of the buckets that stand."""
+    return sorted(
+        str(values["bucket"])
+        for values in planned.resources.values()
+        if {"bucket", "force_destroy", "bucket_domain_name"} <= values.keys()
+    )
+
+
+def destroy_warning(planned: Planned, full: Sequence[str], delete_data: bool) -> str:
+    """What is lost, in words, for the question before a destroy."""
+    lines = [f"{headline(planned.changes)} of {planned.environment}."]
+    for address, values in planned.resources.items():
+        if "skip_final_snapshot" in values and "engine" in values:
+            last = values.get("final_snapshot_identifier")
+            kept = f"a last snapshot, {last}, is kept" if last else "no snapshot is kept"
+            lines.append(f"The database goes ({address}): {kept}.")
+    if full and delete_data:
+        lines.append(f"Every version of every object goes: {', '.join(full)}.")
+    return "\n".join(lines)
+
+
+def _listener(phase: Phase) -> Callable[[Event], None]:
+    def hear(event: Event) -> None:
+        for line in messages(event):
+            phase.event(line)
+        if event.get("type") == "refresh_start":
+            phase.event(f"reading {event['hook']['resource']['addr']}")
+
+    return hear
+
+
+_ADVICE = (
+    ("stale", "keyless plan {0}: the account changed after the plan was made"),
+    (
+        "referenced S3 bucket must have been",
+        "keyless bootstrap: this account and region have no bucket for the state",
+    ),
+    (
+        "BucketNotEmpty",
+        "keyless destroy {0} --delete-data: S3 delivers access logs for hours after they were "
+        "switched off",
+    ),
+    (
+        "state lock",
+        "wait for the other run; if it died, see `terraform force-unlock` in docs/cli.md",
+    ),
+    (
+        "AlreadyExists",
+        "adopt what an interrupted apply left by an import block, as docs/github.md shows it",
+    ),
+    ("ExpiredToken", "sign in again, then the same command"),
+    ("AccessDenied", "see which action was denied and as whom: aws sts get-caller-identity"),
+)
+
+
+def _advised(failure: StackError, environment: str) -> StackError:
+    """Terraform's own words, with the command that mends what they are about."""
+    for sign, advice in _ADVICE:
+        if sign.lower() in failure.why.lower():
+            mend = advice.format(environment)
+            return StackError(failure.what, why=failure.why, mend=mend)
+    return failure

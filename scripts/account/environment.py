@@ -1,0 +1,252 @@
+"""The platform's Terraform root for an account: whose credentials, which state, which variables."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.console import UserError
+from scripts.localcloud.home import prepare
+from scripts.stack.binary import Binary
+from scripts.stack.stack import Stack
+
+if TYPE_CHECKING:
+    from scripts.aws.credentials import Credentials
+    from scripts.local_run.actors import Actors
+    from scripts.localcloud.home import Cloud
+
+_REPOSITORY = re.compile(r"(?P<owner>[\w.-]+)@(?P<owner_id>\d+)/(?P<name>[\w.-]+)@(?P<id>\d+)")
+_DEFINES_GITHUB = re.compile(r'(?m)^\s*"?github"?\s*[=:]')
+GITHUB_HELP = (
+    "give it once as --github OWNER@ID/REPOSITORY@ID, or for good in "
+    "terraform/platform/github.auto.tfvars.json; "
+    "gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id' tells the ids"
+)
+# What would change Terraform's answers, or make it work somewhere else than we say.
+_NOT_PASSED = ("TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR", "TF_INPUT", "TF_STATE_PERSIST")
+
+
+@dataclass(frozen=True)
+class Account:
+    """An AWS account and region, and the identity in whose name it is asked.
+
+    `environment` is the whole environment of Terraform's processes; `client` makes boto3 clients
+    by service name; `home` is the state directory that plans and Terraform's data go to.
+    """
+
+    id: str
+    region: str
+    home: Path
+    environment: Mapping[str, str]
+    client: Callable[[str], Any]
+    caller: str
+    github: Mapping[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """Account and region in one word, for folders and messages."""
+        return f"{self.id}-{self.region}"
+
+    @property
+    def state_bucket(self) -> str:
+        """The bucket of Terraform's state, as bootstrap names it."""
+        return f"keyless-state-{self.id}-{self.region}"
+
+    def backend(self, key: str) -> dict[str, str]:
+        """Settings of the S3 backend for one state, with its own lock file."""
+        return {
+            "bucket": self.state_bucket,
+            "key": key,
+            "region": self.region,
+            "encrypt": "true",
+            "use_lockfile": "true",
+        }
+
+    def plan_file(self, environment: str) -> Path:
+        """Where the saved plan of an environment is kept."""
+        return self.home / "plans" / self.name / f"{environment}.tfplan"
+
+
+def callers_account(home: Path) -> Account:
+    """The account of the caller's own AWS credentials.
+
+    Raises UserError without a region, botocore's errors without usable credentials.
+    """
+    import boto3
+
+    # boto3 alone would read AWS_DEFAULT_REGION only; the CLI and Terraform read both.
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+    region = session.region_name
+    if not region:
+        raise UserError(
+            "No AWS region is set",
+            why="neither AWS_REGION nor the profile names one",
+            mend="export AWS_REGION=us-east-1",
+            exit_code=2,
+        )
+    found = session.client("sts").get_caller_identity()
+    passed = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED)}
+    return Account(
+        id=found["Account"],
+        region=region,
+        home=prepare(home),
+        environment={**provider_cache(passed), **passed, "AWS_REGION": region},
+        client=lambda service: session.client(service),  # type: ignore[call-overload]
+        caller=found["Arn"],
+    )
+
+
+def local_account(cloud: Cloud, project: Path, environment: str, role: str) -> Account:
+    """The running local cloud, in the name of `role`, or of the "administrator"."""
+    from scripts.aws import sealed
+    from scripts.local_run.actors import Actors
+    from scripts.localcloud.home import administrator
+
+    actors = Actors(cloud, environment, project)
+    credentials = administrator(cloud.home) if role == "administrator" else actors.credentials(role)
+    return Account(
+        id=cloud.account_id,
+        region=cloud.region,
+        home=cloud.home,
+        environment=_sealed(actors, credentials),
+        client=lambda service: sealed.client(cloud, credentials, service),
+        caller=role,
+        github={
+            "owner": actors.repository.owner,
+            "owner_id": actors.repository.owner_id,
+            "repository": actors.repository.name,
+            "repository_id": actors.repository.id,
+        },
+    )
+
+
+def _sealed(actors: Actors, credentials: Credentials) -> dict[str, str]:
+    environment = actors.marked_environment(credentials, {"AWS_MAX_ATTEMPTS": "3"})
+    return provider_cache(environment) | environment
+
+
+def provider_cache(environment: Mapping[str, str]) -> dict[str, str]:
+    """Keep downloaded providers beside the installed packages, unless the caller has a way."""
+    if "TF_CLI_CONFIG_FILE" in environment or "TF_PLUGIN_CACHE_DIR" in environment:
+        return {}
+    cache = Path(sys.prefix) / "terraform-plugins"
+    cache.mkdir(exist_ok=True)
+    return {"TF_PLUGIN_CACHE_DIR": str(cache)}
+
+
+def platform_stack(
+    account: Account,
+    project: Path,
+    environment: str,
+    binary: Binary,
+    repository: Mapping[str, Any] | None = None,
+) -> Stack:
+    """`terraform/platform` of one environment with its state in the account's bucket.
+
+    Raises UserError for an environment that has no tfvars, or a repository that nobody names.
+    """
+    root = project / "terraform" / "platform"
+    variables = variables_file(root, environment)
+    github = github_variable(account, root, environment, repository)
+    return Stack(
+        root,
+        binary=binary,
+        environment=account.environment,
+        data_dir=account.home / "accounts" / account.name / environment,
+        variables={} if github is None else {"github": dict(github)},
+        var_files=[variables],
+        backend=account.backend(f"{environment}/platform.tfstate"),
+    )
+
+
+def variables_file(root: Path, environment: str) -> Path:
+    """The environment's tfvars. Raises UserError (exit code 2) that lists those there are."""
+    folder = root / "environments"
+    path = folder / f"{environment}.tfvars"
+    if not re.fullmatch(r"[a-z][a-z0-9]{1,11}", environment) or not path.is_file():
+        known = ", ".join(sorted(one.stem for one in folder.glob("*.tfvars")))
+        raise UserError(
+            f"There is no environment {environment!r}",
+            why=f"terraform/platform/environments has {known}",
+            mend=f"name one of these, or make {environment}.tfvars there",
+            exit_code=2,
+        )
+    return path
+
+
+def github_variable(
+    account: Account, root: Path, environment: str, given: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """Which repository the roles trust; None where Terraform reads it from a file or TF_VAR_github.
+
+    Otherwise what was `given`, else what the environment was applied with, else, in a GitHub job,
+    the repository that runs it. Raises UserError (exit code 2).
+    """
+    if given is not None or account.github is not None:
+        return given or account.github
+    if defines_github(root, variables_file(root, environment)):
+        return None
+    applied = _applied_github(account, environment)
+    if applied is not None:
+        return applied
+    running = os.environ.get("GITHUB_REPOSITORY", "").partition("/")
+    ids = os.environ.get("GITHUB_REPOSITORY_OWNER_ID"), os.environ.get("GITHUB_REPOSITORY_ID")
+    if running[2] and all(ids):
+        # https://docs.github.com/en/actions/reference/workflows-and-actions/variables
+        return {
+            "owner": running[0],
+            "owner_id": ids[0],
+            "repository": running[2],
+            "repository_id": ids[1],
+        }
+    raise UserError(
+        "It is not known which GitHub repository may use the platform",
+        why="the roles trust one repository, by its ids",
+        mend=GITHUB_HELP,
+        exit_code=2,
+    )
+
+
+def defines_github(root: Path, *files: Path) -> bool:
+    """Whether Terraform finds the variable `github` by itself: in a file, or in TF_VAR_github."""
+    automatic = [*root.glob("*.auto.tfvars"), *root.glob("*.auto.tfvars.json"), *files]
+    return "TF_VAR_github" in os.environ or any(
+        _DEFINES_GITHUB.search(file.read_text()) for file in automatic
+    )
+
+
+def _applied_github(account: Account, environment: str) -> Mapping[str, Any] | None:
+    """What the contract in the account says, if there is one."""
+    from botocore.exceptions import ClientError
+
+    try:
+        answer = account.client("ssm").get_parameter(Name=f"/keyless/{environment}/platform")
+        found = json.loads(answer["Parameter"]["Value"])["github"]
+    except (ClientError, ValueError, KeyError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def parse_repository(text: str) -> dict[str, str]:
+    """Read OWNER@ID/REPOSITORY@ID. Raises UserError (exit code 2)."""
+    found = _REPOSITORY.fullmatch(text)
+    if found is None:
+        raise UserError(
+            f"{text!r} does not name a repository with its ids",
+            why="names alone can be registered again by somebody else",
+            mend="write OWNER@ID/REPOSITORY@ID, for example octo-org@1001/keyless-mlops@2002; "
+            "gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id' tells the ids",
+            exit_code=2,
+        )
+    return {
+        "owner": found["owner"],
+        "owner_id": found["owner_id"],
+        "repository": found["name"],
+        "repository_id": found["id"],
+    }

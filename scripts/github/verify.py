@@ -1,0 +1,99 @@
+"""Would the token of each role's job be let in? Decided before anything is merged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scripts.aws.web_identity import AUDIENCE
+from scripts.github.repository import Facts, subject_prefix
+from scripts.github.setup import MAIN, ROLES
+from scripts.github.trust import judge
+from scripts.iam import parse_policy
+from scripts.iam.documents import Policy
+from scripts.local_run.actors import github_environment
+from scripts.localcloud.issuer import Job, claims
+
+WORKFLOWS = {
+    "plan": "infra-plan.yml",
+    "plan-main": "plan.yml",
+    "apply": "infra-apply.yml",
+    **dict.fromkeys(("database", "ingest", "train", "promote", "predict", "monitor"), "step.yml"),
+}
+"""The file that runs each role's job: what `job_workflow_ref` names."""
+
+TrustOf = Callable[[str], Mapping[str, Any] | None]
+"""Reads a role's trust policy by the role's name; None if there is no such role."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a role lets its own job in; `reasons` says for each condition what did not fit."""
+
+    environment: str
+    role: str
+    subject: str
+    state: Literal["matches", "refused", "absent"]
+    reasons: tuple[str, ...] = ()
+
+
+def verify(
+    facts: Facts, environments: Sequence[str], account: str, trust_of: TrustOf
+) -> list[Verdict]:
+    """Try the token of every role's job on the role's trust policy."""
+    return [
+        _verdict(facts, environment, role, account, trust_of)
+        for environment in environments
+        for role in ROLES
+    ]
+
+
+def _verdict(facts: Facts, environment: str, role: str, account: str, trust_of: TrustOf) -> Verdict:
+    token = job_claims(facts, environment, role)
+    name = f"keyless-{environment}-{role}"
+    document = trust_of(name)
+    if document is None:
+        return Verdict(environment, role, token["sub"], "absent")
+    trust = parse_policy(document, name=name, kind="trust")
+    reasons = mismatches(f"arn:aws:iam::{account}:role/{name}", trust, token)
+    state: Literal["matches", "refused"] = "refused" if reasons else "matches"
+    return Verdict(environment, role, token["sub"], state, tuple(reasons))
+
+
+def job_claims(facts: Facts, environment: str, role: str) -> dict[str, Any]:
+    """The claims that the role's own job will have."""
+    pull_request = role == "plan"
+    ref = "refs/pull/1/merge" if pull_request else f"refs/heads/{MAIN}"
+    job = Job(
+        repository=facts.name,
+        repository_id=facts.id,
+        repository_owner_id=facts.owner_id,
+        ref=ref,
+        event_name="pull_request" if pull_request else "push",
+        environment=github_environment(role, environment),
+        job_workflow_ref=f"{facts.name}/.github/workflows/{WORKFLOWS[role]}@{ref}",
+        subject_format="immutable" if facts.subject_format == "immutable" else "names",
+    )
+    found = claims(job, AUDIENCE, int(time.time()))
+    if not str(found["sub"]).startswith(subject_prefix(facts) + ":"):
+        raise AssertionError("the issuer and GitHub disagree on the subject's beginning")
+    return found
+
+
+def mismatches(role_arn: str, trust: Policy, token: Mapping[str, Any]) -> list[str]:
+    """Why a token may not assume a role: got and wanted of each condition. Empty if it may."""
+    judged = judge(role_arn, trust, token)
+    if judged.allowed:
+        return []
+    reasons = [
+        f"{one.key}: got {_listed(one.got)}, wanted {_listed(one.wanted)}"
+        for one in judged.conditions
+        if not one.holds
+    ]
+    return reasons or [judged.remark]
+
+
+def _listed(values: Sequence[str]) -> str:
+    return " or ".join(values) if values else "nothing"

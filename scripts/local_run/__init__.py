@@ -1,0 +1,1 @@
+"""What `keyless up` and `down` do: the whole platform on this machine, and its removal."""

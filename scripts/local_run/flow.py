@@ -1,0 +1,391 @@
+"""The main job: from nothing to a promoted model, in order, with what can hide behind a wait."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.console import Phase, Phases, UserError
+from scripts.local_run import leftovers
+from scripts.local_run.actors import Actors
+from scripts.local_run.attempts import try_forbidden
+from scripts.local_run.summary import Summary
+from scripts.local_run.warm import WarmProcess
+from scripts.localcloud import home as localhome
+from scripts.localcloud.home import Cloud, CloudDown
+from scripts.server.tunnel import find_instance, open_session
+from scripts.stack.binary import find_binary
+from scripts.stack.roots import bootstrap_stack, platform_stack
+from scripts.stack.stack import Applied, Event, Stack, messages
+
+PROJECT = Path(__file__).resolve().parents[2]
+RUN_FILE = "run.json"
+TIMINGS_FILE = "timings.json"
+CLOUD_START_SECONDS = 60
+SERVER_START_SECONDS = 180
+# Threads of OpenMP that spin while they wait starve each other on a busy machine.
+STEP_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+DATABASE_ROLE = 'role["database"]'
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the pipeline: the role of its name runs it; `imports` are made ahead of time."""
+
+    name: str
+    tracked: bool
+    imports: tuple[str, ...]
+
+
+_LIGHT = ("boto3", "pandas", "pyarrow.parquet", "sklearn.datasets", "skops.io")
+_HEAVY = ("pipeline.preload",)
+STEPS = (
+    Step("ingest", tracked=False, imports=_LIGHT),
+    Step("train", tracked=True, imports=_HEAVY),
+    Step("promote", tracked=True, imports=_HEAVY),
+    Step("predict", tracked=False, imports=(*_LIGHT, "sklearn.ensemble", "sklearn.pipeline")),
+    Step("monitor", tracked=False, imports=("boto3", "pandas", "pyarrow.parquet", "scipy.stats")),
+)
+
+
+class Flow:
+    """One run of the main job in `home`, told to `phases`."""
+
+    def __init__(self, home: Path, phases: Phases, environment: str = "dev") -> None:
+        self.home = localhome.prepare(home)
+        self.phases = phases
+        self.environment = environment
+        self.summary = Summary()
+        self._stacks: list[Stack] = []
+        self._database_role = threading.Event()
+        self._failed = threading.Event()
+        self._beside: list[subprocess.Popen[str]] = []  # processes that run beside Terraform
+
+    def run(self) -> Summary:
+        """Do it all. Raises UserError with the command that mends it."""
+        cloud = self._cloud()
+        offset = cloud.decisions.stat().st_size if cloud.decisions.exists() else 0
+        self.actors = Actors(cloud, self.environment, PROJECT)
+        watcher = threading.Thread(target=self._watch, args=(cloud,), daemon=True)
+        watcher.start()
+        binary = find_binary(self.home)
+        for notice in binary.notices:
+            self.phases.event(notice)
+        with ThreadPoolExecutor(max_workers=2) as pool, self._warm_processes() as warm:
+            self._apply_bootstrap(bootstrap_stack(self.actors, binary))
+            self._database_role.clear()
+            database = pool.submit(self._create_database)
+            try:
+                self._apply_platform(platform_stack(self.actors, binary))
+            except BaseException:
+                self._abort()
+                raise
+            after = time.monotonic()
+            self._run_steps(database, warm)
+        with self.phases.phase("forbidden attempts") as phase:
+            self.summary.attempts = try_forbidden(self.actors, self.platform, phase.event)
+        self._leave_open()
+        self._note(stage="done")
+        self.summary.after_apply_seconds = time.monotonic() - after
+        self.summary.count_decisions(cloud.decisions, offset)
+        return self.summary
+
+    # the local cloud
+
+    def _cloud(self) -> Cloud:
+        with self.phases.phase("local cloud") as phase:
+            try:
+                cloud = localhome.load(self.home)
+            except CloudDown as down:
+                if (self.home / RUN_FILE).exists() or leftovers.find(self.home):
+                    phase.event(f"{down}; building it anew")
+                    leftovers.wipe(self.home)
+                return self._start_cloud()
+            if self._interrupted(cloud):
+                phase.event("the last apply was interrupted; building the cloud anew")
+                leftovers.wipe(self.home)
+                return self._start_cloud()
+            phase.event(f"found running at {cloud.endpoint}")
+            return cloud
+
+    def _interrupted(self, cloud: Cloud) -> bool:
+        """Whether the last `up` died inside an apply: then state and account may disagree."""
+        try:
+            run = json.loads((self.home / RUN_FILE).read_text())
+        except (OSError, ValueError):
+            return True  # a cloud without a run record: `up` died in between
+        return run.get("cloud") != cloud.started or run.get("stage") in ("bootstrap", "platform")
+
+    def _start_cloud(self) -> Cloud:
+        log = self.home / "cloud.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "scripts.localcloud", "--home", str(self.home)],
+                cwd=PROJECT,
+                env=_daemon_environment(self.home),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + CLOUD_START_SECONDS
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            try:
+                cloud = localhome.load(self.home)
+            except CloudDown:
+                time.sleep(0.05)
+                continue
+            self._note(stage="bootstrap", cloud=cloud.started)
+            return cloud
+        leftovers.end_all(self.home)
+        raise UserError(
+            "the local cloud did not start",
+            why=_tail(log) or f"nothing answered within {CLOUD_START_SECONDS} s",
+            mend="keyless doctor, then keyless up again",
+        )
+
+    def _watch(self, cloud: Cloud) -> None:
+        """Stop Terraform when the cloud dies, or it would retry for minutes."""
+        while localhome.alive(cloud.pid, cloud.started):
+            time.sleep(0.5)
+        self._abort()
+        for stack in self._stacks:
+            stack.kill()
+
+    def _abort(self) -> None:
+        """End what runs beside Terraform: it waits for resources that will not come."""
+        self._failed.set()
+        for process in self._beside:
+            if process.poll() is None:
+                process.terminate()
+
+    # Terraform
+
+    def _apply_bootstrap(self, stack: Stack) -> None:
+        with self.phases.phase("apply bootstrap", "administrator") as phase:
+            self.summary.bootstrap = self._apply(stack, phase)
+
+    def _apply_platform(self, stack: Stack) -> None:
+        with self.phases.phase("apply platform", "apply") as phase:
+            self.summary.platform = self._apply(stack, phase)
+            self.platform = stack.outputs()["platform"]
+        localhome.write_private(
+            self.home / "platform.json", json.dumps(self.platform, indent=2).encode()
+        )
+        self._note(stage="steps")
+
+    def _apply(self, stack: Stack, phase: Phase) -> Applied:
+        started = time.monotonic()
+        self._stacks.append(stack)
+        phase.event("terraform init")
+        stack.init()
+        self._note(stage=stack.name)  # from here on, an end in between leaves state in doubt
+        try:
+            done = stack.apply(self._listener(phase))
+        finally:
+            self._stacks.remove(stack)
+            self.summary.applies_seconds += time.monotonic() - started
+        return done
+
+    def _listener(self, phase: Phase) -> Callable[[Event], None]:
+        """Tell the phase what Terraform does, and notice when the database role is complete."""
+        missing: set[str] = set()
+
+        def hear(event: Event) -> None:
+            for line in messages(event):
+                phase.event(line)
+            kind = event.get("type")
+            if kind == "planned_change":
+                address = event["change"]["resource"]["addr"]
+                if DATABASE_ROLE in address:
+                    missing.add(address)
+            elif kind == "apply_complete" and event["hook"]["action"] != "read":
+                address = event["hook"]["resource"]["addr"]
+                missing.discard(address)
+                if DATABASE_ROLE in address and not missing:
+                    self._database_role.set()
+            elif kind == "change_summary" and event["changes"]["operation"] == "apply":
+                self._database_role.set()  # nothing to change in the role, or all of it changed
+
+        return hear
+
+    # what hides behind the wait for the database
+
+    def _create_database(self) -> None:
+        while not self._database_role.wait(0.2):
+            if self._failed.is_set():
+                return
+        with self.phases.phase("database and schema", "database") as phase:
+            command = [sys.executable, "-m", "scripts.cli", "--home", str(self.home), "database"]
+            process = subprocess.Popen(
+                [*command, "--environment", self.environment],
+                cwd=PROJECT,
+                env=self.actors.marked_environment(None, {"PYTHONUNBUFFERED": "1"}),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            self._beside.append(process)
+            if self._failed.is_set():  # since we last looked: whoever set it did not see this one
+                process.terminate()
+            follow(process, "database", phase, self.home / "logs")
+
+    @contextmanager
+    def _warm_processes(self) -> Iterator[dict[str, WarmProcess]]:
+        environment = self.actors.marked_environment(None, STEP_ENVIRONMENT)
+        warm = {
+            step.name: WarmProcess(
+                f"pipeline.{step.name}", step.imports, folder=PROJECT, environment=environment
+            )
+            for step in STEPS
+        }
+        try:
+            yield warm
+        finally:
+            for process in warm.values():
+                process.end()
+
+    # the steps
+
+    def _run_steps(self, database: Future[None], warm: Mapping[str, WarmProcess]) -> None:
+        for step in STEPS:
+            if step.tracked:
+                database.result()
+            with self.phases.phase(step.name, step.name) as phase:
+                if not step.tracked:
+                    self._step(step, warm[step.name], phase, {})
+                    continue
+                with self._session(step.name) as address:
+                    self._await_server(address, phase)
+                    self._step(step, warm[step.name], phase, {"MLFLOW_TRACKING_URI": address})
+
+    def _step(self, step: Step, warm: WarmProcess, phase: Phase, extra: Mapping[str, str]) -> None:
+        result = self.home / "results" / f"{step.name}.json"
+        result.parent.mkdir(exist_ok=True)
+        result.unlink(missing_ok=True)
+        environment = self.actors.process_environment(
+            step.name,
+            {
+                **STEP_ENVIRONMENT,
+                **extra,
+            },
+        )
+        process = warm.start(["--result", str(result)], environment)
+        follow(process, step.name, phase, self.home / "logs")
+        self.summary.results[step.name] = json.loads(result.read_text())
+
+    @contextmanager
+    def _session(self, role: str) -> Iterator[str]:
+        document = self.platform["sessions"]["mlflow_document"]
+        tags = self.platform["mlflow"]["instance_tags"]
+        with open_session(lambda name: self.actors.client(role, name), document, tags) as session:
+            yield f"http://{session.host}:{session.port}"
+
+    def _await_server(self, address: str, phase: Phase) -> None:
+        deadline = time.monotonic() + SERVER_START_SECONDS
+        while time.monotonic() < deadline and not self._failed.is_set():
+            try:
+                with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                phase.event("waiting for the MLflow server")
+                time.sleep(0.1)
+        raise UserError(
+            "the MLflow server did not answer",
+            why=f"no healthy answer within {SERVER_START_SECONDS} s",
+            mend=f"read the logs in {self.home}/instances, then keyless up again",
+        )
+
+    # bookkeeping
+
+    def _note(self, **facts: Any) -> None:
+        path = self.home / RUN_FILE
+        try:
+            known = json.loads(path.read_text())
+        except (OSError, ValueError):
+            known = {}
+        localhome.write_private(path, json.dumps(known | facts).encode())
+
+    def _leave_open(self) -> None:
+        """Open a session that stays, so that the printed address of the UI works."""
+        ssm = self.actors.client("train", "ssm")
+        target = find_instance(
+            self.actors.client("train", "ec2"), self.platform["mlflow"]["instance_tags"]
+        )
+        document = self.platform["sessions"]["mlflow_document"]
+        stream = ssm.start_session(Target=target, DocumentName=document)["StreamUrl"]
+        self.summary.tracking_uri = stream.replace("tcp://", "http://")
+
+
+def follow(process: subprocess.Popen[str], name: str, phase: Phase, logs: Path) -> None:
+    """Tell the phase every line of a process, keep them in `logs`, and judge how it ended.
+
+    Raises UserError with its last lines.
+    """
+    assert process.stdout is not None
+    logs.mkdir(exist_ok=True)
+    lines: list[str] = []
+    with (logs / f"{name}.log").open("w") as log, process.stdout:
+        for line in process.stdout:
+            log.write(line)
+            lines.append(line.rstrip())
+            phase.event(line)
+    if process.wait() != 0:
+        raise UserError(
+            f"{name} failed (exit code {process.returncode})",
+            why="\n".join(lines[-15:]) or "it said nothing",
+            mend=f"read {logs / name}.log, then keyless up again: it goes on where it can",
+        )
+
+
+@contextmanager
+def exclusive(home: Path) -> Iterator[None]:
+    """Hold the home for one `up` or `down` at a time; the lock dies with its process."""
+    descriptor = os.open(localhome.prepare(home), os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another `keyless up` or `keyless down` works in {home}",
+                why="two at a time would undo each other's work",
+                mend="wait for it, or stop it with Ctrl-C in its terminal",
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def save_timings(home: Path, phases: Phases, summary: Summary) -> None:
+    """Keep where the time went, for `scripts/maintenance/benchmarks/up.py`; after a failure too."""
+    text = json.dumps(summary.as_dict(phases), indent=2)
+    localhome.write_private(home / TIMINGS_FILE, text.encode())
+
+
+def _daemon_environment(home: Path) -> dict[str, str]:
+    kept = ("PATH", "LANG", "TMPDIR", "TZ", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "HOME": str(home),
+        **leftovers.mark(home),
+    }
+
+
+def _tail(path: Path, lines: int = 15) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])

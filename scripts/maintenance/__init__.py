@@ -1,0 +1,1 @@
+"""What only maintainers run: benchmarks and the audit of dependencies."""

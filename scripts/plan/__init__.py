@@ -1,0 +1,1 @@
+"""Reading a Terraform plan: what changes, what bears on security, what it costs."""

@@ -1,0 +1,1 @@
+"""What an operator does to the MLflow server: sessions, database, packages."""

@@ -1,0 +1,1 @@
+"""Terraform: which binary, which root, and how it is run."""
