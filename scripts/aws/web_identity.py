@@ -51,7 +51,7 @@ class Issuing(Protocol):
 
 
 class JobModel(Protocol):
-    """A pydantic model of a GitHub job, as `scripts.localcloud.issuer.Job`."""
+    """A pydantic model of a GitHub job, as `scripts.localcloud.sts.issuer.Job`."""
 
     def model_dump_json(self) -> str: ...
 

@@ -13,7 +13,7 @@ from scripts.aws.web_identity import ISSUER
 from scripts.console import UserError
 from scripts.iam import PolicyError, PolicySet, Principal, Request, explain, parse_policy
 from scripts.iam.documents import Policy
-from scripts.localcloud.tokens import GITHUB_HOST, GITHUB_KEYS
+from scripts.localcloud.sts.tokens import GITHUB_HOST, GITHUB_KEYS
 
 WEB_IDENTITY = "sts:AssumeRoleWithWebIdentity"
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>\d{12}):role/(?:.*/)?(?P<name>[\w+=,.@-]+)")

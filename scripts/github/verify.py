@@ -14,7 +14,7 @@ from scripts.github.trust import judge
 from scripts.iam import parse_policy
 from scripts.iam.documents import Policy
 from scripts.local_run.actors import github_environment
-from scripts.localcloud.issuer import Job, claims
+from scripts.localcloud.sts.issuer import Job, claims
 
 WORKFLOWS = {
     "plan": "infra-plan.yml",

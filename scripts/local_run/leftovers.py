@@ -77,7 +77,7 @@ def end_all(home: Path, grace_seconds: float = GRACE_SECONDS) -> int:
 
 def wipe(home: Path) -> int:
     """End every process of the home and remove what it held; returns how many were ended."""
-    from scripts.localcloud import postgres
+    from scripts.localcloud.rds import postgres
 
     ended = end_all(home)
     for server in (home / "rds").glob("*"):

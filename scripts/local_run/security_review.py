@@ -58,8 +58,8 @@ def judge(evidence: Evidence, environment: str, *, with_diff: bool = True) -> Re
 
 def log_seconds(records: Sequence[Record]) -> float:
     """How long the local cloud's own log takes for these decisions: what it costs their flow."""
-    from scripts.localcloud.decisions import DecisionLog
-    from scripts.localcloud.decisions import Record as Decision
+    from scripts.localcloud.access.decisions import DecisionLog
+    from scripts.localcloud.access.decisions import Record as Decision
 
     decisions = [
         Decision(**{name: record.get(name, "") for name in Decision.__dataclass_fields__})

@@ -17,21 +17,21 @@ from scripts.aws.credentials import Credentials
 from scripts.iam.evaluation import Decision
 from scripts.iam.requests import HttpRequest, Need
 from scripts.localcloud import home as state
-from scripts.localcloud.account import MotoAccount
+from scripts.localcloud.access.authorization import Authorizer, Occasion
+from scripts.localcloud.access.context import Connection, Keys, request_keys
+from scripts.localcloud.access.decisions import DecisionLog, Via
+from scripts.localcloud.access.errors import Answer, AwsError
+from scripts.localcloud.access.incoming import HOST
+from scripts.localcloud.access.principals import Caller, Key, Principals
 from scripts.localcloud.authority import Authority
-from scripts.localcloud.authorization import Authorizer, Occasion
-from scripts.localcloud.context import Connection, Keys, request_keys
-from scripts.localcloud.decisions import DecisionLog, Via
-from scripts.localcloud.emulator import Emulator
-from scripts.localcloud.errors import Answer, AwsError
+from scripts.localcloud.emulator.account import MotoAccount
+from scripts.localcloud.emulator.emulator import Emulator
+from scripts.localcloud.emulator.iam_checks import CHECKS
 from scripts.localcloud.gateway import Gateway
-from scripts.localcloud.iamchecks import CHECKS
-from scripts.localcloud.incoming import HOST
-from scripts.localcloud.issuer import Issuer
-from scripts.localcloud.principals import Caller, Key, Principals
 from scripts.localcloud.server import Server
-from scripts.localcloud.sts import Sts
-from scripts.localcloud.tokens import Provider, TokenVerifier
+from scripts.localcloud.sts.issuer import Issuer
+from scripts.localcloud.sts.sts import Sts
+from scripts.localcloud.sts.tokens import Provider, TokenVerifier
 
 if TYPE_CHECKING:
     from scripts.localcloud.dataplane import DataPlane

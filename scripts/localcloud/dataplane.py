@@ -12,8 +12,8 @@ from scripts.aws.credentials import Credentials
 if TYPE_CHECKING:
     from scripts.iam.evaluation import Decision
     from scripts.iam.requests import Need
-    from scripts.localcloud.context import Keys
-    from scripts.localcloud.principals import Caller, Key
+    from scripts.localcloud.access.context import Keys
+    from scripts.localcloud.access.principals import Caller, Key
 
 Via = Literal["rds", "session"]
 
@@ -45,7 +45,7 @@ class Host(Protocol):
     def identify(self, access_key_id: str, token: str | None) -> Key:
         """The secret of a live access key, and whose it is.
 
-        Raises `scripts.localcloud.errors.Refusal`: unknown key, missing, foreign or expired token.
+        Raises `Refusal`: unknown key, missing, foreign or expired token.
         """
 
     def authorize(self, caller: Caller, need: Need, *, via: Via) -> Decision:
@@ -61,9 +61,9 @@ class DataPlane:
     """Everything that is not an API call: start it with the cloud, stop it with the cloud."""
 
     def __init__(self, host: Host) -> None:
-        from scripts.localcloud.database import Databases
-        from scripts.localcloud.instances import Instances
-        from scripts.localcloud.sessions import Sessions
+        from scripts.localcloud.ec2.instances import Instances
+        from scripts.localcloud.ec2.sessions import Sessions
+        from scripts.localcloud.rds.databases import Databases
 
         self.databases = Databases(host)
         self.instances = Instances(host, self.databases)

@@ -11,17 +11,17 @@ from scripts.iam import requests
 from scripts.iam.documents import PolicyError
 from scripts.iam.evaluation import Unsupported
 from scripts.iam.requests import Account, HttpRequest, Unmapped
-from scripts.localcloud import payloads, signatures
-from scripts.localcloud.authorization import Authorizer, Occasion
-from scripts.localcloud.context import Keys, request_keys, s3_keys
-from scripts.localcloud.emulator import Emulator
-from scripts.localcloud.errors import Answer, AwsError, Fault, Refusal, render
-from scripts.localcloud.incoming import Incoming, canonical, protocol, unsigned_service
-from scripts.localcloud.issuer import PREFIX as ISSUER_PREFIX
-from scripts.localcloud.issuer import Issuer
-from scripts.localcloud.principals import ANONYMOUS, Caller, Principals
-from scripts.localcloud.signatures import Signature, query_pairs
-from scripts.localcloud.sts import WEB_IDENTITY, Call, Sts
+from scripts.localcloud.access import payloads, signatures
+from scripts.localcloud.access.authorization import Authorizer, Occasion
+from scripts.localcloud.access.context import Keys, request_keys, s3_keys
+from scripts.localcloud.access.errors import Answer, AwsError, Fault, Refusal, render
+from scripts.localcloud.access.incoming import Incoming, canonical, protocol, unsigned_service
+from scripts.localcloud.access.principals import ANONYMOUS, Caller, Principals
+from scripts.localcloud.access.signatures import Signature, query_pairs
+from scripts.localcloud.emulator.emulator import Emulator
+from scripts.localcloud.sts.issuer import PREFIX as ISSUER_PREFIX
+from scripts.localcloud.sts.issuer import Issuer
+from scripts.localcloud.sts.sts import WEB_IDENTITY, Call, Sts
 
 _log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from cheroot.server import HTTPServer
 from cheroot.ssl import Adapter
 from cheroot.workers.threadpool import ThreadPool
 
-from scripts.localcloud.context import Connection
-from scripts.localcloud.errors import Answer
-from scripts.localcloud.incoming import HOST, Incoming
+from scripts.localcloud.access.context import Connection
+from scripts.localcloud.access.errors import Answer
+from scripts.localcloud.access.incoming import HOST, Incoming
 
 _log = logging.getLogger(__name__)
 THREADS = 32

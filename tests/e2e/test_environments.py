@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
-from scripts.localcloud._user_data import parse
+from scripts.localcloud.ec2.user_data import parse
 from scripts.localcloud.home import CloudDown
 from scripts.stack.binary import find_binary
 from tests.e2e.conftest import PROJECT, Home, wait_until

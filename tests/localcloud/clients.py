@@ -12,7 +12,7 @@ from botocore.config import Config
 
 from scripts.aws.credentials import Credentials
 from scripts.localcloud.cloud import LocalCloud
-from scripts.localcloud.issuer import Job, subject
+from scripts.localcloud.sts.issuer import Job, subject
 
 AUDIENCE = "sts.amazonaws.com"
 BUCKET = "signed-things"

@@ -9,7 +9,7 @@ import pytest
 from scripts.aws.credentials import Credentials
 from scripts.localcloud import gateway
 from scripts.localcloud.cloud import LocalCloud
-from scripts.localcloud.issuer import ISSUER
+from scripts.localcloud.sts.issuer import ISSUER
 from tests.localcloud.clients import AUDIENCE, BUCKET, Account, statement
 
 

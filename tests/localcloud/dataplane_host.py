@@ -13,10 +13,10 @@ from moto.backends import get_backend
 from scripts.aws.credentials import Credentials
 from scripts.iam.evaluation import Decision, Reason
 from scripts.iam.requests import Need
+from scripts.localcloud.access.context import Keys
+from scripts.localcloud.access.principals import Caller, Key, Principals
 from scripts.localcloud.authority import Authority
-from scripts.localcloud.context import Keys
 from scripts.localcloud.home import prepare
-from scripts.localcloud.principals import Caller, Key, Principals
 
 REGION = "us-east-1"
 TRUST = '{"Version": "2012-10-17", "Statement": []}'

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.localcloud.account import MotoAccount
+from scripts.localcloud.emulator.account import MotoAccount
 from tests.localcloud.clients import AUDIENCE, Account, statement
 
 IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
@@ -255,7 +255,7 @@ def test_an_instance_gets_credentials_of_a_role_that_trusts_ec2(
 
 
 def test_an_instance_gets_none_of_a_role_that_does_not(account: Account) -> None:
-    from scripts.localcloud.errors import AwsError
+    from scripts.localcloud.access.errors import AwsError
 
     role = account.job_role("not-for-ec2")
     with pytest.raises(AwsError, match="does not trust"):

@@ -24,8 +24,8 @@ from botocore.credentials import Credentials as BotoCredentials
 
 from scripts.aws.credentials import Credentials
 from scripts.localcloud.authority import Authority
-from scripts.localcloud.database import Databases
 from scripts.localcloud.home import HOME_VARIABLE
+from scripts.localcloud.rds.databases import Databases
 from tests.localcloud.dataplane_host import REGION, FakeHost
 
 pytestmark = pytest.mark.slow

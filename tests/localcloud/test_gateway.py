@@ -7,7 +7,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from scripts.localcloud.issuer import Job
+from scripts.localcloud.sts.issuer import Job
 from tests.localcloud.clients import Account, statement
 
 BUCKET = "gated"

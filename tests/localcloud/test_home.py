@@ -15,9 +15,9 @@ from moto.budgets.responses import BudgetsResponse
 from moto.rds.models import DBInstance
 from moto.s3.models import FakeBucket
 
+from scripts.localcloud.access.decisions import DecisionLog, Record
 from scripts.localcloud.authority import Authority
 from scripts.localcloud.cloud import LocalCloud
-from scripts.localcloud.decisions import DecisionLog, Record
 from scripts.localcloud.home import (
     Cloud,
     CloudDown,

@@ -12,10 +12,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
 from scripts.aws.credentials import Credentials
-from scripts.localcloud import patches
-from scripts.localcloud.context import Connection
-from scripts.localcloud.errors import Fault, Refusal
-from scripts.localcloud.incoming import Incoming, canonical
+from scripts.localcloud.access.context import Connection
+from scripts.localcloud.access.errors import Fault, Refusal
+from scripts.localcloud.access.incoming import Incoming, canonical
+from scripts.localcloud.emulator import patches
 from tests.localcloud.clients import Account, statement
 
 JSON = "application/x-amz-json-1.1"

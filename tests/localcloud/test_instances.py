@@ -15,8 +15,8 @@ import psycopg2
 import pytest
 
 from scripts.aws.credentials import Credentials
+from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.cloud import LocalCloud
-from scripts.localcloud.errors import AwsError
 from scripts.localcloud.home import HOME_VARIABLE
 from scripts.server import database
 from tests.localcloud.server_platform import (

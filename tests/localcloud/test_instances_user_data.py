@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from scripts.localcloud._user_data import UserData, UserDataError, parse
+from scripts.localcloud.ec2.user_data import UserData, UserDataError, parse
 from tests.localcloud.server_platform import encoded, settings, user_data
 
 UNIT = """\

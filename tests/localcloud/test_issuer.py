@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from scripts.localcloud.cloud import LocalCloud
-from scripts.localcloud.issuer import ISSUER, Job, claims, subject
-from scripts.localcloud.tokens import GITHUB_KEYS
+from scripts.localcloud.sts.issuer import ISSUER, Job, claims, subject
+from scripts.localcloud.sts.tokens import GITHUB_KEYS
 
 
 @pytest.mark.parametrize(

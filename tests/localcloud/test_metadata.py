@@ -14,7 +14,7 @@ import boto3
 import pytest
 
 from scripts.aws.credentials import Credentials
-from scripts.localcloud.metadata import Identity, Metadata
+from scripts.localcloud.ec2.metadata import Identity, Metadata
 
 TTL = "X-aws-ec2-metadata-token-ttl-seconds"
 TOKEN = "X-aws-ec2-metadata-token"
@@ -110,7 +110,7 @@ def test_a_token_of_another_instance_is_refused(metadata: Metadata, issuer: Issu
 
 def test_a_token_ends_with_its_lifetime(metadata: Metadata) -> None:
     headers = token(metadata, "60")
-    with patch("scripts.localcloud.metadata.time.monotonic", return_value=float("inf")):
+    with patch("scripts.localcloud.ec2.metadata.time.monotonic", return_value=float("inf")):
         assert call(metadata, "meta-data/instance-id", headers=headers)[0] == 401
 
 

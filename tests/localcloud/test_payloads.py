@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scripts.localcloud.errors import Fault, Refusal
-from scripts.localcloud.payloads import EMPTY_HASH, Payload, decode
-from scripts.localcloud.signatures import Signature
+from scripts.localcloud.access.errors import Fault, Refusal
+from scripts.localcloud.access.payloads import EMPTY_HASH, Payload, decode
+from scripts.localcloud.access.signatures import Signature
 
 KEY = b"k" * 32
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scripts.localcloud.errors import AwsError
-from scripts.localcloud.sessions import Target, resolve
+from scripts.localcloud.access.errors import AwsError
+from scripts.localcloud.ec2.sessions import Target, resolve
 from tests.localcloud.server_platform import document
 
 DATABASE = r"^keyless-dev\.[a-z0-9]+\.us-east-1\.rds\.amazonaws\.com$"

@@ -15,8 +15,8 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from botocore.exceptions import ClientError
 
 from scripts.aws.credentials import Credentials
+from scripts.localcloud.access.signatures import canonical_query
 from scripts.localcloud.cloud import LocalCloud
-from scripts.localcloud.signatures import canonical_query
 from tests.localcloud.clients import BUCKET, Account, code_in, fetch, link
 
 pytestmark = pytest.mark.usefixtures("bucket")
@@ -192,7 +192,7 @@ def test_an_expired_session_is_refused(
     account: Account, service: str, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     credentials = account.session(f"expired-{service}")
-    from scripts.localcloud.principals import Session
+    from scripts.localcloud.access.principals import Session
 
     real = Session.expired
     later = timedelta(hours=1, seconds=1)

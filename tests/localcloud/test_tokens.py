@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from scripts.localcloud.cloud import LocalCloud
-from scripts.localcloud.issuer import Job, claims, subject
+from scripts.localcloud.sts.issuer import Job, claims, subject
 from tests.localcloud.clients import AUDIENCE, GITHUB, Account
 
 MAIN = Job()

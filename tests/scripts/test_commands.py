@@ -214,7 +214,7 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
 
 def _answer_sessions(cloud: LocalCloud, port: int) -> None:
     """Stand in for the data plane behind the gateway's decision."""
-    from scripts.localcloud.errors import Answer
+    from scripts.localcloud.access.errors import Answer
 
     def answer(document: dict[str, str]) -> Any:
         body = json.dumps(document).encode()

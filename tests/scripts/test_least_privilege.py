@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from scripts.aws.sealed import client
 from scripts.cli import keyless
+from scripts.localcloud.access.decisions import DecisionLog, Record
 from scripts.localcloud.cloud import LocalCloud
-from scripts.localcloud.decisions import DecisionLog, Record
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ from scripts.aws.credentials import Credentials
 from scripts.aws.web_identity import AssumeRoleDenied
 from scripts.iam.documents import Policy
 from scripts.iam.evaluation import Principal, Request, evaluate_trust
-from scripts.localcloud.issuer import Job, claims
-from scripts.localcloud.tokens import GITHUB_HOST, GITHUB_KEYS
+from scripts.localcloud.sts.issuer import Job, claims
+from scripts.localcloud.sts.tokens import GITHUB_HOST, GITHUB_KEYS
 
 WEB_IDENTITY = "sts:AssumeRoleWithWebIdentity"
 

@@ -218,7 +218,7 @@ def job_claims(
     environment: str | None,
     run_id: str = "1",
 ) -> dict[str, Any]:
-    """A job as `scripts.localcloud.issuer.Job` describes it; `file` holds the job itself.
+    """A job as `scripts.localcloud.sts.issuer.Job` describes it; `file` holds the job itself.
 
     https://docs.github.com/en/actions/reference/security/oidc
     """

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from scripts.cli import keyless
 from scripts.github.trust import judge, read_trust
 from scripts.iam import parse_policy
-from scripts.localcloud.issuer import Job, claims
+from scripts.localcloud.sts.issuer import Job, claims
 from tests.workflows import github
 from tests.workflows.github import Event, Repository
 from tests.workflows.test_trust import WORKFLOWS

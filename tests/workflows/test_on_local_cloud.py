@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from scripts.localcloud.cloud import LocalCloud
-from scripts.localcloud.tokens import GITHUB_HOST
+from scripts.localcloud.sts.tokens import GITHUB_HOST
 from tests.workflows import trusts
 from tests.workflows.clouds import LocalCloudAdapter
 from tests.workflows.conftest import job

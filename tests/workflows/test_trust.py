@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from scripts.iam.documents import Policy, parse_policy
-from scripts.localcloud.issuer import Job as IssuedJob
-from scripts.localcloud.issuer import claims
-from scripts.localcloud.tokens import GITHUB_HOST
+from scripts.localcloud.sts.issuer import Job as IssuedJob
+from scripts.localcloud.sts.issuer import claims
+from scripts.localcloud.sts.tokens import GITHUB_HOST
 from tests.workflows import github
 from tests.workflows.clouds import may_assume
 from tests.workflows.definitions import Job, Workflow, load_workflow

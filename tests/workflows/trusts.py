@@ -5,7 +5,7 @@ from typing import Any
 
 from scripts.iam.documents import Policy, parse_policy
 from scripts.local_run.actors import github_environment
-from scripts.localcloud.tokens import GITHUB_HOST
+from scripts.localcloud.sts.tokens import GITHUB_HOST
 from tests.workflows.github import Repository
 
 ACCOUNT = "123456789012"

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from scripts.localcloud.errors import Refusal
-from scripts.localcloud.signatures import SignedRequest, check_time, query_pairs, read, verify
+from scripts.localcloud.access.errors import Refusal
+from scripts.localcloud.access.signatures import (
+    SignedRequest,
+    check_time,
+    query_pairs,
+    read,
+    verify,
+)
 
 if TYPE_CHECKING:
-    from scripts.localcloud.principals import Caller, Key
+    from scripts.localcloud.access.principals import Caller, Key
 
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html
 LONGEST_TOKEN_SECONDS = 900

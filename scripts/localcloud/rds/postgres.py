@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg2 import OperationalError, connect, sql
 
-from scripts.localcloud import _unprivileged
 from scripts.localcloud.home import HOME_VARIABLE
+from scripts.localcloud.rds import unprivileged
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812
@@ -208,7 +208,7 @@ class Postgres:
         if self._identity is None:
             return command
         uid, gid = self._identity
-        return [sys.executable, "-I", _unprivileged.__file__, str(uid), str(gid), *command]
+        return [sys.executable, "-I", unprivileged.__file__, str(uid), str(gid), *command]
 
     def _environment(self) -> dict[str, str]:
         # PostgreSQL refuses to start in a locale that the machine lacks; "C" always exists.

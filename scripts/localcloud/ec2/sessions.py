@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scripts.localcloud.errors import AwsError
-from scripts.localcloud.forward import Forward
+from scripts.localcloud.access.errors import AwsError
+from scripts.localcloud.ec2.forward import Forward
 
 if TYPE_CHECKING:
-    from scripts.localcloud.database import Databases
     from scripts.localcloud.dataplane import Host
-    from scripts.localcloud.instances import Instances
+    from scripts.localcloud.ec2.instances import Instances
+    from scripts.localcloud.rds.databases import Databases
 
 # Without a document, and with these, Systems Manager opens a shell, a command or any port.
 _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")

@@ -18,12 +18,12 @@ from scripts.iam.evaluation import (
     evaluate_trust,
 )
 from scripts.iam.requests import Need
-from scripts.localcloud.authorization import Authorizer, Occasion
-from scripts.localcloud.context import Keys
-from scripts.localcloud.errors import Answer, AwsError, Fault, Refusal
-from scripts.localcloud.policies import Backends
-from scripts.localcloud.principals import Caller, Principals
-from scripts.localcloud.tokens import Identity, TokenVerifier
+from scripts.localcloud.access.authorization import Authorizer, Occasion
+from scripts.localcloud.access.context import Keys
+from scripts.localcloud.access.errors import Answer, AwsError, Fault, Refusal
+from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.access.principals import Caller, Principals
+from scripts.localcloud.sts.tokens import Identity, TokenVerifier
 
 NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 WEB_IDENTITY = "AssumeRoleWithWebIdentity"

@@ -2,9 +2,9 @@
 
 from scripts.iam.documents import PolicyError, parse_policy
 from scripts.iam.requests import HttpRequest
-from scripts.localcloud.errors import AwsError
+from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.gateway import Check, parameters_of
-from scripts.localcloud.trust import check_trust_policy
+from scripts.localcloud.sts.trust_checks import check_trust_policy
 
 
 def _check_role_trust(request: HttpRequest) -> None:

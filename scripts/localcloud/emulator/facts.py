@@ -7,7 +7,7 @@ from typing import Any
 
 from moto.kms.utils import _deserialize_ciphertext_blob
 
-from scripts.localcloud.policies import Backends
+from scripts.localcloud.access.policies import Backends
 
 Facts = dict[str, Any]
 

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from scripts.localcloud.facts import DESCRIBERS, ec2_resource
-from scripts.localcloud.policies import Backends
+from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.emulator.facts import DESCRIBERS, ec2_resource
 
 Tags = dict[str, str]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scripts.iam.requests import HttpRequest
-from scripts.localcloud.context import Connection
-from scripts.localcloud.errors import Fault, Protocol, Refusal, protocol_of
-from scripts.localcloud.signatures import Signature, SignedRequest, query_pairs
+from scripts.localcloud.access.context import Connection
+from scripts.localcloud.access.errors import Fault, Protocol, Refusal, protocol_of
+from scripts.localcloud.access.signatures import Signature, SignedRequest, query_pairs
 
 HOST = "127.0.0.1"
 FORM = "application/x-www-form-urlencoded"

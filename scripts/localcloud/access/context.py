@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from scripts.localcloud.principals import Caller
-from scripts.localcloud.signatures import Signature
+from scripts.localcloud.access.principals import Caller
+from scripts.localcloud.access.signatures import Signature
 
 Keys = dict[str, tuple[str, ...]]
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html#principaltable

@@ -12,7 +12,7 @@ from typing import Any
 from scripts.aws.credentials import Credentials
 from scripts.iam.documents import Policy
 from scripts.iam.evaluation import Principal
-from scripts.localcloud.errors import Fault, Refusal
+from scripts.localcloud.access.errors import Fault, Refusal
 
 # AWS's own tokens have no fixed size; those of web-identity sessions are about this long.
 TOKEN_BYTES = 1125

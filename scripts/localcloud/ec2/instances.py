@@ -14,16 +14,16 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from scripts.aws.sealed import sealed_environment
-from scripts.localcloud._service import SupervisedProcess
-from scripts.localcloud._user_data import Service, UserData, parse
-from scripts.localcloud.forward import Forward, free_port
+from scripts.localcloud.ec2.forward import Forward, free_port
+from scripts.localcloud.ec2.metadata import Identity, Metadata
+from scripts.localcloud.ec2.service import SupervisedProcess
+from scripts.localcloud.ec2.user_data import Service, UserData, parse
 from scripts.localcloud.home import HOME_VARIABLE
-from scripts.localcloud.metadata import Identity, Metadata
 
 if TYPE_CHECKING:
     from scripts.aws.credentials import Credentials
-    from scripts.localcloud.database import Databases
     from scripts.localcloud.dataplane import Host
+    from scripts.localcloud.rds.databases import Databases
 
 log = logging.getLogger(__name__)
 

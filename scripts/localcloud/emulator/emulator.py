@@ -15,8 +15,8 @@ from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY, environ_key_fo
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from scripts.iam.requests import HttpRequest
-from scripts.localcloud import gaps, patches
-from scripts.localcloud.errors import Answer, AwsError
+from scripts.localcloud.access.errors import Answer, AwsError
+from scripts.localcloud.emulator import gaps, patches
 
 _log = logging.getLogger(__name__)
 # Held by whoever uses moto's state.

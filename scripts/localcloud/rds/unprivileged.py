@@ -1,6 +1,6 @@
 """Run a program as another user: PostgreSQL refuses to run as root.
 
-    python -I _unprivileged.py UID GID PROGRAM [ARGUMENT ...]
+    python -I unprivileged.py UID GID PROGRAM [ARGUMENT ...]
 
 A project folder that only root may enter (mode 0700) stays as it is: on Linux the program keeps
 the one capability that lets it pass (CAP_DAC_OVERRIDE), instead of a wider mode on every parent.

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from scripts.iam.requests import Need
-from scripts.localcloud._rds_front import Front
-from scripts.localcloud._rds_token import Door, TokenRefused, caller_of
-from scripts.localcloud.postgres import Postgres, remove
+from scripts.localcloud.rds.front import Front
+from scripts.localcloud.rds.login_token import Door, TokenRefused, caller_of
+from scripts.localcloud.rds.postgres import Postgres, remove
 
 if TYPE_CHECKING:
     from scripts.localcloud.dataplane import Host

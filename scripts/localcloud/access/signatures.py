@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote, unquote_plus
 
-from scripts.localcloud.errors import Fault, Refusal
+from scripts.localcloud.access.errors import Fault, Refusal
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"

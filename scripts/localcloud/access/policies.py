@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from scripts.iam.documents import Policy, PolicyKind, parse_policy
 from scripts.iam.evaluation import PolicySet
-from scripts.localcloud.principals import Caller
+from scripts.localcloud.access.principals import Caller
 
 
 class Backends(Protocol):

@@ -15,11 +15,11 @@ from scripts.iam.evaluation import (
     evaluate,
 )
 from scripts.iam.requests import Need
-from scripts.localcloud.context import Keys, caller_keys, resource_keys
-from scripts.localcloud.decisions import DecisionLog, Record, Via
-from scripts.localcloud.errors import AwsError, Fault, Refusal
-from scripts.localcloud.policies import Backends, PolicyStore
-from scripts.localcloud.principals import Caller
+from scripts.localcloud.access.context import Keys, caller_keys, resource_keys
+from scripts.localcloud.access.decisions import DecisionLog, Record, Via
+from scripts.localcloud.access.errors import AwsError, Fault, Refusal
+from scripts.localcloud.access.policies import Backends, PolicyStore
+from scripts.localcloud.access.principals import Caller
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 _IMPLICIT = {

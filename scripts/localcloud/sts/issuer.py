@@ -15,7 +15,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from scripts.localcloud.errors import Answer
+from scripts.localcloud.access.errors import Answer
 
 ISSUER = "https://token.actions.githubusercontent.com"
 PREFIX = "/_github/"

@@ -1,8 +1,8 @@
 """What IAM itself refuses in a trust policy, whoever asks."""
 
 from scripts.iam.documents import Policy, Statement
-from scripts.localcloud.errors import AwsError
-from scripts.localcloud.tokens import GITHUB_HOST
+from scripts.localcloud.access.errors import AwsError
+from scripts.localcloud.sts.tokens import GITHUB_HOST
 
 _REQUIRED = f"{GITHUB_HOST}:sub"
 _FOR_ALL = "forallvalues:"

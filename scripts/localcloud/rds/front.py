@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from scripts.localcloud import _pgwire as wire
-from scripts.localcloud._rds_token import TokenRefused
-from scripts.localcloud.postgres import SUPERUSER
+from scripts.localcloud.rds import wire
+from scripts.localcloud.rds.login_token import TokenRefused
+from scripts.localcloud.rds.postgres import SUPERUSER
 
 log = logging.getLogger(__name__)
 

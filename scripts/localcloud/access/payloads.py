@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from scripts.localcloud.errors import Fault, Refusal
-from scripts.localcloud.signatures import ALGORITHM, UNSIGNED_PAYLOAD, Signature
+from scripts.localcloud.access.errors import Fault, Refusal
+from scripts.localcloud.access.signatures import ALGORITHM, UNSIGNED_PAYLOAD, Signature
 
 EMPTY_HASH = hashlib.sha256(b"").hexdigest()
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html

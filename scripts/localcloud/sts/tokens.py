@@ -7,7 +7,7 @@ from typing import Any
 
 import jwt
 
-from scripts.localcloud.errors import AwsError
+from scripts.localcloud.access.errors import AwsError
 
 # Claims that AWS exposes as condition keys beside aud and sub.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html

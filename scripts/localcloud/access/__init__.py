@@ -1,0 +1,1 @@
+"""Who sent a request, what it means, and whether it is allowed."""

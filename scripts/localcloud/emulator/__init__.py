@@ -1,0 +1,1 @@
+"""Moto in process, and where it differs from AWS."""
