@@ -15,7 +15,7 @@ from scripts.commands import Project
 
 if TYPE_CHECKING:
     from scripts.github.trust import Judged
-    from scripts.iam.documents import Policy
+    from scripts.iam.engine.documents import Policy
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from scripts.commands import Project, pass_project
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from scripts.iam import Considered, Failure
-    from scripts.iam.denials import Change, Denial
+    from scripts.iam.denial.denials import Change, Denial
+    from scripts.iam.engine import Considered, Failure
 
 
 @click.command("explain-denial")
@@ -42,11 +42,11 @@ def explain_denial(
     would be dangerous.
     """
     from scripts.console import UserError, stdout_console
-    from scripts.iam.accounts import read_identities
-    from scripts.iam.decision_log import LogError, read_log
-    from scripts.iam.denials import NoSuchDenial, denied
-    from scripts.iam.denials import explain_denial as explained
-    from scripts.iam.live import ResourcePolicies
+    from scripts.iam.account.decision_log import LogError, read_log
+    from scripts.iam.account.identities import read_identities
+    from scripts.iam.account.resource_policies import ResourcePolicies
+    from scripts.iam.denial.denials import NoSuchDenial, denied
+    from scripts.iam.denial.denials import explain_denial as explained
 
     cloud = project.cloud()
     try:

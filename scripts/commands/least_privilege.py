@@ -54,8 +54,8 @@ def least_privilege(
     anything is unused, denied, too wide, or leads where it should not.
     """
     from scripts.console import UserError
-    from scripts.iam.decision_log import LogError
-    from scripts.iam.documents import PolicyError
+    from scripts.iam.account.decision_log import LogError
+    from scripts.iam.engine.documents import PolicyError
     from scripts.iam.ledger import as_json as json_of
     from scripts.iam.ledger import as_text
     from scripts.local_run.security_review import judge
@@ -75,7 +75,7 @@ def least_privilege(
 
 def _logged(project: Project, environment: str, logs: tuple[Path, ...]) -> Evidence:
     """What the running cloud's roles may, and what a log says that they did. Raises LogError."""
-    from scripts.iam.decision_log import LogError, read_log
+    from scripts.iam.account.decision_log import LogError, read_log
     from scripts.local_run.whole_flow import Evidence, estate_of
 
     cloud = project.cloud()

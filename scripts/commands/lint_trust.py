@@ -11,7 +11,7 @@ import click
 from scripts.commands import Project, aws_option, pass_project
 
 if TYPE_CHECKING:
-    from scripts.iam.accounts import Identities
+    from scripts.iam.account.identities import Identities
     from scripts.iam.trust_lint import Setting
     from scripts.iam.trust_lint.sources import Input
 
@@ -72,7 +72,7 @@ def lint_trust(
     findings, 1 with errors or warnings, 2 where the input is no trust policy.
     """
     from scripts.console import UserError
-    from scripts.iam.documents import PolicyError
+    from scripts.iam.engine.documents import PolicyError
     from scripts.iam.trust_lint import Setting, lint_all
     from scripts.iam.trust_lint.report import as_json as json_of
     from scripts.iam.trust_lint.report import as_sarif, as_text
@@ -128,7 +128,7 @@ def account_identities(project: Project, aws: bool) -> Identities:
     from botocore.exceptions import ClientError
 
     from scripts.console import UserError
-    from scripts.iam.accounts import read_identities
+    from scripts.iam.account.identities import read_identities
 
     if not aws:
         return read_identities(project.administrator(project.cloud(), "iam"))

@@ -12,7 +12,7 @@ import click
 from scripts.commands import Project, pass_project
 
 if TYPE_CHECKING:
-    from scripts.iam import Failure
+    from scripts.iam.engine import Failure
     from scripts.localcloud.home import Cloud
 
 # The options that describe the job, and the fields of the issuer's job that they set.
@@ -100,7 +100,7 @@ def _job_of(role: str | None, cloud: Cloud, project: Project) -> dict[str, Any]:
 
 def verdicts(project: Project, cloud: Cloud, claims: Mapping[str, Any]) -> Iterator[Verdict]:
     """Judge the claims by every role's trust policy that speaks of GitHub's provider."""
-    from scripts.iam import parse_policy
+    from scripts.iam.engine import parse_policy
     from scripts.localcloud.sts.tokens import GITHUB_HOST
 
     iam = project.administrator(cloud, "iam")
@@ -119,7 +119,7 @@ def verdicts(project: Project, cloud: Cloud, claims: Mapping[str, Any]) -> Itera
 
 def judge(role: str, arn: str, trust: Any, provider: str, claims: Mapping[str, Any]) -> Verdict:
     """Judge the claims by one trust policy, as STS does once it has verified the token."""
-    from scripts.iam import PolicySet, Principal, Request, explain
+    from scripts.iam.engine import PolicySet, Principal, Request, explain
 
     account = arn.split(":")[4]
     principal = Principal(provider, account, "federated", federated_provider=provider)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline.outputs import Platform
-    from scripts.iam import Policy
+    from scripts.iam.engine import Policy
     from scripts.local_run.actors import Actors
     from scripts.localcloud.home import Cloud
 
@@ -105,7 +105,7 @@ def grants(iam: Any, actors: Actors, role: str) -> Iterator[Grant]:
 
 def role_policies(iam: Any, name: str) -> Iterator[Policy]:
     """Yield every policy of a role, then its permissions boundary."""
-    from scripts.iam import parse_policy
+    from scripts.iam.engine import parse_policy
 
     for page in iam.get_paginator("list_role_policies").paginate(RoleName=name):
         for inline in page["PolicyNames"]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from scripts.aws.web_identity import ISSUER
 from scripts.console import UserError
-from scripts.iam import PolicyError, PolicySet, Principal, Request, explain, parse_policy
-from scripts.iam.documents import Policy
+from scripts.iam.engine import PolicyError, PolicySet, Principal, Request, explain, parse_policy
+from scripts.iam.engine.documents import Policy
 from scripts.localcloud.sts.tokens import GITHUB_HOST, GITHUB_KEYS
 
 WEB_IDENTITY = "sts:AssumeRoleWithWebIdentity"

@@ -11,8 +11,8 @@ from scripts.aws.web_identity import AUDIENCE
 from scripts.github.repository import Facts, subject_prefix
 from scripts.github.setup import MAIN, ROLES
 from scripts.github.trust import judge
-from scripts.iam import parse_policy
-from scripts.iam.documents import Policy
+from scripts.iam.engine import parse_policy
+from scripts.iam.engine.documents import Policy
 from scripts.local_run.actors import github_environment
 from scripts.localcloud.sts.issuer import Job, claims
 

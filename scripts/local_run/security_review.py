@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.console import UserError
-from scripts.iam.decision_log import Record
+from scripts.iam.account.decision_log import Record
 from scripts.iam.escalation import read_designed, search, undesigned
 from scripts.iam.escalation.designed import modelled_steps
 from scripts.iam.ledger import Review, in_scope, measure, proposal, read_reviewed

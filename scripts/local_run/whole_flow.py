@@ -13,10 +13,10 @@ from pathlib import Path
 
 from scripts.aws.sealed import client
 from scripts.console import Phase, Phases
-from scripts.iam.decision_log import Record, read_log
+from scripts.iam.account.decision_log import Record, read_log
 from scripts.iam.escalation import Estate
 from scripts.iam.escalation.live import read_estate
-from scripts.iam.requests._services import SERVICES
+from scripts.iam.requests.mapping import SERVICES
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
 from scripts.local_run.flow import PROJECT, STEP_ENVIRONMENT, Flow, follow

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from scripts.aws.credentials import Credentials
-from scripts.iam.evaluation import Decision
+from scripts.iam.engine.evaluation import Decision
 from scripts.iam.requests import HttpRequest, Need
 from scripts.localcloud import home as state
 from scripts.localcloud.access.authorization import Authorizer, Occasion

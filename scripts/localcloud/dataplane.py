@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from scripts.aws.credentials import Credentials
 
 if TYPE_CHECKING:
-    from scripts.iam.evaluation import Decision
+    from scripts.iam.engine.evaluation import Decision
     from scripts.iam.requests import Need
     from scripts.localcloud.access.context import Keys
     from scripts.localcloud.access.principals import Caller, Key

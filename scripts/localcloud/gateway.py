@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from scripts.iam import requests
-from scripts.iam.documents import PolicyError
-from scripts.iam.evaluation import Unsupported
+from scripts.iam.engine.documents import PolicyError
+from scripts.iam.engine.evaluation import Unsupported
 from scripts.iam.requests import Account, HttpRequest, Unmapped
 from scripts.localcloud.access import payloads, signatures
 from scripts.localcloud.access.authorization import Authorizer, Occasion

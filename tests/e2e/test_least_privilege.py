@@ -21,12 +21,12 @@ import pytest
 
 from scripts.commands import Project
 from scripts.console import Phases
-from scripts.iam.accounts import read_identities
-from scripts.iam.decision_log import read_log
-from scripts.iam.denials import Denial, explain_denial
+from scripts.iam.account.decision_log import read_log
+from scripts.iam.account.identities import read_identities
+from scripts.iam.account.resource_policies import ResourcePolicies
+from scripts.iam.denial.denials import Denial, explain_denial
 from scripts.iam.ledger import Review, as_text, read_reviewed
 from scripts.iam.ledger.reviewed import Reviewed
-from scripts.iam.live import ResourcePolicies
 from scripts.local_run import leftovers
 from scripts.local_run.security_review import judge
 from scripts.local_run.whole_flow import Evidence, complete

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.iam import PolicyError, Unsupported
-from scripts.iam.conditions import OPERATORS, compile_condition, parse_operator
-from scripts.iam.patterns import Variable, Wild, expand, glob, resource_like, tokens
+from scripts.iam.engine import PolicyError, Unsupported
+from scripts.iam.engine.conditions import OPERATORS, compile_condition, parse_operator
+from scripts.iam.engine.patterns import Variable, Wild, expand, glob, resource_like, tokens
 
 SMALL = "ab*?"
 

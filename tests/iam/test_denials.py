@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from scripts.iam.accounts import identities
-from scripts.iam.dangers import dangers
-from scripts.iam.decision_log import LogError, read_log
-from scripts.iam.denials import Denial, NoSuchDenial, denied, explain_denial
-from scripts.iam.documents import Policy, parse_policy
+from scripts.iam.account.decision_log import LogError, read_log
+from scripts.iam.account.identities import identities
+from scripts.iam.denial.dangers import dangers
+from scripts.iam.denial.denials import Denial, NoSuchDenial, denied, explain_denial
+from scripts.iam.engine.documents import Policy, parse_policy
 from scripts.iam.escalation.designed import modelled_steps
 
 ACCOUNT = "111122223333"

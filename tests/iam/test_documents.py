@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scripts.iam import Policy, PolicyError, PolicyKind, parse_policy
-from scripts.iam.documents import MAX_BYTES
+from scripts.iam.engine import Policy, PolicyError, PolicyKind, parse_policy
+from scripts.iam.engine.documents import MAX_BYTES
 
 ALLOW: dict[str, Any] = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
 TRUST: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.iam import (
+from scripts.iam.engine import (
     Decision,
     Policy,
     PolicyKind,

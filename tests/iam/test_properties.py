@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from scripts.iam import (
+from scripts.iam.engine import (
     Decision,
     Policy,
     PolicyKind,

@@ -11,7 +11,7 @@ from typing import Any
 from moto.backends import get_backend
 
 from scripts.aws.credentials import Credentials
-from scripts.iam.evaluation import Decision, Reason
+from scripts.iam.engine.evaluation import Decision, Reason
 from scripts.iam.requests import Need
 from scripts.localcloud.access.context import Keys
 from scripts.localcloud.access.principals import Caller, Key, Principals

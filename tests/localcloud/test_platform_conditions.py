@@ -19,8 +19,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.iam.requests import Need, needs
-from scripts.iam.requests._services import SERVICES
-from scripts.iam.requests._shapes import input_shape
+from scripts.iam.requests.mapping import SERVICES
+from scripts.iam.requests.wire.shapes import input_shape
 from scripts.localcloud.cloud import LocalCloud
 from tests.iam.requests.generated import generated
 from tests.iam.requests.support import ACCOUNT, KEY, REGION, sent

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scripts.iam.documents import Statement, parse_policy
+from scripts.iam.engine.documents import Statement, parse_policy
 from tests.terraform.conftest import Plan
 
 # Of the plan's account, which is moto's.

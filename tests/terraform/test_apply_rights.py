@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from scripts.iam.documents import parse_policy
-from scripts.iam.evaluation import PolicySet, Principal, Request, evaluate
+from scripts.iam.engine.documents import parse_policy
+from scripts.iam.engine.evaluation import PolicySet, Principal, Request, evaluate
 from tests.terraform.rendered import Document
 
 pytestmark = pytest.mark.terraform

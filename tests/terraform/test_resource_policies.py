@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from scripts.iam.documents import Policy, parse_policy
-from scripts.iam.evaluation import PolicySet, Principal, Request, evaluate
+from scripts.iam.engine.documents import Policy, parse_policy
+from scripts.iam.engine.evaluation import PolicySet, Principal, Request, evaluate
 from tests.terraform.conftest import Plan
 from tests.terraform.rendered import attached
 

@@ -9,8 +9,8 @@ from typing import Any
 from scripts.aws import web_identity
 from scripts.aws.credentials import Credentials
 from scripts.aws.web_identity import AssumeRoleDenied
-from scripts.iam.documents import Policy
-from scripts.iam.evaluation import Principal, Request, evaluate_trust
+from scripts.iam.engine.documents import Policy
+from scripts.iam.engine.evaluation import Principal, Request, evaluate_trust
 from scripts.localcloud.sts.issuer import Job, claims
 from scripts.localcloud.sts.tokens import GITHUB_HOST, GITHUB_KEYS
 

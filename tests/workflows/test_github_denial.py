@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from scripts.cli import keyless
 from scripts.github.trust import judge, read_trust
-from scripts.iam import parse_policy
+from scripts.iam.engine import parse_policy
 from scripts.localcloud.sts.issuer import Job, claims
 from tests.workflows import github
 from tests.workflows.github import Event, Repository

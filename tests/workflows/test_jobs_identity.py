@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scripts.iam.documents import parse_policy
+from scripts.iam.engine.documents import parse_policy
 from tests.workflows.clouds import TrustCloud
 from tests.workflows.conftest import job, workflow
 from tests.workflows.github import Protection, Repository, dispatch, pull_request, push

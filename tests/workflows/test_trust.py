@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.iam.documents import Policy, parse_policy
+from scripts.iam.engine.documents import Policy, parse_policy
 from scripts.localcloud.sts.issuer import Job as IssuedJob
 from scripts.localcloud.sts.issuer import claims
 from scripts.localcloud.sts.tokens import GITHUB_HOST

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.iam.documents import Policy, parse_policy
+from scripts.iam.engine.documents import Policy, parse_policy
 from scripts.local_run.actors import github_environment
 from scripts.localcloud.sts.tokens import GITHUB_HOST
 from tests.workflows.github import Repository

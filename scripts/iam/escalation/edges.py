@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from scripts.iam.accounts import Identity
+from scripts.iam.account.identities import Identity
+from scripts.iam.engine.evaluation import PolicySet, Principal
 from scripts.iam.escalation.estate import Asset, Carrier
 from scripts.iam.escalation.possible import allowed, resources
 from scripts.iam.escalation.search import Actor, Edge, Step, View
-from scripts.iam.evaluation import PolicySet, Principal
 
 # Rule, service that gets the role, and the calls that start something with it.
 PASSES: tuple[tuple[str, str, tuple[tuple[str, ...], ...], str], ...] = (

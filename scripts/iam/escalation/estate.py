@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scripts.iam.accounts import Identities, identities
-from scripts.iam.documents import Policy, parse_policy
+from scripts.iam.account.identities import Identities, identities
+from scripts.iam.engine.documents import Policy, parse_policy
 
 ADMINISTRATOR = "administrator"
 

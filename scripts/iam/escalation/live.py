@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from scripts.iam.account.resource_policies import Client, ResourcePolicies
 from scripts.iam.escalation.estate import Asset, Estate, estate
-from scripts.iam.live import Client, ResourcePolicies
 
 
 def read_estate(

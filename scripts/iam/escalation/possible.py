@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 
-from scripts.iam.conditions import parse_operator
-from scripts.iam.documents import Condition, Policy, Statement
-from scripts.iam.errors import Unsupported
-from scripts.iam.evaluation import Decision, PolicySet, Principal, Request, evaluate
+from scripts.iam.engine.conditions import parse_operator
+from scripts.iam.engine.documents import Condition, Policy, Statement
+from scripts.iam.engine.errors import Unsupported
+from scripts.iam.engine.evaluation import Decision, PolicySet, Principal, Request, evaluate
 
 Keys = dict[str, tuple[str, ...]]
 _WILD = re.compile(r"[*?]")

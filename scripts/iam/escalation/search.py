@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from scripts.iam.accounts import Identity
-from scripts.iam.documents import Policy, parse_policy
+from scripts.iam.account.identities import Identity
+from scripts.iam.engine.documents import Policy, parse_policy
+from scripts.iam.engine.evaluation import PolicySet, Principal
 from scripts.iam.escalation.estate import ADMINISTRATOR, Estate
-from scripts.iam.evaluation import PolicySet, Principal
 
 _EVERYTHING = parse_policy(
     {

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from scripts.iam.accounts import Identity
-from scripts.iam.documents import Condition, Policy
-from scripts.iam.patterns import expand, glob, tokens
-from scripts.iam.statements import CompiledStatement, Facts, compile_statement
+from scripts.iam.account.identities import Identity
+from scripts.iam.engine.documents import Condition, Policy
+from scripts.iam.engine.patterns import expand, glob, tokens
+from scripts.iam.engine.statements import CompiledStatement, Facts, compile_statement
 from scripts.iam.trust_lint.automata import Language, Operand, common_word, either, pattern
 
 

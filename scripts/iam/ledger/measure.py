@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.iam.accounts import Identities, Identity
-from scripts.iam.decision_log import Record
-from scripts.iam.errors import Unsupported
-from scripts.iam.evaluation import Principal
+from scripts.iam.account.decision_log import Record
+from scripts.iam.account.identities import Identities, Identity
+from scripts.iam.engine.errors import Unsupported
+from scripts.iam.engine.evaluation import Principal
+from scripts.iam.engine.statements import Facts
 from scripts.iam.ledger.actions import possible
 from scripts.iam.ledger.grants import Grant, grants, within
 from scripts.iam.ledger.reviewed import Documented, Reviewed
-from scripts.iam.statements import Facts
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from scripts.iam.conditions import parse_operator
-from scripts.iam.documents import Condition
+from scripts.iam.engine.conditions import parse_operator
+from scripts.iam.engine.documents import Condition
 from scripts.iam.ledger.grants import Grant
 
 FILE = Path(__file__).with_name("reviewed.yaml")

@@ -6,8 +6,8 @@ import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from scripts.iam.accounts import Identity
-from scripts.iam.documents import Statement
+from scripts.iam.account.identities import Identity
+from scripts.iam.engine.documents import Statement
 from scripts.iam.ledger.grants import Grant
 from scripts.iam.ledger.measure import Ledger
 

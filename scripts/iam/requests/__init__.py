@@ -1,8 +1,8 @@
 """Turns an HTTP request to AWS into the permissions that AWS would check for it."""
 
-from ._builders import database_connect, start_session
-from ._model import Account, HttpRequest, Need, Unmapped
-from ._services import needs, operation
+from scripts.iam.requests.builders import database_connect, start_session
+from scripts.iam.requests.mapping import needs, operation
+from scripts.iam.requests.model import Account, HttpRequest, Need, Unmapped
 
 __all__ = [
     "Account",

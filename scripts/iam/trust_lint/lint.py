@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from scripts.iam.documents import Policy, PolicyError, Statement, parse_policy
-from scripts.iam.patterns import glob, tokens
+from scripts.iam.engine.documents import Policy, PolicyError, Statement, parse_policy
+from scripts.iam.engine.patterns import glob, tokens
 from scripts.iam.trust_lint.automata import TooComplex
 from scripts.iam.trust_lint.claims import CLAIM_CHECKS, names_with_ids
 from scripts.iam.trust_lint.findings import Finding

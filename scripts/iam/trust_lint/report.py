@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from scripts.iam.documents import Condition, parse_policy
+from scripts.iam.engine.documents import Condition, parse_policy
 from scripts.iam.trust_lint.findings import RULES, Finding
 from scripts.iam.trust_lint.rules import Setting
 from scripts.iam.trust_lint.sources import Document

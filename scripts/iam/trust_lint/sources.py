@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scripts.iam.accounts import Identities
-from scripts.iam.documents import Policy, PolicyError, parse_policy
+from scripts.iam.account.identities import Identities
+from scripts.iam.engine.documents import Policy, PolicyError, parse_policy
 from scripts.iam.trust_lint.rules import Setting
 
 MOST_BYTES = 64 * 1024 * 1024  # a plan of a large root; a policy has its own, smaller limit

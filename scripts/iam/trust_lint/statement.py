@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from scripts.iam.conditions import Operator, parse_operator
-from scripts.iam.documents import Policy, Statement
+from scripts.iam.engine.conditions import Operator, parse_operator
+from scripts.iam.engine.documents import Policy, Statement
 from scripts.iam.trust_lint.automata import Operand, either, pattern
 from scripts.iam.trust_lint.subjects import Accepted, Pinned
 

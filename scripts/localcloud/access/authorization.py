@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.iam.documents import PolicyError
-from scripts.iam.evaluation import (
+from scripts.iam.engine.documents import PolicyError
+from scripts.iam.engine.evaluation import (
     Decision,
     PolicySet,
     Reason,

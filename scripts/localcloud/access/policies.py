@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Protocol
 
-from scripts.iam.documents import Policy, PolicyKind, parse_policy
-from scripts.iam.evaluation import PolicySet
+from scripts.iam.engine.documents import Policy, PolicyKind, parse_policy
+from scripts.iam.engine.evaluation import PolicySet
 from scripts.localcloud.access.principals import Caller
 
 

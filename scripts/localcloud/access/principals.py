@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scripts.aws.credentials import Credentials
-from scripts.iam.documents import Policy
-from scripts.iam.evaluation import Principal
+from scripts.iam.engine.documents import Policy
+from scripts.iam.engine.evaluation import Principal
 from scripts.localcloud.access.errors import Fault, Refusal
 
 # AWS's own tokens have no fixed size; those of web-identity sessions are about this long.

@@ -1,6 +1,6 @@
 """What IAM refuses whoever asks, where moto does not."""
 
-from scripts.iam.documents import PolicyError, parse_policy
+from scripts.iam.engine.documents import PolicyError, parse_policy
 from scripts.iam.requests import HttpRequest
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.gateway import Check, parameters_of

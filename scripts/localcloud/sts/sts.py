@@ -9,14 +9,8 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from scripts.aws.credentials import Credentials
-from scripts.iam.documents import Policy, PolicyError, parse_policy
-from scripts.iam.evaluation import (
-    Principal,
-    Request,
-    Unsupported,
-    evaluate,
-    evaluate_trust,
-)
+from scripts.iam.engine.documents import Policy, PolicyError, parse_policy
+from scripts.iam.engine.evaluation import Principal, Request, Unsupported, evaluate, evaluate_trust
 from scripts.iam.requests import Need
 from scripts.localcloud.access.authorization import Authorizer, Occasion
 from scripts.localcloud.access.context import Keys

@@ -1,6 +1,6 @@
 """What IAM itself refuses in a trust policy, whoever asks."""
 
-from scripts.iam.documents import Policy, Statement
+from scripts.iam.engine.documents import Policy, Statement
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.sts.tokens import GITHUB_HOST
 

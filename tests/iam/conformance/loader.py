@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from scripts.iam import (
+from scripts.iam.engine import (
     Policy,
     PolicyKind,
     PolicySet,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.iam import explain
+from scripts.iam.engine import explain
 from tests.iam.conformance.loader import Case, load_cases
 
 CASES = load_cases()

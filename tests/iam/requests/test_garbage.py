@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.iam.requests import HttpRequest, Need, Unmapped, needs, operation
-from scripts.iam.requests._services import SERVICES
+from scripts.iam.requests.mapping import SERVICES
 
 from .support import ACCOUNT, REGION, FakeAccount, sent
 

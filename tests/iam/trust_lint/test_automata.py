@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.iam.patterns import expand, glob, tokens
+from scripts.iam.engine.patterns import expand, glob, tokens
 from scripts.iam.trust_lint.automata import (
     Operand,
     chars,

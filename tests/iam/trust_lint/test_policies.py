@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.iam import PolicySet, Principal, Request, evaluate
-from scripts.iam.documents import parse_policy
+from scripts.iam.engine import PolicySet, Principal, Request, evaluate
+from scripts.iam.engine.documents import parse_policy
 from scripts.iam.trust_lint import RULES, Setting, lint
 
 HOST = "token.actions.githubusercontent.com"

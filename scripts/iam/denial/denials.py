@@ -1,0 +1,393 @@
+"""Why a request in the decision log was denied, and the smallest change that would allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from scripts.iam.account.identities import Identities, Identity
+from scripts.iam.denial.dangers import dangers
+from scripts.iam.engine.documents import Condition, Policy, PolicyKind, Statement
+from scripts.iam.engine.errors import Unsupported
+from scripts.iam.engine.evaluation import Decision, PolicySet, Principal, Reason, Request, evaluate
+from scripts.iam.engine.explanation import Considered, Explanation, explain
+
+# The decision log's reasons of a decision; any other is the code of an earlier refusal.
+_DECIDED = {str(reason) for reason in Reason}
+ResourcePolicy = Callable[[str], Policy | None]
+
+
+class NoSuchDenial(LookupError):
+    """The log holds no such request, or the request was not denied."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One edit: which policy, in which layer, what to write, and what speaks against it."""
+
+    policy: str
+    kind: PolicyKind
+    edit: str
+    statement: Mapping[str, Any] | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Denial:
+    """A denied permission explained. `changes` together allow it, which was tried out with the
+    engine (`proved`); they are empty where no policy decided."""
+
+    record: Mapping[str, Any]
+    explanation: Explanation | None
+    changes: tuple[Change, ...] = ()
+    proved: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        decision = self.explanation.decision if self.explanation else None
+        return {
+            "request_id": self.record["request_id"],
+            "principal": self.record["principal"],
+            "action": self.record["action"],
+            "resource": self.record["resource"],
+            "reason": self.record["reason"],
+            "decided_by": {"policy": self.record["policy"], "statement": self.record["statement"]},
+            "today": None
+            if decision is None
+            else {"allowed": decision.allowed, "reason": str(decision.reason)},
+            "considered": [
+                {
+                    "policy": one.policy,
+                    "kind": one.kind,
+                    "statement": one.statement,
+                    "effect": one.effect,
+                    "matched": one.matched,
+                    "failures": [vars(failure) for failure in one.failures],
+                }
+                for one in (self.explanation.considered if self.explanation else ())
+            ],
+            "changes": [
+                {
+                    "policy": change.policy,
+                    "kind": change.kind,
+                    "edit": change.edit,
+                    "statement": change.statement,
+                    "warnings": list(change.warnings),
+                }
+                for change in self.changes
+            ],
+            "proved": self.proved,
+            "notes": list(self.notes),
+        }
+
+
+def denied(records: list[Mapping[str, Any]], request_id: str | None) -> list[Mapping[str, Any]]:
+    """The denied permissions of a request; of the last denied request without an id.
+
+    Raises NoSuchDenial, saying what the log holds instead.
+    """
+    if request_id is None:
+        for record in reversed(records):
+            if not record["allowed"]:
+                request_id = record["request_id"]
+                break
+        else:
+            raise NoSuchDenial(f"none of the {len(records)} permissions in the log was denied")
+    mine = [record for record in records if record["request_id"] == request_id]
+    if not mine:
+        raise NoSuchDenial(f"no request {request_id!r} is in the log")
+    found = [record for record in mine if not record["allowed"]]
+    if not found:
+        raise NoSuchDenial(f"request {request_id!r} was allowed, by {_decider(mine[0])}")
+    return found
+
+
+def _decider(record: Mapping[str, Any]) -> str:
+    return f"statement {record['statement']} of {record['policy']}"
+
+
+def explain_denial(
+    record: Mapping[str, Any], members: Identities, resource_policy: ResourcePolicy
+) -> Denial:
+    """Explain one denied permission by the policies as they are now."""
+    if record["reason"] not in _DECIDED:
+        return Denial(record, None, notes=(_no_policy(record),))
+    request, member = _request(record, members)
+    policies = _policies(record, member, members, resource_policy)
+    found = explain(request, policies)
+    notes = []
+    if member is None and request.principal.kind == "assumed-role":
+        notes.append("the caller's role no longer exists")
+    if record["reason"] == str(Reason.NO_SESSION_ALLOW):
+        notes.append("a session policy decided; the log does not keep it: give the session less "
+                     "narrow a policy when the role is assumed")  # fmt: skip
+    if found.decision is not None and found.decision.allowed:
+        notes.append("the policies as they are now would allow it")
+        return Denial(record, found, notes=tuple(notes))
+    changes, amended = _changes(request, policies)
+    return Denial(record, found, tuple(changes), _allows(request, amended), tuple(notes))
+
+
+def _no_policy(record: Mapping[str, Any]) -> str:
+    if record["reason"] == "unmapped":
+        return ("the local cloud has no permission mapping for this operation and refuses it; "
+                "no policy was asked")  # fmt: skip
+    if record["reason"] == "unsupported":
+        return "a policy uses what the engine does not model; docs/policy-engine.md lists it"
+    return f"the request was refused with {record['reason']} before any policy was asked"
+
+
+def _request(record: Mapping[str, Any], members: Identities) -> tuple[Request, Identity | None]:
+    arn, member = str(record["principal"]), None
+    parts = arn.split(":", 5)
+    account = parts[4] if len(parts) > 4 else ""
+    if record["role"]:
+        member = members.role(record["role"])
+        role_arn = member.arn if member else f"arn:aws:iam::{account}:role/{record['role']}"
+        principal = Principal(arn, account, "assumed-role", role_arn=role_arn)
+    elif arn == "*":
+        principal = Principal("*", "", "anonymous")
+    elif ":oidc-provider/" in arn or ":saml-provider/" in arn:
+        principal = Principal(arn, account, "federated", federated_provider=arn)
+    elif arn.endswith(".amazonaws.com"):
+        principal = Principal(arn, "", "service", service=arn)
+    elif arn.endswith(":root"):
+        principal = Principal(arn, account, "root")
+    else:
+        member = members.members.get(arn)
+        principal = Principal(arn, account, "user")
+    keys = {key: tuple(values) for key, values in record["keys"].items()}
+    owner = keys.get("aws:ResourceAccount")
+    request = Request(
+        principal, record["action"], record["resource"], keys, owner[0] if owner else None
+    )
+    return request, member
+
+
+def _policies(
+    record: Mapping[str, Any],
+    member: Identity | None,
+    members: Identities,
+    resource_policy: ResourcePolicy,
+) -> PolicySet:
+    if str(record["action"]).startswith("sts:AssumeRole"):
+        target = members.members.get(str(record["resource"]))
+        policy = target.trust if target else None
+    else:
+        policy = resource_policy(str(record["resource"]))
+    resource = (policy,) if policy else ()
+    if member is None:
+        return PolicySet(resource=resource)
+    return PolicySet(identity=member.identity, boundary=member.boundary, resource=resource)
+
+
+def _allows(request: Request, policies: PolicySet) -> bool:
+    try:
+        return evaluate(request, policies).allowed
+    except Unsupported:
+        return False
+
+
+def _changes(request: Request, policies: PolicySet) -> tuple[list[Change], PolicySet]:
+    """Mend one layer after the other until the engine allows the request."""
+    changes: list[Change] = []
+    for _ in range(8):
+        try:
+            decision = evaluate(request, policies)
+        except Unsupported:
+            break
+        if decision.allowed:
+            break
+        change, policies = _mend(request, policies, decision)
+        changes.append(change)
+    return changes, policies
+
+
+def _mend(request: Request, policies: PolicySet, decision: Decision) -> tuple[Change, PolicySet]:
+    if decision.reason is Reason.EXPLICIT_DENY:
+        return _without_deny(request, policies, decision)
+    layer, kind = {
+        Reason.NO_IDENTITY_ALLOW: (policies.identity, "identity"),
+        Reason.NO_BOUNDARY_ALLOW: (policies.boundary or (), "boundary"),
+        Reason.NO_SESSION_ALLOW: (policies.session or (), "session"),
+        Reason.NO_RESOURCE_ALLOW: (policies.resource, "resource"),
+    }[decision.reason]
+    change, amended = _nearest(request, policies, layer, kind)
+    return change, _with_layer(policies, kind, amended)
+
+
+def _with_layer(policies: PolicySet, kind: str, layer: tuple[Policy, ...]) -> PolicySet:
+    if kind == "boundary":
+        return replace(policies, boundary=layer)
+    if kind == "session":
+        return replace(policies, session=layer)
+    if kind == "identity":
+        return replace(policies, identity=layer)
+    return replace(policies, resource=layer)
+
+
+def _without_deny(
+    request: Request, policies: PolicySet, decision: Decision
+) -> tuple[Change, PolicySet]:
+    kind = decision.kind or "identity"
+    name = "resource" if kind in ("resource", "trust") else kind
+    layer: tuple[Policy, ...] = getattr(policies, name) or ()
+    amended = tuple(
+        _without(policy, decision.statement) if policy.name == decision.policy else policy
+        for policy in layer
+    )
+    warnings = (
+        f"statement {decision.statement} denies on purpose: find out why before it gives way",
+        *dangers(request.action, [request.resource], conditions=False),
+    )
+    edit = f"narrow the Deny {decision.statement} so that it leaves {request.resource} out"
+    change = Change(decision.policy or "?", kind, edit, None, warnings)
+    return change, _with_layer(policies, name, amended)
+
+
+def _without(policy: Policy, label: str | None) -> Policy:
+    kept = tuple(one for one in policy.statements if one.label != label)
+    return replace(policy, statements=kept)
+
+
+def _nearest(
+    request: Request, policies: PolicySet, layer: tuple[Policy, ...], kind: str
+) -> tuple[Change, tuple[Policy, ...]]:
+    """Widen the Allow that lacks least: its resource, or a condition; else add a statement."""
+    alone = explain(request, PolicySet(resource=policies.resource) if kind == "resource"
+                    else PolicySet(identity=_as_identity(layer)))  # fmt: skip
+    allows = [
+        one for one in alone.considered
+        if one.effect == "Allow" and not any(f.element in ("Action", "NotAction", "Principal",
+                                                           "NotPrincipal", "NotResource")
+                                             for f in one.failures)
+    ]  # fmt: skip
+    if allows and all(not one.failures for one in allows):
+        allows = []
+    if allows:
+        closest = min(allows, key=lambda one: len(one.failures))
+        # Of a statement that lacks more than one thing, little fits.
+        if len(closest.failures) == 1 or kind != "identity":
+            return _widened(request, layer, closest, kind)
+    return _added(request, policies, layer, kind)
+
+
+def _as_identity(layer: tuple[Policy, ...]) -> tuple[Policy, ...]:
+    return tuple(replace(policy, kind="identity") for policy in layer)
+
+
+def _widened(
+    request: Request, layer: tuple[Policy, ...], closest: Considered, kind: str
+) -> tuple[Change, tuple[Policy, ...]]:
+    policy = next(one for one in layer if one.name == closest.policy)
+    old = next(one for one in policy.statements if one.label == closest.statement)
+    new, edits, warnings = old, [], []
+    for failure in closest.failures:
+        if failure.element == "Resource":
+            new = replace(new, resources=((*(new.resources or ()), request.resource)))
+            edits.append(f"add {request.resource} to its resources")
+        else:
+            assert failure.key is not None
+            new = _with_value(new, failure.operator or "", failure.key, failure.actual)
+            has = ", ".join(failure.actual) or "no value"
+            edits.append(
+                f"{failure.key}: it wants {' or '.join(failure.wanted)} ({failure.operator}), the "
+                f"request has {has}; let the request carry the wanted value, or widen the condition"
+            )
+            warnings.append(f"widening the condition on {failure.key} opens it for every request")
+    if policy.kind == "trust":
+        warnings.append("this edits a trust policy: it decides who becomes the role")
+    if kind == "boundary":
+        warnings.append("this widens the boundary of every role that has it")
+    warnings += dangers(request.action, new.resources or (), bool(new.conditions))
+    amended = replace(
+        policy,
+        statements=tuple(new if one is old else one for one in policy.statements),
+    )
+    change = Change(
+        policy.name,
+        policy.kind,
+        f"in statement {old.label}: " + "; ".join(edits),
+        as_json(new),
+        tuple(dict.fromkeys(warnings)),
+    )
+    return change, tuple(amended if one is policy else one for one in layer)
+
+
+def _with_value(
+    statement: Statement, operator: str, key: str, actual: tuple[str, ...]
+) -> Statement:
+    """The statement with the request's value among the condition's; without the condition where
+    that does not help (an absent key, a negated or typed operator)."""
+    conditions = []
+    for condition in statement.conditions:
+        if (condition.operator, condition.key) != (operator, key):
+            conditions.append(condition)
+        elif len(actual) == 1 and operator.rpartition(":")[2] in (
+            "StringEquals", "StringLike", "ArnLike", "ArnEquals", "StringEqualsIfExists",
+        ):  # fmt: skip
+            conditions.append(Condition(operator, key, (*condition.values, actual[0])))
+    return replace(statement, conditions=tuple(conditions))
+
+
+def _added(
+    request: Request, policies: PolicySet, layer: tuple[Policy, ...], kind: str
+) -> tuple[Change, tuple[Policy, ...]]:
+    trust = any(policy.kind == "trust" for policy in policies.resource)
+    principals = None
+    if kind == "resource":
+        caller = request.principal
+        if caller.kind == "federated":
+            principals = {"Federated": (str(caller.federated_provider),)}
+        elif caller.kind == "service":
+            principals = {"Service": (str(caller.service),)}
+        else:
+            principals = {"AWS": (caller.role_arn or caller.arn,)}
+    statement = Statement(
+        sid=None,
+        index=99,
+        effect="Allow",
+        actions=(request.action,),
+        resources=None if trust and kind == "resource" else (request.resource,),
+        principals=principals,
+    )
+    warnings = dangers(request.action, [request.resource], conditions=False)
+    if kind == "resource" and trust:
+        warnings.insert(0, "this edits a trust policy: it decides who becomes the role")
+    if kind == "boundary":
+        warnings.insert(0, "this widens the boundary of every role that has it")
+    if layer:
+        target = layer[-1]
+        amended = (*layer[:-1], replace(target, statements=(*target.statements, statement)))
+        name, where = target.name, target.kind
+    else:
+        made: PolicyKind = "resource" if kind == "resource" else "identity"
+        version = "2012-10-17"
+        name, where = f"a new {kind} policy", made
+        amended = (Policy(name, made, version, (statement,)),)
+    edit = "add a statement"
+    return Change(name, where, edit, as_json(statement), tuple(warnings)), amended
+
+
+def as_json(statement: Statement) -> dict[str, Any]:
+    """A statement as a policy document has it."""
+    content: dict[str, Any] = {"Sid": statement.sid} if statement.sid else {}
+    content["Effect"] = statement.effect
+    for element, values in (
+        ("Action", statement.actions),
+        ("NotAction", statement.not_actions),
+        ("Resource", statement.resources),
+        ("NotResource", statement.not_resources),
+    ):
+        if values is not None:
+            content[element] = list(values)
+    if statement.principals is not None:
+        content["Principal"] = {kind: list(names) for kind, names in statement.principals.items()}
+    conditions: dict[str, dict[str, list[str]]] = {}
+    for condition in statement.conditions:
+        conditions.setdefault(condition.operator, {})[condition.key] = list(condition.values)
+    if conditions:
+        content["Condition"] = conditions
+    return content

@@ -1,0 +1,1 @@
+"""One table a service: which permissions each of its operations needs."""

@@ -1,0 +1,110 @@
+"""CloudWatch: metrics, alarms, dashboards.
+
+Resource types and keys: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from scripts.iam.requests.model import Keys
+from scripts.iam.requests.row import (
+    Call,
+    Row,
+    Table,
+    Target,
+    Targets,
+    anywhere,
+    arn_of_type,
+    checked,
+    everything,
+    join_keys,
+    keys_from,
+    name_of,
+    onto,
+    pairs,
+    request_tags,
+    resource_tags,
+    same,
+    tag_keys,
+    when,
+)
+
+
+def _existing_alarm(call: Call, name: str) -> Target:
+    arn = call.arn("cloudwatch", f"alarm:{name}")
+    return Target(arn, resource_tags(call, arn))
+
+
+def _alarms(call: Call) -> Iterator[Target]:
+    """The alarms that a call names; every alarm when it names none."""
+    names = call.texts("AlarmNames") or [call.get("AlarmName") or "*"]
+    for name in names:
+        yield _existing_alarm(call, checked(name, "AlarmNames"))
+
+
+def _named_alarms(call: Call) -> Iterator[Target]:
+    for name in call.texts("AlarmNames"):
+        yield _existing_alarm(call, name)
+
+
+def _alarm(call: Call) -> Iterator[Target]:
+    yield _existing_alarm(call, call.text("AlarmName"))
+
+
+def _alarm_arn(call: Call) -> Iterator[Target]:
+    yield Target(call.arn("cloudwatch", f"alarm:{call.text('AlarmName')}"), {})
+
+
+def _dashboards(parameter: str) -> Targets:
+    def found(call: Call) -> Iterator[Target]:
+        value = call.get(parameter)
+        for name in value if isinstance(value, list) else [value]:
+            resource = "dashboard/" + name_of(name, parameter, r"[\w-]+")
+            arn = call.arn("cloudwatch", resource, region="")
+            yield Target(arn, resource_tags(call, arn))
+
+    return found
+
+
+def _by_arn(call: Call) -> Iterator[Target]:
+    arn = arn_of_type(call.get("ResourceARN"), "ResourceARN", "cloudwatch", ".+")
+    yield Target(arn, resource_tags(call, arn))
+
+
+def _tags(call: Call) -> Keys:
+    return request_tags(pairs(call.get("Tags")))
+
+
+def _actions(call: Call) -> Keys:
+    names = ("AlarmActions", "OKActions", "InsufficientDataActions")
+    found = [arn for name in names for arn in call.texts(name)]
+    return {"cloudwatch:AlarmActions": tuple(dict.fromkeys(found))} if found else {}
+
+
+_put: Callable[[Call], Keys] = join_keys(_tags, _actions)
+
+TABLE: Table = {
+    "PutMetricData": Row(everything, keys=keys_from(Namespace="cloudwatch:namespace")),
+    **anywhere(
+        "DescribeAlarmsForMetric DescribeAnomalyDetectors GetMetricData GetMetricStatistics "
+        "GetMetricWidgetImage ListDashboards ListMetrics"
+    ),
+    **same("DescribeAlarms DescribeAlarmHistory", Row(_alarms)),
+    **same("DeleteAlarms DisableAlarmActions EnableAlarmActions", Row(_named_alarms)),
+    "SetAlarmState": Row(_alarm),
+    **same(
+        "PutMetricAlarm PutCompositeAlarm",
+        Row(
+            _alarm_arn,
+            keys=_put,
+            also=(when("Tags", onto("cloudwatch:TagResource", _alarm_arn, _tags)),),
+        ),
+    ),
+    "PutDashboard": Row(_dashboards("DashboardName"), keys=_tags),
+    "GetDashboard": Row(_dashboards("DashboardName")),
+    "DeleteDashboards": Row(_dashboards("DashboardNames")),
+    "TagResource": Row(_by_arn, keys=_tags),
+    "UntagResource": Row(_by_arn, keys=lambda call: tag_keys(call.texts("TagKeys"))),
+    "ListTagsForResource": Row(_by_arn),
+}

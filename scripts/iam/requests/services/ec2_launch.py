@@ -1,0 +1,267 @@
+"""EC2 launches: what RunInstances is checked on, also when Auto Scaling launches.
+
+https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.iam.requests.model import Keys, Need
+from scripts.iam.requests.row import (
+    Call,
+    Row,
+    Target,
+    as_text,
+    checked,
+    name_of,
+    pass_role,
+    request_tags,
+)
+from scripts.iam.requests.services import kms
+from scripts.iam.requests.services.ec2_resources import (
+    arn_of,
+    create_tags,
+    existing,
+    region_key,
+    specified_tags,
+)
+
+_TAGGABLE = (
+    "instance",
+    "volume",
+    "network-interface",
+    "spot-instances-request",
+    "elastic-gpu",
+)
+_VOLUME_KEYS = {
+    "Encrypted": "ec2:Encrypted",
+    "Iops": "ec2:VolumeIops",
+    "Throughput": "ec2:VolumeThroughput",
+    "VolumeSize": "ec2:VolumeSize",
+    "VolumeType": "ec2:VolumeType",
+}
+_METADATA_KEYS = {
+    "HttpEndpoint": "ec2:MetadataHttpEndpoint",
+    "HttpPutResponseHopLimit": "ec2:MetadataHttpPutResponseHopLimit",
+    "HttpTokens": "ec2:MetadataHttpTokens",
+    "InstanceMetadataTags": "ec2:InstanceMetadataTags",
+}
+
+
+def launch_template(call: Call) -> Iterator[Target]:
+    """The launch template that a call names by id or name."""
+    name = call.get("LaunchTemplateId") or checked(
+        call.get("LaunchTemplateName"), "LaunchTemplateId"
+    )
+    yield existing(call, "launch-template", template_id(call, name))
+
+
+def template_id(call: Call, name: str) -> str:
+    """The id of a launch template, looked up when only its name is given."""
+    if name.startswith("lt-"):
+        return name
+    found = call.facts(call.arn("ec2", f"launch-template/{name}")).get("id")
+    if not found:
+        raise ValueError(f"launch template {name!r} does not exist")
+    return str(found)
+
+
+def instance_profile(call: Call, name: str) -> str:
+    """ARN of the role in an instance profile; ValueError if there is no such profile."""
+    role = call.account.instance_profile_role(name)
+    if role is None:
+        raise ValueError(f"instance profile {name!r} does not exist or holds no role")
+    return role
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What one launch asks for: launch template data overlaid with the call's own parameters."""
+
+    data: Mapping[str, Any]
+    own: frozenset[str] = frozenset()  # parameters that the call itself gives
+    template: str | None = None  # id
+    subnets: tuple[str, ...] = ()  # Auto Scaling's choice of subnets
+    extra: Keys = field(default_factory=dict)
+
+    def origin(self, call: Call, *parameters: str) -> Keys:
+        """ec2:LaunchTemplate and ec2:IsLaunchTemplateResource of a resource."""
+        if self.template is None:
+            return {"ec2:IsLaunchTemplateResource": ("false",)}
+        from_template = not any(name in self.own for name in parameters)
+        return {
+            "ec2:LaunchTemplate": (arn_of(call, "launch-template", self.template),),
+            "ec2:IsLaunchTemplateResource": (as_text(from_template),),
+        }
+
+
+def overlaid(
+    call: Call, template: Mapping[str, Any] | None, own: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], str | None]:
+    """Launch data of a template (by reference) under a call's own parameters."""
+    if not template:
+        return own, None
+    name = checked(
+        template.get("LaunchTemplateId") or template.get("LaunchTemplateName"), "LaunchTemplateId"
+    )
+    version = str(template.get("Version") or "$Default")
+    data = call.account.launch_template_data(name, version)
+    if data is None:
+        raise ValueError(f"launch template {name!r} has no version {version!r}")
+    return {**data, **own}, template_id(call, name)
+
+
+def run_instances(call: Call, launch: Launch) -> Iterator[Need]:
+    """Every permission behind one launch, RunInstances on each resource type first."""
+    for target, parameters in _targets(call, launch):
+        keys = {
+            **region_key(call),
+            **launch.origin(call, *parameters),
+            **launch.extra,
+            **target.keys,
+        }
+        yield Need("ec2:RunInstances", target.arn, keys)
+    tags = specified_tags(launch.data.get("TagSpecifications"), _TAGGABLE)
+    yield from create_tags(call, tags, "RunInstances", launch.extra)
+    profile = launch.data.get("IamInstanceProfile") or {}
+    name = profile.get("Arn") or profile.get("Name")
+    if name:
+        yield pass_role(instance_profile(call, name), "ec2.amazonaws.com")
+    yield from _image_parameter(call, launch)
+    yield from _volume_keys(call, launch)
+
+
+def _targets(call: Call, launch: Launch) -> Iterator[tuple[Target, tuple[str, ...]]]:
+    data = launch.data
+    tags = specified_tags(data.get("TagSpecifications"), _TAGGABLE)
+    if launch.template is not None:
+        yield existing(call, "launch-template", launch.template), ("LaunchTemplate",)
+    yield _image(call, data), ("ImageId",)
+    yield _instance(call, data, tags.get("instance", {})), ("InstanceType",)
+    interfaces = _interfaces(data, launch.subnets)
+    for interface in interfaces:
+        yield (
+            _interface(call, interface, tags.get("network-interface", {})),
+            (
+                "NetworkInterfaces",
+                "SubnetId",
+            ),
+        )
+    for subnet in dict.fromkeys(i["SubnetId"] for i in interfaces if i.get("SubnetId")):
+        yield existing(call, "subnet", subnet), ("SubnetId", "NetworkInterfaces")
+    groups = dict.fromkeys(g for i in interfaces for g in i.get("Groups") or [])
+    for group in groups:
+        yield existing(call, "security-group", group), ("SecurityGroupIds", "NetworkInterfaces")
+    if not groups:  # the default group of the network
+        yield Target(arn_of(call, "security-group", "*"), {}), ("SecurityGroupIds",)
+    if data.get("KeyName"):
+        name = name_of(data["KeyName"], "KeyName", r"[^:*?/]+")
+        key_pair = Target(arn_of(call, "key-pair", name), {"ec2:KeyPairName": (name,)})
+        yield key_pair, ("KeyName",)
+    for mapping in data.get("BlockDeviceMappings") or [{}]:
+        volume = _volume(call, mapping.get("Ebs") or {}, tags.get("volume", {}))
+        yield volume, ("BlockDeviceMappings",)
+
+
+def _image(call: Call, data: Mapping[str, Any]) -> Target:
+    name = checked(data.get("ImageId"), "ImageId")
+    if name.startswith("resolve:ssm:"):
+        return Target(arn_of(call, "image", "*"), {})
+    return existing(call, "image", name)
+
+
+def _instance(call: Call, data: Mapping[str, Any], tags: Mapping[str, str]) -> Target:
+    keys: Keys = {**request_tags(tags), "ec2:Tenancy": (_tenancy(data),)}
+    if data.get("InstanceType"):
+        keys["ec2:InstanceType"] = (str(data["InstanceType"]),)
+    keys["ec2:EbsOptimized"] = (as_text(data.get("EbsOptimized") or False),)
+    metadata = data.get("MetadataOptions") or {}
+    for name, key in _METADATA_KEYS.items():
+        if metadata.get(name) is not None:
+            keys[key] = (as_text(metadata[name]),)
+    profile = data.get("IamInstanceProfile") or {}
+    named = profile.get("Arn") or profile.get("Name")
+    if named:
+        is_arn = named.startswith("arn:")
+        arn = named if is_arn else call.arn("iam", f"instance-profile/{named}", region="")
+        keys["ec2:InstanceProfile"] = (arn,)
+    return Target(arn_of(call, "instance", "*"), keys)
+
+
+def _tenancy(data: Mapping[str, Any]) -> str:
+    return str((data.get("Placement") or {}).get("Tenancy") or "default")
+
+
+def _interfaces(data: Mapping[str, Any], subnets: tuple[str, ...]) -> list[dict[str, Any]]:
+    given = data.get("NetworkInterfaces") or []
+    groups = data.get("SecurityGroupIds") or []
+    if not given:
+        subnet = data.get("SubnetId")
+        places = subnets or ((subnet,) if subnet else (None,))
+        return [{"SubnetId": place, "Groups": groups} for place in places]
+    if subnets:
+        return [{**interface, "SubnetId": place} for interface in given for place in subnets]
+    return [dict(interface) for interface in given]
+
+
+def _interface(call: Call, interface: Mapping[str, Any], tags: Mapping[str, str]) -> Target:
+    if interface.get("NetworkInterfaceId"):
+        return existing(call, "network-interface", str(interface["NetworkInterfaceId"]))
+    keys = request_tags(tags)
+    if interface.get("AssociatePublicIpAddress") is not None:
+        public = as_text(interface["AssociatePublicIpAddress"])
+        keys["ec2:AssociatePublicIpAddress"] = (public,)
+    if interface.get("SubnetId"):
+        subnet = arn_of(call, "subnet", str(interface["SubnetId"]))
+        keys["ec2:Subnet"] = (subnet,)
+        if call.facts(subnet).get("vpc"):
+            keys["ec2:Vpc"] = (arn_of(call, "vpc", call.facts(subnet)["vpc"]),)
+    return Target(arn_of(call, "network-interface", "*"), keys)
+
+
+def _volume(call: Call, ebs: Mapping[str, Any], tags: Mapping[str, str]) -> Target:
+    keys = request_tags(tags)
+    for name, key in _VOLUME_KEYS.items():
+        if ebs.get(name) is not None:
+            keys[key] = (as_text(ebs[name]),)
+    return Target(arn_of(call, "volume", "*"), keys)
+
+
+def _image_parameter(call: Call, launch: Launch) -> Iterator[Need]:
+    """An image named by an SSM parameter is looked up with the caller's rights."""
+    image = str(launch.data.get("ImageId") or "")
+    if image.startswith("resolve:ssm:"):
+        name = image.removeprefix("resolve:ssm:").partition(":")[0]
+        account = "" if name.startswith("/aws/service/") else call.account.account_id
+        arn = f"arn:aws:ssm:{call.request.region}:{account}:parameter/{name.lstrip('/')}"
+        yield Need("ssm:GetParameters", arn, dict(launch.extra))
+
+
+def _volume_keys(call: Call, launch: Launch) -> Iterator[Need]:
+    """https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+
+    Auto Scaling encrypts with its own service-linked role, so its launches ask nothing here.
+    """
+    if launch.extra:
+        return
+    for mapping in launch.data.get("BlockDeviceMappings") or []:
+        key = (mapping.get("Ebs") or {}).get("KmsKeyId")
+        actions = (
+            "kms:CreateGrant",
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "kms:GenerateDataKeyWithoutPlaintext",
+        )
+        yield from kms.behind(call, "ec2", key, actions)
+
+
+def _from_call(call: Call) -> Iterator[Need]:
+    own = {name: value for name, value in call.parameters.items() if name != "LaunchTemplate"}
+    data, template = overlaid(call, call.get("LaunchTemplate"), own)
+    yield from run_instances(call, Launch(data, frozenset(own), template))
+
+
+RUN_INSTANCES = Row(lambda _call: (), also=(_from_call,))

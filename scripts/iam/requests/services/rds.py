@@ -1,0 +1,337 @@
+"""RDS: instances with their managed master password, parameter and subnet groups, snapshots.
+
+Resource types and keys: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from scripts.iam.requests.model import Keys, Need
+from scripts.iam.requests.row import (
+    VIA_SERVICE,
+    Also,
+    Call,
+    Row,
+    Table,
+    Target,
+    Targets,
+    anywhere,
+    arn_of_type,
+    as_text,
+    both,
+    checked,
+    everything,
+    keys_from,
+    name_of,
+    onto,
+    pairs,
+    passes,
+    request_tags,
+    resource_tags,
+    same,
+    service_linked_role,
+    tag_keys,
+    when,
+)
+from scripts.iam.requests.services import kms
+
+# ARN part, parameter of the API, own tag prefix
+_PREFIX = {
+    "db": "rds:db-tag/",
+    "es": "rds:es-tag/",
+    "og": "rds:og-tag/",
+    "pg": "rds:pg-tag/",
+    "snapshot": "rds:snapshot-tag/",
+    "subgrp": "rds:subgrp-tag/",
+}
+# Automatic snapshots and default option groups carry a prefix.
+_NAME = r"(?:(?:awsbackup|default|rds):)?[\w.-]+"
+_DB_FACTS = {
+    "class": "rds:DatabaseClass",
+    "engine": "rds:DatabaseEngine",
+    "database": "rds:DatabaseName",
+    "multi_az": "rds:MultiAz",
+    "storage_encrypted": "rds:StorageEncrypted",
+    "storage_size": "rds:StorageSize",
+}
+
+
+def _existing(call: Call, kind: str, name: str) -> Target:
+    if name.startswith("arn:"):
+        arn = arn_of_type(name, "ARN", "rds", f"{kind}:{_NAME}")
+    else:
+        arn = call.arn("rds", f"{kind}:{name_of(name, 'name', _NAME).lower()}")
+    prefix = _PREFIX.get(kind)
+    keys = resource_tags(call, arn, *([prefix] if prefix else []))
+    if kind == "db":
+        facts = call.facts(arn)
+        for fact, key in _DB_FACTS.items():
+            if facts.get(fact) is not None:
+                keys[key] = (as_text(facts[fact]),)
+    return Target(arn, keys)
+
+
+def _named(kind: str, parameter: str) -> Targets:
+    """The resource that a parameter names, by name or ARN; none if it is not given."""
+
+    def found(call: Call) -> Iterator[Target]:
+        if call.get(parameter) is not None:
+            yield _existing(call, kind, call.text(parameter))
+
+    return found
+
+
+def _named_or_all(kind: str, parameter: str) -> Targets:
+    """For Describe calls: without a name, every resource of the type."""
+
+    def found(call: Call) -> Iterator[Target]:
+        if call.get(parameter):
+            yield _existing(call, kind, call.text(parameter))
+        else:
+            yield Target(call.arn("rds", f"{kind}:*"), {})
+
+    return found
+
+
+def _new(kind: str, parameter: str) -> Targets:
+    def found(call: Call) -> Iterator[Target]:
+        name = name_of(call.get(parameter), parameter, _NAME).lower()
+        yield Target(call.arn("rds", f"{kind}:{name}"), {})
+
+    return found
+
+
+def _by_arn(call: Call) -> Iterator[Target]:
+    arn = arn_of_type(call.get("ResourceName"), "ResourceName", "rds", f"[a-z-]+:{_NAME}")
+    yield _existing(call, arn.split(":")[5], arn)
+
+
+def _tags(call: Call) -> Keys:
+    return request_tags(pairs(call.get("Tags")), "rds:req-tag/")
+
+
+def _groups(source: Callable[[Call], tuple[str, str]]) -> Targets:
+    """Option, parameter and subnet group of an instance; defaults are checked too.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/security_iam_id-based-policy-examples-create-and-modify-examples.html
+    """
+
+    def found(call: Call) -> Iterator[Target]:
+        engine, version = source(call)
+        major = version.partition(".")[0] or "*"
+        for kind, name, default in (
+            ("og", "OptionGroupName", f"default:{engine}-{major}"),
+            ("pg", "DBParameterGroupName", f"default.{engine}{major}"),
+            ("subgrp", "DBSubnetGroupName", "default"),
+        ):
+            if call.get(name):
+                yield _existing(call, kind, call.text(name))
+            else:  # the version may be unknown: then a `*` stands for it
+                yield Target(call.arn("rds", f"{kind}:{default}"), {})
+
+    return found
+
+
+def _asked_engine(call: Call) -> tuple[str, str]:
+    return call.text("Engine"), str(call.get("EngineVersion") or "")
+
+
+def _source_engine(parameter: str, kind: str) -> Callable[[Call], tuple[str, str]]:
+    def found(call: Call) -> tuple[str, str]:
+        name = str(call.get(parameter) or "").rpartition(":")[2]
+        facts = call.facts(call.arn("rds", f"{kind}:{name.lower()}"))
+        return str(call.get("Engine") or facts.get("engine") or "*"), str(
+            facts.get("engine_version") or ""
+        )
+
+    return found
+
+
+def _asked(call: Call) -> Keys:
+    """Keys of an instance that is being made, from what the call asks for."""
+    keys = {
+        **_tags(call),
+        **keys_from(
+            DBInstanceClass="rds:DatabaseClass",
+            Engine="rds:DatabaseEngine",
+            DBName="rds:DatabaseName",
+            AllocatedStorage="rds:StorageSize",
+            Iops="rds:Piops",
+            BackupTarget="rds:BackupTarget",
+        )(call),
+    }
+    for name, key in (
+        ("MultiAZ", "rds:MultiAz"),
+        ("StorageEncrypted", "rds:StorageEncrypted"),
+        ("PubliclyAccessible", "rds:PubliclyAccessible"),
+        ("ManageMasterUserPassword", "rds:ManageMasterUserPassword"),
+    ):
+        keys[key] = (as_text(call.flag(name)),)
+    keys["rds:Vpc"] = (as_text(True),)
+    return keys
+
+
+def _storage_key(call: Call) -> Iterator[Need]:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.html"""
+    if call.get("KmsKeyId"):
+        actions = ("kms:CreateGrant", "kms:DescribeKey")
+        yield from kms.behind(call, "rds", call.text("KmsKeyId"), actions)
+
+
+def _managed_secret(call: Call) -> Iterator[Need]:
+    """The secret that RDS makes for the master user with the caller's rights.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html#rds-secrets-manager-permissions
+    """
+    if not call.flag("ManageMasterUserPassword"):
+        return
+    name = call.get("TargetDBInstanceIdentifier") or call.get("DBInstanceIdentifier")
+    database = call.arn("rds", f"db:{checked(name, 'DBInstanceIdentifier').lower()}")
+    # AWS names the secret rds!db-<id>-<suffix> and tags it with the database it belongs to.
+    arn = call.arn("secretsmanager", "secret:rds!db-*")
+    tags = {"aws:rds:primaryDBInstanceArn": database, "aws:secretsmanager:owningService": "rds"}
+    keys = {**request_tags(tags), **VIA_SERVICE}
+    yield Need("secretsmanager:CreateSecret", arn, keys)
+    yield Need("secretsmanager:TagResource", arn, keys)
+    key = call.get("MasterUserSecretKmsKeyId")
+    actions = ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:CreateGrant")
+    yield from kms.behind(call, "secretsmanager", key, actions, {"SecretARN": arn})
+
+
+def _rotated_secret(call: Call) -> Iterator[Need]:
+    if call.flag("RotateMasterUserPassword"):
+        database = call.arn("rds", f"db:{call.text('DBInstanceIdentifier').lower()}")
+        arn = call.facts(database).get("secret") or call.arn("secretsmanager", "secret:rds!db-*")
+        keys = {
+            **resource_tags(call, arn, "secretsmanager:ResourceTag/"),
+            **VIA_SERVICE,
+        }
+        yield Need("secretsmanager:RotateSecret", arn, keys)
+
+
+_MONITORING = passes("MonitoringRoleArn", "monitoring.rds.amazonaws.com")
+_INSIGHTS_KEY: Also = when(
+    "PerformanceInsightsKMSKeyId",
+    lambda call: kms.behind(
+        call,
+        "rds",
+        call.text("PerformanceInsightsKMSKeyId"),
+        ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"),
+    ),
+)
+
+
+def _tagging(targets: Targets) -> Also:
+    """Tags in a call that makes something need rds:AddTagsToResource as well."""
+    return when("Tags", onto("rds:AddTagsToResource", targets, _tags))
+
+
+def _create(targets: Targets, *others: Targets) -> Row:
+    return Row(both(targets, *others), keys=_tags, also=(_tagging(targets),))
+
+
+def _make_instance(name: str, groups: Targets, *sources: Targets) -> Row:
+    target = _new("db", name)
+    return Row(
+        both(target, *sources, groups),
+        keys=_asked,
+        also=(
+            _tagging(target),
+            _MONITORING,
+            _storage_key,
+            _managed_secret,
+            _INSIGHTS_KEY,
+            service_linked_role("rds.amazonaws.com"),
+        ),
+    )
+
+
+_db = _named("db", "DBInstanceIdentifier")
+_pg = _named("pg", "DBParameterGroupName")
+_subgrp = _named("subgrp", "DBSubnetGroupName")
+_snapshot = _named("snapshot", "DBSnapshotIdentifier")
+
+TABLE: Table = {
+    **anywhere(
+        "DescribeAccountAttributes DescribeCertificates DescribeDBEngineVersions "
+        "DescribeDBMajorEngineVersions DescribeEngineDefaultParameters DescribeEventCategories "
+        "DescribeEvents DescribeSourceRegions"
+    ),
+    "DescribeOrderableDBInstanceOptions": Row(everything),
+    # instances
+    "CreateDBInstance": _make_instance("DBInstanceIdentifier", _groups(_asked_engine)),
+    "RestoreDBInstanceFromDBSnapshot": _make_instance(
+        "DBInstanceIdentifier",
+        _groups(_source_engine("DBSnapshotIdentifier", "snapshot")),
+        _snapshot,
+    ),
+    "RestoreDBInstanceToPointInTime": _make_instance(
+        "TargetDBInstanceIdentifier",
+        _groups(_source_engine("SourceDBInstanceIdentifier", "db")),
+        _named("db", "SourceDBInstanceIdentifier"),
+    ),
+    "ModifyDBInstance": Row(
+        both(_db, _pg, _named("og", "OptionGroupName"), _subgrp),
+        keys=lambda call: (
+            {"rds:ManageMasterUserPassword": (as_text(call.flag("ManageMasterUserPassword")),)}
+            if call.get("ManageMasterUserPassword") is not None
+            else {}
+        ),
+        also=(_MONITORING, _managed_secret, _rotated_secret, _INSIGHTS_KEY),
+    ),
+    "DeleteDBInstance": Row(
+        _db,
+        also=(
+            when(
+                "FinalDBSnapshotIdentifier",
+                onto(
+                    "rds:CreateDBSnapshot", both(_db, _new("snapshot", "FinalDBSnapshotIdentifier"))
+                ),
+            ),
+        ),
+    ),
+    "StopDBInstance": Row(both(_db, _snapshot)),
+    **same("StartDBInstance RebootDBInstance DescribeDBLogFiles PromoteReadReplica", Row(_db)),
+    "DescribeValidDBInstanceModifications": Row(_db),
+    "DownloadDBLogFilePortion": Row(_db),
+    "DescribeDBInstances": Row(_named_or_all("db", "DBInstanceIdentifier")),
+    "DescribeDBInstanceAutomatedBackups": Row(_named_or_all("db", "DBInstanceIdentifier")),
+    "DescribePendingMaintenanceActions": Row(_named_or_all("db", "ResourceIdentifier")),
+    # groups
+    "CreateDBParameterGroup": _create(_new("pg", "DBParameterGroupName")),
+    **same(
+        "DeleteDBParameterGroup DescribeDBParameters ModifyDBParameterGroup ResetDBParameterGroup",
+        Row(_pg),
+    ),
+    "DescribeDBParameterGroups": Row(_named_or_all("pg", "DBParameterGroupName")),
+    "CreateDBSubnetGroup": _create(_new("subgrp", "DBSubnetGroupName")),
+    **same("DeleteDBSubnetGroup ModifyDBSubnetGroup", Row(_subgrp)),
+    "DescribeDBSubnetGroups": Row(_named_or_all("subgrp", "DBSubnetGroupName")),
+    "DescribeOptionGroups": Row(_named_or_all("og", "OptionGroupName")),
+    # snapshots
+    "CreateDBSnapshot": _create(_new("snapshot", "DBSnapshotIdentifier"), _db),
+    "CopyDBSnapshot": Row(
+        both(
+            _new("snapshot", "TargetDBSnapshotIdentifier"),
+            _named("snapshot", "SourceDBSnapshotIdentifier"),
+        ),
+        keys=_tags,
+        also=(_tagging(_new("snapshot", "TargetDBSnapshotIdentifier")), _storage_key),
+    ),
+    **same(
+        "DeleteDBSnapshot DescribeDBSnapshotAttributes ModifyDBSnapshot ModifyDBSnapshotAttribute",
+        Row(_snapshot),
+    ),
+    "DescribeDBSnapshots": Row(
+        lambda call: (
+            _named_or_all("snapshot", "DBSnapshotIdentifier")(call)
+            if call.get("DBSnapshotIdentifier")
+            else _named_or_all("db", "DBInstanceIdentifier")(call)
+        )
+    ),
+    # tags
+    "AddTagsToResource": Row(_by_arn, keys=_tags),
+    "RemoveTagsFromResource": Row(_by_arn, keys=lambda call: tag_keys(call.texts("TagKeys"))),
+    "ListTagsForResource": Row(_by_arn),
+}

@@ -1,0 +1,157 @@
+"""S3: the permissions that a call needs beyond its own action (keys, sources, tags, locks)."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+from scripts.iam.requests.model import Keys, Need
+from scripts.iam.requests.row import Also, Call, checked, pairs, pass_role, request_tags
+from scripts.iam.requests.services import kms
+from scripts.iam.requests.services.s3_request import (
+    KMS_KEY,
+    body_tags,
+    bucket_arn,
+    common,
+    existing_tags,
+    header_tags,
+    object_arn,
+    parts,
+    writing,
+    xml,
+)
+from scripts.iam.requests.wire.protocols import body_of
+
+
+def list_to_tell_missing(call: Call) -> Iterator[Need]:
+    """Without s3:ListBucket a missing object is a 403, not a 404.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    """
+    versioned = parts(call).query.get("versionId")
+    if not versioned and call.account.tags(object_arn(call)) is None:
+        yield Need("s3:ListBucket", bucket_arn(call), common(call))
+
+
+def _context(call: Call, bucket: str, arn: str) -> dict[str, str]:
+    """S3's encryption context: the bucket with a bucket key, else the object."""
+    given = parts(call).headers.get("x-amz-server-side-encryption-context")
+    own: dict[str, str] = {}
+    if given:
+        own = pairs(json.loads(b64decode(given, validate=True)))
+    by_header = parts(call).headers.get("x-amz-server-side-encryption-bucket-key-enabled")
+    facts = call.facts(f"arn:aws:s3:::{bucket}")
+    uses_bucket_key = by_header == "true" if by_header else facts.get("bucket_key_enabled")
+    return {**own, "aws:s3:arn": f"arn:aws:s3:::{bucket}" if uses_bucket_key else arn}
+
+
+def encrypts(*actions: str) -> Also:
+    """The key that a new object is encrypted with: the request's, or the bucket's own."""
+
+    def found(call: Call) -> Iterator[Need]:
+        request = parts(call)
+        algorithm = request.headers.get("x-amz-server-side-encryption")
+        if algorithm not in {None, "aws:kms", "aws:kms:dsse"}:
+            return
+        key = request.headers.get(KMS_KEY) if algorithm else None
+        bucket = checked(request.bucket, "bucket")
+        key = key or call.account.bucket_key(bucket)
+        yield from kms.behind(call, "s3", key, actions, _context(call, bucket, object_arn(call)))
+
+    return found
+
+
+def decrypts(call: Call) -> Iterator[Need]:
+    """The key of the object that is read.
+
+    A HEAD reads no data; it needs the key only for the checksum.
+    """
+    found = parts(call)
+    checksum = found.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED"
+    if found.operation == "HeadObject" and not checksum:
+        return
+    bucket = checked(found.bucket, "bucket")
+    key = call.account.object_key(bucket, found.key or "", found.query.get("versionId"))
+    context = _context(call, bucket, object_arn(call))
+    yield from kms.behind(call, "s3", key, ("kms:Decrypt",), context)
+
+
+def copy_source(call: Call) -> Iterator[Need]:
+    """Reading what is copied: the object, its tags, its key."""
+    text, _, version = parts(call).headers["x-amz-copy-source"].partition("?versionId=")
+    bucket, _, key = unquote(text).removeprefix("/").partition("/")
+    if not bucket or not key or ":" in bucket:
+        raise ValueError("x-amz-copy-source must be bucket/key, optionally with ?versionId=")
+    arn = f"arn:aws:s3:::{bucket}/{key}"
+    keys = {**common(call), **existing_tags(call, arn)}
+    kind = "Version" if version else ""
+    if version:
+        keys["s3:versionid"] = (version,)
+    yield Need(f"s3:GetObject{kind}", arn, keys)
+    copies_tags = parts(call).headers.get("x-amz-tagging-directive", "COPY").upper() == "COPY"
+    if call.operation == "CopyObject" and copies_tags and call.account.tags(arn):
+        yield Need(f"s3:GetObject{kind}Tagging", arn, keys)
+        yield Need("s3:PutObjectTagging", object_arn(call), writing(call))
+    if call.account.tags(arn) is None:
+        yield Need("s3:ListBucket", f"arn:aws:s3:::{bucket}", common(call))
+    source_key = call.account.object_key(bucket, key, version or None)
+    context = _context(call, bucket, arn)
+    yield from kms.behind(call, "s3", source_key, ("kms:Decrypt",), context)
+
+
+def extras(call: Call) -> Iterator[Need]:
+    """What headers of a write ask for beyond the object itself."""
+    headers = parts(call).headers
+    arn, keys = object_arn(call), writing(call)
+    if header_tags(call):
+        yield Need("s3:PutObjectTagging", arn, keys)
+    if any(name == "x-amz-acl" or name.startswith("x-amz-grant-") for name in headers):
+        yield Need("s3:PutObjectAcl", arn, keys)
+    if "x-amz-object-lock-mode" in headers:
+        yield Need("s3:PutObjectRetention", arn, keys)
+    if "x-amz-object-lock-legal-hold" in headers:
+        yield Need("s3:PutObjectLegalHold", arn, keys)
+
+
+def bypass(call: Call) -> Iterator[Need]:
+    if parts(call).headers.get("x-amz-bypass-governance-retention", "").lower() == "true":
+        yield Need("s3:BypassGovernanceRetention", object_arn(call), common(call))
+
+
+def new_bucket(call: Call) -> Keys:
+    keys = common(call)
+    if body_of(call.request).strip():
+        root = xml(call)
+        place = root.findtext("LocationConstraint")
+        if place:
+            keys["s3:locationconstraint"] = (place,)
+        keys |= request_tags(_bucket_tags(call))
+    return keys
+
+
+def _bucket_tags(call: Call) -> dict[str, str]:
+    return body_tags(call) if body_of(call.request).strip() else {}
+
+
+def new_bucket_extras(call: Call) -> Iterator[Need]:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html"""
+    headers, keys = parts(call).headers, common(call)
+    if any(name.startswith("x-amz-grant-") for name in headers) or (
+        headers.get("x-amz-acl", "private") != "private"
+    ):
+        yield Need("s3:PutBucketAcl", bucket_arn(call), keys)
+    if headers.get("x-amz-bucket-object-lock-enabled", "").lower() == "true":
+        yield Need("s3:PutBucketObjectLockConfiguration", bucket_arn(call), common(call))
+        yield Need("s3:PutBucketVersioning", bucket_arn(call), common(call))
+    if "x-amz-object-ownership" in headers:
+        yield Need("s3:PutBucketOwnershipControls", bucket_arn(call), common(call))
+    if _bucket_tags(call):
+        yield Need("s3:TagResource", bucket_arn(call), request_tags(_bucket_tags(call)))
+
+
+def replication_role(call: Call) -> Iterator[Need]:
+    role = xml(call).findtext("Role")
+    if role:
+        yield pass_role(role, "s3.amazonaws.com")

@@ -1,0 +1,86 @@
+"""SNS: topics, subscriptions, messages.
+
+Resource types and keys: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from scripts.iam.requests.model import Keys, Need
+from scripts.iam.requests.row import (
+    Call,
+    Row,
+    Table,
+    Target,
+    Targets,
+    anywhere,
+    arn_of_type,
+    keys_from,
+    name_of,
+    onto,
+    pairs,
+    request_tags,
+    resource_tags,
+    same,
+    tag_keys,
+    when,
+)
+from scripts.iam.requests.services import kms
+
+
+def _topic(parameter: str) -> Targets:
+    """The topic of a topic's or a subscription's ARN: subscriptions are no resource type."""
+
+    def found(call: Call) -> Iterator[Target]:
+        name = call.get(parameter) or call.get("TargetArn")
+        found = arn_of_type(name, parameter, "sns", r"[\w.-]+(?::[\w-]+)?")
+        arn = ":".join(found.split(":")[:6])
+        yield Target(arn, resource_tags(call, arn))
+
+    return found
+
+
+def _new_topic(call: Call) -> Iterator[Target]:
+    yield Target(call.arn("sns", name_of(call.get("Name"), "Name", r"[\w.-]+")), {})
+
+
+def _tags(call: Call) -> Keys:
+    return request_tags(pairs(call.get("Tags")))
+
+
+def _encrypts(call: Call) -> Iterator[Need]:
+    """https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html"""
+    for target in _topic("TopicArn")(call):
+        key = call.facts(target.arn).get("kms_key")
+        context = {"aws:sns:topicArn": target.arn}
+        actions = ("kms:GenerateDataKey", "kms:Decrypt")
+        yield from kms.behind(call, "sns", key, actions, context)
+
+
+_by_topic = Row(_topic("TopicArn"))
+_by_subscription = Row(_topic("SubscriptionArn"))
+
+TABLE: Table = {
+    **anywhere("ListTopics ListSubscriptions"),
+    "CreateTopic": Row(
+        _new_topic, keys=_tags, also=(when("Tags", onto("sns:TagResource", _new_topic, _tags)),)
+    ),
+    **same(
+        "AddPermission ConfirmSubscription DeleteTopic GetTopicAttributes "
+        "ListSubscriptionsByTopic RemovePermission SetTopicAttributes",
+        _by_topic,
+    ),
+    **same("GetSubscriptionAttributes SetSubscriptionAttributes Unsubscribe", _by_subscription),
+    **same(
+        "GetDataProtectionPolicy PutDataProtectionPolicy ListTagsForResource",
+        Row(_topic("ResourceArn")),
+    ),
+    "Subscribe": Row(
+        _topic("TopicArn"), keys=keys_from(Protocol="sns:Protocol", Endpoint="sns:Endpoint")
+    ),
+    "Publish": Row(_topic("TopicArn"), also=(_encrypts,)),
+    "PublishBatch": Row(_topic("TopicArn"), "sns:Publish", also=(_encrypts,)),
+    "TagResource": Row(_topic("ResourceArn"), keys=_tags),
+    "UntagResource": Row(_topic("ResourceArn"), keys=lambda call: tag_keys(call.texts("TagKeys"))),
+}

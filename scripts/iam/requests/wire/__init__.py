@@ -1,0 +1,1 @@
+"""How AWS's protocols carry an operation and its parameters."""
