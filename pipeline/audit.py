@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from pipeline import tracking
 from pipeline.errors import InputError
 from pipeline.step import Outcome, Workspace, step
+from pipeline.tracking import runs
 
 _TRAINED = {
     "subject": "oidc_subject",
@@ -31,8 +31,8 @@ def audit(workspace: Workspace, selector: str) -> dict[str, Any]:
     Parts that the caller's role may not read are named in `unreadable`. Raises InputError when
     there is no such version.
     """
-    client = tracking.connect(workspace)
-    version = tracking.version_by(client, workspace.model, selector)
+    client = runs.connect(workspace)
+    version = runs.version_by(client, workspace.model, selector)
     if version is None:
         raise InputError(f"{workspace.model} has no version or alias {selector!r}")
     run = client.get_run(str(version.run_id))

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.errors import InputError
-from pipeline.schema import (
+from pipeline.data.contract import (
     SchemaContract,
     Violation,
     check_columns,
@@ -20,9 +19,10 @@ from pipeline.schema import (
     infer,
     violation,
 )
+from pipeline.data.sources import load_raw, read_frame
+from pipeline.data.splits import make_rule, split
+from pipeline.errors import InputError
 from pipeline.settings import Settings
-from pipeline.sources import load_raw, read_frame
-from pipeline.splits import make_rule, split
 from pipeline.step import Outcome, Workspace, step
 from pipeline.storage import KeyExistsError
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline import cloudwatch
-from pipeline.champion import PinnedFile, read_pinned
-from pipeline.drift import ColumnDrift, DriftReport, compare
+from pipeline.data.contract import as_number, as_text
+from pipeline.data.sources import load_raw, read_frame
 from pipeline.errors import InputError
-from pipeline.metrics import Scored, compute
-from pipeline.schema import as_number, as_text
-from pipeline.sources import load_raw, read_frame
+from pipeline.evaluation.drift import ColumnDrift, DriftReport, compare
+from pipeline.evaluation.metrics import Scored, compute
+from pipeline.model.champion import PinnedFile, read_pinned
 from pipeline.step import Outcome, Workspace, step
+from pipeline.tracking import cloudwatch
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,13 +12,13 @@ from typing import Any
 
 import click
 
-from pipeline import cloudwatch
-from pipeline.artifacts import load_model, overwritten
-from pipeline.batch import Counts, write_predictions
-from pipeline.champion import Champion, PinnedFile
 from pipeline.errors import InputError, StepFailed
 from pipeline.ingest import SAMPLE_BATCH
+from pipeline.model.artifacts import load_model, overwritten
+from pipeline.model.batch import Counts, write_predictions
+from pipeline.model.champion import Champion, PinnedFile
 from pipeline.step import Outcome, Workspace, step
+from pipeline.tracking import cloudwatch
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,10 @@ def _champion(workspace: Workspace) -> Chosen:
 
 def _by_selector(workspace: Workspace, selector: str) -> Chosen:
     """A version or alias of the registry; its files must be those that were registered."""
-    from pipeline import tracking
-    from pipeline.evaluate import candidate, find_version
+    from pipeline.evaluation.holdout import candidate, find_version
+    from pipeline.tracking import runs
 
-    client = tracking.connect(workspace)
+    client = runs.connect(workspace)
     found = candidate(workspace, find_version(workspace, client, selector))
     return Chosen(found.number, found.run_id, found.files)
 
@@ -183,9 +183,9 @@ def _alias_disagreement(workspace: Workspace, chosen: Chosen) -> str | None:
     """Whether people see another champion; only asked where a tracking server is named."""
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         return None
-    from pipeline import tracking
+    from pipeline.tracking import runs
 
-    found = tracking.version_by(tracking.connect(workspace), workspace.model, "champion")
+    found = runs.version_by(runs.connect(workspace), workspace.model, "champion")
     if found is None or str(found.version) == chosen.number:
         return None
     return (

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline import dataset as data
-from pipeline import tracking
-from pipeline.champion import Champion, MetricValue, change
-from pipeline.comparison import Decision, decide
+from pipeline.data import dataset as data
 from pipeline.errors import StepFailed
-from pipeline.evaluate import Evaluation, candidate, evaluate, find_version, log_metrics
-from pipeline.lineage import code_sha256, git_commit, identity_tags, role_arn
-from pipeline.register import CHALLENGER
+from pipeline.evaluation.compare import Decision, decide
+from pipeline.evaluation.holdout import Evaluation, candidate, evaluate, find_version, log_metrics
+from pipeline.model.champion import Champion, MetricValue, change
 from pipeline.step import Outcome, Workspace, step
+from pipeline.tracking import runs
+from pipeline.tracking.lineage import code_sha256, git_commit, identity_tags, role_arn
+from pipeline.tracking.register import CHALLENGER
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,7 +30,7 @@ _ATTEMPTS = 5
 )
 def main(workspace: Workspace, *, challenger: str, floors_only: bool) -> Outcome:
     """Evaluate the challenger on the holdout, record the decision, promote it if it is better."""
-    client = tracking.connect(workspace)
+    client = runs.connect(workspace)
     version = find_version(workspace, client, challenger)
     found = None
     for _ in range(_ATTEMPTS):
@@ -84,7 +84,7 @@ def set_aliases(client: "MlflowClient", champion: Champion) -> str | None:
 
     Anyone in the tunnel may set an alias, so nothing is loaded by one.
     """
-    found = tracking.version_by(client, champion.model, CHAMPION)
+    found = runs.version_by(client, champion.model, CHAMPION)
     client.set_registered_model_alias(champion.model, CHAMPION, champion.model_version)
     if champion.previous is not None:
         client.set_registered_model_alias(champion.model, PREVIOUS, champion.previous)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import click
 
-from pipeline.champion import Champion, PinnedFile, change, read_pinned
 from pipeline.errors import InputError, StepFailed
+from pipeline.model.champion import Champion, PinnedFile, change, read_pinned
 from pipeline.promote import decision_document, decision_key, set_aliases
 from pipeline.step import Outcome, Workspace, step
 
@@ -69,9 +69,9 @@ def main(workspace: Workspace, *, reason: str) -> Outcome:
     champion = rollback(workspace, reason)
     warnings = []
     if os.environ.get("MLFLOW_TRACKING_URI"):
-        from pipeline import tracking
+        from pipeline.tracking import runs
 
-        set_aliases(tracking.connect(workspace), champion)
+        set_aliases(runs.connect(workspace), champion)
     else:
         warnings.append("MLFLOW_TRACKING_URI is not set: people's aliases still name the old one")
     return Outcome(

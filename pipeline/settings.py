@@ -6,15 +6,32 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.errors import InputError
-from pipeline.metrics import METRICS, Direction, Metric, Task, names_for
+from pipeline.evaluation.metrics import METRICS, Direction, Metric, Task, names_for
+from pipeline.model import families
 
 DEFAULT_FILE = Path(__file__).with_name("pipeline.toml")
-Family = Literal["histogram_gradient_boosting", "random_forest", "linear"]
+
+
+def _known_family(name: str) -> str:
+    if name not in families.NAMES:
+        raise ValueError(f"write one of {', '.join(families.NAMES)}, not {name!r}")
+    return name
+
+
+Family = Annotated[str, AfterValidator(_known_family)]
 
 
 class _Section(BaseModel):
@@ -74,7 +91,7 @@ class Holdout(_Section):
 
 
 class Contract(_Section):
-    """How far new data may stray from the first; see pipeline/schema.py."""
+    """How far new data may stray from the first; see pipeline/data/contract.py."""
 
     range_slack: float = Field(default=0.5, ge=0)
     null_rate_slack: float = Field(default=0.1, ge=0, le=1)
@@ -108,7 +125,7 @@ class Evaluation(_Section):
 
 
 class Promotion(_Section):
-    """When a challenger replaces the champion; see pipeline/comparison.py."""
+    """When a challenger replaces the champion; see pipeline/evaluation/compare.py."""
 
     min_improvement: float = Field(default=0.0, ge=0)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
@@ -126,7 +143,7 @@ class Predict(_Section):
 
 
 class Monitor(_Section):
-    """Thresholds of drift; see pipeline/drift.py for what is measured."""
+    """Thresholds of drift; see pipeline/evaluation/drift.py for what is measured."""
 
     max_drifted_fraction: float = Field(default=0.3, ge=0, le=1)
     column_threshold: float = Field(default=0.2, gt=0, le=1)
@@ -139,11 +156,7 @@ class Monitor(_Section):
 class Serialization(_Section):
     """Types that skops may load beyond its own list; each was reviewed, see docs/pipeline.md."""
 
-    trusted_types: list[str] = [
-        "numpy.dtype",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.tree._tree.Tree",
-    ]
+    trusted_types: list[str] = Field(default_factory=families.trusted_types)
 
 
 class Settings(_Section):

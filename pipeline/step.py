@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.champion import FileRecords, ParameterRecords, Records
 from pipeline.errors import InputError, StepFailed
+from pipeline.model.champion import FileRecords, ParameterRecords, Records
 from pipeline.outputs import Platform, Prefixes, load_platform
 from pipeline.settings import Settings, load_settings, settings_path
 from pipeline.storage import BucketStore, FolderStore, Store

@@ -9,16 +9,17 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import dataset as data
-from pipeline import lineage, register, tracking
-from pipeline.artifacts import ModelFacts, save_model
-from pipeline.dataset import Dataset
-from pipeline.features import build
-from pipeline.metrics import Scored
-from pipeline.plots import save_plots
-from pipeline.search import Trial, best, cross_validate, make_folds, search
+from pipeline.data import dataset as data
+from pipeline.data.dataset import Dataset
+from pipeline.evaluation.metrics import Scored
+from pipeline.evaluation.plots import save_plots
+from pipeline.model.artifacts import ModelFacts, save_model
+from pipeline.model.features import build
+from pipeline.model.search import Trial, best, cross_validate, make_folds, search
+from pipeline.model.threads import limited
 from pipeline.step import Outcome, Workspace, step
-from pipeline.threads import limited
+from pipeline.tracking import lineage, runs
+from pipeline.tracking.register import CHALLENGER, upload_and_register
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -47,13 +48,13 @@ def main(workspace: Workspace) -> Outcome:
         "keyless.contract_sha256": rows.contract_sha256,
         "keyless.source": rows.source,
     }
-    run = tracking.open_run(workspace, fingerprint(tags), tags)
+    run = runs.open_run(workspace, fingerprint(tags), tags)
     with run.lease or nullcontext():
         return _train(workspace, run, rows, tags)
 
 
 def _train(
-    workspace: Workspace, run: tracking.Tracking, rows: Dataset, tags: Mapping[str, str]
+    workspace: Workspace, run: runs.Tracking, rows: Dataset, tags: Mapping[str, str]
 ) -> Outcome:
     settings = workspace.settings
     if run.finished and run.registered is not None:
@@ -64,7 +65,7 @@ def _train(
 
     def log(trials: list[Trial]) -> None:
         run.check()
-        tracking.log_trials(run, trials, settings.metric.name)
+        runs.log_trials(run, trials, settings.metric.name)
 
     trials = list(search(rows, folds, settings, run.trials, log))
     chosen = best(trials, settings)
@@ -72,7 +73,7 @@ def _train(
     if version is None:
         run.check()
         version = _fit_and_register(workspace, run, rows, folds, chosen, tags)
-    run.client.set_registered_model_alias(workspace.model, register.CHALLENGER, version.version)
+    run.client.set_registered_model_alias(workspace.model, CHALLENGER, version.version)
     run.client.set_terminated(run.run_id)
     outcome = _outcome(workspace, run.run_id, version, chosen, reused=False)
     outcome.values |= {"trials": len(trials), "trials_recalled": recalled}
@@ -81,7 +82,7 @@ def _train(
 
 def _fit_and_register(
     workspace: Workspace,
-    run: tracking.Tracking,
+    run: runs.Tracking,
     rows: Dataset,
     folds: Any,
     chosen: Trial,
@@ -106,7 +107,7 @@ def _fit_and_register(
             save_plots(folder / "cross_validation", settings.task.type, out_of_fold)
         (folder / "settings.toml").write_bytes(workspace.settings_file.read_bytes())
         uri = workspace.store.uri(rows.key)
-        tracking.log_training(run, rows, uri, chosen, parameters, folder)
+        runs.log_training(run, rows, uri, chosen, parameters, folder)
     facts = ModelFacts(
         rows.contract, settings.task.type, settings.data.positive, settings.data.id_columns
     )
@@ -122,7 +123,7 @@ def _fit_and_register(
             identity,
         )
 
-    return register.upload_and_register(run, workspace.model, tags, save)
+    return upload_and_register(run, workspace.model, tags, save)
 
 
 def merge(parts: list[Scored]) -> Scored:

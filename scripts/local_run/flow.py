@@ -50,7 +50,7 @@ class Step:
 
 
 _LIGHT = ("boto3", "pandas", "pyarrow.parquet", "sklearn.datasets", "skops.io")
-_HEAVY = ("pipeline.preload",)
+_HEAVY = ("pipeline.model.preload",)
 STEPS = (
     Step("ingest", tracked=False, imports=_LIGHT),
     Step("train", tracked=True, imports=_HEAVY),

@@ -8,11 +8,11 @@ import pyarrow  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
-from pipeline.artifacts import ModelFacts
-from pipeline.batch import Counts, write_predictions
+from pipeline.data.contract import CategoryColumn, NumberColumn, SchemaContract
 from pipeline.errors import InputError
-from pipeline.features import build
-from pipeline.schema import CategoryColumn, NumberColumn, SchemaContract
+from pipeline.model.artifacts import ModelFacts
+from pipeline.model.batch import Counts, write_predictions
+from pipeline.model.features import build
 from pipeline.settings import Settings
 
 CONTRACT = SchemaContract(

@@ -5,7 +5,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from pipeline.champion import (
+from pipeline.errors import StepFailed
+from pipeline.model.champion import (
     Champion,
     FileRecords,
     MetricValue,
@@ -16,7 +17,6 @@ from pipeline.champion import (
     finish,
     read_pinned,
 )
-from pipeline.errors import StepFailed
 from pipeline.outputs import Platform
 from pipeline.storage import BucketStore, FolderStore, Store
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import columns, schema
-from pipeline.schema import CategoryColumn, NumberColumn, SchemaContract
+from pipeline.data import arrow_contract, contract
+from pipeline.data.contract import CategoryColumn, NumberColumn, SchemaContract
 
 CONTRACT = SchemaContract(
     model="m",
@@ -29,9 +29,9 @@ def _batch(sizes: list[Any], colours: list[Any]) -> pyarrow.RecordBatch:
 
 
 def _assert_alike(batch: pyarrow.RecordBatch) -> None:
-    found = columns.conform(batch, CONTRACT)
-    expected, violations, wrong = schema.conform(batch.to_pandas(), CONTRACT, new_categories=True)
-    pd.testing.assert_frame_equal(columns.frame(found.columns), expected)
+    found = arrow_contract.conform(batch, CONTRACT)
+    expected, violations, wrong = contract.conform(batch.to_pandas(), CONTRACT, new_categories=True)
+    pd.testing.assert_frame_equal(arrow_contract.frame(found.columns), expected)
     assert {key: int(mask.sum()) for key, mask in found.broken.items()} == {
         (entry.column, entry.rule): entry.count for entry in violations
     }
@@ -65,5 +65,5 @@ def test_other_types_are_judged_as_pandas_judges_them(sizes: list[Any], colours:
 
 
 def test_texts_that_training_never_saw_are_counted_and_missing_ones_are_not() -> None:
-    found = columns.conform(_batch([1.0] * 4, ["red", "blue", None, " green "]), CONTRACT)
+    found = arrow_contract.conform(_batch([1.0] * 4, ["red", "blue", None, " green "]), CONTRACT)
     assert found.unseen == {"colour": 1}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from pipeline.comparison import (
+from pipeline.evaluation.compare import (
     Comparison,
     Decision,
     Interval,
@@ -16,7 +16,7 @@ from pipeline.comparison import (
     resample,
     subgroup_losses,
 )
-from pipeline.metrics import METRICS, Scored, compute, names_for
+from pipeline.evaluation.metrics import METRICS, Scored, compute, names_for
 from pipeline.settings import Promotion
 
 

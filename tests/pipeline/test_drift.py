@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.drift import DriftReport, compare
+from pipeline.evaluation.drift import DriftReport, compare
 from pipeline.settings import Monitor
 
 pytestmark = pytest.mark.slow

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.data.contract import NumberColumn, SchemaContract
 from pipeline.errors import InputError
-from pipeline.explain import shap_importance
-from pipeline.features import build
-from pipeline.metrics import Task
-from pipeline.schema import NumberColumn, SchemaContract
+from pipeline.evaluation.explain import shap_importance
+from pipeline.evaluation.metrics import Task
+from pipeline.model.features import build
 
 CONTRACT = SchemaContract(
     model="m",
@@ -44,7 +44,7 @@ def test_a_linear_model_is_explained_without_a_package(
 
 
 def test_shap_values_of_a_linear_model_add_up_to_its_prediction() -> None:
-    from pipeline.explain import _linear_shap
+    from pipeline.evaluation.explain import _linear_shap
 
     model, rows = _fitted("linear", "regression")
     encoded = model[:-1].transform(rows)

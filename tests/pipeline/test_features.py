@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import skops.io
 
-from pipeline.artifacts import check_types
+from pipeline.data.contract import CategoryColumn, NumberColumn, SchemaContract
 from pipeline.errors import InputError
-from pipeline.features import build
-from pipeline.metrics import Task
-from pipeline.schema import CategoryColumn, NumberColumn, SchemaContract
+from pipeline.evaluation.metrics import Task
+from pipeline.model.artifacts import check_types
+from pipeline.model.features import build
 from pipeline.settings import Family, Serialization
 
 FAMILIES: list[Family] = ["histogram_gradient_boosting", "random_forest", "linear"]

@@ -10,19 +10,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline import (
-    audit,
-    evaluate,
-    ingest,
-    monitor,
-    predict,
-    promote,
-    register,
-    rollback,
-    tracking,
-    train,
-)
+from pipeline import audit, evaluate, ingest, monitor, predict, promote, register, rollback, train
+from pipeline.evaluation import holdout
 from pipeline.settings import DEFAULT_FILE
+from pipeline.tracking import runs
 from tests.pipeline.conftest import BUCKET, SMALL, Run
 
 pytestmark = pytest.mark.slow
@@ -206,12 +197,12 @@ def test_training_interrupted_anywhere_is_taken_up_and_registers_one_version(
             local(train)
     client = _client(mlflow_uri)
     for version in client.search_model_versions("name = 'small'"):
-        assert tracking.registered_files(version)["model.skops"]
+        assert runs.registered_files(version)["model.skops"]
     done = local(train)
     versions = client.search_model_versions("name = 'small'")
     assert [str(version.version) for version in versions] == [done["model_version"]]
-    runs = client.search_runs([client.get_experiment_by_name("small").experiment_id])
-    names = sorted(run.info.run_name for run in runs)
+    found = client.search_runs([client.get_experiment_by_name("small").experiment_id])
+    names = sorted(run.info.run_name for run in found)
     assert names[-2:] == ["trial-000", "trial-001"]
     assert len(names) == 3
     assert local(promote)["verdict"] == "promote"
@@ -277,7 +268,7 @@ def test_two_promotions_at_once_end_with_one_champion(
     """While one promotion evaluates, another one finishes; the first must compare anew."""
     _better_challenger(cloud, settings_file)
     evaluated: list[Any] = []
-    original = evaluate.evaluate
+    original = holdout.evaluate
 
     def meanwhile(workspace: Any, found: Any, champion: Any, rows: Any) -> Any:
         evaluated.append(champion.model_version if champion else None)
@@ -294,7 +285,9 @@ def test_two_promotions_at_once_end_with_one_champion(
     assert _record()["model_version"] == "2"
 
 
-@pytest.mark.parametrize("stop_at", ["pipeline.champion._publish", "pipeline.promote.set_aliases"])
+@pytest.mark.parametrize(
+    "stop_at", ["pipeline.model.champion._publish", "pipeline.promote.set_aliases"]
+)
 def test_a_promotion_that_is_interrupted_is_finished_by_the_next(
     local: Step, folder: Path, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch, stop_at: str
 ) -> None:

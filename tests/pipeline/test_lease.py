@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from pipeline import lease, tracking, train
+from pipeline import train
 from pipeline.errors import StepFailed
 from pipeline.ingest import main as ingest
-from pipeline.lease import TAG, Lease, acquire
 from pipeline.step import Workspace
 from pipeline.storage import FolderStore
+from pipeline.tracking import lease, runs
+from pipeline.tracking.lease import TAG, Lease, acquire
 from tests.pipeline.conftest import Run
 
 
@@ -138,8 +139,8 @@ def test_without_the_lease_a_second_training_repeats_every_trial(
 ) -> None:
     """The control absent: the second begins while the first has run its trials, not logged them."""
     run_local(ingest)
-    monkeypatch.setattr(tracking, "acquire", lambda client, *_: Lease(client, 1))
-    log = tracking.log_trials
+    monkeypatch.setattr(runs, "acquire", lambda client, *_: Lease(client, 1))
+    log = runs.log_trials
     begun: list[bool] = []
 
     def meanwhile(*arguments: Any) -> None:
@@ -148,7 +149,7 @@ def test_without_the_lease_a_second_training_repeats_every_trial(
             run_local(train.main)
         log(*arguments)
 
-    monkeypatch.setattr(tracking, "log_trials", meanwhile)
+    monkeypatch.setattr(runs, "log_trials", meanwhile)
     run_local(train.main)
     assert _names(mlflow_uri) == ["small", *["trial-000"] * 2, *["trial-001"] * 2]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from pipeline import lineage
+from pipeline.tracking import lineage
 
 
 def _repository(path: Path) -> str:

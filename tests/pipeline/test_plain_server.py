@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 from sklearn.datasets import load_wine
 
-from pipeline import ingest, monitor, predict, promote, tracking, train
+from pipeline import ingest, monitor, predict, promote, train
+from pipeline.tracking import runs
 from scripts.maintenance.benchmarks.training import mlflow_server
 
 pytestmark = pytest.mark.slow
@@ -91,7 +92,7 @@ def test_three_classes_are_trained_promoted_predicted_and_judged_by_late_labels(
     assert "cross_validation/confusion.png" in [plot.path for plot in plots]
     version = client.get_model_version_by_alias("wine", "champion")
     assert str(version.version) == trained["model_version"]
-    assert tracking.registered_files(version)["model.skops"]
+    assert runs.registered_files(version)["model.skops"]
 
     predicted = flow.run(predict)
     found = pd.read_parquet(flow.work / predicted["predictions"])

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from pipeline.errors import InputError
-from pipeline.schema import (
+from pipeline.data.contract import (
     CategoryColumn,
     NumberColumn,
     SchemaContract,
@@ -20,6 +19,7 @@ from pipeline.schema import (
     conform_target,
     infer,
 )
+from pipeline.errors import InputError
 from pipeline.settings import Settings
 
 Make = Callable[..., Settings]

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.dataset import Dataset
+from pipeline.data.contract import NumberColumn, SchemaContract
+from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.schema import NumberColumn, SchemaContract
-from pipeline.search import Trial, best, make_folds, search
+from pipeline.model.search import Trial, best, make_folds, search
 from pipeline.settings import Settings
 
 Make = Callable[..., Settings]

@@ -13,10 +13,10 @@ import boto3
 import pandas as pd
 import pytest
 
-from pipeline import sources
+from pipeline.data import sources
+from pipeline.data.sources import load_raw, read_frame
 from pipeline.errors import InputError
 from pipeline.outputs import Platform
-from pipeline.sources import load_raw, read_frame
 from pipeline.step import Workspace
 from scripts.localcloud.authority import Authority
 

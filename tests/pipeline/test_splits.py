@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
+from pipeline.data.splits import make_rule, split
 from pipeline.errors import InputError
 from pipeline.settings import Settings, parse_settings
-from pipeline.splits import make_rule, split
 
 
 def _settings(holdout: dict[str, Any], **data: Any) -> Settings:

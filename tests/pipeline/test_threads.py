@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import threads
-from pipeline.threads import side_by_side
+from pipeline.model import threads
+from pipeline.model.threads import side_by_side
 
 WAIT_SECONDS = 30
 

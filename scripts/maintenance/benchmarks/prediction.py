@@ -30,7 +30,7 @@ import click
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pipeline.artifacts import ModelFacts
+    from pipeline.model.artifacts import ModelFacts
     from pipeline.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -130,8 +130,8 @@ class _Way:
 
 def _take_turns(way: str, family: str, source: Path) -> None:
     """Predict once to warm up, then once for each line that comes; print the seconds of each."""
-    from pipeline.batch import write_predictions
-    from pipeline.chunks import read_chunks
+    from pipeline.data.chunks import read_chunks
+    from pipeline.model.batch import write_predictions
 
     settings, model, facts = _model(family)
     names, size = list(facts.contract.features), settings.predict.chunk_rows
@@ -169,9 +169,9 @@ def _model(family: str) -> tuple[Settings, Any, ModelFacts]:
     import pandas as pd
     from sklearn.datasets import load_breast_cancer
 
-    from pipeline.artifacts import ModelFacts
-    from pipeline.features import build
-    from pipeline.schema import infer
+    from pipeline.data.contract import infer
+    from pipeline.model.artifacts import ModelFacts
+    from pipeline.model.features import build
     from pipeline.settings import DEFAULT_FILE, load_settings
 
     settings = load_settings(DEFAULT_FILE)

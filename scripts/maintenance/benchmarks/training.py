@@ -105,8 +105,9 @@ def _measure(way: str, folder: Path, address: str) -> float:
 
 def _run(way: str, work: Path) -> None:
     """One of the ways, in this process; prints its seconds without imports."""
-    import pipeline.preload  # noqa: F401 - every way has its imports made
-    from pipeline import dataset, ingest, train
+    import pipeline.model.preload  # noqa: F401 - every way has its imports made
+    from pipeline import ingest, train
+    from pipeline.data import dataset
     from pipeline.settings import DEFAULT_FILE
     from pipeline.step import Workspace, open_workspace
 
@@ -130,9 +131,9 @@ def _obvious(workspace: Any, rows: Any, *, tracked: bool) -> None:
     """The same search and fit, tracked as MLflow's tutorials do it, or not at all."""
     import mlflow
 
-    from pipeline.features import build
-    from pipeline.search import best, make_folds, search
-    from pipeline.threads import limited
+    from pipeline.model.features import build
+    from pipeline.model.search import best, make_folds, search
+    from pipeline.model.threads import limited
 
     settings = workspace.settings
     folds = make_folds(rows, settings)

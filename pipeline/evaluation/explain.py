@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline.data.contract import SchemaContract
 from pipeline.errors import InputError
-from pipeline.metrics import compute
-from pipeline.schema import SchemaContract
-from pipeline.scoring import score
+from pipeline.evaluation.metrics import compute
+from pipeline.model.scoring import score
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.metrics import Scored, Task
+from pipeline.evaluation.metrics import Scored, Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.dataset import Dataset
+from pipeline.data.dataset import Dataset
 from pipeline.errors import StepFailed
-from pipeline.lease import Lease, acquire
-from pipeline.search import Trial
+from pipeline.model.search import Trial
 from pipeline.step import Workspace
+from pipeline.tracking.lease import Lease, acquire
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

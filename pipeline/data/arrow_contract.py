@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.schema import CategoryColumn, NumberColumn, SchemaContract, as_text, conform_number
+from pipeline.data.contract import (
+    CategoryColumn,
+    NumberColumn,
+    SchemaContract,
+    as_text,
+    conform_number,
+)
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.dataset import Dataset
+from pipeline.data.dataset import Dataset
+from pipeline.data.splits import times
 from pipeline.errors import InputError
-from pipeline.features import build, suggest
-from pipeline.metrics import Scored, compute_all
-from pipeline.scoring import score
+from pipeline.evaluation.metrics import Scored, compute_all
+from pipeline.model.features import build, suggest
+from pipeline.model.scoring import score
+from pipeline.model.threads import limited
 from pipeline.settings import Settings
-from pipeline.splits import times
-from pipeline.threads import limited
 
 if TYPE_CHECKING:
     import numpy as np

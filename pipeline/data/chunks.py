@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.data.sources import encoding_of
 from pipeline.errors import InputError
-from pipeline.sources import encoding_of
-from pipeline.threads import cores
+from pipeline.model.threads import cores
 
 if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.metrics import METRICS, Scored, compute
+from pipeline.evaluation.metrics import METRICS, Scored, compute
 from pipeline.settings import Promotion
 
 if TYPE_CHECKING:

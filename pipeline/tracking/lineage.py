@@ -17,7 +17,8 @@ from urllib.parse import urlencode
 
 from pipeline.step import Workspace
 
-ROOT = Path(__file__).parent.parent
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE.parent
 LOCK_FILE = ROOT / "requirements-run.txt"
 LIBRARIES = ("mlflow", "numpy", "optuna", "pandas", "pyarrow", "scikit-learn", "scipy", "skops")
 # What loading a registered model needs.
@@ -51,11 +52,13 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def code_sha256(root: Path = Path(__file__).parent) -> str:
+def code_sha256(root: Path = PACKAGE) -> str:
     """A digest of this package's code: what decides how a model is made, with the lock file."""
     digest = hashlib.sha256()
-    for path in sorted(root.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted(root.rglob("*.py")):
+        digest.update(
+            path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0"
+        )
     return digest.hexdigest()
 
 

@@ -5,8 +5,8 @@ import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.comparison import Comparison, Interval
-from pipeline.explain import Importance
+from pipeline.evaluation.compare import Comparison, Interval
+from pipeline.evaluation.explain import Importance
 
 _STYLE = (
     "body{font:15px system-ui;margin:2rem auto;max-width:60rem;padding:0 1rem}"

@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import columns
-from pipeline.artifacts import ModelFacts
-from pipeline.chunks import Chunk, read_chunks
+from pipeline.data import arrow_contract
+from pipeline.data.chunks import Chunk, read_chunks
+from pipeline.data.contract import as_text
 from pipeline.errors import InputError
-from pipeline.schema import as_text
-from pipeline.scoring import probabilities
+from pipeline.model.artifacts import ModelFacts
+from pipeline.model.scoring import probabilities
+from pipeline.model.threads import keep_freed_memory, one_each, side_by_side
 from pipeline.settings import Settings
-from pipeline.threads import keep_freed_memory, one_each, side_by_side
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,10 +103,10 @@ def _part(model: Any, facts: ModelFacts, chunk: Chunk) -> _Part:
     rows = chunk.rows
     if missing := [name for name in facts.contract.features if name not in rows.schema.names]:
         raise InputError(f"the data lacks the columns {', '.join(missing)}")
-    found = columns.conform(rows, facts.contract)
+    found = arrow_contract.conform(rows, facts.contract)
     seen = Counts(rows=rows.num_rows, unseen=Counter(found.unseen))
     ids = {
-        name: columns.text(rows.column(name))
+        name: arrow_contract.text(rows.column(name))
         for name in facts.id_columns
         if name in rows.schema.names
     }
@@ -144,7 +144,7 @@ def _predictions(
     import pyarrow
     from sklearn import config_context
 
-    features, classes = columns.frame(kept), facts.contract.classes
+    features, classes = arrow_contract.frame(kept), facts.contract.classes
     found: dict[str, pyarrow.Array] = {}
     # Infinite values broke the contract already. For each step of the model to look for them once
     # more is a tenth of a linear model's time.

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.data.contract import SplitRule, as_number, as_text
 from pipeline.errors import InputError
-from pipeline.schema import SplitRule, as_number, as_text
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:

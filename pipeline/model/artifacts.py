@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.champion import PinnedFile, read_pinned
+from pipeline.data.contract import SchemaContract
 from pipeline.errors import InputError, StepFailed
-from pipeline.schema import SchemaContract
+from pipeline.model.champion import PinnedFile, read_pinned
 from pipeline.storage import Store
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pipeline.data.contract import SchemaContract
 from pipeline.errors import InputError, StepFailed
-from pipeline.schema import SchemaContract
 from pipeline.step import Workspace
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.metrics import Scored
-from pipeline.schema import SchemaContract
+from pipeline.data.contract import SchemaContract
+from pipeline.evaluation.metrics import Scored
 
 if TYPE_CHECKING:
     import numpy as np

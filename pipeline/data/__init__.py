@@ -1,0 +1,1 @@
+"""From a source to typed rows: reading, the contract, the holdout's sides."""

@@ -1,0 +1,1 @@
+"""How good a model is: metrics, comparison, drift, explanations, the card."""
