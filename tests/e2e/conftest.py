@@ -21,8 +21,9 @@ import pytest
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
 from scripts.localcloud import home as localhome
+from tests import ROOT
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = ROOT
 POISON = "poisoned-by-the-test"
 
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.actions_runner import github
+from tests.actions_runner.runner import Run
 from tests.e2e.conftest import Home
-from tests.workflows import github
 from tests.workflows.delivery import GITHUB_IDS, MODEL, Delivery, patients
-from tests.workflows.runner import Run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform, pytest.mark.timeout(1800)]
 

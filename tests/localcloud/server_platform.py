@@ -14,15 +14,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import boto3
 
 from scripts.localcloud.cloud import LocalCloud
 from scripts.server import database
+from tests import ROOT
 
-FILES = Path(__file__).parents[2] / "terraform/modules/mlflow_server/files"
+FILES = ROOT / "terraform/modules/mlflow_server/files"
 ENVIRONMENT = "dev"
 PREFIX = f"keyless-{ENVIRONMENT}"
 TAGS = {"Environment": ENVIRONMENT, "Role": "mlflow"}

@@ -27,6 +27,7 @@ from scripts.localcloud.home import (
     prepare,
     write_private,
 )
+from tests import ROOT
 
 
 def mode(path: Path) -> int:
@@ -188,7 +189,7 @@ def test_stopping_writes_what_is_left(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_process_announces_itself_and_leaves_no_announcement(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "scripts.localcloud", "--home", str(tmp_path)]
-    with subprocess.Popen(command, cwd=Path(__file__).parents[2]) as process:
+    with subprocess.Popen(command, cwd=ROOT) as process:
         try:
             cloud = wait_for(tmp_path, process)
             assert cloud.pid == process.pid

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from scripts.iam.requests import Need, needs
 from scripts.iam.requests.mapping import SERVICES
 from scripts.iam.requests.wire.shapes import input_shape
 from scripts.localcloud.cloud import LocalCloud
+from tests import ROOT
 from tests.iam.requests.generated import generated
 from tests.iam.requests.support import ACCOUNT, KEY, REGION, sent
 from tests.iam.requests.test_service_authorization_reference import FITTING, Rich, rows
@@ -29,7 +29,7 @@ from tests.localcloud.clients import Account
 
 pytestmark = pytest.mark.slow
 
-RENDERED = Path(__file__).parents[1] / "iam" / "ledger" / "platform.json"
+RENDERED = ROOT / "tests" / "iam" / "ledger" / "platform.json"
 NEVER = "nothing has this value"
 NUMBERS = count()
 EXTRA: dict[tuple[str, str], dict[str, Any]] = {
@@ -40,10 +40,10 @@ EXTRA: dict[tuple[str, str], dict[str, Any]] = {
 GLOBAL = {"aws:requestedregion": (REGION,)}
 # Decided where there is no such request to the endpoint; each is tested where it is served.
 ELSEWHERE = {
-    "sts:AssumeRoleWithWebIdentity": "tests/localcloud/test_tokens.py",
-    "rds-db:connect": "tests/localcloud/test_database.py",
+    "sts:AssumeRoleWithWebIdentity": "tests/localcloud/sts/test_tokens.py",
+    "rds-db:connect": "tests/localcloud/rds/test_databases.py",
     # The SSM agent does not run here; its key is one of the instance's session.
-    "ssm:UpdateInstanceInformation": "tests/localcloud/test_instances.py",
+    "ssm:UpdateInstanceInformation": "tests/localcloud/ec2/test_instances.py",
 }
 
 
@@ -243,7 +243,7 @@ def decide(stage: tuple[Account, Here], action: str, sample: Sample, wanted: lis
 @pytest.mark.parametrize(("action", "key"), pairs(), ids=[f"{a} {k}" for a, k in pairs()])
 def test_the_condition_decides(stage: tuple[Account, Here], action: str, key: str) -> None:
     if action in ELSEWHERE:
-        assert (Path(__file__).parents[2] / ELSEWHERE[action]).exists()
+        assert (ROOT / ELSEWHERE[action]).exists()
         return
     sample = samples().get((action, key.lower()))
     assert sample is not None, f"no request is known that needs {action} and carries {key}"

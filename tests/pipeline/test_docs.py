@@ -1,9 +1,9 @@
 """The table of pains in docs/pipeline.md is whole, and its tests exist."""
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import ROOT
+
 PAINS = 14
 _ROW = re.compile(r"^\| (\d+)\. [^|]+\|[^|]+\|([^|]+)\|$", re.MULTILINE)
 

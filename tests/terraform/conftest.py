@@ -16,9 +16,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from scripts.stack.binary import find_binary
+from tests import ROOT
 from tests.terraform.rendered import Document, inline, managed
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = ROOT
 GITHUB = 'github={owner="octo-org",owner_id="1001",repository="keyless-mlops",repository_id="2002"}'
 # Only the tests have an emulator, so only they tell the provider how to live with one.
 EMULATED = """

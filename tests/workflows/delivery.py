@@ -20,14 +20,15 @@ from scripts.local_run import leftovers
 from scripts.localcloud import home as localhome
 from scripts.localcloud.home import Cloud, CloudDown, administrator
 from scripts.stack.binary import find_binary
-from tests.workflows import github
-from tests.workflows.borrowed import borrow_environment
-from tests.workflows.clouds import LocalCloudAdapter
-from tests.workflows.github import Event, Repository
-from tests.workflows.job import Machine
-from tests.workflows.origin import Origin
-from tests.workflows.project import DOUBLES, ROOT, protections
-from tests.workflows.runner import Approval, Run, Runner
+from tests import ROOT
+from tests.actions_runner import github
+from tests.actions_runner.borrowed import borrow_environment
+from tests.actions_runner.clouds import LocalCloudAdapter
+from tests.actions_runner.github import Event, Repository
+from tests.actions_runner.job import Machine
+from tests.actions_runner.origin import Origin
+from tests.actions_runner.runner import Approval, Run, Runner
+from tests.workflows.project import DOUBLES, protections
 
 MODEL = "readmission"
 SETTINGS = f"""\

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.workflows.clouds import TrustCloud
-from tests.workflows.github import Protection, Repository
-from tests.workflows.job import Machine
-from tests.workflows.origin import Origin
-from tests.workflows.runner import Approval, Run, Runner
+from tests import ROOT
+from tests.actions_runner.clouds import TrustCloud
+from tests.actions_runner.github import Protection, Repository
+from tests.actions_runner.job import Machine
+from tests.actions_runner.origin import Origin
+from tests.actions_runner.runner import Approval, Run, Runner
 from tests.workflows.trusts import ACCOUNT, trusts
 
-ROOT = Path(__file__).resolve().parents[2]
 DOUBLES = Path(__file__).with_name("doubles")
 REVIEWED = ("", "-database", "-promote")
 SUFFIXES = ("", "-plan", "-database", "-ingest", "-train", "-promote", "-predict", "-monitor")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflows.project import ROOT
+from tests import ROOT
 
 PROGRAMS = Path(sysconfig.get_path("scripts"))
 BAD = """\

@@ -7,9 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.definitions import Job, Step, Workflow, load_action, load_workflow, load_yaml
-from tests.workflows.expressions import expressions_in
-from tests.workflows.project import ROOT
+from tests import ROOT
+from tests.actions_runner.definitions import (
+    Job,
+    Step,
+    Workflow,
+    load_action,
+    load_workflow,
+    load_yaml,
+)
+from tests.actions_runner.expressions import expressions_in
 
 GITHUB = ROOT / ".github"
 WORKFLOWS = {path.name: load_workflow(path) for path in sorted(GITHUB.glob("workflows/*.yml"))}

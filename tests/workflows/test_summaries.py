@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.workflows.project import RESULTS, ROOT
+from tests import ROOT
+from tests.workflows.project import RESULTS
 
 ACTION = ROOT / ".github/actions/pipeline-step"
 PNG = b"\x89PNG\r\n\x1a\nplot"

@@ -12,14 +12,15 @@ from scripts.iam.engine.documents import Policy, parse_policy
 from scripts.localcloud.sts.issuer import Job as IssuedJob
 from scripts.localcloud.sts.issuer import claims
 from scripts.localcloud.sts.tokens import GITHUB_HOST
-from tests.workflows import github
-from tests.workflows.clouds import may_assume
-from tests.workflows.definitions import Job, Workflow, load_workflow
-from tests.workflows.expressions import Scope, interpolate
-from tests.workflows.github import Event, Repository
-from tests.workflows.project import REPOSITORY, ROOT
+from tests import ROOT
+from tests.actions_runner import github
+from tests.actions_runner.clouds import may_assume
+from tests.actions_runner.definitions import Job, Workflow, load_workflow
+from tests.actions_runner.expressions import Scope, interpolate
+from tests.actions_runner.github import Event, Repository
+from tests.actions_runner.values import to_string
+from tests.workflows.project import REPOSITORY
 from tests.workflows.trusts import MAIN, ROLES, role_arn, trust_document, trusts
-from tests.workflows.values import to_string
 
 AUDIENCE = "sts.amazonaws.com"
 NAMES = ("dev", "prod")
@@ -283,7 +284,7 @@ def test_a_missing_claim_opens_nothing(claim: str) -> None:
 
 
 def test_the_issuer_refuses_a_forks_pull_request(tmp_path: Path) -> None:
-    from tests.workflows.clouds import TrustCloud
+    from tests.actions_runner.clouds import TrustCloud
 
     event = github.pull_request("0" * 40, repository=REPOSITORY, fork="stranger/keyless-mlops")
     facts = github.job_claims(

@@ -12,8 +12,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from scripts.stack.binary import find_binary
-from tests.workflows.github import Repository
-from tests.workflows.project import REPOSITORY, ROOT
+from tests import ROOT
+from tests.actions_runner.github import Repository
+from tests.workflows.project import REPOSITORY
 from tests.workflows.test_trust import FILES
 from tests.workflows.trusts import ACCOUNT, MAIN, WORKLOAD_ROLES, role_arn, trust_document
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from scripts.aws.credentials import Credentials
-from tests.workflows.conftest import GRACE
-from tests.workflows.definitions import load_workflow
-from tests.workflows.github import (
+from tests import ROOT
+from tests.actions_runner.definitions import load_workflow
+from tests.actions_runner.github import (
     Event,
     Protection,
     RunRefused,
@@ -23,8 +23,9 @@ from tests.workflows.github import (
     starts,
     tag,
 )
-from tests.workflows.project import REPOSITORY, ROOT, Project, protections
-from tests.workflows.runner import Run
+from tests.actions_runner.runner import Run
+from tests.actions_runner.tests.conftest import GRACE
+from tests.workflows.project import REPOSITORY, Project, protections
 
 pytestmark = pytest.mark.slow
 

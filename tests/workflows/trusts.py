@@ -6,7 +6,7 @@ from typing import Any
 from scripts.iam.engine.documents import Policy, parse_policy
 from scripts.local_run.actors import github_environment
 from scripts.localcloud.sts.tokens import GITHUB_HOST
-from tests.workflows.github import Repository
+from tests.actions_runner.github import Repository
 
 ACCOUNT = "123456789012"
 MAIN = "refs/heads/main"

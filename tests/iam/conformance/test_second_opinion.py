@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.iam.conformance.loader import load_cases
 from tests.iam.conformance.second_opinion import EXPLAINED, Opinion
-
-ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = pytest.mark.slow
 
