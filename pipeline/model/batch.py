@@ -70,7 +70,7 @@ def write_predictions(
     """Write predictions.parquet, and rejects.parquet with reasons, below `folder`.
 
     Chunks are predicted side by side, each by one thread: with all threads on one chunk they would
-    wait for each other at each tree (docs/decisions/0023-prediction-by-chunks.md).
+    wait for each other at each tree (docs/decisions/2026-11-27-prediction-by-chunks.md).
 
     Raises InputError when the input cannot be read, lacks a column or has no rows.
     """

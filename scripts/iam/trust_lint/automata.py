@@ -1,7 +1,7 @@
 """Finite automata over subjects: which strings do several patterns accept together?
 
 A wildcard pattern is a regular language, so whether two sets of patterns accept the same subjects
-is decided, not sampled. docs/decisions/0030-automata-for-trust.md says why not with a solver.
+is decided, not sampled. docs/decisions/2026-11-23-automata-for-trust.md says why not with a solver.
 """
 
 from __future__ import annotations
