@@ -40,7 +40,7 @@ data "aws_iam_openid_connect_provider" "github" {
 }
 
 module "environment" {
-  source   = "./environment"
+  source   = "../modules/deployment_roles"
   for_each = var.environments
 
   allow_data_deletion = each.value.allow_data_deletion

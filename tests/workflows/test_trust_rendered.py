@@ -43,7 +43,7 @@ locals {
 }
 
 module "bootstrap" {
-  source   = "./terraform/bootstrap/environment"
+  source   = "./terraform/modules/deployment_roles"
   for_each = var.variants
 
   allow_data_deletion = false

@@ -47,7 +47,7 @@ locals {
 
 # A pull request's plan is information only: it runs the pull request's code.
 module "plan" {
-  source = "../../modules/github_role"
+  source = "../github_role"
 
   name                     = "${local.prefix}-plan"
   context                  = "pull_request"
@@ -60,7 +60,7 @@ module "plan" {
 }
 
 module "plan_main" {
-  source = "../../modules/github_role"
+  source = "../github_role"
 
   name                     = "${local.prefix}-plan-main"
   context                  = "environment:${var.environment}-plan"
@@ -72,7 +72,7 @@ module "plan_main" {
 }
 
 module "apply" {
-  source = "../../modules/github_role"
+  source = "../github_role"
 
   name                     = "${local.prefix}-apply"
   context                  = "environment:${var.environment}"

@@ -1,0 +1,95 @@
+# Who may plan and apply one environment, and what bounds them, offline.
+
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "us-east-1" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
+  }
+  mock_resource "aws_iam_policy" {
+    defaults = { arn = "arn:aws:iam::123456789012:policy/made" }
+  }
+}
+
+variables {
+  environment  = "dev"
+  provider_arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+  state        = { bucket_name = "keyless-state", key = "dev/platform.tfstate" }
+  github = {
+    owner         = "octo-org"
+    owner_id      = "1001"
+    repository    = "keyless-mlops"
+    repository_id = "2002"
+  }
+}
+
+run "only_its_own_environment_and_pull_requests_get_a_role" {
+  command = plan
+
+  assert {
+    condition = output.role_subjects == {
+      apply     = "repo:octo-org@1001/keyless-mlops@2002:environment:dev"
+      plan      = "repo:octo-org@1001/keyless-mlops@2002:pull_request"
+      plan_main = "repo:octo-org@1001/keyless-mlops@2002:environment:dev-plan"
+    }
+    error_message = "subjects are ${jsonencode(output.role_subjects)}"
+  }
+}
+
+run "data_stays_unless_the_environment_is_disposable" {
+  command = plan
+
+  assert {
+    condition     = !contains(flatten([for statement in data.aws_iam_policy_document.apply_data.statement : statement.actions]), "s3:DeleteObjectVersion")
+    error_message = "apply may delete versions of a bucket that is not disposable"
+  }
+}
+
+run "a_disposable_environment_can_be_emptied" {
+  command = plan
+
+  variables {
+    allow_data_deletion = true
+  }
+
+  assert {
+    condition = [
+      for statement in data.aws_iam_policy_document.apply_data.statement : statement.resources if contains(statement.actions, "s3:DeleteObjectVersion")
+      ] == [toset([
+        "arn:aws:s3:::keyless-dev-artifacts-123456789012-us-east-1/*",
+        "arn:aws:s3:::keyless-dev-access-logs-123456789012-us-east-1/*",
+    ])]
+    error_message = "apply must empty both buckets of the environment and nothing else"
+  }
+}
+
+run "the_state_is_the_environments_own" {
+  command = plan
+
+  assert {
+    condition = toset(flatten([
+      for statement in data.aws_iam_policy_document.apply_data.statement : tolist(statement.resources) if contains(statement.actions, "s3:PutObject")
+      ])) == toset([
+      "arn:aws:s3:::keyless-state/dev/platform.tfstate",
+      "arn:aws:s3:::keyless-state/dev/platform.tfstate.tflock",
+    ])
+    error_message = "apply writes other objects of the state bucket"
+  }
+}
+
+run "an_environment_that_is_no_name_is_refused" {
+  command = plan
+
+  variables {
+    environment = "Dev*"
+  }
+
+  expect_failures = [var.environment]
+}
