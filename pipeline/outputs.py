@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 SCHEMA_VERSION = 1
+
+
+RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
+"""Roles are listed in terraform/roles.yaml alone: any name is taken here, but only with an ARN."""
 
 
 class _Part(BaseModel):
@@ -66,21 +70,6 @@ class Sessions(_Part):
     database_document: str
 
 
-class Roles(_Part):
-    """Role ARNs, by the step that assumes them."""
-
-    plan: str
-    plan_main: str
-    apply: str
-    database: str
-    ingest: str
-    train: str
-    promote: str
-    predict: str
-    monitor: str
-    server: str
-
-
 class Parameters(_Part):
     platform: str
     champion_prefix: str
@@ -110,7 +99,7 @@ class Platform(_Part):
     database: Database
     mlflow: Mlflow
     sessions: Sessions
-    roles: Roles
+    roles: Mapping[str, RoleArn]
     parameters: Parameters
     secrets: Secrets
     metrics_namespace: str

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scripts.commands import Project, pass_project
+from scripts.names import role_name
 
 if TYPE_CHECKING:
     from scripts.github.repository import Facts
@@ -177,7 +178,7 @@ def _verify(
 
 
 def _line(verdict: Verdict) -> str:
-    name = f"keyless-{verdict.environment}-{verdict.role}"
+    name = role_name(verdict.environment, verdict.role)
     said = {"matches": "matches", "refused": "REFUSED", "absent": "not there yet"}[verdict.state]
     return "\n".join(
         [f"{said:14}{name:28}{verdict.subject}", *(f"{'':14}{why}" for why in verdict.reasons)]

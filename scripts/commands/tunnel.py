@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from scripts.commands import Project, aws_option, aws_platform, environment_option, pass_project
+from scripts.names import opener
 from scripts.signals import handled
 
 if TYPE_CHECKING:
@@ -90,9 +91,7 @@ def tunnel(
     route = (
         aws_route(environment)
         if aws
-        else local_route(
-            project, environment, role or ("train" if document == "mlflow" else document)
-        )
+        else local_route(project, environment, role or opener(document).name)
     )
     sessions = route.platform.sessions
     name = sessions.mlflow_document if document == "mlflow" else sessions.database_document

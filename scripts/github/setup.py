@@ -10,15 +10,10 @@ from typing import Any
 from scripts.console import UserError
 from scripts.github.api import Gh, GitHubError
 from scripts.github.repository import Facts
-from scripts.local_run.actors import github_environment
+from scripts.names import job_roles
 
 MAIN = "main"
 RULESET = "keyless: protect main"
-ROLES = (
-    "plan", "plan-main", "apply", "database", "ingest", "train", "promote", "predict", "monitor",
-)  # fmt: skip
-REVIEWED = ("apply", "database", "promote")
-"""Roles whose job waits for a reviewer."""
 CHECKS = tuple(
     f"Python {version}, {binary}"
     for version in ("3.11", "3.13")
@@ -131,11 +126,10 @@ def changes(gh: Gh, facts: Facts, wanted: Wanted) -> list[Change]:
 
 def _environments(gh: Gh, facts: Facts, wanted: Wanted) -> Iterator[Change]:
     for environment in wanted.environments:
-        reviewed = [role for role in ROLES if role in REVIEWED]
-        for role in (*reviewed, *(role for role in ROLES if role not in REVIEWED)):
-            name = github_environment(role, environment)
+        for role in sorted(job_roles(), key=lambda role: not role.reviewers):
+            name = role.github_environment(environment)
             if name is not None:
-                yield from _environment(gh, facts, wanted, name, role in REVIEWED)
+                yield from _environment(gh, facts, wanted, name, role.reviewers)
 
 
 def _environment(

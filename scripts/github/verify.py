@@ -9,20 +9,12 @@ from typing import Any, Literal
 
 from scripts.aws.web_identity import AUDIENCE
 from scripts.github.repository import Facts, subject_prefix
-from scripts.github.setup import MAIN, ROLES
+from scripts.github.setup import MAIN
 from scripts.github.trust import judge
 from scripts.iam.engine import parse_policy
 from scripts.iam.engine.documents import Policy
-from scripts.local_run.actors import github_environment
 from scripts.localcloud.sts.issuer import Job, claims
-
-WORKFLOWS = {
-    "plan": "infra-plan.yml",
-    "plan-main": "plan.yml",
-    "apply": "infra-apply.yml",
-    **dict.fromkeys(("database", "ingest", "train", "promote", "predict", "monitor"), "step.yml"),
-}
-"""The file that runs each role's job: what `job_workflow_ref` names."""
+from scripts.names import Role, job_roles, role_arn, role_name
 
 TrustOf = Callable[[str], Mapping[str, Any] | None]
 """Reads a role's trust policy by the role's name; None if there is no such role."""
@@ -46,25 +38,27 @@ def verify(
     return [
         _verdict(facts, environment, role, account, trust_of)
         for environment in environments
-        for role in ROLES
+        for role in job_roles()
     ]
 
 
-def _verdict(facts: Facts, environment: str, role: str, account: str, trust_of: TrustOf) -> Verdict:
+def _verdict(
+    facts: Facts, environment: str, role: Role, account: str, trust_of: TrustOf
+) -> Verdict:
     token = job_claims(facts, environment, role)
-    name = f"keyless-{environment}-{role}"
+    name = role_name(environment, role.name)
     document = trust_of(name)
     if document is None:
-        return Verdict(environment, role, token["sub"], "absent")
+        return Verdict(environment, role.name, token["sub"], "absent")
     trust = parse_policy(document, name=name, kind="trust")
-    reasons = mismatches(f"arn:aws:iam::{account}:role/{name}", trust, token)
+    reasons = mismatches(role_arn(account, environment, role.name), trust, token)
     state: Literal["matches", "refused"] = "refused" if reasons else "matches"
-    return Verdict(environment, role, token["sub"], state, tuple(reasons))
+    return Verdict(environment, role.name, token["sub"], state, tuple(reasons))
 
 
-def job_claims(facts: Facts, environment: str, role: str) -> dict[str, Any]:
+def job_claims(facts: Facts, environment: str, role: Role) -> dict[str, Any]:
     """The claims that the role's own job will have."""
-    pull_request = role == "plan"
+    pull_request = role.context == "pull_request"
     ref = "refs/pull/1/merge" if pull_request else f"refs/heads/{MAIN}"
     job = Job(
         repository=facts.name,
@@ -72,8 +66,8 @@ def job_claims(facts: Facts, environment: str, role: str) -> dict[str, Any]:
         repository_owner_id=facts.owner_id,
         ref=ref,
         event_name="pull_request" if pull_request else "push",
-        environment=github_environment(role, environment),
-        job_workflow_ref=f"{facts.name}/.github/workflows/{WORKFLOWS[role]}@{ref}",
+        environment=role.github_environment(environment),
+        job_workflow_ref=f"{facts.name}/.github/workflows/{role.workflow}@{ref}",
         subject_format="immutable" if facts.subject_format == "immutable" else "names",
     )
     found = claims(job, AUDIENCE, int(time.time()))

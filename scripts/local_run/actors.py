@@ -15,6 +15,7 @@ from scripts.aws.sealed import client, sealed_environment
 from scripts.aws.web_identity import assume_role_with_web_identity, github_token, job_environment
 from scripts.local_run import leftovers
 from scripts.localcloud.home import Cloud
+from scripts.names import job_role, role_arn
 
 MARGIN = timedelta(minutes=10)
 """A session that ends sooner than this is renewed before it is handed to a step."""
@@ -35,15 +36,6 @@ class Repository:
         return f"{self.owner}/{self.name}"
 
 
-def github_environment(role: str, environment: str) -> str | None:
-    """The GitHub environment of the one job that may assume `role`; None for pull-request plans."""
-    if role == "plan":
-        return None
-    if role == "plan-main":
-        return f"{environment}-plan"
-    return environment if role == "apply" else f"{environment}-{role}"
-
-
 @dataclass
 class Actors:
     """Assumes roles through the local issuer and builds the environment of what runs under them."""
@@ -57,11 +49,15 @@ class Actors:
 
     def role_arn(self, role: str) -> str:
         """The ARN that Terraform gives the role."""
-        return f"arn:aws:iam::{self.cloud.account_id}:role/keyless-{self.environment}-{role}"
+        return role_arn(self.cloud.account_id, self.environment, role)
 
     def job(self, role: str) -> dict[str, Any]:
-        """The GitHub job that may assume `role`, as the issuer wants it described."""
-        pull_request = role == "plan"
+        """The GitHub job that may assume `role`, as the issuer wants it described.
+
+        Raises UserError (exit code 2) for a role that no job assumes.
+        """
+        wanted = job_role(role)
+        pull_request = wanted.context == "pull_request"
         job: dict[str, Any] = {
             "repository": self.repository.full_name,
             "repository_id": self.repository.id,
@@ -72,7 +68,7 @@ class Actors:
             "actor_id": "583231",
             "sha": self.commit,
         }
-        if name := github_environment(role, self.environment):
+        if name := wanted.github_environment(self.environment):
             job["environment"] = name
         return job
 

@@ -25,6 +25,7 @@ from scripts.local_run.summary import Summary
 from scripts.local_run.warm import WarmProcess
 from scripts.localcloud import home as localhome
 from scripts.localcloud.home import Cloud, CloudDown
+from scripts.names import stages
 from scripts.server.tunnel import find_instance, open_session
 from scripts.stack.binary import find_binary
 from scripts.stack.roots import bootstrap_stack, platform_stack
@@ -40,24 +41,35 @@ STEP_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 DATABASE_ROLE = 'role["database"]'
 
 
+_LIGHT = ("boto3", "pandas", "pyarrow.parquet")
+_TRACKED = ("pipeline.model.preload",)
+# What an untracked step imports beside _LIGHT; imports made ahead of time shorten its run.
+_ALSO = {
+    "ingest": ("sklearn.datasets", "skops.io"),
+    "predict": ("skops.io", "sklearn.ensemble", "sklearn.pipeline"),
+    "monitor": ("scipy.stats",),
+}
+
+
 @dataclass(frozen=True)
 class Step:
-    """One step of the pipeline: the role of its name runs it; `imports` are made ahead of time."""
+    """One step of the pipeline, run by the role of its name.
+
+    `tracked` if it works in a session to the MLflow server; `imports` are made ahead of time.
+    """
 
     name: str
     tracked: bool
-    imports: tuple[str, ...]
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """Modules that the step's process imports while Terraform still works."""
+        return _TRACKED if self.tracked else (*_LIGHT, *_ALSO.get(self.name, ()))
 
 
-_LIGHT = ("boto3", "pandas", "pyarrow.parquet", "sklearn.datasets", "skops.io")
-_HEAVY = ("pipeline.model.preload",)
-STEPS = (
-    Step("ingest", tracked=False, imports=_LIGHT),
-    Step("train", tracked=True, imports=_HEAVY),
-    Step("promote", tracked=True, imports=_HEAVY),
-    Step("predict", tracked=False, imports=(*_LIGHT, "sklearn.ensemble", "sklearn.pipeline")),
-    Step("monitor", tracked=False, imports=("boto3", "pandas", "pyarrow.parquet", "scipy.stats")),
-)
+def steps() -> tuple[Step, ...]:
+    """The steps of the main flow, in order, from the list of roles."""
+    return tuple(Step(role.name, tracked=role.session is not None) for role in stages())
 
 
 class Flow:
@@ -252,7 +264,7 @@ class Flow:
             step.name: WarmProcess(
                 f"pipeline.{step.name}", step.imports, folder=PROJECT, environment=environment
             )
-            for step in STEPS
+            for step in steps()
         }
         try:
             yield warm
@@ -263,7 +275,7 @@ class Flow:
     # the steps
 
     def _run_steps(self, database: Future[None], warm: Mapping[str, WarmProcess]) -> None:
-        for step in STEPS:
+        for step in steps():
             if step.tracked:
                 database.result()
             with self.phases.phase(step.name, step.name) as phase:

@@ -19,16 +19,14 @@ from scripts.iam.escalation.live import read_estate
 from scripts.iam.requests.mapping import SERVICES
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
-from scripts.local_run.flow import PROJECT, STEP_ENVIRONMENT, Flow, follow
+from scripts.local_run.flow import PROJECT, STEP_ENVIRONMENT, Flow, follow, steps
 from scripts.local_run.teardown import destroy_stack
 from scripts.localcloud.home import Cloud, administrator, load
+from scripts.names import job_roles
 from scripts.signals import handled, terminated_as_interrupted
 from scripts.stack.binary import find_binary
 from scripts.stack.roots import platform_stack
 from scripts.stack.stack import Stack, told
-
-# A second run of a step reads what the first one left, and the contract from its parameter.
-STEPS_AGAIN = ("ingest", "predict", "monitor")
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,12 @@ def complete(home: Path, phases: Phases, environment: str = "dev") -> Evidence:
     """
     cloud = load(home)
     actors = Actors(cloud, environment, PROJECT)
-    for step in STEPS_AGAIN:
+    # A second run of a step reads what the first one left, and the contract from its parameter.
+    for step in [step.name for step in steps() if not step.tracked]:
         with phases.phase(f"{step} again", step) as phase:
             _step(actors, step, home, phase)
     binary = find_binary(home)
-    for role in ("plan", "plan-main"):
+    for role in [role.name for role in job_roles() if role.policies == ("read",)]:
         with phases.phase(f"plan platform, {role}", role) as phase:
             _plan(platform_stack(actors, binary, role), home, phase)
     with phases.phase("read the account", "administrator"):

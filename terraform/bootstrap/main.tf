@@ -47,6 +47,7 @@ module "environment" {
   environment         = each.key
   github              = var.github
   provider_arn        = local.provider_arn
+  roles               = yamldecode(file("${path.module}/../roles.yaml"))
   state = {
     bucket_name = local.state_bucket
     key         = local.state_keys[each.key]

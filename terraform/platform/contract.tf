@@ -33,12 +33,8 @@ locals {
       database_document = module.mlflow_server.session_documents.database
     }
     roles = merge(
-      {
-        plan      = "${local.iam}:role/${local.prefix}-plan"
-        plan_main = "${local.iam}:role/${local.prefix}-plan-main"
-        apply     = "${local.iam}:role/${local.prefix}-apply"
-        server    = module.mlflow_server.role_arn
-      },
+      { for name, role in local.deployment_roles : name => "${local.iam}:role/${local.prefix}-${name}" },
+      { server = module.mlflow_server.role_arn },
       module.workload_roles.role_arns,
     )
     parameters        = { platform = local.platform_parameter, champion_prefix = local.champion_prefix }

@@ -21,6 +21,11 @@ locals {
   champion_prefix    = "/keyless/${var.environment}/champion/"
   metrics_namespace  = "Keyless/${var.environment}"
 
+  # Roles that an AWS service assumes are made by the module that uses them.
+  roles            = yamldecode(file("${path.module}/../roles.yaml"))
+  deployment_roles = { for name, role in local.roles : name => role if role.root == "bootstrap" }
+  workload_roles   = { for name, role in local.roles : name => role if role.root == "platform" && can(role.context) }
+
   prefixes = {
     contracts   = "data/contracts/"
     decisions   = "decisions/"
@@ -153,11 +158,9 @@ module "workload_roles" {
   permissions_boundary_arn  = local.boundary_arn
   platform_parameter_name   = local.platform_parameter
   provider_arn              = local.provider_arn
-  server = {
-    database_document = module.mlflow_server.session_documents.database
-    mlflow_document   = module.mlflow_server.session_documents.mlflow
-  }
-  third_party_secret = { arn = aws_secretsmanager_secret.third_party.arn, kms_key_arn = local.kms_key_arn }
+  roles                     = local.workload_roles
+  server                    = { session_documents = module.mlflow_server.session_documents }
+  third_party_secret        = { arn = aws_secretsmanager_secret.third_party.arn, kms_key_arn = local.kms_key_arn }
 }
 
 module "observability" {

@@ -30,6 +30,7 @@ from scripts.iam.ledger.reviewed import Reviewed
 from scripts.local_run import leftovers
 from scripts.local_run.security_review import judge
 from scripts.local_run.whole_flow import Evidence, complete
+from scripts.names import job_roles
 from tests.e2e.conftest import PROJECT, Home, wait_until
 from tests.iam.ledger import snapshot
 
@@ -120,8 +121,7 @@ def test_no_right_is_wider_than_it_must_be_or_outside_the_boundary(run: Run) -> 
 
 def test_every_role_of_the_platform_is_measured(run: Run) -> None:
     names = {ledger.role.removeprefix("keyless-dev-") for ledger in run.review.measured.ledgers}
-    assert names >= {"apply", "plan", "plan-main", "database", "ingest", "train", "promote",
-                     "predict", "monitor", "server"}  # fmt: skip
+    assert names >= {role.name for role in job_roles()} | {"server"}
 
 
 def test_the_plan_roles_were_measured_at_work_themselves(run: Run) -> None:

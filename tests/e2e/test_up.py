@@ -17,13 +17,14 @@ from scripts.aws.sealed import client
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
 from scripts.localcloud.home import administrator
+from scripts.names import stages
 from scripts.stack.binary import find_binary
 from scripts.stack.roots import platform_stack
 from tests.e2e.conftest import POISON, Home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]
 
-STEPS = ("ingest", "train", "promote", "predict", "monitor")
+STEPS = [role.name for role in stages()]
 SECOND_PLAN_GAPS: dict[str, str] = {}
 """Changes that a second plan may show, each with the emulator's gap that causes it."""
 

@@ -46,6 +46,7 @@ module "workload_roles" {
   metrics_namespace         = "Keyless/dev"
   platform_parameter_name   = "/keyless/dev/platform"
   provider_arn              = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
-  server                    = { database_document = "keyless-dev-database-session", mlflow_document = "keyless-dev-mlflow-session" }
+  roles                     = { for name, role in yamldecode(file("${path.module}/../terraform/roles.yaml")) : name => role if role.root == "platform" && can(role.context) }
+  server                    = { session_documents = { database = "keyless-dev-database-session", mlflow = "keyless-dev-mlflow-session" } }
   third_party_secret        = { arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:keyless-dev-third-party-AbCdEf", kms_key_arn = local.key }
 }

@@ -13,19 +13,18 @@ from tests.actions_runner.github import Protection, Repository
 from tests.actions_runner.job import Machine
 from tests.actions_runner.origin import Origin
 from tests.actions_runner.runner import Approval, Run, Runner
-from tests.workflows.trusts import ACCOUNT, trusts
+from tests.workflows.trusts import ACCOUNT, ROLES, trusts
 
 DOUBLES = Path(__file__).with_name("doubles")
-REVIEWED = ("", "-database", "-promote")
-SUFFIXES = ("", "-plan", "-database", "-ingest", "-train", "-promote", "-predict", "-monitor")
 
 
 def protections() -> dict[str, Protection]:
     """The environments of dev and prod as `keyless github-setup` makes them."""
     return {
-        f"{environment}{suffix}": Protection(reviewers=suffix in REVIEWED)
+        name: Protection(reviewers=role.reviewers)
         for environment in ("dev", "prod")
-        for suffix in SUFFIXES
+        for role in ROLES.values()
+        if (name := role.github_environment(environment)) is not None
     }
 
 

@@ -27,11 +27,12 @@ NAMES = ("dev", "prod")
 WORKFLOWS = {
     path.name: load_workflow(path) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))
 }
-# The file that runs each role's job, where a trust policy can name one.
+# The file that runs each role's job, where a trust policy can name one: a pull request's is of its
+# own branch.
 FILES = {
-    "plan-main": "plan.yml",
-    "apply": "infra-apply.yml",
-    **dict.fromkeys(("database", "ingest", "train", "promote", "predict", "monitor"), "step.yml"),
+    name: role.workflow
+    for name, role in ROLES.items()
+    if role.workflow is not None and role.context != "pull_request"
 }
 # Which role each job that may ask for a token is meant for, by file and job, as it is called.
 MEANT = {
@@ -236,8 +237,9 @@ def test_a_changed_environment_name_opens_nothing(name: str | None) -> None:
 
 def test_a_pull_request_that_names_an_environment_opens_nothing() -> None:
     event = github.pull_request("0" * 40, repository=REPOSITORY)
-    for role in ROLES[1:]:
-        name = "dev" if role == "apply" else f"dev-{role.removesuffix('-main')}"
+    names = {role.github_environment("dev") for role in ROLES.values()} - {None}
+    assert len(names) == len(ROLES) - 1
+    for name in names:
         facts = github.job_claims(
             REPOSITORY, event, workflow=WORKFLOWS["ci.yml"], file="ci.yml", environment=name
         )

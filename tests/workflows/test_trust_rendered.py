@@ -16,7 +16,7 @@ from tests import ROOT
 from tests.actions_runner.github import Repository
 from tests.workflows.project import REPOSITORY
 from tests.workflows.test_trust import FILES
-from tests.workflows.trusts import ACCOUNT, MAIN, WORKLOAD_ROLES, role_arn, trust_document
+from tests.workflows.trusts import ACCOUNT, MAIN, ROLES, role_arn, trust_document
 
 pytestmark = pytest.mark.terraform
 
@@ -37,6 +37,10 @@ variable "pinned" { type = map(string) }
 variable "variants" { type = any }
 
 locals {
+  roles        = yamldecode(file("${path.module}/terraform/roles.yaml"))
+  workload = {
+    for name, role in local.roles : name => role if role.root == "platform" && can(role.context)
+  }
   provider_arn = "arn:aws:iam::ACCOUNT:oidc-provider/token.actions.githubusercontent.com"
   prefixes = { for name in ["contracts", "decisions", "holdout", "inputs", "models", "predictions",
     "raw", "references", "reports", "train"] : name => "${name}/" }
@@ -50,6 +54,7 @@ module "bootstrap" {
   environment         = each.value.environment
   github              = each.value.github
   provider_arn        = local.provider_arn
+  roles               = local.roles
   state               = { bucket_name = "state", key = "platform.tfstate" }
 }
 
@@ -67,9 +72,11 @@ module "workload" {
   name                      = "keyless-${each.value.environment}"
   platform_parameter_name   = "/keyless/${each.value.environment}/platform"
   provider_arn              = local.provider_arn
-  server                    = { database_document = "database", mlflow_document = "mlflow" }
+  roles                     = local.workload
+  server                    = { session_documents = { database = "database", mlflow = "mlflow" } }
 }
 """
+WORKLOAD = [name for name, role in ROLES.items() if role.root == "platform"]
 VARIANTS: dict[str, tuple[Repository, str, bool]] = {
     "dev": (REPOSITORY, "dev", False),
     "prod": (REPOSITORY, "prod", False),
@@ -108,7 +115,7 @@ def rendered(account: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     shutil.copy2(ROOT / "terraform/bootstrap/.terraform.lock.hcl", folder)
     (folder / "main.tf").write_text(ROOT_MODULE.replace("ACCOUNT", ACCOUNT))
     pinned = {
-        role: f"{REPOSITORY.name}/.github/workflows/{FILES[role]}@{MAIN}" for role in WORKLOAD_ROLES
+        role: f"{REPOSITORY.name}/.github/workflows/{FILES[role]}@{MAIN}" for role in WORKLOAD
     }
     variants = {
         name: {"github": _github(repository), "environment": environment, "pinned": pins}
@@ -148,14 +155,13 @@ def rendered(account: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_role_is_rendered_as_the_rules_say(rendered: dict[str, Any], variant: str) -> None:
     repository, environment, pins = VARIANTS[variant]
-    roles = ("plan", "plan-main", "apply", *WORKLOAD_ROLES)
     expected = {
         role_arn(environment, role).rpartition("/")[2]: trust_document(
             repository,
             environment,
             role,
-            workflow=FILES[role] if pins and role in WORKLOAD_ROLES else None,
+            workflow=FILES[role] if pins and role in WORKLOAD else None,
         )
-        for role in roles
+        for role in ROLES
     }
     assert rendered[variant] == expected

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.iam.engine.documents import Policy, parse_policy
-from scripts.local_run.actors import github_environment
 from scripts.localcloud.sts.tokens import GITHUB_HOST
+from scripts.names import job_roles
 from tests.actions_runner.github import Repository
 
 ACCOUNT = "123456789012"
 MAIN = "refs/heads/main"
-BOOTSTRAP_ROLES = ("plan", "plan-main", "apply")
-WORKLOAD_ROLES = ("database", "ingest", "train", "promote", "predict", "monitor")
-ROLES = BOOTSTRAP_ROLES + WORKLOAD_ROLES
+ROLES = {role.name: role for role in job_roles()}
+"""Every role that a job on GitHub assumes, from terraform/roles.yaml."""
 
 
 def role_arn(environment: str, role: str) -> str:
@@ -24,7 +23,7 @@ def trust_document(
     repository: Repository, environment: str, role: str, *, workflow: str | None = None
 ) -> dict[str, Any]:
     """A role's trust policy; `workflow` is the file that it pins by job_workflow_ref, if any."""
-    name = github_environment(role, environment)
+    name = ROLES[role].github_environment(environment)
     context = "pull_request" if name is None else f"environment:{name}"
     owner, _, short = repository.name.partition("/")
     identity = (

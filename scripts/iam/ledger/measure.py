@@ -15,6 +15,8 @@ from scripts.iam.engine.statements import Facts
 from scripts.iam.ledger.actions import possible
 from scripts.iam.ledger.grants import Grant, grants, within
 from scripts.iam.ledger.reviewed import Documented, Reviewed
+from scripts.names import prefix
+from scripts.names import roles as listed_roles
 
 
 @dataclass(frozen=True)
@@ -196,18 +198,14 @@ def _weak(grant: Grant, reviewed: Reviewed) -> list[Weak]:
 
 def outside(role: Identity, names: Mapping[str, str]) -> list[str]:
     """What of a role is not inside its permissions boundary, or that it has none of ours."""
-    expected = {
-        f"arn:aws:iam::{names['account']}:policy/{names['prefix']}-{kind}"
-        for kind in (
-            ["deploy-boundary"] if role.name.endswith(("-apply", "-plan", "-plan-main"))
-            else ["boundary"]
-        )
-    }  # fmt: skip
+    made = listed_roles().get(role.name.removeprefix(f"{names['prefix']}-"))
+    kind = "deploy-boundary" if made and made.root == "bootstrap" else "boundary"
+    expected = f"arn:aws:iam::{names['account']}:policy/{names['prefix']}-{kind}"
     if role.boundary is None:
         return ["it has no permissions boundary"]
     found = []
-    if role.boundary_arn not in expected:
-        found.append(f"its boundary is {role.boundary_arn}, not {' or '.join(expected)}")
+    if role.boundary_arn != expected:
+        found.append(f"its boundary is {role.boundary_arn}, not {expected}")
     found += [
         f"{grant.action} on {grant.resource} ({grant.policy} {grant.statement})"
         for grant in grants(role)
@@ -233,4 +231,4 @@ def _inside(grant: Grant, role: Identity) -> bool:
 
 def in_scope(members: Identities, environment: str) -> list[Identity]:
     """The platform's roles of one environment."""
-    return [role for role in members.roles if role.name.startswith(f"keyless-{environment}-")]
+    return [role for role in members.roles if role.name.startswith(f"{prefix(environment)}-")]

@@ -38,25 +38,20 @@ data "aws_iam_policy_document" "apply_identity" {
       "iam:TagInstanceProfile",
       "iam:UntagInstanceProfile",
     ]
-    resources = ["${local.iam}:instance-profile/${local.prefix}-server"]
+    resources = [for name, service in local.passed_roles : "${local.iam}:instance-profile/${local.prefix}-${name}" if service == "ec2.amazonaws.com"]
   }
 
   dynamic "statement" {
-    for_each = {
-      Server     = { role = "server", service = "ec2.amazonaws.com" }
-      FlowLogs   = { role = "flow-logs", service = "vpc-flow-logs.amazonaws.com" }
-      Monitoring = { role = "database-monitoring", service = "monitoring.rds.amazonaws.com" }
-      Parking    = { role = "parking", service = "scheduler.amazonaws.com" }
-    }
+    for_each = local.passed_roles
     content {
-      sid       = "Pass${statement.key}"
+      sid       = "Pass${replace(title(replace(statement.key, "-", " ")), " ", "")}"
       actions   = ["iam:PassRole"]
-      resources = ["${local.iam}:role/${local.prefix}-${statement.value.role}"]
+      resources = ["${local.iam}:role/${local.prefix}-${statement.key}"]
 
       condition {
         test     = "StringEquals"
         variable = "iam:PassedToService"
-        values   = [statement.value.service]
+        values   = [statement.value]
       }
     }
   }

@@ -37,50 +37,47 @@ locals {
   third_party     = "${local.secrets}:${local.prefix}-third-party-*"
   log_groups      = ["${local.logs}:log-group:/${local.prefix}/*", "${local.logs}:log-group:/aws/rds/instance/${local.prefix}/*"]
 
-  # Roles that the platform makes: each by its whole name, so that none of the three below is among them.
-  workload_roles = ["database", "ingest", "monitor", "predict", "promote", "server", "train"]
-  service_roles  = ["database-monitoring", "flow-logs", "parking"]
-  platform_roles = [for role in concat(local.workload_roles, local.service_roles) : "${local.iam}:role/${local.prefix}-${role}"]
-  own_roles      = [for role in ["apply", "plan", "plan-main"] : "${local.iam}:role/${local.prefix}-${role}"]
-  boundaries     = [for boundary in ["boundary", "deploy-boundary"] : "${local.iam}:policy/${local.prefix}-${boundary}"]
+  # Roles that the platform makes: each by its whole name, so that none of those made here is among them.
+  platform_roles = [for name, role in var.roles : "${local.iam}:role/${local.prefix}-${name}" if role.root == "platform"]
+  passed_roles   = { for name, role in var.roles : name => role.service if role.root == "platform" && role.service != null }
+
+  deployment_roles = { for name, role in var.roles : name => role if role.root == "bootstrap" }
+  own_roles        = [for name in keys(local.deployment_roles) : "${local.iam}:role/${local.prefix}-${name}"]
+  boundaries       = [for boundary in ["boundary", "deploy-boundary"] : "${local.iam}:policy/${local.prefix}-${boundary}"]
+}
+
+locals {
+  policy_groups = { apply = aws_iam_policy.apply, read = aws_iam_policy.read }
 }
 
 # A pull request's plan is information only: it runs the pull request's code.
-module "plan" {
-  source = "../github_role"
+module "role" {
+  source   = "../github_role"
+  for_each = local.deployment_roles
 
-  name                     = "${local.prefix}-plan"
-  context                  = "pull_request"
+  name                     = "${local.prefix}-${each.key}"
+  context                  = replace(each.value.context, "{environment}", var.environment)
   github                   = var.github
   permissions_boundary_arn = aws_iam_policy.deploy_boundary.arn
-  policy_arns              = { for name, policy in aws_iam_policy.read : name => policy.arn }
+  policy_arns              = { for name, policy in merge([for group in each.value.policies : local.policy_groups[group]]...) : name => policy.arn }
   provider_arn             = var.provider_arn
-  ref                      = null
+  ref                      = each.value.context == "pull_request" ? null : "refs/heads/main"
   tags                     = local.tags
 }
 
-module "plan_main" {
-  source = "../github_role"
-
-  name                     = "${local.prefix}-plan-main"
-  context                  = "environment:${var.environment}-plan"
-  github                   = var.github
-  permissions_boundary_arn = aws_iam_policy.deploy_boundary.arn
-  policy_arns              = { for name, policy in aws_iam_policy.read : name => policy.arn }
-  provider_arn             = var.provider_arn
-  tags                     = local.tags
+moved {
+  from = module.plan
+  to   = module.role["plan"]
 }
 
-module "apply" {
-  source = "../github_role"
+moved {
+  from = module.plan_main
+  to   = module.role["plan-main"]
+}
 
-  name                     = "${local.prefix}-apply"
-  context                  = "environment:${var.environment}"
-  github                   = var.github
-  permissions_boundary_arn = aws_iam_policy.deploy_boundary.arn
-  policy_arns              = { for name, policy in merge(aws_iam_policy.read, aws_iam_policy.apply) : name => policy.arn }
-  provider_arn             = var.provider_arn
-  tags                     = local.tags
+moved {
+  from = module.apply
+  to   = module.role["apply"]
 }
 
 resource "aws_iam_policy" "read" {

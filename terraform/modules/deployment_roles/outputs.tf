@@ -19,11 +19,11 @@ output "policies" {
 }
 
 output "role_arns" {
-  description = "Roles by what they do."
-  value       = { apply = module.apply.arn, plan = module.plan.arn, plan_main = module.plan_main.arn }
+  description = "ARNs of the roles that plan and apply, by role."
+  value       = { for name, role in module.role : name => role.arn }
 }
 
 output "role_subjects" {
   description = "The whole GitHub subject that may assume each role."
-  value       = { apply = module.apply.subject, plan = module.plan.subject, plan_main = module.plan_main.subject }
+  value       = { for name, role in module.role : name => role.subject }
 }

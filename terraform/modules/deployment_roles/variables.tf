@@ -30,6 +30,26 @@ variable "provider_arn" {
   type        = string
 }
 
+variable "roles" {
+  description = "The platform's roles by name: the root that makes each (bootstrap: here; platform: with this environment's apply role), who may assume it (GitHub's subject context, in which {environment} is the environment's name, or an AWS service), and which policies the roles made here get (apply, read)."
+  type = map(object({
+    root     = string
+    context  = optional(string)
+    policies = optional(list(string), [])
+    service  = optional(string)
+  }))
+
+  validation {
+    condition     = alltrue([for role in values(var.roles) : contains(["bootstrap", "platform"], role.root)])
+    error_message = "Each role's root must be \"bootstrap\" or \"platform\"."
+  }
+
+  validation {
+    condition     = alltrue([for role in values(var.roles) : (role.context == null) != (role.service == null)])
+    error_message = "Each role needs a context (GitHub's jobs assume it) or a service (an AWS service does), and not both."
+  }
+}
+
 variable "state" {
   description = "Where the environment's state is, and the key that encrypts it (null: S3's own)."
   type = object({

@@ -21,56 +21,15 @@ locals {
   snapshots_arn = "arn:${local.partition}:rds:${local.region}:${local.account}:snapshot:${var.database.identifier}-schema-*"
   champions_arn = "${local.parameter_arn}${var.champion_parameter_prefix}*"
 
-  # Role -> what it does with which part of the bucket. Nobody here deletes.
-  storage = {
-    ingest = {
-      read     = ["contracts"]
-      list     = []
-      versions = []
-      write    = ["contracts", "holdout", "inputs", "raw", "train"]
-    }
-    train = {
-      read     = ["train"]
-      list     = []
-      versions = []
-      write    = ["models"]
-    }
-    promote = {
-      read     = ["decisions", "holdout", "models"]
-      list     = []
-      versions = ["decisions", "models"]
-      write    = ["decisions", "references"]
-    }
-    predict = {
-      read     = ["inputs", "models"]
-      list     = []
-      versions = ["models"]
-      write    = ["predictions"]
-    }
-    monitor = {
-      read     = ["predictions", "references"]
-      list     = ["predictions"]
-      versions = []
-      write    = ["reports"]
-    }
-  }
-
-  tunnels = { database = var.server.database_document, promote = var.server.mlflow_document, train = var.server.mlflow_document }
+  storage = { for role, given in var.roles : role => given.storage if given.storage != null }
+  tunnels = { for role, given in var.roles : role => var.server.session_documents[given.session] if given.session != null }
 
   policies = {
-    for role in ["database", "ingest", "monitor", "predict", "promote", "train"] : role => merge(
-      # `keyless database` runs before there is a contract.
-      role == "database" ? {} : { contract = data.aws_iam_policy_document.contract.json },
-      contains(keys(local.storage), role) ? { storage = data.aws_iam_policy_document.storage[role].json } : {},
-      contains(keys(local.tunnels), role) ? { tunnel = data.aws_iam_policy_document.tunnel[role].json } : {},
-      {
-        database = { database = data.aws_iam_policy_document.database.json }
-        ingest   = var.third_party_secret == null ? {} : { third-party-secret = one(data.aws_iam_policy_document.third_party_secret[*].json) }
-        monitor  = { metrics = data.aws_iam_policy_document.metrics.json }
-        predict  = { champion = data.aws_iam_policy_document.champion_read.json, metrics = data.aws_iam_policy_document.metrics.json }
-        promote  = { champion = data.aws_iam_policy_document.champion_write.json }
-        train    = {}
-      }[role],
+    for role, given in var.roles : role => merge(
+      # Without a third-party secret there is no policy to read it.
+      { for name in given.policies : name => local.documents[name] if name != "third-party-secret" || var.third_party_secret != null },
+      given.storage == null ? {} : { storage = data.aws_iam_policy_document.storage[role].json },
+      given.session == null ? {} : { tunnel = data.aws_iam_policy_document.tunnel[role].json },
     )
   }
 }
@@ -80,7 +39,7 @@ module "role" {
   for_each = local.policies
 
   name                     = "${var.name}-${each.key}"
-  context                  = "environment:${var.environment}-${each.key}"
+  context                  = replace(var.roles[each.key].context, "{environment}", var.environment)
   github                   = var.github
   job_workflow_ref         = lookup(var.job_workflow_refs, each.key, null)
   permissions_boundary_arn = var.permissions_boundary_arn

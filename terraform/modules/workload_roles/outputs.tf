@@ -5,7 +5,7 @@ output "policies" {
 
 output "role_arns" {
   description = "ARNs by role, known at plan time."
-  value       = { for role in ["database", "ingest", "monitor", "predict", "promote", "train"] : role => "arn:${local.partition}:iam::${local.account}:role/${var.name}-${role}" }
+  value       = { for role in keys(var.roles) : role => "arn:${local.partition}:iam::${local.account}:role/${var.name}-${role}" }
 }
 
 output "subjects" {

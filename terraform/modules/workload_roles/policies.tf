@@ -1,4 +1,15 @@
-# What the roles may do, by topic.
+# What the roles may do, by topic. A role names the documents that it gets in terraform/roles.yaml.
+
+locals {
+  documents = {
+    champion-read      = data.aws_iam_policy_document.champion_read.json
+    champion-write     = data.aws_iam_policy_document.champion_write.json
+    contract           = data.aws_iam_policy_document.contract.json
+    database           = data.aws_iam_policy_document.database.json
+    metrics            = data.aws_iam_policy_document.metrics.json
+    third-party-secret = one(data.aws_iam_policy_document.third_party_secret[*].json)
+  }
+}
 
 data "aws_iam_policy_document" "contract" {
   statement {
@@ -11,10 +22,13 @@ data "aws_iam_policy_document" "contract" {
 data "aws_iam_policy_document" "storage" {
   for_each = local.storage
 
-  statement {
-    sid       = "ReadItsInputs"
-    actions   = ["s3:GetObject"]
-    resources = [for prefix in each.value.read : local.objects[prefix]]
+  dynamic "statement" {
+    for_each = length(each.value.read) > 0 ? [each.value.read] : []
+    content {
+      sid       = "ReadItsInputs"
+      actions   = ["s3:GetObject"]
+      resources = [for prefix in statement.value : local.objects[prefix]]
+    }
   }
 
   dynamic "statement" {
@@ -26,10 +40,13 @@ data "aws_iam_policy_document" "storage" {
     }
   }
 
-  statement {
-    sid       = "WriteItsOutputs"
-    actions   = ["s3:PutObject"]
-    resources = [for prefix in each.value.write : local.objects[prefix]]
+  dynamic "statement" {
+    for_each = length(each.value.write) > 0 ? [each.value.write] : []
+    content {
+      sid       = "WriteItsOutputs"
+      actions   = ["s3:PutObject"]
+      resources = [for prefix in statement.value : local.objects[prefix]]
+    }
   }
 
   # Only who looks for files lists them. Without this right, a file that is not there answers 403.

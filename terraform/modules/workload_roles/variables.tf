@@ -76,8 +76,8 @@ variable "job_workflow_refs" {
   default     = {}
 
   validation {
-    condition     = length(setsubtract(keys(var.job_workflow_refs), ["database", "ingest", "monitor", "predict", "promote", "train"])) == 0
-    error_message = "job_workflow_refs takes database, ingest, monitor, predict, promote and train as keys."
+    condition     = length(setsubtract(keys(var.job_workflow_refs), keys(var.roles))) == 0
+    error_message = "job_workflow_refs takes names of roles as keys: ${join(", ", keys(var.roles))}."
   }
 }
 
@@ -123,12 +123,36 @@ variable "ref" {
   default     = "refs/heads/main"
 }
 
+variable "roles" {
+  description = "The roles by name: GitHub's subject context ({environment} is the environment's name), policies by name (see policies.tf), prefixes of the bucket, and the session document that it may open, by its key in server.session_documents."
+  type = map(object({
+    context  = string
+    policies = optional(list(string), [])
+    session  = optional(string)
+    storage = optional(object({
+      list     = optional(list(string), [])
+      read     = optional(list(string), [])
+      versions = optional(list(string), [])
+      write    = optional(list(string), [])
+    }))
+  }))
+
+  validation {
+    condition     = alltrue([for role in values(var.roles) : startswith(role.context, "environment:{environment}")])
+    error_message = "Each role's context must begin with \"environment:{environment}\", for example \"environment:{environment}-train\": the pipeline's roles are for jobs of one GitHub environment."
+  }
+
+  validation {
+    condition     = length(distinct([for role in values(var.roles) : role.context])) == length(var.roles)
+    error_message = "Each role needs a context of its own; two with the same one could be exchanged for each other."
+  }
+}
+
 variable "server" {
-  description = "What a tunnel goes to: the tag that the instance carries beside Environment, and the session documents."
+  description = "What a tunnel goes to: the tag that the instance carries beside Environment, and the names of the session documents."
   type = object({
     role_tag          = optional(string, "mlflow")
-    database_document = string
-    mlflow_document   = string
+    session_documents = map(string)
   })
 }
 

@@ -28,6 +28,14 @@ variables {
     repository    = "keyless-mlops"
     repository_id = "2002"
   }
+  roles = {
+    apply     = { root = "bootstrap", context = "environment:{environment}", policies = ["apply", "read"] }
+    plan      = { root = "bootstrap", context = "pull_request", policies = ["read"] }
+    plan-main = { root = "bootstrap", context = "environment:{environment}-plan", policies = ["read"] }
+    train     = { root = "platform", context = "environment:{environment}-train" }
+    server    = { root = "platform", service = "ec2.amazonaws.com" }
+    flow-logs = { root = "platform", service = "vpc-flow-logs.amazonaws.com" }
+  }
 }
 
 run "only_its_own_environment_and_pull_requests_get_a_role" {
@@ -37,10 +45,38 @@ run "only_its_own_environment_and_pull_requests_get_a_role" {
     condition = output.role_subjects == {
       apply     = "repo:octo-org@1001/keyless-mlops@2002:environment:dev"
       plan      = "repo:octo-org@1001/keyless-mlops@2002:pull_request"
-      plan_main = "repo:octo-org@1001/keyless-mlops@2002:environment:dev-plan"
+      plan-main = "repo:octo-org@1001/keyless-mlops@2002:environment:dev-plan"
     }
     error_message = "subjects are ${jsonencode(output.role_subjects)}"
   }
+}
+
+run "apply_makes_the_platforms_roles_and_passes_each_to_its_service" {
+  command = plan
+
+  assert {
+    condition     = one([for statement in data.aws_iam_policy_document.apply_identity.statement : statement.resources if statement.sid == "RolesInsideTheBoundary"]) == toset([for name in ["flow-logs", "server", "train"] : "arn:aws:iam::123456789012:role/keyless-dev-${name}"])
+    error_message = "apply makes other roles than the platform's"
+  }
+  assert {
+    condition = {
+      for statement in data.aws_iam_policy_document.apply_identity.statement : one(statement.resources) => one(one(statement.condition).values) if startswith(statement.sid, "Pass")
+      } == {
+      "arn:aws:iam::123456789012:role/keyless-dev-flow-logs" = "vpc-flow-logs.amazonaws.com"
+      "arn:aws:iam::123456789012:role/keyless-dev-server"    = "ec2.amazonaws.com"
+    }
+    error_message = "apply passes a role to another service than its own"
+  }
+}
+
+run "a_role_of_nobody_is_refused" {
+  command = plan
+
+  variables {
+    roles = { train = { root = "platform" } }
+  }
+
+  expect_failures = [var.roles]
 }
 
 run "data_stays_unless_the_environment_is_disposable" {

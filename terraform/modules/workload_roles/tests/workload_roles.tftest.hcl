@@ -26,7 +26,14 @@ variables {
   metrics_namespace         = "Keyless/dev"
   platform_parameter_name   = "/keyless/dev/platform"
   provider_arn              = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
-  server                    = { database_document = "keyless-dev-database-session", mlflow_document = "keyless-dev-mlflow-session" }
+  server                    = { session_documents = { database = "keyless-dev-database-session", mlflow = "keyless-dev-mlflow-session" } }
+  roles = {
+    database = { context = "environment:{environment}-database", policies = ["database"], session = "database" }
+    ingest   = { context = "environment:{environment}-ingest", policies = ["contract", "third-party-secret"], storage = { write = ["holdout", "train"] } }
+    predict  = { context = "environment:{environment}-predict", policies = ["champion-read", "contract", "metrics"], storage = { read = ["models"], versions = ["models"], write = ["predictions"] } }
+    promote  = { context = "environment:{environment}-promote", policies = ["champion-write", "contract"], session = "mlflow", storage = { read = ["holdout"] } }
+    train    = { context = "environment:{environment}-train", policies = ["contract"], session = "mlflow", storage = { read = ["train"], write = ["models"] } }
+  }
   github = {
     owner         = "octo-org"
     owner_id      = "1001"
@@ -54,7 +61,7 @@ run "each_role_is_for_one_environment_of_main" {
   command = plan
 
   assert {
-    condition     = output.subjects == { for role in ["database", "ingest", "monitor", "predict", "promote", "train"] : role => "repo:octo-org@1001/keyless-mlops@2002:environment:dev-${role}" }
+    condition     = output.subjects == { for role in ["database", "ingest", "predict", "promote", "train"] : role => "repo:octo-org@1001/keyless-mlops@2002:environment:dev-${role}" }
     error_message = "subjects are ${jsonencode(output.subjects)}"
   }
   assert {
@@ -86,20 +93,20 @@ run "nobody_deletes_and_training_never_sees_the_holdout" {
   }
 }
 
-run "only_promote_writes_the_champion" {
+run "a_role_gets_the_policies_that_it_names" {
   command = plan
 
   assert {
-    condition     = [for role, policies in output.policies : role if contains(keys(policies), "champion")] == ["predict", "promote"]
-    error_message = "the champion is for predict and promote"
+    condition     = { for role, policies in output.policies : role => keys(policies) } == { database = ["database", "tunnel"], ingest = ["contract", "storage"], predict = ["champion-read", "contract", "metrics", "storage"], promote = ["champion-write", "contract", "storage", "tunnel"], train = ["contract", "storage", "tunnel"] }
+    error_message = "policies are ${jsonencode({ for role, policies in output.policies : role => keys(policies) })}"
   }
   assert {
     condition     = one(data.aws_iam_policy_document.champion_read.statement).actions == toset(["ssm:GetParameter"])
     error_message = "predict only reads it"
   }
   assert {
-    condition     = [for role, policies in output.policies : role if contains(keys(policies), "metrics")] == ["monitor", "predict"]
-    error_message = "metrics are for monitor and predict"
+    condition     = [for statement in data.aws_iam_policy_document.storage["ingest"].statement : statement.sid] == ["WriteItsOutputs"]
+    error_message = "who names no prefix to read reads none"
   }
 }
 
@@ -174,4 +181,23 @@ run "bad_values_are_refused" {
     }
   }
   expect_failures = [var.artifacts, var.champion_parameter_prefix, var.environment, var.job_workflow_refs, var.metrics_namespace, var.name]
+}
+
+run "a_role_for_pull_requests_is_refused" {
+  command = plan
+  variables {
+    roles = { plan = { context = "pull_request" } }
+  }
+  expect_failures = [var.roles]
+}
+
+run "two_roles_for_one_context_are_refused" {
+  command = plan
+  variables {
+    roles = {
+      other = { context = "environment:{environment}-train" }
+      train = { context = "environment:{environment}-train" }
+    }
+  }
+  expect_failures = [var.roles]
 }
