@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from scripts.iam.account.identities import Identity
 from scripts.iam.engine.evaluation import PolicySet, Principal
+from scripts.iam.escalation.claims import ways_to_tag
 from scripts.iam.escalation.estate import Asset, Carrier
-from scripts.iam.escalation.possible import allowed, resources
+from scripts.iam.escalation.possible import Known, allowed, resources
 from scripts.iam.escalation.search import Actor, Edge, Step, View
 
 # Rule, service that gets the role, and the calls that start something with it.
@@ -94,7 +96,7 @@ def can(
     view: View,
     action: str,
     resource: str,
-    known: Mapping[str, str | None] | None = None,
+    known: Known | None = None,
     tags: Mapping[str, str] | None = None,
     policies: PolicySet | None = None,
 ) -> bool:
@@ -208,6 +210,14 @@ def _new_role(view: View) -> Iterator[Edge]:
 
 
 def _ways_into(view: View, member: Identity) -> Iterator[tuple[str, str]]:
+    for tagged in ways_to_tag(view, member.arn, member.tags):
+        one = replace(member, tags=tagged.tags)
+        for rule, detail in _ways_into_tagged(view, one):
+            yield tagged.rule(rule), tagged.detail(detail)
+    yield from _carriers(view, member)
+
+
+def _ways_into_tagged(view: View, member: Identity) -> Iterator[tuple[str, str]]:
     if not member.is_role:
         yield from _into_user(view, member)
         return
@@ -217,7 +227,6 @@ def _ways_into(view: View, member: Identity) -> Iterator[tuple[str, str]]:
     if can(view, "iam:UpdateAssumeRolePolicy", member.arn, known, tags):
         yield "edit-trust", f"iam:UpdateAssumeRolePolicy on {member.arn}"
     yield from _passes(view, member)
-    yield from _carriers(view, member)
 
 
 def _into_user(view: View, member: Identity) -> Iterator[tuple[str, str]]:
@@ -282,17 +291,28 @@ def _swaps(view: View, member: Identity) -> Iterator[tuple[str, str]]:
 
 def _carriers(view: View, member: Identity) -> Iterator[tuple[str, str]]:
     estate = view.estate
-    for function in _of(estate.functions, member):
-        # A layer is code as well.
-        for action in ("lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration"):
-            if can(view, action, function.arn, None, function.tags):
-                yield "change-function-code", f"{action} on {function.arn}"
-    for template in _of(estate.templates, member):
-        action = "ec2:CreateLaunchTemplateVersion"
-        if can(view, action, template.arn, None, template.tags):
-            yield "change-launch-template", f"{action} on {template.arn}"
-    for instance in _of(estate.instances, member):
-        yield from _instance(view, instance)
+    for carriers, ways in (
+        (estate.functions, _function),
+        (estate.templates, _template),
+        (estate.instances, _instance),
+    ):
+        for carrier in _of(carriers, member):
+            for tagged in ways_to_tag(view, carrier.arn, carrier.tags):
+                for rule, detail in ways(view, replace(carrier, tags=tagged.tags)):
+                    yield tagged.rule(rule), tagged.detail(detail)
+
+
+def _function(view: View, function: Carrier) -> Iterator[tuple[str, str]]:
+    # A layer is code as well.
+    for action in ("lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration"):
+        if can(view, action, function.arn, None, function.tags):
+            yield "change-function-code", f"{action} on {function.arn}"
+
+
+def _template(view: View, template: Carrier) -> Iterator[tuple[str, str]]:
+    action = "ec2:CreateLaunchTemplateVersion"
+    if can(view, action, template.arn, None, template.tags):
+        yield "change-launch-template", f"{action} on {template.arn}"
 
 
 def _of(carriers: tuple[Carrier, ...], member: Identity) -> list[Carrier]:
@@ -338,6 +358,8 @@ def _assets(view: View) -> Iterator[Edge]:
         yield from _asset(view, state, "write-state", "writes", "s3:PutObject")
         bucket = Asset(state.arn.partition("/")[0], {}, state.policy)
         yield from _asset(view, bucket, "open-bucket", "opens", "s3:PutBucketPolicy")
+    for group in estate.security_groups:
+        yield from _asset(view, group, "open-network", "opens", "ec2:AuthorizeSecurityGroupIngress")
     for key in estate.keys:
         # Through a service, or for an AWS resource alone, a grant goes to that service.
         direct: dict[str, str | None] = {
@@ -354,9 +376,12 @@ def _asset(
     rule: str,
     verb: str,
     action: str,
-    known: Mapping[str, str | None] | None = None,
+    known: Known | None = None,
 ) -> Iterator[Edge]:
     policies = view.with_resource(asset.policy)
-    if can(view, action, asset.arn, known, asset.tags, policies):
-        detail = f"{action} on {asset.arn}"
-        yield Step(rule, view.actor.label, f"{verb} {asset.arn}", detail), None
+    for tagged in ways_to_tag(view, asset.arn, asset.tags, asset.policy):
+        if can(view, action, asset.arn, known, tagged.tags, policies):
+            detail = tagged.detail(f"{action} on {asset.arn}")
+            end = f"{verb} {asset.arn}"
+            yield Step(tagged.rule(rule), view.actor.label, end, detail), None
+            return

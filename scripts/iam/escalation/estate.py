@@ -44,6 +44,7 @@ class Estate:
     secrets: tuple[Asset, ...] = ()
     states: tuple[Asset, ...] = ()
     keys: tuple[Asset, ...] = ()
+    security_groups: tuple[Asset, ...] = ()
     documents: tuple[str, ...] = ()
     versions: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -68,6 +69,7 @@ def estate(description: Mapping[str, Any]) -> Estate:
         secrets=_assets(description, "secrets"),
         states=_assets(description, "states"),
         keys=_assets(description, "keys"),
+        security_groups=_assets(description, "security_groups"),
         documents=tuple(description.get("documents", ())),
         versions=_versions(details),
         groups={

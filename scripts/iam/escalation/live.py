@@ -43,6 +43,7 @@ def read_estate(
             "secrets": _secrets(client("secretsmanager")),
             "states": [{"arn": arn} for arn in states],
             "keys": _keys(client("kms")),
+            "security_groups": _security_groups(client("ec2"), prefix),
             "unread": ["functions: this account serves no Lambda, so it has none"]
             if "lambda" in without
             else [],
@@ -113,6 +114,14 @@ def _functions(functions: Any) -> list[dict[str, Any]]:
         }
         for page in functions.get_paginator("list_functions").paginate()
         for function in page["Functions"]
+    ]
+
+
+def _security_groups(ec2: Any, prefix: str) -> list[dict[str, Any]]:
+    return [
+        {"arn": f"{prefix}:security-group/{group['GroupId']}", "tags": _tags(group)}
+        for page in ec2.get_paginator("describe_security_groups").paginate()
+        for group in page["SecurityGroups"]
     ]
 
 

@@ -13,6 +13,8 @@ from scripts.iam.engine.errors import Unsupported
 from scripts.iam.engine.evaluation import Decision, PolicySet, Principal, Request, evaluate
 
 Keys = dict[str, tuple[str, ...]]
+# Condition keys that the caller cannot choose; None: absent.
+Known = Mapping[str, str | tuple[str, ...] | None]
 _WILD = re.compile(r"[*?]")
 _VARIABLE = re.compile(r"\$\{([^{},]+)(?:,\s*'([^']*)')?\}")
 REGION = "us-east-1"
@@ -23,7 +25,7 @@ def allowed(
     policies: PolicySet,
     action: str,
     resource: str,
-    known: Mapping[str, str | None] | None = None,
+    known: Known | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Decision | None:
     """A decision that allows the action on this resource, None if no request can have it.
@@ -44,7 +46,11 @@ def allowed(
             for key, value in wish.items()
             if key not in fixed and (tags is None or ":resourcetag/" not in key)
         }
-        context |= {key: (value,) for key, value in fixed.items() if value is not None}
+        context |= {
+            key: value if isinstance(value, tuple) else (value,)
+            for key, value in fixed.items()
+            if value is not None
+        }
         request = Request(principal, action, resource, context)
         try:
             decision = evaluate(request, policies)
@@ -76,6 +82,36 @@ def _filled(pattern: str, template: str) -> str:
     middle = [mine if _WILD.search(part) else part
               for part, mine in zip(parts[:5], own[:5], strict=True)]  # fmt: skip
     return ":".join([*middle, _WILD.sub("x", _VARIABLE.sub("x", parts[5]))])
+
+
+def named_tags(policies: PolicySet) -> list[dict[str, str]]:
+    """Tags of resources on which some Allow hangs: each by itself, and all of them together.
+
+    Condition keys ignore the case of a tag's name and tags do not, so each name comes as it is
+    written and in lower case.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    found: dict[str, str] = {}
+    for layer in (policies.identity, policies.boundary, policies.resource):
+        for policy in layer or ():
+            for compiled in policy.allows:
+                found = dict(_resource_tags(compiled.source.conditions)) | found
+    written = [{name: value} for name, value in found.items()]
+    if len(written) > 1:
+        written.append(found)
+    lower = [{name.lower(): value for name, value in tags.items()} for tags in written]
+    return [*written, *(tags for tags in lower if tags not in written)]
+
+
+def _resource_tags(conditions: Iterable[Condition]) -> Iterator[tuple[str, str]]:
+    wish: Keys = {}
+    for condition in conditions:
+        _fulfil(condition, wish)
+        prefix, marker, name = condition.key.partition("/")
+        values = wish.get(condition.key.lower())
+        own = prefix.lower().endswith(":resourcetag") and not name.startswith("aws:")
+        if marker and values and own:
+            yield name, values[0]
 
 
 def _statements(policies: PolicySet, action: str) -> Iterator[Statement]:

@@ -98,6 +98,7 @@ def account(case: Mapping[str, Any], allow: Sequence[Sequence[Any]]) -> dict[str
             }
         ],
         "states": [{"arn": "arn:aws:s3:::states/prod.tfstate"}],
+        "security_groups": [{"arn": f"arn:aws:ec2:us-east-1:{ACCOUNT}:security-group/sg-1"}],
         "keys": [
             {
                 "arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1",
