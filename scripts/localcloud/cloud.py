@@ -7,7 +7,6 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from scripts.aws.credentials import Credentials
 from scripts.iam.engine.evaluation import Decision
-from scripts.iam.requests import HttpRequest, Need
+from scripts.iam.requests import Need, Reading
 from scripts.localcloud import home as state
 from scripts.localcloud.access.authorization import Authorizer, Occasion
 from scripts.localcloud.access.context import Connection, Keys, request_keys
 from scripts.localcloud.access.decisions import DecisionLog, Via
-from scripts.localcloud.access.errors import Answer, AwsError
+from scripts.localcloud.access.errors import Answer
 from scripts.localcloud.access.incoming import HOST
 from scripts.localcloud.access.principals import Caller, Key, Principals
 from scripts.localcloud.authority import Authority
@@ -232,12 +231,8 @@ class LocalCloud:
 def _json_handler(call: Any) -> Any:
     """Serve an operation of a JSON service by a function of its parameters and the user's id."""
 
-    def handle(request: HttpRequest, caller: Caller) -> Answer:
-        try:
-            parameters: Mapping[str, Any] = json.loads(request.body or b"{}")
-        except ValueError:
-            raise AwsError("SerializationException", "The body is not JSON") from None
-        body = json.dumps(call(parameters, caller.user_id)).encode()
+    def handle(reading: Reading, caller: Caller) -> Answer:
+        body = json.dumps(call(reading.parameters, caller.user_id)).encode()
         return Answer(200, {"Content-Type": "application/x-amz-json-1.1"}, body)
 
     return handle

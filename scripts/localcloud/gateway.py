@@ -3,14 +3,14 @@
 import logging
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from scripts.iam import requests
 from scripts.iam.engine.documents import PolicyError
 from scripts.iam.engine.evaluation import Unsupported
-from scripts.iam.requests import Account, HttpRequest, Unmapped
+from scripts.iam.requests import Account, HttpRequest, Malformed, Reading, Unmapped
 from scripts.localcloud.access import payloads, signatures
 from scripts.localcloud.access.authorization import Authorizer, Occasion
 from scripts.localcloud.access.context import Keys, request_keys, s3_keys
@@ -26,9 +26,9 @@ from scripts.localcloud.sts.sts import WEB_IDENTITY, Call, Sts
 _log = logging.getLogger(__name__)
 
 # Answers an operation in place of moto, after it has been authorised.
-Handler = Callable[[HttpRequest, Caller], Answer]
+Handler = Callable[[Reading, Caller], Answer]
 # Looks at an authorised request before it is carried out; raises AwsError to refuse it.
-Check = Callable[[HttpRequest], None]
+Check = Callable[[Reading], None]
 
 
 @dataclass(frozen=True)
@@ -90,33 +90,29 @@ class Gateway:
         now = datetime.now(UTC)
         found = self.authenticate(incoming, signature, now)
         request, caller = found.request, found.caller
-        try:
-            operation = requests.operation(request)
-        except Unmapped as error:
-            raise self._unmapped(error, caller, request_id) from error
-        except ValueError as error:
-            raise Refusal(Fault.MALFORMED, str(error)) from error
-        occasion = Occasion(request_id, request.service, operation)
-        keys = request_keys(incoming.connection, request.headers, request.region, now)
-        if request.service == "sts":
-            return self._call_sts(found, operation, keys, occasion)
-        if signature is None and request.service != "s3":
+        if signature is None and not _may_be_unsigned(request):
             raise Refusal(Fault.MISSING_TOKEN)
-        if request.service == "s3":
-            keys |= s3_keys(incoming.connection, signature, incoming.headers, now)
         try:
-            needs = requests.needs(request, self._account)
+            reading = requests.read(request)
+            operation = reading.operation
+            occasion = Occasion(request_id, request.service, operation)
+            keys = request_keys(incoming.connection, request.headers, request.region, now)
+            if request.service == "sts":
+                return self._call_sts(found, reading, keys, occasion)
+            if request.service == "s3":
+                keys |= s3_keys(incoming.connection, signature, incoming.headers, now)
+            needs = requests.needs_of(reading, self._account)
         except Unmapped as error:
             raise self._unmapped(error, caller, request_id) from error
         except ValueError as error:
-            raise Refusal(Fault.MALFORMED, str(error)) from error
+            raise _malformed(error) from error
         self._authorizer.require(caller, needs, keys, occasion)
         if check := self.checks.get((request.service, operation)):
-            check(request)
+            check(reading)
         if handler := self.handlers.get((request.service, operation)):
-            return handler(request, caller)
+            return handler(reading, caller)
         key_id = signature.access_key_id if signature else "ANONYMOUS"
-        answer = self._emulator.call(request, operation, key_id)
+        answer = self._emulator.call(reading, key_id)
         # Moto has an id of its own for the request, which no decision in the log carries.
         headers = {
             name: value
@@ -154,14 +150,11 @@ class Gateway:
         return Authenticated(request, key.caller, signature)
 
     def _call_sts(
-        self, found: Authenticated, operation: str, keys: Keys, occasion: Occasion
+        self, found: Authenticated, reading: Reading, keys: Keys, occasion: Occasion
     ) -> Answer:
-        request = found.request
         caller = None if found.signature is None else found.caller
-        if caller is None and operation != WEB_IDENTITY:
-            raise Refusal(Fault.MISSING_TOKEN)
-        form = query_pairs(request.body.decode("utf-8", errors="replace"))
-        call = Call(dict(form or request.query), keys, occasion, caller)
+        operation = reading.operation
+        call = Call(reading.parameters, keys, occasion, caller)
         try:
             return self._sts.handle(operation, call)
         except (Unsupported, PolicyError) as error:
@@ -188,6 +181,15 @@ class Gateway:
         )
 
 
-def parameters_of(request: HttpRequest) -> Mapping[str, str]:
-    """The parameters of a query-protocol request, from its form or its address."""
-    return dict(query_pairs(request.body.decode("utf-8", errors="replace")) or request.query)
+def _may_be_unsigned(request: HttpRequest) -> bool:
+    """Whether a request may come without a signature: to S3, or with a token to STS."""
+    if request.service != "sts":
+        return request.service == "s3"
+    pairs = [*request.query, *query_pairs(request.body.decode("utf-8", errors="replace"))]
+    return {value for name, value in pairs if name == "Action"} == {WEB_IDENTITY}
+
+
+def _malformed(error: ValueError) -> Exception:
+    """A request that is not well-formed, in AWS's code where it has one of its own."""
+    code = error.code if isinstance(error, Malformed) else None
+    return AwsError(code, str(error)) if code else Refusal(Fault.INVALID, str(error))

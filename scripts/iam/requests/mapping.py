@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from scripts.iam.requests.model import Account, HttpRequest, Need, Unmapped
+from scripts.iam.requests.model import Account, HttpRequest, Need, Reading, Unmapped
 from scripts.iam.requests.row import Call, Table
 from scripts.iam.requests.services import (
     agent,
@@ -28,7 +28,8 @@ from scripts.iam.requests.services import (
     sts,
     tagging,
 )
-from scripts.iam.requests.wire import protocols, rest_json
+from scripts.iam.requests.wire import protocols, rebuild, rest_json
+from scripts.iam.requests.wire.rebuild import Rebuilt
 
 
 class Service(NamedTuple):
@@ -54,7 +55,7 @@ SERVICES = {
     "logs": Service(logs.TABLE, "logs", "logs"),
     "monitoring": Service(cloudwatch.TABLE, "cloudwatch", "cloudwatch"),
     "rds": Service(rds.TABLE, "rds", "rds"),
-    "s3": Service(s3.TABLE, "s3", ""),
+    "s3": Service(s3.TABLE, "s3", "s3"),
     "scheduler": Service(scheduler.TABLE, "scheduler", "scheduler"),
     "secretsmanager": Service(secretsmanager.TABLE, "secretsmanager", "secretsmanager"),
     "sns": Service(sns.TABLE, "sns", "sns"),
@@ -67,8 +68,8 @@ SERVICES = {
 FREE = {("sts", "GetCallerIdentity"), ("sts", "GetSessionToken")}
 
 
-def operation(request: HttpRequest) -> str:
-    """The operation that a request asks for, such as "RunInstances" or "PutObject".
+def read(request: HttpRequest) -> Reading:
+    """What a request asks for: the one reading that is authorised and carried out.
 
     Raises Unmapped for a service or operation without a row, ValueError for a request that is
     not well-formed.
@@ -76,43 +77,51 @@ def operation(request: HttpRequest) -> str:
     service = SERVICES.get(request.service)
     if service is None:
         raise Unmapped(request.service, "any operation")
-    name = _operation(request, service)
-    if name not in service.table:
-        raise Unmapped(request.service, name)
-    return name
+    reading = _read(request, service)
+    if reading.operation not in service.table:
+        raise Unmapped(request.service, reading.operation)
+    return reading
 
 
-def _operation(request: HttpRequest, service: Service) -> str:
+def _read(request: HttpRequest, service: Service) -> Reading:
     match request.service:
         case "s3":
-            return s3.operation_of(request)
+            return s3.read(request)
         case "scheduler":
-            return rest_json.operation_of(request, service.model)
+            return Reading(request, *rest_json.read(request, service.model))
         case "ssmmessages" | "ec2messages":
-            return agent.operation_of(request)
-    return protocols.operation_of(request, service.model)
+            return Reading(request, agent.operation_of(request), "json", {})
+    return Reading(request, *protocols.read(request, service.model, service.table))
+
+
+def operation(request: HttpRequest) -> str:
+    """The operation that a request asks for, such as "RunInstances"; raises as `read`."""
+    return read(request).operation
 
 
 def needs(request: HttpRequest, account: Account) -> list[Need]:
-    """Every permission that AWS would check for a request; all must be allowed.
+    """Every permission that AWS would check for a request; raises as `read`."""
+    return needs_of(read(request), account)
 
-    An empty list means that the call needs none (sts:GetCallerIdentity). Raises as `operation`.
+
+def needs_of(reading: Reading, account: Account) -> list[Need]:
+    """Every permission that AWS would check for what was read; all must be allowed.
+
+    An empty list means that the call needs none (sts:GetCallerIdentity). Raises ValueError for
+    parameters that name nothing, or nothing that AWS takes.
     """
-    name = operation(request)
-    found = list(_needs(_call(request, name, account), SERVICES[request.service]))
-    if not found and (request.service, name) not in FREE:
+    service, name = reading.request.service, reading.operation
+    call = Call(reading.request, name, reading.parameters, account, reading)
+    found = list(_needs(call, SERVICES[service]))
+    if not found and (service, name) not in FREE:
         raise ValueError(f"{name} names nothing to act on")
     return found
 
 
-def _call(request: HttpRequest, name: str, account: Account) -> Call:
-    model = SERVICES[request.service].model
-    if request.service == "s3":
-        return s3.call_of(request, account)
-    if request.service == "scheduler":
-        return Call(request, name, rest_json.parameters_of(request, model, name), account)
-    parameters = protocols.parameters_of(request, model, name) if model else {}
-    return Call(request, name, parameters, account)
+def rebuilt(reading: Reading, protocol: str | None = None) -> Rebuilt:
+    """The request that the reading stands for, written anew; see `wire.rebuild`."""
+    service = SERVICES[reading.request.service]
+    return rebuild.rebuilt(reading, service.model or reading.request.service, protocol)
 
 
 def _needs(call: Call, service: Service) -> Iterator[Need]:

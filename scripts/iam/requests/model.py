@@ -38,6 +38,28 @@ class Need:
     context: Keys = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What was understood of a request. Only this is authorised, and only this is carried out:
+    `rebuild.rebuilt` writes a new request from it.
+
+    `parameters` stand under AWS's own names, in the types of AWS's model of the operation.
+    """
+
+    request: HttpRequest
+    operation: str
+    protocol: str
+    parameters: Mapping[str, Any]
+
+
+class Malformed(ValueError):
+    """A request that AWS itself refuses; `code` is AWS's, None for its protocol's usual one."""
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class Unmapped(Exception):
     """No row says which permissions this operation needs, so it must be refused."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from scripts.iam.requests.model import Account, HttpRequest, Keys, Need
+from scripts.iam.requests.model import Account, HttpRequest, Keys, Need, Reading
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Call:
     operation: str
     parameters: Mapping[str, Any]
     account: Account
+    reading: Reading | None = None
 
     def get(self, name: str, default: Any = None) -> Any:
         return self.parameters.get(name, default)

@@ -1,10 +1,11 @@
 """AWS's error shapes: one refusal, written as the protocol of the called service writes it."""
 
 import json
-import struct
 from dataclasses import dataclass
 from enum import Enum, auto
 from xml.sax.saxutils import escape
+
+import cbor2
 
 
 class Protocol(Enum):
@@ -34,6 +35,7 @@ class Fault(Enum):
     CONTENT_HASH = auto()
     CHECKSUM = auto()
     MALFORMED = auto()
+    INVALID = auto()
     DENIED = auto()
 
 
@@ -63,6 +65,7 @@ _S3 = {
     Fault.CONTENT_HASH: ("XAmzContentSHA256Mismatch", 400),
     Fault.CHECKSUM: ("BadDigest", 400),
     Fault.MALFORMED: ("InvalidRequest", 400),
+    Fault.INVALID: ("InvalidArgument", 400),
     Fault.DENIED: ("AccessDenied", 403),
 }
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
@@ -79,6 +82,7 @@ _EC2 = {
     Fault.CONTENT_HASH: ("AuthFailure", 401),
     Fault.CHECKSUM: ("InvalidRequest", 400),
     Fault.MALFORMED: ("MalformedQueryString", 400),
+    Fault.INVALID: ("InvalidParameterValue", 400),
     Fault.DENIED: ("UnauthorizedOperation", 403),
 }
 # https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
@@ -95,6 +99,7 @@ _QUERY = {
     Fault.CONTENT_HASH: ("SignatureDoesNotMatch", 403),
     Fault.CHECKSUM: ("InvalidRequest", 400),
     Fault.MALFORMED: ("MalformedQueryString", 400),
+    Fault.INVALID: ("ValidationError", 400),
     Fault.DENIED: ("AccessDenied", 403),
 }
 # https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html
@@ -111,9 +116,13 @@ _JSON = {
     Fault.CONTENT_HASH: ("InvalidSignatureException", 400),
     Fault.CHECKSUM: ("InvalidRequestException", 400),
     Fault.MALFORMED: ("SerializationException", 400),
+    Fault.INVALID: ("ValidationException", 400),
     Fault.DENIED: ("AccessDeniedException", 400),
 }
-_REST = {fault: (code, 403) for fault, (code, _) in _JSON.items()}
+_BAD_REQUESTS = (Fault.MALFORMED, Fault.INVALID, Fault.CHECKSUM)
+_REST = {
+    fault: (code, 400 if fault in _BAD_REQUESTS else 403) for fault, (code, _) in _JSON.items()
+}
 _CODES = {
     Protocol.S3: _S3,
     Protocol.EC2: _EC2,
@@ -219,7 +228,7 @@ def render(error: AwsError, protocol: Protocol, request_id: str, resource: str =
         # CloudWatch keeps the codes of its query protocol beside those of the new one.
         query_code = _QUERY_SPELLING.get(error.code, error.code)
         headers["x-amzn-query-error"] = f"{query_code};Sender"
-        body = _cbor_text_map({"__type": error.code, "message": error.message})
+        body = cbor2.dumps({"__type": error.code, "message": error.message})
     else:
         headers["Content-Type"] = "application/xml" if protocol is Protocol.S3 else "text/xml"
         body = _xml(error, protocol, request_id, resource).encode()
@@ -253,13 +262,3 @@ def _xml(error: AwsError, protocol: Protocol, request_id: str, resource: str) ->
             "</ErrorResponse>"
         )
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{inner}'
-
-
-def _cbor_text_map(values: dict[str, str]) -> bytes:
-    """Encode a map of text to text (RFC 8949, major types 5 and 3)."""
-    parts = [bytes([0xA0 | len(values)])]
-    for pair in values.items():
-        for text in pair:
-            encoded = text.encode()
-            parts.append(b"\x79" + struct.pack(">H", len(encoded)) + encoded)
-    return b"".join(parts)

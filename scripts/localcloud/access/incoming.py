@@ -1,7 +1,5 @@
-"""Reads a request so that it has one meaning: what is authorised is what the service will do."""
+"""Takes a request as the server read it, and leaves off what carries its signature."""
 
-import io
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,8 +10,6 @@ from scripts.localcloud.access.signatures import Signature, SignedRequest, query
 
 HOST = "127.0.0.1"
 FORM = "application/x-www-form-urlencoded"
-JSON = "application/x-amz-json-1."
-LARGEST_DECOMPRESSED = 64 * 1024 * 1024
 # The parameters of a presigned request that carry the signature itself.
 _SIGNATURE_PARAMETERS = frozenset(
     f"x-amz-{name}"
@@ -56,7 +52,12 @@ class Incoming:
 
     @property
     def form(self) -> bool:
-        """Whether the request carries query parameters of the query or EC2 protocol."""
+        """Whether the request carries query parameters of the query or EC2 protocol.
+
+        They are sent to the root; what is sent to a path with a form's type is an object.
+        """
+        if self.path != "/":
+            return False
         is_form = self.headers.get("content-type", "").startswith(FORM)
         return (is_form and bool(self.body)) or any(
             name == "Action" for name, _ in query_pairs(self.query)
@@ -91,18 +92,14 @@ def canonical(
     incoming: Incoming, body: bytes, trailers: Mapping[str, str], service: str, region: str,
     account_id: str,
 ) -> HttpRequest:  # fmt: skip
-    """The request without its signature, in the one reading that is authorised and executed.
-
-    Moto merges query string, form, JSON text and even headers into one bag of parameters, so a
-    request could be authorised by one reading and executed by another. Whatever has two readings
-    is refused here. Raises Refusal.
-    """
-    # Moto gets this address too: a bucket in the host name would be another one than in the path.
+    """The request without its signature. Raises Refusal for a header that is given twice."""
+    # A bucket in the host name would be another one than in the path.
     headers = dict(incoming.headers) | dict(trailers) | {"host": HOST}
     query = _unsigned_query(incoming.query, headers)
-    if service != "s3":
-        body = _decompressed(headers, body)
-        _refuse_two_readings(headers, query, body)
+    if "content-encoding" in headers and service == "s3":
+        headers["content-encoding"] = _without_chunked(headers["content-encoding"])
+        if not headers["content-encoding"]:
+            del headers["content-encoding"]
     return HttpRequest(
         method=incoming.method,
         path=incoming.path,
@@ -113,6 +110,12 @@ def canonical(
         region=region,
         account=account_id,
     )
+
+
+def _without_chunked(encoding: str) -> str:
+    """The encoding of the object itself: the chunks have been put together."""
+    kept = [part.strip() for part in encoding.split(",") if part.strip() != "aws-chunked"]
+    return ",".join(kept)
 
 
 def _unsigned_query(query: str, headers: dict[str, str]) -> list[tuple[str, str]]:
@@ -128,48 +131,6 @@ def _unsigned_query(query: str, headers: dict[str, str]) -> list[tuple[str, str]
         elif headers.setdefault(lower, value) != value:
             raise Refusal(Fault.MALFORMED, f"{name} is given twice")
     return kept
-
-
-def _refuse_two_readings(
-    headers: Mapping[str, str], query: list[tuple[str, str]], body: bytes
-) -> None:
-    content_type = headers.get("content-type", "")
-    if "x-amz-target" in headers:
-        if query:
-            raise Refusal(Fault.MALFORMED, "A JSON request takes no parameters in its address")
-        if not content_type.startswith(JSON):
-            raise Refusal(Fault.MALFORMED, f"A JSON request needs the Content-Type {JSON}1")
-    elif content_type.startswith(FORM) and body:
-        if query:
-            raise Refusal(Fault.MALFORMED, "Parameters are in the address and in the body")
-        _refuse_repeated(query_pairs(_text(body)))
-    else:
-        _refuse_repeated(query)
-
-
-def _refuse_repeated(pairs: list[tuple[str, str]]) -> None:
-    names = [name for name, _ in pairs]
-    if "Action" in names and len(set(names)) != len(names):
-        raise Refusal(Fault.MALFORMED, "A parameter is given twice")
-
-
-def _decompressed(headers: dict[str, str], body: bytes) -> bytes:
-    """Undo `Content-Encoding: gzip`, which SDKs use for large requests."""
-    encoding = headers.get("content-encoding", "")
-    if not encoding:
-        return body
-    if encoding != "gzip":
-        raise Refusal(Fault.MALFORMED, f"Content-Encoding {encoding!r} is not supported")
-    decompressor = zlib.decompressobj(wbits=31)
-    plain = io.BytesIO()
-    try:
-        plain.write(decompressor.decompress(body, LARGEST_DECOMPRESSED))
-    except zlib.error:
-        raise Refusal(Fault.MALFORMED, "The body is not gzip") from None
-    if not decompressor.eof:
-        raise Refusal(Fault.MALFORMED, "The gzip body is too large or ends early")
-    del headers["content-encoding"]
-    return plain.getvalue()
 
 
 def _text(body: bytes) -> str:

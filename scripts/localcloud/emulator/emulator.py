@@ -14,9 +14,10 @@ from moto.core.base_backend import BackendDict
 from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY, environ_key_for_header
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from scripts.iam.requests import HttpRequest
+from scripts.iam.requests import HttpRequest, Reading, rebuilt
+from scripts.iam.requests.wire.rebuild import Rebuilt
 from scripts.localcloud.access.errors import Answer, AwsError
-from scripts.localcloud.emulator import gaps, patches
+from scripts.localcloud.emulator import cbor, gaps, patches
 
 _log = logging.getLogger(__name__)
 # Held by whoever uses moto's state.
@@ -25,27 +26,6 @@ _TAKEN = threading.Lock()
 _GLOBAL = frozenset({"iam", "s3", "budgets", "route53", "cloudfront", "organizations"})
 # Signing names that differ from the names of moto's modules.
 _MODULES = {"monitoring": "cloudwatch", "elasticloadbalancing": "elbv2"}
-# What the server and the gateway have dealt with; moto must not see a second opinion.
-_DROPPED_HEADERS = frozenset(
-    {
-        "authorization",
-        "connection",
-        "content-length",
-        "content-type",
-        "expect",
-        "forwarded",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "user-agent",
-        "x-amz-content-sha256",
-        "x-amz-decoded-content-length",
-        "x-amz-security-token",
-        "x-amz-trailer",
-    }
-)
 # Addresses at which moto answers itself, whoever asks and whatever service was signed for.
 _RESERVED = ("/moto-api", "/latest/", "/favicon.ico")
 
@@ -83,22 +63,25 @@ class Emulator:
         regional = get_backend(name)[self.account_id]  # type: ignore[call-overload]
         return regional["aws" if name in _GLOBAL else region or self.region]
 
-    def call(self, request: HttpRequest, operation: str, access_key_id: str) -> Answer:
-        """Let moto answer a request; raises AwsError where it cannot."""
-        if request.path.startswith(_RESERVED):
-            raise AwsError("LocalCloudReservedPath", f"{request.path} is not served", 403)
-        environ = self._environ(request, operation, access_key_id)
+    def call(self, reading: Reading, access_key_id: str) -> Answer:
+        """Let moto carry out what was read of a request; raises AwsError where it cannot.
+
+        Moto gets a request written from the reading, never the one that the client sent.
+        """
+        request, operation = reading.request, reading.operation
+        # Moto speaks no CBOR; JSON carries the same.
+        made = rebuilt(reading, "json" if reading.protocol == cbor.PROTOCOL else None)
+        if made.path.startswith(_RESERVED):
+            raise AwsError("LocalCloudReservedPath", f"{made.path} is not served", 403)
+        environ = self._environ(made, reading, access_key_id)
         try:
             with self.lock:
-                return _run(self._application(request), environ)
+                answer = _run(self._application(request), environ)
         except patches.OperationMismatch as error:
             raise AwsError("LocalCloudAmbiguousRequest", str(error), 403) from error
         except NotImplementedError as error:
             # 5xx would be tried again for ten minutes by Terraform's provider.
-            raise AwsError(
-                "LocalCloudNotImplemented",
-                f"moto does not implement {request.service} {operation}: {error}",
-            ) from error
+            raise _not_implemented(request.service, operation, str(error)) from error
         except Exception as error:
             _log.error("moto failed on %s %s\n%s", request.service, operation,
                        traceback.format_exc())  # fmt: skip
@@ -106,6 +89,7 @@ class Emulator:
                 "LocalCloudEmulatorFailed",
                 f"moto failed on {request.service} {operation}: {type(error).__name__}: {error}",
             ) from error
+        return cbor.answer(reading, answer) if reading.protocol == cbor.PROTOCOL else answer
 
     def _application(self, request: HttpRequest) -> Any:
         service = request.service.lower()
@@ -123,30 +107,29 @@ class Emulator:
                 apps[backend] = create_backend_app(backend)
             return apps[backend]
 
-    def _environ(self, request: HttpRequest, operation: str, access_key_id: str) -> dict[str, Any]:
-        query = urlencode(request.query, quote_via=quote)
-        path = unquote_to_bytes(request.path).decode("latin-1")
+    def _environ(self, made: Rebuilt, reading: Reading, access_key_id: str) -> dict[str, Any]:
+        request = reading.request
+        query = urlencode(made.query, quote_via=quote)
         name, _, port = self._host.partition(":")
         names: dict[str, str] = {}
         environ: dict[str, Any] = {
-            "REQUEST_METHOD": request.method,
+            "REQUEST_METHOD": made.method,
             "SCRIPT_NAME": "",
-            "PATH_INFO": path,
+            "PATH_INFO": unquote_to_bytes(made.path).decode("latin-1"),
             "QUERY_STRING": query,
-            "RAW_URI": request.path + (f"?{query}" if query else ""),
+            "RAW_URI": made.path + (f"?{query}" if query else ""),
             "SERVER_NAME": name,
             "SERVER_PORT": port,
             "SERVER_PROTOCOL": "HTTP/1.1",
             "REMOTE_ADDR": "127.0.0.1",
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "https",
-            "wsgi.input": io.BytesIO(request.body),
+            "wsgi.input": io.BytesIO(made.body),
             "wsgi.errors": io.StringIO(),
             "wsgi.multithread": True,
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
-            "CONTENT_LENGTH": str(len(request.body)),
-            "CONTENT_TYPE": request.headers.get("content-type", ""),
+            "CONTENT_LENGTH": str(len(made.body)),
             # A virtual-hosted bucket in Host would be another resource than the authorised one.
             "HTTP_HOST": self._host,
             "HTTP_USER_AGENT": "keyless",
@@ -157,13 +140,10 @@ class Emulator:
                 f"{request.service}/aws4_request, SignedHeaders=host, Signature=verified"
             ),
             PRESERVED_HEADER_NAMES_ENVIRON_KEY: names,
-            patches.OPERATION: operation,
+            patches.OPERATION: reading.operation,
+            patches.OPAQUE_BODY: request.service == "s3",
         }
-        for header, value in request.headers.items():
-            if header in _DROPPED_HEADERS or header.startswith(("x-moto-", "x-forwarded-")):
-                continue
-            if header == "content-encoding":
-                value = _without_chunked(value)
+        for header, value in made.headers.items():
             key = environ_key_for_header(header)
             if "_" in header:
                 # Only S3 metadata may have underscores; elsewhere one could pose as a dash.
@@ -175,9 +155,10 @@ class Emulator:
         return environ
 
 
-def _without_chunked(encoding: str) -> str:
-    kept = [part.strip() for part in encoding.split(",") if part.strip() != "aws-chunked"]
-    return ",".join(kept)
+def _not_implemented(service: str, operation: str, why: str) -> AwsError:
+    return AwsError(
+        "LocalCloudNotImplemented", f"moto does not implement {service} {operation}: {why}"
+    )
 
 
 def _run(application: Any, environ: dict[str, Any]) -> Answer:

@@ -20,6 +20,7 @@ from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.rds.models import DBInstance, DBParameterGroup, MasterUserSecret
+from moto.s3.exceptions import S3ClientError
 from moto.s3.models import FakeBucket, FakeDeleteMarker
 from moto.s3.responses import S3Response
 
@@ -275,6 +276,41 @@ def _keep_how_many_old_versions_a_rule_spares(stack: ExitStack) -> None:
     stack.enter_context(patch.object(S3Response, "get_bucket_lifecycle", get_lifecycle))
 
 
+def _tell_who_pays_for_requests(stack: ExitStack) -> None:
+    """Moto lists the bucket's objects when it is asked who pays; the provider asks at each plan."""
+    original = S3Response._bucket_response_get
+
+    def get(self: Any, bucket_name: str, querystring: dict[str, Any]) -> Any:
+        if "requestPayment" not in querystring:
+            return original(self, bucket_name, querystring)
+        self.backend.get_bucket(bucket_name)
+        self.data["Action"] = "GetBucketRequestPayment"
+        return self.serialized(ActionResult({"Payer": "BucketOwner"}))
+
+    stack.enter_context(patch.object(S3Response, "_bucket_response_get", get))
+
+
+def _tell_how_long_an_object_is_kept(stack: ExitStack) -> None:
+    """Moto answers the question for an object's retention with the object."""
+    original = S3Response._key_response_get
+
+    def get(self: Any, query: dict[str, Any], key_name: str) -> Any:
+        if "retention" not in query:
+            return original(self, query, key_name)
+        key, _ = self._get_key(validate_storage_class=False)
+        if not key.lock_mode:
+            raise S3ClientError(
+                "NoSuchObjectLockConfiguration",
+                "The specified object does not have a ObjectLock configuration",
+            )
+        self.data["Action"] = "GetObjectRetention"
+        return self.serialized(
+            ActionResult({"Retention": {"Mode": key.lock_mode, "RetainUntilDate": key.lock_until}})
+        )
+
+    stack.enter_context(patch.object(S3Response, "_key_response_get", get))
+
+
 def _add(stack: ExitStack, target: Any, name: str, method: Callable[..., Any]) -> None:
     """Add a method that must not exist yet, so that a newer moto's own one is noticed."""
     if hasattr(target, name):
@@ -289,6 +325,8 @@ def _forget_delete_markers_too(stack: ExitStack) -> None:
 
 _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _forget_delete_markers_too,
+    _tell_who_pays_for_requests,
+    _tell_how_long_an_object_is_kept,
     _give_instances_of_a_group_what_their_template_says,
     _end_an_instances_own_interface_with_it,
     _refresh_instances_of_a_group,

@@ -1,14 +1,14 @@
 """What IAM refuses whoever asks, where moto does not."""
 
 from scripts.iam.engine.documents import PolicyError, parse_policy
-from scripts.iam.requests import HttpRequest
+from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
-from scripts.localcloud.gateway import Check, parameters_of
+from scripts.localcloud.gateway import Check
 from scripts.localcloud.sts.trust_checks import check_trust_policy
 
 
-def _check_role_trust(request: HttpRequest) -> None:
-    parameters = parameters_of(request)
+def _check_role_trust(reading: Reading) -> None:
+    parameters = reading.parameters
     document = parameters.get("AssumeRolePolicyDocument") or parameters.get("PolicyDocument")
     if not document:
         return

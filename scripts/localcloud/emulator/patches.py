@@ -1,17 +1,20 @@
-"""What moto does otherwise than AWS and cannot be mended from outside; each with its reason."""
+"""What moto does otherwise than AWS and cannot be fixed from outside; each with its reason."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import parse_qs
 
+from moto.core.request import Request
 from moto.core.responses import BaseResponse
 from moto.ec2.models.launch_templates import LaunchTemplateBackend
 from moto.s3.models import FakeBucket
+from moto.s3.responses import S3Response
 
 # The WSGI variable with the operation that was authorised.
 OPERATION = "keyless.operation"
+# Whether the body is an object, or XML: nothing to find parameters in.
+OPAQUE_BODY = "keyless.opaque_body"
 
 
 class OperationMismatch(Exception):
@@ -32,21 +35,14 @@ def _leave_bucket_policies_to_the_gateway(stack: ExitStack) -> None:
     stack.enter_context(patch.object(FakeBucket, "get_permission", lambda *_: None))
 
 
-def _read_each_parameter_from_one_place(stack: ExitStack) -> None:
-    """Moto looks for a parameter in the query string, then in anything that resembles one.
+def _take_no_object_for_a_form(stack: ExitStack) -> None:
+    """An object may have any content type, that of a form too; moto would store its fields."""
+    original: Any = Request.want_form_data_parsed
 
-    A JSON text with `&Name=other&` inside, or a header called Name, would override the parameter
-    that was authorised.
-    """
-    original = BaseResponse.setup_class
+    def wanted(self: Any) -> bool:
+        return not self.environ.get(OPAQUE_BODY) and bool(original.fget(self))
 
-    def setup_class(self: BaseResponse, request: Any, *args: Any, **kwargs: Any) -> None:
-        original(self, request, *args, **kwargs)
-        if not request.form and not request.files and OPERATION in request.environ:
-            query = request.environ.get("QUERY_STRING", "")
-            self.querystring = self.data = parse_qs(query, keep_blank_values=True)
-
-    stack.enter_context(patch.object(BaseResponse, "setup_class", setup_class))
+    stack.enter_context(patch.object(Request, "want_form_data_parsed", property(wanted)))
 
 
 def _do_only_what_was_authorised(stack: ExitStack) -> None:
@@ -61,6 +57,44 @@ def _do_only_what_was_authorised(stack: ExitStack) -> None:
         return original(self)
 
     stack.enter_context(patch.object(BaseResponse, "call_action", call_action))
+
+
+# What moto's S3 does with a request in which it knows no subresource: for `DELETE ?metrics` it
+# would delete the bucket. Method of moto -> the operations that mean it.
+S3_PLAIN_CALLS: dict[str, tuple[str, ...]] = {
+    "_bucket_response_post": ("DeleteObjects",),
+    "_get_location_constraint": ("CreateBucket",),
+    "all_buckets": ("ListBuckets",),
+    "copy_object": ("CopyObject",),
+    "delete_bucket": ("DeleteBucket",),
+    "delete_object": ("DeleteObject",),
+    "get_object": ("GetObject",),
+    "head_bucket": ("HeadBucket",),
+    "head_object": ("HeadObject",),
+    "list_objects": ("ListObjects",),
+    "list_objects_v2": ("ListObjectsV2",),
+    "put_object": ("PutObject",),
+    "upload_part": ("UploadPart",),
+    "upload_part_copy": ("UploadPartCopy",),
+}
+
+
+def _take_no_subresource_for_the_plain_call(stack: ExitStack) -> None:
+    """A subresource that moto does not know is refused, not left out."""
+    for name, operations in S3_PLAIN_CALLS.items():
+        stack.enter_context(patch.object(S3Response, name, _guarded(name, operations)))
+
+
+def _guarded(name: str, operations: tuple[str, ...]) -> Callable[..., Any]:
+    original = getattr(S3Response, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        expected = self.normalized_request.environ.get(OPERATION)
+        if expected is not None and expected not in operations:
+            raise NotImplementedError(f"it would do {operations[0]} instead")
+        return original(self, *args, **kwargs)
+
+    return method
 
 
 def _keep_a_templates_own_tags_out_of_its_data(stack: ExitStack) -> None:
@@ -84,7 +118,8 @@ def _keep_a_templates_own_tags_out_of_its_data(stack: ExitStack) -> None:
 
 _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _leave_bucket_policies_to_the_gateway,
-    _read_each_parameter_from_one_place,
+    _take_no_object_for_a_form,
     _do_only_what_was_authorised,
+    _take_no_subresource_for_the_plain_call,
     _keep_a_templates_own_tags_out_of_its_data,
 )

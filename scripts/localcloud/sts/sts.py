@@ -35,7 +35,7 @@ _ROLE_ARN = re.compile(r"arn:aws:iam::(\d{12}):role/(?:[\w+=,.@/-]*/)?[\w+=,.@-]
 class Call:
     """One STS request: its parameters, its condition keys and its caller (None if unsigned)."""
 
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, Any]
     keys: Keys
     occasion: Occasion
     caller: Caller | None
@@ -204,7 +204,7 @@ class Sts:
         self._authorizer.record(caller, action, arn, context, occasion, decision)
         return decision.allowed
 
-    def _common(self, parameters: Mapping[str, str]) -> tuple[str, str, int]:
+    def _common(self, parameters: Mapping[str, Any]) -> tuple[str, str, int]:
         _refuse_what_is_not_modelled(parameters)
         role_arn = _required(parameters, "RoleArn")
         if not _ROLE_ARN.fullmatch(role_arn):
@@ -213,10 +213,8 @@ class Sts:
         if not _SESSION_NAME.fullmatch(name):
             raise _constraint(name, "roleSessionName", "satisfy regular expression pattern: "
                               r"[\w+=,.@-]{2,64}")  # fmt: skip
-        text = parameters.get("DurationSeconds", str(DEFAULT_DURATION))
-        if not text.isascii() or not text.isdigit():
-            raise AwsError("MalformedInput", "DurationSeconds is not a number")
-        duration = int(text)
+        duration = int(parameters.get("DurationSeconds", DEFAULT_DURATION))
+        text = str(duration)
         if duration < SHORTEST:
             raise _constraint(text, "durationSeconds", f"have value greater than or equal to "
                               f"{SHORTEST}")  # fmt: skip
@@ -238,7 +236,7 @@ class Sts:
                 "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
             )
 
-    def _session_policies(self, parameters: Mapping[str, str]) -> tuple[Policy, ...] | None:
+    def _session_policies(self, parameters: Mapping[str, Any]) -> tuple[Policy, ...] | None:
         policies: list[Policy] = []
         inline = parameters.get("Policy")
         if inline is not None:
@@ -249,23 +247,22 @@ class Sts:
             except PolicyError as error:
                 raise AwsError("MalformedPolicyDocument", str(error)) from error
         managed = self._backends("iam").managed_policies
-        for name, arn in sorted(parameters.items()):
-            if re.fullmatch(r"PolicyArns\.member\.\d+\.arn", name):
-                if arn not in managed:
-                    raise AwsError("ValidationError", f"The policy {arn} does not exist")
-                policies.extend(self._authorizer.policies.managed([managed[arn]], "session"))
+        for descriptor in parameters.get("PolicyArns") or ():
+            arn = descriptor.get("arn")
+            if arn not in managed:
+                raise AwsError("ValidationError", f"The policy {arn} does not exist")
+            policies.extend(self._authorizer.policies.managed([managed[arn]], "session"))
         return tuple(policies) or None
 
 
-def _refuse_what_is_not_modelled(parameters: Mapping[str, str]) -> None:
+def _refuse_what_is_not_modelled(parameters: Mapping[str, Any]) -> None:
     for name in parameters:
-        first = name.partition(".")[0]
-        if first in ("ProvidedContexts", "SerialNumber", "SourceIdentity", "Tags"):
-            raise AwsError("LocalCloudNotImplemented", f"The local cloud does not model {first}")
+        if name in ("ProvidedContexts", "SerialNumber", "SourceIdentity", "Tags"):
+            raise AwsError("LocalCloudNotImplemented", f"The local cloud does not model {name}")
 
 
-def _required(parameters: Mapping[str, str], name: str) -> str:
-    value = parameters.get(name, "")
+def _required(parameters: Mapping[str, Any], name: str) -> str:
+    value: str = parameters.get(name, "")
     if not value:
         member = name[0].lower() + name[1:]
         raise AwsError(
@@ -297,7 +294,7 @@ def _not_authorized(caller: Caller, action: str, resource: str) -> str:
     )
 
 
-def _packed_size(parameters: Mapping[str, str]) -> str:
+def _packed_size(parameters: Mapping[str, Any]) -> str:
     """How much of the room for session policies is taken, in per cent."""
     inline = parameters.get("Policy")
     if inline is None:
@@ -305,7 +302,7 @@ def _packed_size(parameters: Mapping[str, str]) -> str:
     return f"<PackedPolicySize>{len(inline) * 100 // LONGEST_POLICY}</PackedPolicySize>"
 
 
-def _assumed(caller: Caller, parameters: Mapping[str, str]) -> str:
+def _assumed(caller: Caller, parameters: Mapping[str, Any]) -> str:
     session = caller.session
     assert session is not None
     issued = session.credentials

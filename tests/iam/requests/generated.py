@@ -92,10 +92,11 @@ def generated(shape: Shape | None, *, every: bool) -> dict[str, Any]:
 
 def _structure(shape: StructureShape, every: bool, depth: int) -> dict[str, Any]:
     names = shape.members if every and depth < _DEPTH else shape.required_members
+    if depth and not names:  # an empty group cannot be told from none
+        names = [name for name in shape.members if shape.members[name].type_name == "string"][:1]
     found = {}
     for name in names:
-        if depth < _DEPTH:
-            found[name] = _value(shape.members[name], name, every, depth + 1)
+        found[name] = _value(shape.members[name], name, every, depth + 1)
     return found
 
 
@@ -103,7 +104,7 @@ def _value(shape: Shape, name: str, every: bool, depth: int) -> Any:
     if isinstance(shape, StructureShape):
         return _structure(shape, every, depth)
     if isinstance(shape, ListShape):
-        return [_value(shape.member, name, every, depth)]
+        return [_value(shape.member, name, every, depth)] if depth <= _DEPTH + 2 else []
     if isinstance(shape, MapShape):
         return {"a": _value(shape.value, "value", every, depth)}
     return _scalar(shape, name)

@@ -155,7 +155,11 @@ def test_a_refresh_to_another_template_asks_for_the_launch() -> None:
 def test_a_call_on_an_instance_is_checked_on_its_group(operation: str) -> None:
     instance = f"{EC2}instance/i-0a"
     where = FakeAccount(resources={instance: {"aws:autoscaling:groupName": "group"}})
-    parameters = {"HealthStatus": "Unhealthy"} if operation == "SetInstanceHealth" else {}
+    further: dict[str, dict[str, Any]] = {
+        "SetInstanceHealth": {"HealthStatus": "Unhealthy"},
+        "TerminateInstanceInAutoScalingGroup": {"ShouldDecrementDesiredCapacity": False},
+    }
+    parameters = further[operation]
     found = needed("autoscaling", operation, where, InstanceId="i-0a", **parameters)
     assert pairs_of(found) == [(f"autoscaling:{operation}", PLAIN)]
 

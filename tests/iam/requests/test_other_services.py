@@ -202,7 +202,11 @@ def test_publishing_to_an_encrypted_topic_needs_its_key() -> None:
 @pytest.mark.parametrize(
     ("operation", "parameters", "action"),
     [
-        ("CreateBudget", {"Budget": {"BudgetName": "b"}}, "budgets:ModifyBudget"),
+        (
+            "CreateBudget",
+            {"Budget": {"BudgetName": "b", "TimeUnit": "MONTHLY", "BudgetType": "COST"}},
+            "budgets:ModifyBudget",
+        ),
         ("DescribeBudget", {"BudgetName": "b"}, "budgets:ViewBudget"),
         ("DeleteBudget", {"BudgetName": "b"}, "budgets:ModifyBudget"),
         ("DescribeNotificationsForBudget", {"BudgetName": "b"}, "budgets:ViewBudget"),

@@ -57,8 +57,14 @@ FITTING: dict[tuple[str, str], dict[str, Any]] = {
     ("ec2", "CreateFlowLogs"): {"ResourceType": "VPC", **tagged("vpc-flow-log")},
     ("ec2", "CreateImage"): tagged("image", "snapshot"),
     ("ec2", "CreateInternetGateway"): tagged("internet-gateway"),
-    ("ec2", "CreateLaunchTemplate"): tagged("launch-template"),
-    ("ec2", "CreateLaunchTemplateVersion"): {"LaunchTemplateId": "lt-0a"},
+    ("ec2", "CreateLaunchTemplate"): {
+        "LaunchTemplateData": {"ImageId": "ami-0a"},
+        **tagged("launch-template"),
+    },
+    ("ec2", "CreateLaunchTemplateVersion"): {
+        "LaunchTemplateId": "lt-0a",
+        "LaunchTemplateData": {"ImageId": "ami-0a"},
+    },
     ("ec2", "CreateNatGateway"): tagged("natgateway"),
     ("ec2", "CreateNetworkInterface"): tagged("network-interface"),
     ("ec2", "CreateRouteTable"): tagged("route-table"),
@@ -138,7 +144,12 @@ FITTING: dict[tuple[str, str], dict[str, Any]] = {
     ("s3", "CopyObject"): {"Tagging": "a=b"},
     ("s3", "CreateMultipartUpload"): {"Tagging": "a=b"},
     ("s3", "PutBucketReplication"): {
-        "ReplicationConfiguration": {"Role": ROLE, "Rules": [{"Status": "Enabled"}]}
+        "ReplicationConfiguration": {
+            "Role": ROLE,
+            "Rules": [
+                {"Status": "Enabled", "Destination": {"Bucket": "arn:aws:s3:::other-bucket"}}
+            ],
+        }
     },
     ("s3", "PutObject"): {"Tagging": "a=b"},
     ("scheduler", "ListTagsForResource"): {"ResourceArn": SCHEDULES},

@@ -183,15 +183,15 @@ def test_a_deeply_nested_body_is_refused_without_a_stack_trace() -> None:
     [
         b"\xa1",  # a map that ends too early
         b"\xa1\x61a\x01\x00",  # more after the first value
-        b"\xa2\x61a\x01\x61a\x02",  # a name twice
         b"\x9f" * 200,  # nested without end
         b"\x5b\x7f\xff\xff\xff\xff\xff\xff\xff",  # a length beyond the body
         b"\xa1\x01\x02",  # a name that is a number
+        b"\x81\x01",  # no map
     ],
 )
 def test_malformed_cbor_is_refused(body: bytes) -> None:
     path = "/service/GraniteServiceVersion20100801/operation/PutMetricData"
-    with pytest.raises(ValueError, match="CBOR"):
+    with pytest.raises(ValueError, match=r"CBOR|with names"):
         needs(request("monitoring", path=path, body=body), FakeAccount())
 
 

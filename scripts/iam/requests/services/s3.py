@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scripts.iam.requests.model import Keys, Need
+from scripts.iam.requests.model import HttpRequest, Keys, Need
 from scripts.iam.requests.row import Also, Call, Row, Table, Targets, everything, onto
 from scripts.iam.requests.services.s3_further import (
     bypass,
@@ -22,20 +22,17 @@ from scripts.iam.requests.services.s3_further import (
 )
 from scripts.iam.requests.services.s3_request import (
     body_tags,
-    call_of,
     common,
     deleted_objects,
     listing,
     object_tags,
-    operation_of,
     parts,
     tagged_object,
     the_bucket,
     the_object,
     writing,
 )
-
-__all__ = ["TABLE", "call_of", "operation_of"]
+from scripts.iam.requests.services.s3_route import S3Request, route
 
 
 def _on_bucket(action: str, *also: Also) -> Row:
@@ -80,19 +77,14 @@ TABLE: Table = {
     "ListMultipartUploads": _on_bucket("ListBucketMultipartUploads"),
     "CreateBucket": Row(the_bucket, "s3:CreateBucket", new_bucket, (new_bucket_extras,)),
     "DeleteBucket": _on_bucket("DeleteBucket"),
-    **_setting("BucketAbac"),
-    **_setting("BucketAccelerateConfiguration", "AccelerateConfiguration"),
+    **_setting("BucketAccelerateConfiguration", "AccelerateConfiguration", "Get"),
     **_setting("BucketAcl"),
-    **_setting("BucketAnalyticsConfiguration", "AnalyticsConfiguration", _ALL),
     **_setting("BucketCors", "BucketCORS", _ALL),
     **_setting("BucketEncryption", "EncryptionConfiguration", _ALL),
-    **_setting("BucketIntelligentTieringConfiguration", "IntelligentTieringConfiguration", _ALL),
-    **_setting("BucketInventoryConfiguration", "InventoryConfiguration", _ALL),
     **_setting("BucketLifecycleConfiguration", "LifecycleConfiguration"),
     "DeleteBucketLifecycle": _on_bucket("PutLifecycleConfiguration"),
     "GetBucketLocation": _on_bucket("GetBucketLocation"),
     **_setting("BucketLogging"),
-    **_setting("BucketMetricsConfiguration", "MetricsConfiguration", _ALL),
     **_setting("BucketNotificationConfiguration", "BucketNotification"),
     **_setting("ObjectLockConfiguration", "BucketObjectLockConfiguration"),
     **_setting("BucketOwnershipControls", verbs=_ALL),
@@ -102,11 +94,10 @@ TABLE: Table = {
     **_setting("PublicAccessBlock", "BucketPublicAccessBlock", _ALL),
     **_setting("BucketReplication", "ReplicationConfiguration", _ALL),
     "PutBucketReplication": _on_bucket("PutReplicationConfiguration", replication_role),
-    **_setting("BucketRequestPayment"),
+    **_setting("BucketRequestPayment", verbs="Get"),
     **_setting("BucketTagging", verbs=_ALL),
     **_setting("BucketVersioning"),
-    **_setting("BucketWebsite"),
-    "DeleteBucketWebsite": _on_bucket("DeleteBucketWebsite"),
+    **_setting("BucketWebsite", verbs="Get"),
     # objects
     "GetObject": _by_version("GetObject", tagged_object, list_to_tell_missing, decrypts),
     "HeadObject": _by_version("GetObject", tagged_object, list_to_tell_missing, decrypts),
@@ -126,7 +117,6 @@ TABLE: Table = {
     "PutObjectLegalHold": Row(the_object, "s3:PutObjectLegalHold", common),
     "GetObjectRetention": Row(the_object, "s3:GetObjectRetention", common),
     "PutObjectRetention": Row(the_object, "s3:PutObjectRetention", common, (bypass,)),
-    "RestoreObject": Row(the_object, "s3:RestoreObject", common),
     "DeleteObject": _by_version("DeleteObject", the_object, bypass),
     "DeleteObjects": Row(lambda _call: (), also=(deleted_objects,)),
     "PutObject": _WRITE,
@@ -145,3 +135,8 @@ TABLE: Table = {
     "AbortMultipartUpload": Row(the_object, "s3:AbortMultipartUpload", common),
     "ListParts": Row(the_object, "s3:ListMultipartUploadParts", common),
 }
+
+
+def read(request: HttpRequest) -> S3Request:
+    """Take an S3 request apart."""
+    return route(request, TABLE)

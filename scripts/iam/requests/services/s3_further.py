@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Iterator
-from urllib.parse import unquote
 
-from scripts.iam.requests.model import Keys, Need
+from scripts.iam.requests.model import Keys, Malformed, Need
 from scripts.iam.requests.row import Also, Call, checked, pairs, pass_role, request_tags
 from scripts.iam.requests.services import kms
 from scripts.iam.requests.services.s3_request import (
     KMS_KEY,
-    body_tags,
     bucket_arn,
     common,
     existing_tags,
@@ -20,9 +18,7 @@ from scripts.iam.requests.services.s3_request import (
     object_arn,
     parts,
     writing,
-    xml,
 )
-from scripts.iam.requests.wire.protocols import body_of
 
 
 def list_to_tell_missing(call: Call) -> Iterator[Need]:
@@ -80,24 +76,23 @@ def decrypts(call: Call) -> Iterator[Need]:
 
 def copy_source(call: Call) -> Iterator[Need]:
     """Reading what is copied: the object, its tags, its key."""
-    text, _, version = parts(call).headers["x-amz-copy-source"].partition("?versionId=")
-    bucket, _, key = unquote(text).removeprefix("/").partition("/")
-    if not bucket or not key or ":" in bucket:
-        raise ValueError("x-amz-copy-source must be bucket/key, optionally with ?versionId=")
-    arn = f"arn:aws:s3:::{bucket}/{key}"
+    source = parts(call).source
+    if source is None:
+        raise Malformed("x-amz-copy-source is missing", "InvalidArgument")
+    arn = f"arn:aws:s3:::{source.bucket}/{source.key}"
     keys = {**common(call), **existing_tags(call, arn)}
-    kind = "Version" if version else ""
-    if version:
-        keys["s3:versionid"] = (version,)
+    kind = "Version" if source.version else ""
+    if source.version:
+        keys["s3:versionid"] = (source.version,)
     yield Need(f"s3:GetObject{kind}", arn, keys)
-    copies_tags = parts(call).headers.get("x-amz-tagging-directive", "COPY").upper() == "COPY"
+    copies_tags = str(call.get("TaggingDirective") or "COPY").upper() == "COPY"
     if call.operation == "CopyObject" and copies_tags and call.account.tags(arn):
         yield Need(f"s3:GetObject{kind}Tagging", arn, keys)
         yield Need("s3:PutObjectTagging", object_arn(call), writing(call))
     if call.account.tags(arn) is None:
-        yield Need("s3:ListBucket", f"arn:aws:s3:::{bucket}", common(call))
-    source_key = call.account.object_key(bucket, key, version or None)
-    context = _context(call, bucket, arn)
+        yield Need("s3:ListBucket", f"arn:aws:s3:::{source.bucket}", common(call))
+    source_key = call.account.object_key(source.bucket, source.key, source.version)
+    context = _context(call, source.bucket, arn)
     yield from kms.behind(call, "s3", source_key, ("kms:Decrypt",), context)
 
 
@@ -122,17 +117,14 @@ def bypass(call: Call) -> Iterator[Need]:
 
 def new_bucket(call: Call) -> Keys:
     keys = common(call)
-    if body_of(call.request).strip():
-        root = xml(call)
-        place = root.findtext("LocationConstraint")
-        if place:
-            keys["s3:locationconstraint"] = (place,)
-        keys |= request_tags(_bucket_tags(call))
-    return keys
+    place = (call.get("CreateBucketConfiguration") or {}).get("LocationConstraint")
+    if place:
+        keys["s3:locationconstraint"] = (place,)
+    return keys | request_tags(_bucket_tags(call))
 
 
 def _bucket_tags(call: Call) -> dict[str, str]:
-    return body_tags(call) if body_of(call.request).strip() else {}
+    return pairs((call.get("CreateBucketConfiguration") or {}).get("Tags") or [])
 
 
 def new_bucket_extras(call: Call) -> Iterator[Need]:
@@ -152,6 +144,6 @@ def new_bucket_extras(call: Call) -> Iterator[Need]:
 
 
 def replication_role(call: Call) -> Iterator[Need]:
-    role = xml(call).findtext("Role")
+    role = (call.get("ReplicationConfiguration") or {}).get("Role")
     if role:
         yield pass_role(role, "s3.amazonaws.com")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import cast
 from urllib.parse import parse_qsl
-from xml.etree import ElementTree
 
-from scripts.iam.requests.model import Account, HttpRequest, Keys, Need
-from scripts.iam.requests.row import Call, Target, checked, pairs
-from scripts.iam.requests.services.s3_route import S3Request, route
-from scripts.iam.requests.wire.protocols import body_of
+from scripts.iam.requests.model import Keys, Malformed, Need
+from scripts.iam.requests.row import Call, Target, pairs
+from scripts.iam.requests.services.s3_route import S3Request
 
 _HEADER_KEYS = (
     "x-amz-acl",
@@ -36,19 +34,9 @@ _LOCK_KEYS = {
 KMS_KEY = "x-amz-server-side-encryption-aws-kms-key-id"
 
 
-def call_of(request: HttpRequest, account: Account) -> Call:
-    """The call in an S3 request; its only parameter is the request taken apart."""
-    found = route(request)
-    return Call(request, found.operation, {"s3": found}, account)
-
-
-def operation_of(request: HttpRequest) -> str:
-    """The operation of an S3 request."""
-    return route(request).operation
-
-
 def parts(call: Call) -> S3Request:
-    return cast("S3Request", call.parameters["s3"])
+    """The S3 request behind a call."""
+    return cast("S3Request", call.reading)
 
 
 # targets
@@ -131,65 +119,38 @@ def object_tags(tags: dict[str, str]) -> Keys:
 
 
 def header_tags(call: Call) -> dict[str, str]:
-    text = parts(call).headers.get("x-amz-tagging")
-    if not text:
-        return {}
-    found = parse_qsl(text, keep_blank_values=True, strict_parsing=True)
+    """Tags that a header gives to a new object."""
+    text = call.get("Tagging")
+    found = parse_qsl(text, keep_blank_values=True) if isinstance(text, str) else []
     return pairs([{"Key": name, "Value": value} for name, value in found])
 
 
 # bodies
 
 
-def xml(call: Call) -> ElementTree.Element:
-    """The XML body; document types are refused, as S3 does (they could expand without end)."""
-
-    class Builder(ElementTree.TreeBuilder):
-        def doctype(self, *_: Any) -> None:
-            raise ValueError("the XML body must not declare a document type")
-
-    if "aws-chunked" in call.request.headers.get("content-encoding", ""):
-        raise ValueError("send the XML body whole, not in chunks")
-    try:
-        parser = ElementTree.XMLParser(target=Builder())  # noqa: S314 - see Builder
-        root = ElementTree.fromstring(body_of(call.request), parser=parser)  # noqa: S314
-    except ElementTree.ParseError as error:
-        raise ValueError("the body is not XML") from error
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-    return root
-
-
 def body_tags(call: Call) -> dict[str, str]:
-    rows = [
-        {"Key": tag.findtext("Key"), "Value": tag.findtext("Value") or ""}
-        for tag in xml(call).iter("Tag")
-    ]
-    return pairs(rows)
-
-
-def _plain(item: ElementTree.Element) -> None:
-    """Refuse what two readers of XML could read in two ways."""
-    names = [child.tag for child in item]
-    texts = [child.text or "" for child in item]
-    if len(set(names)) != len(names) or any(len(child) for child in item):
-        raise ValueError("each Object of a batch delete holds each element once, with plain text")
-    if any(text != text.strip() for text in texts):
-        raise ValueError("keys that begin or end in white space must be deleted one by one")
+    """Tags that a body gives to an object or bucket."""
+    return pairs((call.get("Tagging") or {}).get("TagSet") or [])
 
 
 def deleted_objects(call: Call) -> Iterator[Need]:
     """Each key of a batch on its own, by version where the batch says so."""
-    for item in xml(call).iter("Object"):
-        _plain(item)
-        arn = f"{bucket_arn(call)}/{checked(item.findtext('Key'), 'Key')}"
-        version = item.findtext("VersionId")
+    for item in (call.get("Delete") or {}).get("Objects") or ():
+        arn = f"{bucket_arn(call)}/{object_key(item.get('Key'))}"
+        version = item.get("VersionId")
         if version:
             yield Need("s3:DeleteObjectVersion", arn, {**common(call), "s3:versionid": (version,)})
         else:
             keys = common(call)
-            if item.findtext("ETag"):
-                keys["s3:if-match"] = (str(item.findtext("ETag")),)
+            if item.get("ETag"):
+                keys["s3:if-match"] = (str(item["ETag"]),)
             yield Need("s3:DeleteObject", arn, keys)
-        if parts(call).headers.get("x-amz-bypass-governance-retention", "").lower() == "true":
+        if call.flag("BypassGovernanceRetention"):
             yield Need("s3:BypassGovernanceRetention", arn, common(call))
+
+
+def object_key(value: object) -> str:
+    """A key that names an object; S3 takes any characters in it."""
+    if not isinstance(value, str) or not value:
+        raise Malformed("Object key must not be empty", "UserKeyMustBeSpecified")
+    return value

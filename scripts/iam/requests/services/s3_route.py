@@ -1,5 +1,6 @@
 """Tells which S3 operation a request is, from method, host, path, query and headers.
 
+The routes are those of AWS's own model (botocore).
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 """
 
@@ -7,183 +8,94 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import unquote
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-from scripts.iam.requests.model import HttpRequest, Unmapped
+from scripts.iam.requests.model import HttpRequest, Malformed, Reading, Unmapped
+from scripts.iam.requests.wire import rest, shapes
 from scripts.iam.requests.wire.protocols import unsigned_query
 
+MODEL = "s3"
+PROTOCOL = "rest-xml"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _VIRTUAL = re.compile(
     r"(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack\.)?[a-z0-9-]+)?\.amazonaws\.com\Z"
 )
-
-# subresource -> operation by method; "" is a request without one
-_BUCKET_OPERATIONS = {
-    "": {
-        "GET": "ListObjects",
-        "HEAD": "HeadBucket",
-        "PUT": "CreateBucket",
-        "DELETE": "DeleteBucket",
-    },
-    "abac": {"GET": "GetBucketAbac", "PUT": "PutBucketAbac"},
-    "accelerate": {
-        "GET": "GetBucketAccelerateConfiguration",
-        "PUT": "PutBucketAccelerateConfiguration",
-    },
-    "acl": {"GET": "GetBucketAcl", "PUT": "PutBucketAcl"},
-    "analytics": {
-        "GET": "GetBucketAnalyticsConfiguration",
-        "PUT": "PutBucketAnalyticsConfiguration",
-        "DELETE": "DeleteBucketAnalyticsConfiguration",
-    },
-    "cors": {"GET": "GetBucketCors", "PUT": "PutBucketCors", "DELETE": "DeleteBucketCors"},
-    "delete": {"POST": "DeleteObjects"},
-    "encryption": {
-        "GET": "GetBucketEncryption",
-        "PUT": "PutBucketEncryption",
-        "DELETE": "DeleteBucketEncryption",
-    },
-    "intelligent-tiering": {
-        "GET": "GetBucketIntelligentTieringConfiguration",
-        "PUT": "PutBucketIntelligentTieringConfiguration",
-        "DELETE": "DeleteBucketIntelligentTieringConfiguration",
-    },
-    "inventory": {
-        "GET": "GetBucketInventoryConfiguration",
-        "PUT": "PutBucketInventoryConfiguration",
-        "DELETE": "DeleteBucketInventoryConfiguration",
-    },
-    "lifecycle": {
-        "GET": "GetBucketLifecycleConfiguration",
-        "PUT": "PutBucketLifecycleConfiguration",
-        "DELETE": "DeleteBucketLifecycle",
-    },
-    "location": {"GET": "GetBucketLocation"},
-    "logging": {"GET": "GetBucketLogging", "PUT": "PutBucketLogging"},
-    "metrics": {
-        "GET": "GetBucketMetricsConfiguration",
-        "PUT": "PutBucketMetricsConfiguration",
-        "DELETE": "DeleteBucketMetricsConfiguration",
-    },
-    "notification": {
-        "GET": "GetBucketNotificationConfiguration",
-        "PUT": "PutBucketNotificationConfiguration",
-    },
-    "object-lock": {
-        "GET": "GetObjectLockConfiguration",
-        "PUT": "PutObjectLockConfiguration",
-    },
-    "ownershipControls": {
-        "GET": "GetBucketOwnershipControls",
-        "PUT": "PutBucketOwnershipControls",
-        "DELETE": "DeleteBucketOwnershipControls",
-    },
-    "policy": {"GET": "GetBucketPolicy", "PUT": "PutBucketPolicy", "DELETE": "DeleteBucketPolicy"},
-    "policyStatus": {"GET": "GetBucketPolicyStatus"},
-    "publicAccessBlock": {
-        "GET": "GetPublicAccessBlock",
-        "PUT": "PutPublicAccessBlock",
-        "DELETE": "DeletePublicAccessBlock",
-    },
-    "replication": {
-        "GET": "GetBucketReplication",
-        "PUT": "PutBucketReplication",
-        "DELETE": "DeleteBucketReplication",
-    },
-    "requestPayment": {"GET": "GetBucketRequestPayment", "PUT": "PutBucketRequestPayment"},
-    "tagging": {
-        "GET": "GetBucketTagging",
-        "PUT": "PutBucketTagging",
-        "DELETE": "DeleteBucketTagging",
-    },
-    "uploads": {"GET": "ListMultipartUploads"},
-    "versioning": {"GET": "GetBucketVersioning", "PUT": "PutBucketVersioning"},
-    "versions": {"GET": "ListObjectVersions"},
-    "website": {
-        "GET": "GetBucketWebsite",
-        "PUT": "PutBucketWebsite",
-        "DELETE": "DeleteBucketWebsite",
-    },
-}
-_OBJECT_OPERATIONS = {
-    "": {
-        "GET": "GetObject",
-        "HEAD": "HeadObject",
-        "PUT": "PutObject",
-        "DELETE": "DeleteObject",
-    },
-    "acl": {"GET": "GetObjectAcl", "PUT": "PutObjectAcl"},
-    "attributes": {"GET": "GetObjectAttributes"},
-    "legal-hold": {"GET": "GetObjectLegalHold", "PUT": "PutObjectLegalHold"},
-    "restore": {"POST": "RestoreObject"},
-    "retention": {"GET": "GetObjectRetention", "PUT": "PutObjectRetention"},
-    "tagging": {
-        "GET": "GetObjectTagging",
-        "PUT": "PutObjectTagging",
-        "DELETE": "DeleteObjectTagging",
-    },
-    "uploadId": {
-        "GET": "ListParts",
-        "PUT": "UploadPart",
-        "POST": "CompleteMultipartUpload",
-        "DELETE": "AbortMultipartUpload",
-    },
-    "uploads": {"POST": "CreateMultipartUpload"},
-}
-_SERVICE_OPERATIONS = {"": {"GET": "ListBuckets"}}
-# With this header the object comes from another one.
-_COPIES = {"PutObject": "CopyObject", "UploadPart": "UploadPartCopy"}
-_SUBRESOURCES = (set(_BUCKET_OPERATIONS) | set(_OBJECT_OPERATIONS)) - {""}
-# Subresources that have no row. Named here, so that none is taken for a plain read or write.
-_OTHER_SUBRESOURCES = {
-    "annotation", "annotations", "encryptionType", "metadataConfiguration",
-    "metadataInventoryTable", "metadataJournalTable", "metadataTable", "renameObject", "select",
-    "session", "torrent", "append", "website-error", "storageClass",
-}  # fmt: skip
-_OPTIONS = {
-    "bucket-region", "continuation-token", "delimiter", "encoding-type", "fetch-owner", "id",
-    "key-marker", "list-type", "marker", "max-buckets", "max-keys", "max-parts", "max-uploads",
-    "part-number-marker", "partNumber", "prefix", "start-after", "upload-id-marker",
-    "version-id-marker", "versionId", "x-id",
-}  # fmt: skip
+_SERVICE, _BUCKETS, _OBJECTS = "/", "/{Bucket}", "/{Bucket}/{Key+}"
+LONGEST_KEY = 1024  # bytes
 
 
 @dataclass(frozen=True)
-class S3Request:
+class CopySource:
+    """What x-amz-copy-source names, decoded."""
+
+    bucket: str
+    key: str
+    version: str | None
+
+    def __str__(self) -> str:
+        """The header written anew, so that nobody can read it in another way."""
+        version = f"?versionId={quote(self.version, safe='')}" if self.version else ""
+        return f"{self.bucket}/{quote(self.key, safe='/')}{version}"
+
+
+@dataclass(frozen=True)
+class S3Request(Reading):
     """An S3 request taken apart; `headers` include those that a presigned link carries in its
     query instead."""
 
-    operation: str
-    bucket: str | None
-    key: str | None
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
+    bucket: str | None = None
+    key: str | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    source: CopySource | None = None
 
 
-def route(request: HttpRequest) -> S3Request:
-    """Take an S3 request apart; Unmapped if no operation answers to it."""
+def route(request: HttpRequest, served: Container[str]) -> S3Request:
+    """Take an S3 request apart; Unmapped if none of the `served` operations answers to it."""
     query, headers = _query_and_headers(request)
     bucket, key = _bucket_and_key(request)
-    found = [name for name in query if name in _SUBRESOURCES | _OTHER_SUBRESOURCES]
-    if len(found) > 1:
-        raise ValueError(f"conflicting query parameters: {', '.join(sorted(found))}")
-    subresource = found[0] if found else ""
-    if bucket is None:
-        table, level = _SERVICE_OPERATIONS, "service"
-    elif key is None:
-        table, level = _BUCKET_OPERATIONS, "bucket"
-    else:
-        table, level = _OBJECT_OPERATIONS, "object"
-    operation = table.get(subresource, {}).get(request.method)
-    if operation is None:
-        raise Unmapped("s3", f"{request.method} {level} ?{subresource}")
-    if operation == "ListObjects" and query.get("list-type") == "2":
-        operation = "ListObjectsV2"
-    if "x-amz-copy-source" in headers:
-        operation = _COPIES.get(operation, operation)
-    return S3Request(operation, bucket, key, query, headers)
+    template = _SERVICE if bucket is None else _BUCKETS if key is None else _OBJECTS
+    found = rest.find(MODEL, (request.method, template), query, headers, served)
+    _refuse_what_tells_another(query, found, request.method, template)
+    if found is None or found.operation not in served:
+        named = found.operation if found else f"{request.method} {template}"
+        raise Unmapped("s3", named)
+    operation = shapes.service_model(MODEL).operation_model(found.operation)
+    labels = {"Bucket": bucket or "", "Key": key or ""}
+    parameters = rest.parameters(operation, labels, query.items(), headers, request.body)
+    source = None
+    if text := parameters.get("CopySource"):
+        source = _copy_source(text)
+        parameters["CopySource"] = str(source)
+    if isinstance(text := parameters.get("Tagging"), str):
+        parameters["Tagging"] = urlencode(parse_qsl(text, keep_blank_values=True))
+    return S3Request(
+        request, found.operation, PROTOCOL, parameters, bucket, key, query, headers, source
+    )
+
+
+def _refuse_what_tells_another(
+    query: Mapping[str, str], found: rest.Route | None, method: str, template: str
+) -> None:
+    """Refuse parameters that the operation does not take: a subresource that nobody here knows
+    must not be taken for the plain call."""
+    unknown = sorted(set(query) - (found.known if found else set()) - {rest.IGNORED})
+    if not unknown:
+        return
+    if not any(name in _names() for name in unknown):
+        raise Unmapped("s3", f"{method} {template}?{unknown[0]}")
+    raise Malformed(
+        f"The parameter {unknown[0]} does not belong to this request", "InvalidArgument"
+    )
+
+
+@cache
+def _names() -> frozenset[str]:
+    """Every parameter of the query that some operation of S3 takes."""
+    return frozenset().union(*(row.known for rows in rest.routes(MODEL).values() for row in rows))
 
 
 def _query_and_headers(request: HttpRequest) -> tuple[dict[str, str], dict[str, str]]:
@@ -192,36 +104,59 @@ def _query_and_headers(request: HttpRequest) -> tuple[dict[str, str], dict[str, 
     for name, value in unsigned_query(request):
         if name.lower().startswith("x-amz-"):
             if name.lower() in headers:
-                raise ValueError(f"{name} is given both as header and in the address")
+                raise Malformed(f"{name} is given both as header and in the address",
+                                "InvalidArgument")  # fmt: skip
             headers[name.lower()] = value
             continue
-        known = name in _OPTIONS or name in _SUBRESOURCES or name in _OTHER_SUBRESOURCES
-        if not known and not name.startswith("response-"):
-            raise ValueError(f"S3 knows no query parameter {name!r}")
         if name in query:
-            raise ValueError(f"query parameter {name!r} is given twice")
+            raise Malformed(f"query parameter {name!r} is given twice", "InvalidArgument")
         query[name] = value
+    if query.get("versionId") == "":
+        raise Malformed("Version id cannot be the empty string", "InvalidArgument")
     return query, headers
 
 
 def _bucket_and_key(request: HttpRequest) -> tuple[str | None, str | None]:
     if not request.path.startswith("/"):
-        raise ValueError("the path must begin with /")
-    rest = request.path[1:]
+        raise Malformed("the path must begin with /", "InvalidURI")
+    rest_of_path = request.path[1:]
     bucket = _bucket_in_host(request.headers.get("host", ""))
     if bucket is None:
-        bucket, _, rest = rest.partition("/")
+        bucket, _, rest_of_path = rest_of_path.partition("/")
         if not bucket:
-            if rest:
-                raise ValueError("the path names no bucket")
+            if rest_of_path:
+                raise Malformed("the path names no bucket", "InvalidURI")
             return None, None
     if not _BUCKET.match(bucket):
-        raise ValueError(f"{bucket!r} is no bucket name")
-    try:
-        key = unquote(rest, errors="strict")
-    except UnicodeDecodeError as error:
-        raise ValueError("the object key is not UTF-8") from error
+        raise Malformed("The specified bucket is not valid.", "InvalidBucketName")
+    key = decoded(rest_of_path)
+    if len(key.encode()) > LONGEST_KEY:
+        raise Malformed("Your key is too long", "KeyTooLongError")
     return bucket, key or None
+
+
+def decoded(text: str) -> str:
+    """Percent-encoded text as S3 reads it."""
+    try:
+        found = unquote(text, errors="strict")
+    except UnicodeDecodeError as error:
+        raise Malformed("Couldn't parse the specified URI.", "InvalidURI") from error
+    if "\0" in found:
+        raise Malformed("Couldn't parse the specified URI.", "InvalidURI")
+    return found
+
+
+def _copy_source(text: str) -> CopySource:
+    """Read x-amz-copy-source: bucket/key, percent-encoded, optionally with ?versionId=."""
+    path, mark, version = text.partition("?versionId=")
+    bucket, _, key = decoded(path).removeprefix("/").partition("/")
+    if "?" in path or "&" in version or (mark and not version):
+        raise Malformed("Copy Source must mention the source bucket and key: "
+                        "sourcebucket/sourcekey", "InvalidArgument")  # fmt: skip
+    if not key or not _BUCKET.match(bucket):
+        raise Malformed("Copy Source must mention the source bucket and key: "
+                        "sourcebucket/sourcekey", "InvalidArgument")  # fmt: skip
+    return CopySource(bucket, key, decoded(version) or None)
 
 
 def _bucket_in_host(host: str) -> str | None:
@@ -239,7 +174,7 @@ def _bucket_in_host(host: str) -> str | None:
         return match["bucket"]
     if name.endswith(".localhost"):
         return name.removesuffix(".localhost")
-    raise ValueError(f"{host!r} is no address of S3")
+    raise Malformed(f"{host!r} is no address of S3", "InvalidURI")
 
 
 def _is_address(name: str) -> bool:

@@ -1,22 +1,20 @@
-"""Finds operation and parameters in a request of the query, JSON and CBOR protocols.
+"""Reads operation and parameters from a request of the query, JSON and CBOR protocols.
 
 Where a request could be read in two ways (a parameter given twice, an operation named in two
-places), it is refused: the reader behind might choose the other way.
+places), it is refused, although only the one reading is ever carried out: AWS refuses it too.
 """
 
 from __future__ import annotations
 
-import gzip
-import io
-import json
-import zlib
+from collections.abc import Container
 from typing import Any, cast
-from urllib.parse import parse_qsl
 
-from scripts.iam.requests.model import HttpRequest
-from scripts.iam.requests.wire import cbor, shapes
+from scripts.iam.requests.model import HttpRequest, Malformed, Unmapped
+from scripts.iam.requests.wire import shapes
+from scripts.iam.requests.wire.bodies import body_of, cbor_object, form_pairs, json_object
 
-MAX_UNPACKED = 16 * 2**20  # bytes; far above any call that carries permissions
+CBOR = "smithy-rpc-v2-cbor"
+FORM = "application/x-www-form-urlencoded"
 _SIGNATURE = {
     "x-amz-algorithm",
     "x-amz-credential",
@@ -33,127 +31,91 @@ def unsigned_query(request: HttpRequest) -> list[tuple[str, str]]:
     return [(k, v) for k, v in request.query if k.lower() not in _SIGNATURE]
 
 
-def body_of(request: HttpRequest) -> bytes:
-    """The body, unpacked when the client packed it (botocore does for large metric puts)."""
-    encoding = request.headers.get("content-encoding", "").strip().lower()
-    if encoding in {"", "identity"}:
-        return request.body
-    if encoding != "gzip":
-        raise ValueError(f"content-encoding {encoding!r} is not supported; send the body as it is")
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(request.body)) as packed:
-            body = packed.read(MAX_UNPACKED + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError("the body is not valid gzip") from error
-    if len(body) > MAX_UNPACKED:
-        raise ValueError(f"the unpacked body is larger than {MAX_UNPACKED} bytes")
-    return body
+def read(
+    request: HttpRequest, model: str, served: Container[str]
+) -> tuple[str, str, dict[str, Any]]:
+    """Operation, protocol and parameters under AWS's own names; Malformed when unclear.
 
-
-def operation_of(request: HttpRequest, model: str) -> str:
-    """The operation that a query, JSON or CBOR request names; ValueError when unclear."""
-    named = [
-        name
-        for name in (
-            _target(request, model),
-            _cbor_operation(request),
-            _form(request).get("Action"),
-        )
-        if name is not None
-    ]
-    if len(named) != 1:
-        raise ValueError(
-            "the request must name one operation: in x-amz-target, in the path or in Action"
-        )
-    return named[0]
-
-
-def parameters_of(request: HttpRequest, model: str, operation: str) -> dict[str, Any]:
-    """The parameters under AWS's own names, checked against the operation's model."""
-    if not shapes.is_modelled(model, operation):  # SSM's agent has calls that no model tells of
-        return _object(json_body(request))
-    shape = shapes.input_shape(model, operation)
+    Raises Unmapped, before it looks at parameters, for an operation that is not `served`.
+    """
+    spoken = shapes.service_model(model).metadata["protocols"]
     if "x-amz-target" in request.headers:
-        return cast("dict[str, Any]", shapes.from_json(shape, json_body(request)))
-    if _cbor_operation(request):
-        return cast("dict[str, Any]", shapes.from_json(shape, _cbor_body(request)))
-    pairs = {k: v for k, v in _form(request).items() if k not in {"Action", "Version"}}
-    return shapes.from_query(shape, pairs, ec2=model == "ec2")
+        _speaks("json", spoken)
+        operation = _served(_target(request, model), request, served)
+        return operation, "json", _from_json(model, operation, json_object(body_of(request)))
+    if name := _cbor_operation(request, model):
+        _speaks(CBOR, spoken)
+        operation = _served(name, request, served)
+        return operation, CBOR, _from_json(model, operation, cbor_object(body_of(request)))
+    protocol = "ec2" if "ec2" in spoken else "query"
+    pairs = _form(request)
+    _speaks(protocol, spoken)
+    named = pairs.pop("Action", "")
+    if not named:
+        raise Malformed("The request must contain the parameter Action", "MissingAction")
+    operation = _served(named, request, served)
+    pairs.pop("Version", None)
+    shape = shapes.input_shape(model, operation)
+    return operation, protocol, shapes.from_query(shape, pairs, ec2=protocol == "ec2")
 
 
-def _target(request: HttpRequest, model: str) -> str | None:
-    target = request.headers.get("x-amz-target")
-    if target is None:
-        return None
+def _served(operation: str, request: HttpRequest, served: Container[str]) -> str:
+    if operation not in served:
+        raise Unmapped(request.service, operation)
+    return operation
+
+
+def _speaks(protocol: str, spoken: list[str]) -> None:
+    if protocol not in spoken:
+        raise Malformed(f"the service speaks {' and '.join(spoken)}, not {protocol}")
+
+
+def _from_json(model: str, operation: str, content: dict[str, Any]) -> dict[str, Any]:
+    if not shapes.is_modelled(model, operation):  # SSM's agent has calls that no model tells of
+        return content
+    shape = shapes.input_shape(model, operation)
+    return cast("dict[str, Any]", shapes.from_json(shape, content))
+
+
+def _target(request: HttpRequest, model: str) -> str:
+    target = request.headers["x-amz-target"]
     prefix, _, operation = target.rpartition(".")
     # CloudTrail's is com.amazonaws....CloudTrail_20131101, which AWS's Go clients shorten.
     known = str(shapes.service_model(model).metadata.get("targetPrefix"))
     if prefix not in {known, known.rpartition(".")[2]}:
-        raise ValueError(f"x-amz-target {target!r} does not belong to {request.service}")
+        raise Malformed(
+            f"x-amz-target {target!r} does not belong to {request.service}",
+            "UnknownOperationException",
+        )
     if unsigned_query(request):
-        raise ValueError("a JSON request takes no parameters in its address")
+        raise Malformed("a JSON request takes no parameters in its address")
     return operation
 
 
-def _cbor_operation(request: HttpRequest) -> str | None:
+def _cbor_operation(request: HttpRequest, model: str) -> str | None:
     parts = request.path.split("/")
     if len(parts) != 5 or parts[1] != "service" or parts[3] != "operation":
         return None
+    if parts[2] != shapes.service_model(model).metadata.get("targetPrefix"):
+        raise Malformed(f"{request.path} does not belong to {request.service}",
+                        "UnknownOperationException")  # fmt: skip
     if unsigned_query(request):
-        raise ValueError("a CBOR request takes no parameters in its address")
+        raise Malformed("a CBOR request takes no parameters in its address")
     return parts[4]
 
 
 def _form(request: HttpRequest) -> dict[str, str]:
     """Pairs of a form body or of the address, never of both."""
-    if "x-amz-target" in request.headers or _cbor_operation(request):
-        return {}
-    body = body_of(request)
-    try:
-        text = body.decode("utf-8")
-        pairs = (
-            parse_qsl(
-                text, keep_blank_values=True, strict_parsing=True, encoding="utf-8", errors="strict"
-            )
-            if text
-            else []
-        )
-    except ValueError as error:
-        raise ValueError("the body is not a form of name=value pairs") from error
-    address = unsigned_query(request)
+    content_type = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
+    if request.body and content_type not in {FORM, ""}:
+        raise Malformed(f"a body of the type {content_type} holds no parameters",
+                        "MalformedQueryString")  # fmt: skip
+    pairs, address = form_pairs(body_of(request)), unsigned_query(request)
     if pairs and address:
-        raise ValueError("parameters belong either in the body or in the address, not in both")
+        raise Malformed("parameters belong either in the body or in the address, not in both",
+                        "MalformedQueryString")  # fmt: skip
     pairs = pairs or address
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ValueError("a parameter is given twice")
+        raise Malformed("a parameter is given twice", "MalformedQueryString")
     return result
-
-
-def json_body(request: HttpRequest) -> Any:
-    """The decoded JSON body; an empty one is an empty object, a repeated name is refused."""
-    body = body_of(request)
-    if not body.strip():
-        return {}
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        if len(result) != len(pairs):
-            raise ValueError("a name is given twice in one JSON object")
-        return result
-
-    try:
-        return json.loads(body.decode("utf-8"), object_pairs_hook=once)
-    except RecursionError as error:
-        raise ValueError("the JSON body is nested too deeply") from error
-
-
-def _object(body: Any) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise ValueError("the body must be a JSON object")
-    return body
-
-
-def _cbor_body(request: HttpRequest) -> Any:
-    body = body_of(request)
-    return cbor.decode(body) if body else {}

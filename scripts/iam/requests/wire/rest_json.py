@@ -4,61 +4,46 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
-from scripts.iam.requests.model import HttpRequest, Unmapped
-from scripts.iam.requests.wire import shapes
-from scripts.iam.requests.wire.protocols import json_body, unsigned_query
+from scripts.iam.requests.model import HttpRequest, Malformed, Unmapped
+from scripts.iam.requests.wire import rest, shapes
+from scripts.iam.requests.wire.bodies import body_of
+from scripts.iam.requests.wire.protocols import unsigned_query
+
+PROTOCOL = "rest-json"
 
 
 @cache
-def _routes(model: str) -> list[tuple[str, re.Pattern[str], str]]:
-    service = shapes.service_model(model)
-    found = []
-    for name in service.operation_names:
-        http = service.operation_model(name).http
-        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(http["requestUri"]))
-        found.append((http["method"], re.compile(pattern + r"\Z"), name))
-    return found
+def _templates(model: str) -> dict[str, re.Pattern[str]]:
+    return {
+        path: re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)) + r"\Z")
+        for _, path in rest.routes(model)
+    }
 
 
-def operation_of(request: HttpRequest, model: str) -> str:
-    """The operation that answers to method and path; Unmapped if none does."""
-    return _match(request, model)[0]
-
-
-def parameters_of(request: HttpRequest, model: str, operation: str) -> dict[str, Any]:
-    """Parameters from path, query and body, checked against the operation's model."""
-    found: dict[str, Any] = {}
-    _, in_path = _match(request, model)
-    shape = shapes.input_shape(model, operation)
-    lists = set()
-    for member in getattr(shape, "members", {}).values():
-        if member.type_name == "list":
-            lists.add(member.serialization.get("name"))
-    for name, value in [*in_path.items(), *unsigned_query(request)]:
-        if name in lists:
-            found.setdefault(name, []).append(value)
-        elif name in found:
-            raise ValueError(f"parameter {name!r} is given twice")
-        else:
-            found[name] = int(value) if value.isascii() and value.isdigit() else value
-    body = json_body(request)
-    if not isinstance(body, dict) or found.keys() & body.keys():
-        raise ValueError("the body must be a JSON object that repeats no parameter of the address")
-    return cast("dict[str, Any]", shapes.from_json(shape, found | body))
-
-
-def _match(request: HttpRequest, model: str) -> tuple[str, dict[str, str]]:
+def read(request: HttpRequest, model: str) -> tuple[str, str, dict[str, Any]]:
+    """Operation, protocol and parameters; Unmapped if no operation answers to method and path."""
     if "x-amz-target" in request.headers or any(k == "Action" for k, _ in request.query):
-        raise ValueError("this service takes its operation from method and path alone")
-    for method, pattern, name in _routes(model):
+        raise Malformed("this service takes its operation from method and path alone")
+    pairs = unsigned_query(request)
+    for path, pattern in _templates(model).items():
         match = pattern.match(request.path)
-        if match and method == request.method:
-            try:
-                values = {k: unquote(v, errors="strict") for k, v in match.groupdict().items()}
-            except UnicodeDecodeError as error:
-                raise ValueError("the path is not UTF-8") from error
-            return name, values
+        found = match and rest.find(model, (request.method, path), dict(pairs), (), ())
+        if match and found:
+            labels = {name: _decoded(value) for name, value in match.groupdict().items()}
+            unknown = sorted({name for name, _ in pairs} - found.known)
+            if unknown:
+                raise Malformed(f"AWS knows no parameter {unknown[0]!r} here")
+            operation = shapes.service_model(model).operation_model(found.operation)
+            given = rest.parameters(operation, labels, pairs, request.headers, body_of(request))
+            return found.operation, PROTOCOL, given
     raise Unmapped(request.service, f"{request.method} {request.path}")
+
+
+def _decoded(text: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError as error:
+        raise Malformed("the path is not UTF-8") from error

@@ -6,15 +6,22 @@ still be heeded by whatever serves the request afterwards.
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
+
+from scripts.iam.requests.model import Malformed
 
 if TYPE_CHECKING:
     from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
 
 LEAF = ""  # key under which a node of the parameter tree keeps its own value
 Tree = dict[str, Any]
+_INDEX = re.compile("[1-9][0-9]{0,5}", re.ASCII)
 
 
 @cache
@@ -43,7 +50,7 @@ def from_json(shape: Shape | None, value: object, where: str = "request") -> Any
     """Check a decoded JSON or CBOR value against its model; nulls are absent, as for AWS."""
     if shape is None:
         if value:
-            raise ValueError(f"{where}: this operation takes no parameters")
+            raise Malformed(f"{where}: this operation takes no parameters")
         return {}
     match shape.type_name:
         case "structure":
@@ -65,14 +72,71 @@ def _scalar(kind: str, value: object, where: str) -> Any:
             return _of(str, value, where)
         case "boolean":
             return _of(bool, value, where)
+        case "blob":
+            # JSON carries text in base64, CBOR the bytes themselves.
+            return value if isinstance(value, bytes) else _blob(_of(str, value, where), where)
+    if isinstance(value, bool | dict | list):
+        raise Malformed(f"{where} must be a single value")
+    if kind == "timestamp" and isinstance(value, datetime):
+        return value
+    return from_text(kind, str(value), where)
+
+
+def from_text(kind: str, text: str, where: str) -> Any:
+    """A value as forms, addresses, headers and XML carry it."""
+    match kind:
+        case "boolean":
+            if text.lower() not in {"true", "false"}:
+                raise Malformed(f"{where} must be true or false")
+            return text.lower() == "true"
         case "integer" | "long":
-            if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
-                raise ValueError(f"{where} must be a whole number")
-            return int(value)
-    # other numbers, blobs, times: no permission depends on their form
-    if isinstance(value, dict | list):
-        raise ValueError(f"{where} must be a single value")
-    return value
+            return _whole(text, where)
+        case "float" | "double":
+            try:
+                return float(text)
+            except ValueError:
+                raise Malformed(f"{where} must be a number") from None
+        case "timestamp":
+            return _moment(text, where)
+        case "blob":
+            return _blob(text, where)
+    return text
+
+
+def _whole(text: str, where: str) -> int:
+    try:
+        number = float(text) if "." in text else int(text)
+    except ValueError:
+        raise Malformed(f"{where} must be a whole number") from None
+    if number != number // 1 or abs(number) >= 2**63:
+        raise Malformed(f"{where} must be a whole number")
+    return int(number)
+
+
+def _blob(text: str, where: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        raise Malformed(f"{where} must be base64") from None
+
+
+def _moment(text: str, where: str) -> datetime:
+    """A time in seconds since 1970, or as ISO 8601 or RFC 1123 write it."""
+    from botocore.utils import parse_to_aware_datetime
+
+    try:
+        seconds = float(text)
+    except ValueError:
+        pass
+    else:
+        try:
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+        except (OverflowError, ValueError):
+            raise Malformed(f"{where} must be a time") from None
+    try:
+        return parse_to_aware_datetime(text).astimezone(UTC)
+    except (ValueError, OverflowError, TypeError):
+        raise Malformed(f"{where} must be a time") from None
 
 
 def _structure_from_json(shape: StructureShape, value: object, where: str) -> dict[str, Any]:
@@ -83,16 +147,30 @@ def _structure_from_json(shape: StructureShape, value: object, where: str) -> di
         if getattr(shape, "is_document_type", False):
             result[key] = item
         elif key not in members:
-            raise ValueError(f"{where}: AWS knows no parameter {key!r} here")
+            raise Malformed(f"{where}: AWS knows no parameter {key!r} here")
         elif item is not None:
             name, member = members[key]
             result[name] = from_json(member, item, f"{where}.{name}")
+    none_missing(shape, result)
     return result
+
+
+def none_missing(shape: StructureShape, found: Mapping[str, Any], code: str | None = None) -> None:
+    """Malformed, in AWS's words, if a required member is not there."""
+    for name in shape.required_members:
+        if name not in found:
+            if code is not None:
+                raise Malformed(f"The request must contain the parameter {name}", code)
+            member = name[0].lower() + name[1:]
+            raise Malformed(
+                f"1 validation error detected: Value null at '{member}' failed to satisfy "
+                "constraint: Member must not be null"
+            )
 
 
 def _of(kind: type[Any], value: object, where: str) -> Any:
     if not isinstance(value, kind):
-        raise ValueError(f"{where} must be a {kind.__name__}")
+        raise Malformed(f"{where} must be a {kind.__name__}")
     return value
 
 
@@ -101,12 +179,15 @@ def from_query(shape: Shape | None, pairs: Mapping[str, str], *, ec2: bool) -> d
     tree: Tree = {}
     for path, text in pairs.items():
         node = tree
-        for part in path.split("."):
+        parts = path.split(".")
+        if LEAF in parts:
+            raise Malformed(f"{path!r} is no name of a parameter", "InvalidQueryParameter")
+        for part in parts:
             node = node.setdefault(part, {})
         node[LEAF] = text
     if shape is None:
         if tree:
-            raise ValueError(f"this operation takes no parameters, not {min(tree)!r}")
+            raise Malformed(f"this operation takes no parameters, not {min(tree)!r}")
         return {}
     return cast("dict[str, Any]", _Query(ec2).read(shape, tree, "request"))
 
@@ -126,15 +207,8 @@ class _Query:
             case "map":
                 return self._map(cast("MapShape", shape), node, where)
         if set(node) != {LEAF}:
-            raise ValueError(f"{where} must be a single value")
-        text = cast("str", node[LEAF])
-        if shape.type_name == "boolean":
-            if text not in {"true", "false"}:
-                raise ValueError(f"{where} must be true or false")
-            return text == "true"
-        if shape.type_name in {"integer", "long"}:
-            return int(text)
-        return text
+            raise Malformed(f"{where} must be a single value")
+        return from_text(shape.type_name, cast("str", node[LEAF]), where)
 
     def _name(self, shape: Shape, name: str) -> str:
         written = cast("str | None", shape.serialization.get("name"))
@@ -147,7 +221,7 @@ class _Query:
     def _structure(self, shape: StructureShape, node: Tree, where: str) -> dict[str, Any]:
         rest = dict(node)
         if rest.pop(LEAF, "") != "":
-            raise ValueError(f"{where} must be a group of values")
+            raise Malformed(f"{where} must be a group of values")
         result: dict[str, Any] = {}
         for name, member in shape.members.items():
             wire = self._name(member, name)
@@ -160,7 +234,9 @@ class _Query:
             if wire in rest:
                 result[name] = self.read(member, rest.pop(wire), f"{where}.{name}")
         if rest:
-            raise ValueError(f"{where}: AWS knows no parameter {min(rest)!r} here")
+            code = "UnknownParameter" if self.ec2 else "InvalidQueryParameter"
+            raise Malformed(f"{where}: AWS knows no parameter {min(rest)!r} here", code)
+        none_missing(shape, result, "MissingParameter" if self.ec2 else None)
         return result
 
     def _list(self, shape: ListShape, node: Tree, where: str) -> list[Any]:
@@ -169,7 +245,7 @@ class _Query:
         if not self.ec2 and not shape.serialization.get("flattened"):
             names = {"member", shape.member.serialization.get("name", "member")}
             if len(node) != 1 or not names & set(node):
-                raise ValueError(f"{where} must be a list")
+                raise Malformed(f"{where} must be a list")
             node = next(iter(node.values()))
         return [
             self.read(shape.member, item, f"{where}[{index}]")
@@ -181,21 +257,21 @@ class _Query:
             return {}
         if not shape.serialization.get("flattened"):
             if set(node) != {"entry"}:
-                raise ValueError(f"{where} must be a map")
+                raise Malformed(f"{where} must be a map")
             node = node["entry"]
         key, value = self._name(shape.key, "key"), self._name(shape.value, "value")
         result = {}
         for _, entry in self._numbered(node, where):
             if set(entry) != {key, value}:
-                raise ValueError(f"{where} must hold pairs of {key} and {value}")
+                raise Malformed(f"{where} must hold pairs of {key} and {value}")
             name = self.read(shape.key, entry[key], where)
             if name in result:
-                raise ValueError(f"{where}: {name!r} is given twice")
+                raise Malformed(f"{where}: {name!r} is given twice")
             result[name] = self.read(shape.value, entry[value], f"{where}.{name}")
         return result
 
     def _numbered(self, node: Tree, where: str) -> list[tuple[int, Tree]]:
         for index in node:
-            if not (index.isascii() and index.isdigit()) or str(int(index)) != index:
-                raise ValueError(f"{where} must be numbered from 1")
+            if not _INDEX.fullmatch(index):
+                raise Malformed(f"{where} must be numbered from 1")
         return [(int(index), item) for index, item in node.items()]
