@@ -1,10 +1,12 @@
 """Thin access to where data and models lie: the artifact bucket, or a local folder without AWS."""
 
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +16,7 @@ from pipeline.errors import InputError, StepFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, PutObjectOutputTypeDef
 
 _CHUNK_BYTES = 1 << 20
 
@@ -23,15 +25,27 @@ class KeyExistsError(Exception):
     """A conditional put found the key taken."""
 
 
+class KeyChangedError(Exception):
+    """A conditional put found other content than the writer had read."""
+
+
+class KeyAbsentError(StepFailed):
+    """There is no object under a key."""
+
+
 @dataclass(frozen=True)
 class Stored:
-    """One object as it was read or written: `version` is S3's version id, None in a folder."""
+    """One object as it was read or written: `version` is S3's version id, None in a folder.
+
+    `etag` names the content for a conditional read or write.
+    """
 
     key: str
     version: str | None
     sha256: str
     size: int
     modified: datetime | None = None
+    etag: str = ""
 
 
 class Store(Protocol):
@@ -51,6 +65,17 @@ class Store(Protocol):
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> Stored:
         """Write an object at once; with `if_absent` raise KeyExistsError where there is one."""
+        ...
+
+    def swap(self, key: str, data: bytes, etag: str | None) -> Stored:
+        """Write an object only if it is still the one with this etag; None: if there is none.
+
+        Raises KeyChangedError where another write came between.
+        """
+        ...
+
+    def read_newer(self, key: str, etag: str | None) -> tuple[bytes, Stored] | None:
+        """Read an object unless it still has this etag: then None. Raises KeyAbsentError."""
         ...
 
     def send(self, source: Path, key: str) -> None:
@@ -83,7 +108,8 @@ class FolderStore:
         del version
         path = self._existing(key)
         data = path.read_bytes()
-        return data, Stored(key, None, hashlib.sha256(data).hexdigest(), len(data), _mtime(path))
+        sha256 = hashlib.sha256(data).hexdigest()
+        return data, Stored(key, None, sha256, len(data), _mtime(path), sha256)
 
     def fetch(self, key: str, destination: Path, version: str | None = None) -> Stored:
         del version
@@ -96,7 +122,20 @@ class FolderStore:
         with self._temporary(key) as temporary:
             temporary.write_bytes(data)
             self._publish(temporary, key, if_absent=if_absent)
-        return Stored(key, None, hashlib.sha256(data).hexdigest(), len(data))
+        sha256 = hashlib.sha256(data).hexdigest()
+        return Stored(key, None, sha256, len(data), etag=sha256)
+
+    def swap(self, key: str, data: bytes, etag: str | None) -> Stored:
+        with self._locked(key):
+            path = self._path(key)
+            found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+            if found != etag:
+                raise KeyChangedError(key)
+            return self.put(key, data)
+
+    def read_newer(self, key: str, etag: str | None) -> tuple[bytes, Stored] | None:
+        data, stored = self.read(key)
+        return None if stored.etag == etag else (data, stored)
 
     def send(self, source: Path, key: str) -> None:
         with self._temporary(key) as temporary:
@@ -123,8 +162,18 @@ class FolderStore:
     def _existing(self, key: str) -> Path:
         path = self._path(key)
         if not path.is_file():
-            raise StepFailed(f"{path} does not exist")
+            raise KeyAbsentError(f"{path} does not exist")
         return path
+
+    @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        """One conditional write at a time in the key's folder; the lock dies with its process."""
+        folder = self._path(key).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        # The name hides it from keys(), as it does temporary files.
+        with (folder / ".part-lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _temporary(self, key: str) -> "_TemporaryBeside":
         return _TemporaryBeside(self._path(key))
@@ -196,8 +245,43 @@ class BucketStore:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] in (409, 412):
                 raise KeyExistsError(key) from None
             raise
-        sha256 = hashlib.sha256(data).hexdigest()
-        return Stored(key, answer.get("VersionId"), sha256, len(data))
+        return _written(key, answer, data)
+
+    def swap(self, key: str, data: bytes, etag: str | None) -> Stored:
+        # Conditional writes: docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+        from botocore.exceptions import ClientError
+
+        try:
+            if etag is None:
+                answer = self._client.put_object(
+                    Bucket=self.bucket, Key=key, Body=data, IfNoneMatch="*"
+                )
+            else:
+                answer = self._client.put_object(
+                    Bucket=self.bucket, Key=key, Body=data, IfMatch=etag
+                )
+        except ClientError as error:
+            # 412: other content. 409: another conditional put is under way. 404: it was deleted.
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 409, 412):
+                raise KeyChangedError(key) from None
+            raise
+        return _written(key, answer, data)
+
+    def read_newer(self, key: str, etag: str | None) -> tuple[bytes, Stored] | None:
+        from botocore.exceptions import ClientError
+
+        if etag is None:
+            return self.read(key)
+        try:
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, IfNoneMatch=etag)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 304:
+                return None
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                raise KeyAbsentError(f"{self.uri(key)} does not exist") from None
+            raise
+        data = answer["Body"].read()
+        return data, _stored(key, answer, hashlib.sha256(data).hexdigest(), len(data))
 
     def send(self, source: Path, key: str) -> None:
         self._client.upload_file(str(source), self.bucket, key)
@@ -220,12 +304,18 @@ class BucketStore:
             return self._client.get_object(Bucket=self.bucket, Key=key, VersionId=version)
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchVersion"):
-                raise StepFailed(f"{self.uri(key)} does not exist") from None
+                raise KeyAbsentError(f"{self.uri(key)} does not exist") from None
             raise
 
 
 def _stored(key: str, answer: "GetObjectOutputTypeDef", sha256: str, size: int) -> Stored:
-    return Stored(key, answer.get("VersionId"), sha256, size, answer["LastModified"])
+    modified, etag = answer["LastModified"], answer["ETag"]
+    return Stored(key, answer.get("VersionId"), sha256, size, modified, etag)
+
+
+def _written(key: str, answer: "PutObjectOutputTypeDef", data: bytes) -> Stored:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Stored(key, answer.get("VersionId"), sha256, len(data), etag=answer["ETag"])
 
 
 def _mtime(path: Path) -> datetime:

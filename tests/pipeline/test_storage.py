@@ -7,7 +7,14 @@ import pytest
 
 from pipeline.errors import InputError, StepFailed
 from pipeline.outputs import Platform
-from pipeline.storage import BucketStore, FolderStore, KeyExistsError, Store
+from pipeline.storage import (
+    BucketStore,
+    FolderStore,
+    KeyAbsentError,
+    KeyChangedError,
+    KeyExistsError,
+    Store,
+)
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -100,3 +107,38 @@ def test_an_interrupted_write_leaves_no_file(
     with pytest.raises(KeyboardInterrupt):
         store.put("key", b"data")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_swap_replaces_only_what_its_writer_had_read(store: Store) -> None:
+    first = store.swap("a/key", b"first", None)
+    with pytest.raises(KeyChangedError):
+        store.swap("a/key", b"created twice", None)
+    second = store.swap("a/key", b"second", first.etag)
+    with pytest.raises(KeyChangedError):
+        store.swap("a/key", b"late", first.etag)
+
+    assert store.read("a/key")[0] == b"second"
+    assert store.read("a/key")[1].etag == second.etag
+    assert store.keys("a/") == ["a/key"]
+
+
+def test_a_swap_of_what_is_gone_changes_nothing(store: Store) -> None:
+    with pytest.raises(KeyChangedError):
+        store.swap("nowhere", b"data", "0" * 64)
+    with pytest.raises(KeyAbsentError):
+        store.read("nowhere")
+
+
+def test_only_newer_content_is_read(store: Store) -> None:
+    with pytest.raises(KeyAbsentError):
+        store.read_newer("key", None)
+    first = store.put("key", b"first")
+    found = store.read_newer("key", None)
+    assert found is not None
+    assert found[0] == b"first"
+    assert store.read_newer("key", found[1].etag) is None
+    assert first.etag == found[1].etag
+    store.put("key", b"second")
+    newer = store.read_newer("key", found[1].etag)
+    assert newer is not None
+    assert newer[0] == b"second"

@@ -1,0 +1,1 @@
+"""How a new model comes into use: policy, assignment, statistics, guards and controller."""
