@@ -108,6 +108,16 @@ def prefix(environment: str) -> str:
     return f"keyless-{environment}"
 
 
+def server_tags(environment: str) -> dict[str, str]:
+    """The tags by which clients find the MLflow server's instance."""
+    return {"Environment": environment, "Role": "mlflow"}
+
+
+def session_document(environment: str, kind: str) -> str:
+    """The session document of that kind, such as `mlflow` or `database`."""
+    return f"{prefix(environment)}-{kind}-session"
+
+
 def role_name(environment: str, role: str) -> str:
     """A role's name in AWS."""
     return f"{prefix(environment)}-{role}"

@@ -12,13 +12,13 @@ from typing import Any
 
 from scripts.account.environment import GITHUB_HELP, Account, defines_github
 from scripts.console import UserError
+from scripts.names import GITHUB_HOST
 from scripts.stack.binary import Binary
 from scripts.stack.offline import copy_terraform
 from scripts.stack.stack import Stack
 
 STATE_KEY = "bootstrap.tfstate"
 SETTINGS_KEY = "bootstrap.tfvars.json"
-PROVIDER = "token.actions.githubusercontent.com"
 _PROVIDER_ADDRESS = "aws_iam_openid_connect_provider.github"
 
 
@@ -75,7 +75,7 @@ def look(account: Account, folder: Path) -> Found:
         state=_read(s3, account.state_bucket, STATE_KEY),
         interim=_interim(folder),
         provider=any(
-            entry["Arn"].endswith(f"oidc-provider/{PROVIDER}")
+            entry["Arn"].endswith(f"oidc-provider/{GITHUB_HOST}")
             for entry in providers["OpenIDConnectProviderList"]
         ),
         settings=_read(s3, account.state_bucket, SETTINGS_KEY),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.console import UserError
 from scripts.localcloud.home import prepare
+from scripts.names import platform_parameter, state_bucket, state_key
 from scripts.stack.binary import Binary
 from scripts.stack.stack import Stack
 
@@ -56,7 +57,7 @@ class Account:
     @property
     def state_bucket(self) -> str:
         """The bucket of Terraform's state, as bootstrap names it."""
-        return f"keyless-state-{self.id}-{self.region}"
+        return state_bucket(self.id, self.region)
 
     def backend(self, key: str) -> dict[str, str]:
         """Settings of the S3 backend for one state, with its own lock file."""
@@ -161,7 +162,7 @@ def platform_stack(
         data_dir=account.home / "accounts" / account.name / environment,
         variables={} if github is None else {"github": dict(github)},
         var_files=[variables],
-        backend=account.backend(f"{environment}/platform.tfstate"),
+        backend=account.backend(state_key(environment)),
     )
 
 
@@ -226,7 +227,7 @@ def _applied_github(account: Account, environment: str) -> Mapping[str, Any] | N
     from botocore.exceptions import ClientError
 
     try:
-        answer = account.client("ssm").get_parameter(Name=f"/keyless/{environment}/platform")
+        answer = account.client("ssm").get_parameter(Name=platform_parameter(environment))
         found = json.loads(answer["Parameter"]["Value"])["github"]
     except (ClientError, ValueError, KeyError):
         return None

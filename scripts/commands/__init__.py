@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from scripts.names import platform_parameter
+
 if TYPE_CHECKING:
     from pipeline.outputs import Platform
     from scripts.localcloud.home import Cloud
@@ -51,7 +53,7 @@ class Project:
         from pipeline.outputs import parse_platform
         from scripts.console import UserError
 
-        name = f"/keyless/{environment}/platform"
+        name = platform_parameter(environment)
         try:
             answer = self.administrator(cloud, "ssm").get_parameter(Name=name)
         except ClientError as failure:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scripts.commands import Project, aws_option, environment_option, pass_project
+from scripts.names import RDS_CERTIFICATES, prefix, server_tags, session_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from scripts.server.tunnel import Clients
-
-BUNDLE = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,13 @@ def database(project: Project, environment: str, aws: bool, ca: Path | None, wai
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     access = _on_aws(ca) if aws else _locally(project, environment)
-    prefix = f"keyless-{environment}"
-    tags = {"Environment": environment, "Role": "mlflow"}
-    instance = database.wait_for(lambda: _available(access.clients("rds"), prefix), tell, wait)
+    identifier, tags = prefix(environment), server_tags(environment)
+    instance = database.wait_for(lambda: _available(access.clients("rds"), identifier), tell, wait)
     database.wait_for(lambda: _reachable(access.clients("ec2"), tags), tell, wait)
     master, password = _master(access.clients("secretsmanager"), instance)
     with open_session(
         access.clients,
-        f"{prefix}-database-session",
+        session_document(environment, "database"),
         tags,
         parameters={"host": instance["Endpoint"]["Address"]},
         aws_cli=access.aws_cli,
@@ -112,7 +110,8 @@ def _on_aws(ca: Path | None) -> Access:
 
     if ca is None:
         raise click.UsageError(
-            f"with --aws, name RDS's certificates: curl -O {BUNDLE}, then --ca global-bundle.pem"
+            f"with --aws, name RDS's certificates: curl -O {RDS_CERTIFICATES}, "
+            "then --ca global-bundle.pem"
         )
     session = boto3.Session()
     return Access(lambda service: session.client(service), ca, dict(os.environ))  # type: ignore[call-overload]

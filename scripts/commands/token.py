@@ -101,7 +101,7 @@ def _job_of(role: str | None, cloud: Cloud, project: Project) -> dict[str, Any]:
 def verdicts(project: Project, cloud: Cloud, claims: Mapping[str, Any]) -> Iterator[Verdict]:
     """Judge the claims by every role's trust policy that speaks of GitHub's provider."""
     from scripts.iam.engine import parse_policy
-    from scripts.localcloud.sts.tokens import GITHUB_HOST
+    from scripts.names import GITHUB_HOST
 
     iam = project.administrator(cloud, "iam")
     for page in iam.get_paginator("list_roles").paginate():
@@ -140,7 +140,8 @@ def judge(role: str, arn: str, trust: Any, provider: str, claims: Mapping[str, A
 
 def condition_keys(claims: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Keep the claims that AWS exposes to a trust policy, as condition keys."""
-    from scripts.localcloud.sts.tokens import GITHUB_HOST, GITHUB_KEYS
+    from scripts.localcloud.sts.tokens import GITHUB_KEYS
+    from scripts.names import GITHUB_HOST
 
     return {
         f"{GITHUB_HOST}:{name}": (str(claims[name]),)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.aws.web_identity import ISSUER
 from scripts.console import UserError
 from scripts.iam.engine import PolicyError, PolicySet, Principal, Request, explain, parse_policy
 from scripts.iam.engine.documents import Policy
-from scripts.localcloud.sts.tokens import GITHUB_HOST, GITHUB_KEYS
+from scripts.localcloud.sts.tokens import GITHUB_KEYS
+from scripts.names import GITHUB_HOST, GITHUB_ISSUER
 
 WEB_IDENTITY = "sts:AssumeRoleWithWebIdentity"
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>\d{12}):role/(?:.*/)?(?P<name>[\w+=,.@-]+)")
@@ -235,6 +235,6 @@ def _text(path: Path) -> str:
 
 def remark_on(claims: Mapping[str, Any]) -> str:
     """What is odd about the token itself, beside any role; empty if nothing is."""
-    if claims.get("iss") not in (None, ISSUER):
-        return f"its issuer is {claims['iss']}, not {ISSUER}"
+    if claims.get("iss") not in (None, GITHUB_ISSUER):
+        return f"its issuer is {claims['iss']}, not {GITHUB_ISSUER}"
     return ""

@@ -22,7 +22,7 @@ from scripts.local_run.actors import Actors
 from scripts.local_run.flow import PROJECT, STEP_ENVIRONMENT, Flow, follow, steps
 from scripts.local_run.teardown import destroy_stack
 from scripts.localcloud.home import Cloud, administrator, load
-from scripts.names import job_roles
+from scripts.names import job_roles, state_bucket, state_key
 from scripts.signals import handled, terminated_as_interrupted
 from scripts.stack.binary import find_binary
 from scripts.stack.roots import platform_stack
@@ -72,12 +72,12 @@ def complete(home: Path, phases: Phases, environment: str = "dev") -> Evidence:
 def estate_of(cloud: Cloud, environment: str) -> Estate:
     """The running local account as the escalation search wants it."""
     key = administrator(cloud.home)
-    bucket = f"keyless-state-{cloud.account_id}-{cloud.region}"
+    bucket = state_bucket(cloud.account_id, cloud.region)
     return read_estate(
         lambda service: client(cloud, key, service),
         cloud.account_id,
         cloud.region,
-        [f"arn:aws:s3:::{bucket}/{environment}/platform.tfstate"],
+        [f"arn:aws:s3:::{bucket}/{state_key(environment)}"],
         without={"lambda"} - SERVICES.keys(),
     )
 

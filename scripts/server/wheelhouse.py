@@ -15,11 +15,11 @@ from typing import Any
 
 from scripts.console import UserError
 from scripts.localcloud.home import prepare
+from scripts.names import RDS_CERTIFICATES
 
 LOCK = Path(__file__).with_name("wheelhouse-lock.txt")
 PACKAGES = ("boto3", "mlflow", "psycopg2-binary", "uvicorn")
 """What files/launcher.py and files/worker.py import; all else follows from these."""
-RDS_CA = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 PYTHON = "3.12"
 """What files/install.sh installs from Amazon Linux 2023."""
 # Amazon Linux 2023 has glibc 2.34; wheels for any older one run there.
@@ -214,17 +214,17 @@ def certificates(file: Path | None, tell: Callable[[str], None]) -> bytes:
 
     Raises UserError if they cannot be had, or are not certificates of authorities.
     """
-    mend = f"curl --output global-bundle.pem {RDS_CA}, then --ca global-bundle.pem"
+    mend = f"curl --output global-bundle.pem {RDS_CERTIFICATES}, then --ca global-bundle.pem"
     if file is not None:
         content, origin = file.read_bytes(), str(file)
     else:
-        tell(f"downloading {RDS_CA}")
-        origin = RDS_CA
+        tell(f"downloading {RDS_CERTIFICATES}")
+        origin = RDS_CERTIFICATES
         try:
-            with urllib.request.urlopen(RDS_CA, timeout=_TIMEOUT_SECONDS) as answer:
+            with urllib.request.urlopen(RDS_CERTIFICATES, timeout=_TIMEOUT_SECONDS) as answer:
                 content = answer.read()
         except OSError as failure:
-            why = f"{RDS_CA}: {failure}"
+            why = f"{RDS_CERTIFICATES}: {failure}"
             raise UserError(
                 "RDS's certificates could not be downloaded", why=why, mend=mend
             ) from None

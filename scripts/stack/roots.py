@@ -9,6 +9,7 @@ from typing import Any
 
 from scripts.local_run.actors import Actors, Repository
 from scripts.localcloud.home import administrator
+from scripts.names import state_bucket, state_key
 from scripts.stack.binary import Binary
 from scripts.stack.stack import Stack
 
@@ -44,8 +45,8 @@ def platform_stack(actors: Actors, binary: Binary, role: str = "apply") -> Stack
         variables={"github": _github(actors.repository)},
         var_files=[root / "environments" / f"{actors.environment}.tfvars"],
         backend={
-            "bucket": f"keyless-state-{cloud.account_id}-{cloud.region}",
-            "key": f"{actors.environment}/platform.tfstate",
+            "bucket": state_bucket(cloud.account_id, cloud.region),
+            "key": state_key(actors.environment),
             "region": cloud.region,
             "encrypt": "true",
             "use_lockfile": "true",

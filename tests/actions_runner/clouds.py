@@ -12,7 +12,8 @@ from scripts.aws.web_identity import AssumeRoleDenied
 from scripts.iam.engine.documents import Policy
 from scripts.iam.engine.evaluation import Principal, Request, evaluate_trust
 from scripts.localcloud.sts.issuer import Job, claims
-from scripts.localcloud.sts.tokens import GITHUB_HOST, GITHUB_KEYS
+from scripts.localcloud.sts.tokens import GITHUB_KEYS
+from scripts.names import GITHUB_HOST
 
 WEB_IDENTITY = "sts:AssumeRoleWithWebIdentity"
 

@@ -9,7 +9,7 @@ import pytest
 from scripts.aws.credentials import Credentials
 from scripts.localcloud import gateway
 from scripts.localcloud.cloud import LocalCloud
-from scripts.localcloud.sts.issuer import ISSUER
+from scripts.names import GITHUB_ISSUER
 from tests.localcloud.clients import AUDIENCE, BUCKET, Account, statement
 
 
@@ -29,7 +29,7 @@ def cloud() -> Iterator[LocalCloud]:
 @pytest.fixture(scope="module")
 def account(cloud: LocalCloud) -> Account:
     made = Account(cloud)
-    made.client("iam").create_open_id_connect_provider(Url=ISSUER, ClientIDList=[AUDIENCE])
+    made.client("iam").create_open_id_connect_provider(Url=GITHUB_ISSUER, ClientIDList=[AUDIENCE])
     return made
 
 

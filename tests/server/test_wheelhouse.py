@@ -125,7 +125,9 @@ def test_without_the_internet_the_command_that_fetches_the_certificates_is_named
 ) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(house, "RDS_CA", f"https://127.0.0.1:{closed.getsockname()[1]}/b.pem")
+        monkeypatch.setattr(
+            house, "RDS_CERTIFICATES", f"https://127.0.0.1:{closed.getsockname()[1]}/b.pem"
+        )
         with pytest.raises(UserError, match="could not be downloaded") as refused:
             house.certificates(None, silent)
     assert "curl --output global-bundle.pem" in refused.value.mend

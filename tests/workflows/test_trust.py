@@ -11,7 +11,7 @@ import pytest
 from scripts.iam.engine.documents import Policy, parse_policy
 from scripts.localcloud.sts.issuer import Job as IssuedJob
 from scripts.localcloud.sts.issuer import claims
-from scripts.localcloud.sts.tokens import GITHUB_HOST
+from scripts.names import GITHUB_HOST
 from tests import ROOT
 from tests.actions_runner import github
 from tests.actions_runner.clouds import may_assume

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.iam.engine.documents import Policy, parse_policy
-from scripts.localcloud.sts.tokens import GITHUB_HOST
-from scripts.names import job_roles
+from scripts.names import GITHUB_HOST, job_roles
 from tests.actions_runner.github import Repository
 
 ACCOUNT = "123456789012"

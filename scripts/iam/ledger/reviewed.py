@@ -13,6 +13,7 @@ import yaml
 from scripts.iam.engine.conditions import parse_operator
 from scripts.iam.engine.documents import Condition
 from scripts.iam.ledger.grants import Grant
+from scripts.names import prefix
 
 FILE = Path(__file__).with_name("reviewed.yaml")
 
@@ -121,7 +122,7 @@ def read_reviewed(account: str, region: str, environment: str, file: Path = FILE
         "account": account,
         "region": region,
         "environment": environment,
-        "prefix": f"keyless-{environment}",
+        "prefix": prefix(environment),
     }
     text = file.read_text()
     for name, value in names.items():

@@ -14,7 +14,8 @@ from scripts.iam.trust_lint.automata import TooComplex
 from scripts.iam.trust_lint.claims import CLAIM_CHECKS, names_with_ids
 from scripts.iam.trust_lint.findings import Finding
 from scripts.iam.trust_lint.rules import ANYBODY, SUBJECT_CHECKS, Setting, finding
-from scripts.iam.trust_lint.statement import GITHUB_HOST, Trusting, trusting
+from scripts.iam.trust_lint.statement import Trusting, trusting
+from scripts.names import GITHUB_HOST
 
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecuritytokenservice.html
 STS_ACTIONS = (

@@ -15,7 +15,7 @@ from scripts.iam.engine.documents import Condition, parse_policy
 from scripts.iam.trust_lint.findings import RULES, Finding
 from scripts.iam.trust_lint.rules import Setting
 from scripts.iam.trust_lint.sources import Document
-from scripts.iam.trust_lint.statement import GITHUB_HOST
+from scripts.names import GITHUB_HOST
 
 Judged = tuple[Document, Setting]
 _WIDTH = 100

@@ -11,7 +11,6 @@ from scripts.iam.engine.documents import Policy, Statement
 from scripts.iam.trust_lint.automata import Operand, either, pattern
 from scripts.iam.trust_lint.subjects import Accepted, Pinned
 
-GITHUB_HOST = "token.actions.githubusercontent.com"
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html
 CLAIMS = (
     "actor",

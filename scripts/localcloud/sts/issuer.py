@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scripts.localcloud.access.errors import Answer
+from scripts.names import GITHUB_ISSUER
 
-ISSUER = "https://token.actions.githubusercontent.com"
 PREFIX = "/_github/"
 # GitHub's tokens are good for five minutes, and for ten minutes before they were made.
 LIFETIME = 300
@@ -104,7 +104,7 @@ def claims(job: Job, audience: str, now: int) -> dict[str, Any]:
         job.workflow_ref or f"{job.repository}/.github/workflows/{job.workflow}.yml@{job.ref}"
     )
     result: dict[str, Any] = {
-        "iss": ISSUER,
+        "iss": GITHUB_ISSUER,
         "sub": subject(job),
         "aud": audience,
         "iat": now,
@@ -167,7 +167,7 @@ class Issuer:
 
     def signing_keys(self, issuer: str) -> Mapping[str, rsa.RSAPublicKey]:
         """The public keys of `issuer` by key id; empty for any issuer but GitHub's."""
-        return {self.key_id: self._private_key.public_key()} if issuer == ISSUER else {}
+        return {self.key_id: self._private_key.public_key()} if issuer == GITHUB_ISSUER else {}
 
     def start_job(self, job: Job) -> Runner:
         """Start a job that may ask for tokens.
@@ -242,7 +242,7 @@ class Issuer:
 
     def _discovery(self) -> dict[str, Any]:
         return {
-            "issuer": ISSUER,
+            "issuer": GITHUB_ISSUER,
             "jwks_uri": f"{self._endpoint}{PREFIX}.well-known/jwks",
             "subject_types_supported": ["public", "pairwise"],
             "response_types_supported": ["id_token"],

@@ -8,6 +8,7 @@ from typing import Any
 import jwt
 
 from scripts.localcloud.access.errors import AwsError
+from scripts.names import GITHUB_HOST
 
 # Claims that AWS exposes as condition keys beside aud and sub.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html
@@ -22,7 +23,6 @@ GITHUB_KEYS = (
     "repository_id",
     "workflow",
 )
-GITHUB_HOST = "token.actions.githubusercontent.com"
 _NO_KEY = (
     "Couldn't retrieve verification key from your identity provider, please reference "
     "AssumeRoleWithWebIdentity documentation for requirements"

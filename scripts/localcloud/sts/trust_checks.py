@@ -2,7 +2,7 @@
 
 from scripts.iam.engine.documents import Policy, Statement
 from scripts.localcloud.access.errors import AwsError
-from scripts.localcloud.sts.tokens import GITHUB_HOST
+from scripts.names import GITHUB_HOST
 
 _REQUIRED = f"{GITHUB_HOST}:sub"
 _FOR_ALL = "forallvalues:"

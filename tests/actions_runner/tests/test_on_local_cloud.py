@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from scripts.localcloud.cloud import LocalCloud
-from scripts.localcloud.sts.tokens import GITHUB_HOST
+from scripts.names import GITHUB_HOST
 from tests.actions_runner.clouds import LocalCloudAdapter
 from tests.actions_runner.github import (
     Event,

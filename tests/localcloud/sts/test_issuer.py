@@ -8,8 +8,9 @@ import pytest
 import requests
 
 from scripts.localcloud.cloud import LocalCloud
-from scripts.localcloud.sts.issuer import ISSUER, Job, claims, subject
+from scripts.localcloud.sts.issuer import Job, claims, subject
 from scripts.localcloud.sts.tokens import GITHUB_KEYS
+from scripts.names import GITHUB_ISSUER
 
 
 @pytest.mark.parametrize(
@@ -94,9 +95,9 @@ def test_a_job_gets_its_token_as_on_a_runner(cloud: LocalCloud) -> None:
         keys[jwt.get_unverified_header(token)["kid"]],
         algorithms=["RS256"],
         audience="sts.amazonaws.com",
-        issuer=ISSUER,
+        issuer=GITHUB_ISSUER,
     )
-    assert discovery["issuer"] == ISSUER
+    assert discovery["issuer"] == GITHUB_ISSUER
     assert content["sub"].endswith(":environment:dev")
     assert 0 < content["exp"] - time.time() <= 300
 
