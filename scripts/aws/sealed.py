@@ -129,13 +129,21 @@ def unsigned_client(
     endpoint: str | None,
     ca_bundle: Path | None,
     region: str = REGION_WITHOUT_CLOUD,
+    **further: Any,
 ) -> Any:
-    """Make a client that signs nothing; `endpoint=None` is AWS itself."""
+    """Make a client that signs nothing; `endpoint=None` is AWS itself.
+
+    `further` goes to `botocore.config.Config`.
+    """
     from botocore import UNSIGNED
     from botocore.config import Config
 
     # What is wrong with a request is for the server to say.
-    config: dict[str, Any] = {"signature_version": UNSIGNED, "parameter_validation": False}
+    config: dict[str, Any] = {
+        "signature_version": UNSIGNED,
+        "parameter_validation": False,
+        **further,
+    }
     if endpoint is not None:
         config["proxies"] = {}
     return sealed_session().create_client(

@@ -125,6 +125,8 @@ def assume_role_with_web_identity(
     token: str,
     session_name: str,
     duration: int = 3600,
+    *,
+    user_agent: str | None = None,
 ) -> Credentials:
     """Exchange a GitHub token for a role's session of `duration` seconds.
 
@@ -138,7 +140,9 @@ def assume_role_with_web_identity(
 
     from scripts.aws.sealed import unsigned_client
 
-    sts = unsigned_client("sts", endpoint=endpoint, ca_bundle=ca_bundle)
+    sts = unsigned_client(
+        "sts", endpoint=endpoint, ca_bundle=ca_bundle, user_agent_extra=user_agent
+    )
     try:
         response = sts.assume_role_with_web_identity(
             RoleArn=role_arn,

@@ -68,10 +68,10 @@ def show(denial: Denial, console: Console, everything: bool) -> None:
     """Print one denied permission."""
     record = denial.record
     for label, value in (
-        ("request", f"{record['request_id']} ({record['operation']})"),
-        ("principal", record["principal"]),
-        ("action", record["action"]),
-        ("resource", record["resource"]),
+        ("request", f"{record.request_id} ({record.operation})"),
+        ("principal", record.principal),
+        ("action", record.action),
+        ("resource", record.resource),
         ("denied", decision(denial)),
     ):
         console.print(f"{label:10} {value}", markup=False, soft_wrap=True)
@@ -102,9 +102,9 @@ def _show_change(change: Change, console: Console) -> None:
 def decision(denial: Denial) -> str:
     """Say what decided: the statement, or which kind of policy had no Allow."""
     record = denial.record
-    if record["statement"]:
-        return f"{record['reason']}: statement {record['statement']} of {record['policy']}"
-    return f"{record['reason']}" + (f" ({record['policy']})" if record["policy"] else "")
+    if record.statement:
+        return f"{record.reason}: statement {record.statement} of {record.policy}"
+    return f"{record.reason}" + (f" ({record.policy})" if record.policy else "")
 
 
 def considered(found: tuple[Considered, ...], everything: bool) -> list[str]:

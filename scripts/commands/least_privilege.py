@@ -81,7 +81,7 @@ def _logged(project: Project, environment: str, logs: tuple[Path, ...]) -> Evide
     cloud = project.cloud()
     records = [record for log in logs or (cloud.decisions,) for record in read_log(log)]
     estate = estate_of(cloud, environment)
-    named = [str(one["principal"]).split(":") for one in records if one["role"]]
+    named = [one.principal.split(":") for one in records if one.role]
     accounts = {parts[4] for parts in named if len(parts) > 5}
     if others := sorted(accounts - {cloud.account_id}):
         raise LogError(

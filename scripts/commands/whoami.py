@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -137,7 +136,7 @@ def short(arn: str) -> str:
 def probes(actors: Actors, role: str, platform: Platform, s3: Any) -> Iterator[Probe]:
     """Send requests as the role that read at most, and see which of them AWS lets through."""
     for what, service, call in requests(platform, s3):
-        yield _probe(what, call, actors.client(role, service))
+        yield _probe(what, call, actors.client(role, service, probe=True))
 
 
 def requests(platform: Platform, s3: Any) -> Iterator[tuple[str, str, Callable[[Any], Any]]]:
@@ -208,22 +207,18 @@ def decided(found: list[Probe], cloud: Cloud) -> list[Probe]:
 
 
 def _reasons(cloud: Cloud, wanted: set[str]) -> Iterator[tuple[str, str]]:
+    from scripts.iam.account.decision_log import read_log
+
     denied: set[str] = set()
-    with cloud.decisions.open(encoding="utf-8") as lines:
-        for line in lines:
-            # A line that is being written has no end yet.
-            if not line.endswith("\n"):
-                return
-            record = json.loads(line)
-            request_id = record["request_id"]
-            if request_id not in wanted or request_id in denied:
-                continue
-            if not record["allowed"]:
-                # Of the permissions that one request needs, the denied one decides.
-                denied.add(request_id)
-            place = " ".join(filter(None, (record["policy"], record["statement"])))
-            reason = place if record["allowed"] else f"{record['reason']}: {record['action']}"
-            yield request_id, reason
+    for record in read_log(cloud.decisions):
+        if record.request_id not in wanted or record.request_id in denied:
+            continue
+        if not record.allowed:
+            # Of the permissions that one request needs, the denied one decides.
+            denied.add(record.request_id)
+        place = " ".join(filter(None, (record.policy, record.statement)))
+        reason = place if record.allowed else f"{record.reason}: {record.action}"
+        yield record.request_id, reason
 
 
 def grants_table(found: list[Grant]) -> Table:

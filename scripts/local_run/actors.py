@@ -13,6 +13,7 @@ from typing import Any
 from scripts.aws.credentials import Credentials
 from scripts.aws.sealed import client, sealed_environment
 from scripts.aws.web_identity import assume_role_with_web_identity, github_token, job_environment
+from scripts.iam.account.decision_log import PROBE_AGENT
 from scripts.local_run import leftovers
 from scripts.localcloud.home import Cloud
 from scripts.names import job_role, role_arn
@@ -94,19 +95,26 @@ class Actors:
             self._sessions[role] = fresh
         return fresh
 
-    def assume(self, role_arn: str, job: Mapping[str, Any], *, session_name: str) -> Credentials:
-        """Mint the job's token and exchange it. Raises AssumeRoleDenied or TokenRefused."""
+    def assume(
+        self, role_arn: str, job: Mapping[str, Any], *, session_name: str, probe: bool = False
+    ) -> Credentials:
+        """Mint the job's token and exchange it. Raises AssumeRoleDenied or TokenRefused.
+
+        A `probe` is marked in the decision log as a request that shows no need of a right.
+        """
         return assume_role_with_web_identity(
             self.cloud.endpoint,
             self.cloud.ca_bundle,
             role_arn,
             github_token(self.cloud, job),
             session_name,
+            user_agent=PROBE_AGENT if probe else None,
         )
 
-    def client(self, role: str, service: str) -> Any:
-        """A boto3 client of the role."""
-        return client(self.cloud, self.credentials(role), service)
+    def client(self, role: str, service: str, *, probe: bool = False) -> Any:
+        """A client of the role. What a `probe` sends is marked as one in the decision log."""
+        marked = {"user_agent_extra": PROBE_AGENT} if probe else {}
+        return client(self.cloud, self.credentials(role), service, **marked)
 
     def process_environment(
         self, role: str, extra: Mapping[str, str] | None = None

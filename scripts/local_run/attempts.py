@@ -65,31 +65,35 @@ def _attempts(
     target = _instance(actors, platform)
 
     def session(role: str, **arguments: Any) -> Callable[[], object]:
-        return lambda: actors.client(role, "ssm").start_session(Target=target, **arguments)
+        return lambda: actors.client(role, "ssm", probe=True).start_session(
+            Target=target, **arguments
+        )
 
     def assume(role: str, **claims: Any) -> Callable[[], object]:
         job = actors.job(role) | claims
-        return lambda: actors.assume(actors.role_arn(role), job, session_name="stranger")
+        return lambda: actors.assume(
+            actors.role_arn(role), job, session_name="stranger", probe=True
+        )
 
     return [
         (
             "train",
             "read the holdout",
-            lambda: actors.client("train", "s3").list_objects_v2(
+            lambda: actors.client("train", "s3", probe=True).list_objects_v2(
                 Bucket=bucket, Prefix=prefixes["holdout"]
             ),
         ),
         (
             "train",
             "name a champion",
-            lambda: actors.client("train", "ssm").put_parameter(
+            lambda: actors.client("train", "ssm", probe=True).put_parameter(
                 Name=champion, Value="{}", Type="String"
             ),
         ),
         (
             "predict",
             "delete a model",
-            lambda: actors.client("predict", "s3").delete_object(
+            lambda: actors.client("predict", "s3", probe=True).delete_object(
                 Bucket=bucket, Key=prefixes["models"] + "any"
             ),
         ),
@@ -106,7 +110,7 @@ def _attempts(
         (
             "monitor",
             "read the database's master password",
-            lambda: actors.client("monitor", "secretsmanager").get_secret_value(
+            lambda: actors.client("monitor", "secretsmanager", probe=True).get_secret_value(
                 SecretId=platform["database"]["master_secret_arn"]
             ),
         ),
@@ -126,7 +130,7 @@ def _attempts(
 
 def _instance(actors: Actors, platform: Mapping[str, Any]) -> str:
     tags = platform["mlflow"]["instance_tags"]
-    answer = actors.client("train", "ec2").describe_instances(
+    answer = actors.client("train", "ec2", probe=True).describe_instances(
         Filters=[
             *({"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()),
             {"Name": "instance-state-name", "Values": ["running"]},

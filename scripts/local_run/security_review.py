@@ -59,17 +59,12 @@ def judge(evidence: Evidence, environment: str, *, with_diff: bool = True) -> Re
 def log_seconds(records: Sequence[Record]) -> float:
     """How long the local cloud's own log takes for these decisions: what it costs their flow."""
     from scripts.localcloud.access.decisions import DecisionLog
-    from scripts.localcloud.access.decisions import Record as Decision
 
-    decisions = [
-        Decision(**{name: record.get(name, "") for name in Decision.__dataclass_fields__})
-        for record in records
-    ]
     with tempfile.TemporaryDirectory() as folder:
         log = DecisionLog(Path(folder) / "decisions.jsonl")
         started = time.perf_counter()
-        for decision in decisions:
-            log.append(decision)
+        for record in records:
+            log.append(record)
         log.flush()
         taken = time.perf_counter() - started
         log.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.console import Phases, duration
+from scripts.iam.account.decision_log import Record, read_log
 from scripts.local_run.attempts import Attempt
 from scripts.stack.stack import Applied
 
@@ -24,30 +24,20 @@ class Summary:
     attempts: list[Attempt] = field(default_factory=list)
     tracking_uri: str = ""
     allowed: int = 0
-    denied: list[Mapping[str, Any]] = field(default_factory=list)
+    denied: list[Record] = field(default_factory=list)
     applies_seconds: float = 0.0
     after_apply_seconds: float = 0.0
 
     def count_decisions(self, log: Path, offset: int) -> None:
         """Count what the decision log holds from byte `offset` on."""
-        with log.open() as lines:
-            lines.seek(offset)
-            for line in lines:
-                decision = json.loads(line)
-                if decision["allowed"]:
-                    self.allowed += 1
-                else:
-                    self.denied.append(decision)
+        records = read_log(log, offset)
+        self.denied = [record for record in records if not record.allowed]
+        self.allowed = len(records) - len(self.denied)
 
     @property
     def unexpected(self) -> Counter[tuple[str, str]]:
-        """Denied (role, action) pairs that no deliberate attempt accounts for, with their counts.
-
-        Attempts are made last, so whatever they were denied stands at the end of the log.
-        """
-        deliberate = len(self.attempts)
-        before = self.denied[: len(self.denied) - deliberate] if deliberate else self.denied
-        return Counter((str(entry["role"]), str(entry["action"])) for entry in before)
+        """Denied (role, action) pairs that were no forbidden attempt, with their counts."""
+        return Counter((str(one.role), one.action) for one in self.denied if not one.probe)
 
     def facts(self) -> list[tuple[str, str]]:
         """Label and value of each line of the closing table."""

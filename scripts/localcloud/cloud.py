@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from scripts.aws.credentials import Credentials
+from scripts.iam.account.decision_log import Via
 from scripts.iam.engine.evaluation import Decision
 from scripts.iam.requests import Need, Reading
 from scripts.localcloud import home as state
 from scripts.localcloud.access.authorization import Authorizer, Occasion
 from scripts.localcloud.access.context import Connection, Keys, request_keys
-from scripts.localcloud.access.decisions import DecisionLog, Via
+from scripts.localcloud.access.decisions import DecisionLog
 from scripts.localcloud.access.errors import Answer
 from scripts.localcloud.access.incoming import HOST
 from scripts.localcloud.access.principals import Caller, Key, Principals

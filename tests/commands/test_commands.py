@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from scripts.aws.sealed import client
 from scripts.cli import ROOT, keyless
+from scripts.iam.account.decision_log import read_log
 from scripts.local_run.actors import Actors
 from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.home import Cloud, load
@@ -310,6 +311,19 @@ def test_whoami_shows_identity_rights_and_what_decided(seeded: Seeded) -> None:
     assert "allow read data/train/part.parquet train ReadTrainingData" in words
     assert "deny read data/holdout/part.parquet no identity" in words
     assert "deny list the account's roles" in words
+
+
+def test_what_whoami_tries_is_marked_in_the_decision_log(seeded: Seeded) -> None:
+    before = seeded.cloud.decisions.stat().st_size
+    seeded.run("whoami", "--role", "train")
+    seeded.flush()
+    mine = [
+        record
+        for record in read_log(seeded.cloud.decisions, before)
+        if record.role == "keyless-dev-train"
+    ]
+    assert {record.action for record in mine if not record.allowed} >= {"iam:ListRoles"}
+    assert {record.action for record in mine if not record.probe} <= {"sts:GetCallerIdentity"}
 
 
 def test_whoami_of_a_role_that_no_job_assumes_names_those_that_there_are(seeded: Seeded) -> None:

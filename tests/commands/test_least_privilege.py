@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 
 from scripts.aws.sealed import client
 from scripts.cli import keyless
-from scripts.localcloud.access.decisions import DecisionLog, Record
+from scripts.iam.account.decision_log import Record
+from scripts.localcloud.access.decisions import DecisionLog
 from scripts.localcloud.cloud import LocalCloud
 
 pytestmark = pytest.mark.slow

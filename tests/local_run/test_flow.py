@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import pytest
 
 from scripts.console import Phases, UserError
+from scripts.iam.account.decision_log import PROBE_AGENT, Record
 from scripts.local_run import leftovers
-from scripts.local_run.attempts import Attempt
 from scripts.local_run.flow import RUN_FILE, Flow, exclusive
 from scripts.local_run.summary import Summary
 from scripts.localcloud.home import Cloud
@@ -106,20 +107,24 @@ def test_wiping_removes_what_is_in_the_home_and_nothing_behind_its_links(tmp_pat
     assert (outside / "kept").exists()
 
 
-def decision(role: str, action: str, *, allowed: bool = False) -> str:
-    return json.dumps({"role": role, "action": action, "allowed": allowed})
+def decision(role: str, action: str, *, allowed: bool = False, agent: str = "Boto3") -> str:
+    record = Record(
+        time=0.0, request_id="r", principal="p", role=role, service="s3", operation="Get",
+        action=action, resource="*", allowed=allowed, keys={"aws:UserAgent": (agent,)},
+    )  # fmt: skip
+    return json.dumps(asdict(record))
 
 
-def test_denials_before_the_attempts_are_unexpected(tmp_path: Path) -> None:
+def test_denials_that_are_no_probes_are_unexpected(tmp_path: Path) -> None:
     log = tmp_path / "decisions.jsonl"
     earlier = decision("old", "s3:GetObject") + "\n"
     lines = [
         decision("train", "s3:PutObject", allowed=True),
         decision("train", "s3:DeleteObject"),
-        decision("predict", "ssm:StartSession"),
+        decision("predict", "ssm:StartSession", agent=f"Boto3 {PROBE_AGENT}"),
     ]
     log.write_text(earlier + "\n".join(lines) + "\n")
-    summary = Summary(attempts=[Attempt("predict", "open a shell", "AccessDenied")])
+    summary = Summary()
     summary.count_decisions(log, len(earlier))
     assert (summary.allowed, len(summary.denied)) == (1, 2)
     assert dict(summary.unexpected) == {("train", "s3:DeleteObject"): 1}

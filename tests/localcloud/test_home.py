@@ -15,7 +15,8 @@ from moto.budgets.responses import BudgetsResponse
 from moto.rds.models import DBInstance
 from moto.s3.models import FakeBucket
 
-from scripts.localcloud.access.decisions import DecisionLog, Record
+from scripts.iam.account.decision_log import Record
+from scripts.localcloud.access.decisions import DecisionLog
 from scripts.localcloud.authority import Authority
 from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.home import (

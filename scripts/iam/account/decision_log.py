@@ -1,15 +1,47 @@
-"""Reads a decision log: one JSON object a line, as the local cloud writes it."""
+"""The decision log: one JSON object a line for every authorization, written by the local cloud."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-Record = Mapping[str, Any]
-FIELDS = ("request_id", "principal", "role", "action", "resource", "keys", "allowed", "reason",
-          "policy", "statement", "via", "operation", "time")  # fmt: skip
+PROBE_AGENT = "keyless-probe"
+"""Ends the user agent of a request that is sent to see the answer, not to get work done."""
+Via = Literal["gateway", "sts", "rds", "session"]
+_NEEDED = ("request_id", "principal", "role", "action", "resource", "keys", "allowed", "reason",
+           "policy", "statement", "via", "operation", "time")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Record:
+    """One authorization. `time` is in epoch seconds; `statement` is a sid or `#index`.
+
+    `reason` is the evaluation's, or `unmapped`, `unsupported` or the error code of a refusal that
+    came before evaluation.
+    """
+
+    time: float
+    request_id: str
+    principal: str
+    role: str | None
+    service: str
+    operation: str
+    action: str
+    resource: str
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    allowed: bool = False
+    reason: str = ""
+    policy: str | None = None
+    statement: str | None = None
+    via: Via = "gateway"
+
+    @property
+    def probe(self) -> bool:
+        """Whether the request was sent to see the answer: it shows no need of a right."""
+        return any(PROBE_AGENT in agent for agent in self.keys.get("aws:UserAgent", ()))
 
 
 class LogError(ValueError):
@@ -45,7 +77,7 @@ def _record(line: bytes, place: str) -> Record:
         raise LogError(f"{place}: not a decision: {error}") from None
     if not isinstance(record, dict):
         raise LogError(f"{place}: not a decision; write a JSON object")
-    missing = [name for name in FIELDS if name not in record]
+    missing = [name for name in _NEEDED if name not in record]
     if missing:
         raise LogError(f"{place}: not a decision: without {', '.join(missing)}")
     wrong = [name for name, fits in _TYPES.items() if not fits(record[name])]
@@ -54,7 +86,9 @@ def _record(line: bytes, place: str) -> Record:
             f"{place}: not a decision: {wrong[0]} must be {_FORMS[wrong[0]]}, "
             f"not {str(record[wrong[0]])[:60]!r}"
         )
-    return record
+    known = {one.name: record[one.name] for one in fields(Record) if one.name in record}
+    keys = {key: tuple(values) for key, values in record["keys"].items()}
+    return Record(**{"service": "", **known, "keys": keys})
 
 
 def _is_text(value: object) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from scripts.iam.account.decision_log import Record
 from scripts.iam.account.identities import Identities, Identity
 from scripts.iam.denial.dangers import dangers
 from scripts.iam.engine.documents import Condition, Policy, PolicyKind, Statement
@@ -38,7 +39,7 @@ class Denial:
     """A denied permission explained. `changes` together allow it, which was tried out with the
     engine (`proved`); they are empty where no policy decided."""
 
-    record: Mapping[str, Any]
+    record: Record
     explanation: Explanation | None
     changes: tuple[Change, ...] = ()
     proved: bool = False
@@ -48,12 +49,12 @@ class Denial:
         """For --json."""
         decision = self.explanation.decision if self.explanation else None
         return {
-            "request_id": self.record["request_id"],
-            "principal": self.record["principal"],
-            "action": self.record["action"],
-            "resource": self.record["resource"],
-            "reason": self.record["reason"],
-            "decided_by": {"policy": self.record["policy"], "statement": self.record["statement"]},
+            "request_id": self.record.request_id,
+            "principal": self.record.principal,
+            "action": self.record.action,
+            "resource": self.record.resource,
+            "reason": self.record.reason,
+            "decided_by": {"policy": self.record.policy, "statement": self.record.statement},
             "today": None
             if decision is None
             else {"allowed": decision.allowed, "reason": str(decision.reason)},
@@ -83,36 +84,36 @@ class Denial:
         }
 
 
-def denied(records: list[Mapping[str, Any]], request_id: str | None) -> list[Mapping[str, Any]]:
-    """The denied permissions of a request; of the last denied request without an id.
+def denied(records: Sequence[Record], request_id: str | None) -> list[Record]:
+    """The denied permissions of a request; without an id, of the last that was not a probe.
 
     Raises NoSuchDenial, saying what the log holds instead.
     """
     if request_id is None:
         for record in reversed(records):
-            if not record["allowed"]:
-                request_id = record["request_id"]
+            if not record.allowed and not record.probe:
+                request_id = record.request_id
                 break
         else:
-            raise NoSuchDenial(f"none of the {len(records)} permissions in the log was denied")
-    mine = [record for record in records if record["request_id"] == request_id]
+            raise NoSuchDenial(
+                f"none of the {len(records)} permissions in the log was denied, but for probes"
+            )
+    mine = [record for record in records if record.request_id == request_id]
     if not mine:
         raise NoSuchDenial(f"no request {request_id!r} is in the log")
-    found = [record for record in mine if not record["allowed"]]
+    found = [record for record in mine if not record.allowed]
     if not found:
         raise NoSuchDenial(f"request {request_id!r} was allowed, by {_decider(mine[0])}")
     return found
 
 
-def _decider(record: Mapping[str, Any]) -> str:
-    return f"statement {record['statement']} of {record['policy']}"
+def _decider(record: Record) -> str:
+    return f"statement {record.statement} of {record.policy}"
 
 
-def explain_denial(
-    record: Mapping[str, Any], members: Identities, resource_policy: ResourcePolicy
-) -> Denial:
+def explain_denial(record: Record, members: Identities, resource_policy: ResourcePolicy) -> Denial:
     """Explain one denied permission by the policies as they are now."""
-    if record["reason"] not in _DECIDED:
+    if record.reason not in _DECIDED:
         return Denial(record, None, notes=(_no_policy(record),))
     request, member = _request(record, members)
     policies = _policies(record, member, members, resource_policy)
@@ -120,7 +121,7 @@ def explain_denial(
     notes = []
     if member is None and request.principal.kind == "assumed-role":
         notes.append("the caller's role no longer exists")
-    if record["reason"] == str(Reason.NO_SESSION_ALLOW):
+    if record.reason == str(Reason.NO_SESSION_ALLOW):
         notes.append("a session policy decided; the log does not keep it: give the session less "
                      "narrow a policy when the role is assumed")  # fmt: skip
     if found.decision is not None and found.decision.allowed:
@@ -130,22 +131,22 @@ def explain_denial(
     return Denial(record, found, tuple(changes), _allows(request, amended), tuple(notes))
 
 
-def _no_policy(record: Mapping[str, Any]) -> str:
-    if record["reason"] == "unmapped":
+def _no_policy(record: Record) -> str:
+    if record.reason == "unmapped":
         return ("the local cloud has no permission mapping for this operation and refuses it; "
                 "no policy was asked")  # fmt: skip
-    if record["reason"] == "unsupported":
+    if record.reason == "unsupported":
         return "a policy uses what the engine does not model; docs/policy-engine.md lists it"
-    return f"the request was refused with {record['reason']} before any policy was asked"
+    return f"the request was refused with {record.reason} before any policy was asked"
 
 
-def _request(record: Mapping[str, Any], members: Identities) -> tuple[Request, Identity | None]:
-    arn, member = str(record["principal"]), None
+def _request(record: Record, members: Identities) -> tuple[Request, Identity | None]:
+    arn, member = record.principal, None
     parts = arn.split(":", 5)
     account = parts[4] if len(parts) > 4 else ""
-    if record["role"]:
-        member = members.role(record["role"])
-        role_arn = member.arn if member else f"arn:aws:iam::{account}:role/{record['role']}"
+    if record.role:
+        member = members.role(record.role)
+        role_arn = member.arn if member else f"arn:aws:iam::{account}:role/{record.role}"
         principal = Principal(arn, account, "assumed-role", role_arn=role_arn)
     elif arn == "*":
         principal = Principal("*", "", "anonymous")
@@ -158,25 +159,24 @@ def _request(record: Mapping[str, Any], members: Identities) -> tuple[Request, I
     else:
         member = members.members.get(arn)
         principal = Principal(arn, account, "user")
-    keys = {key: tuple(values) for key, values in record["keys"].items()}
-    owner = keys.get("aws:ResourceAccount")
+    owner = record.keys.get("aws:ResourceAccount")
     request = Request(
-        principal, record["action"], record["resource"], keys, owner[0] if owner else None
+        principal, record.action, record.resource, record.keys, owner[0] if owner else None
     )
     return request, member
 
 
 def _policies(
-    record: Mapping[str, Any],
+    record: Record,
     member: Identity | None,
     members: Identities,
     resource_policy: ResourcePolicy,
 ) -> PolicySet:
-    if str(record["action"]).startswith("sts:AssumeRole"):
-        target = members.members.get(str(record["resource"]))
+    if record.action.startswith("sts:AssumeRole"):
+        target = members.members.get(record.resource)
         policy = target.trust if target else None
     else:
-        policy = resource_policy(str(record["resource"]))
+        policy = resource_policy(record.resource)
     resource = (policy,) if policy else ()
     if member is None:
         return PolicySet(resource=resource)

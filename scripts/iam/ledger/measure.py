@@ -41,7 +41,7 @@ class Ledger:
     denied: list[Record] = field(default_factory=list)
     weak: list[Weak] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
-    attempts: int = 0
+    denied_probes: int = 0
     by_others: int = 0
 
     @property
@@ -66,8 +66,8 @@ def measure(records: Sequence[Record], roles: Iterable[Identity], reviewed: Revi
     """Sort every grant of the roles into used, documented or unused, and every denial."""
     by_role: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        if record["role"]:
-            by_role[record["role"]].append(record)
+        if record.role:
+            by_role[record.role].append(record)
     members = sorted(roles, key=lambda role: role.name)
     used = {role.name: _used(role, by_role[role.name]) for role in members}
     # Roles that share a managed policy exercise it together: the plan roles read what apply reads.
@@ -83,7 +83,7 @@ def measure(records: Sequence[Record], roles: Iterable[Identity], reviewed: Revi
         )
         for role in members
     ]
-    times = [float(record["time"]) for record in records]
+    times = [record.time for record in records]
     return Measured(tuple(ledgers), len(records), max(times) - min(times) if times else 0.0)
 
 
@@ -127,20 +127,18 @@ def _facts(role: Identity, records: Sequence[Record]) -> list[Facts]:
     wanted = frozenset().union(*(policy.condition_keys for policy in role.identity))
     found: dict[tuple[Any, ...], Facts] = {}
     for record in records:
-        if not record["allowed"]:
+        if not record.allowed or record.probe:
             continue
-        keys = {key: tuple(values) for key, values in record["keys"].items()}
+        keys = record.keys
         read = tuple(sorted((key, value) for key, value in keys.items() if key.lower() in wanted))
-        mark = (record["action"], record["resource"], read)
+        mark = (record.action, record.resource, read)
         if mark in found:
             continue
-        principal = Principal(
-            str(record["principal"]), role.account, "assumed-role", role_arn=role.arn
-        )
+        principal = Principal(record.principal, role.account, "assumed-role", role_arn=role.arn)
         found[mark] = Facts(
             principal,
-            record["action"],
-            record["resource"],
+            record.action,
+            record.resource,
             keys,
             bounded=role.boundary is not None,
         )
@@ -166,10 +164,10 @@ def _ledger(
             ledger.unused.append(grant)
         ledger.weak += _weak(grant, reviewed)
     for record in records:
-        if record["allowed"]:
+        if record.allowed:
             continue
-        if any(attempt.covers(record) for attempt in reviewed.attempted):
-            ledger.attempts += 1
+        if record.probe:
+            ledger.denied_probes += 1
         else:
             ledger.denied.append(record)
     ledger.outside = outside(role, reviewed.names)

@@ -67,8 +67,8 @@ def as_text(review: Review) -> str:
     lines += _wrapped(
         [
             f"Trust policies with a finding of lint-trust: {len(review.trust)}.",
-            "Denied as they must be, deliberate attempts: "
-            f"{sum(ledger.attempts for ledger in measured.ledgers)}.",
+            "Denied as they must be, probes: "
+            f"{sum(ledger.denied_probes for ledger in measured.ledgers)}.",
             f"Cost: the log takes {review.cost_seconds:.2f} s of these {measured.seconds:.0f} s "
             f"({review.cost:.2%}), this analysis {review.analysis_seconds:.1f} s after them.",
         ]
@@ -148,7 +148,7 @@ def _problems(ledger: Ledger) -> list[str]:
     ]
     if len(unused) > _SHOWN:
         lines.append(f"unused: {ledger.role}: and {len(unused) - _SHOWN} more actions (--json)")
-    denied = Counter((one["action"], one["resource"], one["reason"]) for one in ledger.denied)
+    denied = Counter((one.action, one.resource, one.reason) for one in ledger.denied)
     lines += [
         f"denied: {ledger.role}: {action} on {resource}: {reason}"
         + (f" ({count} times)" if count > 1 else "")
@@ -270,12 +270,17 @@ def _ledger(ledger: Ledger) -> dict[str, Any]:
         ],
         "unused": [_grant(grant) for grant in ledger.unused],
         "denied": [
-            {name: one[name] for name in ("request_id", "action", "resource", "reason")}
+            {
+                "request_id": one.request_id,
+                "action": one.action,
+                "resource": one.resource,
+                "reason": one.reason,
+            }
             for one in ledger.denied
         ],
         "too_wide": [_grant(weak.grant) | {"why": weak.why} for weak in ledger.weak],
         "outside_boundary": ledger.outside,
-        "deliberate_attempts": ledger.attempts,
+        "denied_probes": ledger.denied_probes,
         "used_by_others_alone": ledger.by_others,
     }
 

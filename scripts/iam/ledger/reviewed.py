@@ -84,30 +84,12 @@ class Needed:
 
 
 @dataclass(frozen=True)
-class Attempted:
-    """A request that is made in order to be denied."""
-
-    role: str
-    action: str
-    resource: str
-    why: str
-
-    def covers(self, record: Mapping[str, Any]) -> bool:
-        return (
-            fnmatchcase(str(record["role"]), self.role)
-            and record["action"] == self.action
-            and fnmatchcase(str(record["resource"]), self.resource)
-        )
-
-
-@dataclass(frozen=True)
 class Reviewed:
     """All tables, with the account's names filled in."""
 
     documented: tuple[Documented, ...] = ()
     wide: tuple[Wide, ...] = ()
     needed: tuple[Needed, ...] = ()
-    attempted: tuple[Attempted, ...] = ()
     ours: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
 
@@ -132,7 +114,6 @@ def read_reviewed(account: str, region: str, environment: str, file: Path = FILE
         tuple(_documented(item) for item in tables["documented"]),
         tuple(_wide(item) for item in tables["wide"]),
         tuple(_needed(item) for item in tables["needed"]),
-        tuple(Attempted(**item) for item in tables["attempted"]),
         tuple(tables["ours"]),
         names,
     )

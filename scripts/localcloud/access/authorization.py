@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scripts.iam.account.decision_log import Record, Via
 from scripts.iam.engine.documents import PolicyError
 from scripts.iam.engine.evaluation import (
     Decision,
@@ -16,7 +17,7 @@ from scripts.iam.engine.evaluation import (
 )
 from scripts.iam.requests import Need
 from scripts.localcloud.access.context import Keys, caller_keys, resource_keys
-from scripts.localcloud.access.decisions import DecisionLog, Record, Via
+from scripts.localcloud.access.decisions import DecisionLog
 from scripts.localcloud.access.errors import AwsError, Fault, Refusal
 from scripts.localcloud.access.policies import Backends, PolicyStore
 from scripts.localcloud.access.principals import Caller

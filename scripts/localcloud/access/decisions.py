@@ -1,40 +1,13 @@
-"""The decision log: one line for every authorization, written behind the requests."""
+"""Writes the decision log behind the requests."""
 
 import json
 import queue
 import threading
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
 
+from scripts.iam.account.decision_log import Record, read_log
 from scripts.localcloud.home import write_private
-
-Via = Literal["gateway", "sts", "rds", "session"]
-
-
-@dataclass(frozen=True)
-class Record:
-    """One authorization. `time` is in epoch seconds; `statement` is a sid or `#index`.
-
-    `reason` is the evaluation's, or `unmapped`, `unsupported` or the error code of a refusal that
-    came before evaluation.
-    """
-
-    time: float
-    request_id: str
-    principal: str
-    role: str | None
-    service: str
-    operation: str
-    action: str
-    resource: str
-    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    allowed: bool = False
-    reason: str = ""
-    policy: str | None = None
-    statement: str | None = None
-    via: Via = "gateway"
 
 
 class DecisionLog:
@@ -68,8 +41,7 @@ class DecisionLog:
     def read(self) -> list[Record]:
         """Everything in the log so far, oldest first."""
         self.flush()
-        with self.path.open(encoding="utf-8") as lines:
-            return [_record(json.loads(line)) for line in lines]
+        return read_log(self.path) if self.path.stat().st_size else []
 
     def stop(self) -> None:
         """Write what is left and end the writer."""
@@ -94,8 +66,3 @@ class DecisionLog:
                 if item is None:
                     return
                 item.set()
-
-
-def _record(fields: dict[str, Any]) -> Record:
-    keys = {key: tuple(values) for key, values in fields.pop("keys").items()}
-    return Record(**fields, keys=keys)

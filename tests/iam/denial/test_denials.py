@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.iam.account.decision_log import LogError, read_log
+from scripts.iam.account.decision_log import PROBE_AGENT, LogError, Record, read_log
 from scripts.iam.account.identities import identities
 from scripts.iam.denial.dangers import dangers
 from scripts.iam.denial.denials import Denial, NoSuchDenial, denied, explain_denial
@@ -67,26 +68,22 @@ ROLES = identities(
 )
 
 
-def record(action: str, resource: str, **more: Any) -> dict[str, Any]:
-    return {
-        "time": 0.0,
-        "request_id": "r-1",
-        "principal": f"arn:aws:sts::{ACCOUNT}:assumed-role/train/run",
-        "role": "train",
-        "service": action.partition(":")[0],
-        "operation": action.partition(":")[2],
-        "action": action,
-        "resource": resource,
-        "keys": {},
-        "allowed": False,
-        "reason": "no identity-based policy allows",
-        "policy": None,
-        "statement": None,
-        "via": "gateway",
-    } | more
+def record(action: str, resource: str, **more: Any) -> Record:
+    made = Record(
+        time=0.0,
+        request_id="r-1",
+        principal=f"arn:aws:sts::{ACCOUNT}:assumed-role/train/run",
+        role="train",
+        service=action.partition(":")[0],
+        operation=action.partition(":")[2],
+        action=action,
+        resource=resource,
+        reason="no identity-based policy allows",
+    )
+    return replace(made, **more)
 
 
-def explained(one: dict[str, Any], resource: Policy | None = None) -> Denial:
+def explained(one: Record, resource: Policy | None = None) -> Denial:
     return explain_denial(one, ROLES, lambda _: resource)
 
 
@@ -227,6 +224,10 @@ def test_without_an_id_the_last_denied_request_is_meant() -> None:
     passed = record("s3:PutObject", "c", request_id="r-3", allowed=True, statement="S", policy="p")
     assert denied([first, second, passed], None) == [second]
     assert denied([first, second, passed], "r-1") == [first]
+    agent = {"aws:UserAgent": (f"Botocore/1.40 {PROBE_AGENT}",)}
+    probe = record("s3:DeleteObject", "d", request_id="r-4", keys=agent)
+    assert denied([first, second, probe], None) == [second]
+    assert denied([first, second, probe], "r-4") == [probe]
     for wrong, message in (("r-3", "was allowed, by statement S of p"), ("r-9", "no request")):
         with pytest.raises(NoSuchDenial, match=message):
             denied([first, second, passed], wrong)
@@ -234,7 +235,7 @@ def test_without_an_id_the_last_denied_request_is_meant() -> None:
         denied([passed], None)
 
 
-GOOD = record("s3:GetObject", "*")
+GOOD = asdict(record("s3:GetObject", "*"))
 
 
 @pytest.mark.parametrize(
@@ -271,7 +272,7 @@ def test_a_file_that_is_no_log_is_named_with_its_line(
 def test_a_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "decisions.jsonl"
     path.write_text(json.dumps(GOOD) + '\n{"time":')
-    assert read_log(path) == [GOOD]
+    assert read_log(path) == [record("s3:GetObject", "*")]
 
 
 def test_a_missing_log_is_named(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from scripts.iam.account.decision_log import PROBE_AGENT, Record
 from scripts.iam.account.identities import Identity, identities
 from scripts.iam.escalation.possible import Keys, _filled, _fulfil, _own_keys
 from scripts.iam.ledger import Measured, in_scope, measure, proposal, read_reviewed
@@ -37,37 +38,37 @@ ROLES = in_scope(identities(DETAILS), "dev")
 NAMES = sorted(role.name for role in ROLES)
 
 
-def request(role: Identity, grant: Grant) -> dict[str, Any]:
+def request(role: Identity, grant: Grant) -> Record:
     """A record of a request that the grant allows."""
     context: Keys = dict(_own_keys(role.principal))
     for condition in grant.conditions:
         _fulfil(condition, context)
     resource = grant.resource if grant.resource == "*" else _filled(grant.resource, grant.resource)
-    return {
-        "time": 0.0,
-        "request_id": "r",
-        "principal": role.principal.arn,
-        "role": role.name,
-        "action": grant.action,
-        "resource": resource,
-        "keys": {key: list(values) for key, values in context.items()},
-        "allowed": True,
-        "reason": "allowed",
-        "policy": grant.policy,
-        "statement": grant.statement,
-        "operation": grant.action,
-        "via": "gateway",
-    }
+    return Record(
+        time=0.0,
+        request_id="r",
+        principal=role.principal.arn,
+        role=role.name,
+        service=grant.action.partition(":")[0],
+        operation=grant.action,
+        action=grant.action,
+        resource=resource,
+        keys={key: tuple(values) for key, values in context.items()},
+        allowed=True,
+        reason="allowed",
+        policy=grant.policy,
+        statement=grant.statement,
+    )
 
 
 @cache
-def full_log(name: str) -> list[dict[str, Any]]:
+def full_log(name: str) -> list[Record]:
     """A log in which the role uses every right it has."""
     role = next(role for role in ROLES if role.name == name)
     return [request(role, grant) for grant in grants(role) if possible(grant)]
 
 
-def measured(details: dict[str, Any], name: str, log: list[dict[str, Any]]) -> Measured:
+def measured(details: dict[str, Any], name: str, log: list[Record]) -> Measured:
     role = identities(details).role(name)
     assert role is not None
     return measure(log, [role], REVIEWED)
@@ -289,7 +290,7 @@ def test_a_right_that_nobody_used_is_unused_and_proposed_away() -> None:
     name = "keyless-dev-predict"
     role = identities(DETAILS).role(name)
     assert role is not None
-    log = [one for one in full_log(name) if "/data/inputs/" not in one["resource"]]
+    log = [one for one in full_log(name) if "/data/inputs/" not in one.resource]
     [ledger] = measure(log, [role], REVIEWED).ledgers
     assert {grant.action for grant in ledger.unused} == {"s3:GetObject"}
     diff = proposal(role, ledger)
@@ -318,15 +319,23 @@ def test_what_another_role_used_through_a_shared_policy_is_counted_as_such() -> 
     assert (alone.by_others, alone.unused) == (0, [])
 
 
-def test_a_denied_need_is_reported_and_a_deliberate_attempt_is_counted() -> None:
+def test_a_denied_need_is_reported_and_a_denied_probe_is_counted() -> None:
     name = "keyless-dev-train"
-    one = full_log(name)[0] | {"allowed": False}
-    forged = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/keyless/dev/champion/forged"
-    attempt = one | {"action": "ssm:PutParameter", "resource": forged}
-    [ledger] = measured(DETAILS, name, [*full_log(name), one, attempt]).ledgers
+    one = replace(full_log(name)[0], allowed=False)
+    probe = replace(one, keys={"aws:UserAgent": (f"Botocore/1.40 {PROBE_AGENT}",)})
+    [ledger] = measured(DETAILS, name, [*full_log(name), one, probe]).ledgers
     assert ledger.denied == [one]
-    assert ledger.attempts == 1
+    assert ledger.denied_probes == 1
     assert not ledger.clean
+
+
+def test_a_right_that_only_a_probe_used_is_unused() -> None:
+    name = "keyless-dev-predict"
+    agent = {"aws:UserAgent": (f"Botocore/1.40 {PROBE_AGENT}",)}
+    log = [replace(one, keys={**one.keys, **agent}) for one in full_log(name)]
+    [ledger] = measured(DETAILS, name, log).ledgers
+    assert ledger.used == []
+    assert ledger.unused
 
 
 def test_the_table_of_actions_is_aws_own() -> None:
