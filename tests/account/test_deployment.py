@@ -215,8 +215,9 @@ DRIVER = """
 import os, sys
 from pathlib import Path
 from scripts.console import Phases
-from scripts.deployment import apply_plan
-from scripts.stack import Stack, find_binary
+from scripts.account.deployment import apply_plan
+from scripts.stack.binary import find_binary
+from scripts.stack.stack import Stack
 
 base = Path(sys.argv[1])
 environment = {"PATH": os.environ["PATH"], "HOME": str(base)}

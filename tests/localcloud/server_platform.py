@@ -32,7 +32,7 @@ MASTER = "keyless_master"
 # MLflow's imports warn, and a warning in this process is an error.
 _SCHEMA = """
 import json, sys
-from scripts import schema
+from scripts.server import database
 orders = json.load(sys.stdin)
 server = database.Server(**orders["server"])
 database.create(server, orders["master"], orders["password"], tell=print)
