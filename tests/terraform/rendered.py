@@ -26,6 +26,7 @@ GLOBAL_KEYS = {
     "aws:sourceaccount",
     "aws:sourcearn",
     "aws:tagkeys",
+    "aws:viaawsservice",
 }
 
 
@@ -89,11 +90,20 @@ def details(action: str) -> dict[str, Any]:
     return found
 
 
+# The reference lists the type among the service's and forgets it among the actions', which are
+# authorised on both: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonroute53.html
+FORGOTTEN = {
+    "route53:AssociateVPCWithHostedZone": ["vpc"],
+    "route53:DisassociateVPCFromHostedZone": ["vpc"],
+}
+
+
 def types(action: str) -> list[dict[str, Any]]:
     service = action.split(":")[0]
+    names = [each["name"] for each in details(action)["resourceTypes"]]
     return [
-        REFERENCE.resources.get_resource_type_details(service, each["name"])
-        for each in details(action)["resourceTypes"]
+        REFERENCE.resources.get_resource_type_details(service, name)
+        for name in [*names, *FORGOTTEN.get(action, [])]
     ]
 
 

@@ -145,8 +145,9 @@ def _many(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-# True without the key by design: AWS sets the key only where a document is named.
-_CHECKED_IF_THERE = ("ssm:sessiondocumentaccesscheck",)
+# Optional by design: AWS sets the first only where a document is named, and the second is false in
+# every call of one's own.
+_CHECKED_IF_THERE = ("ssm:sessiondocumentaccesscheck", "aws:viaawsservice")
 
 
 def limits(conditions: Sequence[Condition], key: str) -> bool:

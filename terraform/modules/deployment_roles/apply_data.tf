@@ -129,6 +129,20 @@ data "aws_iam_policy_document" "apply_data" {
     resources = [local.managed_secrets]
   }
 
+  # RDS then looks up the account's aws/secretsmanager key in the caller's name, whichever key encrypts the
+  # secret. That key has no tag and, in a fresh account, no id yet; what is read is a key's description.
+  statement {
+    sid       = "FindTheSecretsKeyThroughRds"
+    actions   = ["kms:DescribeKey"]
+    resources = [local.keys]
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:ViaService"
+      values   = ["rds.${local.region}.${local.dns_suffix}"]
+    }
+  }
+
   statement {
     sid = "ThirdPartySecretWithoutValue"
     actions = [

@@ -114,6 +114,21 @@ data "aws_iam_policy_document" "apply_network" {
     }
   }
 
+  # An interface endpoint with private names is a zone of AWS's own, which EC2 ties to the VPC in the caller's
+  # name. Both ARNs are asked for, and neither zone nor VPC has a tag in Route 53; a call of one's own is none of EC2's.
+  # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+  statement {
+    sid       = "PrivateNamesOfEndpointsThroughEc2"
+    actions   = ["route53:AssociateVPCWithHostedZone", "route53:DisassociateVPCFromHostedZone"]
+    resources = ["arn:${local.partition}:route53:::hostedzone/*", "${local.ec2}:vpc/*"]
+
+    condition {
+      test     = "BoolIfExists"
+      variable = "aws:ViaAWSService"
+      values   = ["true"]
+    }
+  }
+
   # AWS makes a VPC's default security group, untagged; closing it begins with our tag. The name it must
   # be given marks it.
   statement {

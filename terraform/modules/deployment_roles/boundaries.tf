@@ -60,6 +60,7 @@ data "aws_iam_policy_document" "boundary" {
     sid = "WithoutResourceTypes"
     actions = [
       "ec2:DescribeInstances",
+      "logs:DescribeLogGroups",
       "ssmmessages:CreateControlChannel",
       "ssmmessages:CreateDataChannel",
       "ssmmessages:OpenControlChannel",

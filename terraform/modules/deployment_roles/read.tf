@@ -216,6 +216,13 @@ data "aws_iam_policy_document" "read_named" {
     resources = [local.budget]
   }
 
+  # A budget counts what the account's primary billing view shows; ViewBudget asks for the view too.
+  statement {
+    sid       = "CostsOfTheBudget"
+    actions   = ["billing:GetBillingViewData"]
+    resources = [local.billing_view]
+  }
+
   statement {
     sid       = "Schedules"
     actions   = ["scheduler:GetSchedule"]

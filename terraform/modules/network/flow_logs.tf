@@ -32,6 +32,20 @@ data "aws_iam_policy_document" "flow_logs_trust" {
 }
 
 data "aws_iam_policy_document" "flow_logs" {
+  # Without it the flow log's status is "Access error" and nothing arrives.
+  # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
+  statement {
+    sid       = "FindTheLogGroup"
+    actions   = ["logs:DescribeLogGroups"]
+    resources = ["*"] # logs:DescribeLogGroups has no resource type
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = [local.region]
+    }
+  }
+
   statement {
     sid       = "WriteFlowLogs"
     actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]

@@ -128,6 +128,15 @@ data "aws_iam_policy_document" "tunnel" {
     }
   }
 
+  # session-manager-plugin signs the session's data channel since 1.2.764.0; without this StartSession succeeds and
+  # the tunnel fails with 403. A channel takes the token that StartSession gave, so it opens no session of others.
+  # https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
+  statement {
+    sid       = "OpenTheDataChannel"
+    actions   = ["ssmmessages:OpenDataChannel"]
+    resources = ["*"] # no ssmmessages action has a resource type
+  }
+
   statement {
     sid       = "EndAndResumeItsOwnSessions"
     actions   = ["ssm:ResumeSession", "ssm:TerminateSession"]

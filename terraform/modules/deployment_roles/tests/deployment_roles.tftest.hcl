@@ -129,3 +129,32 @@ run "an_environment_that_is_no_name_is_refused" {
 
   expect_failures = [var.environment]
 }
+
+# What a service asks in the caller's name is no call of Terraform's own, so no plan shows it missing.
+run "dependent_actions_are_granted_and_only_through_their_service" {
+  command = plan
+
+  assert {
+    condition = [
+      for statement in data.aws_iam_policy_document.apply_data.statement : [tolist(statement.resources), [for condition in statement.condition : [condition.variable, condition.values[0]]]]
+      if contains(statement.actions, "kms:DescribeKey") && length(statement.actions) == 1
+    ] == [[tolist(["arn:aws:kms:us-east-1:123456789012:key/*"]), [["kms:ViaService", "rds.us-east-1.amazonaws.com"]]]]
+    error_message = "RDS cannot look up aws/secretsmanager's key, or the role can without RDS"
+  }
+  assert {
+    condition = anytrue([
+      for statement in data.aws_iam_policy_document.apply_network.statement :
+      toset(statement.actions) == toset(["route53:AssociateVPCWithHostedZone", "route53:DisassociateVPCFromHostedZone"]) &&
+      toset(statement.resources) == toset(["arn:aws:route53:::hostedzone/*", "arn:aws:ec2:us-east-1:123456789012:vpc/*"]) &&
+      anytrue([for condition in statement.condition : condition.variable == "aws:ViaAWSService" && condition.values == tolist(["true"])])
+    ])
+    error_message = "EC2 cannot tie an endpoint's private names to the VPC, or the role can without EC2"
+  }
+  assert {
+    condition = anytrue([
+      for statement in data.aws_iam_policy_document.read_named.statement :
+      contains(statement.actions, "billing:GetBillingViewData") && toset(statement.resources) == toset(["arn:aws:billing::123456789012:billingview/primary"])
+    ])
+    error_message = "the budget's billing view cannot be read"
+  }
+}

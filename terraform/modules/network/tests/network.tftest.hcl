@@ -47,6 +47,18 @@ run "the_cheapest_way_out_by_default" {
   }
 }
 
+# Without DescribeLogGroups AWS calls the delivery an "Access error", and no log line ever comes.
+run "what_flow_logs_deliver_with_is_all_that_aws_asks_for" {
+  command = plan
+
+  assert {
+    condition = toset(flatten([for statement in data.aws_iam_policy_document.flow_logs.statement : tolist(statement.actions)])) == toset([
+      "logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents",
+    ])
+    error_message = "the delivery role lacks a right, or has one too many"
+  }
+}
+
 run "endpoints_leave_no_route_to_the_internet" {
   command = plan
   variables {

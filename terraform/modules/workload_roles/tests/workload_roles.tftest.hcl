@@ -131,6 +131,20 @@ run "a_tunnel_is_one_document_on_tagged_instances" {
   }
 }
 
+# The near end of a session is the client's: the plugin signs it with the client's own rights.
+run "both_ends_of_a_session_are_allowed" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for role, document in data.aws_iam_policy_document.tunnel : anytrue([
+        for statement in document.statement : toset(statement.actions) == toset(["ssmmessages:OpenDataChannel"]) && toset(statement.resources) == toset(["*"])
+      ])
+    ])
+    error_message = "a role that may start a session cannot open its data channel"
+  }
+}
+
 run "with_a_key_and_a_secret" {
   command = plan
   variables {
