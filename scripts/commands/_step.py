@@ -31,14 +31,19 @@ def run_step(
 
     from scripts.aws.sealed import client
     from scripts.local_run.actors import Actors
-    from scripts.server.tunnel import open_session
+    from scripts.server.sessions import CONNECT_SECONDS, open_session
 
     cloud = project.cloud()
     platform = project.local_platform(cloud, environment)
     actors = Actors(cloud, environment, project.root)
     credentials = _credentials(project, actors, role)
     document, tags = platform.sessions.mlflow_document, platform.mlflow.instance_tags
-    with open_session(lambda name: client(cloud, credentials, name), document, tags) as session:
+    with open_session(
+        lambda name: client(cloud, credentials, name),
+        document,
+        tags,
+        wait_seconds=CONNECT_SECONDS,
+    ) as session:
         extra = {
             "KEYLESS_PLATFORM": platform.model_dump_json(),
             "MLFLOW_TRACKING_URI": f"http://{session.host}:{session.port}",

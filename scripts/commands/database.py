@@ -15,7 +15,7 @@ from scripts.names import RDS_CERTIFICATES, prefix, server_tags, session_documen
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from scripts.server.tunnel import Clients
+    from scripts.server.sessions import Clients
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def database(project: Project, environment: str, aws: bool, ca: Path | None, wai
     keyless database --aws --environment prod --ca global-bundle.pem
     """
     from scripts.console import stderr_console
-    from scripts.server import database
-    from scripts.server.tunnel import open_session
+    from scripts.server import database, readiness
+    from scripts.server.sessions import open_session
 
     console = stderr_console()
 
@@ -77,7 +77,16 @@ def database(project: Project, environment: str, aws: bool, ca: Path | None, wai
         tags,
         parameters={"host": instance["Endpoint"]["Address"]},
         aws_cli=access.aws_cli,
+        wait_seconds=wait,
+        say=tell,
     ) as session:
+        readiness.await_ready(
+            readiness.postgresql,
+            session.port,
+            seconds=wait,
+            say=tell,
+            mend="keyless doctor --aws" if aws else "keyless doctor",
+        )
         server = database.Server(
             host=instance["Endpoint"]["Address"],
             address=session.host,
@@ -128,7 +137,7 @@ def _available(rds: Any, identifier: str) -> dict[str, Any] | str:
 
 def _reachable(ec2: Any, tags: Mapping[str, str]) -> list[str] | str:
     from scripts.console import UserError
-    from scripts.server.tunnel import find_instance
+    from scripts.server.sessions import find_instance
 
     try:
         return [find_instance(ec2, tags)]

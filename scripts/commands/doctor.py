@@ -28,6 +28,9 @@ PLUGIN_URL = (
     "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
     "session-manager-working-with-install-plugin.html"
 )
+# Since this release the plugin signs the data channel, and AWS supports no older one.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/plugin-version-history.html
+PLUGIN_VERSION = (1, 2, 764, 0)
 CLI_URL = "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 
 Status = Literal["ok", "notice", "missing"]
@@ -332,8 +335,20 @@ def check_aws_programs(machine: Machine) -> Iterator[Finding]:
         found = shutil.which(name, path=path)
         if found is None:
             yield Finding(name, "missing", "not on PATH", f"install it: {url}")
+            continue
+        said = _first_line([found, "--version"], machine.environ)
+        if name == "session-manager-plugin" and plugin_version(said) < PLUGIN_VERSION:
+            wanted = ".".join(map(str, PLUGIN_VERSION))
+            detail = f"{said or 'no version'}; {wanted} or newer is needed, which signs its channel"
+            yield Finding(name, "missing", detail, f"update it: {url}")
         else:
-            yield Finding(name, "ok", _first_line([found, "--version"], machine.environ))
+            yield Finding(name, "ok", said)
+
+
+def plugin_version(said: str) -> tuple[int, ...]:
+    """Read what `session-manager-plugin --version` prints; () if that is no version."""
+    found = re.fullmatch(r"\d+(\.\d+)+", said.strip())
+    return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def check_aws_credentials(machine: Machine) -> Iterator[Finding]:

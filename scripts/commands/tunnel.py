@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,10 +21,12 @@ from scripts.signals import handled
 
 if TYPE_CHECKING:
     from pipeline.outputs import Platform
-    from scripts.server.tunnel import Clients
+    from scripts.server.sessions import Clients
 
 Document = Literal["mlflow", "database"]
 FIRST_PORT = {"mlflow": 5000, "database": 5432}
+FAR_END_SECONDS = 900
+"""A new instance installs for minutes, and its watchdog gives it as long."""
 ENDS = (signal.SIGINT, signal.SIGTERM)
 END_SECONDS = 1.5
 """How long COMMAND may take to end once asked: GitHub kills 2.5 s after it has asked us."""
@@ -40,6 +42,8 @@ class Route:
     environment: Mapping[str, str]
     aws_cli: Mapping[str, str] | None = None
     ca_bundle: Path | None = None
+    renew: Callable[[], bool] | None = None
+    look_at: str = "keyless doctor"
 
 
 @click.command("tunnel")
@@ -57,6 +61,13 @@ class Route:
     default=None,
     help="Port on this machine, 0 for any.  [default: 5000 or 5432 if free, else any]",
 )
+@click.option(
+    "--wait",
+    type=click.IntRange(0),
+    default=FAR_END_SECONDS,
+    show_default=True,
+    help="Seconds that the instance's agent, and then what it leads to, may take to answer.",
+)
 @environment_option
 @aws_option
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -68,6 +79,7 @@ def tunnel(
     document: Document,
     role: str | None,
     port: int | None,
+    wait: int,
     environment: str,
     aws: bool,
     command: tuple[str, ...],
@@ -80,11 +92,15 @@ def tunnel(
     keyless tunnel --document database -- psql        PGHOSTADDR, PGPORT, ... are set for it
     keyless tunnel --aws                              your account; needs ssm:StartSession
 
-    A session that drops is opened again behind the same port. With COMMAND the session ends when
-    it ends, and so does this command, with its exit code. SIGTERM ends all three.
+    An instance that has just booted is waited for, and COMMAND starts once the server behind the
+    session answers. A session that drops is opened again behind the same port. In a GitHub job,
+    credentials that expire are renewed; elsewhere the tunnel closes and says so. With COMMAND the
+    session ends when it ends, and so does this command, with its exit code. SIGTERM ends all three.
     """
     from scripts.console import stderr_console
-    from scripts.server.tunnel import Tunnel, open_session
+    from scripts.server import readiness
+    from scripts.server.sessions import open_session
+    from scripts.server.tunnel import Tunnel
 
     if aws and role is not None:
         raise click.UsageError("--role is for the local cloud; on AWS you are who you signed in as")
@@ -99,25 +115,42 @@ def tunnel(
     console = stderr_console()
 
     def say(text: str) -> None:
-        console.print(text, style="dim", markup=False)
+        console.print(text, style="dim", markup=False, soft_wrap=True)
 
+    stop = threading.Event()
     with (
         ended_in_order(),
         Tunnel(
             lambda: open_session(route.clients, name, tags, aws_cli=route.aws_cli),
             port=first_free(FIRST_PORT[document]) if port is None else port,
+            wait_seconds=wait,
+            renew=route.renew,
             on_event=say,
+            on_failure=stop.set,
         ) as opened,
     ):
         variables = client_variables(document, opened.port, route)
         if command:
-            ctx.exit(run(command, {**route.environment, **variables}))
-        stop = asked_to_stop()
+            readiness.await_ready(
+                readiness.mlflow if document == "mlflow" else readiness.postgresql,
+                opened.port,
+                seconds=wait,
+                say=say,
+                mend=route.look_at,
+                failed=lambda: opened.failure,
+            )
+            code = run(command, {**route.environment, **variables})
+            if opened.failure and code:
+                raise opened.failure
+            ctx.exit(code)
+        set_when_asked_to_stop(stop)
         console.print(f"Session open as {route.who} on {name}.", markup=False)
         for key, value in variables.items():
             click.echo(f"{key}={value}")
         console.print("Ctrl-C ends it.", style="dim")
         stop.wait()
+        if opened.failure:
+            raise opened.failure
 
 
 def local_route(project: Project, environment: str, role: str) -> Route:
@@ -140,17 +173,18 @@ def local_route(project: Project, environment: str, role: str) -> Route:
 
 def aws_route(environment: str) -> Route:
     """Use the caller's own credentials, whatever boto3 and the AWS CLI find."""
-    import boto3
+    from scripts.aws.renewal import Caller
 
     platform = aws_platform(environment)
-    session = boto3.Session(region_name=platform.region)
-    variables = {**os.environ, "AWS_REGION": platform.region}
+    caller = Caller.from_environment(os.environ, platform.region)
     return Route(
         platform,
-        lambda service: session.client(service),  # type: ignore[call-overload]
+        caller.client,
         "yourself",
         dict(os.environ),
-        variables,
+        caller.environment,
+        renew=caller.renew,
+        look_at=f"aws logs tail /{platform.prefix}/mlflow --since 1h",
     )
 
 
@@ -263,9 +297,7 @@ def ended_in_order() -> Iterator[None]:
         yield
 
 
-def asked_to_stop() -> threading.Event:
-    """Tell of Ctrl-C, or of a request to end, from here on."""
-    asked = threading.Event()
+def set_when_asked_to_stop(stop: threading.Event) -> None:
+    """Let Ctrl-C, or a request to end, set the event from here on."""
     for number in ENDS:
-        signal.signal(number, lambda *_: asked.set())
-    return asked
+        signal.signal(number, lambda *_: stop.set())

@@ -26,7 +26,7 @@ from scripts.local_run.warm import WarmProcess
 from scripts.localcloud import home as localhome
 from scripts.localcloud.home import Cloud, CloudDown
 from scripts.names import stages
-from scripts.server.tunnel import find_instance, open_session
+from scripts.server.sessions import CONNECT_SECONDS, find_instance, open_session
 from scripts.stack.binary import find_binary
 from scripts.stack.roots import bootstrap_stack, platform_stack
 from scripts.stack.stack import Applied, Event, Stack, messages
@@ -305,7 +305,12 @@ class Flow:
     def _session(self, role: str) -> Iterator[str]:
         document = self.platform["sessions"]["mlflow_document"]
         tags = self.platform["mlflow"]["instance_tags"]
-        with open_session(lambda name: self.actors.client(role, name), document, tags) as session:
+        with open_session(
+            lambda name: self.actors.client(role, name),
+            document,
+            tags,
+            wait_seconds=CONNECT_SECONDS,
+        ) as session:
             yield f"http://{session.host}:{session.port}"
 
     def _await_server(self, address: str, phase: Phase) -> None:

@@ -1,205 +1,26 @@
-"""Sessions to the MLflow server or its database: opened by a document of ours, kept open."""
+"""A port of this machine that stays the same while the sessions behind it come and go."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import queue
-import re
-import shutil
-import signal
 import socket
-import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import IO, Any
-from urllib.parse import urlsplit
 
 from scripts.console import UserError
+from scripts.server.sessions import (
+    CONNECT_SECONDS,
+    LOOPBACK,
+    CredentialsExpired,
+    Session,
+    has_expired,
+    patiently,
+)
 
-Clients = Callable[[str], Any]
-"""Makes a boto3 client of a service under the caller's role."""
-
-LOOPBACK = "127.0.0.1"
-START_SECONDS = 60
-STOP_SECONDS = 10
 LONGEST_WAIT_SECONDS = 30.0
 CHUNK = 64 * 1024
-
-
-@dataclass(frozen=True)
-class Session:
-    """An open session: connect to `host:port` on this machine to reach the far end."""
-
-    session_id: str
-    instance_id: str
-    host: str
-    port: int
-    process: subprocess.Popen[str] | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is known to have ended; a local one shows it by refusing a connection."""
-        return self.process is not None and self.process.poll() is not None
-
-
-def open_session(
-    clients: Clients,
-    document: str,
-    tags: Mapping[str, str],
-    *,
-    parameters: Mapping[str, str] | None = None,
-    aws_cli: Mapping[str, str] | None = None,
-) -> AbstractContextManager[Session]:
-    """Open a session on the newest running instance with these tags; ends with the block.
-
-    `document` fixes the port at the far end, and takes the `parameters` that it declares. The local
-    cloud opens the near end itself; for AWS, `aws_cli` is the environment (credentials, region) in
-    which `aws ssm start-session` runs.
-
-    Raises `UserError` if no instance runs or a program is missing, botocore's ClientError if the
-    role may not.
-    """
-    instance_id = find_instance(clients("ec2"), tags)
-    if aws_cli is None:
-        return _local_session(clients("ssm"), document, instance_id, parameters or {})
-    return _aws_session(document, instance_id, parameters or {}, aws_cli)
-
-
-def find_instance(ec2: Any, tags: Mapping[str, str]) -> str:
-    """Find the newest running instance that carries all of `tags`. Raises `UserError` if none."""
-    filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in sorted(tags.items())]
-    filters.append({"Name": "instance-state-name", "Values": ["running"]})
-    pages = ec2.get_paginator("describe_instances").paginate(Filters=filters)
-    running = [
-        instance
-        for page in pages
-        for reservation in page["Reservations"]
-        for instance in reservation["Instances"]
-    ]
-    if not running:
-        wanted = ", ".join(f"{key}={value}" for key, value in sorted(tags.items()))
-        raise UserError(
-            "No instance to open a session on",
-            why=f"nothing runs with the tags {wanted}; a replacement may be starting",
-            mend="keyless up",
-        )
-    newest = max(running, key=lambda instance: instance["LaunchTime"])
-    return str(newest["InstanceId"])
-
-
-@contextmanager
-def _local_session(
-    ssm: Any, document: str, instance_id: str, parameters: Mapping[str, str]
-) -> Iterator[Session]:
-    answer = ssm.start_session(
-        Target=instance_id,
-        DocumentName=document,
-        Parameters={name: [value] for name, value in parameters.items()},
-    )
-    try:
-        stream = urlsplit(answer["StreamUrl"])
-        if stream.scheme != "tcp" or not stream.hostname or not stream.port:
-            raise UserError(
-                "This session is not one of the local cloud",
-                why=f"its stream is {stream.scheme}://…, which needs session-manager-plugin",
-                mend="keyless tunnel --aws",
-            )
-        yield Session(answer["SessionId"], instance_id, stream.hostname, stream.port)
-    finally:
-        ssm.terminate_session(SessionId=answer["SessionId"])
-
-
-@contextmanager
-def _aws_session(
-    document: str,
-    instance_id: str,
-    parameters: Mapping[str, str],
-    environment: Mapping[str, str],
-) -> Iterator[Session]:
-    """Run the AWS CLI and its plugin, which hold the near end of the port."""
-    port = free_port()
-    near_end = ("localPortNumber", str(port))
-    with subprocess.Popen(
-        [
-            _program("aws", environment),
-            *("ssm", "start-session", "--target", instance_id, "--document-name", document),
-            "--parameters",
-            ",".join(f"{key}={value}" for key, value in [*parameters.items(), near_end]),
-        ],
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        # A group of its own, so that the CLI and its plugin can be ended together.
-        start_new_session=True,
-    ) as process:
-        try:
-            session_id = _await_port(process, port)
-            yield Session(session_id, instance_id, LOOPBACK, port, process)
-        finally:
-            _end_group(process)
-
-
-def _program(name: str, environment: Mapping[str, str]) -> str:
-    for needed in ("session-manager-plugin", name):
-        found = shutil.which(needed, path=environment.get("PATH"))
-        if found is None:
-            raise UserError(
-                f"{needed} is needed for a session on AWS and was not found",
-                mend="keyless doctor --aws",
-            )
-    return found or name
-
-
-def _await_port(process: subprocess.Popen[str], port: int) -> str:
-    """Follow what the plugin says until it listens; return the session's id."""
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    threading.Thread(target=_read_lines, args=(process.stdout, lines), daemon=True).start()
-    said: list[str] = []
-    deadline = time.monotonic() + START_SECONDS
-    with contextlib.suppress(queue.Empty):
-        while (line := lines.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
-            said.append(line)
-            # It says "Port N opened for sessionId ID." and then "Waiting for connections...".
-            if opened := re.search(rf"Port {port} opened for session[iI]d (\S+?)\.?$", line):
-                return opened.group(1)
-    raise UserError(
-        "The session did not open",
-        why=" ".join(filter(None, said)) or f"nothing was heard for {START_SECONDS} s",
-        mend="keyless doctor --aws",
-    )
-
-
-def _read_lines(stream: IO[str], lines: queue.SimpleQueue[str | None]) -> None:
-    """Hand on every line, then None; reads to the end so that the writer never blocks."""
-    for line in stream:
-        lines.put(line.strip())
-    lines.put(None)
-
-
-def _end_group(process: subprocess.Popen[str]) -> None:
-    """Interrupt as Ctrl-C does, so that the plugin ends the session; insist if it does not."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        try:
-            process.wait(timeout=STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-        return
-
-
-def free_port() -> int:
-    """Let the system pick a port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 class Tunnel:
@@ -209,7 +30,9 @@ class Tunnel:
             print(tunnel.port)
 
     A session that has ended or refuses a connection is replaced by a new one, on whichever
-    instance carries the tags then. `port=0` takes a free one.
+    instance carries the tags then. `port=0` takes a free one. An instance whose agent has not
+    registered yet is waited for at most `wait_seconds`. When the credentials have expired, `renew`
+    is asked for new ones; if it has none, the tunnel closes and `failure` says so.
     """
 
     def __init__(
@@ -217,12 +40,19 @@ class Tunnel:
         open_: Callable[[], AbstractContextManager[Session]],
         *,
         port: int = 0,
+        wait_seconds: float = CONNECT_SECONDS,
+        renew: Callable[[], bool] | None = None,
         on_event: Callable[[str], None] | None = None,
+        on_failure: Callable[[], None] | None = None,
     ) -> None:
         self.port = port
+        self.failure: UserError | None = None
         self.sessions_opened = 0
         self._open = open_
+        self._wait_seconds = wait_seconds
+        self._renew = renew or (lambda: False)
         self._on_event = on_event or (lambda _: None)
+        self._on_failure = on_failure or (lambda: None)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._session: Session | None = None
@@ -235,7 +65,7 @@ class Tunnel:
         try:
             self._bind()
             # The first session's refusal is the caller's to hear, at once.
-            self._replace()
+            self._first()
         except BaseException:
             self._listener.close()
             raise
@@ -276,6 +106,16 @@ class Tunnel:
             ) from None
         self._listener.listen()
 
+    def _first(self) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            patiently(self._replace, self._wait_seconds, self._on_event, self._stopping.wait)
+        except (BotoCoreError, ClientError) as failure:
+            if has_expired(failure):
+                raise CredentialsExpired(str(failure)) from None
+            raise
+
     def _replace(self) -> Session:
         """Open a session in place of the present one. Called with the lock held, or before."""
         with contextlib.suppress(Exception):
@@ -296,6 +136,10 @@ class Tunnel:
                 try:
                     session = self._replace()
                 except Exception as failure:  # noqa: BLE001 - told, and tried again
+                    if has_expired(failure):
+                        if self._renewed(failure):
+                            continue
+                        return None
                     self._on_event(f"not yet: {failure}")
                     self._stopping.wait(wait)
                     wait = min(2 * wait, LONGEST_WAIT_SECONDS)
@@ -303,6 +147,26 @@ class Tunnel:
                     self._on_event(f"connected again, to {session.instance_id}")
                     return session
         return None
+
+    def _renewed(self, failure: Exception) -> bool:
+        """Get new credentials, or close the tunnel for good."""
+        try:
+            if self._renew():
+                self._on_event("the credentials expired and were renewed")
+                return True
+        except UserError as refused:
+            failure = refused
+        self.failure = (
+            failure if isinstance(failure, CredentialsExpired) else CredentialsExpired(str(failure))
+        )
+        self._on_event(str(self.failure))
+        self._stopping.set()
+        # Whoever connects from now on is refused at once, in place of waiting for nothing.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._on_failure()
+        return False
 
     def _watch(self) -> None:
         while not self._stopping.wait(1.0):

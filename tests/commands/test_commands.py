@@ -3,6 +3,7 @@ but the far end of a session."""
 
 import json
 import os
+import socket
 import socketserver
 import sys
 import threading
@@ -179,11 +180,17 @@ def seed(cloud: LocalCloud, account: str) -> None:
     )
 
 
+GREETING = b"HTTP/1.0 200 OK\r\n\r\nhello from the server\n"
+
+
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
     class Hello(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            self.request.sendall(b"hello from the server\n")
+            self.request.sendall(GREETING)
+            self.request.shutdown(socket.SHUT_WR)
+            while self.request.recv(1024):  # what a client of HTTP asks, unread, would reset it
+                pass
 
     home = tmp_path_factory.mktemp("keyless")
     with (
@@ -344,7 +351,7 @@ def test_a_command_in_the_tunnel_reaches_the_server_and_gives_its_exit_code(
     )
     result = seeded.run("tunnel", "--port", "0", "--", sys.executable, "-c", script)
     assert result.exit_code == 7, result.output
-    assert (tmp_path / "said").read_bytes() == b"hello from the server\n"
+    assert (tmp_path / "said").read_bytes() == GREETING
 
 
 def test_a_command_in_the_tunnel_sees_the_role_and_not_the_caller(

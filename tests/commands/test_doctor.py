@@ -233,6 +233,27 @@ def test_aws_programs_that_are_missing_are_named_with_their_page(
     assert "session-manager-working-with-install-plugin" in plugin.mend
 
 
+@pytest.mark.parametrize(
+    ("says", "status"),
+    [
+        ("1.2.764.0", "ok"),
+        ("1.2.1000.0", "ok"),
+        ("1.2.763.9", "missing"),
+        ("1.2.99.0", "missing"),
+        ("The Session Manager plugin was installed successfully.", "missing"),
+    ],
+)
+def test_a_session_plugin_that_does_not_sign_its_channel_is_missing(
+    machine: Callable[..., Machine], tmp_path: Path, says: str, status: str
+) -> None:
+    executable(tmp_path, "aws", "aws-cli/2.99.0")
+    executable(tmp_path, "session-manager-plugin", says)
+    _, plugin = doctor.check_aws_programs(machine())
+    assert plugin.status == status
+    assert says in plugin.detail
+    assert ("update it" in plugin.mend) == (status == "missing")
+
+
 def test_without_aws_credentials_signing_in_is_named(
     machine: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from moto import mock_aws
 
 from scripts.cli import ROOT, keyless
-from tests.commands.test_commands import Seeded, platform, seeded
+from tests.commands.test_commands import GREETING, Seeded, platform, seeded
 from tests.server.test_tunnel import programs
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def test_a_tunnel_that_is_interrupted_ends_its_session(
         assert uri.hostname
         assert uri.port
         with socket.create_connection((uri.hostname, uri.port), timeout=10) as connection:
-            assert connection.recv(100) == b"hello from the server\n"
+            assert connection.recv(100) == GREETING
         ended = operations(seeded).count("TerminateSession")
         process.send_signal(number)
         assert process.wait(timeout=30) == 0
@@ -109,7 +109,7 @@ def test_a_tunnel_that_is_ended_while_it_opens_leaves_no_session_program(
         (tmp_path / name).chmod(0o755)
     script = (
         "import os, sys\nfrom scripts.commands.tunnel import ended_in_order\n"
-        "from scripts.server.tunnel import _aws_session\n"
+        "from scripts.server.sessions import _aws_session\n"
         "with ended_in_order(), _aws_session('d', 'i', {}, os.environ): pass"
     )
     with subprocess.Popen(
@@ -161,7 +161,7 @@ def test_on_aws_the_callers_own_credentials_open_the_session(
         arguments = ["tunnel", "--aws", "--port", "0", "--", sys.executable, "-c", script]
         result = CliRunner().invoke(keyless, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert out.read_bytes() == b"from aws\n"
+    assert out.read_bytes() == b"HTTP/1.0 200 OK\r\n\r\nfrom aws\n"
     (verb, given, key) = json.loads((tmp_path / "record.json").read_text())
     assert verb == ["ssm", "start-session"]
     assert given["--target"] == started["Instances"][0]["InstanceId"]

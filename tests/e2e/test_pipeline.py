@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.settings import DEFAULT_FILE
-from scripts.server.tunnel import open_session
+from scripts.server.sessions import open_session
 from tests.e2e.conftest import Home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]

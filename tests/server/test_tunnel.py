@@ -17,8 +17,17 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.console import UserError
-from scripts.server.tunnel import Session, Tunnel, find_instance, free_port, open_session
+from scripts.server.sessions import (
+    CredentialsExpired,
+    NotConnected,
+    Session,
+    find_instance,
+    free_port,
+    open_session,
+)
+from scripts.server.tunnel import Tunnel
 
+DENIED = "AccessDeniedException"
 TAGS = {"Environment": "dev", "Role": "mlflow"}
 
 pytestmark = pytest.mark.slow
@@ -56,7 +65,8 @@ class Account:
         self.open: dict[str, tuple[str, str]] = {}
         self.stream = "tcp://127.0.0.1:{port}"
         self.port = 0
-        self.refuse = False
+        self.refuse: str | None = None
+        self.unregistered = 0  # how many more calls find the agent not registered yet
 
     def clients(self, service: str) -> Any:
         return self
@@ -71,8 +81,12 @@ class Account:
             yield {"Reservations": [{"Instances": [instance]}]}
 
     def start_session(self, **parameters: str) -> dict[str, str]:
-        if self.refuse:
-            error = {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
+        code = self.refuse
+        if self.unregistered:
+            self.unregistered -= 1
+            code = "TargetNotConnected"
+        if code:
+            error = {"Error": {"Code": code, "Message": "no"}}
             raise ClientError(error, "StartSession")  # type: ignore[arg-type]
         name = f"session-{len(self.open)}"
         self.open[name] = (parameters["Target"], parameters["DocumentName"])
@@ -82,8 +96,9 @@ class Account:
         del self.open[parameters["SessionId"]]
 
 
-def instance(name: str, day: int) -> dict[str, Any]:
-    return {"InstanceId": name, "LaunchTime": datetime(2026, 1, day, tzinfo=UTC)}
+def instance(name: str, day: int, state: str = "running") -> dict[str, Any]:
+    launched = datetime(2026, 1, day, tzinfo=UTC)
+    return {"InstanceId": name, "LaunchTime": launched, "State": {"Name": state}}
 
 
 @pytest.fixture
@@ -117,7 +132,7 @@ def test_the_newest_running_instance_with_the_tags_is_the_target(account: Accoun
     assert account.filters == [
         {"Name": "tag:Environment", "Values": ["dev"]},
         {"Name": "tag:Role", "Values": ["mlflow"]},
-        {"Name": "instance-state-name", "Values": ["running"]},
+        {"Name": "instance-state-name", "Values": ["pending", "running"]},
     ]
 
 
@@ -153,7 +168,7 @@ def test_an_answer_of_aws_itself_is_not_taken_for_a_local_one(account: Account) 
 
 
 def test_a_refusal_comes_through_as_aws_says_it(account: Account) -> None:
-    account.refuse = True
+    account.refuse = DENIED
     with pytest.raises(ClientError, match="AccessDeniedException"):
         Tunnel(lambda: open_session(account.clients, "d", TAGS)).__enter__()
 
@@ -192,13 +207,13 @@ def test_a_session_that_cannot_be_replaced_yet_is_tried_again(
 
     def heard(text: str) -> None:
         if text.startswith("not yet"):
-            account.refuse = False
+            account.refuse = None
             waiting.set()
 
     with Tunnel(lambda: open_session(account.clients, "d", TAGS), on_event=heard) as tunnel:
         first.end()
         account.port = echo("second").port
-        account.refuse = True
+        account.refuse = DENIED
         assert ask(tunnel.port, "again") == "second:again"
         assert waiting.is_set()
 
@@ -242,12 +257,91 @@ def test_a_tunnel_leaves_no_thread_and_no_port(
         socket.create_connection(("127.0.0.1", port), timeout=1)
 
 
+def test_an_instance_that_is_about_to_run_is_not_connected_yet(account: Account) -> None:
+    account.instances = [instance("i-starting", 4, "pending")]
+    with pytest.raises(NotConnected, match="i-starting"):
+        find_instance(account, TAGS)
+    account.instances.append(instance("i-runs", 1))
+    assert find_instance(account, TAGS) == "i-runs"
+
+
+def test_an_agent_that_registers_after_the_boot_is_waited_for_with_a_word(
+    account: Account, echo: Callable[[str], Echo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scripts.server.sessions.POLL_SECONDS", 0.01)
+    account.port = echo("first").port
+    account.unregistered = 3
+    events: list[str] = []
+    with Tunnel(lambda: open_session(account.clients, "d", TAGS), on_event=events.append) as tunnel:
+        assert ask(tunnel.port, "hello") == "first:hello"
+    assert len(events) == 3
+    assert events[0].startswith("i-new is not connected to Systems Manager yet; waited 0 of")
+    account.unregistered = 1
+    with open_session(account.clients, "d", TAGS, wait_seconds=9, say=events.append):
+        assert len(events) == 4
+
+
+def test_an_agent_that_never_registers_is_given_up_and_what_to_look_at_is_named(
+    account: Account,
+) -> None:
+    account.unregistered = 99
+    with pytest.raises(NotConnected, match="i-new is not connected") as raised:
+        Tunnel(lambda: open_session(account.clients, "d", TAGS), wait_seconds=0).__enter__()
+    assert raised.value.mend == "keyless doctor --aws"
+
+
+def test_expired_credentials_close_the_tunnel_and_say_so(
+    account: Account, echo: Callable[[str], Echo]
+) -> None:
+    first = echo("first")
+    account.port = first.port
+    over = threading.Event()
+    with Tunnel(lambda: open_session(account.clients, "d", TAGS), on_failure=over.set) as tunnel:
+        first.end()
+        account.refuse = "ExpiredTokenException"
+        # Nobody is kept waiting for what cannot come back.
+        with contextlib.suppress(OSError):  # reset, or closed before it was shut down
+            assert ask(tunnel.port, "again") == ""
+        assert over.wait(20)
+        assert isinstance(tunnel.failure, CredentialsExpired)
+        assert "aws sso login" in tunnel.failure.mend
+        with pytest.raises(OSError):
+            socket.create_connection(("127.0.0.1", tunnel.port), timeout=1)
+
+
+def test_credentials_that_can_be_renewed_carry_the_tunnel_on(
+    account: Account, echo: Callable[[str], Echo]
+) -> None:
+    first = echo("first")
+    account.port = first.port
+
+    def renew() -> bool:
+        account.refuse = None
+        return True
+
+    with Tunnel(lambda: open_session(account.clients, "d", TAGS), renew=renew) as tunnel:
+        first.end()
+        account.port = echo("second").port
+        account.refuse = "ExpiredTokenException"
+        assert ask(tunnel.port, "again") == "second:again"
+        assert tunnel.failure is None
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "ExpiredTokenException", "RequestExpired"])
+def test_a_first_session_with_expired_credentials_says_to_sign_in(
+    account: Account, code: str
+) -> None:
+    account.refuse = code
+    with pytest.raises(CredentialsExpired, match=code):
+        Tunnel(lambda: open_session(account.clients, "d", TAGS)).__enter__()
+
+
 AWS = """#!{python}
 import json, os, signal, socket, sys
 arguments = dict(zip(sys.argv[3::2], sys.argv[4::2]))
 json.dump([sys.argv[1:3], arguments, os.environ.get("AWS_ACCESS_KEY_ID")], open({record!r}, "w"))
-if {refused}:
-    print("An error occurred (AccessDeniedException) when calling the StartSession operation: no")
+if {said!r}:
+    print({said!r})
     sys.exit(254)
 port = int(arguments["--parameters"].removeprefix("localPortNumber="))
 listener = socket.create_server(("127.0.0.1", port))
@@ -257,15 +351,18 @@ print(f"Starting session with SessionId: octo-1\\nPort {{port}} opened for sessi
       "Waiting for connections...", flush=True)
 while True:
     connection, _ = listener.accept()
-    connection.sendall(b"from aws\\n")
+    connection.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\nfrom aws\\n")
+    connection.shutdown(socket.SHUT_WR)
+    while connection.recv(1024):
+        pass
     connection.close()
 """
 
 
-def programs(folder: Path, *, refused: bool = False, plugin: bool = True) -> dict[str, str]:
-    """A PATH with an `aws` that plays its plugin too."""
+def programs(folder: Path, *, said: str = "", plugin: bool = True) -> dict[str, str]:
+    """A PATH with an `aws` that plays its plugin too; with `said` it says that and fails."""
     record = str(folder / "record.json")
-    text = AWS.format(python=sys.executable, record=record, refused=refused)
+    text = AWS.format(python=sys.executable, record=record, said=said)
     for name in ("aws", "session-manager-plugin") if plugin else ("aws",):
         (folder / name).write_text(text)
         (folder / name).chmod(stat.S_IRWXU)
@@ -279,7 +376,7 @@ def test_on_aws_the_cli_runs_our_document_in_the_roles_environment(
     with open_session(account.clients, "our-document", TAGS, aws_cli=environment) as session:
         assert session.session_id == "octo-1"
         with socket.create_connection((session.host, session.port)) as connection:
-            assert connection.recv(100) == b"from aws\n"
+            assert connection.recv(100).endswith(b"from aws\n")
         assert not session.ended
         process = session.process
     assert process is not None
@@ -291,13 +388,29 @@ def test_on_aws_the_cli_runs_our_document_in_the_roles_environment(
     )
 
 
-def test_on_aws_a_refusal_is_told_in_the_clis_words(account: Account, tmp_path: Path) -> None:
-    environment = programs(tmp_path, refused=True)
+@pytest.mark.parametrize(
+    ("said", "kind", "mend"),
+    [
+        (f"An error occurred ({DENIED}) when calling the StartSession operation: no", DENIED,
+         "keyless doctor --aws"),
+        ("An error occurred (TargetNotConnected) when calling the StartSession operation: i-new "
+         "is not connected.", "i-new is not connected", "keyless doctor --aws"),
+        ("An error occurred (ExpiredTokenException) when calling the StartSession operation: The "
+         "security token included in the request is expired", "have expired", "aws sso login"),
+        ("Cannot perform start session: Failed to open data channel with error: websocket: bad "
+         "handshake", "bad handshake", "ssmmessages:OpenDataChannel"),
+    ],
+)  # fmt: skip
+def test_on_aws_what_the_cli_says_is_told_with_the_way_out(
+    account: Account, tmp_path: Path, said: str, kind: str, mend: str
+) -> None:
+    environment = programs(tmp_path, said=said)
     with (
-        pytest.raises(UserError, match="AccessDeniedException"),
+        pytest.raises(UserError, match=kind) as raised,
         open_session(account.clients, "d", TAGS, aws_cli=environment),
     ):
         pass
+    assert mend in raised.value.mend
 
 
 def test_on_aws_a_missing_plugin_is_named(account: Account, tmp_path: Path) -> None:

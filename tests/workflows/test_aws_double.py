@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from scripts.server.tunnel import free_port
+from scripts.server.sessions import free_port
 from tests.workflows.project import DOUBLES
 
 pytestmark = pytest.mark.slow  # starts a Python with boto3
