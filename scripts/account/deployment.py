@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.account.environment import Account
 from scripts.console import Phase, UserError
-from scripts.localcloud.home import write_private
+from scripts.files import write_private
 from scripts.plan.changes import ResourceChange, changes_of, digest, normalised
 from scripts.plan.cost import Estimate, estimate, load_prices
 from scripts.plan.summary import headline, render
@@ -89,7 +89,7 @@ def keep_plan(account: Account, planned: Planned) -> Path:
     }
     _note(path).unlink(missing_ok=True)
     planned.path.replace(path)
-    write_private(_note(path), json.dumps(note, indent=2).encode())
+    write_private(_note(path), json.dumps(note, indent=2))
     return path
 
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.console import UserError
-from scripts.localcloud.home import prepare
-from scripts.names import platform_parameter, state_bucket, state_key
+from scripts.files import private_folder
+from scripts.names import platform_parameter, state_bucket
+from scripts.stack import roots
 from scripts.stack.binary import Binary
 from scripts.stack.stack import Stack
 
 if TYPE_CHECKING:
-    from scripts.aws.credentials import Credentials
-    from scripts.local_run.actors import Actors
     from scripts.localcloud.home import Cloud
 
 _REPOSITORY = re.compile(r"(?P<owner>[\w.-]+)@(?P<owner_id>\d+)/(?P<name>[\w.-]+)@(?P<id>\d+)")
@@ -61,13 +59,7 @@ class Account:
 
     def backend(self, key: str) -> dict[str, str]:
         """Settings of the S3 backend for one state, with its own lock file."""
-        return {
-            "bucket": self.state_bucket,
-            "key": key,
-            "region": self.region,
-            "encrypt": "true",
-            "use_lockfile": "true",
-        }
+        return roots.backend(self.id, self.region, key)
 
     def plan_file(self, environment: str) -> Path:
         """Where the saved plan of an environment is kept."""
@@ -96,8 +88,8 @@ def callers_account(home: Path) -> Account:
     return Account(
         id=found["Account"],
         region=region,
-        home=prepare(home),
-        environment={**provider_cache(passed), **passed, "AWS_REGION": region},
+        home=private_folder(home),
+        environment={**roots.provider_cache(passed), **passed, "AWS_REGION": region},
         client=lambda service: session.client(service),  # type: ignore[call-overload]
         caller=found["Arn"],
     )
@@ -107,38 +99,21 @@ def local_account(cloud: Cloud, project: Path, environment: str, role: str) -> A
     """The running local cloud, in the name of `role`, or of the "administrator"."""
     from scripts.aws import sealed
     from scripts.local_run.actors import Actors
+    from scripts.local_run.roots import FEW_RETRIES
     from scripts.localcloud.home import administrator
 
     actors = Actors(cloud, environment, project)
     credentials = administrator(cloud.home) if role == "administrator" else actors.credentials(role)
+    process = actors.marked_environment(credentials, FEW_RETRIES)
     return Account(
         id=cloud.account_id,
         region=cloud.region,
         home=cloud.home,
-        environment=_sealed(actors, credentials),
+        environment={**roots.provider_cache(process), **process},
         client=lambda service: sealed.client(cloud, credentials, service),
         caller=role,
-        github={
-            "owner": actors.repository.owner,
-            "owner_id": actors.repository.owner_id,
-            "repository": actors.repository.name,
-            "repository_id": actors.repository.id,
-        },
+        github=actors.repository.as_variable(),
     )
-
-
-def _sealed(actors: Actors, credentials: Credentials) -> dict[str, str]:
-    environment = actors.marked_environment(credentials, {"AWS_MAX_ATTEMPTS": "3"})
-    return provider_cache(environment) | environment
-
-
-def provider_cache(environment: Mapping[str, str]) -> dict[str, str]:
-    """Keep downloaded providers beside the installed packages, unless the caller has a way."""
-    if "TF_CLI_CONFIG_FILE" in environment or "TF_PLUGIN_CACHE_DIR" in environment:
-        return {}
-    cache = Path(sys.prefix) / "terraform-plugins"
-    cache.mkdir(exist_ok=True)
-    return {"TF_PLUGIN_CACHE_DIR": str(cache)}
 
 
 def platform_stack(
@@ -152,33 +127,17 @@ def platform_stack(
 
     Raises UserError for an environment that has no tfvars, or a repository that nobody names.
     """
-    root = project / "terraform" / "platform"
-    variables = variables_file(root, environment)
-    github = github_variable(account, root, environment, repository)
-    return Stack(
-        root,
+    root = roots.platform_root(project)
+    return roots.platform_stack(
+        project,
+        environment,
         binary=binary,
-        environment=account.environment,
+        account=account.id,
+        region=account.region,
+        process=account.environment,
         data_dir=account.home / "accounts" / account.name / environment,
-        variables={} if github is None else {"github": dict(github)},
-        var_files=[variables],
-        backend=account.backend(state_key(environment)),
+        github=github_variable(account, root, environment, repository),
     )
-
-
-def variables_file(root: Path, environment: str) -> Path:
-    """The environment's tfvars. Raises UserError (exit code 2) that lists those there are."""
-    folder = root / "environments"
-    path = folder / f"{environment}.tfvars"
-    if not re.fullmatch(r"[a-z][a-z0-9]{1,11}", environment) or not path.is_file():
-        known = ", ".join(sorted(one.stem for one in folder.glob("*.tfvars")))
-        raise UserError(
-            f"There is no environment {environment!r}",
-            why=f"terraform/platform/environments has {known}",
-            mend=f"name one of these, or make {environment}.tfvars there",
-            exit_code=2,
-        )
-    return path
 
 
 def github_variable(
@@ -191,7 +150,7 @@ def github_variable(
     """
     if given is not None or account.github is not None:
         return given or account.github
-    if defines_github(root, variables_file(root, environment)):
+    if defines_github(root, roots.variables_file(root, environment)):
         return None
     applied = _applied_github(account, environment)
     if applied is not None:

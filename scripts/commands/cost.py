@@ -87,10 +87,10 @@ def offline(
 
     Returns estimates by variant (`configured` is one), and why a variant was refused.
     """
-    from scripts.account.environment import variables_file
     from scripts.console import Phases
     from scripts.plan.cost import estimate
     from scripts.stack.offline import mocked_plans
+    from scripts.stack.roots import variables_file
 
     variables = variables_file(root / "terraform" / "platform", environment)
     parks = re.search(r"(?m)^\s*park\s*=\s*true\b", variables.read_text()) is not None

@@ -43,6 +43,7 @@ def plan(
     from scripts.account.environment import parse_repository, platform_stack
     from scripts.commands.apply import account_of
     from scripts.console import Phases
+    from scripts.files import write_whole
     from scripts.stack.binary import find_binary
 
     repository = parse_repository(github) if github else None
@@ -65,10 +66,3 @@ def plan(
     click.echo(f"digest {planned.digest}")
     if planned.changes:
         click.echo(f"apply  keyless apply {environment}{' --local' if local else ''}", err=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write under another name first, so that a reader never sees half a file."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text)
-    temporary.replace(path)

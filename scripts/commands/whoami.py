@@ -83,13 +83,15 @@ def whoami(project: Project, role: str, environment: str) -> None:
 
 def grants(iam: Any, actors: Actors, role: str) -> Iterator[Grant]:
     """Read the role's policies as the administrator: inline, attached, and the boundary."""
-    name = actors.role_arn(role).rpartition("/")[2]
-    for policy in role_policies(iam, name):
+    from scripts.iam.account.identities import read_identities
+
+    found = read_identities(iam).members[actors.role_arn(role)]
+    for policy in (*found.identity, *(found.boundary or ())):
         for statement in policy.statements:
             not_actions = statement.actions is None
             not_resources = statement.resources is None
             yield Grant(
-                policy.name,
+                _place(policy),
                 statement.effect,
                 ("all but " if not_actions else "")
                 + ", ".join(statement.actions or statement.not_actions or ()),
@@ -102,29 +104,9 @@ def grants(iam: Any, actors: Actors, role: str) -> Iterator[Grant]:
             )
 
 
-def role_policies(iam: Any, name: str) -> Iterator[Policy]:
-    """Yield every policy of a role, then its permissions boundary."""
-    from scripts.iam.engine import parse_policy
-
-    for page in iam.get_paginator("list_role_policies").paginate(RoleName=name):
-        for inline in page["PolicyNames"]:
-            answer = iam.get_role_policy(RoleName=name, PolicyName=inline)
-            yield parse_policy(answer["PolicyDocument"], name=inline, kind="identity")
-    for page in iam.get_paginator("list_attached_role_policies").paginate(RoleName=name):
-        for attached in page["AttachedPolicies"]:
-            document = _managed(iam, attached["PolicyArn"])
-            yield parse_policy(document, name=attached["PolicyName"], kind="identity")
-    boundary = iam.get_role(RoleName=name)["Role"].get("PermissionsBoundary")
-    if boundary:
-        arn = boundary["PermissionsBoundaryArn"]
-        yield parse_policy(_managed(iam, arn), name="boundary (a limit)", kind="boundary")
-
-
-def _managed(iam: Any, arn: str) -> Mapping[str, Any]:
-    version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-    answer = iam.get_policy_version(PolicyArn=arn, VersionId=version)
-    document: Mapping[str, Any] = answer["PolicyVersion"]["Document"]
-    return document
+def _place(policy: Policy) -> str:
+    name = policy.name.rpartition("/")[2]
+    return f"{name} (the boundary: a limit)" if policy.kind == "boundary" else name
 
 
 def short(arn: str) -> str:

@@ -36,6 +36,15 @@ class Repository:
         """`owner/name`."""
         return f"{self.owner}/{self.name}"
 
+    def as_variable(self) -> dict[str, str]:
+        """Terraform's variable `github`."""
+        return {
+            "owner": self.owner,
+            "owner_id": self.owner_id,
+            "repository": self.name,
+            "repository_id": self.id,
+        }
+
 
 @dataclass
 class Actors:

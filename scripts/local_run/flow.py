@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.console import Phase, Phases, UserError
+from scripts.files import private_folder, write_private
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
 from scripts.local_run.attempts import try_forbidden
+from scripts.local_run.roots import bootstrap_stack, platform_stack
 from scripts.local_run.summary import Summary
 from scripts.local_run.warm import WarmProcess
 from scripts.localcloud import home as localhome
@@ -28,7 +30,6 @@ from scripts.localcloud.home import Cloud, CloudDown
 from scripts.names import stages
 from scripts.server.sessions import CONNECT_SECONDS, find_instance, open_session
 from scripts.stack.binary import find_binary
-from scripts.stack.roots import bootstrap_stack, platform_stack
 from scripts.stack.stack import Applied, Event, Stack, messages
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -76,7 +77,7 @@ class Flow:
     """One run of the main job in `home`, told to `phases`."""
 
     def __init__(self, home: Path, phases: Phases, environment: str = "dev") -> None:
-        self.home = localhome.prepare(home)
+        self.home = private_folder(home)
         self.phases = phases
         self.environment = environment
         self.summary = Summary()
@@ -195,9 +196,7 @@ class Flow:
         with self.phases.phase("apply platform", "apply") as phase:
             self.summary.platform = self._apply(stack, phase)
             self.platform = stack.outputs()["platform"]
-        localhome.write_private(
-            self.home / "platform.json", json.dumps(self.platform, indent=2).encode()
-        )
+        write_private(self.home / "platform.json", json.dumps(self.platform, indent=2).encode())
         self._note(stage="steps")
 
     def _apply(self, stack: Stack, phase: Phase) -> Applied:
@@ -337,7 +336,7 @@ class Flow:
             known = json.loads(path.read_text())
         except (OSError, ValueError):
             known = {}
-        localhome.write_private(path, json.dumps(known | facts).encode())
+        write_private(path, json.dumps(known | facts).encode())
 
     def _leave_open(self) -> None:
         """Open a session that stays, so that the printed address of the UI works."""
@@ -374,7 +373,7 @@ def follow(process: subprocess.Popen[str], name: str, phase: Phase, logs: Path) 
 @contextmanager
 def exclusive(home: Path) -> Iterator[None]:
     """Hold the home for one `up` or `down` at a time; the lock dies with its process."""
-    descriptor = os.open(localhome.prepare(home), os.O_RDONLY)
+    descriptor = os.open(private_folder(home), os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -392,7 +391,7 @@ def exclusive(home: Path) -> Iterator[None]:
 def save_timings(home: Path, phases: Phases, summary: Summary) -> None:
     """Keep where the time went, for `scripts/maintenance/benchmarks/up.py`; after a failure too."""
     text = json.dumps(summary.as_dict(phases), indent=2)
-    localhome.write_private(home / TIMINGS_FILE, text.encode())
+    write_private(home / TIMINGS_FILE, text.encode())
 
 
 def _daemon_environment(home: Path) -> dict[str, str]:

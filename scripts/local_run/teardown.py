@@ -10,10 +10,10 @@ from scripts.console import Phases, UserError
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
 from scripts.local_run.flow import PROJECT, RUN_FILE
+from scripts.local_run.roots import bootstrap_stack, platform_stack
 from scripts.localcloud import home as localhome
 from scripts.localcloud.home import Cloud, CloudDown
 from scripts.stack.binary import find_binary
-from scripts.stack.roots import bootstrap_stack, platform_stack
 from scripts.stack.stack import Stack, told
 
 

@@ -20,12 +20,12 @@ from scripts.iam.requests.mapping import SERVICES
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
 from scripts.local_run.flow import PROJECT, STEP_ENVIRONMENT, Flow, follow, steps
+from scripts.local_run.roots import platform_stack
 from scripts.local_run.teardown import destroy_stack
 from scripts.localcloud.home import Cloud, administrator, load
 from scripts.names import job_roles, state_bucket, state_key
 from scripts.signals import handled, terminated_as_interrupted
 from scripts.stack.binary import find_binary
-from scripts.stack.roots import platform_stack
 from scripts.stack.stack import Stack, told
 
 

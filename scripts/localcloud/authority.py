@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from scripts.localcloud.home import write_private
+from scripts.files import write_private
 
 LIFETIME = datetime.timedelta(days=30)
 

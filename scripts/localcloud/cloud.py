@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from scripts.aws.credentials import Credentials
+from scripts.files import private_folder, write_private
 from scripts.iam.account.decision_log import Via
 from scripts.iam.engine.evaluation import Decision
 from scripts.iam.requests import Need, Reading
@@ -56,7 +57,7 @@ class LocalCloud:
         self, home: Path | None = None, *, region: str = REGION, data_plane: bool = False
     ) -> None:
         self._temporary = None if home else tempfile.TemporaryDirectory(prefix="keyless-")
-        self.home = state.prepare(home or Path(self._temporary.name))  # type: ignore[union-attr]
+        self.home = private_folder(home or Path(self._temporary.name))  # type: ignore[union-attr]
         self.region = region
         self.account_id = ACCOUNT_ID
         self._with_data_plane = data_plane
@@ -205,7 +206,7 @@ class LocalCloud:
 
     def announce(self, pid: int, started: float) -> None:
         """Write the files by which other processes find this cloud; the last one says ready."""
-        state.write_private(
+        write_private(
             self.home / state.ADMINISTRATOR_FILE,
             json.dumps(
                 {
@@ -226,7 +227,7 @@ class LocalCloud:
             "issuer_key": self.issuer.key,
             "ready": time.time(),
         }
-        state.write_private(self.home / state.CLOUD_FILE, json.dumps(cloud, indent=2).encode())
+        write_private(self.home / state.CLOUD_FILE, json.dumps(cloud, indent=2).encode())
 
 
 def _json_handler(call: Any) -> Any:

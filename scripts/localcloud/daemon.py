@@ -11,6 +11,7 @@ from types import FrameType
 
 import psutil
 
+from scripts.files import private_folder
 from scripts.localcloud import home as state
 from scripts.localcloud.cloud import REGION, LocalCloud
 
@@ -19,7 +20,7 @@ LOG_FILE = "cloud.log"
 
 def run(home: Path, region: str = REGION) -> int:
     """Run a local cloud in `home` until SIGTERM or SIGINT; returns the exit code."""
-    home = state.prepare(home)
+    home = private_folder(home)
     with contextlib.suppress(state.CloudDown):
         running = state.load(home)
         print(f"a local cloud already runs in {home} (process {running.pid})", file=sys.stderr)

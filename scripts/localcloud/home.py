@@ -1,9 +1,6 @@
 """The state directory of a local cloud, and how other processes find the cloud that runs there."""
 
-import contextlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,25 +101,3 @@ def alive(pid: int, started: float) -> bool:
         return abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
-
-
-def prepare(home: Path) -> Path:
-    """Make the state directory readable by its owner alone, and return its absolute path."""
-    home = home.absolute()
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    home.chmod(0o700)
-    return home
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write `content` with mode 0600 so that a reader sees the old file or the whole new one."""
-    # mkstemp creates the file with mode 0600 from the start.
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise

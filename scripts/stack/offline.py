@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.account.environment import variables_file
-from scripts.localcloud.home import prepare
+from scripts.files import private_folder
 from scripts.stack.binary import find_binary
+from scripts.stack.roots import provider_cache, variables_file
 from scripts.stack.stack import Event, Stack
 
 _TESTS = "offline"
@@ -61,7 +61,7 @@ def mocked_plans(
     for an unknown environment.
     """
     variables = variables_file(project / "terraform" / "platform", environment)
-    copy = prepare(home) / "offline"
+    copy = private_folder(home) / "offline"
     root = copy_terraform(project, copy) / "platform"
     (root / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     (root / _TESTS).mkdir()
@@ -101,8 +101,6 @@ def copy_terraform(project: Path, target: Path) -> Path:
 
 
 def _without_aws() -> dict[str, str]:
-    from scripts.account.environment import provider_cache
-
     passed = {
         name: value
         for name, value in os.environ.items()

@@ -1,81 +1,86 @@
-"""The two Terraform roots as the local run applies them: who, with which variables and state."""
+"""The two Terraform roots: where their state is kept, and where providers come from."""
 
 from __future__ import annotations
 
-import os
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.local_run.actors import Actors, Repository
-from scripts.localcloud.home import administrator
+from scripts.console import UserError
 from scripts.names import state_bucket, state_key
 from scripts.stack.binary import Binary
 from scripts.stack.stack import Stack
 
-DISPOSABLE = {"force_destroy": True}
+
+def platform_root(project: Path) -> Path:
+    """The folder of `terraform/platform`."""
+    return project / "terraform" / "platform"
 
 
-def bootstrap_stack(actors: Actors, binary: Binary) -> Stack:
-    """`terraform/bootstrap` as the administrator, its state in a file of the home."""
-    home = actors.cloud.home
-    return Stack(
-        actors.project / "terraform" / "bootstrap",
-        binary=binary,
-        environment=actors.marked_environment(administrator(home), _terraform_settings()),
-        data_dir=home / "terraform" / "bootstrap",
-        variables={
-            "environments": {actors.environment: {"allow_data_deletion": True}},
-            "github": _github(actors.repository),
-            "state": DISPOSABLE,
-        },
-        state=home / "terraform" / "bootstrap.tfstate",
-    )
+def variables_file(root: Path, environment: str) -> Path:
+    """The environment's tfvars. Raises UserError (exit code 2) that lists those there are."""
+    folder = root / "environments"
+    path = folder / f"{environment}.tfvars"
+    if not re.fullmatch(r"[a-z][a-z0-9]{1,11}", environment) or not path.is_file():
+        known = ", ".join(sorted(one.stem for one in folder.glob("*.tfvars")))
+        raise UserError(
+            f"There is no environment {environment!r}",
+            why=f"terraform/platform/environments has {known}",
+            mend=f"name one of these, or make {environment}.tfvars there",
+            exit_code=2,
+        )
+    return path
 
 
-def platform_stack(actors: Actors, binary: Binary, role: str = "apply") -> Stack:
-    """`terraform/platform` as the apply or a plan role through OIDC, its state in the bucket."""
-    home, cloud = actors.cloud.home, actors.cloud
-    root = actors.project / "terraform" / "platform"
+def platform_stack(
+    project: Path,
+    environment: str,
+    *,
+    binary: Binary,
+    account: str,
+    region: str,
+    process: Mapping[str, str],
+    data_dir: Path,
+    github: Mapping[str, Any] | None,
+) -> Stack:
+    """`terraform/platform` of one environment, its state in the account's bucket.
+
+    `process` is the environment of Terraform's processes; `github` is None where Terraform finds
+    that variable by itself. Raises UserError (exit code 2) for an environment without tfvars.
+    """
+    root = platform_root(project)
     return Stack(
         root,
         binary=binary,
-        environment=actors.marked_environment(actors.credentials(role), _terraform_settings()),
-        data_dir=home / "terraform" / "platform",
-        variables={"github": _github(actors.repository)},
-        var_files=[root / "environments" / f"{actors.environment}.tfvars"],
-        backend={
-            "bucket": state_bucket(cloud.account_id, cloud.region),
-            "key": state_key(actors.environment),
-            "region": cloud.region,
-            "encrypt": "true",
-            "use_lockfile": "true",
-        },
+        environment={**provider_cache(process), **process},
+        data_dir=data_dir,
+        variables={} if github is None else {"github": dict(github)},
+        var_files=[variables_file(root, environment)],
+        backend=backend(account, region, state_key(environment)),
     )
 
 
-def _github(repository: Repository) -> dict[str, Any]:
+def backend(account: str, region: str, key: str) -> dict[str, str]:
+    """Settings of the S3 backend for one state, with its own lock file."""
     return {
-        "owner": repository.owner,
-        "owner_id": repository.owner_id,
-        "repository": repository.name,
-        "repository_id": repository.id,
+        "bucket": state_bucket(account, region),
+        "key": key,
+        "region": region,
+        "encrypt": "true",
+        "use_lockfile": "true",
     }
 
 
-def _terraform_settings() -> dict[str, str]:
-    """Few retries, and where providers come from.
+def provider_cache(process: Mapping[str, str]) -> dict[str, str]:
+    """Keep downloaded providers beside the installed packages, so that a second run needs none.
 
-    A local cloud that does not answer will not get better by asking again. Without a configuration
-    of the caller's, downloaded providers are kept beside the installed packages, so that a second
-    run downloads nothing.
+    Nothing where the process's own settings say where providers come from.
     """
-    settings = {"AWS_MAX_ATTEMPTS": "3"}
-    if "TF_CLI_CONFIG_FILE" in os.environ or "TF_PLUGIN_CACHE_DIR" in os.environ:
-        return settings  # both pass the seal
-    personal = Path.home() / ".terraformrc"
-    if personal.exists():
-        return settings | {"TF_CLI_CONFIG_FILE": str(personal)}
+    configured = Path(process.get("HOME", "/nonexistent")) / ".terraformrc"
+    if {"TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR"} & process.keys() or configured.is_file():
+        return {}
     cache = Path(sys.prefix) / "terraform-plugins"
     cache.mkdir(exist_ok=True)
-    return settings | {"TF_PLUGIN_CACHE_DIR": str(cache)}
+    return {"TF_PLUGIN_CACHE_DIR": str(cache)}

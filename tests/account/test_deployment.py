@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 
 from scripts.account import buckets, deployment
 from scripts.account.deployment import Planned
-from scripts.account.environment import Account, github_variable, parse_repository, variables_file
+from scripts.account.environment import Account, github_variable, parse_repository
 from scripts.aws.sealed import client
 from scripts.cli import ROOT
 from scripts.commands import Project
@@ -31,6 +31,7 @@ from scripts.console import UserError
 from scripts.localcloud.cloud import LocalCloud
 from scripts.plan.cost import estimate, load_prices
 from scripts.stack.binary import StackError
+from scripts.stack.roots import variables_file
 
 GITHUB = {
     "owner": "octo-org",

@@ -19,9 +19,9 @@ import pytest
 from scripts.aws.sealed import client
 from scripts.local_run import leftovers
 from scripts.local_run.flow import RUN_FILE
+from scripts.local_run.roots import bootstrap_stack, platform_stack
 from scripts.localcloud.home import administrator
 from scripts.stack.binary import find_binary
-from scripts.stack.roots import bootstrap_stack, platform_stack
 from tests.e2e.conftest import PROJECT, Home, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]

@@ -16,10 +16,10 @@ from pipeline.outputs import parse_platform
 from scripts.aws.sealed import client
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
+from scripts.local_run.roots import platform_stack
 from scripts.localcloud.home import administrator
 from scripts.names import stages
 from scripts.stack.binary import find_binary
-from scripts.stack.roots import platform_stack
 from tests.e2e.conftest import POISON, Home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]

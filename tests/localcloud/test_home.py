@@ -15,6 +15,7 @@ from moto.budgets.responses import BudgetsResponse
 from moto.rds.models import DBInstance
 from moto.s3.models import FakeBucket
 
+from scripts.files import private_folder, write_private
 from scripts.iam.account.decision_log import Record
 from scripts.localcloud.access.decisions import DecisionLog
 from scripts.localcloud.authority import Authority
@@ -25,8 +26,6 @@ from scripts.localcloud.home import (
     administrator,
     alive,
     load,
-    prepare,
-    write_private,
 )
 from tests import ROOT
 
@@ -51,11 +50,11 @@ def record(action: str, *, allowed: bool) -> Record:
 
 
 def test_the_home_is_for_its_owner_alone(tmp_path: Path) -> None:
-    assert mode(prepare(tmp_path / "home")) == 0o700
+    assert mode(private_folder(tmp_path / "home")) == 0o700
 
 
 def test_a_certificate_is_trusted_under_the_bundle_and_for_its_names_alone(tmp_path: Path) -> None:
-    authority = Authority(prepare(tmp_path))
+    authority = Authority(private_folder(tmp_path))
     certificate, key = authority.issue("127.0.0.1", "localhost", "db.us-east-1.rds.amazonaws.com")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(certificate, key)
@@ -85,7 +84,7 @@ def handshake(server: ssl.SSLContext, bundle: Path, name: str) -> bool:
 
 
 def test_the_key_of_the_authority_is_on_no_disk(tmp_path: Path) -> None:
-    authority = Authority(prepare(tmp_path))
+    authority = Authority(private_folder(tmp_path))
     authority.issue("localhost")
     keys = [path for path in tmp_path.rglob("*") if b"PRIVATE KEY" in _content(path)]
     assert [path.name for path in keys] == ["localhost.key"]
@@ -96,7 +95,10 @@ def _content(path: Path) -> bytes:
 
 
 def test_another_authority_is_not_trusted(tmp_path: Path) -> None:
-    one, other = Authority(prepare(tmp_path / "one")), Authority(prepare(tmp_path / "other"))
+    one, other = (
+        Authority(private_folder(tmp_path / "one")),
+        Authority(private_folder(tmp_path / "other")),
+    )
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(*one.issue("localhost"))
     assert handshake(server, one.bundle, "localhost")
@@ -105,14 +107,14 @@ def test_another_authority_is_not_trusted(tmp_path: Path) -> None:
 
 def test_a_certificate_needs_a_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one"):
-        Authority(prepare(tmp_path)).issue()
+        Authority(private_folder(tmp_path)).issue()
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_private(path, b"old")
     with pytest.raises(TypeError):
-        write_private(path, "not bytes")  # type: ignore[arg-type]
+        write_private(path, 7)  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
     assert mode(path) == 0o600

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.aws.sealed import client
+from scripts.files import private_folder
 from scripts.local_run import leftovers
 from scripts.localcloud import home as localhome
 from scripts.localcloud.home import Cloud, CloudDown, administrator
@@ -275,7 +276,7 @@ class _Timed:
 
 def start_cloud(home: Path, seconds: float = 60) -> tuple[Cloud, subprocess.Popen[bytes]]:
     """Start a local cloud in a process of its own."""
-    localhome.prepare(home)
+    private_folder(home)
     with (home / "cloud.log").open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "scripts.localcloud", "--home", str(home)],

@@ -78,11 +78,16 @@ def read_identities(iam: Any) -> Identities:
 
     `iam` is a boto3 client.
     """
+    return identities(authorization_details(iam))
+
+
+def authorization_details(iam: Any) -> dict[str, list[Any]]:
+    """The whole answer of `aws iam get-account-authorization-details`."""
     merged: dict[str, list[Any]] = {}
     for page in iam.get_paginator("get_account_authorization_details").paginate():
         for name in ("RoleDetailList", "UserDetailList", "GroupDetailList", "Policies"):
             merged.setdefault(name, []).extend(page.get(name, ()))
-    return identities(merged)
+    return merged
 
 
 def identities(details: Mapping[str, Any]) -> Identities:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from scripts.iam.account.identities import authorization_details
 from scripts.iam.account.resource_policies import Client, ResourcePolicies
 from scripts.iam.escalation.estate import Asset, Estate, estate
 
@@ -22,10 +23,7 @@ def read_estate(
     `states` are ARNs. `without` names services of which the account has nothing, to be passed over
     and reported: `lambda` is the one that it may name.
     """
-    details: dict[str, list[Any]] = {}
-    for page in client("iam").get_paginator("get_account_authorization_details").paginate():
-        for name in ("RoleDetailList", "UserDetailList", "GroupDetailList", "Policies"):
-            details.setdefault(name, []).extend(page.get(name, ()))
+    details = authorization_details(client("iam"))
     holders = {
         profile["Arn"]: role["Arn"]
         for role in details["RoleDetailList"]

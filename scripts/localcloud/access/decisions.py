@@ -6,8 +6,8 @@ import threading
 from dataclasses import asdict
 from pathlib import Path
 
+from scripts.files import write_private
 from scripts.iam.account.decision_log import Record, read_log
-from scripts.localcloud.home import write_private
 
 
 class DecisionLog:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.aws.sealed import client
+from scripts.iam.account.identities import authorization_details
 from scripts.localcloud.home import administrator, load
 
 FILE = Path(__file__).with_name("platform.json")
@@ -29,11 +30,7 @@ CHOSEN = (
 def read(home: Path) -> dict[str, Any]:
     """The roles and policies of a running local cloud, in the file's form."""
     cloud = load(home)
-    iam = client(cloud, administrator(home), "iam")
-    details: dict[str, list[Any]] = {}
-    for page in iam.get_paginator("get_account_authorization_details").paginate():
-        for name in ("RoleDetailList", "Policies"):
-            details.setdefault(name, []).extend(page.get(name, ()))
+    details = authorization_details(client(cloud, administrator(home), "iam"))
     return normalised(details, cloud.account_id)
 
 

@@ -11,12 +11,12 @@ from typing import Any
 from moto.backends import get_backend
 
 from scripts.aws.credentials import Credentials
+from scripts.files import private_folder
 from scripts.iam.engine.evaluation import Decision, Reason
 from scripts.iam.requests import Need
 from scripts.localcloud.access.context import Keys
 from scripts.localcloud.access.principals import Caller, Key, Principals
 from scripts.localcloud.authority import Authority
-from scripts.localcloud.home import prepare
 
 REGION = "us-east-1"
 TRUST = '{"Version": "2012-10-17", "Statement": []}'
@@ -26,7 +26,7 @@ class FakeHost:
     """Real keys, sessions, certificates and moto; who may do what is a list of the test's."""
 
     def __init__(self, home: Path) -> None:
-        self.home = prepare(home)
+        self.home = private_folder(home)
         self.region = REGION
         self.lock = threading.RLock()
         self.account_id = str(random.randint(10**11, 10**12 - 1))

@@ -1,0 +1,45 @@
+"""The two Terraform roots as the local run applies them: who, with which variables and state."""
+
+from __future__ import annotations
+
+from scripts.local_run.actors import Actors
+from scripts.localcloud.home import administrator
+from scripts.stack import roots
+from scripts.stack.binary import Binary
+from scripts.stack.stack import Stack
+
+# A local cloud that does not answer will not get better by asking again.
+FEW_RETRIES = {"AWS_MAX_ATTEMPTS": "3"}
+
+
+def bootstrap_stack(actors: Actors, binary: Binary) -> Stack:
+    """`terraform/bootstrap` as the administrator, its state in a file of the home."""
+    home = actors.cloud.home
+    process = actors.marked_environment(administrator(home), FEW_RETRIES)
+    return Stack(
+        actors.project / "terraform" / "bootstrap",
+        binary=binary,
+        environment={**roots.provider_cache(process), **process},
+        data_dir=home / "terraform" / "bootstrap",
+        variables={
+            "environments": {actors.environment: {"allow_data_deletion": True}},
+            "github": actors.repository.as_variable(),
+            "state": {"force_destroy": True},
+        },
+        state=home / "terraform" / "bootstrap.tfstate",
+    )
+
+
+def platform_stack(actors: Actors, binary: Binary, role: str = "apply") -> Stack:
+    """`terraform/platform` as the apply or a plan role through OIDC, its state in the bucket."""
+    cloud = actors.cloud
+    return roots.platform_stack(
+        actors.project,
+        actors.environment,
+        binary=binary,
+        account=cloud.account_id,
+        region=cloud.region,
+        process=actors.marked_environment(actors.credentials(role), FEW_RETRIES),
+        data_dir=cloud.home / "terraform" / "platform",
+        github=actors.repository.as_variable(),
+    )
