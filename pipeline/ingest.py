@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MANIFEST = "manifest.json"
-SAMPLE_BATCH = "sample.parquet"
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def main(workspace: Workspace, *, renew_contract: bool) -> Outcome:
     }
     if sides.batch.any():
         batch = prepared.table[sides.batch].drop(columns=contract.target)
-        workspace.store.put(workspace.key("inputs", SAMPLE_BATCH), _parquet(batch))
+        workspace.store.put(workspace.sample_batch, _parquet(batch))
     known = {
         "model": settings.model,
         "source": settings.data.source,

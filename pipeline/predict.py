@@ -13,7 +13,6 @@ from typing import Any
 import click
 
 from pipeline.errors import InputError, StepFailed
-from pipeline.ingest import SAMPLE_BATCH
 from pipeline.model.artifacts import load_model, overwritten
 from pipeline.model.batch import Counts, write_predictions
 from pipeline.model.champion import Champion, PinnedFile
@@ -118,7 +117,7 @@ def _by_selector(workspace: Workspace, selector: str) -> Chosen:
 
 
 def _fetch(workspace: Workspace, source: str | None, folder: Path) -> Batch:
-    named = source or workspace.settings.predict.input or workspace.key("inputs", SAMPLE_BATCH)
+    named = source or workspace.settings.predict.input or workspace.sample_batch
     suffix = Path(named).suffix.lower()
     if suffix not in (".csv", ".parquet"):
         raise InputError(f"the input {named} must end in .csv or .parquet")

@@ -8,8 +8,8 @@ import click
 
 from pipeline.errors import InputError, StepFailed
 from pipeline.model.champion import Champion, PinnedFile, change, read_pinned
-from pipeline.promote import decision_document, decision_key, set_aliases
 from pipeline.step import Outcome, Workspace, step
+from pipeline.tracking.decisions import decision_document, decision_key, set_aliases
 
 
 def rollback(workspace: Workspace, reason: str) -> Champion:

@@ -83,6 +83,11 @@ class Workspace:
         return prefix + "/".join([self.model, *parts])
 
     @property
+    def sample_batch(self) -> str:
+        """The key of the rows that ingest leaves as input for a first prediction."""
+        return self.key("inputs", "sample.parquet")
+
+    @property
     def tracking_uri(self) -> str:
         """Where MLflow listens. Raises InputError when nothing says so on a platform."""
         named = os.environ.get("MLFLOW_TRACKING_URI", "").strip()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scripts.aws.credentials import Credentials
-from scripts.aws.web_identity import REGION_WITHOUT_CLOUD
 
 if TYPE_CHECKING:
     import botocore.loaders
@@ -46,6 +45,8 @@ ALLOWED = frozenset(
 )
 ALLOWED_PREFIXES = ("LC_",)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+REGION_WITHOUT_CLOUD = "us-east-1"
 
 
 class CloudAddress(Protocol):

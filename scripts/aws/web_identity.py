@@ -16,7 +16,6 @@ from scripts.aws.credentials import Credentials
 from scripts.console import UserError
 
 AUDIENCE = "sts.amazonaws.com"
-REGION_WITHOUT_CLOUD = "us-east-1"
 TIMEOUT_SECONDS = 30
 
 

@@ -11,10 +11,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from scripts.iam.engine.elements import Condition, Statement
 from scripts.iam.engine.errors import PolicyError
 from scripts.iam.engine.principals import ANYONE, check_principal
 from scripts.iam.engine.statements import CompiledStatement, compile_statement
@@ -25,36 +26,6 @@ PolicyKind = Literal["identity", "boundary", "session", "resource", "trust"]
 VERSIONS = ("2012-10-17", "2008-10-17")
 # AWS's own limits lie between 2 kB (session) and 100 kB (OpenSearch); beyond is not a policy.
 MAX_BYTES = 128 * 1024
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One operator and key of a Condition block, as written; the values are alternatives."""
-
-    operator: str
-    key: str
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Statement:
-    """One statement. Of each pair such as actions and not_actions, one is None."""
-
-    sid: str | None
-    index: int
-    effect: Literal["Allow", "Deny"]
-    actions: tuple[str, ...] | None = None
-    not_actions: tuple[str, ...] | None = None
-    resources: tuple[str, ...] | None = None
-    not_resources: tuple[str, ...] | None = None
-    principals: Mapping[str, tuple[str, ...]] | None = field(default=None, hash=False)
-    not_principals: Mapping[str, tuple[str, ...]] | None = field(default=None, hash=False)
-    conditions: tuple[Condition, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """The Sid, or "#" and the index (counted from 0) of a statement without one."""
-        return self.sid or f"#{self.index}"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from scripts.iam.engine.patterns import (
 from scripts.iam.engine.principals import Named, NotPrincipalTest, Principal, PrincipalTest
 
 if TYPE_CHECKING:
-    from scripts.iam.engine.documents import Statement
+    from scripts.iam.engine.elements import Statement
 
 
 class Facts:

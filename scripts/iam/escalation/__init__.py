@@ -2,7 +2,8 @@
 
 from scripts.iam.escalation.designed import Designed, read_designed, undesigned
 from scripts.iam.escalation.estate import Asset, Carrier, Estate, estate
-from scripts.iam.escalation.search import Path, Step, paths, search
+from scripts.iam.escalation.search import Path, paths, search
+from scripts.iam.escalation.view import Step
 
 __all__ = [
     "Asset",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from scripts.iam.engine.documents import Policy
 from scripts.iam.escalation.possible import allowed, named_tags
-from scripts.iam.escalation.search import View
+from scripts.iam.escalation.view import View
 
 # Service and kind of a resource -> the calls that set its tags.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html

@@ -10,7 +10,7 @@ from scripts.iam.engine.evaluation import PolicySet, Principal
 from scripts.iam.escalation.claims import ways_to_tag
 from scripts.iam.escalation.estate import Asset, Carrier
 from scripts.iam.escalation.possible import Known, allowed, resources
-from scripts.iam.escalation.search import Actor, Edge, Step, View
+from scripts.iam.escalation.view import Actor, Edge, Step, View
 
 # Rule, service that gets the role, and the calls that start something with it.
 PASSES: tuple[tuple[str, str, tuple[tuple[str, ...], ...], str], ...] = (

@@ -22,7 +22,7 @@ from scripts.localcloud.home import HOME_VARIABLE
 
 if TYPE_CHECKING:
     from scripts.aws.credentials import Credentials
-    from scripts.localcloud.dataplane import Host
+    from scripts.localcloud.host import Host
     from scripts.localcloud.rds.databases import Databases
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.ec2.forward import Forward
 
 if TYPE_CHECKING:
-    from scripts.localcloud.dataplane import Host
     from scripts.localcloud.ec2.instances import Instances
+    from scripts.localcloud.host import Host
     from scripts.localcloud.rds.databases import Databases
 
 # Without a document, and with these, Systems Manager opens a shell, a command or any port.

@@ -19,7 +19,7 @@ from scripts.localcloud.rds.login_token import Door, TokenRefused, caller_of
 from scripts.localcloud.rds.postgres import Postgres, remove
 
 if TYPE_CHECKING:
-    from scripts.localcloud.dataplane import Host
+    from scripts.localcloud.host import Host
 
 log = logging.getLogger(__name__)
 
