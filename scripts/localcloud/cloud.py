@@ -27,8 +27,8 @@ from scripts.localcloud.access.principals import Caller, Key, Principals
 from scripts.localcloud.authority import Authority
 from scripts.localcloud.emulator.account import MotoAccount
 from scripts.localcloud.emulator.emulator import Emulator
-from scripts.localcloud.emulator.iam_checks import CHECKS
 from scripts.localcloud.gateway import Gateway
+from scripts.localcloud.rules import table
 from scripts.localcloud.server import Server
 from scripts.localcloud.sts.issuer import Issuer
 from scripts.localcloud.sts.sts import Sts
@@ -132,7 +132,7 @@ class LocalCloud:
             self.sts,
             self.issuer,
         )
-        self.gateway.checks.update(CHECKS)
+        self.gateway.checks.update(table.checks(backends))
 
     def _providers(self) -> dict[str, Provider]:
         return {

@@ -17,6 +17,7 @@ from scripts.localcloud.access.context import Keys, request_keys, s3_keys
 from scripts.localcloud.access.errors import Answer, AwsError, Fault, Refusal, render
 from scripts.localcloud.access.incoming import Incoming, canonical, protocol, unsigned_service
 from scripts.localcloud.access.principals import ANONYMOUS, Caller, Principals
+from scripts.localcloud.access.regions import check_scope
 from scripts.localcloud.access.signatures import Signature, query_pairs
 from scripts.localcloud.emulator.emulator import Emulator
 from scripts.localcloud.sts.issuer import PREFIX as ISSUER_PREFIX
@@ -58,7 +59,7 @@ class Gateway:
         self._authorizer = authorizer
         self._sts = sts
         self._issuer = issuer
-        # By (service, operation).
+        # By (service, operation); the operation `*` of a check stands for every one.
         self.handlers: dict[tuple[str, str], Handler] = {}
         self.checks: dict[tuple[str, str], Check] = {}
 
@@ -107,8 +108,9 @@ class Gateway:
         except ValueError as error:
             raise _malformed(error) from error
         self._authorizer.require(caller, needs, keys, occasion)
-        if check := self.checks.get((request.service, operation)):
-            check(reading)
+        for name in ("*", operation):
+            if check := self.checks.get((request.service, name)):
+                check(reading)
         if handler := self.handlers.get((request.service, operation)):
             return handler(reading, caller)
         key_id = signature.access_key_id if signature else "ANONYMOUS"
@@ -134,6 +136,7 @@ class Gateway:
             )
             return Authenticated(request, ANONYMOUS, None)
         signatures.check_time(signature, now)
+        check_scope(signature, self._emulator.region)
         key = self._principals.find(signature.access_key_id, signature.token, now)
         signatures.check_headers_are_signed(signature, incoming.headers)
         payload_hash = payloads.declared_hash(

@@ -9,7 +9,9 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from scripts.localcloud.access.errors import Fault, Refusal
+from awscrt import checksums
+
+from scripts.localcloud.access.errors import AwsError, Fault, Refusal
 from scripts.localcloud.access.signatures import ALGORITHM, UNSIGNED_PAYLOAD, Signature
 
 EMPTY_HASH = hashlib.sha256(b"").hexdigest()
@@ -25,9 +27,11 @@ def _crc32(content: bytes) -> bytes:
     return zlib.crc32(content).to_bytes(4, "big")
 
 
-# CRC32C and CRC64NVME need a compiled library; no client of this project sends them.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
 _CHECKSUMS: Mapping[str, Callable[[bytes], bytes]] = {
     "crc32": _crc32,
+    "crc32c": lambda content: int(checksums.crc32c(content)).to_bytes(4, "big"),
+    "crc64nvme": lambda content: int(checksums.crc64nvme(content)).to_bytes(8, "big"),
     "sha1": lambda content: hashlib.sha1(content).digest(),  # noqa: S324 - S3's own choice
     "sha256": lambda content: hashlib.sha256(content).digest(),
 }
@@ -86,6 +90,7 @@ def decode(
                 raise Refusal(Fault.MALFORMED, "Signed chunks need a signed request")
             signer = _ChunkSigner(signature, key)
         payload = _unwrap(body, signer, trailer=declared != SIGNED_CHUNKS)
+        _check_trailers(payload.trailers, headers)
         length = headers.get("x-amz-decoded-content-length", "")
         if not length.isdigit() or int(length) != len(payload.body):
             raise Refusal(Fault.MALFORMED, "x-amz-decoded-content-length differs from the body")
@@ -148,6 +153,20 @@ def _unwrap(body: bytes, signer: _ChunkSigner | None, *, trailer: bool) -> Paylo
     return Payload(b"".join(chunks), trailers)
 
 
+def _check_trailers(trailers: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    """Refuse what was not announced: a trailing header is under no signature of its own, and
+    would else become a header of the request."""
+    announced = {name.strip().lower() for name in headers.get("x-amz-trailer", "").split(",")}
+    announced.discard("")
+    checks = {f"x-amz-checksum-{algorithm}" for algorithm in _CHECKSUMS}
+    if set(trailers) != announced or not announced <= checks or set(trailers) & set(headers):
+        raise AwsError(
+            "MalformedTrailerError",
+            "The request contained trailing data that was not well-formed or did not conform to "
+            "our published schema.",
+        )
+
+
 def _trailers(tail: bytes, signer: _ChunkSigner | None) -> dict[str, str]:
     lines = [line for line in tail.split(b"\r\n") if line]
     fields: dict[str, str] = {}
@@ -155,7 +174,10 @@ def _trailers(tail: bytes, signer: _ChunkSigner | None) -> dict[str, str]:
         name, separator, value = line.partition(b":")
         if not separator:
             raise Refusal(Fault.MALFORMED, "A trailing header has no value")
-        fields[name.decode("latin-1").strip().lower()] = value.decode("latin-1").strip()
+        key = name.decode("latin-1").strip().lower()
+        if key in fields:
+            raise Refusal(Fault.MALFORMED, "A trailing header is given twice")
+        fields[key] = value.decode("latin-1").strip()
     sent = fields.pop("x-amz-trailer-signature", None)
     if signer is not None:
         content = "".join(f"{name}:{value}\n" for name, value in fields.items())
@@ -164,6 +186,17 @@ def _trailers(tail: bytes, signer: _ChunkSigner | None) -> dict[str, str]:
 
 
 def _check_checksums(headers: Mapping[str, str], content: bytes) -> None:
+    sent = {name for name in headers if name.removeprefix("x-amz-checksum-") in _CHECKSUMS}
+    if len(sent) > 1:
+        raise Refusal(Fault.MALFORMED, "Expecting a single x-amz-checksum- header. Multiple "
+                      "checksum Types are not allowed.")  # fmt: skip
+    algorithm = headers.get("x-amz-sdk-checksum-algorithm", "").lower()
+    if algorithm and sent != {f"x-amz-checksum-{algorithm}"}:
+        raise Refusal(
+            Fault.MALFORMED,
+            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or "
+            "x-amz-trailer headers were found.",
+        )
     md5 = headers.get("content-md5")
     if md5 is not None:
         _compare(md5, hashlib.md5(content).digest(), "Content-MD5")  # noqa: S324 - S3's own choice

@@ -123,7 +123,10 @@ class MotoAccount:
 
     def key_arn(self, id_or_alias: str) -> str | None:
         """Key ARN for a KMS key id, key ARN, alias name or alias ARN."""
-        region = id_or_alias.split(":")[3] if id_or_alias.startswith("arn:") else None
+        parts = id_or_alias.split(":", 5)
+        if parts[0] == "arn" and len(parts) < 6:
+            return None
+        region = parts[3] if parts[0] == "arn" else None
         with self._lock:
             kms = self._backends("kms", region)
             try:

@@ -21,6 +21,7 @@ GITHUB_KEYS = (
     "ref",
     "repository",
     "repository_id",
+    "repository_owner_id",
     "workflow",
 )
 _NO_KEY = (
@@ -160,7 +161,8 @@ def _audience(claims: Mapping[str, Any], provider: Provider) -> str:
         raise AwsError("InvalidIdentityToken", "Missing a required claim: aud")
     audiences = sent if isinstance(sent, list) else [sent]
     # With several audiences the authorised party is the one that counts.
-    chosen = claims.get("azp", audiences[0]) if len(audiences) > 1 else audiences[0]
+    first = audiences[0] if audiences else None
+    chosen = claims.get("azp", first) if len(audiences) > 1 else first
     if not isinstance(chosen, str) or chosen not in provider.audiences:
         raise AwsError("InvalidIdentityToken", "Incorrect token audience")
     return chosen

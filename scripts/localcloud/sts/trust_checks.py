@@ -4,7 +4,8 @@ from scripts.iam.engine.documents import Policy, Statement
 from scripts.localcloud.access.errors import AwsError
 from scripts.names import GITHUB_HOST
 
-_REQUIRED = f"{GITHUB_HOST}:sub"
+# One of these must be evaluated.
+_REQUIRED = (f"{GITHUB_HOST}:sub", f"{GITHUB_HOST}:job_workflow_ref")
 _FOR_ALL = "forallvalues:"
 
 
@@ -19,7 +20,7 @@ def check_trust_policy(trust: Policy) -> None:
             raise AwsError(
                 "MalformedPolicyDocument",
                 f"The trust policy of a role for {GITHUB_HOST} must evaluate the condition key "
-                f"{_REQUIRED}",
+                f"{' or '.join(_REQUIRED)}",
             )
 
 
@@ -35,8 +36,10 @@ def _evaluates(statement: Statement) -> bool:
     """
     for condition in statement.conditions:
         operator = condition.operator.lower()
-        if condition.key.lower() != _REQUIRED or operator.startswith(_FOR_ALL):
+        if condition.key.lower() not in _REQUIRED or operator.startswith(_FOR_ALL):
             continue
+        if any(not value.strip("*?") for value in condition.values):
+            continue  # it would be anything
         name = operator.rpartition(":")[2]
         if name in ("stringequals", "stringlike", "stringequalsignorecase"):
             return True

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scripts.localcloud.access.errors import Fault, Refusal
+from scripts.localcloud.access.errors import AwsError, Fault, Refusal
 from scripts.localcloud.access.payloads import EMPTY_HASH, Payload, decode
 from scripts.localcloud.access.signatures import Signature
 
@@ -54,7 +54,9 @@ def unsigned_body(content: bytes, trailer: str) -> bytes:
 
 
 def headers(kind: str, content: bytes = CONTENT) -> dict[str, str]:
+    trailer = {"x-amz-trailer": "x-amz-checksum-crc32"} if kind.endswith("TRAILER") else {}
     return {
+        **trailer,
         "x-amz-content-sha256": f"STREAMING-{kind}",
         "x-amz-decoded-content-length": str(len(content)),
     }
@@ -117,19 +119,50 @@ def test_chunks_cannot_be_signed_without_a_signature() -> None:
         ("content-md5", base64.b64encode(b"0" * 16).decode(), Fault.CHECKSUM),
         ("x-amz-checksum-sha256", base64.b64encode(hashlib.sha256(b"x").digest()).decode(), None),
         ("x-amz-checksum-sha256", base64.b64encode(b"0" * 32).decode(), Fault.CHECKSUM),
-        ("x-amz-checksum-crc32c", "AAAAAA==", Fault.MALFORMED),
+        ("x-amz-checksum-crc32c", base64.b64encode(bytes.fromhex("e3069283")).decode(), None),
+        ("x-amz-checksum-crc32c", "AAAAAA==", Fault.CHECKSUM),
+        (
+            "x-amz-checksum-crc64nvme",
+            base64.b64encode(bytes.fromhex("ae8b14860a799888")).decode(),
+            None,
+        ),
+        ("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=", Fault.CHECKSUM),
+        ("x-amz-checksum-xxhash64", "AAAAAAAAAAA=", Fault.MALFORMED),
+        ("x-amz-sdk-checksum-algorithm", "CRC32", Fault.MALFORMED),
         ("x-amz-checksum-algorithm", "CRC32", None),
     ],
 )
 def test_checksums_in_headers_are_checked(name: str, value: str, fault: Fault | None) -> None:
+    # The check value of each algorithm is that of these nine characters.
+    content = b"123456789" if "crc32c" in name or "crc64" in name else b"x"
     if fault is None:
-        assert decode({name: value}, b"x", SEED, KEY).body == b"x"
+        assert decode({name: value}, content, SEED, KEY).body == content
         return
     with pytest.raises(Refusal) as refused:
-        decode({name: value}, b"x", SEED, KEY)
+        decode({name: value}, content, SEED, KEY)
     assert refused.value.fault is fault
 
 
 def test_the_checksum_of_a_whole_object_is_not_that_of_the_body() -> None:
     sent = {"x-amz-checksum-sha256": base64.b64encode(b"0" * 32).decode()}
     assert decode(sent, b"<Complete/>", SEED, KEY, of_object=True).body == b"<Complete/>"
+
+
+@pytest.mark.parametrize(
+    "trailer",
+    [
+        b"x-amz-copy-source:bucket/secret\r\n",
+        b"x-amz-acl:public-read\r\n",
+        b"x-amz-checksum-crc32:" + CRC.encode() + b"\r\nx-amz-copy-source:a/b\r\n",
+        b"x-amz-checksum-crc32:" + CRC.encode() + b"\r\nx-amz-checksum-crc32:AAAAAA==\r\n",
+        b"",
+    ],
+)
+def test_a_trailer_is_the_announced_checksum_and_nothing_else(trailer: bytes) -> None:
+    body = unsigned_body(CONTENT, CRC)
+    body = body[: body.index(b"\r\n0\r\n") + 5] + trailer + b"\r\n"
+    with pytest.raises((Refusal, AwsError)):
+        decode(UNSIGNED, body, SEED, KEY)
+    announcing = {**UNSIGNED, "x-amz-trailer": "x-amz-copy-source, x-amz-checksum-crc32"}
+    with pytest.raises((Refusal, AwsError)):
+        decode(announcing, body, SEED, KEY)

@@ -317,7 +317,7 @@ def test_every_refusal_is_on_record(account: Account, roles: dict[str, str]) -> 
 @pytest.mark.parametrize(
     ("claims_tested", "attacker"),
     [
-        ({"aud": AUDIENCE, "sub": "*"}, Job(repository="evil/repo", repository_id="666")),
+        ({"aud": AUDIENCE, "sub": "repo:*"}, Job(repository="evil/repo", repository_id="666")),
         ({"aud": AUDIENCE, "sub": "repo:octo-org*"}, Job(repository="octo-org-evil/repo")),
         ({"aud": AUDIENCE, "sub": "repo:octo-org@1001/*"}, Job(repository="octo-org/other")),
         (
@@ -329,7 +329,7 @@ def test_every_refusal_is_on_record(account: Account, roles: dict[str, str]) -> 
             Job(environment="dev-train", ref="refs/heads/side"),
         ),
     ],
-    ids=["any subject", "owner as a prefix", "any repository", "no repository id", "no ref"],
+    ids=["any owner", "owner as a prefix", "any repository", "no repository id", "no ref"],
 )
 def test_without_the_control_the_attack_works(
     account: Account, claims_tested: dict[str, str], attacker: Job, request: pytest.FixtureRequest

@@ -1,0 +1,1 @@
+"""What AWS's services refuse whoever asks: names, quotas, policies, parameters."""

@@ -1,0 +1,143 @@
+"""RDS: which parameters exist, which of them wait for a reboot, and what a deletion needs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from functools import cache
+from typing import NamedTuple
+
+from scripts.iam.requests import Reading
+from scripts.localcloud.access.errors import AwsError
+from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.rds.postgres import binaries
+
+# Parameters of RDS's own that PostgreSQL does not know. True: needs a reboot, None: not known here.
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Parameters.html
+RDS_PARAMETERS: dict[str, bool | None] = {
+    "rds.accepted_password_auth_method": None,
+    "rds.adaptive_autovacuum": False,
+    "rds.allowed_delegated_extensions": None,
+    "rds.allowed_extensions": None,
+    "rds.custom_dns_resolution": None,
+    "rds.delegated_extension_allow_drop_cascade": None,
+    "rds.enable_plan_management": True,
+    "rds.force_admin_logging_level": False,
+    "rds.force_autovacuum_logging_level": False,
+    "rds.force_ssl": None,  # static in some families, dynamic in others
+    "rds.global_db_rpo": None,
+    "rds.log_retention_period": False,
+    "rds.logical_replication": True,
+    "rds.rds_superuser_reserved_connections": True,
+    "rds.restrict_password_commands": True,
+}
+# Extensions bring parameters of their own, by their names.
+_EXTENSIONS = frozenset(
+    {
+        "apg_plan_mgmt", "auto_explain", "cron", "log_fdw", "orafce", "pg_bigm", "pg_hint_plan",
+        "pg_prewarm", "pg_similarity", "pg_stat_statements", "pgaudit", "pglogical", "pgtle",
+        "plpgsql", "plprofiler", "plrust", "postgis", "rdkit", "tds_fdw",
+    }
+)  # fmt: skip
+_FORMULA = re.compile(r"\{.*\}|(?:GREATEST|LEAST|SUM)\(.*\)", re.DOTALL)
+_BOOLEANS = frozenset({"0", "1", "on", "off", "true", "false"})
+_STATIC = "postmaster"
+
+
+class Parameter(NamedTuple):
+    """A parameter as PostgreSQL describes it; `least` and `most` in its own unit."""
+
+    static: bool
+    kind: str
+    least: float | None
+    most: float | None
+
+
+@cache
+def postgres_parameters() -> dict[str, Parameter]:
+    """Every parameter of the PostgreSQL at hand, as it tells of itself."""
+    told = subprocess.run(
+        [binaries() / "postgres", "--describe-config"], check=True, capture_output=True, text=True
+    ).stdout
+    found = {}
+    for line in told.splitlines():
+        name, context, _, kind, _, least, most, *_ = line.split("\t")
+        found[name.lower()] = Parameter(
+            context == _STATIC,
+            kind,
+            float(least) if least else None,
+            float(most) if most else None,
+        )
+    return found
+
+
+def parameters(reading: Reading, backends: Backends) -> None:
+    """What a parameter group takes.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBParameterGroup.html
+    """
+    group = backends("rds", reading.request.region).db_parameter_groups.get(
+        reading.parameters.get("DBParameterGroupName")
+    )
+    if group is None or not str(group.family).startswith("postgres"):
+        return
+    for given in reading.parameters.get("Parameters") or ():
+        name = str(given.get("ParameterName", "")).lower()
+        static = _is_static(name, given.get("ParameterValue"))
+        if static and given.get("ApplyMethod", "immediate") != "pending-reboot":
+            raise AwsError(
+                "InvalidParameterCombination",
+                f"cannot use immediate apply method for static parameter: {name}",
+            )
+
+
+def _is_static(name: str, value: str | None) -> bool | None:
+    """Whether a parameter waits for a reboot, None where it is not known here; AwsError for one
+    that does not exist, or that does not take the value."""
+    if name in RDS_PARAMETERS:
+        return RDS_PARAMETERS[name]
+    prefix, dot, _ = name.partition(".")
+    if dot and prefix in _EXTENSIONS:
+        return None
+    known = postgres_parameters().get(name)
+    if known is None:
+        raise AwsError("InvalidParameterValue", f"Could not find parameter with name: {name}")
+    if value is not None and not _fits(known, value):
+        allowed = "0,1" if known.kind == "BOOLEAN" else f"{known.least:g}-{known.most:g}"
+        raise AwsError(
+            "InvalidParameterValue",
+            f"Invalid parameter value: {value} for: {name} allowed values are: {allowed}",
+        )
+    return known.static
+
+
+def _fits(parameter: Parameter, value: str) -> bool:
+    if parameter.kind == "BOOLEAN":
+        return value.lower() in _BOOLEANS
+    if parameter.kind not in ("INTEGER", "REAL") or _FORMULA.search(value):
+        return True
+    try:
+        number = float(value)
+    except ValueError:
+        return False
+    if parameter.kind == "INTEGER" and number != int(number):
+        return False
+    return (parameter.least or 0) <= number <= (parameter.most or float("inf"))
+
+
+def deletion(reading: Reading, backends: Backends) -> None:
+    """An instance is deleted with a final snapshot, or with the words that there is to be none."""
+    given = reading.parameters
+    skip, name = bool(given.get("SkipFinalSnapshot")), given.get("FinalDBSnapshotIdentifier")
+    if given.get("DBInstanceIdentifier") not in backends("rds", reading.request.region).databases:
+        return
+    if not skip and not name:
+        raise AwsError(
+            "InvalidParameterCombination",
+            "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.",
+        )
+    if skip and name:
+        raise AwsError(
+            "InvalidParameterCombination",
+            "FinalDBSnapshotIdentifier can not be specified when deleting without a final snapshot",
+        )

@@ -1,0 +1,128 @@
+"""Policy documents, checked at every call that stores one, with each service's own code."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from scripts.iam.engine.documents import Policy, PolicyError, PolicyKind, parse_policy
+from scripts.iam.requests import Reading
+from scripts.localcloud.access.errors import AwsError
+from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.sts.trust_checks import check_trust_policy
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-policies.html
+LARGEST_BUCKET_POLICY = 20 * 1024
+# https://docs.aws.amazon.com/kms/latest/developerguide/resource-limits.html
+LARGEST_KEY_POLICY = 32 * 1024
+
+
+def _parsed(document: Any, name: str, kind: PolicyKind, code: str, status: int = 400) -> Policy:
+    try:
+        return parse_policy(document, name=name, kind=kind)
+    except PolicyError as error:
+        raise AwsError(code, str(error), status) from error
+
+
+def identity(reading: Reading, _: Backends) -> None:
+    """A policy of a role, user or group, or a managed one."""
+    document = reading.parameters.get("PolicyDocument")
+    _parsed(document, "policy", "identity", "MalformedPolicyDocument")
+
+
+def trust(reading: Reading, backends: Backends) -> None:
+    """A role's trust policy; that for GitHub must say which jobs it is for."""
+    given = reading.parameters
+    document = given.get("AssumeRolePolicyDocument") or given.get("PolicyDocument")
+    policy = _parsed(document, given.get("RoleName", "role"), "trust", "MalformedPolicyDocument")
+    check_trust_policy(policy)
+    _principals_exist(policy, backends, "MalformedPolicyDocument", "Invalid principal in policy")
+
+
+def bucket(reading: Reading, backends: Backends) -> None:
+    """A bucket's policy: about this bucket, and by principals that exist."""
+    document, name = reading.parameters.get("Policy"), reading.parameters["Bucket"]
+    if len(str(document).encode()) > LARGEST_BUCKET_POLICY:
+        raise AwsError("MalformedPolicy", "Policy exceeds the maximum allowed document size.")
+    policy = _parsed(document, f"arn:aws:s3:::{name}", "resource", "MalformedPolicy")
+    for statement in policy.statements:
+        resources = statement.resources or statement.not_resources
+        if resources is None:
+            raise AwsError("MalformedPolicy", "Missing required field Resource")
+        for resource in resources:
+            if not _of_bucket(resource, name):
+                raise AwsError("MalformedPolicy", "Policy has invalid resource")
+        for action in statement.actions or statement.not_actions or ():
+            if action != "*" and not action.lower().startswith("s3:"):
+                raise AwsError("MalformedPolicy", "Policy has invalid action")
+    _principals_exist(policy, backends, "MalformedPolicy", "Invalid principal in policy")
+
+
+def _of_bucket(resource: str, name: str) -> bool:
+    if resource == "*":
+        return False
+    arn, _, _ = resource.removeprefix("arn:aws:s3:::").partition("/")
+    return resource.startswith("arn:aws:s3:::") and arn == name
+
+
+def key(reading: Reading, backends: Backends) -> None:
+    """A KMS key's policy."""
+    document = reading.parameters.get("Policy")
+    if document is None:
+        return
+    code = "MalformedPolicyDocumentException"
+    if len(str(document).encode()) > LARGEST_KEY_POLICY:
+        raise AwsError("LimitExceededException", "The key policy is larger than 32768 bytes.")
+    policy = _parsed(document, "key policy", "resource", code)
+    wrong = "Policy contains a statement with one or more invalid principals."
+    _principals_exist(policy, backends, code, wrong)
+
+
+def secret(reading: Reading, _: Backends) -> None:
+    """A secret's policy."""
+    document = reading.parameters.get("ResourcePolicy")
+    _parsed(document, "policy", "resource", "MalformedPolicyDocumentException")
+
+
+def topic(reading: Reading, _: Backends) -> None:
+    """A topic's policy, given as one of its attributes."""
+    given = reading.parameters
+    attributes = given.get("Attributes") or {
+        given.get("AttributeName"): given.get("AttributeValue")
+    }
+    document = attributes.get("Policy")
+    if document:
+        _parsed(document, "policy", "resource", "InvalidParameter")
+
+
+def endpoint(reading: Reading, _: Backends) -> None:
+    """A VPC endpoint's policy."""
+    document = reading.parameters.get("PolicyDocument")
+    if document:
+        _parsed(document, "policy", "resource", "InvalidPolicyDocument")
+
+
+def _principals_exist(policy: Policy, backends: Backends, code: str, message: str) -> None:
+    """Refuse roles and users of this account that are not there: AWS stores their ids."""
+    iam = backends("iam")
+    own = f"arn:aws:iam::{iam.account_id}:"
+    known = {role.arn for role in list(iam.roles.values())}
+    known |= {user.arn for user in list(iam.users.values())}
+    for statement in policy.statements:
+        for group in (statement.principals or {}, statement.not_principals or {}):
+            for arn in group.get("AWS", ()):
+                kind = arn.removeprefix(own).partition("/")[0]
+                if arn.startswith(own) and kind in ("role", "user") and arn not in known:
+                    raise AwsError(code, f'{message}: "AWS":"{arn}"')
+
+
+def size(document: str) -> int:
+    """The characters of a policy that IAM counts: all but white space.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    try:
+        text = json.dumps(json.loads(document), separators=(",", ":"), ensure_ascii=False)
+    except ValueError:
+        text = document
+    return len("".join(text.split()))

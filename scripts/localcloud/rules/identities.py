@@ -1,0 +1,107 @@
+"""IAM's names, quotas, and roles that only AWS changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from scripts.iam.requests import Reading
+from scripts.localcloud.access.errors import AwsError
+from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.rules.documents import size
+
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+INLINE = {"role": 10_240, "user": 2_048, "group": 5_120}
+MANAGED = 6_144
+TRUST = 2_048
+ATTACHED = 10
+_KINDS = {"RoleName": "role", "UserName": "user", "GroupName": "group"}
+_ONLY_AWS = ("/aws-reserved/", "/aws-service-role/")
+
+
+def _limit(message: str) -> AwsError:
+    return AwsError("LimitExceeded", message, 409)
+
+
+def _owner(reading: Reading, backends: Backends) -> tuple[str, str, Any]:
+    """Kind, name and moto's record of the role, user or group that a call is about."""
+    iam = backends("iam")
+    for parameter, kind in _KINDS.items():
+        if name := reading.parameters.get(parameter):
+            found: Iterable[Any] = getattr(iam, f"{kind}s").values()
+            return kind, name, next((one for one in list(found) if one.name == name), None)
+    return "role", "", None
+
+
+def inline(reading: Reading, backends: Backends) -> None:
+    """All inline policies of an identity together have a quota."""
+    kind, name, owner = _owner(reading, backends)
+    if owner is None:
+        return
+    kept = {
+        policy: document
+        for policy, document in owner.policies.items()
+        if policy != reading.parameters.get("PolicyName")
+    }
+    whole = sum(map(size, kept.values())) + size(reading.parameters.get("PolicyDocument", ""))
+    if whole > INLINE[kind]:
+        raise _limit(f"Maximum policy size of {INLINE[kind]} bytes exceeded for {kind} {name}")
+
+
+def managed(reading: Reading, _: Backends) -> None:
+    """A managed policy has a quota of its own."""
+    if size(reading.parameters.get("PolicyDocument", "")) > MANAGED:
+        raise _limit(f"Cannot exceed quota for PolicySize: {MANAGED}")
+
+
+def trust(reading: Reading, _: Backends) -> None:
+    """A trust policy has a quota."""
+    given = reading.parameters
+    if size(given.get("AssumeRolePolicyDocument") or given.get("PolicyDocument") or "") > TRUST:
+        raise _limit(f"Cannot exceed quota for ACLSizePerRole: {TRUST}")
+
+
+def attached(reading: Reading, backends: Backends) -> None:
+    """An identity has room for ten managed policies."""
+    kind, _, owner = _owner(reading, backends)
+    if owner is None:
+        return
+    arns = set(owner.managed_policies) | {reading.parameters.get("PolicyArn")}
+    if len(arns) > ATTACHED:
+        raise _limit(f"Cannot exceed quota for PoliciesPer{kind.capitalize()}: {ATTACHED}")
+
+
+def new_name(reading: Reading, backends: Backends) -> None:
+    """Names of one kind differ by more than upper and lower case."""
+    kind, name, _ = _owner(reading, backends)
+    iam = backends("iam")
+    names = {
+        "CreateRole": (r.name for r in list(iam.roles.values())),
+        "CreateUser": (u.name for u in list(iam.users.values())),
+        "CreateGroup": (g.name for g in list(iam.groups.values())),
+        "CreatePolicy": (
+            p.name for p in list(iam.managed_policies.values()) if "::aws:" not in p.arn
+        ),
+        "CreateInstanceProfile": (p.name for p in list(iam.instance_profiles.values())),
+    }
+    kind = reading.operation.removeprefix("Create")
+    name = reading.parameters.get("PolicyName" if kind == "Policy" else f"{kind}Name", "")
+    if name.lower() in {known.lower() for known in names[reading.operation]}:
+        raise AwsError("EntityAlreadyExists", f"{kind} with name {name} already exists.", 409)
+
+
+def protected(reading: Reading, backends: Backends) -> None:
+    """Roles of Identity Center and of services are changed by AWS alone."""
+    kind, name, owner = _owner(reading, backends)
+    if kind == "role" and owner is not None and owner.path.startswith(_ONLY_AWS):
+        raise AwsError(
+            "UnmodifiableEntity",
+            f"Cannot perform the operation on the protected role '{name}' - this role is only "
+            "modifiable by AWS",
+        )
+
+
+def alias(reading: Reading, _: Backends) -> None:
+    """Aliases that begin with alias/aws/ are AWS's own."""
+    if str(reading.parameters.get("AliasName", "")).startswith("alias/aws/"):
+        raise AwsError("NotAuthorizedException", "The alias is reserved for AWS managed keys.")

@@ -1,0 +1,125 @@
+"""The table of what AWS's services refuse: what is checked here, and what is not.
+
+docs/local-cloud.md shows it (a test holds the two together); the gateway runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from scripts.iam.requests import Reading
+from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.rules import compute, databases, documents, identities, storage
+
+Check = Callable[[Reading, Backends], None]
+_AWS = "https://docs.aws.amazon.com/"
+_IAM = f"{_AWS}IAM/latest/UserGuide/"
+_QUOTAS = f"{_IAM}reference_iam-quotas.html"
+_CHANGES_A_ROLE = (
+    "AttachRolePolicy DeleteRole DeleteRolePermissionsBoundary DeleteRolePolicy DetachRolePolicy "
+    "PutRolePermissionsBoundary PutRolePolicy TagRole UntagRole UpdateAssumeRolePolicy UpdateRole "
+    "UpdateRoleDescription"
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of a service. Without a `check` it is not enforced here; `operations` are then those
+    that AWS may refuse where this cloud does not."""
+
+    what: str
+    service: str
+    operations: str
+    page: str
+    check: Check | None = None
+
+
+RULES = (
+    Rule("A policy that does not parse is MalformedPolicyDocument.", "iam",
+         "PutRolePolicy PutUserPolicy PutGroupPolicy CreatePolicy CreatePolicyVersion",
+         f"{_IAM}reference_policies_grammar.html", documents.identity),
+    Rule("A trust policy parses, names principals that exist, and for GitHub a subject or a "
+         "workflow.", "iam", "CreateRole UpdateAssumeRolePolicy",
+         f"{_IAM}id_roles_providers_oidc_secure-by-default.html", documents.trust),
+    Rule("All inline policies together: 10,240 characters a role, 2,048 a user, 5,120 a group.",
+         "iam", "PutRolePolicy PutUserPolicy PutGroupPolicy", _QUOTAS, identities.inline),
+    Rule("A managed policy has at most 6,144 characters.", "iam",
+         "CreatePolicy CreatePolicyVersion", _QUOTAS, identities.managed),
+    Rule("A trust policy has at most 2,048 characters (the quota that AWS starts with).", "iam",
+         "CreateRole UpdateAssumeRolePolicy", _QUOTAS, identities.trust),
+    Rule("An identity has at most ten managed policies (the quota that AWS starts with).", "iam",
+         "AttachRolePolicy AttachUserPolicy AttachGroupPolicy", _QUOTAS, identities.attached),
+    Rule("Names of one kind differ by more than upper and lower case.", "iam",
+         "CreateRole CreateUser CreateGroup CreatePolicy CreateInstanceProfile",
+         f"{_IAM}reference_iam-quotas.html#reference_iam-quotas-names", identities.new_name),
+    Rule("Roles of Identity Center and service-linked roles are AWS's to change.", "iam",
+         _CHANGES_A_ROLE, f"{_IAM}using-service-linked-roles.html", identities.protected),
+    Rule("Aliases that begin with `alias/aws/` are AWS's own.", "kms",
+         "CreateAlias UpdateAlias DeleteAlias",
+         f"{_AWS}kms/latest/APIReference/API_CreateAlias.html", identities.alias),
+    Rule("A key policy parses, names principals that exist, and has at most 32 KB.", "kms",
+         "CreateKey PutKeyPolicy", f"{_AWS}kms/latest/developerguide/key-policy-overview.html",
+         documents.key),
+    Rule("A bucket policy parses, is about its bucket, names principals that exist, and has at "
+         "most 20 KB.", "s3", "PutBucketPolicy",
+         f"{_AWS}AmazonS3/latest/userguide/bucket-policies.html", documents.bucket),
+    Rule("A secret's policy parses.", "secretsmanager", "PutResourcePolicy",
+         f"{_AWS}secretsmanager/latest/apireference/API_PutResourcePolicy.html", documents.secret),
+    Rule("A topic's policy parses.", "sns", "CreateTopic SetTopicAttributes",
+         f"{_AWS}sns/latest/api/API_SetTopicAttributes.html", documents.topic),
+    Rule("An endpoint's policy parses.", "ec2", "CreateVpcEndpoint ModifyVpcEndpoint",
+         f"{_AWS}AWSEC2/latest/APIReference/API_CreateVpcEndpoint.html", documents.endpoint),
+    Rule("An instance profile is named once; user data is base64 of at most 16 KB.", "ec2",
+         "RunInstances CreateLaunchTemplate CreateLaunchTemplateVersion",
+         f"{_AWS}AWSEC2/latest/APIReference/API_RunInstances.html", compute.launch),
+    Rule("A database parameter exists, takes the value, and a static one waits for a reboot "
+         "(names, types and bounds as PostgreSQL tells them).", "rds", "ModifyDBParameterGroup",
+         f"{_AWS}AmazonRDS/latest/APIReference/API_ModifyDBParameterGroup.html",
+         databases.parameters),
+    Rule("A database is deleted with a final snapshot, or with the word that there is none.",
+         "rds", "DeleteDBInstance",
+         f"{_AWS}AmazonRDS/latest/APIReference/API_DeleteDBInstance.html", databases.deletion),
+    Rule("A client may say whose bucket it means (`x-amz-expected-bucket-owner`).", "s3", "*",
+         f"{_AWS}AmazonS3/latest/userguide/bucket-owner-condition.html", storage.expected_owner),
+    Rule("Numbers of roles, policies, buckets, instances, addresses in an account and region.",
+         "iam", "CreateRole CreatePolicy", _QUOTAS),
+    Rule("Which values a parameter of RDS's own or of an extension takes, and whether "
+         "`rds.force_ssl` waits for a reboot in the family.", "rds", "ModifyDBParameterGroup",
+         f"{_AWS}AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Parameters.html"),
+    Rule("Request rates: nothing is throttled.", "s3", "GetObject",
+         f"{_AWS}AmazonS3/latest/userguide/optimizing-performance.html"),
+    Rule("Which instance types and database classes a zone or region offers.", "ec2",
+         "RunInstances",
+         f"{_AWS}AWSEC2/latest/APIReference/API_DescribeInstanceTypeOfferings.html"),
+    Rule("A key policy that locks its maker out is stored.", "kms", "CreateKey PutKeyPolicy",
+         f"{_AWS}kms/latest/developerguide/key-policy-default.html"),
+)  # fmt: skip
+
+
+def checks(backends: Backends) -> Mapping[tuple[str, str], Callable[[Reading], None]]:
+    """What the gateway runs before an authorised call is carried out, by service and operation;
+    `*` stands for every operation of a service. Each raises AwsError."""
+    found: dict[tuple[str, str], list[Check]] = {}
+    for rule in RULES:
+        if rule.check is not None:
+            for operation in rule.operations.split():
+                found.setdefault((rule.service, operation), []).append(rule.check)
+    return {place: _all_of(tuple(rules), backends) for place, rules in found.items()}
+
+
+def _all_of(rules: tuple[Check, ...], backends: Backends) -> Callable[[Reading], None]:
+    def check(reading: Reading) -> None:
+        for rule in rules:
+            rule(reading, backends)
+
+    return check
+
+
+def as_markdown() -> str:
+    """The table as docs/local-cloud.md shows it."""
+    lines = ["| service | rule | here |", "|---|---|---|"]
+    for rule in RULES:
+        here = "refused" if rule.check else "**not enforced**"
+        lines.append(f"| {rule.service} | [{rule.what}]({rule.page}) | {here} |")
+    return "\n".join(lines) + "\n"
