@@ -65,11 +65,17 @@ $(VENV)/.test: requirements-test.txt $(VENV)/.run
 
 # The second opinion's dependencies clash with checkov's; it needs none of them.
 second_opinion := tests/iam/conformance/requirements.txt
-$(VENV)-tools/.done: requirements-tools.txt $(second_opinion) | $(uv)
+# The third opinion runs in Node. Its lock file has hashes and no addresses; nothing of it is run at
+# installation. Without Node its tests are skipped, and say so.
+third_opinion := tests/iam/conformance/simulate
+npm := npm ci --prefix $(VENV)-tools/simulate --ignore-scripts --no-audit --no-fund --silent
+$(VENV)-tools/.done: requirements-tools.txt $(second_opinion) $(third_opinion)/package-lock.json | $(uv)
 	@echo "installing isolated tools into $(VENV)-tools"
 	@$(uv) venv --quiet --allow-existing --python $(bin)/python $(VENV)-tools
 	@$(uv) pip install --quiet --require-hashes --python $(VENV)-tools/bin/python -r requirements-tools.txt
 	@$(uv) pip install --quiet --require-hashes --no-deps --python $(VENV)-tools/bin/python -r $(second_opinion)
+	@mkdir -p $(VENV)-tools/simulate && cp $(third_opinion)/package.json $(third_opinion)/package-lock.json $(VENV)-tools/simulate
+	@if command -v npm >/dev/null; then $(npm) || echo "iam-simulate was not installed: no third opinion on the policies"; else echo "Node is not there: no third opinion on the policies"; fi
 	@touch $@
 
 lock: install ## resolve the three lock files anew (keeps what still fits; UPGRADE=--upgrade renews all)

@@ -143,3 +143,22 @@ def has_key(action: str, key: str) -> bool:
         stem = "secretsmanager:resourcetag/tag-key"
     names = {name.lower() for name in known}
     return stem in GLOBAL_KEYS or not (names | prefixes).isdisjoint({key.lower(), stem})
+
+
+def of_role(documents: list[Document], role: str) -> list[Document]:
+    """The identity policies of a role such as keyless-dev-apply."""
+    prefix, _, kind = role.rpartition("-")
+    parts = {"apply": "apply|read", "plan": "read"}.get(kind, "nothing")
+    managed = re.compile(rf"{prefix}-(?:{parts})-\w+")
+    return [
+        document
+        for document in documents
+        if managed.fullmatch(document.name) or document.name.startswith(f"{role}/")
+    ]
+
+
+def roles(documents: list[Document]) -> set[str]:
+    inline = {one.name.partition("/")[0] for one in documents if "/" in one.name}
+    return inline | {
+        f"keyless-{env}-{kind}" for env in ("dev", "prod") for kind in ("apply", "plan")
+    }

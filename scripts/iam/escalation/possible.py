@@ -130,9 +130,7 @@ def _wishes(principal: Principal, policies: PolicySet, action: str) -> Iterator[
     ]
     seen = set()
     for conditions in product(*layers):
-        context = dict(_own_keys(principal))
-        for condition in (one for some in conditions for one in some):
-            _fulfil(condition, context)
+        context = fulfilled(principal, (one for some in conditions for one in some))
         frozen = tuple(sorted(context.items()))
         if frozen not in seen:
             seen.add(frozen)
@@ -144,6 +142,14 @@ def _of_layer(layer: Iterable[Policy], action: str) -> Iterator[tuple[Condition,
         for compiled in policy.allows:
             if compiled.action(action.lower()):
                 yield compiled.source.conditions
+
+
+def fulfilled(principal: Principal, conditions: Iterable[Condition]) -> Keys:
+    """The keys of a request by this caller that makes every condition true, in lower case."""
+    context = dict(_own_keys(principal))
+    for condition in conditions:
+        _fulfil(condition, context)
+    return context
 
 
 def _own_keys(principal: Principal) -> Keys:
