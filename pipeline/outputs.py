@@ -42,12 +42,16 @@ class Prefixes(_Part):
 
 
 class ArtifactStore(_Part):
+    """The artifact bucket and the prefixes in it."""
+
     bucket: str
     kms_key_arn: str | None
     prefixes: Prefixes
 
 
 class Database(_Part):
+    """MLflow's database: how to find it, and who logs in."""
+
     identifier: str
     address: str
     port: int
@@ -58,6 +62,8 @@ class Database(_Part):
 
 
 class Mlflow(_Part):
+    """The MLflow server: its group, its port, and where artifacts go."""
+
     autoscaling_group_name: str
     port: int
     artifact_root: str
@@ -66,20 +72,28 @@ class Mlflow(_Part):
 
 
 class Sessions(_Part):
+    """Names of the session documents that lead to the server and its database."""
+
     mlflow_document: str
     database_document: str
 
 
 class Parameters(_Part):
+    """Names of SSM parameters: the contract's own, and the prefix of the champions of record."""
+
     platform: str
     champion_prefix: str
 
 
 class Secrets(_Part):
+    """Secrets that a step may read."""
+
     third_party_arn: str
 
 
 class Github(_Part):
+    """The repository whose jobs may assume the roles."""
+
     owner: str
     owner_id: str
     repository: str

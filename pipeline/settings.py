@@ -53,6 +53,8 @@ class Data(_Section):
 
 
 class TaskSettings(_Section):
+    """What is predicted, and the metric that counts."""
+
     type: Task
     metric: str
     direction: Direction | None = None
@@ -101,6 +103,8 @@ class Contract(_Section):
 
 
 class Search(_Section):
+    """The search for hyperparameters: which families, how long, how validated."""
+
     families: list[Family] = ["histogram_gradient_boosting", "random_forest", "linear"]
     trials: int = Field(default=20, ge=1, le=500)
     folds: int = Field(default=5, ge=2, le=20)
@@ -137,6 +141,8 @@ class Promotion(_Section):
 
 
 class Predict(_Section):
+    """Batch prediction: its input, chunk size, and how many rows may be rejected."""
+
     input: str | None = None
     chunk_rows: int = Field(default=50_000, ge=1)
     max_rejected_fraction: float = Field(default=0.5, ge=0, le=1)
@@ -160,6 +166,8 @@ class Serialization(_Section):
 
 
 class Settings(_Section):
+    """Everything of pipeline.toml."""
+
     model: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     data: Data
     task: TaskSettings
@@ -174,6 +182,7 @@ class Settings(_Section):
 
     @property
     def metric(self) -> Metric:
+        """The metric that decides, as a function with its direction."""
         return METRICS[self.task.metric]
 
     @property

@@ -49,10 +49,12 @@ class Workspace:
 
     @property
     def model(self) -> str:
+        """The model's name."""
         return self.settings.model
 
     @cached_property
     def session(self) -> "boto3.session.Session":
+        """The boto3 session of the platform's region."""
         import boto3
 
         assert self.platform is not None
@@ -60,6 +62,7 @@ class Workspace:
 
     @cached_property
     def store(self) -> Store:
+        """Where objects are: the artifact bucket, or a folder."""
         if self.platform is None:
             assert self.folder is not None
             return FolderStore(self.folder)
@@ -67,6 +70,7 @@ class Workspace:
 
     @cached_property
     def records(self) -> Records:
+        """Where the champion of record is: SSM parameters, or files."""
         if self.platform is None:
             assert self.folder is not None
             return FileRecords(self.folder / "champion" / self.model)
@@ -75,6 +79,7 @@ class Workspace:
 
     @property
     def prefixes(self) -> Prefixes:
+        """The key prefixes by area."""
         return self.platform.artifact_store.prefixes if self.platform else LOCAL_PREFIXES
 
     def key(self, area: str, *parts: str) -> str:

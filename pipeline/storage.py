@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from typing_extensions import override
+
 from pipeline.errors import InputError, StepFailed
 
 if TYPE_CHECKING:
@@ -51,13 +53,15 @@ class Stored:
 class Store(Protocol):
     """What the steps need of a bucket. No method lists or deletes unless its name says so."""
 
-    def uri(self, key: str) -> str: ...
+    def uri(self, key: str) -> str:
+        """The address of a key, for people and for lineage."""
 
     def key_of(self, uri: str) -> str | None:
         """The key of an address inside this store, None for an address elsewhere."""
         ...
 
-    def read(self, key: str, version: str | None = None) -> tuple[bytes, Stored]: ...
+    def read(self, key: str, version: str | None = None) -> tuple[bytes, Stored]:
+        """The bytes of an object and what is known of it."""
 
     def fetch(self, key: str, destination: Path, version: str | None = None) -> Stored:
         """Copy an object to a file in flat memory; the answer carries the digest of what came."""
@@ -90,20 +94,23 @@ class Store(Protocol):
         ...
 
 
-class FolderStore:
+class FolderStore(Store):
     """Objects as files below a folder. Overwriting replaces; there are no versions."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
 
+    @override
     def uri(self, key: str) -> str:
         return str(self._path(key))
 
+    @override
     def key_of(self, uri: str) -> str | None:
         path = Path(uri.removeprefix("file://"))
         inside = path.is_absolute() and path.resolve().is_relative_to(self.root)
         return path.resolve().relative_to(self.root).as_posix() if inside else None
 
+    @override
     def read(self, key: str, version: str | None = None) -> tuple[bytes, Stored]:
         del version
         path = self._existing(key)
@@ -111,6 +118,7 @@ class FolderStore:
         sha256 = hashlib.sha256(data).hexdigest()
         return data, Stored(key, None, sha256, len(data), _mtime(path), sha256)
 
+    @override
     def fetch(self, key: str, destination: Path, version: str | None = None) -> Stored:
         del version
         source = self._existing(key)
@@ -118,6 +126,7 @@ class FolderStore:
             sha256, size = _copy(iter(lambda: stream.read(_CHUNK_BYTES), b""), destination)
         return Stored(key, None, sha256, size, _mtime(source))
 
+    @override
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> Stored:
         with self._temporary(key) as temporary:
             temporary.write_bytes(data)
@@ -125,6 +134,7 @@ class FolderStore:
         sha256 = hashlib.sha256(data).hexdigest()
         return Stored(key, None, sha256, len(data), etag=sha256)
 
+    @override
     def swap(self, key: str, data: bytes, etag: str | None) -> Stored:
         with self._locked(key):
             path = self._path(key)
@@ -133,15 +143,18 @@ class FolderStore:
                 raise KeyChangedError(key)
             return self.put(key, data)
 
+    @override
     def read_newer(self, key: str, etag: str | None) -> tuple[bytes, Stored] | None:
         data, stored = self.read(key)
         return None if stored.etag == etag else (data, stored)
 
+    @override
     def send(self, source: Path, key: str) -> None:
         with self._temporary(key) as temporary:
             shutil.copyfile(source, temporary)
             self._publish(temporary, key, if_absent=False)
 
+    @override
     def keys(self, prefix: str) -> list[str]:
         found = (
             path.relative_to(self.root).as_posix()
@@ -150,7 +163,8 @@ class FolderStore:
         )
         return sorted(key for key in found if key.startswith(prefix))
 
-    def newest_version(self, key: str) -> str | None:  # noqa: ARG002 - of the protocol
+    @override
+    def newest_version(self, key: str) -> str | None:
         return None
 
     def _path(self, key: str) -> Path:
@@ -206,30 +220,35 @@ class _TemporaryBeside:
         self._path.unlink(missing_ok=True)
 
 
-class BucketStore:
+class BucketStore(Store):
     """Objects in an S3 bucket, which must keep versions."""
 
     def __init__(self, bucket: str, client: "S3Client") -> None:
         self.bucket = bucket
         self._client = client
 
+    @override
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"
 
+    @override
     def key_of(self, uri: str) -> str | None:
         start = f"s3://{self.bucket}/"
         return uri.removeprefix(start) if uri.startswith(start) else None
 
+    @override
     def read(self, key: str, version: str | None = None) -> tuple[bytes, Stored]:
         answer = self._get(key, version)
         data = answer["Body"].read()
         return data, _stored(key, answer, hashlib.sha256(data).hexdigest(), len(data))
 
+    @override
     def fetch(self, key: str, destination: Path, version: str | None = None) -> Stored:
         answer = self._get(key, version)
         sha256, size = _copy(answer["Body"].iter_chunks(_CHUNK_BYTES), destination)
         return _stored(key, answer, sha256, size)
 
+    @override
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> Stored:
         from botocore.exceptions import ClientError
 
@@ -247,6 +266,7 @@ class BucketStore:
             raise
         return _written(key, answer, data)
 
+    @override
     def swap(self, key: str, data: bytes, etag: str | None) -> Stored:
         # Conditional writes: docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
         from botocore.exceptions import ClientError
@@ -267,6 +287,7 @@ class BucketStore:
             raise
         return _written(key, answer, data)
 
+    @override
     def read_newer(self, key: str, etag: str | None) -> tuple[bytes, Stored] | None:
         from botocore.exceptions import ClientError
 
@@ -283,15 +304,18 @@ class BucketStore:
         data = answer["Body"].read()
         return data, _stored(key, answer, hashlib.sha256(data).hexdigest(), len(data))
 
+    @override
     def send(self, source: Path, key: str) -> None:
         self._client.upload_file(str(source), self.bucket, key)
 
+    @override
     def keys(self, prefix: str) -> list[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix
         )
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
+    @override
     def newest_version(self, key: str) -> str | None:
         return self._client.head_object(Bucket=self.bucket, Key=key).get("VersionId")
 

@@ -30,11 +30,13 @@ class Verbs(click.Group):
     """A group whose commands are the files of a folder, imported when they are used."""
 
     def list_commands(self, _: click.Context) -> list[str]:
+        """The verbs in the order of `--help`."""
         names = {path.stem.replace("_", "-") for path in VERBS.glob("[a-z]*.py")}
         ordered = [name for section in SECTIONS.values() for name in section if name in names]
         return ordered + sorted(names.difference(ordered))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb's file; None if there is no such verb."""
         if cmd_name not in self.list_commands(ctx):
             return None
         module = importlib.import_module(f"scripts.commands.{cmd_name.replace('-', '_')}")
@@ -46,6 +48,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb, or suggest the one that was meant."""
         wanted = args[0]
         if not wanted.startswith("-") and wanted not in self.list_commands(ctx):
             close = difflib.get_close_matches(wanted, self.list_commands(ctx), n=1)
@@ -54,6 +57,7 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs by section, each with the first line of its help."""
         names = self.list_commands(ctx)
         listed = {name for section in SECTIONS.values() for name in section}
         sections = SECTIONS | {"More": tuple(name for name in names if name not in listed)}
@@ -66,6 +70,7 @@ class Verbs(click.Group):
                     formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> object:
+        """Run the verb; a foreseeable failure ends as advice and an exit code."""
         try:
             return super().invoke(ctx)
         except Exception as failure:

@@ -224,6 +224,7 @@ def check_ids(frame: "pd.DataFrame", id_columns: list[str]) -> "NDArray[np.bool_
 
 
 def violation(column: str, rule: str, mask: "NDArray[np.bool_]") -> Violation:
+    """The violation of a rule by the rows that the mask marks, the first ones as examples."""
     rows = mask.nonzero()[0]
     return Violation(column, rule, len(rows), tuple(int(row) for row in rows[:_EXAMPLES]))
 

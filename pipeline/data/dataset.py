@@ -29,10 +29,12 @@ class Dataset:
 
     @property
     def features(self) -> "pd.DataFrame":
+        """The columns that the model sees."""
         return self.table[list(self.contract.features)]
 
     @property
     def target(self) -> "pd.Series":
+        """The column that the model predicts."""
         return self.table[self.contract.target]
 
 

@@ -49,6 +49,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Decision:
+    """What the promotion rule says, and the sentence that tells why."""
+
     verdict: Verdict
     sentence: str
 

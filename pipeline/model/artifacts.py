@@ -30,6 +30,7 @@ class ModelFacts:
     id_columns: list[str]
 
     def dump(self) -> bytes:
+        """As JSON, for the file beside the model."""
         return json.dumps(
             {
                 "contract": self.contract.model_dump(mode="json"),
@@ -42,6 +43,7 @@ class ModelFacts:
 
     @classmethod
     def parse(cls, document: bytes) -> "ModelFacts":
+        """Read what `dump` wrote."""
         raw = json.loads(document)
         return cls(**{**raw, "contract": SchemaContract.model_validate(raw["contract"])})
 

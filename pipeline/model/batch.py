@@ -40,15 +40,18 @@ class Counts:
 
     @property
     def predicted(self) -> int:
+        """Rows that were predicted."""
         return self.rows - self.rejected
 
     def add(self, other: "Counts") -> None:
+        """Add another chunk's counts."""
         self.rows += other.rows
         self.rejected += other.rejected
         self.reasons.update(other.reasons)
         self.unseen.update(other.unseen)
 
     def commonest(self) -> str:
+        """The three commonest reasons of rejection, each with its count."""
         return ", ".join(f"{reason} ({count})" for reason, count in self.reasons.most_common(3))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import override
 
 from pipeline.errors import InputError, StepFailed
 from pipeline.storage import FolderStore, KeyExistsError, Store
@@ -69,13 +70,14 @@ class Records(Protocol):
         ...
 
 
-class ParameterRecords:
+class ParameterRecords(Records):
     """The record as the SSM parameter `/keyless/<environment>/champion/<model>`."""
 
     def __init__(self, name: str, client: "SSMClient") -> None:
         self.name = name
         self._client = client
 
+    @override
     def read(self) -> tuple[Champion | None, int]:
         try:
             parameter = self._client.get_parameter(Name=self.name)["Parameter"]
@@ -83,6 +85,7 @@ class ParameterRecords:
             return None, 0
         return _parse(parameter["Value"], self.name), parameter["Version"]
 
+    @override
     def write(self, champion: Champion) -> int:
         value = _compact(champion)
         if len(value.encode()) > _PARAMETER_BYTES:
@@ -95,6 +98,7 @@ class ParameterRecords:
         )
         return answer["Version"]
 
+    @override
     def history(self) -> list[Champion]:
         pages = self._client.get_paginator("get_parameter_history").paginate(Name=self.name)
         entries = [entry for page in pages for entry in page["Parameters"]]
@@ -102,18 +106,20 @@ class ParameterRecords:
         return [_parse(entry["Value"], self.name) for entry in entries]
 
 
-class FileRecords:
+class FileRecords(Records):
     """The record without AWS: numbered files in a folder, the highest number counts."""
 
     def __init__(self, folder: Path) -> None:
         self._store = FolderStore(folder)
 
+    @override
     def read(self) -> tuple[Champion | None, int]:
         keys = self._store.keys("")
         if not keys:
             return None, 0
         return _parse(self._store.read(keys[-1])[0], keys[-1]), int(Path(keys[-1]).stem)
 
+    @override
     def write(self, champion: Champion) -> int:
         version = self.read()[1]
         while True:
@@ -124,6 +130,7 @@ class FileRecords:
                 continue
             return version
 
+    @override
     def history(self) -> list[Champion]:
         return [_parse(self._store.read(key)[0], key) for key in self._store.keys("")]
 

@@ -21,7 +21,8 @@ from pipeline.rollouts.strategies import Hold, Move, advance, apply, decide, sto
 class Sources(Protocol):
     """Where evidence comes from."""
 
-    def gather(self, policy: TrafficPolicy) -> Evidence: ...
+    def gather(self, policy: TrafficPolicy) -> Evidence:
+        """What was measured of each variant since the policy began."""
 
 
 class Front(Protocol):

@@ -35,6 +35,7 @@ class Evidence:
     champion_version: str = ""
 
     def tally(self, variant: Variant) -> Tally:
+        """What was counted of one variant."""
         return self.tallies.get(variant, Tally())
 
     def of_step(self, policy: TrafficPolicy) -> tuple[Tally, Tally]:

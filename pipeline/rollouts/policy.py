@@ -59,6 +59,7 @@ class Step(_Frozen):
 
 
 def default_steps() -> list[Step]:
+    """Shares of traffic of a canary: 1, 5, 25, 50 and 100 %."""
     return [Step(share=share) for share in (0.01, 0.05, 0.25, 0.5, 1.0)]
 
 
@@ -147,6 +148,7 @@ class Tally(_Frozen):
 
     @property
     def scores(self) -> Sums:
+        """Count, sum and sum of squares of the scores."""
         return Sums(self.rows, self.score_total, self.score_squares)
 
 
@@ -191,6 +193,7 @@ class TrafficPolicy(_Frozen):
 
     @property
     def live(self) -> bool:
+        """Whether the rollout still goes on."""
         return self.phase in LIVE
 
     def variant_of_set(self, name: Set | None) -> Variant:

@@ -29,6 +29,7 @@ class Sums:
 
     @classmethod
     def of(cls, values: "Iterable[float]") -> Self:
+        """The sums of a series of values."""
         numbers = list(values)
         return cls(len(numbers), math.fsum(numbers), math.fsum(value**2 for value in numbers))
 
@@ -49,6 +50,7 @@ class Sums:
 
     @property
     def mean(self) -> float:
+        """The mean; NaN of nothing."""
         return self.total / self.count if self.count else math.nan
 
     @property

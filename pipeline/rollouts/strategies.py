@@ -70,6 +70,7 @@ def stop(policy: TrafficPolicy, phase: Phase, why: str) -> Move:
 
 
 def other(name: Set) -> Set:
+    """The other of the two sets of servers."""
     return "green" if name == "blue" else "blue"
 
 

@@ -63,10 +63,12 @@ def code_sha256(root: Path = PACKAGE) -> str:
 
 
 def file_sha256(path: Path) -> str | None:
+    """SHA-256 of a file; None where there is no file."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def library_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that a result depends on."""
     versions = {"python": machine.python_version()}
     for name in LIBRARIES:
         try:

@@ -53,13 +53,20 @@ class CloudAddress(Protocol):
     """Where a local cloud is: `scripts.localcloud.home.Cloud`, or a `LocalCloud` in process."""
 
     @property
-    def home(self) -> Path: ...
+    def home(self) -> Path:
+        """The state directory of the local cloud."""
+
     @property
-    def endpoint(self) -> str: ...
+    def endpoint(self) -> str:
+        """The address of every service."""
+
     @property
-    def ca_bundle(self) -> Path: ...
+    def ca_bundle(self) -> Path:
+        """The certificate authority of that address."""
+
     @property
-    def region(self) -> str: ...
+    def region(self) -> str:
+        """The region that is played."""
 
 
 def sealed_environment(

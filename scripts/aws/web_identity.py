@@ -41,17 +41,23 @@ class Issuing(Protocol):
     """A local cloud whose issuer may be asked: `scripts.localcloud.home.Cloud` is one."""
 
     @property
-    def endpoint(self) -> str: ...
+    def endpoint(self) -> str:
+        """The address of the issuer and of STS."""
+
     @property
-    def ca_bundle(self) -> Path: ...
+    def ca_bundle(self) -> Path:
+        """The certificate authority of that address."""
+
     @property
-    def issuer_key(self) -> str: ...
+    def issuer_key(self) -> str:
+        """What lets this machine start jobs at the issuer."""
 
 
 class JobModel(Protocol):
     """A pydantic model of a GitHub job, as `scripts.localcloud.sts.issuer.Job`."""
 
-    def model_dump_json(self) -> str: ...
+    def model_dump_json(self) -> str:
+        """The job as JSON."""
 
 
 def github_token(

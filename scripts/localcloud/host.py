@@ -21,15 +21,24 @@ class Host(Protocol):
     """What the data plane needs of the cloud it belongs to."""
 
     @property
-    def home(self) -> Path: ...
+    def home(self) -> Path:
+        """The state directory."""
+
     @property
-    def region(self) -> str: ...
+    def region(self) -> str:
+        """The region that is played."""
+
     @property
-    def account_id(self) -> str: ...
+    def account_id(self) -> str:
+        """The account that is played."""
+
     @property
-    def endpoint(self) -> str: ...
+    def endpoint(self) -> str:
+        """The address of every service."""
+
     @property
-    def ca_bundle(self) -> Path: ...
+    def ca_bundle(self) -> Path:
+        """The certificate authority of that address."""
 
     @property
     def lock(self) -> AbstractContextManager[Any]:

@@ -31,16 +31,19 @@ class Identity:
 
     @cached_property
     def trust(self) -> Policy | None:
+        """The trust policy; None for a user."""
         if self.trust_document is None:
             return None
         return parse_policy(self.trust_document, name=self.name, kind="trust")
 
     @property
     def account(self) -> str:
+        """The account's id."""
         return self.arn.split(":")[4]
 
     @property
     def is_role(self) -> bool:
+        """Whether it is a role, not a user."""
         return self.trust_document is not None
 
     @property
@@ -66,6 +69,7 @@ class Identities:
 
     @property
     def roles(self) -> list[Identity]:
+        """The roles alone."""
         return [found for found in self.members.values() if found.is_role]
 
     def role(self, name: str) -> Identity | None:

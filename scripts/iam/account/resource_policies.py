@@ -20,6 +20,7 @@ class ResourcePolicies:
     _known: dict[str, Policy | None] = field(default_factory=dict)
 
     def __call__(self, arn: str) -> Policy | None:
+        """The policy of what the ARN names, or of what it belongs to; None if there is none."""
         owner = _owner(arn)
         if owner not in self._known:
             self._known[owner] = self._ask(owner)

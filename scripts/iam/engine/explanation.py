@@ -44,6 +44,7 @@ class Considered:
 
     @property
     def matched(self) -> bool:
+        """Whether the statement applies to the request."""
         return not self.failures
 
 

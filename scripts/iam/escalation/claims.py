@@ -40,6 +40,7 @@ class Tagged:
         return "claim-by-tag" if self.how else rule
 
     def detail(self, detail: str) -> str:
+        """A step's detail, with the tagging that comes first."""
         return f"{self.how}, then {detail}" if self.how else detail
 
 

@@ -31,6 +31,7 @@ class Actor:
 
     @property
     def label(self) -> str:
+        """The ARN and what the identity has done to its own policies."""
         extra = [
             word
             for word, there in (
@@ -62,10 +63,12 @@ class View:
 
     @cached_property
     def principal(self) -> Principal:
+        """The principal of its requests."""
         return self.member.principal
 
     @cached_property
     def policies(self) -> PolicySet:
+        """What decides its requests, but for a resource's own policy."""
         return PolicySet(
             identity=(_EVERYTHING,) if self.actor.rewritten else self.member.identity,
             boundary=None if self.actor.unbounded else self.member.boundary,
@@ -79,6 +82,7 @@ class View:
 
     @property
     def is_administrator(self) -> bool:
+        """Whether nothing limits it any more."""
         return self.actor.rewritten and self.policies.boundary is None
 
 

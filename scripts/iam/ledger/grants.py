@@ -53,6 +53,7 @@ class Grant:
 
     @property
     def key(self) -> tuple[str, str, str, str, str]:
+        """What tells two grants apart."""
         return (self.role, self.policy, self.statement, self.action, self.resource)
 
 

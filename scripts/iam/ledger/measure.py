@@ -46,6 +46,7 @@ class Ledger:
 
     @property
     def clean(self) -> bool:
+        """Whether nothing of the role is unused, denied, too wide or outside its boundary."""
         return not (self.unused or self.denied or self.weak or self.outside)
 
 
@@ -59,6 +60,7 @@ class Measured:
 
     @property
     def clean(self) -> bool:
+        """Whether every role is clean."""
         return all(ledger.clean for ledger in self.ledgers)
 
 

@@ -35,10 +35,12 @@ class Review:
 
     @property
     def clean(self) -> bool:
+        """Whether roles, trust policies and escalation paths are as they should be."""
         return self.measured.clean and not self.trust and not self.undesigned
 
     @property
     def cost(self) -> float:
+        """The log's cost as a share of the flow's time."""
         return self.cost_seconds / self.measured.seconds if self.measured.seconds else 0.0
 
 

@@ -29,6 +29,7 @@ class Documented:
     page: str
 
     def covers(self, grant: Grant) -> bool:
+        """Whether the entry documents this grant."""
         return (
             any(fnmatchcase(grant.role, role) for role in self.roles)
             and grant.action in self.actions
@@ -50,6 +51,7 @@ class Wide:
     page: str
 
     def covers(self, grant: Grant) -> bool:
+        """Whether the entry excuses this grant's pattern."""
         if grant.resource not in self.patterns:
             return False
         if not any(fnmatchcase(grant.action, action) for action in self.actions):

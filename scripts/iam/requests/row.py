@@ -21,6 +21,7 @@ class Call:
     reading: Reading | None = None
 
     def get(self, name: str, default: Any = None) -> Any:
+        """A parameter as it was sent."""
         return self.parameters.get(name, default)
 
     def text(self, name: str) -> str:
@@ -28,9 +29,11 @@ class Call:
         return checked(self.parameters.get(name), name)
 
     def texts(self, name: str) -> list[str]:
+        """A parameter that is a list of texts."""
         return [checked(item, name) for item in self.parameters.get(name) or ()]
 
     def flag(self, name: str) -> bool:
+        """A parameter that is true or false."""
         return self.parameters.get(name) in {True, "true", "True"}
 
     def arn(self, service: str, resource: str, *, region: str | None = None) -> str:
@@ -89,6 +92,7 @@ Also = Callable[[Call], Iterable[Need]]
 
 
 def no_keys(call: Call) -> Keys:  # noqa: ARG001 - the shape of every key function
+    """No condition keys of its own."""
     return {}
 
 

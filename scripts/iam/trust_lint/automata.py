@@ -32,6 +32,7 @@ class Language:
 
     @property
     def last(self) -> int:
+        """The accepting state."""
         return len(self.edges) - 1
 
     def closure(self, states: Iterable[int]) -> frozenset[int]:
@@ -45,6 +46,7 @@ class Language:
         return frozenset(found)
 
     def start(self) -> frozenset[int]:
+        """The states before the first letter."""
         return self.closure([0])
 
     def step(self, states: frozenset[int], letter: str) -> frozenset[int]:
@@ -139,6 +141,7 @@ class Operand:
     negated: bool = False
 
     def holds(self, states: frozenset[int]) -> bool:
+        """Whether a text that ends in these states is in the operand."""
         return (self.language.last in states) is not self.negated
 
 

@@ -99,6 +99,7 @@ class Finding:
 
     @property
     def severity(self) -> Severity:
+        """The severity of the rule."""
         return RULES[self.rule].severity
 
     def as_dict(self) -> dict[str, Any]:

@@ -44,6 +44,7 @@ def finding(
     fix: str,
     witness: str | None = None,
 ) -> Finding:
+    """A finding about one statement, with what to write in its place."""
     return Finding(rule, setting.origin, trusting.statement.label, message, who, fix, witness)
 
 

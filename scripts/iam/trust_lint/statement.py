@@ -41,6 +41,7 @@ class Compared:
 
     @property
     def negated(self) -> bool:
+        """Whether it is one of the operators with Not."""
         return "Not" in self.operator.base
 
     @property
@@ -103,6 +104,7 @@ class Trusting:
 
     @cached_property
     def pinned(self) -> Pinned:
+        """What the statement says exactly of the repository and its context."""
         return Pinned(
             repository=self.exactly("repository"),
             repository_id=self.exactly("repository_id"),

@@ -13,7 +13,8 @@ from scripts.localcloud.access.principals import Caller
 class Backends(Protocol):
     """Moto's state of one account: `backend("iam")`, `backend("kms", "eu-west-1")`."""
 
-    def __call__(self, service: str, region: str | None = None) -> Any: ...
+    def __call__(self, service: str, region: str | None = None) -> Any:
+        """moto's backend of a service."""
 
 
 # The key is the document itself, so an entry can never outlive a change of the policy.

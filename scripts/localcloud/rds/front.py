@@ -27,10 +27,15 @@ class Backend(Protocol):
     """The PostgreSQL server behind the front."""
 
     @property
-    def master(self) -> str: ...
+    def master(self) -> str:
+        """The name of the master user."""
+
     @property
-    def socket(self) -> Path: ...
-    def locked_out(self, user: str) -> bool: ...
+    def socket(self) -> Path:
+        """The folder of PostgreSQL's socket."""
+
+    def locked_out(self, user: str) -> bool:
+        """Whether the user may log in by token alone."""
 
 
 class _Refused(Exception):

@@ -111,11 +111,13 @@ def extras(call: Call) -> Iterator[Need]:
 
 
 def bypass(call: Call) -> Iterator[Need]:
+    """The right to go round a governance retention, where the request asks for it."""
     if parts(call).headers.get("x-amz-bypass-governance-retention", "").lower() == "true":
         yield Need("s3:BypassGovernanceRetention", object_arn(call), common(call))
 
 
 def new_bucket(call: Call) -> Keys:
+    """Keys of CreateBucket, its location among them."""
     keys = common(call)
     place = (call.get("CreateBucketConfiguration") or {}).get("LocationConstraint")
     if place:
@@ -144,6 +146,7 @@ def new_bucket_extras(call: Call) -> Iterator[Need]:
 
 
 def replication_role(call: Call) -> Iterator[Need]:
+    """The right to pass the role that replicates."""
     role = (call.get("ReplicationConfiguration") or {}).get("Role")
     if role:
         yield pass_role(role, "s3.amazonaws.com")

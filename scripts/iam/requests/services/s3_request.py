@@ -43,18 +43,22 @@ def parts(call: Call) -> S3Request:
 
 
 def bucket_arn(call: Call) -> str:
+    """The ARN of the request's bucket."""
     return f"arn:aws:s3:::{parts(call).bucket}"
 
 
 def the_bucket(call: Call) -> Iterator[Target]:
+    """The bucket as the resource."""
     yield Target(bucket_arn(call), {})
 
 
 def object_arn(call: Call) -> str:
+    """The ARN of the request's object."""
     return f"{bucket_arn(call)}/{parts(call).key}"
 
 
 def the_object(call: Call) -> Iterator[Target]:
+    """The object as the resource, with the version that is asked for."""
     keys: Keys = {}
     if parts(call).query.get("versionId"):
         keys["s3:versionid"] = (parts(call).query["versionId"],)
@@ -68,6 +72,7 @@ def tagged_object(call: Call) -> Iterator[Target]:
 
 
 def existing_tags(call: Call, arn: str) -> Keys:
+    """The tags that an object has, as condition keys."""
     tags = call.account.tags(arn) or {}
     return {f"s3:ExistingObjectTag/{name}": (value,) for name, value in tags.items()}
 
@@ -90,6 +95,7 @@ def common(call: Call) -> Keys:
 
 
 def listing(call: Call) -> Keys:
+    """Keys of a listing: prefix, delimiter and how many at most."""
     query = parts(call).query
     names = ("prefix", "delimiter", "max-keys")
     return {**common(call), **{f"s3:{name}": (query[name],) for name in names if name in query}}
@@ -112,6 +118,7 @@ def writing(call: Call) -> Keys:
 
 
 def object_tags(tags: dict[str, str]) -> Keys:
+    """Tags that a request sets, as condition keys."""
     if not tags:
         return {}
     keys: Keys = {"s3:RequestObjectTagKeys": tuple(tags)}
