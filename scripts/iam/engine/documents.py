@@ -75,12 +75,16 @@ _ELEMENTS = (
 )
 _ACTION = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9*?-]+|\*|\*:\*", re.ASCII)
 _SID = re.compile(r"[A-Za-z0-9]*", re.ASCII)
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 
 def parse_policy(
-    document: str | bytes | Mapping[str, Any], *, name: str, kind: PolicyKind
+    document: str | bytes | Mapping[str, Any], *, name: str, kind: PolicyKind, stored: bool = False
 ) -> Policy:
     """Parse and check a policy document (JSON text or the object it decodes to).
+
+    `stored`: the policy is there already. A statement of it that AWS would refuse is then carried
+    along as `unreadable`, and leaves the others in force.
 
     `name` is what messages and decisions call the policy. `kind` says where it is attached:
     resource and trust policies name principals, the others must not.
@@ -100,7 +104,7 @@ def parse_policy(
             raise PolicyError("Statement: missing or empty; write a list of statements")
         variables = version == VERSIONS[0]
         statements = tuple(
-            _statement(item, index, kind, variables) for index, item in enumerate(written)
+            _statement(item, index, kind, variables, stored) for index, item in enumerate(written)
         )
         _unique_sids(statements)
     except PolicyError as error:
@@ -161,7 +165,9 @@ def _only_known(content: Mapping[str, Any], known: tuple[str, ...], place: str) 
             raise PolicyError(f"{place} has an unknown element {key!r}; {hint}")
 
 
-def _statement(item: object, index: int, kind: PolicyKind, variables: bool) -> Statement:
+def _statement(
+    item: object, index: int, kind: PolicyKind, variables: bool, stored: bool
+) -> Statement:
     place = f"statement #{index}"
     if not isinstance(item, dict):
         raise PolicyError(f"{place}: not an object")
@@ -184,8 +190,28 @@ def _statement(item: object, index: int, kind: PolicyKind, variables: bool) -> S
         _check_actions(statement, kind)
         compile_statement(statement, variables=variables)
     except PolicyError as error:
+        if stored:
+            return _unreadable(item, index, f"{place}: {error}")
         raise PolicyError(f"{place}: {error}") from None
     return statement
+
+
+def _unreadable(item: dict[str, Any], index: int, why: str) -> Statement:
+    """A statement that is known for its actions at most."""
+    try:
+        actions = _strings(item.get("Action"), "Action")
+        if not all(_ACTION.fullmatch(action) for action in actions):
+            actions = ("*",)
+    except PolicyError:
+        actions = ("*",)
+    sid = item.get("Sid")
+    return Statement(
+        sid=sid if isinstance(sid, str) and sid else None,
+        index=index,
+        effect="Deny" if item.get("Effect") == "Deny" else "Allow",
+        actions=actions,
+        unreadable=why,
+    )
 
 
 def _sid(sid: object, kind: PolicyKind, *, present: bool) -> str | None:
@@ -239,7 +265,24 @@ def _resources(item: dict[str, Any], kind: PolicyKind) -> dict[str, Any]:
                     f"{element}: a trust policy has none, it belongs to its role; remove it"
                 )
     # Some services' resource policies (ECR) have no Resource: the policy's own is meant.
-    return _either(item, "Resource", required=kind not in ("trust", "resource"))
+    found = _either(item, "Resource", required=kind not in ("trust", "resource"))
+    if kind in ("identity", "boundary", "session"):
+        for element, values in found.items():
+            found[element] = values and tuple(map(_complete, values))
+    return found
+
+
+def _complete(resource: str) -> str:
+    """An ARN with all six fields: AWS reads `arn:aws:sqs` as `arn:aws:sqs:*:*:*`.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+    """
+    fields = _VARIABLE.sub("", resource).count(":") + 1
+    if not resource.startswith("arn:") or resource.endswith("*") or not 3 <= fields < 6:
+        return resource
+    if resource.endswith(":"):
+        return f"{resource}*{':*' * (6 - fields)}"
+    return resource + ":*" * (6 - fields)
 
 
 def _principals(item: dict[str, Any], kind: PolicyKind) -> dict[str, Any]:

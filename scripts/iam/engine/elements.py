@@ -30,6 +30,8 @@ class Statement:
     principals: Mapping[str, tuple[str, ...]] | None = field(default=None, hash=False)
     not_principals: Mapping[str, tuple[str, ...]] | None = field(default=None, hash=False)
     conditions: tuple[Condition, ...] = ()
+    # Why AWS would not take this statement; whatever it might be about cannot be decided.
+    unreadable: str | None = None
 
     @property
     def label(self) -> str:

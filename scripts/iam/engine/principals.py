@@ -25,7 +25,8 @@ class Principal:
 
     `arn` is the caller's own: the role session's for an assumed role, "*" for anonymous. A role
     session also has `role_arn`; a service has `service` (ec2.amazonaws.com); a caller of
-    AssumeRoleWithWebIdentity has `federated_provider`, the ARN of the OIDC provider.
+    AssumeRoleWithWebIdentity has `federated_provider`, the ARN of the OIDC provider. `unique_id` is
+    that of the user or of the session's role (AIDA…, AROA…), where it is known.
     """
 
     arn: str
@@ -34,6 +35,7 @@ class Principal:
     role_arn: str | None = None
     federated_provider: str | None = None
     service: str | None = None
+    unique_id: str | None = None
 
     def __post_init__(self) -> None:
         needed = {
@@ -121,16 +123,17 @@ class PrincipalTest:
         self._arns = {value for value in aws if _account(value) is None}
         self._services = set(principals.get("Service", ()))
         self._providers = set(principals.get("Federated", ()))
-        self._unknown = [value for value in aws if _UNIQUE_ID.fullmatch(value)]
-        self._unknown += principals.get("CanonicalUser", ())
+        self._ids = [value for value in aws if _UNIQUE_ID.fullmatch(value)]
+        self._unknown = list(principals.get("CanonicalUser", ()))
 
     def named(self, caller: Principal) -> Named:
         """How the element names the caller. Raises Unsupported where an id cannot be compared."""
         best = self._known(caller)
-        if best is not Named.DIRECTLY and self._unknown and caller.kind != "service":
+        unknown = self._unknown + ([] if caller.unique_id else self._ids)
+        if best is not Named.DIRECTLY and unknown and caller.kind != "service":
             raise Unsupported(
-                f"the principal {self._unknown[0]!r} is a unique or canonical id, which is not "
-                "modelled; write the ARN"
+                f"the principal {unknown[0]!r} is a unique or canonical id, and that of the "
+                "caller is not known here; write the ARN"
             )
         return best
 
@@ -149,6 +152,8 @@ class PrincipalTest:
             return Named.DIRECTLY
         if caller.role_arn is not None and caller.role_arn in self._arns:
             return Named.ROLE
+        if caller.unique_id is not None and caller.unique_id in self._ids:
+            return Named.DIRECTLY if kind == "user" else Named.ROLE
         if caller.account in self._accounts:
             return Named.DIRECTLY if kind == "root" else Named.ACCOUNT
         return Named.NOT
@@ -161,12 +166,13 @@ class NotPrincipalTest:
         self._listed = PrincipalTest(principals)
         self._aws = principals.get("AWS", ())
 
-    def applies(self, caller: Principal, *, bounded: bool) -> bool:
+    def applies(self, caller: Principal, action: str, *, bounded: bool) -> bool:
         """Whether the caller is denied.
 
         A caller with a permissions boundary always is. A user is excepted when user and account
-        are listed, a role session when session, role and account are; a list that names the
-        caller but not all of these depends on the service and raises Unsupported.
+        are listed, a role session when session, role and account are. A role alone does not
+        except its sessions at S3, so it was measured. What any other list does that names the
+        caller but not all of these depends on the service, and raises Unsupported.
         """
         if bounded:
             return True
@@ -179,6 +185,8 @@ class NotPrincipalTest:
         missing = [arn for arn in needed if arn not in self._aws]
         if caller.account not in {_account(value) for value in self._aws}:
             missing.append(f"arn:aws:iam::{caller.account}:root")
+        if caller.arn in missing and caller.kind == "assumed-role" and action.startswith("s3:"):
+            return True
         if missing:
             raise Unsupported(
                 f"NotPrincipal names {caller.arn} without {', '.join(missing)}; what AWS does "

@@ -85,6 +85,8 @@ class CompiledStatement:
 
 def compile_statement(statement: Statement, *, variables: bool) -> CompiledStatement:
     """Compile a statement. Raises PolicyError for a bad resource, variable or condition."""
+    if statement.unreadable is not None:
+        return _unreadable(statement, statement.unreadable)
     conditions = []
     for condition in statement.conditions:
         try:
@@ -109,6 +111,16 @@ def compile_statement(statement: Statement, *, variables: bool) -> CompiledState
         conditions=tuple(conditions),
         tests=(resource, *(_in_context(condition) for condition in conditions)),
         keys=frozenset(keys),
+    )
+
+
+def _unreadable(statement: Statement, why: str) -> CompiledStatement:
+    def refuse(_: Facts) -> bool:
+        raise Unsupported(why)
+
+    allow = statement.effect == "Allow"
+    return CompiledStatement(
+        statement, allow, _actions(statement), refuse, None, (), (refuse,), frozenset()
     )
 
 
@@ -212,7 +224,7 @@ def _principals(statement: Statement) -> Callable[[Facts], Named] | None:
         excepted = NotPrincipalTest(statement.not_principals)
         return lambda facts: (
             Named.DIRECTLY
-            if excepted.applies(facts.principal, bounded=facts.bounded)
+            if excepted.applies(facts.principal, facts.action, bounded=facts.bounded)
             else Named.NOT
         )
     return None

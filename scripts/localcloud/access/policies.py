@@ -21,7 +21,7 @@ class Backends(Protocol):
 @lru_cache(maxsize=2048)
 def parsed(document: str, name: str, kind: PolicyKind) -> Policy:
     """Parse a policy document, remembering the result for the same text."""
-    return parse_policy(document, name=name, kind=kind)
+    return parse_policy(document, name=name, kind=kind, stored=True)
 
 
 class PolicyStore:

@@ -111,6 +111,7 @@ class Principals:
                 account=self._account_id,
                 kind="assumed-role",
                 role_arn=role.arn,
+                unique_id=role.id,
             ),
             user_id=f"{role.id}:{name}",
             session=session,
@@ -146,7 +147,9 @@ class Principals:
         user = self._iam().users.get(recorded.user_name)
         if user is None:
             raise Refusal(Fault.UNKNOWN_KEY)
-        principal = Principal(arn=user.arn, account=self._account_id, kind="user")
+        principal = Principal(
+            arn=user.arn, account=self._account_id, kind="user", unique_id=user.id
+        )
         return Key(
             recorded.secret_access_key, Caller(principal, user_id=user.id, user_name=user.name)
         )

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from scripts.iam.engine import Policy, PolicyError, PolicyKind, parse_policy
+from scripts.iam.engine import (
+    Policy,
+    PolicyError,
+    PolicyKind,
+    PolicySet,
+    Principal,
+    Request,
+    Unsupported,
+    evaluate,
+    parse_policy,
+)
 from scripts.iam.engine.documents import MAX_BYTES
 
 ALLOW: dict[str, Any] = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
@@ -160,7 +170,6 @@ def test_a_document_that_is_no_policy_is_refused(document: Any, message: str) ->
         ({"Action": "s3:GetObject\n"}, "is not an action"),
         ({"Resource": []}, "Resource: an empty list"),
         ({"Resource": "bucket"}, "Resource: 'bucket' is not an ARN"),
-        ({"Resource": "arn:aws:s3"}, "is not a complete ARN"),
         ({"Resource": "arn:aws:s3:::"}, "is not a complete ARN"),
         ({"Resource": "arn:aws:*:us-east-1:111122223333:x"}, "cannot stand for the service"),
         ({"Resource": "arn:aws:s*"}, "the service must be written in full"),
@@ -286,3 +295,44 @@ def test_a_document_of_the_greatest_size_is_read_quickly_and_a_larger_one_refuse
 def test_variables_of_the_older_version_are_plain_text() -> None:
     policy = parse(ALLOW | {"Resource": "arn:aws:s3:::b/${"}, Version="2008-10-17")
     assert policy.condition_keys == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("arn:aws:sqs", "arn:aws:sqs:*:*:*"),
+        ("arn:aws:sqs:us-east-1", "arn:aws:sqs:us-east-1:*:*"),
+        ("arn:aws:sqs:us-east-1:111122223333", "arn:aws:sqs:us-east-1:111122223333:*"),
+        ("arn:aws:s3:::bucket", "arn:aws:s3:::bucket"),
+        ("arn:aws:s3:*", "arn:aws:s3:*"),
+    ],
+)
+def test_an_incomplete_arn_means_everything_behind_it(written: str, read: str) -> None:
+    """IAM JSON policy elements, Resource: missing fields of an identity policy are wildcards."""
+    document = {"Statement": {"Effect": "Allow", "Action": "*", "Resource": written}}
+    policy = parse_policy(document, name="p", kind="identity")
+    assert policy.statements[0].resources == (read,)
+
+
+def test_one_statement_that_cannot_be_read_leaves_the_others_in_force() -> None:
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"},
+            {"Effect": "Allow", "Action": "sqs:*", "Resource": "*",
+             "Condition": {"StringEqual": {"aws:userid": "x"}}},
+        ],
+    }  # fmt: skip
+    with pytest.raises(PolicyError, match="unknown condition operator"):
+        parse_policy(document, name="p", kind="identity")
+    kept = parse_policy(document, name="p", kind="identity", stored=True)
+    caller = Principal("arn:aws:iam::111122223333:user/bob", "111122223333", "user")
+
+    def asked(action: str) -> bool:
+        request = Request(caller, action, "arn:aws:s3:::bucket/key", {})
+        return evaluate(request, PolicySet(identity=(kept,))).allowed
+
+    assert asked("s3:GetObject")
+    assert not asked("s3:PutObject")
+    with pytest.raises(Unsupported, match="StringEqual"):
+        asked("sqs:SendMessage")
