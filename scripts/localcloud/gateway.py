@@ -11,7 +11,7 @@ from scripts.iam import requests
 from scripts.iam.engine.documents import PolicyError
 from scripts.iam.engine.evaluation import Unsupported
 from scripts.iam.requests import Account, HttpRequest, Malformed, Reading, Unmapped
-from scripts.localcloud.access import payloads, signatures
+from scripts.localcloud.access import payloads, post_form, signatures
 from scripts.localcloud.access.authorization import Authorizer, Occasion
 from scripts.localcloud.access.context import Keys, request_keys, s3_keys
 from scripts.localcloud.access.errors import Answer, AwsError, Fault, Refusal, render
@@ -39,6 +39,7 @@ class Authenticated:
     request: HttpRequest
     caller: Caller
     signature: Signature | None
+    form: post_form.Form | None = None
 
 
 class Gateway:
@@ -90,7 +91,7 @@ class Gateway:
     def _answer(self, incoming: Incoming, signature: Signature | None, request_id: str) -> Answer:
         now = datetime.now(UTC)
         found = self.authenticate(incoming, signature, now)
-        request, caller = found.request, found.caller
+        request, caller, signature = found.request, found.caller, found.signature
         if signature is None and not _may_be_unsigned(request):
             raise Refusal(Fault.MISSING_TOKEN)
         try:
@@ -115,6 +116,8 @@ class Gateway:
             return handler(reading, caller)
         key_id = signature.access_key_id if signature else "ANONYMOUS"
         answer = self._emulator.call(reading, key_id)
+        if found.form is not None:
+            answer = post_form.answer(found.form, answer, self._issuer.endpoint)
         # Moto has an id of its own for the request, which no decision in the log carries.
         headers = {
             name: value
@@ -128,6 +131,8 @@ class Gateway:
     ) -> Authenticated:
         """Find out who sends a request, and read it; raises Refusal."""
         account_id = self._emulator.account_id
+        if signature is None and post_form.is_form(incoming):
+            return self._authenticate_form(incoming, now)
         if signature is None:
             service = unsigned_service(incoming)
             body = payloads.decode(incoming.headers, incoming.body, None, None)
@@ -151,6 +156,25 @@ class Gateway:
             incoming, body.body, body.trailers, signature.service, signature.region, account_id
         )
         return Authenticated(request, key.caller, signature)
+
+    def _authenticate_form(self, incoming: Incoming, now: datetime) -> Authenticated:
+        """Find out who signed the policy of an upload by form, and read the upload as a PUT."""
+        form = post_form.read(incoming)
+        signature = post_form.signature(form)
+        caller = ANONYMOUS
+        if signature is not None:
+            signatures.check_time(signature, now)
+            check_scope(signature, self._emulator.region)
+            key = self._principals.find(signature.access_key_id, signature.token, now)
+            if signature.service != "s3" or not post_form.verify(form, signature, key.secret):
+                raise Refusal(Fault.SIGNATURE)
+            post_form.check_policy(form, now)
+            caller = key.caller
+        put = post_form.as_put(form, incoming)
+        body = payloads.decode(put.headers, put.body, None, None)
+        region = signature.region if signature else self._emulator.region
+        request = canonical(put, body.body, {}, "s3", region, self._emulator.account_id)
+        return Authenticated(request, caller, signature, form)
 
     def _call_sts(
         self, found: Authenticated, reading: Reading, keys: Keys, occasion: Occasion

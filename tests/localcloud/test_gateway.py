@@ -374,11 +374,11 @@ def test_what_cannot_be_mapped_is_refused_and_named(account: Account) -> None:
 def test_a_policy_that_cannot_be_evaluated_refuses_what_it_applies_to(account: Account) -> None:
     account.client("s3").create_bucket(Bucket="odd")
     credentials = account.session("reads-odd")
-    # Which role a unique id belongs to is not modelled.
+    # Whose canonical id it is cannot be known.
     bucket_policy(
         account,
         "odd",
-        {"Effect": "Allow", "Principal": {"AWS": "AROAEXAMPLE1234567890"},
+        {"Effect": "Allow", "Principal": {"CanonicalUser": "79a59df900b949e5"},
          "Action": "s3:GetObject", "Resource": "arn:aws:s3:::odd/*"},
     )  # fmt: skip
     with pytest.raises(ClientError, match="cannot evaluate a policy") as refused:

@@ -95,6 +95,7 @@ class Account(Protocol):
     | autoScalingGroup:*:            | arn (the real one), subnets (ids)                          |
     |   autoScalingGroupName/NAME    |                                                            |
     | S3 bucket                      | bucket_key_enabled                                         |
+    | S3 bucket, /?uploadId=ID       | key (ARN; None for SSE-S3), checksum (whether it has one)  |
     | KMS key                        | manager ("AWS" or "CUSTOMER"), spec, usage, origin,        |
     |                                | multi_region                                               |
     | KMS ciphertext/BASE64          | key (ARN) that made this ciphertext                        |

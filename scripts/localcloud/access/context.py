@@ -83,7 +83,9 @@ def s3_keys(connection: Connection, signature: Signature | None, headers: Mappin
     if signature is None:
         return keys
     keys["s3:signatureversion"] = ("AWS4-HMAC-SHA256",)
-    if signature.kind == "query":
+    if signature.kind == "form":
+        keys["s3:authType"] = ("POST",)
+    elif signature.kind == "query":
         keys["s3:authType"] = ("REST-QUERY-STRING",)
         # In milliseconds.
         keys["s3:signatureAge"] = (str(signature.age(now) // timedelta(milliseconds=1)),)

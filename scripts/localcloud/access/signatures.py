@@ -44,7 +44,7 @@ class Signature:
     moment: datetime
     token: str | None
     expires_in: int | None
-    kind: Literal["header", "query"]
+    kind: Literal["header", "query", "form"]
 
     @property
     def scope(self) -> str:
@@ -125,6 +125,24 @@ def _from_query(parameters: Mapping[str, str]) -> Signature:
     )
 
 
+def of_fields(fields: Mapping[str, str]) -> Signature:
+    """The signature in a form's fields. Its policy says how long it is good."""
+    if fields.get("x-amz-algorithm") != ALGORITHM:
+        raise Refusal(Fault.INCOMPLETE_SIGNATURE, f"X-Amz-Algorithm only supports {ALGORITHM!r}")
+    for name in ("x-amz-credential", "x-amz-date", "x-amz-signature"):
+        if not fields.get(name):
+            raise Refusal(Fault.INCOMPLETE_SIGNATURE, f"The form has no field {name}")
+    return _signature(
+        fields["x-amz-credential"],
+        "host",
+        fields["x-amz-signature"],
+        moment=_moment(fields["x-amz-date"]),
+        token=fields.get("x-amz-security-token"),
+        expires_in=LONGEST_PRESIGNED,
+        kind="form",
+    )
+
+
 def _signature(
     credential: str,
     signed_headers: str,
@@ -133,7 +151,7 @@ def _signature(
     moment: datetime,
     token: str | None,
     expires_in: int | None,
-    kind: Literal["header", "query"],
+    kind: Literal["header", "query", "form"],
 ) -> Signature:
     parts = credential.split("/")
     if len(parts) != 5 or parts[4] != "aws4_request":

@@ -191,8 +191,23 @@ def _s3(backends: Backends, parts: list[str]) -> Facts | None:
     bucket = backends("s3").buckets.get(parts[5].partition("/")[0])
     if bucket is None:
         return None
+    _, mark, upload_id = parts[5].partition("/?uploadId=")
+    if mark:
+        return _upload(backends, bucket.multiparts.get(upload_id))
     rule = (bucket.encryption or {}).get("Rule", {})
     return {"bucket_key_enabled": str(rule.get("BucketKeyEnabled", "false")).lower() == "true"}
+
+
+def _upload(backends: Backends, upload: Any) -> Facts | None:
+    if upload is None:
+        return None
+    facts: Facts = {"checksum": "x-amz-checksum-algorithm" in (upload.metadata or {})}
+    if upload.sse_encryption in ("aws:kms", "aws:kms:dsse"):
+        kms = backends("kms")
+        facts["key"] = kms.keys[kms.any_id_to_key_id(upload.kms_key_id or "alias/aws/s3")].arn
+    elif upload.sse_encryption:
+        facts["key"] = None
+    return facts
 
 
 def _kms(backends: Backends, parts: list[str]) -> Facts | None:

@@ -158,7 +158,7 @@ class Issuer:
     """
 
     def __init__(self, endpoint: str, key: str | None = None) -> None:
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self.key = key or secrets.token_urlsafe(32)
         self._private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.key_id = secrets.token_hex(20)
@@ -182,7 +182,7 @@ class Issuer:
         job_id, token = str(uuid.uuid4()), secrets.token_urlsafe(32)
         with self._lock:
             self._jobs[job_id] = (token, job)
-        return Runner(f"{self._endpoint}{PREFIX}token/{job_id}?api-version=2.0", token)
+        return Runner(f"{self.endpoint}{PREFIX}token/{job_id}?api-version=2.0", token)
 
     def mint(
         self, job: Job, audience: str = "sts.amazonaws.com", **overrides: Any
@@ -243,7 +243,7 @@ class Issuer:
     def _discovery(self) -> dict[str, Any]:
         return {
             "issuer": GITHUB_ISSUER,
-            "jwks_uri": f"{self._endpoint}{PREFIX}.well-known/jwks",
+            "jwks_uri": f"{self.endpoint}{PREFIX}.well-known/jwks",
             "subject_types_supported": ["public", "pairwise"],
             "response_types_supported": ["id_token"],
             "claims_supported": sorted({*claims(Job(), "", 0), "environment", "enterprise"}),

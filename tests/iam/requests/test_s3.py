@@ -267,12 +267,36 @@ def test_a_head_needs_the_key_only_for_the_checksum() -> None:
     only(on_object("HeadObject", encrypted(), ChecksumMode="ENABLED"), "kms:Decrypt", KEY)
 
 
-def test_a_multipart_upload_needs_both_sides_of_the_key() -> None:
-    found = on_object("CreateMultipartUpload", encrypted())
-    assert [need.action for need in found if need.action.startswith("kms:")] == [
-        "kms:GenerateDataKey",
-        "kms:Decrypt",
-    ]
+@pytest.mark.parametrize(
+    ("operation", "parameters", "actions"),
+    [
+        ("CreateMultipartUpload", {}, ["kms:GenerateDataKey"]),
+        ("UploadPart", {"UploadId": "u", "PartNumber": 1, "Body": b"a"}, ["kms:Decrypt"]),
+        ("CompleteMultipartUpload", {"UploadId": "u"}, []),
+        (
+            "CompleteMultipartUpload",
+            {
+                "UploadId": "u",
+                "MultipartUpload": {
+                    "Parts": [{"PartNumber": 1, "ETag": "e", "ChecksumCRC32": "AAAAAA=="}]
+                },
+            },
+            ["kms:Decrypt"],
+        ),
+    ],
+)
+def test_each_call_of_a_multipart_upload_needs_its_own_side_of_the_key(
+    operation: str, parameters: dict[str, Any], actions: list[str]
+) -> None:
+    found = on_object(operation, encrypted(), **parameters)
+    assert [need.action for need in found if need.action.startswith("kms:")] == actions
+
+
+def test_a_part_needs_the_key_that_its_upload_was_begun_with() -> None:
+    other = KEY.replace("1111", "9999")
+    account = encrypted(facts={f"{BUCKET}/?uploadId=u": {"key": other}})
+    found = on_object("UploadPart", account, UploadId="u", PartNumber=1, Body=b"a")
+    only(found, "kms:Decrypt", other)
 
 
 def test_a_copy_reads_its_source_and_writes_its_target() -> None:

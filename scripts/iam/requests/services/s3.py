@@ -13,6 +13,8 @@ from scripts.iam.requests.services.s3_further import (
     bypass,
     copy_source,
     decrypts,
+    decrypts_checksummed_parts,
+    decrypts_parts,
     encrypts,
     extras,
     list_to_tell_missing,
@@ -121,17 +123,16 @@ TABLE: Table = {
     "DeleteObjects": Row(lambda _call: (), also=(deleted_objects,)),
     "PutObject": _WRITE,
     "CopyObject": Row(the_object, "s3:PutObject", writing, (*_WRITE.also, copy_source)),
-    # A multipart upload reads its parts back while it joins them.
-    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
+    # S3 reads parts back when it joins them, so whoever sends one needs kms:Decrypt.
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html (Permissions)
     "CreateMultipartUpload": Row(
-        the_object,
-        "s3:PutObject",
-        writing,
-        (extras, encrypts("kms:GenerateDataKey", "kms:Decrypt")),
+        the_object, "s3:PutObject", writing, (extras, encrypts("kms:GenerateDataKey"))
     ),
-    "UploadPart": Row(the_object, "s3:PutObject", writing),
-    "UploadPartCopy": Row(the_object, "s3:PutObject", writing, (copy_source,)),
-    "CompleteMultipartUpload": Row(the_object, "s3:PutObject", writing),
+    "UploadPart": Row(the_object, "s3:PutObject", writing, (decrypts_parts,)),
+    "UploadPartCopy": Row(the_object, "s3:PutObject", writing, (copy_source, decrypts_parts)),
+    "CompleteMultipartUpload": Row(
+        the_object, "s3:PutObject", writing, (decrypts_checksummed_parts,)
+    ),
     "AbortMultipartUpload": Row(the_object, "s3:AbortMultipartUpload", common),
     "ListParts": Row(the_object, "s3:ListMultipartUploadParts", common),
 }

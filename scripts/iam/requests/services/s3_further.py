@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from scripts.iam.requests.model import Keys, Malformed, Need
 from scripts.iam.requests.row import Also, Call, checked, pairs, pass_role, request_tags
@@ -72,6 +73,32 @@ def decrypts(call: Call) -> Iterator[Need]:
     key = call.account.object_key(bucket, found.key or "", found.query.get("versionId"))
     context = _context(call, bucket, object_arn(call))
     yield from kms.behind(call, "s3", key, ("kms:Decrypt",), context)
+
+
+def _upload(call: Call) -> Mapping[str, Any]:
+    """What is known of the upload that a call is part of."""
+    return call.facts(f"arn:aws:s3:::{parts(call).bucket}/?uploadId={call.get('UploadId')}")
+
+
+def decrypts_parts(call: Call) -> Iterator[Need]:
+    """The key of the upload, which its first call chose or the bucket has."""
+    bucket = checked(parts(call).bucket, "bucket")
+    facts = _upload(call)
+    key = facts.get("key", call.account.bucket_key(bucket))
+    context = _context(call, bucket, object_arn(call))
+    yield from kms.behind(call, "s3", key, ("kms:Decrypt",), context)
+
+
+def decrypts_checksummed_parts(call: Call) -> Iterator[Need]:
+    """Joining parts needs the key when the upload has checksums beside the MD5.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html (Permissions)
+    """
+    given = [call.parameters, *((call.get("MultipartUpload") or {}).get("Parts") or ())]
+    if _upload(call).get("checksum") or any(
+        name.startswith("Checksum") for one in given for name in one
+    ):
+        yield from decrypts_parts(call)
 
 
 def copy_source(call: Call) -> Iterator[Need]:
