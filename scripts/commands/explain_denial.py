@@ -1,4 +1,4 @@
-"""`keyless explain-denial`: which statement, or which absence, denied a request, and the mend."""
+"""`keyless explain-denial`: which statement, or which absence, denied a request, and what to do."""
 
 from __future__ import annotations
 
@@ -112,12 +112,21 @@ def considered(found: tuple[Considered, ...], everything: bool) -> list[str]:
     near = [one for one in found if everything or not _elsewhere(one)]
     lines = [
         f"{one.effect:5} {one.kind:8} {one.policy} / {one.statement}: "
-        + ("applies" if one.matched else "; ".join(map(describe, one.failures)))
+        + (applies(one) if one.matched else "; ".join(map(describe, one.failures)))
         for one in near
     ]
     if len(near) < len(found):
         lines.append(f"and {len(found) - len(near)} statements about other actions")
     return lines
+
+
+def applies(one: Considered) -> str:
+    """Say that a statement applies, and of a Deny, by which conditions."""
+    from scripts.iam.denial.deny import reason
+
+    if one.effect == "Allow" or not one.held:
+        return "applies"
+    return "applies: " + "; ".join(map(reason, one.held))
 
 
 def _elsewhere(one: Considered) -> bool:

@@ -52,6 +52,7 @@ DANGERS: dict[str, str] = {
     "ec2:startinstances": "starts machines, which run their user data where it says so",
     "ec2:associateiaminstanceprofile": "gives an instance another role",
     "ec2:replaceiaminstanceprofileassociation": "gives an instance another role",
+    "ec2:authorizesecuritygroupingress": "lets traffic in from where the rule says",
     "ec2:runinstances": "starts machines, with a role if one is passed",
     "ec2:modifyinstanceattribute": "changes user data, which runs as root",
     "ec2:createlaunchtemplateversion": "decides what new instances run",

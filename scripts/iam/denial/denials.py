@@ -8,6 +8,7 @@ from typing import Any
 
 from scripts.iam.account.decision_log import Record
 from scripts.iam.account.identities import Identities, Identity
+from scripts.iam.denial import deny
 from scripts.iam.denial.dangers import dangers
 from scripts.iam.engine.documents import Condition, Policy, PolicyKind, Statement
 from scripts.iam.engine.errors import Unsupported
@@ -16,6 +17,8 @@ from scripts.iam.engine.explanation import Considered, Explanation, explain
 
 # The decision log's reasons of a decision; any other is the code of an earlier refusal.
 _DECIDED = {str(reason) for reason in Reason}
+# A policy that applies uses what the engine does not model.
+_UNSUPPORTED = "unsupported"
 ResourcePolicy = Callable[[str], Policy | None]
 
 
@@ -113,7 +116,7 @@ def _decider(record: Record) -> str:
 
 def explain_denial(record: Record, members: Identities, resource_policy: ResourcePolicy) -> Denial:
     """Explain one denied permission by the policies as they are now."""
-    if record.reason not in _DECIDED:
+    if record.reason not in _DECIDED | {_UNSUPPORTED}:
         return Denial(record, None, notes=(_no_policy(record),))
     request, member = _request(record, members)
     policies = _policies(record, member, members, resource_policy)
@@ -127,16 +130,17 @@ def explain_denial(record: Record, members: Identities, resource_policy: Resourc
     if found.decision is not None and found.decision.allowed:
         notes.append("the policies as they are now would allow it")
         return Denial(record, found, notes=tuple(notes))
-    changes, amended = _changes(request, policies)
-    return Denial(record, found, tuple(changes), _allows(request, amended), tuple(notes))
+    if found.unsupported:
+        notes.append(f"{found.unsupported}; docs/policy-engine.md says what to write instead")
+        return Denial(record, found, notes=tuple(notes))
+    amended = _changes(request, policies)
+    return Denial(record, found, tuple(amended.changes), amended.allowed, (*notes, *amended.notes))
 
 
 def _no_policy(record: Record) -> str:
     if record.reason == "unmapped":
         return ("the local cloud has no permission mapping for this operation and refuses it; "
                 "no policy was asked")  # fmt: skip
-    if record.reason == "unsupported":
-        return "a policy uses what the engine does not model; docs/policy-engine.md lists it"
     return f"the request was refused with {record.reason} before any policy was asked"
 
 
@@ -190,32 +194,55 @@ def _allows(request: Request, policies: PolicySet) -> bool:
         return False
 
 
-def _changes(request: Request, policies: PolicySet) -> tuple[list[Change], PolicySet]:
-    """Mend one layer after the other until the engine allows the request."""
-    changes: list[Change] = []
+@dataclass
+class _Amended:
+    """Changes as they are found, and what they make of the request and its policies."""
+
+    request: Request
+    policies: PolicySet
+    changes: list[Change] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def allowed(self) -> bool:
+        return _allows(self.request, self.policies)
+
+
+def _changes(request: Request, policies: PolicySet) -> _Amended:
+    """Amend one layer after the other until the engine allows the request, or nothing is safe."""
+    found = _Amended(request, policies)
     for _ in range(8):
         try:
-            decision = evaluate(request, policies)
-        except Unsupported:
+            decision = evaluate(found.request, found.policies)
+        except Unsupported as error:
+            found.notes.append(f"it cannot be told whether the changes suffice: {error}")
             break
-        if decision.allowed:
+        if decision.allowed or not _amend(found, decision):
             break
-        change, policies = _mend(request, policies, decision)
-        changes.append(change)
-    return changes, policies
+    if not found.allowed:
+        found.changes.clear()
+    return found
 
 
-def _mend(request: Request, policies: PolicySet, decision: Decision) -> tuple[Change, PolicySet]:
+def _amend(found: _Amended, decision: Decision) -> bool:
+    """Find the next change; False if there is none that would be safe."""
     if decision.reason is Reason.EXPLICIT_DENY:
-        return _without_deny(request, policies, decision)
+        return _lift_deny(found, decision)
+    policies = found.policies
     layer, kind = {
         Reason.NO_IDENTITY_ALLOW: (policies.identity, "identity"),
         Reason.NO_BOUNDARY_ALLOW: (policies.boundary or (), "boundary"),
         Reason.NO_SESSION_ALLOW: (policies.session or (), "session"),
         Reason.NO_RESOURCE_ALLOW: (policies.resource, "resource"),
     }[decision.reason]
-    change, amended = _nearest(request, policies, layer, kind)
-    return change, _with_layer(policies, kind, amended)
+    nearest = _nearest(found.request, policies, layer, kind)
+    if isinstance(nearest, str):
+        found.notes.append(nearest)
+        return False
+    change, amended = nearest
+    found.changes.append(change)
+    found.policies = _with_layer(policies, kind, amended)
+    return True
 
 
 def _with_layer(policies: PolicySet, kind: str, layer: tuple[Policy, ...]) -> PolicySet:
@@ -228,34 +255,49 @@ def _with_layer(policies: PolicySet, kind: str, layer: tuple[Policy, ...]) -> Po
     return replace(policies, resource=layer)
 
 
-def _without_deny(
-    request: Request, policies: PolicySet, decision: Decision
-) -> tuple[Change, PolicySet]:
+def _lift_deny(found: _Amended, decision: Decision) -> bool:
+    """Explain a Deny by what held, and take the first proposal that opens nothing else."""
     kind = decision.kind or "identity"
     name = "resource" if kind in ("resource", "trust") else kind
-    layer: tuple[Policy, ...] = getattr(policies, name) or ()
-    amended = tuple(
-        _without(policy, decision.statement) if policy.name == decision.policy else policy
-        for policy in layer
+    layer: tuple[Policy, ...] = getattr(found.policies, name) or ()
+    policy = next(one for one in layer if one.name == decision.policy)
+    old = next(one for one in policy.statements if one.label == decision.statement)
+    denier = next(
+        one
+        for one in explain(found.request, found.policies).considered
+        if (one.policy, one.statement, one.matched) == (policy.name, old.label, True)
     )
-    warnings = (
-        f"statement {decision.statement} denies on purpose: find out why before it gives way",
-        *dangers(request.action, [request.resource], conditions=False),
-    )
-    edit = f"narrow the Deny {decision.statement} so that it leaves {request.resource} out"
-    change = Change(decision.policy or "?", kind, edit, None, warnings)
-    return change, _with_layer(policies, name, amended)
-
-
-def _without(policy: Policy, label: str | None) -> Policy:
-    kept = tuple(one for one in policy.statements if one.label != label)
-    return replace(policy, statements=kept)
+    whose = f"statement {old.label} of {policy.name} denies"
+    found.notes.append("; ".join([f"{whose} because", *map(deny.reason, denier.held)])
+                       if denier.held else f"{whose} whatever the request carries")  # fmt: skip
+    for proposal in deny.proposals(found.request, denier, old):
+        amended = layer
+        if proposal.statement is not None:
+            new = deny.amended_by(policy, old, proposal.statement)
+            amended = tuple(new if one is policy else one for one in layer)
+        policies = _with_layer(found.policies, name, amended)
+        if not deny.tried(found.request, policies, proposal):
+            continue
+        if proposal.context is not None:
+            found.request = replace(found.request, context=proposal.context)
+        statement = None if proposal.statement is None else as_json(proposal.statement)
+        warnings = () if proposal.statement is None else (
+            f"statement {old.label} denies on purpose: ask whoever wrote it",
+        )  # fmt: skip
+        where = policy.name if proposal.statement is not None else "the request"
+        found.changes.append(Change(where, kind, proposal.edit, statement, warnings))
+        found.policies = policies
+        return True
+    found.notes.append("no change is proposed: what would lift the Deny would lift it for others "
+                       "too; ask whoever wrote it")  # fmt: skip
+    return False
 
 
 def _nearest(
     request: Request, policies: PolicySet, layer: tuple[Policy, ...], kind: str
-) -> tuple[Change, tuple[Policy, ...]]:
-    """Widen the Allow that lacks least: its resource, or a condition; else add a statement."""
+) -> tuple[Change, tuple[Policy, ...]] | str:
+    """Widen the Allow that lacks least: its resource, or a value of a condition; else add a
+    statement. A text says why neither would be safe."""
     alone = explain(request, PolicySet(resource=policies.resource) if kind == "resource"
                     else PolicySet(identity=_as_identity(layer)))  # fmt: skip
     allows = [
@@ -268,6 +310,8 @@ def _nearest(
         allows = []
     if allows:
         closest = min(allows, key=lambda one: len(one.failures))
+        if refused := _must_not_widen(closest):
+            return refused
         # Of a statement that lacks more than one thing, little fits.
         if len(closest.failures) == 1 or kind != "identity":
             return _widened(request, layer, closest, kind)
@@ -316,20 +360,51 @@ def _widened(
     return change, tuple(amended if one is policy else one for one in layer)
 
 
+# Operators whose list of values may grow by one that the request has.
+_LISTS = ("StringEquals", "StringLike", "ArnLike", "ArnEquals", "StringEqualsIfExists")
+
+
+def _must_not_widen(closest: Considered) -> str | None:
+    """Why a statement's failed conditions are none to widen, if so."""
+    for failure in closest.failures:
+        if failure.key is None:
+            continue
+        place = f"statement {closest.statement} of {closest.policy}"
+        wanted = " or ".join(failure.wanted)
+        if not failure.actual:
+            return (
+                f"{place} wants {failure.key} to be {wanted} ({failure.operator}), and the request "
+                "has no such key: let the request carry it; without the condition everybody's "
+                "request would pass"
+            )
+        listed = (failure.operator or "").rpartition(":")[2] in _LISTS
+        if len(failure.actual) != 1 or not listed or failure.key.lower() in _OF_THE_WAY:
+            return (
+                f"{place} wants {failure.key} to be {wanted} ({failure.operator}), and the request "
+                f"has {', '.join(failure.actual)}: no wider condition is proposed, it would pass "
+                "more than this request"
+            )
+    return None
+
+
+# Keys that say how a request came; the value seen here is this machine's.
+_OF_THE_WAY = frozenset({"aws:sourceip", "aws:sourcevpce", "aws:sourcevpc", "aws:vpcsourceip",
+                         "aws:securetransport"})  # fmt: skip
+
+
 def _with_value(
     statement: Statement, operator: str, key: str, actual: tuple[str, ...]
 ) -> Statement:
-    """The statement with the request's value among the condition's; without the condition where
-    that does not help (an absent key, a negated or typed operator)."""
-    conditions = []
-    for condition in statement.conditions:
-        if (condition.operator, condition.key) != (operator, key):
-            conditions.append(condition)
-        elif len(actual) == 1 and operator.rpartition(":")[2] in (
-            "StringEquals", "StringLike", "ArnLike", "ArnEquals", "StringEqualsIfExists",
-        ):  # fmt: skip
-            conditions.append(Condition(operator, key, (*condition.values, actual[0])))
-    return replace(statement, conditions=tuple(conditions))
+    """The statement with the request's value among the condition's."""
+    return replace(
+        statement,
+        conditions=tuple(
+            Condition(operator, key, (*condition.values, actual[0]))
+            if (condition.operator, condition.key) == (operator, key)
+            else condition
+            for condition in statement.conditions
+        ),
+    )
 
 
 def _added(

@@ -11,7 +11,7 @@ from scripts.iam.engine.evaluation import (
     evaluate,
     evaluate_trust,
 )
-from scripts.iam.engine.explanation import Considered, Explanation, Failure, explain
+from scripts.iam.engine.explanation import Considered, Explanation, Failure, Held, explain
 from scripts.iam.engine.principals import Principal
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Decision",
     "Explanation",
     "Failure",
+    "Held",
     "Policy",
     "PolicyError",
     "PolicyKind",

@@ -33,14 +33,28 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Held:
+    """A condition that the request fulfils; `actual` is empty where it lacks the key."""
+
+    operator: str
+    key: str
+    wanted: tuple[str, ...]
+    actual: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Considered:
-    """One statement, and every element of it that did not match; none if it applies."""
+    """One statement, and every element of it that did not match; none if it applies.
+
+    `held` are its conditions that do match: of a Deny, why it denies.
+    """
 
     policy: str
     kind: PolicyKind
     statement: str
     effect: Literal["Allow", "Deny"]
     failures: tuple[Failure, ...]
+    held: tuple[Held, ...] = ()
 
     @property
     def matched(self) -> bool:
@@ -82,13 +96,22 @@ def _consider(
     policy: Policy, statement: CompiledStatement, facts: Facts, action: str
 ) -> Considered:
     source = statement.source
+    if source.unreadable is not None:
+        failure = Failure("Condition", (), (), unsupported=source.unreadable)
+        return Considered(policy.name, policy.kind, source.label, source.effect, (failure,))
     failures = [
         *_action(statement, action),
         *_resource(statement, facts),
         *_principal(statement, facts),
         *_conditions(statement, facts),
     ]
-    return Considered(policy.name, policy.kind, source.label, source.effect, tuple(failures))
+    failed = {(failure.operator, failure.key) for failure in failures}
+    held = tuple(
+        Held(one.operator, one.key, one.values, facts.context.get(one.key.lower(), ()))
+        for one in statement.conditions
+        if (one.operator, one.key) not in failed
+    )
+    return Considered(policy.name, policy.kind, source.label, source.effect, tuple(failures), held)
 
 
 def _action(statement: CompiledStatement, action: str) -> list[Failure]:

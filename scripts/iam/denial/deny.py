@@ -1,0 +1,205 @@
+"""An explicit Deny: why it held, and what may be changed without opening it for others.
+
+A Deny is there on purpose. So what is proposed is a request that it does not mean, or a Deny that
+says more exactly what it means; each is tried out, on the request and on strangers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from scripts.iam.engine.documents import Policy
+from scripts.iam.engine.elements import Condition, Statement
+from scripts.iam.engine.errors import Unsupported
+from scripts.iam.engine.evaluation import PolicySet, Principal, Request, evaluate
+from scripts.iam.engine.explanation import Considered, Held
+
+_NEGATED = ("StringNot", "ArnNot", "NumericNot", "DateNot", "NotIpAddress")
+# Headers that the sender of a request chooses.
+_HEADERS = "s3:x-amz-"
+# A request has these or not by the way it takes; a guard for their absence opens that way.
+_NETWORK = frozenset(
+    {"aws:sourceip", "aws:vpcsourceip", "aws:sourcevpce", "aws:sourcevpc", "aws:viaawsservice"}
+)
+_STRANGER = "999999999999"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What to do: a request with other keys, or another statement in place of the Deny.
+
+    `meant` are requests that the Deny is there for, and must go on to deny.
+    """
+
+    edit: str
+    statement: Statement | None = None
+    context: Mapping[str, tuple[str, ...]] | None = None
+    meant: tuple[Request, ...] = ()
+
+
+def reason(held: Held) -> str:
+    """Why a condition held, in a sentence."""
+    wanted = " or ".join(held.wanted)
+    if held.actual:
+        return f"{held.key} is {', '.join(held.actual)} ({held.operator} {wanted})"
+    base = held.operator.rpartition(":")[2]
+    if base.startswith("Null"):
+        return f"the request has no {held.key}, and Null asks for that"
+    if base.endswith("IfExists"):
+        return f"the request has no {held.key}, and ...IfExists is true without it"
+    if base.startswith(_NEGATED):
+        return (
+            f"the request has no {held.key}, and {base} is true of a key that is not there "
+            f"(wanted: {wanted})"
+        )
+    return f"the request has no {held.key}, and {held.operator} is true without it"
+
+
+def proposals(request: Request, denier: Considered, statement: Statement) -> Iterator[Proposal]:
+    """What could be done about a Deny, the safest first; nothing of it is tried out yet."""
+    if statement.not_principals is not None:
+        yield from _by_principal_arn(request, statement)
+        return
+    for held in denier.held:
+        yield from _another_request(request, held)
+    network = [held for held in denier.held if held.key.lower() in _NETWORK]
+    if network:
+        yield from _by_all_ways(request, statement)
+        return
+    for held in denier.held:
+        if held.key.lower().startswith(_HEADERS) and not held.actual and _negated(held):
+            guard = Condition("Null", held.key, ("false",))
+            yield Proposal(
+                f"deny only requests that have {held.key}: add a Null condition to it",
+                replace(statement, conditions=(*statement.conditions, guard)),
+                meant=(replace(request, context=_with(request, held.key, ("another value",))),),
+            )
+
+
+def _negated(held: Held) -> bool:
+    return held.operator.rpartition(":")[2].startswith(_NEGATED)
+
+
+def _another_request(request: Request, held: Held) -> Iterator[Proposal]:
+    """The same request with what the condition does not mean."""
+    lower = held.key.lower()
+    if lower == "aws:securetransport" and held.actual == ("false",):
+        context = _with(request, held.key, ("true",))
+        yield Proposal("send the request over TLS (https)", context=context)
+    plain = held.operator.removesuffix("IfExists") in ("StringNotEquals", "StringNotLike")
+    fixed = [value for value in held.wanted if "*" not in value and "${" not in value]
+    if lower.startswith(_HEADERS) and plain and fixed:
+        header = held.key.partition(":")[2]
+        context = _with(request, held.key, (fixed[0],))
+        yield Proposal(f"send the header {header}: {fixed[0]} with the request", context=context)
+
+
+def _with(request: Request, key: str, values: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    kept = {name: had for name, had in request.context.items() if name.lower() != key.lower()}
+    return {**kept, key: values}
+
+
+def _by_principal_arn(request: Request, statement: Statement) -> Iterator[Proposal]:
+    """NotPrincipal as a condition on the role or user, whatever the session is called.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
+    """
+    meant = [arn for arn in (statement.not_principals or {}).get("AWS", ()) if _is_identity(arn)]
+    arns = tuple(dict.fromkeys(_role_of(arn) for arn in meant))
+    own = request.principal.role_arn or request.principal.arn
+    if own not in arns:
+        return  # the caller is whom the Deny means
+    yield Proposal(
+        "name the excepted roles by a condition: ArnNotEquals on aws:PrincipalArn instead of "
+        "NotPrincipal, which does not except a role's sessions",
+        replace(
+            statement,
+            not_principals=None,
+            principals={"*": ("*",)},
+            conditions=(*statement.conditions, Condition("ArnNotEquals", "aws:PrincipalArn", arns)),
+        ),
+        meant=tuple(_by_strangers(request)),
+    )
+
+
+def _is_identity(arn: str) -> bool:
+    return ":role/" in arn or ":user/" in arn or ":assumed-role/" in arn
+
+
+def _role_of(arn: str) -> str:
+    """The role of a session's ARN; the path of a role is not in it."""
+    if ":assumed-role/" not in arn:
+        return arn
+    account, name = arn.split(":")[4], arn.split("/")[1]
+    return f"arn:aws:iam::{account}:role/{name}"
+
+
+def _by_all_ways(request: Request, statement: Statement) -> Iterator[Proposal]:
+    """A Deny by address that knows of VPC endpoints and of services that act for a caller.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-bucket-policies-vpc-endpoint.html
+    """
+    context = {key.lower(): values for key, values in request.context.items()}
+    addresses = next(
+        (one for one in statement.conditions if one.key.lower() == "aws:sourceip"), None
+    )
+    if addresses is None or not addresses.operator.startswith("NotIpAddress"):
+        return
+    endpoint = context.get("aws:sourcevpce", ())
+    if context.get("aws:sourceip") or not endpoint:
+        return  # it came from an address, and the Deny means that address
+    others = tuple(one for one in statement.conditions if one.key.lower() not in _NETWORK)
+    conditions = (
+        Condition("NotIpAddressIfExists", addresses.key, addresses.values),
+        Condition("StringNotEqualsIfExists", "aws:SourceVpce", endpoint),
+        Condition("BoolIfExists", "aws:ViaAWSService", ("false",)),
+    )
+    yield Proposal(
+        f"except the endpoint {endpoint[0]} and AWS's services in the same Deny: requests through "
+        "a VPC endpoint have no aws:SourceIp",
+        replace(statement, conditions=(*others, *conditions)),
+        meant=tuple(_from_elsewhere(request)),
+    )
+
+
+def tried(request: Request, amended: PolicySet, proposal: Proposal) -> bool:
+    """Whether a proposal lifts this Deny, and leaves it in force for whom it means."""
+    asked = request if proposal.context is None else replace(request, context=proposal.context)
+    return not _denies_explicitly(asked, amended) and all(
+        _denies_explicitly(one, amended) for one in proposal.meant
+    )
+
+
+def _by_strangers(request: Request) -> Iterator[Request]:
+    """The same request by others: of another account, of this one, and of nobody."""
+    for account, name in ((_STRANGER, "stranger"), (request.principal.account, "neighbour")):
+        arn = f"arn:aws:iam::{account}:role/{name}"
+        session = f"arn:aws:sts::{account}:assumed-role/{name}/session"
+        principal = Principal(session, account, "assumed-role", role_arn=arn)
+        keys = _with(request, "aws:PrincipalArn", (arn,))
+        yield replace(request, principal=principal, context=keys)
+    keys = {k: v for k, v in request.context.items() if k.lower() != "aws:principalarn"}
+    yield replace(request, principal=Principal("*", "", "anonymous"), context=keys)
+
+
+def _from_elsewhere(request: Request) -> Iterator[Request]:
+    """The same request from another endpoint, and from another address."""
+    kept = {k: v for k, v in request.context.items() if k.lower() not in _NETWORK}
+    own = {"aws:ViaAWSService": ("false",)}
+    yield replace(request, context={**kept, **own, "aws:SourceVpce": ("vpce-0stranger",)})
+    yield replace(request, context={**kept, **own, "aws:SourceIp": ("198.51.100.99",)})
+
+
+def _denies_explicitly(request: Request, policies: PolicySet) -> bool:
+    try:
+        return str(evaluate(request, policies).reason) == "explicit deny"
+    except Unsupported:
+        return True
+
+
+def amended_by(policy: Policy, old: Statement, new: Statement) -> Policy:
+    """The policy with one statement in another's place."""
+    return replace(
+        policy, statements=tuple(new if one is old else one for one in policy.statements)
+    )
