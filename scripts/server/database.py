@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CREATOR = "keyless_creator"
 T = TypeVar("T")
 CONNECT_SECONDS = 30
+# How long to wait for tables that somebody else uses.
+LOCK_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -187,15 +189,93 @@ def bring_up_to_date(utils: Any, engine: Any, before_upgrade: Callable[[str], ob
 
     MLflow does not promise that a migration can be rolled back, so `before_upgrade` comes first
     when there is something to migrate: https://mlflow.org/docs/latest/api_reference/cli.html#mlflow-db-upgrade
+    Raises UserError for tables that a newer MLflow made, that somebody holds a lock on, or whose
+    migration fails.
     """
     if utils._is_empty_database(engine):
         utils._initialize_tables(engine)
     else:
-        found = utils._get_schema_version(engine)
-        if found != utils._get_latest_schema_revision():
-            before_upgrade(str(found))
-            utils._upgrade_db(engine)
+        found, latest = str(utils._get_schema_version(engine)), utils._get_latest_schema_revision()
+        if found != latest:
+            _must_be_older(utils, found, latest)
+            _must_be_free(engine)
+            kept = before_upgrade(found)
+            _upgrade(utils, engine, found, kept)
     return str(utils._get_schema_version(engine))
+
+
+def _must_be_older(utils: Any, found: str, latest: str) -> None:
+    """Refuse a revision that this MLflow does not know: it comes from a newer one."""
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    known = ScriptDirectory.from_config(utils._get_alembic_config(db_url=""))
+    if found not in {one.revision for one in known.walk_revisions()}:
+        raise UserError(
+            f"the database was made by a newer MLflow: its revision {found} is unknown to MLflow "
+            f"{mlflow.__version__}, whose newest is {latest}; nothing was changed",
+            mend="install the release of MLflow that made it, or restore the snapshot that was "
+            "taken before that upgrade",
+        )
+
+
+def _must_be_free(engine: Any) -> None:
+    """Refuse tables that another session keeps locked, before a snapshot is taken for nothing."""
+    import sqlalchemy
+
+    tables = sqlalchemy.text(
+        "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables "
+        "WHERE schemaname = current_schema()"
+    )
+    try:
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+            names = connection.execute(tables).scalar()
+            connection.execute(sqlalchemy.text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
+            connection.rollback()
+    except sqlalchemy.exc.OperationalError as error:
+        if not isinstance(error.orig, psycopg2.errors.LockNotAvailable):
+            raise
+        raise UserError(
+            f"another session holds a lock on MLflow's tables; after {LOCK_SECONDS} s nothing was "
+            f"changed{_holders(engine)}",
+            mend="stop the server or end that session, then run keyless database again",
+        ) from None
+
+
+def _holders(engine: Any) -> str:
+    """Who holds locks on tables here, for a message."""
+    import sqlalchemy
+
+    asked = sqlalchemy.text(
+        "SELECT DISTINCT a.pid, a.usename, a.state FROM pg_locks l JOIN pg_stat_activity a USING "
+        "(pid) WHERE l.relation IS NOT NULL AND l.granted AND a.pid <> pg_backend_pid() "
+        "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND a.xact_start IS NOT NULL ORDER BY a.pid LIMIT 5"
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(asked).fetchall()
+    found = ", ".join(f"process {pid} of {user or 'another user'} ({state or 'state hidden'})"
+                      for pid, user, state in rows)  # fmt: skip
+    return f": {found}" if found else ""
+
+
+def _upgrade(utils: Any, engine: Any, found: str, kept: object) -> None:
+    """Migrate; a migration that fails is told in a sentence, with the snapshot to go back to."""
+    import sqlalchemy
+    from alembic.util.exc import CommandError
+
+    try:
+        utils._upgrade_db(engine)
+    except (sqlalchemy.exc.SQLAlchemyError, CommandError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        now = utils._get_schema_version(engine)
+        raise UserError(
+            f"the migration from revision {found} failed: {reason}; the database is at {now}",
+            why="" if str(now) == found else "a part of the migration was kept",
+            mend="compare the tables with those that MLflow had at that revision"
+            + (f"; the snapshot {kept} was taken before" if kept else ""),
+        ) from error
 
 
 def _prove(master_login: connection, master: str, names: Names) -> None:

@@ -12,6 +12,8 @@ from moto import mock_aws
 
 from scripts.commands.database import keep_snapshot
 from scripts.console import UserError
+from scripts.localcloud.rds.postgres import Postgres
+from scripts.server import database
 from scripts.server.database import bring_up_to_date
 
 
@@ -40,6 +42,14 @@ class Tables:
         self.done.append("upgraded")
 
 
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables below are no database: what is asked of one is tested on a real one."""
+    monkeypatch.setattr(database, "_must_be_older", lambda *_: None)
+    monkeypatch.setattr(database, "_must_be_free", lambda _: None)
+
+
+@pytest.mark.usefixtures("judged")
 @pytest.mark.parametrize(
     ("revision", "done"),
     [(None, ["initialised"]), ("new", []), ("old", ["snapshot of old", "upgraded"])],
@@ -52,6 +62,7 @@ def test_a_snapshot_comes_before_tables_change_and_only_then(
     assert (found, tables.done) == ("new", done)
 
 
+@pytest.mark.usefixtures("judged")
 def test_without_a_snapshot_the_tables_stay_as_they_are() -> None:
     def refuse(_: str) -> None:
         raise UserError("no snapshot")
@@ -101,3 +112,84 @@ def test_a_snapshot_that_does_not_become_available_stops_the_upgrade(
     )
     with pytest.raises(UserError, match=words):
         keep_snapshot(rds, "keyless-dev", "old", lambda _: None, seconds=-1)
+
+
+OLD = "cc1f77228345"  # of MLflow 1.28
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real PostgreSQL with a table and a revision, and none of MLflow's other tables."""
+    import sqlalchemy
+
+    home = tmp_path_factory.mktemp("pg")
+    server = Postgres(home / "rds", home=home, master="master", password="x")
+    server.start()
+    made = sqlalchemy.create_engine("postgresql+psycopg2://", creator=server.connect)
+    with made.begin() as connection:
+        for text in ("CREATE TABLE alembic_version (version_num varchar(32))",
+                     "INSERT INTO alembic_version VALUES ('none')",
+                     "CREATE TABLE experiments (a int)"):  # fmt: skip
+            connection.execute(sqlalchemy.text(text))
+    yield made
+    made.dispose()
+    server.stop()
+
+
+def upgraded(engine: Any, revision: str) -> list[str]:
+    """Try to upgrade tables of a revision; what was done before it was given up."""
+    import sqlalchemy
+    from mlflow.store.db import utils
+    from mlflow.store.tracking.dbmodels import models
+
+    assert models.SqlRun is not None
+    with engine.begin() as connection:
+        connection.execute(
+            sqlalchemy.text("UPDATE alembic_version SET version_num = :found"), {"found": revision}
+        )
+    done: list[str] = []
+
+    def keep(found: str) -> str:
+        done.append(found)
+        return "the-snapshot"
+
+    try:
+        bring_up_to_date(utils, engine, keep)
+    except UserError as error:
+        done.append(f"{error} {error.mend}")
+    with engine.connect() as connection:
+        now = connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version"))
+        assert now.scalar() == revision
+    return done
+
+
+@pytest.mark.slow
+def test_a_schema_newer_than_mlflow_is_told_and_left_alone(engine: Any) -> None:
+    [told] = upgraded(engine, "ffffffffffff")
+    assert "made by a newer MLflow: its revision ffffffffffff" in told
+    assert "nothing was changed" in told
+
+
+@pytest.mark.slow
+def test_a_migration_that_fails_is_told_with_its_snapshot(engine: Any) -> None:
+    snapshot, told = upgraded(engine, OLD)
+    assert snapshot == OLD
+    assert f"the migration from revision {OLD} failed" in told
+    assert f"the database is at {OLD}" in told
+    assert "the snapshot the-snapshot was taken before" in told
+
+
+@pytest.mark.slow
+def test_a_lock_is_waited_for_a_while_and_its_holder_named(
+    engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlalchemy
+
+    monkeypatch.setattr(database, "LOCK_SECONDS", 1)
+    with engine.connect() as holder:
+        holder.execute(sqlalchemy.text("LOCK TABLE experiments IN ACCESS EXCLUSIVE MODE"))
+        pid = holder.execute(sqlalchemy.text("SELECT pg_backend_pid()")).scalar()
+        [told] = upgraded(engine, OLD)
+        holder.rollback()
+    assert "another session holds a lock on MLflow's tables" in told
+    assert f"process {pid} of" in told
