@@ -14,6 +14,7 @@ import click
 from scripts.commands import Project
 
 if TYPE_CHECKING:
+    from scripts.github.advice import Answer
     from scripts.github.trust import Judged
     from scripts.iam.engine.documents import Policy
 
@@ -32,6 +33,7 @@ class Asked:
 def explain_denial(project: Project, asked: Asked) -> int:
     """Print why the token may assume the role or not; returns the exit code."""
     from scripts.github import trust as denial
+    from scripts.github.advice import Answer, advise, others
 
     claims = denial.read_claims(asked.claims) if asked.claims else _job_claims()
     if asked.role is None:
@@ -42,11 +44,15 @@ def explain_denial(project: Project, asked: Asked) -> int:
         return 0
     arn, trust = _trust(project, asked, asked.role)
     judged = denial.judge(arn, trust, claims)
+    answer = (
+        Answer((), also=others(trust)) if judged.allowed else advise(arn, trust, claims, judged)
+    )
     remark = "; ".join(filter(None, (denial.remark_on(claims), judged.remark)))
     if asked.as_json:
-        click.echo(json.dumps({"role": arn, **asdict(judged), "remark": remark}, indent=2))
+        shown = {"role": arn, **asdict(judged), "remark": remark, **asdict(answer)}
+        click.echo(json.dumps(shown, indent=2))
     else:
-        _show(arn, claims, judged, remark)
+        _show(arn, claims, judged, answer, remark)
     return 0 if judged.allowed else 1
 
 
@@ -102,7 +108,7 @@ def _callers_iam() -> Any:
     return boto3.Session().client("iam")
 
 
-def _show(arn: str, claims: Mapping[str, Any], judged: Judged, remark: str) -> None:
+def _show(arn: str, claims: Mapping[str, Any], judged: Judged, answer: Answer, remark: str) -> None:
     from rich.text import Text
 
     from scripts.console import ascii_only, stdout_console
@@ -119,9 +125,20 @@ def _show(arn: str, claims: Mapping[str, Any], judged: Judged, remark: str) -> N
         console.print(line, soft_wrap=True)
         if not one.holds:
             indent = " " * (width + 3 + len(held))
-            console.print(Text(f"{indent}wanted {' or '.join(one.wanted)}"), soft_wrap=True)
-            console.print(Text(f"{indent}{one.advice}", style="green"), soft_wrap=True)
+            operator = "" if one.operator == "StringEquals" else f"{one.operator} "
+            wanted = " or ".join(one.wanted)
+            console.print(Text(f"{indent}wanted {operator}{wanted}"), soft_wrap=True)
     if remark:
         console.print(Text(remark, style="yellow"), soft_wrap=True)
     verdict = "lets this job in" if judged.allowed else "refuses this job"
     console.print(Text(f"\nThe role {verdict}.", style="bold"))
+    for difference in answer.differs:
+        console.print(Text(f"- {difference}"), soft_wrap=True)
+    if answer.also:
+        console.print(Text(f"It also lets in {answer.also}: keyless lint-trust says more."))
+    if answer.advice:
+        console.print("\nTried, and the role then lets this job in and nobody new:")
+        for advice in answer.advice:
+            console.print(Text(f"- {advice}", style="green"), soft_wrap=True)
+    elif not judged.allowed:
+        console.print("\nNo change was found that lets this job in and nobody else.")

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from scripts.iam.trust_lint import Setting
     from scripts.iam.trust_lint.sources import Input
 
+NOT_JUDGED = 3
+"""Exit status where a policy or a part of it was not judged, and nothing worse was found."""
+
 
 @click.command("lint-trust")
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
@@ -40,6 +43,11 @@ if TYPE_CHECKING:
 @click.option(
     "--audience", "audiences", multiple=True, help="An audience that is meant. Repeatable."
 )
+@click.option(
+    "--github-only",
+    is_flag=True,
+    help="Pass over providers that are not GitHub's; else they are named as not judged.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--sarif", is_flag=True, help="Print SARIF 2.1.0 for code scanning.")
 @pass_project
@@ -55,6 +63,7 @@ def lint_trust(
     subjects: tuple[str, ...],
     subject_format: str | None,
     audiences: tuple[str, ...],
+    github_only: bool,
     as_json: bool,
     sarif: bool,
 ) -> None:
@@ -68,8 +77,9 @@ def lint_trust(
     keyless lint-trust trust.json --subject repo:octo-org@1001/app@2002:environment:prod
 
     Each finding says who could use it and what to write instead. Patterns are decided by finite
-    automata: one subject is printed that is accepted and should not be. Ends with 0 without
-    findings, 1 with errors or warnings, 2 where the input is no trust policy.
+    automata: one subject is printed that is accepted and should not be. Ends with 0 where
+    everything was judged and only notes were found, 1 with errors or warnings, 2 where the input
+    is no trust policy, 3 where something was not judged.
     """
     from scripts.console import UserError
     from scripts.iam.engine.documents import PolicyError
@@ -85,20 +95,23 @@ def lint_trust(
         subjects=subjects,
         immutable=subject_format == "immutable",
         audiences=audiences or Setting("").audiences,
+        github_only=github_only,
     )
     try:
         read = _read(project, paths, plan, account or aws, aws, setting)
-        found = lint_all(list(read.documents))
+        judged = lint_all(list(read.documents))
     except (InputError, PolicyError) as error:
         raise UserError("This cannot be linted", why=str(error), exit_code=2) from None
     if sarif:
-        click.echo(as_sarif(found))
+        click.echo(as_sarif(judged.findings))
+        for line in (*judged.not_judged, *read.unknown):
+            click.echo(f"not judged: {line}", err=True)
     else:
-        click.echo((json_of if as_json else as_text)(found, read.documents, read.unknown))
-    if any(finding.severity != "note" for finding in found):
+        click.echo((json_of if as_json else as_text)(judged, read.documents, read.unknown))
+    if any(finding.severity != "note" for finding in judged.findings):
         ctx.exit(1)
-    if read.unknown:
-        ctx.exit(2)
+    if judged.not_judged or read.unknown:
+        ctx.exit(NOT_JUDGED)
 
 
 def _read(

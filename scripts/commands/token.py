@@ -12,22 +12,7 @@ import click
 from scripts.commands import Project, pass_project
 
 if TYPE_CHECKING:
-    from scripts.iam.engine import Failure
     from scripts.localcloud.home import Cloud
-
-# The options that describe the job, and the fields of the issuer's job that they set.
-FIELDS = (
-    "repository",
-    "repository_id",
-    "repository_owner_id",
-    "ref",
-    "environment",
-    "event_name",
-    "head_repository",
-    "job_workflow_ref",
-    "actor",
-    "subject_format",
-)
 
 
 @dataclass(frozen=True)
@@ -55,6 +40,16 @@ class Verdict:
     type=click.Choice(["immutable", "names"]),
     help="names: as in repositories made before 15 July 2026.",
 )
+@click.option(
+    "--subject-template",
+    metavar="CLAIM,...",
+    help="A customised subject: its claims in order, such as repo,job_workflow_ref.",
+)
+@click.option(
+    "--issuer",
+    metavar="URL",
+    help="An enterprise's own issuer, GHE.com's or a server's: https://HOST/_services/token.",
+)
 @click.option("--audience", default="sts.amazonaws.com", show_default=True)
 @click.option("--raw", is_flag=True, help="Print the token itself and nothing else.")
 @pass_project
@@ -68,6 +63,7 @@ def token(
     keyless token --role apply --ref refs/heads/side   the same from another branch
     keyless token --role train --repository-id 9999    a name that was registered again
     keyless token --event pull_request --head other/fork    refused, as GitHub refuses it
+    keyless token --role train --subject-template repo,job_workflow_ref
     keyless token --raw --role plan | cut -d. -f2      the token alone
 
     Below the claims stands each role's answer by its trust policy, and what did not fit. The
@@ -78,7 +74,9 @@ def token(
     from scripts.aws.web_identity import github_token
 
     cloud = project.cloud()
-    given = {name: value for name, value in described.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in described.items() if value is not None}
+    if template := given.get("subject_template"):
+        given["subject_template"] = [claim.strip() for claim in template.split(",")]
     job = _job_of(role, cloud, project) | given
     minted = github_token(cloud, job, audience=audience)
     if raw:
@@ -99,62 +97,19 @@ def _job_of(role: str | None, cloud: Cloud, project: Project) -> dict[str, Any]:
 
 
 def verdicts(project: Project, cloud: Cloud, claims: Mapping[str, Any]) -> Iterator[Verdict]:
-    """Judge the claims by every role's trust policy that speaks of GitHub's provider."""
+    """Judge the claims by every role's trust policy that speaks of the token's provider."""
+    from scripts.github.issuers import provider_of
+    from scripts.github.trust import judge, trusted_providers
     from scripts.iam.engine import parse_policy
-    from scripts.names import GITHUB_HOST
 
     iam = project.administrator(cloud, "iam")
     for page in iam.get_paginator("list_roles").paginate():
         for role in page["Roles"]:
             trust = parse_policy(role["AssumeRolePolicyDocument"], name="trust", kind="trust")
-            federated = [
-                arn
-                for statement in trust.statements
-                for arn in (statement.principals or {}).get("Federated", ())
-                if arn.endswith(f":oidc-provider/{GITHUB_HOST}")
-            ]
-            if federated:
-                yield judge(role["RoleName"], role["Arn"], trust, federated[0], claims)
-
-
-def judge(role: str, arn: str, trust: Any, provider: str, claims: Mapping[str, Any]) -> Verdict:
-    """Judge the claims by one trust policy, as STS does once it has verified the token."""
-    from scripts.iam.engine import PolicySet, Principal, Request, explain
-
-    account = arn.split(":")[4]
-    principal = Principal(provider, account, "federated", federated_provider=provider)
-    request = Request(
-        principal, "sts:AssumeRoleWithWebIdentity", arn, condition_keys(claims), account
-    )
-    answer = explain(request, PolicySet(resource=(trust,)))
-    if answer.decision is not None and answer.decision.allowed:
-        return Verdict(role, True, f"statement {answer.decision.statement}")
-    if answer.unsupported:
-        return Verdict(role, False, answer.unsupported)
-    # Of several statements the one that came closest teaches most.
-    allows = [found for found in answer.considered if found.effect == "Allow"]
-    closest = min(allows, key=lambda found: len(found.failures), default=None)
-    failures = closest.failures if closest else ()
-    return Verdict(role, False, "; ".join(map(describe, failures)) or "explicitly denied")
-
-
-def condition_keys(claims: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Keep the claims that AWS exposes to a trust policy, as condition keys."""
-    from scripts.localcloud.sts.tokens import GITHUB_KEYS
-    from scripts.names import GITHUB_HOST
-
-    return {
-        f"{GITHUB_HOST}:{name}": (str(claims[name]),)
-        for name in ("aud", "sub", *GITHUB_KEYS)
-        if claims.get(name)
-    }
-
-
-def describe(failure: Failure) -> str:
-    """Say what one element of a statement wanted, and what the token has."""
-    name = (failure.key or failure.element).rpartition(":")[2]
-    has = ", ".join(failure.actual) or "nothing"
-    return f"{name} is {has}, not {' or '.join(failure.wanted)}"
+            if provider_of(claims) in trusted_providers(trust):
+                found = judge(role["Arn"], trust, claims)
+                why = f"statement {found.statement}" if found.allowed else "; ".join(found.reasons)
+                yield Verdict(role["RoleName"], found.allowed, why)
 
 
 def show(claims: Mapping[str, Any], found: list[Verdict]) -> None:
@@ -163,9 +118,10 @@ def show(claims: Mapping[str, Any], found: list[Verdict]) -> None:
     from rich.text import Text
 
     from scripts.console import stdout_console
+    from scripts.github.issuers import evaluated_claims, provider_of
 
     console = stdout_console()
-    visible = {key.rpartition(":")[2] for key in condition_keys(claims)}
+    visible = set(evaluated_claims(provider_of(claims)))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("claim", no_wrap=True)
     table.add_column("value", overflow="fold")
@@ -176,7 +132,7 @@ def show(claims: Mapping[str, Any], found: list[Verdict]) -> None:
     console.print(table)
     console.print("\nBold claims are condition keys in a trust policy; AWS shows it no others.\n")
     if not found:
-        console.print("The local account has no role for GitHub's provider yet: keyless up")
+        console.print("The local account has no role for this token's provider yet: keyless up")
         return
     roles = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     roles.add_column("role", no_wrap=True)

@@ -1,150 +1,174 @@
-"""Why a job's token may not assume a role: each condition with got and wanted, and what to do."""
+"""Does this token satisfy this trust policy? The one judge: got and wanted of each condition."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.console import UserError
+from scripts.github.issuers import AUDIENCE, audience_of, condition_keys, issuer_of, provider_of
 from scripts.iam.engine import PolicyError, PolicySet, Principal, Request, explain, parse_policy
-from scripts.iam.engine.documents import Policy
-from scripts.localcloud.sts.tokens import GITHUB_KEYS
-from scripts.names import GITHUB_HOST, GITHUB_ISSUER
+from scripts.iam.engine.documents import Policy, Statement
+from scripts.iam.engine.explanation import Considered, Explanation
 
 WEB_IDENTITY = "sts:AssumeRoleWithWebIdentity"
 ROLE = re.compile(r"arn:aws[a-z-]*:iam::(?P<account>\d{12}):role/(?:.*/)?(?P<name>[\w+=,.@-]+)")
-_SUBJECT = re.compile(
-    r"repo:(?P<owner>[^:/@]+)(?:@(?P<owner_id>\d+))?/(?P<name>[^:/@]+)(?:@(?P<id>\d+))?:(?P<context>.+)"
-)
-_FORMAT = (
-    "repositories made, renamed or moved after 15 July 2026 send ids. Put the repository's format "
-    "into github.subject_format and apply, or switch the repository: keyless github-setup says how"
-)
-_AGAIN = "these are the ids of another repository of that name: put the new ids into github, apply"
 
 
 @dataclass(frozen=True)
 class Checked:
-    """One condition of the trust policy on one token; `advice` is for one that does not hold."""
+    """One condition of the trust policy on one token. `key` is without the provider's prefix."""
 
+    operator: str
     key: str
     got: tuple[str, ...]
     wanted: tuple[str, ...]
     holds: bool
-    advice: str = ""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """The role's answer; `conditions` are those of the statement that came closest."""
+    """The role's answer; `conditions` are those of `statement`, the one that decided or came
+    closest. `remark` says what no condition shows: another provider, a Deny, an odd token."""
 
     allowed: bool
-    conditions: tuple[Checked, ...]
+    statement: str | None = None
+    conditions: tuple[Checked, ...] = ()
     remark: str = ""
 
+    @property
+    def failed(self) -> tuple[Checked, ...]:
+        """The conditions that do not hold."""
+        return tuple(one for one in self.conditions if not one.holds)
 
-def judge(role_arn: str, trust: Policy, claims: Mapping[str, Any]) -> Judged:
-    """Try a token on a role's trust policy, as STS does once it has verified the token.
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the role refuses, a line for each condition that does not hold; () if it does not."""
+        if self.allowed:
+            return ()
+        lines = tuple(
+            f"{one.key}: got {' or '.join(one.got) or 'nothing'}, "
+            f"wanted {one.operator} {' or '.join(one.wanted)}"
+            for one in self.failed
+        )
+        return lines or (self.remark,)
+
+
+def request_of(role_arn: str, claims: Mapping[str, Any]) -> Request:
+    """The request that a token makes of a role, once STS has verified the token.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html
     """
     account = role_arn.split(":")[4]
-    provider = f"{role_arn.partition(':iam::')[0]}:iam::{account}:oidc-provider/{GITHUB_HOST}"
-    context = {
-        f"{GITHUB_HOST}:{name}": (str(claims[name]),)
-        for name in ("aud", "sub", *GITHUB_KEYS)
-        if claims.get(name)
-    }
-    principal = Principal(provider, account, "federated", federated_provider=provider)
-    request = Request(principal, WEB_IDENTITY, role_arn, context)
+    provider = provider_of(claims)
+    arn = f"{role_arn.partition(':iam::')[0]}:iam::{account}:oidc-provider/{provider}"
+    principal = Principal(arn, account, "federated", federated_provider=arn)
+    return Request(principal, WEB_IDENTITY, role_arn, condition_keys(provider, claims))
+
+
+def judge(role_arn: str, trust: Policy, claims: Mapping[str, Any]) -> Judged:
+    """Try a token on a role's trust policy, as STS does once it has verified the token."""
+    request = request_of(role_arn, claims)
     found = explain(request, PolicySet(resource=(trust,)))
     allowed = found.decision is not None and found.decision.allowed
-    # Of several statements the one that came closest teaches most.
+    remarks = [found.unsupported or "", *([_about_audience(claims)] if allowed else [])]
+    if not any(one.effect == "Allow" for one in found.considered):
+        return Judged(False, remark="the trust policy allows nobody")
+    shown = _shown(found, allowed)
+    statement = _statement(trust, shown.statement)
+    conditions = _conditions(statement, shown, request, provider_of(claims))
+    if not allowed:
+        remarks += _beyond_conditions(found, shown)
+    return Judged(allowed, shown.statement, conditions, "; ".join(filter(None, remarks)))
+
+
+def _shown(found: Explanation, allowed: bool) -> Considered:
+    """The statement that let the token in, else the one that came closest."""
     allows = [one for one in found.considered if one.effect == "Allow"]
-    if not allows:
-        return Judged(False, (), "the trust policy allows nobody")
-    closest = min(allows, key=lambda one: len(one.failures))
-    failed = {(one.operator, one.key) for one in closest.failures if one.key}
-    statement = next(
-        one for one in trust.statements if (one.sid or f"#{one.index}") == closest.statement
-    )
-    got = {key.lower(): values for key, values in context.items()}
-    conditions = tuple(
-        _checked(
-            condition.key,
+    if allowed:
+        return next(one for one in allows if one.matched)
+    # Another provider or action is further away than any number of conditions.
+    return min(allows, key=lambda one: (_strange(one), len(one.failures)))
+
+
+def _strange(one: Considered) -> bool:
+    return any(failure.key is None for failure in one.failures)
+
+
+def _statement(trust: Policy, label: str) -> Statement:
+    return next(one for one in trust.statements if one.label == label)
+
+
+def _conditions(
+    statement: Statement, shown: Considered, request: Request, provider: str
+) -> tuple[Checked, ...]:
+    failed = {(one.operator, one.key) for one in shown.failures if one.key}
+    got = {key.lower(): values for key, values in request.context.items()}
+    return tuple(
+        Checked(
+            condition.operator,
+            _without_provider(condition.key, provider),
             got.get(condition.key.lower(), ()),
             condition.values,
             holds=(condition.operator, condition.key) not in failed,
         )
         for condition in statement.conditions
     )
-    others = [
-        f"{one.element}: got {', '.join(one.actual)}, wanted {' or '.join(one.wanted)}"
-        for one in closest.failures
-        if not one.key
-    ]
-    denied = "" if allowed or failed or others else "a statement of the trust policy denies it"
-    return Judged(allowed, conditions, found.unsupported or "; ".join(others) or denied)
 
 
-def _checked(key: str, got: tuple[str, ...], wanted: tuple[str, ...], *, holds: bool) -> Checked:
-    name = key.removeprefix(f"{GITHUB_HOST}:")
-    return Checked(name, got, wanted, holds, "" if holds else _advice(name, got, wanted))
+def _without_provider(key: str, provider: str) -> str:
+    prefix = f"{provider}:"
+    return key[len(prefix) :].lower() if key.lower().startswith(prefix.lower()) else key
 
 
-def _advice(key: str, got: tuple[str, ...], wanted: tuple[str, ...]) -> str:
-    if not got:
-        return f"the token has no {key}: the trust policy asks for what this job cannot show"
-    advise = _ADVICE.get(key)
-    return advise(got[0], wanted) if advise else "the job is another than the role is for"
+def _beyond_conditions(found: Explanation, shown: Considered) -> Iterator[str]:
+    """What else stands in the way: another provider or action, a Deny and why it applies."""
+    for failure in shown.failures:
+        if failure.element == "Principal":
+            yield (
+                f"the token is from {_provider(failure.actual[0])}, the role trusts "
+                + " and ".join(map(_provider, failure.wanted))
+            )
+        elif failure.key is None:
+            got, wanted = ", ".join(failure.actual), " or ".join(failure.wanted)
+            yield f"{failure.element}: got {got}, wanted {wanted}"
+    for one in found.considered:
+        if one.effect == "Deny" and one.matched:
+            yield f"statement {one.statement} denies it: all its conditions hold"
 
 
-def _about_subject(got: str, wanted: tuple[str, ...]) -> str:
-    """Which part of the subject differs."""
-    have = _SUBJECT.fullmatch(got)
-    need = next((found for one in wanted if (found := _SUBJECT.fullmatch(one))), None)
-    if have is None or need is None:
-        return "a customised subject: the trust policies expect GitHub's default"
-    if (have["id"] is None) != (need["id"] is None):
-        return _FORMAT
-    names = (have["owner"], have["name"]), (need["owner"], need["name"])
-    if names[0] != names[1]:
-        return (
-            f"the repository is {'/'.join(names[0])}, the role is for {'/'.join(names[1])}: after "
-            "a renaming put the new name into github, and apply"
+def _provider(arn: str) -> str:
+    return (
+        arn if ":oidc-provider/" not in arn else f"{arn} (https://{arn.split('provider/', 1)[1]})"
+    )
+
+
+def _about_audience(claims: Mapping[str, Any]) -> str:
+    """STS compares the audience before any policy does."""
+    audience = audience_of(claims)
+    if audience == AUDIENCE:
+        return ""
+    return (
+        f"the token's audience is {audience or 'missing'}: before the trust policy is read, STS "
+        "refuses it (InvalidIdentityToken) unless the provider's client ids have it"
+    )
+
+
+def trusted_providers(trust: Policy) -> tuple[str, ...]:
+    """The OIDC providers (as their ARNs end) that a trust policy lets in by a web identity."""
+    return tuple(
+        dict.fromkeys(
+            arn.partition(":oidc-provider/")[2]
+            for statement in trust.statements
+            if statement.effect == "Allow"
+            for arn in (statement.principals or {}).get("Federated", ())
+            if ":oidc-provider/" in arn
         )
-    if (have["owner_id"], have["id"]) != (need["owner_id"], need["id"]):
-        return _AGAIN
-    return _about_context(have["context"], need["context"])
-
-
-def _about_context(have: str, need: str) -> str:
-    kind, _, name = need.partition(":")
-    if kind == "environment":
-        if have.startswith("environment:"):
-            return f"the job names another environment: write environment: {name}"
-        return f"the job names no environment: write environment: {name}"
-    if need == "pull_request":
-        return "the role is for pull requests without an environment"
-    return f"the role is for {need}"
-
-
-_ADVICE: Mapping[str, Callable[[str, tuple[str, ...]], str]] = {
-    "aud": lambda _, __: "ask for the token with the audience sts.amazonaws.com, the default",
-    "environment": lambda _, wanted: f"write environment: {wanted[0]}",
-    "job_workflow_ref": lambda _, wanted: (
-        f"the role is for jobs of the file {wanted[0].partition('@')[0]}: call that one, or change "
-        "job_workflow_refs"
-    ),
-    "ref": lambda _, wanted: f"run the workflow on {wanted[0]}: no other branch or tag gets in",
-    "repository": lambda _, __: "after a renaming put the new name into github, and apply",
-    "repository_id": lambda _, __: _AGAIN,
-    "sub": _about_subject,
-}
+    )
 
 
 def read_claims(path: Path) -> dict[str, Any]:
@@ -235,6 +259,8 @@ def _text(path: Path) -> str:
 
 def remark_on(claims: Mapping[str, Any]) -> str:
     """What is odd about the token itself, beside any role; empty if nothing is."""
-    if claims.get("iss") not in (None, GITHUB_ISSUER):
-        return f"its issuer is {claims['iss']}, not {GITHUB_ISSUER}"
+    if claims.get("iss") is None:
+        return "the claims name no issuer: taken for a token of github.com"
+    if issuer_of(provider_of(claims)) is None:
+        return f"its issuer {claims['iss']} is none of GitHub's"
     return ""

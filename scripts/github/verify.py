@@ -78,16 +78,4 @@ def job_claims(facts: Facts, environment: str, role: Role) -> dict[str, Any]:
 
 def mismatches(role_arn: str, trust: Policy, token: Mapping[str, Any]) -> list[str]:
     """Why a token may not assume a role: got and wanted of each condition. Empty if it may."""
-    judged = judge(role_arn, trust, token)
-    if judged.allowed:
-        return []
-    reasons = [
-        f"{one.key}: got {_listed(one.got)}, wanted {_listed(one.wanted)}"
-        for one in judged.conditions
-        if not one.holds
-    ]
-    return reasons or [judged.remark]
-
-
-def _listed(values: Sequence[str]) -> str:
-    return " or ".join(values) if values else "nothing"
+    return list(judge(role_arn, trust, token).reasons)

@@ -35,11 +35,8 @@ def judge(evidence: Evidence, environment: str, *, with_diff: bool = True) -> Re
     measured = measure(records, roles, reviewed)
     found = search(estate)
     beyond = undesigned(found, read_designed())
-    trust = [
-        finding
-        for finding in lint_all(list(read_account(estate.members, Setting("")).documents))
-        if finding.severity != "note"
-    ]
+    trusts = lint_all(list(read_account(estate.members, Setting("")).documents))
+    trust = [finding for finding in trusts.findings if finding.severity != "note"]
     pairs = zip(sorted(roles, key=lambda role: role.name), measured.ledgers, strict=True)
     diff = "\n".join(filter(None, (proposal(*pair) for pair in pairs))) if with_diff else ""
     return Review(

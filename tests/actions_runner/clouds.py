@@ -9,23 +9,14 @@ from typing import Any
 from scripts.aws import web_identity
 from scripts.aws.credentials import Credentials
 from scripts.aws.web_identity import AssumeRoleDenied
+from scripts.github.trust import WEB_IDENTITY, judge
 from scripts.iam.engine.documents import Policy
-from scripts.iam.engine.evaluation import Principal, Request, evaluate_trust
 from scripts.localcloud.sts.issuer import Job, claims
-from scripts.localcloud.sts.tokens import GITHUB_KEYS
-from scripts.names import GITHUB_HOST
-
-WEB_IDENTITY = "sts:AssumeRoleWithWebIdentity"
 
 
 def may_assume(role_arn: str, trust: Policy, token: Mapping[str, Any]) -> bool:
     """Whether a token with these claims may assume the role, by AWS's condition keys alone."""
-    account = role_arn.split(":")[4]
-    provider = f"arn:aws:iam::{account}:oidc-provider/{GITHUB_HOST}"
-    names = ("aud", "sub", *GITHUB_KEYS)
-    context = {f"{GITHUB_HOST}:{name}": (str(token[name]),) for name in names if token.get(name)}
-    principal = Principal(provider, account, "federated", federated_provider=provider)
-    return evaluate_trust(Request(principal, WEB_IDENTITY, role_arn, context), trust).allowed
+    return judge(role_arn, trust, token).allowed
 
 
 @dataclass

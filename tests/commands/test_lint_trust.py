@@ -52,13 +52,23 @@ def written(tmp_path: Path, content: object, name: str = "trust.json") -> str:
 
 def test_a_good_policy_ends_with_0(tmp_path: Path) -> None:
     done = run(tmp_path, written(tmp_path, GOOD))
-    assert (done.exit_code, done.stdout) == (0, "1 trust policy: 0 errors, 0 warnings, 0 notes\n")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "1 trust policy: 0 errors, 0 warnings, 0 notes",
+        "",
+        "Through GitHub gets in:",
+        "  jobs of o/a: refs/heads/main",
+        "  such as repo:o@1/a@2:ref:refs/heads/main",
+    ]
 
 
 def test_a_bad_policy_ends_with_1_and_says_who_and_what_to_write(tmp_path: Path) -> None:
     allowed = trust("repo:o/*", "StringLike")
     done = run(tmp_path, written(tmp_path, allowed))
-    assert done.exit_code == 0  # repository_id pins the repository
+    assert done.exit_code == 1
+    # repository_id fixes the repository, and nothing its contexts.
+    assert "any-context" in done.stdout
+    assert "any-repository" not in done.stdout
     del allowed["Statement"][0]["Condition"]["StringEquals"][f"{HOST}:repository_id"]
     done = run(tmp_path, written(tmp_path, allowed))
     assert done.exit_code == 1
@@ -70,6 +80,41 @@ def test_a_note_alone_ends_with_0(tmp_path: Path) -> None:
     done = run(tmp_path, written(tmp_path, trust("repo:o@1/a@2:pull_request")))
     assert done.exit_code == 0
     assert "1 note" in done.stdout
+
+
+GITLAB = {
+    "Effect": "Allow",
+    "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/gitlab.com"},
+    "Action": "sts:AssumeRoleWithWebIdentity",
+    "Condition": {"StringEquals": {"gitlab.com:sub": "project_path:o/a:ref_type:branch:ref:main"}},
+}
+
+
+def test_what_was_not_judged_is_said_and_ends_with_3(tmp_path: Path) -> None:
+    other = {"Version": "2012-10-17", "Statement": [GITLAB]}
+    path = written(tmp_path, other)
+    done = run(tmp_path, path)
+    assert done.exit_code == 3
+    assert done.stdout.startswith("1 trust policy: 0 errors, 0 warnings, 0 notes; 1 not judged\n")
+    assert "the provider gitlab.com is not one of GitHub's" in " ".join(done.stdout.split())
+    assert "gitlab.com" in run(tmp_path, path, "--sarif").stderr
+    assert run(tmp_path, path, "--github-only").exit_code == 0
+    # A finding that matters is the graver answer.
+    both = {"Version": "2012-10-17", "Statement": [GITLAB, *BAD["Statement"]]}
+    assert run(tmp_path, written(tmp_path, both)).exit_code == 1
+
+
+def test_a_placeholder_is_not_judged(tmp_path: Path) -> None:
+    done = run(tmp_path, written(tmp_path, trust("repo:octo-org/${RepoName}:ref:refs/heads/main")))
+    assert done.exit_code == 3
+    assert "${RepoName}" in done.stdout
+
+
+def test_a_policy_that_lets_nobody_in_does_not_fail_a_build(tmp_path: Path) -> None:
+    done = run(tmp_path, written(tmp_path, trust("repo:o@1/a@2:pull_request", base_ref="main")))
+    assert done.exit_code == 0
+    assert "note: the condition key is never present [unknown-key]" in done.stdout
+    assert done.stdout.splitlines()[-2:] == ["Through GitHub gets in:", "  nobody"]
 
 
 def test_intended_subjects_are_held_against_the_policy(tmp_path: Path) -> None:
@@ -144,10 +189,10 @@ def test_what_several_policies_trust_is_listed_for_the_reviewer(tmp_path: Path) 
     assert done.stdout.splitlines()[:4] == [
         "2 trust policies: 0 errors, 0 warnings, 0 notes",
         "",
-        "Who is trusted, as it was judged:",
+        "Through GitHub gets in:",
         "  arn:aws:iam::111122223333:role/box",
     ]
-    assert "    Service ec2.amazonaws.com\n" in done.stdout
+    assert "    nobody\n    trusts Service ec2.amazonaws.com\n" in done.stdout
     assert all(len(line) <= 100 for line in done.stdout.splitlines())
     listed = json.loads(run(tmp_path, path, "--json").stdout)["trusted"]
     assert listed["arn:aws:iam::111122223333:role/box"] == ["Service ec2.amazonaws.com"]
@@ -186,9 +231,9 @@ def test_a_plan_is_read_and_its_inline_policies_tell_what_pull_requests_may_do(
     assert (found["rule"], found["origin"]) == ("pull-request", "module.ci.aws_iam_role.ci")
 
 
-def test_a_policy_that_is_not_known_before_apply_is_named_and_ends_with_2(tmp_path: Path) -> None:
+def test_a_policy_that_is_not_known_before_apply_is_named_and_ends_with_3(tmp_path: Path) -> None:
     done = run(tmp_path, "--plan", written(tmp_path, plan(role(None)), "plan.json"))
-    assert done.exit_code == 2
+    assert done.exit_code == 3
     assert "module.ci.aws_iam_role.ci: the trust policy is not known until apply" in done.stdout
 
 
@@ -265,8 +310,8 @@ def test_the_callers_own_account_is_linted_with_aws_region_alone(tmp_path: Path)
             RoleName="ci", AssumeRolePolicyDocument=json.dumps(BAD)
         )
         done = run(tmp_path, "--account", "--aws", "--json")
-    assert done.exit_code == 0, done.output
-    assert list(json.loads(done.stdout)["trusted"]) == ["arn:aws:iam::123456789012:role/ci"]
+    assert done.exit_code == 1, done.output
+    assert list(json.loads(done.stdout)["gets_in"]) == ["arn:aws:iam::123456789012:role/ci"]
 
 
 @pytest.mark.usefixtures("own_account")

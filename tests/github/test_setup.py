@@ -244,8 +244,8 @@ def test_a_mismatch_names_the_condition_with_got_and_wanted() -> None:
     assert verdict.state == "refused"
     assert set(verdict.reasons) == {
         "sub: got repo:octo-org@1001/keyless-mlops@3003:environment:dev-train, "
-        "wanted repo:octo-org@1001/keyless-mlops@2002:environment:dev-train",
-        "repository_id: got 3003, wanted 2002",
+        "wanted StringEquals repo:octo-org@1001/keyless-mlops@2002:environment:dev-train",
+        "repository_id: got 3003, wanted StringEquals 2002",
     }
 
 

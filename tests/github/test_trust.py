@@ -76,28 +76,28 @@ REFUSALS = [
         token(replace(OURS, id="9999", owner_id="9998")),
         trust(),
         {"sub", "repository_id"},
-        "another repository of that name",
+        "this is another repository: its id is 9999, the role is for 2002",
         id="registered again",
     ),
     pytest.param(
         token(replace(NAMES, id="9999", owner_id="9998")),
         trust(NAMES),
         {"repository_id"},
-        "another repository of that name",
+        "this is another repository: its id is 9999, the role is for 2002",
         id="registered again, names alone",
     ),
     pytest.param(
         token(replace(OURS, name="octo-org/renamed")),
         trust(),
         {"sub"},
-        "the repository is octo-org/renamed, the role is for octo-org/keyless-mlops",
+        "the same repository (2002) has a new name, octo-org/renamed",
         id="renamed",
     ),
     pytest.param(
         token(event=SIDE), trust(), {"ref"}, f"run the workflow on {MAIN}", id="side branch"
     ),
     pytest.param(
-        token(event=github.tag("0" * 40)), trust(), {"ref"}, "no other branch or tag", id="tag"
+        token(event=github.tag("0" * 40)), trust(), {"ref"}, f"run the workflow on {MAIN}", id="tag"
     ),
     pytest.param(
         token(environment="dev-promote"),
@@ -107,7 +107,11 @@ REFUSALS = [
         id="other environment",
     ),
     pytest.param(
-        token(environment=None), trust(), {"sub"}, "names no environment", id="no environment"
+        token(environment=None),
+        trust(),
+        {"sub"},
+        "write environment: dev-train",
+        id="no environment",
     ),
     pytest.param(
         token(audience="octo"), trust(), {"aud"}, "audience sts.amazonaws.com", id="audience"
@@ -166,7 +170,8 @@ def test_a_deny_is_told(tmp_path: Path) -> None:
     document["Statement"].append({**allow, "Sid": "Stop", "Effect": "Deny"})
     done = doctor(tmp_path, token(), document)
     assert done.exit_code == 1
-    assert "a statement of the trust policy denies it" in done.stdout
+    assert "statement Stop denies it: all its conditions hold" in done.stdout
+    assert "No change was found" in done.stdout
 
 
 def test_a_raw_token_is_read_too(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def _statement(
             **_either(item, "Action", required=True),
             **_resources(item, kind),
             **_principals(item, kind),
-            conditions=_conditions(item),
+            conditions=_conditions(item, kind),
         )
         _check_actions(statement, kind)
         compile_statement(statement, variables=variables)
@@ -347,7 +347,7 @@ def _check_actions(statement: Statement, kind: PolicyKind) -> None:
         raise PolicyError("NotAction: a trust policy has none; write Action")
 
 
-def _conditions(item: dict[str, Any]) -> tuple[Condition, ...]:
+def _conditions(item: dict[str, Any], kind: PolicyKind) -> tuple[Condition, ...]:
     block = item.get("Condition", {})
     if not isinstance(block, dict):
         raise PolicyError("Condition: not an object; write {operator: {key: value}}")
@@ -363,7 +363,10 @@ def _conditions(item: dict[str, Any]) -> tuple[Condition, ...]:
             if key.lower() in seen:
                 raise PolicyError(f"{place}: the key is there twice, in different case")
             seen.add(key.lower())
-            result.append(Condition(operator, key, _condition_values(value, place)))
+            # IAM stores a trust policy with an empty list (recorded): nothing is one of its values.
+            empty = value == [] and kind == "trust"
+            values = () if empty else _condition_values(value, place)
+            result.append(Condition(operator, key, values))
     return tuple(result)
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from scripts.iam.ledger.grants import Grant
-from scripts.iam.trust_lint.automata import Operand, common_word, pattern
+from scripts.iam.trust_lint.decide.automata import Operand, common_word, pattern
 
 FILE = Path(__file__).with_name("actions.json")
 

@@ -10,7 +10,7 @@ from scripts.iam.account.identities import Identity
 from scripts.iam.engine.documents import Condition, Policy
 from scripts.iam.engine.patterns import expand, glob, tokens
 from scripts.iam.engine.statements import CompiledStatement, Facts, compile_statement
-from scripts.iam.trust_lint.automata import Language, Operand, common_word, either, pattern
+from scripts.iam.trust_lint.decide.automata import Language, Operand, common_word, either, pattern
 
 
 @dataclass(frozen=True)

@@ -1,204 +1,363 @@
-"""Rules on the claims beside the subject: audience, ids, ref, workflow, pull requests."""
+"""Rules on single conditions: operators, unknown keys, audience, ids, patterns."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from scripts.iam.engine.documents import Condition
+from scripts.iam.trust_lint.decide.automata import Operand, common_word, either, text
+from scripts.iam.trust_lint.decide.grammar import VALUE
+from scripts.iam.trust_lint.decide.statement import EXACT, Compared, has_wildcard
+from scripts.iam.trust_lint.decide.who import repositories
 from scripts.iam.trust_lint.findings import Finding
-from scripts.iam.trust_lint.rules import AUDIENCE, Check, Setting, finding
-from scripts.iam.trust_lint.statement import Compared, Trusting
+from scripts.iam.trust_lint.fixes import Fix, added, exchanged, without
+from scripts.iam.trust_lint.rules import Check, Linted
 
-_IMMUTABLE = re.compile(r"repo:[^/@:]+@(\d+)/[^/@:]+@(\d+):.+")
-_NAMES = re.compile(r"repo:([^/@:*?]+)/([^/@:*?]+):.+")
-_SHA = re.compile(r"[0-9a-f]{40}")
+_IMMUTABLE = re.compile(r"repo:([^/@:]+)@(\d+)/([^/@:]+)@(\d+)(?::.+)?")
+_NAMES = re.compile(r"repo:([^/@:*?]+)/([^/@:*?]+)(?::.+)?")
+_STALE = re.compile(r"repo:([A-Za-z0-9-]+)-(\d+)/([A-Za-z0-9._-]+)-(\d+):(.+)")
+_STS_AUDIENCE = re.compile(r"sts\.(?:[a-z0-9-]+\.)*amazonaws\.[a-z.]+")
 
 
-def _audience(trusting: Trusting, setting: Setting) -> Iterator[Finding]:
-    compared = [found for found in trusting.on("aud") if found.requires]
-    if not compared:
-        yield finding(
-            "no-audience",
-            trusting,
-            setting,
-            "there is no condition that requires aud",
-            "whoever gets hold of a token that the job asked for another service",
-            f"add StringEquals {trusting.host}:aud: {AUDIENCE}",
+def unknown_keys(linted: Linted) -> Iterator[Finding]:
+    """Keys that no request has: the condition is always true, or never."""
+    one, dead = linted.one, linted.anything is None
+    for condition in one.never:
+        vacuous = one.lacking(condition)
+        claim = condition.key.strip(":").rpartition(":")[2].lower()
+        right = f"{one.host}:{claim}"
+        known = claim in linted.issuer.claims
+        renamed = replace(condition, key=right)
+        if known and right.lower() not in {found.key.lower() for found in one.compared}:
+            fix: Fix | str = Fix(f"write {right}", exchanged(one, condition, renamed))
+        elif vacuous:
+            fix = Fix("take the condition out", without(one, condition))
+        else:
+            names = ", ".join(f"{one.host}:{name}" for name in linted.issuer.claims)
+            fix = f"compare one of: {names}"
+        says = "true and checks nothing" if vacuous else "false and nobody gets in"
+        yield linted.finding(
+            "unknown-key",
+            f"AWS never sets {condition.key} for a token of this provider, so "
+            f"{condition.operator} is always {says}",
+            linted.reach.who,
+            fix,
+            weight="note" if dead else None,
         )
-    for found in compared:
-        if not found.exact:
-            continue
-        others = [value for value in found.values if value not in setting.audiences]
-        if others:
-            yield finding(
-                "other-audience",
-                trusting,
-                setting,
-                f"aud may be {', '.join(others)}",
-                "the service that such a token is made for, and whoever it gives it to",
-                f"write StringEquals {trusting.host}:aud: {AUDIENCE}; if the audience is meant, "
-                "name it with --audience",
+
+
+def operators(linted: Linted) -> Iterator[Finding]:
+    """Operators that also hold without the claim, or for another spelling of it."""
+    for found in linted.one.compared:
+        if found.operator.sets == "ForAllValues":
+            yield _absent(linted, found, "for-all-values")
+        if found.operator.if_exists:
+            yield _absent(linted, found, "if-exists")
+        if found.operator.base.endswith("IgnoreCase"):
+            yield _ignores_case(linted, found)
+        if found.negated and not any(
+            not other.negated and other.operator.base != "Null"
+            for other in linted.one.on(found.claim)
+        ):
+            yield linted.finding(
+                "negated",
+                f"{found.written} {found.key} accepts everything but {', '.join(found.values)}",
+                linted.reach.who,
+                f"write StringEquals {found.key} with what is meant",
+                linted.reach.token,
             )
 
 
-def _claim_patterns(trusting: Trusting, setting: Setting) -> Iterator[Finding]:
-    for found in trusting.compared:
+def _absent(linted: Linted, found: Compared, rule: str) -> Finding:
+    plain = found.operator.base
+    new = replace(found.condition, operator=plain)
+    but = (
+        "; the subject comes with every token of GitHub's today, a misspelt key never does"
+        if found.claim == "sub"
+        else ", so nothing requires the audience"
+        if found.claim == "aud"
+        else ""
+    )
+    return linted.finding(
+        rule,
+        f"{found.written} {found.key} is true when the token has no such claim{but}",
+        linted.reach.who,
+        Fix(
+            f"write {plain} {found.key}: {' or '.join(found.values)}",
+            exchanged(linted.one, found.condition, new),
+        ),
+    )
+
+
+def _ignores_case(linted: Linted, found: Compared) -> Finding:
+    value = next(iter(found.values), "")
+    new = replace(found.condition, operator=found.written.replace("IgnoreCase", ""))
+    return linted.finding(
+        "ignores-case",
+        f"{found.written} {found.key} also accepts {value.swapcase()!r}; names of branches and "
+        "environments that differ in case only are different ones",
+        "whoever may make such a branch or environment",
+        Fix(
+            f"write {new.operator} {found.key}: {' or '.join(found.values)}",
+            exchanged(linted.one, found.condition, new),
+        ),
+    )
+
+
+def equals_and_like(linted: Linted) -> Iterator[Finding]:
+    """Both operators on one key: both must hold."""
+    for claim in linted.issuer.claims:
+        found = [one for one in linted.one.on(claim) if one.requires]
+        if {one.operator.base in EXACT for one in found} == {True, False}:
+            likes = [one for one in found if one.operator.base not in EXACT]
+            yield linted.finding(
+                "equals-and-like",
+                f"{' and '.join(one.written for one in found)} on {found[0].key}: both must hold; "
+                "they are not alternatives",
+                "nobody beyond what the exact one accepts",
+                Fix(
+                    f"take {likes[0].written} {likes[0].key} out; what the exact one accepts and "
+                    "it refuses goes out too",
+                    without(linted.one, *(one.condition for one in likes)),
+                ),
+            )
+
+
+def audience(linted: Linted) -> Iterator[Finding]:
+    """A token for another service must not do."""
+    compared = [found for found in linted.one.on("aud") if not found.negated]
+    key = f"{linted.one.host}:aud"
+    listed = {value for found in compared for value in found.values}
+    operands = [Operand(VALUE), *(found.operand for found in compared)]
+    beyond = common_word([*operands, Operand(either(*map(text, listed)), negated=True)])
+    who = f"{linted.reach.who}, with a token that the job got for another service"
+    if not compared or (beyond is not None and len(listed) <= 1 and "*" in listed):
+        yield linted.finding(
+            "no-audience",
+            "there is no condition on aud" if not compared else f"{key} may be anything",
+            who,
+            Fix(
+                f"add StringEquals {key}: {linted.setting.audiences[0]}",
+                added(
+                    linted.one, "StringEquals", key, linted.setting.audiences[:1]
+                ) if not compared else exchanged(
+                    linted.one, compared[0].condition,
+                    Condition("StringEquals", key, linted.setting.audiences[:1]),
+                ),
+            ),
+        )  # fmt: skip
+        return
+    others = sorted(
+        value for value in listed
+        if value not in linted.setting.audiences and not has_wildcard(value)
+        and not (_elsewhere(linted) and _STS_AUDIENCE.fullmatch(value))
+    )  # fmt: skip
+    if others:
+        yield linted.finding(
+            "other-audience",
+            f"aud may be {', '.join(others)}",
+            f"{linted.reach.who}, and the service that such a token is made for",
+            f"write StringEquals {key}: {linted.setting.audiences[0]} and let the job ask for it; "
+            "if the audience is meant, name it with --audience",
+        )
+
+
+def _elsewhere(linted: Linted) -> bool:
+    """Whether the role is in another partition than AWS's commercial one, with its own STS."""
+    return not linted.one.provider.startswith("arn:aws:")
+
+
+def patterns(linted: Linted) -> Iterator[Finding]:
+    """Patterns on claims beside the subject, the workflow and the ref of an environment."""
+    for found in linted.one.compared:
         if found.claim in ("sub", "job_workflow_ref") or found.operator.base != "StringLike":
             continue
         for value in found.values:
-            if set("*?") & set(value):
-                yield finding(
-                    "claim-pattern",
-                    trusting,
-                    setting,
-                    f"{found.written} {found.key} accepts everything like {value!r}",
-                    "whoever can bring the claim into that form",
-                    f"write StringEquals {found.key} with the whole value",
-                )
+            if not has_wildcard(value) or (found.claim == "aud" and value == "*"):
+                continue
+            if found.claim == "ref" and (linted.hidden_ref or linted.other_ref):
+                continue  # the rules on refs say so
+            yield linted.finding(
+                "claim-pattern",
+                f"{found.written} {found.key} accepts everything like {value!r}",
+                linted.reach.who,
+                f"write StringEquals {found.key} with the whole value",
+                weight="note" if linted.reach.level == "contexts" and not linted.hidden_ref
+                else None,
+            )  # fmt: skip
 
 
-def _repository_id(trusting: Trusting, setting: Setting) -> Iterator[Finding]:
-    ids = trusting.exactly("repository_id")
-    values = [value for _, value in _subjects(trusting)]
-    key = f"{trusting.host}:repository_id"
-    if not any(found.requires for found in trusting.on("repository_id")) and values:
-        named = [value for value in values if not _IMMUTABLE.fullmatch(value)]
-        yield finding(
-            "no-repository-id",
-            trusting,
-            setting,
-            "repository_id is not compared"
-            + (f", and {named[0]!r} holds names alone" if named else ""),
-            "whoever registers the name of a deleted or renamed owner or repository"
-            if named
-            else "nobody while GitHub keeps the id in the subject; the claim is the second lock",
-            f"add StringEquals {key} with the number that `gh api repos/OWNER/REPOSITORY --jq .id` "
-            "prints",
-        )
-    for value in values:
+def repository_id(linted: Linted) -> Iterator[Finding]:
+    """Names that can be registered again once they are free."""
+    if linted.anybody is not None or linted.setting.subjects:
+        return
+    one, token = linted.one, linted.by_name
+    key = f"{one.host}:repository_id"
+    same = linted.by_any_id
+    if token is None or (same and linted.values_for(same) == linted.values_for(token)):
+        return  # any-id says so
+    server = linted.issuer.kind == "server"
+    where = repositories(linted)
+    yield linted.finding(
+        "no-repository-id",
+        f"{linted.values_for(token) or 'what is compared'} holds names alone"
+        if server
+        else f"repository_id is not compared, and {linted.values_for(token) or 'what is compared'} "
+        "holds names alone",
+        f"whoever registers {where} once the name of the owner or repository is free",
+        "nothing: a server sends no ids in the subject, and AWS shows no other claim of its tokens"
+        if server
+        else f"add StringEquals {key} with the number that `gh api repos/OWNER/REPOSITORY --jq "
+        ".id` prints",
+        token,
+        weight="note" if server else None,
+    )
+
+
+def disagreeing_ids(linted: Linted) -> Iterator[Finding]:
+    """A subject of one repository, and repository_id of another."""
+    ids = linted.one.exactly("repository_id")
+    for value in _subjects(linted):
         match = _IMMUTABLE.fullmatch(value)
-        if match and ids and match.group(2) not in ids:
-            yield finding(
+        if match and ids and match[4] not in ids:
+            yield linted.finding(
                 "other-repository-id",
-                trusting,
-                setting,
-                f"{value!r} is of repository {match.group(2)}, repository_id of {', '.join(ids)}",
+                f"{value!r} is of repository {match[4]}, repository_id of {', '.join(ids)}",
                 "nobody; no token can be of both",
-                f"write the same id in the subject and in {key}",
+                f"write the same id in the subject and in {linted.one.host}:repository_id",
             )
 
 
-def _names_only(trusting: Trusting, setting: Setting) -> Iterator[Finding]:
-    values = [value for _, value in _subjects(trusting)]
-    with_ids = setting.with_ids | names_with_ids(values)
+def names_only(linted: Linted) -> Iterator[Finding]:
+    """Names left over where the repository's subjects carry ids."""
+    values = list(_subjects(linted))
+    own = names_with_ids(values)
+    with_ids = linted.setting.with_ids | own
     for value in values:
         match = _NAMES.fullmatch(value)
-        if match and (setting.immutable or f"{match.group(1)}/{match.group(2)}" in with_ids):
-            yield finding(
-                "names-only-subject",
-                trusting,
-                setting,
-                f"{value!r} holds names alone although the repository's subjects carry ids",
-                "whoever registers the names of a deleted owner or repository",
-                "write repo:OWNER@OWNER_ID/REPOSITORY@REPOSITORY_ID:... and drop the names",
-            )
+        if not match or not linted.issuer.sends_ids:
+            continue
+        if not linted.setting.immutable and f"{match[1]}/{match[2]}" not in with_ids:
+            continue
+        open_to_others = linted.by_name is not None
+        where = f"{match[1]}/{match[2]}"
+        yield linted.finding(
+            "names-only-subject",
+            f"{value!r} holds names alone although the repository's subjects carry ids",
+            f"whoever registers {where} once the name of the owner or repository is free"
+            if open_to_others
+            else "nobody else while repository_id is compared; it is a leftover",
+            _drop(linted, value)
+            if where in own
+            else "write repo:OWNER@OWNER_ID/REPOSITORY@REPOSITORY_ID:... and drop the names",
+            weight=None if open_to_others else "note",
+        )
+
+
+def _drop(linted: Linted, value: str) -> Fix | str:
+    """Take one subject out of the list that it stands in."""
+    for found in linted.one.on("sub"):
+        if value in found.values and len(found.values) > 1:
+            rest = tuple(kept for kept in found.values if kept != value)
+            new = replace(found.condition, values=rest)
+            return Fix(f"take {value!r} out", exchanged(linted.one, found.condition, new))
+    return "write repo:OWNER@OWNER_ID/REPOSITORY@REPOSITORY_ID:... and drop the names"
 
 
 def names_with_ids(subjects: Iterable[str]) -> frozenset[str]:
     """The repositories (owner/name) that stand with their ids in one of the subjects."""
-    return frozenset(
-        re.sub(r"@\d+", "", subject.removeprefix("repo:").partition(":")[0])
-        for subject in subjects
-        if _IMMUTABLE.fullmatch(subject)
-    )
+    found = (_IMMUTABLE.match(subject) for subject in subjects)
+    return frozenset(f"{match[1]}/{match[3]}" for match in found if match)
 
 
-def _ref(trusting: Trusting, setting: Setting) -> Iterator[Finding]:
-    if trusting.on("ref") and any(found.requires for found in trusting.on("ref")):
-        return
-    for _, value in _subjects(trusting):
-        if ":environment:" in value and not set("*?") & set(value):
-            yield finding(
-                "no-ref",
-                trusting,
-                setting,
-                f"{value!r} does not say which branch asks, and ref is not compared",
-                "everyone who can push a branch, unless the environment itself is restricted",
-                f"add StringEquals {trusting.host}:ref: refs/heads/main",
-            )
-            return
-
-
-def _workflow(trusting: Trusting, setting: Setting) -> Iterator[Finding]:
-    refs = trusting.exactly("ref")
-    for found in trusting.on("job_workflow_ref"):
+def shapes(linted: Linted) -> Iterator[Finding]:
+    """Subjects that are written as GitHub never sends them."""
+    one, known = linted.one, False
+    for found in one.compared:
         for value in found.values:
-            problem = _movable(value, found, trusting, refs)
-            if problem:
-                yield finding(
-                    "movable-workflow",
-                    trusting,
-                    setting,
-                    f"{found.written} {value!r}: {problem}",
-                    "everyone who can move that ref to a workflow of their own",
-                    "write OWNER/REPOSITORY/.github/workflows/FILE@ and the commit's SHA; for the "
-                    "same repository a ref that is compared as well will do",
-                )
+            if found.claim == "sub" and _is_stale(linted, value):
+                known = True
+                yield _stale(linted, found, value)
+            if found.operator.base in EXACT and has_wildcard(value):
+                known = True
+                yield linted.finding(
+                    "literal-wildcard",
+                    f"{found.written} takes {value!r} letter for letter",
+                    "nobody by this value",
+                    "write the whole value; under StringLike it would let in "
+                    "more than one",
+                )  # fmt: skip
+    if linted.anything is None and not known and not one.never:
+        yield from _never(linted)
 
 
-def _movable(value: str, found: Compared, trusting: Trusting, refs: tuple[str, ...]) -> str:
-    """Why the workflow that a value names can become another one, "" if it cannot."""
-    if found.operator.base == "StringLike" and set("*?") & set(value):
-        return "a pattern accepts other workflows or refs"
-    path, at, ref = value.rpartition("@")
-    if not at:
-        return "there is no ref"
-    if _SHA.fullmatch(ref):
-        return ""
-    repository = "/".join(path.split("/")[:2])
-    own = any(_of_repository(subject, repository) for _, subject in _subjects(trusting))
-    if own and (ref in refs or any(subject.endswith(f":ref:{ref}")
-                                   for _, subject in _subjects(trusting))):  # fmt: skip
-        return ""
-    if ref.startswith("refs/tags/"):
-        return "a tag can be moved"
-    return "a branch moves" + ("" if own else ", and it is another repository's")
-
-
-def _of_repository(subject: str, repository: str) -> bool:
-    names = re.sub(r"@\d+", "", subject)
-    return names.startswith(f"repo:{repository}:")
-
-
-def _pull_request(trusting: Trusting, setting: Setting) -> Iterator[Finding]:
-    exact = [value for _, value in _subjects(trusting) if value.endswith(":pull_request")]
-    if not exact or setting.writes == ():
-        return
-    known = setting.writes is not None
-    shown = ", ".join((setting.writes or ())[:3])
-    yield finding(
-        "pull-request" if known else "pull-request-unknown",
-        trusting,
-        setting,
-        f"{exact[0]!r} may do {shown}"
-        if known
-        else f"{exact[0]!r}: what the role may do is not in this input",
-        "whoever may push a branch: the pull request's own code runs with this role",
-        "give pull requests a role of their own that reads configuration and no secret",
+def _stale(linted: Linted, found: Compared, value: str) -> Finding:
+    right = _STALE.sub(r"repo:\1@\2/\3@\4:\5", value)
+    values = tuple(right if old == value else old for old in found.values)
+    new = replace(found.condition, values=values)
+    closed = bool(linted.one.exactly("repository_id"))
+    match = _STALE.fullmatch(value)
+    assert match is not None
+    return linted.finding(
+        "stale-id-form",
+        f"{value!r} joins the ids by -; GitHub joins them by @",
+        "nobody; the job that should get in is refused"
+        if closed
+        else f"whoever registers the account {match[1]}-{match[2]}",
+        Fix(f"write {right}", exchanged(linted.one, found.condition, new)),
+        weight="note" if closed else None,
     )
 
 
-def _subjects(trusting: Trusting) -> list[tuple[Compared, str]]:
-    return [(found, value) for found in trusting.on("sub") if found.requires
-            for value in found.values]  # fmt: skip
+def _never(linted: Linted) -> Iterator[Finding]:
+    one = linted.one
+    if not one.is_for_web_identities:
+        yield linted.finding(
+            "wrong-action",
+            f"{', '.join(one.statement.actions or ())} is not what a token asks for",
+            "nobody",
+            Fix(
+                "write sts:AssumeRoleWithWebIdentity",
+                one.statement.conditions,
+                ("sts:AssumeRoleWithWebIdentity",),
+            ),
+        )
+        return
+    values = [repr(value) for found in one.compared for value in found.values]
+    yield linted.finding(
+        "never-matches",
+        "no token that GitHub documents fulfils " + (" and ".join(values) or "this") + " together",
+        "nobody; the job that should get in is refused",
+        "compare the values with those that `keyless doctor --github` prints in the job: repo, "
+        "environment, ref and pull_request are in lower case, names in the case of the account",
+    )
+
+
+def _is_stale(linted: Linted, value: str) -> bool:
+    match = _STALE.fullmatch(value)
+    if match is None:
+        return False
+    ids = linted.one.exactly("repository_id")
+    # An owner may be called studio-54: only the ids tell, where they are given.
+    return match[4] in ids if ids else len(match[2]) > 3 or len(match[4]) > 3
+
+
+def _subjects(linted: Linted) -> Iterator[str]:
+    for found in linted.one.on("sub"):
+        if found.operator.base in (*EXACT, "StringLike"):
+            yield from found.values
 
 
 CLAIM_CHECKS: tuple[Check, ...] = (
-    _audience,
-    _claim_patterns,
-    _repository_id,
-    _names_only,
-    _ref,
-    _workflow,
-    _pull_request,
+    operators,
+    audience,
+    patterns,
+    repository_id,
+    names_only,
 )
+"""Rules for a statement that lets somebody in."""
+
+DEAD_CHECKS: tuple[Check, ...] = (unknown_keys, equals_and_like, shapes, disagreeing_ids)
+"""Rules that also say why a statement lets nobody in."""

@@ -1,21 +1,29 @@
-"""Lints one trust policy: who is trusted at all, and every rule on each statement of GitHub's."""
+"""Lints trust policies: who is trusted at all, and every rule on each statement of GitHub's."""
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from scripts.github.issuers import Issuer
 from scripts.iam.engine.documents import Policy, PolicyError, Statement, parse_policy
 from scripts.iam.engine.patterns import glob, tokens
-from scripts.iam.trust_lint.automata import TooComplex
-from scripts.iam.trust_lint.claims import CLAIM_CHECKS, names_with_ids
+from scripts.iam.trust_lint.claims import CLAIM_CHECKS, DEAD_CHECKS, names_with_ids
+from scripts.iam.trust_lint.contexts import CONTEXT_CHECKS
+from scripts.iam.trust_lint.decide.automata import TooComplex
+from scripts.iam.trust_lint.decide.grammar import TOKEN_CLAIMS
+from scripts.iam.trust_lint.decide.statement import NotJudged, Trusting, trusting
+from scripts.iam.trust_lint.decide.who import Reach, widest
 from scripts.iam.trust_lint.findings import Finding
-from scripts.iam.trust_lint.rules import ANYBODY, SUBJECT_CHECKS, Setting, finding
-from scripts.iam.trust_lint.statement import Trusting, trusting
+from scripts.iam.trust_lint.rules import IDENTITY_CHECKS, Linted, Setting
+from scripts.iam.trust_lint.written import refusals
 from scripts.names import GITHUB_HOST
+
+Document = Mapping[str, Any] | str | bytes
 
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecuritytokenservice.html
 STS_ACTIONS = (
@@ -36,60 +44,192 @@ STS_ACTIONS = (
     "TagSession",
 )
 _WEB_IDENTITY = "sts:assumerolewithwebidentity"
-_LIMITS = ("aws:principalorgid", "aws:principalarn", "aws:principalaccount", "aws:sourceaccount",
-           "aws:principalorgpaths")  # fmt: skip
+_LIMITS = (
+    "aws:federatedprovider",
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:sourceaccount",
+)
+# Issuers that AWS knows and that are GitHub's, but not known to be of GitHub Actions.
+_NOT_ACTIONS = (
+    "github.com/enterprises/",
+    "oidc-configuration.audit-log.githubusercontent.com",
+)
+# What templates, documentation and their renderers leave in a value.
+_PLACEHOLDER = re.compile(r"<[A-Za-z_][^<>]*>|\{\{.*?\}\}|%\{")
 
 
-def lint(document: str | bytes | Mapping[str, Any], setting: Setting) -> list[Finding]:
-    """Find every weakness of a trust policy.
+@dataclass(frozen=True)
+class Judgement:
+    """What was found in some policies, what was not judged and why, and whom each lets in.
+
+    `reach` is by origin; a policy that lets in nobody through GitHub is in it too.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    not_judged: tuple[str, ...] = ()
+    reach: Mapping[str, Reach] = field(default_factory=dict)
+
+    def __add__(self, other: Judgement) -> Judgement:
+        return Judgement(
+            self.findings + other.findings,
+            self.not_judged + other.not_judged,
+            {**self.reach, **other.reach},
+        )
+
+
+def lint(document: Document, setting: Setting) -> Judgement:
+    """Judge a trust policy.
 
     Raises PolicyError where the document is not a trust policy that IAM would take; NotPrincipal,
     which IAM refuses as well, is a finding because it is found in the wild.
     """
+    if unfilled := _placeholders(_decoded(document)):
+        return Judgement(not_judged=(_unfilled(setting.origin, unfilled),))
     rest, refused = _without_not_principal(document, setting)
     if rest is None:
-        return refused
+        return Judgement(tuple(refused))
     policy = parse_policy(rest, name=setting.origin, kind="trust")
     for statement in policy.statements:
         _known_actions(statement, setting.origin)
-    return [*refused, *lint_policy(policy, setting)]
+    return Judgement(tuple(refused)) + lint_policy(policy, setting)
 
 
-def lint_policy(policy: Policy, setting: Setting) -> list[Finding]:
-    """Find every weakness of a parsed trust policy."""
+def lint_policy(policy: Policy, setting: Setting) -> Judgement:
+    """Judge a parsed trust policy."""
     found: list[Finding] = []
+    not_judged: list[str] = []
+    reaches: list[Reach] = []
     for statement in policy.statements:
         if statement.effect == "Allow":
             found += _principals(statement, setting)
+    found += [_refused(statement, message, setting) for statement, message in refusals(policy)]
     for one in trusting(policy):
-        if one.host.partition("/")[0] == GITHUB_HOST:
-            found += _actions(one, setting)
-            found += _statement(one, setting)
-    return found
+        try:
+            issuer = _issuer(one, setting)
+            if issuer is not None:
+                linted = Linted(one, issuer, setting)
+                found += _statement(linted)
+                reaches.append(linted.reach)
+        except (NotJudged, TooComplex) as reason:
+            not_judged.append(f"{setting.origin}, statement {one.statement.label}: {reason}")
+    return Judgement(tuple(found), tuple(not_judged), {setting.origin: widest(reaches)})
 
 
-def _statement(one: Trusting, setting: Setting) -> list[Finding]:
-    try:
-        return [item for check in (*SUBJECT_CHECKS, *CLAIM_CHECKS) for item in check(one, setting)]
-    except TooComplex as error:
-        return [
-            finding(
-                "undecided", one, setting, str(error), "nobody can tell", "write fewer patterns"
-            )
-        ]
+def _issuer(one: Trusting, setting: Setting) -> Issuer | None:
+    """The statement's issuer; None where a finding says that it is none. Raises NotJudged."""
+    if not one.is_for_web_identities and one.issuer is None:
+        return None
+    issuer = one.issuer
+    if issuer is None:
+        if one.host.startswith(_NOT_ACTIONS):
+            raise NotJudged(f"no token of GitHub Actions that is documented comes from {one.host}")
+        if _poses_as_github(one.host) or _speaks_of_github(one.statement):
+            return None  # other-provider says so
+        if setting.github_only:
+            return None
+        raise NotJudged(f"the provider {one.host} is not one of GitHub's")
+    foreign = [
+        claim
+        for condition in one.statement.conditions
+        if condition.key.lower().startswith(f"{one.host}:".lower())
+        for claim in [condition.key.lower().removeprefix(f"{one.host}:".lower())]
+        if claim not in TOKEN_CLAIMS and claim not in issuer.claims
+    ]
+    if issuer.kind == "server" and foreign:
+        raise NotJudged(
+            f"the provider {one.host} looks like a GitHub Enterprise Server, but its tokens have a "
+            f"claim {foreign[0]}, which no token of GitHub's has"
+        )
+    return issuer
+
+
+def _statement(linted: Linted) -> list[Finding]:
+    checks = [*DEAD_CHECKS]
+    if linted.anything is not None:
+        checks = [*IDENTITY_CHECKS, *DEAD_CHECKS, *CONTEXT_CHECKS, *CLAIM_CHECKS]
+    found = [*_actions(linted), *(item for check in checks for item in check(linted))]
+    return [_tried(linted, item) for item in found]
+
+
+def _tried(linted: Linted, finding: Finding) -> Finding:
+    """A finding whose advice was tried: it ends the finding, lets somebody in, and nobody new."""
+    if finding.change is None:
+        return finding
+    after = Linted(finding.change.applied(linted.one), linted.issuer, linted.setting)
+    if _helps(linted, after, finding):
+        return finding
+    return replace(
+        finding, fix="no change to this condition alone is enough; see the other findings"
+    )
+
+
+def _helps(before: Linted, after: Linted, finding: Finding) -> bool:
+    """Whether a changed statement is better: it lets somebody in, no stranger more, and the
+    finding is gone."""
+    if after.anything is None and before.anything is not None:
+        return False
+    strangers = ("anybody", "other_repository", "by_any_id", "by_name")
+    if before.anything is not None and any(
+        getattr(after, name) is not None and getattr(before, name) is None for name in strangers
+    ):
+        return False
+    checks = (*DEAD_CHECKS, *CONTEXT_CHECKS, *CLAIM_CHECKS, _actions)
+    again = [
+        item
+        for check in checks
+        for item in check(after)
+        if (item.rule, item.message) == (finding.rule, finding.message)
+    ]
+    return not again
+
+
+def _refused(statement: Statement, message: str, setting: Setting) -> Finding:
+    return Finding(
+        "refused-when-written",
+        setting.origin,
+        statement.label,
+        f"IAM answers MalformedPolicyDocument to CreateRole and UpdateAssumeRolePolicy: {message}",
+        "nobody by this finding; a role that has the policy already keeps it",
+        "compare sub with whole subjects: a value that begins with * does not count",
+    )
+
+
+def _placeholders(value: Any) -> list[str]:
+    """What is left of a template in the strings of a policy."""
+    if isinstance(value, str):
+        found = _PLACEHOLDER.search(value)
+        if found:
+            return [found[0]]
+        try:
+            tokens(value, variables=True)
+        except PolicyError:
+            return [value]
+        return []
+    inner = value.values() if isinstance(value, Mapping) else value
+    if not isinstance(inner, Iterable):
+        return []
+    return [item for one in inner for item in _placeholders(one)]
+
+
+def _unfilled(origin: str, found: Sequence[str]) -> str:
+    return (
+        f"{origin}: {found[0]} is a placeholder that nothing filled in; render the policy, then "
+        "lint it. As it stands IAM reads it letter for letter or as a policy variable that no "
+        "request has, and nobody gets in by it"
+    )
 
 
 def _without_not_principal(
-    document: str | bytes | Mapping[str, Any], setting: Setting
-) -> tuple[Mapping[str, Any] | str | bytes | None, list[Finding]]:
+    document: Document, setting: Setting
+) -> tuple[Document | None, list[Finding]]:
     """Take statements with NotPrincipal out; None for a document that has no other ones."""
     if not isinstance(document, Mapping):
-        try:
-            decoded = json.loads(document)
-        except (ValueError, RecursionError):
-            return document, []  # parse_policy says what is wrong with it
+        decoded = _decoded(document)
         if not isinstance(decoded, dict) or b"NotPrincipal" not in _bytes(document):
-            return document, []
+            return document, []  # parse_policy says what is wrong with it
         return _without_not_principal(decoded, setting)
     written = document.get("Statement")
     statements = [written] if isinstance(written, Mapping) else written
@@ -98,7 +238,7 @@ def _without_not_principal(
     odd = [
         index
         for index, item in enumerate(statements)
-        if isinstance(item, Mapping) and "NotPrincipal" in item
+        if isinstance(item, Mapping) and "NotPrincipal" in item and item.get("Effect") != "Deny"
     ]
     if not odd:
         return document, []
@@ -141,94 +281,125 @@ def _known_actions(statement: Statement, origin: str) -> None:
             )
 
 
-def _actions(one: Trusting, setting: Setting) -> list[Finding]:
-    broad = [action for action in one.statement.actions or () if "*" in action or "?" in action]
-    if not broad:
-        return []
-    return [
-        finding(
+def _actions(linted: Linted) -> Iterator[Finding]:
+    actions = linted.one.statement.actions or ()
+    broad = [action for action in actions if "*" in action or "?" in action]
+    if broad:
+        yield linted.finding(
             "broad-action",
-            one,
-            setting,
             f"{', '.join(broad)} stands for more than a web identity needs",
             "whoever the statement names, by every other way into the role as well",
             "write sts:AssumeRoleWithWebIdentity",
         )
-    ]
+    tags = [action for action in actions if action.lower() == "sts:tagsession"]
+    only_providers = set(linted.one.statement.principals or ()) == {"Federated"}
+    if tags and only_providers and linted.one.is_for_web_identities:
+        yield linted.finding(
+            "broad-action",
+            f"{tags[0]} has no use: a token of GitHub's carries no session tags",
+            "nobody",
+            "write sts:AssumeRoleWithWebIdentity alone",
+            weight="note",
+        )
 
 
-def _principals(statement: Statement, setting: Setting) -> list[Finding]:
-    found = []
-    one = Trusting(statement, GITHUB_HOST)
+def _principals(statement: Statement, setting: Setting) -> Iterator[Finding]:
     principals = statement.principals or {}
     if "*" in principals or "*" in principals.get("AWS", ()):
-        limited = [
-            condition.key
+        limited = {
+            condition.key.lower()
             for condition in statement.conditions
             if condition.key.lower() in _LIMITS
             and "Not" not in condition.operator
             and not condition.operator.endswith("IfExists")
             and not condition.operator.startswith("ForAllValues")
             and "*" not in condition.values
-        ]
+        }
         if not limited:
-            found.append(
-                finding(
-                    "any-principal",
-                    one,
-                    setting,
-                    '"Principal": "*" trusts every AWS account',
-                    "everybody with an AWS account",
-                    "name the provider, role or service that is meant",
-                )
+            yield Finding(
+                "any-principal",
+                setting.origin,
+                statement.label,
+                '"Principal": "*" trusts every AWS account',
+                "everybody with an AWS account",
+                "name the provider, role or service that is meant",
             )
-    return [*found, *_providers(statement, one, setting)]
+        elif limited == {"aws:federatedprovider"}:
+            yield Finding(
+                "any-session",
+                setting.origin,
+                statement.label,
+                "every session counts that came from any role that trusts the provider",
+                "whoever gets into the weakest role that trusts the provider",
+                "name the role whose sessions are meant",
+            )
+    yield from _providers(statement, setting)
 
 
-def _providers(statement: Statement, one: Trusting, setting: Setting) -> list[Finding]:
-    federated = (statement.principals or {}).get("Federated", ())
-    speaks = any("githubusercontent" in condition.key.lower() for condition in statement.conditions)
+def _providers(statement: Statement, setting: Setting) -> Iterator[Finding]:
+    """Providers that pose as GitHub's, or are spoken to as if they were."""
     web = any(
         action.lower() == _WEB_IDENTITY or "*" in action for action in statement.actions or ()
     )
     if not web:
-        return []
-    found = []
-    for provider in federated:
+        return
+    speaks = _speaks_of_github(statement)
+    for provider in (statement.principals or {}).get("Federated", ()):
         host = provider.partition(":oidc-provider/")[2] or provider
-        known = host.partition("/")[0] == GITHUB_HOST and ":oidc-provider/" in provider
-        if known or not (speaks or "github" in host.lower()):
+        one = Trusting(statement, provider, Policy(setting.origin, "trust", "", (statement,)))
+        if ":oidc-provider/" in provider and one.issuer is not None:
             continue
-        found.append(
-            finding(
-                "other-provider",
-                one,
-                setting,
-                f"the provider is {provider}, not GitHub's"
-                + (", and its tokens never set GitHub's keys" if speaks else ""),
-                ANYBODY if not speaks else "whoever that provider gives tokens to",
-                f"write Federated: arn:aws:iam::ACCOUNT:oidc-provider/{GITHUB_HOST}",
-            )
+        poses = _poses_as_github(host)
+        if not (speaks or poses) or host.startswith(_NOT_ACTIONS):
+            continue
+        # Nothing comes from an address of GitHub's that GitHub does not use.
+        unused = _belongs_to_github(host)
+        dead = unused or not poses
+        what = "not GitHub's" + (", and its tokens never set GitHub's keys" if speaks else "")
+        if unused:
+            what = "an address that no token of GitHub Actions comes from"
+        yield Finding(
+            "other-provider",
+            setting.origin,
+            statement.label,
+            f"the provider is {provider}, {what}",
+            "nobody; the job that should get in is refused"
+            if dead
+            else "whoever runs that issuer: it signs what tokens it likes",
+            f"write Federated: arn:aws:iam::ACCOUNT:oidc-provider/{GITHUB_HOST}, with the "
+            "enterprise's slug behind it if its tokens have an issuer of their own",
+            weight="note" if dead else None,
         )
-    return found
 
 
-def lint_all(documents: Sequence[tuple[Mapping[str, Any] | str, Setting]]) -> list[Finding]:
-    """Lint several policies that belong together, such as an account's.
+def _belongs_to_github(host: str) -> bool:
+    name = host.partition("/")[0].lower()
+    return name.endswith((".githubusercontent.com", ".ghe.com")) or name == "github.com"
+
+
+def _poses_as_github(host: str) -> bool:
+    return "github" in host.lower() or _belongs_to_github(host)
+
+
+def _speaks_of_github(statement: Statement) -> bool:
+    return any("githubusercontent" in condition.key.lower() for condition in statement.conditions)
+
+
+def lint_all(documents: Sequence[tuple[Document, Setting]]) -> Judgement:
+    """Judge several policies that belong together, such as an account's.
 
     A repository whose ids stand in one policy's subject has them available in every other one.
     """
     known = names_with_ids(
         subject for document, _ in documents for subject in _all_subjects(_decoded(document))
     )
-    return [
-        item
-        for document, setting in documents
-        for item in lint(document, replace(setting, with_ids=setting.with_ids | known))
-    ]
+    found = Judgement()
+    for document, setting in documents:
+        found += lint(document, replace(setting, with_ids=setting.with_ids | known))
+    return found
 
 
-def _decoded(document: Mapping[str, Any] | str) -> Any:
+def _decoded(document: Document) -> Any:
     if isinstance(document, Mapping):
         return document
     try:

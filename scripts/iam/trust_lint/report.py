@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from scripts.iam.engine.documents import Condition, parse_policy
+from scripts.github.issuers import issuer_of
+from scripts.iam.engine.documents import Condition, PolicyError, parse_policy
+from scripts.iam.trust_lint.decide.who import Reach
 from scripts.iam.trust_lint.findings import RULES, Finding
+from scripts.iam.trust_lint.lint import Judgement
 from scripts.iam.trust_lint.rules import Setting
 from scripts.iam.trust_lint.sources import Document
-from scripts.names import GITHUB_HOST
 
 Judged = tuple[Document, Setting]
 _WIDTH = 100
@@ -31,29 +33,52 @@ def counted(found: Sequence[Finding]) -> str:
     )
 
 
-def as_text(
-    found: Sequence[Finding], documents: Sequence[Judged], unknown: Sequence[str] = ()
-) -> str:
-    """The verdict, one block a finding, the gravest first, and whom several policies trust."""
+def as_text(judged: Judgement, documents: Sequence[Judged], unknown: Sequence[str] = ()) -> str:
+    """The verdict, one block a finding, the gravest first, and whom each policy lets in."""
     policies = len(documents)
-    lines = [f"{policies} trust {'policy' if policies == 1 else 'policies'}: {counted(found)}"]
-    for finding in sorted(found, key=lambda item: (_ORDER.index(item.severity), item.origin)):
+    not_judged = [*judged.not_judged, *unknown]
+    head = f"{policies} trust {'policy' if policies == 1 else 'policies'}"
+    lines = [f"{head}: {counted(judged.findings)}" + (
+        f"; {len(not_judged)} not judged" if not_judged else ""
+    )]  # fmt: skip
+    for finding in sorted(
+        judged.findings, key=lambda item: (_ORDER.index(item.severity), item.origin)
+    ):
         lines += ["", f"{finding.severity}: {RULES[finding.rule].title} [{finding.rule}]"]
         lines += _field("where", f"{finding.origin}, statement {finding.statement}")
         lines += _field("what", finding.message)
         if finding.witness is not None:
-            lines += _field("such as", finding.witness)
+            lines += _field("such as", " with ".join([finding.witness, *_beside(finding)]))
         lines += _field("who", finding.who)
         lines += _field("fix", finding.fix)
         lines += _field("page", RULES[finding.rule].page)
-    lines += ["", *(f"not judged: {line}" for line in unknown)] if unknown else []
-    if policies > 1:
-        lines += ["", "Who is trusted, as it was judged:"]
-        for document, setting in sorted(documents, key=lambda item: item[1].origin):
-            lines.append(f"  {setting.origin}")
-            for who in trusted(document):
-                lines += _wrapped(who, "    ", "      ")
+    if not_judged:
+        lines.append("")
+        for line in not_judged:
+            lines += _wrapped(f"not judged: {line}", "", "  ")
+    if judged.reach:
+        lines += ["", "Through GitHub gets in:"]
+    for document, setting in sorted(documents, key=lambda item: item[1].origin):
+        if (reach := judged.reach.get(setting.origin)) is not None:
+            lines += _reach(setting.origin, reach, alone=policies == 1)
+            for who in trusted(document) if policies > 1 else ():
+                lines += _wrapped(f"trusts {who}", "    ", "      ")
     return "\n".join(lines)
+
+
+def _beside(finding: Finding) -> list[str]:
+    shown = ", ".join(f"{name} {value}" for name, value in sorted(finding.claims.items()))
+    return [shown] if shown else []
+
+
+def _reach(origin: str, reach: Reach, *, alone: bool) -> list[str]:
+    """Whom a policy lets in, with a token as the proof."""
+    indent = "  " if alone else "    "
+    lines = [] if alone else [f"  {origin}"]
+    lines += _wrapped(reach.who, indent, f"{indent}  ")
+    if reach.token is not None:
+        lines += _wrapped(f"such as {reach.token.subject}", indent, f"{indent}  ")
+    return lines
 
 
 def _field(name: str, value: str) -> list[str]:
@@ -73,8 +98,11 @@ def _wrapped(text: str, first: str, later: str) -> list[str]:
 
 
 def trusted(document: Document) -> list[str]:
-    """Whom a trust policy lets in: principal and conditions of each Allow, a line each."""
-    policy = parse_policy(document, name="trust", kind="trust")
+    """Whom a trust policy names: principal and conditions of each Allow, a line each."""
+    try:
+        policy = parse_policy(document, name="trust", kind="trust")
+    except PolicyError:
+        return []  # not judged, which is said beside it
     return [
         f"{kind} {name}" + (f" if {', '.join(conditions)}" if conditions else "")
         for statement in policy.statements
@@ -86,20 +114,27 @@ def trusted(document: Document) -> list[str]:
 
 
 def _short(condition: Condition) -> str:
-    key = condition.key.removeprefix(f"{GITHUB_HOST}:")
+    provider, _, claim = condition.key.rpartition(":")
+    key = claim if issuer_of(provider) else condition.key
     sign = "=" if condition.operator == "StringEquals" else f" {condition.operator} "
     return f"{key}{sign}{' or '.join(condition.values)}"
 
 
-def as_json(
-    found: Sequence[Finding], documents: Sequence[Judged], unknown: Sequence[str] = ()
-) -> str:
+def as_json(judged: Judgement, documents: Sequence[Judged], unknown: Sequence[str] = ()) -> str:
     """The same as an object."""
     return json.dumps(
         {
             "policies": len(documents),
-            "findings": [finding.as_dict() for finding in found],
-            "unknown": list(unknown),
+            "findings": [finding.as_dict() for finding in judged.findings],
+            "not_judged": [*judged.not_judged, *unknown],
+            "gets_in": {
+                origin: {
+                    "level": reach.level,
+                    "who": reach.who,
+                    "claims": None if reach.token is None else dict(reach.token.claims),
+                }
+                for origin, reach in judged.reach.items()
+            },
             "trusted": {setting.origin: trusted(document) for document, setting in documents},
         },
         indent=2,

@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from scripts.github import issuers, subjects
 from scripts.localcloud.access.errors import Answer
 from scripts.names import GITHUB_ISSUER
 
@@ -31,6 +32,9 @@ class Job(BaseModel):
     `ref` is a full ref (`refs/heads/main`). `head_repository` is the repository that a pull
     request comes from, None for the repository itself. `subject_format` is "immutable" for
     repositories made, renamed or moved since 15 July 2026, "names" for older ones.
+    `subject_template` is the repository's or organisation's customised subject, an ordered list of
+    claims; `issuer` an enterprise's own address, GHE.com's or a server's; `properties` are the
+    repository's custom properties.
     https://docs.github.com/en/actions/reference/security/oidc
     """
 
@@ -62,6 +66,25 @@ class Job(BaseModel):
     enterprise: str | None = None
     enterprise_id: str | None = None
     subject_format: Literal["immutable", "names"] = "immutable"
+    subject_template: tuple[str, ...] = subjects.DEFAULT
+    issuer: str = GITHUB_ISSUER
+    properties: Mapping[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_a_subject(self) -> "Job":
+        if not self.issuer.startswith("https://") or self.github is None:
+            raise ValueError(f"{self.issuer} is no issuer of GitHub's")
+        if len(set(self.subject_template)) != len(self.subject_template):
+            raise ValueError("subject_template names a claim twice")
+        if not self.subject_template:
+            raise ValueError("subject_template is empty")
+        subject(self)
+        return self
+
+    @property
+    def github(self) -> issuers.Issuer | None:
+        """The GitHub that issues the job's tokens."""
+        return issuers.issuer_of(self.issuer.removeprefix("https://"))
 
     @property
     def repository_owner(self) -> str:
@@ -81,36 +104,32 @@ class Job(BaseModel):
 def subject(job: Job) -> str:
     """The `sub` claim of a job.
 
-    An environment hides the ref; a colon inside a value is sent as `%3A`, so that no value can
-    pose as another part. https://docs.github.com/en/actions/reference/security/oidc
+    https://docs.github.com/en/actions/reference/security/oidc
     """
-    owner, _, name = job.repository.partition("/")
-    if job.subject_format == "immutable":
-        repository = f"{owner}@{job.repository_owner_id}/{name}@{job.repository_id}"
-    else:
-        repository = job.repository
-    if job.environment is not None:
-        context = f"environment:{job.environment.replace(':', '%3A')}"
-    elif job.event_name == "pull_request":
-        context = "pull_request"
-    else:
-        context = f"ref:{job.ref.replace(':', '%3A')}"
-    return f"repo:{repository}:{context}"
+    ids = job.subject_format == "immutable" and job.github is not None and job.github.sends_ids
+    return subjects.render(_facts(job), job.subject_template, immutable=ids)
 
 
 def claims(job: Job, audience: str, now: int) -> dict[str, Any]:
     """All claims of a job's token; `now` is in epoch seconds."""
-    workflow_ref = (
-        job.workflow_ref or f"{job.repository}/.github/workflows/{job.workflow}.yml@{job.ref}"
-    )
-    result: dict[str, Any] = {
-        "iss": GITHUB_ISSUER,
+    return {
+        "iss": job.issuer,
         "sub": subject(job),
         "aud": audience,
         "iat": now,
         "nbf": now - BACKDATED,
         "exp": now + LIFETIME,
         "jti": str(uuid.uuid4()),
+        **_facts(job),
+    }
+
+
+def _facts(job: Job) -> dict[str, Any]:
+    """The claims that say what runs where."""
+    workflow_ref = (
+        job.workflow_ref or f"{job.repository}/.github/workflows/{job.workflow}.yml@{job.ref}"
+    )
+    result: dict[str, Any] = {
         "actor": job.actor,
         "actor_id": job.actor_id,
         "base_ref": job.base_ref,
@@ -135,12 +154,17 @@ def claims(job: Job, audience: str, now: int) -> dict[str, Any]:
         "workflow": job.workflow,
         "workflow_ref": workflow_ref,
         "workflow_sha": job.workflow_sha or job.sha,
+        **{f"repo_property_{name}": value for name, value in job.properties.items()},
     }
-    for name in ("environment", "enterprise", "enterprise_id"):
-        value = getattr(job, name)
-        if value is not None:
-            result[name] = value
-    return result
+    enterprise = job.enterprise
+    if enterprise is None and job.github is not None and job.github.kind == "enterprise":
+        enterprise = job.github.name
+    optional = {
+        "environment": job.environment,
+        "enterprise": enterprise,
+        "enterprise_id": job.enterprise_id,
+    }
+    return result | {name: value for name, value in optional.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -166,8 +190,13 @@ class Issuer:
         self._lock = threading.Lock()
 
     def signing_keys(self, issuer: str) -> Mapping[str, rsa.RSAPublicKey]:
-        """The public keys of `issuer` by key id; empty for any issuer but GitHub's."""
-        return {self.key_id: self._private_key.public_key()} if issuer == GITHUB_ISSUER else {}
+        """The public keys of `issuer` by key id; empty for any issuer but GitHub's.
+
+        One key stands for github.com, its enterprises, GHE.com and servers: it is in `iss`, which
+        is signed, that they differ.
+        """
+        known = issuer.startswith("https://") and issuers.issuer_of(issuer.removeprefix("https://"))
+        return {self.key_id: self._private_key.public_key()} if known else {}
 
     def start_job(self, job: Job) -> Runner:
         """Start a job that may ask for tokens.

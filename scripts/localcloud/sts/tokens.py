@@ -7,23 +7,9 @@ from typing import Any
 
 import jwt
 
+from scripts.github.issuers import audience_of, condition_keys
 from scripts.localcloud.access.errors import AwsError
-from scripts.names import GITHUB_HOST
 
-# Claims that AWS exposes as condition keys beside aud and sub.
-# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html
-GITHUB_KEYS = (
-    "actor",
-    "actor_id",
-    "enterprise_id",
-    "environment",
-    "job_workflow_ref",
-    "ref",
-    "repository",
-    "repository_id",
-    "repository_owner_id",
-    "workflow",
-)
 _NO_KEY = (
     "Couldn't retrieve verification key from your identity provider, please reference "
     "AssumeRoleWithWebIdentity documentation for requirements"
@@ -80,7 +66,8 @@ class TokenVerifier:
         if not isinstance(subject, str) or not subject:
             raise AwsError("InvalidIdentityToken", "Missing a required claim: sub")
         audience = _audience(claims, provider)
-        return Identity(provider, subject, audience, _keys(provider.host, claims, audience))
+        keys = condition_keys(provider.host, claims)
+        return Identity(provider, subject, audience, keys)
 
     def _provider(self, claims: Mapping[str, Any]) -> Provider:
         issuer = claims.get("iss")
@@ -156,26 +143,9 @@ def _is_number(value: object) -> bool:
 
 
 def _audience(claims: Mapping[str, Any], provider: Provider) -> str:
-    sent = claims.get("aud")
-    if sent is None:
+    if claims.get("aud") is None:
         raise AwsError("InvalidIdentityToken", "Missing a required claim: aud")
-    audiences = sent if isinstance(sent, list) else [sent]
-    # With several audiences the authorised party is the one that counts.
-    first = audiences[0] if audiences else None
-    chosen = claims.get("azp", first) if len(audiences) > 1 else first
-    if not isinstance(chosen, str) or chosen not in provider.audiences:
+    chosen = audience_of(claims)
+    if chosen is None or chosen not in provider.audiences:
         raise AwsError("InvalidIdentityToken", "Incorrect token audience")
     return chosen
-
-
-def _keys(host: str, claims: Mapping[str, Any], audience: str) -> dict[str, tuple[str, ...]]:
-    names = GITHUB_KEYS if host == GITHUB_HOST else ()
-    keys: dict[str, tuple[str, ...]] = {
-        f"{host}:aud": (audience,),
-        f"{host}:sub": (str(claims["sub"]),),
-    }
-    for name in names:
-        value = claims.get(name)
-        if isinstance(value, str) and value:
-            keys[f"{host}:{name}"] = (value,)
-    return keys

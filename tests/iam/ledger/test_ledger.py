@@ -84,7 +84,7 @@ def problems(details: dict[str, Any], name: str) -> list[str]:
     assert role is not None
     assert role.trust_document is not None
     trust = lint(role.trust_document, Setting(name, writes=()))
-    return found + [f"trust {finding.rule}" for finding in trust]
+    return found + [f"trust {finding.rule}" for finding in trust.findings]
 
 
 @pytest.mark.parametrize("name", NAMES)

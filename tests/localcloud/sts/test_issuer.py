@@ -7,9 +7,9 @@ import jwt
 import pytest
 import requests
 
+from scripts.github.issuers import GITHUB_CLAIMS
 from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.sts.issuer import Job, claims, subject
-from scripts.localcloud.sts.tokens import GITHUB_KEYS
 from scripts.names import GITHUB_ISSUER
 
 
@@ -49,7 +49,7 @@ def test_an_environment_hides_the_ref_from_the_subject_and_not_from_the_claims()
 
 def test_every_claim_that_aws_exposes_is_there_for_a_full_job() -> None:
     found = claims(Job(environment="dev", enterprise="octo", enterprise_id="7"), "aud", 1000)
-    assert set(GITHUB_KEYS) <= set(found)
+    assert set(GITHUB_CLAIMS) <= set(found)
 
 
 def test_a_token_lives_five_minutes() -> None:

@@ -339,14 +339,15 @@ def test_without_the_control_the_attack_works(
     assert account.assume(arn, attacker).access_key_id.startswith("ASIA")
 
 
-def test_iam_refuses_a_trust_policy_for_github_without_a_subject(account: Account) -> None:
-    for operator in ("StringEquals", "ForAllValues:StringEquals"):
-        tested = {"aud": AUDIENCE}
-        if operator.startswith("ForAll"):
-            tested["sub"] = subject(MAIN)
-        with pytest.raises(ClientError, match="must evaluate") as refused:
-            account.role("no-subject", account.trust(tested, operator))
-        assert refused.value.response["Error"]["Code"] == "MalformedPolicyDocument"
+@pytest.mark.parametrize(
+    "tested", [{"aud": AUDIENCE}, {"aud": AUDIENCE, "repository_id": "2002"}, {"sub": "*"}]
+)
+def test_iam_refuses_a_trust_policy_for_github_without_a_subject(
+    account: Account, tested: dict[str, str]
+) -> None:
+    with pytest.raises(ClientError, match="must evaluate") as refused:
+        account.role("no-subject", account.trust(tested))
+    assert refused.value.response["Error"]["Code"] == "MalformedPolicyDocument"
 
 
 def test_iam_refuses_to_take_the_subject_out_of_a_trust_policy(account: Account) -> None:

@@ -9,13 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.iam.engine.patterns import expand, glob, tokens
-from scripts.iam.trust_lint.automata import (
+from scripts.iam.trust_lint.decide.automata import (
     Operand,
+    both,
+    but,
     chars,
     common_word,
     either,
+    inserted,
+    outside,
     pattern,
     repeated,
+    replaced,
     same,
     text,
     then,
@@ -90,3 +95,26 @@ def test_repetition_and_choice() -> None:
 def test_letters_outside_the_usual_ones_are_told_apart() -> None:
     word = common_word([Operand(either(text("\u00fc"), text("\u00e4"))), Operand(text("\u00e4"))])
     assert word == "\u00e4"
+
+
+@given(patterns, patterns)
+def test_what_both_accept_and_what_one_leaves_out(left: str, right: str) -> None:
+    shared, beyond = both(pattern(left), pattern(right)), outside(pattern(left))
+    for word in WORDS:
+        assert shared.accepts(word) is (engine(left, word) and engine(right, word))
+        assert beyond.accepts(word) is not engine(left, word)
+
+
+@given(patterns)
+def test_a_letter_is_written_otherwise_and_a_text_put_before_it(value: str) -> None:
+    language = both(pattern(value), repeated(chars(LETTERS), least=0))
+    otherwise, longer = replaced(language, ":", "%3"), inserted(language, ":", text("@"), text("b"))
+    for word in WORDS:
+        assert otherwise.accepts(word.replace(":", "%3")) is engine(value, word)
+        assert longer.accepts(word.replace(":", "@:") + "b") is engine(value, word)
+    assert not any(otherwise.accepts(word) for word in WORDS if ":" in word)
+
+
+def test_letters_that_nothing_names_are_letters_too() -> None:
+    assert pattern("*").accepts("\u4e2d\u00e9")
+    assert common_word([Operand(pattern("?")), Operand(but(map(chr, range(128))))]) == "\u00e9"

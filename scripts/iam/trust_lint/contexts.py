@@ -1,0 +1,214 @@
+"""Rules on what of the named repository gets in: refs, environments, pull requests, workflows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from scripts.iam.trust_lint.decide import who
+from scripts.iam.trust_lint.decide.search import Token
+from scripts.iam.trust_lint.findings import Finding
+from scripts.iam.trust_lint.fixes import Fix, added
+from scripts.iam.trust_lint.rules import Check, Linted, exact_subject, under_template
+from scripts.iam.trust_lint.rules import requires_subject as _requires_subject
+
+_QUEUE = re.compile(r"(?:.*:)?(?:ref:)?refs/heads/gh-readonly-queue/(?P<base>[^*?]+)/pr-[^*?]*\*")
+_SHA = re.compile(r"[0-9a-f]{40}")
+_IN_SUBJECT = re.compile(r"(?:^|:)job_workflow_ref:([^:]*)")
+
+
+def _strangers_matter_more(linted: Linted) -> bool:
+    """Whether whole owners or repositories get in, so that a context is the least worry."""
+    other = linted.other_repository
+    by_default = other is not None and (other.is_default or not linted.is_default)
+    return linted.anybody is not None or by_default
+
+
+def context(linted: Linted) -> Iterator[Finding]:
+    """More contexts of the repository than those that the statement names."""
+    if linted.setting.subjects or not _requires_subject(linted.one):
+        return
+    if _strangers_matter_more(linted):
+        return
+    if token := linted.other_pull_request:
+        if linted.is_default:
+            yield _open(linted, "any-context", "every context of the repository", token)
+        else:
+            yield _template_decides(linted, token)
+    else:
+        if token := linted.other_ref:
+            yield _merge_queue(linted, token) or _open(
+                linted, "any-ref", "more refs than it names", token
+            )
+        if token := linted.other_environment:
+            yield _open(linted, "any-environment", "more environments than it names", token)
+
+
+def _open(linted: Linted, rule: str, what: str, token: Token) -> Finding:
+    value = linted.values_for(token)
+    said = f"{value} accepts {what}" if value else f"the conditions accept {what}"
+    return linted.finding(
+        rule, said + under_template(token), _who(linted, rule), exact_subject(linted), token
+    )
+
+
+def _who(linted: Linted, rule: str) -> str:
+    where = who.repositories(linted)
+    return {
+        "any-ref": f"everyone who can push such a branch or tag to {where}",
+        "any-environment": f"everyone who can run a job of {where} in an environment of their own: "
+        "GitHub makes the environment that a job names, without protection",
+    }.get(rule) or who.more_contexts(linted)
+
+
+def _template_decides(linted: Linted, token: Token) -> Finding:
+    value = linted.values_for(token) or "the conditions"
+    template = ", ".join(token.template)
+    return linted.finding(
+        "template-decides",
+        f"{value} says nothing of branch, environment or pull request: with GitHub's default "
+        f"subject nobody gets in, with the template {template} every branch, tag, environment and "
+        "pull request does",
+        f"nobody, or with that template {who.more_contexts(linted)}",
+        "`gh api repos/OWNER/REPOSITORY/actions/oidc/customization/sub` says which template the "
+        "repository has: with the default one write the whole subject, else put context into the "
+        "template",
+        token,
+    )
+
+
+def _merge_queue(linted: Linted, token: Token) -> Finding | None:
+    """Branches of a merge queue, which no exact subject can cover, and nothing beyond them."""
+    patterns = [
+        _QUEUE.fullmatch(value) for found in linted.one.on("sub") for value in found.values
+        if found.takes(value, token.subject)
+    ]  # fmt: skip
+    first = patterns[0] if patterns and all(patterns) else None
+    return None if first is None else _queue_finding(linted, first["base"], token)
+
+
+def _queue_finding(linted: Linted, base: str, token: Token | None) -> Finding:
+    return linted.finding(
+        "merge-queue",
+        f"every run of the merge queue of {base} is accepted: its branch has a new name each time",
+        f"everyone who can add a pull request to the queue of {base}, and who can push a branch "
+        "called gh-readonly-queue/... unless a rule forbids it",
+        "forbid branches gh-readonly-queue/** to people by a ruleset, and give the role no right "
+        "that a pull request should not have",
+        token,
+    )
+
+
+def ref(linted: Linted) -> Iterator[Finding]:
+    """An environment's subject does not say which branch asks."""
+    token = linted.hidden_ref
+    if linted.setting.subjects or token is None or _strangers_matter_more(linted):
+        return
+    if linted.other_pull_request:
+        return
+    compared = linted.one.on("ref")
+    queue = [_QUEUE.fullmatch(value) for found in compared for value in found.values]
+    if queue and all(queue) and queue[0] is not None:
+        yield _queue_finding(linted, queue[0]["base"], token)
+        return
+    server = linted.issuer.kind == "server"
+    host = linted.one.host
+    key = f"{host}:ref"
+    fix: Fix | str = (
+        "restrict the environment to its branches: AWS shows no ref of a server's token"
+    )
+    if not server:
+        fix = Fix(
+            f"add StringEquals {key} with the branch that deploys, such as refs/heads/main",
+            added(linted.one, "StringEquals", key, ["refs/heads/main"]),
+        )
+    if compared:
+        fix = f"write StringEquals {key} with whole refs"
+    yield linted.finding(
+        "no-ref",
+        f"{token.subject!r} does not say which branch asks, and "
+        + (f"{compared[0].written} {key} leaves it open" if compared else "ref is not compared"),
+        f"everyone who can push a branch to {who.repositories(linted)}, unless the environment "
+        "itself is restricted",
+        fix,
+        token,
+        weight="note" if server else None,
+    )
+
+
+def pull_request(linted: Linted) -> Iterator[Finding]:
+    """Pull requests that the statement names."""
+    token, writes = linted.pull_request, linted.setting.writes
+    if token is None or writes == ():
+        return
+    known = writes is not None and linted.loose("pull_request") is not None
+    shown = ", ".join((writes or ())[:3])
+    yield linted.finding(
+        "pull-request" if known else "pull-request-unknown",
+        f"{token.subject!r} may do {shown}"
+        if known
+        else f"{token.subject!r}: what the role may do is not in this input"
+        if writes is None
+        else f"{token.subject!r} may do {shown} in the named workflow",
+        f"whoever may push a branch to {who.repositories(linted)}: the pull request's own code "
+        "runs with this role",
+        "give pull requests a role of their own that reads configuration and no secret",
+        token,
+    )
+
+
+def workflow(linted: Linted) -> Iterator[Finding]:
+    """A workflow that is the unit of trust must stay what it is."""
+    for operator, value in _workflows(linted):
+        if problem := _movable(linted, operator, value):
+            yield linted.finding(
+                "movable-workflow",
+                f"{operator} {value!r}: {problem}",
+                "everyone who can move that ref to a workflow of their own",
+                "write OWNER/REPOSITORY/.github/workflows/FILE@ and the commit's SHA; for the "
+                "same repository a branch will do",
+                weight=None if _is_the_unit_of_trust(linted) else "note",
+            )
+
+
+def _is_the_unit_of_trust(linted: Linted) -> bool:
+    """Whether more would get in if the workflow were not compared, and it may be a stranger's.
+
+    A policy that names the repository by its id alone does not tell whose the workflow is.
+    """
+    if linted.names.ids and not linted.names.owners:
+        return False
+    strangers = linted.anybody or linted.other_repository
+    return bool(strangers) or any(linted.openings(any_workflow=True))
+
+
+def _workflows(linted: Linted) -> Iterator[tuple[str, str]]:
+    for found in linted.one.on("job_workflow_ref"):
+        if not found.negated:
+            yield from ((found.written, value) for value in found.values)
+    for found in linted.one.on("sub"):
+        if not found.negated:
+            for value in found.values:
+                for inner in _IN_SUBJECT.findall(value):
+                    yield found.written, inner.replace("%3A", ":")
+
+
+def _movable(linted: Linted, operator: str, value: str) -> str:
+    """Why the workflow that a value names can become another one, "" if it cannot."""
+    if "Like" in operator and set("*?") & set(value):
+        return "a pattern accepts other workflows or refs"
+    path, at, at_ref = value.rpartition("@")
+    if not at:
+        return "there is no ref"
+    if _SHA.fullmatch(at_ref):
+        return ""
+    own = "/".join(path.split("/")[:2]).lower() in {name.lower() for name in linted.names.shown}
+    if own and at_ref.startswith("refs/heads/"):
+        return ""  # as good as that branch of the repository itself
+    if at_ref.startswith("refs/tags/"):
+        return "a tag can be moved"
+    other = ", and it is another repository's" if linted.names.owners else ""
+    return "a branch moves" + ("" if own else other)
+
+
+CONTEXT_CHECKS: tuple[Check, ...] = (context, ref, pull_request, workflow)

@@ -1,0 +1,1 @@
+"""Decides which tokens a statement lets in: automata over claims and subjects."""

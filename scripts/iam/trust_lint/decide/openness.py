@@ -1,0 +1,203 @@
+"""Which strangers a statement lets in, each with a token of theirs as the proof."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from scripts.github.issuers import Issuer
+from scripts.github.subjects import repo_of
+from scripts.iam.trust_lint.decide.automata import Language
+from scripts.iam.trust_lint.decide.grammar import JobKind
+from scripts.iam.trust_lint.decide.mentions import Mentions, mentions
+from scripts.iam.trust_lint.decide.search import Asked, Search, Token
+from scripts.iam.trust_lint.decide.statement import Trusting
+
+
+class Openness:
+    """Answers which strangers a statement lets in. Raises NotJudged and TooComplex.
+
+    Who sets a subject's template is an administrator of the repository. A stranger is one of their
+    own repository, so every template counts for strangers; for the named repository the default
+    template counts where the statement admits it.
+    """
+
+    def __init__(self, one: Trusting, issuer: Issuer) -> None:
+        self.one = one
+        self.issuer = issuer
+        self.search = Search(one, issuer)
+
+    @cached_property
+    def names(self) -> Mentions:
+        """What the statement names."""
+        return mentions(self.one)
+
+    @cached_property
+    def anything(self) -> Token | None:
+        """Any token at all."""
+        return self.search.find(Asked())
+
+    @cached_property
+    def anybody(self) -> Token | None:
+        """A token of an owner that the statement does not name, neither by name nor by id."""
+        return self.find_anybody(Asked())
+
+    def find_anybody(self, asked: Asked) -> Token | None:
+        """A token of an owner that the statement does not name, with further limits."""
+        names = self.names
+        return self.search.find(
+            asked.also(
+                repository=names.other_owners,
+                repository_owner_id=names.other_owner_id if names.owner_ids else None,
+                repository_id=names.other_id if names.ids else None,
+            )
+        )
+
+    def find_freed(self, asked: Asked) -> Token | None:
+        """A token of somebody who registered the named owner once its name was free: with the
+        named repository, else with any."""
+        names = self.names
+        if not names.owners:
+            return None
+        strange = asked.also(
+            repository_owner_id=names.other_owner_id if names.owner_ids else None,
+            repository_id=names.other_id if names.ids else None,
+        )
+        named = self.search.find(strange.also(repository=names.named))
+        return named or self.search.find(strange.also(repository=names.of_the_owners))
+
+    @cached_property
+    def by_any_id(self) -> Token | None:
+        """Such a token whose subject has ids that nothing fixes."""
+        asked = Asked(forms=(True,))
+        found = self.find_freed(asked) or self._again(asked)
+        return found if found and repo_of(found.subject) else None
+
+    @cached_property
+    def by_name(self) -> Token | None:
+        """Such a token whose subject has names alone, or no repository at all."""
+        return self.find_freed(Asked(forms=(False,)))
+
+    def _again(self, asked: Asked) -> Token | None:
+        """A token of a repository that the named owner deleted and made again."""
+        names = self.names
+        if not (names.owner_ids and names.repositories):
+            return None
+        return self.search.find(
+            asked.also(
+                repository=names.named,
+                repository_owner_id=names.own_owner_id,
+                repository_id=names.other_id if names.ids else None,
+            )
+        )
+
+    @cached_property
+    def other_repository(self) -> Token | None:
+        """A token of another repository of the named owner."""
+        return self.find_other_repository(Asked())
+
+    def find_other_repository(self, asked: Asked) -> Token | None:
+        """A token of another repository of the named owner, with further limits."""
+        names = self.names
+        asked = asked.also(repository_id=names.other_id if names.ids else None)
+        if names.owners:
+            found = self.search.find(asked.also(repository=names.other_repositories))
+            if found is not None:
+                return found
+        if names.owner_ids:
+            return self.search.find(
+                asked.also(
+                    repository=names.other_names if names.repositories else None,
+                    repository_owner_id=names.own_owner_id,
+                )
+            )
+        return None
+
+    def own(self, asked: Asked) -> Token | None:
+        """A token of the named repository; of any, if none is named."""
+        names = self.names
+        exact = asked.also(
+            repository=names.named,
+            repository_owner_id=names.own_owner_id if names.owner_ids else None,
+            repository_id=names.own_id if names.ids else None,
+        )
+        found = self.search.find(exact)
+        if found is None and names.ids:
+            # The repository by its id, whatever it is called now.
+            found = self.search.find(asked.also(repository_id=names.own_id))
+        return found
+
+    @cached_property
+    def is_default(self) -> bool:
+        """Whether the named repository gets in with GitHub's default subject."""
+        return self.own(Asked(default=True)) is not None
+
+    def loose(
+        self, kind: JobKind, *, any_workflow: bool = False, **claims: Language | None
+    ) -> Token | None:
+        """A token of the named repository of one kind of job, with these limits on its claims,
+        that runs in no workflow which the statement names."""
+        named = self.names.workflows and not any_workflow
+        asked = Asked(kinds=(kind,), default=self.is_default)
+        workflow = self.names.other_workflow if named else None
+        return self.own(asked.also(**claims, job_workflow_ref=workflow))
+
+    def openings(self, *, any_workflow: bool = False) -> tuple[Token | None, ...]:
+        """What of the named repository gets in that the statement does not name: a pull request,
+        another ref, another environment, and a named environment on another ref.
+
+        On a ref that the statement fixes any environment will do, unless it speaks of some.
+        """
+        names = self.names
+        spoken = names.environments or any(
+            "environment:" in value for found in self.one.on("sub") for value in found.values
+        )
+        other_ref = names.other_ref if names.refs else None
+        asked: tuple[tuple[JobKind, dict[str, Language | None]], ...] = (
+            ("ref", {"ref": other_ref}),
+            (
+                "environment",
+                {
+                    "environment": names.other_environment if names.environments else None,
+                    "ref": None if spoken else other_ref,
+                },
+            ),
+            ("environment", {"environment": names.own_environment, "ref": other_ref}),
+        )
+        pull = (
+            None if names.pull_requests else self.loose("pull_request", any_workflow=any_workflow)
+        )
+        return (
+            pull,
+            *(self.loose(kind, any_workflow=any_workflow, **claims) for kind, claims in asked),
+        )
+
+    @cached_property
+    def _openings(self) -> tuple[Token | None, ...]:
+        return self.openings()
+
+    @property
+    def other_pull_request(self) -> Token | None:
+        """A pull request's token, where the statement does not name pull requests."""
+        return self._openings[0]
+
+    @property
+    def other_ref(self) -> Token | None:
+        """A token on a branch or tag that the statement does not name."""
+        return self._openings[1]
+
+    @property
+    def other_environment(self) -> Token | None:
+        """A token of an environment that the statement does not name."""
+        return self._openings[2]
+
+    @property
+    def hidden_ref(self) -> Token | None:
+        """A token of a named environment on a ref that the statement does not name."""
+        return self._openings[3]
+
+    @cached_property
+    def pull_request(self) -> Token | None:
+        """A pull request's token, where the statement names pull requests."""
+        if not self.names.pull_requests:
+            return None
+        return self.own(Asked(kinds=("pull_request",), default=self.is_default))

@@ -1,0 +1,159 @@
+"""Whom a statement or a policy lets in, in words, with one token as the proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from scripts.iam.trust_lint.decide.grammar import JobKind
+from scripts.iam.trust_lint.decide.openness import Openness
+from scripts.iam.trust_lint.decide.search import Asked, Token
+
+Level = Literal["nobody", "contexts", "repository", "name", "owner", "anybody"]
+LEVELS: tuple[Level, ...] = ("nobody", "contexts", "repository", "name", "owner", "anybody")
+"""From the narrowest: nobody, the contexts that are named, more contexts of the named repository,
+whoever owns its name, other repositories of its owner, other owners."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Whom a statement or a policy lets in: how wide, in words, and one token as the proof."""
+
+    level: Level
+    who: str
+    token: Token | None = None
+
+
+NOBODY = Reach("nobody", "nobody")
+
+
+def widest(found: Iterable[Reach]) -> Reach:
+    """The widest of several: what statements let in, a policy lets in."""
+    return max(found, key=lambda reach: LEVELS.index(reach.level), default=NOBODY)
+
+
+def reach(found: Openness) -> Reach:
+    """Whom a statement lets in. Raises NotJudged and TooComplex."""
+    if found.anything is None:
+        return NOBODY
+    if found.anybody:
+        return Reach("anybody", anybody(found), found.anybody)
+    other = found.other_repository
+    if other is not None and (other.is_default or not found.by_any_id):
+        return Reach("owner", any_repository(found), other)
+    if found.by_any_id:
+        return Reach("name", whoever_has_the_names(found), found.by_any_id)
+    more = found.other_pull_request or found.other_ref or found.other_environment
+    if more:
+        return Reach("repository", more_contexts(found), more)
+    return Reach("contexts", contexts(found), found.own(Asked()) or found.anything)
+
+
+def anybody(found: Openness) -> str:
+    """Every owner's workflows, and what they must bring."""
+    return found.issuer.anybody + _limits(
+        found, pinned=found.find_anybody(_elsewhere(found)) is None
+    )
+
+
+def any_repository(found: Openness) -> str:
+    """Every repository of the named owners."""
+    owners = _owners(found)
+    token = found.other_repository
+    if token is not None and not token.is_default and found.is_default:
+        return (
+            f"everyone who administers another repository of {owners}: with the subject template "
+            f"{_template(token)} it sends this subject"
+        )
+    pinned = found.find_other_repository(_elsewhere(found)) is None
+    return f"everyone who can push to any repository of {owners}" + _limits(found, pinned=pinned)
+
+
+def whoever_has_the_names(found: Openness) -> str:
+    """Today's owner of the names and any later one."""
+    return (
+        f"whoever registers {repositories(found)} once the name of the owner or repository is "
+        "free: deleted, renamed or transferred"
+    )
+
+
+def more_contexts(found: Openness) -> str:
+    """Those who choose what the statement leaves open."""
+    where = repositories(found)
+    if found.other_pull_request:
+        who = f"everyone who can push a branch to {where} or open a pull request from one there"
+    elif found.other_ref:
+        who = f"everyone who can push such a branch or tag to {where}"
+    else:
+        who = (
+            f"everyone who can run a job of {where} in an environment of their own: GitHub makes "
+            "the environment that a job names, without protection"
+        )
+    return who + _limits(found, pinned=False)
+
+
+def contexts(found: Openness) -> str:
+    """The named contexts that get in."""
+    names = found.names
+    said = [
+        *(f"environment {name}" for name in sorted(names.environments)
+          if _gets_in(found, "environment", environment=name)),
+        *(ref for ref in sorted(names.refs) if _gets_in(found, "ref", ref=ref)),
+        *(["pull requests"] if found.pull_request else []),
+    ]  # fmt: skip
+    where = repositories(found)
+    shown = f"jobs of {where}: {', '.join(said)}" if said else f"jobs of {where}"
+    return shown + _limits(found, pinned=bool(names.workflows))
+
+
+def _gets_in(found: Openness, kind: JobKind, **values: str) -> bool:
+    from scripts.iam.trust_lint.decide.automata import text
+
+    asked = Asked(kinds=(kind,)).also(**{claim: text(value) for claim, value in values.items()})
+    return found.own(asked) is not None
+
+
+def repositories(found: Openness) -> str:
+    """The named repositories as a reader should see them."""
+    names = found.names
+    if names.shown:
+        return _listed(sorted(set(names.shown)))
+    if names.ids:
+        return f"repository {_listed(sorted(names.ids))}"
+    return f"a repository of {_owners(found)}"
+
+
+def _owners(found: Openness) -> str:
+    names = found.names
+    if names.owners:
+        return _listed(sorted(names.owners))
+    return f"account {_listed(sorted(names.owner_ids))}" if names.owner_ids else "any owner"
+
+
+def _listed(values: list[str]) -> str:
+    return values[0] if len(values) == 1 else f"{', '.join(values[:-1])} and {values[-1]}"
+
+
+def _template(token: Token) -> str:
+    return ", ".join(token.template)
+
+
+def _elsewhere(found: Openness) -> Asked:
+    """Tokens of jobs that run in no workflow which the statement names."""
+    workflow = found.names.other_workflow if found.names.workflows else None
+    return Asked().also(job_workflow_ref=workflow)
+
+
+def _limits(found: Openness, *, pinned: bool) -> str:
+    """What else a caller must fulfil."""
+    said = []
+    if pinned and found.names.workflows:
+        said.append(f"in a job of {_listed(sorted(found.names.workflows))}")
+    actors = found.one.exactly("actor") or found.one.exactly("actor_id")
+    if actors:
+        said.append(f"in a run that {_listed(list(actors))} starts")
+    if found.one.elsewhere:
+        keys = sorted({condition.key for condition in found.one.elsewhere})
+        said.append(f"where {_listed(keys)} lets them")
+    return "".join(f", {one}" for one in said)
