@@ -16,7 +16,7 @@ from scripts.console import UserError, print_error
 ROOT = Path(__file__).resolve().parents[1]
 VERBS = Path(__file__).resolve().parent / "commands"
 SECTIONS = {
-    "Run the platform here": ("up", "down", "doctor"),
+    "Run the platform here": ("up", "down", "doctor", "completion"),
     "Look at it": ("outputs", "tunnel", "database"),
     "Identities": ("token", "whoami", "explain-denial", "least-privilege", "lint-trust"),
     "Models": ("audit", "rollback"),

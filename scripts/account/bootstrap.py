@@ -54,13 +54,13 @@ class Found:
         )
 
 
-def working_folder(account: Account, local: bool) -> Path:
+def working_folder(account: Account) -> Path:
     """Where the state is until the bucket has it.
 
     For an AWS account that is outside the project: `keyless down` deletes the project's state
     directory, and this file is all there is of a bootstrap that was interrupted.
     """
-    if local:
+    if not account.aws:
         return account.home / "accounts" / account.name / "bootstrap"
     states = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(states, "keyless", account.name, "bootstrap")
@@ -134,13 +134,13 @@ def check(account: Account, folder: Path, found: Found, provider: str) -> None:
         raise UserError(
             "The account has a GitHub OIDC provider that is not ours",
             why="an account has one; taking it over would let a destroy remove it from others",
-            mend="keyless bootstrap --github-provider existing",
+            mend=account.command("bootstrap --github-provider existing"),
         )
     if provider == "existing" and not found.provider:
         raise UserError(
             "The account has no GitHub OIDC provider",
             why="--github-provider existing uses one that is there",
-            mend="keyless bootstrap --github-provider create",
+            mend=account.command("bootstrap --github-provider create"),
         )
 
 
@@ -166,7 +166,7 @@ def settings(
         raise UserError(
             "No environment is named",
             why="bootstrap makes the roles that plan and apply each environment",
-            mend="keyless bootstrap --disposable dev --environment prod --github ...",
+            mend="name them: --disposable dev -e prod, and the repository: --github ...",
             exit_code=2,
         )
     if github is not None:
@@ -243,7 +243,7 @@ class Bootstrap:
                 raise UserError(
                     "The state in the bucket is not the one that was here",
                     why=f"the one that was here is kept in {self.folder / STATE_KEY}",
-                    mend="keyless bootstrap again",
+                    mend=f"{self.account.command('bootstrap')} again",
                 )
         self.account.client("s3").put_object(
             Bucket=self.account.state_bucket,

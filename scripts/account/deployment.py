@@ -31,6 +31,11 @@ class Planned:
     after: Estimate
     resources: Mapping[str, Mapping[str, Any]]
     """What stands now: attributes by address. Not for printing: sensitive values are in it."""
+    aws: bool = False
+
+    def command(self, words: str) -> str:
+        """The command that a user types next, such as `plan` or `destroy --delete-data`."""
+        return _command(words, self.environment, aws=self.aws)
 
     @property
     def digest(self) -> str:
@@ -40,6 +45,18 @@ class Planned:
     def summary(self) -> str:
         """Markdown for people."""
         return render(self.environment, self.changes, self.before, self.after)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json: digest, changes without any value, the bill of a month before and after."""
+        return {
+            "environment": self.environment,
+            "digest": self.digest,
+            "changes": normalised(self.changes),
+            "usd_a_month": {
+                "before": round(self.before.total, 2),
+                "after": round(self.after.total, 2),
+            },
+        }
 
     def change_list(self) -> str:
         """The normalised list as JSON; it holds hashes in place of values."""
@@ -54,6 +71,7 @@ def make_plan(
     *,
     destroy: bool = False,
     lock: bool = True,
+    aws: bool = False,
 ) -> Planned:
     """Initialise, plan into `path` (mode 0600) and read the plan. Raises UserError."""
     phase.event("terraform init")
@@ -62,7 +80,7 @@ def make_plan(
         phase.event("terraform plan")
         shown = stack.save_plan(path, _listener(phase), destroy=destroy, lock=lock)
     except StackError as failure:
-        raise _advised(failure, environment) from None
+        raise _advised(failure, environment, aws=aws) from None
     prices = load_prices()
     return Planned(
         environment,
@@ -75,6 +93,7 @@ def make_plan(
             for entry in shown.get("resource_changes", ())
             if entry.get("mode") != "data" and isinstance(entry["change"].get("before"), dict)
         },
+        aws,
     )
 
 
@@ -103,7 +122,7 @@ def saved_note(account: Account, environment: str) -> dict[str, Any]:
         raise UserError(
             f"There is no saved plan of {environment}",
             why=f"apply takes only what was planned and read; nothing is in {path}",
-            mend=f"keyless plan {environment}",
+            mend=account.command(f"plan -e {environment}"),
         ) from None
     return note
 
@@ -118,7 +137,9 @@ def _note(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def apply_plan(stack: Stack, environment: str, path: Path, phase: Phase, again: str) -> Applied:
+def apply_plan(
+    stack: Stack, environment: str, path: Path, phase: Phase, again: str, *, aws: bool = False
+) -> Applied:
     """Apply exactly what `path` holds; the plan is used up, whatever comes of it.
 
     A stop, as a cancelled job sends it, ends after the call that Terraform is in: with its state
@@ -129,7 +150,7 @@ def apply_plan(stack: Stack, environment: str, path: Path, phase: Phase, again: 
             return stack.apply_plan(path, _listener(phase))
     except StackError as failure:
         rest = StackError(failure.what, why=failure.why, mend=f"{again}: what was done stays")
-        raise _advised(rest, environment) from None
+        raise _advised(rest, environment, aws=aws) from None
     finally:
         drop_plan(path)
 
@@ -143,7 +164,7 @@ def require_digest(planned: Planned, expected: str) -> None:
         "The changes are not the ones that were approved; nothing was applied",
         why=f"approved was {expected},\nnow it is {planned.digest}:\n"
         + "\n".join(addresses[:20] or ["no changes"]),
-        mend=f"keyless plan {planned.environment}, and have the new digest approved",
+        mend=f"{planned.command('plan')}, and have the new digest approved",
     )
 
 
@@ -162,10 +183,11 @@ def require_destroyable(planned: Planned, kept: Sequence[str] = ()) -> None:
     why, mend = [], []
     if protected:
         why.append(f"deletion protection is on: {', '.join(protected)}")
-        mend.append(f"TF_VAR_teardown=true keyless plan {name}, keyless apply {name}, then destroy")
+        plan, apply = planned.command("plan"), planned.command("apply")
+        mend.append(f"TF_VAR_teardown=true {plan}, {apply}, then destroy")
     if kept:
         why.append(f"buckets hold data: {', '.join(kept)}")
-        mend.append(f"keep what you need, then keyless destroy {name} --delete-data")
+        mend.append(f"keep what you need, then {planned.command('destroy --delete-data')}")
     if why:
         what = f"{name} is protected" if protected else "Buckets hold data"
         raise UserError(f"{what}; nothing was destroyed", why="\n".join(why), mend="\n".join(mend))
@@ -193,6 +215,10 @@ def destroy_warning(planned: Planned, full: Sequence[str], delete_data: bool) ->
     return "\n".join(lines)
 
 
+def _command(words: str, environment: str, *, aws: bool) -> str:
+    return f"keyless {words} -e {environment}{' --aws' if aws else ''}"
+
+
 def _listener(phase: Phase) -> Callable[[Event], None]:
     def hear(event: Event) -> None:
         for line in messages(event):
@@ -204,15 +230,14 @@ def _listener(phase: Phase) -> Callable[[Event], None]:
 
 
 _ADVICE = (
-    ("stale", "keyless plan {0}: the account changed after the plan was made"),
+    ("stale", "{plan}: the account changed after the plan was made"),
     (
         "referenced S3 bucket must have been",
-        "keyless bootstrap: this account and region have no bucket for the state",
+        "{bootstrap}: this account and region have no bucket for the state",
     ),
     (
         "BucketNotEmpty",
-        "keyless destroy {0} --delete-data: S3 delivers access logs for hours after they were "
-        "switched off",
+        "{destroy} --delete-data: S3 delivers access logs for hours after they were switched off",
     ),
     (
         "state lock",
@@ -227,10 +252,13 @@ _ADVICE = (
 )
 
 
-def _advised(failure: StackError, environment: str) -> StackError:
+def _advised(failure: StackError, environment: str, *, aws: bool) -> StackError:
     """Terraform's own words, with the command that mends what they are about."""
     for sign, advice in _ADVICE:
         if sign.lower() in failure.why.lower():
-            mend = advice.format(environment)
+            verbs = ("plan", "destroy")
+            commands = {verb: _command(verb, environment, aws=aws) for verb in verbs}
+            where = " --aws" if aws else ""
+            mend = advice.format(**commands, bootstrap=f"keyless bootstrap{where}")
             return StackError(failure.what, why=failure.why, mend=mend)
     return failure

@@ -36,7 +36,8 @@ class Account:
     """An AWS account and region, and the identity in whose name it is asked.
 
     `environment` is the whole environment of Terraform's processes; `client` makes boto3 clients
-    by service name; `home` is the state directory that plans and Terraform's data go to.
+    by service name; `home` is the state directory that plans and Terraform's data go to. `aws` is
+    set for a real account.
     """
 
     id: str
@@ -46,6 +47,11 @@ class Account:
     client: Callable[[str], Any]
     caller: str
     github: Mapping[str, Any] | None = None
+    aws: bool = False
+
+    def command(self, words: str) -> str:
+        """The command that a user types to do something here, such as `bootstrap`."""
+        return f"keyless {words}{' --aws' if self.aws else ''}"
 
     @property
     def name(self) -> str:
@@ -92,6 +98,7 @@ def callers_account(home: Path) -> Account:
         environment={**roots.provider_cache(passed), **passed, "AWS_REGION": region},
         client=lambda service: session.client(service),  # type: ignore[call-overload]
         caller=found["Arn"],
+        aws=True,
     )
 
 

@@ -2,11 +2,15 @@
 
 A verb's file imports only what `--help` needs; boto3, mlflow and the like are imported inside its
 functions. The first line of the command's docstring is its line in `keyless --help`.
+
+Every verb acts on the local cloud unless `--aws` or KEYLESS_AWS=1 names the caller's account, and
+names its environment by `--environment`. One that changes a real account asks first (`agree`).
 """
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +21,7 @@ from scripts.names import platform_parameter
 
 if TYPE_CHECKING:
     from pipeline.outputs import Platform
+    from scripts.account.environment import Account
     from scripts.localcloud.home import Cloud
 
 
@@ -74,14 +79,85 @@ def aws_platform(environment: str, file: Path | None = None) -> Platform:
     return load_platform(file, environ={**os.environ, "KEYLESS_ENVIRONMENT": environment})
 
 
+def account_of(project: Project, environment: str, role: str, aws: bool) -> Account:
+    """The caller's account, or the local cloud in the name of `role`."""
+    from scripts.account.environment import callers_account, local_account
+
+    if aws:
+        return callers_account(project.home)
+    return local_account(project.cloud(), project.root, environment, role)
+
+
+def agree(account: Account, environment: str, what: str, *, yes: bool) -> None:
+    """Name the real account and environment that `what` is about to change, and ask.
+
+    The local cloud is changed without a question. Raises UsageError unless the answer is yes.
+    """
+    if not account.aws:
+        return
+    place = f"AWS account {account.id}, region {account.region}, environment {environment}"
+    click.echo(f"{place}, as {account.caller}:\n{what}", err=True)
+    if not yes:
+        confirm()
+
+
+def confirm() -> None:
+    """Ask whether to go on. Raises UsageError unless the answer is yes."""
+    try:
+        agreed = click.confirm("Go on?", err=True)
+    except click.Abort:
+        raise click.UsageError(
+            "nobody answered; nothing was changed. Without a terminal: --yes"
+        ) from None
+    if not agreed:
+        raise click.UsageError("nothing was changed")
+
+
+def check_environment(_: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Refuse what can be no environment's name, before anything is asked or made."""
+    for name in value if isinstance(value, tuple) else (value,):
+        if name is not None and not ENVIRONMENT.fullmatch(name):
+            raise click.BadParameter(
+                f"{name!r} is not 2 to 12 lower-case letters and digits, such as dev",
+                param=parameter,
+            )
+    return value
+
+
+def known_environments(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    """Environments with a tfvars file, for the shell's completion."""
+    root = Path(__file__).resolve().parents[2] / "terraform" / "platform" / "environments"
+    return sorted(path.stem for path in root.glob(f"{begun}*.tfvars"))
+
+
+def known_roles(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    """Roles that a job assumes, for the shell's completion."""
+    from scripts.names import job_roles
+
+    return [role.name for role in job_roles() if role.name.startswith(begun)]
+
+
+ENVIRONMENT = re.compile(r"[a-z][a-z0-9]{1,11}")
 environment_option = click.option(
+    "-e",
     "--environment",
     envvar="KEYLESS_ENVIRONMENT",
     default="dev",
     show_default=True,
+    callback=check_environment,
+    shell_complete=known_environments,
     help="Environment of the platform (also KEYLESS_ENVIRONMENT).",
 )
 aws_option = click.option(
-    "--aws", is_flag=True, help="Use your AWS account and credentials, not the local cloud."
+    "--aws/--local",
+    "aws",
+    default=False,
+    envvar="KEYLESS_AWS",
+    help="Act on your AWS account, by your credentials (also KEYLESS_AWS=1), or on the local "
+    "cloud.  [default: local]",
 )
+yes_option = click.option(
+    "--yes", is_flag=True, help="Do not ask before a real account is changed."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 pass_project = click.make_pass_decorator(Project)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """Which role, and where claims and trust come from; None: the job, and the account."""
+    """Which role, and where claims and trust come from; None: the job, and IAM."""
 
     role: str | None
     claims: Path | None
     trust: Path | None
-    local: bool
+    aws: bool
     as_json: bool
 
 
@@ -74,7 +74,7 @@ def _trust(project: Project, asked: Asked, role: str) -> tuple[str, Policy]:
     if asked.trust is not None:
         trust = read_trust(asked.trust, name)
         return (role if known else f"arn:aws:iam::{_account(trust)}:role/{name}"), trust
-    iam = project.administrator(project.cloud(), "iam") if asked.local else _callers_iam()
+    iam = _callers_iam() if asked.aws else project.administrator(project.cloud(), "iam")
     try:
         found = iam.get_role(RoleName=name)["Role"]
     except iam.exceptions.NoSuchEntityException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from scripts.commands import Project
@@ -16,18 +16,26 @@ if TYPE_CHECKING:
 
 
 def run_step(
-    project: Project, step: str, arguments: Sequence[str], *, environment: str, role: str, aws: bool
+    project: Project,
+    step: str,
+    arguments: Sequence[str],
+    *,
+    environment: str,
+    role: str,
+    aws: bool,
+    quiet: bool = False,
 ) -> int:
-    """Run `python -m pipeline.<step>`; the answer is its exit code.
+    """Run `python -m pipeline.<step>`; the answer is its exit code. `quiet` drops what it prints.
 
     In the local cloud it runs as `role` (or as the administrator) with a session to MLflow; with
     `aws` it runs in the caller's environment, whose tunnel MLFLOW_TRACKING_URI must name. Raises
     UserError when the local cloud or its server is not there.
     """
     command = [sys.executable, "-m", f"pipeline.{step}", *arguments]
+    out = subprocess.DEVNULL if quiet else None
     if aws:
         caller = os.environ | {"KEYLESS_ENVIRONMENT": environment}
-        return subprocess.run(command, cwd=project.root, env=caller, check=False).returncode
+        return _run(command, project, caller, out)
 
     from scripts.aws.sealed import client
     from scripts.local_run.actors import Actors
@@ -53,7 +61,14 @@ def run_step(
             if role == "administrator"
             else actors.process_environment(role, extra)
         )
-        return subprocess.run(command, cwd=project.root, env=sealed, check=False).returncode
+        return _run(command, project, sealed, out)
+
+
+def _run(
+    command: Sequence[str], project: Project, environment: Mapping[str, str], out: int | None
+) -> int:
+    done = subprocess.run(command, cwd=project.root, env=dict(environment), stdout=out, check=False)
+    return done.returncode
 
 
 def _credentials(project: Project, actors: Actors, role: str) -> Credentials:

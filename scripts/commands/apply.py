@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import click
 
-from scripts.commands import Project, pass_project
-
-if TYPE_CHECKING:
-    from scripts.account.environment import Account
+from scripts.commands import (
+    Project,
+    account_of,
+    agree,
+    aws_option,
+    environment_option,
+    pass_project,
+    yes_option,
+)
 
 github_option = click.option(
     "--github",
@@ -18,18 +22,6 @@ github_option = click.option(
     envvar="KEYLESS_GITHUB",
     help="Repository that the roles trust (also KEYLESS_GITHUB); once applied, it is known.",
 )
-local_option = click.option(
-    "--local", is_flag=True, help="Use the running local cloud, not your AWS account."
-)
-
-
-def account_of(project: Project, environment: str, role: str, local: bool) -> Account:
-    """The caller's account, or the local cloud in the name of `role`."""
-    from scripts.account.environment import callers_account, local_account
-
-    if local:
-        return local_account(project.cloud(), project.root, environment, role)
-    return callers_account(project.home)
 
 
 def _digest(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -39,7 +31,6 @@ def _digest(_: click.Context, __: click.Parameter, value: str | None) -> str | N
 
 
 @click.command("apply")
-@click.argument("environment")
 @click.option(
     "--expect-digest",
     "digest",
@@ -48,17 +39,24 @@ def _digest(_: click.Context, __: click.Parameter, value: str | None) -> str | N
     help="Plan again, and stop unless the changes have this digest.",
 )
 @github_option
-@local_option
+@yes_option
+@environment_option
+@aws_option
 @pass_project
 def apply(
-    project: Project, environment: str, digest: str | None, github: str | None, local: bool
+    project: Project,
+    environment: str,
+    digest: str | None,
+    github: str | None,
+    yes: bool,
+    aws: bool,
 ) -> None:
     """Apply the saved plan of an environment, and nothing else.
 
     \b
-    keyless apply dev                          what the last `keyless plan dev` showed
-    keyless apply dev --local                  the same on the local cloud, as the role apply
-    keyless apply dev --expect-digest 3f9a...  plan again, and insist on what was approved
+    keyless apply                     what the last `keyless plan` showed, on the local cloud
+    keyless apply -e prod --aws       the same on your account, after a question
+    keyless apply --expect-digest 3f9a... --yes    plan again, and insist on what was approved
 
     A saved plan serves once. Terraform refuses it when the state has changed since. With
     --expect-digest no file of an earlier run is used: the plan is made here, and compared.
@@ -69,17 +67,19 @@ def apply(
     from scripts.stack.binary import find_binary
 
     repository = parse_repository(github) if github else None
-    account = account_of(project, environment, "apply", local)
+    account = account_of(project, environment, "apply", aws)
     path = account.plan_file(environment)
     stack = platform_stack(
         account, project.root, environment, find_binary(account.home), repository
     )
     note = None if digest else saved_note(account, environment)
+    what = f"apply the plan of {note['made']}: {note['changes']}" if note else f"apply {digest}"
+    agree(account, environment, what, yes=yes)
     with Phases() as phases:
         if digest is not None:
             path = path.with_suffix(".new")
             with phases.phase(f"plan {environment} again", account.caller) as phase:
-                planned = make_plan(stack, environment, path, phase)
+                planned = make_plan(stack, environment, path, phase, aws=aws)
                 try:
                     require_digest(planned, digest)
                 except BaseException:
@@ -90,6 +90,11 @@ def apply(
                 phase.event(f"plan of {note['made']}: {note['changes']}")
                 stack.init()
             done = apply_plan(
-                stack, environment, path, phase, f"keyless plan {environment}, then apply again"
+                stack,
+                environment,
+                path,
+                phase,
+                f"{account.command(f'plan -e {environment}')}, then apply again",
+                aws=aws,
             )
     click.echo(f"{done.added} created, {done.changed} changed, {done.removed} destroyed")

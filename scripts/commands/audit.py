@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import click
 
-from scripts.commands import Project, aws_option, environment_option, pass_project
+from scripts.commands import (
+    Project,
+    aws_option,
+    environment_option,
+    json_option,
+    pass_project,
+)
 from scripts.commands._step import run_step
 
 
 @click.command("audit")
 @click.argument("model")
+@json_option
 @environment_option
 @aws_option
 @pass_project
 @click.pass_context
 def command(
-    context: click.Context, project: Project, model: str, environment: str, aws: bool
+    context: click.Context,
+    project: Project,
+    model: str,
+    as_json: bool,
+    environment: str,
+    aws: bool,
 ) -> None:
     """Tell the story of a model: who trained it, on what, who promoted it, where it predicted.
 
@@ -25,6 +40,17 @@ def command(
     keyless audit breast-cancer@3              by version
     """
     # No role of the pipeline reads all of it: trained by one, promoted by another, used by a third.
-    context.exit(
-        run_step(project, "audit", [model], environment=environment, role="administrator", aws=aws)
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "audit.json"
+        code = run_step(
+            project,
+            "audit",
+            [model, "--result", str(result)],
+            environment=environment,
+            role="administrator",
+            aws=aws,
+            quiet=as_json,
+        )
+        if as_json and code == 0:
+            click.echo(result.read_text(encoding="utf-8"), nl=False)
+    context.exit(code)

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.commands import Project, pass_project
-from scripts.commands.apply import account_of, github_option, local_option
+from scripts.commands import (
+    Project,
+    account_of,
+    agree,
+    aws_option,
+    check_environment,
+    known_environments,
+    pass_project,
+    yes_option,
+)
+from scripts.commands.apply import github_option
+
+if TYPE_CHECKING:
+    from scripts.account.environment import Account
 
 
 @click.command("bootstrap")
 @click.option(
+    "-e",
     "--environment",
     "lasting",
     multiple=True,
     metavar="NAME",
-    help="Environment to prepare; may be given several times.",
+    callback=check_environment,
+    shell_complete=known_environments,
+    help="Environment to prepare; may be given several times.  [default: KEYLESS_ENVIRONMENT]",
 )
 @click.option(
     "--disposable",
     multiple=True,
     metavar="NAME",
+    callback=check_environment,
+    shell_complete=known_environments,
     help="The same for one whose data its apply role may delete.",
 )
 @click.option(
@@ -30,27 +48,27 @@ from scripts.commands.apply import account_of, github_option, local_option
     type=click.Choice(["create", "existing"]),
     help="Make the account's OIDC provider for GitHub, or use the one there is.  [default: create]",
 )
-@click.option("--yes", is_flag=True, help="Do not ask before anything is changed.")
 @github_option
-@local_option
+@yes_option
+@aws_option
 @pass_project
 def bootstrap(
     project: Project,
     lasting: tuple[str, ...],
     disposable: tuple[str, ...],
     github_provider: str | None,
-    yes: bool,
     github: str | None,
-    local: bool,
+    yes: bool,
+    aws: bool,
 ) -> None:
     """Prepare an account: state bucket, GitHub provider, boundaries, plan and apply roles.
 
     \b
-    keyless bootstrap --disposable dev --environment prod \\
+    keyless bootstrap --aws --disposable dev -e prod \\
         --github octo-org@1001/keyless-mlops@2002
-    keyless bootstrap                                 again: shows what differs, if anything
-    keyless bootstrap --environment staging           one more; the others stay
-    keyless bootstrap --github-provider existing      the account has a provider already
+    keyless bootstrap --aws                           again: shows what differs, if anything
+    keyless bootstrap --aws -e staging                one more; the others stay
+    keyless bootstrap --aws --github-provider existing    the account has a provider already
 
     Once for an account and region, by an administrator. The state begins on this machine and is
     moved into the bucket that was made; the settings are kept beside it, so that the next
@@ -64,13 +82,15 @@ def bootstrap(
 
     if both := set(lasting) & set(disposable):
         raise click.UsageError(f"{', '.join(sorted(both))}: either --environment or --disposable")
+    if not lasting and not disposable:
+        lasting = tuple(os.environ.get("KEYLESS_ENVIRONMENT", "").split())
     wanted = dict.fromkeys(lasting, False) | dict.fromkeys(disposable, True)
     repository = parse_repository(github) if github else None
-    _not_ups(project, local)
-    account = account_of(project, "dev", "administrator", local)
-    if repository is None and local:
+    _not_ups(project, aws)
+    account = account_of(project, "dev", "administrator", aws)
+    if repository is None and not aws:
         repository = dict(account.github or {})
-    folder = bootstrap.working_folder(account, local)
+    folder = bootstrap.working_folder(account)
     with Phases() as phases, phases.phase("look at the account", account.caller) as phase:
         found = bootstrap.look(account, folder)
         phase.event(str(found))
@@ -80,45 +100,40 @@ def bootstrap(
     stack = work.stack(found)
     with Phases() as phases, phases.phase("plan bootstrap", account.caller) as phase:
         plan = folder / "bootstrap.tfplan"
-        planned = make_plan(stack, "bootstrap", plan, phase)
+        planned = make_plan(stack, "bootstrap", plan, phase, aws=aws)
     if planned.changes:
         click.echo(planned.summary(), err=True)
-        if not yes:
-            _ask(account.id)
+        agree(account, ", ".join(variables["environments"]), "make these changes", yes=yes)
     with Phases() as phases:
         if planned.changes:
             with phases.phase("apply bootstrap", account.caller) as phase:
-                apply_plan(stack, "bootstrap", plan, phase, "keyless bootstrap again")
+                apply_plan(
+                    stack,
+                    "bootstrap",
+                    plan,
+                    phase,
+                    f"{account.command('bootstrap')} again",
+                    aws=aws,
+                )
         with phases.phase("keep the state", account.caller) as phase:
             made = stack.outputs()
             work.keep(stack, found, phase.event)
-    _show(made, changed=bool(planned.changes), local=local)
+    _show(made, account, changed=bool(planned.changes))
 
 
-def _not_ups(project: Project, local: bool) -> None:
+def _not_ups(project: Project, aws: bool) -> None:
     """`keyless up` keeps bootstrap's state itself; with it moved, `down` could not destroy."""
     from scripts.console import UserError
 
-    if local and (project.home / "terraform" / "bootstrap.tfstate").exists():
+    if not aws and (project.home / "terraform" / "bootstrap.tfstate").exists():
         raise UserError(
             "`keyless up` bootstrapped this local cloud already",
             why="it keeps the state for `keyless down`",
-            mend="keyless plan dev --local goes on from here",
+            mend="keyless plan goes on from here",
         )
 
 
-def _ask(account: str) -> None:
-    try:
-        agreed = click.confirm(f"Change account {account} so?", err=True)
-    except click.Abort:
-        raise click.UsageError(
-            "nobody answered; nothing was changed. Without a terminal: --yes"
-        ) from None
-    if not agreed:
-        raise click.UsageError("nothing was changed")
-
-
-def _show(made: Mapping[str, Any], *, changed: bool, local: bool) -> None:
+def _show(made: Mapping[str, Any], account: Account, *, changed: bool) -> None:
     if not changed:
         click.echo("nothing to change")
     click.echo(f"state bucket     {made['state_bucket_name']}")
@@ -127,4 +142,4 @@ def _show(made: Mapping[str, Any], *, changed: bool, local: bool) -> None:
         for role, arn in sorted(environment["role_arns"].items()):
             click.echo(f"{name:<16} {role:<10} {arn}")
     first = next(iter(made["environments"]))
-    click.echo(f"next  keyless plan {first}{' --local' if local else ''}", err=True)
+    click.echo(f"next  {account.command(f'plan -e {first}')}", err=True)

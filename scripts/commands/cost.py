@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.commands import Project, pass_project
-from scripts.commands.apply import local_option
+from scripts.commands import (
+    Project,
+    account_of,
+    aws_option,
+    environment_option,
+    json_option,
+    pass_project,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,7 +28,6 @@ EGRESS = ("public_ip", "endpoints", "nat")
 
 
 @click.command("cost")
-@click.argument("environment", default="dev")
 @click.option("--plan", "saved", is_flag=True, help="Price the saved plan, before and after it.")
 @click.option(
     "--prices",
@@ -30,8 +35,9 @@ EGRESS = ("public_ip", "endpoints", "nat")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Price file in place of scripts/plan/prices.toml.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@local_option
+@json_option
+@environment_option
+@aws_option
 @pass_project
 def cost(
     project: Project,
@@ -39,14 +45,14 @@ def cost(
     saved: bool,
     file: Path | None,
     as_json: bool,
-    local: bool,
+    aws: bool,
 ) -> None:
     """Show what an environment costs in a month, by resource and by egress mode.
 
     \b
     keyless cost                 dev, from the code alone: no account is asked
-    keyless cost prod            prod, line by line
-    keyless cost dev --plan      what the saved plan of `keyless plan dev` changes
+    keyless cost -e prod         prod, line by line
+    keyless cost --plan          what the saved plan of `keyless plan` changes
     keyless cost --prices my-region.toml
 
     List prices in USD without taxes, from a dated file that is yours to edit. Lines marked
@@ -54,11 +60,9 @@ def cost(
     """
     from scripts.plan.cost import load_prices
 
-    if local and not saved:
-        raise click.UsageError("--local goes with --plan; without it no account is asked")
     prices = load_prices(file)
     if saved:
-        _print_saved(project, environment, prices, local, as_json)
+        _print_saved(project, environment, prices, aws, as_json)
     else:
         _print_offline(project, environment, prices, as_json)
 
@@ -104,17 +108,16 @@ def offline(
 
 
 def _print_saved(
-    project: Project, environment: str, prices: Prices, local: bool, as_json: bool
+    project: Project, environment: str, prices: Prices, aws: bool, as_json: bool
 ) -> None:
     from scripts.account.deployment import saved_note
     from scripts.account.environment import platform_stack
-    from scripts.commands.apply import account_of
     from scripts.console import Phases, stdout_console
     from scripts.plan.cost import estimate
     from scripts.plan.summary import cost_lines
     from scripts.stack.binary import find_binary
 
-    account = account_of(project, environment, "plan-main", local)
+    account = account_of(project, environment, "plan-main", aws)
     note = saved_note(account, environment)
     stack = platform_stack(account, project.root, environment, find_binary(account.home))
     with Phases() as phases, phases.phase("read the saved plan"):

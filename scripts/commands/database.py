@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.commands import Project, aws_option, environment_option, pass_project
+from scripts.commands import (
+    Project,
+    account_of,
+    agree,
+    aws_option,
+    environment_option,
+    pass_project,
+    yes_option,
+)
 from scripts.names import RDS_CERTIFICATES, prefix, server_tags, session_document
 
 if TYPE_CHECKING:
@@ -28,6 +36,7 @@ class Access:
 
 
 @click.command()
+@yes_option
 @environment_option
 @aws_option
 @click.option(
@@ -44,7 +53,9 @@ class Access:
     help="Seconds to wait for the instance to be available.",
 )
 @pass_project
-def database(project: Project, environment: str, aws: bool, ca: Path | None, wait: int) -> None:
+def database(
+    project: Project, yes: bool, environment: str, aws: bool, ca: Path | None, wait: int
+) -> None:
     """Create or upgrade MLflow's database, its owner, its login and its tables.
 
     Run it once after the first apply, and again after an upgrade of MLflow; it does what is
@@ -55,7 +66,7 @@ def database(project: Project, environment: str, aws: bool, ca: Path | None, wai
 
     \b
     keyless database
-    keyless database --aws --environment prod --ca global-bundle.pem
+    keyless database -e prod --aws --ca global-bundle.pem
     """
     from scripts.console import stderr_console
     from scripts.server import database, readiness
@@ -67,6 +78,9 @@ def database(project: Project, environment: str, aws: bool, ca: Path | None, wai
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     access = _on_aws(ca) if aws else _locally(project, environment)
+    if aws:
+        account = account_of(project, environment, "database", aws)
+        agree(account, environment, "prepare MLflow's database, or upgrade it", yes=yes)
     identifier, tags = prefix(environment), server_tags(environment)
     instance = database.wait_for(lambda: _available(access.clients("rds"), identifier), tell, wait)
     database.wait_for(lambda: _reachable(access.clients("ec2"), tags), tell, wait)

@@ -7,41 +7,52 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.commands import Project, pass_project
-from scripts.commands.apply import account_of, github_option, local_option
+from scripts.commands import (
+    Project,
+    account_of,
+    aws_option,
+    check_environment,
+    known_environments,
+    pass_project,
+    yes_option,
+)
+from scripts.commands.apply import github_option
 
 if TYPE_CHECKING:
     from scripts.console import Phases
 
 
 @click.command("destroy")
-@click.argument("environment")
 @click.option(
-    "--yes-destroy",
-    "confirmed",
-    metavar="NAME",
-    help="The environment's name once more, in place of the question.",
+    "-e",
+    "--environment",
+    envvar="KEYLESS_ENVIRONMENT",
+    required=True,
+    callback=check_environment,
+    shell_complete=known_environments,
+    help="Environment to destroy (also KEYLESS_ENVIRONMENT); there is no default.",
 )
 @click.option(
     "--delete-data", is_flag=True, help="Empty the environment's buckets, every version of it."
 )
 @github_option
-@local_option
+@yes_option
+@aws_option
 @pass_project
 def destroy(
     project: Project,
     environment: str,
-    confirmed: str | None,
     delete_data: bool,
     github: str | None,
-    local: bool,
+    yes: bool,
+    aws: bool,
 ) -> None:
-    """Destroy every resource of an environment; asks for its name first.
+    """Destroy every resource of an environment; on your account it asks for the name first.
 
     \b
-    keyless destroy dev                          asks, and stops if a bucket holds data
-    keyless destroy dev --delete-data            the data too
-    keyless destroy dev --yes-destroy dev        for scripts
+    keyless destroy -e dev                       of the local cloud; stops if a bucket holds data
+    keyless destroy -e dev --aws --delete-data   of your account, and the data too
+    keyless destroy -e dev --aws --yes           for scripts
 
     Everything that would stop Terraform half-way is looked for before anything is destroyed:
     deletion protection, and buckets that are not empty. A protected environment is applied with
@@ -54,20 +65,15 @@ def destroy(
     from scripts.console import Phases
     from scripts.stack.binary import find_binary
 
-    if confirmed is not None and confirmed != environment:
-        raise click.BadParameter(
-            f"it says {confirmed!r}, but the environment is {environment!r}",
-            param_hint="--yes-destroy",
-        )
     repository = parse_repository(github) if github else None
-    account = account_of(project, environment, "apply", local)
+    account = account_of(project, environment, "apply", aws)
     stack = platform_stack(
         account, project.root, environment, find_binary(account.home), repository
     )
     path = account.plan_file(environment).with_suffix(".destroy")
     try:
         with Phases() as phases, phases.phase("plan to destroy", account.caller) as phase:
-            planned = deployment.make_plan(stack, environment, path, phase, destroy=True)
+            planned = deployment.make_plan(stack, environment, path, phase, destroy=True, aws=aws)
             s3 = account.client("s3")
             names = deployment.buckets(planned)
             full = [name for name in names if contents.holds_objects(s3, name)]
@@ -76,7 +82,8 @@ def destroy(
             click.echo(f"nothing to destroy: there is no {environment} in account {account.id}")
             return
         click.echo(deployment.destroy_warning(planned, full, delete_data), err=True)
-        _ask(environment, account.id, confirmed)
+        if aws and not yes:
+            _ask(environment, account.id)
         with Phases() as phases:
             logged = contents.log_buckets(s3, names)
             logs = sorted(set(logged.values()))
@@ -86,7 +93,12 @@ def destroy(
             _empty(s3, logs if delete_data else [], phases, account.caller)
             with phases.phase(f"destroy {environment}", account.caller) as phase:
                 done = deployment.apply_plan(
-                    stack, environment, path, phase, f"keyless destroy {environment} again"
+                    stack,
+                    environment,
+                    path,
+                    phase,
+                    f"{planned.command('destroy')} again",
+                    aws=aws,
                 )
     finally:
         deployment.drop_plan(path)
@@ -103,17 +115,14 @@ def _empty(s3: Any, buckets: Sequence[str], phases: Phases, caller: str) -> None
             empty(s3, name, phase.event)
 
 
-def _ask(environment: str, account: str, confirmed: str | None) -> None:
-    if confirmed is not None:
-        return
+def _ask(environment: str, account: str) -> None:
     try:
         answer = click.prompt(
             f"To destroy {environment} in account {account}, type its name", err=True
         )
     except click.Abort:
         raise click.UsageError(
-            f"nobody answered; nothing was destroyed. Without a terminal: "
-            f"--yes-destroy {environment}"
+            "nobody answered; nothing was destroyed. Without a terminal: --yes"
         ) from None
     if answer.strip() != environment:
         raise click.UsageError(f"that is not {environment!r}; nothing was destroyed")

@@ -17,7 +17,7 @@ from typing import Literal
 
 import click
 
-from scripts.commands import Project, pass_project
+from scripts.commands import Project, aws_option, json_option, pass_project
 
 REGISTRIES = ("registry.terraform.io", "registry.opentofu.org")
 PROVIDER = "hashicorp/aws"
@@ -59,13 +59,12 @@ _file = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("doctor")
-@click.option("--aws", is_flag=True, help="Also check what a run on an AWS account needs.")
+@aws_option
 @click.option("--github", is_flag=True, help="Explain why a GitHub job may not assume a role.")
 @click.option("--role", metavar="ARN|NAME", help="With --github: the role.")
 @click.option("--claims", type=_file, help="With --github: the job's claims or token.")
 @click.option("--trust", type=_file, help="With --github: the role's trust policy, or a plan.")
-@click.option("--local", is_flag=True, help="With --github: read the role in the local cloud.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@json_option
 @pass_project
 @click.pass_context
 def doctor(
@@ -76,7 +75,6 @@ def doctor(
     role: str | None,
     claims: Path | None,
     trust: Path | None,
-    local: bool,
     as_json: bool,
 ) -> None:
     """Check this machine, and name the command that mends what is missing.
@@ -91,19 +89,15 @@ def doctor(
 
     \b
     keyless doctor --github > claims.json                         in the job
-    keyless doctor --github --role keyless-dev-train --claims claims.json
+    keyless doctor --github --role keyless-dev-train --claims claims.json --aws
     keyless doctor --github --role keyless-dev-train --claims claims.json --trust plan.json
     """
     if github:
         from scripts.commands._doctor_github import Asked, explain_denial
 
-        if aws:
-            raise click.UsageError(
-                "--aws looks at this machine, --github at a role: one of the two"
-            )
-        ctx.exit(explain_denial(project, Asked(role, claims, trust, local, as_json)))
-    if role or claims or trust or local:
-        raise click.UsageError("--role, --claims, --trust and --local go with --github")
+        ctx.exit(explain_denial(project, Asked(role, claims, trust, aws, as_json)))
+    if role or claims or trust:
+        raise click.UsageError("--role, --claims and --trust go with --github")
     findings = examine(Machine(project, os.environ), aws=aws)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))

@@ -4,29 +4,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.commands import Project, pass_project
+from scripts.commands import (
+    Project,
+    aws_option,
+    check_environment,
+    confirm,
+    json_option,
+    known_environments,
+    pass_project,
+    yes_option,
+)
 from scripts.names import role_name
 
 if TYPE_CHECKING:
     from scripts.github.repository import Facts
-    from scripts.github.setup import Change
+    from scripts.github.setup import Change, Wanted
     from scripts.github.verify import TrustOf, Verdict
 
 
 @click.command("github-setup")
 @click.option("--repository", metavar="OWNER/NAME", help="Repository.  [default: this folder's]")
 @click.option(
+    "-e",
     "--environment",
     "environments",
     multiple=True,
+    envvar="KEYLESS_ENVIRONMENT",
     default=("dev",),
     show_default=True,
-    help="Environment of the platform; may be given again.",
+    callback=check_environment,
+    shell_complete=known_environments,
+    help="Environment of the platform (also KEYLESS_ENVIRONMENT); may be given again.",
 )
 @click.option("--account-id", required=True, metavar="ID", help="AWS account, twelve digits.")
 @click.option("--region", default="us-east-1", show_default=True, help="AWS region.")
@@ -50,7 +64,10 @@ if TYPE_CHECKING:
     help="RDS's certificates as you fetched them: the database workflow takes no others.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
-@click.option("--verify", type=click.Choice(["aws", "local"]), help="Try each token on its role.")
+@click.option("--verify", is_flag=True, help="Try each role's token on the role.")
+@json_option
+@yes_option
+@aws_option
 @pass_project
 def github_setup(
     project: Project,
@@ -62,14 +79,17 @@ def github_setup(
     approvals: int,
     rds_ca: Path | None,
     dry_run: bool,
-    verify: str | None,
+    verify: bool,
+    as_json: bool,
+    yes: bool,
+    aws: bool,
 ) -> None:
     """Make the repository what the trust policies expect: environments, reviewers, rules.
 
     \b
     keyless github-setup --account-id 111122223333 --dry-run
     keyless github-setup --account-id 111122223333 --reviewer octo-org/platform
-    keyless github-setup --account-id 111122223333 --dry-run --verify aws
+    keyless github-setup --account-id 111122223333 --dry-run --verify --aws
 
     Uses gh, as you are logged in. A second run changes nothing. --verify reads each role's trust
     policy (iam:GetRole) and says which condition of which role would refuse the job's token.
@@ -78,7 +98,7 @@ def github_setup(
     from scripts.github.api import Gh
     from scripts.github.repository import read_facts
 
-    _check_input(environments, account_id)
+    _check_input(account_id)
     pinned = None if rds_ca is None else _digest(rds_ca)
     gh = Gh()
     gh.check()
@@ -92,31 +112,31 @@ def github_setup(
         approvals,
         pinned,
     )
-    click.echo(f"{facts.name}: owner {facts.owner_id}, repository {facts.id}, ", nl=False)
-    click.echo(f"subjects with {'ids' if facts.subject_format == 'immutable' else 'names alone'}")
     _warn(facts)
     pending = setup.changes(gh, facts, wanted)
-    _show(pending, dry_run)
-    if not dry_run:
+    if not as_json:
+        _show(facts, pending, dry_run)
+    if pending and not dry_run:
+        _agree(facts, wanted, pending, yes=yes)
         for change in pending:
             setup.apply(gh, change)
-            click.echo(f"done: {change.what}")
-    click.echo("\nFor terraform/bootstrap and terraform/platform (github.auto.tfvars.json):")
-    click.echo(json.dumps({"github": facts.terraform}, indent=2))
-    if verify is not None:
-        _verify(project, facts, wanted.environments, account_id, aws=verify == "aws")
+            click.echo(f"done: {change.what}", err=as_json)
+    verdicts = _verdicts(project, facts, wanted.environments, account_id, aws) if verify else []
+    if as_json:
+        click.echo(json.dumps(_document(facts, pending, verdicts), indent=2))
+    else:
+        click.echo("\nFor terraform/bootstrap and terraform/platform (github.auto.tfvars.json):")
+        click.echo(json.dumps({"github": facts.terraform}, indent=2))
+        for verdict in verdicts:
+            click.echo(_line(verdict))
+    _require(verdicts)
 
 
-def _check_input(environments: Sequence[str], account_id: str) -> None:
+def _check_input(account_id: str) -> None:
     import re
 
     if not re.fullmatch(r"\d{12}", account_id):
         raise click.UsageError(f"--account-id takes twelve digits, not {account_id!r}")
-    for name in environments:
-        if not re.fullmatch(r"[a-z][a-z0-9]{1,11}", name):
-            raise click.UsageError(
-                f"--environment takes 2 to 12 lower-case letters and digits, not {name!r}"
-            )
 
 
 def _digest(file: Path) -> str:
@@ -144,7 +164,30 @@ def _warn(facts: Facts) -> None:
         )
 
 
-def _show(pending: Sequence[Change], dry_run: bool) -> None:
+def _agree(facts: Facts, wanted: Wanted, pending: Sequence[Change], *, yes: bool) -> None:
+    """Name the repository and its environments, and ask. Raises UsageError unless agreed."""
+    names = ", ".join(wanted.environments)
+    click.echo(f"GitHub repository {facts.name}, environments {names}:", err=True)
+    for change in pending:
+        click.echo(f"  {change.what}", err=True)
+    if not yes:
+        confirm()
+
+
+def _document(
+    facts: Facts, pending: Sequence[Change], verdicts: Sequence[Verdict]
+) -> dict[str, Any]:
+    return {
+        "repository": facts.name,
+        "github": facts.terraform,
+        "changes": [asdict(change) for change in pending],
+        "verified": [asdict(verdict) for verdict in verdicts],
+    }
+
+
+def _show(facts: Facts, pending: Sequence[Change], dry_run: bool) -> None:
+    click.echo(f"{facts.name}: owner {facts.owner_id}, repository {facts.id}, ", nl=False)
+    click.echo(f"subjects with {'ids' if facts.subject_format == 'immutable' else 'names alone'}")
     if not pending:
         click.echo("Nothing to change.")
     elif dry_run:
@@ -158,16 +201,19 @@ def _compact(body: Mapping[str, Any]) -> str:
     return json.dumps(body, separators=(",", ":")).replace("'", "'\\''")
 
 
-def _verify(
-    project: Project, facts: Facts, environments: Sequence[str], account: str, *, aws: bool
-) -> None:
-    from scripts.console import UserError
+def _verdicts(
+    project: Project, facts: Facts, environments: Sequence[str], account: str, aws: bool
+) -> list[Verdict]:
     from scripts.github.verify import verify
 
     iam = _aws_iam() if aws else project.administrator(project.cloud(), "iam")
-    verdicts = verify(facts, environments, account, _trust_reader(iam))
-    for verdict in verdicts:
-        click.echo(_line(verdict))
+    return verify(facts, environments, account, _trust_reader(iam))
+
+
+def _require(verdicts: Sequence[Verdict]) -> None:
+    """Raises UserError where a role would refuse its own job."""
+    from scripts.console import UserError
+
     refused = [verdict for verdict in verdicts if verdict.state == "refused"]
     if refused:
         raise UserError(

@@ -9,7 +9,14 @@ from typing import Any
 
 import click
 
-from scripts.commands import Project, aws_option, aws_platform, environment_option, pass_project
+from scripts.commands import (
+    Project,
+    aws_option,
+    aws_platform,
+    environment_option,
+    json_option,
+    pass_project,
+)
 
 
 @click.command("outputs")
@@ -21,7 +28,7 @@ from scripts.commands import Project, aws_option, aws_platform, environment_opti
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Read this file instead of asking anyone.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the whole contract as JSON.")
+@json_option
 @pass_project
 def outputs(
     project: Project, environment: str, aws: bool, file: Path | None, as_json: bool

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import click
 
-from scripts.commands import Project, aws_option, environment_option, pass_project
+from scripts.commands import (
+    Project,
+    account_of,
+    agree,
+    aws_option,
+    environment_option,
+    pass_project,
+    yes_option,
+)
 from scripts.commands._step import run_step
 
 
 @click.command("rollback")
 @click.option("--reason", required=True, help="Why; it is kept with the decision.")
+@yes_option
 @environment_option
 @aws_option
 @pass_project
 @click.pass_context
 def command(
-    context: click.Context, project: Project, reason: str, environment: str, aws: bool
+    context: click.Context,
+    project: Project,
+    reason: str,
+    yes: bool,
+    environment: str,
+    aws: bool,
 ) -> None:
     """Put the previous champion back, in one step and on record.
 
@@ -23,6 +37,9 @@ def command(
     keyless rollback --reason "complaints from support"
     keyless rollback --reason "…" --aws     in your account, as the promote role, with a tunnel
     """
+    if aws:
+        account = account_of(project, environment, "promote", aws)
+        agree(account, environment, "put the previous champion back", yes=yes)
     arguments = ["--reason", reason]
     context.exit(
         run_step(project, "rollback", arguments, environment=environment, role="promote", aws=aws)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.commands import Project, pass_project
+from scripts.commands import (
+    Project,
+    environment_option,
+    json_option,
+    known_roles,
+    pass_project,
+)
 
 if TYPE_CHECKING:
     from scripts.localcloud.home import Cloud
@@ -25,12 +31,20 @@ class Verdict:
 
 
 @click.command("token")
-@click.option("--role", help="Start from the job that may assume this role, such as train.")
+@click.option(
+    "--role",
+    shell_complete=known_roles,
+    help="Start from the job that may assume this role, such as train.",
+)
 @click.option("--repository", metavar="OWNER/NAME", help="Repository of the job.")
 @click.option("--repository-id", metavar="ID", help="Its immutable id.")
 @click.option("--owner-id", "repository_owner_id", metavar="ID", help="The owner's immutable id.")
 @click.option("--ref", help="Full ref: refs/heads/main, refs/tags/v1, refs/pull/7/merge.")
-@click.option("--environment", help="GitHub environment of the job; hides the ref in the subject.")
+@click.option(
+    "--github-environment",
+    "github_environment",
+    help="GitHub environment of the job; hides the ref in the subject.",
+)
 @click.option("--event", "event_name", help="Event: push, pull_request, schedule, ...")
 @click.option("--head", "head_repository", help="Where a pull request comes from, if a fork.")
 @click.option("--workflow-ref", "job_workflow_ref", help="job_workflow_ref of the job.")
@@ -52,9 +66,19 @@ class Verdict:
 )
 @click.option("--audience", default="sts.amazonaws.com", show_default=True)
 @click.option("--raw", is_flag=True, help="Print the token itself and nothing else.")
+@json_option
+@environment_option
 @pass_project
 def token(
-    project: Project, /, role: str | None, audience: str, raw: bool, **described: str | None
+    project: Project,
+    /,
+    role: str | None,
+    audience: str,
+    raw: bool,
+    as_json: bool,
+    environment: str,
+    github_environment: str | None,
+    **described: str | None,
 ) -> None:
     """Mint a token of the local GitHub issuer and show its claims.
 
@@ -74,25 +98,30 @@ def token(
     from scripts.aws.web_identity import github_token
 
     cloud = project.cloud()
+    described["environment"] = github_environment
     given: dict[str, Any] = {name: value for name, value in described.items() if value is not None}
     if template := given.get("subject_template"):
         given["subject_template"] = [claim.strip() for claim in template.split(",")]
-    job = _job_of(role, cloud, project) | given
+    job = _job_of(role, cloud, project, environment) | given
     minted = github_token(cloud, job, audience=audience)
     if raw:
         click.echo(minted)
         return
     # Fresh from the issuer; the point is to read it.
     claims: dict[str, Any] = jwt.decode(minted, options={"verify_signature": False})
-    show(claims, list(verdicts(project, cloud, claims)))
+    found = list(verdicts(project, cloud, claims))
+    if as_json:
+        roles = [asdict(verdict) for verdict in found]
+        click.echo(json.dumps({"claims": claims, "roles": roles}, indent=2))
+        return
+    show(claims, found)
 
 
-def _job_of(role: str | None, cloud: Cloud, project: Project) -> dict[str, Any]:
+def _job_of(role: str | None, cloud: Cloud, project: Project, environment: str) -> dict[str, Any]:
     if role is None:
         return {}
     from scripts.local_run.actors import Actors
 
-    environment = os.environ.get("KEYLESS_ENVIRONMENT", "dev")
     return Actors(cloud, environment, project.root).job(role)
 
 

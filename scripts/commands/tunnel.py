@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from scripts.commands import Project, aws_option, aws_platform, environment_option, pass_project
+from scripts.commands import (
+    Project,
+    aws_option,
+    aws_platform,
+    environment_option,
+    known_roles,
+    pass_project,
+)
 from scripts.names import opener
 from scripts.signals import handled
 
@@ -54,7 +61,11 @@ class Route:
     show_default=True,
     help="Which of the platform's session documents to open.",
 )
-@click.option("--role", help="Role that opens it locally.  [default: train, or database]")
+@click.option(
+    "--role",
+    shell_complete=known_roles,
+    help="Role that opens it locally.  [default: train, or database]",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

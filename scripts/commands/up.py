@@ -72,7 +72,7 @@ def _print_result(summary: Summary) -> None:
     console.print("Next")
     for command, why in (
         ("keyless whoami --role train", "what the training job may do, and what not"),
-        ("keyless token --environment dev-train", "the token it does it with"),
+        ("keyless token --role train", "the token it does it with"),
         ("make down", "remove everything"),
     ):
         console.print(f"  {command:<40}{why}", highlight=False)

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import click
 
-from scripts.commands import Project, environment_option, pass_project
-from scripts.commands.apply import account_of, local_option
+from scripts.commands import (
+    Project,
+    account_of,
+    agree,
+    aws_option,
+    aws_platform,
+    environment_option,
+    pass_project,
+    yes_option,
+)
 
 
 @click.command("wheelhouse")
@@ -28,8 +36,9 @@ from scripts.commands.apply import account_of, local_option
 @click.option(
     "--lock", is_flag=True, help="Resolve scripts/server/wheelhouse-lock.txt anew, and end."
 )
+@yes_option
 @environment_option
-@local_option
+@aws_option
 @pass_project
 def wheelhouse(
     project: Project,
@@ -38,14 +47,15 @@ def wheelhouse(
     ca: Path | None,
     upload: bool,
     lock: bool,
+    yes: bool,
     environment: str,
-    local: bool,
+    aws: bool,
 ) -> None:
     """Collect the server's packages as hash-checked wheels, and upload them.
 
     \b
     keyless wheelhouse                                      into .keyless/wheelhouse
-    keyless wheelhouse --upload --environment prod          and to prod's bucket
+    keyless wheelhouse --upload -e prod --aws               and to prod's bucket, after a question
     keyless wheelhouse --ca global-bundle.pem --upload      without asking AWS for certificates
     keyless wheelhouse --lock                               after `make lock`
 
@@ -54,7 +64,6 @@ def wheelhouse(
     when the lock file has changed. Uploading takes the right to put objects under wheelhouse/,
     which no role of CI has.
     """
-    from scripts.commands import aws_platform
     from scripts.console import Phases
     from scripts.server import wheelhouse as house
 
@@ -68,14 +77,17 @@ def wheelhouse(
     target = house.Target(arch, python)
     folder = project.home / "wheelhouse" / target.tag
     # Whether there is a platform to upload to is known before anything is downloaded.
-    account = account_of(project, environment, "administrator", local) if upload else None
+    account = account_of(project, environment, "administrator", aws) if upload else None
     platform = None
     if upload:
         platform = (
-            project.local_platform(project.cloud(), environment)
-            if local
-            else aws_platform(environment)
+            aws_platform(environment)
+            if aws
+            else project.local_platform(project.cloud(), environment)
         )
+    if account is not None and platform is not None:
+        bucket = platform.artifact_store.bucket
+        agree(account, environment, f"upload the server's packages to {bucket}", yes=yes)
     with Phases() as phases:
         with phases.phase(f"wheels for {target.tag}") as phase:
             files = house.build(target, folder, ca, phase.event)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.commands import Project, environment_option, pass_project
+from scripts.commands import (
+    Project,
+    environment_option,
+    json_option,
+    known_roles,
+    pass_project,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,10 +53,17 @@ class Probe:
 
 
 @click.command("whoami")
-@click.option("--role", default="train", show_default=True, help="Role to assume.")
+@click.option(
+    "--role",
+    default="train",
+    show_default=True,
+    shell_complete=known_roles,
+    help="Role to assume.",
+)
+@json_option
 @environment_option
 @pass_project
-def whoami(project: Project, role: str, environment: str) -> None:
+def whoami(project: Project, role: str, as_json: bool, environment: str) -> None:
     """Assume a role with a GitHub token and show what it may do.
 
     \b
@@ -69,16 +83,25 @@ def whoami(project: Project, role: str, environment: str) -> None:
     actors = Actors(cloud, environment, project.root)
     credentials = actors.credentials(role)
     identity = actors.client(role, "sts").get_caller_identity()
+    rights = list(grants(project.administrator(cloud, "iam"), actors, role))
+    tried = decided([*probes(actors, role, platform, project.administrator(cloud, "s3"))], cloud)
+    if as_json:
+        document = {
+            "arn": identity["Arn"],
+            "rights": [asdict(grant) for grant in rights],
+            "probes": [asdict(probe) for probe in tried],
+        }
+        click.echo(json.dumps(document, indent=2))
+        return
     console = stdout_console()
     console.print(f"You are  {identity['Arn']}", style="bold", soft_wrap=True)
     job = actors.job(role)
     context = f"environment {job['environment']}" if "environment" in job else job["event_name"]
     console.print(f"by       a GitHub token of {job['repository']}, {context}")
     console.print(f"until    {credentials.expiration:%H:%M:%S} UTC\n")
-    console.print(grants_table(list(grants(project.administrator(cloud, "iam"), actors, role))))
-    found = [*probes(actors, role, platform, project.administrator(cloud, "s3"))]
+    console.print(grants_table(rights))
     console.print()
-    console.print(probes_table(decided(found, cloud)))
+    console.print(probes_table(tried))
 
 
 def grants(iam: Any, actors: Actors, role: str) -> Iterator[Grant]:

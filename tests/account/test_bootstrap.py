@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ def test_the_state_of_an_aws_account_is_never_in_the_folder_that_down_deletes(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     aws = account(tmp_path / "project" / ".keyless")
-    folder = bootstrap.working_folder(aws, local=False)
+    folder = bootstrap.working_folder(replace(aws, aws=True))
     assert not folder.is_relative_to(aws.home)
     assert folder.is_relative_to(tmp_path / "state")
 
@@ -132,7 +132,7 @@ def test_the_state_of_an_aws_account_is_never_in_the_folder_that_down_deletes(
 def test_the_state_that_up_keeps_for_down_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "terraform").mkdir()
     (tmp_path / "terraform" / "bootstrap.tfstate").write_text("{}")
-    result = CliRunner().invoke(keyless, ["--home", str(tmp_path), "bootstrap", "--local"])
+    result = CliRunner().invoke(keyless, ["--home", str(tmp_path), "bootstrap"])
     assert result.exit_code == 1
     assert "keyless down" in result.stderr
 
@@ -160,11 +160,11 @@ class Prepared:
     left: tuple[set[Path], set[Path]] = field(default_factory=lambda: (set(), set()))
 
     def bootstrap(self, *arguments: str) -> Result:
-        command = ["--home", str(self.home), "bootstrap", "--local", "--yes", *arguments]
+        command = ["--home", str(self.home), "bootstrap", *arguments]
         return CliRunner().invoke(keyless, command, catch_exceptions=False)
 
     def run(self, *arguments: str) -> Result:
-        command = ["--home", str(self.home), *arguments, "--local"]
+        command = ["--home", str(self.home), *arguments]
         return CliRunner().invoke(keyless, command, catch_exceptions=False)
 
     def state(self) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def test_the_planning_role_and_the_applying_role_see_one_digest(
     """The whole platform, planned under enforced IAM."""
     changes = tmp_path / "changes.json"
     planned = prepared.run(
-        "plan", "dev", "--summary", str(tmp_path / "plan.md"), "--changes", str(changes)
+        "plan", "--summary", str(tmp_path / "plan.md"), "--changes", str(changes)
     )
     assert planned.exit_code == 0, planned.stderr
     digest = planned.stdout.strip()
@@ -237,7 +237,7 @@ def test_the_planning_role_and_the_applying_role_see_one_digest(
     assert "OPEN" not in summary
     assert "not priced" not in summary
     # Another process, another role, another session: the same change has the same digest.
-    again = prepared.run("apply", "dev", "--expect-digest", "0" * 64)
+    again = prepared.run("apply", "--expect-digest", "0" * 64)
     assert again.exit_code == 1
     assert "not the ones that were approved" in again.stderr
     assert digest in again.stderr

@@ -82,7 +82,11 @@ class Caller:
 
     def run(self, command: Any, *arguments: str, answer: str | None = None) -> Result:
         return CliRunner().invoke(
-            command, ["dev", *arguments], obj=self.project, input=answer, catch_exceptions=False
+            command,
+            ["-e", "dev", "--aws", *arguments],
+            obj=self.project,
+            input=answer,
+            catch_exceptions=False,
         )
 
     @property
@@ -144,7 +148,7 @@ def test_an_environment_is_planned_approved_applied_and_destroyed(
     # Nothing was planned: nothing is applied.
     with pytest.raises(UserError, match="no saved plan of dev") as missing:
         caller.run(apply)
-    assert missing.value.mend == "keyless plan dev"
+    assert missing.value.mend == "keyless plan -e dev --aws"
 
     # As in a job: the digest alone on standard output, the rest in files.
     files = ["--summary", str(tmp_path / "plan.md"), "--changes", str(tmp_path / "changes.json")]
@@ -162,18 +166,22 @@ def test_an_environment_is_planned_approved_applied_and_destroyed(
     # Another change than the approved one: nothing is applied, whatever lies in the folder.
     monkeypatch.setenv("TF_VAR_word", "other")
     with pytest.raises(UserError, match="not the ones that were approved"):
-        caller.run(apply, "--expect-digest", approved)
+        caller.run(apply, "--expect-digest", approved, "--yes")
     monkeypatch.delenv("TF_VAR_word")
     with pytest.raises(caller.s3.exceptions.ClientError):
         caller.s3.head_bucket(Bucket=caller.bucket)
     assert saved.exists()
 
     # The same change, planned anew: applied. The plan that was saved before is stale by now.
-    assert "4 created" in caller.run(apply, "--expect-digest", approved).stdout
+    unanswered = caller.run(apply, "--expect-digest", approved)
+    assert unanswered.exit_code == 2
+    assert f"AWS account {caller.account}, region us-east-1, environment dev" in unanswered.stderr
+    assert "nothing was changed. Without a terminal: --yes" in unanswered.stderr
+    assert "4 created" in caller.run(apply, "--expect-digest", approved, "--yes").stdout
     with pytest.raises(UserError) as stale:
-        caller.run(apply)
+        caller.run(apply, answer="y\n")
     assert "stale" in stale.value.why
-    assert "keyless plan dev" in stale.value.mend
+    assert "keyless plan -e dev --aws" in stale.value.mend
     assert not saved.exists()
 
     # Applied once, the repository is known; and there is nothing left to change.
@@ -192,7 +200,7 @@ def test_an_environment_is_planned_approved_applied_and_destroyed(
     caller.s3.put_object(Bucket=caller.bucket, Key="data", Body=b"more rows")
     caller.s3.delete_object(Bucket=caller.bucket, Key="data")
     with pytest.raises(UserError, match="Buckets hold data") as full:
-        caller.run(destroy, "--yes-destroy", "dev")
+        caller.run(destroy, "--yes")
     assert "--delete-data" in full.value.mend
     assert len(caller.s3.list_object_versions(Bucket=caller.bucket)["Versions"]) == 2
     done = caller.run(destroy, "--delete-data", answer="dev\n")
@@ -264,7 +272,7 @@ def planned(*resources: dict[str, Any]) -> Planned:
 def test_a_protected_database_stops_destroy_before_anything_is_gone() -> None:
     with pytest.raises(UserError, match="protected") as refused:
         deployment.require_destroyable(planned({"deletion_protection": True}))
-    assert "TF_VAR_teardown=true keyless plan prod" in refused.value.mend
+    assert "TF_VAR_teardown=true keyless plan -e prod" in refused.value.mend
     deployment.require_destroyable(planned({"deletion_protection": False}, {}))
 
 
@@ -362,19 +370,16 @@ def test_a_file_that_terraform_reads_is_left_to_it(root: Path, tmp_path: Path, n
 
 @pytest.mark.parametrize("digest", ["abc", "A" * 64, "g" * 64, ""])
 def test_a_digest_that_is_none_is_wrong_usage(digest: str, tmp_path: Path) -> None:
-    result = CliRunner().invoke(
-        apply, ["dev", "--expect-digest", digest], obj=Project(tmp_path, tmp_path)
-    )
+    result = CliRunner().invoke(apply, ["--expect-digest", digest], obj=Project(tmp_path, tmp_path))
     assert result.exit_code == 2
     assert "64 hexadecimal digits" in result.stderr
 
 
-def test_the_name_in_yes_destroy_must_be_the_environments(tmp_path: Path) -> None:
-    result = CliRunner().invoke(
-        destroy, ["dev", "--yes-destroy", "prod"], obj=Project(tmp_path, tmp_path)
-    )
+def test_what_is_destroyed_has_no_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KEYLESS_ENVIRONMENT", raising=False)
+    result = CliRunner().invoke(destroy, ["--aws", "--yes"], obj=Project(tmp_path, tmp_path))
     assert result.exit_code == 2
-    assert "'prod'" in result.stderr
+    assert "--environment" in result.stderr
 
 
 class Storage:
@@ -437,7 +442,7 @@ def test_a_refused_deletion_stops_and_names_who_may() -> None:
 )
 def test_terraforms_failure_comes_with_the_command_that_mends_it(words: str, mend: str) -> None:
     failure = StackError("apply failed", why=words, mend="keyless doctor")
-    assert mend in deployment._advised(failure, "dev").mend
+    assert mend in deployment._advised(failure, "dev", aws=False).mend
 
 
 class Logged:

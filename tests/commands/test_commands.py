@@ -267,7 +267,7 @@ def test_the_job_of_a_role_is_trusted_by_it(seeded: Seeded) -> None:
     [
         (["--ref", "refs/heads/side"], "ref is refs/heads/side, not refs/heads/main"),
         (["--repository-id", "9999"], "repository_id is 9999, not 2002"),
-        (["--environment", "prod-train"], "environment:prod-train, not"),
+        (["--github-environment", "prod-train"], "environment:prod-train, not"),
         (["--audience", "someone-else"], "aud is someone-else, not sts.amazonaws.com"),
     ],
 )
@@ -293,7 +293,7 @@ def test_the_verdict_on_a_token_is_the_answer_of_sts(seeded: Seeded) -> None:
 
 
 def test_a_raw_token_is_alone_on_its_line(seeded: Seeded) -> None:
-    result = seeded.run("token", "--raw", "--environment", "dev-train")
+    result = seeded.run("token", "--raw", "--github-environment", "dev-train")
     assert result.stdout.count(".") == 2
     assert result.stdout.count("\n") == 1
 
@@ -331,6 +331,19 @@ def test_what_whoami_tries_is_marked_in_the_decision_log(seeded: Seeded) -> None
     ]
     assert {record.action for record in mine if not record.allowed} >= {"iam:ListRoles"}
     assert {record.action for record in mine if not record.probe} <= {"sts:GetCallerIdentity"}
+
+
+@pytest.mark.parametrize("verb", ["token", "whoami"])
+def test_what_a_verb_found_is_json_for_a_script(seeded: Seeded, verb: str) -> None:
+    found = json.loads(seeded.run(verb, "--role", "train", "--json").stdout)
+    if verb == "token":
+        assert found["claims"]["environment"] == "dev-train"
+        [role] = [one for one in found["roles"] if one["role"] == "keyless-dev-train"]
+        assert role["trusted"]
+    else:
+        assert "assumed-role/keyless-dev-train/" in found["arn"]
+        assert {"what", "allowed", "decided_by"} <= found["probes"][0].keys()
+        assert "s3:GetObject" in {right["actions"] for right in found["rights"]}
 
 
 def test_whoami_of_a_role_that_no_job_assumes_names_those_that_there_are(seeded: Seeded) -> None:

@@ -23,7 +23,7 @@ from tests.e2e.inventory import standing
 class Prod:
     """An AWS account and those who work in it, each with credentials and a machine of their own.
 
-    `keyless` is used as on AWS: by the caller's credentials in the environment, without --local.
+    `keyless` is used as on AWS: by the caller's credentials in the environment.
     """
 
     home: Home
@@ -65,6 +65,8 @@ class Prod:
             "AWS_ENDPOINT_URL": self.cloud.endpoint,
             "AWS_REGION": self.cloud.region,
             "HOME": str(self.home.user),
+            "KEYLESS_AWS": "1",
+            "KEYLESS_ENVIRONMENT": "prod",
             "KEYLESS_GITHUB": "octo-org@1001/keyless-mlops@2002",
         }
         started = time.monotonic()
@@ -92,7 +94,7 @@ class Prod:
     def plan(self, **variables: str) -> dict[str, Any]:
         """Plan as the role plan-main; returns the changes by address."""
         changes = self.home.user / "changes.json"
-        self.well("plan-main", "plan", "prod", "--changes", str(changes), **variables)
+        self.well("plan-main", "plan", "--changes", str(changes), **variables)
         return {change["address"]: change for change in json.loads(changes.read_text())}
 
     def standing(self) -> set[tuple[str, str]]:

@@ -59,7 +59,7 @@ def prod(fresh_home: Callable[[], Home]) -> Iterator[Prod]:
 @pytest.fixture(scope="module")
 def bootstrapped(prod: Prod) -> set[tuple[str, str]]:
     """What stands once the administrator has prepared the account."""
-    prod.well("administrator", "bootstrap", "--environment", "prod", "--yes")
+    prod.well("administrator", "bootstrap", "--yes")
     return prod.standing()
 
 
@@ -67,7 +67,7 @@ def bootstrapped(prod: Prod) -> set[tuple[str, str]]:
 def applied(prod: Prod, bootstrapped: set[tuple[str, str]]) -> set[tuple[str, str]]:
     """What stands once prod is applied, with data and an overwritten object in its bucket."""
     prod.plan()
-    prod.well("apply", "apply", "prod")
+    prod.well("apply", "apply", "--yes")
     secret = {"SecretId": "keyless-prod-third-party", "SecretString": "kaggle-8d1f0c2b7e"}
     prod.admin("secretsmanager").put_secret_value(**secret)
     ingest = prod.client("ingest", "s3")
@@ -128,9 +128,7 @@ class Unchanged:
 def unchanged(prod: Prod, applied: set[tuple[str, str]]) -> Unchanged:
     # Side by side: two machines, and neither changes anything.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        refused = pool.submit(
-            prod.keyless, "administrator", "destroy", "prod", "--yes-destroy", "prod"
-        )
+        refused = pool.submit(prod.keyless, "administrator", "destroy", "--yes")
         planned = prod.plan()
         return Unchanged(planned, plan_as_json(prod), refused.result())
 
@@ -146,7 +144,7 @@ def test_destroy_without_its_flags_says_all_that_is_missing(
     for part in (
         "prod is protected; nothing was destroyed",
         "module.metadata_store.aws_db_instance.database",
-        "TF_VAR_teardown=true keyless plan prod",
+        "TF_VAR_teardown=true keyless plan -e prod",
         prod.bucket("artifacts"),
         prod.bucket("access-logs"),
         "--delete-data",
@@ -292,7 +290,7 @@ def unprotected(prod: Prod, unchanged: Unchanged, secrets: dict[str, str]) -> di
         "artifact_store": json.dumps({"version_deleter_arns": [session]}),
     }
     changes = prod.plan(**variables)
-    prod.well("apply", "apply", "prod")
+    prod.well("apply", "apply", "--yes")
     return changes
 
 
@@ -315,9 +313,7 @@ def test_teardown_lifts_the_protection_and_names_who_may_delete_versions(
 
 @pytest.fixture(scope="module")
 def destroyed(prod: Prod, unprotected: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    return prod.keyless(
-        "administrator", "destroy", "prod", "--delete-data", "--yes-destroy", "prod"
-    )
+    return prod.keyless("administrator", "destroy", "--delete-data", "--yes")
 
 
 def test_destroy_takes_everything_but_what_can_still_be_brought_back(

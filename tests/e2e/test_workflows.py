@@ -183,7 +183,7 @@ def test_a_workflow_that_merely_names_the_environment_gets_nothing(
     said = "\n".join(shown.log)
     claims.write_text(said[said.index("{") : said.rindex("}") + 1])
     found = delivery.keyless(
-        *("doctor", "--github", "--local", "--role", "keyless-dev-ingest", "--claims", str(claims))
+        *("doctor", "--github", "--role", "keyless-dev-ingest", "--claims", str(claims))
     )
     assert found.returncode == 1
     assert "step.yml: call that one, or change job_workflow_refs" in found.stdout

@@ -1,6 +1,7 @@
 """`keyless github-setup`: what it makes, that it makes it once, and where it stops."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -257,9 +258,10 @@ def github(monkeypatch: pytest.MonkeyPatch) -> GitHub:
     return github
 
 
-def invoke(*arguments: str) -> Any:
+def invoke(*arguments: str, answer: str | None = None) -> Any:
     project = Project(root=ROOT, home=Path("/nonexistent"))
-    return CliRunner().invoke(github_setup, ["--account-id", ACCOUNT, *arguments], obj=project)
+    command = ["--account-id", ACCOUNT, *(() if answer else ("--yes",)), *arguments]
+    return CliRunner().invoke(github_setup, command, obj=project, input=answer)
 
 
 def test_a_dry_run_prints_every_request_and_makes_none(github: GitHub) -> None:
@@ -276,6 +278,21 @@ def test_a_dry_run_prints_every_request_and_makes_none(github: GitHub) -> None:
 def test_the_command_applies_and_then_has_nothing_to_change(github: GitHub) -> None:
     assert "done: environment dev-train" in invoke().output
     assert "Nothing to change." in invoke().output
+
+
+def test_the_repository_is_named_and_nothing_is_changed_without_a_yes(github: GitHub) -> None:
+    asked = invoke(answer="n\n")
+    assert asked.exit_code == 2
+    assert "GitHub repository octo-org/keyless-mlops, environments dev:" in asked.stderr
+    assert {method for method, _ in github.calls} == {"GET"}
+
+
+def test_pending_changes_are_json_for_a_script(github: GitHub) -> None:
+    found = json.loads(invoke("--dry-run", "--json").stdout)
+    assert found["repository"] == "octo-org/keyless-mlops"
+    assert "environment dev-train" in {change["what"] for change in found["changes"]}
+    assert invoke().exit_code == 0
+    assert json.loads(invoke("--dry-run", "--json").stdout)["changes"] == []
 
 
 def test_a_secret_in_the_repository_is_pointed_out(github: GitHub) -> None:
@@ -320,7 +337,7 @@ def test_what_are_no_certificates_is_not_pinned(github: GitHub, tmp_path: Path) 
     with pytest.raises(UserError, match="does not hold certificates"):
         CliRunner().invoke(
             github_setup,
-            ["--account-id", ACCOUNT, "--rds-ca", str(bundle)],
+            ["--account-id", ACCOUNT, "--yes", "--rds-ca", str(bundle)],
             obj=Project(tmp_path, tmp_path),
             catch_exceptions=False,
         )

@@ -225,7 +225,7 @@ def test_bad_input_is_wrong_usage_with_what_to_give_instead(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--role", "x"], ["--claims", "x"], ["--trust", "x"], ["--local"], ["--github", "--aws"]],
+    [["--role", "x"], ["--claims", "x"], ["--trust", "x"]],
 )
 def test_its_options_go_with_github_alone(arguments: list[str]) -> None:
     assert CliRunner().invoke(keyless, ["doctor", *arguments]).exit_code == 2
@@ -293,7 +293,8 @@ def test_the_trust_is_read_from_the_callers_account(
 ) -> None:
     monkeypatch.setattr("scripts.commands._doctor_github._callers_iam", Iam)
     (tmp_path / "claims.json").write_text(json.dumps(token()))
-    arguments = ["doctor", "--github", "--role", role, "--claims", str(tmp_path / "claims.json")]
+    files = ["--claims", str(tmp_path / "claims.json")]
+    arguments = ["doctor", "--github", "--aws", "--role", role, *files]
     done = CliRunner().invoke(keyless, arguments, catch_exceptions=False)
     assert done.exit_code == code
     assert says in " ".join(done.output.split())

@@ -201,14 +201,8 @@ def test_every_type_that_terraform_makes_is_priced_or_known_to_be_free() -> None
     assert not types - _PRICED.keys() - set(load_prices().tables["free_types"])
 
 
-def test_local_without_a_saved_plan_is_wrong_usage() -> None:
-    result = CliRunner().invoke(keyless, ["cost", "dev", "--local"])
-    assert result.exit_code == 2
-    assert "--plan" in result.stderr
-
-
 def test_an_environment_without_tfvars_is_told_which_there_are(tmp_path: Path) -> None:
-    result = CliRunner().invoke(keyless, ["--home", str(tmp_path), "cost", "nowhere"])
+    result = CliRunner().invoke(keyless, ["--home", str(tmp_path), "cost", "-e", "nowhere"])
     assert result.exit_code == 2
     assert "dev, prod" in result.stderr
 

@@ -164,7 +164,7 @@ class Delivery:
     def bootstrap(self) -> None:
         """What the administrator does once, by hand."""
         with self.timed("bootstrap"):
-            done = self.keyless("bootstrap", "--local", "--yes", "--disposable", "dev")
+            done = self.keyless("bootstrap", "--disposable", "dev")
         assert done.returncode == 0, done.stderr
 
     def keyless(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -127,7 +127,7 @@ def _cancel_when(path: Path, run: Run) -> None:
 
 
 IN_FRONT = """\
-        run: exec .venv/bin/keyless apply "$ENVIRONMENT" --expect-digest "$DIGEST"
+        run: exec .venv/bin/keyless apply --expect-digest "$DIGEST" --yes
 """
 
 
