@@ -265,10 +265,10 @@ def test_the_job_of_a_role_is_trusted_by_it(seeded: Seeded) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--ref", "refs/heads/side"], "ref is refs/heads/side, not refs/heads/main"),
-        (["--repository-id", "9999"], "repository_id is 9999, not 2002"),
-        (["--github-environment", "prod-train"], "environment:prod-train, not"),
-        (["--audience", "someone-else"], "aud is someone-else, not sts.amazonaws.com"),
+        (["--ref", "refs/heads/side"], "ref: got refs/heads/side, wanted StringEquals refs/heads/main"),
+        (["--repository-id", "9999"], "repository_id: got 9999, wanted StringEquals 2002"),
+        (["--github-environment", "prod-train"], "environment:prod-train, wanted"),
+        (["--audience", "someone-else"], "aud: got someone-else, wanted StringEquals sts.amazonaws.com"),
     ],
 )
 def test_a_token_that_does_not_fit_is_told_what_does_not(
