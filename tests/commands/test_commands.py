@@ -265,10 +265,16 @@ def test_the_job_of_a_role_is_trusted_by_it(seeded: Seeded) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--ref", "refs/heads/side"], "ref: got refs/heads/side, wanted StringEquals refs/heads/main"),
+        (
+            ["--ref", "refs/heads/side"],
+            "ref: got refs/heads/side, wanted StringEquals refs/heads/main",
+        ),
         (["--repository-id", "9999"], "repository_id: got 9999, wanted StringEquals 2002"),
         (["--github-environment", "prod-train"], "environment:prod-train, wanted"),
-        (["--audience", "someone-else"], "aud: got someone-else, wanted StringEquals sts.amazonaws.com"),
+        (
+            ["--audience", "someone-else"],
+            "aud: got someone-else, wanted StringEquals sts.amazonaws.com",
+        ),
     ],
 )
 def test_a_token_that_does_not_fit_is_told_what_does_not(
