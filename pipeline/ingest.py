@@ -3,83 +3,47 @@
 import hashlib
 import io
 import json
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.data.contract import (
-    SchemaContract,
-    Violation,
-    check_columns,
-    check_ids,
-    check_nulls,
-    conform,
-    conform_target,
-    infer,
-    violation,
+from pipeline.data import files, sources, suspicions
+from pipeline.data.contract import VERSION, SchemaContract
+from pipeline.data.dataset import MANIFEST
+from pipeline.data.files import DataFile
+from pipeline.data.infer import check_columns, infer
+from pipeline.data.prepare import Prepared, prepare, rows_of
+from pipeline.data.reader import read_table
+from pipeline.data.splits import (
+    HoldoutDefinition,
+    Sides,
+    check_settings,
+    define,
+    key_of,
+    split,
 )
-from pipeline.data.sources import load_raw, read_frame
-from pipeline.data.splits import make_rule, split
-from pipeline.errors import InputError
-from pipeline.settings import Settings
+from pipeline.errors import InputError, StepFailed
 from pipeline.step import Outcome, Workspace, step
 from pipeline.storage import KeyExistsError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
+    import pyarrow  # type: ignore[import-untyped]
 
-MANIFEST = "manifest.json"
+HOLDOUTS = "holdouts.json"
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Rows that keep the contract, in its types; `set_aside` did not and are only counted."""
+class Ingested:
+    """The data under a contract and a holdout, ready to be stored."""
 
-    table: "pd.DataFrame"
-    target: "pd.Series"
-    features: int
-    violations: list[Violation]
-    set_aside: int
-
-
-def prepare(frame: "pd.DataFrame", contract: SchemaContract, settings: Settings) -> Prepared:
-    """Hold data to the contract.
-
-    Raises InputError with the offending rows when more than contract.max_bad_rows break it.
-    """
-    features, violations, bad = conform(frame, contract, new_categories=False)
-    target, target_violations, no_target = conform_target(frame, contract)
-    twice = check_ids(frame, settings.data.id_columns)
-    violations += target_violations
-    if twice.any():
-        violations.append(violation(", ".join(settings.data.id_columns), "id not unique", twice))
-    bad = bad | no_target | twice
-    empty = check_nulls(features, contract, settings.contract.null_rate_slack)
-    if empty or bad.sum() > settings.contract.max_bad_rows:
-        raise InputError(_report(violations + empty, int(bad.sum()), settings))
-    extra = [
-        name
-        for name in dict.fromkeys(
-            [*settings.data.id_columns, settings.holdout.column, *settings.data.subgroups]
-        )
-        if name is not None and name not in features
-    ]
-    table = frame[extra].join(features).assign(**{contract.target: target})
-    return Prepared(table[~bad], target[~bad], len(features.columns), violations, int(bad.sum()))
-
-
-def _report(violations: list[Violation], bad: int, settings: Settings) -> str:
-    lines = [f"  {found}" for found in violations[:20]]
-    if len(violations) > 20:
-        lines.append(f"  … and {len(violations) - 20} more")
-    advice = (
-        f"mend the source, or leave these rows out with max_bad_rows = {bad} under [contract], or "
-        "accept the new data as the norm with --renew-contract"
-    )
-    return "\n".join([f"{settings.data.source} breaks its contract:", *lines, advice])
+    contract: SchemaContract
+    definition: HoldoutDefinition
+    prepared: Prepared
+    sides: Sides
+    notes: list[str]
 
 
 @step
@@ -87,122 +51,286 @@ def _report(violations: list[Violation], bad: int, settings: Settings) -> str:
 def main(workspace: Workspace, *, renew_contract: bool) -> Outcome:
     """Read the source, check it, cut the holdout and store raw, training and holdout data."""
     settings = workspace.settings
-    raw = load_raw(workspace, settings.data.source)
-    frame = read_frame(raw, source=settings.data.source, encoding=settings.data.encoding)
-    check_columns(frame, settings)
-    raw_sha256 = hashlib.sha256(raw.data).hexdigest()
-    raw_key = workspace.key("raw", f"{raw_sha256[:16]}.{raw.kind}")
-    _put_once(workspace, raw_key, raw.data)
-
-    contract = _stored_contract(workspace, frame, renew=renew_contract)
-    prepared = prepare(frame, contract, settings)
-    sides = split(prepared.table, prepared.target, contract.split, settings)
-    parts = {
-        "train": _store_rows(workspace, "train", prepared.table, sides.train),
-        "holdout": _store_rows(workspace, "holdout", prepared.table, sides.holdout),
-    }
-    if sides.batch.any():
-        batch = prepared.table[sides.batch].drop(columns=contract.target)
-        workspace.store.put(workspace.sample_batch, _parquet(batch))
-    known = {
-        "model": settings.model,
-        "source": settings.data.source,
-        "raw": {"key": raw_key, "sha256": raw_sha256},
-        "contract_sha256": contract_sha256(contract),
-        "contract": contract.model_dump(mode="json"),
-    }
-    # The manifests come last: whoever reads them finds what they name.
-    for side in ("holdout", "train"):
-        manifest = json.dumps({**known, "data": parts[side]}, indent=1)
-        workspace.store.put(workspace.key(side, MANIFEST), manifest.encode())
-    return _outcome(workspace, prepared, parts, int(sides.batch.sum()), raw_sha256)
+    with tempfile.TemporaryDirectory() as temporary:
+        found = sources.fetch(workspace, settings.data.source, Path(temporary))
+        wanted = [settings.data.target, *settings.data.id_columns]
+        table = read_table(found, settings.data.format(), wanted)
+        check_columns(table.schema.names, settings)
+        ingested = _settle(workspace, table, renew=renew_contract)
+        raw = [_store_raw(workspace, file) for file in found]
+        raw_sha256 = files.digest(found)
+        return _store(workspace, table, ingested, raw, raw_sha256)
 
 
-def contract_sha256(contract: SchemaContract) -> str:
-    """The contract's digest; it also tells which rows are held out."""
-    canonical = json.dumps(contract.model_dump(mode="json"), sort_keys=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+def _settle(workspace: Workspace, table: "pyarrow.Table", *, renew: bool) -> Ingested:
+    """The contract and holdout of record, made by the first data, and this data under both.
+
+    Conditional puts decide whether there are any, so that nothing needs the right to list. Nothing
+    is put before the data has passed under what is put.
+    """
+    try:
+        fresh = _fresh(workspace, table)
+    except InputError as fault:
+        stored = None if renew else _read(workspace, "contract.json")
+        if stored is None:
+            raise
+        return _under(workspace, table, _contract(stored), None, fault)
+    if renew:
+        _put(workspace, "contract.json", fresh.contract.model_dump(mode="json"))
+    elif not _put_new(workspace, "contract.json", fresh.contract.model_dump(mode="json")):
+        stored = _read(workspace, "contract.json")
+        assert stored is not None
+        return _under(workspace, table, _contract(stored), None, None)
+    return _under(workspace, table, fresh.contract, fresh, None)
 
 
-def _stored_contract(workspace: Workspace, frame: "pd.DataFrame", *, renew: bool) -> SchemaContract:
-    """The contract of record; the first data (or `renew`) makes it.
+@dataclass(frozen=True)
+class Fresh:
+    """The contract that this data alone would make, and the data under it."""
 
-    A conditional put decides whether there is one, so that nothing needs the right to list.
+    contract: SchemaContract
+    prepared: Prepared
+    notes: list[str]
+
+
+def _fresh(workspace: Workspace, table: "pyarrow.Table") -> Fresh:
+    """Raises InputError for data that makes no contract, or that no holdout can be cut from."""
+    inferred = infer(table, workspace.settings)
+    prepared = prepare(table, inferred.contract, workspace.settings)
+    warnings = suspicions.check(prepared.table, inferred.contract)
+    try:
+        _define(workspace, table, inferred.contract, prepared)
+    except InputError:
+        # An earlier holdout may divide this data.
+        stored = _read(workspace, HOLDOUTS) or {}
+        if workspace.settings.holdout.name not in stored:
+            raise
+    return Fresh(inferred.contract, prepared, [*inferred.notes, *warnings])
+
+
+def _define(
+    workspace: Workspace, table: "pyarrow.Table", contract: SchemaContract, prepared: Prepared
+) -> tuple[HoldoutDefinition, Sides]:
+    settings = workspace.settings
+    key = key_of(contract, table)
+    rows = rows_of(table, prepared, contract, key, settings)
+    definition = define(rows, key, settings)
+    return definition, split(rows, definition, settings.data.batch_fraction)
+
+
+def _under(
+    workspace: Workspace,
+    table: "pyarrow.Table",
+    contract: SchemaContract,
+    fresh: Fresh | None,
+    fault: InputError | None,
+) -> Ingested:
+    """This data under a stored contract, and under the stored holdout if there is one.
+
+    `fresh` is the same data under its own contract, where that is the one that was stored.
     """
     settings = workspace.settings
-    key = workspace.key("contracts", "contract.json")
-    fresh = _fresh_contract(frame, settings)
-    document = json.dumps(fresh.model_dump(mode="json"), indent=1).encode()
+    if fresh is None:
+        _check_stored(contract, table, workspace)
+    prepared = fresh.prepared if fresh else prepare(table, contract, settings)
+    definition = _holdout(workspace, table, contract, prepared, fault)
+    rows = rows_of(table, prepared, contract, definition.key, settings)
+    sides = split(rows, definition, settings.data.batch_fraction)
+    return Ingested(contract, definition, prepared, sides, fresh.notes if fresh else [])
+
+
+def _holdout(
+    workspace: Workspace,
+    table: "pyarrow.Table",
+    contract: SchemaContract,
+    prepared: Prepared,
+    fault: InputError | None,
+) -> HoldoutDefinition:
+    """The stored holdout of the settings' name, or a new one of this data."""
+    settings, fresh = workspace.settings, None
     try:
-        workspace.store.put(key, document, if_absent=not renew)
-    except KeyExistsError:
-        stored = SchemaContract.model_validate_json(workspace.store.read(key)[0])
-        if stored.target != settings.data.target or set(stored.features) != set(fresh.features):
-            changed = sorted(set(stored.features) ^ set(fresh.features))
-            raise InputError(
-                "the columns are not those of the contract "
-                f"(added or gone: {', '.join(changed[:20]) or settings.data.target}): name them in "
-                "drop under [data], or pass --renew-contract"
-            ) from None
-        return stored
+        fresh, _ = _define(workspace, table, contract, prepared)
+    except InputError as undefined:
+        fault = fault or undefined
+    name = settings.holdout.name
+    document = {name: fresh.model_dump(mode="json")} if fresh else {}
+    if fresh and _put_new(workspace, HOLDOUTS, document):
+        return fresh
+    stored = _read(workspace, HOLDOUTS)
+    if stored is not None and name in stored:
+        definition = HoldoutDefinition.model_validate(stored[name])
+        check_settings(definition, settings)
+        return definition
+    if fresh is None:
+        assert fault is not None
+        raise fault
+    _put(workspace, HOLDOUTS, {**(stored or {}), **document})
     return fresh
 
 
-def _fresh_contract(frame: "pd.DataFrame", settings: Settings) -> SchemaContract:
-    contract = infer(frame, settings)
-    prepared = prepare(frame, contract, settings)
-    rule = make_rule(prepared.table, prepared.target, settings)
-    return contract.model_copy(update={"split": rule})
+def _check_stored(contract: SchemaContract, table: "pyarrow.Table", workspace: Workspace) -> None:
+    """Refuse settings or columns that the stored contract does not know."""
+    settings = workspace.settings
+    renew = "pass --renew-contract (no row changes sides by that)"
+    if contract.target != settings.data.target:
+        raise InputError(f"the contract has the target {contract.target!r}: {renew}")
+    known = {*contract.features, *contract.left_out}
+    unused = settings.unused_columns - {settings.holdout.column}
+    present = set(table.schema.names) - settings.unused_columns
+    changed = sorted((present - known) | (set(contract.features) & unused))
+    wanted = {*settings.data.id_columns, *settings.data.subgroups}
+    if settings.holdout.column:
+        wanted.add(settings.holdout.column)
+    changed += sorted(wanted - set(contract.columns) - set(changed))
+    if changed or contract.ids != settings.data.id_columns:
+        raise InputError(
+            "the columns are not those of the contract (added, gone or used otherwise: "
+            f"{', '.join(changed[:20]) or 'id_columns'}): name them in drop under [data], or "
+            f"{renew}"
+        )
+    form = settings.data.format()
+    cells = ("decimal", "thousands", "missing")
+    if any(getattr(form, name) != getattr(contract.format, name) for name in cells):
+        raise InputError(
+            "decimal, thousands or missing under [data] are not those of the contract, by which "
+            f"cells are read: put them back, or {renew}"
+        )
 
 
-def _put_once(workspace: Workspace, key: str, data: bytes) -> None:
-    """Raw data is never changed in place: its key is its digest."""
+def _contract(document: dict[str, Any]) -> SchemaContract:
+    if document.get("schema_version") != VERSION:
+        raise InputError(
+            "the stored contract is of an older version of this pipeline: pass --renew-contract"
+        )
+    return SchemaContract.model_validate(document)
+
+
+def _put(workspace: Workspace, name: str, document: dict[str, Any]) -> None:
+    workspace.store.put(workspace.key("contracts", name), json.dumps(document, indent=1).encode())
+
+
+def _put_new(workspace: Workspace, name: str, document: dict[str, Any]) -> bool:
+    """Store a document unless there is one already; the answer is whether it was stored."""
     try:
-        workspace.store.put(key, data, if_absent=True)
+        data = json.dumps(document, indent=1).encode()
+        workspace.store.put(workspace.key("contracts", name), data, if_absent=True)
     except KeyExistsError:
-        return
+        return False
+    return True
 
 
-def _store_rows(
-    workspace: Workspace, side: str, table: "pd.DataFrame", mask: "NDArray[np.bool_]"
-) -> dict[str, Any]:
-    data = _parquet(table[mask])
+def _read(workspace: Workspace, name: str) -> dict[str, Any] | None:
+    """A stored document, or None where there is none, or none that this role may see."""
+    from botocore.exceptions import ClientError
+
+    try:
+        found: dict[str, Any] = json.loads(
+            workspace.store.read(workspace.key("contracts", name))[0]
+        )
+    except StepFailed:
+        return None
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("AccessDenied", "403"):
+            raise
+        return None
+    return found
+
+
+def contract_sha256(contract: SchemaContract, definition: HoldoutDefinition) -> str:
+    """The digest of contract and holdout together."""
+    documents = [part.model_dump(mode="json") for part in (contract, definition)]
+    return hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()
+
+
+def _store_raw(workspace: Workspace, file: DataFile) -> dict[str, str]:
+    """Keep a file as it came. Raw data is never changed in place: its key is its digest."""
+    sha256 = files.digest([file])
+    ending = {"gzip": f"{file.kind}.gz", "zip": "zip"}.get(file.packed or "", file.kind)
+    key = workspace.key("raw", f"{sha256[:16]}.{ending}")
+    workspace.store.send(file.path, key)
+    return {"name": file.name, "key": key, "sha256": sha256}
+
+
+def _store(
+    workspace: Workspace,
+    table: "pyarrow.Table",
+    ingested: Ingested,
+    raw: list[dict[str, str]],
+    raw_sha256: str,
+) -> Outcome:
+    """Store the rows of each side, then the manifests: who reads these finds what they name.
+
+    Rows are stored as they came; whoever reads them does so by a contract, a model by its own.
+    """
+    settings, contract, sides = workspace.settings, ingested.contract, ingested.sides
+    used = {*contract.columns, *ingested.definition.key}
+    rows = table.select([name for name in table.schema.names if name in used])
+    kept = ingested.prepared.kept.nonzero()[0]
+    parts = {
+        side: _store_rows(workspace, side, rows.take(kept[mask]))
+        for side, mask in (("train", sides.train), ("holdout", sides.holdout))
+    }
+    if sides.batch.any():
+        batch = rows.take(kept[sides.batch]).drop_columns([contract.target])
+        workspace.store.put(workspace.sample_batch, _parquet(batch))
+    known = {
+        "model": settings.model,
+        "source": settings.data.shown_source,
+        "raw": raw,
+        "raw_sha256": raw_sha256,
+        "contract_sha256": contract_sha256(contract, ingested.definition),
+        "contract": contract.model_dump(mode="json"),
+        "holdout": ingested.definition.model_dump(mode="json"),
+    }
+    for side in ("holdout", "train"):
+        manifest = json.dumps({**known, "data": parts[side]}, indent=1)
+        workspace.store.put(workspace.key(side, MANIFEST), manifest.encode())
+    return _outcome(workspace, ingested, parts, raw_sha256)
+
+
+def _store_rows(workspace: Workspace, side: str, table: "pyarrow.Table") -> dict[str, Any]:
+    data = _parquet(table)
     sha256 = hashlib.sha256(data).hexdigest()
     key = workspace.key(side, f"{sha256[:16]}.parquet")
-    _put_once(workspace, key, data)
-    return {"key": key, "sha256": sha256, "rows": int(mask.sum())}
+    workspace.store.put(key, data)
+    return {"key": key, "sha256": sha256, "rows": table.num_rows}
 
 
-def _parquet(table: "pd.DataFrame") -> bytes:
+def _parquet(table: "pyarrow.Table") -> bytes:
+    import pyarrow.parquet  # type: ignore[import-untyped]
+
     buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
+    # Without pandas' notes on the frame that a file was written from, such as its index.
+    pyarrow.parquet.write_table(table.replace_schema_metadata(None), buffer)
     return buffer.getvalue()
 
 
 def _outcome(
-    workspace: Workspace,
-    prepared: Prepared,
-    parts: dict[str, dict[str, Any]],
-    batch: int,
-    raw_sha256: str,
+    workspace: Workspace, ingested: Ingested, parts: dict[str, dict[str, Any]], raw_sha256: str
 ) -> Outcome:
-    rows = {side: part["rows"] for side, part in parts.items()} | {"batch": batch}
-    source = workspace.settings.data.source
+    prepared = ingested.prepared
+    rows = {side: part["rows"] for side, part in parts.items()}
+    rows["batch"] = int(ingested.sides.batch.sum())
+    source = workspace.settings.data.shown_source
+    counted = f"{rows['batch']} to predict, {prepared.set_aside} set aside"
+    if prepared.dropped:
+        counted += f", {prepared.dropped} of classes that are left out"
     return Outcome(
         lines=[
             f"ingested {source}: {rows['train']} rows to train, {rows['holdout']} held out, "
-            f"{batch} to predict, {prepared.set_aside} set aside"
+            f"{counted}"
         ],
         values={
             "step": "ingest",
             "model": workspace.model,
             "source": source,
             "raw_sha256": raw_sha256,
-            "rows": {**rows, "set_aside": prepared.set_aside},
-            "features": prepared.features,
+            "rows": {**rows, "set_aside": prepared.set_aside, "dropped": prepared.dropped},
+            "features": len(ingested.contract.features),
             "keys": {side: part["key"] for side, part in parts.items()},
+            "notes": ingested.notes,
         },
-        warnings=[str(found) for found in prepared.violations],
+        warnings=[*ingested.notes, *(str(found) for found in prepared.violations)],
     )
 
 

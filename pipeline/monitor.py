@@ -1,20 +1,26 @@
 """Watch predictions: drift against the champion's reference, and performance where labels came."""
 
+import hashlib
 import html
 import io
 import json
+import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.data.contract import as_number, as_text
-from pipeline.data.sources import load_raw, read_frame
+from pipeline.data import sources
+from pipeline.data.contract import SchemaContract
+from pipeline.data.prepare import read_all
+from pipeline.data.reader import read_table
 from pipeline.errors import InputError
 from pipeline.evaluation.drift import ColumnDrift, DriftReport, compare
 from pipeline.evaluation.metrics import Scored, compute
 from pipeline.model.champion import PinnedFile, read_pinned
+from pipeline.settings import without_secrets
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import cloudwatch
 
@@ -22,7 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DRIFT_EXIT_CODE = 3
-_OUTPUTS = ("prediction", "truth")
 
 
 @dataclass(frozen=True)
@@ -46,17 +51,27 @@ def main(workspace: Workspace, *, day: str | None, labels: str | None, exit_code
     """Compare predictions with the reference, store a report, publish metrics."""
     manifests = _manifests(workspace, day)
     newest = manifests[-1]
-    batch = _read(workspace, [manifest["predictions"] for manifest in manifests])
-    reference = _reference(workspace, newest)
+    batch, warnings = _read(workspace, manifests)
     settings = workspace.settings.monitor
     if len(batch) < settings.min_rows:
-        line = f"{len(batch)} rows are too few to judge; monitor.min_rows is {settings.min_rows}"
-        return Outcome([line], _values(workspace, newest, None, None, retrain=False))
-    columns = [str(name) for name in reference]
-    scores = [name for name in columns if name.startswith("probability_")]
-    inputs = [name for name in columns if name not in {*scores, *_OUTPUTS}]
-    report = compare(batch, reference, inputs, scores or ["prediction"], settings)
-    performance = _performance(workspace, batch, reference, labels) if labels else None
+        rejected = sum(manifest["rejected"] for manifest in manifests)
+        line = (
+            f"{len(batch)} rows ({rejected} rejected) are too few to judge; monitor.min_rows is "
+            f"{settings.min_rows}"
+        )
+        values = _values(workspace, newest, None, None, retrain=False)
+        return Outcome([line], values, warnings=warnings)
+    reference = _reference(workspace, newest)
+    contract = SchemaContract.model_validate(newest["contract"])
+    scores = [contract.output(f"probability_{name}") for name in contract.classes]
+    outputs = {*scores, contract.output("prediction"), contract.output("truth")}
+    inputs = [str(name) for name in reference if name not in outputs]
+    report = compare(batch, reference, inputs, scores or [contract.output("prediction")], settings)
+    performance = None
+    if labels:
+        judged = _labelled(workspace, batch, labels, contract)
+        warnings += judged.warnings
+        performance = _performance(workspace, judged.rows, reference, newest)
     degraded = performance is not None and performance.degraded
     retrain = report.inputs_drifted or report.predictions_drifted or degraded
     values = _values(workspace, newest, report, performance, retrain=retrain)
@@ -66,6 +81,7 @@ def main(workspace: Workspace, *, day: str | None, labels: str | None, exit_code
         _lines(workspace, report, performance, values, retrain=retrain),
         values,
         exit_code=DRIFT_EXIT_CODE if exit_code and retrain else 0,
+        warnings=warnings,
     )
 
 
@@ -88,11 +104,27 @@ def _manifests(workspace: Workspace, day: str | None) -> list[dict[str, Any]]:
     return [manifest for manifest in found if manifest["champion_sequence"] == newest]
 
 
-def _read(workspace: Workspace, keys: list[str]) -> "pd.DataFrame":
+def _read(
+    workspace: Workspace, manifests: list[dict[str, Any]]
+) -> tuple["pd.DataFrame", list[str]]:
+    """The predicted rows of all inputs; the same rows in another kind of file count once."""
     import pandas as pd
 
-    frames = [pd.read_parquet(io.BytesIO(workspace.store.read(key)[0])) for key in keys]
-    return pd.concat(frames, ignore_index=True)
+    frames: dict[str, pd.DataFrame] = {}
+    warnings = []
+    for manifest in manifests:
+        if manifest["predictions"] is None:
+            continue
+        content = workspace.store.read(manifest["predictions"])[0]
+        found = pd.read_parquet(io.BytesIO(content))
+        rows = pd.util.hash_pandas_object(found[sorted(map(str, found))], index=False)
+        mark = hashlib.sha256(rows.sort_values().to_numpy().tobytes()).hexdigest()
+        if mark in frames:
+            warnings.append(f"{manifest['input']} holds rows that were predicted already: left out")
+        frames.setdefault(mark, found)
+    if not frames:
+        return pd.DataFrame(), warnings
+    return pd.concat(list(frames.values()), ignore_index=True), warnings
 
 
 def _reference(workspace: Workspace, manifest: dict[str, Any]) -> "pd.DataFrame":
@@ -104,45 +136,94 @@ def _reference(workspace: Workspace, manifest: dict[str, Any]) -> "pd.DataFrame"
     return pd.read_parquet(io.BytesIO(read_pinned(workspace.store, pin)))
 
 
-def _performance(
-    workspace: Workspace, batch: "pd.DataFrame", reference: "pd.DataFrame", source: str
-) -> Performance:
-    """Join labels by id. Raises InputError when there is no id to join by, or no match."""
-    settings = workspace.settings
-    ids, target = settings.data.id_columns, settings.data.target
+@dataclass(frozen=True)
+class _Labelled:
+    """Predictions beside the truth that came back, and what is to be said of it."""
+
+    rows: "pd.DataFrame"
+    warnings: list[str]
+
+
+def _labelled(
+    workspace: Workspace, batch: "pd.DataFrame", source: str, contract: SchemaContract
+) -> _Labelled:
+    """Join labels by id, read by the contract as the training data was.
+
+    Raises InputError when there is no id to join by, no match, or two labels for one id.
+    """
+    import pandas as pd
+
+    ids, shown = contract.ids, without_secrets(source)
     if not ids:
-        raise InputError("labels are joined by id: name id_columns under [data]")
-    labels = read_frame(load_raw(workspace, source), source=source)
-    if absent := [name for name in [*ids, target] if name not in labels]:
-        raise InputError(f"{source} lacks the columns {', '.join(absent)}")
-    keyed = labels[[*ids, target]].assign(**{name: as_text(labels[name]) for name in ids})
-    joined = batch.merge(keyed.rename(columns={target: "truth"}), on=ids, how="inner")
-    joined = joined[joined["truth"].notna()]
+        raise InputError("labels are joined by id: name id_columns under [data], then train again")
+    if lost := [name for name in ids if name not in batch]:
+        raise InputError(
+            f"the predictions carry no {', '.join(lost)}, by which labels are joined: the batch "
+            "that was predicted lacks this column"
+        )
+    wanted = [*ids, contract.target]
+    with tempfile.TemporaryDirectory() as temporary:
+        found = sources.fetch(workspace, source, Path(temporary))
+        # A file of labels has few of the columns, so it has a header of its own.
+        form = contract.format.model_copy(update={"header": True, "names": [], "skip_lines": 0})
+        table = read_table(found, form, wanted)
+    read = read_all(table, contract, wanted, features=False)
+    truth = contract.output("truth")
+    labels = pd.DataFrame({name: read.others[name].to_pandas() for name in ids})
+    labels[truth] = read.others[contract.target].to_pandas()
+    unusable = read.wrong(len(labels))
+    warnings = [
+        f"{shown}: {name}: {rule}: {int(mask.sum())} labels, left out"
+        for (name, rule), mask in read.broken.items()
+    ]
+    usable = labels[~unusable & labels.notna().all(axis=1)].drop_duplicates()
+    if (twice := usable.duplicated(ids, keep=False)).any():
+        example = ", ".join(map(str, usable.loc[twice, ids].iloc[0]))
+        raise InputError(
+            f"{shown} has two different labels for {usable[twice][ids].drop_duplicates().shape[0]} "
+            f"ids, such as {example}: which one is true?"
+        )
+    joined = batch.merge(usable, on=ids, how="inner")
     if joined.empty:
-        raise InputError(f"no label in {source} has the id of a predicted row")
-    metric = settings.metric
+        raise InputError(
+            f"no label in {shown} has the id of a predicted row: it has ids such as "
+            f"{', '.join(map(str, labels[ids].iloc[0]))}, the predictions such as "
+            f"{', '.join(map(str, batch[ids].iloc[0]))}"
+        )
+    return _Labelled(joined, warnings)
+
+
+def _performance(
+    workspace: Workspace,
+    joined: "pd.DataFrame",
+    reference: "pd.DataFrame",
+    manifest: dict[str, Any],
+) -> Performance:
+    """The metric on labelled rows and on the reference."""
+    settings, metric = workspace.settings, workspace.settings.metric
     try:
-        new = compute(metric.name, _scored(workspace, joined))
-        old = compute(metric.name, _scored(workspace, reference))
+        new = compute(metric.name, _scored(joined, manifest))
+        old = compute(metric.name, _scored(reference, manifest))
     except ValueError as error:
         raise InputError(f"{metric.name} is not defined on the labelled rows: {error}") from None
     loss = metric.sign * (old - new)
     return Performance(metric.name, len(joined), new, old, loss > settings.monitor.max_metric_loss)
 
 
-def _scored(workspace: Workspace, table: "pd.DataFrame") -> Scored:
+def _scored(table: "pd.DataFrame", manifest: dict[str, Any]) -> Scored:
     """Truth and predictions of a table that holds both."""
     import pandas as pd
 
-    scores = [str(name) for name in table if str(name).startswith("probability_")]
-    if not scores:
-        return Scored(as_number(table["truth"]).to_numpy(), table["prediction"].to_numpy(float))
-    classes = [name.removeprefix("probability_") for name in scores]
-    index, positive = pd.Index(classes), workspace.settings.data.positive
+    contract = SchemaContract.model_validate(manifest["contract"])
+    truth, label = table[contract.output("truth")], table[contract.output("prediction")]
+    classes = contract.classes
+    if not classes:
+        return Scored(truth.to_numpy(float), label.to_numpy(float))
+    index, positive = pd.Index(classes), manifest["positive"]
     return Scored(
-        index.get_indexer(pd.Index(as_text(table["truth"]))),
-        index.get_indexer(pd.Index(as_text(table["prediction"]))),
-        table[scores].to_numpy(float),
+        index.get_indexer(pd.Index(truth)),
+        index.get_indexer(pd.Index(label)),
+        table[[contract.output(f"probability_{name}") for name in classes]].to_numpy(float),
         tuple(classes),
         classes.index(positive) if positive else 1,
     )

@@ -1,21 +1,23 @@
 """Batch prediction by the champion of record, in chunks, to a partition that is never doubled."""
 
-import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import click
 
+from pipeline.data import files, sources
+from pipeline.data.files import DataFile
 from pipeline.errors import InputError, StepFailed
-from pipeline.model.artifacts import load_model, overwritten
+from pipeline.model.artifacts import ModelFacts, load_model, overwritten
 from pipeline.model.batch import Counts, write_predictions
 from pipeline.model.champion import Champion, PinnedFile
+from pipeline.settings import without_secrets
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import cloudwatch
 
@@ -33,10 +35,10 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Batch:
-    """An input that lies in a local file now; `name` says where it came from."""
+    """An input that lies in local files now; `name` says where it came from."""
 
     name: str
-    path: Path
+    files: list[DataFile]
     sha256: str
     modified: datetime
 
@@ -56,14 +58,14 @@ def main(
         folder = Path(temporary)
         batch = _fetch(workspace, source, folder)
         partition = _partition(day, batch.modified)
-        counts = write_predictions(model, facts, batch.path, folder, settings)
+        counts = write_predictions(model, facts, batch.files, folder, settings)
         limit = settings.predict.max_rejected_fraction
         if counts.rejected > limit * counts.rows:
             raise StepFailed(
                 f"{counts.rejected} of {counts.rows} rows break the input schema, more than "
                 f"{limit:.0%}: nothing was stored; most often {counts.commonest()}"
             )
-        manifest = _publish(workspace, chosen, batch, partition, counts, folder)
+        manifest = _publish(workspace, chosen, facts, batch, partition, counts, folder)
     cloudwatch.publish(
         workspace, {"RowsPredicted": counts.predicted, "RowsRejected": counts.rejected}
     )
@@ -71,6 +73,7 @@ def main(
     disagreement = _alias_disagreement(workspace, chosen) if chosen.sequence else None
     changed = overwritten(workspace.store, chosen.files)
     warnings = [disagreement] if disagreement else []
+    warnings += _told(counts)
     if changed:
         warnings.append(
             f"somebody wrote over {', '.join(changed)} of version {chosen.number} after it was "
@@ -117,20 +120,34 @@ def _by_selector(workspace: Workspace, selector: str) -> Chosen:
 
 
 def _fetch(workspace: Workspace, source: str | None, folder: Path) -> Batch:
+    """The batch, from a file, folder or glob here, from a source, or from the store."""
     named = source or workspace.settings.predict.input or workspace.sample_batch
-    suffix = Path(named).suffix.lower()
-    if suffix not in (".csv", ".parquet"):
-        raise InputError(f"the input {named} must end in .csv or .parquet")
-    local = Path(named)
-    if local.is_file():
-        with local.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256")
-        modified = datetime.fromtimestamp(local.stat().st_mtime, UTC)
-        return Batch(named, local, digest.hexdigest(), modified)
-    key = workspace.store.key_of(named) or named
-    target = folder / f"input{suffix}"
+    key = workspace.store.key_of(named)
+    if key is None and (sources.is_elsewhere(named) or sources.is_here(workspace, named)):
+        found = sources.fetch(workspace, named, folder)
+        newest = max(file.path.stat().st_mtime for file in found)
+        shown = without_secrets(named)
+        return Batch(shown, found, files.digest(found), datetime.fromtimestamp(newest, UTC))
+    key = key or named
+    target = folder / PurePosixPath(key).name
     stored = workspace.store.fetch(key, target)
-    return Batch(key, target, stored.sha256, stored.modified or datetime.now(UTC))
+    found = files.find(target, key)
+    return Batch(key, found, stored.sha256, stored.modified or datetime.now(UTC))
+
+
+def _told(counts: Counts) -> list[str]:
+    """What a person should know of a batch that was predicted."""
+    told = []
+    if counts.lost_ids:
+        told.append(
+            f"the batch lacks the id columns {', '.join(counts.lost_ids)}: predictions carry no "
+            "such id, and labels cannot be joined to them"
+        )
+    told += [
+        f"{column}: {count} of {counts.rows} values that training never saw"
+        for column, count in counts.unseen.most_common()
+    ]
+    return told
 
 
 def _partition(day: str | None, modified: datetime) -> str:
@@ -143,7 +160,13 @@ def _partition(day: str | None, modified: datetime) -> str:
 
 
 def _publish(
-    workspace: Workspace, chosen: Chosen, batch: Batch, day: str, counts: Counts, folder: Path
+    workspace: Workspace,
+    chosen: Chosen,
+    facts: ModelFacts,
+    batch: Batch,
+    day: str,
+    counts: Counts,
+    folder: Path,
 ) -> dict[str, Any]:
     """Upload rows, then the manifest. The keys follow from input, day and model alone."""
     place = [f"date={day}", f"model_version={chosen.number}"]
@@ -171,6 +194,9 @@ def _publish(
         "predicted": counts.predicted,
         "rejected": counts.rejected,
         "unseen_categories": counts.unseen,
+        # Who watches the predictions may not read the contract; labels are read by it.
+        "contract": facts.contract.model_copy(update={"features": {}}).model_dump(mode="json"),
+        "positive": facts.positive,
         "reference": chosen.reference.model_dump() if chosen.reference else None,
         "manifest": manifest_key,
     } | {name: keys[name] if rows else None for name, rows in written.items()}

@@ -102,7 +102,7 @@ def _kept(
     return Outcome(
         lines=[f"kept: {decision.sentence}", f"{kept}; decision {workspace.store.uri(key)}"],
         values=_values(workspace, "keep", decision.sentence, evaluation, key, current),
-        warnings=[disagreement] if disagreement else [],
+        warnings=[*evaluation.warnings, *([disagreement] if disagreement else [])],
     )
 
 
@@ -121,7 +121,7 @@ def _promoted(
             f"decision {workspace.store.uri(key)}",
         ],
         values=_values(workspace, "promote", decision.sentence, evaluation, key, champion),
-        warnings=[disagreement] if disagreement else [],
+        warnings=[*evaluation.warnings, *([disagreement] if disagreement else [])],
     )
 
 

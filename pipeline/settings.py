@@ -7,10 +7,12 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -18,11 +20,13 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.data.formats import Format
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics import METRICS, Direction, Metric, Task, names_for
 from pipeline.model import families
 
 DEFAULT_FILE = Path(__file__).with_name("pipeline.toml")
+_USUAL = Format()
 
 
 def _known_family(name: str) -> str:
@@ -38,18 +42,128 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Data(_Section):
-    """Where the rows come from, and what each column is for."""
+def _as_word(value: object) -> object:
+    """A class may be written as it looks: 1, 1.0, true or "yes"."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"{value:.0f}" if float(value).is_integer() else repr(value)
+    return value
 
-    source: str = Field(pattern=r"^(sklearn:|s3://|https://|kaggle:|package:|[^:]+$)")
+
+Word = Annotated[str, BeforeValidator(_as_word)]
+
+
+class ReadSettings(_Section):
+    """How files are written; see pipeline/data/formats.py. What is left out is as usual."""
+
+    separator: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    quote: str | None = None
+    escape: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+    names: list[str] | None = None
+    skip_lines: int | None = None
+    missing: list[str] | None = None
+
+    def format(self, usual: Format = _USUAL) -> Format:
+        """The format with these changes to the usual one."""
+        named = {
+            name: getattr(self, name)
+            for name in ReadSettings.model_fields
+            if getattr(self, name) is not None
+        }
+        return Format.model_validate({**usual.model_dump(), **named})
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        self.format()
+        return self
+
+
+class Data(ReadSettings):
+    """Where the rows come from, how they are written, and what each column is for."""
+
+    source: str = Field(pattern=r"^(sklearn:|s3://|https://|kaggle:|package:|file://|[^:]+$)")
     target: str
-    positive: str | None = None
+    positive: Word | None = None
     id_columns: list[str] = []
     drop: list[str] = []
     categories: list[str] = []
-    encoding: str | None = None
     subgroups: list[str] = []
+    merge_classes: dict[str, list[Word]] = {}
+    drop_classes: list[Word] = []
     batch_fraction: float = Field(default=0.0, ge=0, lt=0.5)
+
+    @property
+    def shown_source(self) -> str:
+        """The source without what may be a secret in its address."""
+        return without_secrets(self.source)
+
+
+def without_secrets(address: str) -> str:
+    """An https address without user, password and query, where signatures and tokens stand."""
+    if not address.startswith("https://"):
+        return address
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+class ColumnSettings(_Section):
+    """What one column is, where that is not to be inferred; see pipeline/data/kinds.py."""
+
+    type: Literal["number", "category", "date", "text"] | None = None
+    missing: list[str] | None = None
+    decimal: str | None = Field(default=None, min_length=1, max_length=1)
+    thousands: str | None = Field(default=None, min_length=1, max_length=1)
+    remove: list[str] = []
+    true: Word | None = None
+    false: Word | None = None
+    format: str | None = None
+    zone: str | None = None
+    parts: list[str] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        """A type alone may be written as a text: zip = "category"."""
+        return {"type": value} if isinstance(value, str) else value
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, zone: str | None) -> str | None:
+        import zoneinfo
+
+        try:
+            if zone is not None:
+                zoneinfo.ZoneInfo(zone)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+            raise ValueError(
+                f"{zone!r} is no time zone; write one such as Europe/Berlin or UTC"
+            ) from None
+        return zone
+
+    @field_validator("parts")
+    @classmethod
+    def _known_parts(cls, parts: list[str]) -> list[str]:
+        from pipeline.data.dates import PARTS
+
+        if unknown := sorted(set(parts) - set(PARTS)):
+            raise ValueError(
+                f"no part of a time is called {', '.join(unknown)}; write some of "
+                f"{', '.join(PARTS)}"
+            )
+        return parts
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.true is None) != (self.false is None):
+            raise ValueError("true and false go together: write both")
+        if self.type not in (None, "date") and (self.format or self.zone or self.parts):
+            raise ValueError('format, zone and parts are for type = "date"')
+        return self
 
 
 class TaskSettings(_Section):
@@ -78,6 +192,7 @@ class TaskSettings(_Section):
 class Holdout(_Section):
     """How rows are kept from training: `random` is stratified by class in classification."""
 
+    name: str = Field(default="holdout", pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")
     rule: Literal["random", "group", "time"] = "random"
     column: str | None = None
     fraction: float = Field(default=0.2, gt=0, lt=1)
@@ -138,10 +253,11 @@ class Promotion(_Section):
     floors: dict[str, float] = {}
     max_subgroup_loss: float = Field(default=0.05, ge=0)
     min_subgroup_rows: int = Field(default=30, ge=1)
+    min_rows: int = Field(default=30, ge=2)
 
 
-class Predict(_Section):
-    """Batch prediction: its input, chunk size, and how many rows may be rejected."""
+class Predict(ReadSettings):
+    """How batches are predicted, and how they are written where that differs from [data]."""
 
     input: str | None = None
     chunk_rows: int = Field(default=50_000, ge=1)
@@ -171,6 +287,7 @@ class Settings(_Section):
     model: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     data: Data
     task: TaskSettings
+    columns: dict[str, ColumnSettings] = {}
     holdout: Holdout = Holdout()
     contract: Contract = Contract()
     search: Search = Search()
@@ -188,7 +305,7 @@ class Settings(_Section):
     @property
     def unused_columns(self) -> frozenset[str]:
         """Columns of the data that no model sees: ids, dropped ones, the holdout's column."""
-        held = {self.holdout.column} if self.holdout.column else set()
+        held = {self.holdout.column} if self.holdout.column else set[str]()
         return frozenset({*self.data.id_columns, *self.data.drop, *held, self.data.target})
 
     def digest(self) -> str:

@@ -15,8 +15,10 @@ from pipeline.evaluation.metrics import Scored
 from pipeline.evaluation.plots import save_plots
 from pipeline.model.artifacts import ModelFacts, save_model
 from pipeline.model.features import build
+from pipeline.model.scoring import positive_class
 from pipeline.model.search import Trial, best, cross_validate, make_folds, search
 from pipeline.model.threads import limited
+from pipeline.settings import without_secrets
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import lineage, runs
 from pipeline.tracking.register import CHALLENGER, upload_and_register
@@ -105,11 +107,14 @@ def _fit_and_register(
         if settings.evaluation.plots:
             out_of_fold = merge(cross_validate(rows, folds, chosen.parameters, settings))
             save_plots(folder / "cross_validation", settings.task.type, out_of_fold)
-        (folder / "settings.toml").write_bytes(workspace.settings_file.read_bytes())
+        (folder / "settings.toml").write_text(shown_settings(workspace), encoding="utf-8")
         uri = workspace.store.uri(rows.key)
         runs.log_training(run, rows, uri, chosen, parameters, folder)
     facts = ModelFacts(
-        rows.contract, settings.task.type, settings.data.positive, settings.data.id_columns
+        rows.contract,
+        settings.task.type,
+        positive_class(rows.contract, settings.data.positive),
+        rows.definition,
     )
 
     def save(folder: Path, identity: Mapping[str, str]) -> dict[str, str]:
@@ -118,12 +123,23 @@ def _fit_and_register(
             model,
             facts,
             rows.features.head(_EXAMPLE_ROWS),
+            rows.identity,
             lineage.pip_requirements(),
             settings.serialization.trusted_types,
             identity,
         )
 
     return upload_and_register(run, workspace.model, tags, save)
+
+
+def shown_settings(workspace: Workspace) -> str:
+    """The settings file as it is written, without secrets in addresses."""
+    text = workspace.settings_file.read_text(encoding="utf-8-sig")
+    data, predict = workspace.settings.data, workspace.settings.predict
+    for address in (data.source, predict.input):
+        if address is not None:
+            text = text.replace(address, without_secrets(address))
+    return text
 
 
 def merge(parts: list[Scored]) -> Scored:

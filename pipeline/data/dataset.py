@@ -3,50 +3,100 @@
 import io
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline.data.contract import SchemaContract
+from pipeline.data.contract import VERSION, SchemaContract, frame
+from pipeline.data.prepare import read_all
+from pipeline.data.splits import HoldoutDefinition, identities
 from pipeline.errors import InputError, StepFailed
 from pipeline.step import Workspace
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    import pyarrow  # type: ignore[import-untyped]
+    from numpy.typing import NDArray
 
 MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One side of the split: `table` also holds ids, groups and times; `key` is where it lies."""
+    """One side of the split: `raw` are the rows as they came; `key` is where they lie."""
 
-    table: "pd.DataFrame"
+    raw: "pyarrow.Table"
     contract: SchemaContract
+    definition: HoldoutDefinition
     contract_sha256: str
     raw_sha256: str
     source: str
     key: str
     sha256: str
 
+    @cached_property
+    def table(self) -> "pd.DataFrame":
+        """What a model is given, and beside it the target, ids, groups and times."""
+        found = read_all(self.raw, self.contract, list(self.contract.others))
+        others = {name: array for name, array in found.others.items() if name not in found.columns}
+        return frame({**found.columns, **others})
+
     @property
     def features(self) -> "pd.DataFrame":
-        """The columns that the model sees."""
-        return self.table[list(self.contract.features)]
+        """What a model is given of the rows."""
+        return self.table[list(self.contract.inputs)]
 
     @property
     def target(self) -> "pd.Series":
-        """The column that the model predicts."""
         return self.table[self.contract.target]
+
+    @cached_property
+    def identity(self) -> "NDArray[np.uint64]":
+        """A number for each row by which it is known for ever."""
+        return identities(self.raw, self.definition.key)
+
+    @property
+    def times(self) -> "NDArray[np.float64] | None":
+        """Seconds (or what else grows with time), where the holdout is cut by time."""
+        column = self.definition.column
+        if self.definition.rule != "time" or column is None:
+            return None
+        return self.table[column].to_numpy(dtype="float64")
+
+    @property
+    def groups(self) -> "NDArray[np.intp] | None":
+        """A number for each row's group, where whole groups are held out."""
+        import pandas as pd
+
+        column = self.definition.column
+        if self.definition.rule != "group" or column is None:
+            return None
+        return pd.factorize(self.table[column], use_na_sentinel=False)[0]
+
+    def features_by(self, contract: SchemaContract) -> "pd.DataFrame":
+        """The rows as a model reads them by a contract of its own.
+
+        Raises InputError for a column that is not there.
+        """
+        if contract == self.contract:
+            return self.features
+        return frame(read_all(self.raw, contract, []).columns)
 
 
 def load(workspace: Workspace, side: Literal["train", "holdout"]) -> Dataset:
     """Read what the last ingest stored for one side.
 
-    Raises InputError when the settings name another target or feature set than the stored data
-    has, StepFailed when the data is not what its manifest says.
+    Raises InputError when nothing was ingested yet, or the settings name another target or feature
+    set than the stored data has, StepFailed when the data is not what its manifest says.
     """
-    import pandas as pd
+    import pyarrow.parquet  # type: ignore[import-untyped]
 
-    manifest = json.loads(workspace.store.read(workspace.key(side, MANIFEST))[0])
+    manifest = _manifest(workspace, side)
+    if manifest["contract"].get("schema_version") != VERSION:
+        raise InputError(
+            "the stored data is of an older version of this pipeline: run ingest again with "
+            "--renew-contract"
+        )
     part = manifest["data"]
     data, stored = workspace.store.read(part["key"])
     if stored.sha256 != part["sha256"]:
@@ -54,18 +104,37 @@ def load(workspace: Workspace, side: Literal["train", "holdout"]) -> Dataset:
             f"{workspace.store.uri(part['key'])} is not what ingest stored: run ingest again"
         )
     contract = SchemaContract.model_validate(manifest["contract"])
-    unused = workspace.settings.unused_columns
-    if contract.target != workspace.settings.data.target or unused & set(contract.features):
+    settings = workspace.settings
+    unused = settings.unused_columns - {settings.holdout.column}
+    if contract.target != settings.data.target or unused & set(contract.features):
         raise InputError(
             "the stored data was ingested with other settings: run ingest again with "
             "--renew-contract"
         )
     return Dataset(
-        table=pd.read_parquet(io.BytesIO(data)),
+        raw=pyarrow.parquet.read_table(io.BytesIO(data)),
         contract=contract,
+        definition=HoldoutDefinition.model_validate(manifest["holdout"]),
         contract_sha256=manifest["contract_sha256"],
-        raw_sha256=manifest["raw"]["sha256"],
+        raw_sha256=manifest["raw_sha256"],
         source=manifest["source"],
         key=part["key"],
         sha256=part["sha256"],
     )
+
+
+def _manifest(workspace: Workspace, side: str) -> dict[str, Any]:
+    from botocore.exceptions import ClientError
+
+    nothing = f"no data of {workspace.model} was ingested yet: run ingest first"
+    try:
+        data, _ = workspace.store.read(workspace.key(side, MANIFEST))
+    except StepFailed:
+        raise InputError(nothing) from None
+    except ClientError as error:
+        # Without the right to list, S3 answers 403 for an object that is not there.
+        if error.response["Error"]["Code"] not in ("AccessDenied", "403"):
+            raise
+        raise InputError(f"{nothing}; or this role may not read it ({error})") from None
+    found: dict[str, Any] = json.loads(data)
+    return found

@@ -1,18 +1,19 @@
-"""Where data may come from, and how its bytes become a frame."""
+"""Where data may come from: whatever a source names becomes files on this machine."""
 
-import codecs
-import io
+import glob
 import json
 import ssl
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from pipeline.data.files import DataFile, find
 from pipeline.errors import InputError
+from pipeline.settings import without_secrets
 from pipeline.step import Workspace
 
 if TYPE_CHECKING:
@@ -22,115 +23,57 @@ _MAX_DOWNLOAD_BYTES = 2 << 30
 _KAGGLE_API = "https://www.kaggle.com/api/v1/datasets/download"
 
 
-@dataclass(frozen=True)
-class Raw:
-    """The data as it came, unchanged: bytes and the kind of file, `csv` or `parquet`."""
+def fetch(workspace: Workspace, source: str, folder: Path) -> list[DataFile]:
+    """The files that a source names; what is not on this machine is copied into `folder`.
 
-    data: bytes
-    kind: str
-
-
-def load_raw(workspace: Workspace, source: str) -> Raw:
-    """Get the bytes that a source names. Raises InputError when there are none to be had."""
-    scheme, _, rest = source.partition(":")
-    loader = _LOADERS.get(scheme)
-    raw = loader(workspace, rest) if loader else _from_file(_resolved(workspace, source))
-    if not raw.data.strip():
-        raise InputError(f"{source} is empty")
-    return raw
-
-
-def read_frame(raw: Raw, *, source: str, encoding: str | None = None) -> "pd.DataFrame":
-    """Parse a CSV (any BOM; UTF-8 unless `encoding` says otherwise) or a Parquet file.
-
-    Raises InputError for what is neither, has no rows or names a column twice.
+    Raises InputError for a source that is not there or holds no rows.
     """
-    import pandas as pd
-
-    if raw.kind == "parquet":
-        try:
-            frame = pd.read_parquet(io.BytesIO(raw.data))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{source} is not Parquet: {error}") from None
-    else:
-        text = decode(raw.data, source=source, encoding=encoding)
-        _check_header(text, source)
-        try:
-            frame = pd.read_csv(io.StringIO(text))
-        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise InputError(f"{source} is not a CSV file: {error}") from None
-    if frame.empty:
-        raise InputError(f"{source} has a header but no rows")
-    return frame
+    scheme, separator, rest = source.partition(":")
+    loader = _LOADERS.get(scheme) if separator else None
+    name = without_secrets(source)
+    if loader is not None:
+        return find(loader(workspace, rest, folder), PurePosixPath(name).name or name)
+    if separator and rest.startswith("//"):
+        raise InputError(f"{name}: write a source as a path, https://, s3://, package: or kaggle:")
+    return find(_resolved(workspace, source), name)
 
 
-def decode(data: bytes, *, source: str, encoding: str | None = None) -> str:
-    """Bytes as text. Raises InputError that names the setting for another encoding."""
-    codec = encoding or encoding_of(data)
-    try:
-        return data.decode(codec)
-    except LookupError:
-        raise InputError(f'data.encoding = "{codec}" is no encoding that Python knows') from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{source} is not {codec} (byte 0x{data[error.start]:02x} at position {error.start}): "
-            'write its encoding under [data], such as encoding = "cp1252"'
-        ) from None
+def is_elsewhere(source: str) -> bool:
+    """Whether a source names a place by its scheme, such as https: or package:."""
+    return source.partition(":")[0] in _LOADERS and ":" in source
 
 
-def encoding_of(data: bytes) -> str:
-    """UTF-16 or UTF-8 by the byte order mark, which is dropped; UTF-8 without one."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    return "utf-8-sig"
-
-
-def _check_header(text: str, source: str) -> None:
-    import csv
-
-    header = next(csv.reader(io.StringIO(text)), [])
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise InputError(f"{source} names columns twice: {', '.join(twice)}; rename one of each")
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        raise InputError(f"{source} seems to be separated by another mark than a comma: convert it")
-
-
-def _kind(name: str) -> str:
-    suffix = PurePosixPath(name).suffix.lower()
-    if suffix in (".parquet", ".pq"):
-        return "parquet"
-    if suffix in (".csv", ".txt"):
-        return "csv"
-    raise InputError(f"{name}: write a source that ends in .csv or .parquet")
+def is_here(workspace: Workspace, source: str) -> bool:
+    """Whether a source names files on this machine."""
+    path = _resolved(workspace, source)
+    return path.exists() or bool(glob.glob(str(path))) or any(up.is_file() for up in path.parents)  # noqa: PTH207
 
 
 def _resolved(workspace: Workspace, source: str) -> Path:
     """A path from the current folder, or else from the settings file's."""
-    beside = workspace.settings_file.parent / source
-    return beside if not Path(source).exists() and beside.exists() else Path(source)
+    path = Path(source).expanduser()
+    beside = workspace.settings_file.parent / path
+    here = path.exists() or glob.glob(str(path)) or any(up.is_file() for up in path.parents)  # noqa: PTH207
+    return path if here else beside
 
 
-def _from_file(path: Path) -> Raw:
-    kind = _kind(path.name)
-    try:
-        return Raw(path.read_bytes(), kind)
-    except OSError as error:
-        raise InputError(f"data.source {path}: {error.strerror}") from None
+def _from_url_of_file(workspace: Workspace, rest: str, _folder: Path) -> Path:
+    return _resolved(workspace, urllib.parse.unquote(rest.removeprefix("//")))
 
 
-def _from_package(_workspace: Workspace, rest: str) -> Raw:
+def _from_package(_workspace: Workspace, rest: str, _folder: Path) -> Path:
     """`package:NAME/path/to/file.csv`, a data file that an installed package ships."""
     package, _, path = rest.partition("/")
     try:
-        return Raw(resources.files(package).joinpath(path).read_bytes(), _kind(path))
-    except (ModuleNotFoundError, OSError):
-        raise InputError(
-            f"no installed package {package!r} has a file {path!r}; install it first"
-        ) from None
+        found = Path(str(resources.files(package).joinpath(path)))
+    except (ModuleNotFoundError, ValueError, TypeError):
+        found = None
+    if found is None or not found.exists():
+        raise InputError(f"no installed package {package!r} has a file {path!r}; install it first")
+    return found
 
 
-def _from_sklearn(workspace: Workspace, name: str) -> Raw:
+def _from_sklearn(workspace: Workspace, name: str, folder: Path) -> Path:
     """A data set that ships with scikit-learn, its class names spelled out."""
     from sklearn import datasets
 
@@ -144,27 +87,46 @@ def _from_sklearn(workspace: Workspace, name: str) -> Raw:
     frame[workspace.settings.data.target] = (
         target if names is None else [str(names[number]) for number in target]
     )
-    return Raw(frame.to_csv(index=False).encode(), "csv")
+    path = folder / f"{name}.csv"
+    frame.to_csv(path, index=False)
+    return path
 
 
-def _from_s3(workspace: Workspace, rest: str) -> Raw:
+def _from_s3(workspace: Workspace, rest: str, folder: Path) -> Path:
+    from botocore.exceptions import ClientError
+
     bucket, _, key = rest.removeprefix("//").partition("/")
-    kind = _kind(key)
+    if not key or key.endswith("/") or "*" in key:
+        raise InputError(f"s3:{rest} names no single object: no step may list a bucket")
     if workspace.platform is None:
         import boto3
 
         client = boto3.client("s3")
     else:
         client = workspace.session.client("s3")
-    return Raw(client.get_object(Bucket=bucket, Key=key)["Body"].read(), kind)
+    path = folder / PurePosixPath(key).name
+    try:
+        body = client.get_object(Bucket=bucket, Key=key)["Body"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchBucket"):
+            raise InputError(f"s3:{rest} does not exist") from None
+        raise
+    with path.open("wb") as target:
+        for piece in body.iter_chunks(1 << 20):
+            target.write(piece)
+    return path
 
 
-def _from_https(_workspace: Workspace, rest: str) -> Raw:
-    kind = _kind(rest.partition("?")[0])
-    return Raw(_download(urllib.request.Request(f"https:{rest}")), kind)
+def _from_https(_workspace: Workspace, rest: str, folder: Path) -> Path:
+    address = f"https:{rest}"
+    parts = urllib.parse.urlsplit(address)
+    # Blanks and letters beyond ASCII are escaped; what is escaped already stays.
+    safe = parts._replace(path=urllib.parse.quote(parts.path, safe="/%:@!$&'()*+,;=~"))
+    name = PurePosixPath(urllib.parse.unquote(parts.path)).name or "data"
+    return _download(urllib.request.Request(safe.geturl()), folder / name)
 
 
-def _from_kaggle(workspace: Workspace, rest: str) -> Raw:
+def _from_kaggle(workspace: Workspace, rest: str, folder: Path) -> Path:
     """`kaggle:OWNER/DATASET/FILE`, with the key that lies in Secrets Manager and nowhere else."""
     import base64
 
@@ -186,40 +148,43 @@ def _from_kaggle(workspace: Workspace, rest: str) -> Raw:
         raise InputError(
             'the third-party secret is no Kaggle key: put {"username": …, "key": …} into it'
         ) from None
-    request = urllib.request.Request(f"{_KAGGLE_API}/{owner}/{dataset}/{file}")
+    quoted = urllib.parse.quote(file)
+    request = urllib.request.Request(f"{_KAGGLE_API}/{owner}/{dataset}/{quoted}")
     # Kaggle sends on to a storage of another host, which must not get the key.
     request.add_unredirected_header(
         "Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"
     )
-    return Raw(_unzipped(_download(request), file), _kind(file))
+    return _download(request, folder / file)
 
 
-def _unzipped(data: bytes, name: str) -> bytes:
-    import zipfile
-
-    if not data.startswith(b"PK\x03\x04"):
-        return data
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return archive.read(name if name in archive.namelist() else archive.namelist()[0])
-
-
-def _download(request: urllib.request.Request) -> bytes:
+def _download(request: urllib.request.Request, path: Path) -> Path:
+    shown = without_secrets(request.full_url)
     try:
         # Its own: urllib keeps one for the whole process, with the authorities of its first use.
         context = ssl.create_default_context()
-        with urllib.request.urlopen(request, timeout=60, context=context) as answer:
-            data: bytes = answer.read(_MAX_DOWNLOAD_BYTES + 1)
-    except (urllib.error.URLError, TimeoutError) as error:
-        raise InputError(f"{request.full_url} cannot be downloaded: {error}") from None
-    if len(data) > _MAX_DOWNLOAD_BYTES:
-        raise InputError(f"{request.full_url} is larger than {_MAX_DOWNLOAD_BYTES >> 30} GiB")
-    return data
+        with (
+            urllib.request.urlopen(request, timeout=60, context=context) as answer,
+            path.open("wb") as target,
+        ):
+            left = _MAX_DOWNLOAD_BYTES
+            while piece := answer.read(1 << 20):
+                target.write(piece)
+                left -= len(piece)
+                if left < 0:
+                    raise InputError(f"{shown} is larger than {_MAX_DOWNLOAD_BYTES >> 30} GiB")
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise InputError(f"{shown} cannot be downloaded: {error}") from None
+    except (urllib.error.URLError, TimeoutError, ValueError) as error:
+        raise InputError(f"{shown} cannot be downloaded: {error}") from None
+    return path
 
 
-_LOADERS: dict[str, Callable[[Workspace, str], Raw]] = {
+_LOADERS: dict[str, Callable[[Workspace, str, Path], Path]] = {
     "sklearn": _from_sklearn,
     "package": _from_package,
     "s3": _from_s3,
     "https": _from_https,
     "kaggle": _from_kaggle,
+    "file": _from_url_of_file,
 }

@@ -31,6 +31,7 @@ def permutation_importance(
     features: "pd.DataFrame",
     target: "pd.Series",
     contract: SchemaContract,
+    positive: str | None,
     settings: Settings,
 ) -> list[Importance]:
     """Every feature, the most important first, on at most 2,000 rows."""
@@ -39,7 +40,7 @@ def permutation_importance(
     metric = settings.metric
 
     def scoring(fitted: Any, rows: "pd.DataFrame", truth: "pd.Series") -> float:
-        found = score(fitted, rows, truth, contract, settings.data.positive)
+        found = score(fitted, rows, truth, contract, positive)
         return metric.sign * compute(metric.name, found)
 
     if len(features) > _MAX_ROWS:

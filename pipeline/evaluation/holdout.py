@@ -1,21 +1,23 @@
 """Score champion and challenger on the same held-out rows with the same code."""
 
+import dataclasses
 import hashlib
 import io
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data.dataset import Dataset
+from pipeline.data.splits import identities
 from pipeline.errors import InputError, StepFailed
 from pipeline.evaluation import card, compare
 from pipeline.evaluation.compare import Comparison
 from pipeline.evaluation.explain import permutation_importance, shap_importance
 from pipeline.evaluation.metrics import Scored, compute_all
 from pipeline.evaluation.plots import save_plots
-from pipeline.model.artifacts import load_model
+from pipeline.model.artifacts import ModelFacts, load_model, trained_rows
 from pipeline.model.champion import Champion, PinnedFile
 from pipeline.model.scoring import score
 from pipeline.model.threads import limited
@@ -25,8 +27,15 @@ from pipeline.tracking import lineage, runs
 from pipeline.tracking.register import VERSION_TAGS
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow  # type: ignore[import-untyped]
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+    from numpy.typing import NDArray
+
+_WAYS_OUT = (
+    "train on the data of now and promote with --floors-only, which compares with no champion"
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class Evaluation:
     champion: Champion | None
     comparison: Comparison
     values: Mapping[str, float]
+    rows: int
     holdout_sha256: str
     reference: PinnedFile
     card: str
@@ -60,6 +70,7 @@ class Evaluation:
             "champion_version": self.champion.model_version if self.champion else None,
             "champion_sequence": self.champion.sequence if self.champion else 0,
             "holdout_sha256": self.holdout_sha256,
+            "rows": self.rows,
             "code_sha256": lineage.code_sha256(),
             "comparison": asdict(self.comparison),
             "metrics": dict(self.values),
@@ -137,25 +148,89 @@ def _put_once(workspace: Workspace, key: str, content: bytes) -> None:
 def evaluate(
     workspace: Workspace, challenger: Candidate, champion: Champion | None, rows: Dataset
 ) -> Evaluation:
-    """Compare on the holdout. Raises InputError when the challenger may have seen its rows."""
-    if challenger.tags.get("keyless.contract_sha256") != rows.contract_sha256:
-        raise InputError(
-            f"version {challenger.number} was trained under another contract, so it may have seen "
-            "held-out rows: run train again"
+    """Compare on held-out rows that neither model was trained on, which the rows themselves tell.
+
+    Raises InputError when too few such rows are left.
+    """
+    models = [_load(workspace, f"version {challenger.number}", challenger.files)]
+    if champion is not None:
+        name = f"the champion, version {champion.model_version},"
+        models.append(_load(workspace, name, champion.files))
+    unseen = _unseen_by_all(workspace, models, rows)
+    warnings = []
+    if unseen.num_rows < rows.raw.num_rows:
+        warnings.append(
+            f"{rows.raw.num_rows - unseen.num_rows} of {rows.raw.num_rows} held-out rows were "
+            "among the training rows of one of the models: they are left out of the comparison"
         )
+        rows = dataclasses.replace(rows, raw=unseen)
     with limited(len(rows.table)):
-        return _compare(workspace, challenger, champion, rows)
+        return _compare(workspace, challenger, champion, models, rows, warnings)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A model from pinned bytes, and which rows it was trained on."""
+
+    name: str
+    model: Any
+    facts: ModelFacts
+    trained: "NDArray[np.uint64]"
+
+
+def _load(workspace: Workspace, name: str, files: Mapping[str, PinnedFile]) -> _Loaded:
+    trusted = workspace.settings.serialization.trusted_types
+    model, facts = load_model(workspace.store, files, trusted)
+    return _Loaded(name, model, facts, trained_rows(workspace.store, files))
+
+
+def _unseen_by_all(
+    workspace: Workspace, models: Sequence[_Loaded], rows: Dataset
+) -> "pyarrow.Table":
+    """The held-out rows that no model was trained on, by the key that each one knew rows by."""
+    import numpy as np
+    import pyarrow
+
+    seen = np.zeros(rows.raw.num_rows, dtype=bool)
+    for loaded in models:
+        known = loaded.facts.holdout
+        try:
+            if known is None:
+                raise InputError("it tells nothing of its rows")
+            identity = (
+                rows.identity
+                if known.key == rows.definition.key
+                else identities(rows.raw, known.key)
+            )
+        except InputError as error:
+            raise InputError(
+                f"nobody can tell which held-out rows {loaded.name} was trained on ({error}): "
+                f"{_WAYS_OUT}"
+            ) from None
+        seen |= np.isin(identity, loaded.trained)
+    left = int((~seen).sum())
+    least = min(workspace.settings.promotion.min_rows, rows.raw.num_rows)
+    if left < least:
+        raise InputError(
+            f"of {rows.raw.num_rows} held-out rows {', '.join(entry.name for entry in models)} "
+            f"left {left} unseen, fewer than promotion.min_rows = {least}: {_WAYS_OUT}"
+        )
+    return rows.raw.filter(pyarrow.array(~seen))
 
 
 def _compare(
-    workspace: Workspace, challenger: Candidate, champion: Champion | None, rows: Dataset
+    workspace: Workspace,
+    challenger: Candidate,
+    champion: Champion | None,
+    models: Sequence[_Loaded],
+    rows: Dataset,
+    warnings: list[str],
 ) -> Evaluation:
     settings = workspace.settings
-    model, new = _score(workspace, challenger.files, rows)
-    old = _score(workspace, champion.files, rows)[1] if champion else None
-    groups = _groups(rows, settings.holdout.column) if settings.holdout.rule == "group" else None
+    new = _score(models[0], rows)
+    old = _score(models[1], rows) if champion else None
     first, second, gain = compare.intervals(
-        settings.metric.name, new, old, settings.promotion, groups
+        settings.metric.name, new, old, settings.promotion, rows.groups
     )
     subgroups = (
         compare.subgroup_losses(
@@ -177,45 +252,39 @@ def _compare(
         champion=champion,
         comparison=numbers,
         values=values,
+        rows=rows.raw.num_rows,
         holdout_sha256=rows.sha256,
         reference=_store_reference(workspace, rows, new),
-        card=_store_card(workspace, challenger, rows, model, new, numbers, values),
+        card=_store_card(workspace, challenger, rows, models[0], new, numbers, values),
+        warnings=warnings,
     )
 
 
-def _score(
-    workspace: Workspace, files: Mapping[str, PinnedFile], rows: Dataset
-) -> tuple[Any, Scored]:
-    """Load a model from pinned bytes and score it on the features that it was trained with."""
-    settings = workspace.settings
-    model, facts = load_model(workspace.store, files, settings.serialization.trusted_types)
-    lost = set(facts.contract.features) - set(rows.table)
-    if lost or set(facts.contract.classes) - set(rows.contract.classes):
+def _score(loaded: _Loaded, rows: Dataset) -> Scored:
+    """Score a model on the held-out rows, which it reads by the contract it was trained under."""
+    contract = loaded.facts.contract
+    try:
+        features = rows.features_by(contract)
+        if unknown := set(contract.classes) - set(rows.contract.classes):
+            raise InputError(f"the classes {', '.join(sorted(unknown))} are none of the new data")
+    except InputError as error:
         raise StepFailed(
-            "the champion cannot be scored on the new data, which lacks columns or classes that "
-            f"it knows ({', '.join(sorted(lost)) or 'classes'}): promote with --floors-only to "
-            "replace it without a comparison"
-        )
-    features = rows.table[list(facts.contract.features)]
-    return model, score(model, features, rows.target, rows.contract, settings.data.positive)
-
-
-def _groups(rows: Dataset, column: str | None) -> Any:
-    import pandas as pd
-
-    return pd.factorize(rows.table[column])[0]
+            f"{loaded.name} cannot be scored on the new data: {error}; promote with --floors-only "
+            "to replace a champion without a comparison"
+        ) from None
+    return score(loaded.model, features, rows.target, rows.contract, loaded.facts.positive)
 
 
 def _store_reference(workspace: Workspace, rows: Dataset, scored: Scored) -> PinnedFile:
     """Held-out inputs with this model's predictions: what monitor compares new batches with."""
-    table = rows.features.copy()
+    table, output = rows.features.copy(), rows.contract.output
     if scored.score is None:
-        table["prediction"] = scored.label
+        table[output("prediction")] = scored.label
     else:
-        table["prediction"] = [scored.classes[number] for number in scored.label]
+        table[output("prediction")] = [scored.classes[number] for number in scored.label]
         for number, name in enumerate(scored.classes):
-            table[f"probability_{name}"] = scored.score[:, number]
-    table["truth"] = rows.target.to_numpy()
+            table[output(f"probability_{name}")] = scored.score[:, number]
+    table[output("truth")] = rows.target.to_numpy()
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     content = buffer.getvalue()
@@ -229,19 +298,19 @@ def _store_card(
     workspace: Workspace,
     challenger: Candidate,
     rows: Dataset,
-    model: Any,
+    loaded: _Loaded,
     scored: Scored,
     numbers: Comparison,
     values: Mapping[str, float],
 ) -> str:
     """Store the model card of the challenger; the answer is its key."""
-    settings = workspace.settings
+    settings, features = workspace.settings, rows.features_by(loaded.facts.contract)
     shown = {
         "Permutation importance": permutation_importance(
-            model, rows.features, rows.target, rows.contract, settings
+            loaded.model, features, rows.target, rows.contract, loaded.facts.positive, settings
         )
     }
-    if settings.evaluation.shap and (found := shap_importance(model, rows.features)):
+    if settings.evaluation.shap and (found := shap_importance(loaded.model, features)):
         shown["SHAP, mean absolute value"] = found
     facts = {
         "run": challenger.run_id,

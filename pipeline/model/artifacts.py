@@ -1,6 +1,7 @@
 """A model as files: written in MLflow's format with skops, loaded only after its digest agrees."""
 
 import hashlib
+import io
 import json
 import warnings
 from collections.abc import Mapping
@@ -8,16 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.data.contract import SchemaContract
+from pipeline.data.contract import VERSION, SchemaContract
+from pipeline.data.splits import HoldoutDefinition
 from pipeline.errors import InputError, StepFailed
 from pipeline.model.champion import PinnedFile, read_pinned
 from pipeline.storage import Store
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from sklearn.pipeline import Pipeline
 
 MODEL_FILE = "model.skops"
 CARD_FILE = "keyless.json"
+ROWS_FILE = "rows.npy"
 
 
 @dataclass(frozen=True)
@@ -27,25 +32,32 @@ class ModelFacts:
     contract: SchemaContract
     task: str
     positive: str | None
-    id_columns: list[str]
+    holdout: HoldoutDefinition | None = None
 
     def dump(self) -> bytes:
-        """As JSON, for the file beside the model."""
         return json.dumps(
             {
                 "contract": self.contract.model_dump(mode="json"),
                 "task": self.task,
                 "positive": self.positive,
-                "id_columns": self.id_columns,
+                "holdout": self.holdout.model_dump(mode="json") if self.holdout else None,
             },
             indent=1,
         ).encode()
 
     @classmethod
     def parse(cls, document: bytes) -> "ModelFacts":
-        """Read what `dump` wrote."""
+        """Raises StepFailed for a model of an older version of this pipeline."""
         raw = json.loads(document)
-        return cls(**{**raw, "contract": SchemaContract.model_validate(raw["contract"])})
+        if raw["contract"].get("schema_version") != VERSION:
+            raise StepFailed(
+                "the model was trained by an older version of this pipeline, whose rules for "
+                "reading data are not these: train again, and promote with --floors-only"
+            )
+        contract = SchemaContract.model_validate(raw["contract"])
+        holdout = raw.get("holdout")
+        known = HoldoutDefinition.model_validate(holdout) if holdout else None
+        return cls(contract, raw["task"], raw["positive"], known)
 
 
 def save_model(
@@ -53,6 +65,7 @@ def save_model(
     model: "Pipeline",
     facts: ModelFacts,
     example: Any,
+    identity_of_rows: "NDArray[np.uint64]",
     requirements: list[str],
     trusted_types: list[str],
     identity: Mapping[str, Any],
@@ -62,6 +75,7 @@ def save_model(
     Raises InputError when the model holds types that the settings do not trust.
     """
     import mlflow.sklearn
+    import numpy as np
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model, infer_signature
 
@@ -69,7 +83,7 @@ def save_model(
     with warnings.catch_warnings():
         # Integer columns are float64 in the contract already, so its hint on them is void.
         warnings.filterwarnings("ignore", message=".*integer column.*")
-        signature = infer_signature(example, predictions)
+        signature = _optional(infer_signature(example, predictions), facts.contract)
     try:
         mlflow.sklearn.save_model(
             model,
@@ -87,11 +101,31 @@ def save_model(
             check_types(folder / MODEL_FILE, trusted_types)
         raise
     (folder / CARD_FILE).write_bytes(facts.dump())
+    # Which rows it was trained on, so that nobody ever scores it on them.
+    np.save(folder / ROWS_FILE, np.unique(identity_of_rows), allow_pickle=False)
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def _optional(signature: Any, contract: SchemaContract) -> Any:
+    """A signature in which a value may be missing where the contract knows missing ones.
+
+    MLflow looks at the example alone, whose few rows may be complete.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema
+
+    full = {name for name, column in contract.features.items() if column.null_rate == 0}
+    inputs = Schema(
+        [
+            ColSpec(entry.type, entry.name, required=contract.column_of(entry.name) in full)
+            for entry in signature.inputs
+        ]
+    )
+    return ModelSignature(inputs=inputs, outputs=signature.outputs)
 
 
 def check_types(path: Path, trusted_types: list[str]) -> None:
@@ -119,6 +153,15 @@ def load_model(
         return skops.io.loads(data, trusted=trusted_types), facts
     except UntrustedTypesFoundException as error:
         raise StepFailed(f"the model is not loaded: {error}") from None
+
+
+def trained_rows(store: Store, files: Mapping[str, PinnedFile]) -> "NDArray[np.uint64]":
+    """The identities of the rows that a model was trained on, sorted, from the pinned bytes."""
+    import numpy as np
+
+    data = read_pinned(store, _file(files, ROWS_FILE))
+    found: NDArray[np.uint64] = np.load(io.BytesIO(data), allow_pickle=False)
+    return found
 
 
 def overwritten(store: Store, files: Mapping[str, PinnedFile]) -> list[str]:

@@ -1,15 +1,17 @@
 """Predict a file chunk by chunk, so that memory does not grow with its rows."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.data import arrow_contract
-from pipeline.data.chunks import Chunk, read_chunks
-from pipeline.data.contract import as_text
+from pipeline.data import cells
+from pipeline.data.contract import conform, frame
+from pipeline.data.files import DataFile
+from pipeline.data.formats import Format
+from pipeline.data.reader import Chunk, header, read_chunks
 from pipeline.errors import InputError
 from pipeline.model.artifacts import ModelFacts
 from pipeline.model.scoring import probabilities
@@ -31,12 +33,17 @@ _WORTH_COMPRESSING = 0.9
 
 @dataclass
 class Counts:
-    """What became of the rows; `unseen` counts texts that training never saw, by column."""
+    """What became of the rows.
+
+    `unseen` counts texts that training never saw, by column; `lost_ids` are id columns that the
+    batch does not have.
+    """
 
     rows: int = 0
     rejected: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     unseen: Counter[str] = field(default_factory=Counter)
+    lost_ids: list[str] = field(default_factory=list)
 
     @property
     def predicted(self) -> int:
@@ -49,6 +56,7 @@ class Counts:
         self.rejected += other.rejected
         self.reasons.update(other.reasons)
         self.unseen.update(other.unseen)
+        self.lost_ids = other.lost_ids
 
     def commonest(self) -> str:
         """The three commonest reasons of rejection, each with its count."""
@@ -67,8 +75,28 @@ class _Part:
     seen: Counts
 
 
+def format_of(files: Sequence[DataFile], facts: ModelFacts, settings: Settings) -> Format:
+    """How a batch is written: as training data was, unless the settings say otherwise.
+
+    Files without a header have the names of the training data; a batch has no target among them.
+    """
+    form = settings.predict.format(facts.contract.format)
+    if not form.names or settings.predict.names is not None or files[0].kind != "csv":
+        return form
+    kept = [name for name in form.names if name != facts.contract.target]
+    try:
+        header(files[0], form)
+    except InputError:
+        return form.model_copy(update={"names": kept})
+    return form
+
+
 def write_predictions(
-    model: Any, facts: ModelFacts, source: Path, folder: Path, settings: Settings
+    model: Any,
+    facts: ModelFacts,
+    files: Sequence[DataFile],
+    folder: Path,
+    settings: Settings,
 ) -> Counts:
     """Write predictions.parquet, and rejects.parquet with reasons, below `folder`.
 
@@ -81,7 +109,8 @@ def write_predictions(
         model[-1].set_params(n_jobs=1)
     keep_freed_memory()
     counts = Counts()
-    chunks = read_chunks(source, settings.predict.chunk_rows, settings.data.encoding)
+    form = format_of(files, facts, settings)
+    chunks = read_chunks(files, form, settings.predict.chunk_rows, list(facts.contract.features))
 
     def store(part: _Part) -> None:
         good.write(part.good)
@@ -100,32 +129,27 @@ def write_predictions(
 
 
 def _part(model: Any, facts: ModelFacts, chunk: Chunk) -> _Part:
-    import numpy as np
     import pyarrow
 
     rows = chunk.rows
-    if missing := [name for name in facts.contract.features if name not in rows.schema.names]:
-        raise InputError(f"the data lacks the columns {', '.join(missing)}")
-    found = arrow_contract.conform(rows, facts.contract)
+    there = [name for name in facts.contract.ids if name in rows.schema.names]
+    found = conform(rows, facts.contract, there)
     seen = Counts(rows=rows.num_rows, unseen=Counter(found.unseen))
-    ids = {
-        name: arrow_contract.text(rows.column(name))
-        for name in facts.id_columns
-        if name in rows.schema.names
-    }
+    seen.lost_ids = sorted(set(facts.contract.ids) - set(there))
+    ids = {name: found.others[name] for name in there}
     kept, bad = found.columns, None
     if found.broken:
-        wrong = np.logical_or.reduce(list(found.broken.values()))
+        wrong = found.wrong(rows.num_rows)
         seen.rejected = int(wrong.sum())
         for (column, rule), mask in found.broken.items():
             seen.reasons[f"{column}: {rule}"] += int(mask.sum())
-        bad = _rejects(chunk, found.broken, wrong)
+        bad = _rejects(chunk, facts, found.broken, wrong)
         right = pyarrow.array(~wrong)
         kept = {name: array.filter(right) for name, array in kept.items()}
         ids = {name: array.filter(right) for name, array in ids.items()}
     good = None
     if seen.rejected < seen.rows:
-        full = {name for name in kept if not rows.schema.field(name).nullable}
+        full = {field.name for field in rows.schema if not field.nullable}
         good = _predictions(model, facts, kept, ids, full)
     return _Part(good, bad, seen)
 
@@ -147,7 +171,8 @@ def _predictions(
     import pyarrow
     from sklearn import config_context
 
-    features, classes = arrow_contract.frame(kept), facts.contract.classes
+    features, classes = frame(kept), facts.contract.classes
+    output = facts.contract.output
     found: dict[str, pyarrow.Array] = {}
     # Infinite values broke the contract already. For each step of the model to look for them once
     # more is a tenth of a linear model's time.
@@ -155,12 +180,15 @@ def _predictions(
         if classes:
             scores = probabilities(model, features, classes)
             names = pyarrow.array(classes, type=pyarrow.string())
-            found["prediction"] = names.take(pyarrow.array(scores.argmax(axis=1)))
+            found[output("prediction")] = names.take(pyarrow.array(scores.argmax(axis=1)))
             for number, name in enumerate(classes):
-                found[f"probability_{name}"] = pyarrow.array(scores[:, number])
+                found[output(f"probability_{name}")] = pyarrow.array(scores[:, number])
         else:
-            found["prediction"] = pyarrow.array(np.asarray(model.predict(features), dtype=float))
-    never_null = {name for name in full if pyarrow.types.is_float64(kept[name].type)} | set(found)
+            found[output("prediction")] = pyarrow.array(
+                np.asarray(model.predict(features), dtype=float)
+            )
+    floats = {name for name, array in kept.items() if pyarrow.types.is_float64(array.type)}
+    never_null = (floats & set(full)) | set(found)
     arrays = {**kept, **ids, **found}
     fields = [
         pyarrow.field(name, array.type, nullable=name not in never_null)
@@ -171,6 +199,7 @@ def _predictions(
 
 def _rejects(
     chunk: Chunk,
+    facts: ModelFacts,
     broken: Mapping[tuple[str, str], "NDArray[np.bool_]"],
     wrong: "NDArray[np.bool_]",
 ) -> "pyarrow.Table":
@@ -182,18 +211,27 @@ def _rejects(
     for (column, rule), mask in broken.items():
         for place in mask[wrong].nonzero()[0]:
             reasons[place].append(f"{column}: {rule}")
-    rows = chunk.rows.filter(pyarrow.array(wrong)).to_pandas()
-    texts = {
-        str(name): pyarrow.array(as_text(rows[name]), type=pyarrow.string(), from_pandas=True)
-        for name in rows.columns
-    }
+    rows = chunk.rows.filter(pyarrow.array(wrong))
+    texts = {name: _shown(rows.column(name)) for name in rows.schema.names}
+    output = facts.contract.output
     return pyarrow.table(
         {
             **texts,
-            "row": pyarrow.array(numbers + chunk.first, type=pyarrow.int64()),
-            "reason": pyarrow.array(["; ".join(found) for found in reasons]),
+            output("row"): pyarrow.array(numbers + chunk.first, type=pyarrow.int64()),
+            output("reason"): pyarrow.array(["; ".join(found) for found in reasons]),
         }
     )
+
+
+def _shown(raw: "pyarrow.Array") -> "pyarrow.Array":
+    """Values as texts, whatever they are: nobody reads a rejected list by the contract."""
+    import pyarrow
+
+    try:
+        return cells.as_text(raw).cast(pyarrow.string())
+    except InputError:
+        texts = [None if value is None else str(value) for value in raw.to_pylist()]
+        return pyarrow.array(texts, type=pyarrow.string())
 
 
 class _ParquetFile:

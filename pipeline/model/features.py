@@ -45,7 +45,7 @@ def build(
 
     options = dict(parameters)
     chosen = family(options.pop("family"))
-    numbers = [name for name, spec in contract.features.items() if spec.kind == "number"]
-    categories = [name for name, spec in contract.features.items() if spec.kind == "category"]
+    numbers = [name for name, kind in contract.inputs.items() if kind == "number"]
+    categories = [name for name, kind in contract.inputs.items() if kind == "category"]
     preprocess, model = chosen.build(numbers, categories, task, options, seed, jobs)
     return Pipeline([("features", preprocess), ("model", model)])

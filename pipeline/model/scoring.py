@@ -23,6 +23,11 @@ def probabilities(
     return found
 
 
+def positive_class(contract: SchemaContract, word: str | None) -> str | None:
+    """The class to find, as the contract spells it; None where there is no such class."""
+    return None if word is None else contract.class_named(word)
+
+
 def score(
     model: Any,
     features: "pd.DataFrame",
@@ -33,7 +38,7 @@ def score(
     """Predictions beside the truth, as the metrics want them."""
     import pandas as pd
 
-    if contract.target_range is not None:
+    if not contract.classes:
         return Scored(target.to_numpy(dtype=float), model.predict(features).astype(float))
     found = probabilities(model, features, contract.classes)
     truth = pd.Index(contract.classes).get_indexer(pd.Index(target))

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data.dataset import Dataset
-from pipeline.data.splits import times
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics import Scored, compute_all
 from pipeline.model.features import build, suggest
-from pipeline.model.scoring import score
+from pipeline.model.scoring import positive_class, score
 from pipeline.model.threads import limited
 from pipeline.settings import Settings
 
@@ -38,14 +37,14 @@ def make_folds(dataset: Dataset, settings: Settings) -> Folds:
     import numpy as np
     from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
 
-    count, column = settings.search.folds, settings.holdout.column
+    count = settings.search.folds
     _check_folds(dataset, settings)
-    if settings.holdout.rule == "time" and column:
-        order = np.argsort(times(dataset.table, settings).to_numpy(), kind="stable")
+    if dataset.times is not None:
+        order = np.argsort(dataset.times, kind="stable")
         return [(order[train], order[test]) for train, test in TimeSeriesSplit(count).split(order)]
-    if settings.holdout.rule == "group" and column:
+    if dataset.groups is not None:
         splitter = GroupKFold(count)
-        return list(splitter.split(dataset.features, dataset.target, dataset.table[column]))
+        return list(splitter.split(dataset.features, dataset.target, dataset.groups))
     kind = KFold if settings.task.type == "regression" else StratifiedKFold
     splitter = kind(count, shuffle=True, random_state=settings.search.seed)
     return list(splitter.split(dataset.features, dataset.target))
@@ -53,10 +52,10 @@ def make_folds(dataset: Dataset, settings: Settings) -> Folds:
 
 def _check_folds(dataset: Dataset, settings: Settings) -> None:
     """Refuse more folds than the scarcest class, the groups or the rows allow."""
-    column, most = settings.holdout.column, len(dataset.table)
-    if settings.holdout.rule == "group" and column:
-        most = int(dataset.table[column].nunique())
-    elif settings.holdout.rule == "random" and settings.task.type != "regression":
+    most = len(dataset.table)
+    if dataset.groups is not None:
+        most = len(set(dataset.groups.tolist()))
+    elif dataset.times is None and settings.task.type != "regression":
         most = int(dataset.target.value_counts().min())
     if settings.search.folds > most:
         raise InputError(
@@ -147,6 +146,5 @@ def _fit_fold(
     # Folds run side by side already.
     with limited(0):
         model.fit(features.iloc[train], target.iloc[train])
-        return score(
-            model, features.iloc[test], target.iloc[test], dataset.contract, settings.data.positive
-        )
+        positive = positive_class(dataset.contract, settings.data.positive)
+        return score(model, features.iloc[test], target.iloc[test], dataset.contract, positive)

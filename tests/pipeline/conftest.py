@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from pipeline.data.dataset import Dataset
+from pipeline.data.infer import infer
+from pipeline.data.prepare import prepare, rows_of
+from pipeline.data.splits import define, key_of
 from pipeline.outputs import Platform, parse_platform
 from pipeline.settings import Settings, parse_settings
 from pipeline.step import Workspace
@@ -277,3 +281,15 @@ def run_aws(aws: Platform, platform_file: Path, settings_file: Path) -> Run:
         return result
 
     return run
+
+
+def make_dataset(frame: Any, settings: Settings) -> Dataset:
+    """Rows as ingest would have stored them: all of a frame on one side."""
+    import pyarrow  # type: ignore[import-untyped]
+
+    table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+    contract = infer(table, settings).contract
+    prepared = prepare(table, contract, settings)
+    key = key_of(contract, table)
+    definition = define(rows_of(table, prepared, contract, key, settings), key, settings)
+    return Dataset(table, contract, definition, "c", "r", "source", "key", "s")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
@@ -361,14 +362,36 @@ def test_a_challenger_that_was_altered_after_registration_is_not_promoted(cloud:
         _record()
 
 
-def test_a_challenger_that_may_have_seen_the_holdout_is_refused(
-    local: Step, settings_file: Path
+def test_no_model_is_ever_scored_on_rows_that_it_was_trained_on(
+    local: Step, folder: Path, settings_file: Path
 ) -> None:
+    """A new holdout holds rows that the champion learnt; the comparison leaves them out."""
     local(ingest)
     local(train)
-    _change_settings(settings_file, "seed = 1", "seed = 2")
-    local(ingest, "--renew-contract")
-    assert "it may have seen held-out rows" in local(promote, code=2)["output"]
+    local(promote)
+    _change_settings(settings_file, "seed = 1", 'seed = 2\nname = "second"')
+    ingested = local(ingest)
+    local(train)
+    kept = local(promote)
+    assert "were among the training rows of one of the models" in kept["output"]
+    rows = kept["evaluation"]["rows"]
+    assert 0 < rows < ingested["rows"]["holdout"] / 2
+    _change_settings(settings_file, "resamples = 100", "resamples = 100\nmin_rows = 140")
+    assert "fewer than promotion.min_rows = 140" in local(promote, code=2)["output"]
+    assert local(promote, "--floors-only")["evaluation"]["rows"] == ingested["rows"]["holdout"]
+
+
+def test_without_the_hashes_of_its_rows_a_model_is_not_compared(
+    local: Step, folder: Path, settings_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control absent: a model that says nothing of its rows would be scored on them."""
+    local(ingest)
+    local(train)
+    monkeypatch.setattr(holdout, "trained_rows", lambda *_: np.zeros(0, dtype="uint64"))
+    _change_settings(settings_file, "seed = 1", 'seed = 2\nname = "second"')
+    ingested = local(ingest)
+    assert local(promote)["evaluation"]["rows"] == ingested["rows"]["holdout"]
+    monkeypatch.undo()
 
 
 def test_predicting_again_gives_the_same_keys_and_doubles_nothing(cloud: Step) -> None:
@@ -427,7 +450,8 @@ def test_drift_ends_with_the_status_that_a_workflow_acts_on(
     local(promote)
     batch = pd.read_parquet(folder / "data/holdout/small" / _only(folder / "data/holdout/small"))
     shifted = tmp_path / "shifted.parquet"
-    inside = batch.select_dtypes("number").apply(lambda values: values * 0 + values.max())
+    numbers = batch.drop(columns="diagnosis").astype(float)
+    inside = numbers.apply(lambda values: values * 0 + values.max())
     inside.to_parquet(shifted)
     local(predict, "--input", str(shifted))
     watched = local(monitor, "--exit-code", code=monitor.DRIFT_EXIT_CODE)

@@ -130,20 +130,23 @@ class _Way:
 
 def _take_turns(way: str, family: str, source: Path) -> None:
     """Predict once to warm up, then once for each line that comes; print the seconds of each."""
-    from pipeline.data.chunks import read_chunks
+    from pipeline.data.files import find
+    from pipeline.data.formats import Format
+    from pipeline.data.reader import read_chunks
     from pipeline.model.batch import write_predictions
 
     settings, model, facts = _model(family)
     names, size = list(facts.contract.features), settings.predict.chunk_rows
+    files = find(source, source.name)
     chunks = []
     if way == "bare":
-        chunks = [_frame(chunk.rows, names) for chunk in read_chunks(source, size)]
+        chunks = [_frame(chunk.rows, names) for chunk in read_chunks(files, Format(), size)]
 
     def predict(folder: Path) -> None:
         if way == "pipeline":
-            write_predictions(model, facts, source, folder, settings)
+            write_predictions(model, facts, files, folder, settings)
         elif way == "read":
-            for chunk in read_chunks(source, size):
+            for chunk in read_chunks(files, Format(), size):
                 model.predict(_frame(chunk.rows, names))
         else:
             for rows in chunks:
@@ -167,9 +170,10 @@ def _model(family: str) -> tuple[Settings, Any, ModelFacts]:
     """The family with scikit-learn's defaults, fitted on the sample problem."""
     import numpy as np
     import pandas as pd
+    import pyarrow  # type: ignore[import-untyped]
     from sklearn.datasets import load_breast_cancer
 
-    from pipeline.data.contract import infer
+    from pipeline.data.infer import infer
     from pipeline.model.artifacts import ModelFacts
     from pipeline.model.features import build
     from pipeline.settings import DEFAULT_FILE, load_settings
@@ -177,16 +181,17 @@ def _model(family: str) -> tuple[Settings, Any, ModelFacts]:
     settings = load_settings(DEFAULT_FILE)
     bunch = load_breast_cancer(as_frame=True)
     target = pd.Series(np.where(bunch.target == 0, "malignant", "benign"))
-    contract = infer(bunch.data.assign(**{settings.data.target: target}), settings)
+    table = pyarrow.Table.from_pandas(bunch.data.assign(**{settings.data.target: target}))
+    contract = infer(table, settings).contract
     model = build(contract, settings.task.type, {"family": family}, seed=0)
-    facts = ModelFacts(contract, settings.task.type, settings.data.positive, [])
+    facts = ModelFacts(contract, settings.task.type, settings.data.positive)
     return settings, model.fit(bunch.data, target), facts
 
 
 def make_input(path: Path, rows: int) -> None:
     """Rows like those of the sample problem, in flat memory: drawn again, with some noise."""
     import numpy as np
-    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow
     import pyarrow.parquet  # type: ignore[import-untyped]
     from sklearn.datasets import load_breast_cancer
 

@@ -1,8 +1,11 @@
-from collections.abc import Callable
+"""Rows held to the contract: the same answer for every way in which a cell may come."""
+
+import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
@@ -10,203 +13,238 @@ from hypothesis import strategies as st
 
 from pipeline.data.contract import (
     CategoryColumn,
+    Conformed,
+    DateColumn,
+    IdColumn,
     NumberColumn,
     SchemaContract,
-    as_text,
-    check_ids,
-    check_nulls,
     conform,
-    conform_target,
-    infer,
+    frame,
 )
+from pipeline.data.marks import Marks
 from pipeline.errors import InputError
-from pipeline.settings import Settings
 
-Make = Callable[..., Settings]
-
-
-@pytest.fixture
-def settings(make_settings: Make) -> Settings:
-    data = {"source": "x.csv", "target": "y", "positive": "yes", "batch_fraction": 0.0}
-    return make_settings(data=data)
-
-
-def _frame(rows: int = 40, **columns: Any) -> pd.DataFrame:
-    random = np.random.default_rng(0)
-    return pd.DataFrame(
-        {
-            "size": random.normal(size=rows),
-            "colour": random.choice(["red", "green"], rows),
-            "y": random.choice(["yes", "no"], rows),
-            **columns,
-        }
-    )
+CONTRACT = SchemaContract(
+    model="m",
+    target="y",
+    features={
+        "size": NumberColumn(minimum=-10, maximum=10),
+        "colour": CategoryColumn(categories=["green", "red"]),
+    },
+    others={"y": CategoryColumn(categories=["no", "yes"]), "id": IdColumn()},
+    ids=["id"],
+)
 
 
-def test_a_contract_holds_types_ranges_categories_and_null_rates(settings: Settings) -> None:
-    frame = _frame()
-    frame.loc[:9, "size"] = np.nan
-    contract = infer(frame, settings)
-    size, colour = contract.features["size"], contract.features["colour"]
-    assert isinstance(size, NumberColumn)
-    assert size.null_rate == 0.25
-    assert size.minimum < frame["size"].min()
-    assert isinstance(colour, CategoryColumn)
-    assert colour.categories == ["green", "red"]
-    assert contract.classes == ["no", "yes"]
+def _conform(contract: SchemaContract = CONTRACT, **columns: list[Any]) -> Conformed:
+    batch = pyarrow.RecordBatch.from_pydict(columns)
+    return conform(batch, contract, [name for name in contract.others if name in columns])
+
+
+def _one(column: Any, values: Any) -> Any:
+    """What one column's values are read as."""
+    contract = SchemaContract(model="m", target="y", features={"x": column})
+    array = values if isinstance(values, pyarrow.Array) else pyarrow.array(values)
+    found = conform(pyarrow.RecordBatch.from_arrays([array], ["x"]), contract)
+    rows = zip(*(read.to_pylist() for read in found.columns.values()), strict=True)
+    return [list(row) for row in rows], found
+
+
+def _values(column: Any, values: Any) -> list[Any]:
+    return [row[0] for row in _one(column, values)[0]]
 
 
 @pytest.mark.parametrize(
-    ("columns", "message"),
+    ("value", "rule"),
     [
-        ({"y": ["yes"] * 40}, "has one class only: yes"),
-        ({"y": [None] * 40}, "has no values"),
-        ({"y": list("abcd") * 10}, r'write type = "multiclass"'),
-        ({"y": ["on", "off"] * 20}, "data.positive 'yes' is not a class of 'y'; write one of"),
-        ({"extra": [None] * 40}, "the column 'extra' is empty: add it to drop"),
-        ({"extra": [np.inf] + [1.0] * 39}, r"extra: infinite values: 1 \(rows 0\)"),
-        ({"extra": pd.date_range("2026-01-01", periods=40)}, "'extra' holds times"),
-        ({"extra": [f"text {n}" for n in range(40)]}, "more like an id than a category"),
+        ("big", "not a number"),
+        ("0x1", "not a number"),
+        ("1_0", "not a number"),
+        ("1,5", "not a number"),
+        ("inf", "infinite"),
+        ("-1e999", "infinite"),
+        ("11", "outside -10 to 10"),
+        (float("inf"), "infinite"),
+        (11.0, "outside -10 to 10"),
     ],
 )
-def test_data_that_nothing_can_be_learnt_from_is_refused(
-    make_settings: Make, columns: dict[str, Any], message: str
-) -> None:
-    data = {"source": "x.csv", "target": "y", "positive": "yes"}
-    settings = make_settings(data=data, contract={"max_categories": 30})
-    with pytest.raises(InputError, match=message):
-        infer(_frame(**columns), settings)
-
-
-def test_ten_thousand_columns_are_refused_with_the_line_to_write(settings: Settings) -> None:
-    wide = pd.DataFrame(np.zeros((3, 10_000)), columns=[f"c{n}" for n in range(10_000)])
-    with pytest.raises(InputError, match="max_columns = 10001 under"):
-        infer(wide.assign(y=["yes", "no", "yes"]), settings)
-
-
-@pytest.mark.parametrize(
-    "copy",
-    [
-        lambda y: y,
-        lambda y: y.map({"yes": 1, "no": 0}),
-        lambda y: y.map({"yes": "positive", "no": "negative"}),
-    ],
-)
-def test_a_copy_of_the_target_among_the_features_is_refused(
-    settings: Settings, copy: Callable[[pd.Series], pd.Series]
-) -> None:
-    frame = _frame()
-    with pytest.raises(InputError, match="'leak' is a copy of the target 'y'"):
-        infer(frame.assign(leak=copy(frame["y"])), settings)
-
-
-def test_a_rescaled_copy_of_a_number_is_refused(make_settings: Make) -> None:
-    settings = make_settings(
-        data={"target": "size", "positive": None},
-        task={"type": "regression", "metric": "rmse"},
-    )
-    frame = _frame().drop(columns="y")
-    with pytest.raises(InputError, match="'inches' is a copy of the target 'size'"):
-        infer(frame.assign(inches=frame["size"] * 2.54 + 1), settings)
-
-
-def test_a_column_that_the_settings_name_but_the_data_lacks_is_refused(make_settings: Make) -> None:
-    settings = make_settings(data={"target": "price", "source": "x.csv"})
-    with pytest.raises(InputError, match="names 'price', which is not in the data"):
-        infer(_frame(), settings)
-
-
-@pytest.fixture
-def contract() -> SchemaContract:
-    return SchemaContract(
-        model="m",
-        target="y",
-        features={
-            "size": NumberColumn(minimum=0, maximum=10, null_rate=0.1),
-            "colour": CategoryColumn(categories=["green", "red"], null_rate=0),
-        },
-        classes=["no", "yes"],
-    )
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "rule"),
-    [
-        ("size", "big", "size: not a number: 1 (rows 1)"),
-        ("size", np.inf, "size: infinite: 1 (rows 1)"),
-        ("size", 11.0, "size: outside 0 to 10: 1 (rows 1)"),
-        ("colour", "blue", "colour: unseen category: 1 (rows 1)"),
-    ],
-)
-def test_an_offending_row_is_named_with_its_rule(
-    contract: SchemaContract, column: str, value: Any, rule: str
-) -> None:
-    frame = pd.DataFrame({"size": [1.0, 2.0], "colour": ["red", "green"]}).astype(object)
-    frame.loc[1, column] = value
-    _, violations, bad = conform(frame, contract, new_categories=False)
-    assert [str(found) for found in violations] == [rule]
-    assert bad.tolist() == [False, True]
-
-
-def test_a_missing_column_is_named(contract: SchemaContract) -> None:
-    with pytest.raises(InputError, match="lacks the columns colour"):
-        conform(pd.DataFrame({"size": [1.0]}), contract, new_categories=False)
-
-
-def test_a_row_without_a_target_is_named(contract: SchemaContract) -> None:
-    frame = pd.DataFrame({"y": ["yes", None, "maybe"]})
-    _, violations, bad = conform_target(frame, contract)
-    rules = [found.rule for found in violations]
-    assert rules == ["unseen category", "no target"]
-    assert bad.tolist() == [False, True, True]
-
-
-def test_a_column_that_became_emptier_is_named(contract: SchemaContract) -> None:
-    features = pd.DataFrame({"size": [1.0, np.nan], "colour": ["red", "red"]})
-    found = check_nulls(features, contract, slack=0.1)
-    assert [str(entry) for entry in found] == ["size: null rate 0.50, at first 0.10: 1"]
-    assert check_nulls(features, contract, slack=0.4) == []
-
-
-def test_ids_that_come_twice_or_are_missing_are_found() -> None:
-    frame = pd.DataFrame({"id": [1, 2, 2, None]})
-    assert check_ids(frame, ["id"]).tolist() == [False, True, True, True]
-    assert not check_ids(frame, []).any()
-
-
-@settings_of_hypothesis(deadline=None)
-@given(st.lists(st.one_of(st.none(), st.integers(-999, 999)), min_size=1, max_size=20))
-def test_whole_numbers_read_the_same_as_text_in_every_type(values: list[int | None]) -> None:
-    as_floats = as_text(pd.Series(values, dtype="float64"))
-    as_objects = as_text(pd.Series(values, dtype=object))
-    assert as_floats.fillna("-").tolist() == as_objects.fillna("-").tolist()
-
-
-_COLUMNS = st.fixed_dictionaries(
-    {
-        "size": st.one_of(st.none(), st.floats(allow_nan=False), st.text(max_size=3)),
-        "colour": st.one_of(st.none(), st.sampled_from(["red", "green", "blue", ""])),
+def test_an_offending_row_is_found_with_its_rule(value: Any, rule: str) -> None:
+    typed = isinstance(value, float)
+    sizes = [1.0 if typed else "1", value, None]
+    found = _conform(size=sizes, colour=["red"] * 3)
+    assert {key: mask.tolist() for key, mask in found.broken.items()} == {
+        ("size", rule): [False, True, False]
     }
+
+
+@pytest.mark.parametrize("word", ["", " ", "N/A", "NA", "nan", "NaN", "null", "None", "?", None])
+def test_words_for_missing_are_missing_in_every_kind_of_column(word: str | None) -> None:
+    assert _values(NumberColumn(minimum=0, maximum=9), ["1", word]) == [1.0, None]
+    assert _values(CategoryColumn(categories=["a"]), ["a", word]) == ["a", None]
+    assert _values(DateColumn(parts=["year"]), ["2026-01-01", word]) == [2026.0, None]
+
+
+def test_a_column_may_have_words_for_missing_of_its_own() -> None:
+    column = CategoryColumn(categories=["NA", "EU"], missing=("", "-9"))
+    assert _values(column, ["NA", "EU", "-9", ""]) == ["NA", "EU", None, None]
+
+
+BOOLEAN = CategoryColumn(categories=["No", "Yes"], spelling="boolean", true="Yes", false="No")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["Yes", "No"],
+        ["true", "FALSE"],
+        ["1", "0"],
+        ["1.0", "0.0"],
+        ["T", "f"],
+        ["y", "n"],
+        [True, False],
+        [1, 0],
+        [1.0, 0.0],
+    ],
 )
+def test_every_spelling_of_true_and_false_is_the_contracts(values: list[Any]) -> None:
+    assert _values(BOOLEAN, values) == ["Yes", "No"]
+
+
+NUMBERED = CategoryColumn(categories=["5", "2.5"], spelling="number")
+
+
+@pytest.mark.parametrize("values", [["5", "2.5"], ["5.0", "2.50"], [5.0, 2.5]])
+def test_numbers_that_are_categories_have_one_spelling(values: list[Any]) -> None:
+    assert _values(NUMBERED, values) == ["5", "2.5"]
+
+
+def test_codes_keep_their_zeros() -> None:
+    column = CategoryColumn(categories=["02116", "1.0"])
+    assert _values(column, ["02116", " 1.0 ", "2116"]) == ["02116", "1.0", "2116"]
+    assert _one(column, ["02116", "2116"])[1].unseen == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["00501", "A7", "7.0", ""], ["00501", "A7", "7", None]),
+        ([501, None, 7, 8], ["501", None, "7", "8"]),
+        ([501.0, None, 7.0, 8.0], ["501", None, "7", "8"]),
+    ],
+)
+def test_an_id_is_a_text_whatever_its_neighbours_are(
+    values: list[Any], expected: list[str | None]
+) -> None:
+    found = _conform(size=["1"] * 4, colour=["red"] * 4, id=values)
+    assert found.others["id"].to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("marks", "texts"),
+    [
+        (Marks(decimal=",", thousands="."), ["1.234,5", "-7", "1234,50"]),
+        (Marks(thousands=","), ["1,234.5", "-7", "1234.50"]),
+        (Marks(thousands=" "), ["1 234.5", "-7", "1234.50"]),
+        (Marks(thousands="'", remove=("CHF",)), ["CHF 1'234.5", "CHF -7", "1234.50 CHF"]),
+        (Marks(remove=("$", "%")), ["$1234.5", "-7 %", "1234.50"]),
+    ],
+)
+def test_marks_of_numbers_are_those_of_the_contract(marks: Marks, texts: list[str]) -> None:
+    column = NumberColumn(minimum=-9e9, maximum=9e9, marks=marks)
+    assert _values(column, texts) == [1234.5, -7.0, 1234.5]
+
+
+def test_a_decimal_comma_never_makes_a_number_of_thousands() -> None:
+    found = _one(NumberColumn(minimum=0, maximum=9999, marks=Marks(decimal=",")), ["4.321"])[1]
+    assert list(found.broken) == [("x", "not a number")]
+
+
+def test_true_and_false_are_numbers_where_training_had_0_and_1() -> None:
+    column = NumberColumn(minimum=0, maximum=1, flag=True)
+    assert _values(column, ["1", "TRUE", "no"]) == [1.0, 1.0, 0.0]
+    assert _values(column, [True, False]) == [1.0, 0.0]
+    plain = NumberColumn(minimum=0, maximum=9)
+    assert list(_one(plain, ["3", "TRUE"])[1].broken) == [("x", "not a number")]
+
+
+BERLIN = datetime.timezone(datetime.timedelta(hours=2))
+TIMES = DateColumn(zone="Europe/Berlin", parts=["day", "hour"])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["2026-03-29 03:30:00+02:00", "2026-03-29T01:30:00Z"],
+        ["2026-03-29 03:30:00", "2026-03-29T03:30"],
+        [datetime.datetime(2026, 3, 29, 3, 30, tzinfo=BERLIN)] * 2,
+        [datetime.datetime(2026, 3, 29, 3, 30)] * 2,
+    ],
+)
+def test_one_moment_has_one_hour_by_the_clocks_of_its_zone(values: list[Any]) -> None:
+    assert _one(TIMES, values)[0] == [[29.0, 3.0], [29.0, 3.0]]
+
+
+def test_a_text_that_is_no_time_is_found() -> None:
+    rows, found = _one(DateColumn(format="%d-%m-%Y", parts=["day"]), ["31-12-2026", "2026-12-31"])
+    assert rows == [[31.0], [None]]
+    assert found.broken["x", "not a time"].tolist() == [False, True]
+
+
+def test_cycles_bring_the_ends_together() -> None:
+    rows, _ = _one(DateColumn(parts=["hour_cycle"]), ["2026-01-01T00:00", "2026-01-01T23:00"])
+    assert np.hypot(*(np.array(rows[0]) - np.array(rows[1]))) < 0.3
+
+
+def test_new_categories_are_counted_or_break_the_contract() -> None:
+    batch = pyarrow.RecordBatch.from_pydict({"size": [1.0] * 3, "colour": ["red", "blue", None]})
+    assert conform(batch, CONTRACT).unseen == {"colour": 1}
+    strict = conform(batch, CONTRACT, new_categories=False)
+    assert strict.broken["colour", "unseen category"].tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("größe", "grösse"), ("gro\u0308ße", "größe"), (" age", "age"), ("Age", "age")],
+)
+def test_a_column_that_is_almost_there_is_named(name: str, hint: str) -> None:
+    contract = SchemaContract(
+        model="m", target="y", features={name: NumberColumn(minimum=0, maximum=9)}
+    )
+    batch = pyarrow.RecordBatch.from_pydict({hint: [1.0]})
+    with pytest.raises(InputError, match=f"lacks the columns {name} .there is '{hint}'"):
+        conform(batch, contract)
+
+
+def test_features_are_float_and_object_as_a_model_was_fitted_on_them() -> None:
+    found = frame(_conform(size=["1", None], colour=["red", None]).columns)
+    pd.testing.assert_frame_equal(
+        found,
+        pd.DataFrame({"size": [1.0, np.nan], "colour": ["red", np.nan]}).astype({"colour": object}),
+    )
 
 
 @settings_of_hypothesis(deadline=None)
-@given(st.lists(_COLUMNS, min_size=1, max_size=12))
-def test_rows_that_pass_the_contract_keep_it_whatever_came_in(rows: list[dict[str, Any]]) -> None:
-    contract = SchemaContract(
-        model="m",
-        target="y",
-        features={
-            "size": NumberColumn(minimum=0, maximum=10, null_rate=1),
-            "colour": CategoryColumn(categories=["green", "red"], null_rate=1),
-        },
+@given(
+    st.lists(
+        st.tuples(
+            st.one_of(st.none(), st.floats(), st.integers()).map(
+                lambda v: None if v is None else str(v)
+            )
+            | st.text(max_size=4),
+            st.one_of(st.none(), st.text(max_size=4), st.sampled_from(["red", "green"])),
+        ),
+        min_size=1,
+        max_size=12,
     )
-    frame = pd.DataFrame(rows, columns=["size", "colour"]).astype(object)
-    features, _, bad = conform(frame, contract, new_categories=False)
-    assert len(features) == len(rows) == len(bad)
-    kept = features[~bad]
-    assert kept["size"].dropna().between(0, 10).all()
-    assert set(kept["colour"].dropna()) <= {"red", "green"}
-    again, _, still_bad = conform(kept, contract, new_categories=False)
-    assert not still_bad.any()
-    pd.testing.assert_frame_equal(again, kept)
+)
+def test_rows_that_pass_keep_the_contract_whatever_came_in(rows: list[tuple[Any, Any]]) -> None:
+    sizes, colours = (
+        pyarrow.array(list(c), type=pyarrow.string()) for c in zip(*rows, strict=True)
+    )
+    batch = pyarrow.RecordBatch.from_arrays([sizes, colours], ["size", "colour"])
+    found = conform(batch, CONTRACT, new_categories=False)
+    kept = ~found.wrong(len(rows))
+    table = frame(found.columns)[kept]
+    assert len(table) == kept.sum()
+    assert table["size"].dropna().between(-10, 10).all()
+    assert set(table["colour"].dropna()) <= {"red", "green"}

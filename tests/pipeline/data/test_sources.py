@@ -4,34 +4,50 @@ import json
 import ssl
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import boto3
-import pandas as pd
 import pytest
 
 from pipeline.data import sources
-from pipeline.data.sources import load_raw, read_frame
+from pipeline.data.files import DataFile
+from pipeline.data.reader import read_table
 from pipeline.errors import InputError
 from pipeline.outputs import Platform
 from pipeline.step import Workspace
 from scripts.localcloud.authority import Authority
 
+Fetch = Callable[..., bytes]
+
+
+@pytest.fixture
+def fetch(workspace: Workspace, tmp_path: Path) -> Fetch:
+    """The bytes of the one file that a source names."""
+    (tmp_path / "fetched").mkdir()
+
+    def run(source: str, place: Workspace = workspace) -> bytes:
+        return _one(sources.fetch(place, source, tmp_path / "fetched")).path.read_bytes()
+
+    return run
+
+
+def _one(files: list[DataFile]) -> DataFile:
+    (file,) = files
+    return file
+
 
 @pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "iris", "wine"])
 def test_a_data_set_of_scikit_learn_has_its_target_under_the_settings_name(
-    workspace: Workspace, name: str
+    workspace: Workspace, tmp_path: Path, name: str
 ) -> None:
-    raw = load_raw(workspace, f"sklearn:{name}")
-    assert "diagnosis" in read_frame(raw, source=name).columns
-
-
-def test_classes_are_spelled_out(workspace: Workspace) -> None:
-    frame = read_frame(load_raw(workspace, "sklearn:breast_cancer"), source="test")
-    assert set(frame["diagnosis"]) == {"malignant", "benign"}
+    files = sources.fetch(workspace, f"sklearn:{name}", tmp_path)
+    table = read_table(files, workspace.settings.data.format(), ["diagnosis"])
+    assert "diagnosis" in table.schema.names
+    if name == "breast_cancer":
+        assert set(table["diagnosis"].to_pylist()) == {"malignant", "benign"}
 
 
 @pytest.mark.parametrize(
@@ -39,45 +55,37 @@ def test_classes_are_spelled_out(workspace: Workspace) -> None:
     [
         ("sklearn:titanic", "sklearn: has breast_cancer"),
         ("nowhere.csv", "No such file"),
-        ("data.xlsx", "ends in .csv or .parquet"),
+        ("file:///nowhere/data.csv", "No such file"),
         ("package:no_such_package/x.csv", "no installed package 'no_such_package'"),
         ("package:sklearn/nowhere.csv", "has a file 'nowhere.csv'"),
         ("kaggle:owner/dataset", "kaggle:OWNER/DATASET/FILE.csv"),
         ("kaggle:owner/dataset/file.csv", "needs a platform"),
+        ("s3://bucket/folder/", "names no single object"),
+        ("ftp://host/x.csv", "write a source as a path, https://"),
     ],
 )
-def test_a_source_that_is_not_there_is_refused(
-    workspace: Workspace, source: str, message: str
-) -> None:
+def test_a_source_that_is_not_there_is_refused(fetch: Fetch, source: str, message: str) -> None:
     with pytest.raises(InputError, match=message.replace(".", r"\.")):
-        load_raw(workspace, source)
+        fetch(source)
 
 
-def test_a_file_of_an_installed_package_is_a_source(workspace: Workspace) -> None:
-    raw = load_raw(workspace, "package:sklearn/datasets/data/iris.csv")
-    assert raw.data.startswith(b"150,4,setosa")
+def test_a_file_of_an_installed_package_is_a_source(fetch: Fetch) -> None:
+    assert fetch("package:sklearn/datasets/data/iris.csv").startswith(b"150,4,setosa")
 
 
-def test_an_object_in_s3_is_a_source(workspace: Workspace, aws: Platform) -> None:
-    boto3.client("s3").put_object(Bucket=aws.artifact_store.bucket, Key="x/y.csv", Body=b"a\n1\n")
-    raw = load_raw(workspace, f"s3://{aws.artifact_store.bucket}/x/y.csv")
-    assert raw.data == b"a\n1\n"
+def test_an_object_in_s3_is_a_source(fetch: Fetch, aws: Platform) -> None:
+    bucket = aws.artifact_store.bucket
+    boto3.client("s3").put_object(Bucket=bucket, Key="x/y.csv", Body=b"a\n1\n")
+    assert fetch(f"s3://{bucket}/x/y.csv") == b"a\n1\n"
+    with pytest.raises(InputError, match="does not exist"):
+        fetch(f"s3://{bucket}/x/z.csv")
 
 
-def test_parquet_is_read_and_anything_else_by_that_name_refused(workspace: Workspace) -> None:
-    buffer = io.BytesIO()
-    pd.DataFrame({"a": [1]}).to_parquet(buffer)
-    path = workspace.settings_file.with_name("x.parquet")
-    path.write_bytes(buffer.getvalue())
-    assert read_frame(load_raw(workspace, str(path)), source="x")["a"].tolist() == [1]
-    path.write_bytes(b"PAR1 not really")
-    with pytest.raises(InputError, match="x is not Parquet"):
-        read_frame(load_raw(workspace, str(path)), source="x")
-
-
-def test_a_path_is_looked_for_beside_the_settings(workspace: Workspace) -> None:
-    workspace.settings_file.with_name("beside.csv").write_text("a\n1\n")
-    assert load_raw(workspace, "beside.csv").data == b"a\n1\n"
+def test_a_path_is_looked_for_beside_the_settings(workspace: Workspace, fetch: Fetch) -> None:
+    beside = workspace.settings_file.with_name("be side.csv")
+    beside.write_text("a\n1\n")
+    assert fetch("be side.csv") == fetch(f"file://{beside}") == b"a\n1\n"
+    assert fetch("be*.csv") == b"a\n1\n"
 
 
 class _Kaggle:
@@ -106,18 +114,25 @@ def _secret(platform: Platform, value: str) -> Platform:
 
 
 def test_the_kaggle_key_comes_from_secrets_manager_alone(
-    workspace: Workspace, aws: Platform, kaggle: _Kaggle, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace,
+    fetch: Fetch,
+    aws: Platform,
+    kaggle: _Kaggle,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("KAGGLE_USERNAME", "wrong")
     monkeypatch.setenv("KAGGLE_KEY", "wrong")
     platform = _secret(aws, json.dumps({"username": "me", "key": "k"}))
-    raw = load_raw(replace(workspace, platform=platform), "kaggle:owner/dataset/file.csv")
-    assert raw.data == b"a\n1\n"
+    assert (
+        fetch("kaggle:owner/dataset/file.csv", replace(workspace, platform=platform)) == b"a\n1\n"
+    )
     assert kaggle.requests[0].full_url.endswith("/download/owner/dataset/file.csv")
     assert kaggle.requests[0].get_header("Authorization") == "Basic bWU6aw=="
 
 
-def test_a_zipped_answer_is_unpacked(workspace: Workspace, aws: Platform, kaggle: _Kaggle) -> None:
+def test_a_zipped_answer_is_unpacked(
+    workspace: Workspace, tmp_path: Path, aws: Platform, kaggle: _Kaggle
+) -> None:
     import zipfile
 
     buffer = io.BytesIO()
@@ -125,23 +140,25 @@ def test_a_zipped_answer_is_unpacked(workspace: Workspace, aws: Platform, kaggle
         archive.writestr("file.csv", "b\n2\n")
     kaggle.answer = buffer.getvalue()
     platform = _secret(aws, json.dumps({"username": "me", "key": "k"}))
-    raw = load_raw(replace(workspace, platform=platform), "kaggle:owner/dataset/file.csv")
-    assert raw.data == b"b\n2\n"
+    place = replace(workspace, platform=platform)
+    files = sources.fetch(place, "kaggle:owner/dataset/file.csv", tmp_path)
+    table = read_table(files, place.settings.data.format(), [])
+    assert table.to_pylist() == [{"b": "2"}]
 
 
 @pytest.mark.parametrize("value", ["", "not json", "[]", '{"username": "me"}'])
 def test_a_secret_that_is_no_kaggle_key_is_refused_without_showing_it(
-    workspace: Workspace, aws: Platform, kaggle: _Kaggle, value: str
+    workspace: Workspace, fetch: Fetch, aws: Platform, kaggle: _Kaggle, value: str
 ) -> None:
     platform = _secret(aws, value or "x")
     with pytest.raises(InputError, match="is no Kaggle key") as caught:
-        load_raw(replace(workspace, platform=platform), "kaggle:owner/dataset/file.csv")
+        fetch("kaggle:owner/dataset/file.csv", replace(workspace, platform=platform))
     assert not value or value not in str(caught.value)
     assert kaggle.requests == []
 
 
 def test_the_kaggle_key_is_not_sent_on_with_a_redirection(
-    workspace: Workspace, aws: Platform, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, fetch: Fetch, aws: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[str, str | None]] = []
 
@@ -161,10 +178,10 @@ def test_the_kaggle_key_is_not_sent_on_with_a_redirection(
         thread.start()
         monkeypatch.setattr(sources, "_KAGGLE_API", f"http://127.0.0.1:{server.server_port}")
         platform = _secret(aws, json.dumps({"username": "me", "key": "k"}))
-        raw = load_raw(replace(workspace, platform=platform), "kaggle:owner/dataset/file.csv")
+        found = fetch("kaggle:owner/dataset/file.csv", replace(workspace, platform=platform))
         server.shutdown()
         thread.join()
-    assert raw.data == b"a\n1\n"
+    assert found == b"a\n1\n"
     assert seen == [("/owner/dataset/file.csv", "Basic bWU6aw=="), ("/storage", None)]
 
 
@@ -177,6 +194,7 @@ def https_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     context.load_cert_chain(certificate, key)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "rows.csv").write_text("a\n1\n")
+    (tmp_path / "site" / "my rows é.csv").write_text("b\n2\n")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *arguments: Any) -> None:
@@ -195,18 +213,19 @@ def https_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def test_an_https_address_is_a_source(
-    workspace: Workspace, https_server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+    fetch: Fetch, https_server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address, bundle = https_server
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-    raw = load_raw(workspace, f"{address}/rows.csv?version=1")
-    assert (raw.data, raw.kind) == (b"a\n1\n", "csv")
-    with pytest.raises(InputError, match=r"nowhere\.csv cannot be downloaded: .*404"):
-        load_raw(workspace, f"{address}/nowhere.csv")
+    assert fetch(f"{address}/rows.csv?version=1") == b"a\n1\n"
+    assert fetch(f"{address}/my rows é.csv") == fetch(f"{address}/my%20rows%20%C3%A9.csv")
+    with pytest.raises(InputError, match=r"nowhere\.csv cannot be downloaded: .*404") as caught:
+        fetch(f"{address}/nowhere.csv?token=secret")
+    assert "secret" not in str(caught.value)
 
 
 def test_an_https_address_under_an_unknown_authority_is_refused(
-    workspace: Workspace, https_server: tuple[str, Path]
+    fetch: Fetch, https_server: tuple[str, Path]
 ) -> None:
     with pytest.raises(InputError, match="CERTIFICATE_VERIFY_FAILED"):
-        load_raw(workspace, f"{https_server[0]}/rows.csv")
+        fetch(f"{https_server[0]}/rows.csv")

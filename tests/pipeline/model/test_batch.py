@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pyarrow  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
-from pipeline.data.contract import CategoryColumn, NumberColumn, SchemaContract
+from pipeline.data.contract import CategoryColumn, IdColumn, NumberColumn, SchemaContract
+from pipeline.data.files import find
+from pipeline.data.formats import Format
 from pipeline.errors import InputError
 from pipeline.model.artifacts import ModelFacts
 from pipeline.model.batch import Counts, write_predictions
@@ -22,9 +25,10 @@ CONTRACT = SchemaContract(
         "size": NumberColumn(minimum=-10, maximum=10, null_rate=0.1),
         "colour": CategoryColumn(categories=["green", "red"], null_rate=0),
     },
-    classes=["no", "yes"],
+    others={"y": CategoryColumn(categories=["no", "yes"]), "id": IdColumn()},
+    ids=["id"],
 )
-FACTS = ModelFacts(CONTRACT, "binary", "yes", ["id"])
+FACTS = ModelFacts(CONTRACT, "binary", "yes")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,9 @@ def predict(
         data: pd.DataFrame | bytes,
         kind: str = "csv",
         chunk: int = 7,
-        encoding: str | None = None,
+        facts: ModelFacts = FACTS,
+        model_: Any = None,
+        **read: Any,
     ) -> Any:
         source, folder = tmp_path / f"input.{kind}", tmp_path / f"out-{chunk}-{kind}"
         folder.mkdir(exist_ok=True)
@@ -66,8 +72,10 @@ def predict(
             data.to_csv(source, index=False)
         else:
             data.to_parquet(source, index=False)
-        chosen = make_settings(predict={"chunk_rows": chunk}, data={"encoding": encoding})
-        return write_predictions(model, FACTS, source, folder, chosen), folder
+        chosen = make_settings(predict={"chunk_rows": chunk, **read})
+        return write_predictions(
+            model_ or model, facts, find(source, source.name), folder, chosen
+        ), folder
 
     return run
 
@@ -127,11 +135,14 @@ def test_infinite_values_are_rejected(predict: Predict) -> None:
 @pytest.mark.parametrize(
     ("data", "kind", "message"),
     [
-        (b"", "csv", "no readable csv file"),
+        (b"", "csv", "input.csv is empty"),
         (b"id,size,colour\n", "csv", "has no rows"),
         (b"id,size\n1,2\n", "csv", "lacks the columns colour"),
-        (b"not parquet", "parquet", "no readable parquet file"),
-        (b'id,size,colour\n1,2,red\n1,2,3,4,"5\n', "csv", "no readable csv file"),
+        (b"id,size,Colour\n1,2,red\n", "csv", "colour .there is 'Colour'"),
+        (b"not parquet", "parquet", "is not a Parquet file"),
+        (b'id,size,colour\n1,2,red\n1,2,3,4,"5\n', "csv", "a quote that is not closed"),
+        (b"id,size,colour\n1,2,red\n1,2,red,\n", "csv", "line 3 .* it ends in a separator"),
+        (b"id\tsize\tcolour\n1\t2\tred\n2\t3\tred\n3\t4\tred\n", "csv", r'separator = "\\t"'),
         ("id,size,colour\n1,2,gr\u00fcn\n".encode("cp1252"), "csv", 'encoding = "cp1252"'),
     ],
 )
@@ -151,6 +162,62 @@ def test_byte_order_marks_do_no_harm(predict: Predict, encoding: str) -> None:
 def test_another_encoding_is_read_when_the_settings_name_it(predict: Predict) -> None:
     text = "id,size,colour\n1,2,gr\u00fcn\n"
     assert predict(text.encode("cp1252"), encoding="cp1252")[0].unseen == {"colour": 1}
+
+
+def test_a_batch_of_another_program_is_read_as_the_settings_say(predict: Predict) -> None:
+    content = _input(20).to_csv(index=False, sep=";", decimal=",").encode()
+    assert predict(content, separator=";")[0].reasons["size: not a number"] == 20
+    dotted = _input(20).to_csv(index=False, sep=";").encode()
+    assert predict(dotted, separator=";")[0].predicted == 20
+
+
+def test_a_batch_without_a_header_has_the_names_of_the_training_data(predict: Predict) -> None:
+    form = Format(header=False, names=["id", "size", "colour", "y"])
+    facts = replace(FACTS, contract=CONTRACT.model_copy(update={"format": form}))
+    rows = _input(20).to_csv(index=False, header=False).encode()
+    assert predict(rows, facts=facts)[0].predicted == 20
+    assert (
+        predict(_input(20).assign(y="no").to_csv(index=False, header=False).encode(), facts=facts)[
+            0
+        ].predicted
+        == 20
+    )
+
+
+def test_an_id_that_the_batch_lacks_is_counted_as_lost(predict: Predict) -> None:
+    counts, folder = predict(_input(20).drop(columns="id"))
+    assert counts.lost_ids == ["id"]
+    assert "id" not in pd.read_parquet(folder / "predictions.parquet")
+
+
+def test_a_feature_of_an_outputs_name_is_not_written_over(predict: Predict, model: Any) -> None:
+    contract = CONTRACT.model_copy(
+        update={
+            "features": {**CONTRACT.features, "prediction": CategoryColumn(categories=["old"])},
+            "outputs": {"prediction": "model_prediction", "reason": "model_reason"},
+        }
+    )
+
+    class Both:
+        """The model without the new feature."""
+
+        classes_ = model.classes_
+
+        def __getitem__(self, _: int) -> Any:
+            return model[-1]
+
+        def predict_proba(self, rows: pd.DataFrame) -> Any:
+            return model.predict_proba(rows.drop(columns="prediction"))
+
+    frame = _input(20).assign(prediction="old", reason="none").astype({"size": object})
+    frame.loc[3, "size"] = "huge"
+    source = pd.read_parquet
+    counts, folder = predict(frame, facts=replace(FACTS, contract=contract), model_=Both())
+    found, bad = source(folder / "predictions.parquet"), source(folder / "rejects.parquet")
+    assert set(found["prediction"]) == {"old"}
+    assert set(found["model_prediction"]) <= {"yes", "no"}
+    assert bad[["reason", "model_reason"]].to_numpy().tolist() == [["none", "size: not a number"]]
+    assert counts.rejected == 1
 
 
 def _write(path: Path, sizes: list[float | None], **options: Any) -> None:
@@ -178,7 +245,8 @@ def predict_parquet(
         folder.mkdir()
         _write(tmp_path / "input.parquet", sizes, **options)
         settings = make_settings(predict={"chunk_rows": chunk})
-        write_predictions(model, FACTS, tmp_path / "input.parquet", folder, settings)
+        files = find(tmp_path / "input.parquet", "input.parquet")
+        write_predictions(model, FACTS, files, folder, settings)
         return folder / "predictions.parquet"
 
     return run

@@ -4,16 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.data.contract import NumberColumn, SchemaContract
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.model.search import Trial, best, make_folds, search
 from pipeline.settings import Settings
+from tests.pipeline.conftest import make_dataset
 
 Make = Callable[..., Settings]
+DATA = {"source": "x.csv", "target": "y", "positive": "yes", "drop": ["when", "person"]}
 
 
-def _dataset(rows: int = 60) -> Dataset:
+def _dataset(settings: Settings, rows: int = 60, weights: list[str] | None = None) -> Dataset:
     random = np.random.default_rng(0)
     table = pd.DataFrame(
         {
@@ -24,18 +25,15 @@ def _dataset(rows: int = 60) -> Dataset:
         }
     )
     table["y"] = np.where(table["a"] + random.normal(size=rows) > 0, "yes", "no")
-    column = NumberColumn(minimum=-9, maximum=9, null_rate=0)
-    contract = SchemaContract(
-        model="m", target="y", features={"a": column, "b": column}, classes=["no", "yes"]
-    )
-    return Dataset(table, contract, "c", "r", "source", "key", "s")
+    if weights is not None:
+        table["y"] = weights
+    return make_dataset(table, settings)
 
 
 @pytest.fixture
 def settings(make_settings: Make) -> Settings:
-    data = {"source": "x.csv", "target": "y", "positive": "yes"}
     families = {"families": ["linear"], "trials": 6, "parallel": 2, "space": {}}
-    return make_settings(data=data, search=families)
+    return make_settings(data=DATA, search=families)
 
 
 class _Log:
@@ -54,7 +52,7 @@ class _Log:
 
 
 def _run(settings: Settings, log: _Log) -> list[Trial]:
-    dataset = _dataset()
+    dataset = _dataset(settings)
     folds = make_folds(dataset, settings)
     return list(search(dataset, folds, settings, dict(log.trials), log))
 
@@ -92,7 +90,7 @@ def test_every_family_is_tried(make_settings: Make) -> None:
         "histogram_gradient_boosting": {"max_iter": [3, 4]},
     }
     settings = make_settings(
-        data={"source": "x.csv", "target": "y", "positive": "yes"},
+        data=DATA,
         search={"families": families, "trials": 3, "space": space},
     )
     assert [trial.parameters["family"] for trial in _run(settings, _Log())] == families
@@ -104,23 +102,24 @@ def test_the_best_of_equals_is_the_earliest(settings: Settings) -> None:
 
 
 def test_groups_stay_together_in_the_folds(make_settings: Make) -> None:
-    settings = make_settings(holdout={"rule": "group", "column": "person"})
-    dataset = _dataset()
+    data = {**DATA, "drop": ["when"]}
+    settings = make_settings(data=data, holdout={"rule": "group", "column": "person"})
+    dataset = _dataset(settings)
     for train, test in make_folds(dataset, settings):
         people = dataset.table["person"]
         assert not set(people.iloc[train]) & set(people.iloc[test])
 
 
 def test_folds_go_forward_in_time(make_settings: Make) -> None:
-    settings = make_settings(holdout={"rule": "time", "column": "when"})
-    dataset = _dataset()
+    data = {**DATA, "drop": ["person"]}
+    settings = make_settings(data=data, holdout={"rule": "time", "column": "when"})
+    dataset = _dataset(settings)
     for train, test in make_folds(dataset, settings):
         assert dataset.table["when"].iloc[train].max() < dataset.table["when"].iloc[test].min()
 
 
 def test_more_folds_than_the_scarcest_class_has_rows_are_refused(make_settings: Make) -> None:
-    settings = make_settings(search={"folds": 5})
-    dataset = _dataset()
-    dataset.table["y"] = ["yes"] * 3 + ["no"] * 57
+    settings = make_settings(data=DATA, search={"folds": 5})
+    dataset = _dataset(settings, weights=["yes"] * 3 + ["no"] * 57)
     with pytest.raises(InputError, match="at most 3 folds: write folds = 3"):
         make_folds(dataset, settings)

@@ -1,0 +1,80 @@
+"""A CSV file as text: its encoding, separator and first records, before Arrow reads it."""
+
+import codecs
+import csv
+import io
+import itertools
+from collections.abc import Iterator
+
+from pipeline.data.files import DataFile
+from pipeline.data.formats import WHITESPACE, Format
+
+_SAMPLE_BYTES = 1 << 20
+_MAX_FIELD = 1 << 28
+UNIT = "\x1f"  # stands for separators that Arrow does not know
+
+
+def encoding_of(file: DataFile, form: Format) -> str:
+    """The encoding of the settings; else by the byte order mark; else UTF-8."""
+    if form.encoding:
+        return "utf-8-sig" if codecs.lookup(form.encoding).name == "utf-8" else form.encoding
+    with file.open() as stream:
+        start = stream.read(4)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8-sig"
+
+
+def separator_of(file: DataFile, form: Format) -> str:
+    """The separator of the settings; else a tab for names that say so; else a comma."""
+    return form.separator or ("\t" if file.tabs else ",")
+
+
+def sample(file: DataFile, codec: str) -> list[str]:
+    """The lines that the first MiB holds, whatever cannot be decoded replaced."""
+    with file.open() as stream:
+        data = stream.read(_SAMPLE_BYTES)
+    lines = data.decode(codec, errors="replace").splitlines(keepends=True)
+    return lines if len(data) < _SAMPLE_BYTES or len(lines) < 2 else lines[:-1]
+
+
+def records(file: DataFile, form: Format) -> Iterator[tuple[int, list[str]]]:
+    """Every record with the number of its last line; slow, for those who look for a fault.
+
+    Raises csv.Error for a quote that is never closed or is followed by other text.
+    """
+    with file.open() as stream:
+        text = io.TextIOWrapper(stream, encoding=encoding_of(file, form), newline="")
+        skipped = len(list(itertools.islice(text, form.skip_lines)))
+        for number, record in parse(text, separator_of(file, form), form):
+            yield number + skipped, record
+
+
+def parse(
+    lines: Iterator[str] | list[str], separator: str, form: Format
+) -> Iterator[tuple[int, list[str]]]:
+    """Records of lines, empty ones left out, with the number of each one's last line."""
+    csv.field_size_limit(_MAX_FIELD)
+    if separator == WHITESPACE:
+        lines = (UNIT.join(line.split()) for line in lines)
+    elif len(separator) > 1:
+        lines = (line.replace(separator, UNIT) for line in lines)
+    reader = csv.reader(
+        lines,
+        delimiter=separator if len(separator) == 1 else UNIT,
+        quotechar=form.quote or None,
+        quoting=csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE,
+        escapechar=form.escape,
+        strict=True,
+    )
+    for record in reader:
+        if record:
+            yield reader.line_num, record
+
+
+def first_record(file: DataFile, form: Format) -> list[str]:
+    """The header's fields, or the first row's where there is none; [] in an empty file."""
+    try:
+        return next(records(file, form), (0, []))[1]
+    except csv.Error:
+        return []

@@ -1,0 +1,347 @@
+"""What is wrong with a CSV file, and the settings that were tried and read it."""
+
+import codecs
+import csv
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.data.dialect import encoding_of, parse, records, sample, separator_of
+from pipeline.data.files import DataFile
+from pipeline.data.formats import MISSING, WHITESPACE, Format, line
+from pipeline.data.marks import PLAIN, evidence
+from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow  # type: ignore[import-untyped]
+
+_SEPARATORS = {
+    ",": "commas",
+    ";": "semicolons",
+    "\t": "tabs",
+    "|": "bars",
+    ":": "colons",
+    WHITESPACE: "blanks",
+}
+_LINES = 500
+_MIN_RECORDS = 3
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Another way to read the file, and what the settings must say for it."""
+
+    form: Format
+    causes: list[str]
+
+    def lines(self, now: Format) -> list[str]:
+        changed = self.form.model_dump(exclude_defaults=True)
+        before = now.model_dump(exclude_defaults=True)
+        return [line(key, value) for key, value in changed.items() if before.get(key) != value]
+
+
+def check_start(file: DataFile, form: Format, wanted: Sequence[str]) -> None:
+    """Refuse a file whose first lines show that it is written in another way than `form` says.
+
+    `wanted` are columns that must be there.
+    """
+    codec = encoding_of(file, form)
+    _check_encoding(file, form, codec, wanted)
+    lines = sample(file, codec)
+    instruction = re.fullmatch(r"sep=(.)\s*", lines[0]) if lines else None
+    if instruction and not form.skip_lines:
+        proposal = _propose(file, form, wanted, codec)
+        cause = f"the first line of {file.name} is {lines[0].strip()!r}, which is for spreadsheets"
+        raise InputError(_message(cause, proposal, form))
+    try:
+        rows = _head(lines, separator_of(file, form), form)
+    except csv.Error as error:
+        proposal = _propose(file, form, wanted, codec)
+        if proposal is not None and proposal.causes:
+            cause = f"{file.name} cannot be read with {_named(separator_of(file, form))} between"
+            raise InputError(_message(f"{cause} its columns", proposal, form)) from None
+        raise explain(file, form, rows_in_form(lines, form), error, wanted) from None
+    if not rows:
+        raise InputError(f"{file.name} is empty")
+    _check_header(file, form, rows, wanted, codec)
+
+
+def _check_encoding(file: DataFile, form: Format, codec: str, wanted: Sequence[str]) -> None:
+    with file.open() as stream:
+        start = stream.read(1 << 16)
+    if form.encoding is None and codec == "utf-8-sig" and b"\0" in start:
+        order = "utf-16-le" if start[1:2] == b"\0" else "utf-16-be"
+        raise InputError(
+            f"{file.name} looks like UTF-16 without a byte order mark: write "
+            f"{line('encoding', order)} under [data]"
+        )
+    try:
+        # Incrementally: a character may be cut in two at the end of the sample.
+        codecs.getincrementaldecoder(codec)().decode(start, final=len(start) < 1 << 16)
+    except UnicodeDecodeError as error:
+        raise _encoding_fault(file, form, error, wanted) from None
+
+
+def _encoding_fault(
+    file: DataFile, form: Format, error: UnicodeDecodeError, wanted: Sequence[str]
+) -> InputError:
+    found = error.object[error.start]
+    cause = (
+        f"{file.name} is not {error.encoding.removesuffix('-sig')} (byte 0x{found:02x} at position "
+        f"{error.start})"
+    )
+    for codec in ("cp1252", "latin-1"):
+        changed = form.model_copy(update={"encoding": codec})
+        with file.open() as stream:
+            try:
+                stream.read(1 << 24).decode(codec)
+            except UnicodeDecodeError:
+                continue
+        proposal = _propose(file, changed, wanted, codec) or Proposal(changed, [])
+        return InputError(_message(cause, proposal, form))
+    return InputError(f"{cause}: write its encoding under [data], such as {line('encoding', 'x')}")
+
+
+def rows_in_form(lines: list[str], form: Format) -> list[str]:
+    """The header as far as its first line tells, for a file in which a quote is amiss."""
+    return lines[form.skip_lines].split(form.separator or ",") if lines[form.skip_lines :] else []
+
+
+def _head(lines: list[str], separator: str, form: Format) -> list[list[str]]:
+    taken = lines[form.skip_lines : form.skip_lines + _LINES]
+    return [record for _, record in parse(taken, separator, form)]
+
+
+def _check_header(
+    file: DataFile, form: Format, rows: list[list[str]], wanted: Sequence[str], codec: str
+) -> None:
+    """Refuse where columns that must be there are not, if another way to read has them."""
+    names = list(form.names) or rows[0]
+    if not form.header or form.names:
+        return
+    lost = [name for name in wanted if name not in names]
+    if lost or len(names) == 1:
+        proposal = _propose(file, form, wanted, codec)
+        if proposal is not None:
+            cause = (
+                f"{file.name} has only one column"
+                if len(names) == 1
+                else f"{file.name} has no column {lost[0]!r} if {_named(separator_of(file, form))} "
+                "separate its columns"
+            )
+            raise InputError(_message(cause, proposal, form))
+    if without_header(rows) and (lost or not wanted):
+        shown = ", ".join(rows[0])[:_SHOWN]
+        raise InputError(
+            f"{file.name} seems to have no header: its first line is a row ({shown}…): write "
+            f"{line('header', False)} under [data], and the {len(names)} names, such as "
+            f"{line('names', [f'column_{place}' for place in range(1, min(len(names), 3) + 1)])}"
+        )
+
+
+def without_header(rows: list[list[str]]) -> bool:
+    """Whether the first record is like the others: numbers above numbers, texts that come again."""
+    if len(rows) < _MIN_RECORDS or len({len(row) for row in rows}) > 1:
+        return False
+    first, rest = rows[0], rows[1:]
+    # A matrix that was written without names has the columns 0, 1, 2 or 1, 2, 3 or V1, V2, V3.
+    digits = [re.sub(r"\D", "", name) for name in first]
+    if digits in ([str(place + start) for place in range(len(first))] for start in (0, 1)):
+        return False
+    alike = 0
+    for place, name in enumerate(first):
+        below = [row[place].strip() for row in rest]
+        present = [text for text in below if text not in MISSING]
+        if name.strip() in MISSING or not present:
+            alike += 1
+        elif PLAIN.fits(name.strip()):
+            alike += all(map(PLAIN.fits, present))
+        else:
+            alike += name.strip() in present
+    return alike >= max(1, round(0.8 * len(first)))
+
+
+def _propose(file: DataFile, form: Format, wanted: Sequence[str], codec: str) -> Proposal | None:
+    """The one other separator, with leading lines left out, under which all rows are alike."""
+    lines = sample(file, codec)
+    candidates = []
+    for separator in _SEPARATORS:
+        changed = form.model_copy(update={"separator": separator})
+        skip, rows = _regular(lines, separator, changed)
+        if rows is None:
+            continue
+        known = len(set(wanted) & set(rows[0]))
+        changed = changed.model_copy(update={"skip_lines": skip})
+        candidates.append((known, len(rows[0]), changed, rows))
+    if not candidates:
+        return None
+    known, _, best, rows = max(candidates, key=lambda found: (found[0], found[1]))
+    if (best.separator, best.skip_lines) == (separator_of(file, form), form.skip_lines):
+        return None if codec == encoding_of(file, form) else Proposal(form, [])
+    if wanted and not known and not without_header(rows):
+        return None
+    separator = best.separator or ","
+    if separator == separator_of(file, form):
+        best = best.model_copy(update={"separator": form.separator})
+    causes = []
+    if best.separator != form.separator:
+        causes.append(f"its columns seem to be separated by {_named(separator)}")
+    if best.skip_lines > form.skip_lines:
+        causes.append(f"its header seems to be line {best.skip_lines + 1}")
+    best = _with_marks(best, rows)
+    if best.decimal != form.decimal:
+        causes.append("its numbers have a decimal comma")
+    return Proposal(best, causes)
+
+
+def _regular(lines: list[str], separator: str, form: Format) -> tuple[int, list[list[str]] | None]:
+    """How many lines come before the first of the records that all have one width, and those."""
+    try:
+        found = list(parse(lines[form.skip_lines : form.skip_lines + _LINES], separator, form))
+    except csv.Error:
+        return 0, None
+    if not found:
+        return 0, None
+    width = len(found[-1][1])
+    same = list(itertools.takewhile(lambda entry: len(entry[1]) == width, reversed(found)))
+    before = len(found) - len(same)
+    # Lines before the header are of another kind; a single odd row is a fault of its own.
+    if any(len(record) == width for _, record in found[:before]):
+        return 0, None
+    if width < 2 or len(same) < _MIN_RECORDS or before > len(same):
+        return 0, None
+    skipped = form.skip_lines + (found[before - 1][0] if before else 0)
+    return skipped, [record for _, record in reversed(same)]
+
+
+def _with_marks(form: Format, rows: list[list[str]]) -> Format:
+    said = evidence(cell.strip() for row in rows[1:] for cell in row)
+    if not said.decimal_comma or said.decimal_point:
+        return form
+    points = "." in said.grouped_by or "." in said.ambiguous
+    return form.model_copy(update={"decimal": ",", "thousands": "." if points else None})
+
+
+def _named(separator: str) -> str:
+    return _SEPARATORS.get(separator, repr(separator))
+
+
+def _message(cause: str, proposal: Proposal | None, form: Format) -> str:
+    if proposal is None:
+        return f"{cause}; write under [data] how it is separated, such as {line('separator', ';')}"
+    text = "; ".join([cause, *proposal.causes])
+    return "\n  ".join([f"{text}: write under [data]", *proposal.lines(form)])
+
+
+def explain(
+    file: DataFile, form: Format, names: list[str], error: Exception, wanted: Sequence[str]
+) -> InputError:
+    """The error that names the faulty row and line, found by reading the file once more."""
+    if isinstance(error, UnicodeDecodeError):
+        return _encoding_fault(file, form, error, wanted)
+    row, last = 0 if form.header else 1, form.skip_lines
+    try:
+        for number, record in records(file, form):
+            if len(record) != len(names):
+                return InputError(_width_fault(file, form, names, record, row, last + 1, wanted))
+            row, last = row + 1, number
+    except csv.Error as fault:
+        return InputError(
+            f"{file.name}: the record that begins in line {last + 1} has a quote that is not "
+            f"closed, or is followed by more text ({fault}); {_quote_advice(form)}"
+        )
+    except UnicodeDecodeError as fault:
+        return _encoding_fault(file, form, fault, wanted)
+    if "straddling" in str(error):
+        return InputError(f"{file.name} holds a row of more than 4 MiB: is a quote not closed?")
+    return InputError(f"{file.name} is no readable CSV file: {error}")
+
+
+def _quote_advice(form: Format) -> str:
+    return (
+        f"fix that line, or write {line('quote', '')} under [data] if quotes are part of the texts"
+        if form.quote
+        else "fix that line"
+    )
+
+
+def _width_fault(
+    file: DataFile,
+    form: Format,
+    names: list[str],
+    record: list[str],
+    row: int,
+    number: int,
+    wanted: Sequence[str],
+) -> str:
+    cause = (
+        f"line {number} of {file.name} has {len(record)} fields, but there are {len(names)} columns"
+    )
+    shown = separator_of(file, form).join(record)[:_SHOWN]
+    cause += f": {shown!r}"
+    try:
+        proposal = _propose(file, form, wanted, encoding_of(file, form))
+    except UnicodeDecodeError:
+        proposal = None
+    if proposal is not None and proposal.causes:
+        return _message(cause, proposal, form)
+    if len(record) == len(names) + 1 and not record[-1].strip():
+        return f"{cause}; it ends in a separator: fix the file, so that no value slips a column"
+    if row == 1 and len(record) == len(names) + 1:
+        named = line("names", ["row", *names[:3]])
+        return (
+            f"{cause}; if each row begins with a name of its own, write under [data] "
+            f"{line('skip_lines', form.skip_lines + 1)}, {line('header', False)} and all "
+            f"{len(record)} names, such as {named}"
+        )
+    return f"{cause}; a field that holds the separator must stand in quotes: fix that line"
+
+
+def holds_line_breaks(batch: "pyarrow.RecordBatch") -> bool:
+    """Whether any text has more than one line: then a quote may not have been closed."""
+    import pyarrow.compute  # type: ignore[import-untyped]
+
+    return any(
+        pyarrow.compute.any(pyarrow.compute.match_substring(column, "\n")).as_py()
+        for column in batch.columns
+    )
+
+
+def check_quotes(file: DataFile, form: Format, names: list[str]) -> None:
+    """Refuse a file in which a quote is not closed: Arrow then swallows rows without a word."""
+    try:
+        for _ in records(file, form):
+            pass
+    except csv.Error as error:
+        raise explain(file, form, names, error, []) from None
+
+
+def near(name: str, names: Iterable[str]) -> str | None:
+    """The name among `names` that differs only by case, blanks, Unicode form or a letter."""
+    import difflib
+    import unicodedata
+
+    def plain(text: str) -> str:
+        return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+    listed = list(names)
+    for other in listed:
+        if other != name and plain(other) == plain(name):
+            return other
+    close = difflib.get_close_matches(name, listed, n=1, cutoff=0.85)
+    return close[0] if close else None
+
+
+def lacking(lost: Sequence[str], names: Iterable[str]) -> str:
+    """That columns are missing, each with the one that it may be meant by."""
+    listed = list(names)
+    shown = []
+    for name in lost[:20]:
+        other = near(name, listed)
+        hint = f" (there is {other!r}, which is written otherwise)" if other is not None else ""
+        shown.append(f"{name}{hint}")
+    more = f" and {len(lost) - 20} more" if len(lost) > 20 else ""
+    return f"the data lacks the columns {', '.join(shown)}{more}"

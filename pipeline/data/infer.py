@@ -1,0 +1,292 @@
+"""The contract that fits the first data: each column's kind, decided once and for all.
+
+What cannot be decided is refused, all columns at once, with the settings that decide it; each
+proposal was tried on the column.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.data import kinds
+from pipeline.data.contract import (
+    CategoryColumn,
+    Column,
+    DateColumn,
+    IdColumn,
+    NumberColumn,
+    SchemaContract,
+)
+from pipeline.data.faults import near
+from pipeline.data.formats import line, quoted
+from pipeline.data.kinds import Case, Fault, Findings
+from pipeline.errors import InputError
+from pipeline.settings import ColumnSettings, Settings
+
+if TYPE_CHECKING:
+    import pyarrow  # type: ignore[import-untyped]
+
+_SHOWN_FAULTS = 30
+
+
+@dataclass
+class Inference:
+    """The contract, and what a person should know of how it came about."""
+
+    contract: SchemaContract
+    notes: list[str]
+
+
+def infer(table: "pyarrow.Table", settings: Settings) -> Inference:
+    """The contract that fits this data. Raises InputError that names every column at fault."""
+    check_columns(table.schema.names, settings)
+    form = settings.data.format()
+    found = Findings(settings, form)
+    features: dict[str, Column] = {}
+    for name in table.schema.names:
+        if name in settings.unused_columns and not _wanted_too(name, settings):
+            continue
+        column = kinds.feature(name, table[name], found)
+        if column is not None:
+            features[name] = column
+    others = _others(table, found)
+    _file_marks(found)
+    if found.faults:
+        raise InputError(_report(found))
+    if not features:
+        raise InputError("no feature is left: every column is an id, dropped, empty or the target")
+    data = settings.data
+    contract = SchemaContract(
+        model=settings.model,
+        format=form,
+        target=data.target,
+        features=features,
+        others=others,
+        ids=data.id_columns,
+        left_out=found.left_out,
+        merged={name: kept for kept, names in data.merge_classes.items() for name in names},
+        dropped=data.drop_classes,
+    )
+    return Inference(_with_outputs(contract, found), found.notes)
+
+
+def check_columns(names: list[str], settings: Settings) -> None:
+    """Every column that the settings name is there, and there are not too many."""
+    data = settings.data
+    named = {
+        "data.target": [data.target],
+        "data.id_columns": data.id_columns,
+        "data.drop": data.drop,
+        "data.subgroups": data.subgroups,
+        "data.categories": data.categories,
+        "columns": list(settings.columns),
+        "holdout.column": [settings.holdout.column] if settings.holdout.column else [],
+    }
+    lost = [(key, name) for key, wanted in named.items() for name in wanted if name not in names]
+    if lost:
+        shown = []
+        for key, name in lost:
+            other = near(name, names)
+            hint = f" (there is {other!r})" if other is not None else ""
+            shown.append(f"{key} names {name!r}, which is not in the data{hint}")
+        raise InputError(f"{'; '.join(shown)}; it has {', '.join(names[:20])}")
+    limit = settings.contract.max_columns
+    if len(names) > limit:
+        raise InputError(
+            f"the data has {len(names)} columns, more than {limit}: drop some, or write "
+            f"max_columns = {len(names)} under [contract]"
+        )
+
+
+def _wanted_too(name: str, settings: Settings) -> bool:
+    """Whether the holdout's column of times is a feature as well: if its parts are named."""
+    chosen = settings.columns.get(name)
+    return name == settings.holdout.column and chosen is not None and bool(chosen.parts)
+
+
+def _others(table: "pyarrow.Table", found: Findings) -> dict[str, Column]:
+    """The target, ids, the holdout's column and subgroups: read, but not learnt from."""
+    settings, others = found.settings, dict[str, Column]()
+    data, holdout = settings.data, settings.holdout
+    target = _target(data.target, table[data.target], found)
+    if target is not None:
+        others[data.target] = target
+    for name in [*data.id_columns, *data.subgroups]:
+        others.setdefault(name, IdColumn())
+    if holdout.column and holdout.rule == "group":
+        others.setdefault(holdout.column, IdColumn())
+    elif holdout.column:
+        times = _times(kinds.look_at(holdout.column, table[holdout.column], found))
+        if times is not None:
+            others[holdout.column] = times
+    return others
+
+
+def _times(case: Case) -> Column | None:
+    """The column by which the holdout is cut: times, or numbers that grow with time."""
+    if case.chosen.type != "date" and case.chosen.format is None:
+        column = kinds.number(case, forced=True)
+        if column is not None:
+            return column.model_copy(
+                update={"minimum": -kinds.LARGEST, "maximum": kinds.LARGEST, "flag": False}
+            )
+    moments = kinds.date(case)
+    undecided = moments is None and not case.found.settled(case.name)
+    if undecided and not kinds.looks_like_times(case):
+        shown = next(iter(case.counts), "")
+        case.refuse(f"is the holdout's column of times, but holds texts such as {shown!r}")
+    return moments.model_copy(update={"parts": []}) if isinstance(moments, DateColumn) else None
+
+
+def _target(name: str, raw: "pyarrow.ChunkedArray", found: Findings) -> Column | None:
+    chosen = found.settings.columns.get(name, ColumnSettings())
+    if found.settings.task.type != "regression":
+        # Every word may be a class; "None" is one in more than one public data set.
+        own = chosen.model_copy(update={"missing": chosen.missing or []})
+        return _classes(kinds.look_at(name, raw, found, own), told=chosen.missing is not None)
+    case = kinds.look_at(name, raw, found)
+    column = kinds.as_told(case, "number")
+    if isinstance(column, NumberColumn) and len(case.counts) < 2:
+        case.refuse("is the target, and has fewer than two values")
+    return column
+
+
+def _classes(case: Case, *, told: bool) -> Column | None:
+    """The target's classes."""
+    settings = case.found.settings
+    doubtful = [text for text in case.counts if text in case.found.form.words]
+    if doubtful and not told:
+        counts = ", ".join(f"{text!r} ({case.counts[text]} rows)" for text in doubtful)
+        case.refuse(
+            f"is the target, and holds {counts}, which may be a class or mean that it is missing: "
+            f"write missing = [] if it is a class, {line('missing', doubtful)} if it is missing",
+            column=line("missing", doubtful),
+        )
+        return None
+    column = kinds.category(case)
+    merged = {old: new for new, olds in settings.data.merge_classes.items() for old in olds}
+    kept = {merged.get(text, text) for text in column.categories}
+    classes = sorted(kept - set(settings.data.drop_classes))
+    if why := _unfit(classes, column, merged, settings):
+        case.refuse(f"is the target, and {why}")
+        return None
+    return column.model_copy(update={"categories": classes})
+
+
+def _unfit(
+    classes: list[str], column: CategoryColumn, merged: Mapping[str, str], settings: Settings
+) -> str | None:
+    """Why nothing can be learnt from these classes, if so."""
+    named = sorted({*merged, *settings.data.drop_classes} - set(column.categories))
+    if named:
+        return (
+            f"has no class {', '.join(map(repr, named))}, which merge_classes or drop_classes "
+            "under [data] name"
+        )
+    if len(classes) < 2:
+        only = f"one class only: {classes[0]}" if classes else "no values"
+        return f"has {only}; there is nothing to learn"
+    if settings.task.type == "binary":
+        return _unfit_pair(classes, column, settings)
+    limit = settings.contract.max_categories
+    if len(classes) > limit:
+        return (
+            f'has {len(classes)} classes; write type = "regression" under [task], or raise '
+            "max_categories under [contract]"
+        )
+    return None
+
+
+def _unfit_pair(classes: list[str], column: CategoryColumn, settings: Settings) -> str | None:
+    if len(classes) > 2:
+        return (
+            f"has {len(classes)} classes ({', '.join(classes[:10])}); write "
+            'type = "multiclass" under [task], or merge some with merge_classes under [data]'
+        )
+    target = settings.data.target
+    contract = SchemaContract(model="", target=target, features={}, others={target: column})
+    if contract.class_named(settings.data.positive or "") not in classes:
+        return (
+            f"data.positive {settings.data.positive!r} is not one of its classes; write one of "
+            f"{', '.join(classes)}"
+        )
+    return None
+
+
+def _file_marks(found: Findings) -> None:
+    """Say it once for the file where all of its numbers have a decimal comma.
+
+    And refuse numbers such as 1.234 where nothing tells whether the point is a decimal one.
+    """
+    said, form = found.said, found.form
+    spoilt = [fault for fault in found.faults if fault.marks]
+    told = {"decimal", "thousands"} & found.settings.data.model_fields_set
+    if spoilt and said.decimal_comma and not said.decimal_point and not told:
+        written = [line("decimal", ",")]
+        if "." in said.grouped_by | said.ambiguous:
+            written.append(line("thousands", "."))
+        names = ", ".join(fault.name for fault in spoilt)
+        found.faults = [fault for fault in found.faults if not fault.marks]
+        found.faults.append(
+            Fault(
+                names,
+                f"hold numbers with a decimal comma: write under [data] {' and '.join(written)}",
+            )
+        )
+    certain = said.decimal_point or said.decimal_comma
+    if form.separator == ";" and not told and "." in said.ambiguous and not certain:
+        found.faults.append(
+            Fault(
+                "Every number",
+                "with a point has three digits after it, so that 1.234 may be 1234: write under "
+                '[data] decimal = "." if it is a decimal point, else decimal = "," and '
+                'thousands = "."',
+            )
+        )
+
+
+def _report(found: Findings) -> str:
+    """All faults, and settings that decide them."""
+    faults = found.faults
+    lines = [f"  {fault}" for fault in faults[:_SHOWN_FAULTS]]
+    if len(faults) > _SHOWN_FAULTS:
+        lines.append(f"  … and {len(faults) - _SHOWN_FAULTS} more")
+    dropped = [fault.name for fault in faults if fault.drop]
+    decided = [fault for fault in faults if fault.column is not None and not fault.drop]
+    advice: list[str] = []
+    if dropped:
+        advice += ["  [data]", f"  {line('drop', [*found.settings.data.drop, *dropped])}"]
+    if any(fault.drop and fault.column for fault in faults):
+        advice.append(
+            "  # or name them in id_columns or categories under [data], or learn from their words "
+            "under [columns]"
+        )
+        advice += [
+            f"  # {quoted(fault.name)} = {{ {fault.column} }}"
+            for fault in faults
+            if fault.drop and fault.column
+        ][:3]
+    if decided:
+        advice.append("  [columns]")
+        advice += [f"  {quoted(fault.name)} = {{ {fault.column} }}" for fault in decided]
+    head = f"{found.settings.data.shown_source} cannot be learnt from as it is:"
+    return "\n".join([head, *lines, *(["write, for example:", *advice] if advice else [])])
+
+
+def _with_outputs(contract: SchemaContract, found: Findings) -> SchemaContract:
+    """Give columns of the predictions another name where the data has theirs already."""
+    taken = {*contract.columns, *contract.inputs, *contract.left_out}
+    wanted = ["prediction", "truth", "row", "reason"]
+    wanted += [f"probability_{name}" for name in contract.classes]
+    outputs = {}
+    for name in wanted:
+        free = name
+        while free in taken:
+            free = f"model_{free}"
+        taken.add(free)
+        if free != name:
+            outputs[name] = free
+    if outputs:
+        pairs = ", ".join(f"{free} for {name}" for name, free in outputs.items())
+        found.notes.append(f"the data has columns named as those of predictions: these get {pairs}")
+    return contract.model_copy(update={"outputs": outputs})

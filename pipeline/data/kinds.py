@@ -1,0 +1,473 @@
+"""What kind of column one column of the first data is, or why that cannot be said."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipeline.data import cells, dates
+from pipeline.data.contract import (
+    CategoryColumn,
+    Column,
+    DateColumn,
+    NumberColumn,
+    TextColumn,
+    spelled,
+)
+from pipeline.data.formats import Format, line, quoted
+from pipeline.data.marks import PLAIN, Evidence, Marks, evidence, readings
+from pipeline.data.times import formats_of
+from pipeline.errors import InputError
+from pipeline.settings import ColumnSettings, Settings
+
+if TYPE_CHECKING:
+    import pyarrow  # type: ignore[import-untyped]
+
+# Words that stand for missing in columns of numbers, beside those that mean it everywhere.
+_PLACEHOLDERS = frozenset(
+    {"-", "--", "---", ".", "..", "*", "_", "na", "Na", "N.A.", "n.a.", "none", "NONE", "Null"}
+    | {"missing", "Missing", "MISSING", "unknown", "Unknown", "UNKNOWN", "nil", "#DIV/0!", "#REF!"}
+    | {"#VALUE!", "NAN", "(null)", "not available", "Not available", "Not Available"}
+)
+_MOSTLY = 0.9
+_MANY = 20
+_SAMPLE = 2000
+_EXAMPLES = 5
+# Trees hold numbers in 32 bits.
+LARGEST = 3.4028e38
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a column cannot be used, and what would decide it.
+
+    `column` is what to write for it under [columns], `drop` whether to leave it out may do.
+    """
+
+    name: str
+    text: str
+    drop: bool = False
+    column: str | None = None
+    marks: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.text}"
+
+
+@dataclass
+class Findings:
+    """What inference collects on its way over the columns."""
+
+    settings: Settings
+    form: Format
+    faults: list[Fault] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    said: Evidence = field(default_factory=Evidence)
+
+    def settled(self, name: str) -> bool:
+        """Whether the column is left out or at fault already."""
+        return name in self.left_out or any(fault.name == name for fault in self.faults)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One column: its different texts with how often each comes, without words for missing."""
+
+    name: str
+    raw: "pyarrow.ChunkedArray"
+    chosen: ColumnSettings
+    counts: Mapping[str, int]
+    found: Findings
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Words that mean a missing value in this column."""
+        if self.chosen.missing is None:
+            return self.found.form.words
+        return ("", *self.chosen.missing)
+
+    @property
+    def stored_missing(self) -> tuple[str, ...] | None:
+        return None if self.chosen.missing is None else self.missing
+
+    @property
+    def null_rate(self) -> float:
+        return 1 - sum(self.counts.values()) / len(self.raw)
+
+    @property
+    def is_text(self) -> bool:
+        import pyarrow
+
+        kind, types = self.raw.type, pyarrow.types
+        kind = kind.value_type if types.is_dictionary(kind) else kind
+        tests = (types.is_string, types.is_large_string, types.is_string_view)
+        return any(test(kind) for test in (*tests, types.is_binary, types.is_large_binary))
+
+    def share(self, texts: Iterable[str]) -> float:
+        """The part of the present rows that these texts make up."""
+        return sum(self.counts[text] for text in texts) / max(sum(self.counts.values()), 1)
+
+    def array(self) -> "pyarrow.Array":
+        import pyarrow
+
+        return pyarrow.array(list(self.counts), type=pyarrow.string())
+
+    def refuse(self, text: str, **more: Any) -> None:
+        self.found.faults.append(Fault(self.name, text, **more))
+
+
+def look_at(
+    name: str, raw: "pyarrow.ChunkedArray", found: Findings, chosen: ColumnSettings | None = None
+) -> Case:
+    """Count the texts of a column. Raises InputError for values that are no single cell."""
+    import pyarrow
+    import pyarrow.compute  # type: ignore[import-untyped]
+
+    chosen = chosen or found.settings.columns.get(name, ColumnSettings())
+    empty = Case(name, raw, chosen, {}, found)
+    parts = [cells.present(cells.as_text(part), empty.missing) for part in raw.chunks]
+    counted = pyarrow.compute.value_counts(pyarrow.chunked_array(parts, type=pyarrow.string()))
+    pairs = zip(
+        counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True
+    )
+    counts = {text: count for text, count in pairs if text is not None}
+    return Case(name, raw, chosen, counts, found)
+
+
+def feature(name: str, raw: "pyarrow.ChunkedArray", found: Findings) -> Column | None:
+    """The kind of a feature, or None for a column that is left out or at fault."""
+    try:
+        case = look_at(name, raw, found)
+    except InputError as error:
+        found.faults.append(Fault(name, str(error), drop=True))
+        return None
+    if not case.counts:
+        found.left_out[name] = "it is empty"
+        found.notes.append(f"{name} is empty: it is left out")
+        return None
+    kind = case.chosen.type or ("category" if name in found.settings.data.categories else None)
+    if kind is not None:
+        return as_told(case, kind)
+    return number(case) or _by_texts(case)
+
+
+def as_told(case: Case, kind: str) -> Column | None:
+    """A column of the kind that the settings name. What does not fit it is a fault."""
+    if kind == "text":
+        return TextColumn(null_rate=case.null_rate, missing=case.stored_missing)
+    if kind == "category":
+        return category(case)
+    if kind == "date":
+        return date(case, forced=True)
+    column = number(case, forced=True)
+    if column is None and not case.found.settled(case.name):
+        wrong = [text for text in case.counts if not _fits(text, _marks(case))]
+        case.refuse(f"is no number in {_rows(case, wrong)}")
+    return column
+
+
+def _marks(case: Case) -> Marks:
+    """How numbers are written here: as the settings say for the column, or else for the file."""
+    chosen, form = case.chosen, case.found.form
+    return Marks(
+        decimal=chosen.decimal or form.decimal,
+        thousands=chosen.thousands or form.thousands,
+        remove=tuple(chosen.remove),
+    )
+
+
+def number(case: Case, *, forced: bool = False) -> NumberColumn | None:
+    """A column of numbers, if every text is one, or a word that surely stands for missing."""
+    import numpy as np
+    import pyarrow
+
+    kind, types = case.raw.type, pyarrow.types
+    if types.is_boolean(kind) or types.is_timestamp(kind) or types.is_date(kind):
+        return None
+    if case.is_text and not forced and any(map(_is_code, case.counts)):
+        return None
+    marks, missing = _marks(case), case.missing
+    wrong = [text for text in case.counts if case.is_text and not _fits(text, marks)]
+    words = [text for text in wrong if text in _PLACEHOLDERS]
+    if wrong and (len(words) < len(wrong) or case.share(wrong) > 0.5):
+        return None
+    if words:
+        missing = (*missing, *words)
+        said = ", ".join(map(repr, words))
+        case.found.notes.append(f"{case.name}: {said} is read as a missing number")
+    parts = [cells.numbers(part, marks, missing)[0] for part in case.raw.chunks]
+    values = np.concatenate([part.to_numpy(zero_copy_only=False) for part in parts])
+    present = values[~np.isnan(values)]
+    if _beyond(case, values) or (not forced and _counts_rows(case, present)):
+        return None
+    if case.is_text:
+        case.found.said.add(evidence(list(case.counts)[:_SAMPLE]))
+    low, high = float(present.min()), float(present.max())
+    slack = (high - low) * case.found.settings.contract.range_slack
+    return NumberColumn(
+        minimum=max(low - slack, -LARGEST),
+        maximum=min(high + slack, LARGEST),
+        null_rate=1 - len(present) / len(values),
+        marks=marks,
+        missing=missing if words else case.stored_missing,
+        flag=set(np.unique(present)) == {0.0, 1.0},
+    )
+
+
+def _fits(text: str, marks: Marks) -> bool:
+    return marks.fits(text) or text.lower().lstrip("+-") in ("inf", "infinity")
+
+
+def _is_code(text: str) -> bool:
+    """Digits that begin with a zero, such as a postal code: never a number."""
+    digits = text.lstrip("+-")
+    return len(digits) > 1 and digits[0] == "0" and digits.isdigit()
+
+
+def _beyond(case: Case, values: Any) -> bool:
+    """Refuse numbers that no model can learn from."""
+    import numpy as np
+
+    for rule, mask in (
+        ("infinite values", np.isinf(values)),
+        (f"values beyond {LARGEST:g}", np.isfinite(values) & (np.abs(values) > LARGEST)),
+    ):
+        if mask.any():
+            rows = ", ".join(map(str, mask.nonzero()[0][:_EXAMPLES]))
+            case.refuse(
+                f"has {int(mask.sum())} {rule} (rows {rows}), from which no model can learn: fix "
+                "the source, or leave the column out",
+                drop=True,
+            )
+            return True
+    return False
+
+
+def _counts_rows(case: Case, present: Any) -> bool:
+    """Leave out a column of as many whole numbers as there are rows, without a gap."""
+    import numpy as np
+
+    if len(present) < len(case.raw) or len(present) < _MANY:
+        return False
+    low, high = present.min(), present.max()
+    if high - low != len(present) - 1 or (present % 1).any():
+        return False
+    if len(np.unique(present)) < len(present):
+        return False
+    case.found.left_out[case.name] = "it counts the rows"
+    case.found.notes.append(
+        f"{case.name} only counts the rows, from {low:g} to {high:g}: it is left out; write "
+        f'{quoted(case.name)} = {{ type = "number" }} under [columns] to learn from it'
+    )
+    return True
+
+
+def _by_texts(case: Case) -> Column | None:
+    """What a column is that is not one of plain numbers."""
+    import pyarrow
+
+    if case.found.settled(case.name):
+        return None
+    if pyarrow.types.is_boolean(case.raw.type):
+        return category(case)
+    moments = date(case)
+    if moments is not None or case.found.settled(case.name):
+        return moments
+    if _spelling(case)[0] == "boolean":
+        return category(case)
+    if _looks_like_numbers(case) or looks_like_times(case):
+        return None
+    if len(case.counts) > case.found.settings.contract.max_categories:
+        shown = ", ".join(repr(text[:40]) for text in list(case.counts)[:3])
+        case.refuse(
+            f"has {len(case.counts)} different texts, such as {shown}: more like an id or free "
+            "text than a category",
+            drop=True,
+            column='type = "text"',
+        )
+        return None
+    return category(case)
+
+
+def category(case: Case) -> CategoryColumn:
+    """A column of texts, with every one that is there."""
+    import pyarrow
+
+    spelling, true, false = _spelling(case)
+    column = CategoryColumn(
+        categories=[],
+        null_rate=case.null_rate,
+        spelling=spelling,
+        true=true,
+        false=false,
+        missing=case.stored_missing,
+    )
+    listed = spelled(case.array(), column).cast(pyarrow.string()).to_pylist()
+    return column.model_copy(update={"categories": sorted(set(listed))})
+
+
+def _spelling(case: Case) -> tuple[Literal["text", "number", "boolean"], str, str]:
+    """Which spellings mean the same, and the words for true and false."""
+    chosen = case.chosen
+    if chosen.true and chosen.false:
+        return "boolean", chosen.true, chosen.false
+    if pair := _pair(case.counts):
+        return ("boolean", *pair)
+    if all(PLAIN.fits(text) and not _is_code(text) for text in case.counts):
+        array = case.array()
+        if len(set(cells.short(array).to_pylist())) == len(set(cells.whole(array).to_pylist())):
+            return "number", "", ""
+    return "text", "", ""
+
+
+def _pair(counts: Mapping[str, int]) -> tuple[str, str] | None:
+    """The commonest spelling of true and of false, where a column holds nothing else."""
+    lower = {text: text.lower().removesuffix(".0") for text in counts}
+    words = set(lower.values())
+    pairs = [{true, false} for true, false in zip(cells.TRUE, cells.FALSE, strict=True)]
+    mixed = words <= {"true", "false", "1", "0"} and len(words) > 2
+    if words not in pairs and not mixed:
+        return None
+
+    def commonest(known: Sequence[str]) -> str:
+        of = [text for text, word in lower.items() if word in known]
+        return max(of, key=lambda text: counts[text]).removesuffix(".0")
+
+    return commonest(cells.TRUE), commonest(cells.FALSE)
+
+
+def date(case: Case, *, forced: bool = False) -> DateColumn | None:
+    """A column of times, if every text is one in the same format and in no other."""
+    import pyarrow
+
+    typed = pyarrow.types.is_timestamp(case.raw.type) or pyarrow.types.is_date(case.raw.type)
+    if not typed and not forced and not case.is_text and case.chosen.format is None:
+        return None
+    form, zone = case.chosen.format, case.chosen.zone
+    if typed:
+        form, zone = cells.ISO, zone or getattr(case.raw.type, "tz", None)
+    elif form is None:
+        known = formats_of(list(case.counts))
+        if len(known) > 1:
+            listed = " or ".join(f'format = "{one}"' for one in known)
+            case.refuse(
+                "holds times that read in more than one way, such as "
+                f"{next(iter(case.counts))!r}: {listed}",
+                column=f'type = "date", format = "{known[0]}"',
+            )
+            return None
+        if not known:
+            if forced:
+                case.refuse(
+                    "does not follow one known format of times: name it, as Python's strptime "
+                    "takes it",
+                    column='type = "date", format = "%Y-%m-%d"',
+                )
+            return None
+        form = known[0]
+    column = DateColumn(
+        null_rate=case.null_rate, missing=case.stored_missing, format=form, zone=zone
+    )
+    return _with_parts(case, column)
+
+
+def _with_parts(case: Case, column: DateColumn) -> DateColumn | None:
+    """The column with the parts that the settings name, else with those that vary."""
+    varying: dict[str, None] = {}
+    for part in case.raw.chunks:
+        index, wrong = cells.moments(part, column.format, column.zone, case.missing)
+        if wrong.any():
+            shown = part[int(wrong.nonzero()[0][0])].as_py()
+            case.refuse(
+                f"holds {int(wrong.sum())} values that are no times by the format "
+                f"{column.format}, such as {shown!r}"
+            )
+            return None
+        for name, values in dates.parts(index, column.zone, "", dates.DEFAULT_PARTS).items():
+            if len(values.drop_null().unique()) > 1:
+                varying.setdefault(name.split(".")[1])
+    wanted = case.chosen.parts or [part for part in dates.DEFAULT_PARTS if part in varying]
+    return column.model_copy(update={"parts": list(wanted)})
+
+
+def _looks_like_numbers(case: Case) -> bool:
+    """Refuse a column of numbers that are written for people, or that a few texts spoil."""
+    if any(map(_is_code, case.counts)):
+        return False
+    plain = [text for text in case.counts if PLAIN.fits(text)]
+    if case.share(plain) >= _MOSTLY and len(plain) > _MANY:
+        wrong = [text for text in case.counts if not PLAIN.fits(text)]
+        case.refuse(
+            f"looks like numbers, except {_rows(case, wrong)}",
+            column=line("missing", wrong[:_EXAMPLES]),
+        )
+        return True
+    listed = [text for text in case.counts if text not in _PLACEHOLDERS]
+    ways = [
+        marks for marks in readings(listed[:_SAMPLE]) if all(marks.fits(text) for text in listed)
+    ]
+    if not ways or any(marks.plain for marks in ways):
+        return False
+    said = evidence(listed[:_SAMPLE])
+    case.found.said.add(said)
+    example = max(listed[:_SAMPLE], key=len)
+    means = " or ".join(f"{_plainly(example, marks)} if {_written(marks)}" for marks in ways)
+    case.refuse(
+        f"looks like numbers that are written for people, such as {example!r}, which is {means}",
+        column=_written(ways[0]),
+        marks=not ways[0].remove,
+    )
+    return True
+
+
+def _plainly(text: str, marks: Marks) -> str:
+    number = marks.cut(text)
+    number = number.replace(marks.thousands, "") if marks.thousands else number
+    return number.replace(marks.decimal, ".")
+
+
+def _written(marks: Marks) -> str:
+    parts = ['type = "number"']
+    if marks.decimal != ".":
+        parts.append(line("decimal", marks.decimal))
+    if marks.thousands:
+        parts.append(line("thousands", marks.thousands))
+    if marks.remove:
+        parts.append(line("remove", list(marks.remove)))
+    return ", ".join(parts)
+
+
+def looks_like_times(case: Case) -> bool:
+    """Refuse a column of times that a few texts spoil."""
+    if len(case.counts) <= _MANY:
+        return False
+    sample = list(case.counts)[:_SAMPLE]
+    wrong = [text for text in sample if not formats_of([text])]
+    if len(wrong) > (1 - _MOSTLY) * len(sample):
+        return False
+    if wrong:
+        case.refuse(
+            f"looks like times, except {_rows(case, wrong)}",
+            column=line("missing", wrong[:_EXAMPLES]),
+        )
+    else:
+        case.refuse("holds times in several formats: write all of them in one", drop=True)
+    return True
+
+
+def _rows(case: Case, wrong: list[str]) -> str:
+    """How many rows hold one of these texts, the first few of them, and what they hold."""
+    import pyarrow
+    import pyarrow.compute
+
+    words = pyarrow.array(wrong, type=pyarrow.string())
+    places: list[int] = []
+    start = 0
+    for part in case.raw.chunks:
+        mask = pyarrow.compute.is_in(cells.as_text(part), value_set=words)
+        places += [start + place for place in pyarrow.compute.indices_nonzero(mask).to_pylist()]
+        start += len(part)
+    rows = ", ".join(map(str, places[:_EXAMPLES]))
+    more = ", …" if len(places) > _EXAMPLES else ""
+    shown = ", ".join(repr(text[:40]) for text in wrong[:_EXAMPLES])
+    return f"{len(places)} rows ({rows}{more}), which hold {shown}"

@@ -1,0 +1,204 @@
+"""Hold a whole table to its contract, as ingest does before anything is stored."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.data.contract import (
+    CategoryColumn,
+    Conformed,
+    NumberColumn,
+    SchemaContract,
+    Violation,
+    conform,
+    frame,
+    violation,
+)
+from pipeline.data.splits import KeyColumn, Rows, group_hashes, identities
+from pipeline.errors import InputError
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow  # type: ignore[import-untyped]
+    from numpy.typing import NDArray
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows that keep the contract, in its types.
+
+    `kept` marks them among the rows that came; `set_aside` broke the contract, `dropped` have a
+    class that the settings leave out.
+    """
+
+    table: "pd.DataFrame"
+    kept: "NDArray[np.bool_]"
+    violations: list[Violation]
+    set_aside: int
+    dropped: int
+
+
+def prepare(table: "pyarrow.Table", contract: SchemaContract, settings: Settings) -> Prepared:
+    """Hold data to the contract.
+
+    Raises InputError with the offending rows when more than contract.max_bad_rows break it.
+    """
+    import numpy as np
+
+    found = read_all(table, contract, list(contract.others), new_categories=False)
+    target = found.others[contract.target]
+    dropped = _is_one_of(target, contract.dropped)
+    rules = found.broken | _more_rules(found, contract, settings)
+    rules = {key: mask & ~dropped for key, mask in rules.items()}
+    rules = {key: mask for key, mask in rules.items() if mask.any()}
+    bad: NDArray[np.bool_] = np.logical_or.reduce([*rules.values(), np.zeros(len(target), bool)])
+    violations = [
+        violation(name, rule, mask, table[name] if name in table.schema.names else None)
+        for (name, rule), mask in rules.items()
+    ]
+    emptier = _emptier(found, contract, settings.contract.null_rate_slack)
+    if emptier or bad.sum() > settings.contract.max_bad_rows:
+        raise InputError(_report(violations + emptier, int(bad.sum()), settings))
+    kept = ~(bad | dropped)
+    others = {name: array for name, array in found.others.items() if name not in found.columns}
+    whole = frame({**found.columns, **others})
+    return Prepared(
+        whole[kept].reset_index(drop=True), kept, violations, int(bad.sum()), int(dropped.sum())
+    )
+
+
+def read_all(
+    table: "pyarrow.Table",
+    contract: SchemaContract,
+    others: Sequence[str],
+    *,
+    features: bool = True,
+    new_categories: bool = True,
+) -> Conformed:
+    """`conform` for a whole table."""
+    import numpy as np
+    import pyarrow
+
+    parts = [
+        conform(batch, contract, others, features=features, new_categories=new_categories)
+        for batch in table.to_batches()
+    ]
+    sizes = [batch.num_rows for batch in table.to_batches()]
+
+    def joined(
+        pick: Callable[[Conformed], Mapping[str, "pyarrow.Array"]],
+    ) -> "dict[str, pyarrow.Array]":
+        return {
+            name: pyarrow.concat_arrays([pick(part)[name] for part in parts])
+            for name in (pick(parts[0]) if parts else ())
+        }
+
+    broken: dict[tuple[str, str], NDArray[np.bool_]] = {}
+    for key in dict.fromkeys(key for part in parts for key in part.broken):
+        broken[key] = np.concatenate(
+            [
+                part.broken.get(key, np.zeros(size, dtype=bool))
+                for part, size in zip(parts, sizes, strict=True)
+            ]
+        )
+    unseen: dict[str, int] = {}
+    for part in parts:
+        for name, count in part.unseen.items():
+            unseen[name] = unseen.get(name, 0) + count
+    return Conformed(
+        joined(lambda part: part.columns), joined(lambda part: part.others), broken, unseen
+    )
+
+
+def _is_one_of(target: "pyarrow.Array", names: list[str]) -> "NDArray[np.bool_]":
+    import numpy as np
+    import pyarrow
+    import pyarrow.compute  # type: ignore[import-untyped]
+
+    if not names:
+        return np.zeros(len(target), dtype=bool)
+    known = pyarrow.array(names, type=pyarrow.string())
+    found: NDArray[np.bool_] = pyarrow.compute.is_in(target, value_set=known).to_numpy(
+        zero_copy_only=False
+    )
+    return found
+
+
+def _more_rules(
+    found: Conformed, contract: SchemaContract, settings: Settings
+) -> "dict[tuple[str, str], NDArray[np.bool_]]":
+    """What only training data must have: a target, ids that are there once, a time."""
+    import pandas as pd
+
+    def missing(name: str) -> "NDArray[np.bool_]":
+        values = found.others[name]
+        nothing: NDArray[np.bool_] = values.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+        return nothing
+
+    broken = found.wrong(len(found.others[contract.target]))
+    rules = {(contract.target, "no target"): missing(contract.target) & ~broken}
+    if settings.holdout.rule == "time" and settings.holdout.column:
+        column = settings.holdout.column
+        rules[column, "no time"] = missing(column) & ~broken
+    if contract.ids:
+        ids = pd.DataFrame({name: found.others[name].to_pandas() for name in contract.ids})
+        twice = (ids.duplicated(keep=False) | ids.isna().any(axis=1)).to_numpy()
+        rules[", ".join(contract.ids), "id not unique"] = twice
+    return rules
+
+
+def _emptier(found: Conformed, contract: SchemaContract, slack: float) -> list[Violation]:
+    """Columns that are emptier than the contract's null rate plus `slack` (a fraction)."""
+    emptier = []
+    for name, column in contract.features.items():
+        array = found.columns.get(name)
+        if array is None:  # a date, whose parts are all missing or none
+            array = next(
+                values for key, values in found.columns.items() if key.startswith(f"{name}.")
+            )
+        rate = int(array.is_null(nan_is_null=True).sum().as_py() or 0) / max(len(array), 1)
+        if rate > column.null_rate + slack:
+            rule = f"null rate {rate:.2f}, at first {column.null_rate:.2f}"
+            emptier.append(Violation(name, rule, 1, ()))
+    return emptier
+
+
+def rows_of(
+    table: "pyarrow.Table",
+    prepared: Prepared,
+    contract: SchemaContract,
+    key: Mapping[str, KeyColumn],
+    settings: Settings,
+) -> Rows:
+    """What a split looks at, of the rows that keep the contract."""
+    kept, holdout = prepared.kept, settings.holdout
+    classes = None
+    if isinstance(contract.others[contract.target], CategoryColumn):
+        classes = prepared.table[contract.target].to_numpy(dtype=object)
+    groups = times = None
+    if holdout.rule == "group" and holdout.column:
+        groups = group_hashes(table[holdout.column])[kept]
+    elif holdout.rule == "time" and holdout.column:
+        times = prepared.table[holdout.column].to_numpy(dtype=float)
+    return Rows(identities(table, key)[kept], groups, times, classes)
+
+
+def _report(violations: list[Violation], bad: int, settings: Settings) -> str:
+    lines = [f"  {found}" for found in violations[:_SHOWN]]
+    if len(violations) > _SHOWN:
+        lines.append(f"  … and {len(violations) - _SHOWN} more")
+    ways = ["fix the source"]
+    if bad:
+        ways.append(f"leave these rows out with max_bad_rows = {bad} under [contract]")
+    ways.append("accept the new data as the norm with --renew-contract")
+    head = f"{settings.data.shown_source} breaks its contract:"
+    return "\n".join([head, *lines, ", or ".join(ways)])
+
+
+def is_number(contract: SchemaContract) -> bool:
+    """Whether the target is a number."""
+    return isinstance(contract.others[contract.target], NumberColumn)

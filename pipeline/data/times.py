@@ -1,0 +1,72 @@
+"""Formats in which people and programs write times, and which of them a column follows."""
+
+import itertools
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pipeline.data.cells import ISO, parse_times
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_DAYS = (
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d.%m.%Y",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%d-%b-%Y",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d-%m-%y",
+    "%m-%d-%y",
+    "%d.%m.%y",
+    "%d-%b-%y",
+)
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
+_ZONES = ("", " %z", "%z")
+_FORMATS = (
+    *(
+        day + clock + zone
+        for day, clock, zone in itertools.product(_DAYS, _CLOCKS, _ZONES)
+        if clock or not zone
+    ),
+    "%a, %d %b %Y %H:%M:%S %z",
+    "%a %b %d %H:%M:%S %Y",
+    "%d/%b/%Y:%H:%M:%S %z",
+)
+_TRIED = 200
+
+
+def formats_of(texts: Sequence[str]) -> list[str]:
+    """The formats that every text follows; several only where they mean different times."""
+    if not texts:
+        return []
+    if _all(parse_times(texts[:_TRIED], ISO, None)):
+        return [ISO] if _all(parse_times(texts, ISO, None)) else []
+    likely = [form for form in _FORMATS if all(_follows(text, form) for text in texts[:_TRIED])]
+    found: dict[str, pd.DatetimeIndex] = {}
+    for form in likely:
+        parsed = parse_times(texts, form, None)
+        if _all(parsed) and not any(parsed.equals(other) for other in found.values()):
+            found[form] = parsed
+    return list(found)
+
+
+def _all(parsed: "pd.DatetimeIndex") -> bool:
+    return not parsed.isna().any()
+
+
+def _follows(text: str, form: str) -> bool:
+    try:
+        datetime.strptime(text, form)
+    except ValueError:
+        return False
+    return True

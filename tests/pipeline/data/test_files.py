@@ -1,0 +1,127 @@
+"""What kind of file something is, by its content."""
+
+import gzip
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.data.files import find
+from pipeline.data.formats import Format
+from pipeline.data.reader import read_table
+from pipeline.errors import InputError
+
+ROWS = b"a,b\n1,x\n2,y\n"
+
+
+def _parquet() -> bytes:
+    buffer = io.BytesIO()
+    pd.DataFrame({"a": ["1", "2"], "b": ["x", "y"]}).to_parquet(buffer)
+    return buffer.getvalue()
+
+
+def _zip(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "."), content)
+    return buffer.getvalue()
+
+
+KINDS: dict[str, Callable[[], bytes]] = {
+    "x.csv": lambda: ROWS,
+    "x.data": lambda: ROWS,
+    "x": lambda: ROWS,
+    "x.tsv": lambda: ROWS.replace(b",", b"\t"),
+    "x.csv.gz": lambda: gzip.compress(ROWS),
+    "gzip-under-another-name.csv": lambda: gzip.compress(ROWS),
+    "x.zip": lambda: _zip(rows__csv=ROWS),
+    "zip-under-another-name.csv": lambda: _zip(readme__md=b"# hello", rows__csv=ROWS),
+    "P.PARQUET": _parquet,
+    "x.pq": _parquet,
+    "x.parquet.gz": lambda: gzip.compress(_parquet()),
+    "parquet.zip": lambda: _zip(rows__parquet=_parquet()),
+    "x.jsonl": lambda: b'{"a": 1, "b": "x"}\n\n{"b": "y", "a": 2}\n',
+    "x.ndjson.gz": lambda: gzip.compress(b'{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}\n'),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_file_is_read_alike(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(KINDS[name]())
+    table = read_table(find(tmp_path / name, name), Format(), ["a", "b"])
+    found = [[str(cell) for cell in row.values()] for row in table.to_pylist()]
+    assert found == [["1", "x"], ["2", "y"]]
+
+
+def test_a_folder_a_glob_and_a_member_of_an_archive_are_sources(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"part-{number}.csv").write_bytes(f"a,b\n{number},x\n".encode())
+    (tmp_path / "_SUCCESS").write_bytes(b"")
+    (tmp_path / "notes.md").write_bytes(b"not rows")
+    (tmp_path / "two.zip").write_bytes(_zip(one__csv=b"a,b\n7,x\n", two__csv=ROWS))
+    both = read_table(find(tmp_path / "part-*.csv", "glob"), Format(), [])
+    assert both["a"].to_pylist() == ["1", "2"]
+    one = read_table(find(tmp_path / "two.zip" / "one.csv", "member"), Format(), [])
+    assert one["a"].to_pylist() == ["7"]
+    (tmp_path / "two.zip").unlink()
+    whole = read_table(find(tmp_path, "folder"), Format(), [])
+    assert whole["a"].to_pylist() == ["1", "2"]
+
+
+def test_folders_named_by_a_value_are_columns(tmp_path: Path) -> None:
+    for day in ("2026-01-01", "2026-01-02"):
+        (tmp_path / f"day={day}").mkdir()
+        (tmp_path / f"day={day}" / "x.csv").write_bytes(ROWS)
+    table = read_table(find(tmp_path, "folder"), Format(), [])
+    assert table["day"].to_pylist() == ["2026-01-01"] * 2 + ["2026-01-02"] * 2
+
+
+def test_files_of_one_folder_may_differ_in_types_and_order_but_not_in_columns(
+    tmp_path: Path,
+) -> None:
+    pd.DataFrame({"a": [1], "b": ["x"]}).to_parquet(tmp_path / "1.parquet")
+    pd.DataFrame({"b": ["y"], "a": ["A1"]}).to_parquet(tmp_path / "2.parquet")
+    table = read_table(find(tmp_path, "folder"), Format(), [])
+    assert table["a"].to_pylist() == ["1", "A1"]
+    pd.DataFrame({"b": ["y"]}).to_parquet(tmp_path / "3.parquet")
+    with pytest.raises(InputError, match=r"3\.parquet has other columns .* before it: a"):
+        read_table(find(tmp_path, "folder"), Format(), [])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.csv", b"", "x.csv is empty"),
+        ("x.csv", b"\xef\xbb\xbf \n", "x.csv is empty"),
+        ("x.csv", b"\x89PNG\r\n\x1a\n", "is a PNG picture. What can be read is CSV"),
+        ("x.csv", b"<!doctype html><title>Sign in</title>", "is a web page"),
+        ("x.parquet", b"a,b\n1,2\n", "is not a Parquet file, whatever its name says"),
+        ("x.csv", gzip.compress(ROWS)[:-9], "cannot be read|cannot be unpacked"),
+        ("x.zip", _zip(a__csv=ROWS, b__csv=ROWS), "holds 2 files: name one, such as x.zip/a.csv"),
+        ("x.xlsx", _zip(**{"[Content_Types]__xml": b""}), "is an Excel workbook: save the sheet"),
+        ("x.json", b'[{"a": 1}]', "is one JSON array: write one object a line"),
+        ("x.jsonl", b'{"a": 1}\n{"a": \n', "line 2 of x.jsonl is not JSON"),
+        ("x.jsonl", b'{"a": [1, 2]}\n', "column 'a' of x.jsonl holds lists or objects"),
+        ("x.pkl", b"\x80\x04\x95\x01", "is a Python pickle, which is not loaded"),
+        ("x.bin", bytes(range(256)) + b"\0" * 300, "holds binary data"),
+    ],
+)
+def test_what_holds_no_rows_is_refused_by_what_it_is(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_table(find(tmp_path / name, name), Format(), [])
+
+
+def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    for path in ("nowhere.csv", "*.csv", "nowhere/x.csv"):
+        with pytest.raises(InputError, match=r"No such file|no file matches"):
+            find(tmp_path / path, path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no file of rows"):
+        find(tmp_path / "empty", "empty")

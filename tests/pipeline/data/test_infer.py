@@ -1,0 +1,316 @@
+"""What a column of the first data is, and what is said of one that cannot be decided."""
+
+import datetime
+import decimal
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow  # type: ignore[import-untyped]
+import pytest
+
+from pipeline.data import suspicions
+from pipeline.data.contract import CategoryColumn, DateColumn, NumberColumn, TextColumn
+from pipeline.data.infer import Inference, infer
+from pipeline.data.prepare import prepare
+from pipeline.errors import InputError
+from pipeline.settings import Settings
+
+Make = Callable[..., Settings]
+ROWS = 60
+LETTERS = np.random.default_rng(0).choice(["yes", "no"], ROWS)
+
+
+@pytest.fixture
+def look(make_settings: Make) -> Callable[..., Inference]:
+    """Infer the contract of some columns beside a target y, as texts or as Arrow columns."""
+
+    def run(added: dict[str, Any], **settings: Any) -> Inference:
+        table = {"y": list(LETTERS), "z": [n % 7 + 0.5 for n in range(ROWS)], **added}
+        arrays = {name: pyarrow.array(values) for name, values in table.items()}
+        data = {"source": "x.csv", "target": "y", "positive": "yes", "batch_fraction": 0.0}
+        data |= settings.pop("data", {})
+        return infer(pyarrow.table(arrays), make_settings(data=data, **settings))
+
+    return run
+
+
+Look = Callable[..., Inference]
+
+
+def _repeated(*values: str) -> list[str]:
+    return [values[n % len(values)] for n in range(ROWS)]
+
+
+NUMBERS: dict[str, list[Any]] = {
+    "whole": [str(n * 3) for n in range(ROWS)],
+    "decimal": [f"{n}.5" for n in range(ROWS)],
+    "exponent": [f"{n}e-3" for n in range(ROWS)],
+    "signed": [f"{n - 30:+d}" for n in range(0, ROWS * 2, 2)],
+    "some missing": [("N/A" if n % 4 == 0 else str(n * 2)) for n in range(ROWS)],
+    "blanks": [("  " if n % 10 == 0 else f" {n}.25 ") for n in range(ROWS)],
+    "question marks": [("?" if n % 10 == 0 else str(n)) for n in range(ROWS)],
+    "dashes": [("-" if n % 10 == 0 else f"{n}.5") for n in range(ROWS)],
+    "typed": list(np.arange(ROWS) * 1.5),
+    "Decimal": [decimal.Decimal(n) / 4 for n in range(ROWS)],
+    "durations": [datetime.timedelta(seconds=n * 2) for n in range(ROWS)],
+    "clock": [datetime.time(n % 24, 5) for n in range(ROWS)],
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_are_numbers_in_every_spelling_of_programs(look: Look, name: str) -> None:
+    assert isinstance(look({"x": NUMBERS[name]}).contract.features["x"], NumberColumn)
+
+
+CATEGORIES: dict[str, tuple[list[Any], str, list[str]]] = {
+    "codes with zeros": (_repeated("007", "042", "100"), "text", ["007", "042", "100"]),
+    "words": (_repeated("b", "a", " a "), "text", ["a", "b"]),
+    "truth": (_repeated("True", "False"), "boolean", ["False", "True"]),
+    "truth in many ways": (_repeated("true", "TRUE", "False", "false"), "boolean", []),
+    "yes and no": (_repeated("Yes", "No", "NA"), "boolean", ["No", "Yes"]),
+    "typed truth": ([n % 2 == 0 for n in range(ROWS)], "boolean", ["false", "true"]),
+    "versions": (_repeated("1.1", "1.10", "2.0"), "text", ["1.1", "1.10", "2.0"]),
+    "dictionary": (_repeated("x", "y"), "text", ["x", "y"]),
+    "three and more": (_repeated("1", "2", "3+"), "text", ["1", "2", "3+"]),
+}
+
+
+@pytest.mark.parametrize("name", CATEGORIES)
+def test_categories_keep_their_spelling(look: Look, name: str) -> None:
+    values, spelling, expected = CATEGORIES[name]
+    array = pyarrow.array(values)
+    column = look(
+        {"x": array.dictionary_encode() if name == "dictionary" else array},
+        data={"categories": ["x"]} if name == "versions" else {},
+    ).contract.features["x"]
+    assert isinstance(column, CategoryColumn)
+    assert column.spelling == spelling
+    assert expected in ([], column.categories)
+
+
+def test_numbers_that_the_settings_call_a_category_are_one(look: Look) -> None:
+    column = look({"x": _repeated("1", "2.0", "2")}, data={"categories": ["x"]})
+    found = column.contract.features["x"]
+    assert isinstance(found, CategoryColumn)
+    assert (found.spelling, found.categories) == ("number", ["1", "2"])
+
+
+DAYS = pd.date_range("2026-01-20", periods=ROWS, freq="h")
+TIMES: dict[str, tuple[list[Any], str]] = {
+    "ISO days": ([f"2026-01-{n % 28 + 1:02d}" for n in range(ROWS)], "ISO8601"),
+    "ISO with zones": ([f"{day}+01:00" for day in DAYS], "ISO8601"),
+    "days first": ([f"{n % 28 + 1:02d}-03-2026" for n in range(ROWS)], "%d-%m-%Y"),
+    "months first": ([f"3/{n % 28 + 1}/2026" for n in range(ROWS)], "%m/%d/%Y"),
+    "clocks": ([f"{day:%m/%d/%Y %I:%M:%S %p}" for day in DAYS], "%m/%d/%Y %I:%M:%S %p"),
+    "names": ([f"{day:%d-%b-%Y}" for day in pd.date_range("2026-01-20", periods=ROWS)], "%d-%b-%Y"),
+    "typed": (list(DAYS), "ISO8601"),
+    "dates": ([day.date() for day in DAYS], "ISO8601"),
+}
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_times_are_recognised_with_their_format(look: Look, name: str) -> None:
+    values, form = TIMES[name]
+    found = look({"x": values}).contract
+    column = found.features["x"]
+    assert isinstance(column, DateColumn)
+    assert column.format == form
+    assert "x.weekday" in found.inputs or "x.hour" in found.inputs
+
+
+REFUSED: dict[str, tuple[list[Any], str]] = {
+    "thousands": ([f"{n + 1},{n:03d}" for n in range(ROWS)], 'thousands = ","'),
+    "dollars": ([f"${n}.50" for n in range(ROWS)], 'remove = ["$"]'),
+    "a currency and thousands": (
+        [f"€ {n + 1}.{n:03d},50" for n in range(ROWS)],
+        'decimal = ",", thousands = ".", remove = ["€"]',
+    ),
+    "percent": ([f"{n}.5 %" for n in range(ROWS)], 'remove = ["%"]'),
+    "kilograms": ([f"{n}.5 kg" for n in range(ROWS)], 'remove = ["kg"]'),
+    "a few words": ([("low" if n == 7 else f"{n}.5") for n in range(ROWS)], 'missing = ["low"]'),
+    "two ways to read a day": (
+        [f"0{n % 9 + 1}-0{n // 9 + 1}-2026" for n in range(ROWS)],
+        'format = "%d-%m-%Y"',
+    ),
+    "a few that are no days": (
+        [("unknown day" if n == 3 else f"2026-01-{n % 28 + 1:02d}") for n in range(ROWS)],
+        'missing = ["unknown day"]',
+    ),
+    "texts": ([f"text {n}" for n in range(ROWS)], 'type = "text"'),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_column_that_cannot_be_decided_is_refused_with_what_decides_it(
+    look: Look, name: str
+) -> None:
+    values, written = REFUSED[name]
+    with pytest.raises(InputError) as caught:
+        look({"x": values}, contract={"max_categories": 30})
+    assert f"x = {{ {written}" in str(caught.value) or f", {written}" in str(caught.value)
+    line = next(part for part in str(caught.value).splitlines() if "x = {" in part)
+    import tomllib
+
+    chosen = tomllib.loads(line.strip().removeprefix("# "))["x"]
+    again = look({"x": values}, columns={"x": chosen}).contract.features["x"]
+    assert isinstance(again, NumberColumn | DateColumn | TextColumn)
+
+
+def test_all_columns_at_fault_are_named_at_once(look: Look) -> None:
+    columns = {f"x{number}": values for number, (values, _) in enumerate(REFUSED.values())}
+    with pytest.raises(InputError) as caught:
+        look(columns, contract={"max_categories": 30})
+    assert all(f"\n  x{number} " in str(caught.value) for number in range(len(REFUSED)))
+    assert 'drop = ["x8"]' in str(caught.value)
+
+
+def test_one_decimal_comma_in_a_file_is_said_once_for_the_file(look: Look) -> None:
+    columns = {"a": [f"{n},5" for n in range(ROWS)], "b": [f"{n + 1}.{n:03d}" for n in range(ROWS)]}
+    with pytest.raises(InputError, match=r'a hold .* decimal = "," and thousands = "\."'):
+        look(columns)
+    told = {"decimal": ",", "thousands": "."}
+    found = look(columns, data=told).contract.features["b"]
+    assert isinstance(found, NumberColumn)
+    assert found.maximum > 60_000
+
+
+def test_a_point_that_may_be_of_thousands_is_not_guessed(look: Look) -> None:
+    values = [f"{n + 1}.{n:03d}" for n in range(ROWS)]
+    columns = {"b": values, "z": _repeated("1", "2")}
+    with pytest.raises(InputError, match=r"1\.234 may be 1234"):
+        look(columns, data={"separator": ";"})
+    look(columns, data={"separator": ";", "decimal": "."})
+
+
+@pytest.mark.parametrize(
+    ("columns", "note"),
+    [
+        ({"x": [None] * ROWS}, "x is empty: it is left out"),
+        ({"x": [" "] * ROWS}, "x is empty: it is left out"),
+        ({"x": [str(n) for n in range(ROWS)]}, "x only counts the rows, from 0 to 59"),
+        ({"x": list(range(ROWS, 0, -1))}, "x only counts the rows, from 1 to 60"),
+    ],
+)
+def test_a_column_that_says_nothing_is_left_out_and_said(
+    look: Look, columns: dict[str, Any], note: str
+) -> None:
+    found = look(columns)
+    assert any(note in entry for entry in found.notes)
+    assert "x" in found.contract.left_out
+    assert "x" not in found.contract.features
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([float("inf")] + [1.0] * (ROWS - 1), r"x has 1 infinite values \(rows 0\)"),
+        ([1e308, 2.0] * (ROWS // 2), r"x has 30 values beyond 3.4028e\+38"),
+        ([[1, 2]] * ROWS, "x holds lists or other nested values"),
+        ([b"\xff\xfe"] * ROWS, "x holds bytes that are no text"),
+    ],
+)
+def test_values_that_no_model_takes_are_refused(
+    look: Look, values: list[Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        look({"x": values})
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (["yes"] * ROWS, "has one class only: yes"),
+        ([None] * ROWS, "has no values"),
+        (_repeated(*"abcd"), r'has 4 classes .* write type = "multiclass"'),
+        (_repeated("on", "off"), "data.positive 'yes' is not one of its classes; write one of"),
+        (_repeated("yes", "None"), r"'None' \(30 rows\), which may be a class .* missing = \[\]"),
+    ],
+)
+def test_a_target_that_cannot_be_learnt_is_refused(
+    look: Look, target: list[Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        look({"y": pyarrow.array(target, type=pyarrow.string())})
+
+
+@pytest.mark.parametrize("positive", [1, True, "1", "True", "1.0", "true"])
+def test_the_positive_class_may_be_written_as_it_looks(look: Look, positive: Any) -> None:
+    contract = look({"y": _repeated("0", "1")}, data={"positive": positive}).contract
+    assert contract.class_named(str(positive).lower()) == "1"
+
+
+def test_classes_can_be_merged_and_left_out(look: Look, make_settings: Make) -> None:
+    rows = [*_repeated("a", "b")[:-3], "c", "d", "e"]
+    data = {"positive": None, "merge_classes": {"b": ["c", "d"]}, "drop_classes": ["e"]}
+    task = {"type": "multiclass", "metric": "accuracy"}
+    contract = look({"y": rows}, data=data, task=task).contract
+    assert contract.classes == ["a", "b"]
+    table = pyarrow.table({"y": rows, "z": [0.5] * ROWS})
+    more: dict[str, Any] = {"source": "x", "target": "y", **data}
+    prepared = prepare(table, contract, make_settings(data=more, task=task))
+    assert (prepared.dropped, prepared.set_aside) == (1, 0)
+    assert sorted(prepared.table["y"].value_counts().to_dict().items()) == [("a", 29), ("b", 30)]
+
+
+def test_names_that_the_data_lacks_come_with_the_nearest(look: Look) -> None:
+    with pytest.raises(InputError, match=r"names 'Z', which is not in the data \(there is 'z'\)"):
+        look({}, data={"drop": ["Z"]})
+
+
+def test_ten_thousand_columns_are_refused_with_the_line_to_write(look: Look) -> None:
+    with pytest.raises(InputError, match="max_columns = 2502 under"):
+        look({f"c{n}": [0.0] * ROWS for n in range(2500)})
+
+
+def test_names_that_predictions_use_get_others(look: Look) -> None:
+    contract = look({"prediction": _repeated("1.5", "2.5"), "row": _repeated("a", "b")}).contract
+    assert contract.outputs == {"prediction": "model_prediction", "row": "model_row"}
+
+
+def _suspect(look: Look, make_settings: Make, **columns: Any) -> list[str]:
+    contract = look(columns).contract
+    data = {"source": "x.csv", "target": "y", "positive": "yes"}
+    table = {"y": list(LETTERS), "z": [n % 7 + 0.5 for n in range(ROWS)], **columns}
+    prepared = prepare(pyarrow.table(table), contract, make_settings(data=data))
+    return suspicions.check(prepared.table, contract)
+
+
+@pytest.mark.parametrize("words", [("yes", "no"), ("1", "0"), ("good", "bad")])
+def test_a_copy_of_the_target_is_refused(
+    look: Look, make_settings: Make, words: tuple[str, str]
+) -> None:
+    copy = [words[0] if value == "yes" else words[1] for value in LETTERS]
+    with pytest.raises(InputError, match=r"'x' is a copy of the target 'y'.*drop = \[\"x\"\]"):
+        _suspect(look, make_settings, x=copy)
+
+
+def test_a_feature_that_almost_tells_the_target_is_told(look: Look, make_settings: Make) -> None:
+    random = np.random.default_rng(1)
+    near = [float(value == "yes") * 100 + random.random() * 30 for value in LETTERS]
+    assert "x alone almost tells y" in _suspect(look, make_settings, x=near)[0]
+    assert _suspect(look, make_settings, x=list(random.random(ROWS))) == []
+
+
+def test_sums_and_logarithms_of_the_target_are_told(make_settings: Make) -> None:
+    random = np.random.default_rng(1)
+    parts = random.integers(1, 900, (2, 200)).astype(float)
+    target = parts.sum(axis=0)
+    table = pyarrow.table(
+        {
+            "y": target,
+            "a": parts[0],
+            "b": parts[1],
+            "log": np.log(target),
+            "other": random.random(200),
+        }
+    )
+    settings = make_settings(
+        data={"source": "x.csv", "target": "y", "positive": None},
+        task={"type": "regression", "metric": "rmse"},
+    )
+    contract = infer(table, settings).contract
+    found = suspicions.check(prepare(table, contract, settings).table, contract)
+    assert "log alone almost tells y" in found[0]
+    assert "y is a sum of a, b" in found[1]

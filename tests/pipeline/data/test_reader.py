@@ -1,0 +1,140 @@
+"""CSV as people and programs write it: read as the settings say, or refused with what to write."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.data.files import find
+from pipeline.data.formats import Format
+from pipeline.data.reader import read_chunks, read_table
+from pipeline.errors import InputError
+
+PLAIN = "saeure,dichte,klasse\n" + "".join(f"{n}.5,{2000 + n},gut\n" for n in range(40))
+GERMAN = "saeure;dichte;klasse\n" + "".join(f"{n},5;2.{100 + n};gut\n" for n in range(40))
+
+
+def _read(tmp_path: Path, content: str | bytes, **settings: object) -> list[dict[str, str]]:
+    path = tmp_path / "x.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    table = read_table(find(path, "x.csv"), Format.model_validate(settings), ["klasse"])
+    rows: list[dict[str, str]] = table.to_pylist()
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("content", "settings"),
+    [
+        (PLAIN, {}),
+        (PLAIN.replace("\n", "\r\n"), {}),
+        (PLAIN.replace("\n", "\r"), {}),
+        (b"\xef\xbb\xbf" + PLAIN.encode(), {}),
+        (PLAIN.encode("utf-16"), {}),
+        (PLAIN.encode("utf-16-le"), {"encoding": "utf-16-le"}),
+        (PLAIN.replace(",", "\t"), {"separator": "\t"}),
+        (PLAIN.replace(",", "::"), {"separator": "::"}),
+        (PLAIN.replace(",", "§"), {"separator": "§"}),
+        (PLAIN.replace(",", "   "), {"separator": "whitespace"}),
+        ("sep=,\n" + PLAIN, {"skip_lines": 1}),
+        ("a title\n\n" + PLAIN, {"skip_lines": 2}),
+        (PLAIN.partition("\n")[2], {"header": False, "names": ["saeure", "dichte", "klasse"]}),
+        (PLAIN.replace("saeure", "x"), {"names": ["saeure", "dichte", "klasse"]}),
+        (PLAIN.replace("gut", "'gut'"), {"quote": "'"}),
+        (PLAIN + "\n\n", {}),
+    ],
+)
+def test_a_file_is_read_as_the_settings_say(
+    tmp_path: Path, content: str | bytes, settings: dict[str, object]
+) -> None:
+    rows = _read(tmp_path, content, **settings)
+    assert len(rows) == 40
+    assert rows[3] == {"saeure": "3.5", "dichte": "2003", "klasse": "gut"}
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (GERMAN, ['separator = ";"', 'decimal = ","', 'thousands = "."']),
+        (GERMAN.replace("saeure;", '"Säure, g";'), ['separator = ";"', 'decimal = ","']),
+        (GERMAN.replace("gut", "süß").encode("cp1252"), ['encoding = "cp1252"', 'separator = ";"']),
+        (PLAIN.replace(",", "\t"), ['separator = "\\t"']),
+        (PLAIN.replace(",", "|"), ['separator = "|"']),
+        (PLAIN.replace(",", " "), ['separator = "whitespace"']),
+        ("sep=,\n" + PLAIN, ["skip_lines = 1"]),
+        ("Export of 1 March\nby somebody\n" + PLAIN, ["skip_lines = 2"]),
+        ("Export\n" + GERMAN, ["skip_lines = 1", 'separator = ";"', 'decimal = ","']),
+        (PLAIN.encode("utf-16-le"), ['encoding = "utf-16-le"']),
+    ],
+)
+def test_a_file_that_is_written_otherwise_is_refused_with_lines_that_read_it(
+    tmp_path: Path, content: str | bytes, lines: list[str]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        _read(tmp_path, content)
+    for line in lines:
+        assert line in str(caught.value)
+    import tomllib
+
+    shown = str(caught.value)
+    written = "\n".join(part.strip() for part in shown.splitlines() if " = " in part)
+    if "under [data]\n" not in shown:
+        written = lines[0]
+    rows = _read(tmp_path, content, **tomllib.loads(written))
+    assert len(rows) == 40
+    assert set(rows[0]) >= {"dichte", "klasse"}
+
+
+def test_a_file_without_a_header_is_recognised(tmp_path: Path) -> None:
+    rows = "".join(f"{30 + n}, State-gov, {n % 3}, <=50K\n" for n in range(40))
+    with pytest.raises(InputError, match=r"seems to have no header.*write header = false"):
+        _read(tmp_path, rows)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (PLAIN + "1,2\n", r"line 42 of x.csv has 2 fields, but there are 3 columns: '1,2'"),
+        (PLAIN.replace("3.5,2003,gut", "3.5,2003,gut,"), "line 5 .* it ends in a separator"),
+        (PLAIN + "1,5,2000,gut\n", "line 42 .* has 4 fields"),
+        (PLAIN + '1,2,"gut\n3,4,gut\n5,6,gut\n', "line 42 has a quote that is not closed"),
+        (PLAIN + '1,2,"gut\n3,4,"gut"\n', "line 42 has a quote that is not closed"),
+        (PLAIN + '1,"2,gut\n', "line 42 has a quote that is not closed"),
+        ("a,a,klasse\n1,2,3\n", "names columns twice: a"),
+        ("klasse,x\n", "a header but no rows"),
+        (PLAIN.encode() + b"1,2,\xff\n", "is not utf-8 .byte 0xff"),
+    ],
+)
+def test_a_row_that_slips_is_named(tmp_path: Path, content: str | bytes, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        _read(tmp_path, content)
+
+
+def test_quoted_line_breaks_separators_and_quotes_are_part_of_a_text(tmp_path: Path) -> None:
+    rows = _read(tmp_path, 'a,klasse\n"x\ny, ""z""",gut\n1,"gut"\n')
+    assert rows == [{"a": 'x\ny, "z"', "klasse": "gut"}, {"a": "1", "klasse": "gut"}]
+
+
+def test_columns_without_a_name_are_called_as_pandas_calls_them(tmp_path: Path) -> None:
+    assert _read(tmp_path, ",klasse,\n0,gut,\n") == [
+        {"Unnamed: 0": "0", "klasse": "gut", "Unnamed: 2": None}
+    ]
+
+
+def test_a_field_may_be_longer_than_what_pythons_csv_module_takes(tmp_path: Path) -> None:
+    long = "x" * 200_000
+    assert set(_read(tmp_path, f"{long},klasse\n1,gut\n")[0]) == {long, "klasse"}
+    assert _read(tmp_path, f"a,klasse\n{long},gut\n")[0]["a"] == long
+
+
+@pytest.mark.parametrize("columns", [2, 16, 64])
+def test_chunks_are_small_and_miss_no_row(tmp_path: Path, columns: int) -> None:
+    """Wide and long files: a chunk is one batch, whatever the size of Arrow's blocks."""
+    rows = 3_000_000 // (columns * 6)
+    path = tmp_path / "x.csv"
+    with path.open("w") as file:
+        file.write(",".join(f"c{n}" for n in range(columns)) + "\n")
+        file.writelines(f"{row}" + ",12345" * (columns - 1) + "\n" for row in range(rows))
+    chunks = list(read_chunks(find(path, "x"), Format(), 5_000))
+    assert max(chunk.rows.num_rows for chunk in chunks) <= 5_000
+    found = [int(text) for chunk in chunks for text in chunk.rows["c0"].to_pylist()]
+    assert found == list(range(rows))
+    assert [chunk.first for chunk in chunks[:2]] == [0, chunks[0].rows.num_rows][: len(chunks)]
