@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.data import files, sources, suspicions
+from pipeline.data import suspicions
 from pipeline.data.contract import VERSION, SchemaContract
 from pipeline.data.dataset import MANIFEST
-from pipeline.data.files import DataFile
 from pipeline.data.infer import check_columns, infer
 from pipeline.data.prepare import Prepared, prepare, rows_of
-from pipeline.data.reader import read_table
 from pipeline.data.splits import (
     HoldoutDefinition,
     Sides,
@@ -26,6 +24,9 @@ from pipeline.data.splits import (
     split,
 )
 from pipeline.errors import InputError, StepFailed
+from pipeline.reading import files, sources
+from pipeline.reading.files import DataFile
+from pipeline.reading.reader import read_table
 from pipeline.step import Outcome, Workspace, step
 from pipeline.storage import KeyExistsError
 

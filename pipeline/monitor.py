@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.data import sources
 from pipeline.data.contract import SchemaContract
 from pipeline.data.prepare import read_all
-from pipeline.data.reader import read_table
 from pipeline.errors import InputError
 from pipeline.evaluation.drift import ColumnDrift, DriftReport, compare
 from pipeline.evaluation.metrics import Scored, compute
 from pipeline.model.champion import PinnedFile, read_pinned
+from pipeline.reading import sources
+from pipeline.reading.reader import read_table
 from pipeline.settings import without_secrets
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import cloudwatch

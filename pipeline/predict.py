@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from pipeline.data import files, sources
-from pipeline.data.files import DataFile
 from pipeline.errors import InputError, StepFailed
 from pipeline.model.artifacts import ModelFacts, load_model, overwritten
 from pipeline.model.batch import Counts, write_predictions
 from pipeline.model.champion import Champion, PinnedFile
+from pipeline.reading import files, sources
+from pipeline.reading.files import DataFile
 from pipeline.settings import without_secrets
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import cloudwatch

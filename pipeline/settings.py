@@ -20,10 +20,10 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.data.formats import Format
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics import METRICS, Direction, Metric, Task, names_for
 from pipeline.model import families
+from pipeline.reading.formats import Format
 
 DEFAULT_FILE = Path(__file__).with_name("pipeline.toml")
 _USUAL = Format()
@@ -55,7 +55,7 @@ Word = Annotated[str, BeforeValidator(_as_word)]
 
 
 class ReadSettings(_Section):
-    """How files are written; see pipeline/data/formats.py. What is left out is as usual."""
+    """How files are written; see pipeline/reading/formats.py. What is left out is as usual."""
 
     separator: str | None = None
     decimal: str | None = None

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.data import cells, dates
-from pipeline.data.faults import lacking
-from pipeline.data.formats import Format
 from pipeline.data.marks import PLAIN, Marks
 from pipeline.errors import InputError
+from pipeline.reading.faults import lacking
+from pipeline.reading.formats import Format
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,6 +141,7 @@ class SchemaContract(_Frozen):
 
     @property
     def columns(self) -> dict[str, Column]:
+        """Every column that is read, features last."""
         return {**self.others, **self.features}
 
     def output(self, name: str) -> str:
@@ -196,6 +197,7 @@ class Conformed:
         rules: "Mapping[str, NDArray[np.bool_]]",
         unseen: "NDArray[np.bool_] | None",
     ) -> None:
+        """Note which rows break which rules of a column."""
         if unseen is not None:
             rules = {**rules, "unseen category": unseen}
         self.broken |= {(name, rule): mask for rule, mask in rules.items() if mask.any()}

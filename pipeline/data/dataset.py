@@ -48,6 +48,7 @@ class Dataset:
 
     @property
     def target(self) -> "pd.Series":
+        """The column that the model predicts."""
         return self.table[self.contract.target]
 
     @cached_property

@@ -17,10 +17,10 @@ from pipeline.data.contract import (
     NumberColumn,
     SchemaContract,
 )
-from pipeline.data.faults import near
-from pipeline.data.formats import line, quoted
 from pipeline.data.kinds import Case, Fault, Findings
 from pipeline.errors import InputError
+from pipeline.reading.faults import near
+from pipeline.reading.formats import line, quoted
 from pipeline.settings import ColumnSettings, Settings
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from pipeline.data.contract import (
     TextColumn,
     spelled,
 )
-from pipeline.data.formats import Format, line, quoted
 from pipeline.data.marks import PLAIN, Evidence, Marks, evidence, readings
 from pipeline.data.times import formats_of
 from pipeline.errors import InputError
+from pipeline.reading.formats import Format, line, quoted
 from pipeline.settings import ColumnSettings, Settings
 
 if TYPE_CHECKING:
@@ -88,14 +88,17 @@ class Case:
 
     @property
     def stored_missing(self) -> tuple[str, ...] | None:
+        """What the contract keeps of `missing`: None for the format's own words."""
         return None if self.chosen.missing is None else self.missing
 
     @property
     def null_rate(self) -> float:
+        """The part of the rows that hold nothing."""
         return 1 - sum(self.counts.values()) / len(self.raw)
 
     @property
     def is_text(self) -> bool:
+        """Whether the column comes as texts, in whatever form."""
         import pyarrow
 
         kind, types = self.raw.type, pyarrow.types
@@ -108,11 +111,13 @@ class Case:
         return sum(self.counts[text] for text in texts) / max(sum(self.counts.values()), 1)
 
     def array(self) -> "pyarrow.Array":
+        """The different texts, as an Arrow array."""
         import pyarrow
 
         return pyarrow.array(list(self.counts), type=pyarrow.string())
 
     def refuse(self, text: str, **more: Any) -> None:
+        """Note why the column cannot be used."""
         self.found.faults.append(Fault(self.name, text, **more))
 
 

@@ -42,11 +42,13 @@ class Marks(BaseModel):
         return rf"^[+-]?(?:{digits}(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?$"
 
     def cut(self, text: str) -> str:
+        """A text without what is removed and without blanks around it."""
         for word in self.remove:
             text = text.replace(word, "")
         return text.strip()
 
     def fits(self, text: str) -> bool:
+        """Whether a text is a number in these marks."""
         return re.match(self.pattern, self.cut(text)) is not None
 
 
@@ -63,6 +65,7 @@ class Evidence:
     ambiguous: set[str] = field(default_factory=set)
 
     def add(self, other: "Evidence") -> None:
+        """Take in what other texts say."""
         self.decimal_comma |= other.decimal_comma
         self.decimal_point |= other.decimal_point
         self.grouped_by |= other.grouped_by

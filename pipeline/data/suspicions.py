@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from pipeline.data.contract import SchemaContract
-from pipeline.data.formats import line
 from pipeline.errors import InputError
+from pipeline.reading.formats import line
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -35,6 +35,7 @@ class ModelFacts:
     holdout: HoldoutDefinition | None = None
 
     def dump(self) -> bytes:
+        """As JSON, for the file beside the model."""
         return json.dumps(
             {
                 "contract": self.contract.model_dump(mode="json"),

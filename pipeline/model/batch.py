@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.data import cells
 from pipeline.data.contract import conform, frame
-from pipeline.data.files import DataFile
-from pipeline.data.formats import Format
-from pipeline.data.reader import Chunk, header, read_chunks
 from pipeline.errors import InputError
 from pipeline.model.artifacts import ModelFacts
 from pipeline.model.scoring import probabilities
 from pipeline.model.threads import keep_freed_memory, one_each, side_by_side
+from pipeline.reading.files import DataFile
+from pipeline.reading.formats import Format
+from pipeline.reading.reader import Chunk, header, read_chunks
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline import ingest
-from pipeline.data import sources
+from pipeline.reading import sources
 
 SETTINGS = """
 model = "m"

@@ -130,10 +130,10 @@ class _Way:
 
 def _take_turns(way: str, family: str, source: Path) -> None:
     """Predict once to warm up, then once for each line that comes; print the seconds of each."""
-    from pipeline.data.files import find
-    from pipeline.data.formats import Format
-    from pipeline.data.reader import read_chunks
     from pipeline.model.batch import write_predictions
+    from pipeline.reading.files import find
+    from pipeline.reading.formats import Format
+    from pipeline.reading.reader import read_chunks
 
     settings, model, facts = _model(family)
     names, size = list(facts.contract.features), settings.predict.chunk_rows

@@ -18,10 +18,10 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from pipeline.data.contract import SchemaContract, frame
-from pipeline.data.files import find
 from pipeline.data.infer import infer
 from pipeline.data.prepare import read_all
-from pipeline.data.reader import read_chunks, read_table
+from pipeline.reading.files import find
+from pipeline.reading.reader import read_chunks, read_table
 from pipeline.settings import Settings, parse_settings
 
 ROWS = 40

@@ -13,10 +13,8 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
-from pipeline.data.files import find
 from pipeline.data.infer import infer
 from pipeline.data.prepare import prepare, rows_of
-from pipeline.data.reader import read_table
 from pipeline.data.splits import (
     HoldoutDefinition,
     Sides,
@@ -28,6 +26,8 @@ from pipeline.data.splits import (
     split,
 )
 from pipeline.errors import InputError
+from pipeline.reading.files import find
+from pipeline.reading.reader import read_table
 from pipeline.settings import Settings, parse_settings
 
 

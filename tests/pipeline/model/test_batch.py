@@ -10,12 +10,12 @@ import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
 from pipeline.data.contract import CategoryColumn, IdColumn, NumberColumn, SchemaContract
-from pipeline.data.files import find
-from pipeline.data.formats import Format
 from pipeline.errors import InputError
 from pipeline.model.artifacts import ModelFacts
 from pipeline.model.batch import Counts, write_predictions
 from pipeline.model.features import build
+from pipeline.reading.files import find
+from pipeline.reading.formats import Format
 from pipeline.settings import Settings
 
 CONTRACT = SchemaContract(

@@ -11,8 +11,8 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from pipeline.data.files import DataFile, find
 from pipeline.errors import InputError
+from pipeline.reading.files import DataFile, find
 from pipeline.settings import without_secrets
 from pipeline.step import Workspace
 

@@ -12,11 +12,11 @@ from typing import Any
 import boto3
 import pytest
 
-from pipeline.data import sources
-from pipeline.data.files import DataFile
-from pipeline.data.reader import read_table
 from pipeline.errors import InputError
 from pipeline.outputs import Platform
+from pipeline.reading import sources
+from pipeline.reading.files import DataFile
+from pipeline.reading.reader import read_table
 from pipeline.step import Workspace
 from scripts.localcloud.authority import Authority
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.data.files import find
-from pipeline.data.formats import Format
-from pipeline.data.reader import read_table
 from pipeline.errors import InputError
+from pipeline.reading.files import find
+from pipeline.reading.formats import Format
+from pipeline.reading.reader import read_table
 
 ROWS = b"a,b\n1,x\n2,y\n"
 

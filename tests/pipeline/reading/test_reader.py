@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.files import find
-from pipeline.data.formats import Format
-from pipeline.data.reader import read_chunks, read_table
 from pipeline.errors import InputError
+from pipeline.reading.files import find
+from pipeline.reading.formats import Format
+from pipeline.reading.reader import read_chunks, read_table
 
 PLAIN = "saeure,dichte,klasse\n" + "".join(f"{n}.5,{2000 + n},gut\n" for n in range(40))
 GERMAN = "saeure;dichte;klasse\n" + "".join(f"{n},5;2.{100 + n};gut\n" for n in range(40))

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.data.dialect import encoding_of, parse, records, sample, separator_of
-from pipeline.data.files import DataFile
-from pipeline.data.formats import MISSING, WHITESPACE, Format, line
 from pipeline.data.marks import PLAIN, evidence
 from pipeline.errors import InputError
+from pipeline.reading.dialect import encoding_of, parse, records, sample, separator_of
+from pipeline.reading.files import DataFile
+from pipeline.reading.formats import MISSING, WHITESPACE, Format, line
 
 if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]
@@ -38,6 +38,7 @@ class Proposal:
     causes: list[str]
 
     def lines(self, now: Format) -> list[str]:
+        """The lines of settings that differ from those of now."""
         changed = self.form.model_dump(exclude_defaults=True)
         before = now.model_dump(exclude_defaults=True)
         return [line(key, value) for key, value in changed.items() if before.get(key) != value]

@@ -12,12 +12,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
-from pipeline.data import faults
-from pipeline.data.dialect import UNIT, encoding_of, first_record, separator_of
-from pipeline.data.files import DataFile
-from pipeline.data.formats import WHITESPACE, Format
 from pipeline.errors import InputError
 from pipeline.model.threads import cores
+from pipeline.reading import faults
+from pipeline.reading.dialect import UNIT, encoding_of, first_record, separator_of
+from pipeline.reading.files import DataFile
+from pipeline.reading.formats import WHITESPACE, Format
 
 if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]

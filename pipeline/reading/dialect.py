@@ -6,8 +6,8 @@ import io
 import itertools
 from collections.abc import Iterator
 
-from pipeline.data.files import DataFile
-from pipeline.data.formats import WHITESPACE, Format
+from pipeline.reading.files import DataFile
+from pipeline.reading.formats import WHITESPACE, Format
 
 _SAMPLE_BYTES = 1 << 20
 _MAX_FIELD = 1 << 28

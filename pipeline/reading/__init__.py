@@ -1,0 +1,1 @@
+"""From a source to raw rows: where files come from, and how they are written."""
