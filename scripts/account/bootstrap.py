@@ -229,6 +229,18 @@ class Bootstrap:
         document = {"terraform": {"backend": {kind: dict(block)}}}
         (self.root / "backend_override.tf.json").write_text(json.dumps(document))
 
+    def let_go_of_provider(self, stack: Stack) -> None:
+        """Take the GitHub provider out of the state; it stays in the account.
+
+        Otherwise going from `create` to `existing` would delete it, from whoever uses it by now.
+        Raises StackError.
+        """
+        if not stack.initialised:
+            stack.init()
+        for address in stack.resources():
+            if address.startswith(_PROVIDER_ADDRESS):
+                stack.forget(address)
+
     def keep(self, stack: Stack, found: Found, tell: Callable[[str], None]) -> None:
         """Move the state into the bucket, remember the settings there, and leave nothing here.
 

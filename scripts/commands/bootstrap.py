@@ -98,6 +98,16 @@ def bootstrap(
     bootstrap.check(account, folder, found, variables.get("github_provider", "create"))
     work = bootstrap.Bootstrap(account, project.root, folder, find_binary(account.home), variables)
     stack = work.stack(found)
+    if variables.get("github_provider") == "existing" and found.owns_provider:
+        click.echo(
+            "bootstrap made the account's GitHub provider; from now on it leaves it alone, and a "
+            "teardown leaves it there",
+            err=True,
+        )
+        if not yes:
+            _ask(account.id)
+        with Phases() as phases, phases.phase("let go of the provider", account.caller):
+            work.let_go_of_provider(stack)
     with Phases() as phases, phases.phase("plan bootstrap", account.caller) as phase:
         plan = folder / "bootstrap.tfplan"
         planned = make_plan(stack, "bootstrap", plan, phase, aws=aws)

@@ -212,6 +212,13 @@ class Stack:
             raise self._failure("state list", errors or out)
         return out.split()
 
+    def forget(self, address: str) -> None:
+        """Take a resource out of the state; it goes on existing. Raises StackError."""
+        options = {**self._state_option(), "lock_timeout": "60s"}
+        code, out, errors = self._driver.cmd("state rm", address, **options)
+        if code != 0:
+            raise self._failure("state rm", errors or out)
+
     def kill(self) -> None:
         """End the running command, if any, at once: for when its account no longer answers."""
         self._driver.kill()

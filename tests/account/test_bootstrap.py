@@ -258,3 +258,25 @@ def test_a_bucket_that_nothing_knows_of_is_not_taken_over(prepared: Prepared) ->
     assert result.exit_code == 1
     assert "nothing knows how it was made" in result.stderr
     assert prepared.state()["resources"]
+
+
+@pytest.mark.slow
+@pytest.mark.terraform
+@pytest.mark.xdist_group("bootstrap")
+@pytest.mark.timeout(1800)
+def test_from_create_to_existing_the_provider_stays(prepared: Prepared) -> None:
+    """Others may use it by now: the state lets go of it, and nothing deletes it."""
+    from scripts.localcloud.home import administrator, load
+
+    iam = client(load(prepared.home), administrator(prepared.home), "iam")
+    before = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    assert len(before) == 1
+    result = prepared.bootstrap("--github-provider", "existing")
+    assert result.exit_code == 0, result.stderr
+    assert "leaves it alone" in result.stderr
+    assert iam.list_open_id_connect_providers()["OpenIDConnectProviderList"] == before
+    kinds = {(one["mode"], one["type"]) for one in prepared.state()["resources"]}
+    assert ("managed", "aws_iam_openid_connect_provider") not in kinds
+    back = prepared.bootstrap("--github-provider", "create")
+    assert back.exit_code == 1
+    assert "a GitHub OIDC provider that is not ours" in back.stderr

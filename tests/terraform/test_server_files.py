@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
 import json
@@ -262,6 +263,77 @@ def test_a_worker_serves_what_mlflow_server_serves(tmp_path: Path, access: str, 
     told = [line for line in done.stderr.splitlines() if "registered" in line]
     # The second model of the same name is refused; only a version counts.
     assert told == [load("worker").REGISTERED, "registered-models 400"], done.stderr
+
+
+@pytest.mark.parametrize("workers", range(1, 8))
+def test_requests_at_once_fit_the_connections_they_hold(workers: int) -> None:
+    """Below the alarm on connections, and below what RDS allows its smallest class."""
+    worker = load("worker")
+    requests, pool = worker.limits({"workers": workers})
+    assert 1 <= requests * worker.HELD <= pool
+    assert workers * worker.ENGINES * pool <= worker.CONNECTIONS < 60 < 2**30 // 9531392
+    text = (FILES.parents[1] / "observability" / "variables.tf").read_text()
+    assert re.search(r"maximum_connections = optional\(number, 60\)", text)
+
+
+def asgi(worker: ModuleType, requests: int) -> tuple[Any, dict[str, int]]:
+    """An application that takes a moment, behind the worker's gate; how many it saw at once."""
+    seen = {"now": 0, "most": 0}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen["now"] += 1
+        seen["most"] = max(seen["most"], seen["now"])
+        body = (await receive())["body"]
+        await asyncio.sleep(0.01)
+        seen["now"] -= 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    return worker.gated(app, requests), seen
+
+
+async def ask(app: Any, path: str, wait: asyncio.Event | None = None) -> list[Any]:
+    told: list[Any] = []
+    parts = [{"type": "http.request", "body": b"x", "more_body": False}]
+
+    async def receive() -> Any:
+        if wait is not None:
+            await wait.wait()
+        return parts.pop()
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    await app({"type": "http", "path": path}, receive, send)
+    return told
+
+
+def test_no_more_requests_reach_the_database_at_once_than_its_pool_takes() -> None:
+    async def many() -> tuple[int, int]:
+        app, seen = asgi(load("worker"), 3)
+        answers = await asyncio.gather(
+            *(ask(app, "/api/2.0/mlflow/runs/create") for _ in range(50))
+        )
+        assert all(told[1]["body"] == b"x" for told in answers)
+        files, free = asgi(load("worker"), 3)
+        await asyncio.gather(
+            *(ask(files, "/api/2.0/mlflow-artifacts/artifacts/a") for _ in range(9))
+        )
+        return seen["most"], free["most"]
+
+    assert asyncio.run(many()) == (3, 9)
+
+
+def test_a_client_that_sends_slowly_takes_no_turn() -> None:
+    async def slow_and_quick() -> None:
+        app, _ = asgi(load("worker"), 1)
+        sent = asyncio.Event()
+        slow = [asyncio.create_task(ask(app, "/api/2.0/mlflow/x", sent)) for _ in range(5)]
+        await asyncio.wait_for(ask(app, "/api/2.0/mlflow/y"), 5)
+        sent.set()
+        await asyncio.gather(*slow)
+
+    asyncio.run(slow_and_quick())
 
 
 # --- watchdog --------------------------------------------------------------------------------

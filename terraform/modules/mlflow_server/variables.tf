@@ -230,7 +230,7 @@ variable "workers" {
   default     = 2
 
   validation {
-    condition     = var.workers >= 1 && var.workers <= 16
-    error_message = "workers must be 1 to 16."
+    condition     = var.workers >= 1 && var.workers <= 7
+    error_message = "workers must be 1 to 7: each needs six connections, and all together stay below 44 (files/worker.py)."
   }
 }

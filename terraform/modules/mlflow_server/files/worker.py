@@ -7,6 +7,7 @@ would start at its end, uvicorn with MLflow's application, was imported while th
 there yet and is run here. `mlflow server` imports everything two times, and only then.
 """
 
+import asyncio
 import json
 import os
 import socket
@@ -23,6 +24,67 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+
+
+# Connections that all workers together may hold: 40 % of what RDS allows its smallest class, which
+# is LEAST(memory / 9531392, 5000) = 112 for 1 GiB. The alarm on connections lies above.
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.MaxConnections
+CONNECTIONS = 44
+# MLflow keeps one engine for tracking and one for the registry; a request holds up to three
+# connections of one at once. Whoever lets more requests in than pool / 3 waits for himself.
+ENGINES, HELD = 2, 3
+# Answered from the database. Files go through MLflow without it, and may take minutes.
+DATABASE_PATHS = ("/api/2.0/mlflow/", "/api/3.0/mlflow/", "/ajax-api/2.0/mlflow/",
+                  "/ajax-api/3.0/mlflow/", "/graphql")  # fmt: skip
+FILES = ("/upload-artifact", "/get-artifact", "/get-trace-artifact")
+
+
+def limits(settings):
+    """Requests at once in one worker, and the size of each of its two pools."""
+    pool = max(HELD, CONNECTIONS // settings["workers"] // ENGINES)
+    return pool // HELD, pool
+
+
+def pool_variables(pool):
+    """MLflow takes no overflow of 0 (it would mean the default of 10)."""
+    return {
+        "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(pool - 1),
+        "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "1",
+    }
+
+
+def gated(app, requests):
+    """Let so many requests reach the database at once. Who waits, waits with a whole request, and
+    has its answer whole before the next one's turn: a slow client takes no turn from others."""
+    turn = asyncio.Semaphore(requests)
+
+    async def answer(scope, receive, send):
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith(DATABASE_PATHS) or path.endswith(FILES):
+            await app(scope, receive, send)
+            return
+        received, more = [], True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return  # the client is gone
+            received.append(message)
+            more = message.get("more_body", False)
+        received.reverse()
+        kept = []
+
+        async def replay():
+            return received.pop() if received else await receive()
+
+        async def keep(message):
+            kept.append(message)
+
+        async with turn:
+            await app(scope, replay, keep)
+        for message in kept:
+            await send(message)
+
+    return answer
 
 
 def options(settings, address):
@@ -52,7 +114,8 @@ def telling(app):
 def main():
     settings = json.loads(Path(sys.argv[1]).read_bytes())
     listener = socket.socket(fileno=int(sys.argv[2]))
-    os.environ.update(ENVIRONMENT)
+    requests, pool = limits(settings)
+    os.environ.update(ENVIRONMENT | pool_variables(pool))
 
     import uvicorn  # first: MLflow's modules ask whether they are imported by a server
     from mlflow import cli, server
@@ -62,7 +125,7 @@ def main():
         if command[-1] != "mlflow.server.fastapi_app:app":
             raise RuntimeError(f"this version of MLflow starts another application: {command}")
         os.environ.update(extra_env)
-        app = telling(fastapi_app.app)
+        app = telling(gated(fastapi_app.app, requests))
         config = uvicorn.Config(app, log_level="warning", access_log=False)
         uvicorn.Server(config).run(sockets=[listener])
         sys.exit()
