@@ -65,6 +65,7 @@ class Front:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         self._tls.load_cert_chain(*certificate)
+        self._tls.set_alpn_protocols([wire.ALPN])
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
@@ -112,10 +113,13 @@ class Front:
         self, client: socket.socket, stack: contextlib.AsyncExitStack
     ) -> tuple[_Stream, _Stream] | None:
         """Lead a client to an open session; None if there is nothing more to do."""
-        if not await self._asks_for_tls(client):
+        direct = await _begins_with_tls(client)
+        if not direct and not await self._asks_for_tls(client):
             return None
         stream = await _encrypted(client, self._tls)
         stack.push_async_callback(stream.close)
+        if direct and stream.protocol != wire.ALPN:
+            raise wire.ProtocolError("direct TLS without the protocol's name")
         try:
             return await self._authenticate(stream, stack)
         except _Refused as refusal:
@@ -185,7 +189,10 @@ class Front:
     async def _refuse_insiders(
         self, client: _Stream, user: str, parameters: dict[str, bytes]
     ) -> None:
-        """Turn away AWS's own superuser, and a master that locked itself out."""
+        """Turn away AWS's own superuser, a master that locked itself out, and names that no user
+        can have: PostgreSQL would let the first 63 bytes in."""
+        if len(parameters.get("user", b"")) > wire.LONGEST_NAME:
+            raise _pam_failed(user)
         if user == SUPERUSER:
             database = parameters.get("database", b"").decode(errors="replace") or user
             raise _Refused(
@@ -238,6 +245,8 @@ class _Stream:
         self._writer = writer
         peer = writer.get_extra_info("peername")
         self.peer = peer[0] if isinstance(peer, tuple) else "[local]"
+        secured = writer.get_extra_info("ssl_object")
+        self.protocol = secured.selected_alpn_protocol() if secured is not None else None
 
     async def send(self, data: bytes) -> None:
         self._writer.write(data)
@@ -257,6 +266,21 @@ class _Stream:
                 await self._writer.wait_closed()
         except (OSError, TimeoutError):
             self._writer.transport.abort()
+
+
+async def _begins_with_tls(client: socket.socket) -> bool:
+    """Whether a client shakes hands without asking first (sslnegotiation=direct, PostgreSQL 17).
+
+    The byte that tells is left for the handshake.
+    """
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(client, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(client)
+    return client.recv(1, socket.MSG_PEEK) == wire.TLS_HANDSHAKE
 
 
 async def _receive(client: socket.socket, count: int) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -476,3 +478,34 @@ def test_a_rotated_managed_password_is_the_masters(cloud: Cloud) -> None:
             cloud.connect(MASTER, old, host=record.address, port=port)
     finally:
         del cloud.host.backend("rds").databases["keyless-managed"]
+
+
+def test_a_name_of_64_bytes_is_nobodys(cloud: Cloud) -> None:
+    """PostgreSQL would take its first 63 bytes for the user."""
+    name = "u" * 63
+    with cloud.admin() as admin, admin.cursor() as cursor:
+        cursor.execute(f"CREATE ROLE {name} LOGIN IN ROLE rds_iam")
+    admin.close()
+    for user in (name, f"{name}x"):
+        cloud.host.allowed.add(("server", f"{cloud.resource}/{user}"))
+    server = cloud.host.session("server")
+    cloud.connect(name, cloud.token(server, user=name)).close()
+    longer = f"{name}x"
+    refused(cloud, "PAM authentication failed", longer, cloud.token(server, user=longer))
+
+
+@pytest.mark.parametrize(("protocols", "served"), [(["postgresql"], True), ([], False)])
+def test_a_client_of_postgresql_17_shakes_hands_at_once(
+    cloud: Cloud, protocols: list[str], served: bool
+) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(protocols)
+    plain = socket.create_connection(("127.0.0.1", cloud.port), timeout=10)
+    with context.wrap_socket(plain) as client:
+        body = struct.pack("!i", 196608) + b"user\0plain\0database\0postgres\0\0"
+        with contextlib.suppress(OSError):
+            client.sendall(struct.pack("!i", len(body) + 4) + body)
+            assert (client.recv(1) == b"R") is served
+            return
+        assert not served
