@@ -104,8 +104,7 @@ def bootstrap(
             "teardown leaves it there",
             err=True,
         )
-        if not yes:
-            _ask(account.id)
+        agree(account, ", ".join(variables["environments"]), "let go of the provider", yes=yes)
         with Phases() as phases, phases.phase("let go of the provider", account.caller):
             work.let_go_of_provider(stack)
     with Phases() as phases, phases.phase("plan bootstrap", account.caller) as phase:
