@@ -30,6 +30,9 @@ mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{}" }
   }
+  mock_data "aws_kms_alias" {
+    defaults = { target_key_arn = "arn:aws:kms:us-east-1:123456789012:key/0" }
+  }
   mock_data "aws_partition" {
     defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }

@@ -13,6 +13,7 @@ locals {
 
   provider_arn = "arn:${local.partition}:iam::${local.account}:oidc-provider/token.actions.githubusercontent.com"
   state_bucket = "keyless-state-${local.account}-${local.region}"
+  keyed        = { for name, environment in var.environments : name => environment.kms_key_arn != null || coalesce(environment.customer_managed_key, !environment.allow_data_deletion) }
   state_keys   = { for name in keys(var.environments) : name => "${name}/platform.tfstate" }
 }
 
@@ -39,6 +40,16 @@ data "aws_iam_openid_connect_provider" "github" {
   }
 }
 
+# The key of an environment's data. Nothing that runs in CI may make, tag or rewrite a key.
+module "environment_key" {
+  source   = "../modules/environment_key"
+  for_each = { for name, environment in var.environments : name => environment if local.keyed[name] }
+
+  existing_arn = each.value.kms_key_arn
+  name         = "keyless-${each.key}"
+  tags         = { Environment = each.key }
+}
+
 module "environment" {
   source   = "../modules/deployment_roles"
   for_each = var.environments
@@ -46,6 +57,7 @@ module "environment" {
   allow_data_deletion = each.value.allow_data_deletion
   environment         = each.key
   github              = var.github
+  kms_key_arn         = local.keyed[each.key] ? module.environment_key[each.key].arn : null
   provider_arn        = local.provider_arn
   roles               = yamldecode(file("${path.module}/../roles.yaml"))
   state = {

@@ -1,4 +1,4 @@
-# The bucket of Terraform's state. Its lock is a file in it (use_lockfile).
+# The bucket of Terraform's state; its key encrypts whatever is put there. Its lock is a file in it (use_lockfile).
 
 locals {
   state_bucket_arn = "arn:${local.partition}:s3:::${local.state_bucket}"
@@ -108,6 +108,106 @@ data "aws_iam_policy_document" "state" {
       test     = "NumericLessThan"
       variable = "s3:TlsVersion"
       values   = ["1.2"]
+    }
+  }
+
+  # Terraform sends no header of encryption, so the bucket's default applies. With encrypt = true and no key it would
+  # send AES256, whatever the default. Negated operators also hold for an absent key, hence the Null conditions.
+  statement {
+    sid       = "DenyOtherEncryption"
+    effect    = "Deny"
+    actions   = ["s3:PutObject"]
+    resources = ["${local.state_bucket_arn}/*"]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Null"
+      variable = "s3:x-amz-server-side-encryption"
+      values   = ["false"]
+    }
+
+    condition {
+      test     = "StringNotEquals"
+      variable = "s3:x-amz-server-side-encryption"
+      values   = [var.state.kms_key_arn == null ? "AES256" : "aws:kms"]
+    }
+  }
+
+  statement {
+    sid       = "DenyForeignKeys"
+    effect    = "Deny"
+    actions   = ["s3:PutObject"]
+    resources = ["${local.state_bucket_arn}/*"]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Null"
+      variable = "s3:x-amz-server-side-encryption-aws-kms-key-id"
+      values   = ["false"]
+    }
+
+    # Without a key of our own no key may be named at all.
+    dynamic "condition" {
+      for_each = var.state.kms_key_arn[*]
+      content {
+        test     = "StringNotEquals"
+        variable = "s3:x-amz-server-side-encryption-aws-kms-key-id"
+        values   = [condition.value]
+      }
+    }
+  }
+
+  statement {
+    sid       = "DenyKeysOfTheCaller"
+    effect    = "Deny"
+    actions   = ["s3:PutObject"]
+    resources = ["${local.state_bucket_arn}/*"]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Null"
+      variable = "s3:x-amz-server-side-encryption-customer-algorithm"
+      values   = ["false"]
+    }
+  }
+
+  # The header aws:kms without a key means AWS's own key for S3, not the bucket's.
+  dynamic "statement" {
+    for_each = var.state.kms_key_arn[*]
+    content {
+      sid       = "DenyAwsOwnKey"
+      effect    = "Deny"
+      actions   = ["s3:PutObject"]
+      resources = ["${local.state_bucket_arn}/*"]
+
+      principals {
+        type        = "*"
+        identifiers = ["*"]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "s3:x-amz-server-side-encryption"
+        values   = ["aws:kms"]
+      }
+
+      condition {
+        test     = "Null"
+        variable = "s3:x-amz-server-side-encryption-aws-kms-key-id"
+        values   = ["true"]
+      }
     }
   }
 }

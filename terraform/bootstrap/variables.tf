@@ -1,7 +1,9 @@
 variable "environments" {
-  description = "Environments to prepare, by name. allow_data_deletion lets the apply role empty the environment's buckets, so that destroy leaves nothing: for disposable ones only."
+  description = "Environments to prepare, by name. allow_data_deletion lets the apply role empty the environment's buckets, so that destroy leaves nothing: for disposable ones only. customer_managed_key makes a key for its data (null: unless it is disposable); kms_key_arn uses one that is there."
   type = map(object({
-    allow_data_deletion = optional(bool, false)
+    allow_data_deletion  = optional(bool, false)
+    customer_managed_key = optional(bool)
+    kms_key_arn          = optional(string)
   }))
 
   validation {

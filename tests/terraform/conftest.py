@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -20,6 +21,7 @@ from tests import ROOT
 from tests.terraform.rendered import Document, inline, managed
 
 PROJECT = ROOT
+KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
 GITHUB = 'github={owner="octo-org",owner_id="1001",repository="keyless-mlops",repository_id="2002"}'
 # Only the tests have an emulator, so only they tell the provider how to live with one.
 EMULATED = """
@@ -140,11 +142,18 @@ def environment(endpoint: str | None = None) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def account() -> Iterator[str]:
-    """The endpoint of an empty account without IAM, enough for planning."""
+    """The endpoint of an account without IAM that has bootstrap's keys, enough for planning."""
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    endpoint = f"http://{host}:{port}"
+    kms = boto3.Session("testing", "testing", region_name="us-east-1").client(
+        "kms", endpoint_url=endpoint
+    )
+    for name in ("dev", "prod"):
+        key = kms.create_key(KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]["KeyId"]
+        kms.create_alias(AliasName=f"alias/keyless-{name}", TargetKeyId=key)
+    yield endpoint
     server.stop()
 
 
@@ -160,10 +169,15 @@ def terraform(tmp_path_factory: pytest.TempPathFactory, account: str) -> Terrafo
 
 @pytest.fixture(scope="session")
 def bootstrap(terraform: Terraform) -> Plan:
-    """The plan of bootstrap for dev and prod."""
-    return terraform.planned(
-        "bootstrap", "-var", "environments={dev={allow_data_deletion=true},prod={}}"
+    """The plan of bootstrap for dev and prod, with keys that are there, so that it knows them."""
+    kms = boto3.Session("testing", "testing", region_name="us-east-1").client(
+        "kms", endpoint_url=terraform.environment["AWS_ENDPOINT_URL"]
     )
+    made = kms.describe_key(KeyId="alias/keyless-prod")["KeyMetadata"]["Arn"]
+    dev = f'dev={{allow_data_deletion=true,kms_key_arn="{KEY}"}}'
+    environments = f'environments={{{dev},prod={{kms_key_arn="{made}"}}}}'
+    state = f'state={{kms_key_arn="{KEY}"}}'
+    return terraform.planned("bootstrap", "-var", environments, "-var", state)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,11 @@ module "artifact_store" {
   kms_key_arn = local.key
 }
 
+module "environment_key" {
+  source = "../terraform/modules/environment_key"
+  name   = "keyless-dev"
+}
+
 module "mlflow_server" {
   source                  = "../terraform/modules/mlflow_server"
   name                    = "keyless-dev"

@@ -41,6 +41,7 @@ def _apply_may(documents: list[Document], action: str, resource: str, **context:
 
 
 IAM = f"arn:aws:iam::{ACCOUNT}"
+KEYS = f"arn:aws:kms:us-east-1:{ACCOUNT}:key"
 EC2 = f"arn:aws:ec2:us-east-1:{ACCOUNT}"
 BOUNDED = {"iam:PermissionsBoundary": f"{IAM}:policy/keyless-dev-boundary"}
 
@@ -153,7 +154,11 @@ def test_apply_makes_roles_only_inside_the_boundary(documents: list[Document]) -
             {"aws:RequestTag/Environment": "dev", "aws:TagKeys": "Environment"},
         ),
         ("rds:DeleteDBInstance", "arn:aws:rds:us-east-1:123456789012:db:keyless-prod", {}),
-        ("kms:CreateKey", "*", {"aws:RequestTag/Environment": "prod"}),
+        ("kms:CreateKey", "*", {"aws:RequestTag/Environment": "dev"}),
+        ("kms:PutKeyPolicy", f"{KEYS}/our-own", {"aws:ResourceTag/Environment": "dev"}),
+        ("kms:ScheduleKeyDeletion", f"{KEYS}/our-own", {"aws:ResourceTag/Environment": "dev"}),
+        ("kms:TagResource", f"{KEYS}/untagged", {"aws:RequestTag/Environment": "dev"}),
+        ("kms:Decrypt", f"{KEYS}/another", {"kms:ViaService": "rds.us-east-1.amazonaws.com"}),
         ("ec2:RunInstances", f"{EC2}:instance/*", {}),
     ],
 )

@@ -1,5 +1,6 @@
 """Which variables replace the database or a bucket: those of docs/terraform.md, and no other."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,6 @@ BUCKETS = (
     "module.artifact_store.aws_s3_bucket.artifacts",
     "module.artifact_store.aws_s3_bucket.access_logs[0]",
 )
-KEY = "aws_kms_key.environment[0]"
 
 # Each variable of the platform but `environment` and `customer_managed_key`, far from what dev and
 # prod have.
@@ -75,7 +75,7 @@ class Existing:
 def existing(
     request: pytest.FixtureRequest, terraform: Terraform, account: str
 ) -> Iterator[Existing]:
-    """A database and buckets, and for prod the key they are encrypted with."""
+    """A database and buckets, for prod encrypted with the key that bootstrap made."""
     session = boto3.Session("testing", "testing", region_name="us-east-1")
     number = session.client("sts", endpoint_url=account).get_caller_identity()["Account"]
     prefix = f"keyless-{request.param}"
@@ -86,9 +86,8 @@ def existing(
     encryption: dict[str, Any] = {}
     if request.param == "prod":
         kms = session.client("kms", endpoint_url=account)
-        key = kms.create_key(KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]
-        ids[KEY] = key["KeyId"]
-        encryption = {"KmsKeyId": key["Arn"], "MasterUserSecretKmsKeyId": key["Arn"]}
+        key = kms.describe_key(KeyId="alias/keyless-prod")["KeyMetadata"]["Arn"]
+        encryption = {"KmsKeyId": key, "MasterUserSecretKmsKeyId": key}
     session.client("rds", endpoint_url=account).create_db_instance(
         DBInstanceIdentifier=prefix,
         DBInstanceClass="db.t4g.micro",
@@ -145,9 +144,42 @@ def test_a_key_of_ones_own_replaces_the_database_alone(existing: Existing) -> No
     if existing.name == "dev":
         assert replaced(existing.planned("-var", "customer_managed_key=true")) == {DATABASE}
         return
-    # Nothing would be replaced, but the key would go, and all that is encrypted with it.
+    # Nothing would be replaced, but what is new would get another key.
     refused = existing.terraform.plan(
         "platform", "-var-file=environments/prod.tfvars", "-var", "customer_managed_key=false"
     )
     assert refused.code == 1
     assert "prod must keep customer_managed_key = true" in refused.text
+
+
+def test_a_state_from_when_this_root_made_the_key_lets_go_of_it(
+    terraform: Terraform, account: str
+) -> None:
+    kms = boto3.Session("testing", "testing", region_name="us-east-1").client(
+        "kms", endpoint_url=account
+    )
+    key = kms.describe_key(KeyId="alias/keyless-prod")["KeyMetadata"]
+    provider = 'provider["registry.terraform.io/hashicorp/aws"]'
+    attributes = {"id": key["KeyId"], "arn": key["Arn"], "key_id": key["KeyId"]}
+    state = {
+        "version": 4,
+        "serial": 1,
+        "lineage": "8c1f3a52-0000-4000-8000-000000000000",
+        "resources": [
+            {
+                "mode": "managed",
+                "type": "aws_kms_key",
+                "name": "environment",
+                "provider": provider,
+                "instances": [{"index_key": 0, "schema_version": 0, "attributes": attributes}],
+            }
+        ],
+    }
+    kept = terraform.folder / "platform" / "terraform.tfstate"
+    kept.write_text(json.dumps(state))
+    try:
+        plan = terraform.planned("platform", "-var-file=environments/prod.tfvars")
+    finally:
+        kept.unlink()
+    [change] = [one for one in plan.content["resource_changes"] if one["type"] == "aws_kms_key"]
+    assert change["change"]["actions"] == ["forget"]

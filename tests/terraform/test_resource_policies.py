@@ -8,7 +8,7 @@ import pytest
 
 from scripts.iam.engine.documents import Policy, parse_policy
 from scripts.iam.engine.evaluation import PolicySet, Principal, Request, evaluate
-from tests.terraform.conftest import Plan
+from tests.terraform.conftest import Plan, Terraform
 from tests.terraform.rendered import attached
 
 pytestmark = pytest.mark.terraform
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.terraform
 ACCOUNT = "123456789012"
 OWN_KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 OTHER_KEY = OWN_KEY.replace("11111111", "99999999")
+PERSON = "aws-reserved/sso.amazonaws.com/eu-central-1/AWSReservedSSO_Administrator_0123456789abcdef"
 BUCKET = f"arn:aws:s3:::keyless-dev-artifacts-{ACCOUNT}-us-east-1"
 LOGS = f"arn:aws:s3:::keyless-dev-access-logs-{ACCOUNT}-us-east-1"
 OBJECT = f"{BUCKET}/mlflow/model"
@@ -98,6 +99,7 @@ def allowed(
             {f"{ENCRYPTION}-customer-algorithm": "AES256"},
             "DenyKeysOfTheCaller",
         ),
+        ("keyed", "s3:PutObject", OBJECT, {ENCRYPTION: "aws:kms"}, "DenyAwsOwnKey"),
         ("dev", "s3:DeleteObjectVersion", OBJECT, {}, "DenyDeletingVersions"),
         ("keyed", "s3:DeleteObjectVersion", OBJECT, {}, "DenyDeletingVersions"),
     ],
@@ -129,8 +131,9 @@ def test_the_bucket_refuses_even_an_administrator_and_only_by_the_named_statemen
             "keyless-dev-train",
         ),
         ("dev", "s3:GetObject", {}, "keyless-dev-predict"),
-        # dev may be destroyed with its data; that is the one role which empties it.
+        # dev may be destroyed with its data, by its apply role or by a person.
         ("dev", "s3:DeleteObjectVersion", {}, "keyless-dev-apply"),
+        ("dev", "s3:DeleteObjectVersion", {}, PERSON),
     ],
 )
 def test_the_bucket_lets_through_what_the_pipeline_does(
@@ -138,6 +141,18 @@ def test_the_bucket_lets_through_what_the_pipeline_does(
 ) -> None:
     one = policy(request.getfixturevalue(which), "aws_s3_bucket_policy.artifacts")
     assert allowed(one, action, OBJECT, TLS | keys, caller)
+
+
+def test_a_person_deletes_a_version_of_prod_only_while_it_is_torn_down(
+    terraform: Terraform, prod: Plan
+) -> None:
+    ending, key = "aws_s3_bucket_policy.artifacts", PROD.partition(":::")[2]
+    action, resource = "s3:DeleteObjectVersion", f"arn:aws:s3:::{key}"
+    variables = ("-var-file=environments/prod.tfvars", "-var", "teardown=true")
+    torn = terraform.planned("platform", *variables)
+    assert not allowed(policy(prod, ending), action, resource, TLS, PERSON)
+    assert allowed(policy(torn, ending), action, resource, TLS, PERSON)
+    assert not allowed(policy(torn, ending), action, resource, TLS, "keyless-prod-apply")
 
 
 def test_the_log_bucket_is_closed_to_plain_http(dev: Plan) -> None:
@@ -164,6 +179,30 @@ def test_the_state_is_closed_to_plain_http_and_old_tls(
     assert not allowed(policy(bootstrap, ending), "s3:GetObject", state, TLS | keys)
     assert allowed(policy(bootstrap, ending, without=control), "s3:GetObject", state, TLS | keys)
     assert allowed(policy(bootstrap, ending), "s3:GetObject", state, TLS)
+
+
+@pytest.mark.parametrize(
+    ("control", "keys"),
+    [
+        ("DenyOtherEncryption", {ENCRYPTION: "AES256"}),
+        ("DenyAwsOwnKey", {ENCRYPTION: "aws:kms"}),
+        (
+            "DenyForeignKeys",
+            {ENCRYPTION: "aws:kms", f"{ENCRYPTION}-aws-kms-key-id": OTHER_KEY},
+        ),
+        ("DenyKeysOfTheCaller", {f"{ENCRYPTION}-customer-algorithm": "AES256"}),
+    ],
+)
+def test_a_state_that_another_key_would_encrypt_is_refused(
+    bootstrap: Plan, control: str, keys: dict[str, str]
+) -> None:
+    state = f"arn:aws:s3:::keyless-state-{ACCOUNT}-us-east-1/dev/platform.tfstate"
+    ending = "aws_s3_bucket_policy.state"
+    ours = {ENCRYPTION: "aws:kms", f"{ENCRYPTION}-aws-kms-key-id": OWN_KEY}
+    assert not allowed(policy(bootstrap, ending), "s3:PutObject", state, TLS | keys)
+    assert allowed(policy(bootstrap, ending, without=control), "s3:PutObject", state, TLS | keys)
+    assert allowed(policy(bootstrap, ending), "s3:PutObject", state, TLS)
+    assert allowed(policy(bootstrap, ending), "s3:PutObject", state, TLS | ours)
 
 
 PROD = f"arn:aws:s3:::keyless-prod-artifacts-{ACCOUNT}-us-east-1/mlflow/model"

@@ -109,6 +109,35 @@ data "aws_iam_policy_document" "artifacts" {
     }
   }
 
+  # The header aws:kms without a key means AWS's own key for S3, not the bucket's.
+  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-kms-encryption.html
+  dynamic "statement" {
+    for_each = var.kms_key_arn[*]
+    content {
+      sid       = "DenyAwsOwnKey"
+      effect    = "Deny"
+      actions   = ["s3:PutObject"]
+      resources = ["${local.bucket_arn}/*"]
+
+      principals {
+        type        = "*"
+        identifiers = ["*"]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "s3:x-amz-server-side-encryption"
+        values   = ["aws:kms"]
+      }
+
+      condition {
+        test     = "Null"
+        variable = "s3:x-amz-server-side-encryption-aws-kms-key-id"
+        values   = ["true"]
+      }
+    }
+  }
+
   statement {
     sid       = "DenyDeletingVersions"
     effect    = "Deny"
@@ -123,7 +152,7 @@ data "aws_iam_policy_document" "artifacts" {
     dynamic "condition" {
       for_each = length(var.version_deleter_arns) > 0 ? [var.version_deleter_arns] : []
       content {
-        test     = "ArnNotEquals"
+        test     = "ArnNotLike"
         variable = "aws:PrincipalArn"
         values   = condition.value
       }

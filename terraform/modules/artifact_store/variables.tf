@@ -80,12 +80,12 @@ variable "tags" {
 }
 
 variable "version_deleter_arns" {
-  description = "Roles that may delete object versions. Everyone else, administrators too, is denied: an overwritten artifact can always be brought back."
+  description = "Roles that may delete object versions, or arn:aws:iam::ACCOUNT:role/aws-reserved/sso.amazonaws.com/* for those of IAM Identity Center, whose names AWS chooses. Everyone else, administrators too, is denied: an overwritten artifact can always be brought back."
   type        = list(string)
   default     = []
 
   validation {
-    condition     = alltrue([for arn in var.version_deleter_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))])
-    error_message = "version_deleter_arns must be role ARNs (arn:aws:iam::ACCOUNT:role/NAME) without wildcards."
+    condition     = alltrue([for arn in var.version_deleter_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/(aws-reserved/sso\\.amazonaws\\.com/\\*|[A-Za-z0-9+=,.@_/-]+)$", arn))])
+    error_message = "version_deleter_arns must be role ARNs (arn:aws:iam::ACCOUNT:role/NAME) without wildcards, but for role/aws-reserved/sso.amazonaws.com/*."
   }
 }

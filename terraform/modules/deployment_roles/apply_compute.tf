@@ -69,7 +69,7 @@ data "aws_iam_policy_document" "apply_compute" {
     }
   }
 
-  # Whose image is left open: server.ami_id may name one of the account's own.
+  # Whose image is left open: the variable image may name one of the account's own.
   statement {
     sid       = "RunImages"
     actions   = ["ec2:RunInstances"]

@@ -1,4 +1,8 @@
-# State, buckets, the database, secrets and the key.
+# State, buckets, the database, secrets, and the use of the key.
+
+locals {
+  key_users = [for service in ["rds", "secretsmanager"] : "${service}.${local.region}.${local.dns_suffix}"]
+}
 
 data "aws_iam_policy_document" "apply_data" {
   statement {
@@ -155,72 +159,41 @@ data "aws_iam_policy_document" "apply_data" {
     resources = [local.third_party]
   }
 
-  statement {
-    sid       = "CreateTaggedKey"
-    actions   = ["kms:CreateKey"]
-    resources = ["*"] # kms:CreateKey has no resource type
+  # RDS and Secrets Manager use the key in the caller's name when they make what it encrypts. Nothing here makes,
+  # tags or rewrites a key: whoever could would own every key of the account that it can claim.
+  dynamic "statement" {
+    for_each = var.kms_key_arn[*]
+    content {
+      sid       = "OurKeyThroughServices"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [statement.value]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/Environment"
-      values   = [var.environment]
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = local.key_users
+      }
     }
   }
 
-  statement {
-    sid       = "TagNewKey" # kms:CreateKey with tags
-    actions   = ["kms:TagResource"]
-    resources = [local.keys]
+  dynamic "statement" {
+    for_each = var.kms_key_arn[*]
+    content {
+      sid       = "GrantsOfOurKeyToAwsResources"
+      actions   = ["kms:CreateGrant"]
+      resources = [statement.value]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/Environment"
-      values   = [var.environment]
-    }
-  }
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = local.key_users
+      }
 
-  statement {
-    sid = "OurKey"
-    actions = [
-      "kms:CreateAlias",
-      "kms:DeleteAlias",
-      "kms:EnableKeyRotation",
-      "kms:PutKeyPolicy",
-      "kms:ScheduleKeyDeletion",
-      "kms:UntagResource",
-      "kms:UpdateKeyDescription",
-    ]
-    resources = [local.keys]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Environment"
-      values   = [var.environment]
-    }
-  }
-
-  statement {
-    sid       = "OurAlias"
-    actions   = ["kms:CreateAlias", "kms:DeleteAlias"]
-    resources = [local.key_alias]
-  }
-
-  # RDS and Secrets Manager use the key in the caller's name when they make what it encrypts.
-  statement {
-    sid       = "OurKeyThroughServices"
-    actions   = ["kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"]
-    resources = [local.keys]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Environment"
-      values   = [var.environment]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "kms:ViaService"
-      values   = ["rds.${local.region}.${local.dns_suffix}", "secretsmanager.${local.region}.${local.dns_suffix}"]
+      condition {
+        test     = "Bool"
+        variable = "kms:GrantIsForAWSResource"
+        values   = ["true"]
+      }
     }
   }
 }

@@ -106,21 +106,18 @@ data "aws_iam_policy_document" "boundary" {
     resources = [local.third_party]
   }
 
-  statement {
-    sid       = "KeyThroughServices"
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-    resources = [local.keys]
+  dynamic "statement" {
+    for_each = var.kms_key_arn[*]
+    content {
+      sid       = "KeyThroughServices"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [statement.value]
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Environment"
-      values   = [var.environment]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "kms:ViaService"
-      values   = ["s3.${local.region}.${local.dns_suffix}", "secretsmanager.${local.region}.${local.dns_suffix}"]
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["s3.${local.region}.${local.dns_suffix}", "secretsmanager.${local.region}.${local.dns_suffix}"]
+      }
     }
   }
 
@@ -170,8 +167,12 @@ resource "aws_iam_policy" "boundary" {
 }
 
 locals {
-  # "ec2:CreateVpc" -> "ec2:Create*": listing every action would not fit a policy.
-  deploy_actions = distinct(flatten([
+  # What RDS and Secrets Manager do in the caller's name with the keys that AWS manages, by those keys' own policies.
+  managed_key_actions = ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"]
+
+  # "ec2:CreateVpc" -> "ec2:Create*": listing every action would not fit a policy. KMS's few are written out, since
+  # kms:Create* and kms:Put* decide who owns a key.
+  deploy_actions = distinct(concat(local.managed_key_actions, flatten([
     for document in [
       data.aws_iam_policy_document.read_region,
       data.aws_iam_policy_document.read_named,
@@ -180,8 +181,8 @@ locals {
       data.aws_iam_policy_document.apply_identity,
       data.aws_iam_policy_document.apply_network,
       data.aws_iam_policy_document.apply_operation,
-    ] : [for statement in document.statement : [for action in statement.actions : "${regex("^[a-z0-9-]+:[A-Z][a-z0-9]+", action)}*"]]
-  ]))
+    ] : [for statement in document.statement : [for action in statement.actions : startswith(action, "kms:") ? action : "${regex("^[a-z0-9-]+:[A-Z][a-z0-9]+", action)}*"]]
+  ])))
 }
 
 # For the roles that plan and apply: even with AdministratorAccess attached they could not turn on

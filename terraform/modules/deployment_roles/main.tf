@@ -21,7 +21,6 @@ locals {
   logs         = "arn:${local.partition}:logs:${local.region}:${local.account}"
   secrets      = "arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret"
   keys         = "arn:${local.partition}:kms:${local.region}:${local.account}:key/*"
-  key_alias    = "arn:${local.partition}:kms:${local.region}:${local.account}:alias/${local.prefix}"
   scaling      = "arn:${local.partition}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${local.prefix}-mlflow"
   alarms       = "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${local.prefix}-*"
   dashboard    = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/${local.prefix}"

@@ -27,7 +27,6 @@ data "aws_iam_policy_document" "read_region" {
       "ec2:DescribeSubnets",
       "ec2:DescribeVpcEndpoints",
       "ec2:DescribeVpcs",
-      "kms:ListAliases",
       "logs:DescribeLogGroups",
       "ssm:DescribeParameters",
     ]
@@ -52,15 +51,28 @@ data "aws_iam_policy_document" "read_region" {
     }
   }
 
-  statement {
-    sid       = "OurKey"
-    actions   = ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags"]
-    resources = [local.keys]
+  # By its alias the platform finds the key's ARN.
+  dynamic "statement" {
+    for_each = var.kms_key_arn[*]
+    content {
+      sid       = "FindOurKey"
+      actions   = ["kms:ListAliases"]
+      resources = ["*"] # only the region limits a listing
 
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Environment"
-      values   = [var.environment]
+      condition {
+        test     = "StringEquals"
+        variable = "aws:RequestedRegion"
+        values   = [local.region]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.kms_key_arn[*]
+    content {
+      sid       = "OurKey"
+      actions   = ["kms:DescribeKey"]
+      resources = [statement.value]
     }
   }
 }

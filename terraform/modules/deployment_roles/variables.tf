@@ -25,6 +25,17 @@ variable "github" {
   })
 }
 
+variable "kms_key_arn" {
+  description = "Key of the environment's data, by its ARN; see the environment_key module. null: AWS's own keys."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.kms_key_arn))
+    error_message = "kms_key_arn must be the ARN of a key (arn:aws:kms:REGION:ACCOUNT:key/ID), not of an alias: an alias can be moved to another key."
+  }
+}
+
 variable "provider_arn" {
   description = "ARN of the account's OIDC provider for GitHub Actions."
   type        = string

@@ -158,3 +158,61 @@ run "dependent_actions_are_granted_and_only_through_their_service" {
     error_message = "the budget's billing view cannot be read"
   }
 }
+
+# Whoever may tag a key, or write its policy, may claim every key of the account that delegates to IAM.
+run "no_role_makes_tags_or_rewrites_a_key" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+  }
+
+  assert {
+    condition = toset([
+      for action in flatten([for document in [data.aws_iam_policy_document.apply_data, data.aws_iam_policy_document.read_region, data.aws_iam_policy_document.read_named] : [for statement in document.statement : tolist(statement.actions)]]) :
+      action if startswith(action, "kms:")
+    ]) == toset(["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:ListAliases"])
+    error_message = "a deployment role may do more with keys than use its environment's"
+  }
+  assert {
+    condition     = alltrue([for action in data.aws_iam_policy_document.deploy_boundary.statement[0].actions : !can(regex("^kms:.*[*]$", action))])
+    error_message = "a verb of KMS in the boundary covers PutKeyPolicy or CreateKey"
+  }
+}
+
+run "the_environments_key_is_named_by_its_arn_everywhere" {
+  command = plan
+
+  variables {
+    kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for document in [data.aws_iam_policy_document.apply_data, data.aws_iam_policy_document.read_region, data.aws_iam_policy_document.boundary] : [
+        for statement in document.statement : tolist(statement.resources) == tolist([var.kms_key_arn])
+        if length(setintersection(statement.actions, ["kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"])) > 0
+      ]
+    ]))
+    error_message = "a right on a key does not name the key"
+  }
+  assert {
+    condition = one([
+      for statement in data.aws_iam_policy_document.apply_data.statement : toset([for condition in statement.condition : condition.variable]) if contains(statement.actions, "kms:CreateGrant")
+    ]) == toset(["kms:GrantIsForAWSResource", "kms:ViaService"])
+    error_message = "a grant must be made by a service, for a resource of AWS"
+  }
+}
+
+run "without_a_key_of_its_own_an_environment_has_no_right_on_any" {
+  command = plan
+
+  assert {
+    condition = alltrue(flatten([
+      for document in [data.aws_iam_policy_document.apply_data, data.aws_iam_policy_document.read_region, data.aws_iam_policy_document.boundary] : [
+        for statement in document.statement : length(setintersection(statement.actions, ["kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey", "kms:ListAliases"])) == 0
+      ]
+    ]))
+    error_message = "there is no key to use"
+  }
+}
