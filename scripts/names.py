@@ -138,6 +138,11 @@ def state_key(environment: str) -> str:
     return f"{environment}/platform.tfstate"
 
 
+def launch_template(environment: str) -> str:
+    """The launch template of the MLflow server's instances."""
+    return f"{prefix(environment)}-mlflow"
+
+
 def platform_parameter(environment: str) -> str:
     """The SSM parameter that holds the platform's contract."""
     return f"/keyless/{environment}/platform"

@@ -54,8 +54,9 @@ def empty(s3: Any, bucket: str, tell: Callable[[str], None]) -> int:
             raise UserError(
                 f"{bucket} could not be emptied",
                 why=f"{errors[0]['Key']}: {errors[0]['Code']}, and {deleted} are gone",
-                mend="name a role that may in artifact_store.version_deleter_arns, apply, "
-                "and destroy as that role",
+                mend="TF_VAR_teardown=true keyless plan ENVIRONMENT and keyless apply ENVIRONMENT, "
+                "then destroy as somebody who signed in through IAM Identity Center; another role "
+                "is named in artifact_store.version_deleter_arns",
             )
         deleted += len(batch)
         tell(f"{bucket}: {deleted} versions deleted")

@@ -236,6 +236,11 @@ _ADVICE = (
         "{bootstrap}: this account and region have no bucket for the state",
     ),
     (
+        "reading KMS Alias",
+        "keyless bootstrap, by an administrator: {0} has no key of its own yet, and "
+        "customer_managed_key = true asks for it",
+    ),
+    (
         "BucketNotEmpty",
         "{destroy} --delete-data: S3 delivers access logs for hours after they were switched off",
     ),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scripts.account.image import image_variable
 from scripts.console import UserError
 from scripts.files import private_folder
 from scripts.names import platform_parameter, state_bucket
@@ -72,16 +73,15 @@ class Account:
         return self.home / "plans" / self.name / f"{environment}.tfplan"
 
 
-def callers_account(home: Path) -> Account:
-    """The account of the caller's own AWS credentials.
+def callers_region() -> str:
+    """The region that everything here is for: AWS_REGION, else the profile's.
 
-    Raises UserError without a region, botocore's errors without usable credentials.
+    Raises UserError (exit code 2) if neither names one.
     """
     import boto3
 
     # boto3 alone would read AWS_DEFAULT_REGION only; the CLI and Terraform read both.
-    session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
-    region = session.region_name
+    region = boto3.Session(region_name=os.environ.get("AWS_REGION") or None).region_name
     if not region:
         raise UserError(
             "No AWS region is set",
@@ -89,6 +89,18 @@ def callers_account(home: Path) -> Account:
             mend="export AWS_REGION=us-east-1",
             exit_code=2,
         )
+    return region
+
+
+def callers_account(home: Path) -> Account:
+    """The account of the caller's own AWS credentials.
+
+    Raises UserError without a region, botocore's errors without usable credentials.
+    """
+    import boto3
+
+    region = callers_region()
+    session = boto3.Session(region_name=region)
     found = session.client("sts").get_caller_identity()
     passed = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED)}
     return Account(
@@ -129,10 +141,13 @@ def platform_stack(
     environment: str,
     binary: Binary,
     repository: Mapping[str, Any] | None = None,
+    *,
+    image_required: bool = True,
 ) -> Stack:
     """`terraform/platform` of one environment with its state in the account's bucket.
 
-    Raises UserError for an environment that has no tfvars, or a repository that nobody names.
+    Raises UserError for an environment that has no tfvars, a repository that nobody names, or,
+    unless it is to be destroyed or only read, an image that nobody pinned.
     """
     root = roots.platform_root(project)
     return roots.platform_stack(
@@ -144,6 +159,14 @@ def platform_stack(
         process=account.environment,
         data_dir=account.home / "accounts" / account.name / environment,
         github=github_variable(account, root, environment, repository),
+        image=image_variable(
+            account.client,
+            account.region,
+            root,
+            environment,
+            local=not account.aws,
+            required=image_required,
+        ),
     )
 
 

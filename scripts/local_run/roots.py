@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scripts.account.image import image_variable
 from scripts.local_run.actors import Actors
 from scripts.localcloud.home import administrator
 from scripts.stack import roots
@@ -33,6 +34,14 @@ def bootstrap_stack(actors: Actors, binary: Binary) -> Stack:
 def platform_stack(actors: Actors, binary: Binary, role: str = "apply") -> Stack:
     """`terraform/platform` as the apply or a plan role through OIDC, its state in the bucket."""
     cloud = actors.cloud
+    image = image_variable(
+        lambda service: actors.client(role, service),
+        cloud.region,
+        roots.platform_root(actors.project),
+        actors.environment,
+        local=True,
+        required=True,
+    )
     return roots.platform_stack(
         actors.project,
         actors.environment,
@@ -42,4 +51,5 @@ def platform_stack(actors: Actors, binary: Binary, role: str = "apply") -> Stack
         process=actors.marked_environment(actors.credentials(role), FEW_RETRIES),
         data_dir=cloud.home / "terraform" / "platform",
         github=actors.repository.as_variable(),
+        image=image,
     )

@@ -44,11 +44,13 @@ def platform_stack(
     process: Mapping[str, str],
     data_dir: Path,
     github: Mapping[str, Any] | None,
+    image: Mapping[str, Any] | None,
 ) -> Stack:
     """`terraform/platform` of one environment, its state in the account's bucket.
 
-    `process` is the environment of Terraform's processes; `github` is None where Terraform finds
-    that variable by itself. Raises UserError (exit code 2) for an environment without tfvars.
+    `process` is the environment of Terraform's processes; `github` and `image` are None where
+    Terraform finds that variable by itself. Raises UserError (exit code 2) for an environment
+    without tfvars.
     """
     root = platform_root(project)
     return Stack(
@@ -56,19 +58,26 @@ def platform_stack(
         binary=binary,
         environment={**provider_cache(process), **process},
         data_dir=data_dir,
-        variables={} if github is None else {"github": dict(github)},
+        variables={
+            name: dict(value)
+            for name, value in (("github", github), ("image", image))
+            if value is not None
+        },
         var_files=[variables_file(root, environment)],
         backend=backend(account, region, state_key(environment)),
     )
 
 
 def backend(account: str, region: str, key: str) -> dict[str, str]:
-    """Settings of the S3 backend for one state, with its own lock file."""
+    """Settings of the S3 backend for one state, with its own lock file.
+
+    Without `encrypt`, which asks for AES256 whatever key the bucket has: its default encrypts.
+    https://developer.hashicorp.com/terraform/language/backend/s3#encrypt
+    """
     return {
         "bucket": state_bucket(account, region),
         "key": key,
         "region": region,
-        "encrypt": "true",
         "use_lockfile": "true",
     }
 

@@ -56,5 +56,9 @@ resource "aws_ssm_parameter" "platform" {
       condition     = length(jsonencode(local.platform)) <= 4096
       error_message = "The contract is over a standard parameter's 4 kB; shorten names, or set tier = \"Advanced\"."
     }
+    precondition {
+      condition     = var.image == null || try(var.image.region == local.region, false)
+      error_message = "The image is one of ${try(var.image.region, "")}, and this is ${local.region}: run keyless image --aws -e ${var.environment}."
+    }
   }
 }

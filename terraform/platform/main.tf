@@ -15,7 +15,12 @@ locals {
   iam          = "arn:${local.partition}:iam::${local.account}"
   boundary_arn = "${local.iam}:policy/${local.prefix}-boundary" # made by bootstrap
   provider_arn = "${local.iam}:oidc-provider/token.actions.githubusercontent.com"
-  kms_key_arn  = one(aws_kms_key.environment[*].arn)
+  kms_key_arn  = one(data.aws_kms_alias.environment[*].target_key_arn)
+
+  # A person is none of the roles that trust GitHub: whoever signs in through IAM Identity Center, and may delete
+  # objects by IAM, can take down what is disposable, and what is being torn down.
+  people        = "${local.iam}:role/aws-reserved/sso.amazonaws.com/*"
+  data_deleters = var.artifact_store.force_destroy ? ["${local.iam}:role/${local.prefix}-apply", local.people] : var.teardown ? [local.people] : []
 
   platform_parameter = "/keyless/${var.environment}/platform"
   champion_prefix    = "/keyless/${var.environment}/champion/"
@@ -78,7 +83,7 @@ module "artifact_store" {
   force_destroy        = var.artifact_store.force_destroy
   kms_key_arn          = local.kms_key_arn
   lifecycle_rules      = var.artifact_store.lifecycle_rules
-  version_deleter_arns = concat(var.artifact_store.version_deleter_arns, var.artifact_store.force_destroy ? ["${local.iam}:role/${local.prefix}-apply"] : [])
+  version_deleter_arns = concat(var.artifact_store.version_deleter_arns, local.data_deleters)
 }
 
 module "metadata_store" {
@@ -108,7 +113,7 @@ module "mlflow_server" {
 
   name            = local.prefix
   environment     = var.environment
-  ami_id          = var.server.ami_id
+  ami_id          = one(var.image[*].id)
   artifact_access = var.artifact_access
   artifacts = {
     bucket_name       = module.artifact_store.bucket_name

@@ -10,7 +10,7 @@ variable "artifact_access" {
 }
 
 variable "artifact_store" {
-  description = "The artifact bucket; see modules/artifact_store. With force_destroy, destroy deletes the data too, and the apply role may delete versions; version_deleter_arns names other roles that may."
+  description = "The artifact bucket; see modules/artifact_store. With force_destroy, destroy deletes the data too, and the apply role and people who signed in through IAM Identity Center may delete versions; version_deleter_arns names other roles that may."
   type = object({
     access_logs          = optional(object({ enabled = optional(bool, true), retention_days = optional(number, 90) }), {})
     force_destroy        = optional(bool, false)
@@ -21,13 +21,13 @@ variable "artifact_store" {
 }
 
 variable "customer_managed_key" {
-  description = "Encrypt artifacts, database, secrets and logs with a key of the environment's own (a dollar a month, revocable, audited) in place of AWS's. Switched on later, it replaces the database; switched off, it takes the key from under the data."
+  description = "Encrypt artifacts, database, secrets, logs and alerts with the environment's own key (a dollar a month, revocable, audited), which bootstrap makes, in place of AWS's. Switched on later, it replaces the database; switched off, what is new gets AWS's keys."
   type        = bool
   default     = false
 
   validation {
     condition     = var.environment != "prod" || var.customer_managed_key
-    error_message = "prod must keep customer_managed_key = true: without it the plan would delete the key that the database and the objects are encrypted with, and they with it."
+    error_message = "prod must keep customer_managed_key = true: without it new objects, logs and secrets would no longer be encrypted with the environment's key."
   }
 }
 
@@ -86,6 +86,16 @@ variable "github" {
   })
 }
 
+variable "image" {
+  description = "Amazon Linux image of the server, an id of one region. `keyless image` pins it in environments/NAME.image.tfvars.json, and drift-infra proposes the next one. null: the newest at each plan, which replaces the server whenever Amazon releases one."
+  type = object({
+    id       = string
+    region   = string
+    released = optional(string)
+  })
+  default = null
+}
+
 variable "job_workflow_refs" {
   description = "Workflow file that must run a role's job, by role; see modules/workload_roles."
   type        = map(string)
@@ -132,7 +142,6 @@ variable "park" {
 variable "server" {
   description = "The MLflow server; see modules/mlflow_server."
   type = object({
-    ami_id        = optional(string)
     instance_type = optional(string, "t4g.small")
     logs          = optional(object({ enabled = optional(bool, true), retention_days = optional(number, 30) }), {})
     port          = optional(number, 5000)
@@ -155,7 +164,7 @@ variable "tags" {
 }
 
 variable "teardown" {
-  description = "Switch deletion protection off, so that the next destroy goes through. Apply with it first; data in buckets still has to be deleted on purpose."
+  description = "Switch deletion protection off and let people who signed in through IAM Identity Center delete versions of objects, so that the next destroy goes through. Apply with it first; data in buckets still has to be deleted on purpose."
   type        = bool
   default     = false
 }

@@ -49,9 +49,12 @@ resource "aws_db_parameter_group" "database" {
   family      = "postgres${local.major}"
   tags        = var.tags
 
+  # RDS reports a value that equals the default, as this one does since PostgreSQL 15, with pending-reboot whatever
+  # was asked for; "immediate" would be a change in every plan.
   parameter {
-    name  = "rds.force_ssl"
-    value = "1"
+    name         = "rds.force_ssl"
+    value        = "1"
+    apply_method = "pending-reboot"
   }
 
   dynamic "parameter" {

@@ -118,7 +118,7 @@ variable "name" {
 }
 
 variable "parameters" {
-  description = "PostgreSQL parameters beside rds.force_ssl, which is always 1. Static ones take effect at the next restart."
+  description = "PostgreSQL parameters beside rds.force_ssl, which is always 1. Static ones take effect at the next restart. Leave out what equals RDS's default: RDS reports it as static, and an immediate one would change in every plan."
   type = map(object({
     value  = string
     static = optional(bool, false)

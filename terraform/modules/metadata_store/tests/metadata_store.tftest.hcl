@@ -24,6 +24,16 @@ variables {
   vpc_id     = "vpc-1"
 }
 
+# AWS's answer for a value that equals the default is system, pending-reboot.
+run "a_second_plan_has_no_parameter_to_change" {
+  command = plan
+
+  assert {
+    condition     = one([for parameter in aws_db_parameter_group.database.parameter : parameter.apply_method if parameter.name == "rds.force_ssl"]) == "pending-reboot"
+    error_message = "rds.force_ssl would differ from what AWS reports for ever"
+  }
+}
+
 run "safe_by_default" {
   command = plan
 
