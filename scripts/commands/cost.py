@@ -119,7 +119,9 @@ def _print_saved(
 
     account = account_of(project, environment, "plan-main", aws)
     note = saved_note(account, environment)
-    stack = platform_stack(account, project.root, environment, find_binary(account.home))
+    stack = platform_stack(
+        account, project.root, environment, find_binary(account.home), image_required=False
+    )
     with Phases() as phases, phases.phase("read the saved plan"):
         plan = stack.show(account.plan_file(environment))
     before, after = estimate(plan, prices, before=True), estimate(plan, prices)

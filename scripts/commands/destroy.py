@@ -68,7 +68,12 @@ def destroy(
     repository = parse_repository(github) if github else None
     account = account_of(project, environment, "apply", aws)
     stack = platform_stack(
-        account, project.root, environment, find_binary(account.home), repository
+        account,
+        project.root,
+        environment,
+        find_binary(account.home),
+        repository,
+        image_required=False,
     )
     path = account.plan_file(environment).with_suffix(".destroy")
     try:

@@ -115,6 +115,7 @@ def examine(machine: Machine, *, aws: bool = False) -> list[Finding]:
         check_port,
         check_disk,
         check_leftovers,
+        check_schedules,
     ]
     if aws:
         checks += [check_aws_programs, check_aws_credentials]
@@ -320,6 +321,34 @@ def check_leftovers(machine: Machine) -> Iterator[Finding]:
         shown = "; ".join(leftovers.describe(process) for process in processes[:3])
         detail = f"{len(processes)} processes without their cloud: {shown}"
         yield Finding("Leftovers", "notice", detail, "keyless down")
+
+
+def check_schedules(machine: Machine) -> Iterator[Finding]:
+    """Scheduled training of an environment that is parked outside its working hours."""
+    from scripts.plan.working_hours import outside, parked_hours
+    from scripts.stack.roots import platform_root
+
+    workflows = machine.project.root / ".github" / "workflows"
+    for tfvars in sorted((platform_root(machine.project.root) / "environments").glob("*.tfvars")):
+        try:
+            hours = parked_hours(tfvars)
+        except (TypeError, ValueError) as wrong:
+            yield Finding("Schedules", "missing", f"{tfvars.name}: working_hours: {wrong}")
+            continue
+        if hours is None:
+            continue
+        for one in outside(hours, workflows):
+            when = (
+                f"starts at {one.first:%A %H:%M} UTC, when {tfvars.stem} is off or about to be"
+                if one.first
+                else f"its schedule {one.cron!r} was not judged"
+            )
+            yield Finding(
+                "Schedules",
+                "missing" if one.first else "notice",
+                f"{one.workflow} {when} (working hours {hours})",
+                f"change the schedule in .github/workflows/{one.workflow}, or working_hours",
+            )
 
 
 def check_aws_programs(machine: Machine) -> Iterator[Finding]:

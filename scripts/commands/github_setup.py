@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     help="Environment of the platform (also KEYLESS_ENVIRONMENT); may be given again.",
 )
 @click.option("--account-id", required=True, metavar="ID", help="AWS account, twelve digits.")
-@click.option("--region", default="us-east-1", show_default=True, help="AWS region.")
+@click.option("--region", help="AWS region.  [default: AWS_REGION, else your profile's]")
 @click.option(
     "--reviewer",
     "reviewers",
@@ -74,7 +74,7 @@ def github_setup(
     repository: str | None,
     environments: tuple[str, ...],
     account_id: str,
-    region: str,
+    region: str | None,
     reviewers: tuple[str, ...],
     approvals: int,
     rds_ca: Path | None,
@@ -94,6 +94,7 @@ def github_setup(
     Uses gh, as you are logged in. A second run changes nothing. --verify reads each role's trust
     policy (iam:GetRole) and says which condition of which role would refuse the job's token.
     """
+    from scripts.account.environment import callers_region
     from scripts.github import setup
     from scripts.github.api import Gh
     from scripts.github.repository import read_facts
@@ -107,7 +108,7 @@ def github_setup(
     wanted = setup.Wanted(
         tuple(dict.fromkeys(environments)),
         account_id,
-        region,
+        region or callers_region(),
         setup.find_reviewers(gh, reviewers),
         approvals,
         pinned,

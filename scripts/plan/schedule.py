@@ -29,6 +29,20 @@ def share_of_week(start: str, stop: str) -> float:
     return min(1.0, running / HOURS_PER_WEEK)
 
 
+def occurrences_of_week(cron: str) -> list[tuple[int, int, int]] | None:
+    """Day (Sunday is 0), hour and minute at which a five-field expression fires.
+
+    None for an expression that does not fire at fixed times of every week, or is not understood.
+
+        >>> occurrences_of_week("17 10 * * 1,4")
+        [(1, 10, 17), (4, 10, 17)]
+    """
+    if len(cron.split()) != 5 or (found := _parse(cron)) is None:
+        return None
+    minute, hour = (int(field) for field in cron.split()[:2])
+    return [(day, hour, minute) for day in found[1]]
+
+
 def _parse(expression: str) -> tuple[float, list[int]] | None:
     """Hour of the day and the days of the week, Sunday first."""
     fields = expression.removeprefix("cron(").removesuffix(")").split()

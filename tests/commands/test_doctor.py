@@ -223,6 +223,26 @@ def test_processes_of_a_dead_cloud_are_leftovers(machine: Callable[..., Machine]
     assert finding.mend == "keyless down"
 
 
+def test_training_that_starts_while_its_environment_is_parked_is_named(
+    machine: Callable[..., Machine],
+) -> None:
+    given = machine()
+    environments = given.project.root / "terraform" / "platform" / "environments"
+    environments.mkdir()
+    (environments / "dev.tfvars").write_text("park = true\n")
+    (environments / "prod.tfvars").write_text("park = false\n")
+    workflows = given.project.root / ".github" / "workflows"
+    workflows.mkdir(parents=True)
+    (workflows / "train.yml").write_text(
+        'on: {schedule: [{cron: "17 4 * * 1"}]}\njobs: {train: {with: {tunnel: true}}}\n'
+    )
+    finding = only(doctor.check_schedules(given))
+    assert finding.status == "missing"
+    assert "train.yml starts at Monday 04:17 UTC, when dev is off" in finding.detail
+    (environments / "dev.tfvars").write_text("park = false\n")
+    assert list(doctor.check_schedules(given)) == []
+
+
 def test_aws_programs_that_are_missing_are_named_with_their_page(
     machine: Callable[..., Machine], tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts.account import image
 from scripts.aws.credentials import Credentials
 from scripts.aws.sealed import client
 from scripts.local_run.actors import Actors
@@ -68,6 +69,7 @@ class Prod:
             "KEYLESS_AWS": "1",
             "KEYLESS_ENVIRONMENT": "prod",
             "KEYLESS_GITHUB": "octo-org@1001/keyless-mlops@2002",
+            "TF_VAR_image": json.dumps(image.newest(self.admin, self.cloud.region).variable()),
         }
         started = time.monotonic()
         done = subprocess.run(
@@ -91,10 +93,10 @@ class Prod:
         assert done.returncode == 0, f"{done.stderr[-6000:]}\n{self.home.log_tail()}"
         return done.stdout
 
-    def plan(self, **variables: str) -> dict[str, Any]:
-        """Plan as the role plan-main; returns the changes by address."""
+    def plan(self, who: str = "plan-main", **variables: str) -> dict[str, Any]:
+        """Plan; returns the changes by address."""
         changes = self.home.user / "changes.json"
-        self.well("plan-main", "plan", "--changes", str(changes), **variables)
+        self.well(who, "plan", "--changes", str(changes), **variables)
         return {change["address"]: change for change in json.loads(changes.read_text())}
 
     def standing(self) -> set[tuple[str, str]]:

@@ -76,16 +76,18 @@ def applied(prod: Prod, bootstrapped: set[tuple[str, str]]) -> set[tuple[str, st
     return prod.standing()
 
 
-def test_prod_stands_as_its_variables_say(prod: Prod, applied: set[tuple[str, str]]) -> None:
+def test_prod_stands_as_its_variables_say(
+    prod: Prod, bootstrapped: set[tuple[str, str]], applied: set[tuple[str, str]]
+) -> None:
     database = prod.database()
     assert database["MultiAZ"]
     assert database["DeletionProtection"]
     assert database["StorageEncrypted"]
     assert database["BackupRetentionPeriod"] == 14
     assert not database["PubliclyAccessible"]
-    [key] = [name for kind, name in applied if kind == "key (Enabled)"]
+    [key] = [name for kind, name in bootstrapped if kind == "key (Enabled)"]
     assert database["KmsKeyId"].endswith(key)
-    assert ("key alias", "alias/keyless-prod") in applied
+    assert ("key alias", "alias/keyless-prod") in bootstrapped
     [log] = prod.admin("ec2").describe_flow_logs()["FlowLogs"]
     assert log["TrafficType"] == "ALL"
 
@@ -283,14 +285,9 @@ def test_no_secret_of_prod_is_in_a_file(prod: Prod, secrets: dict[str, str]) -> 
 
 @pytest.fixture(scope="module")
 def unprotected(prod: Prod, unchanged: Unchanged, secrets: dict[str, str]) -> dict[str, Any]:
-    """What the variables of a teardown change, once applied by the role apply."""
-    session = administrator_role(prod)
-    variables = {
-        "teardown": "true",
-        "artifact_store": json.dumps({"version_deleter_arns": [session]}),
-    }
-    changes = prod.plan(**variables)
-    prod.well("apply", "apply", "--yes")
+    """What a teardown's variable changes, planned and applied by a person."""
+    changes = prod.plan(who="administrator", teardown="true")
+    prod.well("administrator", "apply", "--yes")
     return changes
 
 
@@ -300,7 +297,12 @@ def administrator_role(prod: Prod) -> str:
     return str(role)
 
 
-def test_teardown_lifts_the_protection_and_names_who_may_delete_versions(
+def test_the_administrator_is_a_person_of_iam_identity_center(prod: Prod) -> None:
+    session = prod.admin("sts").get_caller_identity()["Arn"]
+    assert administrator_role(prod).rpartition("/")[2] in session
+
+
+def test_teardown_lifts_the_protection_and_lets_people_delete_versions(
     prod: Prod, unprotected: dict[str, Any]
 ) -> None:
     assert {address: change["action"] for address, change in unprotected.items()} == {
@@ -323,11 +325,9 @@ def test_destroy_takes_everything_but_what_can_still_be_brought_back(
     destroyed: subprocess.CompletedProcess[str],
 ) -> None:
     assert destroyed.returncode == 0, f"{destroyed.stderr[-6000:]}\n{prod.home.log_tail()}"
-    [key] = [name for kind, name in applied if kind == "key (Enabled)"]
     left = prod.standing()
     backups = {entry for entry in left if entry[1].startswith("rds:keyless-prod-")}
     assert left - bootstrapped - backups == {
-        ("key (PendingDeletion)", key),
         ("secret (to be deleted)", "keyless-prod-third-party"),
         ("snapshot", "keyless-prod-final"),
     }

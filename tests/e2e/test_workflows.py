@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from scripts.account import image
 from scripts.names import job_roles
 from tests.actions_runner import github
 from tests.actions_runner.runner import Run
@@ -21,6 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.terraform, pytest.mark.timeout(1800)]
 
 STATE = "dev/platform.tfstate"
 LOCK = f"{STATE}.tflock"
+IMAGE = "terraform/platform/environments/dev.image.tfvars.json"
 PLATFORM = "terraform/platform/github.auto.tfvars.json"
 
 
@@ -57,14 +59,18 @@ def delivery(
 
 @pytest.fixture(scope="module")
 def planned(delivery: Delivery) -> Run:
-    """The pull request that says which repository the roles trust: the first plan."""
+    """The pull request that names the trusted repository and the server's image: the first plan."""
     step = "octo-org/keyless-mlops/.github/workflows/step.yml@refs/heads/main"
     variables = {
         "github": GITHUB_IDS,
         # Roles that are open to one file of workflows alone.
         "job_workflow_refs": dict.fromkeys(("database", "ingest", "train", "promote"), step),
     }
-    files = {PLATFORM: json.dumps(variables, indent=2)}
+    newest = image.newest(delivery.administrator, delivery.cloud.region)
+    files = {
+        PLATFORM: json.dumps(variables, indent=2),
+        IMAGE: json.dumps({"image": newest.variable()}),
+    }
     commit = delivery.origin.commit(files, branch="first-apply")
     event = github.pull_request(
         commit, repository=delivery.runner.repository, number=1, branch="first-apply"
@@ -105,8 +111,8 @@ def unapproved(delivery: Delivery, merged: github.Event) -> Run:
 
 
 def test_without_its_reviewers_word_nothing_is_applied(delivery: Delivery, unapproved: Run) -> None:
-    assert unapproved["apply"].message == "the reviewers of dev refused"
-    assert unapproved["apply"].steps == []
+    assert unapproved["apply / apply"].message == "the reviewers of dev refused"
+    assert unapproved["apply / apply"].steps == []
     assert roles(unapproved) == ["plan-main"]
     assert STATE not in delivery.state_keys()
 
@@ -126,7 +132,7 @@ def test_a_cancelled_apply_leaves_no_lock_and_no_process(
     assert cancelled.result == "cancelled", log(cancelled)
     assert roles(cancelled) == ["plan-main", "apply"]
     assert LOCK not in delivery.state_keys()
-    assert cancelled["apply"].orphans == []
+    assert cancelled["apply / apply"].orphans == []
 
 
 @pytest.fixture(scope="module")
@@ -198,23 +204,37 @@ def test_a_side_branch_gets_nothing(delivery: Delivery, prepared: Run) -> None:
 
 @pytest.fixture(scope="module")
 def trained(delivery: Delivery, prepared: Run) -> Run:
-    """A first training, whose promotion the reviewers refuse."""
+    """A first training. It ends with the start of the promotion, and waits for nobody."""
     delivery.grant = set()
     return delivery.dispatch("train.yml")
 
 
-def test_a_refused_promotion_leaves_no_champion(delivery: Delivery, trained: Run) -> None:
-    assert roles(trained) == ["ingest", "train"], log(trained)
-    assert (
-        trained.jobs["promote / promote / step"].message == "the reviewers of dev-promote refused"
-    )
+def test_training_starts_the_promotion_and_asks_no_reviewer(
+    delivery: Delivery, trained: Run
+) -> None:
+    done(trained)
+    assert roles(trained) == ["ingest", "train"]
+    assert delivery.asked == []
+    assert delivery.promotions_started == 1
+
+
+@pytest.fixture(scope="module")
+def refused(delivery: Delivery, trained: Run) -> Run:
+    """The promotion, which its reviewers refuse."""
+    delivery.grant = set()
+    return delivery.dispatch("promote.yml")
+
+
+def test_a_refused_promotion_leaves_no_champion(delivery: Delivery, refused: Run) -> None:
+    assert roles(refused) == []
+    assert refused.jobs["promote / step"].message == "the reviewers of dev-promote refused"
     assert not any(
         one["role"] == "keyless-dev-promote" and one["allowed"] for one in delivery.decisions()
     )
 
 
 @pytest.fixture(scope="module")
-def promoted(delivery: Delivery, trained: Run) -> Run:
+def promoted(delivery: Delivery, refused: Run) -> Run:
     """The promotion, asked for again and approved."""
     delivery.grant = {"dev-promote"}
     return delivery.dispatch("promote.yml")
@@ -277,21 +297,32 @@ def drifted(delivery: Delivery, failed: Run) -> Run:
     return delivery.run("monitor.yml", github.schedule(delivery.main))
 
 
-def test_drift_trains_again_and_the_better_challenger_is_promoted(
-    delivery: Delivery, drifted: Run
-) -> None:
+def test_drift_trains_again_and_starts_a_promotion(delivery: Delivery, drifted: Run) -> None:
     done(drifted)
-    assert roles(drifted) == ["monitor", "ingest", "train", "promote", "predict"]
+    assert roles(drifted) == ["monitor", "ingest", "train"]
+    assert delivery.asked == []
+    assert delivery.promotions_started == 2
+    assert "| glucose |" in drifted.summary
+
+
+@pytest.fixture(scope="module")
+def promoted_again(delivery: Delivery, drifted: Run) -> Run:
+    delivery.grant = {"dev-promote"}
+    return delivery.dispatch("promote.yml")
+
+
+def test_the_better_challenger_is_promoted(delivery: Delivery, promoted_again: Run) -> None:
+    done(promoted_again)
+    assert roles(promoted_again) == ["promote", "predict"]
     assert delivery.asked == ["dev-promote"]
     champion = delivery.champion()
     assert champion is not None
     assert (champion["model_version"], champion["previous"]) == ("2", "1")
-    assert "| glucose |" in drifted.summary
-    assert "| improvement |" in drifted.summary
+    assert "| improvement |" in promoted_again.summary
 
 
 @pytest.fixture(scope="module")
-def rolled_back(delivery: Delivery, drifted: Run) -> Run:
+def rolled_back(delivery: Delivery, promoted_again: Run) -> Run:
     delivery.grant = {"dev-promote"}
     return delivery.dispatch("rollback.yml", reason="worse in $(use)")
 

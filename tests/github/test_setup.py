@@ -258,10 +258,24 @@ def github(monkeypatch: pytest.MonkeyPatch) -> GitHub:
     return github
 
 
-def invoke(*arguments: str, answer: str | None = None) -> Any:
+def invoke(*arguments: str, answer: str | None = None, region: str | None = "eu-central-1") -> Any:
     project = Project(root=ROOT, home=Path("/nonexistent"))
+    nowhere = dict.fromkeys(("AWS_PROFILE", "AWS_DEFAULT_REGION"))
+    environment = {**nowhere, "AWS_REGION": region, "AWS_CONFIG_FILE": "/nonexistent"}
     command = ["--account-id", ACCOUNT, *(() if answer else ("--yes",)), *arguments]
-    return CliRunner().invoke(github_setup, command, obj=project, input=answer)
+    return CliRunner(env=environment).invoke(github_setup, command, obj=project, input=answer)
+
+
+def test_the_region_is_the_one_that_bootstrap_would_take(github: GitHub) -> None:
+    assert invoke().exit_code == 0
+    assert github.variables["AWS_REGION"] == "eu-central-1"
+
+
+def test_without_a_region_none_is_made_up(github: GitHub) -> None:
+    refused = invoke(region=None)
+    assert isinstance(refused.exception, UserError)
+    assert refused.exception.what == "No AWS region is set"
+    assert github.variables == {}
 
 
 def test_a_dry_run_prints_every_request_and_makes_none(github: GitHub) -> None:

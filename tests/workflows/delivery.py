@@ -106,7 +106,11 @@ class Delivery:
         self.start = self.origin.commit(
             {f"data/{MODEL}.csv": patients(0), "pipeline/pipeline.toml": SETTINGS}
         )
-        variables = {"AWS_REGION": self.cloud.region, "AWS_ACCOUNT_ID": self.cloud.account_id}
+        variables = {
+            "AWS_ACCOUNT_ID": self.cloud.account_id,
+            "AWS_REGION": self.cloud.region,
+            "ENVIRONMENTS": '["dev"]',
+        }
         self.gh_state = self.folder / "gh.json"
         self.runner = Runner(
             self.origin,
@@ -235,6 +239,12 @@ class Delivery:
         """Comments on pull requests, by number."""
         found: dict[str, str] = json.loads(self.gh_state.read_text()).get("comments", {})
         return found
+
+    @property
+    def promotions_started(self) -> int:
+        """How often a workflow has started promote.yml."""
+        started = json.loads(self.gh_state.read_text()).get("started", [])
+        return sum(one == ["promote.yml", "environment=dev"] for one in started)
 
     def decisions(self) -> list[dict[str, Any]]:
         """The account's decision log."""

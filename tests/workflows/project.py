@@ -28,7 +28,11 @@ def protections() -> dict[str, Protection]:
     }
 
 
-VARIABLES = {"AWS_REGION": "us-east-1", "AWS_ACCOUNT_ID": ACCOUNT}
+VARIABLES = {
+    "AWS_ACCOUNT_ID": ACCOUNT,
+    "AWS_REGION": "us-east-1",
+    "ENVIRONMENTS": '["dev", "prod"]',
+}
 REPOSITORY = Repository(variables=VARIABLES, environments=protections())
 RESULTS: dict[str, dict[str, Any]] = {
     "ingest": {"step": "ingest", "rows": {"train": 410, "holdout": 102}},

@@ -37,7 +37,18 @@ PINS = {
     "opentofu/setup-opentofu": ("a1320f892987e89d278cc92dc5adc984fb93aca4", "v2.0.2"),
 }  # fmt: skip
 # Permissions beyond reading the code and asking for a token, and who may have them.
-WRITES = {("infra-plan.yml", "comment"): "pull-requests", ("drift-infra.yml", "issue"): "issues"}
+WRITES = {
+    ("drift.yml", "image"): {"contents", "issues", "pull-requests"},
+    ("drift.yml", "issue"): {"issues"},
+    ("infra-plan.yml", "comment"): {"pull-requests"},
+    ("train.yml", "promote"): {"actions"},
+}
+# What a job may pass on to the workflow that it calls.
+PASSES = {
+    ("drift-infra.yml", "drift"): {"contents", "issues", "pull-requests"},
+    ("monitor.yml", "retrain"): {"actions"},
+}
+READY = "contains(fromJSON(vars.ENVIRONMENTS || '[]'), "
 
 
 def jobs() -> Iterator[tuple[Workflow, Job]]:
@@ -78,8 +89,11 @@ def test_every_workflow_starts_with_no_permission(workflow: Workflow) -> None:
 def test_every_job_names_the_least_permissions(workflow: Workflow, job: Job) -> None:
     assert job.permissions is not None
     allowed: dict[str, str] = {"contents": "read", "id-token": "write"}
-    if write := WRITES.get((workflow.file, job.id)):
-        allowed = {write: "write"}
+    if writes := WRITES.get((workflow.file, job.id)):
+        allowed = dict.fromkeys(writes, "write")
+    if passed := PASSES.get((workflow.file, job.id)):
+        assert job.uses is not None
+        allowed |= dict.fromkeys(passed, "write")
     assert dict(job.permissions).items() <= allowed.items()
 
 
@@ -87,7 +101,55 @@ def test_every_job_names_the_least_permissions(workflow: Workflow, job: Job) -> 
 def test_only_jobs_that_assume_a_role_may_ask_for_a_token(workflow: Workflow, job: Job) -> None:
     assert job.permissions is not None
     wants = job.permissions.get("id-token") == "write"
-    assert wants == (job.uses is not None or any(map(_assumes, job.steps)))
+    calls = job.uses is not None and not job.uses.endswith("/not-set-up.yml")
+    assert wants == (calls or any(map(_assumes, job.steps)))
+
+
+@pytest.mark.parametrize(("workflow", "job"), EVERY_JOB)
+def test_no_role_is_asked_for_before_the_environment_is_set_up(
+    workflow: Workflow, job: Job
+) -> None:
+    """A job that names an environment which is not there creates it, open to everybody."""
+    assert job.permissions is not None
+    if job.permissions.get("id-token") != "write" or set(workflow.on) == {"workflow_call"}:
+        return
+    if "pull_request" in workflow.on:
+        assert job.environment is None
+        assert "vars.ENVIRONMENTS" in str(job.condition)
+        return
+    # Itself, or the job that it waits for.
+    asked = [job, *(workflow.jobs[name] for name in job.needs)]
+    assert any(READY in str(one.condition) for one in asked)
+
+
+def test_whoever_starts_a_workflow_for_an_environment_that_is_not_set_up_is_told() -> None:
+    for workflow in WORKFLOWS.values():
+        if "environment" in workflow.on.get("workflow_dispatch", {}).get("inputs", {}):
+            stop = workflow.jobs["not-set-up"]
+            assert stop.uses == "$/.github/workflows/not-set-up.yml"
+            assert "!contains(fromJSON(vars.ENVIRONMENTS" in str(stop.condition)
+
+
+def test_no_run_that_waits_for_reviewers_holds_up_another_workflow() -> None:
+    """A run holds its concurrency group while it waits; its reviewers may never answer."""
+    waiting = {
+        group
+        for workflow, job in jobs()
+        if job.id in ("promote", "rollback") and job.uses is not None
+        for group in (str(workflow.concurrency["group"]),)
+    }
+    groups = {
+        name: str(workflow.concurrency["group"])
+        for name, workflow in WORKFLOWS.items()
+        if workflow.concurrency is not None
+    }
+    assert len(set(groups.values())) == len(groups)
+    assert waiting == {groups["promote.yml"], groups["rollback.yml"]}
+    [step] = WORKFLOWS["step.yml"].jobs.values()
+    assert step.concurrency["group"] == "step-${{ inputs.environment }}-${{ inputs.step }}"
+    # No other workflow calls the one that waits.
+    calls = {job.uses for _, job in jobs() if job.uses is not None}
+    assert "$/.github/workflows/promote.yml" not in calls
 
 
 @pytest.mark.parametrize(("workflow", "job"), EVERY_JOB)

@@ -38,21 +38,18 @@ FILES = {
 MEANT = {
     ("infra-plan.yml", "plan"): "plan",
     ("infra-apply.yml", "plan / plan"): "plan-main",
-    ("infra-apply.yml", "apply"): "apply",
-    ("drift-infra.yml", "plan / plan"): "plan-main",
+    ("infra-apply.yml", "apply / apply"): "apply",
+    ("destroy.yml", "destroy / apply"): "apply",
+    ("drift-infra.yml", "drift / plan / plan"): "plan-main",
     ("database.yml", "database / step"): "database",
     ("train.yml", "ingest / step"): "ingest",
     ("train.yml", "train / step"): "train",
-    ("train.yml", "promote / promote / step"): "promote",
-    ("train.yml", "promote / predict / predict / step"): "predict",
     ("promote.yml", "promote / step"): "promote",
     ("promote.yml", "predict / predict / step"): "predict",
     ("predict.yml", "predict / step"): "predict",
     ("monitor.yml", "monitor / step"): "monitor",
     ("monitor.yml", "retrain / ingest / step"): "ingest",
     ("monitor.yml", "retrain / train / step"): "train",
-    ("monitor.yml", "retrain / promote / promote / step"): "promote",
-    ("monitor.yml", "retrain / promote / predict / predict / step"): "predict",
     ("rollback.yml", "rollback / step"): "promote",
 }
 
@@ -75,6 +72,8 @@ def tokens(
         "github": {"event": dict(event.payload), "repository": repository.name},
         "vars": dict(repository.variables),
         "inputs": {"environment": environment},
+        "matrix": {"environment": environment},
+        "needs": {"plan": {"outputs": {"digest": ""}}},
     }
     found = _jobs(workflow, workflow, event, contexts, "")
     return {

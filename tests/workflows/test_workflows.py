@@ -1,5 +1,6 @@
 """The project's workflows, run as they are: who gets which role, what waits, what is refused."""
 
+import base64
 import hashlib
 import threading
 import time
@@ -31,10 +32,11 @@ pytestmark = pytest.mark.slow
 
 PULL_REQUEST = pull_request("0", repository=REPOSITORY)
 EVERYTHING = {
-    "audit.yml", "ci.yml", "database.yml", "drift-infra.yml", "infra-apply.yml", "infra-plan.yml",
-    "monitor.yml", "plan.yml", "predict.yml", "promote.yml", "rollback.yml", "step.yml",
-    "train.yml",
+    "apply.yml", "audit.yml", "ci.yml", "database.yml", "destroy.yml", "drift-infra.yml",
+    "drift.yml", "infra-apply.yml", "infra-plan.yml", "monitor.yml", "not-set-up.yml", "plan.yml",
+    "predict.yml", "promote.yml", "rollback.yml", "step.yml", "train.yml",
 }  # fmt: skip
+CALLED = {"apply.yml", "drift.yml", "not-set-up.yml", "plan.yml", "step.yml"}
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_a_pull_request_is_planned_and_commented_once(project: Project) -> None:
         event = pull_request(project.commit, repository=project.settings)
         run = project.runner.run("infra-plan.yml", event)
         assert run.result == "success", [job.log for job in run.jobs.values()]
-        assert project.sessions(run) == ["dev-plan"]
+        assert project.sessions(run) == ["dev-plan", "prod-plan"]
         assert run["fork"].result == "skipped"
     comment = project.gh["comments"]["7"]
     # Four spaces: shown as it is. Nobody is mentioned, nothing is rendered.
@@ -75,7 +77,7 @@ def test_a_forks_pull_request_gets_no_token_and_a_clear_word(project: Project) -
 def test_a_fork_that_edits_the_condition_away_still_gets_no_token(project: Project) -> None:
     path = ".github/workflows/infra-plan.yml"
     text = (project.origin.folder / path).read_text()
-    condition = "    if: github.event.pull_request.head.repo.full_name == github.repository\n"
+    condition = "github.event.pull_request.head.repo.full_name == github.repository && "
     assert condition in text
     commit = project.origin.commit({path: text.replace(condition, "")}, branch="fork")
     event = pull_request(commit, repository=project.settings, fork="stranger/keyless-mlops")
@@ -90,7 +92,7 @@ def test_a_push_to_main_plans_waits_and_applies_what_was_read(project: Project) 
     assert run.result == "success", [job.log for job in run.jobs.values()]
     assert project.sessions(run) == ["dev-plan-main", "dev-apply"]
     assert project.approved == ["dev"]
-    assert "--expect-digest " + "3f9a" * 16 in run["apply"].log
+    assert "--expect-digest " + "3f9a" * 16 in run["apply / apply"].log
 
 
 def test_nothing_to_change_asks_nobody(project: Project) -> None:
@@ -113,8 +115,8 @@ def test_an_apply_stops_when_the_changes_are_no_longer_the_approved_ones(
 ) -> None:
     project.script["digest_at_apply"] = "0" * 64
     run = project.runner.run("infra-apply.yml", push(project.commit))
-    assert run["apply"].result == "failure"
-    assert "not the ones that were approved" in run["apply"].log
+    assert run["apply / apply"].result == "failure"
+    assert "not the ones that were approved" in run["apply / apply"].log
 
 
 def _cancel_when(path: Path, run: Run) -> None:
@@ -140,7 +142,7 @@ def test_a_cancelled_apply_may_take_longer_than_a_step_and_releases_its_lock(
     project.script |= {"hold_lock": str(lock), "ending_seconds": 1.5}
     commit = project.commit
     if not beside:
-        name = ".github/workflows/infra-apply.yml"
+        name = ".github/workflows/apply.yml"
         text = (project.origin.folder / name).read_text()
         begin, end = text.index("        run: |"), text.index("      - name: Let Terraform end")
         commit = project.origin.commit({name: text[:begin] + IN_FRONT})
@@ -156,8 +158,8 @@ def test_a_cancelled_apply_may_take_longer_than_a_step_and_releases_its_lock(
     run = project.runner.run("infra-apply.yml", push(commit))
     assert run.result == "cancelled"
     assert lock.exists() is not beside
-    assert ("released the lock" in run["apply"].log) is beside
-    assert run["apply"].orphans == []
+    assert ("released the lock" in run["apply / apply"].log) is beside
+    assert run["apply / apply"].orphans == []
     # And the next run applies: nothing of the cancelled one stands in its way.
     project.runner.on_start = start
     project.script.pop("hold_lock")
@@ -180,16 +182,37 @@ def test_a_forged_plan_artifact_changes_nothing(project: Project) -> None:
     tree = project.runner.tree(project.commit)
     for file in (
         "workflows/infra-apply.yml",
+        "workflows/apply.yml",
         "workflows/plan.yml",
         "actions/infra-plan/action.yml",
     ):
         assert "download-artifact" not in (tree / ".github" / file).read_text()
 
 
-def test_training_goes_through_ingest_and_approval_to_prediction(project: Project) -> None:
+def test_training_starts_the_promotion_and_does_not_wait_for_its_reviewers(
+    project: Project,
+) -> None:
     run = project.runner.run("train.yml", push(project.commit))
     assert run.result == "success", [job.log for job in run.jobs.values()]
-    assert project.sessions(run) == ["dev-ingest", "dev-train", "dev-promote", "dev-predict"]
+    assert project.sessions(run) == ["dev-ingest", "dev-train"]
+    assert project.approved == []
+    assert project.gh["started"] == [["promote.yml", "environment=dev"]]
+    assert run["promote"].claims is None
+
+
+def test_training_that_kept_its_challenger_asks_no_reviewer_again(project: Project) -> None:
+    del project.script["results"]["train"]["cv_value"]
+    run = project.runner.run("train.yml", schedule(project.commit))
+    assert run.result == "success", [job.log for job in run.jobs.values()]
+    assert run["promote"].result == "skipped"
+
+
+def test_promotion_waits_for_its_reviewers_and_predicts_with_the_new_champion(
+    project: Project,
+) -> None:
+    run = project.runner.run("promote.yml", dispatch(project.commit, environment="dev"))
+    assert run.result == "success", [job.log for job in run.jobs.values()]
+    assert project.sessions(run) == ["dev-promote", "dev-predict"]
     assert project.approved == ["dev-promote"]
     assert "**better by 0.01**" in run.summary
     assert "| improvement | 0.01 | 0.004 | 0.016 |" in run.summary
@@ -207,16 +230,16 @@ def test_a_challenger_that_loses_is_a_decision_and_no_prediction_follows(
 
 def test_a_refused_promotion_changes_nothing(project: Project) -> None:
     project.refuse.add("dev-promote")
-    run = project.runner.run("train.yml", push(project.commit))
+    run = project.runner.run("promote.yml", dispatch(project.commit, environment="dev"))
     assert run.result == "failure"
-    assert project.sessions(run) == ["dev-ingest", "dev-train"]
+    assert project.sessions(run) == []
 
 
 @pytest.mark.parametrize(
     ("drift", "roles"),
     [
         (False, ["dev-monitor"]),
-        (True, ["dev-monitor", "dev-ingest", "dev-train", "dev-promote", "dev-predict"]),
+        (True, ["dev-monitor", "dev-ingest", "dev-train"]),
     ],
 )
 def test_drift_starts_training(project: Project, drift: bool, roles: list[str]) -> None:
@@ -247,16 +270,96 @@ def test_the_account_drifted_from_the_code_opens_one_issue_and_then_updates_it(
         project.script["summary"] = summary
         run = project.runner.run("drift-infra.yml", schedule(project.commit))
         assert run.result == "success", [job.log for job in run.jobs.values()]
-        assert project.sessions(run) == ["dev-plan-main"]
-    assert [issue["title"] for issue in project.gh["issues"]] == ["Drift in dev"]
+        assert project.sessions(run) == ["dev-plan-main", "prod-plan-main"]
+    assert [issue["title"] for issue in project.gh["issues"]] == ["Drift in dev", "Drift in prod"]
     assert "    second" in project.gh["issues"][0]["body"]
 
 
 def test_no_drift_opens_no_issue(project: Project) -> None:
     project.script["changes"] = []
     run = project.runner.run("drift-infra.yml", schedule(project.commit))
-    assert run["issue"].result == "skipped"
+    assert run["drift (dev) / issue"].result == "skipped"
     assert not project.gh_state.exists()
+
+
+IMAGE = '{"image": {"id": "ami-0123456789abcdef0", "region": "us-east-1"}}'
+PIN = "terraform/platform/environments/dev.image.tfvars.json"
+
+
+def test_a_newer_image_is_proposed_once_in_a_pull_request(project: Project) -> None:
+    project.script |= {"changes": [], "image": IMAGE}
+    for _ in range(2):
+        run = project.runner.run("drift-infra.yml", dispatch(project.commit, environment="dev"))
+        assert run.result == "success", [job.log for job in run.jobs.values()]
+        assert run["drift (dev) / image"].claims is None
+    assert set(project.gh["pulls"]) == {"image/dev"}
+    held = base64.b64decode(project.gh["branches"]["image/dev"][PIN])
+    assert held.decode() == IMAGE + "\n"
+    assert project.gh["commits"] == 1
+
+
+def test_where_no_workflow_may_open_a_pull_request_an_issue_says_where_to(
+    project: Project,
+) -> None:
+    project.script |= {"changes": [], "image": IMAGE}
+    project.gh_state.write_text('{"no_pulls": true}')
+    run = project.runner.run("drift-infra.yml", dispatch(project.commit, environment="dev"))
+    assert run.result == "success", [job.log for job in run.jobs.values()]
+    [issue] = project.gh["issues"]
+    assert "/compare/main...image/dev?expand=1" in issue["body"]
+
+
+def test_a_disposable_environment_is_destroyed_after_its_reviewers_word(project: Project) -> None:
+    event = dispatch(project.commit, environment="dev", again="dev")
+    run = project.runner.run("destroy.yml", event)
+    assert run.result == "success", [job.log for job in run.jobs.values()]
+    assert project.approved == ["dev"]
+    assert project.sessions(run) == ["dev-apply"]
+    assert "keyless destroy --environment dev --delete-data --yes" in run["destroy / apply"].log
+
+
+def test_a_name_that_was_typed_wrongly_destroys_nothing(project: Project) -> None:
+    event = dispatch(project.commit, environment="prod", again="dev")
+    run = project.runner.run("destroy.yml", event)
+    assert run.result == "failure"
+    assert project.approved == []
+    assert project.cloud.assumed == []
+
+
+FRESH = replace(REPOSITORY, environments={}, variables={})
+
+
+@pytest.mark.parametrize(
+    ("file", "event"),
+    [
+        *((name, schedule("0")) for name in ("drift-infra.yml", "monitor.yml", "predict.yml")),
+        ("train.yml", schedule("0")),
+        ("train.yml", push("0")),
+        ("infra-apply.yml", push("0")),
+        ("infra-plan.yml", pull_request("0", repository=FRESH)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_nothing_runs_in_a_repository_that_is_not_set_up(
+    tmp_path: Path, file: str, event: Event
+) -> None:
+    project = Project(tmp_path, settings=FRESH)
+    run = project.runner.run(file, replace(event, sha=project.commit))
+    assert run.result == "success", [job.log for job in run.jobs.values()]
+    assert run.created_environments == []
+    assert project.cloud.assumed == []
+
+
+def test_starting_a_workflow_for_an_environment_that_is_not_set_up_says_what_to_do(
+    tmp_path: Path,
+) -> None:
+    variables = {**REPOSITORY.variables, "ENVIRONMENTS": '["dev"]'}
+    project = Project(tmp_path, settings=replace(REPOSITORY, variables=variables))
+    run = project.runner.run("database.yml", dispatch(project.commit, environment="prod"))
+    assert run.result == "failure"
+    assert "keyless github-setup --environment prod" in run["not-set-up / stop"].log
+    assert run.created_environments == []
+    assert project.cloud.assumed == []
 
 
 def test_a_side_branch_is_stopped_by_the_environment_before_any_token(project: Project) -> None:
@@ -385,7 +488,7 @@ def test_the_name_only_subject_works_end_to_end_too(tmp_path: Path) -> None:
             [],
             {"audit.yml", "drift-infra.yml", "monitor.yml", "predict.yml", "train.yml"},
         ),
-        (dispatch("0"), [], EVERYTHING - {"ci.yml", "infra-plan.yml", "plan.yml", "step.yml"}),
+        (dispatch("0"), [], EVERYTHING - CALLED - {"ci.yml", "infra-plan.yml"}),
     ],
 )
 def test_an_event_starts_exactly_these_workflows(

@@ -30,6 +30,9 @@ def outputs(step: str, result: dict[str, Any]) -> dict[str, bool]:
     """What later jobs decide by."""
     if step == "promote":
         return {"promoted": result["verdict"] == "promote"}
+    if step == "train":
+        # A training that found nothing changed names the challenger that it kept, and no score.
+        return {"registered": "cv_value" in result}
     return {"retrain": result["retrain"]} if step == "monitor" else {}
 
 
