@@ -11,6 +11,8 @@ uv := $(bin)/uv
 # Locks are resolved for every platform at once, and keep no download address.
 compile := $(uv) pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-annotate --quiet
+# Compiled once, here: several processes of `up` would each compile the same modules at once.
+imports := import mlflow.server.fastapi_app, pipeline.model.preload, scripts.local_run.flow, scripts.localcloud.daemon
 install := $(uv) pip install --python $(bin)/python --require-hashes --quiet
 
 .PHONY: help up down test check lint lock install install-test install-tools audit clean
@@ -53,9 +55,10 @@ $(uv):
 $(VENV)/.run: requirements-run.txt | $(uv)
 	@echo "installing the locked run dependencies into $(VENV)"
 	@$(install) -r requirements-run.txt
-	@$(bin)/python -c 'import pathlib, site; pathlib.Path(site.getsitepackages()[0], "keyless.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
-	@printf '#!%s\nimport sys\n\nfrom scripts.cli import main\n\nsys.exit(main())\n' "$$(cd $(bin) && pwd)/python" > $(bin)/keyless
-	@chmod +x $(bin)/keyless
+	@rm -f $(VENV)/lib/python3*/site-packages/keyless.pth
+	@$(uv) pip install --quiet --offline --no-deps --no-build-isolation --python $(bin)/python --editable .
+	@echo "compiling what the platform imports"
+	@env -u PYTHONDONTWRITEBYTECODE $(bin)/python -W ignore -c '$(imports)'
 	@touch $@
 
 $(VENV)/.test: requirements-test.txt $(VENV)/.run

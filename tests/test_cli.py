@@ -5,13 +5,16 @@ import shlex
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from click.testing import CliRunner
+from packaging.requirements import Requirement
 
 from scripts import cli
 from scripts.commands import Project, pass_project
@@ -99,6 +102,20 @@ def test_help_appears_at_once(tmp_path: Path) -> None:
     seconds()  # compiles
     # Processor time of the best of three, so that a busy machine does not count.
     assert min(seconds() for _ in range(3)) < 0.3
+
+
+def test_the_command_is_the_entry_point_of_the_installed_project() -> None:
+    [found] = entry_points(group="console_scripts", name="keyless")
+    assert found.load() is cli.main
+
+
+def test_the_locked_uv_builds_the_install_by_itself() -> None:
+    """uv is its own build backend where its version fits; another one would be downloaded."""
+    project = tomllib.loads((cli.ROOT / "pyproject.toml").read_text())
+    [backend] = project["build-system"]["requires"]
+    [uv] = [one for one in project["project"]["dependencies"] if one.startswith("uv==")]
+    assert backend.startswith("uv_build")
+    assert Requirement(backend).specifier.contains(uv.partition("==")[2])
 
 
 def test_a_misspelt_verb_gets_a_suggestion() -> None:
