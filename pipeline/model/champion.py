@@ -171,14 +171,6 @@ def read_pinned(store: Store, pin: PinnedFile) -> bytes:
     return data
 
 
-def fetch_pinned(store: Store, pin: PinnedFile, destination: Path) -> None:
-    """Copy a pinned object to a file. Raises StepFailed when it is not what was pinned."""
-    stored = store.fetch(pin.key, destination, pin.version)
-    if stored.sha256 != pin.sha256:
-        destination.unlink()
-        raise StepFailed(_altered(store, pin, stored.sha256))
-
-
 def _altered(store: Store, pin: PinnedFile, found: str) -> str:
     return (
         f"{store.uri(pin.key)} is not what was promoted: SHA-256 {found[:12]}… instead of "

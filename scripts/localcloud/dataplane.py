@@ -37,7 +37,3 @@ class DataPlane:
     def terminate_session(self, parameters: Mapping[str, Any], _: str) -> dict[str, str]:
         """Answer ssm:TerminateSession, which the gateway has authorised."""
         return self.sessions.terminate_session(parameters)
-
-    def status(self) -> dict[str, Any]:
-        """What runs, for `keyless doctor` and the progress display."""
-        return {"databases": self.databases.status(), "instances": self.instances.status()}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts.iam.requests import Need, database_connect
+from scripts.iam.requests import Need
 
 from .support import ACCOUNT, KEY, REGION, FakeAccount, needed, only, pairs_of
 
@@ -159,10 +159,3 @@ def test_a_final_snapshot_needs_the_right_to_make_one() -> None:
 def test_tags_of_something_else_are_refused() -> None:
     with pytest.raises(ValueError, match="not the ARN of such a rds"):
         needed("rds", "ListTagsForResource", ResourceName="arn:aws:s3:::some-bucket")
-
-
-def test_a_login_is_a_need_on_one_user_of_one_instance() -> None:
-    need = database_connect(FakeAccount(), "db-ABC", "mlflow", {"Environment": "dev"})
-    assert need.action == "rds-db:connect"
-    assert need.resource == f"arn:aws:rds-db:{REGION}:{ACCOUNT}:dbuser:db-ABC/mlflow"
-    assert need.context == {"aws:ResourceTag/Environment": ("dev",)}

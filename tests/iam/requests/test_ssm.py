@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts.iam.requests import Need, start_session
+from scripts.iam.requests import Need
 
 from .support import ACCOUNT, KEY, REGION, FakeAccount, needed, only, pairs_of
 
@@ -50,13 +50,6 @@ def test_a_document_named_by_arn_is_the_same_document() -> None:
 def test_a_session_on_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match="neither an instance"):
         ssm("StartSession", Target="*")
-
-
-def test_a_session_can_be_asked_for_without_a_request() -> None:
-    asked = start_session(FakeAccount(), "i-0a", "keyless-dev-mlflow-session")
-    sent = ssm("StartSession", Target="i-0a", DocumentName="keyless-dev-mlflow-session")
-    assert asked == sent
-    assert start_session(FakeAccount(), "i-0a") == ssm("StartSession", Target="i-0a")
 
 
 def test_a_session_carries_whose_it_is() -> None:
