@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import importlib
 import tomllib
+import traceback
 from pathlib import Path
 
 import click
 
+from scripts import foreign
 from scripts.commands import Project
 from scripts.console import UserError, print_error
 
@@ -75,10 +78,24 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except Exception as failure:
             foreseen = as_user_error(failure)
-            if foreseen is None:
+            if foreseen is None or ctx.params.get("debug"):
                 raise
             print_error(foreseen)
+            if not isinstance(failure, UserError):
+                _keep(failure, ctx)
             ctx.exit(foreseen.exit_code)
+
+
+def _keep(failure: Exception, ctx: click.Context) -> None:
+    """Write the whole text of a library's failure where it can be read later."""
+    project = ctx.obj
+    if not isinstance(project, Project) or not project.home.is_dir():
+        return
+    file = project.home / "last-failure.txt"
+    with contextlib.suppress(OSError):
+        file.write_text("".join(traceback.format_exception(failure)))
+        file.chmod(0o600)
+        click.echo(f"  the whole text: {file}, or the same command with --debug", err=True)
 
 
 def summary(verb: str) -> str:
@@ -103,23 +120,7 @@ def as_user_error(failure: Exception) -> UserError | None:
     origin = type(failure).__module__
     if origin in ("pipeline.errors", "scripts.localcloud.home"):
         return UserError(str(failure), exit_code=getattr(failure, "exit_code", 1))
-    return _from_botocore(failure) if origin.startswith("botocore.") else None
-
-
-def _from_botocore(failure: Exception) -> UserError | None:
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-
-    if isinstance(failure, ClientError):
-        error = failure.response.get("Error", {})
-        return UserError(
-            f"AWS refused {failure.operation_name}",
-            why=f"{error.get('Code')}: {error.get('Message')}",
-        )
-    if isinstance(failure, NoCredentialsError):
-        return UserError("AWS was not asked", why=str(failure), mend="keyless doctor --aws")
-    if isinstance(failure, BotoCoreError):
-        return UserError("AWS could not be asked", why=str(failure), mend="keyless doctor")
-    return None
+    return foreign.as_user_error(failure)
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -143,6 +144,12 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     help="State directory of the local cloud (also KEYLESS_HOME).",
 )
 @click.option(
+    "--debug",
+    is_flag=True,
+    envvar="KEYLESS_DEBUG",
+    help="Show a failure with its stack trace (also KEYLESS_DEBUG=1).",
+)
+@click.option(
     "--version",
     is_flag=True,
     is_eager=True,
@@ -151,7 +158,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     help="Print the version and end.",
 )
 @click.pass_context
-def keyless(ctx: click.Context, home: Path) -> None:
+def keyless(ctx: click.Context, home: Path, debug: bool) -> None:  # noqa: ARG001 - see Verbs
     """An MLflow platform on AWS with no long-lived secret in it, provable on this machine.
 
     \b

@@ -256,17 +256,14 @@ def ascii_only(console: Console) -> bool:
 
 def print_error(error: UserError, console: Console | None = None) -> None:
     """Print what failed, why, and the command that mends it."""
-    from rich.table import Table
     from rich.text import Text
 
     console = stderr_console() if console is None else console
     console.print(Text.assemble(("error: ", "bold red"), (error.what, "bold")), soft_wrap=True)
     if error.why:
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(no_wrap=True)
-        grid.add_column(overflow="fold")
-        grid.add_row(Text("  why", style="dim"), Text(error.why))
-        console.print(grid)
+        # Not wrapped either: an ARN or a path in it stays whole.
+        why = error.why.replace("\n", "\n       ")
+        console.print(Text.assemble(("  why  ", "dim"), why), soft_wrap=True)
     if error.mend:
         # Not wrapped, so that the command can be copied.
         console.print(Text.assemble(("  mend ", "dim"), (error.mend, "green")), soft_wrap=True)

@@ -21,6 +21,8 @@ T = TypeVar("T")
 CONNECT_SECONDS = 30
 # How long to wait for tables that somebody else uses.
 LOCK_SECONDS = 30
+# How long MLflow's first start may take to make its tables.
+INITIAL_SECONDS = 180
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,17 @@ def create(
     changed; what it raises keeps them as they are. Raises UserError with the command that mends it.
     """
     with closing(_master(server, master, password)) as login:
-        if _create_roles(login, master, names):
-            tell(f"created {names.owner} and {names.login}")
+        if _create_owner(login, master, names):
+            tell(f"created {names.owner}")
         if _create_database(login, names):
             tell(f"created the database {names.database}")
     tell("schema: reading MLflow's revisions")
     revision = _create_schema(server, master, password, names, before_upgrade)
     tell(f"schema at revision {revision}")
+    # The server logs in as soon as its login is there, and would make the tables beside us.
+    with closing(_master(server, master, password)) as login:
+        if _create_login(login, master, names):
+            tell(f"created {names.login}")
     with closing(_master(server, master, password)) as login:
         _prove(login, master, names)
     tell(f"a fresh login of {master} works; {names.login} logs in by IAM token alone")
@@ -100,8 +106,23 @@ def _master(server: Server, master: str, password: str) -> connection:
         ) from None
 
 
-def _create_roles(master_login: connection, master: str, names: Names) -> bool:
-    """Make the owner and the login, in one transaction; returns whether there was work.
+def _create_owner(master_login: connection, master: str, names: Names) -> bool:
+    """Make the tables' owner, in one transaction; returns whether there was work."""
+    owner = sql.Identifier(names.owner)
+    with master_login, master_login.cursor() as cursor:
+        missing = names.owner not in _roles(cursor, (names.owner,))
+        if missing:
+            cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(owner))
+        cursor.execute(
+            sql.SQL("GRANT {} TO {} WITH INHERIT TRUE, SET TRUE").format(
+                owner, sql.Identifier(master)
+            )
+        )
+    return missing
+
+
+def _create_login(master_login: connection, master: str, names: Names) -> bool:
+    """Make the server's login, in one transaction; returns whether there was work.
 
     Since PostgreSQL 16 whoever creates a role is a member of it for good. Were the master to
     create the login, it would through it be a member of rds_iam, and RDS would take its password
@@ -110,19 +131,9 @@ def _create_roles(master_login: connection, master: str, names: Names) -> bool:
     https://www.postgresql.org/docs/16/sql-createrole.html
     """
     owner, login, creator = map(sql.Identifier, (names.owner, names.login, CREATOR))
-    worked = False
     with master_login, master_login.cursor() as cursor:
-        known = _roles(cursor, (names.owner, names.login, CREATOR))
-        if names.owner not in known:
-            worked = True
-            cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(owner))
-        cursor.execute(
-            sql.SQL("GRANT {} TO {} WITH INHERIT TRUE, SET TRUE").format(
-                owner, sql.Identifier(master)
-            )
-        )
-        if names.login not in known:
-            worked = True
+        missing = names.login not in _roles(cursor, (names.login,))
+        if missing:
             cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN CREATEROLE").format(creator))
             cursor.execute(
                 sql.SQL("GRANT {} TO {} WITH INHERIT FALSE, SET TRUE").format(
@@ -137,7 +148,7 @@ def _create_roles(master_login: connection, master: str, names: Names) -> bool:
             cursor.execute(sql.SQL("DROP ROLE {}").format(creator))
         cursor.execute(sql.SQL("GRANT {} TO {}").format(owner, login))
         cursor.execute(sql.SQL("GRANT rds_iam TO {}").format(login))
-    return worked
+    return missing
 
 
 def _roles(cursor: Any, names: tuple[str, ...]) -> set[str]:
@@ -195,13 +206,27 @@ def bring_up_to_date(utils: Any, engine: Any, before_upgrade: Callable[[str], ob
     if utils._is_empty_database(engine):
         utils._initialize_tables(engine)
     else:
-        found, latest = str(utils._get_schema_version(engine)), utils._get_latest_schema_revision()
+        found, latest = _revision(utils, engine), utils._get_latest_schema_revision()
         if found != latest:
             _must_be_older(utils, found, latest)
             _must_be_free(engine)
             kept = before_upgrade(found)
             _upgrade(utils, engine, found, kept)
     return str(utils._get_schema_version(engine))
+
+
+def _revision(utils: Any, engine: Any) -> str:
+    """The tables' revision. Tables without one are just being made, by the server's first start."""
+    deadline = time.monotonic() + INITIAL_SECONDS
+    while (found := utils._get_schema_version(engine)) is None:
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"there are tables without a revision, after {INITIAL_SECONDS} s of waiting",
+                why="somebody's first start of MLflow was interrupted while it made them",
+                mend="if they hold nothing, drop the database, then run keyless database again",
+            )
+        time.sleep(1)
+    return str(found)
 
 
 def _must_be_older(utils: Any, found: str, latest: str) -> None:

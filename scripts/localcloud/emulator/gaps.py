@@ -7,6 +7,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -19,10 +20,12 @@ from moto.core.utils import utcnow
 from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.iam.models import AWSManagedPolicy, IAMBackend
 from moto.rds.models import DBInstance, DBParameterGroup, MasterUserSecret
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import FakeBucket, FakeDeleteMarker
 from moto.s3.responses import S3Response
+from moto.ssm.models import Documents, SimpleSystemManagerBackend
 
 
 @contextmanager
@@ -311,6 +314,69 @@ def _tell_how_long_an_object_is_kept(stack: ExitStack) -> None:
     stack.enter_context(patch.object(S3Response, "_key_response_get", get))
 
 
+def _find_documents_by_arn_and_default(stack: ExitStack) -> None:
+    """Moto finds a document by its name, and knows $LATEST but not $DEFAULT."""
+    found, version = SimpleSystemManagerBackend._get_documents, Documents.find
+
+    def get(self: Any, name: str) -> Any:
+        return found(self, name.rpartition(":document/")[2] or name)
+
+    def find(self: Any, document_version: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        asked = self.default_version if document_version == "$DEFAULT" else document_version
+        return version(self, asked, *args, **kwargs)
+
+    stack.enter_context(patch.object(SimpleSystemManagerBackend, "_get_documents", get))
+    stack.enter_context(patch.object(Documents, "find", find))
+
+
+@cache
+def _aws_policies() -> dict[str, tuple[str, dict[str, Any]]]:
+    """AWS's managed policies by ARN, with their names, as moto's makers collected them."""
+    from moto.iam.aws_managed_policies import aws_managed_policies_data
+
+    collected = json.loads(aws_managed_policies_data)
+    return {
+        f"arn:aws:iam::aws:policy{data['Path']}{name}": (name, data)
+        for name, data in collected.items()
+    }
+
+
+def know_aws_policy(iam: Any, arn: str | None) -> None:
+    """Put one of AWS's managed policies into the account, where a call names it.
+
+    All of them would show up in every listing, and take seconds to read at each start.
+    """
+    if arn is None or not arn.startswith("arn:aws:iam::aws:policy/"):
+        return
+    if arn not in iam.managed_policies and arn in _aws_policies():
+        name, data = _aws_policies()[arn]
+        made = AWSManagedPolicy.from_data(name, iam.account_id, iam.region_name, dict(data))
+        iam.managed_policies[arn] = made
+
+
+def _know_aws_policies_when_they_are_named(stack: ExitStack) -> None:
+    """Moto has AWS's own managed policies only all at once, by a variable of its environment."""
+    for name in _NAMING_POLICIES:
+        stack.enter_context(patch.object(IAMBackend, name, _knowing(name)))
+
+
+_NAMING_POLICIES = (
+    "attach_group_policy", "attach_role_policy", "attach_user_policy", "get_policy",
+    "get_policy_version", "list_policy_versions",
+)  # fmt: skip
+
+
+def _knowing(name: str) -> Callable[..., Any]:
+    original = getattr(IAMBackend, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for value in (*args, *kwargs.values()):
+            know_aws_policy(self, value if isinstance(value, str) else None)
+        return original(self, *args, **kwargs)
+
+    return method
+
+
 def _add(stack: ExitStack, target: Any, name: str, method: Callable[..., Any]) -> None:
     """Add a method that must not exist yet, so that a newer moto's own one is noticed."""
     if hasattr(target, name):
@@ -325,6 +391,8 @@ def _forget_delete_markers_too(stack: ExitStack) -> None:
 
 _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _forget_delete_markers_too,
+    _find_documents_by_arn_and_default,
+    _know_aws_policies_when_they_are_named,
     _tell_who_pays_for_requests,
     _tell_how_long_an_object_is_kept,
     _give_instances_of_a_group_what_their_template_says,

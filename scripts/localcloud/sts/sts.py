@@ -17,6 +17,7 @@ from scripts.localcloud.access.context import Keys
 from scripts.localcloud.access.errors import Answer, AwsError, Fault, Refusal
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.access.principals import Caller, Principals
+from scripts.localcloud.emulator.gaps import know_aws_policy
 from scripts.localcloud.sts.tokens import Identity, TokenVerifier
 
 NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
@@ -246,9 +247,11 @@ class Sts:
                 policies.append(parse_policy(inline, name="session policy", kind="session"))
             except PolicyError as error:
                 raise AwsError("MalformedPolicyDocument", str(error)) from error
-        managed = self._backends("iam").managed_policies
+        iam = self._backends("iam")
+        managed = iam.managed_policies
         for descriptor in parameters.get("PolicyArns") or ():
             arn = descriptor.get("arn")
+            know_aws_policy(iam, arn)
             if arn not in managed:
                 raise AwsError("ValidationError", f"The policy {arn} does not exist")
             policies.extend(self._authorizer.policies.managed([managed[arn]], "session"))

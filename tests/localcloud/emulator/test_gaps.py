@@ -1,6 +1,7 @@
 """What moto loses of what Terraform writes, and is kept here: else a second plan is not empty."""
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.localcloud.clients import Account
 
@@ -68,3 +69,25 @@ def test_an_expiration_of_old_versions_keeps_how_many_it_spares(account: Account
     ]
     s3.put_bucket_lifecycle_configuration(Bucket="spared", LifecycleConfiguration={"Rules": rules})
     assert s3.get_bucket_lifecycle_configuration(Bucket="spared")["Rules"] == rules
+
+
+def test_awss_own_policies_are_there_when_they_are_named(account: Account) -> None:
+    iam = account.client("iam")
+    account.job_role("reads-all")
+    before = {one["PolicyName"] for one in iam.list_policies()["Policies"]}
+    iam.attach_role_policy(RoleName="reads-all", PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess")
+    attached = iam.list_attached_role_policies(RoleName="reads-all")["AttachedPolicies"]
+    assert [one["PolicyName"] for one in attached] == ["ReadOnlyAccess"]
+    assert "ReadOnlyAccess" not in before
+    with pytest.raises(ClientError) as refused:
+        iam.attach_role_policy(RoleName="reads-all", PolicyArn="arn:aws:iam::aws:policy/Nothing")
+    assert refused.value.response["Error"]["Code"] == "NoSuchEntity"
+
+
+def test_a_document_is_found_by_its_arn_and_default_version(account: Account) -> None:
+    ssm = account.client("ssm")
+    content = '{"schemaVersion": "1.0", "sessionType": "Port"}'
+    ssm.create_document(Name="by-arn", DocumentType="Session", Content=content)
+    arn = f"arn:aws:ssm:{account.cloud.region}:{account.cloud.account_id}:document/by-arn"
+    for given in ({"Name": arn}, {"Name": "by-arn", "DocumentVersion": "$DEFAULT"}):
+        assert ssm.get_document(**given)["Content"]

@@ -36,8 +36,8 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "x.data": lambda: ROWS,
     "x": lambda: ROWS,
     "x.tsv": lambda: ROWS.replace(b",", b"\t"),
-    "x.csv.gz": lambda: gzip.compress(ROWS),
-    "gzip-under-another-name.csv": lambda: gzip.compress(ROWS),
+    "x.csv.gz": lambda: gzip.compress(ROWS, mtime=0),
+    "gzip-under-another-name.csv": lambda: gzip.compress(ROWS, mtime=0),
     "x.zip": lambda: _zip(rows__csv=ROWS),
     "zip-under-another-name.csv": lambda: _zip(readme__md=b"# hello", rows__csv=ROWS),
     "P.PARQUET": _parquet,
@@ -45,7 +45,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "x.parquet.gz": lambda: gzip.compress(_parquet()),
     "parquet.zip": lambda: _zip(rows__parquet=_parquet()),
     "x.jsonl": lambda: b'{"a": 1, "b": "x"}\n\n{"b": "y", "a": 2}\n',
-    "x.ndjson.gz": lambda: gzip.compress(b'{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}\n'),
+    "x.ndjson.gz": lambda: gzip.compress(b'{"a": 1, "b": "x"}\n{"a": 2, "b": "y"}\n', mtime=0),
 }
 
 
@@ -100,7 +100,7 @@ def test_files_of_one_folder_may_differ_in_types_and_order_but_not_in_columns(
         ("x.csv", b"\x89PNG\r\n\x1a\n", "is a PNG picture. What can be read is CSV"),
         ("x.csv", b"<!doctype html><title>Sign in</title>", "is a web page"),
         ("x.parquet", b"a,b\n1,2\n", "is not a Parquet file, whatever its name says"),
-        ("x.csv", gzip.compress(ROWS)[:-9], "cannot be read|cannot be unpacked"),
+        ("x.csv", gzip.compress(ROWS, mtime=0)[:-9], "cannot be read|cannot be unpacked"),
         ("x.zip", _zip(a__csv=ROWS, b__csv=ROWS), "holds 2 files: name one, such as x.zip/a.csv"),
         ("x.xlsx", _zip(**{"[Content_Types]__xml": b""}), "is an Excel workbook: save the sheet"),
         ("x.json", b'[{"a": 1}]', "is one JSON array: write one object a line"),

@@ -1,0 +1,80 @@
+"""Failures of the libraries underneath, in one sentence with a way out.
+
+Classes are told by the name of their package: most verbs never import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from scripts.console import UserError
+
+LONGEST = 400
+
+
+def as_user_error(failure: BaseException) -> UserError | None:
+    """What a person can do about a library's failure; None for one that is not foreseen."""
+    for kind in type(failure).__mro__:
+        package = kind.__module__.partition(".")[0]
+        if tell := _KNOWN.get(package):
+            return tell(failure)
+    return None
+
+
+def first_line(failure: BaseException) -> str:
+    """The first line of what a failure says, without the text that libraries add for themselves."""
+    text = str(failure).strip().partition("\n")[0].strip()
+    return text[:LONGEST] or type(failure).__name__
+
+
+def _botocore(failure: BaseException) -> UserError | None:
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+    if isinstance(failure, ClientError):
+        error = failure.response.get("Error", {})
+        return UserError(
+            f"AWS refused {failure.operation_name}",
+            why=f"{error.get('Code')}: {error.get('Message')}",
+            mend="keyless explain-denial" if "denied" in str(error.get("Code")).lower() else "",
+        )
+    if isinstance(failure, NoCredentialsError):
+        return UserError("AWS was not asked", why=str(failure), mend="keyless doctor --aws")
+    if isinstance(failure, BotoCoreError):
+        return UserError("AWS could not be asked", why=str(failure), mend="keyless doctor")
+    return None
+
+
+def _database(failure: BaseException) -> UserError:
+    """psycopg2's own failures, and those that SQLAlchemy wraps."""
+    return UserError(
+        "the database refused or did not answer",
+        why=first_line(getattr(failure, "orig", None) or failure),
+        mend="keyless doctor",
+    )
+
+
+def _alembic(failure: BaseException) -> UserError:
+    return UserError(
+        "MLflow's tables could not be migrated", why=first_line(failure), mend="keyless database"
+    )
+
+
+def _mlflow(failure: BaseException) -> UserError:
+    return UserError("MLflow refused", why=first_line(failure), mend="keyless doctor")
+
+
+def _http(failure: BaseException) -> UserError:
+    return UserError(
+        "a server could not be reached", why=first_line(failure), mend="keyless doctor"
+    )
+
+
+_KNOWN: dict[str, Callable[[BaseException], UserError | None]] = {
+    "alembic": _alembic,
+    "botocore": _botocore,
+    "mlflow": _mlflow,
+    "psycopg2": _database,
+    "requests": _http,
+    "sqlalchemy": _database,
+    "urllib3": _http,
+}

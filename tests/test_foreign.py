@@ -1,0 +1,64 @@
+"""Failures of libraries: one sentence with a way out, the whole text kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from scripts import cli, foreign
+
+
+def failures() -> list[tuple[BaseException, str]]:
+    import psycopg2
+    import requests
+    import sqlalchemy.exc
+    from alembic.util.exc import CommandError
+    from botocore.exceptions import ClientError, EndpointConnectionError
+    from mlflow.exceptions import MlflowException
+
+    refused = psycopg2.OperationalError("connection to server failed: FATAL\n\nthe second line")
+    return [
+        (refused, "connection to server failed: FATAL"),
+        (sqlalchemy.exc.OperationalError("SELECT 1", {}, refused), "connection to server failed"),
+        (CommandError("Can't locate revision identified by 'x'"), "Can't locate revision"),
+        (MlflowException("no such run\nTraceback"), "no such run"),
+        (requests.ConnectionError("refused"), "refused"),
+        (EndpointConnectionError(endpoint_url="https://a"), "https://a"),
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject"), "no"),
+    ]
+
+
+@pytest.mark.parametrize("at", range(7))
+def test_a_librarys_failure_is_one_sentence_with_a_way_out(at: int) -> None:
+    failure, said = failures()[at]
+    told = foreign.as_user_error(failure)
+    assert told is not None
+    assert said in told.why
+    assert "\n" not in told.why
+    assert "Background on this error" not in told.why
+    assert told.mend
+
+
+def test_what_is_not_foreseen_is_not_hidden() -> None:
+    assert foreign.as_user_error(ZeroDivisionError()) is None
+
+
+def test_the_whole_text_is_kept_and_shown_with_debug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command("doctor")
+    def failing(**_: Any) -> None:
+        raise failures()[0][0]
+
+    monkeypatch.setattr(cli.Verbs, "get_command", lambda *_: failing)
+    done = CliRunner().invoke(cli.keyless, ["--home", str(tmp_path), "doctor"])
+    assert done.exit_code == 1
+    assert "the second line" not in done.stderr
+    assert "the second line" in (tmp_path / "last-failure.txt").read_text()
+    assert str(tmp_path / "last-failure.txt") in done.stderr
+    loud = CliRunner().invoke(cli.keyless, ["--home", str(tmp_path), "--debug", "doctor"])
+    assert type(loud.exception).__name__ == "OperationalError"
