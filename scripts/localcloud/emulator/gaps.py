@@ -20,10 +20,11 @@ from moto.core.utils import utcnow
 from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroupRule
-from moto.iam.models import AWSManagedPolicy, IAMBackend
+from moto.iam.models import AWSManagedPolicy, IAMBackend, User, iam_backends
+from moto.kms.models import kms_backends
 from moto.rds.models import DBInstance, DBParameterGroup, MasterUserSecret
 from moto.s3.exceptions import S3ClientError
-from moto.s3.models import FakeBucket, FakeDeleteMarker
+from moto.s3.models import FakeBucket, FakeDeleteMarker, s3_backends
 from moto.s3.responses import S3Response
 from moto.ssm.models import Documents, SimpleSystemManagerBackend
 
@@ -377,6 +378,67 @@ def _knowing(name: str) -> Callable[..., Any]:
     return method
 
 
+def _keep_the_ids_of_the_deleted(stack: ExitStack) -> None:
+    """AWS stores principals by id: a role made again under a deleted one's name is not trusted.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
+    original = User.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        # Moto's ids of users do not look like AWS's, which tell a user by their beginning.
+        self.id = "AIDA" + base64.b32encode(secrets.token_bytes(10)).decode()
+
+    stack.enter_context(patch.object(User, "__init__", init))
+    for name, kind in (("delete_role", "roles"), ("delete_user", "users")):
+        stack.enter_context(patch.object(IAMBackend, name, _leaving_ids(name, kind)))
+
+
+def _leaving_ids(name: str, kind: str) -> Callable[..., Any]:
+    original = getattr(IAMBackend, name)
+
+    def method(self: Any, given: str, *args: Any, **kwargs: Any) -> Any:
+        gone = [one for one in getattr(self, kind).values() if one.name == given]
+        result = original(self, given, *args, **kwargs)
+        for one in gone:
+            _replace_principal(self.account_id, one.arn, one.id)
+        return result
+
+    return method
+
+
+def _replace_principal(account: str, arn: str, unique_id: str) -> None:
+    """Write the id in place of the ARN, wherever a policy names it as principal."""
+    for role in iam_backends[account]["aws"].roles.values():
+        role.assume_role_policy_document = _renamed(
+            role.assume_role_policy_document, arn, unique_id
+        )
+    for bucket in s3_backends[account]["aws"].buckets.values():
+        bucket.policy = _renamed(bucket.policy, arn, unique_id)
+    for kms in list(kms_backends[account].values()):
+        for key in kms.keys.values():
+            key.policy = _renamed(key.policy, arn, unique_id)
+
+
+def _renamed(document: Any, arn: str, unique_id: str) -> Any:
+    text = document.decode() if isinstance(document, bytes) else document
+    if not text or arn not in text:
+        return document
+    content = json.loads(text)
+    statements = content.get("Statement") or []
+    for statement in statements if isinstance(statements, list) else [statements]:
+        for element in ("Principal", "NotPrincipal"):
+            principal = statement.get(element)
+            if isinstance(principal, dict) and "AWS" in principal:
+                names = principal["AWS"]
+                listed = names if isinstance(names, list) else [names]
+                changed = [unique_id if name == arn else name for name in listed]
+                principal["AWS"] = changed if isinstance(names, list) else changed[0]
+    written = json.dumps(content)
+    return written.encode() if isinstance(document, bytes) else written
+
+
 def _add(stack: ExitStack, target: Any, name: str, method: Callable[..., Any]) -> None:
     """Add a method that must not exist yet, so that a newer moto's own one is noticed."""
     if hasattr(target, name):
@@ -392,6 +454,7 @@ def _forget_delete_markers_too(stack: ExitStack) -> None:
 _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _forget_delete_markers_too,
     _find_documents_by_arn_and_default,
+    _keep_the_ids_of_the_deleted,
     _know_aws_policies_when_they_are_named,
     _tell_who_pays_for_requests,
     _tell_how_long_an_object_is_kept,

@@ -181,7 +181,6 @@ def test_g10_a_region_that_does_not_exist(
     ("claims", "operator", "accepted"),
     [
         ({"aud": "sts.amazonaws.com", "sub": "*"}, "StringLike", False),
-        ({"aud": "sts.amazonaws.com", "sub": "?*"}, "StringLike", False),
         ({"aud": "sts.amazonaws.com", "sub": ["repo:o/r:*", "*"]}, "StringLike", False),
         ({"aud": "sts.amazonaws.com"}, "StringEquals", False),
         ({"job_workflow_ref": "o/r/.github/workflows/w.yml@refs/heads/main"}, "StringEquals", True),
@@ -199,6 +198,34 @@ def test_g11_what_a_trust_policy_for_github_must_say(
     else:
         code = refused(make, RoleName=name, AssumeRolePolicyDocument=trust)
         assert code == "MalformedPolicyDocument"
+
+
+def test_g11_a_user_made_again_is_another_principal(account: Account) -> None:
+    iam = account.client("iam")
+    arn = iam.create_user(UserName="twice")["User"]["Arn"]
+    trust = {"Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Principal": {"AWS": arn}, "Action": "sts:AssumeRole",
+        "Condition": {"ArnEquals": {"aws:PrincipalArn": arn}}}}  # fmt: skip
+    role = account.role("trusts-twice", trust)
+
+    def assumed() -> bool:
+        key = iam.create_access_key(UserName="twice")["AccessKey"]
+        who = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+        try:
+            account.client("sts", who).assume_role(RoleArn=role, RoleSessionName="xx")
+        except ClientError:
+            return False
+        finally:
+            iam.delete_access_key(UserName="twice", AccessKeyId=key["AccessKeyId"])
+        return True
+
+    assert assumed()
+    iam.delete_user(UserName="twice")
+    kept = iam.get_role(RoleName="trusts-twice")["Role"]["AssumeRolePolicyDocument"]
+    assert kept["Statement"]["Principal"]["AWS"].startswith("AIDA")
+    assert kept["Statement"]["Condition"]["ArnEquals"]["aws:PrincipalArn"] == arn
+    iam.create_user(UserName="twice")
+    assert not assumed()
 
 
 def test_g12_what_only_aws_changes(account: Account) -> None:
