@@ -78,6 +78,8 @@ class Gateway:
         signature: Signature | None = None
         try:
             signature = signatures.read(incoming.signed)
+            if incoming.refusal is not None:
+                raise incoming.refusal
             return self._answer(incoming, signature, request_id)
         except Refusal as refusal:
             error = refusal.spell(protocol(incoming, signature))

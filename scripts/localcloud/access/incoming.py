@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from scripts.iam.requests import HttpRequest
 from scripts.localcloud.access.context import Connection
-from scripts.localcloud.access.errors import Fault, Protocol, Refusal, protocol_of
+from scripts.localcloud.access.errors import AwsError, Fault, Protocol, Refusal, protocol_of
 from scripts.localcloud.access.signatures import Signature, SignedRequest, query_pairs
 
 HOST = "127.0.0.1"
@@ -27,13 +27,17 @@ _SIGNATURE_PARAMETERS = frozenset(
 
 @dataclass(frozen=True)
 class Incoming:
-    """A request as the server read it. `headers` have lower-case names."""
+    """A request as the server read it. `headers` have lower-case names.
+
+    `refusal` is the answer to a request that the server did not read to its end.
+    """
 
     method: str
     target: str
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     connection: Connection
+    refusal: AwsError | None = None
 
     @property
     def path(self) -> str:

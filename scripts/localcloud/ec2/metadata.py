@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 from scripts.aws.credentials import Credentials
+from scripts.localcloud.access.errors import Answer
+from scripts.localcloud.access.incoming import Incoming
+from scripts.localcloud.server import Server
 
 LONGEST_TTL_SECONDS = 21600
 # AWS hands out new credentials at least five minutes before the old ones end.
 RENEWAL = timedelta(minutes=5)
 TOKEN = "X-aws-ec2-metadata-token"  # noqa: S105 - the header's name
 TTL = "X-aws-ec2-metadata-token-ttl-seconds"
+# The service answers under each of its versions, as clients of that time ask.
+VERSIONS = (
+    "1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007-12-15", "2008-02-01",
+    "2008-09-01", "2009-04-04", "2011-01-01", "2011-05-01", "2012-01-12", "2014-02-25",
+    "2014-11-05", "2015-10-20", "2016-04-19", "2016-06-30", "2016-09-02", "2018-03-28",
+    "2018-08-17", "2018-09-24", "2019-10-01", "2020-10-27", "2021-01-03", "2021-03-23",
+    "2021-07-15", "2022-09-24",
+)  # fmt: skip
+_now = time.monotonic
 
 
 @dataclass(frozen=True)
@@ -51,14 +62,9 @@ class Metadata:
         self._current: Credentials | None = None
         self._tokens: dict[str, float] = {}
         self._lock = threading.Lock()
-        handler = type("Handler", (_Handler,), {"service": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
-        )
-        self._thread.start()
+        self._server = Server(self._handle, threads=2)
+        self.port = self._server.port
+        self._server.start()
 
     @property
     def endpoint(self) -> str:
@@ -67,25 +73,33 @@ class Metadata:
 
     def stop(self) -> None:
         """Close the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.stop()
 
     def new_token(self, seconds: int) -> str:
         """A session token that is good for some seconds."""
         token = secrets.token_urlsafe(40)
         with self._lock:
-            self._tokens[token] = time.monotonic() + seconds
+            self._tokens[token] = _now() + seconds
         return token
 
     def knows(self, token: str | None) -> bool:
         """Whether a token was issued here and has not ended."""
         with self._lock:
-            return token is not None and self._tokens.get(token, 0) > time.monotonic()
+            return token is not None and self._tokens.get(token, 0) > _now()
 
     def read(self, path: str) -> bytes | None:
-        """The answer to a GET, None for 404."""
-        return _tree(self).get(path)
+        """The answer to a GET, None for 404. A directory lists what is in it."""
+        version, _, rest = path.removeprefix("/").partition("/")
+        if path.strip("/") == "":
+            return "\n".join((*VERSIONS, "latest")).encode()
+        if version not in VERSIONS and version != "latest":
+            return None
+        name = rest.removesuffix("/")
+        tree = _tree(self)
+        if name in tree:
+            return tree[name]()
+        names = _children(tree, name)
+        return "\n".join(names).encode() if names else None
 
     def role_credentials(self) -> Credentials:
         """The role's session, renewed in time."""
@@ -97,16 +111,55 @@ class Metadata:
                 current = self._current = self._make()
             return current
 
+    def _handle(self, incoming: Incoming) -> Answer:
+        if incoming.refusal is not None:
+            return _answer(400)
+        if incoming.method == "PUT":
+            return self._put(incoming)
+        if incoming.method not in ("GET", "HEAD"):
+            return _answer(405)
+        given = incoming.headers.get(TOKEN.lower())
+        needed = self.identity.tokens_required or given is not None
+        if needed and not self.knows(given):
+            return _answer(401)
+        try:
+            found = self.read(incoming.path)
+        except Exception:  # noqa: BLE001 - the role cannot be assumed: the path has no answer
+            found = None
+        return _answer(404) if found is None else _answer(200, found)
 
-class _Lazy(dict[str, Callable[[], bytes]]):
-    """Paths and what makes their answers; credentials are made only when they are asked for."""
+    def _put(self, incoming: Incoming) -> Answer:
+        """Issue a token. A request that came through a proxy gets none."""
+        if incoming.path != "/latest/api/token":
+            return _answer(404)
+        if "x-forwarded-for" in incoming.headers:
+            return _answer(403)
+        wanted = incoming.headers.get(TTL.lower(), "")
+        if not re.fullmatch("[0-9]{1,5}", wanted, re.ASCII) or not (
+            1 <= int(wanted) <= LONGEST_TTL_SECONDS
+        ):
+            return _answer(400)
+        return _answer(200, self.new_token(int(wanted)).encode(), {TTL: wanted})
 
-    def get(self, path: str) -> bytes | None:  # type: ignore[override]
-        make = super().get(path) or super().get(path + "/")
-        return make() if make else None
+
+def _answer(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
+    length = {"Content-Length": str(len(body))}
+    return Answer(status, {"Content-Type": "text/plain", **length, **(headers or {})}, body)
 
 
-def _tree(service: Metadata) -> _Lazy:
+def _children(tree: Iterable[str], directory: str) -> list[str]:
+    """What a directory lists: files by their names, directories with a slash behind."""
+    prefix = f"{directory}/" if directory else ""
+    found = set()
+    for path in tree:
+        if path.startswith(prefix):
+            name, slash, _ = path[len(prefix) :].partition("/")
+            found.add(f"{name}{slash}" if directory else name)
+    return sorted(found)
+
+
+def _tree(service: Metadata) -> dict[str, Callable[[], bytes]]:
+    """Paths below a version and what makes their answers: credentials only when asked for."""
     identity = service.identity
     document = {
         "accountId": identity.account_id,
@@ -118,27 +171,24 @@ def _tree(service: Metadata) -> _Lazy:
         "region": identity.region,
         "version": "2017-09-30",
     }
-    meta = "/latest/meta-data/"
     texts = {
-        meta + "ami-id": identity.image_id,
-        meta + "instance-id": identity.instance_id,
-        meta + "instance-type": identity.instance_type,
-        meta + "placement/availability-zone": identity.zone,
-        meta + "placement/region": identity.region,
-        meta + "tags/instance/": "\n".join(sorted(identity.tags)),
-        **{meta + f"tags/instance/{key}": value for key, value in identity.tags.items()},
-        "/latest/dynamic/instance-identity/document": json.dumps(document),
+        "meta-data/ami-id": identity.image_id,
+        "meta-data/instance-id": identity.instance_id,
+        "meta-data/instance-type": identity.instance_type,
+        "meta-data/placement/availability-zone": identity.zone,
+        "meta-data/placement/region": identity.region,
+        **{f"meta-data/tags/instance/{key}": value for key, value in identity.tags.items()},
+        "dynamic/instance-identity/document": json.dumps(document),
     }
-    tree = _Lazy({path: _constant(text.encode()) for path, text in texts.items()})
+    tree = {path: _constant(text.encode()) for path, text in texts.items()}
     if identity.user_data:
-        tree["/latest/user-data"] = _constant(identity.user_data)
+        tree["user-data"] = _constant(identity.user_data)
     if identity.role_name is not None:
-        credentials = meta + "iam/security-credentials/"
-        tree[meta + "iam/info"] = _constant(
+        tree["meta-data/iam/info"] = _constant(
             json.dumps({"Code": "Success", "InstanceProfileArn": identity.profile_arn}).encode()
         )
-        tree[credentials] = _constant(identity.role_name.encode())
-        tree[credentials + identity.role_name] = lambda: _document(service.role_credentials())
+        role = f"meta-data/iam/security-credentials/{identity.role_name}"
+        tree[role] = lambda: _document(service.role_credentials())
     return tree
 
 
@@ -163,50 +213,3 @@ def _document(found: Credentials) -> bytes:
 
 def _timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class _Handler(BaseHTTPRequestHandler):
-    service: Metadata
-    protocol_version = "HTTP/1.1"
-
-    def do_PUT(self) -> None:
-        """Issue a token. A request that came through a proxy gets none."""
-        if self.path != "/latest/api/token":
-            self._answer(404)
-        elif "X-Forwarded-For" in self.headers:
-            self._answer(403)
-        else:
-            self._token(self.headers.get(TTL, ""))
-
-    def _token(self, wanted: str) -> None:
-        if not wanted.isdecimal() or not 1 <= int(wanted) <= LONGEST_TTL_SECONDS:
-            self._answer(400)
-            return
-        token = self.service.new_token(int(wanted))
-        self._answer(200, token.encode(), {TTL: wanted})
-
-    def do_GET(self) -> None:
-        """Answer who has a token; without one only if the instance still allows version 1."""
-        given = self.headers.get(TOKEN)
-        needed = self.service.identity.tokens_required or given is not None
-        if needed and not self.service.knows(given):
-            self._answer(401)
-            return
-        try:
-            answer = self.service.read(self.path)
-        except Exception:  # noqa: BLE001 - the role cannot be assumed: the path has no answer
-            answer = None
-        self._answer(404 if answer is None else 200, answer or b"")
-
-    def _answer(
-        self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Type": "text/plain", **(headers or {})}.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing: a path may name a role, and nobody reads it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -110,7 +111,7 @@ def test_a_token_of_another_instance_is_refused(metadata: Metadata, issuer: Issu
 
 def test_a_token_ends_with_its_lifetime(metadata: Metadata) -> None:
     headers = token(metadata, "60")
-    with patch("scripts.localcloud.ec2.metadata.time.monotonic", return_value=float("inf")):
+    with patch("scripts.localcloud.ec2.metadata._now", return_value=float("inf")):
         assert call(metadata, "meta-data/instance-id", headers=headers)[0] == 401
 
 
@@ -182,3 +183,47 @@ def test_boto3_finds_the_role_by_itself(
     found = boto3.Session().get_credentials()
     assert found is not None
     assert (found.method, found.access_key) == ("iam-role", "ASIA1")
+
+
+def test_a_put_in_the_body_of_a_forwarded_request_gets_no_token(metadata: Metadata) -> None:
+    hidden = f"PUT /latest/api/token HTTP/1.1\r\nHost: a\r\n{TTL}: 60\r\n\r\n".encode()
+    head = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.0.0.1\r\nConnection: close\r\n"
+    sent = f"{head}Content-Length: {len(hidden)}\r\n\r\n".encode() + hidden
+    with socket.create_connection(("127.0.0.1", metadata.port), timeout=10) as client:
+        client.sendall(sent)
+        found = b""
+        while part := client.recv(4096):
+            found += part
+    assert found.count(b"HTTP/1.1") == 1
+    assert b" 401 " in found
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/", ["1.0", "2009-04-04", "latest"]),
+        ("/latest", ["dynamic", "meta-data", "user-data"]),
+        ("/latest/meta-data/", ["ami-id", "iam/", "instance-id", "placement/", "tags/"]),
+        ("/latest/meta-data", ["ami-id", "iam/", "instance-id", "placement/", "tags/"]),
+        ("/2009-04-04/meta-data/placement/", ["availability-zone", "region"]),
+        ("/latest/meta-data/iam/security-credentials/", ["keyless-dev-server"]),
+    ],
+)
+def test_a_directory_lists_what_is_in_it(metadata: Metadata, path: str, names: list[str]) -> None:
+    found = metadata.read(path)
+    assert found is not None
+    assert set(names) <= set(found.decode().split("\n"))
+
+
+def test_dated_paths_and_heads_are_answered(metadata: Metadata) -> None:
+    headers = token(metadata)
+    assert call(metadata, "meta-data/instance-id", "HEAD", headers) == (200, "")
+    assert metadata.read("/2021-07-15/meta-data/instance-id") == IDENTITY.instance_id.encode()
+    assert metadata.read("/2021-07-16/meta-data/instance-id") is None
+
+
+def test_a_silent_client_holds_up_nobody(metadata: Metadata) -> None:
+    silent = [socket.create_connection(("127.0.0.1", metadata.port)) for _ in range(20)]
+    assert call(metadata, "meta-data/instance-id", headers=token(metadata))[0] == 200
+    for client in silent:
+        client.close()
