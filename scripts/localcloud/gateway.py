@@ -16,6 +16,7 @@ from scripts.localcloud.access.authorization import Authorizer, Occasion
 from scripts.localcloud.access.context import Keys, request_keys, s3_keys
 from scripts.localcloud.access.errors import Answer, AwsError, Fault, Refusal, render
 from scripts.localcloud.access.incoming import Incoming, canonical, protocol, unsigned_service
+from scripts.localcloud.access.network import way_keys
 from scripts.localcloud.access.principals import ANONYMOUS, Caller, Principals
 from scripts.localcloud.access.regions import check_scope
 from scripts.localcloud.access.signatures import Signature, query_pairs
@@ -101,6 +102,9 @@ class Gateway:
             operation = reading.operation
             occasion = Occasion(request_id, request.service, operation)
             keys = request_keys(incoming.connection, request.headers, request.region, now)
+            if way := way_keys(caller, request.service, self._emulator.backend):
+                del keys["aws:SourceIp"]
+                keys |= way
             if request.service == "sts":
                 return self._call_sts(found, reading, keys, occasion)
             if request.service == "s3":

@@ -418,3 +418,32 @@ def test_an_environment_of_the_job_is_no_key_of_the_session(account: Account) ->
     keys = account.cloud.decisions.read()[-1].keys
     assert not [key for key in keys if "githubusercontent" in key]
     assert keys["aws:FederatedProvider"] == (account.provider,)
+
+
+def test_a_request_through_a_vpc_endpoint_has_no_address(account: Account) -> None:
+    """A Deny by aws:SourceIp locks the server in the VPC out, as on AWS."""
+    ec2, cloud = account.client("ec2"), account.cloud
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=subnet)
+    instance = made["Instances"][0]["InstanceId"]
+    trust = {"Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"},
+        "Action": "sts:AssumeRole"}}  # fmt: skip
+    role = account.role("in-the-vpc", trust)
+    account.allow("in-the-vpc", statement("s3:ListBucket", "arn:aws:s3:::*"))
+    where = f"arn:aws:ec2:{cloud.region}:{cloud.account_id}:instance/{instance}"
+    session = cloud.credentials_for_role(role, instance, {"ec2:SourceInstanceARN": (where,)})
+
+    def keys() -> dict[str, tuple[str, ...]]:
+        account.client("s3", session).list_objects_v2(Bucket=BUCKET)
+        return dict(cloud.decisions.read()[-1].keys)
+
+    assert keys()["aws:SourceIp"] == ("127.0.0.1",)
+    endpoint = ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=f"com.amazonaws.{cloud.region}.s3")
+    found = keys()
+    assert "aws:SourceIp" not in found
+    assert found["aws:SourceVpce"] == (endpoint["VpcEndpoint"]["VpcEndpointId"],)
+    assert found["aws:SourceVpc"] == (vpc,)
+    assert found["aws:VpcSourceIp"][0].startswith("10.9.1.")
