@@ -104,7 +104,9 @@ def ref(linted: Linted) -> Iterator[Finding]:
     token = linted.hidden_ref
     if linted.setting.subjects or token is None or _strangers_matter_more(linted):
         return
-    if linted.other_pull_request:
+    if linted.other_pull_request or (
+        linted.other_environment and not linted.speaks_of_environments
+    ):
         return
     compared = linted.one.on("ref")
     queue = [_QUEUE.fullmatch(value) for found in compared for value in found.values]

@@ -115,7 +115,22 @@ def lint_policy(policy: Policy, setting: Setting) -> Judgement:
                 reaches.append(linted.reach)
         except (NotJudged, TooComplex) as reason:
             not_judged.append(f"{setting.origin}, statement {one.statement.label}: {reason}")
-    return Judgement(tuple(found), tuple(not_judged), {setting.origin: widest(reaches)})
+    if not setting.github_only:
+        not_judged += _built_in(policy, setting)
+    known = {} if not_judged and not reaches else {setting.origin: widest(reaches)}
+    return Judgement(tuple(found), tuple(not_judged), known)
+
+
+def _built_in(policy: Policy, setting: Setting) -> Iterator[str]:
+    """Providers that AWS knows by their name alone, such as Cognito's identity pools."""
+    for statement in policy.statements:
+        for provider in (statement.principals or {}).get("Federated", ()):
+            known = ":" in provider or _speaks_of_github(statement)  # other rules say so
+            if statement.effect == "Allow" and not known:
+                yield (
+                    f"{setting.origin}, statement {statement.label}: the provider {provider} is "
+                    "not one of GitHub's"
+                )
 
 
 def _issuer(one: Trusting, setting: Setting) -> Issuer | None:

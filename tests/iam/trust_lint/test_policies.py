@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 
 from scripts.github.trust import judge
 from scripts.iam.engine.documents import parse_policy
-from scripts.iam.trust_lint import RULES, Setting, lint
+from scripts.iam.trust_lint import RULES, Judgement, Setting, lint
 
 HOST = "token.actions.githubusercontent.com"
 PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{HOST}"
@@ -47,13 +48,20 @@ def setting(case: Mapping[str, Any]) -> Setting:
     )
 
 
+@functools.cache
+def judged(name: str) -> Judgement:
+    """What the linter says of a row."""
+    case = next(case for case in (*GOOD, *BAD) if case["name"] == name)
+    return lint(document(case), setting(case))
+
+
 def names(cases: list[dict[str, Any]]) -> list[str]:
     return [case["name"] for case in cases]
 
 
 @pytest.mark.parametrize("case", GOOD, ids=names(GOOD))
 def test_nothing_is_found_in_a_good_policy(case: dict[str, Any]) -> None:
-    found = lint(document(case), setting(case))
+    found = judged(case["name"])
     assert [finding.rule for finding in found.findings] == case.get("notes", [])
     assert all(finding.severity == "note" for finding in found.findings)
     assert len(found.not_judged) == case.get("not judged", 0)
@@ -61,7 +69,7 @@ def test_nothing_is_found_in_a_good_policy(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", BAD, ids=names(BAD))
 def test_exactly_the_mistakes_of_a_bad_policy_are_found(case: dict[str, Any]) -> None:
-    found = lint(document(case), setting(case)).findings
+    found = judged(case["name"]).findings
     assert sorted(finding.rule for finding in found) == sorted(case["expect"])
     assert all(finding.who and finding.fix and finding.message for finding in found)
     assert case["seen"]
@@ -73,7 +81,7 @@ def test_exactly_the_mistakes_of_a_bad_policy_are_found(case: dict[str, Any]) ->
 def test_a_subject_that_is_shown_as_accepted_is_accepted_by_the_engine(
     case: dict[str, Any],
 ) -> None:
-    found = lint(document(case), setting(case)).findings
+    found = judged(case["name"]).findings
     for finding in found:
         if finding.witness is not None:
             assert accepts(case, {"sub": finding.witness, **finding.claims}), finding.witness

@@ -408,7 +408,7 @@ class Operand:
         """Where each letter leads that can still lead to an end."""
         return (_all_moves if self.negated else Language.moves)(self.language, states)
 
-    @property
+    @cached_property
     def accepted(self) -> Language:
         """The language that the operand stands for."""
         return outside(self.language) if self.negated else self.language

@@ -166,20 +166,18 @@ def encoded(values: Language) -> Language:
     return replaced(values, ":", "%3A")
 
 
-def limits_on_subject(limits: Limited, keys: frozenset[str]) -> list[Language]:
-    """Limits on a token's claims as limits on its subject, one for each part that may carry them.
+def limit_on_subject(claim: str, values: Language, keys: frozenset[str]) -> list[Language]:
+    """A limit on a claim as limits on the subject, one for each part that may carry the claim.
 
     Each says nothing of the other parts. `keys` are the claims that subjects may name.
     """
     found = []
-    for claim, operands in limits.items():
-        for values in (operand.accepted for operand in operands):
-            if claim in _IDENTITY:
-                found.append(_only("repo", _repo_with(claim, values)))
-            if claim == "repository" and "repository_owner" in keys:
-                found.append(_only("repository_owner", owners(both(values, NAMES))))
-            if claim in (*keys, "workflow", "ref", "environment"):
-                found.append(_only(claim, encoded(values)))
+    if claim in _IDENTITY:
+        found.append(_only("repo", _repo_with(claim, values)))
+    if claim == "repository" and "repository_owner" in keys:
+        found.append(_only("repository_owner", owners(both(values, NAMES))))
+    if claim in (*keys, "ref", "environment"):
+        found.append(_only(claim, encoded(values)))
     return found
 
 
@@ -199,13 +197,19 @@ _TOKEN = repeated(but(":"), least=0)
 
 def _only(key: str, values: Language) -> Language:
     """Subjects whose part of this name, if there is one, has one of these values."""
-    other = both(_TOKEN, outside(either(text(key), text("pull_request"))))
     steps = [
         (0, _part(text("pull_request")), 0),
-        (0, then(_part(other), _part(_TOKEN)), 0),
+        (0, _other_part(key), 0),
         (0, then(_part(text(key)), _part(values)), 0),
     ]
     return after(":", network(1, steps, [0]))
+
+
+@cache
+def _other_part(key: str) -> Language:
+    """A part of a subject with another name than this one."""
+    name = both(_TOKEN, outside(either(text(key), text("pull_request"))))
+    return then(_part(name), _part(_TOKEN))
 
 
 def keys_in(patterns: Iterable[str]) -> frozenset[str]:

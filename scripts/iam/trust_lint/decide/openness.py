@@ -141,6 +141,13 @@ class Openness:
         workflow = self.names.other_workflow if named else None
         return self.own(asked.also(**claims, job_workflow_ref=workflow))
 
+    @cached_property
+    def speaks_of_environments(self) -> bool:
+        """Whether the statement names environments, or says that the subject has one."""
+        return bool(self.names.environments) or any(
+            "environment:" in value for found in self.one.on("sub") for value in found.values
+        )
+
     def openings(self, *, any_workflow: bool = False) -> tuple[Token | None, ...]:
         """What of the named repository gets in that the statement does not name: a pull request,
         another ref, another environment, and a named environment on another ref.
@@ -148,9 +155,6 @@ class Openness:
         On a ref that the statement fixes any environment will do, unless it speaks of some.
         """
         names = self.names
-        spoken = names.environments or any(
-            "environment:" in value for found in self.one.on("sub") for value in found.values
-        )
         other_ref = names.other_ref if names.refs else None
         asked: tuple[tuple[JobKind, dict[str, Language | None]], ...] = (
             ("ref", {"ref": other_ref}),
@@ -158,7 +162,7 @@ class Openness:
                 "environment",
                 {
                     "environment": names.other_environment if names.environments else None,
-                    "ref": None if spoken else other_ref,
+                    "ref": None if self.speaks_of_environments else other_ref,
                 },
             ),
             ("environment", {"environment": names.own_environment, "ref": other_ref}),

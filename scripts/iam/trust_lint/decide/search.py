@@ -20,20 +20,24 @@ from scripts.iam.trust_lint.decide.automata import (
 )
 from scripts.iam.trust_lint.decide.grammar import (
     CLAIMS,
+    CUSTOM,
     REFS,
     REPOSITORY,
+    TOKEN_CLAIMS,
     JobKind,
     Limited,
     all_subjects,
     default_subjects,
     keys_in,
-    limits_on_subject,
+    limit_on_subject,
     may_be,
 )
 from scripts.iam.trust_lint.decide.statement import Limits, Trusting
 
 KINDS: tuple[JobKind, ...] = ("ref", "pull_request", "environment")
 MOST_TRIES = 30
+NO_KEYS: frozenset[str] = frozenset()
+ALL_KEYS = TOKEN_CLAIMS | {CUSTOM}
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class Search:
         self._one = one
         self._issuer = issuer
         self._values: dict[tuple[int, JobKind], Claims | None] = {}
+        self._parts: dict[tuple[str, Operand, frozenset[str]], list[Operand]] = {}
 
     def find(self, asked: Asked) -> Token | None:
         """The token with the shortest subject, of the default template if there is one."""
@@ -136,15 +141,17 @@ class Search:
     def _token(self, limits: Limits, values: Claims, asked: Asked) -> Token | None:
         """The token with the shortest subject that the patterns accept."""
         forms = self._forms(asked)
+        # A subject that is asked for may name any claim.
+        keys = ALL_KEYS if asked.subject else self._keys
         if asked.default:
             possible = default_subjects(values.kind, forms)
         else:
-            possible = all_subjects(values.kind, forms, self._keys)
+            possible = all_subjects(values.kind, forms, keys)
         operands = [
             *limits.present.get("sub", ()),
             *asked.subject,
             Operand(possible),
-            *map(Operand, limits_on_subject(values.limits, self._keys)),
+            *self._limits_on_subject(values, NO_KEYS if asked.default else keys | {"workflow"}),
         ]
         refused: list[Operand] = []
         for _ in range(MOST_TRIES):
@@ -157,6 +164,15 @@ class Search:
             # Its parts contradict each other, as two names of one repository do.
             refused.append(Operand(text(subject), negated=True))
         raise TooComplex(f"{MOST_TRIES} subjects in a row contradict themselves")
+
+    def _limits_on_subject(self, values: Claims, keys: frozenset[str]) -> Iterator[Operand]:
+        for claim, operands in values.limits.items():
+            for operand in operands:
+                known = (claim, operand, keys)
+                if known not in self._parts:
+                    parts = limit_on_subject(claim, operand.accepted, keys)
+                    self._parts[known] = [Operand(part) for part in parts]
+                yield from self._parts[known]
 
     def _forms(self, asked: Asked) -> tuple[bool, ...]:
         return tuple(form for form in asked.forms if self._issuer.sends_ids or not form)

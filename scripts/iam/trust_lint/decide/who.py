@@ -117,6 +117,8 @@ def _gets_in(found: Openness, kind: JobKind, **values: str) -> bool:
 def repositories(found: Openness) -> str:
     """The named repositories as a reader should see them."""
     names = found.names
+    if exact := found.one.exactly("repository"):
+        return _listed(sorted(exact))
     if names.shown:
         return _listed(sorted(set(names.shown)))
     if names.ids:
