@@ -11,6 +11,13 @@ from typing import Any
 import pytest
 from moto.server import ThreadedMotoServer
 
+from scripts.github.issuers import AUDIENCE
+from scripts.github.trust import judge
+from scripts.iam.engine import parse_policy
+from scripts.iam.trust_lint import Setting, lint
+from scripts.iam.trust_lint.written import refusals
+from scripts.localcloud.sts.issuer import Job, claims
+from scripts.names import GITHUB_HOST, GITHUB_ISSUER
 from scripts.stack.binary import find_binary
 from tests import ROOT
 from tests.actions_runner.github import Repository
@@ -33,6 +40,7 @@ provider "aws" {
   skip_metadata_api_check     = true
 }
 
+variable "cases" { type = any }
 variable "pinned" { type = map(string) }
 variable "variants" { type = any }
 
@@ -44,6 +52,21 @@ locals {
   provider_arn = "arn:aws:iam::ACCOUNT:oidc-provider/token.actions.githubusercontent.com"
   prefixes = { for name in ["contracts", "decisions", "holdout", "inputs", "models", "predictions",
     "raw", "references", "reports", "train"] : name => "${name}/" }
+}
+
+module "role" {
+  source   = "./terraform/modules/github_role"
+  for_each = var.cases
+
+  name             = each.key
+  context          = each.value.context
+  github           = each.value.github
+  job_workflow_ref = lookup(each.value, "job_workflow_ref", null)
+  merge_queue      = lookup(each.value, "merge_queue", null)
+  provider_arn     = "arn:aws:iam::ACCOUNT:oidc-provider/${each.value.provider}"
+  ref              = lookup(each.value, "ref", null)
+  subject_template = lookup(each.value, "template", null)
+  template_values  = lookup(each.value, "template_values", {})
 }
 
 module "bootstrap" {
@@ -84,6 +107,68 @@ VARIANTS: dict[str, tuple[Repository, str, bool]] = {
     "pinned": (REPOSITORY, "dev", True),
 }
 
+SHARED = "octo-org/workflows/.github/workflows/deploy.yml@" + "8f4b7f84" * 5
+# What of github_role a case sets, and the job that may assume the role.
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "enterprise": (
+        {"provider": f"{GITHUB_HOST}/octo", "context": "environment:prod", "ref": MAIN},
+        {"issuer": f"{GITHUB_ISSUER}/octo", "environment": "prod"},
+    ),
+    "ghe-com": (
+        {"provider": "token.actions.octo.ghe.com", "context": f"ref:{MAIN}", "ref": MAIN},
+        {"issuer": "https://token.actions.octo.ghe.com"},
+    ),
+    "server": (
+        {"provider": "github.example.internal/_services/token", "context": "environment:prod"},
+        {"issuer": "https://github.example.internal/_services/token", "environment": "prod"},
+    ),
+    "workflow-in-the-subject": (
+        {
+            "provider": GITHUB_HOST,
+            "context": "environment:prod",
+            "ref": MAIN,
+            "job_workflow_ref": SHARED,
+            "template": ["repo", "job_workflow_ref"],
+        },
+        {
+            "environment": "prod",
+            "job_workflow_ref": SHARED,
+            "subject_template": ["repo", "job_workflow_ref"],
+        },
+    ),
+    "ref-first": (
+        {
+            "provider": GITHUB_HOST,
+            "context": f"ref:{MAIN}",
+            "ref": MAIN,
+            "template": ["ref", "repo", "repository_owner_id"],
+        },
+        {"subject_template": ["ref", "repo", "repository_owner_id"]},
+    ),
+    "pull-request-into-main": (
+        {
+            "provider": GITHUB_HOST,
+            "context": "pull_request",
+            "template": ["repo", "context", "base_ref"],
+            "template_values": {"base_ref": "main"},
+        },
+        {
+            "event_name": "pull_request",
+            "ref": "refs/pull/7/merge",
+            "base_ref": "main",
+            "subject_template": ["repo", "context", "base_ref"],
+        },
+    ),
+    "merge-queue": (
+        {"provider": GITHUB_HOST, "context": "environment:dev-queue", "merge_queue": "main"},
+        {
+            "event_name": "merge_group",
+            "ref": "refs/heads/gh-readonly-queue/main/pr-7-" + "a" * 40,
+            "environment": "dev-queue",
+        },
+    ),
+}
+
 
 def _github(repository: Repository) -> dict[str, str]:
     return {
@@ -121,7 +206,8 @@ def rendered(account: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         name: {"github": _github(repository), "environment": environment, "pinned": pins}
         for name, (repository, environment, pins) in VARIANTS.items()
     }
-    values = json.dumps({"pinned": pinned, "variants": variants})
+    cases = {name: {**case, "github": _github(REPOSITORY)} for name, (case, _) in CASES.items()}
+    values = json.dumps({"cases": cases, "pinned": pinned, "variants": variants})
     (folder / "terraform.tfvars.json").write_text(values)
     terraform = find_binary(folder).path
     keep = ("PATH", "HOME", "TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR", "SSL_CERT_FILE")
@@ -144,7 +230,7 @@ def rendered(account: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     found: dict[str, Any] = {}
     for resource in json.loads(done.stdout)["planned_values"]["root_module"]["child_modules"]:
         variant = resource["address"].partition('["')[2].partition('"')[0]
-        for module in resource["child_modules"]:
+        for module in resource.get("child_modules", [resource]):
             for role in module["resources"]:
                 if role["type"] == "aws_iam_role":
                     document = json.loads(role["values"]["assume_role_policy"])
@@ -165,3 +251,26 @@ def test_every_role_is_rendered_as_the_rules_say(rendered: dict[str, Any], varia
         for role in ROLES
     }
     assert rendered[variant] == expected
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_module_renders_what_linter_and_judge_call_right(
+    rendered: dict[str, Any], name: str
+) -> None:
+    [document] = rendered[name].values()
+    found = lint(document, Setting(name, writes=()))
+    assert [finding.rule for finding in found.findings if finding.severity != "note"] == []
+    assert found.not_judged == ()
+    assert found.reach[name].level == "contexts"
+    job = Job(repository=REPOSITORY.name, repository_id=REPOSITORY.id,
+              repository_owner_id=REPOSITORY.owner_id, **CASES[name][1])  # fmt: skip
+    trust = parse_policy(document, name=name, kind="trust")
+    role = f"arn:aws:iam::{ACCOUNT}:role/{name}"
+    assert judge(role, trust, claims(job, AUDIENCE, 0)).reasons == ()
+    others = [{"repository": "octo-org/other", "repository_id": "9"}]
+    if job.environment:
+        others.append({"environment": "x"})
+    for change in others:
+        other = job.model_copy(update=change)
+        assert not judge(role, trust, claims(other, AUDIENCE, 0)).allowed
+    assert next(refusals(trust), None) is None

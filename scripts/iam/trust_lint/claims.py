@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from scripts.iam.engine.documents import Condition
 from scripts.iam.trust_lint.decide.automata import Operand, common_word, either, text
-from scripts.iam.trust_lint.decide.grammar import VALUE
+from scripts.iam.trust_lint.decide.grammar import CUSTOM, TOKEN_CLAIMS, VALUE
 from scripts.iam.trust_lint.decide.statement import EXACT, Compared, has_wildcard
 from scripts.iam.trust_lint.decide.who import repositories
 from scripts.iam.trust_lint.findings import Finding
@@ -32,11 +32,11 @@ def unknown_keys(linted: Linted) -> Iterator[Finding]:
         renamed = replace(condition, key=right)
         if known and right.lower() not in {found.key.lower() for found in one.compared}:
             fix: Fix | str = Fix(f"write {right}", exchanged(one, condition, renamed))
-        elif vacuous:
+        elif vacuous or claim == "iss":
+            # The provider itself says who issues its tokens.
             fix = Fix("take the condition out", without(one, condition))
         else:
-            names = ", ".join(f"{one.host}:{name}" for name in linted.issuer.claims)
-            fix = f"compare one of: {names}"
+            fix = _instead(linted, condition, claim)
         says = "true and checks nothing" if vacuous else "false and nobody gets in"
         yield linted.finding(
             "unknown-key",
@@ -46,6 +46,18 @@ def unknown_keys(linted: Linted) -> Iterator[Finding]:
             fix,
             weight="note" if dead else None,
         )
+
+
+def _instead(linted: Linted, condition: Condition, claim: str) -> str:
+    """What says the same as a condition on a key that AWS never sets."""
+    if not condition.key.lower().startswith(linted.one.host.lower()):
+        return "take the condition out: no token of GitHub's brings this key along"
+    if claim in TOKEN_CLAIMS or claim.startswith(CUSTOM):
+        return (
+            f"have the subject name {claim} (a subject template such as repo, context, {claim}) "
+            f"and compare {linted.one.host}:sub; or take the condition out"
+        )
+    return f"compare one of the claims that AWS shows: {', '.join(linted.issuer.claims)}"
 
 
 def operators(linted: Linted) -> Iterator[Finding]:
@@ -326,13 +338,24 @@ def _never(linted: Linted) -> Iterator[Finding]:
         )
         return
     values = [repr(value) for found in one.compared for value in found.values]
+    alone = [found for found in one.compared if _lives_without(linted, found)]
+    why = " or ".join(f"{found.written} {found.key}" for found in alone)
     yield linted.finding(
         "never-matches",
-        "no token that GitHub documents fulfils " + (" and ".join(values) or "this") + " together",
+        "no token that GitHub documents fulfils "
+        + (" and ".join(values) or "this")
+        + " together"
+        + (f"; without {why} some would" if alone else ""),
         "nobody; the job that should get in is refused",
         "compare the values with those that `keyless doctor --github` prints in the job: repo, "
         "environment, ref and pull_request are in lower case, names in the case of the account",
     )
+
+
+def _lives_without(linted: Linted, found: Compared) -> bool:
+    """Whether somebody would get in if one condition were not there."""
+    change = Fix("", without(linted.one, found.condition))
+    return Linted(change.applied(linted.one), linted.issuer, linted.setting).anything is not None
 
 
 def _is_stale(linted: Linted, value: str) -> bool:

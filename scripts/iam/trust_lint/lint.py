@@ -186,10 +186,11 @@ def _helps(before: Linted, after: Linted, finding: Finding) -> bool:
     finding is gone."""
     if after.anything is None and before.anything is not None:
         return False
-    strangers = ("anybody", "other_repository", "by_any_id", "by_name")
-    if before.anything is not None and any(
-        getattr(after, name) is not None and getattr(before, name) is None for name in strangers
-    ):
+    strangers = ["anybody", "other_repository", "by_any_id", "other_pull_request"]
+    if before.anything is not None:
+        # Of a policy that lets nobody in it does not tell whether names alone were meant.
+        strangers.append("by_name")
+    if any(getattr(after, name) and not getattr(before, name) for name in strangers):
         return False
     checks = (*DEAD_CHECKS, *CONTEXT_CHECKS, *CLAIM_CHECKS, _actions)
     again = [
@@ -202,13 +203,19 @@ def _helps(before: Linted, after: Linted, finding: Finding) -> bool:
 
 
 def _refused(statement: Statement, message: str, setting: Setting) -> Finding:
+    providers = (statement.principals or {}).get("Federated", ())
+    hosts = [provider.partition(":oidc-provider/")[2] or provider for provider in providers]
+    fix = "write sts:AssumeRoleWithWebIdentity"
+    if "must evaluate" in message:
+        keys = " and ".join(f"{host}:sub" for host in hosts)
+        fix = f"compare {keys} with whole subjects; a value that begins with * does not count"
     return Finding(
         "refused-when-written",
         setting.origin,
         statement.label,
         f"IAM answers MalformedPolicyDocument to CreateRole and UpdateAssumeRolePolicy: {message}",
         "nobody by this finding; a role that has the policy already keeps it",
-        "compare sub with whole subjects: a value that begins with * does not count",
+        fix,
     )
 
 

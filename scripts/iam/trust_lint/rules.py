@@ -155,13 +155,15 @@ def strangers(linted: Linted) -> Iterator[Finding]:
             token,
         )
     if token := linted.other_repository:
+        weight = _by_intent(linted)
+        keep = "keep it if every repository of the owner is meant; else " if weight else ""
         yield linted.finding(
             "any-repository",
             _accepts(linted, token, "other repositories"),
             who.any_repository(linted),
-            exact_subject(linted),
+            keep + exact_subject(linted),
             token,
-            weight=_by_intent(linted),
+            weight=weight,
         )
 
 

@@ -61,6 +61,22 @@ variable "job_workflow_ref" {
   }
 }
 
+variable "merge_queue" {
+  description = "Base branch of the merge queue whose runs may assume the role, such as \"main\". Their ref is a new one each time, so ref must be null, and context an environment that is restricted to branches gh-readonly-queue/**."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.merge_queue == null || can(regex("^[^*?$:\\s]+$", var.merge_queue))
+    error_message = "merge_queue must be a branch's name without refs/heads/, such as \"main\", and no wildcard."
+  }
+
+  validation {
+    condition     = var.merge_queue == null || (startswith(var.context, "environment:") && !endswith(var.provider_arn, "/_services/token"))
+    error_message = "merge_queue needs context = \"environment:NAME\", and a provider whose ref AWS shows: not a GitHub Enterprise Server's."
+  }
+}
+
 variable "name" {
   description = "Name of the role."
   type        = string
@@ -95,17 +111,17 @@ variable "policy_arns" {
 }
 
 variable "provider_arn" {
-  description = "ARN of the account's IAM OIDC provider for token.actions.githubusercontent.com."
+  description = "ARN of the account's IAM OIDC provider: for token.actions.githubusercontent.com, with an enterprise's slug behind it if its tokens have an issuer of their own, for token.actions.SUBDOMAIN.ghe.com, or for HOST/_services/token of a GitHub Enterprise Server."
   type        = string
 
   validation {
-    condition     = can(regex("^arn:[a-z-]+:iam::[0-9]{12}:oidc-provider/token\\.actions\\.githubusercontent\\.com(/[A-Za-z0-9._-]+)?$", var.provider_arn))
-    error_message = "provider_arn must be arn:aws:iam::ACCOUNT:oidc-provider/token.actions.githubusercontent.com."
+    condition     = can(regex("^arn:[a-z-]+:iam::[0-9]{12}:oidc-provider/(token\\.actions\\.githubusercontent\\.com(/[A-Za-z0-9-]+)?|token\\.actions\\.[A-Za-z0-9-]+\\.ghe\\.com(/[A-Za-z0-9-]+)?|[A-Za-z0-9.-]+(:[0-9]+)?/_services/token)$", var.provider_arn)) && !can(regex("(githubusercontent|ghe|github)\\.com/_services/token$", var.provider_arn))
+    error_message = "provider_arn must be arn:aws:iam::ACCOUNT:oidc-provider/ and one of token.actions.githubusercontent.com, token.actions.githubusercontent.com/SLUG, token.actions.SUBDOMAIN.ghe.com, HOST/_services/token."
   }
 }
 
 variable "ref" {
-  description = "Git ref that the workflow must run on. An environment subject hides it, so it is a condition of its own. null, allowed for pull requests alone, leaves it open."
+  description = "Git ref that the workflow must run on. An environment subject hides it, so it is a condition of its own. null leaves it open: for pull requests and merge queues, whose ref is a new one each time, and for a GitHub Enterprise Server, whose ref AWS does not show."
   type        = string
   default     = "refs/heads/main"
 
@@ -115,8 +131,53 @@ variable "ref" {
   }
 
   validation {
-    condition     = (var.ref == null) == (var.context == "pull_request")
-    error_message = "ref must be null when context is \"pull_request\" (its ref is refs/pull/N/merge) and a whole ref such as \"refs/heads/main\" otherwise: an environment subject does not say which branch asks."
+    condition     = endswith(var.provider_arn, "/_services/token") || (var.ref == null) == (var.context == "pull_request" || var.merge_queue != null)
+    error_message = "ref must be null when context is \"pull_request\" (its ref is refs/pull/N/merge) or merge_queue is set, and a whole ref such as \"refs/heads/main\" otherwise: an environment subject does not say which branch asks."
+  }
+}
+
+variable "subject_template" {
+  description = "Claims of the repository's or organisation's subject template in order, as `gh api repos/OWNER/REPOSITORY/actions/oidc/customization/sub` shows them; GitHub's default is repo and context."
+  type        = list(string)
+  default     = ["repo", "context"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.subject_template) > 0 && length(distinct(var.subject_template)) == length(var.subject_template) && alltrue([for claim in var.subject_template : can(regex("^[A-Za-z0-9_]+$", claim))])
+    error_message = "subject_template must be a list of different claims, such as [\"repo\", \"context\", \"job_workflow_ref\"]."
+  }
+
+  validation {
+    condition = alltrue([
+      for claim in var.subject_template : (
+        contains(["context", "repo", "repository", "repository_id", "repository_owner", "repository_owner_id"], claim)
+        || contains(keys(var.template_values), claim)
+        || (claim == "environment" && startswith(var.context, "environment:"))
+        || (claim == "job_workflow_ref" && var.job_workflow_ref != null)
+        || (claim == "ref" && (var.ref != null || startswith(var.context, "ref:")))
+      )
+    ])
+    error_message = "each claim of subject_template needs a value: environment and ref from context and ref, job_workflow_ref from its own variable, any other from template_values."
+  }
+
+  validation {
+    condition     = contains(var.subject_template, "context") || var.context != "pull_request"
+    error_message = "a subject without context does not say that a pull request asks: put context into subject_template."
+  }
+
+  validation {
+    condition     = !endswith(var.provider_arn, "/_services/token") || length(setintersection(var.subject_template, ["repo", "repository", "repository_id"])) > 0 && length(setintersection(var.subject_template, ["context", "environment", "ref"])) > 0
+    error_message = "AWS compares nothing but the subject of a GitHub Enterprise Server's token: it must name the repository and the context."
+  }
+
+  validation {
+    condition     = !endswith(var.provider_arn, "/_services/token") || var.ref == null || contains(var.subject_template, "ref") || var.context == "ref:${coalesce(var.ref, "none")}"
+    error_message = "AWS does not show ref of a GitHub Enterprise Server's token, so it would not be compared: set ref = null and restrict the environment to its branches, or put ref into subject_template."
+  }
+
+  validation {
+    condition     = !endswith(var.provider_arn, "/_services/token") || var.job_workflow_ref == null || contains(var.subject_template, "job_workflow_ref")
+    error_message = "AWS does not show job_workflow_ref of a GitHub Enterprise Server's token: put it into subject_template."
   }
 }
 
@@ -124,4 +185,21 @@ variable "tags" {
   description = "Tags of the role, beside the provider's default tags."
   type        = map(string)
   default     = {}
+}
+
+variable "template_values" {
+  description = "Values of further claims that subject_template names, such as { base_ref = \"main\", event_name = \"push\" }."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for value in values(var.template_values) : can(regex("^[^*?$]+$", value))])
+    error_message = "template_values must be whole values: no wildcard (* or ?) and no policy variable ($)."
+  }
+
+  validation {
+    condition     = length(setintersection(keys(var.template_values), ["aud", "context", "environment", "job_workflow_ref", "ref", "repo", "repository", "repository_id", "repository_owner", "repository_owner_id", "sub"])) == 0
+    error_message = "template_values must not name what the other variables say: context, ref, job_workflow_ref and github."
+  }
 }

@@ -35,6 +35,17 @@ def widest(found: Iterable[Reach]) -> Reach:
 
 def reach(found: Openness) -> Reach:
     """Whom a statement lets in. Raises NotJudged and TooComplex."""
+    widest_kind = _reach(found)
+    token = widest_kind.token
+    if token is None or token.is_default:
+        return widest_kind
+    template = f"with the subject template {_template(token)}"
+    if not found.is_default:
+        template += "; with GitHub's default subject nobody"
+    return Reach(widest_kind.level, f"{widest_kind.who}, {template}", token)
+
+
+def _reach(found: Openness) -> Reach:
     if found.anything is None:
         return NOBODY
     if found.anybody:

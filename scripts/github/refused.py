@@ -1,0 +1,178 @@
+"""A refused token: its job, the statement that came closest, and how they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from scripts.github import subjects
+from scripts.github.issuers import Issuer, issuer_of, provider_of
+from scripts.github.subjects import NoSubject, Repo
+from scripts.github.trust import Checked, Judged
+from scripts.iam.engine.documents import Condition, Policy, Statement
+
+Claims = Mapping[str, Any]
+
+
+class Refused:
+    """A refused token: its job, the statement that came closest, and how they differ."""
+
+    def __init__(self, role_arn: str, trust: Policy, claims: Claims, judged: Judged) -> None:
+        self.role_arn = role_arn
+        self.trust = trust
+        self.claims = claims
+        self.judged = judged
+        self.provider = provider_of(claims)
+        self.issuer: Issuer | None = issuer_of(self.provider)
+        self.statement: Statement | None = next(
+            (one for one in trust.statements if one.label == judged.statement), None
+        )
+
+    @property
+    def subject(self) -> str:
+        """The token's subject."""
+        return str(self.claims.get("sub", ""))
+
+    @property
+    def template(self) -> tuple[str, ...]:
+        """The template of the token's own subject."""
+        return subjects.template_of(self.subject) or subjects.DEFAULT
+
+    @property
+    def repo(self) -> Repo | None:
+        """The token's repository, with the ids that its subject carries."""
+        owner, slash, name = str(self.claims.get("repository", "")).partition("/")
+        found = subjects.repo_of(self.subject)
+        return found or (Repo(owner, name) if slash else None)
+
+    def wanted(self, key: str) -> tuple[str, ...]:
+        """The values that the statement wants of a claim."""
+        return tuple(
+            value for one in self.judged.conditions if one.key == key for value in one.wanted
+        )
+
+    @property
+    def wanted_subjects(self) -> tuple[str, ...]:
+        """Wanted subjects, those of the token's own kind of job first."""
+        own = str(subjects.context(self.claims)).partition(":")[0] if "ref" in self.claims else ""
+        return tuple(
+            sorted(self.wanted("sub"), key=lambda value: context_of(value).partition(":")[0] != own)
+        )
+
+    def failed(self, key: str) -> Checked | None:
+        """The condition on a claim, if it does not hold."""
+        return next((one for one in self.judged.failed if one.key == key), None)
+
+    @property
+    def other_repository(self) -> str:
+        """How the token's repository is another one than the role's; "" if it may be the same."""
+        token_id, name = (
+            str(self.claims.get(claim) or "") for claim in ("repository_id", "repository")
+        )
+        exact = [value for value in self.wanted("sub") if not set("*?") & set(value)]
+        wanted = [repo for value in exact if (repo := subjects.repo_of(value))]
+        ids = {*self.wanted("repository_id"), *(repo.id for repo in wanted if repo.id)}
+        if ids and token_id and token_id not in ids:
+            return (
+                f"this is another repository: its id is {token_id}, the role is for "
+                f"{' or '.join(sorted(ids))}. Whoever registers a freed name has new ids, so find "
+                f"out whose {name} is now before anything else: gh api repos/{name}"
+            )
+        names = sorted(repo.names for repo in wanted)
+        if not ids and names and name and name not in names and len(exact) == len(wanted):
+            return (
+                f"this is another repository: {name}; the role is for {' or '.join(names)}, and "
+                "compares no id by which a renamed repository could be told"
+            )
+        return ""
+
+    def job(self, **changes: Any) -> Claims | None:
+        """The token of the same job with some claims changed; None if it has no such subject."""
+        changed = {**self.claims, **changes}
+        return self.rendered(changed, self.template)
+
+    def rendered(
+        self, claims: Claims, template: Sequence[str], *, immutable: bool | None = None
+    ) -> Claims | None:
+        """A token whose subject is made of its claims by a template."""
+        own = subjects.repo_of(self.subject)
+        ids = own is not None and own.immutable if immutable is None else immutable
+        try:
+            made = subjects.render(claims, template, immutable=ids)
+        except (NoSubject, KeyError):
+            return None
+        return {**claims, "sub": made}
+
+    def edited(self, *changes: tuple[Condition, Condition | None]) -> Policy:
+        """The trust policy with conditions of the closest statement exchanged or taken out."""
+        assert self.statement is not None
+        conditions = list(self.statement.conditions)
+        for old, new in changes:
+            place = conditions.index(old)
+            conditions[place : place + 1] = [] if new is None else [new]
+        statement = replace(self.statement, conditions=tuple(conditions))
+        statements = tuple(
+            statement if one is self.statement else one for one in self.trust.statements
+        )
+        return Policy(self.trust.name, self.trust.kind, self.trust.version, statements)
+
+    def conditions(self, key: str) -> list[Condition]:
+        """The closest statement's conditions on a claim, or on a whole key."""
+        if self.statement is None:
+            return []
+        whole = {f"{self.provider}:{key}".lower(), key.lower()}
+        return [one for one in self.statement.conditions if one.key.lower() in whole]
+
+
+def context_of(subject: str) -> str:
+    """The context part of a subject; "" if it has none."""
+    parts = subjects.parts_of(subject) or ()
+    return next((part.value for part in parts if part.key == "context"), "")
+
+
+def differences(case: Refused) -> Iterator[str]:
+    """What the token has and the role wants, a sentence for each condition that fails."""
+    for one in case.judged.failed:
+        name = one.key.rpartition(":")[2]
+        if not one.got and case.claims.get(name):
+            other = (
+                "" if case.claims[name] in one.wanted else f"; this job's is {case.claims[name]}"
+            )
+            yield f"AWS never sets {one.key}: no token can fulfil this condition{other}"
+        elif not one.got:
+            yield f"the token has no {one.key}"
+        elif one.key == "sub":
+            yield from _about_subject(case)
+        elif one.key == "ref" and case.claims.get("event_name") == "pull_request":
+            yield f"a pull request's ref is {one.got[0]}: it is never a branch"
+        elif "Not" in one.operator:
+            yield f"{one.key} is {one.got[0]}, which the role refuses"
+        else:
+            yield f"{one.key} is {one.got[0]}, the role is for {' or '.join(one.wanted)}"
+
+
+def _about_subject(case: Refused) -> Iterator[str]:
+    base = subjects.queue_base(str(case.claims.get("ref", "")))
+    if base is not None:
+        yield (
+            f"the job runs in the merge queue of {base}: its ref is a new one each time, so no "
+            "exact subject covers it"
+        )
+        return
+    have = subjects.parts_of(case.subject)
+    for wanted in case.wanted_subjects[:1]:
+        need = subjects.parts_of(wanted)
+        if have is None or need is None:
+            yield f"the subject has another form than {wanted}"
+        elif [part.key for part in have] != [part.key for part in need]:
+            yield (
+                f"the subject is made of {', '.join(part.key for part in have)}; the role wants "
+                + ", ".join(part.key for part in need)
+            )
+        else:
+            yield from (
+                f"{mine.key} is {mine.value}, the role is for {theirs.value}"
+                for mine, theirs in zip(have, need, strict=True)
+                if mine.value != theirs.value
+            )

@@ -1,0 +1,225 @@
+"""Advice about a refused token: tried before it is given, and never in a stranger's favour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from scripts.github.advice import Answer, advise, others
+from scripts.github.issuers import AUDIENCE
+from scripts.github.trust import judge
+from scripts.iam.engine.documents import Policy, parse_policy
+from scripts.localcloud.sts.issuer import Job, claims
+from scripts.names import GITHUB_HOST, GITHUB_ISSUER
+
+ROLE = "arn:aws:iam::111122223333:role/deploy"
+QUEUE = "refs/heads/gh-readonly-queue/main/pr-7-" + "a" * 40
+SHARED = "octo-org/flows/.github/workflows/deploy.yml@" + "8f4b7f84" * 5
+
+
+def policy(
+    sub: str | list[str], *, like: bool = False, provider: str = GITHUB_HOST, key: str = "",
+    **exact: str,
+) -> Policy:  # fmt: skip
+    """A role for the subject(s); `key` is the keys' provider where it is another one."""
+    prefix = key or provider
+    condition: dict[str, dict[str, Any]] = {
+        "StringEquals": {f"{prefix}:{name}": value for name, value in exact.items()}
+    }
+    condition["StringEquals"].setdefault(f"{prefix}:aud", AUDIENCE)
+    condition.setdefault("StringLike" if like else "StringEquals", {})[f"{prefix}:sub"] = sub
+    statement = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Principal": {"Federated": f"arn:aws:iam::111122223333:oidc-provider/{provider}"},
+        "Condition": condition,
+    }
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    return parse_policy(document, name="deploy", kind="trust")
+
+
+def token(**job: Any) -> dict[str, Any]:
+    """A job of octo-org/app, whose subject carries ids unless it says otherwise."""
+    audience = job.pop("audience", AUDIENCE)
+    return claims(Job(**{"repository": "octo-org/app", **job}), audience, 0)
+
+
+def answer(trust: Policy, found: Mapping[str, Any]) -> Answer:
+    judged = judge(ROLE, trust, found)
+    assert not judged.allowed
+    return advise(ROLE, trust, found, judged)
+
+
+PROD = "repo:octo-org@1001/app@2002:environment:prod"
+MAIN = "repo:octo-org@1001/app@2002:ref:refs/heads/main"
+NAMES = "repo:octo-org/app:ref:refs/heads/main"
+PULLS = {"event_name": "pull_request", "ref": "refs/pull/7/merge", "base_ref": "main"}
+HELPS = [
+    pytest.param(policy(PROD), token(), "write environment: prod in the job", id="no environment"),
+    pytest.param(
+        policy(PROD, ref="refs/heads/main"),
+        token(ref="refs/heads/side"),
+        "write environment: prod in the job, and run the workflow on refs/heads/main",
+        id="no environment, and another branch",
+    ),
+    pytest.param(
+        policy(MAIN), token(ref="refs/tags/v1"), "run the workflow on refs/heads/main", id="a tag"
+    ),
+    pytest.param(
+        policy([PROD, "repo:octo-org@1001/app@2002:pull_request"]),
+        token(**PULLS, environment="preview"),
+        "take environment: out of the job",
+        id="a pull request that names an environment",
+    ),
+    pytest.param(
+        policy(MAIN),
+        token(audience="https://github.com/octo-org"),
+        f"ask for the token with the audience {AUDIENCE}",
+        id="another audience",
+    ),
+    pytest.param(
+        policy(MAIN, job_workflow_ref=SHARED),
+        token(),
+        f"call the workflow {SHARED} in the job (uses:)",
+        id="another workflow",
+    ),
+    pytest.param(
+        policy(MAIN),
+        token(subject_format="names"),
+        "-F use_immutable_subject=true",
+        id="names where the role wants ids",
+    ),
+    pytest.param(
+        policy(f"repo:octo-org@1001/app@2002:job_workflow_ref:{SHARED}"),
+        token(job_workflow_ref=SHARED),
+        "-f 'include_claim_keys[]=repo' -f 'include_claim_keys[]=job_workflow_ref'",
+        id="a template that the role expects",
+    ),
+    pytest.param(
+        policy(MAIN),
+        token(subject_template=("repo", "context", "workflow")),
+        "-F use_default=true",
+        id="a template that the role does not expect",
+    ),
+    pytest.param(
+        policy(NAMES, repository_id="2002"),
+        token(),
+        f"write {MAIN} in place of {NAMES}",
+        id="ids where the role has names, and its id",
+    ),
+    pytest.param(
+        policy(NAMES),
+        token(),
+        "the policy compares no id, so first compare them with gh api repos/octo-org/app",
+        id="ids where the role has names alone",
+    ),
+    pytest.param(
+        policy(MAIN),
+        token(repository="octo-labs/app"),
+        "the same repository (2002) has a new name, octo-labs/app",
+        id="the owner was renamed",
+    ),
+    pytest.param(
+        policy(MAIN, iss=GITHUB_ISSUER),
+        token(),
+        f"take {GITHUB_HOST}:iss out of the trust policy",
+        id="a key that AWS never sets and the provider implies",
+    ),
+    pytest.param(
+        policy(MAIN, repository_owner="octo-org"),
+        token(),
+        f"take {GITHUB_HOST}:repository_owner out of the trust policy",
+        id="a key that AWS never sets and the subject implies",
+    ),
+    pytest.param(
+        policy("repo:octo-org@1001/app@2002:pull_request", base_ref="main"),
+        token(**PULLS),
+        "repo:octo-org@1001/app@2002:pull_request:base_ref:main",
+        id="a claim that the subject can show",
+    ),
+    pytest.param(
+        policy("repo:octo-org@1001/app@2002:pull_request", ref="refs/heads/main"),
+        token(**PULLS),
+        "repo:octo-org@1001/app@2002:pull_request:base_ref:main",
+        id="a pull request into a branch, taken for one on it",
+    ),
+    pytest.param(
+        policy(MAIN),
+        token(event_name="merge_group", ref=QUEUE),
+        "repo:octo-org@1001/app@2002:environment:merge-queue",
+        id="a merge queue",
+    ),
+    pytest.param(
+        policy("repo:octo-org@1001/app@2002", repository_id="2002"),
+        token(),
+        f"write {MAIN} in place of repo:octo-org@1001/app@2002",
+        id="a subject without context",
+    ),
+    pytest.param(
+        policy(MAIN, provider=f"{GITHUB_HOST}/octo", key=GITHUB_HOST),
+        token(issuer=f"{GITHUB_ISSUER}/octo"),
+        f"{GITHUB_HOST}/octo:sub",
+        id="keys without the slug",
+    ),
+]
+
+
+@pytest.mark.parametrize(("trust", "found", "text"), HELPS)
+def test_advice_says_what_was_tried_and_helps(
+    trust: Policy, found: dict[str, Any], text: str
+) -> None:
+    given = answer(trust, found)
+    assert any(text in one for one in given.advice), given
+    assert given.differs
+
+
+STRANGER = {"repository_id": "9", "repository_owner_id": "8"}
+NOTHING = [
+    pytest.param(policy(NAMES, repository_id="2002"),
+                 token(subject_format="names", **STRANGER), "another repository: its id is 9",
+                 id="a stranger with the freed name"),
+    pytest.param(policy(MAIN), token(**STRANGER), "another repository: its id is 9",
+                 id="the repository was made again"),
+    pytest.param(policy(NAMES), token(repository="stranger/app", subject_format="names"),
+                 "compares no id", id="other names and no id"),
+    pytest.param(policy("repo:octo-org@1001/app@2002:pull_request", base_ref="main"),
+                 token(**{**PULLS, "base_ref": "play"}), "this job's is play",
+                 id="a pull request into another branch"),
+    pytest.param(policy(PROD), token(**PULLS), "context is pull_request",
+                 id="a pull request at the role of an environment"),
+    pytest.param(policy("repo:octo-org@1001/app@2002:*", like=True, event_name="push"),
+                 token(event_name="workflow_dispatch"), "this job's is workflow_dispatch",
+                 id="a pattern behind a key that AWS never sets"),
+    pytest.param(policy(MAIN, provider=f"{GITHUB_HOST}/octo"), token(), "",
+                 id="a token of another issuer"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("trust", "found", "text"), NOTHING)
+def test_where_nothing_helps_it_says_what_differs_and_stops(
+    trust: Policy, found: dict[str, Any], text: str
+) -> None:
+    given = answer(trust, found)
+    assert given.advice == ()
+    assert text in " ".join(given.differs)
+
+
+def test_no_advice_opens_a_pattern_that_a_dead_key_held_shut() -> None:
+    trust = policy("repo:octo-org@1001/app@2002:*", like=True, ref_type="branch")
+    given = answer(trust, token())
+    assert not any(one.startswith("take") for one in given.advice)
+    assert not any("*" in one for one in given.advice)
+
+
+def test_no_template_is_advised_that_takes_every_job_of_the_repository() -> None:
+    given = answer(policy("repo:octo-org@1001/app@2002"), token())
+    assert not any("include_claim_keys" in one for one in given.advice)
+
+
+def test_a_role_that_lets_in_others_too_says_whom() -> None:
+    assert others(policy(MAIN, repository_id="2002")) == ""
+    assert others(policy(NAMES)).startswith("whoever registers octo-org/app")
+    assert "any repository of octo-org" in others(policy("repo:octo-org/*", like=True))
+    assert "any GitHub user" in others(policy("repo:*", like=True))
