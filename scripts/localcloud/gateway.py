@@ -18,7 +18,7 @@ from scripts.localcloud.access.errors import Answer, AwsError, Fault, Refusal, r
 from scripts.localcloud.access.incoming import Incoming, canonical, protocol, unsigned_service
 from scripts.localcloud.access.network import way_keys
 from scripts.localcloud.access.principals import ANONYMOUS, Caller, Principals
-from scripts.localcloud.access.regions import check_scope
+from scripts.localcloud.access.regions import check_bucket_region, check_scope, requested_region
 from scripts.localcloud.access.signatures import Signature, query_pairs
 from scripts.localcloud.emulator.emulator import Emulator
 from scripts.localcloud.sts.issuer import PREFIX as ISSUER_PREFIX
@@ -101,13 +101,16 @@ class Gateway:
             reading = requests.read(request)
             operation = reading.operation
             occasion = Occasion(request_id, request.service, operation)
-            keys = request_keys(incoming.connection, request.headers, request.region, now)
+            region = requested_region(request.service, request.region)
+            keys = request_keys(incoming.connection, request.headers, region, now)
             if way := way_keys(caller, request.service, self._emulator.backend):
                 del keys["aws:SourceIp"]
                 keys |= way
             if request.service == "sts":
                 return self._call_sts(found, reading, keys, occasion)
             if request.service == "s3":
+                bucket = self._emulator.backend("s3").buckets.get(reading.parameters.get("Bucket"))
+                check_bucket_region(reading, bucket.region_name if bucket and signature else None)
                 keys |= s3_keys(incoming.connection, signature, incoming.headers, now)
             needs = requests.needs_of(reading, self._account)
         except Unmapped as error:

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError, Fault, Refusal
 from scripts.localcloud.access.signatures import Signature
 
@@ -17,6 +18,28 @@ def regions() -> frozenset[str]:
     partitions = loader.load_data("partitions")["partitions"]
     found = next(one["regions"] for one in partitions if one["id"] == "aws")
     return frozenset(found) - {"aws-global"}
+
+
+# One for the whole partition: https://docs.aws.amazon.com/general/latest/gr/rande.html#global-endpoints
+_GLOBAL = {"budgets": "us-east-1", "iam": "us-east-1"}
+# These find a bucket from any region.
+_ANYWHERE = frozenset({"CreateBucket", "GetBucketLocation", "HeadBucket", "ListBuckets"})
+
+
+def requested_region(service: str, signed: str) -> str:
+    """aws:RequestedRegion: of a global service it is us-east-1, whatever was signed for."""
+    return _GLOBAL.get(service, signed)
+
+
+def check_bucket_region(reading: Reading, region: str | None) -> None:
+    """Refuse an S3 request that is signed for another region than its bucket's."""
+    if region is None or reading.operation in _ANYWHERE or reading.request.region == region:
+        return
+    raise AwsError(
+        "AuthorizationHeaderMalformed",
+        f"The authorization header is malformed; the region '{reading.request.region}' is wrong; "
+        f"expecting '{region}'",
+    )
 
 
 def check_scope(signature: Signature, home: str) -> None:

@@ -177,6 +177,22 @@ def test_g10_a_region_that_does_not_exist(
     assert code_in(answer) in (code, "IncompleteSignature", "AuthorizationHeaderMalformed")
 
 
+def test_g10_a_region_that_is_not_the_services_own(account: Account) -> None:
+    """What a policy reads as aws:RequestedRegion is not for the caller to choose."""
+    who = account.session(
+        "abroad",
+        statement(["iam:ListRoles", "s3:GetObject"], Condition={
+            "StringEquals": {"aws:RequestedRegion": "eu-west-1"}}),
+    )  # fmt: skip
+    body = b"Action=ListRoles&Version=2010-05-08"
+    answer = send(account, who, "POST", "/", body, {"Content-Type": FORM}, service="iam",
+                  region="eu-west-1")  # fmt: skip
+    assert code_in(answer) == "AccessDenied"
+    answer = send(account, who, "GET", f"/{BUCKET}/public/a", region="eu-west-1")
+    assert code_in(answer) == "AuthorizationHeaderMalformed"
+    assert "expecting 'us-east-1'" in answer.text
+
+
 @pytest.mark.parametrize(
     ("claims", "operator", "accepted"),
     [
