@@ -55,11 +55,21 @@ def read_facts(gh: Gh, name: str) -> Facts:
         private=bool(repository["private"]),
         default_branch=str(repository["default_branch"]),
         plan=_plan(gh, repository["owner"]),
-        subject_format="immutable" if subject.get("use_immutable_subject") else "names",
+        subject_format=_format(subject),
         secrets=_secrets(gh, full_name),
     )
     _check_subject(facts, subject)
     return facts
+
+
+def _format(subject: Mapping[str, Any]) -> str:
+    """The form of the subject: by the prefix that GitHub announces, else by the setting.
+
+    A repository may send ids although `use_immutable_subject` is false.
+    """
+    prefix = subject.get("sub_claim_prefix")
+    ids = "@" in prefix if isinstance(prefix, str) else bool(subject.get("use_immutable_subject"))
+    return "immutable" if ids else "names"
 
 
 def subject_prefix(facts: Facts) -> str:
@@ -74,10 +84,10 @@ def _check_subject(facts: Facts, subject: Mapping[str, Any]) -> None:
     path = f"repos/{facts.name}/actions/oidc/customization/sub"
     reset = f"gh api --method PUT {path} -F use_default=true"
     if not subject.get("use_default", True):
-        keys = ", ".join(subject.get("include_claim_keys", ()))
+        keys = ", ".join(subject.get("include_claim_keys", ())) or "its organisation's template"
         raise UserError(
             "The repository's token subject is a customised one",
-            why=f"it is made of {keys}; the trust policies expect GitHub's default",
+            why=f"it is made of {keys}; the platform's roles expect GitHub's default",
             mend=reset,
         )
     announced = subject.get("sub_claim_prefix")

@@ -41,6 +41,33 @@ def test_the_subject_is_githubs(job: Job, expected: str) -> None:
     assert subject(job) == expected
 
 
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        (
+            Job(subject_template=("ref", "repo", "repository_owner"), environment="dev"),
+            "ref:refs/heads/main:repo:octo-org@1001/keyless-mlops@2002:repository_owner:octo-org",
+        ),
+        (
+            Job(subject_template=("repo_property_tier",), properties={"tier": "gold"}),
+            "repo_property_tier:gold",
+        ),
+        # A server never sends ids.
+        (
+            Job(issuer="https://github.example.internal/_services/token"),
+            "repo:octo-org/keyless-mlops:ref:refs/heads/main",
+        ),
+    ],
+)
+def test_a_customised_subject_has_the_claims_in_their_order(job: Job, expected: str) -> None:
+    assert subject(job) == expected
+
+
+def test_an_enterprises_issuer_names_the_enterprise() -> None:
+    found = claims(Job(issuer=f"{GITHUB_ISSUER}/octo"), "aud", 1000)
+    assert (found["iss"], found["enterprise"]) == (f"{GITHUB_ISSUER}/octo", "octo")
+
+
 def test_an_environment_hides_the_ref_from_the_subject_and_not_from_the_claims() -> None:
     found = claims(Job(environment="dev", ref="refs/heads/side"), "aud", 1000)
     assert "side" not in found["sub"]
@@ -59,12 +86,24 @@ def test_a_token_lives_five_minutes() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"repository": "no-owner"}, {"ref": "main"}, {"subject_format": "old"}, {"typo": 1}],
+    [
+        {"repository": "no-owner"},
+        {"ref": "main"},
+        {"subject_format": "old"},
+        {"typo": 1},
+        {"issuer": "https://example.org"},
+        {"subject_template": ["repo", "repo"]},
+        {"subject_template": ["environment"]},
+    ],
 )
 def test_a_job_that_cannot_be_is_refused_in_words(cloud: LocalCloud, wrong: dict[str, Any]) -> None:
     answer = post_job(cloud, wrong)
     assert answer.status_code == 422
-    assert next(iter(wrong)) in answer.json()["message"]
+    said = {"issuer": "is no issuer of GitHub's", "subject_template": "subject_template names a"}
+    if wrong == {"subject_template": ["environment"]}:
+        said = {"subject_template": "the token has no claim environment"}
+    field = next(iter(wrong))
+    assert said.get(field, field) in answer.json()["message"]
 
 
 def post_job(cloud: LocalCloud, job: dict[str, Any], key: str | None = None) -> requests.Response:

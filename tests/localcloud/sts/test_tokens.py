@@ -350,6 +350,70 @@ def test_iam_refuses_a_trust_policy_for_github_without_a_subject(
     assert refused.value.response["Error"]["Code"] == "MalformedPolicyDocument"
 
 
+SHARED = "octo-org/flows/.github/workflows/deploy.yml@refs/heads/main"
+
+
+@pytest.mark.parametrize(
+    ("name", "claims_tested", "right"),
+    [
+        (
+            "template",
+            {"sub": f"repo:octo-org@1001/keyless-mlops@2002:job_workflow_ref:{SHARED}"},
+            Job(subject_template=("repo", "job_workflow_ref"), job_workflow_ref=SHARED),
+        ),
+        ("workflow-alone", {"job_workflow_ref": SHARED}, Job(job_workflow_ref=SHARED)),
+        ("owner-id", {"sub": subject(MAIN), "repository_owner_id": "1001"}, MAIN),
+    ],
+)
+def test_a_role_may_name_what_else_github_sends_and_aws_shows(
+    account: Account, name: str, claims_tested: dict[str, str], right: Job
+) -> None:
+    arn = account.role(f"names-{name}", account.trust({"aud": AUDIENCE, **claims_tested}))
+    assert account.assume(arn, right).access_key_id.startswith("ASIA")
+    other = right.model_copy(update={"repository_owner_id": "8", "job_workflow_ref": "o/f/x@r"})
+    with pytest.raises(ClientError, match="Not authorized"):
+        account.assume(arn, other)
+
+
+@pytest.mark.parametrize(
+    ("provider", "shows_ref"),
+    [
+        (f"{GITHUB}/octo", True),
+        ("token.actions.octo.ghe.com", True),
+        ("github.example.internal/_services/token", False),
+    ],
+    ids=["enterprise", "ghe-com", "server"],
+)
+def test_each_issuer_has_a_provider_and_keys_of_its_own(
+    account: Account, provider: str, shows_ref: bool
+) -> None:
+    iam = account.client("iam")
+    iam.create_open_id_connect_provider(
+        Url=f"https://{provider}", ClientIDList=[AUDIENCE], ThumbprintList=["0" * 40]
+    )
+    job = Job(issuer=f"https://{provider}")
+    name = provider.partition(".")[2].replace("/", "-").replace("_", "-")
+
+    def role(suffix: str, **claims_tested: str) -> str:
+        keys = {"aud": AUDIENCE, "sub": subject(job), **claims_tested}
+        document = json.dumps(account.trust(keys)).replace(f"{GITHUB}:", f"{provider}:")
+        trust = json.loads(document)
+        arn = account.provider.replace(GITHUB, provider)
+        trust["Statement"][0]["Principal"] = {"Federated": arn}
+        return account.role(f"{name}-{suffix}", trust)
+
+    plain, with_ref = role("plain"), role("ref", ref=job.ref)
+    assert account.assume(plain, job).access_key_id.startswith("ASIA")
+    with pytest.raises(ClientError, match="Not authorized"):
+        account.assume(plain, Job(subject_format=job.subject_format))  # github.com's token
+    if shows_ref:
+        assert account.assume(with_ref, job).access_key_id.startswith("ASIA")
+    else:
+        # AWS shows a server's subject and audience, so nobody gets in by another claim.
+        with pytest.raises(ClientError, match="Not authorized"):
+            account.assume(with_ref, job)
+
+
 def test_iam_refuses_to_take_the_subject_out_of_a_trust_policy(account: Account) -> None:
     account.role("keeps-subject", account.trust({"aud": AUDIENCE, "sub": subject(MAIN)}))
     with pytest.raises(ClientError, match="must evaluate"):
