@@ -3,13 +3,16 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.errors import InputError
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import runs
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _TRAINED = {
     "subject": "oidc_subject",
@@ -34,10 +37,17 @@ def audit(workspace: Workspace, selector: str) -> dict[str, Any]:
     client = runs.connect(workspace)
     version = runs.version_by(client, workspace.model, selector)
     if version is None:
-        raise InputError(f"{workspace.model} has no version or alias {selector!r}")
-    run = client.get_run(str(version.run_id))
-    tags: Mapping[str, str] = run.data.tags
-    unreadable: list[str] = []
+        current, _ = workspace.records.read()
+        deleted = current is not None and current.model_version == selector
+        more = (
+            ": it is the champion of record, but was deleted in MLflow; it predicts as before, and "
+            "promote or rollback replaces it"
+        )
+        raise InputError(
+            f"{workspace.model} has no version or alias {selector!r}{more if deleted else ''}"
+        )
+    tags, gone = _run_tags(client, str(version.run_id))
+    unreadable: list[str] = [gone] if gone else []
     number = str(version.version)
     decisions = _readable(workspace, "decisions", "", unreadable)
     manifests = _readable(workspace, "predictions", "_manifests/", unreadable)
@@ -72,6 +82,20 @@ def audit(workspace: Workspace, selector: str) -> dict[str, Any]:
         ],
         "unreadable": unreadable,
     }
+
+
+def _run_tags(client: "MlflowClient", run_id: str) -> tuple[Mapping[str, str], str | None]:
+    """A run's tags, and a sentence where somebody has deleted the run."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return {}, f"run {run_id} was deleted for good in MLflow"
+    deleted = run.info.lifecycle_stage == "deleted"
+    return run.data.tags, f"run {run_id} was deleted in MLflow" if deleted else None
 
 
 def _readable(
@@ -127,7 +151,10 @@ def _lines(story: dict[str, Any]) -> list[str]:
         lines.append(f"  {decision['kind']} at {decision['at']} by {who}: {decision['sentence']}")
     for batch in story["predictions"]:
         lines.append(f"  predicted {batch['rows']} rows of {batch['input']} on {batch['date']}")
-    lines += [f"  {area}: this role may not read them" for area in story["unreadable"]]
+    lines += [
+        f"  {area}" if " " in area else f"  {area}: this role may not read them"
+        for area in story["unreadable"]
+    ]
     return lines
 
 

@@ -25,11 +25,11 @@ def main(workspace: Workspace, *, challenger: str) -> Outcome:
     workspace.store.put(key, json.dumps(document, indent=1).encode())
     log_metrics(client, evaluation)
     numbers = evaluation.comparison
+    own = numbers.challenger
+    value = str(own) if own else f"is not defined: {numbers.undefined}"
     return Outcome(
         lines=[
-            f"version {found.number} of {workspace.model} on the holdout: {numbers.metric} "
-            f"{numbers.challenger.value:.4f} ({numbers.challenger.low:.4f} to "
-            f"{numbers.challenger.high:.4f})",
+            f"version {found.number} of {workspace.model} on the holdout: {numbers.metric} {value}",
             f"stored as {workspace.store.uri(key)}",
         ],
         values={"step": "evaluate", "model": workspace.model, "evaluation_key": key} | document,

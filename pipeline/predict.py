@@ -210,7 +210,11 @@ def _alias_disagreement(workspace: Workspace, chosen: Chosen) -> str | None:
         return None
     from pipeline.tracking import runs
 
-    found = runs.version_by(runs.connect(workspace), workspace.model, "champion")
+    try:
+        found = runs.version_by(runs.connect(workspace), workspace.model, "champion")
+    except Exception as error:  # noqa: BLE001 - predictions are stored, whatever MLflow does
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return f"whether people see another champion is not known: {first}"
     if found is None or str(found.version) == chosen.number:
         return None
     return (

@@ -1,6 +1,8 @@
 """Decide on the challenger, and make it the champion of record if it is better."""
 
 import json
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +15,22 @@ from pipeline.evaluation.holdout import Evaluation, candidate, evaluate, find_ve
 from pipeline.model.champion import Champion, MetricValue, change
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import runs
-from pipeline.tracking.decisions import decision_document, decision_key, set_aliases
+from pipeline.tracking.decisions import barred, decision_document, decision_key, tell_people
 from pipeline.tracking.lineage import identity_tags, role_arn
 from pipeline.tracking.register import CHALLENGER
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 _ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What the caller said beside the challenger's name."""
+
+    floors_only: bool
+    reinstate: bool
 
 
 @step
@@ -28,36 +38,57 @@ _ATTEMPTS = 5
 @click.option(
     "--floors-only", is_flag=True, help="Do not compare: for a champion that cannot be scored."
 )
-def main(workspace: Workspace, *, challenger: str, floors_only: bool) -> Outcome:
+@click.option("--reinstate", is_flag=True, help="Promote even a version that was rolled back.")
+def main(workspace: Workspace, *, challenger: str, floors_only: bool, reinstate: bool) -> Outcome:
     """Evaluate the challenger on the holdout, record the decision, promote it if it is better."""
     client = runs.connect(workspace)
     version = find_version(workspace, client, challenger)
-    found = None
+    options = _Options(floors_only, reinstate)
     for _ in range(_ATTEMPTS):
-        current, seen = workspace.records.read()
-        if current is not None and current.run_id == version.run_id:
-            return _already_champion(workspace, client, current)
-        found = found or candidate(workspace, version)
-        opponent = None if floors_only else current
-        evaluation = evaluate(workspace, found, opponent, data.load(workspace, "holdout"))
-        decision = decide(evaluation.comparison, evaluation.values, workspace.settings.promotion)
-        log_metrics(client, evaluation)
-        if decision.verdict == "keep":
-            return _kept(workspace, client, evaluation, decision, current)
-        champion = _record(workspace, evaluation, current)
-        document = decision_document(workspace, "promote", decision.sentence, champion, current)
-        document |= {"evaluation": evaluation.document(), "compared": opponent is not None}
-        key = decision_key(workspace, champion.sequence)
-        changed = change(workspace.records, workspace.store, key, seen, champion, _json(document))
-        if changed is not None:
-            disagreement = set_aliases(client, changed)
-            return _promoted(workspace, changed, decision, evaluation, disagreement)
+        outcome = _decide(workspace, version, options)
+        if outcome is not None:
+            return outcome
         # Another promotion came first: compare with the champion that it made.
     raise StepFailed(f"other promotions came first {_ATTEMPTS} times: run promote again")
 
 
+def _decide(workspace: Workspace, version: "ModelVersion", options: _Options) -> Outcome | None:
+    """Compare with the champion of now; None where another one came meanwhile."""
+    current, seen = workspace.records.read()
+    if current is not None and current.run_id == version.run_id:
+        return _already_champion(workspace, current)
+    out = barred(workspace, current)
+    if (reason := out.get(str(version.version))) is not None and not options.reinstate:
+        return _stays_out(workspace, str(version.version), reason, current)
+    opponent = None if options.floors_only else current
+    evaluation = evaluate(
+        workspace, candidate(workspace, version), opponent, data.load(workspace, "holdout")
+    )
+    decision = decide(
+        evaluation.comparison,
+        evaluation.values,
+        workspace.settings.promotion,
+        first=opponent is None,
+    )
+    # A run that somebody deleted takes no metrics; the decision keeps them.
+    with suppress(Exception):
+        log_metrics(runs.connect(workspace), evaluation)
+    if decision.verdict == "keep":
+        return _kept(workspace, evaluation, decision, current)
+    champion = _record(workspace, evaluation, current)
+    document = decision_document(workspace, "promote", decision.sentence, champion, current)
+    document |= {"evaluation": evaluation.document(), "compared": opponent is not None}
+    document["barred"] = {name: why for name, why in out.items() if name != champion.model_version}
+    key = decision_key(workspace, champion.sequence)
+    changed = change(workspace.records, workspace.store, key, seen, champion, _json(document))
+    if changed is None:
+        return None
+    return _promoted(workspace, changed, decision, evaluation)
+
+
 def _record(workspace: Workspace, evaluation: Evaluation, current: Champion | None) -> Champion:
     numbers = evaluation.comparison
+    assert numbers.challenger is not None
     return Champion(
         model=workspace.model,
         sequence=current.sequence + 1 if current else 1,
@@ -77,11 +108,7 @@ def _record(workspace: Workspace, evaluation: Evaluation, current: Champion | No
 
 
 def _kept(
-    workspace: Workspace,
-    client: "MlflowClient",
-    evaluation: Evaluation,
-    decision: Decision,
-    current: Champion | None,
+    workspace: Workspace, evaluation: Evaluation, decision: Decision, current: Champion | None
 ) -> Outcome:
     """A challenger that loses is a decision on record, not a failure."""
     now = datetime.now(UTC)
@@ -97,21 +124,17 @@ def _kept(
     name = f"v{evaluation.candidate.number}-{now:%Y%m%dT%H%M%S.%fZ}.json"
     key = workspace.key("decisions", "kept", name)
     workspace.store.put(key, _json(document), if_absent=True)
-    disagreement = set_aliases(client, current) if current else None
+    told = tell_people(workspace, current) if current else []
     kept = f"version {current.model_version} stays champion" if current else "there is no champion"
     return Outcome(
         lines=[f"kept: {decision.sentence}", f"{kept}; decision {workspace.store.uri(key)}"],
         values=_values(workspace, "keep", decision.sentence, evaluation, key, current),
-        warnings=[*evaluation.warnings, *([disagreement] if disagreement else [])],
+        warnings=[*evaluation.warnings, *told],
     )
 
 
 def _promoted(
-    workspace: Workspace,
-    champion: Champion,
-    decision: Decision,
-    evaluation: Evaluation,
-    disagreement: str | None,
+    workspace: Workspace, champion: Champion, decision: Decision, evaluation: Evaluation
 ) -> Outcome:
     assert champion.decision is not None
     key = champion.decision.key
@@ -121,7 +144,7 @@ def _promoted(
             f"decision {workspace.store.uri(key)}",
         ],
         values=_values(workspace, "promote", decision.sentence, evaluation, key, champion),
-        warnings=[*evaluation.warnings, *([disagreement] if disagreement else [])],
+        warnings=[*evaluation.warnings, *tell_people(workspace, champion)],
     )
 
 
@@ -133,6 +156,7 @@ def _values(
     key: str,
     champion: Champion | None,
 ) -> dict[str, Any]:
+    numbers = evaluation.comparison
     return {
         "step": "promote",
         "model": workspace.model,
@@ -140,15 +164,27 @@ def _values(
         "sentence": sentence,
         "decision_key": key,
         "champion_version": champion.model_version if champion else None,
-        "metric": evaluation.comparison.metric,
-        "holdout_value": evaluation.comparison.challenger.value,
+        "metric": numbers.metric,
+        "holdout_value": numbers.challenger.value if numbers.challenger else None,
         "evaluation": evaluation.document(),
     }
 
 
-def _already_champion(workspace: Workspace, client: "MlflowClient", current: Champion) -> Outcome:
-    disagreement = set_aliases(client, current)
+def _already_champion(workspace: Workspace, current: Champion) -> Outcome:
     sentence = f"version {current.model_version} is the champion of record already"
+    return _unchanged(workspace, sentence, current)
+
+
+def _stays_out(workspace: Workspace, number: str, reason: str, current: Champion | None) -> Outcome:
+    sentence = (
+        f"version {number} was rolled back ({reason}) and stays out: train another one, or promote "
+        "this one with --reinstate"
+    )
+    return _unchanged(workspace, sentence, current)
+
+
+def _unchanged(workspace: Workspace, sentence: str, current: Champion | None) -> Outcome:
+    """Nothing was compared; the aliases are set right all the same."""
     return Outcome(
         lines=[sentence],
         values={
@@ -156,12 +192,12 @@ def _already_champion(workspace: Workspace, client: "MlflowClient", current: Cha
             "model": workspace.model,
             "verdict": "keep",
             "sentence": sentence,
-            "decision_key": current.decision.key if current.decision else None,
-            "champion_version": current.model_version,
-            "metric": current.metric.name,
-            "holdout_value": current.metric.value,
+            "decision_key": current.decision.key if current and current.decision else None,
+            "champion_version": current.model_version if current else None,
+            "metric": current.metric.name if current else None,
+            "holdout_value": current.metric.value if current else None,
         },
-        warnings=[disagreement] if disagreement else [],
+        warnings=tell_people(workspace, current) if current else [],
     )
 
 

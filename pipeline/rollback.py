@@ -9,7 +9,7 @@ import click
 from pipeline.errors import InputError, StepFailed
 from pipeline.model.champion import Champion, PinnedFile, change, read_pinned
 from pipeline.step import Outcome, Workspace, step
-from pipeline.tracking.decisions import decision_document, decision_key, set_aliases
+from pipeline.tracking.decisions import barred, decision_document, decision_key, tell_people
 
 
 def rollback(workspace: Workspace, reason: str) -> Champion:
@@ -41,6 +41,8 @@ def rollback(workspace: Workspace, reason: str) -> Champion:
     )
     sentence = f"version {restored.model_version} restored: {reason}"
     document = decision_document(workspace, "rollback", sentence, champion, current)
+    document["barred"] = barred(workspace, current) | {current.model_version: reason}
+    document["barred"].pop(restored.model_version, None)
     document["restored"] = restored.decision.model_dump() if restored.decision else None
     key = decision_key(workspace, champion.sequence)
     content = json.dumps(document, indent=1, sort_keys=True).encode()
@@ -67,17 +69,15 @@ def _before(workspace: Workspace, current: Champion) -> Champion | None:
 def main(workspace: Workspace, *, reason: str) -> Outcome:
     """Restore the previous champion of record."""
     champion = rollback(workspace, reason)
-    warnings = []
-    if os.environ.get("MLFLOW_TRACKING_URI"):
-        from pipeline.tracking import runs
-
-        set_aliases(runs.connect(workspace), champion)
+    if os.environ.get("MLFLOW_TRACKING_URI") or workspace.folder is not None:
+        warnings = tell_people(workspace, champion)
     else:
-        warnings.append("MLFLOW_TRACKING_URI is not set: people's aliases still name the old one")
+        warnings = ["MLFLOW_TRACKING_URI is not set: people's aliases still name the old one"]
     return Outcome(
         [
             f"version {champion.model_version} of {champion.model} is champion again, "
-            f"version {champion.previous} is not"
+            f"version {champion.previous} is not, and is not promoted again unless promote is told "
+            "to, with --reinstate"
         ],
         {
             "step": "rollback",

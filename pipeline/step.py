@@ -17,6 +17,7 @@ import click
 from pipeline.errors import InputError, StepFailed
 from pipeline.model.champion import FileRecords, ParameterRecords, Records
 from pipeline.outputs import Platform, Prefixes, load_platform
+from pipeline.quiet import told_once
 from pipeline.settings import Settings, load_settings, settings_path
 from pipeline.storage import BucketStore, FolderStore, Store
 
@@ -112,6 +113,9 @@ class Workspace:
 
     def artifact_location(self) -> str | None:
         """Where runs of this model put their artifacts; None leaves it to the server."""
+        if self.folder is not None and self.tracking_uri.startswith("sqlite:"):
+            # MLflow's own default is a folder in the current one.
+            return (self.folder.resolve() / "mlruns" / self.model).as_uri()
         if self.platform is None or self.platform.mlflow.artifact_access == "proxied":
             return None
         return f"{self.platform.mlflow.artifact_root}/{self.model}"
@@ -162,7 +166,8 @@ def step(function: Callable[..., Outcome]) -> click.Command:
         def run() -> Outcome:
             return function(open_workspace(platform, local, settings, os.environ), **options)
 
-        outcome = guarded(run)
+        with told_once():
+            outcome = guarded(run)
         outcome.values["seconds"] = round(time.perf_counter() - started, 3)
         if result is not None:
             write_json(result, outcome.values)

@@ -177,15 +177,12 @@ def _outcome(
         line = f"version {number} of {workspace.model} is this model already: nothing was trained"
         return Outcome([line], values)
     metric = workspace.settings.metric.name
-    values |= {
-        "metric": metric,
-        "cv_value": chosen.value(metric),
-        "parameters": dict(chosen.parameters),
-    }
+    value = chosen.value(metric)
+    values |= {"metric": metric, "cv_value": value, "parameters": dict(chosen.parameters)}
     return Outcome(
         [
             f"trained {chosen.parameters['family']} (trial {chosen.number}): "
-            f"cross-validated {metric} {chosen.value(metric):.4f}",
+            f"cross-validated {metric} {value:.4f}",
             f"registered version {number} of {workspace.model} as the challenger (run {run_id})",
         ],
         values,

@@ -48,18 +48,14 @@ def _intervals(comparison: Comparison) -> dict[str, str]:
         f"{comparison.metric}, champion": comparison.champion,
         "improvement": comparison.improvement,
     }
-    return {
-        name: f"{found.value:.4f} ({found.low:.4f} to {found.high:.4f})"
-        for name, found in rows.items()
-        if found is not None
-    }
+    return {name: str(found) for name, found in rows.items() if found is not None}
 
 
 def _subgroups(comparison: Comparison) -> list[str]:
     rows = {
-        f"{group.column} = {group.value}, {group.rows} rows": (
-            f"{group.challenger:.4f}, champion {group.champion:.4f}"
-        )
+        f"{group.column} = {group.value}, {group.rows} rows": group.why
+        or f"{group.challenger:.4f}"
+        + (f", champion {group.champion:.4f}" if group.champion is not None else "")
         for group in comparison.subgroups
     }
     return ["<h2>Subgroups</h2>", _table(rows)]

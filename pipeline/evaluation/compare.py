@@ -1,10 +1,11 @@
 """Champion against challenger on the same rows: paired bootstrap, floors, guards, one decision."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.evaluation.metrics import METRICS, Scored, compute
+from pipeline.evaluation.metrics import METRICS, Computed, Scored, Undefined, losses, prepare
+from pipeline.evaluation.resample import Plan, by_groups, by_rows, by_time, widening
 from pipeline.settings import Promotion
 
 if TYPE_CHECKING:
@@ -12,39 +13,58 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Verdict = Literal["promote", "keep"]
+# More undefined draws than this leave no honest interval.
+_MOST_UNDEFINED = 0.05
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and the bounds of its bootstrap interval."""
+    """A value and the bounds of its bootstrap interval; None where too many draws have no value."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.value:.4f} (no interval: too many draws have no value)"
+        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
 
 
 @dataclass(frozen=True)
 class Subgroup:
-    """A subgroup's metric for both models; `loss` is how much worse the challenger is."""
+    """A subgroup's metric for both models; `loss` is how much worse the challenger is.
+
+    Without a champion `champion` and `loss` are None. `why` says why a group was not judged.
+    """
 
     column: str
     value: str
     rows: int
-    champion: float
-    challenger: float
-    loss: float
+    champion: float | None = None
+    challenger: float | None = None
+    loss: float | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All the numbers that a decision rests on."""
+    """All the numbers that a decision rests on.
+
+    `undefined` says why the metric has no value for the challenger, `unjudged` why none for the
+    champion or for the improvement. `drawn` says what the bootstrap drew.
+    """
 
     metric: str
-    challenger: Interval
+    challenger: Interval | None
     champion: Interval | None
     improvement: Interval | None
     floors: Mapping[str, float]
     subgroups: tuple[Subgroup, ...] = ()
+    drawn: str = ""
+    undefined: str | None = None
+    unjudged: str | None = None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,119 +75,184 @@ class Decision:
     sentence: str
 
 
-def resample(
-    scored: Scored, groups: "NDArray[np.intp] | None", count: int, seed: int
-) -> "list[NDArray[np.intp]]":
-    """Bootstrap samples of row positions, each as large as the holdout.
+@dataclass(frozen=True)
+class Layout:
+    """What belongs together among the held-out rows: groups, or what is near in time."""
 
-    Classes keep their counts, so that every sample has them all. With groups, whole groups are
-    drawn: their rows are not independent.
-    """
-    import numpy as np
+    groups: "NDArray[np.intp] | None" = None
+    times: "NDArray[np.float64] | None" = None
 
-    random = np.random.default_rng(seed)
-    if groups is not None:
-        members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-        return [
-            np.concatenate(
-                [members[pick] for pick in random.integers(len(members), size=len(members))]
-            )
-            for _ in range(count)
-        ]
-    strata = (
-        [np.flatnonzero(scored.truth == value) for value in np.unique(scored.truth)]
-        if scored.classes
-        else [np.arange(len(scored.truth))]
-    )
-    return [
-        np.concatenate([rows[random.integers(len(rows), size=len(rows))] for rows in strata])
-        for _ in range(count)
-    ]
+    def plan(self, series: "NDArray[np.float64]", classes: "NDArray[np.intp] | None") -> Plan:
+        """What the bootstrap draws. `series` is the rows' loss, or difference of losses."""
+        if self.groups is not None:
+            return by_groups(self.groups)
+        if self.times is not None:
+            return by_time(self.times, series)
+        return by_rows(classes, len(series))
 
 
-def intervals(
+def compare(
     metric: str,
     challenger: Scored,
     champion: Scored | None,
     settings: Promotion,
-    groups: "NDArray[np.intp] | None" = None,
-) -> tuple[Interval, Interval | None, Interval | None]:
-    """Challenger, champion and improvement, each with percentile bounds of the bootstrap.
+    layout: Layout | None = None,
+    subgroups: tuple[Subgroup, ...] = (),
+) -> Comparison:
+    """Challenger, champion and improvement, each with bounds of the bootstrap.
 
-    Both models are scored on the same samples, so that what is common to them cancels out. An
+    Both models are scored on the same draws, so that what is common to them cancels out. An
     improvement is positive where the challenger is better, whatever the metric's direction.
     Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 13 and 16.
     """
+    layout = layout or Layout()
+    classes = challenger.truth.astype("intp") if challenger.classes else None
+    undefined = unjudged = None
+    own = gain = other = None
+    new = old = None
+    plan = layout.plan(losses(challenger), classes)
+    try:
+        new = prepare(metric, challenger)
+        own = _interval([new], [1], plan, settings)
+    except Undefined as error:
+        undefined = str(error)
+    if champion is not None:
+        try:
+            old = prepare(metric, champion)
+            other = _interval([old], [1], layout.plan(losses(champion), classes), settings)
+            if new is not None and own is not None:
+                plan = layout.plan(losses(champion) - losses(challenger), classes)
+                sign = METRICS[metric].sign
+                gain = _interval([new, old], [sign, -sign], plan, settings)
+        except Undefined as error:
+            unjudged = str(error)
+    drawn = f"{settings.resamples} draws of {plan.pieces} {plan.what}"
+    return Comparison(
+        metric,
+        own,
+        other,
+        gain,
+        settings.floors,
+        subgroups,
+        drawn,
+        undefined,
+        unjudged,
+        tuple(challenger.absent),
+    )
+
+
+def _interval(
+    models: Sequence[Computed], signs: Sequence[int], plan: Plan, settings: Promotion
+) -> Interval:
+    """The value of a signed sum of metrics, and its bounds. Raises Undefined for the value."""
     import numpy as np
 
-    samples = resample(challenger, groups, settings.resamples, settings.seed)
+    def total(weights: "NDArray[np.float64]") -> float:
+        return sum(sign * model(weights) for sign, model in zip(signs, models, strict=True))
+
+    value = total(np.ones(len(plan.unit)))
+    drawn = []
+    for weights in plan.draws(settings.resamples, settings.seed):
+        try:
+            drawn.append(total(weights))
+        except Undefined:
+            continue
+    if settings.resamples - len(drawn) > _MOST_UNDEFINED * settings.resamples:
+        return Interval(value, None, None)
     tail = (1 - settings.confidence) / 2
-
-    def interval(value: float, drawn: "NDArray[np.float64]") -> Interval:
-        low, high = np.nanquantile(drawn, [tail, 1 - tail])
-        return Interval(value, float(low), float(high))
-
-    def values(scored: Scored) -> "NDArray[np.float64]":
-        return np.array([_or_nan(metric, scored.take(rows)) for rows in samples])
-
-    new = values(challenger)
-    first = interval(compute(metric, challenger), new)
-    if champion is None:
-        return first, None, None
-    old, sign = values(champion), METRICS[metric].sign
-    second = interval(compute(metric, champion), old)
-    gain = interval(sign * (first.value - second.value), sign * (new - old))
-    return first, second, gain
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    wider = widening(plan.pieces, settings.confidence)
+    return Interval(
+        value, float(value + (low - value) * wider), float(value + (high - value) * wider)
+    )
 
 
-def subgroup_losses(
+def subgroups(
     metric: str,
     challenger: Scored,
-    champion: Scored,
+    champion: Scored | None,
     columns: "Mapping[str, NDArray[np.object_]]",
     min_rows: int,
 ) -> tuple[Subgroup, ...]:
-    """Each subgroup with at least `min_rows` rows in which the metric is defined."""
+    """Every subgroup, with why it was not judged where it has too few rows or no value."""
     import numpy as np
+
+    from pipeline.evaluation.metrics import compute
 
     found = []
     for column, values in columns.items():
-        for value in sorted({str(entry) for entry in values}):
-            rows = np.flatnonzero(values.astype(str) == value)
+        names = np.array(["(missing)" if value != value else str(value) for value in values])
+        for name in sorted(set(names.tolist())):
+            rows = np.flatnonzero(names == name)
             if len(rows) < min_rows:
+                why = f"fewer than {min_rows} rows"
+                found.append(Subgroup(column, name, len(rows), why=why))
                 continue
-            new, old = (_or_nan(metric, scored.take(rows)) for scored in (challenger, champion))
-            if new == new and old == old:
-                loss = METRICS[metric].sign * (old - new)
-                found.append(Subgroup(column, value, len(rows), old, new, loss))
+            try:
+                new = compute(metric, challenger.take(rows))
+                old = compute(metric, champion.take(rows)) if champion else None
+            except Undefined as error:
+                found.append(Subgroup(column, name, len(rows), why=str(error)))
+                continue
+            loss = None if old is None else METRICS[metric].sign * (old - new)
+            found.append(Subgroup(column, name, len(rows), old, new, loss))
     return tuple(found)
 
 
-def decide(comparison: Comparison, values: Mapping[str, float], settings: Promotion) -> Decision:
+def decide(
+    comparison: Comparison, values: Mapping[str, float], settings: Promotion, *, first: bool
+) -> Decision:
     """The rule of promotion.
 
-    The challenger's metrics must clear every floor. A first model then wins; another only if the
-    lower bound of its improvement is above min_improvement and no subgroup loses more than
-    max_subgroup_loss. So a tie keeps the champion.
+    The challenger's metrics must clear every floor, and none may be undefined. A first model then
+    wins; another only if the lower bound of its improvement is above min_improvement and no
+    subgroup loses more than max_subgroup_loss. So a tie keeps the champion. A champion without a
+    value is none that could be kept for its value.
     """
-    for name, floor in comparison.floors.items():
-        value = values.get(name, float("nan"))
-        if not METRICS[name].sign * (value - floor) >= 0:
-            return Decision("keep", f"{name} {value:.4f} misses the floor {floor:g}")
-    shown = f"{comparison.metric} {comparison.challenger.value:.4f}"
-    if comparison.improvement is None or comparison.champion is None:
+    if comparison.challenger is None:
+        return Decision(
+            "keep", f"{comparison.metric} is not defined on the holdout: {comparison.undefined}"
+        )
+    if missed := _missed_floor(comparison, values):
+        return Decision("keep", missed)
+    shown = f"{comparison.metric} {comparison.challenger.value:.4f}{_absent(comparison)}"
+    if first:
         return Decision("promote", f"first champion, with {shown}; every floor holds")
-    gain = comparison.improvement
+    if comparison.champion is None:
+        return Decision(
+            "promote",
+            f"{shown}; every floor holds, and the champion's {comparison.metric} is not defined on "
+            f"the holdout: {comparison.unjudged}",
+        )
+    return _against(comparison, shown, settings)
+
+
+def _missed_floor(comparison: Comparison, values: Mapping[str, float]) -> str | None:
+    for name, floor in comparison.floors.items():
+        if name not in values:
+            return f"{name} is not defined on the holdout, so that its floor {floor:g} is missed"
+        if not METRICS[name].sign * (values[name] - floor) >= 0:
+            return f"{name} {values[name]:.4f} misses the floor {floor:g}"
+    return None
+
+
+def _against(comparison: Comparison, shown: str, settings: Promotion) -> Decision:
+    gain, champion = comparison.improvement, comparison.champion
+    assert champion is not None
+    if gain is None or gain.low is None or gain.high is None:
+        why = comparison.unjudged or "in too many draws of the held-out rows it has no value"
+        return Decision("keep", f"{shown}: the improvement cannot be judged: {why}")
     against = (
-        f"{shown} against {comparison.champion.value:.4f}, improvement {gain.value:+.4f} "
+        f"{shown} against {champion.value:.4f}, improvement {gain.value:+.4f} "
         f"({settings.confidence:.0%} interval {gain.low:+.4f} to {gain.high:+.4f})"
     )
     if not gain.low > settings.min_improvement:
         return Decision(
             "keep", f"{against}: its lower bound does not exceed {settings.min_improvement:g}"
         )
-    worst = max(comparison.subgroups, key=lambda group: group.loss, default=None)
-    if worst is not None and worst.loss > settings.max_subgroup_loss:
+    harmed = [group for group in comparison.subgroups if group.loss is not None]
+    worst = max(harmed, key=lambda group: group.loss or 0.0, default=None)
+    if worst is not None and (worst.loss or 0.0) > settings.max_subgroup_loss:
         return Decision(
             "keep",
             f"{against}, but {worst.column} = {worst.value} loses {worst.loss:.4f}, more than "
@@ -176,8 +261,7 @@ def decide(comparison: Comparison, values: Mapping[str, float], settings: Promot
     return Decision("promote", f"{against}: its lower bound exceeds {settings.min_improvement:g}")
 
 
-def _or_nan(metric: str, scored: Scored) -> float:
-    try:
-        return compute(metric, scored)
-    except ValueError:
-        return float("nan")
+def _absent(comparison: Comparison) -> str:
+    if not comparison.absent:
+        return ""
+    return f" (not judged: {', '.join(comparison.absent[:10])}, which no held-out row has)"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.data.contract import SchemaContract
 from pipeline.errors import InputError
-from pipeline.evaluation.metrics import compute
+from pipeline.evaluation.metrics import Undefined, compute
 from pipeline.model.scoring import score
 from pipeline.settings import Settings
 
@@ -41,7 +41,10 @@ def permutation_importance(
 
     def scoring(fitted: Any, rows: "pd.DataFrame", truth: "pd.Series") -> float:
         found = score(fitted, rows, truth, contract, positive)
-        return metric.sign * compute(metric.name, found)
+        try:
+            return metric.sign * compute(metric.name, found)
+        except Undefined:
+            return float("nan")
 
     if len(features) > _MAX_ROWS:
         features = features.sample(_MAX_ROWS, random_state=settings.promotion.seed)

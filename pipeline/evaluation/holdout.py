@@ -229,23 +229,15 @@ def _compare(
     settings = workspace.settings
     new = _score(models[0], rows)
     old = _score(models[1], rows) if champion else None
-    first, second, gain = compare.intervals(
-        settings.metric.name, new, old, settings.promotion, rows.groups
+    subgroups = compare.subgroups(
+        settings.metric.name,
+        new,
+        old,
+        {name: rows.table[name].to_numpy() for name in settings.data.subgroups},
+        settings.promotion.min_subgroup_rows,
     )
-    subgroups = (
-        compare.subgroup_losses(
-            settings.metric.name,
-            new,
-            old,
-            {name: rows.table[name].to_numpy() for name in settings.data.subgroups},
-            settings.promotion.min_subgroup_rows,
-        )
-        if old is not None
-        else ()
-    )
-    numbers = Comparison(
-        settings.metric.name, first, second, gain, settings.promotion.floors, subgroups
-    )
+    layout = compare.Layout(rows.groups, rows.times)
+    numbers = compare.compare(settings.metric.name, new, old, settings.promotion, layout, subgroups)
     values = compute_all(settings.task.type, new)
     return Evaluation(
         candidate=challenger,
@@ -344,10 +336,13 @@ def log_metrics(client: "MlflowClient", evaluation: Evaluation) -> None:
 
     now = int(time.time() * 1000)
     numbers = evaluation.comparison
-    values = {f"holdout_{name}": value for name, value in evaluation.values.items()} | {
-        f"holdout_{numbers.metric}_low": numbers.challenger.low,
-        f"holdout_{numbers.metric}_high": numbers.challenger.high,
-    }
+    values = {f"holdout_{name}": value for name, value in evaluation.values.items()}
+    own = numbers.challenger
+    if own is not None and own.low is not None and own.high is not None:
+        values |= {
+            f"holdout_{numbers.metric}_low": own.low,
+            f"holdout_{numbers.metric}_high": own.high,
+        }
     client.log_batch(
         evaluation.candidate.run_id,
         metrics=[Metric(name, value, now, 0) for name, value in values.items()],

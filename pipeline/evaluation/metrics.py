@@ -1,12 +1,19 @@
-"""The metrics that settings may name: what each needs, which way is better, how it is computed."""
+"""The metrics that settings may name: what each needs, which way is better, how it is computed.
+
+A metric is prepared once for some predictions, and then computed for any weights of their rows: a
+bootstrap draws rows by weighting them, so that it neither sorts nor copies them a thousand times.
+"""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    Weights = NDArray[np.float64]
 
 Task = Literal["binary", "multiclass", "regression"]
 Direction = Literal["maximize", "minimize"]
@@ -27,8 +34,6 @@ class Metric:
         return 1 if self.direction == "maximize" else -1
 
 
-# A bootstrap computes a metric thousands of times, so most are written out here in a line or two
-# of numpy; the tests hold them to scikit-learn's.
 _BINARY: tuple[Task, ...] = ("binary",)
 _CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 _NUMBERS: tuple[Task, ...] = ("regression",)
@@ -37,16 +42,23 @@ METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("roc_auc", _CLASSES, "maximize", "score"),
-        Metric("average_precision", _BINARY, "maximize", "score"),
+        Metric("average_precision", _CLASSES, "maximize", "score"),
         Metric("log_loss", _CLASSES, "minimize", "score"),
-        Metric("brier", _BINARY, "minimize", "score"),
+        Metric("brier", _CLASSES, "minimize", "score"),
         Metric("accuracy", _CLASSES, "maximize", "label"),
         Metric("balanced_accuracy", _CLASSES, "maximize", "label"),
+        Metric("precision", _BINARY, "maximize", "label"),
+        Metric("recall", _BINARY, "maximize", "label"),
         Metric("f1", _BINARY, "maximize", "label"),
         Metric("f1_macro", _CLASSES, "maximize", "label"),
+        Metric("f1_weighted", _CLASSES, "maximize", "label"),
+        Metric("matthews", _CLASSES, "maximize", "label"),
+        Metric("kappa", _CLASSES, "maximize", "label"),
         Metric("rmse", _NUMBERS, "minimize", "label"),
         Metric("mae", _NUMBERS, "minimize", "label"),
         Metric("median_ae", _NUMBERS, "minimize", "label"),
+        Metric("mape", _NUMBERS, "minimize", "label"),
+        Metric("rmsle", _NUMBERS, "minimize", "label"),
         Metric("r2", _NUMBERS, "maximize", "label"),
     )
 }
@@ -77,13 +89,52 @@ class Scored:
         score = None if self.score is None else self.score[rows]
         return Scored(self.truth[rows], self.label[rows], score, self.classes, self.positive)
 
+    @property
+    def absent(self) -> list[str]:
+        """Classes that no row has: nothing can be said of them."""
+        present = set(self.truth.tolist())
+        return [name for place, name in enumerate(self.classes) if place not in present]
+
+
+Computed = Callable[["Weights"], float]
+
+
+class Undefined(ValueError):
+    """A metric has no value on these rows."""
+
+
+def prepare(name: str, scored: Scored) -> Computed:
+    """A function from weights of the rows to the metric's value. It raises Undefined."""
+    import numpy as np
+
+    if name not in _FUNCTIONS:
+        raise KeyError(name)
+    numbers = scored.label if scored.score is None else scored.score
+    if not len(scored.truth):
+        raise Undefined("there are no rows")
+    if not np.isfinite(numbers).all():
+        raise Undefined("the model predicts values that are no numbers")
+    with np.errstate(all="ignore"):
+        function = _FUNCTIONS[name](scored)
+
+    def finite(weights: "Weights") -> float:
+        with np.errstate(all="ignore"):
+            value = float(function(weights))
+        if not np.isfinite(value):
+            raise Undefined(f"{name} is not a finite number on these rows")
+        return value
+
+    return finite
+
 
 def compute(name: str, scored: Scored) -> float:
     """The value of one metric.
 
-    Raises ValueError where it is not defined, such as ROC AUC on rows of a single class.
+    Raises Undefined where it has none, such as ROC AUC on rows of a single class.
     """
-    return float(_FUNCTIONS[name](scored))
+    import numpy as np
+
+    return prepare(name, scored)(np.ones(len(scored.truth)))
 
 
 def compute_all(task: Task, scored: Scored) -> dict[str, float]:
@@ -92,127 +143,307 @@ def compute_all(task: Task, scored: Scored) -> dict[str, float]:
     for name in names_for(task):
         try:
             values[name] = compute(name, scored)
-        except ValueError:
+        except Undefined:
             continue
     return values
 
 
-def _positive(scored: Scored) -> "NDArray[np.float64]":
-    assert scored.score is not None
-    return scored.score[:, scored.positive]
-
-
-def _is_positive(scored: Scored) -> "NDArray[np.bool_]":
-    found: NDArray[np.bool_] = scored.truth == scored.positive
-    if found.all() or not found.any():
-        raise ValueError("rows of a single class")
-    return found
-
-
-def _roc_auc(scored: Scored) -> float:
-    if len(scored.classes) > 2:
-        from sklearn.metrics import roc_auc_score
-
-        labels = range(len(scored.classes))
-        return float(
-            roc_auc_score(scored.truth, scored.score, multi_class="ovr", labels=list(labels))
-        )
-    # The Mann-Whitney form: one ranking, so that a thousand bootstrap samples stay cheap.
-    from scipy.stats import rankdata  # type: ignore[import-untyped]
-
-    positive = _is_positive(scored)
-    ones = int(positive.sum())
-    zeros = len(positive) - ones
-    rank_sum = float(rankdata(_positive(scored))[positive].sum())
-    return (rank_sum - ones * (ones + 1) / 2) / (ones * zeros)
-
-
-def _average_precision(scored: Scored) -> float:
+def losses(scored: Scored) -> "NDArray[np.float64]":
+    """A loss for each row, whatever the metric: by it one sees which rows hang together."""
     import numpy as np
 
-    positive, scores = _is_positive(scored), _positive(scored)
-    order = np.argsort(-scores, kind="stable")
+    if scored.score is None:
+        found: NDArray[np.float64] = np.abs(scored.truth - scored.label)
+        return found
+    picked = scored.score[np.arange(len(scored.truth)), scored.truth.astype(np.intp)]
+    lost: NDArray[np.float64] = 1.0 - picked
+    return lost
+
+
+def _mean(values: "NDArray[np.float64]") -> Computed:
+    def computed(weights: "Weights") -> float:
+        return float(weights @ values / weights.sum())
+
+    return computed
+
+
+def _one_against_rest(
+    scored: Scored, make: Callable[["NDArray[np.bool_]", "NDArray[np.float64]"], Computed]
+) -> Computed:
+    """Of two classes the positive one's value; of several the mean over those that are there.
+
+    A draw of a bootstrap may miss a rare class, which then does not count in it.
+    """
+    assert scored.score is not None
+    places = range(len(scored.classes)) if len(scored.classes) > 2 else [scored.positive]
+    parts = [
+        make(scored.truth == place, scored.score[:, place])
+        for place in places
+        if 0 < (scored.truth == place).sum() < len(scored.truth)
+    ]
+    if not parts:
+        raise Undefined("the rows are of a single class")
+
+    def computed(weights: "Weights") -> float:
+        values = []
+        for part in parts:
+            with suppress(Undefined):
+                values.append(part(weights))
+        if not values:
+            raise Undefined("the rows are of a single class")
+        return sum(values) / len(values)
+
+    return computed
+
+
+def _roc_auc(scored: Scored) -> Computed:
+    return _one_against_rest(scored, _area)
+
+
+def _area(positive: "NDArray[np.bool_]", score: "NDArray[np.float64]") -> Computed:
+    """The Mann-Whitney form: how often a positive row has the higher score; ties count half."""
+    import numpy as np
+
+    order = np.argsort(score, kind="stable")
+    ones = positive[order].astype(float)
+    first = np.append(True, np.diff(score[order]) != 0)
+    step = np.cumsum(first) - 1
+    steps = int(step[-1]) + 1
+
+    def computed(weights: "Weights") -> float:
+        ordered = weights[order]
+        good = np.bincount(step, ordered * ones, steps)
+        bad = np.bincount(step, ordered * (1 - ones), steps)
+        below = np.cumsum(bad) - bad
+        pairs = good.sum() * bad.sum()
+        if not pairs:
+            raise Undefined("the rows are of a single class")
+        return float((good * (below + bad / 2)).sum() / pairs)
+
+    return computed
+
+
+def _average_precision(scored: Scored) -> Computed:
+    return _one_against_rest(scored, _precision_area)
+
+
+def _precision_area(positive: "NDArray[np.bool_]", score: "NDArray[np.float64]") -> Computed:
+    import numpy as np
+
+    order = np.argsort(-score, kind="stable")
+    ones = positive[order].astype(float)
     # Rows of equal score are one step: they cannot be told apart.
-    last = np.append(np.diff(scores[order]) != 0, True)
-    found = np.cumsum(positive[order])[last]
-    precision = found / (np.flatnonzero(last) + 1)
-    return float((np.diff(found, prepend=0) / positive.sum() * precision).sum())
+    last = np.append(np.diff(score[order]) != 0, True)
+
+    def computed(weights: "Weights") -> float:
+        ordered = weights[order]
+        found = np.cumsum(ordered * ones)[last]
+        seen = np.cumsum(ordered)[last]
+        if not found[-1] or found[-1] == seen[-1]:
+            raise Undefined("the rows are of a single class")
+        precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
+        return float((np.diff(found, prepend=0) / found[-1] * precision).sum())
+
+    return computed
 
 
-def _log_loss(scored: Scored) -> float:
+def _log_loss(scored: Scored) -> Computed:
     import numpy as np
 
     assert scored.score is not None
     picked = scored.score[np.arange(len(scored.truth)), scored.truth.astype(np.intp)]
-    return float(-np.log(np.clip(picked, np.finfo(np.float64).eps, 1.0)).mean())
+    return _mean(-np.log(np.clip(picked, np.finfo(np.float64).eps, 1.0)))
 
 
-def _brier(scored: Scored) -> float:
-    return float(((_positive(scored) - (scored.truth == scored.positive)) ** 2).mean())
-
-
-def _accuracy(scored: Scored) -> float:
-    return float((scored.truth == scored.label).mean())
-
-
-def _balanced_accuracy(scored: Scored) -> float:
+def _brier(scored: Scored) -> Computed:
     import numpy as np
 
-    present = np.unique(scored.truth)
-    return float(
-        np.mean([(scored.label[scored.truth == value] == value).mean() for value in present])
-    )
+    assert scored.score is not None
+    if len(scored.classes) > 2:
+        truth = np.eye(len(scored.classes))[scored.truth.astype(np.intp)]
+        return _mean(((scored.score - truth) ** 2).sum(axis=1))
+    found = (scored.truth == scored.positive).astype(float)
+    return _mean((scored.score[:, scored.positive] - found) ** 2)
 
 
-def _f1_of(scored: Scored, value: int) -> float:
-    truth, label = scored.truth == value, scored.label == value
-    both = int(truth.sum()) + int(label.sum())
-    return 2 * float((truth & label).sum()) / both if both else 0.0
-
-
-def _f1(scored: Scored) -> float:
-    return _f1_of(scored, scored.positive)
-
-
-def _f1_macro(scored: Scored) -> float:
+def _counts(scored: Scored, measure: "Callable[[NDArray[np.float64]], float]") -> Computed:
+    """A metric of the confusion matrix: rows are true classes, columns predicted ones."""
     import numpy as np
 
-    present = np.union1d(scored.truth, scored.label)
-    return float(np.mean([_f1_of(scored, int(value)) for value in present]))
+    size = len(scored.classes)
+    cell = (scored.truth * size + scored.label).astype(np.intp)
+
+    def computed(weights: "Weights") -> float:
+        counts = np.bincount(cell, weights, size * size).astype(np.float64)
+        return measure(counts.reshape(size, size))
+
+    return computed
 
 
-def _rmse(scored: Scored) -> float:
-    return float(((scored.truth - scored.label) ** 2).mean() ** 0.5)
+def _accuracy(scored: Scored) -> Computed:
+    return _mean((scored.truth == scored.label).astype(float))
 
 
-def _mae(scored: Scored) -> float:
-    return float(abs(scored.truth - scored.label).mean())
+def _balanced_accuracy(scored: Scored) -> Computed:
+    def measure(counts: "NDArray[np.float64]") -> float:
+        there = counts.sum(axis=1) > 0
+        return float((counts.diagonal()[there] / counts.sum(axis=1)[there]).mean())
+
+    return _counts(scored, measure)
 
 
-def _median_ae(scored: Scored) -> float:
+def _of_positive(scored: Scored, name: str) -> Computed:
+    place = scored.positive
+
+    def measure(counts: "NDArray[np.float64]") -> float:
+        hit = counts[place, place]
+        true, predicted = counts[place].sum(), counts[:, place].sum()
+        below = {"precision": predicted, "recall": true, "f1": (true + predicted) / 2}[name]
+        if not true:
+            raise Undefined("no row is positive")
+        # Nothing is called positive: what is not said is not precise.
+        return float(hit / below) if below else 0.0
+
+    return _counts(scored, measure)
+
+
+def _precision(scored: Scored) -> Computed:
+    return _of_positive(scored, "precision")
+
+
+def _recall(scored: Scored) -> Computed:
+    return _of_positive(scored, "recall")
+
+
+def _f1(scored: Scored) -> Computed:
+    return _of_positive(scored, "f1")
+
+
+def _f1_of_each(counts: "NDArray[np.float64]") -> "tuple[NDArray[np.float64], ...]":
+    """F1 of each class that is true or predicted, and how many rows truly have it."""
+    both = counts.sum(axis=0) + counts.sum(axis=1)
+    there = both > 0
+    return 2 * counts.diagonal()[there] / both[there], counts.sum(axis=1)[there]
+
+
+def _f1_macro(scored: Scored) -> Computed:
+    return _counts(scored, lambda counts: float(_f1_of_each(counts)[0].mean()))
+
+
+def _f1_weighted(scored: Scored) -> Computed:
+    def measure(counts: "NDArray[np.float64]") -> float:
+        each, rows = _f1_of_each(counts)
+        return float(each @ rows / rows.sum())
+
+    return _counts(scored, measure)
+
+
+def _matthews(scored: Scored) -> Computed:
+    def measure(counts: "NDArray[np.float64]") -> float:
+        true, predicted, rows = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
+        above = counts.trace() * rows - true @ predicted
+        below = ((rows**2 - predicted @ predicted) * (rows**2 - true @ true)) ** 0.5
+        if rows**2 == true @ true:
+            raise Undefined("the rows are of a single class")
+        return float(above / below) if below else 0.0
+
+    return _counts(scored, measure)
+
+
+def _kappa(scored: Scored) -> Computed:
+    """Cohen's, without weights."""
+
+    def measure(counts: "NDArray[np.float64]") -> float:
+        rows = counts.sum()
+        chance = float(counts.sum(axis=1) @ counts.sum(axis=0)) / rows**2
+        if chance == 1:
+            raise Undefined("the rows and the predictions are of a single class")
+        return float((counts.trace() / rows - chance) / (1 - chance))
+
+    return _counts(scored, measure)
+
+
+def _rmse(scored: Scored) -> Computed:
+    square = _mean(_errors(scored) ** 2)
+    return lambda weights: float(square(weights) ** 0.5)
+
+
+def _errors(scored: Scored) -> "NDArray[np.float64]":
+    found: NDArray[np.float64] = abs(scored.truth.astype(float) - scored.label.astype(float))
+    return found
+
+
+def _mae(scored: Scored) -> Computed:
+    return _mean(_errors(scored))
+
+
+def _median_ae(scored: Scored) -> Computed:
     import numpy as np
 
-    return float(np.median(abs(scored.truth - scored.label)))
+    errors = _errors(scored)
+    order = np.argsort(errors, kind="stable")
+    ordered = errors[order]
+
+    def computed(weights: "Weights") -> float:
+        reached = np.cumsum(weights[order])
+        half = reached[-1] / 2
+        low, high = np.searchsorted(reached, half), np.searchsorted(reached, half, side="right")
+        return float((ordered[low] + ordered[min(high, len(ordered) - 1)]) / 2)
+
+    return computed
 
 
-def _r2(scored: Scored) -> float:
-    spread = float(((scored.truth - scored.truth.mean()) ** 2).sum())
-    if not spread:
-        raise ValueError("the target is constant")
-    return 1 - float(((scored.truth - scored.label) ** 2).sum()) / spread
+def _mape(scored: Scored) -> Computed:
+    """As a fraction; not defined where a true value is 0."""
+    if not scored.truth.all():
+        raise Undefined("a true value is 0")
+    return _mean(_errors(scored) / abs(scored.truth))
 
 
-_FUNCTIONS: Mapping[str, Callable[[Scored], float]] = {
+def _rmsle(scored: Scored) -> Computed:
+    """Of log(1 + value); predictions below 0 count as 0."""
+    import numpy as np
+
+    if (scored.truth <= -1).any():
+        raise Undefined("a true value is -1 or less")
+    truth, label = scored.truth.astype(np.float64), scored.label.astype(np.float64)
+    gap: Any = np.log1p(truth) - np.log1p(np.maximum(label, 0.0))
+    square = _mean(gap**2)
+    return lambda weights: float(square(weights) ** 0.5)
+
+
+def _r2(scored: Scored) -> Computed:
+    rest = _mean(_errors(scored) ** 2)
+    truth = scored.truth.astype(float)
+    mean, square = _mean(truth), _mean((truth - truth.mean()) ** 2)
+
+    def computed(weights: "Weights") -> float:
+        spread = square(weights) - (mean(weights) - truth.mean()) ** 2
+        if spread <= 0:
+            raise Undefined("the target is constant")
+        return float(1 - rest(weights) / spread)
+
+    return computed
+
+
+_FUNCTIONS: Mapping[str, Callable[[Scored], Computed]] = {
     "roc_auc": _roc_auc,
     "average_precision": _average_precision,
     "log_loss": _log_loss,
     "brier": _brier,
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced_accuracy,
+    "precision": _precision,
+    "recall": _recall,
     "f1": _f1,
     "f1_macro": _f1_macro,
+    "f1_weighted": _f1_weighted,
+    "matthews": _matthews,
+    "kappa": _kappa,
     "rmse": _rmse,
     "mae": _mae,
     "median_ae": _median_ae,
+    "mape": _mape,
+    "rmsle": _rmsle,
     "r2": _r2,
 }

@@ -35,8 +35,8 @@ class MetricValue(_Frozen):
 
     name: str
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
 
 class Champion(_Frozen):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data.dataset import Dataset
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StepFailed
 from pipeline.evaluation.metrics import Scored, compute_all
 from pipeline.model.features import build, suggest
 from pipeline.model.scoring import positive_class, score
@@ -21,15 +21,20 @@ Folds = list[tuple["NDArray[np.intp]", "NDArray[np.intp]"]]
 
 @dataclass(frozen=True)
 class Trial:
-    """One finished trial: parameters and the metrics of each fold, by name."""
+    """One finished trial: parameters and the metrics of each fold, by name.
+
+    A metric is None in a fold whose rows give it no value; `why` says why a trial has none at all.
+    """
 
     number: int
     parameters: Mapping[str, Any]
-    folds: Mapping[str, list[float]]
+    folds: Mapping[str, list[float | None]]
+    why: str | None = None
 
-    def value(self, metric: str) -> float:
-        """The mean over the folds."""
-        return sum(self.folds[metric]) / len(self.folds[metric])
+    def value(self, metric: str) -> float | None:
+        """The mean over the folds in which the metric has a value; None where it has none."""
+        values = [value for value in self.folds.get(metric, []) if value is not None]
+        return sum(values) / len(values) if values else None
 
 
 def make_folds(dataset: Dataset, settings: Settings) -> Folds:
@@ -100,14 +105,30 @@ def search(
         finished(list(ran.values()))
         for trial in asked:
             result = ran.get(trial.number) or done[trial.number]
-            study.tell(trial, result.value(settings.metric.name))
+            value = result.value(settings.metric.name)
+            failed = optuna.trial.TrialState.FAIL if value is None else None
+            study.tell(trial, value, state=failed)
             yield result
 
 
 def best(trials: list[Trial], settings: Settings) -> Trial:
-    """The trial with the best mean; of equals the earliest."""
+    """The trial with the best mean; of equals the earliest.
+
+    Raises StepFailed where no trial has a value: what is undefined is never best.
+    """
     metric = settings.metric
-    return max(trials, key=lambda trial: (metric.sign * trial.value(metric.name), -trial.number))
+    judged = [
+        (metric.sign * value, -trial.number, trial)
+        for trial in trials
+        if (value := trial.value(metric.name)) is not None
+    ]
+    if not judged:
+        why = next((trial.why for trial in trials if trial.why), None)
+        raise StepFailed(
+            f"no trial has a value of {metric.name}: "
+            + (why or "no fold holds rows of two classes; get more data, or other folds")
+        )
+    return max(judged, key=lambda entry: entry[:2])[2]
 
 
 def _run(
@@ -118,20 +139,52 @@ def _run(
 
     jobs = [(number, fold) for number in drawn for fold in folds]
     # Threads: the fits release the interpreter's lock, and a process would import for seconds.
-    scored: list[Scored] = Parallel(n_jobs=settings.search.parallel, prefer="threads")(
-        delayed(_fit_fold)(dataset, fold, drawn[number], settings) for number, fold in jobs
+    scored: list[Scored | str] = Parallel(n_jobs=settings.search.parallel, prefer="threads")(
+        delayed(_try_fold)(dataset, fold, drawn[number], settings) for number, fold in jobs
     )
-    results: dict[int, Trial] = {}
-    for number in drawn:
-        each = [
-            compute_all(settings.task.type, found)
-            for (owner, _), found in zip(jobs, scored, strict=True)
-            if owner == number
-        ]
-        names = set.intersection(*(set(values) for values in each))
-        by_name = {name: [values[name] for values in each] for name in sorted(names)}
-        results[number] = Trial(number, drawn[number], by_name)
-    return results
+    return {
+        number: _trial(
+            number,
+            drawn[number],
+            [found for (owner, _), found in zip(jobs, scored, strict=True) if owner == number],
+            settings,
+        )
+        for number in drawn
+    }
+
+
+def _trial(
+    number: int, parameters: Mapping[str, Any], folds: list[Scored | str], settings: Settings
+) -> Trial:
+    """A trial of which one fold failed has no value: the others alone would flatter it."""
+    scored = [found for found in folds if isinstance(found, Scored)]
+    failed = next((found for found in folds if isinstance(found, str)), None)
+    if failed is not None:
+        return Trial(number, parameters, {}, failed)
+    each = [compute_all(settings.task.type, found) for found in scored]
+    names = sorted({name for values in each for name in values})
+    return Trial(
+        number, parameters, {name: [values.get(name) for values in each] for name in names}
+    )
+
+
+def _try_fold(
+    dataset: Dataset,
+    fold: "tuple[NDArray[np.intp], NDArray[np.intp]]",
+    parameters: Mapping[str, Any],
+    settings: Settings,
+) -> Scored | str:
+    """Predictions of a fold, or why the model could not be fitted to it."""
+    import numpy as np
+
+    try:
+        found = _fit_fold(dataset, fold, parameters, settings)
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        return f"{parameters['family']} cannot be fitted: {str(error).splitlines()[0]}"
+    numbers = found.label if found.score is None else found.score
+    if not np.isfinite(numbers).all():
+        return f"{parameters['family']} predicts values that are no numbers"
+    return found
 
 
 def _fit_fold(

@@ -135,9 +135,29 @@ def _parquet(
         size, full = _rows(rows, len(kept)), _without_nulls(found.metadata)
         # On few cores, threads that decode would take processor time from those that predict.
         batches = found.iter_batches(batch_size=size, columns=kept, use_threads=cores() > 2)
+        first, counted = 0, _named_ranges(found.schema_arrow)
         for batch in batches:
             fields = [field.with_nullable(field.name not in full) for field in batch.schema]
-            yield batch.cast(pyarrow.schema(fields))
+            batch = batch.cast(pyarrow.schema(fields))
+            for name, (start, step) in counted.items():
+                places = range(start + first * step, start + (first + len(batch)) * step, step)
+                batch = batch.append_column(name, pyarrow.array(places, type=pyarrow.int64()))
+            first += batch.num_rows
+            yield batch
+
+
+def _named_ranges(schema: "pyarrow.Schema") -> dict[str, tuple[int, int]]:
+    """Start and step of each named index that pandas keeps as a note, not as a column."""
+    notes = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    return {
+        entry["name"]: (entry["start"], entry["step"])
+        for entry in notes.get("index_columns", [])
+        if isinstance(entry, dict)
+        and entry.get("kind") == "range"
+        and isinstance(entry.get("name"), str)
+        and entry["step"]
+        and entry["name"] not in schema.names
+    }
 
 
 def _without_nulls(metadata: "pyarrow.parquet.FileMetaData") -> set[str]:

@@ -1,8 +1,9 @@
 """What is kept of a change of champion, and the aliases that show people the champion of record."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
-from pipeline.model.champion import Champion
+from pipeline.model.champion import Champion, read_pinned
 from pipeline.step import Workspace
 from pipeline.tracking import runs
 from pipeline.tracking.lineage import code_sha256, git_commit, identity_tags, role_arn
@@ -36,15 +37,50 @@ def decision_document(
     }
 
 
+def barred(workspace: Workspace, current: Champion | None) -> dict[str, str]:
+    """Versions that were rolled back, each with the reason; none is promoted again by itself.
+
+    Each decision carries them on, so that one is read, not all.
+    """
+    if current is None or current.decision is None:
+        return {}
+    document = json.loads(read_pinned(workspace.store, current.decision))
+    found: dict[str, str] = document.get("barred", {})
+    return found
+
+
+def tell_people(workspace: Workspace, champion: Champion) -> list[str]:
+    """Point people's aliases at the record, as far as MLflow can be reached.
+
+    The champion changed when its record was written, so whatever goes wrong here is told and left
+    to the next run.
+    """
+    try:
+        told = set_aliases(runs.connect(workspace), champion)
+    except Exception as error:  # noqa: BLE001 - whatever MLflow does, the champion has changed
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        return [
+            f"the champion of record is version {champion.model_version}, but the aliases in "
+            f"MLflow could not be set ({first[0]}): the next promote or rollback sets them"
+        ]
+    return [told] if told else []
+
+
 def set_aliases(client: "MlflowClient", champion: Champion) -> str | None:
     """Point people's aliases at the record; the answer tells of a champion alias that was wrong.
 
     Anyone in the tunnel may set an alias, so nothing is loaded by one.
     """
     found = runs.version_by(client, champion.model, CHAMPION)
+    if runs.version_by(client, champion.model, champion.model_version) is None:
+        return (
+            f"version {champion.model_version}, the champion of record, was deleted in MLflow: its "
+            "files are kept and it predicts as before, but no alias can name it"
+        )
     client.set_registered_model_alias(champion.model, CHAMPION, champion.model_version)
-    if champion.previous is not None:
-        client.set_registered_model_alias(champion.model, PREVIOUS, champion.previous)
+    previous = champion.previous
+    if previous is not None and runs.version_by(client, champion.model, previous) is not None:
+        client.set_registered_model_alias(champion.model, PREVIOUS, previous)
     if found is None or str(found.version) in (champion.model_version, champion.previous):
         return None
     return (

@@ -1,6 +1,7 @@
 """The few conversations with MLflow that the steps have, in as few round trips as it allows."""
 
 import json
+import logging
 import os
 import time
 import warnings
@@ -9,9 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from pipeline.data.dataset import Dataset
 from pipeline.errors import StepFailed
 from pipeline.model.search import Trial
+from pipeline.settings import without_secrets
 from pipeline.step import Workspace
 from pipeline.tracking.lease import Lease, acquire
 
@@ -24,6 +28,17 @@ FINGERPRINT = "keyless.fingerprint"
 FILES = "keyless.files"
 _PARENT = "mlflow.parentRunId"
 _TRIAL = "keyless.trial"
+# MLflow prints addresses and progress bars between our lines unless told otherwise, and by its
+# own defaults a server that died is only given up after minutes.
+_ENVIRONMENT = {
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+}
+_PROBES, _PROBE_SECONDS = 3, 10.0
+_PREPARED: dict[Path, bool] = {}
 _BATCH_PARAMS = 100  # MLflow's limit for one log-batch request
 
 
@@ -47,15 +62,60 @@ class Tracking:
 
 
 def connect(workspace: Workspace) -> "MlflowClient":
-    """A client for the tracking server that the workspace names."""
-    # MLflow prints addresses and progress bars between our lines unless told otherwise.
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    """A client for the tracking server that the workspace names.
+
+    Raises StepFailed for one that does not answer.
+    """
+    address = workspace.tracking_uri
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if address.startswith(("http://", "https://")):
+        _await_answer(address)
     import mlflow
 
-    mlflow.set_tracking_uri(workspace.tracking_uri)
-    mlflow.set_registry_uri(workspace.tracking_uri)
-    return mlflow.MlflowClient()
+    # A failed request is told once, by the step, and not as a traceback of the database before it.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    mlflow.set_tracking_uri(address)
+    mlflow.set_registry_uri(address)
+    client = mlflow.MlflowClient()
+    if address.startswith("sqlite:///") and workspace.folder is not None:
+        _prepare_database(client, Path(address.removeprefix("sqlite:///")))
+    return client
+
+
+def _await_answer(address: str) -> None:
+    """Ask the server for its health before MLflow's own retries, which go on for minutes."""
+    from requests import RequestException, Session
+
+    shown = without_secrets(address) if address.startswith("https") else address
+    failure = ""
+    with Session() as session:
+        for attempt in range(_PROBES):
+            time.sleep(attempt)
+            try:
+                answer = session.get(f"{address.rstrip('/')}/health", timeout=_PROBE_SECONDS)
+                if answer.status_code < 500:
+                    return
+                failure = f"it answers {answer.status_code}"
+            except RequestException as error:
+                failure = type(error).__name__
+    raise StepFailed(
+        f"MLflow refused or was not reached: no server answers at {shown} ({failure}); is the "
+        "tunnel open? `keyless tunnel` opens it and prints the address"
+    )
+
+
+def _prepare_database(client: "MlflowClient", database: Path) -> None:
+    """Let one process at a time make the tables: two would undo each other's migrations."""
+    import fcntl
+
+    if _PREPARED.get(database):
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f".{database.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        client.search_experiments(max_results=1)
+    _PREPARED[database] = True
 
 
 def open_run(workspace: Workspace, fingerprint: str, tags: Mapping[str, str]) -> Tracking:
@@ -77,6 +137,8 @@ def open_run(workspace: Workspace, fingerprint: str, tags: Mapping[str, str]) ->
         return found[0] if found else None
 
     run = find()
+    if run is None:
+        _tell_of_deleted(client, experiment_id, fingerprint)
     if run is not None and run.info.status == "FINISHED":
         version = registered_version(client, workspace.model, run.info.run_id)
         if version is not None:
@@ -104,16 +166,40 @@ def _experiment(client: "MlflowClient", workspace: Workspace) -> str:
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(workspace.model)
-    if found is not None:
-        return str(found.experiment_id)
-    try:
-        return client.create_experiment(workspace.model, workspace.artifact_location())
-    except MlflowException:
-        # Another run created it in between.
-        found = client.get_experiment_by_name(workspace.model)
-        if found is None:
-            raise
-        return str(found.experiment_id)
+    if found is None:
+        try:
+            return client.create_experiment(workspace.model, workspace.artifact_location())
+        except MlflowException:
+            # Another run created it in between.
+            found = client.get_experiment_by_name(workspace.model)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        number = found.experiment_id
+        raise StepFailed(
+            f"the experiment {workspace.model} was deleted in MLflow, and its name stays taken: "
+            f"bring it back with `mlflow experiments restore --experiment-id {number}` or in the "
+            "UI's list of deleted experiments, then train again"
+        )
+    return str(found.experiment_id)
+
+
+def _tell_of_deleted(client: "MlflowClient", experiment_id: str, fingerprint: str) -> None:
+    """Say that a training is done again because somebody deleted its run."""
+    from mlflow.entities import ViewType
+
+    deleted = client.search_runs(
+        [experiment_id],
+        f"tags.`{FINGERPRINT}` = '{fingerprint}'",
+        run_view_type=ViewType.DELETED_ONLY,
+        max_results=1,
+    )
+    if deleted:
+        click.echo(
+            f"run {deleted[0].info.run_id} of the same data and settings was deleted in MLflow: "
+            "training it again, which registers another version",
+            err=True,
+        )
 
 
 def _recall_trials(tracking: Tracking) -> None:
@@ -125,7 +211,9 @@ def _recall_trials(tracking: Tracking) -> None:
         number = int(run.data.tags[_TRIAL])
         if run.info.status == "FINISHED":
             memory = json.loads(run.data.tags["keyless.result"])
-            tracking.trials[number] = Trial(number, memory["parameters"], memory["folds"])
+            tracking.trials[number] = Trial(
+                number, memory["parameters"], memory["folds"], memory.get("why")
+            )
         else:
             tracking.unfinished[number] = run.info.run_id
 
@@ -136,7 +224,11 @@ def log_trials(tracking: Tracking, trials: list[Trial], metric: str) -> None:
 
     for trial in trials:
         run_id = tracking.unfinished.get(trial.number) or _nested_run(tracking, trial)
-        memory = {"parameters": dict(trial.parameters), "folds": dict(trial.folds)}
+        memory = {
+            "parameters": dict(trial.parameters),
+            "folds": dict(trial.folds),
+            "why": trial.why,
+        }
         tracking.client.log_batch(
             run_id,
             metrics=fold_metrics(trial, only=metric),
@@ -160,14 +252,20 @@ def fold_metrics(trial: Trial, *, only: str | None = None) -> "list[Metric]":
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    names = [only] if only else list(trial.folds)
+    names = [name for name in trial.folds if only in (None, name)]
+    means = {name: trial.value(name) for name in names}
     return [
         *(
             Metric(f"cv_{name}", value, now, fold)
             for name in names
             for fold, value in enumerate(trial.folds[name])
+            if value is not None
         ),
-        *(Metric(f"cv_{name}_mean", trial.value(name), now, 0) for name in names),
+        *(
+            Metric(f"cv_{name}_mean", mean, now, 0)
+            for name, mean in means.items()
+            if mean is not None
+        ),
     ]
 
 

@@ -150,9 +150,9 @@ def _obvious(workspace: Any, rows: Any, *, tracked: bool) -> None:
             with mlflow.start_run(nested=True):
                 mlflow.log_params(dict(trial.parameters))
                 for name in trial.folds:
-                    mlflow.log_metric(f"cv_{name}", trial.value(name))
+                    mlflow.log_metric(f"cv_{name}", trial.value(name) or 0.0)
         mlflow.log_params(dict(chosen.parameters))
-        mlflow.log_metric("cv", chosen.value(settings.metric.name))
+        mlflow.log_metric("cv", chosen.value(settings.metric.name) or 0.0)
         mlflow.sklearn.log_model(
             model,
             name="model",

@@ -72,6 +72,23 @@ def test_a_folder_a_glob_and_a_member_of_an_archive_are_sources(tmp_path: Path) 
     assert whole["a"].to_pylist() == ["1", "2"]
 
 
+def test_a_named_index_of_pandas_is_a_column_and_one_without_a_name_is_none(
+    tmp_path: Path,
+) -> None:
+    frame = pd.DataFrame({"a": [1.5, 2.5]})
+    path = tmp_path / "x.parquet"
+    for index, expected in (
+        (pd.RangeIndex(9001, 9003, name="id"), [9001, 9002]),
+        (pd.Index(["u", "v"], name="id"), ["u", "v"]),
+        (pd.Index([7, 7], name="id"), [7, 7]),
+    ):
+        frame.set_axis(index).to_parquet(path)
+        assert read_table(find(path, "x"), Format(), [])["id"].to_pylist() == expected
+    for unnamed in (pd.RangeIndex(2), pd.Index(["u", "v"])):
+        frame.set_axis(unnamed).to_parquet(path)
+        assert read_table(find(path, "x"), Format(), []).schema.names == ["a"]
+
+
 def test_folders_named_by_a_value_are_columns(tmp_path: Path) -> None:
     for day in ("2026-01-01", "2026-01-02"):
         (tmp_path / f"day={day}").mkdir()
