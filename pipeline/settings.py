@@ -235,6 +235,27 @@ class Search(_Section):
         return families
 
 
+class DecisionSettings(_Section):
+    """How probabilities become a class: at most one of these; see pipeline/model/decision.py.
+
+    `costs` are by true and predicted class: costs.yes.no is what it costs to miss a yes.
+    """
+
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    metric: str | None = None
+    recall: float | None = Field(default=None, gt=0, le=1)
+    costs: dict[str, dict[str, float]] = {}
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        named = [name for name in ("threshold", "metric", "recall", "costs") if getattr(self, name)]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} exclude each other: keep one")
+        if any(cost < 0 for row in self.costs.values() for cost in row.values()):
+            raise ValueError("a cost is not below 0")
+        return self
+
+
 class Evaluation(_Section):
     """What is shown beside the numbers; `shap` needs a package of its own for trees."""
 
@@ -291,6 +312,7 @@ class Settings(_Section):
     holdout: Holdout = Holdout()
     contract: Contract = Contract()
     search: Search = Search()
+    decision: DecisionSettings = DecisionSettings()
     evaluation: Evaluation = Evaluation()
     promotion: Promotion = Promotion()
     predict: Predict = Predict()
@@ -313,6 +335,19 @@ class Settings(_Section):
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
+    def _decision_fits(self) -> None:
+        decision = self.decision
+        if decision == DecisionSettings():
+            return
+        if self.task.type == "regression" or (self.task.type != "binary" and not decision.costs):
+            raise ValueError(f"[decision] of this kind is not for a {self.task.type} task")
+        labels = [n for n in names_for("binary") if METRICS[n].on == "label"]
+        if decision.metric is not None and decision.metric not in labels:
+            raise ValueError(
+                f"decision.metric {decision.metric!r} does not depend on a threshold; write one of "
+                f"{', '.join(labels)}"
+            )
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         data = self.data
@@ -325,6 +360,7 @@ class Settings(_Section):
             )
         if data.target in {*data.drop, *data.id_columns}:
             raise ValueError(f"data.target {data.target!r} is also dropped or an id")
+        self._decision_fits()
         for name in self.promotion.floors:
             if name not in names_for(self.task.type):
                 raise ValueError(

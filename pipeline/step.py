@@ -17,9 +17,9 @@ import click
 from pipeline.errors import InputError, StepFailed
 from pipeline.model.champion import FileRecords, ParameterRecords, Records
 from pipeline.outputs import Platform, Prefixes, load_platform
-from pipeline.quiet import told_once
 from pipeline.settings import Settings, load_settings, settings_path
 from pipeline.storage import BucketStore, FolderStore, Store
+from pipeline.tracking.quiet import told_once
 
 if TYPE_CHECKING:
     import boto3

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.data import dataset as data
 from pipeline.data.dataset import Dataset
-from pipeline.evaluation.metrics import Scored
 from pipeline.evaluation.plots import save_plots
 from pipeline.model.artifacts import ModelFacts, save_model
+from pipeline.model.decision import DecisionRule, choose
 from pipeline.model.features import build
 from pipeline.model.scoring import positive_class
-from pipeline.model.search import Trial, best, cross_validate, make_folds, search
+from pipeline.model.search import Trial, best, cross_validate, make_folds, merge, search
 from pipeline.model.threads import limited
-from pipeline.settings import without_secrets
+from pipeline.settings import DecisionSettings, without_secrets
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import lineage, runs
 from pipeline.tracking.register import CHALLENGER, upload_and_register
@@ -102,11 +102,15 @@ def _fit_and_register(
     with limited(len(rows.table)):
         model.fit(rows.features, rows.target)
     parameters = {**chosen.parameters, "trial": chosen.number, "rows": len(rows.table)}
+    rule = DecisionRule()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        if settings.evaluation.plots:
+        if settings.evaluation.plots or settings.decision != DecisionSettings():
             out_of_fold = merge(cross_validate(rows, folds, chosen.parameters, settings))
-            save_plots(folder / "cross_validation", settings.task.type, out_of_fold)
+            rule = choose(settings, out_of_fold)
+            if settings.evaluation.plots:
+                decided = rule.applied(out_of_fold)
+                save_plots(folder / "cross_validation", settings.task.type, decided)
         (folder / "settings.toml").write_text(shown_settings(workspace), encoding="utf-8")
         uri = workspace.store.uri(rows.key)
         runs.log_training(run, rows, uri, chosen, parameters, folder)
@@ -115,6 +119,7 @@ def _fit_and_register(
         settings.task.type,
         positive_class(rows.contract, settings.data.positive),
         rows.definition,
+        rule,
     )
 
     def save(folder: Path, identity: Mapping[str, str]) -> dict[str, str]:
@@ -140,21 +145,6 @@ def shown_settings(workspace: Workspace) -> str:
         if address is not None:
             text = text.replace(address, without_secrets(address))
     return text
-
-
-def merge(parts: list[Scored]) -> Scored:
-    """Predictions of all folds in one."""
-    import numpy as np
-
-    first = parts[0]
-    scores = [part.score for part in parts if part.score is not None]
-    return Scored(
-        np.concatenate([part.truth for part in parts]),
-        np.concatenate([part.label for part in parts]),
-        np.concatenate(scores) if scores else None,
-        first.classes,
-        first.positive,
-    )
 
 
 def _outcome(

@@ -54,7 +54,7 @@ def infer(table: "pyarrow.Table", settings: Settings) -> Inference:
     if found.faults:
         raise InputError(_report(found))
     if not features:
-        raise InputError("no feature is left: every column is an id, dropped, empty or the target")
+        raise InputError(_nothing_left(others, settings))
     data = settings.data
     contract = SchemaContract(
         model=settings.model,
@@ -102,6 +102,17 @@ def _wanted_too(name: str, settings: Settings) -> bool:
     """Whether the holdout's column of times is a feature as well: if its parts are named."""
     chosen = settings.columns.get(name)
     return name == settings.holdout.column and chosen is not None and bool(chosen.parts)
+
+
+def _nothing_left(others: dict[str, Column], settings: Settings) -> str:
+    column = settings.holdout.column
+    said = "no feature is left: every column is an id, dropped, empty or the target"
+    if column is not None and isinstance(others.get(column), DateColumn):
+        said += (
+            f"; parts of {column} can be features, such as {quoted(column)} = "
+            '{ parts = ["month_cycle", "weekday"] } under [columns]'
+        )
+    return said
 
 
 def _others(table: "pyarrow.Table", found: Findings) -> dict[str, Column]:

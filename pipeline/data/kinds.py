@@ -14,7 +14,7 @@ from pipeline.data.contract import (
     spelled,
 )
 from pipeline.data.marks import PLAIN, Evidence, Marks, evidence, readings
-from pipeline.data.times import formats_of
+from pipeline.data.times import formats_of, has_shape
 from pipeline.errors import InputError
 from pipeline.reading.formats import Format, line, quoted
 from pipeline.settings import ColumnSettings, Settings
@@ -32,6 +32,7 @@ _MOSTLY = 0.9
 _MANY = 20
 _SAMPLE = 2000
 _EXAMPLES = 5
+_OFTEN, _MOST_CATEGORIES = 20, 1000
 # Trees hold numbers in 32 bits.
 LARGEST = 3.4028e38
 
@@ -282,7 +283,7 @@ def _by_texts(case: Case) -> Column | None:
         return category(case)
     if _looks_like_numbers(case) or looks_like_times(case):
         return None
-    if len(case.counts) > case.found.settings.contract.max_categories:
+    if len(case.counts) > _most_categories(case):
         shown = ", ".join(repr(text[:40]) for text in list(case.counts)[:3])
         case.refuse(
             f"has {len(case.counts)} different texts, such as {shown}: more like an id or free "
@@ -292,6 +293,15 @@ def _by_texts(case: Case) -> Column | None:
         )
         return None
     return category(case)
+
+
+def _most_categories(case: Case) -> int:
+    """How many texts may be categories: more where each comes often, unless the settings say."""
+    contract = case.found.settings.contract
+    if "max_categories" in contract.model_fields_set:
+        return contract.max_categories
+    often = sum(case.counts.values()) // _OFTEN
+    return max(contract.max_categories, min(often, _MOST_CATEGORIES))
 
 
 def category(case: Case) -> CategoryColumn:
@@ -447,8 +457,11 @@ def looks_like_times(case: Case) -> bool:
     if len(case.counts) <= _MANY:
         return False
     sample = list(case.counts)[:_SAMPLE]
+    most = (1 - _MOSTLY) * len(sample)
+    if sum(not has_shape(text) for text in sample) > most:
+        return False
     wrong = [text for text in sample if not formats_of([text])]
-    if len(wrong) > (1 - _MOSTLY) * len(sample):
+    if len(wrong) > most:
         return False
     if wrong:
         case.refuse(

@@ -192,6 +192,10 @@ def _report(violations: list[Violation], bad: int, settings: Settings) -> str:
     if len(violations) > _SHOWN:
         lines.append(f"  … and {len(violations) - _SHOWN} more")
     ways = ["fix the source"]
+    if any(found.rule == "id not unique" for found in violations):
+        ways.append(
+            'name what is no id as a group instead (rule = "group" under [holdout], and its column)'
+        )
     if bad:
         ways.append(f"leave these rows out with max_bad_rows = {bad} under [contract]")
     ways.append("accept the new data as the norm with --renew-contract")

@@ -1,6 +1,7 @@
 """Formats in which people and programs write times, and which of them a column follows."""
 
 import itertools
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -43,11 +44,14 @@ _FORMATS = (
     "%d/%b/%Y:%H:%M:%S %z",
 )
 _TRIED = 200
+_SHAPE = re.compile(
+    r"(?:[A-Za-z]{3,9},? +)?(?:[A-Za-z]{3,9}|\d{1,4})[-/. ]{1,2}\w{1,9}[-/. ,]{1,2}\d"
+)
 
 
 def formats_of(texts: Sequence[str]) -> list[str]:
     """The formats that every text follows; several only where they mean different times."""
-    if not texts:
+    if not texts or not all(map(has_shape, texts[:_TRIED])):
         return []
     if _all(parse_times(texts[:_TRIED], ISO, None)):
         return [ISO] if _all(parse_times(texts, ISO, None)) else []
@@ -58,6 +62,11 @@ def formats_of(texts: Sequence[str]) -> list[str]:
         if _all(parsed) and not any(parsed.equals(other) for other in found.values()):
             found[form] = parsed
     return list(found)
+
+
+def has_shape(text: str) -> bool:
+    """Whether a text may be a time at all: three parts, at least two of them digits."""
+    return _SHAPE.match(text) is not None
 
 
 def _all(parsed: "pd.DatetimeIndex") -> bool:

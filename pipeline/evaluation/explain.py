@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.data.contract import SchemaContract
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics import Undefined, compute
+from pipeline.model.artifacts import ModelFacts
 from pipeline.model.scoring import score
 from pipeline.settings import Settings
 
@@ -31,7 +32,7 @@ def permutation_importance(
     features: "pd.DataFrame",
     target: "pd.Series",
     contract: SchemaContract,
-    positive: str | None,
+    facts: ModelFacts,
     settings: Settings,
 ) -> list[Importance]:
     """Every feature, the most important first, on at most 2,000 rows."""
@@ -40,7 +41,7 @@ def permutation_importance(
     metric = settings.metric
 
     def scoring(fitted: Any, rows: "pd.DataFrame", truth: "pd.Series") -> float:
-        found = score(fitted, rows, truth, contract, positive)
+        found = score(fitted, rows, truth, contract, facts.positive, facts.decision)
         try:
             return metric.sign * compute(metric.name, found)
         except Undefined:

@@ -264,7 +264,8 @@ def _score(loaded: _Loaded, rows: Dataset) -> Scored:
             f"{loaded.name} cannot be scored on the new data: {error}; promote with --floors-only "
             "to replace a champion without a comparison"
         ) from None
-    return score(loaded.model, features, rows.target, rows.contract, loaded.facts.positive)
+    facts = loaded.facts
+    return score(loaded.model, features, rows.target, rows.contract, facts.positive, facts.decision)
 
 
 def _store_reference(workspace: Workspace, rows: Dataset, scored: Scored) -> PinnedFile:
@@ -299,7 +300,7 @@ def _store_card(
     settings, features = workspace.settings, rows.features_by(loaded.facts.contract)
     shown = {
         "Permutation importance": permutation_importance(
-            loaded.model, features, rows.target, rows.contract, loaded.facts.positive, settings
+            loaded.model, features, rows.target, rows.contract, loaded.facts, settings
         )
     }
     if settings.evaluation.shap and (found := shap_importance(loaded.model, features)):

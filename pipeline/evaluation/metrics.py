@@ -397,7 +397,7 @@ def _mape(scored: Scored) -> Computed:
     """As a fraction; not defined where a true value is 0."""
     if not scored.truth.all():
         raise Undefined("a true value is 0")
-    return _mean(_errors(scored) / abs(scored.truth))
+    return _mean(_errors(scored) / abs(scored.truth.astype(float)))
 
 
 def _rmsle(scored: Scored) -> Computed:

@@ -5,7 +5,7 @@ import io
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from pipeline.data.contract import VERSION, SchemaContract
 from pipeline.data.splits import HoldoutDefinition
 from pipeline.errors import InputError, StepFailed
 from pipeline.model.champion import PinnedFile, read_pinned
+from pipeline.model.decision import DecisionRule
 from pipeline.storage import Store
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class ModelFacts:
     task: str
     positive: str | None
     holdout: HoldoutDefinition | None = None
+    decision: DecisionRule = field(default_factory=DecisionRule)
 
     def dump(self) -> bytes:
         """As JSON, for the file beside the model."""
@@ -41,6 +43,7 @@ class ModelFacts:
                 "contract": self.contract.model_dump(mode="json"),
                 "task": self.task,
                 "positive": self.positive,
+                "decision": self.decision.model_dump(mode="json"),
                 "holdout": self.holdout.model_dump(mode="json") if self.holdout else None,
             },
             indent=1,
@@ -58,7 +61,8 @@ class ModelFacts:
         contract = SchemaContract.model_validate(raw["contract"])
         holdout = raw.get("holdout")
         known = HoldoutDefinition.model_validate(holdout) if holdout else None
-        return cls(contract, raw["task"], raw["positive"], known)
+        decision = DecisionRule.model_validate(raw.get("decision") or {})
+        return cls(contract, raw["task"], raw["positive"], known, decision)
 
 
 def save_model(

@@ -180,7 +180,9 @@ def _predictions(
         if classes:
             scores = probabilities(model, features, classes)
             names = pyarrow.array(classes, type=pyarrow.string())
-            found[output("prediction")] = names.take(pyarrow.array(scores.argmax(axis=1)))
+            positive = classes.index(facts.positive) if facts.positive else 1
+            labels = facts.decision.labels(scores, positive)
+            found[output("prediction")] = names.take(pyarrow.array(labels))
             for number, name in enumerate(classes):
                 found[output(f"probability_{name}")] = pyarrow.array(scores[:, number])
         else:

@@ -6,6 +6,9 @@ from pipeline.data.contract import SchemaContract
 from pipeline.evaluation.metrics import Scored
 
 if TYPE_CHECKING:
+    from pipeline.model.decision import DecisionRule
+
+if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
@@ -34,6 +37,7 @@ def score(
     target: "pd.Series",
     contract: SchemaContract,
     positive: str | None,
+    decision: "DecisionRule | None" = None,
 ) -> Scored:
     """Predictions beside the truth, as the metrics want them."""
     import pandas as pd
@@ -42,10 +46,11 @@ def score(
         return Scored(target.to_numpy(dtype=float), model.predict(features).astype(float))
     found = probabilities(model, features, contract.classes)
     truth = pd.Index(contract.classes).get_indexer(pd.Index(target))
-    return Scored(
+    scored = Scored(
         truth=truth,
         label=found.argmax(axis=1),
         score=found,
         classes=tuple(contract.classes),
         positive=contract.classes.index(positive) if positive else 1,
     )
+    return decision.applied(scored) if decision else scored

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError, StepFailed
 from pipeline.evaluation.metrics import Scored, compute_all
+from pipeline.model.decision import choose
 from pipeline.model.features import build, suggest
 from pipeline.model.scoring import positive_class, score
 from pipeline.model.threads import limited
@@ -161,10 +162,26 @@ def _trial(
     failed = next((found for found in folds if isinstance(found, str)), None)
     if failed is not None:
         return Trial(number, parameters, {}, failed)
-    each = [compute_all(settings.task.type, found) for found in scored]
+    rule = choose(settings, merge(scored))
+    each = [compute_all(settings.task.type, rule.applied(found)) for found in scored]
     names = sorted({name for values in each for name in values})
     return Trial(
         number, parameters, {name: [values.get(name) for values in each] for name in names}
+    )
+
+
+def merge(parts: list[Scored]) -> Scored:
+    """Predictions of all folds in one."""
+    import numpy as np
+
+    first = parts[0]
+    scores = [part.score for part in parts if part.score is not None]
+    return Scored(
+        np.concatenate([part.truth for part in parts]),
+        np.concatenate([part.label for part in parts]),
+        np.concatenate(scores) if scores else None,
+        first.classes,
+        first.positive,
     )
 
 

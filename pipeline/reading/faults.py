@@ -67,7 +67,23 @@ def check_start(file: DataFile, form: Format, wanted: Sequence[str]) -> None:
         raise explain(file, form, rows_in_form(lines, form), error, wanted) from None
     if not rows:
         raise InputError(f"{file.name} is empty")
+    if mark := _quoted_otherwise(rows, form):
+        raise InputError(
+            f"{file.name}: texts stand in {mark} quotes: write {line('quote', mark)} under [data]"
+        )
     _check_header(file, form, rows, wanted, codec)
+
+
+def _quoted_otherwise(rows: list[list[str]], form: Format) -> str | None:
+    """The other mark that stands before and after every text of some column, if there is one."""
+    for mark in "'\"`":
+        if mark == form.quote or len(rows) < _MIN_RECORDS:
+            continue
+        for place in range(len(rows[0])):
+            cells = [row[place].strip() for row in rows[1:] if len(row) > place and row[place]]
+            if cells and all(len(c) > 1 and c[0] == c[-1] == mark for c in cells):
+                return mark
+    return None
 
 
 def _check_encoding(file: DataFile, form: Format, codec: str, wanted: Sequence[str]) -> None:

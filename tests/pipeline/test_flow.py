@@ -287,7 +287,7 @@ def test_two_promotions_at_once_end_with_one_champion(
 
 
 @pytest.mark.parametrize(
-    "stop_at", ["pipeline.model.champion._publish", "pipeline.promote.set_aliases"]
+    "stop_at", ["pipeline.model.champion._publish", "pipeline.tracking.decisions.set_aliases"]
 )
 def test_a_promotion_that_is_interrupted_is_finished_by_the_next(
     local: Step, folder: Path, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch, stop_at: str

@@ -90,6 +90,16 @@ def test_categories_keep_their_spelling(look: Look, name: str) -> None:
     assert expected in ([], column.categories)
 
 
+def test_many_texts_are_categories_where_each_comes_often(look: Look) -> None:
+    values = [f"zone {n % 150}" for n in range(ROWS * 50)]
+    columns = {"x": values, "y": list(LETTERS) * 50, "z": [n % 7 + 0.5 for n in range(ROWS * 50)]}
+    found = look(columns).contract.features["x"]
+    assert isinstance(found, CategoryColumn)
+    assert len(found.categories) == 150
+    with pytest.raises(InputError, match="x has 150 different texts"):
+        look(columns, contract={"max_categories": 100})
+
+
 def test_numbers_that_the_settings_call_a_category_are_one(look: Look) -> None:
     column = look({"x": _repeated("1", "2.0", "2")}, data={"categories": ["x"]})
     found = column.contract.features["x"]

@@ -61,6 +61,7 @@ def test_a_file_is_read_as_the_settings_say(
         (PLAIN.replace(",", " "), ['separator = "whitespace"']),
         ("sep=,\n" + PLAIN, ["skip_lines = 1"]),
         ("Export of 1 March\nby somebody\n" + PLAIN, ["skip_lines = 2"]),
+        (PLAIN.replace("gut", "'gut'"), ['quote = "\'"']),
         ("Export\n" + GERMAN, ["skip_lines = 1", 'separator = ";"', 'decimal = ","']),
         (PLAIN.encode("utf-16-le"), ['encoding = "utf-16-le"']),
     ],
