@@ -38,6 +38,7 @@ class Prefixes(_Part):
     decisions: str
     predictions: str
     reports: str
+    rollouts: str
     wheelhouse: str
 
 

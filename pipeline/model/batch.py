@@ -118,8 +118,8 @@ def write_predictions(
         counts.add(part.seen)
 
     with (
-        _ParquetFile(folder / "predictions.parquet") as good,
-        _ParquetFile(folder / "rejects.parquet") as bad,
+        ParquetFile(folder / "predictions.parquet") as good,
+        ParquetFile(folder / "rejects.parquet") as bad,
         one_each() as begin,
     ):
         side_by_side(chunks, partial(_part, model, facts), store, begin)
@@ -150,28 +150,30 @@ def _part(model: Any, facts: ModelFacts, chunk: Chunk) -> _Part:
     good = None
     if seen.rejected < seen.rows:
         full = {field.name for field in rows.schema if not field.nullable}
-        good = _predictions(model, facts, kept, ids, full)
+        good = predictions(model, facts, kept, ids, full)
     return _Part(good, bad, seen)
 
 
-def _predictions(
+def predictions(
     model: Any,
     facts: ModelFacts,
     kept: Mapping[str, "pyarrow.Array"],
     ids: Mapping[str, "pyarrow.Array"],
     full: Collection[str],
+    features: Any = None,
 ) -> "pyarrow.Table":
     """Inputs, ids and predictions; monitor reads the inputs from here.
 
-    `full` names features of which the whole input has no null. Numbers among them are not nullable,
-    and neither are predictions: to say of each row that it is not null takes as long as to write
-    the numbers.
+    The model gets `features`, or else a frame of `kept`. `full` names features of which the whole
+    input has no null. Numbers among them are not nullable, and neither are predictions: to say of
+    each row that it is not null takes as long as to write the numbers.
     """
     import numpy as np
     import pyarrow
     from sklearn import config_context
 
-    features, classes = frame(kept), facts.contract.classes
+    features = frame(kept) if features is None else features
+    classes = facts.contract.classes
     output = facts.contract.output
     found: dict[str, pyarrow.Array] = {}
     # Infinite values broke the contract already. For each step of the model to look for them once
@@ -236,17 +238,18 @@ def _shown(raw: "pyarrow.Array") -> "pyarrow.Array":
         return pyarrow.array(texts, type=pyarrow.string())
 
 
-class _ParquetFile:
+class ParquetFile:
     """A Parquet file that is written table by table, and exists only if there was one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._writer: Any = None
 
-    def __enter__(self) -> "_ParquetFile":
+    def __enter__(self) -> "ParquetFile":
         return self
 
     def write(self, table: "pyarrow.Table | None") -> None:
+        """Append a table; None is none."""
         import pyarrow
         import pyarrow.parquet  # type: ignore[import-untyped]
 

@@ -14,15 +14,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def probabilities(
-    model: Any, features: "pd.DataFrame", classes: list[str]
-) -> "NDArray[np.float64]":
+def probabilities(model: Any, features: Any, classes: list[str]) -> "NDArray[np.float64]":
     """Shape (rows, classes); a class that the model never saw gets probability 0."""
     import numpy as np
 
     known = [classes.index(str(name)) for name in model.classes_]
-    found = np.zeros((len(features), len(classes)))
-    found[:, known] = model.predict_proba(features)
+    chances = model.predict_proba(features)
+    found = np.zeros((len(chances), len(classes)))
+    found[:, known] = chances
     return found
 
 

@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import io
 import shutil
 import tempfile
 import zipfile
@@ -70,6 +71,17 @@ class DataFile:
             shutil.copyfileobj(stream, whole)
         whole.seek(0)
         return whole
+
+
+@dataclass(frozen=True)
+class TextInMemory(DataFile):
+    """A CSV text that is no file, such as the body of a request."""
+
+    content: bytes = b""
+
+    def open(self) -> IO[bytes]:
+        """The text's bytes."""
+        return io.BytesIO(self.content)
 
 
 def find(path: Path, name: str) -> list[DataFile]:

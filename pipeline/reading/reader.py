@@ -7,7 +7,7 @@ the contract (contract.py), never by what else stands in the same column of the 
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
@@ -192,14 +192,14 @@ def _jsonl(
             names |= dict.fromkeys(name for entry in objects for name in entry)
             size = _rows(rows, len(names))
             columns = {
-                name: _json_column([entry.get(name) for entry in objects], name, file.name)
+                name: json_column([entry.get(name) for entry in objects], name, file.name)
                 for name in names
             }
             if objects:
                 yield pyarrow.RecordBatch.from_pydict(columns)
 
 
-class _Number(str):
+class JsonNumber(str):
     """A number of a JSON document, as it is spelled."""
 
     __slots__ = ()
@@ -209,9 +209,9 @@ def _object(text: bytes, number: int, name: str, form: Format) -> dict[str, Any]
     try:
         found = json.loads(
             text.decode(form.encoding or "utf-8-sig"),
-            parse_int=_Number,
-            parse_float=_Number,
-            parse_constant=_Number,
+            parse_int=JsonNumber,
+            parse_float=JsonNumber,
+            parse_constant=JsonNumber,
         )
     except (ValueError, RecursionError) as error:
         raise InputError(f"line {number} of {name} is not JSON: {error}") from None
@@ -220,7 +220,11 @@ def _object(text: bytes, number: int, name: str, form: Format) -> dict[str, Any]
     return found
 
 
-def _json_column(values: list[Any], name: str, file: str) -> "pyarrow.Array":
+def json_column(values: Sequence[Any], name: str, file: str) -> "pyarrow.Array":
+    """Values of a JSON document as one column. Raises InputError for nested ones.
+
+    Numbers are JsonNumbers: they keep their spelling unless the column holds nothing else.
+    """
     import pyarrow
 
     if any(isinstance(value, dict | list) for value in values):
@@ -230,7 +234,7 @@ def _json_column(values: list[Any], name: str, file: str) -> "pyarrow.Array":
     ]
     array = pyarrow.array(texts, type=pyarrow.string())
     # Marks of the settings, such as a decimal comma, concern texts; these are numbers already.
-    if all(isinstance(value, _Number) for value in values if value is not None):
+    if all(isinstance(value, JsonNumber) for value in values if value is not None):
         try:
             whole = all(value is None or value.lstrip("-").isdigit() for value in values)
             return array.cast(pyarrow.int64() if whole else pyarrow.float64())

@@ -8,6 +8,7 @@ history, under its number, where nothing is overwritten.
 
 from dataclasses import dataclass
 
+from pipeline.place import Place
 from pipeline.rollouts import policy as document
 from pipeline.rollouts.policy import TrafficPolicy
 from pipeline.storage import KeyAbsentError, KeyChangedError, KeyExistsError, Store
@@ -79,3 +80,8 @@ class Policies:
 
 def _dump(policy: TrafficPolicy) -> bytes:
     return policy.model_dump_json(indent=1).encode()
+
+
+def policies_of(place: Place) -> Policies:
+    """This model's policy."""
+    return Policies(place.store, place.key("rollouts"))

@@ -185,6 +185,7 @@ class TrafficPolicy(_Frozen):
     share: _Share = 0.0
     shadow: bool = False
     active_set: Set = "blue"
+    started_at: datetime
     progress: Progress
     lease: int = Field(default=0, ge=0)
     changed_at: datetime

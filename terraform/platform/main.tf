@@ -41,6 +41,7 @@ locals {
     raw         = "data/raw/"
     references  = "references/"
     reports     = "reports/"
+    rollouts    = "rollouts/"
     train       = "data/train/"
     wheelhouse  = "wheelhouse/"
   }

@@ -108,6 +108,7 @@ def platform(account: str) -> dict[str, Any]:
         "decisions": "decisions/",
         "predictions": "predictions/",
         "reports": "reports/",
+        "rollouts": "rollouts/",
         "wheelhouse": "wheelhouse/",
     }
     return {

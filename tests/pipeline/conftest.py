@@ -183,6 +183,7 @@ def contract_document() -> dict[str, Any]:
         "decisions": "decisions/",
         "predictions": "predictions/",
         "reports": "reports/",
+        "rollouts": "rollouts/",
         "wheelhouse": "wheelhouse/",
     }
     # Any name will do: the list of roles is Terraform's.

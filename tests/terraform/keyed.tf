@@ -40,7 +40,7 @@ module "workload_roles" {
     prefixes = {
       contracts = "data/contracts/", decisions = "decisions/", holdout = "data/holdout/"
       inputs    = "data/inputs/", models = "mlflow/", predictions = "predictions/"
-      raw       = "data/raw/", references = "references/", reports = "reports/"
+      raw       = "data/raw/", references = "references/", reports = "reports/", rollouts = "rollouts/"
       train     = "data/train/"
     }
   }

@@ -51,7 +51,7 @@ locals {
   }
   provider_arn = "arn:aws:iam::ACCOUNT:oidc-provider/token.actions.githubusercontent.com"
   prefixes = { for name in ["contracts", "decisions", "holdout", "inputs", "models", "predictions",
-    "raw", "references", "reports", "train"] : name => "${name}/" }
+    "raw", "references", "reports", "rollouts", "train"] : name => "${name}/" }
 }
 
 module "role" {

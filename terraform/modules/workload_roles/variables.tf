@@ -13,6 +13,7 @@ variable "artifacts" {
       raw         = string
       references  = string
       reports     = string
+      rollouts    = string
       train       = string
     })
   })

@@ -34,6 +34,7 @@ def make_policy() -> MakePolicy:
             "champion_version": "1",
             "loss": "error",
             "share": 0.05,
+            "started_at": START,
             "progress": {"since": START},
             "changed_at": START,
             "changed_by": "somebody",

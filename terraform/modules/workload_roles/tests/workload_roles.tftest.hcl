@@ -52,6 +52,7 @@ variables {
       raw         = "data/raw/"
       references  = "references/"
       reports     = "reports/"
+      rollouts    = "rollouts/"
       train       = "data/train/"
     }
   }
@@ -153,7 +154,7 @@ run "with_a_key_and_a_secret" {
       kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
       prefixes = {
         contracts   = "data/contracts/", decisions = "decisions/", holdout = "data/holdout/", inputs = "data/inputs/", models = "mlflow/",
-        predictions = "predictions/", raw = "data/raw/", references = "references/", reports = "reports/", train = "data/train/"
+        predictions = "predictions/", raw = "data/raw/", references = "references/", reports = "reports/", rollouts = "rollouts/", train = "data/train/"
       }
     }
     job_workflow_refs  = { train = "octo-org/keyless-mlops/.github/workflows/train.yml@refs/heads/main" }
@@ -190,7 +191,7 @@ run "bad_values_are_refused" {
       bucket_name = "artifacts"
       prefixes = {
         contracts   = "data/contracts/", decisions = "decisions/", holdout = "data/", inputs = "data/inputs/", models = "mlflow",
-        predictions = "predictions/", raw = "data/raw/", references = "references/", reports = "reports/", train = "data/train/"
+        predictions = "predictions/", raw = "data/raw/", references = "references/", reports = "reports/", rollouts = "rollouts/", train = "data/train/"
       }
     }
   }

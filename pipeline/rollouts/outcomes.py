@@ -1,0 +1,172 @@
+"""What became of predictions: the servers' logs and feedback, joined, as losses of the variants."""
+
+import io
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pipeline.data.contract import SchemaContract
+from pipeline.rollouts.policy import CHALLENGER, CHAMPION, Loss, Variant
+from pipeline.rollouts.sequential import Sums
+from pipeline.storage import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEY = ["keyless_prediction_id", "keyless_row"]
+_LOGGED = [*KEY, "keyless_assigned", "keyless_unit", "keyless_experiment"]
+_AREAS = {"answers": "date=", "copies": "_shadow/date=", "feedback": "_feedback/date="}
+
+
+@dataclass
+class Outcomes:
+    """Reads each log of an experiment once; a new one of these reads them all again.
+
+    `contract` is the champion's: it says how classes are spelled, and what columns are called.
+    """
+
+    store: Store
+    prefix: str
+    contract: SchemaContract
+    experiment: str
+    began: datetime
+    _seen: set[str] = field(default_factory=set)
+    _tables: dict[str, list["pd.DataFrame"]] = field(
+        default_factory=lambda: {area: [] for area in _AREAS}
+    )
+
+    def refresh(self) -> None:
+        """Read what came since the last time."""
+        for area, start in _AREAS.items():
+            for key in self.store.keys(f"{self.prefix}/{start}"):
+                day = key.removeprefix(f"{self.prefix}/{start}").partition("/")[0]
+                if key not in self._seen and day >= self.began.date().isoformat():
+                    self._seen.add(key)
+                    self._tables[area].append(self._read(area, key))
+
+    def units(self) -> dict[Variant, int]:
+        """Keys that were assigned to each variant."""
+        answers = self._all("answers")
+        if answers.empty:
+            return {}
+        counts = answers.groupby("keyless_assigned")["keyless_unit"].nunique()
+        return {variant: int(counts.get(variant, 0)) for variant in (CHAMPION, CHALLENGER)}
+
+    def losses(self, kind: Loss) -> dict[Variant, Sums]:
+        """The loss of each key's first outcome, by the variant that the key was assigned to.
+
+        One outcome for each key: several of one person are not independent.
+        """
+        joined = self._joined("answers")
+        if joined.empty:
+            return {}
+        first = joined.sort_values("received_at", kind="stable").drop_duplicates("keyless_unit")
+        values, assigned = self._loss(first, kind), first["keyless_assigned"].to_numpy()
+        return {variant: _sums(values[assigned == variant]) for variant in (CHAMPION, CHALLENGER)}
+
+    def pairs(self) -> "tuple[pd.DataFrame, pd.DataFrame]":
+        """Champion's and challenger's answers to the same rows with their outcomes, first first."""
+        import pandas as pd
+
+        answers, copies = self._joined("answers"), self._all("copies")
+        if answers.empty or copies.empty:
+            return pd.DataFrame(), pd.DataFrame()
+        answers = answers.sort_values(["received_at", *KEY], kind="stable")
+        told = answers[[*KEY, "outcome", "received_at"]]
+        copies = told.merge(copies, on=KEY, how="inner")
+        answers = copies[KEY].merge(answers, on=KEY, how="inner")
+        return answers, copies
+
+    def paired(self, kind: Loss) -> Sums:
+        """Challenger's loss minus champion's on the same rows."""
+        champion, challenger = self.pairs()
+        if champion.empty:
+            return Sums()
+        return _sums(self._loss(challenger, kind) - self._loss(champion, kind))
+
+    def _loss(self, table: "pd.DataFrame", kind: Loss) -> Any:
+        return loss(table, kind, self.contract)
+
+    def _joined(self, area: str) -> "pd.DataFrame":
+        import pandas as pd
+
+        answers, feedback = self._all(area), self._all("feedback")
+        if answers.empty or feedback.empty:
+            return pd.DataFrame()
+        # A sender that saw no answer sends again: the first time counts.
+        first = feedback.sort_values("received_at", kind="stable").drop_duplicates(KEY)
+        return answers.merge(first, on=KEY, how="inner")
+
+    def _all(self, area: str) -> "pd.DataFrame":
+        import pandas as pd
+
+        tables = [table for table in self._tables[area] if len(table)]
+        if not tables:
+            return pd.DataFrame()
+        whole = pd.concat(tables, ignore_index=True)
+        self._tables[area] = [whole]
+        return whole
+
+    def _read(self, area: str, key: str) -> "pd.DataFrame":
+        import pandas as pd
+        import pyarrow.parquet  # type: ignore[import-untyped]
+
+        data = self.store.read(key)[0]
+        if area == "feedback":
+            table = pd.DataFrame(json.loads(data))
+            return table.rename(columns={"prediction_id": KEY[0], "row": KEY[1]})
+        file = pyarrow.parquet.ParquetFile(io.BytesIO(data))
+        names = file.schema_arrow.names
+        if not set(_LOGGED) <= set(names):
+            return pd.DataFrame()  # a batch prediction, whose rows no request asked for
+        outputs = ["prediction", *(f"probability_{name}" for name in self.contract.classes)]
+        wanted = [*_LOGGED, *(self.contract.output(name) for name in outputs)]
+        if not set(wanted) <= set(names):
+            return pd.DataFrame()  # of a model that tells other classes apart
+        found: pd.DataFrame = file.read(columns=wanted).to_pandas()
+        return found[found["keyless_experiment"] == self.experiment]
+
+
+def _sums(losses: Any) -> Sums:
+    """Without outcomes that are no number where one is needed: they say nothing of a model."""
+    return Sums.of(value for value in losses.tolist() if value == value)
+
+
+def loss(table: "pd.DataFrame", kind: Loss, contract: SchemaContract) -> Any:
+    """One loss a row, as a NumPy array; the smaller the better. See TrafficPolicy.loss."""
+    import numpy as np
+
+    if kind == "value":
+        return -numbers(table)
+    label = table[contract.output("prediction")]
+    if kind in ("absolute", "squared"):
+        off = numbers(table) - label.to_numpy(float)
+        return np.abs(off) if kind == "absolute" else off**2
+    truth = classes(table, contract)
+    if kind == "error":
+        return (label.to_numpy() != truth).astype(float)
+    chances = table[[contract.output(f"probability_{name}") for name in contract.classes]]
+    hit = truth[:, None] == np.array(contract.classes, dtype=object)[None, :]
+    return ((chances.to_numpy(float) - hit) ** 2).sum(axis=1)
+
+
+def numbers(table: "pd.DataFrame") -> Any:
+    """Outcomes as numbers; NaN for what is none."""
+    import pandas as pd
+
+    return pd.to_numeric(table["outcome"], errors="coerce").to_numpy(float)
+
+
+def classes(table: "pd.DataFrame", contract: SchemaContract) -> Any:
+    """Outcomes as the contract spells its classes: true as True, 1.0 as 1."""
+    import numpy as np
+
+    known = {
+        value: contract.class_named(_text(value)) for value in set(map(_text, table["outcome"]))
+    }
+    return np.array([known[_text(value)] for value in table["outcome"]], dtype=object)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

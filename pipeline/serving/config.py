@@ -1,0 +1,63 @@
+"""What a model server needs to know, and where it finds the rest."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from pipeline.model import families
+from pipeline.outputs import Platform
+from pipeline.place import Place
+from pipeline.rollouts.policy import Set
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of a request, and of what may wait."""
+
+    body_bytes: int = 8 << 20
+    rows: int = 10_000
+    waiting: int = 1024
+    copies: int = 256
+    hang_seconds: float = 10.0
+    body_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often the server looks, writes and reports, in seconds."""
+
+    policy: float = 2.0
+    champion: float = 5.0
+    log: float = 60.0
+    metrics: float = 10.0
+    feedback: float = 0.2
+
+    def times(self, factor: float) -> "Pace":
+        """Every pause longer or shorter by a factor."""
+        return Pace(**{name: value * factor for name, value in asdict(self).items()})
+
+
+@dataclass(frozen=True)
+class Served(Place):
+    """The model that is served, and where it lies."""
+
+    name: str
+    platform: Platform | None = None
+    folder: Path | None = None
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.name
+
+
+@dataclass(frozen=True)
+class Config:
+    """One server. `state` is a folder of its own, which outlives a restart."""
+
+    place: Served
+    state: Path
+    server: str
+    set_name: Set | None = None
+    trusted_types: tuple[str, ...] = field(default_factory=lambda: tuple(families.trusted_types()))
+    limits: Limits = Limits()
+    pace: Pace = Pace()

@@ -1,0 +1,137 @@
+"""Outcomes of predictions: stored for good before they are acknowledged, many at a time."""
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+
+from pipeline.place import Place
+from pipeline.serving.rows import BadRequest
+
+log = logging.getLogger(__name__)
+MOST_OUTCOMES = 10_000
+FOLDER = "_feedback"
+
+_Id = Annotated[str, StringConstraints(pattern=r"^[0-9]{8}-[0-9a-f]{32}$")]
+# In JSON Schema 3.0 is an integer.
+_Row = Annotated[int, BeforeValidator(lambda row: int(row) if _is_whole(row) else row)]
+_Outcome = (
+    Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    | bool
+    | int
+    | Annotated[float, Field(allow_inf_nan=False)]
+)
+
+
+class Outcome(BaseModel):
+    """What became of one predicted row: the true label or number, or a value such as revenue."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    prediction_id: _Id
+    row: _Row = Field(default=0, ge=0, le=1_000_000)
+    outcome: _Outcome
+
+
+class Outcomes(BaseModel):
+    """The body of /feedback."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    outcomes: list[Outcome] = Field(min_length=1, max_length=MOST_OUTCOMES)
+
+
+class NotStored(Exception):
+    """The outcomes are not stored: the sender keeps them and sends them again."""
+
+
+def parse(body: bytes) -> list[Outcome]:
+    """The outcomes of a body: one, or a list of them. Raises BadRequest."""
+    try:
+        raw = json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(400, f"the body is not JSON: {error}") from None
+    try:
+        if isinstance(raw, dict) and "outcomes" not in raw:
+            return [Outcome.model_validate(raw)]
+        return Outcomes.model_validate(raw).outcomes
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        details = [
+            {"where": ".".join(map(str, fault["loc"])), "rule": fault["msg"]}
+            for fault in faults[:20]
+        ]
+        message = f"{details[0]['where'] or 'the body'}: {details[0]['rule']}"
+        raise BadRequest(422, message, details) from None
+
+
+def _is_whole(row: Any) -> bool:
+    return isinstance(row, float) and row.is_integer()
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+class Feedback:
+    """Collects outcomes for a moment, stores them in one object, then lets their senders go."""
+
+    def __init__(self, place: Place, server: str, pause: float) -> None:
+        self._place, self._server, self._pause = place, server, pause
+        self._waiting: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
+        self._arrived = asyncio.Event()
+
+    async def add(self, outcomes: list[Outcome]) -> None:
+        """Return once the outcomes are stored. Raises NotStored."""
+        received = datetime.now(UTC).isoformat()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        for outcome in outcomes:
+            self._waiting.append(({**outcome.model_dump(), "received_at": received}, done))
+        self._arrived.set()
+        await done
+
+    async def run(self) -> None:
+        """Store what arrives, again and again."""
+        while True:
+            await self._arrived.wait()
+            await asyncio.sleep(self._pause)
+            self._arrived.clear()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Store what waits now."""
+        taken, self._waiting = self._waiting, []
+        if not taken:
+            return
+        day = datetime.now(UTC).date().isoformat()
+        name = f"{datetime.now(UTC):%H%M%S}-{self._server}-{uuid.uuid4().hex[:12]}.json"
+        key = self._place.key("predictions", FOLDER, f"date={day}", name)
+        document = json.dumps([outcome for outcome, _ in taken]).encode()
+        try:
+            await asyncio.to_thread(self._place.store.put, key, document)
+        except Exception:  # whatever keeps the store from answering
+            log.exception("feedback is not stored")
+            self._settle(taken, lambda done: done.set_exception(NotStored()))
+            return
+        self._settle(taken, lambda done: done.set_result(None))
+
+    @staticmethod
+    def _settle(
+        taken: list[tuple[dict[str, Any], "asyncio.Future[None]"]],
+        settle: Callable[["asyncio.Future[None]"], None],
+    ) -> None:
+        for done in {id(done): done for _, done in taken}.values():
+            if not done.done():
+                settle(done)

@@ -1,0 +1,193 @@
+"""Keeps a server's models and policy what the record and the policy say, within seconds."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pipeline.errors import InputError, StepFailed
+from pipeline.model.champion import Champion
+from pipeline.rollouts.policies import policies_of
+from pipeline.rollouts.policy import CHALLENGER, CHAMPION, BlueGreen, TrafficPolicy, Variant
+from pipeline.serving.config import Config
+from pipeline.serving.gauges import Gauges, Tallies
+from pipeline.serving.models import ModelFiles, Wanted
+from pipeline.serving.process import Load, ModelFailed, ModelRefused
+from pipeline.serving.slot import Slot
+from pipeline.serving.traffic import Traffic
+from pipeline.storage import KeyAbsentError
+
+log = logging.getLogger(__name__)
+
+
+class Follower:
+    """Looks at record and policy again and again; a look that fails changes nothing."""
+
+    def __init__(self, config: Config, gauges: Gauges, tallies: Tallies) -> None:
+        self._config, self._gauges, self._tallies = config, gauges, tallies
+        self._files = ModelFiles(config.place.store, config.state / "models")
+        self._policies = policies_of(config.place)
+        self._etag: str | None = None
+        self._record: Champion | None = None
+        self._refused: set[tuple[str, str, str]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        hang = config.limits.hang_seconds
+        self.traffic = Traffic(
+            Slot(CHAMPION, self._load, hang_seconds=hang),
+            Slot(CHALLENGER, self._load, hang_seconds=hang),
+            gauges,
+            tallies,
+            set_name=config.set_name,
+            most_copies=config.limits.copies,
+        )
+
+    async def start(self) -> None:
+        """Look once, then go on looking."""
+        await asyncio.gather(
+            self._guarded("policy", self.look_at_policy),
+            self._guarded("champion", self.look_at_champion),
+        )
+        pace = self._config.pace
+        self._tasks = [
+            asyncio.create_task(self._again(pace.policy, "policy", self.look_at_policy)),
+            asyncio.create_task(self._again(pace.champion, "champion", self.look_at_champion)),
+        ]
+
+    async def close(self) -> None:
+        """Stop looking and end the models after their last answers."""
+        for task in self._tasks:
+            task.cancel()
+        await self.traffic.close()
+        await asyncio.gather(self.traffic.champion.close(), self.traffic.challenger.close())
+
+    async def look_at_champion(self) -> None:
+        """Take up the champion of record if it is another one."""
+        record = (await asyncio.to_thread(self._config.place.records.read))[0]
+        if record is not None:
+            self._record = record
+            await self._show(self.traffic.champion, _champion(record, self._config), CHAMPION)
+
+    async def look_at_policy(self) -> None:
+        """Take up the policy if it is a newer one, and its challenger."""
+        try:
+            newer = await asyncio.to_thread(self._policies.read_newer, self._etag)
+        except KeyAbsentError:
+            self.traffic.policy, self._etag = None, None
+            await self.traffic.challenger.clear()
+            return
+        if newer is None:
+            await self._show_challenger(self.traffic.policy)
+            return
+        policy = newer.policy
+        if policy.model != self._config.place.model:
+            raise InputError(f"the policy is of the model {policy.model}")
+        # A rollout that ends frees the traffic first; one that begins waits for its model.
+        self.traffic.policy, self._etag = policy, newer.etag
+        self._gauges.policy.set(policy.version)
+        await self._show_challenger(policy)
+
+    async def _show_challenger(self, policy: TrafficPolicy | None) -> None:
+        slot = self.traffic.challenger
+        wanted = _challenger(policy, self._config) if policy else None
+        if wanted is None:
+            if slot.wanted is not None:
+                await slot.clear()
+            return
+        assert policy is not None
+        slot.background = policy.shadow
+        await self._show(slot, wanted, CHALLENGER)
+
+    async def _show(self, slot: Slot, wanted: Wanted, variant: Variant) -> None:
+        """Let a slot hold a model. One that was refused once is not tried again."""
+        held = slot.wanted.identity if slot.wanted else None
+        if wanted.identity in (held, *self._refused):
+            return
+        last = slot.wanted
+        try:
+            await slot.show(wanted)
+        except (ModelRefused, StepFailed) as refusal:
+            self._refused.add(wanted.identity)
+            self._gauges.refusals.labels(variant).inc()
+            policy = self.traffic.policy
+            if variant == CHALLENGER and policy is not None:
+                self._tallies.add(policy.experiment, CHALLENGER, refused=1)
+            log.error("version %s is refused as %s: %s", wanted.version, variant, refusal)
+            return
+        if last is not None:
+            self._gauges.version.labels(variant, last.version).set(0)
+        self._gauges.version.labels(variant, wanted.version).set(1)
+        self._gauges.swaps.labels(variant).inc()
+        log.warning("version %s answers as %s", wanted.version, variant)
+        kept = [each.wanted for each in (self.traffic.champion, self.traffic.challenger)]
+        await asyncio.to_thread(
+            self._files.forget_all_but, [wanted for wanted in kept if wanted is not None]
+        )
+
+    async def _load(self, wanted: Wanted) -> Load:
+        header = {
+            "trusted": list(self._config.trusted_types),
+            "max_rows": self._config.limits.rows,
+            "journal": str(self._config.state / "journal"),
+            "journal_rows": self._config.limits.rows * 5,
+        }
+        return await asyncio.to_thread(self._files.load, wanted, header)
+
+    async def _again(self, pause: float, what: str, look: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(pause)
+            await self._guarded(what, look)
+
+    async def _guarded(self, what: str, look: Callable[[], Awaitable[None]]) -> None:
+        """Whatever goes wrong at a look, the server goes on with what it has."""
+        try:
+            await look()
+        except (InputError, StepFailed, ModelFailed) as failure:
+            self._gauges.refusals.labels(what).inc()
+            log.warning("the %s is not taken up: %s", what, failure)
+        except Exception:  # an unreachable AWS, whatever its library calls it
+            log.exception("the %s could not be looked at", what)
+
+
+def _champion(record: Champion, config: Config) -> Wanted:
+    return Wanted(
+        record.model_version,
+        record.files,
+        _note(
+            config,
+            record.model_version,
+            record.run_id,
+            champion_sequence=record.sequence,
+            reference=record.reference.model_dump() if record.reference else None,
+        ),
+    )
+
+
+def _challenger(policy: TrafficPolicy, config: Config) -> Wanted | None:
+    """The model on trial, where this server takes part in the trial."""
+    if not policy.live:
+        return None
+    if isinstance(policy.strategy, BlueGreen) and config.set_name != policy.strategy.target:
+        return None
+    model = policy.challenger
+    note = _note(
+        config,
+        model.model_version,
+        model.run_id,
+        champion_sequence=0,
+        reference=None,
+        shadow=policy.shadow,
+        experiment=policy.experiment,
+    )
+    return Wanted(model.model_version, model.files, note)
+
+
+def _note(config: Config, version: str, run_id: str, **more: Any) -> dict[str, Any]:
+    """What is kept beside the predictions of a model."""
+    return {
+        "model": config.place.model,
+        "model_version": version,
+        "run_id": run_id,
+        "server": config.server,
+        "shadow": False,
+        **more,
+    }

@@ -1,0 +1,145 @@
+"""What a model answered, first beside the process, then as Parquet files to upload.
+
+Each group of answers is appended to a file at once, so a process that is killed loses none. Now
+and then the file becomes a Parquet file in the outbox, with a note of what it holds beside it.
+"""
+
+import fcntl
+import json
+import logging
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from pipeline.model.batch import ParquetFile
+
+if TYPE_CHECKING:
+    import pyarrow  # type: ignore[import-untyped]
+
+log = logging.getLogger(__name__)
+OUTBOX = "outbox"
+_OPEN = ".arrows"
+
+
+class Journal:
+    """The rows that one process answered with one model. `facts` goes into the note."""
+
+    def __init__(self, folder: Path, facts: Mapping[str, Any], most_rows: int) -> None:
+        self._folder, self._facts, self._most_rows = folder, dict(facts), most_rows
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file: IO[bytes] | None = None
+        self._writer: Any = None
+        # Parquet's writer works outside of Python's lock, so the model goes on meanwhile.
+        self._publisher = ThreadPoolExecutor(1)
+        self._rows = 0
+        self._seen: Counter[str] = Counter()
+
+    def add(self, table: "pyarrow.Table", seen: Mapping[str, int]) -> None:
+        """Append rows; they are in the operating system's hands when this returns."""
+        if self._writer is None:
+            self._begin(table.schema)
+        assert self._file is not None
+        self._writer.write_table(table.cast(self._schema))
+        self._file.flush()
+        self._rows += table.num_rows
+        self._seen.update(seen)
+        if self._rows >= self._most_rows:
+            self.rotate()
+
+    def rotate(self) -> None:
+        """Make what was written a Parquet file in the outbox."""
+        if self._writer is None or self._file is None:
+            return
+        self._writer.close()
+        self._publisher.submit(_publish_and_close, self._file, self._path, self._facts, self._seen)
+        self._file, self._writer, self._rows, self._seen = None, None, 0, Counter()
+
+    def close(self) -> None:
+        """Rotate, and wait until the outbox has it all."""
+        self.rotate()
+        self._publisher.shutdown()
+
+    def _begin(self, schema: "pyarrow.Schema") -> None:
+        import pyarrow
+
+        self._schema = pyarrow.schema([field.with_nullable(True) for field in schema])
+        self._path = self._folder / f"{uuid.uuid4().hex}{_OPEN}"
+        self._path.with_suffix(".json").write_text(json.dumps(self._facts))
+        hidden = self._path.with_suffix(".part")
+        self._file = hidden.open("wb")
+        # Whoever holds the lock is alive, so the file gets its name after it is locked.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        hidden.rename(self._path)
+        self._writer = pyarrow.ipc.new_stream(self._file, self._schema)
+
+
+def _publish_and_close(
+    file: IO[bytes], path: Path, facts: Mapping[str, Any], seen: Mapping[str, int]
+) -> None:
+    try:
+        publish(path, facts, seen)
+    except OSError:
+        # A full disk, for one: the journal stays, and the next process publishes it.
+        log.exception("%s is not published yet", path)
+    finally:
+        file.close()
+
+
+def recover(folder: Path) -> None:
+    """Publish what processes left that were killed."""
+    for path in sorted(folder.glob(f"*{_OPEN}")):
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            if path.exists():
+                facts = json.loads(path.with_suffix(".json").read_text())
+                publish(path, facts, {})
+
+
+def publish(source: Path, facts: Mapping[str, Any], seen: Mapping[str, int]) -> None:
+    """Turn a journal into a Parquet file and a note in the outbox, and delete it."""
+    import pyarrow
+
+    batches = _whole_batches(source)
+    if batches:
+        outbox = source.parent / OUTBOX
+        outbox.mkdir(exist_ok=True)
+        table = pyarrow.Table.from_batches(batches)
+        with tempfile.TemporaryDirectory(dir=outbox.parent) as temporary:
+            part = Path(temporary) / "part.parquet"
+            with ParquetFile(part) as file:
+                file.write(table)
+            part.replace(outbox / f"{source.stem}.parquet")
+            note = {
+                **facts,
+                "rows": table.num_rows,
+                "unseen_categories": dict(seen),
+                "date": datetime.now(UTC).date().isoformat(),
+            }
+            part = Path(temporary) / "part.json"
+            part.write_text(json.dumps(note))
+            # The note comes last: what has one is whole.
+            part.replace(outbox / f"{source.stem}.json")
+    source.unlink()
+    source.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _whole_batches(source: Path) -> "Sequence[pyarrow.RecordBatch]":
+    """The batches of a stream up to where its writer died."""
+    import pyarrow
+
+    found: list[pyarrow.RecordBatch] = []
+    with source.open("rb") as file:
+        try:
+            reader = pyarrow.ipc.open_stream(file)
+            while True:
+                found.append(reader.read_next_batch())
+        except (StopIteration, pyarrow.ArrowInvalid, OSError):
+            return found

@@ -1,0 +1,248 @@
+"""The model server beside `mlflow models serve`: same model, machine and run, loaded by wrk.
+
+python -m scripts.maintenance.benchmarks.serving
+
+Each server gets a process of its own and one worker. The two take turns, one at a time, so that
+neither competes with the other. wrk (apt-get install wrk) must be on PATH. It takes some minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import psutil
+
+from scripts.maintenance.benchmarks.prediction import _model
+
+if TYPE_CHECKING:
+    from pipeline.model.champion import Champion
+
+ROOT = Path(__file__).resolve().parents[3]
+NAME = "breast-cancer"
+FAMILIES = ("histogram_gradient_boosting", "linear")
+LUA = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+local file = io.open(os.getenv("BODY"))
+wrk.body = file:read("*a")
+file:close()
+function done(summary, latency, requests)
+  io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99),
+    summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests of so many rows over so many connections."""
+
+    rows: int
+    connections: int
+
+
+LOADS = (Load(1, 1), Load(1, 16), Load(1, 64), Load(1000, 1), Load(1000, 4))
+
+
+@click.command()
+@click.option("--family", "families", multiple=True, default=FAMILIES, show_default=True)
+@click.option("--seconds", default=5, show_default=True, help="Of each turn.")
+@click.option("--repeat", default=3, show_default=True, help="Turns of each server and load.")
+@click.option("--json", "file", type=click.Path(path_type=Path), help="Write the numbers here.")
+def main(families: tuple[str, ...], seconds: int, repeat: int, file: Path | None) -> None:
+    """Compare throughput and latency, then measure memory, start and the cost of a shadow."""
+    if shutil.which("wrk") is None:
+        raise click.ClickException("wrk is not on PATH: apt-get install wrk")
+    report: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for family in families:
+            report[family] = compare(family, seconds, repeat, Path(temporary) / family)
+    text = json.dumps(report, indent=2)
+    click.echo(text)
+    if file is not None:
+        file.write_text(text + "\n")
+
+
+def compare(family: str, seconds: int, repeat: int, folder: Path) -> dict[str, Any]:
+    """Medians over turns of each server, and their ratios."""
+    prepare(family, folder)
+    found: dict[str, Any] = {}
+    turns: dict[tuple[str, Load], list[dict[str, float]]] = {}
+    with ours(folder) as (address, facts):
+        found["ours"] = facts
+        with theirs(folder) as (other, facts):
+            found["mlflow"] = facts
+            for _ in range(repeat):
+                for load in LOADS:
+                    for way, base in (("ours", address), ("mlflow", other)):
+                        taken = wrk(base, load, seconds, folder)
+                        turns.setdefault((way, load), []).append(taken)
+    for load in LOADS:
+        medians = {
+            way: {
+                name: statistics.median(turn[name] for turn in turns[way, load])
+                for name in turns[way, load][0]
+            }
+            for way in ("ours", "mlflow")
+        }
+        first, second = medians["ours"], medians["mlflow"]
+        found[f"{load.rows} rows, {load.connections} connections"] = {
+            **medians,
+            "throughput_ratio": round(
+                first["requests_per_second"] / second["requests_per_second"], 2
+            ),
+            "p99_ratio": round(first["p99_ms"] / second["p99_ms"], 2),
+        }
+    return found
+
+
+def prepare(family: str, folder: Path) -> None:
+    """Save the model once, as MLflow's directory and as a champion of record; write the bodies."""
+    import numpy as np
+    from sklearn.datasets import load_breast_cancer
+
+    from pipeline.model.artifacts import save_model
+
+    folder.mkdir(parents=True)
+    settings, model, facts = _model(family)
+    data = load_breast_cancer(as_frame=True).data
+    types = settings.serialization.trusted_types
+    rows = np.arange(len(data), dtype=np.uint64)
+    save_model(folder / "model", model, facts, data.head(3), rows, ["scikit-learn"], types, {})
+    publish(folder, folder / "model")
+    random = np.random.default_rng(0)
+    for load in LOADS:
+        rows = data.iloc[random.integers(0, len(data), load.rows)].reset_index(drop=True)
+        body = {"dataframe_split": json.loads(rows.to_json(orient="split"))}
+        (folder / f"{load.rows}.json").write_text(json.dumps(body))
+    (folder / "post.lua").write_text(LUA)
+
+
+def publish(folder: Path, model: Path, version: str = "1") -> Champion:
+    """Make a saved model the champion of record of a local folder."""
+    import hashlib
+
+    from pipeline.model.champion import Champion, FileRecords, MetricValue, PinnedFile
+    from pipeline.storage import FolderStore
+
+    store, files = FolderStore(folder / "work"), {}
+    for path in model.rglob("*"):
+        if path.is_file():
+            name, data = path.relative_to(model).as_posix(), path.read_bytes()
+            key = f"decisions/{NAME}/files/{hashlib.sha256(data).hexdigest()}"
+            pin = store.put(key, data)
+            files[name] = PinnedFile(key=key, version=None, sha256=pin.sha256)
+    champion = Champion(
+        model=NAME,
+        sequence=int(version),
+        model_version=version,
+        run_id="benchmark",
+        metric=MetricValue(name="roc_auc", value=1, low=1, high=1),
+        files=files,
+        changed_at="2026-11-28T00:00:00+00:00",
+    )
+    FileRecords(folder / "work" / "champion" / NAME).write(champion)
+    return champion
+
+
+@contextmanager
+def ours(folder: Path, port: int = 8601, *options: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The model server; yields its address, and what its start took."""
+    command = [sys.executable, "-m", "pipeline.serving", "--model", NAME]
+    places = ["--local", str(folder / "work"), "--state", str(folder / f"state-{port}")]
+    with _server([*command, *places, "--port", str(port), *options], port, "/ready") as found:
+        yield found
+
+
+@contextmanager
+def theirs(folder: Path, port: int = 8602) -> Iterator[tuple[str, dict[str, Any]]]:
+    """`mlflow models serve` with its defaults, in this environment."""
+    command = [str(Path(sys.executable).with_name("mlflow")), "models", "serve"]
+    options = ["--model-uri", str(folder / "model"), "--env-manager", "local"]
+    with _server([*command, *options, "--port", str(port)], port, "/ping") as found:
+        yield found
+
+
+@contextmanager
+def _server(command: list[str], port: int, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    address, started = f"http://127.0.0.1:{port}", time.perf_counter()
+    binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"PATH": binaries},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            while not _answers(address + path):
+                if process.poll() is not None or time.perf_counter() - started > 120:
+                    log.seek(0)
+                    raise click.ClickException(log.read().decode()[-2000:])
+                time.sleep(0.02)
+            ready = round(time.perf_counter() - started, 2)
+            yield address, {"seconds_to_ready": ready, "mib": memory_mib(process.pid)}
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def memory_mib(pid: int) -> int:
+    """Memory of a process and its children; what they share is counted once."""
+    root = psutil.Process(pid)
+    tree = [root, *root.children(recursive=True)]
+    return round(sum(process.memory_full_info().pss for process in tree) / (1 << 20))
+
+
+def wrk(address: str, load: Load, seconds: int, folder: Path) -> dict[str, float]:
+    """One turn of load."""
+    done = subprocess.run(
+        [
+            *("wrk", "-t1", f"-c{load.connections}", f"-d{seconds}s", "--timeout", "30s"),
+            *("-s", str(folder / "post.lua"), f"{address}/invocations"),
+        ],
+        env=os.environ | {"BODY": str(folder / f"{load.rows}.json")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    match = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", done.stdout)
+    if match is None or match[5] != "0":
+        raise click.ClickException(f"wrk met errors: {done.stdout}")
+    requests, duration, p50, p99 = map(int, match.groups()[:4])
+    return {
+        "requests_per_second": round(requests / (duration / 1e6), 1),
+        "p50_ms": round(p50 / 1000, 2),
+        "p99_ms": round(p99 / 1000, 2),
+    }
+
+
+if __name__ == "__main__":
+    main()

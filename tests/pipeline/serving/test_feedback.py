@@ -1,0 +1,90 @@
+"""Outcomes are stored before they are acknowledged, many in one object."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.serving.config import Served
+from pipeline.serving.feedback import Feedback, NotStored, parse
+from pipeline.serving.rows import BadRequest
+from pipeline.storage import FolderStore
+
+ID = "20261128-" + "0" * 32
+
+
+def one(**changes: Any) -> dict[str, Any]:
+    return {"prediction_id": ID, "outcome": "malignant", **changes}
+
+
+@pytest.mark.parametrize("outcome", ["malignant", 1.5, 3, True, "0"])
+def test_an_outcome_is_a_text_a_number_or_a_truth_value(outcome: Any) -> None:
+    (found,) = parse(json.dumps(one(outcome=outcome)).encode())
+
+    assert found.outcome == outcome
+    assert type(found.outcome) is type(outcome)
+
+
+FAULTS: dict[str, tuple[bytes, int, str]] = {
+    "nothing": (b"", 400, "not JSON"),
+    "NaN": (b'{"prediction_id": "x", "outcome": NaN}', 400, "NaN is no number"),
+    "deep nesting": (b'{"a":' * 100_000, 400, "not JSON"),
+    "a list": (b"[]", 422, "the body"),
+    "no outcomes": (b'{"outcomes": []}', 422, "outcomes: List should have at least 1"),
+    "an id that is none": (json.dumps(one(prediction_id="../x")).encode(), 422, "prediction_id"),
+    "a missing outcome": (json.dumps({"prediction_id": ID}).encode(), 422, "outcome"),
+    "a list as outcome": (json.dumps(one(outcome=[1])).encode(), 422, "outcome"),
+    "null as outcome": (json.dumps(one(outcome=None)).encode(), 422, "outcome"),
+    "a text without end": (json.dumps(one(outcome="x" * 1001)).encode(), 422, "outcome"),
+    "a row below zero": (json.dumps(one(row=-1)).encode(), 422, "row"),
+    "an unknown key": (json.dumps(one(label=1)).encode(), 422, "label"),
+    "too many": (json.dumps({"outcomes": [one()] * 10_001}).encode(), 422, "outcomes"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_outcome_is_refused_with_its_place(fault: str) -> None:
+    body, status, message = FAULTS[fault]
+
+    with pytest.raises(BadRequest, match=message) as error:
+        parse(body)
+    assert error.value.status == status
+
+
+def test_outcomes_of_many_senders_share_an_object(tmp_path: Path) -> None:
+    async def send() -> None:
+        feedback = Feedback(Served("small", folder=tmp_path), "here", 0.05)
+        running = asyncio.create_task(feedback.run())
+        await asyncio.gather(
+            *(feedback.add(parse(json.dumps(one(row=row)).encode())) for row in range(50))
+        )
+        running.cancel()
+
+    asyncio.run(send())
+    store = FolderStore(tmp_path)
+    (key,) = store.keys("predictions/small/_feedback/date=")
+    stored = json.loads(store.read(key)[0])
+    assert [each["row"] for each in stored] == list(range(50))
+    assert {"prediction_id", "row", "outcome", "received_at"} == set(stored[0])
+
+
+def test_outcomes_that_could_not_be_stored_are_not_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("unreachable")
+
+    async def send() -> None:
+        feedback = Feedback(Served("small", folder=tmp_path), "here", 0)
+        running = asyncio.create_task(feedback.run())
+        with monkeypatch.context() as broken:
+            broken.setattr(FolderStore, "put", refuse)
+            with pytest.raises(NotStored):
+                await feedback.add(parse(json.dumps(one()).encode()))
+        await feedback.add(parse(json.dumps(one()).encode()))
+        running.cancel()
+
+    asyncio.run(send())
+    assert len(FolderStore(tmp_path).keys("predictions/small/_feedback/")) == 1

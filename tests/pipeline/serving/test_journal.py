@@ -1,0 +1,147 @@
+"""What was answered is in a file at once, and in the store in the end, also after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow  # type: ignore[import-untyped]
+import pytest
+
+from pipeline.serving.config import Served
+from pipeline.serving.journal import OUTBOX, Journal, recover
+from pipeline.serving.upload import send_all
+from pipeline.storage import FolderStore
+
+NOTE = {
+    "model": "small",
+    "model_version": "3",
+    "run_id": "run",
+    "server": "here",
+    "shadow": False,
+    "champion_sequence": 2,
+    "contract": {},
+    "positive": "x",
+    "reference": None,
+}
+
+
+def table(*values: float) -> pyarrow.Table:
+    return pyarrow.table({"a": list(values), "prediction": ["x"] * len(values)})
+
+
+def outbox(folder: Path) -> list[Path]:
+    return sorted((folder / OUTBOX).glob("*.json"))
+
+
+def test_a_rotation_makes_a_parquet_file_with_a_note(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, NOTE, 100)
+    journal.add(table(1, 2), {"a": 1})
+    journal.add(table(3), {"a": 2})
+    journal.close()
+
+    (note,) = outbox(tmp_path)
+    found = json.loads(note.read_text())
+    assert (found["rows"], found["unseen_categories"]) == (3, {"a": 3})
+    assert pd.read_parquet(note.with_suffix(".parquet"))["a"].tolist() == [1, 2, 3]
+    assert [path.name for path in tmp_path.iterdir()] == [OUTBOX]
+
+
+def test_nothing_answered_makes_no_file(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, NOTE, 100)
+    journal.rotate()
+    journal.close()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_rows_rotate_by_themselves(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, NOTE, 4)
+    for number in range(10):
+        journal.add(table(number), {})
+    journal.close()
+
+    assert sorted(json.loads(note.read_text())["rows"] for note in outbox(tmp_path)) == [2, 4, 4]
+
+
+def test_what_a_killed_process_answered_is_recovered(tmp_path: Path) -> None:
+    code = (
+        "import sys, time, pyarrow\n"
+        "from pathlib import Path\n"
+        "from pipeline.serving.journal import Journal\n"
+        f"journal = Journal(Path({str(tmp_path)!r}), {NOTE!r}, 1000)\n"
+        "for number in range(5):\n"
+        "    journal.add(pyarrow.table({'a': [number]}), {})\n"
+        "print('written', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "written\n"
+    recover(tmp_path)
+    assert outbox(tmp_path) == [], "the file of a living process was taken away"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    recover(tmp_path)
+
+    (note,) = outbox(tmp_path)
+    assert pd.read_parquet(note.with_suffix(".parquet"))["a"].tolist() == [0, 1, 2, 3, 4]
+    recover(tmp_path)
+    assert len(outbox(tmp_path)) == 1
+
+
+def test_half_a_batch_at_the_end_is_left_out(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, NOTE, 1000)
+    for number in range(3):
+        journal.add(table(number), {})
+    (path,) = tmp_path.glob("*.arrows")
+    whole = path.read_bytes()
+    journal.close()
+    (note,) = outbox(tmp_path)
+    note.with_suffix(".parquet").unlink()
+    note.unlink()
+    path.write_bytes(whole[:-40])
+    path.with_suffix(".json").write_text(json.dumps(NOTE))
+    recover(tmp_path)
+
+    (note,) = outbox(tmp_path)
+    assert pd.read_parquet(note.with_suffix(".parquet"))["a"].tolist() == [0, 1]
+
+
+def test_files_go_where_batch_predictions_lie(tmp_path: Path) -> None:
+    place = Served("small", folder=tmp_path / "store")
+    for shadow in (False, True):
+        journal = Journal(tmp_path / "journal", {**NOTE, "shadow": shadow}, 100)
+        journal.add(table(1, 2), {})
+        journal.close()
+
+    assert send_all(place, tmp_path / "journal") == 0
+    store = FolderStore(tmp_path / "store")
+    (key,) = store.keys("predictions/small/date=")
+    assert "/model_version=3/" in key
+    (manifest_key,) = store.keys("predictions/small/_manifests/date=")
+    manifest = json.loads(store.read(manifest_key)[0])
+    assert (manifest["predictions"], manifest["rows"], manifest["champion_sequence"]) == (key, 2, 2)
+    assert len(store.keys("predictions/small/_shadow/date=")) == 1
+    assert outbox(tmp_path / "journal") == []
+
+
+def test_files_that_cannot_be_sent_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Served("small", folder=tmp_path / "store")
+    journal = Journal(tmp_path / "journal", NOTE, 1)
+    for number in range(3):
+        journal.add(table(number), {})
+    journal.close()
+
+    def refuse(*_: object) -> None:
+        raise OSError("unreachable")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(FolderStore, "send", refuse)
+        assert send_all(place, tmp_path / "journal") == 3
+    assert send_all(place, tmp_path / "journal") == 0
+    assert len(FolderStore(tmp_path / "store").keys("predictions/small/date=")) == 3

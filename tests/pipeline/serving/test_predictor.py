@@ -1,0 +1,196 @@
+"""Many requests are answered together, as batch prediction would, and none spoils another."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.model.batch import write_predictions
+from pipeline.reading.files import find
+from pipeline.serving.predictor import Predictor, Request
+from pipeline.serving.worker import Refused, examples, load
+from pipeline.settings import DEFAULT_FILE, load_settings
+from tests.pipeline.serving import models
+
+FAMILIES = ("linear", "random_forest", "histogram_gradient_boosting")
+
+
+def predictor(model: Any = None, most: int = 1000) -> Predictor:
+    return Predictor(model or models.fitted(), models.facts(), "7", most)
+
+
+def request(body: Any, kind: str = "json", name: str = "id") -> Request:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Request(name, kind, content)
+
+
+def answers(found: Predictor, *requests: Request) -> list[tuple[int, Any]]:
+    return [
+        (answer.status, json.loads(answer.body)) for answer in found.answer(requests).in_order()
+    ]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_answers_are_those_of_the_model_and_of_batch_prediction(
+    family: str, tmp_path: Path
+) -> None:
+    model, table = models.fitted(family), models.features()
+    table.to_parquet(tmp_path / "batch.parquet", index=False)
+    files = find(tmp_path / "batch.parquet", "batch.parquet")
+    write_predictions(model, models.facts(), files, tmp_path, load_settings(DEFAULT_FILE))
+    batch = pd.read_parquet(tmp_path / "predictions.parquet")
+    served = predictor(model)
+    served.shorten(examples(models.facts(), 200))
+    assert served.is_direct
+    found = served.answer([request(models.split(table)), request(models.rows()[0], "row")])
+
+    whole, one = (json.loads(answer.body) for answer in found.in_order())
+    assert whole["predictions"] == models.labels(model) == batch["prediction"].tolist()
+    assert one["prediction"] == batch["prediction"][0]
+    assert one["probabilities"]["malignant"] == pytest.approx(batch["probability_malignant"][0])
+    served_chances = found.parts[0].table["probability_malignant"].to_numpy()[: len(table)]
+    # With one more row BLAS may add in another order.
+    np.testing.assert_allclose(served_chances, batch["probability_malignant"], rtol=1e-12)
+
+
+def test_csv_and_json_get_the_same_answers() -> None:
+    table = models.features()
+    found = predictor().answer(
+        [request(table.to_csv(index=False).encode(), "csv"), request(models.split(table))]
+    )
+    texts, values = (json.loads(answer.body)["predictions"] for answer in found.in_order())
+
+    assert texts == values
+
+
+def test_a_faulty_request_leaves_the_others_their_answers() -> None:
+    good = request(models.split(models.features().head(3)), name="good")
+    faults = [
+        request(b"{"),
+        request({"instances": [{**models.rows()[0], "mean radius": "wide"}]}),
+        request({"instances": [{**models.rows()[0], "mean radius": 1e9}]}),
+        request({"instances": [{**models.rows()[0], "mean radius": [1]}]}),
+        request({"instances": [{**models.rows()[0], "mean radius": True}]}),
+        request({"instances": [{**models.rows()[0], "mean radius": 10**30}]}),
+        request(
+            json.dumps({"instances": [{**models.rows()[0], "mean radius": 7}]})
+            .encode()
+            .replace(b": 7,", b": 1e400,")
+        ),
+        request({"instances": [{"size": "large"}]}),
+        request(models.split(models.features()), name="long"),
+    ]
+    found = predictor(most=100)
+    for fault in faults:
+        both = answers(found, good, fault, good)
+        assert [status for status, _ in both][0::2] == [200, 200]
+        assert both[0][1]["prediction_id"] == "good"
+        assert both[1][0] in (400, 413, 422), fault
+    statuses = [status for status, _ in answers(found, good, *faults, good)]
+    assert statuses == [200, 400, 422, 422, 422, 422, 422, 400, 422, 413, 200]
+
+
+def test_what_breaks_the_contract_is_named_by_row_and_column() -> None:
+    wrong = [models.rows()[0], {**models.rows()[0], "mean radius": -1e6, "mean area": 1e9}]
+    ((status, body),) = answers(predictor(), request({"instances": wrong}))
+
+    assert status == 422
+    assert {(each["row"], each["column"]) for each in body["details"]} == {
+        (1, "mean radius"),
+        (1, "mean area"),
+    }
+    assert body["details"][0]["rule"].startswith("outside")
+
+
+def test_a_missing_value_and_a_category_never_seen_are_answered() -> None:
+    odd = [dict.fromkeys(models.features()), {**models.rows()[0], "size": "gigantic"}]
+    found = predictor().answer([request({"instances": odd})])
+
+    assert [answer.status for answer in found.in_order()] == [200]
+    assert found.parts[0].seen == {"size": 1}
+
+
+def test_a_model_that_fails_on_one_request_answers_the_others() -> None:
+    found = predictor(models.odd("fail"))
+    good, bad = request({"instances": models.rows()}), request({"instances": [models.marked()]})
+
+    statuses = [status for status, _ in answers(found, good, bad, good)]
+    assert statuses == [200, 503, 200]
+
+
+def test_a_way_that_answers_otherwise_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.serving.direct import Direct
+
+    real = Direct.predict_proba
+    monkeypatch.setattr(Direct, "predict_proba", lambda *all: np.nextafter(real(*all), 1))
+    served = predictor()
+    served.shorten(examples(models.facts(), 200))
+
+    assert not served.is_direct
+    assert answers(served, request(models.rows()[0], "row"))[0][0] == 200
+
+
+def test_a_model_of_another_shape_goes_the_long_way() -> None:
+    served = predictor(models.odd("fail"))
+    served.shorten(examples(models.facts(), 200))
+
+    assert not served.is_direct
+
+
+def loaded(model: bytes, card: bytes | None = None, trusted: list[str] = models.TRUSTED) -> Any:
+    header = {"version": "1", "trusted": trusted, "max_rows": 100}
+    return load(header, card or models.facts().dump(), model)
+
+
+def test_a_good_model_is_loaded_and_goes_the_short_way() -> None:
+    found, facts = loaded(dumped(models.fitted()))
+    assert found.is_direct
+    assert facts == models.facts()
+
+
+def dumped(model: Any) -> bytes:
+    import skops.io
+
+    found: bytes = skops.io.dumps(model)
+    return found
+
+
+def _other_columns() -> bytes:
+    table = models.inputs().rename(columns={"size": "weight"})
+    odd = models.Odd("fail").fit(table, models.data()["diagnosis"])
+    from sklearn.pipeline import Pipeline
+
+    return dumped(Pipeline([("model", odd)]))
+
+
+def _other_classes() -> bytes:
+    model = models.odd("fail")
+    model[-1].classes_ = np.array(["benign", "purple"])
+    return dumped(model)
+
+
+def _always_failing() -> bytes:
+    model = models.odd("fail")
+    model[-1].predict_proba = None
+    return dumped(model)
+
+
+def test_an_unfit_model_is_refused_with_the_reason() -> None:
+    good = dumped(models.fitted())
+    with pytest.raises(Refused, match="cannot be read"):
+        loaded(b"not a model")
+    with pytest.raises(Refused, match="cannot be read"):
+        loaded(good[: len(good) // 2])
+    with pytest.raises(Refused, match="cannot be read"):
+        loaded(good, b'{"contract": {}}')
+    with pytest.raises(Refused, match=r"not trusted.*Odd"):
+        loaded(dumped(models.odd("fail")), trusted=[])
+    with pytest.raises(Refused, match="not those of its contract, such as size, weight"):
+        loaded(_other_columns())
+    with pytest.raises(Refused, match="classes that its contract does not name"):
+        loaded(_other_classes())
+    with pytest.raises(Refused, match="does not answer"):
+        loaded(_always_failing())

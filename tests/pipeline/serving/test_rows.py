@@ -1,0 +1,113 @@
+"""Bodies become columns, or an error that says what is wrong."""
+
+import json
+from typing import Any
+
+import pytest
+
+from pipeline.serving.rows import BadRequest, parse
+
+FEATURES = ["a", "b"]
+TABLE = {"a": [1, 2], "b": ["x", None]}
+FORMS: dict[str, Any] = {
+    "split": {"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"], [2, None]]}},
+    "split in another order": {
+        "dataframe_split": {"columns": ["b", "a"], "index": [7, 8], "data": [["x", 1], [None, 2]]}
+    },
+    "split with a column too many": {
+        "dataframe_split": {"columns": ["a", "c", "b"], "data": [[1, 0, "x"], [2, 0, None]]}
+    },
+    "records": {"dataframe_records": [{"a": 1, "b": "x"}, {"b": None, "a": 2}]},
+    "records with a gap": {"dataframe_records": [{"a": 1, "b": "x"}, {"a": 2}]},
+    "instances by name": {"instances": [{"a": 1, "b": "x"}, {"a": 2, "b": None}]},
+    "instances by place": {"instances": [[1, "x"], [2, None]]},
+    "inputs by place": {"inputs": [[1, "x"], [2, None]]},
+    "inputs by column": {"inputs": {"a": [1, 2], "b": ["x", None]}},
+    "inputs by name": {"inputs": [{"a": 1, "b": "x"}, {"a": 2, "b": None}]},
+    "empty params": {"params": {}, "instances": [[1, "x"], [2, None]]},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_mlflows_protocol_is_read_alike(form: str) -> None:
+    found = parse("json", json.dumps(FORMS[form]).encode(), FEATURES, ())
+
+    assert {name: list(values) for name, values in found.columns.items()} == TABLE
+    assert found.count == 2
+
+
+def test_ids_are_kept_where_they_come() -> None:
+    body = json.dumps({"inputs": {"a": [1], "b": ["x"], "id": ["7"], "other": [0]}}).encode()
+
+    assert list(parse("json", body, FEATURES, ["id", "second"]).columns) == ["a", "b", "id"]
+
+
+def test_one_row_has_each_column_and_no_other() -> None:
+    found = parse("row", b'{"a": 1, "b": null}', FEATURES, ())
+    assert dict(found.columns) == {"a": (1,), "b": (None,)}
+
+    with pytest.raises(BadRequest, match="no columns c") as error:
+        parse("row", b'{"a": 1, "b": null, "c": 2}', FEATURES, ())
+    assert error.value.details == [{"column": "c", "rule": "unknown column"}]
+
+
+FAULTS: dict[str, tuple[bytes, int, str]] = {
+    "nothing": (b"", 400, "is not JSON"),
+    "half of it": (b'{"instances": [[1, "x"', 400, "is not JSON"),
+    "NaN": (b'{"instances": [[NaN, "x"]]}', 400, "is not JSON"),
+    "Infinity": (b'{"instances": [[-Infinity, "x"]]}', 400, "is not JSON"),
+    "deep nesting": (b"[" * 100_000, 400, "is not JSON"),
+    "deep nesting that ends": (b"[" * 5000 + b"]" * 5000, 400, "is not JSON"),
+    "no UTF-8": (b'{"instances": "\xff"}', 400, "is not JSON"),
+    "a number": (b"1", 422, "must be an object"),
+    "a list": (b"[[1, 2]]", 422, "must be an object"),
+    "null": (b"null", 422, "must be an object"),
+    "nothing known": (b'{"rows": []}', 422, "write exactly one of dataframe_split"),
+    "two forms": (b'{"inputs": [], "instances": []}', 422, "the body has inputs, instances"),
+    "params": (b'{"inputs": [], "params": {"x": 1}}', 422, "takes no params"),
+    "no rows": (b'{"instances": []}', 422, "no rows"),
+    "records that are none": (b'{"dataframe_records": [1]}', 422, "a list of objects"),
+    "records in an object": (b'{"dataframe_records": {"a": 1}}', 422, "a list of objects"),
+    "instances in an object": (b'{"instances": {"a": [1]}}', 422, "a list of rows"),
+    "a ragged row": (b'{"instances": [[1, "x"], [2]]}', 422, "row 1 has 1 values"),
+    "a row that is none": (b'{"instances": [[1, "x"], 2]}', 422, "row 1 has no list"),
+    "rows of both kinds": (b'{"instances": [[1, "x"], {"a": 1}]}', 422, "row 1 has no list"),
+    "uneven columns": (b'{"inputs": {"a": [1], "b": []}}', 422, "not equally long"),
+    "a column that is none": (b'{"inputs": {"a": 1, "b": []}}', 422, "a list of values"),
+    "split that is none": (b'{"dataframe_split": []}', 422, "must be an object"),
+    "split without data": (b'{"dataframe_split": {"columns": ["a"]}}', 422, "a list of rows"),
+    "split with a column twice": (
+        b'{"dataframe_split": {"columns": ["a", "a"], "data": []}}',
+        422,
+        "none of them twice",
+    ),
+    "split with a wrong index": (
+        b'{"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"]], "index": 1}}',
+        422,
+        "index must be a list",
+    ),
+    "split with an odd key": (
+        b'{"dataframe_split": {"columns": [], "data": [], "x": 1}}',
+        422,
+        "must be an object with columns",
+    ),
+    "a missing column": (b'{"inputs": {"a": [1]}}', 422, "lacks the columns b"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_body_with_a_fault_is_refused_with_its_place(fault: str) -> None:
+    body, status, message = FAULTS[fault]
+
+    with pytest.raises(BadRequest, match=message) as error:
+        parse("json", body, FEATURES, ())
+    assert error.value.status == status
+    assert json.loads(error.value.body())["error"]
+
+
+def test_a_thousand_missing_columns_are_not_all_listed() -> None:
+    with pytest.raises(BadRequest) as error:
+        parse("json", b'{"instances": [{}]}', [f"column_{n}" for n in range(1000)], ())
+
+    assert len(error.value.body()) < 3000
+    assert "and 980 more" in error.value.message
