@@ -91,8 +91,7 @@ def contract() -> SchemaContract:
         },
         origin="test",
     )
-    found = infer(pyarrow.Table.from_pandas(data()), settings).contract
-    return found
+    return infer(pyarrow.Table.from_pandas(data()), settings).contract
 
 
 @cache
