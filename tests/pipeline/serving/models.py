@@ -30,7 +30,7 @@ TRUSTED = [*families.trusted_types(), ODD]
 
 
 class Odd(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A classifier that misbehaves once a marked row comes: a mean radius over 25.
+    """A classifier that misbehaves when a marked row comes, one whose size is "marked".
 
     `mode` is fail, crash, hang or slow; `always` leaves the mark out of account.
     """
@@ -44,7 +44,7 @@ class Odd(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict_proba(self, table: Any) -> Any:
-        marked = bool((table.iloc[:, 0] > 25).any())
+        marked = bool((table["size"] == "marked").any())
         # The two rows by which a model is tried when it is loaded must get through.
         if (self.always and len(table) > 2) or marked:
             self._misbehave()
@@ -163,7 +163,7 @@ def split(table: pd.DataFrame) -> dict[str, Any]:
 
 def marked() -> dict[str, Any]:
     """A row that Odd misbehaves on; the contract allows it."""
-    return {**rows()[0], "mean radius": 26.0}
+    return {**rows()[0], "size": "marked"}
 
 
 def labels(model: Any, count: int | None = None) -> Sequence[str]:
