@@ -14,8 +14,8 @@ from typing import Any
 import click
 
 from pipeline.errors import InputError, StepFailed
+from pipeline.model.place import Place
 from pipeline.outputs import Platform, load_platform
-from pipeline.place import Place
 from pipeline.settings import Settings, load_settings, settings_path
 from pipeline.tracking.quiet import told_once
 

@@ -25,6 +25,7 @@ ROOMS = sorted(
 )
 WALLS = [
     ("pipeline", "scripts"),
+    ("pipeline.rollouts", "pipeline.serving"),
     ("scripts.iam.engine", "scripts.iam.requests"),
     ("scripts.iam.requests", "scripts.iam.engine"),
     ("scripts.iam", "scripts.localcloud"),

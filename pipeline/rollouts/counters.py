@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.place import Place
+from pipeline.model.place import Place
 from pipeline.rollouts.policy import CHALLENGER, CHAMPION, Tally, Variant
 from pipeline.storage import FolderStore
 

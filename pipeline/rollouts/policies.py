@@ -8,7 +8,7 @@ history, under its number, where nothing is overwritten.
 
 from dataclasses import dataclass
 
-from pipeline.place import Place
+from pipeline.model.place import Place
 from pipeline.rollouts import policy as document
 from pipeline.rollouts.policy import TrafficPolicy
 from pipeline.storage import KeyAbsentError, KeyChangedError, KeyExistsError, Store

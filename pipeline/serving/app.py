@@ -21,7 +21,7 @@ from pipeline.serving.feedback import Feedback, NotStored
 from pipeline.serving.follower import Follower
 from pipeline.serving.gauges import Gauges, Tallies
 from pipeline.serving.process import Busy, ModelFailed
-from pipeline.serving.rows import BadRequest
+from pipeline.serving.worker.rows import BadRequest
 
 _JSON = "application/json"
 _RETRY = {"Retry-After": "1"}

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipeline.model import families
+from pipeline.model.place import Place
 from pipeline.outputs import Platform
-from pipeline.place import Place
 from pipeline.rollouts.policy import Set
 
 

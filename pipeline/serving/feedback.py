@@ -17,8 +17,8 @@ from pydantic import (
     ValidationError,
 )
 
-from pipeline.place import Place
-from pipeline.serving.rows import BadRequest
+from pipeline.model.place import Place
+from pipeline.serving.worker.rows import BadRequest
 
 log = logging.getLogger(__name__)
 MOST_OUTCOMES = 10_000

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.serving.rows import PROTOCOL
+from pipeline.serving.worker.rows import PROTOCOL
 
 _ERROR = {
     "type": "object",

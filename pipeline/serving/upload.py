@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pipeline.place import Place
-from pipeline.serving.journal import OUTBOX
+from pipeline.model.place import Place
+from pipeline.serving.worker.journal import OUTBOX
 
 log = logging.getLogger(__name__)
 SHADOW = "_shadow"

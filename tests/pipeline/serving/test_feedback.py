@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.serving.config import Served
 from pipeline.serving.feedback import Feedback, NotStored, parse
-from pipeline.serving.rows import BadRequest
+from pipeline.serving.worker.rows import BadRequest
 from pipeline.storage import FolderStore
 
 ID = "20261128-" + "0" * 32

@@ -12,8 +12,8 @@ import pyarrow  # type: ignore[import-untyped]
 import pytest
 
 from pipeline.serving.config import Served
-from pipeline.serving.journal import OUTBOX, Journal, recover
 from pipeline.serving.upload import send_all
+from pipeline.serving.worker.journal import OUTBOX, Journal, recover
 from pipeline.storage import FolderStore
 
 NOTE = {
@@ -71,7 +71,7 @@ def test_what_a_killed_process_answered_is_recovered(tmp_path: Path) -> None:
     code = (
         "import sys, time, pyarrow\n"
         "from pathlib import Path\n"
-        "from pipeline.serving.journal import Journal\n"
+        "from pipeline.serving.worker.journal import Journal\n"
         f"journal = Journal(Path({str(tmp_path)!r}), {NOTE!r}, 1000)\n"
         "for number in range(5):\n"
         "    journal.add(pyarrow.table({'a': [number]}), {})\n"

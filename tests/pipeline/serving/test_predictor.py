@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.model.batch import write_predictions
 from pipeline.reading.files import find
-from pipeline.serving.predictor import Predictor, Request
-from pipeline.serving.worker import Refused, examples, load
+from pipeline.serving.worker.loading import Refused, examples, load
+from pipeline.serving.worker.predictor import Predictor, Request
 from pipeline.settings import DEFAULT_FILE, load_settings
 from tests.pipeline.serving import models
 
@@ -122,7 +122,7 @@ def test_a_model_that_fails_on_one_request_answers_the_others() -> None:
 
 
 def test_a_way_that_answers_otherwise_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.serving.direct import Direct
+    from pipeline.serving.worker.direct import Direct
 
     real = Direct.predict_proba
     monkeypatch.setattr(Direct, "predict_proba", lambda *all: np.nextafter(real(*all), 1))

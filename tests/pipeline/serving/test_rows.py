@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.serving.rows import BadRequest, parse
+from pipeline.serving.worker.rows import BadRequest, parse
 
 FEATURES = ["a", "b"]
 TABLE = {"a": [1, 2], "b": ["x", None]}

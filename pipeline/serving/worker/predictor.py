@@ -14,8 +14,8 @@ from pipeline.model.batch import predictions
 from pipeline.reading.files import TextInMemory
 from pipeline.reading.formats import Format
 from pipeline.reading.reader import json_column, read_table
-from pipeline.serving.direct import Direct, direct_or_same
-from pipeline.serving.rows import BadRequest, Rows, parse
+from pipeline.serving.worker.direct import Direct, direct_or_same
+from pipeline.serving.worker.rows import BadRequest, Rows, parse
 
 if TYPE_CHECKING:
     import numpy as np
