@@ -85,19 +85,18 @@ class StoreSources:
     def _rule(
         self, champion: "pd.DataFrame", challenger: "pd.DataFrame", facts: ModelFacts
     ) -> Verdict:
+        import pandas as pd
+
         settings = self._workspace.settings
         try:
             new, old = (scored(table, facts) for table in (challenger, champion))
-            first, second, gain = compare.intervals(
-                settings.metric.name, new, old, settings.promotion
-            )
-            values = compute_all(settings.task.type, new)
         except ValueError as error:
-            return Verdict(False, f"{settings.metric.name} is not defined on the feedback: {error}")
-        numbers = compare.Comparison(
-            settings.metric.name, first, second, gain, settings.promotion.floors
-        )
-        decision = compare.decide(numbers, values, settings.promotion)
+            return Verdict(False, f"the feedback cannot be judged: {error}")
+        # Several outcomes of one key are not independent.
+        layout = compare.Layout(groups=pd.factorize(champion["keyless_unit"])[0])
+        numbers = compare.compare(settings.metric.name, new, old, settings.promotion, layout)
+        values = compute_all(settings.task.type, new)
+        decision = compare.decide(numbers, values, settings.promotion, first=False)
         return Verdict(decision.verdict == "promote", f"on feedback: {decision.sentence}")
 
     def _verified(self, policy: TrafficPolicy) -> Verdict | None:
