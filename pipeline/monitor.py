@@ -22,7 +22,7 @@ from pipeline.reading import sources
 from pipeline.reading.reader import read_table
 from pipeline.settings import without_secrets
 from pipeline.step import Outcome, Workspace, step
-from pipeline.tracking import cloudwatch
+from pipeline.tracking import alias, cloudwatch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,11 +77,12 @@ def main(workspace: Workspace, *, day: str | None, labels: str | None, exit_code
     values = _values(workspace, newest, report, performance, retrain=retrain)
     values |= _store(workspace, newest, values, report, performance)
     cloudwatch.publish(workspace, _metrics(report, performance, retrain=retrain))
+    disagreement = alias.disagreement(workspace, str(newest["model_version"]))
     return Outcome(
         _lines(workspace, report, performance, values, retrain=retrain),
-        values,
+        values | {"alias_disagreement": disagreement},
         exit_code=DRIFT_EXIT_CODE if exit_code and retrain else 0,
-        warnings=warnings,
+        warnings=[*warnings, *([disagreement] if disagreement else [])],
     )
 
 

@@ -66,17 +66,17 @@ class Mlflow(_Part):
     """The MLflow server: its group, its port, and where artifacts go."""
 
     autoscaling_group_name: str
-    port: int
+    ports: Mapping[str, int]
     artifact_root: str
     artifact_access: Literal["direct", "proxied"]
     instance_tags: Mapping[str, str]
 
 
 class Sessions(_Part):
-    """Names of the session documents that lead to the server and its database."""
+    """The session documents that lead to the server and its database."""
 
-    mlflow_document: str
-    database_document: str
+    documents: Mapping[str, str]
+    """Names: the database's, and MLflow's by permission set (read, train, promote, operate)."""
 
 
 class Parameters(_Part):

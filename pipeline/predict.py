@@ -1,7 +1,6 @@
 """Batch prediction by the champion of record, in chunks, to a partition that is never doubled."""
 
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pipeline.reading import files, sources
 from pipeline.reading.files import DataFile
 from pipeline.settings import without_secrets
 from pipeline.step import Outcome, Workspace, step
-from pipeline.tracking import cloudwatch
+from pipeline.tracking import alias, cloudwatch
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def main(
         workspace, {"RowsPredicted": counts.predicted, "RowsRejected": counts.rejected}
     )
     output = workspace.store.uri(manifest["predictions"] or manifest["manifest"])
-    disagreement = _alias_disagreement(workspace, chosen) if chosen.sequence else None
+    disagreement = alias.disagreement(workspace, chosen.number) if chosen.sequence else None
     changed = overwritten(workspace.store, chosen.files)
     warnings = [disagreement] if disagreement else []
     warnings += _told(counts)
@@ -202,25 +201,6 @@ def _publish(
     } | {name: keys[name] if rows else None for name, rows in written.items()}
     workspace.store.put(manifest_key, json.dumps(manifest, indent=1, sort_keys=True).encode())
     return manifest
-
-
-def _alias_disagreement(workspace: Workspace, chosen: Chosen) -> str | None:
-    """Whether people see another champion; only asked where a tracking server is named."""
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
-        return None
-    from pipeline.tracking import runs
-
-    try:
-        found = runs.version_by(runs.connect(workspace), workspace.model, "champion")
-    except Exception as error:  # noqa: BLE001 - predictions are stored, whatever MLflow does
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return f"whether people see another champion is not known: {first}"
-    if found is None or str(found.version) == chosen.number:
-        return None
-    return (
-        f"the alias champion names version {found.version}; predictions come from version "
-        f"{chosen.number}, the champion of record"
-    )
 
 
 if __name__ == "__main__":

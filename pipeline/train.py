@@ -76,7 +76,7 @@ def _train(
         run.check()
         version = _fit_and_register(workspace, run, rows, folds, chosen, tags)
     run.client.set_registered_model_alias(workspace.model, CHALLENGER, version.version)
-    run.client.set_terminated(run.run_id)
+    run.finish()
     outcome = _outcome(workspace, run.run_id, version, chosen, reused=False)
     outcome.values |= {"trials": len(trials), "trials_recalled": recalled}
     return outcome

@@ -92,7 +92,10 @@ def stages() -> list[Role]:
 
 
 def opener(session: str) -> Role:
-    """The first role that may open the session document. Raises UserError (exit code 2)."""
+    """The first role that may open the session document. Raises UserError (exit code 2).
+
+    No role opens `operate`, which is for people.
+    """
     found = next((one for one in roles().values() if one.session == session), None)
     if found is None:
         raise UserError(

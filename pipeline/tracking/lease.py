@@ -32,6 +32,7 @@ STALE_SECONDS = 60.0
 UNNAMED_SECONDS = 10.0
 POLL_SECONDS = 0.5
 _RELEASED = "released"
+OPEN = ("RUNNING", "SCHEDULED")
 
 
 class Lease:
@@ -42,6 +43,7 @@ class Lease:
         self._run_id: str | None = None
         self._stop, self._lost = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
+        self.over = False
 
     def name(self, run_id: str) -> None:
         """Show the lease on its run from now on."""
@@ -58,6 +60,12 @@ class Lease:
                 "no sign of life for a minute: look at that one"
             )
 
+    def quiet(self) -> None:
+        """Write to the run no more until the lease is left: it is about to be finished."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
     def __enter__(self) -> "Lease":
         return self
 
@@ -67,10 +75,9 @@ class Lease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        if self._thread is None or self._run_id is None:
+        self.quiet()
+        if self._run_id is None or self.over:
             return
-        self._thread.join()
         if not self._lost.is_set():
             # A server that does not answer must not hide what went wrong before.
             with suppress(Exception):
@@ -101,7 +108,9 @@ def acquire(
         if (named, sign) != seen:
             number, seen, since = max(number, named), (named, sign), time.monotonic()
         patience = STALE_SECONDS if run and named == number else UNNAMED_SECONDS
-        free = number == 0 or (named == number and sign == _RELEASED)
+        # Nothing may be written to a finished run, so no release either.
+        closed = run is not None and run.info.status not in OPEN
+        free = number == 0 or closed or (named == number and sign == _RELEASED)
         if free or time.monotonic() - since > patience:
             content = json.dumps({**holder, "number": number + 1}).encode()
             try:

@@ -17,7 +17,7 @@ from pipeline.errors import StepFailed
 from pipeline.model.search import Trial
 from pipeline.settings import without_secrets
 from pipeline.step import Workspace
-from pipeline.tracking.lease import Lease, acquire
+from pipeline.tracking.lease import OPEN, Lease, acquire
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -54,6 +54,14 @@ class Tracking:
     trials: dict[int, Trial] = field(default_factory=dict)
     unfinished: dict[int, str] = field(default_factory=dict)
     lease: Lease | None = None
+
+    def finish(self) -> None:
+        """End the run. From then on it is history, to which the lease writes no more either."""
+        if self.lease is not None:
+            self.lease.quiet()
+        self.client.set_terminated(self.run_id)
+        if self.lease is not None:
+            self.lease.over = True
 
     def check(self) -> None:
         """Raise StepFailed if another training took this run over meanwhile."""
@@ -131,32 +139,45 @@ def open_run(workspace: Workspace, fingerprint: str, tags: Mapping[str, str]) ->
         found = client.search_runs(
             [experiment_id],
             f"tags.`{FINGERPRINT}` = '{fingerprint}'",
-            max_results=1,
             order_by=["attributes.start_time ASC"],
         )
-        return found[0] if found else None
+        # Work that can be taken up, the oldest first; else the newest that is done.
+        unfinished = [run for run in found if run.info.status in OPEN]
+        if unfinished:
+            return unfinished[0]
+        return found[-1] if found else None
 
-    run = find()
-    if run is None:
-        _tell_of_deleted(client, experiment_id, fingerprint)
-    if run is not None and run.info.status == "FINISHED":
+    def done() -> Tracking | None:
+        run = find()
+        if run is None or run.info.status != "FINISHED":
+            return None
         version = registered_version(client, workspace.model, run.info.run_id)
-        if version is not None:
-            return Tracking(client, experiment_id, run.info.run_id, version, finished=True)
+        if version is None:
+            return None
+        return Tracking(client, experiment_id, run.info.run_id, version, finished=True)
+
+    if (before := done()) is not None:
+        return before
     experiment = client.get_experiment(experiment_id)
     # The time tells apart servers that give their experiments the same numbers.
     place = f"{experiment_id}-{experiment.creation_time}"
     lease = acquire(
         client, workspace.store, workspace.key("models", "leases", place, fingerprint[:16]), find
     )
-    run = find() or client.create_run(
-        experiment_id,
-        tags={**tags, FINGERPRINT: fingerprint},
-        run_name=f"{workspace.model}-{fingerprint[:8]}",
-    )
+    # Whoever waited finds the work of another; a finished run without its version is left alone.
+    if (meanwhile := done()) is not None:
+        return meanwhile
+    run = find()
+    if run is None:
+        _tell_of_deleted(client, experiment_id, fingerprint)
+    if run is None or run.info.status not in OPEN:
+        run = client.create_run(
+            experiment_id,
+            tags={**tags, FINGERPRINT: fingerprint},
+            run_name=f"{workspace.model}-{fingerprint[:8]}",
+        )
     tracking = Tracking(client, experiment_id, run.info.run_id, lease=lease)
     lease.name(tracking.run_id)
-    tracking.finished = run.info.status == "FINISHED"
     tracking.registered = registered_version(client, workspace.model, tracking.run_id)
     _recall_trials(tracking)
     return tracking

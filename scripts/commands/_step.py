@@ -39,13 +39,15 @@ def run_step(
 
     from scripts.aws.sealed import client
     from scripts.local_run.actors import Actors
+    from scripts.names import job_role
     from scripts.server.sessions import CONNECT_SECONDS, open_session
 
     cloud = project.cloud()
     platform = project.local_platform(cloud, environment)
     actors = Actors(cloud, environment, project.root)
     credentials = _credentials(project, actors, role)
-    document, tags = platform.sessions.mlflow_document, platform.mlflow.instance_tags
+    session_name = "operate" if role == "administrator" else job_role(role).session or ""
+    document, tags = platform.sessions.documents[session_name], platform.mlflow.instance_tags
     with open_session(
         lambda name: client(cloud, credentials, name),
         document,

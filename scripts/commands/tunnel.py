@@ -10,8 +10,9 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import click
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from pipeline.outputs import Platform
     from scripts.server.sessions import Clients
 
-Document = Literal["mlflow", "database"]
-FIRST_PORT = {"mlflow": 5000, "database": 5432}
+Document = Literal["read", "train", "promote", "operate", "database"]
+FIRST_PORT = {"database": 5432}
 FAR_END_SECONDS = 900
 """A new instance installs for minutes, and its watchdog gives it as long."""
 ENDS = (signal.SIGINT, signal.SIGTERM)
@@ -56,15 +57,15 @@ class Route:
 @click.command("tunnel")
 @click.option(
     "--document",
-    type=click.Choice(["mlflow", "database"]),
-    default="mlflow",
+    type=click.Choice(get_args(Document)),
+    default="read",
     show_default=True,
-    help="Which of the platform's session documents to open.",
+    help="What to open: the database, or MLflow with this permission set (docs/mlflow-access.md).",
 )
 @click.option(
     "--role",
     shell_complete=known_roles,
-    help="Role that opens it locally.  [default: train, or database]",
+    help="Role that opens it locally.  [default: the one that may]",
 )
 @click.option(
     "--port",
@@ -99,7 +100,7 @@ def tunnel(
 
     \b
     keyless tunnel                                    then open http://127.0.0.1:5000
-    keyless tunnel -- python my_experiment.py         MLFLOW_TRACKING_URI is set for it
+    keyless tunnel --document train -- python my.py   MLFLOW_TRACKING_URI is set for it
     keyless tunnel --document database -- psql        PGHOSTADDR, PGPORT, ... are set for it
     keyless tunnel --aws                              your account; needs ssm:StartSession
 
@@ -118,10 +119,9 @@ def tunnel(
     route = (
         aws_route(environment)
         if aws
-        else local_route(project, environment, role or opener(document).name)
+        else local_route(project, environment, role or local_opener(document))
     )
-    sessions = route.platform.sessions
-    name = sessions.mlflow_document if document == "mlflow" else sessions.database_document
+    name = route.platform.sessions.documents[document]
     tags = route.platform.mlflow.instance_tags
     console = stderr_console()
 
@@ -133,7 +133,7 @@ def tunnel(
         ended_in_order(),
         Tunnel(
             lambda: open_session(route.clients, name, tags, aws_cli=route.aws_cli),
-            port=first_free(FIRST_PORT[document]) if port is None else port,
+            port=first_free(FIRST_PORT.get(document, 5000)) if port is None else port,
             wait_seconds=wait,
             renew=route.renew,
             on_event=say,
@@ -143,7 +143,7 @@ def tunnel(
         variables = client_variables(document, opened.port, route)
         if command:
             readiness.await_ready(
-                readiness.mlflow if document == "mlflow" else readiness.postgresql,
+                readiness.postgresql if document == "database" else readiness.mlflow,
                 opened.port,
                 seconds=wait,
                 say=say,
@@ -164,13 +164,24 @@ def tunnel(
             raise opened.failure
 
 
+def local_opener(document: Document) -> str:
+    """The role that may open it; what people alone may open, the administrator opens."""
+    return "administrator" if document == "operate" else opener(document).name
+
+
 def local_route(project: Project, environment: str, role: str) -> Route:
-    """Assume the role through the local issuer."""
+    """Assume the role through the local issuer; an administrator has credentials already."""
+    from scripts.aws.sealed import client
     from scripts.local_run.actors import Actors
+    from scripts.localcloud.home import administrator
 
     cloud = project.cloud()
     platform = project.local_platform(cloud, environment)
     actors = Actors(cloud, environment, project.root)
+    if role == "administrator":
+        own = administrator(project.home)
+        child = actors.marked_environment(own)
+        return Route(platform, partial(client, cloud, own), role, child, ca_bundle=cloud.ca_bundle)
     # Denied here rather than behind the first connection.
     child = actors.process_environment(role)
     return Route(
@@ -201,7 +212,7 @@ def aws_route(environment: str) -> Route:
 
 def client_variables(document: Document, port: int, route: Route) -> dict[str, str]:
     """Name the port as the client at the near end reads it: MLflow's, or libpq's."""
-    if document == "mlflow":
+    if document != "database":
         return {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
     variables = {
         # The certificate is checked against the name, the connection goes to the address.

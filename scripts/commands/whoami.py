@@ -72,8 +72,8 @@ def whoami(project: Project, role: str, as_json: bool, environment: str) -> None
     keyless whoami --role monitor   and any other: see `keyless outputs`
 
     Mints the token of the one job that may assume the role, exchanges it at STS, asks AWS who
-    that is, lists the role's policies, and sends a few requests to see the answers. The requests
-    read at most; none changes anything.
+    that is, lists the role's policies, and sends a few requests to see the answers, to AWS and,
+    where the role may open a session to it, to MLflow. None of them changes anything.
     """
     from scripts.console import stdout_console
     from scripts.local_run.actors import Actors
@@ -85,11 +85,14 @@ def whoami(project: Project, role: str, as_json: bool, environment: str) -> None
     identity = actors.client(role, "sts").get_caller_identity()
     rights = list(grants(project.administrator(cloud, "iam"), actors, role))
     tried = decided([*probes(actors, role, platform, project.administrator(cloud, "s3"))], cloud)
+    in_mlflow, permission_set = mlflow_probes(actors, role, platform), mlflow_session(role)
     if as_json:
         document = {
             "arn": identity["Arn"],
             "rights": [asdict(grant) for grant in rights],
             "probes": [asdict(probe) for probe in tried],
+            "mlflow_permission_set": permission_set,
+            "mlflow_probes": [asdict(probe) for probe in in_mlflow],
         }
         click.echo(json.dumps(document, indent=2))
         return
@@ -102,6 +105,34 @@ def whoami(project: Project, role: str, as_json: bool, environment: str) -> None
     console.print(grants_table(rights))
     console.print()
     console.print(probes_table(tried))
+    console.print()
+    if permission_set is None:
+        console.print("MLflow   no session to it, so nothing")
+        return
+    console.print(f"MLflow   in a session of permission set {permission_set}")
+    console.print(probes_table(in_mlflow))
+
+
+def mlflow_session(role: str) -> str | None:
+    """The permission set of MLflow that a role may open a session to; None without one."""
+    from scripts.names import job_role
+
+    session = job_role(role).session
+    return None if session == "database" else session
+
+
+def mlflow_probes(actors: Actors, role: str, platform: Platform) -> list[Probe]:
+    """Send requests to MLflow through the role's own session; none without one."""
+    from scripts.server.access import probes as tried
+    from scripts.server.sessions import open_session
+
+    session = mlflow_session(role)
+    if session is None:
+        return []
+    document, tags = platform.sessions.documents[session], platform.mlflow.instance_tags
+    with open_session(partial(actors.client, role), document, tags) as opened:
+        found = tried(f"http://{opened.host}:{opened.port}")
+        return [Probe(one.what, one.allowed, "", one.refusal) for one in found]
 
 
 def grants(iam: Any, actors: Actors, role: str) -> Iterator[Grant]:
@@ -154,7 +185,7 @@ def requests(platform: Platform, s3: Any) -> Iterator[tuple[str, str, Callable[[
         if keys := [found["Key"] for found in listed.get("Contents", ())]:
             yield f"read {keys[0]}", "s3", partial(_head, bucket, keys[0])
     secret = platform.database.master_secret_arn
-    document = platform.sessions.mlflow_document
+    document = platform.sessions.documents["train"]
     yield (
         "read the platform's parameter",
         "ssm",

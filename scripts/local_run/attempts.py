@@ -108,6 +108,11 @@ def _attempts(
             ),
         ),
         (
+            "train",
+            "open MLflow's port for promotions",
+            session("train", DocumentName=platform["sessions"]["documents"]["promote"]),
+        ),
+        (
             "monitor",
             "read the database's master password",
             lambda: actors.client("monitor", "secretsmanager", probe=True).get_secret_value(

@@ -27,7 +27,7 @@ from scripts.local_run.summary import Summary
 from scripts.local_run.warm import WarmProcess
 from scripts.localcloud import home as localhome
 from scripts.localcloud.home import Cloud, CloudDown
-from scripts.names import stages
+from scripts.names import job_role, opener, stages
 from scripts.server.sessions import CONNECT_SECONDS, find_instance, open_session
 from scripts.stack.binary import find_binary
 from scripts.stack.stack import Applied, Event, Stack, messages
@@ -44,7 +44,7 @@ DATABASE_ROLE = 'role["database"]'
 
 _LIGHT = ("boto3", "pandas", "pyarrow.parquet")
 _TRACKED = ("pipeline.model.preload",)
-# What an untracked step imports beside _LIGHT; imports made ahead of time shorten its run.
+# Beside _LIGHT, for steps without MLflow's client; imports made ahead of time shorten a run.
 _ALSO = {
     "ingest": ("sklearn.datasets", "skops.io"),
     "predict": ("skops.io", "sklearn.ensemble", "sklearn.pipeline"),
@@ -65,7 +65,8 @@ class Step:
     @property
     def imports(self) -> tuple[str, ...]:
         """Modules that the step's process imports while Terraform still works."""
-        return _TRACKED if self.tracked else (*_LIGHT, *_ALSO.get(self.name, ()))
+        light = self.name in _ALSO or not self.tracked
+        return (*_LIGHT, *_ALSO.get(self.name, ())) if light else _TRACKED
 
 
 def steps() -> tuple[Step, ...]:
@@ -302,7 +303,7 @@ class Flow:
 
     @contextmanager
     def _session(self, role: str) -> Iterator[str]:
-        document = self.platform["sessions"]["mlflow_document"]
+        document = self.platform["sessions"]["documents"][job_role(role).session or ""]
         tags = self.platform["mlflow"]["instance_tags"]
         with open_session(
             lambda name: self.actors.client(role, name),
@@ -340,11 +341,10 @@ class Flow:
 
     def _leave_open(self) -> None:
         """Open a session that stays, so that the printed address of the UI works."""
-        ssm = self.actors.client("train", "ssm")
-        target = find_instance(
-            self.actors.client("train", "ec2"), self.platform["mlflow"]["instance_tags"]
-        )
-        document = self.platform["sessions"]["mlflow_document"]
+        role = opener("read").name
+        ssm, ec2 = self.actors.client(role, "ssm"), self.actors.client(role, "ec2")
+        target = find_instance(ec2, self.platform["mlflow"]["instance_tags"])
+        document = self.platform["sessions"]["documents"]["read"]
         stream = ssm.start_session(Target=target, DocumentName=document)["StreamUrl"]
         self.summary.tracking_uri = stream.replace("tcp://", "http://")
 

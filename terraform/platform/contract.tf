@@ -23,15 +23,12 @@ locals {
     }
     mlflow = {
       autoscaling_group_name = module.mlflow_server.autoscaling_group_name
-      port                   = var.server.port
+      ports                  = { for name, one in local.permission_sets : name => one.port }
       artifact_root          = module.mlflow_server.artifact_root
       artifact_access        = var.artifact_access
       instance_tags          = module.mlflow_server.instance_tags
     }
-    sessions = {
-      mlflow_document   = module.mlflow_server.session_documents.mlflow
-      database_document = module.mlflow_server.session_documents.database
-    }
+    sessions = { documents = module.mlflow_server.session_documents }
     roles = merge(
       { for name, role in local.deployment_roles : name => "${local.iam}:role/${local.prefix}-${name}" },
       { server = module.mlflow_server.role_arn },

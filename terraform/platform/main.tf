@@ -31,6 +31,16 @@ locals {
   deployment_roles = { for name, role in local.roles : name => role if role.root == "bootstrap" }
   workload_roles   = { for name, role in local.roles : name => role if role.root == "platform" && can(role.context) }
 
+  # MLflow's permission sets: a port each, and for its refusals who may open a session to it. People
+  # sign in through SSO, so no role of this list is theirs.
+  set_openers = {
+    for name in ["read", "train", "promote", "operate"] : name => concat(
+      [for role, given in local.roles : "${local.prefix}-${role}" if try(given.session, null) == name],
+      contains(["read", "operate"], name) ? ["an administrator"] : [],
+    )
+  }
+  permission_sets = { for index, name in ["read", "train", "promote", "operate"] : name => { port = var.server.port + index, roles = local.set_openers[name] } }
+
   prefixes = {
     contracts   = "data/contracts/"
     decisions   = "decisions/"
@@ -138,7 +148,8 @@ module "mlflow_server" {
   parking                  = var.park ? var.working_hours : null
   permissions_boundary_arn = local.boundary_arn
   platform_parameter_name  = local.platform_parameter
-  port                     = var.server.port
+  code_parameter_prefix    = "/keyless/${var.environment}/server"
+  permission_sets          = local.permission_sets
   subnet_ids               = module.network.server_subnet_ids
   volume                   = var.server.volume
   vpc_id                   = module.network.vpc_id

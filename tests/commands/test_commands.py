@@ -62,7 +62,7 @@ def trust(account: str) -> str:
 
 def rights(account: str) -> str:
     session = [
-        f"arn:aws:ssm:us-east-1:{account}:document/keyless-dev-mlflow-session",
+        f"arn:aws:ssm:us-east-1:{account}:document/keyless-dev-mlflow-train-session",
         f"arn:aws:ec2:us-east-1:{account}:instance/*",
     ]
     statements = [
@@ -129,14 +129,17 @@ def platform(account: str) -> dict[str, Any]:
         },
         "mlflow": {
             "autoscaling_group_name": "keyless-dev-mlflow",
-            "port": 5000,
+            "ports": {"read": 5000, "train": 5001, "promote": 5002, "operate": 5003},
             "artifact_root": "s3://artifacts/mlflow",
             "artifact_access": "direct",
             "instance_tags": {"Environment": "dev", "Role": "mlflow"},
         },
         "sessions": {
-            "mlflow_document": "keyless-dev-mlflow-session",
-            "database_document": "keyless-dev-database-session",
+            "documents": {"database": "keyless-dev-database-session"}
+            | {
+                name: f"keyless-dev-mlflow-{name}-session"
+                for name in ("read", "train", "promote", "operate")
+            },
         },
         "roles": {name: f"arn:aws:iam::{account}:role/keyless-dev-{name}" for name in roles},
         "parameters": {

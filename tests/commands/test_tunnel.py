@@ -165,5 +165,5 @@ def test_on_aws_the_callers_own_credentials_open_the_session(
     (verb, given, key) = json.loads((tmp_path / "record.json").read_text())
     assert verb == ["ssm", "start-session"]
     assert given["--target"] == started["Instances"][0]["InstanceId"]
-    assert given["--document-name"] == "keyless-dev-mlflow-session"
+    assert given["--document-name"] == "keyless-dev-mlflow-read-session"
     assert key == "ASIAOWN"

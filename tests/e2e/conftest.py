@@ -12,15 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scripts.aws.sealed import client
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
 from scripts.localcloud import home as localhome
+from scripts.server.sessions import open_session
 from tests import ROOT
 
 PROJECT = ROOT
@@ -133,6 +136,21 @@ class Home:
         """The contract as `up` kept it."""
         contract: dict[str, Any] = json.loads((self.path / "platform.json").read_text())
         return contract
+
+    @contextmanager
+    def session(self, role: str, document: str) -> Iterator[str]:
+        """The address of MLflow through a session document, opened by a role or administrator."""
+        credentials = (
+            localhome.administrator(self.path)
+            if role == "administrator"
+            else self.actors.credentials(role)
+        )
+        with open_session(
+            lambda service: client(self.cloud, credentials, service),
+            self.platform["sessions"]["documents"][document],
+            self.platform["mlflow"]["instance_tags"],
+        ) as opened:
+            yield f"http://{opened.host}:{opened.port}"
 
     def step(self, role: str, step: str, *options: str, **extra: str) -> dict[str, Any]:
         """Run a step of the pipeline as `role`, having seen it succeed; returns its result."""

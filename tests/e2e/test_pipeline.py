@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from pipeline.settings import DEFAULT_FILE
-from scripts.server.sessions import open_session
+from scripts.names import opener
 from tests.e2e.conftest import Home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]
@@ -21,15 +22,15 @@ COMPLAINT = "complaints from the clinic"
 class Steps:
     """The pipeline's steps on a home, each under its own role, with a session to MLflow."""
 
-    def __init__(self, home: Home, uri: str) -> None:
-        self.home, self.uri = home, uri
+    def __init__(self, home: Home, uris: dict[str, str]) -> None:
+        self.home, self.uris = home, uris
         self.settings = home.path / "another-seed.toml"
         text = DEFAULT_FILE.read_text().replace("trials = 4", "trials = 2")
         assert text != DEFAULT_FILE.read_text()
         self.settings.write_text(text)
 
     def run(self, role: str, step: str, *options: str) -> dict[str, Any]:
-        return self.home.step(role, step, *options, MLFLOW_TRACKING_URI=self.uri)
+        return self.home.step(role, step, *options, MLFLOW_TRACKING_URI=self.uris[role])
 
     def record(self) -> dict[str, Any]:
         """The champion of record."""
@@ -41,12 +42,12 @@ class Steps:
 
 @pytest.fixture(scope="module")
 def steps(home: Home) -> Iterator[Steps]:
-    with open_session(
-        lambda service: home.actors.client("train", service),
-        home.platform["sessions"]["mlflow_document"],
-        home.platform["mlflow"]["instance_tags"],
-    ) as session:
-        yield Steps(home, f"http://{session.host}:{session.port}")
+    with ExitStack() as open_sessions:
+        uris = {
+            role: open_sessions.enter_context(home.session(opener(name).name, name))
+            for role, name in (("train", "train"), ("promote", "promote"), ("predict", "read"))
+        }
+        yield Steps(home, uris)
 
 
 def keyless(home: Home, *arguments: str) -> str:

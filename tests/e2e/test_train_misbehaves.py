@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from scripts.server.sessions import open_session
 from tests.e2e.conftest import Home
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]
@@ -30,6 +29,7 @@ def prediction_bytes(home: Home, key: str) -> bytes:
 
 def test_an_overwritten_artifact_and_a_moved_alias_change_no_prediction(home: Home) -> None:
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
     actors, bucket = home.actors, home.platform["artifact_store"]["bucket"]
     record = champion_files(home)
@@ -39,16 +39,16 @@ def test_an_overwritten_artifact_and_a_moved_alias_change_no_prediction(home: Ho
     s3 = actors.client("train", "s3")
     for file in record["files"].values():
         s3.put_object(Bucket=bucket, Key=file["key"], Body=b"not the model that was promoted")
-    with open_session(
-        lambda service: actors.client("train", service),
-        home.platform["sessions"]["mlflow_document"],
-        home.platform["mlflow"]["instance_tags"],
-    ) as session:
-        uri = f"http://{session.host}:{session.port}"
+    with home.session("train", "train") as uri:
         client = MlflowClient(tracking_uri=uri)
         run = client.get_run(record["run_id"])
         forged = client.create_model_version(MODEL, run.info.artifact_uri, run_id=run.info.run_id)
-        client.set_registered_model_alias(MODEL, "champion", forged.version)
+        with pytest.raises(MlflowException, match=r"'champion'.*keyless-dev-promote") as refused:
+            client.set_registered_model_alias(MODEL, "champion", forged.version)
+        assert refused.value.error_code == "PERMISSION_DENIED"
+    # What the guard would have let through if it were off: a port on which everything is allowed.
+    with home.session("administrator", "operate") as uri:
+        MlflowClient(tracking_uri=uri).set_registered_model_alias(MODEL, "champion", forged.version)
         after = home.step("predict", "predict", MLFLOW_TRACKING_URI=uri)
 
     assert after["model_version"] == before["model_version"]

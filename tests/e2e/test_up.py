@@ -131,7 +131,7 @@ def test_our_document_forwards_no_other_port(home: Home) -> None:
     with pytest.raises(ClientError, match="InvalidParameters"):
         home.actors.client("train", "ssm").start_session(
             Target=instance,
-            DocumentName=home.platform["sessions"]["mlflow_document"],
+            DocumentName=home.platform["sessions"]["documents"]["train"],
             Parameters={"portNumber": ["22"]},
         )
 
@@ -149,7 +149,7 @@ def test_another_environments_instance_is_out_of_reach(home: Home) -> None:
     try:
         with pytest.raises(ClientError, match="AccessDenied"):
             home.actors.client("train", "ssm").start_session(
-                Target=made, DocumentName=home.platform["sessions"]["mlflow_document"]
+                Target=made, DocumentName=home.platform["sessions"]["documents"]["train"]
             )
     finally:
         ec2.terminate_instances(InstanceIds=[made])

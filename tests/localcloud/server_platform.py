@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import gzip
+import hashlib
 import json
 import re
 import subprocess
@@ -27,7 +28,8 @@ ENVIRONMENT = "dev"
 PREFIX = f"keyless-{ENVIRONMENT}"
 TAGS = {"Environment": ENVIRONMENT, "Role": "mlflow"}
 PARAMETER = f"/keyless/{ENVIRONMENT}/platform"
-DOCUMENT = f"{PREFIX}-mlflow-session"
+CODE = f"/keyless/{ENVIRONMENT}/server"
+DOCUMENT = f"{PREFIX}-mlflow-read-session"
 MASTER = "keyless_master"
 # MLflow's imports warn, and a warning in this process is an error.
 _SCHEMA = """
@@ -58,7 +60,6 @@ def user_data(given: dict[str, Any], logs_json: str = "") -> str:
         "watchdog_service": (FILES / "keyless-watchdog.service").read_text(),
         "launcher": (FILES / "launcher.py").read_text(),
         "watchdog": (FILES / "watchdog.py").read_text(),
-        "worker": (FILES / "worker.py").read_text(),
     }
 
     def fill(match: re.Match[str]) -> str:
@@ -73,6 +74,18 @@ def user_data(given: dict[str, Any], logs_json: str = "") -> str:
 def encoded(text: str) -> str:
     """User data as base64gzip makes it."""
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def code() -> tuple[dict[str, Any], dict[str, str]]:
+    """The server's code as Terraform gives it: what the settings say, and the parameters."""
+    files = sorted(path for path in (FILES / "server").iterdir() if path.suffix in (".py", ".toml"))
+    content = json.dumps({path.name: path.read_text() for path in files}).encode()
+    packed = base64.b64encode(gzip.compress(content, mtime=0)).decode()
+    pieces = {
+        f"{CODE}/test/{start // 4096}": packed[start : start + 4096]
+        for start in range(0, len(packed), 4096)
+    }
+    return {"parameters": list(pieces), "sha256": hashlib.sha256(content).hexdigest()}, pieces
 
 
 def document(port: str, host: str | None = None) -> dict[str, Any]:
@@ -131,6 +144,10 @@ class ServerPlatform:
         trust = {"Version": "2012-10-17", "Statement": [service | {"Action": "sts:AssumeRole"}]}
         iam.create_role(RoleName=f"{PREFIX}-server", AssumeRolePolicyDocument=json.dumps(trust))
         self.allow("parameter", "ssm:GetParameter", self._arn(f"ssm:{{}}:parameter{PARAMETER}"))
+        self.allow("code", "ssm:GetParameter", self._arn(f"ssm:{{}}:parameter{CODE}/*"))
+        described, pieces = code()
+        for name, value in pieces.items():
+            self.client("ssm").put_parameter(Name=name, Value=value, Type="String")
         self.allow("health", "autoscaling:SetInstanceHealth", "*")
         profile = iam.create_instance_profile(InstanceProfileName=f"{PREFIX}-server")
         iam.add_role_to_instance_profile(
@@ -142,7 +159,7 @@ class ServerPlatform:
             LaunchTemplateData={
                 "ImageId": "ami-12c6146b",
                 "InstanceType": "t4g.small",
-                "UserData": encoded(user_data(settings(**changes))),
+                "UserData": encoded(user_data(settings(code=described, **changes))),
                 "IamInstanceProfile": {"Arn": profile["InstanceProfile"]["Arn"]},
                 "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1},
                 "TagSpecifications": [{"ResourceType": "instance", "Tags": tags}],

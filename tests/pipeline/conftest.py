@@ -206,14 +206,17 @@ def contract_document() -> dict[str, Any]:
         },
         "mlflow": {
             "autoscaling_group_name": "keyless-dev-mlflow",
-            "port": 5000,
+            "ports": {"read": 5000, "train": 5001, "promote": 5002, "operate": 5003},
             "artifact_root": f"s3://{BUCKET}/mlflow",
             "artifact_access": "direct",
             "instance_tags": {"Environment": "dev", "Role": "mlflow"},
         },
         "sessions": {
-            "mlflow_document": "keyless-dev-mlflow-session",
-            "database_document": "keyless-dev-database-session",
+            "documents": {"database": "keyless-dev-database-session"}
+            | {
+                name: f"keyless-dev-mlflow-{name}-session"
+                for name in ("read", "train", "promote", "operate")
+            },
         },
         "roles": {role: f"arn:aws:iam::{ACCOUNT}:role/keyless-dev-{role}" for role in roles},
         "parameters": {

@@ -25,7 +25,7 @@ def test_the_whole_of_terraform_output_is_read_too(contract: dict[str, Any]) -> 
         ({"schema_version": 2}, "schema_version"),
         ({"surprise": 1}, "surprise"),
         ({"region": None}, "region"),
-        ({"mlflow": {}}, r"mlflow\.port"),
+        ({"mlflow": {}}, r"mlflow\.ports"),
     ],
 )
 def test_a_document_that_strays_from_the_contract_is_refused(

@@ -24,6 +24,7 @@ module "mlflow_server" {
   artifact_access         = "proxied"
   artifacts               = { bucket_name = module.artifact_store.bucket_name, kms_key_arn = local.key }
   database                = { identifier = "keyless-dev" }
+  code_parameter_prefix   = "/keyless/dev/server"
   database_resource_id    = "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
   environment             = "dev"
   platform_parameter_name = "/keyless/dev/platform"
@@ -52,6 +53,6 @@ module "workload_roles" {
   platform_parameter_name   = "/keyless/dev/platform"
   provider_arn              = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
   roles                     = { for name, role in yamldecode(file("${path.module}/../terraform/roles.yaml")) : name => role if role.root == "platform" && can(role.context) }
-  server                    = { session_documents = { database = "keyless-dev-database-session", mlflow = "keyless-dev-mlflow-session" } }
+  server                    = { session_documents = { database = "keyless-dev-database-session", read = "keyless-dev-mlflow-read-session", train = "keyless-dev-mlflow-train-session", promote = "keyless-dev-mlflow-promote-session" } }
   third_party_secret        = { arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:keyless-dev-third-party-AbCdEf", kms_key_arn = local.key }
 }

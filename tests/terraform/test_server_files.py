@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
+import base64
 import contextlib
+import gzip
+import hashlib
 import importlib.util
 import json
 import re
@@ -34,7 +36,9 @@ TOKEN = f"{DATABASE['address']}:5432/?Action=connect&back\\slash"
 
 
 def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"box_{name}", FILES / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(
+        f"box_{name.replace('/', '_')}", FILES / f"{name}.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -47,7 +51,7 @@ def launcher(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = load("launcher")
     signer = SimpleNamespace(generate_db_auth_token=lambda *_: TOKEN)
     monkeypatch.setattr(module, "client", lambda *_: signer)
-    for name in ("PGPORT", "PGHOSTADDR", "KEYLESS_MLFLOW_PORT"):
+    for name in ("PGPORT", "PGHOSTADDR", "KEYLESS_MLFLOW_PORTS"):
         monkeypatch.delenv(name, raising=False)
     return module
 
@@ -150,16 +154,16 @@ def test_the_token_is_renewed_well_before_it_ends(launcher: ModuleType) -> None:
 def test_the_port_is_the_settings_unless_a_free_one_is_asked_for(
     launcher: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert launcher.port_of(settings()) == 5000
-    monkeypatch.setenv("KEYLESS_MLFLOW_PORT", "0")
-    assert launcher.port_of(settings()) == 0
+    own = {"read": 5000, "train": 5001, "promote": 5002, "operate": 5003}
+    assert launcher.ports(settings()) == own
+    monkeypatch.setenv("KEYLESS_MLFLOW_PORTS", '{"read": 0}')
+    assert launcher.ports(settings()) == own | {"read": 0}
 
 
 def test_the_socket_refuses_clients_until_a_worker_listens(
-    launcher: ModuleType, monkeypatch: pytest.MonkeyPatch
+    launcher: ModuleType,
 ) -> None:
-    monkeypatch.setenv("KEYLESS_MLFLOW_PORT", "0")
-    with launcher.listen(settings()) as listener:
+    with launcher.listen(0) as listener:
         address = listener.getsockname()
         assert address[0] == "127.0.0.1"
         with pytest.raises(ConnectionRefusedError):
@@ -186,6 +190,36 @@ def test_it_says_once_what_it_waits_for(
     )
 
 
+def packed(content: bytes) -> str:
+    return base64.b64encode(gzip.compress(content)).decode()
+
+
+def test_the_servers_code_is_put_together_from_its_pieces(
+    launcher: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    content = json.dumps({"worker.py": "print()", "permissions.toml": "[sets.read]"}).encode()
+    text = packed(content)
+    pieces = {"/a/0": text[:20], "/a/1": text[20:]}
+    monkeypatch.setattr(launcher, "parameter", lambda _, name: pieces[name])
+    wanted = {"parameters": list(pieces), "sha256": hashlib.sha256(content).hexdigest()}
+    launcher.write_code(settings(code=wanted), tmp_path / "server")
+    assert {path.name: path.read_text() for path in (tmp_path / "server").iterdir()} == json.loads(
+        content
+    )
+    assert (tmp_path / "server").stat().st_mode & 0o777 == 0o700
+
+
+def test_code_with_another_digest_is_not_written(
+    launcher: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Who may write the parameters, but not the launch template, cannot change the guard."""
+    monkeypatch.setattr(launcher, "parameter", lambda *_: packed(b'{"worker.py": "evil"}'))
+    wanted = {"parameters": ["/a/0"], "sha256": hashlib.sha256(b"what was planned").hexdigest()}
+    with pytest.raises(RuntimeError, match="/a/0"):
+        launcher.write_code(settings(code=wanted), tmp_path / "server")
+    assert not (tmp_path / "server").exists()
+
+
 # --- worker ----------------------------------------------------------------------------------
 
 
@@ -198,77 +232,13 @@ def test_it_says_once_what_it_waits_for(
 )
 def test_who_needs_s3_rights_follows_from_the_settings(access: str, wanted: list[str]) -> None:
     given = settings(artifact_access=access, artifact_root="s3://b/mlflow")
-    assert load("worker").options(given, "postgresql://")[-len(wanted) :] == wanted
-
-
-def test_dangerous_features_are_off() -> None:
-    environment = load("worker").ENVIRONMENT
-    assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
-    assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
-    assert "*" not in environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
-
-
-def test_the_alarm_on_missing_training_counts_what_the_worker_writes() -> None:
-    text = (FILES.parents[1] / "observability" / "alarms.tf").read_text()
-    found = re.search(r'pattern\s+= "\\"([^"\\]+)\\""', text)
-    assert found and found[1] in load("worker").REGISTERED
-
-
-WORKER = """
-import json, os, socket, subprocess, sys, time, urllib.error, urllib.request
-worker, settings, store = sys.argv[1:]
-listener = socket.socket()
-listener.bind(("127.0.0.1", 0))
-port = listener.getsockname()[1]
-process = subprocess.Popen(
-    [sys.executable, worker, settings, str(listener.fileno())],
-    stdin=subprocess.PIPE, stdout=sys.stderr, pass_fds=[listener.fileno()],
-)
-process.stdin.write(f"sqlite:///{store}\\n".encode())
-process.stdin.close()
-path = "/api/2.0/mlflow/experiments/search?max_results=1"
-while process.poll() is None:
-    try:
-        print(urllib.request.urlopen(f"http://127.0.0.1:{port}{path}").read().decode())
-        break
-    except OSError:
-        time.sleep(0.1)
-for name in ("registered-models", "model-versions", "registered-models"):
-    body = json.dumps({"name": "m", "source": "s3://b/mlflow/0/models/m-1/artifacts"}).encode()
-    address = f"http://127.0.0.1:{port}/api/2.0/mlflow/{name}/create"
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    try:
-        urllib.request.urlopen(request).close()
-    except urllib.error.HTTPError as refusal:
-        print(name, refusal.code, file=sys.stderr)
-process.terminate()
-process.wait()
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("access", "root"), [("direct", "s3://b/mlflow"), ("proxied", "mlflow-artifacts:")]
-)
-def test_a_worker_serves_what_mlflow_server_serves(tmp_path: Path, access: str, root: str) -> None:
-    given = settings(artifact_access=access, artifact_root="s3://b/mlflow")
-    file = tmp_path / "server.json"
-    file.write_text(json.dumps(given))
-    paths = [str(path) for path in (FILES / "worker.py", file, tmp_path / "store.db")]
-    command = [sys.executable, "-c", WORKER, *paths]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.stdout, done.stderr
-    (experiment,) = json.loads(done.stdout)["experiments"]
-    assert experiment["artifact_location"].startswith(root)
-    told = [line for line in done.stderr.splitlines() if "registered" in line]
-    # The second model of the same name is refused; only a version counts.
-    assert told == [load("worker").REGISTERED, "registered-models 400"], done.stderr
+    assert load("server/worker").options(given, "postgresql://")[-len(wanted) :] == wanted
 
 
 @pytest.mark.parametrize("workers", range(1, 8))
 def test_requests_at_once_fit_the_connections_they_hold(workers: int) -> None:
     """Below the alarm on connections, and below what RDS allows its smallest class."""
-    worker = load("worker")
+    worker = load("server/worker")
     requests, pool = worker.limits({"workers": workers})
     assert 1 <= requests * worker.HELD <= pool
     assert workers * worker.ENGINES * pool <= worker.CONNECTIONS < 60 < 2**30 // 9531392
@@ -276,64 +246,11 @@ def test_requests_at_once_fit_the_connections_they_hold(workers: int) -> None:
     assert re.search(r"maximum_connections = optional\(number, 60\)", text)
 
 
-def asgi(worker: ModuleType, requests: int) -> tuple[Any, dict[str, int]]:
-    """An application that takes a moment, behind the worker's gate; how many it saw at once."""
-    seen = {"now": 0, "most": 0}
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen["now"] += 1
-        seen["most"] = max(seen["most"], seen["now"])
-        body = (await receive())["body"]
-        await asyncio.sleep(0.01)
-        seen["now"] -= 1
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": body})
-
-    return worker.gated(app, requests), seen
-
-
-async def ask(app: Any, path: str, wait: asyncio.Event | None = None) -> list[Any]:
-    told: list[Any] = []
-    parts = [{"type": "http.request", "body": b"x", "more_body": False}]
-
-    async def receive() -> Any:
-        if wait is not None:
-            await wait.wait()
-        return parts.pop()
-
-    async def send(message: Any) -> None:
-        told.append(message)
-
-    await app({"type": "http", "path": path}, receive, send)
-    return told
-
-
-def test_no_more_requests_reach_the_database_at_once_than_its_pool_takes() -> None:
-    async def many() -> tuple[int, int]:
-        app, seen = asgi(load("worker"), 3)
-        answers = await asyncio.gather(
-            *(ask(app, "/api/2.0/mlflow/runs/create") for _ in range(50))
-        )
-        assert all(told[1]["body"] == b"x" for told in answers)
-        files, free = asgi(load("worker"), 3)
-        await asyncio.gather(
-            *(ask(files, "/api/2.0/mlflow-artifacts/artifacts/a") for _ in range(9))
-        )
-        return seen["most"], free["most"]
-
-    assert asyncio.run(many()) == (3, 9)
-
-
-def test_a_client_that_sends_slowly_takes_no_turn() -> None:
-    async def slow_and_quick() -> None:
-        app, _ = asgi(load("worker"), 1)
-        sent = asyncio.Event()
-        slow = [asyncio.create_task(ask(app, "/api/2.0/mlflow/x", sent)) for _ in range(5)]
-        await asyncio.wait_for(ask(app, "/api/2.0/mlflow/y"), 5)
-        sent.set()
-        await asyncio.gather(*slow)
-
-    asyncio.run(slow_and_quick())
+def test_dangerous_features_are_off() -> None:
+    environment = load("server/worker").ENVIRONMENT
+    assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+    assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert "*" not in environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
 
 
 # --- watchdog --------------------------------------------------------------------------------
@@ -382,7 +299,7 @@ class Box:
 @pytest.fixture
 def box(monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
     made = Box()
-    monkeypatch.setenv("KEYLESS_MLFLOW_PORT", str(made.port))
+    monkeypatch.setenv("KEYLESS_MLFLOW_PORTS", json.dumps({"read": made.port}))
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{made.port}")
     yield made
     made.close()

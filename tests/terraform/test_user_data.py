@@ -36,7 +36,7 @@ def test_the_template_renders_to_a_cloud_config() -> None:
     assert text.startswith("#cloud-config\n")
     written = {entry["path"]: entry["content"] for entry in yaml.safe_load(text)["write_files"]}
     assert json.loads(written["/etc/keyless/server.json"]) == settings()
-    for name in ("launcher.py", "worker.py", "watchdog.py", "install.sh"):
+    for name in ("launcher.py", "watchdog.py", "install.sh"):
         assert written[f"/usr/local/lib/keyless/{name}"].rstrip() == (
             (FILES / name).read_text().rstrip()
         )

@@ -96,7 +96,9 @@ module "workload" {
   platform_parameter_name   = "/keyless/${each.value.environment}/platform"
   provider_arn              = local.provider_arn
   roles                     = local.workload
-  server                    = { session_documents = { database = "database", mlflow = "mlflow" } }
+  server = {
+    session_documents = { database = "database", read = "r", train = "t", promote = "p" }
+  }
 }
 """
 WORKLOAD = [name for name, role in ROLES.items() if role.root == "platform"]

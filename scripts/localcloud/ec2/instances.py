@@ -8,7 +8,6 @@ import logging
 import shutil
 import sys
 import threading
-import urllib.error
 import urllib.request
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -40,8 +39,9 @@ class Instance:
 
     def __init__(self, host: Host, databases: Databases, record: Any) -> None:
         self.id = str(record.id)
-        self.port = free_port()
-        self._box_port: int | None = None
+        # The local ports that stand for the box's, and the box's ports, by permission set.
+        self.ports: dict[str, int] = {}
+        self._box_ports: dict[int, str] = {}
         self._host = host
         self._databases = databases
         self._record = record
@@ -56,7 +56,9 @@ class Instance:
     def start(self) -> None:
         """Write the files and start the services. Raises UserDataError."""
         data = parse(_encoded(self._record))
-        self._box_port = json.loads(data.file(SETTINGS) or b"{}").get("port")
+        sets = json.loads(data.file(SETTINGS) or b"{}").get("permission_sets", {})
+        self._box_ports = {one["port"]: name for name, one in sets.items()}
+        self.ports = {name: free_port() for name in sets}
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in data.files:
             path = self._under_root(file.path)
@@ -86,22 +88,22 @@ class Instance:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(
-                f"http://127.0.0.1:{self.port}/health", timeout=HEALTH_SECONDS
+                f"http://127.0.0.1:{self.ports['read']}/health", timeout=HEALTH_SECONDS
             ) as answer:
                 return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
+        except (OSError, KeyError):
             return False
 
     def mlflow_port(self, box_port: int) -> int | None:
         """The local port that stands for a port of the box; None: nothing listens there."""
-        return self.port if box_port == self._box_port else None
+        return self.ports.get(self._box_ports.get(box_port, ""))
 
     def status(self) -> dict[str, Any]:
-        """The instance's id, state, local port of MLflow and health, and its processes."""
+        """The instance's id, state, local ports of MLflow and health, and its processes."""
         return {
             "id": self.id,
             "state": str(self._record.state),
-            "port": self.port,
+            "ports": self.ports,
             "healthy": self.healthy,
             "metadata": self.metadata.endpoint,
             "processes": {process.name: process.pid for process in self._processes},
@@ -136,7 +138,7 @@ class Instance:
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.metadata.endpoint,
             "PYTHONUNBUFFERED": "1",
             # Where the box has names and ports of its own, one machine has free ports.
-            "KEYLESS_MLFLOW_PORT": str(self.port),
+            "KEYLESS_MLFLOW_PORTS": json.dumps(self.ports),
             "PGHOSTADDR": "127.0.0.1",
             "PGPORT": str(self._database.port),
             "PGSSLROOTCERT": str(self._host.ca_bundle),
@@ -210,7 +212,7 @@ class Instances:
             return self._running.get(instance_id)
 
     def status(self) -> list[dict[str, Any]]:
-        """Each running instance's id, state, port, health and processes."""
+        """Each running instance's id, state, ports, health and processes."""
         with self._lock:
             running = list(self._running.values())
         return [instance.status() for instance in running]

@@ -126,9 +126,9 @@ data "aws_iam_policy_document" "apply_compute" {
   }
 
   statement {
-    sid       = "Contract"
+    sid       = "ContractAndServerCode"
     actions   = ["ssm:AddTagsToResource", "ssm:DeleteParameter", "ssm:PutParameter", "ssm:RemoveTagsFromResource"]
-    resources = ["${local.ssm}:parameter/keyless/${var.environment}/platform"]
+    resources = local.plain_parameters
   }
 
   statement {

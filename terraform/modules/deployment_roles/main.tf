@@ -32,6 +32,9 @@ locals {
   artifacts    = "arn:${local.partition}:s3:::${local.prefix}-artifacts-${local.account}-${local.region}"
   access_logs  = "arn:${local.partition}:s3:::${local.prefix}-access-logs-${local.account}-${local.region}"
 
+  # Parameters without a secret that the platform root makes.
+  plain_parameters = ["${local.ssm}:parameter/keyless/${var.environment}/platform", "${local.ssm}:parameter/keyless/${var.environment}/server/*"]
+
   database        = "${local.rds}:db:${local.prefix}"
   managed_secrets = "${local.secrets}:rds!db-*"
   third_party     = "${local.secrets}:${local.prefix}-third-party-*"

@@ -176,13 +176,13 @@ data "aws_iam_policy_document" "read_named" {
   statement {
     sid       = "ContractAndImage"
     actions   = ["ssm:GetParameter"]
-    resources = ["${local.ssm}:parameter/keyless/${var.environment}/platform", "arn:${local.partition}:ssm:${local.region}::parameter/aws/service/ami-amazon-linux-latest/*"]
+    resources = concat(local.plain_parameters, ["arn:${local.partition}:ssm:${local.region}::parameter/aws/service/ami-amazon-linux-latest/*"])
   }
 
   statement {
     sid       = "ParameterTags"
     actions   = ["ssm:ListTagsForResource"]
-    resources = ["${local.ssm}:parameter/keyless/${var.environment}/platform"]
+    resources = local.plain_parameters
   }
 
   statement {

@@ -26,6 +26,8 @@ locals {
   log_group  = "/${var.name}/mlflow"
   bucket_arn = "arn:${local.partition}:s3:::${var.artifacts.bucket_name}"
 
+  mlflow_documents = { for name in keys(var.permission_sets) : name => "${var.name}-mlflow-${name}-session" }
+
   artifact_root = "s3://${var.artifacts.bucket_name}/${trimsuffix(var.artifacts.models_prefix, "/")}"
 
   instance_tags = { Environment = var.environment, Role = "mlflow" }
@@ -35,8 +37,9 @@ locals {
     environment        = var.environment
     region             = local.region
     platform_parameter = var.platform_parameter_name
-    port               = var.port
+    permission_sets    = var.permission_sets
     workers            = var.workers
+    code               = { parameters = local.code_parameters, sha256 = local.code_sha256 }
     artifact_root      = local.artifact_root
     artifact_access    = var.artifact_access
     wheelhouse         = "s3://${var.artifacts.bucket_name}/${trimsuffix(var.artifacts.wheelhouse_prefix, "/")}"
@@ -57,11 +60,19 @@ locals {
     }
   }
 
+  # User data has no room for what serves MLflow; the launcher fetches it and checks its digest. The
+  # digest is also in the names, so that an instance finds the code of its own launch template.
+  code            = jsonencode({ for name in fileset("${path.module}/files/server", "*.{py,toml}") : name => file("${path.module}/files/server/${name}") })
+  code_packed     = base64gzip(local.code)
+  code_sha256     = sha256(local.code)
+  code_piece      = ceil(length(local.code_packed) / 8) # eight, so that the plan does not change with the size
+  code_parameters = [for index in range(8) : "${local.code_prefix}/${substr(local.code_sha256, 0, 12)}/${index}"]
+  code_prefix     = coalesce(var.code_parameter_prefix, "/${var.name}/server")
+
   user_data = base64gzip(templatefile("${path.module}/files/user-data.yaml.tftpl", {
     settings_json    = jsonencode(local.settings)
     launcher         = file("${path.module}/files/launcher.py")
     watchdog         = file("${path.module}/files/watchdog.py")
-    worker           = file("${path.module}/files/worker.py")
     install          = file("${path.module}/files/install.sh")
     install_service  = file("${path.module}/files/keyless-install.service")
     mlflow_service   = file("${path.module}/files/keyless-mlflow.service")
@@ -77,6 +88,26 @@ resource "aws_cloudwatch_log_group" "server" {
   retention_in_days = var.logs.retention_days
   kms_key_id        = var.logs.kms_key_arn
   tags              = var.tags
+}
+
+resource "aws_ssm_parameter" "code" {
+  #checkov:skip=CKV2_AWS_34:code of this repository, no secret; a key would only widen each reader's rights
+  for_each = { for index, name in local.code_parameters : name => substr(local.code_packed, index * local.code_piece, local.code_piece) }
+
+  name        = each.key
+  description = "A piece of what serves MLflow of ${var.name}"
+  type        = "String"
+  value       = each.value
+  tags        = var.tags
+
+  lifecycle {
+    create_before_destroy = true # the old launch template's code stays until the new one is there
+
+    precondition {
+      condition     = local.code_piece <= 4096
+      error_message = "files/server is over eight standard parameters of 4 kB; raise the number of pieces."
+    }
+  }
 }
 
 resource "aws_security_group" "server" {
@@ -172,10 +203,16 @@ resource "aws_launch_template" "server" {
     }
   }
 
+  depends_on = [aws_ssm_parameter.code]
+
   lifecycle {
     precondition {
+      condition     = toset(keys(var.permission_sets)) == toset([for found in regexall("(?m)^\\[sets\\.([a-z]+)\\]", file("${path.module}/files/server/permissions.toml")) : found[0]])
+      error_message = "permission_sets names other sets than files/server/permissions.toml."
+    }
+    precondition {
       condition     = length(local.user_data) <= 16384 / 3 * 4
-      error_message = "User data is over EC2's 16 kB; move something from files/ into the wheelhouse."
+      error_message = "User data is over EC2's 16 kB; move something from files/ to files/server/."
     }
   }
 }

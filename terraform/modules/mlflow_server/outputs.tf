@@ -38,8 +38,8 @@ output "security_group_id" {
 }
 
 output "session_documents" {
-  description = "Names of the session documents, known at plan time."
-  value       = { database = "${var.name}-database-session", mlflow = "${var.name}-mlflow-session" }
+  description = "Names of the session documents, known at plan time: database, and MLflow's by permission set."
+  value       = merge({ database = "${var.name}-database-session" }, local.mlflow_documents)
 }
 
 output "user_data" {

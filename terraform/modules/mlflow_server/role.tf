@@ -20,6 +20,12 @@ data "aws_iam_policy_document" "server" {
   }
 
   statement {
+    sid       = "ReadItsCode"
+    actions   = ["ssm:GetParameter"]
+    resources = ["arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${local.code_prefix}/*"]
+  }
+
+  statement {
     sid     = "ReadPackagesAndArtifacts"
     actions = ["s3:GetObject"]
     resources = [

@@ -1,14 +1,17 @@
 # The only ways to the server and through it: each document opens one port and nothing else.
 
+# One port is one permission set: who may open which document may do what in MLflow.
 resource "aws_ssm_document" "mlflow" {
-  name            = "${var.name}-mlflow-session"
+  for_each = var.permission_sets
+
+  name            = local.mlflow_documents[each.key]
   document_type   = "Session"
   document_format = "JSON"
   tags            = var.tags
 
   content = jsonencode({
     schemaVersion = "1.0"
-    description   = "Port forwarding to MLflow of ${var.name}"
+    description   = "Port forwarding to MLflow of ${var.name}, permission set ${each.key}"
     sessionType   = "Port"
     parameters = {
       localPortNumber = {
@@ -20,7 +23,7 @@ resource "aws_ssm_document" "mlflow" {
     }
     properties = {
       type            = "LocalPortForwarding"
-      portNumber      = tostring(var.port)
+      portNumber      = tostring(each.value.port)
       localPortNumber = "{{ localPortNumber }}"
     }
   })

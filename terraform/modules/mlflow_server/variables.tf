@@ -41,6 +41,17 @@ variable "associate_public_ip_address" {
   default     = false
 }
 
+variable "code_parameter_prefix" {
+  description = "Prefix of the SSM parameters that hold the server's code, such as \"/my-team/dev/server\". null: \"/<name>/server\"."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.code_parameter_prefix == null || can(regex("^(/[A-Za-z0-9_.-]+)+$", var.code_parameter_prefix))
+    error_message = "code_parameter_prefix begins with a slash and ends without one."
+  }
+}
+
 variable "database" {
   description = "What the server connects to: identifier (for the session document), user (for rds-db:connect) and port."
   type = object({
@@ -147,6 +158,26 @@ variable "parking" {
   }
 }
 
+variable "permission_sets" {
+  description = "MLflow's permission sets, each with its port on the instance's loopback and the roles that may open a session to it, as a refusal names them. The sets are those of files/server/permissions.toml."
+  type        = map(object({ port = number, roles = optional(list(string), []) }))
+  default = {
+    read    = { port = 5000 }
+    train   = { port = 5001 }
+    promote = { port = 5002 }
+    operate = { port = 5003 }
+  }
+
+  validation {
+    condition = (
+      length(distinct([for one in var.permission_sets : one.port])) == length(var.permission_sets) &&
+      alltrue([for one in var.permission_sets : one.port >= 1024 && one.port <= 65535 && one.port == floor(one.port)]) &&
+      contains(keys(var.permission_sets), "read")
+    )
+    error_message = "permission_sets needs \"read\", and for each set a port of its own, 1024 to 65535."
+  }
+}
+
 variable "permissions_boundary_arn" {
   description = "Policy that bounds the instance's role."
   type        = string
@@ -160,17 +191,6 @@ variable "platform_parameter_name" {
   validation {
     condition     = can(regex("^/[A-Za-z0-9_./-]+$", var.platform_parameter_name))
     error_message = "platform_parameter_name must be a whole parameter name such as \"/keyless/dev/platform\"."
-  }
-}
-
-variable "port" {
-  description = "Port that MLflow listens on, on the instance's loopback."
-  type        = number
-  default     = 5000
-
-  validation {
-    condition     = var.port >= 1024 && var.port <= 65535
-    error_message = "port must be 1024 to 65535: the server does not run as root."
   }
 }
 
@@ -231,6 +251,6 @@ variable "workers" {
 
   validation {
     condition     = var.workers >= 1 && var.workers <= 7
-    error_message = "workers must be 1 to 7: each needs six connections, and all together stay below 44 (files/worker.py)."
+    error_message = "workers must be 1 to 7: each needs six connections, and all together stay below 44 (files/server/worker.py)."
   }
 }

@@ -78,7 +78,7 @@ resource "aws_cloudwatch_log_metric_filter" "registered" {
 
   name           = "${var.name}-models-registered"
   log_group_name = var.server_log_group_name
-  pattern        = "\"a model version was registered\"" # as files/worker.py of mlflow_server writes it
+  pattern        = "\"a model version was registered\"" # as files/server/front.py of mlflow_server writes it
 
   metric_transformation {
     namespace = var.metrics_namespace

@@ -74,7 +74,7 @@ SEARCH = "/api/2.0/mlflow/experiments/search?max_results=5"
 
 
 def test_the_server_answers_from_the_database(platform: ServerPlatform) -> None:
-    status, body = get(platform.instance()["port"], SEARCH)
+    status, body = get(platform.instance()["ports"]["read"], SEARCH)
     assert status == 200
     (experiment,) = json.loads(body)["experiments"]
     assert experiment["artifact_location"].startswith("s3://keyless-dev-artifacts-")
@@ -83,7 +83,7 @@ def test_the_server_answers_from_the_database(platform: ServerPlatform) -> None:
 def test_the_server_connects_as_the_iam_user_and_acts_as_the_owner(
     platform: ServerPlatform,
 ) -> None:
-    get(platform.instance()["port"], SEARCH)
+    get(platform.instance()["ports"]["read"], SEARCH)
     with (
         platform.plane.databases._running[platform.database["DbiResourceId"]].postgres.connect(
             "mlflow"
@@ -101,12 +101,12 @@ def test_the_server_connects_as_the_iam_user_and_acts_as_the_owner(
 def test_a_client_may_come_through_any_port_of_its_machine(
     platform: ServerPlatform, host: str
 ) -> None:
-    assert get(platform.instance()["port"], SEARCH, host)[0] == 200
+    assert get(platform.instance()["ports"]["read"], SEARCH, host)[0] == 200
 
 
 def test_another_host_name_is_refused(platform: ServerPlatform) -> None:
     """DNS rebinding: a web page whose name turns to 127.0.0.1 must not talk to MLflow."""
-    assert get(platform.instance()["port"], SEARCH, "attacker.example:5000")[0] == 403
+    assert get(platform.instance()["ports"]["read"], SEARCH, "attacker.example:5000")[0] == 403
 
 
 def test_the_server_listens_on_loopback_alone(platform: ServerPlatform) -> None:

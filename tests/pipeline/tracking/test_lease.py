@@ -26,7 +26,7 @@ class _Server:
 
     def __init__(self) -> None:
         self.run = SimpleNamespace(
-            info=SimpleNamespace(run_id="run"), data=SimpleNamespace(tags={})
+            info=SimpleNamespace(run_id="run", status="RUNNING"), data=SimpleNamespace(tags={})
         )
 
     def get_run(self, run_id: str) -> Any:
@@ -93,6 +93,19 @@ def test_a_lease_that_was_given_back_is_taken_at_once(
     with pytest.raises(KeyboardInterrupt), _acquire(server, tmp_path) as first:
         first.name("run")
         raise KeyboardInterrupt
+    assert _acquire(server, tmp_path).number == 2
+
+
+def test_a_finished_run_is_free_and_gets_no_release(server: Any, tmp_path: Path) -> None:
+    """To the train role a finished run is history: the server refuses to change it."""
+    held = _acquire(server, tmp_path)
+    with held:
+        held.name("run")
+        held.quiet()
+        server.run.info.status = "FINISHED"
+        shown = dict(server.run.data.tags)
+        held.over = True
+    assert server.run.data.tags == shown
     assert _acquire(server, tmp_path).number == 2
 
 

@@ -2,12 +2,16 @@
 
     python launcher.py /etc/keyless/server.json
 
-MLflow's processes import their code while the database is not there yet, and begin to serve as
-soon as it is. No secret is in a command line or an environment: the token is in libpq's password
+Each permission set has a port of its own, and what may be done on a port is fixed here, when it is
+opened. MLflow's processes import their code while the database is not there yet, and begin to serve
+as soon as it is. No secret is in a command line or an environment: the token is in libpq's password
 file, in a folder of memory that this service alone may read.
 """
 
+import base64
 import functools
+import gzip
+import hashlib
 import json
 import os
 import signal
@@ -35,15 +39,17 @@ def main():
     passfile = Path(os.environ["RUNTIME_DIRECTORY"], "pgpass")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stopping.append(number))
-    listener = listen(settings)
-    workers = [spawn(listener, passfile) for _ in range(settings["workers"])]
+    listeners = {name: listen(port) for name, port in ports(settings).items()}
+    workers = []
     try:
+        folder = wait_for_code(settings, passfile.with_name("server"))
+        workers += [spawn(folder, listeners, passfile) for _ in range(settings["workers"])]
         database = wait_for_platform(settings, workers)["database"]
         wait_for_database(settings, database, passfile, workers)
         for worker in workers:
             worker.stdin.write(uri(database).encode() + b"\n")
             worker.stdin.close()
-        log(f"serving on 127.0.0.1:{listener.getsockname()[1]}")
+        log(f"serving on 127.0.0.1: {', '.join(map(place, listeners.items()))}")
         keep_token_fresh(settings, database, passfile, workers)
     except Stopped:
         pass
@@ -67,25 +73,35 @@ def pause(seconds, workers):
         time.sleep(min(left, 0.2))
 
 
-def port_of(settings):
-    """The settings' port; a test of this file on a shared machine may ask for a free one."""
-    return int(os.environ.get("KEYLESS_MLFLOW_PORT", settings["port"]))
+def ports(settings):
+    """Each permission set's port; a test of this file on a shared machine asks for free ones."""
+    given = json.loads(os.environ.get("KEYLESS_MLFLOW_PORTS", "{}"))
+    sets = settings["permission_sets"]
+    return {name: given.get(name, one["port"]) for name, one in sets.items()}
 
 
-def listen(settings):
+def listen(port):
     """Take the port. Clients are refused until a worker listens on it."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port_of(settings)))
+    listener.bind(("127.0.0.1", port))
     return listener
 
 
-def spawn(listener, passfile):
+def place(opened):
+    name, listener = opened
+    return f"{name} {listener.getsockname()[1]}"
+
+
+def spawn(folder, listeners, passfile):
     environment = os.environ | {"PGPASSFILE": str(passfile)}
-    worker = Path(__file__).with_name("worker.py")
-    command = [sys.executable, str(worker), sys.argv[1], str(listener.fileno())]
+    numbers = {name: listener.fileno() for name, listener in listeners.items()}
+    sockets = [f"{name}={number}" for name, number in numbers.items()]
     return subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, pass_fds=[listener.fileno()]
+        [sys.executable, str(folder / "worker.py"), sys.argv[1], *sockets],
+        env=environment,
+        stdin=subprocess.PIPE,
+        pass_fds=list(numbers.values()),
     )
 
 
@@ -102,17 +118,44 @@ def client(region, service):
     return session.client(service, config=config)
 
 
+def wait_for_code(settings, folder):
+    """Write the server's code where the workers find it, once it has the digest of the settings."""
+    said = None
+    while True:
+        try:
+            write_code(settings, folder)
+            return folder
+        except Exception as reason:  # noqa: BLE001 - whatever it is, it may pass
+            said = say(f"waiting for the server's code: {reason}", said)
+        pause(RETRY_SECONDS, [])
+
+
+def write_code(settings, folder):
+    """User data has no room for it, so Terraform keeps it in parameters, in pieces."""
+    wanted = settings["code"]
+    packed = "".join(parameter(settings, name) for name in wanted["parameters"])
+    content = gzip.decompress(base64.b64decode(packed))
+    if hashlib.sha256(content).hexdigest() != wanted["sha256"]:
+        raise RuntimeError(f"{wanted['parameters'][0]} has not the digest of the settings")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for name, text in json.loads(content).items():
+        (folder / name).write_text(text)
+
+
 def wait_for_platform(settings, workers):
     """Read the contract; Terraform writes it when the database is there."""
     name = settings["platform_parameter"]
     said = None
     while True:
         try:
-            found = client(settings["region"], "ssm").get_parameter(Name=name)["Parameter"]["Value"]
-            return json.loads(found)
+            return json.loads(parameter(settings, name))
         except Exception as reason:  # noqa: BLE001 - whatever it is, it may pass
             said = say(f"waiting for parameter {name}: {reason}", said)
         pause(RETRY_SECONDS, workers)
+
+
+def parameter(settings, name):
+    return client(settings["region"], "ssm").get_parameter(Name=name)["Parameter"]["Value"]
 
 
 def say(text, said):

@@ -22,7 +22,8 @@ def log(text):
 def main():
     settings = json.loads(Path(sys.argv[1]).read_bytes())
     # The settings' port, or the launcher's when a test asked for a free one.
-    port = int(os.environ.get("KEYLESS_MLFLOW_PORT", settings["port"]))
+    free = json.loads(os.environ.get("KEYLESS_MLFLOW_PORTS", "{}"))
+    port = free.get("read", settings["permission_sets"]["read"]["port"])
     limits = settings["watchdog"]
     grace_ends = time.monotonic() + limits["grace_seconds"]
     failures, seen_healthy = 0, False

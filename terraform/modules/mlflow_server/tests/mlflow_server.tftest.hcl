@@ -78,8 +78,12 @@ run "sessions_open_one_port_each" {
   command = plan
 
   assert {
-    condition     = jsondecode(aws_ssm_document.mlflow.content).properties.portNumber == "5000" && keys(jsondecode(aws_ssm_document.mlflow.content).parameters) == ["localPortNumber"]
-    error_message = "MLflow's port, and nothing to choose but the local one"
+    condition     = { for name, document in aws_ssm_document.mlflow : name => jsondecode(document.content).properties.portNumber } == { read = "5000", train = "5001", promote = "5002", operate = "5003" }
+    error_message = "each permission set has its own port"
+  }
+  assert {
+    condition     = alltrue([for document in aws_ssm_document.mlflow : keys(jsondecode(document.content).parameters) == ["localPortNumber"]])
+    error_message = "there is nothing to choose but the local port"
   }
   assert {
     condition     = jsondecode(aws_ssm_document.database.content).properties.portNumber == "5432" && !contains(keys(jsondecode(aws_ssm_document.database.content).parameters), "portNumber")
@@ -94,6 +98,31 @@ run "sessions_open_one_port_each" {
     ])
     error_message = "no other host"
   }
+}
+
+run "the_code_is_named_by_its_digest_and_checked_by_it" {
+  command = plan
+
+  assert {
+    condition     = join("", [for name in local.code_parameters : aws_ssm_parameter.code[name].value]) == local.code_packed && length(local.code_parameters) > 1
+    error_message = "the pieces are the whole"
+  }
+  assert {
+    condition     = local.settings.code.sha256 == sha256(local.code) && alltrue([for name in local.settings.code.parameters : startswith(name, "/keyless-dev/server/${substr(sha256(local.code), 0, 12)}/")])
+    error_message = "the launch template finds the code that it was made with"
+  }
+  assert {
+    condition     = alltrue([for piece in aws_ssm_parameter.code : length(piece.value) <= 4096])
+    error_message = "a standard parameter has 4 kB"
+  }
+}
+
+run "other_sets_than_the_guards_are_refused" {
+  command = plan
+  variables {
+    permission_sets = { read = { port = 5000 }, write = { port = 5001 } }
+  }
+  expect_failures = [aws_launch_template.server]
 }
 
 run "proxied_artifacts_and_parking" {
@@ -141,7 +170,8 @@ run "bad_values_are_refused" {
     name                    = "K"
     parking                 = { start = "07:00", stop = "07:00" }
     platform_parameter_name = "platform"
-    port                    = 80
+    permission_sets         = { read = { port = 80 } }
+    code_parameter_prefix   = "server/"
     subnet_ids              = []
     volume                  = { size_gib = 2 }
     watchdog                = { grace_seconds = 10 }
@@ -149,7 +179,7 @@ run "bad_values_are_refused" {
   }
   expect_failures = [
     var.ami_id, var.artifact_access, var.artifacts, var.database, var.database_resource_id, var.egress, var.environment,
-    var.instance_type, var.name, var.parking, var.platform_parameter_name, var.port, var.subnet_ids, var.volume,
+    var.instance_type, var.name, var.parking, var.platform_parameter_name, var.permission_sets, var.code_parameter_prefix, var.subnet_ids, var.volume,
     var.watchdog, var.workers,
   ]
 }

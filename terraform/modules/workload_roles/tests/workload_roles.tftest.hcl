@@ -26,13 +26,13 @@ variables {
   metrics_namespace         = "Keyless/dev"
   platform_parameter_name   = "/keyless/dev/platform"
   provider_arn              = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
-  server                    = { session_documents = { database = "keyless-dev-database-session", mlflow = "keyless-dev-mlflow-session" } }
+  server                    = { session_documents = { database = "keyless-dev-database-session", read = "keyless-dev-mlflow-read-session", train = "keyless-dev-mlflow-train-session", promote = "keyless-dev-mlflow-promote-session" } }
   roles = {
     database = { context = "environment:{environment}-database", policies = ["database"], session = "database" }
     ingest   = { context = "environment:{environment}-ingest", policies = ["contract", "third-party-secret"], storage = { write = ["holdout", "train"] } }
     predict  = { context = "environment:{environment}-predict", policies = ["champion-read", "contract", "metrics"], storage = { read = ["models"], versions = ["models"], write = ["predictions"] } }
-    promote  = { context = "environment:{environment}-promote", policies = ["champion-write", "contract"], session = "mlflow", storage = { read = ["holdout"] } }
-    train    = { context = "environment:{environment}-train", policies = ["contract"], session = "mlflow", storage = { read = ["train"], write = ["models"] } }
+    promote  = { context = "environment:{environment}-promote", policies = ["champion-write", "contract"], session = "promote", storage = { read = ["holdout"] } }
+    train    = { context = "environment:{environment}-train", policies = ["contract"], session = "train", storage = { read = ["train"], write = ["models"] } }
   }
   github = {
     owner         = "octo-org"
@@ -115,7 +115,7 @@ run "a_tunnel_is_one_document_on_tagged_instances" {
   command = plan
 
   assert {
-    condition     = { for role, document in data.aws_iam_policy_document.tunnel : role => one(flatten([for statement in document.statement : tolist(statement.resources) if statement.sid == "OpenOneDocument"])) } == { database = "arn:aws:ssm:us-east-1:123456789012:document/keyless-dev-database-session", promote = "arn:aws:ssm:us-east-1:123456789012:document/keyless-dev-mlflow-session", train = "arn:aws:ssm:us-east-1:123456789012:document/keyless-dev-mlflow-session" }
+    condition     = { for role, document in data.aws_iam_policy_document.tunnel : role => one(flatten([for statement in document.statement : tolist(statement.resources) if statement.sid == "OpenOneDocument"])) } == { database = "arn:aws:ssm:us-east-1:123456789012:document/keyless-dev-database-session", promote = "arn:aws:ssm:us-east-1:123456789012:document/keyless-dev-mlflow-promote-session", train = "arn:aws:ssm:us-east-1:123456789012:document/keyless-dev-mlflow-train-session" }
     error_message = "each role opens its one document"
   }
   assert {

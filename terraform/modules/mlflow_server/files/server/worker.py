@@ -1,6 +1,6 @@
-"""One MLflow server process on a socket that the launcher opened.
+"""One MLflow server process on the sockets that the launcher opened, one for each permission set.
 
-    python worker.py SETTINGS SOCKET_NUMBER < one line: the database's address
+    python worker.py SETTINGS SET=NUMBER... < one line: the database's address
 
 It runs the command `mlflow server` itself, in one process instead of three: what that command
 would start at its end, uvicorn with MLflow's application, was imported while the database was not
@@ -8,24 +8,23 @@ there yet and is run here. `mlflow server` imports everything two times, and onl
 """
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
 
 # A tunnel may begin at any port of the client's machine.
 ALLOWED_HOSTS = "localhost,localhost:*,127.0.0.1,127.0.0.1:*"
-# The metric filter of the observability module looks for these words.
-REGISTERED = "worker: a model version was registered"
 ENVIRONMENT = {
     "MLFLOW_SERVER_ALLOWED_HOSTS": ALLOWED_HOSTS,
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-
-
+STOP_SECONDS = 10
 # Connections that all workers together may hold: 40 % of what RDS allows its smallest class, which
 # is LEAST(memory / 9531392, 5000) = 112 for 1 GiB. The alarm on connections lies above.
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.MaxConnections
@@ -33,10 +32,6 @@ CONNECTIONS = 44
 # MLflow keeps one engine for tracking and one for the registry; a request holds up to three
 # connections of one at once. Whoever lets more requests in than pool / 3 waits for himself.
 ENGINES, HELD = 2, 3
-# Answered from the database. Files go through MLflow without it, and may take minutes.
-DATABASE_PATHS = ("/api/2.0/mlflow/", "/api/3.0/mlflow/", "/ajax-api/2.0/mlflow/",
-                  "/ajax-api/3.0/mlflow/", "/graphql")  # fmt: skip
-FILES = ("/upload-artifact", "/get-artifact", "/get-trace-artifact")
 
 
 def limits(settings):
@@ -53,87 +48,80 @@ def pool_variables(pool):
     }
 
 
-def gated(app, requests):
-    """Let so many requests reach the database at once. Who waits, waits with a whole request, and
-    has its answer whole before the next one's turn: a slow client takes no turn from others."""
-    turn = asyncio.Semaphore(requests)
-
-    async def answer(scope, receive, send):
-        path = scope.get("path", "")
-        if scope["type"] != "http" or not path.startswith(DATABASE_PATHS) or path.endswith(FILES):
-            await app(scope, receive, send)
-            return
-        received, more = [], True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return  # the client is gone
-            received.append(message)
-            more = message.get("more_body", False)
-        received.reverse()
-        kept = []
-
-        async def replay():
-            return received.pop() if received else await receive()
-
-        async def keep(message):
-            kept.append(message)
-
-        async with turn:
-            await app(scope, replay, keep)
-        for message in kept:
-            await send(message)
-
-    return answer
-
-
 def options(settings, address):
     if settings["artifact_access"] == "direct":
         # Clients read and write S3 themselves, each with its own role.
         artifacts = ["--default-artifact-root", settings["artifact_root"], "--no-serve-artifacts"]
     else:
         artifacts = ["--artifacts-destination", settings["artifact_root"]]
-    place = ["--host", "127.0.0.1", "--port", str(settings["port"]), "--workers", "1"]
+    place = ["--host", "127.0.0.1", "--workers", "1"]
     return ["--backend-store-uri", address, "--allowed-hosts", ALLOWED_HOSTS, *place, *artifacts]
 
 
-def telling(app):
-    """Write a line for each model version that was registered; an alarm counts them."""
+def permissions(settings):
+    from guard import Permissions
 
-    async def told(scope, receive, send):
-        async def answer(message):
-            if message.get("status") == 200 and scope["path"].endswith("/model-versions/create"):
-                print(REGISTERED, flush=True)
-            await send(message)
+    roles = {name: given["roles"] for name, given in settings["permission_sets"].items()}
+    return Permissions(roles, settings["artifact_root"])
 
-        await app(scope, receive, answer if scope["type"] == "http" else send)
 
-    return told
+async def serve(front, listeners):
+    """One uvicorn for each socket: the application of a port knows no other port's rights."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        def capture_signals(self):
+            return contextlib.nullcontext()  # one handler stops them all
+
+    servers = []
+    for name, listener in listeners.items():
+        config = uvicorn.Config(
+            front.application(front.permissions.sets[name]),
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+        servers.append((Server(config), listener))
+
+    def stop():
+        for server, _ in servers:
+            server.should_exit = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    await asyncio.gather(*(server.serve(sockets=[listener]) for server, listener in servers))
 
 
 def main():
     settings = json.loads(Path(sys.argv[1]).read_bytes())
-    listener = socket.socket(fileno=int(sys.argv[2]))
+    given = (argument.split("=") for argument in sys.argv[2:])
+    listeners = {name: socket.socket(fileno=int(number)) for name, number in given}
     requests, pool = limits(settings)
     os.environ.update(ENVIRONMENT | pool_variables(pool))
+    # Without a target the UI's list of its models is empty; with one the server would call it.
+    os.environ.pop("MLFLOW_DEPLOYMENTS_TARGET", None)
 
-    import uvicorn  # first: MLflow's modules ask whether they are imported by a server
+    import uvicorn  # noqa: F401 - first: MLflow's modules ask whether a server imports them
+    from front import Front
     from mlflow import cli, server
     from mlflow.server import fastapi_app
 
-    def serve(command, extra_env, **_):
+    def run(command, extra_env, **_):
         if command[-1] != "mlflow.server.fastapi_app:app":
             raise RuntimeError(f"this version of MLflow starts another application: {command}")
         os.environ.update(extra_env)
-        app = telling(gated(fastapi_app.app, requests))
-        config = uvicorn.Config(app, log_level="warning", access_log=False)
-        uvicorn.Server(config).run(sockets=[listener])
+        front = Front(server.app, permissions(settings), fastapi_app.app, requests)
+        asyncio.run(serve(front, listeners))
         sys.exit()
 
     address = sys.stdin.readline().strip()
     if not address:
         return 1  # the launcher ended before the database was there
-    server._exec_cmd = serve
+    server._exec_cmd = run
     return cli.server.main(options(settings, address), standalone_mode=False)
 
 

@@ -1,0 +1,369 @@
+"""MLflow behind the guard: one ASGI application for each port, all in one process.
+
+MLflow's Flask routes are served without the FastAPI application around them, as under gunicorn.
+Only the routes that need it, trace export and streamed artifacts, go through FastAPI. Whatever
+reaches Flask without a permission set is refused there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Container, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from bridge import Bridge, answer, read
+from guard import CALL, LONGEST, Call, Permissions, PermissionSet, Refused, serving
+
+if TYPE_CHECKING:
+    from bridge import Application, Message, Receive, Scope, Send
+    from flask import Flask, Response
+    from mlflow.exceptions import MlflowException
+
+READS = ("GET", "HEAD", "OPTIONS")
+# The metric filter of the observability module looks for these words.
+REGISTERED = "worker: a model version was registered"
+
+# FastAPI's routes that are served; Flask has the others, or none has them.
+STREAMED = ("download_artifact", "export_traces", "upload_artifact")
+# What an operation writes to, as it loads it from the database before it writes.
+LOADED = {
+    **dict.fromkeys(
+        ["log_batch", "log_inputs", "log_metric", "log_model", "log_outputs", "log_param"], "run"
+    ),
+    **dict.fromkeys(["set_tag", "update_run"], "run"),
+    **dict.fromkeys(["finalize_logged_model", "log_logged_model_params"], "model"),
+}
+# Those that load nothing: the field that names the run.
+NAMED = {"create_logged_model": "source_run_id", "link_traces_to_run": "run_id"}
+UNFINISHED = {"run": ("RUNNING", "SCHEDULED"), "model": ("PENDING",)}
+ARTIFACT = re.compile(r"\d+/(?:(?P<run>[0-9a-f]{32})|models/(?P<model>m-[0-9a-f]{32}))/artifacts/.")
+
+# What MLflow's answer says of a new object.
+GIVEN = ("experiment_id", "model_id", "run_id", "version")
+
+
+class Front:
+    """Judges what Flask has routed and what FastAPI is to serve; writes the record of changes."""
+
+    def __init__(self, flask: Flask, permissions: Permissions, fastapi: Any, requests: int) -> None:
+        from mlflow.server import handlers
+
+        self.fastapi, self.permissions = fastapi, permissions
+        self.bridge = Bridge(flask.wsgi_app, requests)
+        # Spans are written by the route itself, in threads of its own: one request after the other.
+        self.spans = asyncio.Semaphore(1)
+        self.messages = {function.__name__: kind for kind, function in handlers.HANDLERS.items()}
+        self.native = list(native_routes(fastapi))
+        self.said: set[str] = set()
+        flask.before_request(self.before)
+        flask.after_request(self.after)
+        Database(permissions).follow()
+
+    # --- Flask, when it has routed a request -----------------------------------------------------
+
+    def before(self) -> Response | None:
+        """Judge the route that Flask is about to run. None lets it."""
+        from flask import request
+        from mlflow.exceptions import MlflowException
+
+        call, rule = CALL.get(), request.url_rule
+        if call is None:
+            return error(Refused("The request came in through no port of a permission set."))
+        if rule is None:
+            return None  # no such path or method: nothing runs but MLflow's 404, 405 or redirect
+        if request.method == "OPTIONS" and rule.provide_automatic_options:
+            return None
+        try:
+            self.begin(call, rule.endpoint.lstrip("_"), request.method, request.headers)
+            self.judge(call, self.message(call, rule.endpoint), request.view_args or {})
+        except (Refused, MlflowException) as reason:
+            return error(reason)
+        return None
+
+    def message(self, call: Call, handler: str) -> Any:
+        """The request as the handler is going to parse it, by the same function of MLflow."""
+        from mlflow.server import handlers
+
+        if not call.changes or handler not in self.messages:
+            return None
+        return handlers._get_request_message(self.messages[handler]())
+
+    def begin(self, call: Call, operation: str, method: str, headers: Mapping[str, str]) -> None:
+        """Name the operation. Raises Refused for a page that is not this port's own."""
+        call.operation = operation
+        call.changes = operation not in self.permissions.reads
+        origin = headers.get("Origin")
+        if origin and method not in READS and origin != f"http://{headers.get('Host')}":
+            # MLflow trusts every page of this machine, so also one from another port's tunnel.
+            reason = Refused(f"{operation} was sent by a page of {origin[:LONGEST]}.")
+            raise refused(call, reason)
+
+    def judge(self, call: Call, message: Any, arguments: Mapping[str, Any]) -> None:
+        """Raise Refused, or leave in the call what the database has still to show."""
+        call.described = described(message, arguments, self.permissions.names["identity"])
+        try:
+            self.permissions.judge(call.set, call.operation, message)
+        except Refused as reason:
+            # The UI asks for what is off on each of its pages: one line for each is enough.
+            if call.operation in self.said:
+                raise
+            self.said |= {call.operation} & self.permissions.off.keys()
+            raise refused(call, reason) from None
+        if call.set.runs == "any" or not call.changes:
+            return
+        call.unfinished = LOADED.get(call.operation, "")
+        if call.operation in NAMED and getattr(message, NAMED[call.operation]):
+            self.require(call, "run", getattr(message, NAMED[call.operation]))
+
+    def require(self, call: Call, kind: str, identity: str) -> None:
+        """Look a run or model up. Raises Refused if it is finished."""
+        from mlflow.server.handlers import _get_tracking_store
+
+        store = _get_tracking_store()
+        if kind == "run":
+            status = store.get_run(identity).info.status
+        else:
+            status = store.get_logged_model(identity).status.value
+        check(self.permissions, call, kind, identity, status)
+
+    def after(self, response: Response) -> Response:
+        """Record what was changed."""
+        call = CALL.get()
+        if call is not None and call.changes and response.status_code < 400:
+            if call.operation.startswith("create_"):
+                call.described |= created(response.get_json(silent=True))
+            record(call, response.status_code)
+        return response
+
+    # --- ASGI ------------------------------------------------------------------------------------
+
+    def application(self, permission_set: PermissionSet) -> Application:
+        """The ASGI application of one port."""
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"] == "/health" and scope["method"] in READS:
+                await answer(send, 200, b"text/plain", b"OK")
+                return
+            for methods, pattern, operation in self.native:
+                found = scope["method"] in methods and pattern.match(scope["path"])
+                if found:
+                    with serving(permission_set) as call:
+                        arguments = found.groupdict()
+                        await self.stream(call, operation, arguments, scope, receive, send)
+                    return
+            await self.bridge.serve(lambda: serving(permission_set), scope, receive, send)
+
+        return serve
+
+    async def stream(
+        self,
+        call: Call,
+        operation: str,
+        arguments: Mapping[str, str],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Judge a route of FastAPI, and let FastAPI serve it."""
+        from mlflow.exceptions import MlflowException
+
+        headers = {name.decode().title(): text.decode("latin-1") for name, text in scope["headers"]}
+        try:
+            self.begin(call, operation, scope["method"], headers)
+            self.judge(call, None, arguments)
+            await self.bridge.run(self.judge_target, call, arguments, headers)
+        except (Refused, MlflowException) as reason:
+            status, body = failure(reason)
+            await answer(send, status, b"application/json", body)
+            return
+
+        async def recorded(message: Message) -> None:
+            if message.get("status", 400) < 400 and call.changes:
+                record(call, message["status"])
+            await send(message)
+
+        if operation != "export_traces":
+            await self.fastapi(scope, receive, recorded)
+            return
+        body = await read(receive)
+        if body is None:
+            await answer(send, 413, b"text/plain", b"The request is too large.")
+            return
+
+        async def whole() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async with self.spans:
+            await self.fastapi(scope, whole, recorded)
+
+    def judge_target(
+        self, call: Call, arguments: Mapping[str, str], headers: Mapping[str, str]
+    ) -> None:
+        """Raise Refused if what is streamed would go to a finished run or model."""
+        from mlflow.utils.uri import validate_path_is_safe
+
+        if call.operation not in STREAMED:
+            raise refused(call, Refused(f"{call.operation} is not served."))
+        if not call.changes or call.set.runs == "any":
+            return
+        if call.operation == "export_traces":
+            if "X-Mlflow-Run-Id" in headers:
+                self.require(call, "run", headers["X-Mlflow-Run-Id"])
+            return
+        # MLflow decodes the path once more before it uses it.
+        found = ARTIFACT.match(validate_path_is_safe(arguments["artifact_path"]))
+        if not found:
+            raise refused(call, Refused("The path is of no run and of no model of this server."))
+        kind = "run" if found["run"] else "model"
+        self.require(call, kind, found[kind])
+
+
+def native_routes(fastapi: Any) -> Iterator[tuple[set[str], re.Pattern[str], str]]:
+    """Methods, pattern and operation of each route of FastAPI that Flask does not have as well."""
+    from starlette.routing import compile_path
+
+    for route in fastapi.routes:
+        for one in getattr(route, "effective_route_contexts", list)():
+            if one.endpoint.__name__ not in ("health", "get_server_info"):
+                yield one.methods, compile_path(one.path)[0], one.endpoint.__name__
+
+
+class Database:
+    """Judges what MLflow loads and commits: finished runs, and writes of what only reads."""
+
+    def __init__(self, permissions: Permissions) -> None:
+        self.permissions = permissions
+
+    def follow(self) -> None:
+        """Listen to every session and connection of this process."""
+        from mlflow.store.tracking.dbmodels.models import SqlLoggedModel, SqlRun
+        from sqlalchemy import event
+        from sqlalchemy.orm import Session
+        from sqlalchemy.pool import Pool
+
+        event.listen(SqlRun, "load", self.run_loaded)
+        event.listen(SqlLoggedModel, "load", self.model_loaded)
+        event.listen(Session, "before_commit", self.before_commit)
+        event.listen(Pool, "checkout", self.checked_out)
+
+    def run_loaded(self, run: Any, _: object) -> None:
+        """A run came from the database."""
+        self.loaded("run", run.run_uuid, run.status)
+
+    def model_loaded(self, model: Any, _: object) -> None:
+        """A logged model came from the database."""
+        from mlflow.entities import LoggedModelStatus
+
+        self.loaded("model", model.model_id, LoggedModelStatus.from_int(model.status).value)
+
+    def loaded(self, kind: str, identity: str, status: str) -> None:
+        """Stop the request, and so its transaction, if this is finished and would be changed."""
+        call = CALL.get()
+        if call is None or call.unfinished != kind:
+            return
+        call.loaded = True
+        try:
+            check(self.permissions, call, kind, identity, status)
+        except Refused as reason:
+            raise denied(reason) from None
+
+    def before_commit(self, _: object) -> None:
+        """No write goes through without the check above."""
+        call = CALL.get()
+        if call is not None and call.unfinished and not call.loaded:
+            raise denied(refused(call, Refused(f"{call.operation} writes before it reads.")))
+
+    def checked_out(self, connection: Any, *_: object) -> None:
+        """PostgreSQL itself refuses a write of an operation that is listed as one that reads."""
+        call = CALL.get()
+        wanted = call is not None and bool(call.operation) and not call.changes
+        # psycopg2 sends BEGIN READ ONLY then: no round trip more.
+        if hasattr(connection, "readonly") and bool(connection.readonly) != wanted:
+            connection.readonly = wanted
+
+
+def check(permissions: Permissions, call: Call, kind: str, identity: str, status: str) -> None:
+    """Raise Refused if a run or model is finished."""
+    if status not in UNFINISHED[kind]:
+        what = f"{kind} {identity} is {status}, and what is finished stays as it is"
+        raise refused(call, permissions.finished(call, what))
+
+
+# --- the record and the answers ------------------------------------------------------------------
+
+
+def log(**facts: Any) -> None:
+    """A line for people and for `keyless audit`."""
+    tell(f"guard: {json.dumps(facts)}")
+
+
+def tell(line: str) -> None:
+    """One write, so that no other thread's line is in the middle of this one."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def refused(call: Call, reason: Refused) -> Refused:
+    """Write a refusal down, and hand it on."""
+    log(refused=call.operation, set=call.set.name, object=call.described, why=str(reason))
+    return reason
+
+
+def record(call: Call, status: int) -> None:
+    """Write a change down."""
+    log(change=call.operation, set=call.set.name, object=call.described, status=status)
+    if call.operation == "create_model_version":
+        tell(REGISTERED)
+
+
+def described(
+    message: Any, arguments: Mapping[str, Any], identity: Container[str]
+) -> dict[str, Any]:
+    """Which objects a request names, and how much it writes; no values of tags or parameters."""
+    found: dict[str, Any] = {name: str(value)[:LONGEST] for name, value in arguments.items()}
+    for one, value in message.ListFields() if message is not None else ():
+        if one.name in identity:
+            found[one.name] = str(value)[:LONGEST]
+        elif one.name == "tags":
+            found[one.name] = [tag.key[:LONGEST] for tag in value[:20]]
+        elif one.name in ("datasets", "metrics", "models", "params"):
+            found[one.name] = len(value)
+    return found
+
+
+def created(answered: Any) -> dict[str, str]:
+    """The identity that MLflow gave to what it created: at the top of its answer, or one below."""
+    parts = [answered, *(answered.values() if isinstance(answered, dict) else [])]
+    parts += [part["info"] for part in parts if isinstance(part, dict) and "info" in part]
+    found = {}
+    for part in parts:
+        if isinstance(part, dict):
+            found |= {name: str(part[name])[:LONGEST] for name in GIVEN if name in part}
+    return found
+
+
+def denied(reason: Refused | MlflowException) -> MlflowException:
+    """A refusal as MLflow raises one."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+
+    if isinstance(reason, MlflowException):
+        return reason
+    return MlflowException(str(reason), error_code=PERMISSION_DENIED)
+
+
+def failure(reason: Refused | MlflowException) -> tuple[int, bytes]:
+    """Status and body in MLflow's own shape."""
+    raised = denied(reason)
+    return raised.get_http_status_code(), raised.serialize_as_json().encode()
+
+
+def error(reason: Refused | MlflowException) -> Response:
+    """The same as Flask's response."""
+    from flask import Response
+
+    status, body = failure(reason)
+    return Response(body, status, mimetype="application/json")

@@ -1,0 +1,332 @@
+"""Ways around the guard: each is refused and changes nothing, and each works where it is off.
+
+A way that MLflow itself does not know does not work there either; it is here so that this stays so.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.mlflow_server.box import API, JSON, Box, World, request_bytes
+
+pytestmark = pytest.mark.slow
+
+ALIAS = f"{API}/registered-models/alias"
+numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A way to change a record that a set may not; `real` if MLflow alone would let it happen."""
+
+    name: str
+    act: Callable[[Box, World, str], Any]
+    by: str = "train"
+    real: bool = True
+
+
+def filled(value: Any, world: World) -> Any:
+    """Every text with its {places} filled in from the world."""
+    if isinstance(value, dict):
+        return {key: filled(one, world) for key, one in value.items()}
+    if isinstance(value, list):
+        return [filled(one, world) for one in value]
+    return value.format(**vars(world)) if isinstance(value, str) else value
+
+
+def at(path: str, method: str = "POST", /, **fields: Any) -> Callable[[Box, World, str], Any]:
+    """A request of the REST API."""
+
+    def act(box: Box, world: World, by: str) -> None:
+        box.call(by, path.format(**vars(world)), method, **filled(fields, world))
+
+    return act
+
+
+def champion(world: World, **more: Any) -> dict[str, Any]:
+    return {"name": world.name, "alias": "champion", "version": "2", **more}
+
+
+def moved(path: str = ALIAS, **given: Any) -> Callable[[Box, World, str], Any]:
+    """The champion's alias moved to the challenger, with the bytes of a request changed."""
+
+    def act(box: Box, world: World, by: str) -> None:
+        close = [*given.get("headers", ()), "Connection: close"]
+        place = path.format(port=box.ports[by])
+        box.raw(by, request_bytes(place, champion(world), **{**given, "headers": close}))
+
+    return act
+
+
+def body(make: Callable[[World], bytes], **headers: str) -> Callable[[Box, World, str], Any]:
+    """The same, with the body written in another way."""
+
+    def act(box: Box, world: World, by: str) -> None:
+        box.send(by, "POST", ALIAS, make(world), JSON | headers)
+
+    return act
+
+
+def pipelined(box: Box, world: World, by: str) -> None:
+    allowed = request_bytes(f"{API}/experiments/search", {"max_results": 1})
+    box.raw(by, allowed + request_bytes(ALIAS, champion(world), headers=["Connection: close"]))
+
+
+def chunked(box: Box, world: World, by: str) -> None:
+    text = json.dumps(champion(world)).encode()
+    head = request_bytes(ALIAS, {}, headers=["Transfer-Encoding: chunked", "Connection: close"])
+    head = head.replace(b"Content-Length: 2\r\n", b"").removesuffix(b"{}")
+    pieces = b"".join(b"%x\r\n%s\r\n" % (1, text[at : at + 1]) for at in range(len(text)))
+    box.raw(by, head + pieces + b"0\r\n\r\n")
+
+
+def smuggled(box: Box, world: World, by: str) -> None:
+    """One length says that there is no body, the other that the next request is the body."""
+    inner = request_bytes(ALIAS, champion(world))
+    outer = request_bytes(f"{API}/experiments/search", {}, headers=["Transfer-Encoding: chunked"])
+    box.raw(by, outer.removesuffix(b"{}") + b"0\r\n\r\n" + inner)
+
+
+def twice(world: World) -> bytes:
+    start = json.dumps(champion(world, alias="challenger"))[:-1]
+    return f'{start}, "alias": "champion"}}'.encode()
+
+
+def trace(box: Box, world: World, by: str) -> None:
+    """A span of OpenTelemetry that names a finished run in a header."""
+    span = {"traceId": "a" * 32, "spanId": "b" * 16, "name": "s", "kind": 1}
+    span |= {"startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+    sent = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    headers = {"X-Mlflow-Experiment-Id": world.experiment, "X-Mlflow-Run-Id": world.finished}
+    box.send(by, "POST", "/v1/traces", json.dumps(sent).encode(), JSON | headers)
+
+
+def put(path: str) -> Callable[[Box, World, str], Any]:
+    """A file put among the artifacts of what is finished."""
+
+    def act(box: Box, world: World, by: str) -> None:
+        box.send(by, "PUT", path.format(**vars(world)), b"forged")
+
+    return act
+
+
+def text(make: Callable[[str], bytes], kind: str = "application/json") -> Any:
+    """The request with its body written in another way."""
+    return body(lambda world: make(json.dumps(champion(world))), **{"Content-Type": kind})
+
+
+def upload(box: Box, world: World, by: str) -> None:
+    place = f"/ajax-api/2.0/mlflow/upload-artifact?run_uuid={world.finished}&path=forged.txt"
+    box.send(by, "POST", place, b"forged")
+
+
+OTHER = {"name": "{name}", "version": "2"}
+BEST = [{"key": "holdout_auc", "value": 1, "timestamp": 1}]
+PARAMETER = [{"key": "p", "value": "1"}]
+TAG = {"key": "t", "value": "1"}
+RENAMED = {"key": "mlflow.runName", "value": "other"}
+DATASET = {"dataset": {"name": "d", "digest": "d", "source_type": "local", "source": "{{}}"}}
+OLD_MODEL = (
+    '{{"artifact_path": "m", "flavors": {{}}, "utc_time_created": "2026-01-01 00:00:00", '
+    '"run_id": "{finished}"}}'
+)
+FAILED = "LOGGED_MODEL_UPLOAD_FAILED"
+FILES = "/2.0/mlflow-artifacts/artifacts"
+RUN = "{experiment}/{finished}/artifacts/forged.txt"
+ALIASES = [
+    Attack("the REST API", moved()),
+    Attack("the UI's twin", moved(ALIAS.replace("/api/", "/ajax-api/"))),
+    Attack("a letter of the path encoded", moved(ALIAS.replace("alias", "%61lias"))),
+    Attack("a slash of the path encoded", moved(ALIAS.replace("/alias", "%2Falias"))),
+    Attack("the path encoded twice", moved(ALIAS.replace("alias", "%2561lias")), real=False),
+    Attack("another version in the path", moved(ALIAS.replace("2.0", "3.0")), real=False),
+    Attack("a slash at the end", moved(f"{ALIAS}/"), real=False),
+    Attack("two slashes", moved(ALIAS.replace("/mlflow/", "//mlflow//")), real=False),
+    Attack("a step back in the path", moved(f"{API}/x/../registered-models/alias"), real=False),
+    Attack("a parameter in the path", moved(f"{ALIAS};x=1"), real=False),
+    Attack("capitals in the path", moved(ALIAS.replace("alias", "Alias")), real=False),
+    Attack("a query", moved(f"{ALIAS}?alias=challenger&_method=GET")),
+    Attack("a whole address", moved("http://localhost:{port}" + ALIAS), real=False),
+    Attack("the host of another port", moved(host="localhost:5003")),
+    Attack("X-Forwarded-Port", moved(headers=["X-Forwarded-Port: 5003", "X-Forwarded-For: ::1"])),
+    Attack("Forwarded", moved(headers=["Forwarded: host=localhost:5003;proto=http"])),
+    Attack("X-Original-URL", moved(headers=[f"X-Original-URL: {API}/experiments/search"])),
+    Attack("a permission set in a header", moved(headers=["X-Permission-Set: operate"])),
+    Attack("a method in a header", moved(headers=["X-HTTP-Method-Override: GET"])),
+    Attack("POST behind GET", moved(method="GET", headers=["X-HTTP-Method: POST"]), real=False),
+    Attack("the second request of a connection", pipelined),
+    Attack("a body in pieces", chunked),
+    Attack("two lengths", smuggled),
+    Attack("the alias twice", body(twice)),
+    Attack("a letter escaped", text(lambda own: own.replace("champ", "\\u0063hamp").encode())),
+    Attack("JSON in JSON", text(lambda own: json.dumps(own).encode())),
+    Attack("UTF-16", text(lambda own: own.encode("utf-16"))),
+    Attack("a type with a parameter", text(str.encode, "application/json; charset=utf-8")),
+    Attack("multipart", text(str.encode, "multipart/form-data; boundary=x"), real=False),
+    Attack("fields that MLflow does not know", at(ALIAS, **OTHER, alias="champion", set="x")),
+    Attack("the alias deleted", at(ALIAS, "DELETE", name="{name}", alias="champion")),
+    Attack(
+        "a stage",
+        at("model-versions/transition-stage", name="{name}", version="2", stage="Staging"),
+    ),
+    Attack("read: an alias", at(ALIAS, **OTHER, alias="best"), by="read"),
+    Attack("promote: another alias", at(ALIAS, **OTHER, alias="best"), by="promote"),
+]
+HISTORY = [
+    Attack("a metric", at("runs/log-metric", run_id="{finished}", key="m", value=9, timestamp=9)),
+    Attack(
+        "a metric, the run by both of its names",
+        at(
+            "runs/log-metric", run_id="{finished}", run_uuid="{open}", key="m", value=9, timestamp=9
+        ),
+    ),
+    Attack("a parameter", at("runs/log-parameter", run_id="{finished}", key="p", value="1")),
+    Attack("a tag", at("runs/set-tag", run_id="{finished}", **TAG)),
+    Attack("a batch", at("runs/log-batch", run_id="{finished}", tags=[TAG])),
+    Attack("the status", at("runs/update", run_id="{finished}", status="RUNNING")),
+    Attack("the name", at("runs/update", run_id="{finished}", run_name="other")),
+    Attack("the name of an open run, by a tag", at("runs/set-tag", run_id="{open}", **RENAMED)),
+    Attack(
+        "the name of an open run, by a batch", at("runs/log-batch", run_id="{open}", tags=[RENAMED])
+    ),
+    Attack("data", at("runs/log-inputs", run_id="{finished}", datasets=[DATASET])),
+    Attack(
+        "an output",
+        at("runs/outputs", run_id="{finished}", models=[{"model_id": "{model}", "step": 0}]),
+    ),
+    Attack("a model, the old way", at("runs/log-model", run_id="{finished}", model_json=OLD_MODEL)),
+    Attack(
+        "a model",
+        at("logged-models", experiment_id="{experiment}", source_run_id="{finished}", name="m"),
+    ),
+    Attack(
+        "a model's parameters",
+        at("logged-models/{model}/params", model_id="{model}", params=PARAMETER),
+    ),
+    Attack(
+        "a model's status", at("logged-models/{model}", "PATCH", model_id="{model}", status=FAILED)
+    ),
+    Attack(
+        "a model's status, by another path",
+        at("logged-models/m-1", "PATCH", model_id="{model}", status=FAILED),
+    ),
+    Attack(
+        "a model's tag",
+        at("logged-models/{model}/tags", "PATCH", tags=[{"key": "mlflow.x", "value": "1"}]),
+    ),
+    Attack(
+        "a version's tag",
+        at("model-versions/set-tag", name="{name}", version="1", key="keyless.files", value="x"),
+    ),
+    Attack(
+        "a model that passes for a prompt, and so is in no list",
+        at("registered-models/set-tag", name="{name}", key="mlflow.prompt.is_prompt", value="true"),
+    ),
+    Attack(
+        "an experiment's tag",
+        at(
+            "experiments/set-experiment-tag",
+            experiment_id="{experiment}",
+            key="mlflow.note.content",
+            value="x",
+        ),
+    ),
+    Attack("a decision", at("runs/set-tag", run_id="{open}", key="keyless.decision", value="x")),
+    Attack("a result on the holdout", at("runs/log-metric", run_id="{open}", **BEST[0])),
+    Attack(
+        "a result on the holdout, in a batch", at("runs/log-batch", run_id="{open}", metrics=BEST)
+    ),
+    Attack(
+        "a new run with a decision",
+        at(
+            "runs/create",
+            experiment_id="{experiment}",
+            tags=[{"key": "keyless.decision", "value": "x"}],
+        ),
+    ),
+    Attack(
+        "promote: another metric",
+        at("runs/log-metric", run_id="{finished}", key="m", value=9, timestamp=9),
+        by="promote",
+    ),
+    Attack(
+        "promote: a parameter",
+        at("runs/log-batch", run_id="{open}", params=PARAMETER),
+        by="promote",
+    ),
+    Attack(
+        "promote: another tag",
+        at("model-versions/set-tag", name="{name}", version="1", key="keyless.files", value="x"),
+        by="promote",
+    ),
+    Attack("promote: a run", at("runs/create", experiment_id="{experiment}"), by="promote"),
+    Attack("read: a run", at("runs/create", experiment_id="{experiment}"), by="read"),
+    Attack("a file", put(f"/api{FILES}/{RUN}")),
+    Attack("a file, by the UI's twin", put(f"/ajax-api{FILES}/{RUN}")),
+    Attack("a file, a slash encoded", put(f"/api{FILES}/{RUN.replace('/art', '%2Fart')}")),
+    Attack("a file, a slash encoded twice", put(f"/api{FILES}/{RUN.replace('/art', '%252Fart')}")),
+    Attack(
+        "a file of a model",
+        put(f"/api{FILES}/{{experiment}}/models/{{model}}/artifacts/{{finished}}"),
+    ),
+    Attack("a file, by the UI's upload", upload),
+]
+DELETIONS = [
+    Attack("a run", at("runs/delete", run_id="{finished}")),
+    Attack("a run's tag", at("runs/delete-tag", run_id="{open}", key="mlflow.runName")),
+    Attack("an experiment", at("experiments/delete", experiment_id="{experiment}")),
+    Attack("a version", at("model-versions/delete", "DELETE", name="{name}", version="1")),
+    Attack("a registered model", at("registered-models/delete", "DELETE", name="{name}")),
+    Attack("a logged model", at("logged-models/{model}", "DELETE")),
+    Attack(
+        "promote: a version",
+        at("model-versions/delete", "DELETE", name="{name}", version="1"),
+        by="promote",
+    ),
+    Attack(
+        "promote: the challenger",
+        at(ALIAS, "DELETE", name="{name}", alias="challenger"),
+        by="promote",
+    ),
+    Attack(
+        "a registered model's name",
+        at("registered-models/rename", name="{name}", new_name="{name}-other"),
+    ),
+    Attack(
+        "an experiment's name",
+        at("experiments/update", experiment_id="{experiment}", new_name="{name}-other"),
+    ),
+]
+EVERY = [
+    pytest.param(attack, id=f"{kind}: {attack.name}")
+    for kind, attacks in (("alias", ALIASES), ("history", HISTORY), ("deletion", DELETIONS))
+    for attack in attacks
+]
+
+
+@pytest.fixture(scope="module")
+def guarded(box: Box) -> tuple[World, Any]:
+    """One world for all attacks, since none may change it, and its state."""
+    made = World(box, "guarded")
+    return made, made.state()
+
+
+@pytest.mark.parametrize("attack", EVERY)
+def test_an_attack_changes_nothing(box: Box, guarded: tuple[World, Any], attack: Attack) -> None:
+    target, before = guarded
+    attack.act(box, target, attack.by)
+    assert target.state() == before
+
+
+@pytest.mark.parametrize("attack", EVERY)
+def test_where_the_guard_is_off_it_works_if_mlflow_knows_it(unguarded: Box, attack: Attack) -> None:
+    target = World(unguarded, f"unguarded-{next(numbers)}")
+    before = target.state()
+    attack.act(unguarded, target, attack.by)
+    assert (target.state() != before) is attack.real

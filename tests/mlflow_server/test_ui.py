@@ -1,0 +1,71 @@
+"""MLflow's own pages in a real browser, on the port of each set."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.mlflow_server.box import SETS, Box, World
+
+pytestmark = pytest.mark.slow
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+# What the pages ask for on every visit and no port offers; they do without it.
+OFF = {"get_config", "get_providers"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    """The browser; without one these tests are skipped and say so, and in CI they fail."""
+    found = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
+    if found is None:
+        told = f"MLflow's pages were NOT tested: none of {', '.join(PROGRAMS)} is installed"
+        if os.environ.get("KEYLESS_BROWSER") == "required":
+            pytest.fail(told)
+        pytest.skip(told)
+    return found
+
+
+@pytest.fixture(scope="module")
+def world(box: Box) -> World:
+    made = World(box, "shown")
+    box.ok("operate", "runs/update", run_id=made.finished, run_name="the-finished-run")
+    return made
+
+
+def page(browser: str, address: str, folder: Path) -> str:
+    """What a page shows once its requests are answered."""
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    options += [f"--user-data-dir={folder}", "--virtual-time-budget=20000", "--dump-dom"]
+    done = subprocess.run(
+        [browser, *options, address], capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+PAGES = [
+    ("read", "/experiments", "shown"),
+    ("read", "/experiments/{experiment}/runs", "the-finished-run"),
+    ("read", "/experiments/{experiment}/runs/{finished}", "the-finished-run"),
+    ("read", "/models", "shown"),
+    ("read", "/models/{name}/versions/1", "champion"),
+    *((name, "/models/{name}", "challenger") for name in SETS if name != "read"),
+]
+
+
+@pytest.mark.parametrize(("by", "path", "shown"), PAGES)
+def test_a_page_shows_its_records_and_asks_for_nothing_that_is_refused(
+    box: Box, world: World, browser: str, tmp_path: Path, by: str, path: str, shown: str
+) -> None:
+    before = len(box.lines("refused"))
+    text = page(browser, f"{box.uri(by)}/#{path.format(**vars(world))}", tmp_path)
+    assert shown in text
+    assert "PERMISSION_DENIED" not in text
+    refused = {line["refused"] for line in box.lines("refused")[before:]}
+    assert refused <= OFF
+    assert not [line for line in box.log.read_text().splitlines() if "Traceback" in line]
