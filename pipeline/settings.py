@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from pydantic import (
 )
 
 from pipeline.errors import InputError
-from pipeline.evaluation.metrics import METRICS, Direction, Metric, Task, names_for
+from pipeline.evaluation.metrics import METRICS, Direction, Metric, Task, names_for, register
 from pipeline.model import families
 from pipeline.reading.formats import Format
 
@@ -29,9 +30,15 @@ DEFAULT_FILE = Path(__file__).with_name("pipeline.toml")
 _USUAL = Format()
 
 
+_IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+
+
 def _known_family(name: str) -> str:
-    if name not in families.NAMES:
-        raise ValueError(f"write one of {', '.join(families.NAMES)}, not {name!r}")
+    if name not in families.NAMES and not re.match(_IMPORT_PATH, name):
+        raise ValueError(
+            f"write one of {', '.join(families.NAMES)}, or a class of yours as module:Class, "
+            f"not {name!r}"
+        )
     return name
 
 
@@ -172,9 +179,30 @@ class TaskSettings(_Section):
     type: Task
     metric: str
     direction: Direction | None = None
+    class_weight: Literal["balanced"] | dict[str, float] | None = None
+    calibration: Literal["sigmoid", "isotonic"] | None = None
+    target_transform: Literal["log1p", "sqrt", "yeo-johnson", "quantile"] | None = None
+
+    @model_validator(mode="after")
+    def _for_the_task(self) -> Self:
+        if self.type == "regression" and (self.class_weight or self.calibration):
+            raise ValueError("class_weight and calibration are for classes, not for regression")
+        if self.type != "regression" and self.target_transform:
+            raise ValueError("target_transform is for regression")
+        if isinstance(self.class_weight, dict) and min(self.class_weight.values(), default=1) <= 0:
+            raise ValueError("a class_weight is above 0")
+        return self
 
     @model_validator(mode="after")
     def _metric_fits(self) -> Self:
+        if re.match(_IMPORT_PATH, self.metric):
+            if self.direction is None:
+                raise ValueError(
+                    f'{self.metric} is a metric of yours: write direction = "maximize" or '
+                    '"minimize"'
+                )
+            register(Metric(self.metric, (self.type,), self.direction, "label"))
+            return self
         metric = METRICS.get(self.metric)
         if metric is None or self.type not in metric.tasks:
             raise ValueError(
@@ -225,7 +253,22 @@ class Search(_Section):
     folds: int = Field(default=5, ge=2, le=20)
     seed: int = 0
     parallel: int = Field(default=2, ge=1, le=64)
-    space: dict[Family, dict[str, list[float | int | str]]] = {}
+    space: dict[Family, dict[str, list[bool | float | int | str]]] = {}
+
+    @field_validator("space")
+    @classmethod
+    def _ranges(cls, space: dict[str, dict[str, list[Any]]]) -> dict[str, dict[str, list[Any]]]:
+        for name, parameters in space.items():
+            for parameter, bounds in parameters.items():
+                numbers = [bound for bound in bounds if isinstance(bound, int | float)]
+                if not bounds:
+                    raise ValueError(f"{name}.{parameter} is empty: write two numbers or a list")
+                if len(bounds) == len(numbers) == 2 and numbers[0] > numbers[1]:
+                    raise ValueError(
+                        f"{name}.{parameter} goes from {numbers[0]} to {numbers[1]}: write the "
+                        "smaller one first"
+                    )
+        return space
 
     @field_validator("families")
     @classmethod
@@ -254,6 +297,17 @@ class DecisionSettings(_Section):
         if any(cost < 0 for row in self.costs.values() for cost in row.values()):
             raise ValueError("a cost is not below 0")
         return self
+
+
+class FeatureSettings(_Section):
+    """What is made of inputs beside the usual; see pipeline/model/preprocess.py.
+
+    `transform` is a transformer of one's own that adds numbers to the inputs.
+    """
+
+    text: Literal["tfidf", "hashing"] = "tfidf"
+    text_size: int = Field(default=300, ge=2, le=100_000)
+    transform: str | None = Field(default=None, pattern=_IMPORT_PATH)
 
 
 class Evaluation(_Section):
@@ -311,6 +365,7 @@ class Settings(_Section):
     columns: dict[str, ColumnSettings] = {}
     holdout: Holdout = Holdout()
     contract: Contract = Contract()
+    features: FeatureSettings = FeatureSettings()
     search: Search = Search()
     decision: DecisionSettings = DecisionSettings()
     evaluation: Evaluation = Evaluation()
@@ -325,15 +380,36 @@ class Settings(_Section):
         return METRICS[self.task.metric]
 
     @property
+    def own_code(self) -> list[str]:
+        """Import paths of the code of one's own that decides how a model is made."""
+        named = [*self.search.families, self.task.metric, self.features.transform or ""]
+        return [path for path in named if ":" in path]
+
+    @property
     def unused_columns(self) -> frozenset[str]:
         """Columns of the data that no model sees: ids, dropped ones, the holdout's column."""
         held = {self.holdout.column} if self.holdout.column else set[str]()
         return frozenset({*self.data.id_columns, *self.data.drop, *held, self.data.target})
 
     def digest(self) -> str:
-        """SHA-256 over the settings' meaning; comments and order do not count."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        """SHA-256 over the settings' meaning; comments, order and secrets do not count."""
+        return _digest(self._without_secrets())
+
+    def training_digest(self) -> str:
+        """SHA-256 over what decides how a model is made of the rows that ingest stored.
+
+        How it is promoted, used and watched does not count: a change there makes no other model.
+        """
+        dumped = self.model_dump(mode="json")
+        made = {name: dumped[name] for name in ("task", "features", "search", "decision")}
+        return _digest({**made, "positive": self.data.positive})
+
+    def _without_secrets(self) -> dict[str, Any]:
+        dumped = self.model_dump(mode="json")
+        dumped["data"]["source"] = self.data.shown_source
+        if self.predict.input is not None:
+            dumped["predict"]["input"] = without_secrets(self.predict.input)
+        return dumped
 
     def _decision_fits(self) -> None:
         decision = self.decision
@@ -368,6 +444,10 @@ class Settings(_Section):
                     f"{', '.join(names_for(self.task.type))}"
                 )
         return self
+
+
+def _digest(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def settings_path(option: Path | None, environ: Mapping[str, str] = os.environ) -> Path:

@@ -89,6 +89,10 @@ def open_workspace(
             raise InputError(f"{name} = {value!r} must begin with https://; on AWS leave it unset")
     file = settings_path(settings, environ)
     loaded = load_settings(file)
+    if loaded.own_code:
+        from pipeline.model.own import look_in
+
+        look_in(file.parent, Path())
     if local is not None:
         local.mkdir(parents=True, exist_ok=True)
         return Workspace(loaded, file, folder=local)

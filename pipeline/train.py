@@ -14,7 +14,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.evaluation.plots import save_plots
 from pipeline.model.artifacts import ModelFacts, save_model
 from pipeline.model.decision import DecisionRule, choose
-from pipeline.model.features import build
+from pipeline.model.features import build, calibrated, fit
 from pipeline.model.scoring import positive_class
 from pipeline.model.search import Trial, best, cross_validate, make_folds, merge, search
 from pipeline.model.threads import limited
@@ -34,7 +34,15 @@ def fingerprint(tags: Mapping[str, str]) -> str:
 
     Training that would only repeat itself is recognised by it, and so is one to take up again.
     """
-    names = ("data_sha256", "settings_sha256", "code_sha256", "lock_sha256", "libraries")
+    names = (
+        "data_sha256",
+        "contract_sha256",
+        "training_sha256",
+        "code_sha256",
+        "own_code_sha256",
+        "lock_sha256",
+        "libraries",
+    )
     known = {name: tags.get(f"keyless.{name}") for name in names}
     known["machine"] = machine.machine()
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
@@ -91,16 +99,12 @@ def _fit_and_register(
     tags: Mapping[str, str],
 ) -> "ModelVersion":
     settings = workspace.settings
-    seed = settings.search.seed
-    model = build(
-        rows.contract,
-        settings.task.type,
-        chosen.parameters,
-        seed=seed,
-        jobs=settings.search.parallel,
-    )
+    model = build(rows.contract, settings, chosen.parameters, jobs=settings.search.parallel)
     with limited(len(rows.table)):
-        model.fit(rows.features, rows.target)
+        if settings.task.calibration:
+            model = calibrated(model, rows.features, rows.target, folds, settings)
+        else:
+            fit(model, rows.features, rows.target, settings)
     parameters = {**chosen.parameters, "trial": chosen.number, "rows": len(rows.table)}
     rule = DecisionRule()
     with tempfile.TemporaryDirectory() as temporary:

@@ -298,8 +298,8 @@ def _values(raw: "pyarrow.Array", column: Column, name: str, form: Format) -> _R
     if isinstance(column, IdColumn):
         return _Read({name: cells.identity(raw)})
     texts = cells.present(cells.as_text(raw), missing)
-    if isinstance(column, CategoryColumn):
-        texts = spelled(texts, column)
+    # A text that is missing has no words; models need no other sign for it.
+    texts = spelled(texts, column) if isinstance(column, CategoryColumn) else texts.fill_null("")
     return _Read({name: texts.cast(pyarrow.string())})
 
 

@@ -7,6 +7,7 @@ from pipeline.data.contract import SchemaContract
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics import Undefined, compute
 from pipeline.model.artifacts import ModelFacts
+from pipeline.model.features import unwrapped
 from pipeline.model.scoring import score
 from pipeline.settings import Settings
 
@@ -70,7 +71,7 @@ def shap_importance(model: Any, features: "pd.DataFrame") -> list[Importance] | 
     """
     import numpy as np
 
-    encoder, estimator = model[:-1], model[-1]
+    encoder, estimator = model[:-1], unwrapped(model)
     rows = encoder.transform(features.head(_MAX_ROWS))
     rows = rows.toarray() if hasattr(rows, "toarray") else np.asarray(rows, dtype=float)
     if hasattr(estimator, "coef_"):

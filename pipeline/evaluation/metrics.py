@@ -38,7 +38,7 @@ _BINARY: tuple[Task, ...] = ("binary",)
 _CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 _NUMBERS: tuple[Task, ...] = ("regression",)
 
-METRICS: Mapping[str, Metric] = {
+METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("roc_auc", _CLASSES, "maximize", "score"),
@@ -62,6 +62,11 @@ METRICS: Mapping[str, Metric] = {
         Metric("r2", _NUMBERS, "maximize", "label"),
     )
 }
+
+
+def register(metric: Metric) -> None:
+    """Take in a metric of one's own, which an import path names."""
+    METRICS[metric.name] = metric
 
 
 def names_for(task: Task) -> list[str]:
@@ -107,15 +112,13 @@ def prepare(name: str, scored: Scored) -> Computed:
     """A function from weights of the rows to the metric's value. It raises Undefined."""
     import numpy as np
 
-    if name not in _FUNCTIONS:
-        raise KeyError(name)
     numbers = scored.label if scored.score is None else scored.score
     if not len(scored.truth):
         raise Undefined("there are no rows")
     if not np.isfinite(numbers).all():
         raise Undefined("the model predicts values that are no numbers")
     with np.errstate(all="ignore"):
-        function = _FUNCTIONS[name](scored)
+        function = _FUNCTIONS[name](scored) if ":" not in name else _own(name, scored)
 
     def finite(weights: "Weights") -> float:
         with np.errstate(all="ignore"):
@@ -125,6 +128,12 @@ def prepare(name: str, scored: Scored) -> Computed:
         return value
 
     return finite
+
+
+def _own(name: str, scored: Scored) -> Computed:
+    from pipeline.model import own
+
+    return own.metric(name, scored)
 
 
 def compute(name: str, scored: Scored) -> float:

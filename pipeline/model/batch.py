@@ -11,6 +11,7 @@ from pipeline.data import cells
 from pipeline.data.contract import conform, frame
 from pipeline.errors import InputError
 from pipeline.model.artifacts import ModelFacts
+from pipeline.model.features import one_thread
 from pipeline.model.scoring import probabilities
 from pipeline.model.threads import keep_freed_memory, one_each, side_by_side
 from pipeline.reading.files import DataFile
@@ -105,8 +106,7 @@ def write_predictions(
 
     Raises InputError when the input cannot be read, lacks a column or has no rows.
     """
-    if "n_jobs" in model[-1].get_params():
-        model[-1].set_params(n_jobs=1)
+    one_thread(model)
     keep_freed_memory()
     counts = Counts()
     form = format_of(files, facts, settings)

@@ -8,7 +8,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError, StepFailed
 from pipeline.evaluation.metrics import Scored, compute_all
 from pipeline.model.decision import choose
-from pipeline.model.features import build, suggest
+from pipeline.model.features import build, check_space, default, fit, suggest
 from pipeline.model.scoring import positive_class, score
 from pipeline.model.threads import limited
 from pipeline.settings import Settings
@@ -94,22 +94,40 @@ def search(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction=settings.metric.direction)
-    for family in settings.search.families:
-        study.enqueue_trial({"family": family})
+    check_space(dataset.contract, settings)
+    first = _defaults(dataset, settings)
+    yield from _results(dataset, folds, settings, first, done, finished).values()
     parallel, trials = settings.search.parallel, settings.search.trials
-    for start in range(0, trials, parallel):
+    for start in range(len(first), trials, parallel):
         study.sampler = optuna.samplers.TPESampler(seed=settings.search.seed + start)
         asked = [study.ask() for _ in range(min(parallel, trials - start))]
-        drawn = {trial.number: suggest(trial, settings.search) for trial in asked}
-        fresh = [number for number in drawn if number not in done]
-        ran = _run(dataset, folds, settings, {number: drawn[number] for number in fresh})
-        finished(list(ran.values()))
-        for trial in asked:
-            result = ran.get(trial.number) or done[trial.number]
+        drawn = {len(first) + trial.number: suggest(trial, settings.search) for trial in asked}
+        found = _results(dataset, folds, settings, drawn, done, finished)
+        for trial, result in zip(asked, found.values(), strict=True):
             value = result.value(settings.metric.name)
             failed = optuna.trial.TrialState.FAIL if value is None else None
             study.tell(trial, value, state=failed)
             yield result
+
+
+def _defaults(dataset: Dataset, settings: Settings) -> dict[int, dict[str, Any]]:
+    """The first trials: every family with its library's defaults, as far as there are trials."""
+    names = settings.search.families[: settings.search.trials]
+    return {number: default(name, dataset.contract, settings) for number, name in enumerate(names)}
+
+
+def _results(
+    dataset: Dataset,
+    folds: Folds,
+    settings: Settings,
+    drawn: Mapping[int, Mapping[str, Any]],
+    done: Mapping[int, Trial],
+    finished: Callable[[list[Trial]], None],
+) -> dict[int, Trial]:
+    """Every drawn trial in order, those that are done recalled, the others run."""
+    ran = _run(dataset, folds, settings, {n: drawn[n] for n in drawn if n not in done})
+    finished(list(ran.values()))
+    return {number: ran.get(number) or done[number] for number in drawn}
 
 
 def best(trials: list[Trial], settings: Settings) -> Trial:
@@ -212,9 +230,9 @@ def _fit_fold(
 ) -> Scored:
     train, test = fold
     features, target = dataset.features, dataset.target
-    model = build(dataset.contract, settings.task.type, parameters, seed=settings.search.seed)
+    model = build(dataset.contract, settings, parameters)
     # Folds run side by side already.
     with limited(0):
-        model.fit(features.iloc[train], target.iloc[train])
+        fit(model, features.iloc[train], target.iloc[train], settings)
         positive = positive_class(dataset.contract, settings.data.positive)
         return score(model, features.iloc[test], target.iloc[test], dataset.contract, positive)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from pipeline.model import own
 from pipeline.step import Workspace
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -152,7 +153,9 @@ def lineage_tags(workspace: Workspace, environ: Mapping[str, str] = os.environ) 
         "git_commit": git_commit(environ),
         "git_dirty": None if dirty is None else str(dirty).lower(),
         "settings_sha256": workspace.settings.digest(),
+        "training_sha256": workspace.settings.training_digest(),
         "code_sha256": code_sha256(),
+        "own_code_sha256": own.code_sha256(workspace.settings.own_code),
         "lock_sha256": file_sha256(LOCK_FILE),
         "role_arn": role_arn(workspace),
         "libraries": json.dumps(library_versions(), sort_keys=True),

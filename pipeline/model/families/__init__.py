@@ -1,28 +1,83 @@
-"""The model families that settings may name: one file each.
+"""The model families that settings may name: one file each, or a class of one's own.
 
 A file defines NAME (its own name), SPACE (default ranges of the search: two numbers are a range,
 log-uniform over two decades or more; anything else is a list of choices), TRUSTED_TYPES (types
-that skops must be allowed to load) and build, which returns the unfitted preprocessing and model.
+that skops must be allowed to load), REQUIRES (a package that is not among the locked ones, or
+None) and build, which returns the unfitted preprocessing and model. With no options at all, build
+gives the library's own defaults: they are the first trial of each family.
 """
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from types import ModuleType
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Protocol
 
-Space = dict[str, Sequence[float | int | str]]
+from pipeline.errors import InputError
+from pipeline.evaluation.metrics import Task
+from pipeline.model.preprocess import Inputs
 
+if TYPE_CHECKING:
+    from sklearn.compose import ColumnTransformer
+
+Space = Mapping[str, Sequence[float | int | str | None]]
+
+# A type of column, and what is around a model whose probabilities were set right: plain containers.
+_COMMON_TYPES = (
+    "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+)
 NAMES = tuple(sorted(found.name for found in pkgutil.iter_modules(__path__)))
 
 
-def family(name: str) -> ModuleType:
-    """The module of a family. Raises KeyError for a name that is none."""
+class Family(Protocol):
+    """What a family's file defines."""
+
+    @property
+    def NAME(self) -> str:  # noqa: N802 - as a module names its constants
+        """Its own name."""
+
+    @property
+    def SPACE(self) -> Space:  # noqa: N802
+        """Default ranges of the search."""
+
+    @property
+    def TRUSTED_TYPES(self) -> tuple[str, ...]:  # noqa: N802
+        """Types that skops must be allowed to load."""
+
+    @property
+    def REQUIRES(self) -> str | None:  # noqa: N802
+        """A package that is not among the locked ones."""
+
+    def build(
+        self, inputs: Inputs, task: Task, options: dict[str, Any], seed: int, jobs: int
+    ) -> "tuple[ColumnTransformer, Any]":
+        """The unfitted preprocessing and model."""
+        ...
+
+
+def family(name: str) -> Family:
+    """The family of a name, or of a class that an import path such as mine:Model names.
+
+    Raises InputError for a name that is none, or one whose package is not installed.
+    """
+    if ":" in name:
+        from pipeline.model.own import estimator
+
+        return estimator(name)
     if name not in NAMES:
-        raise KeyError(name)
-    return import_module(f"{__name__}.{name}")
+        raise InputError(f"write one of {', '.join(NAMES)}, or module:Class, not {name!r}")
+    found: Family = import_module(f"{__name__}.{name}")
+    if found.REQUIRES is not None and find_spec(found.REQUIRES) is None:
+        raise InputError(
+            f"the family {name} needs the package {found.REQUIRES}, which is not among the locked "
+            f"ones for its size: pip install 'keyless-mlops[boosting]', or {found.REQUIRES} alone"
+        )
+    return found
 
 
 def trusted_types() -> list[str]:
     """What skops must be allowed to load so that a model of any family can be read again."""
-    found = {kind for name in NAMES for kind in family(name).TRUSTED_TYPES}
-    return ["numpy.dtype", *sorted(found)]
+    found = {kind for name in NAMES for kind in import_module(f"{__name__}.{name}").TRUSTED_TYPES}
+    return [*_COMMON_TYPES, *sorted(found)]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from pipeline.evaluation.metrics import Task
-from pipeline.model.preprocess import imputed
+from pipeline.model.preprocess import Inputs, imputed
 
 if TYPE_CHECKING:
     from sklearn.compose import ColumnTransformer
@@ -11,15 +11,11 @@ if TYPE_CHECKING:
 NAME = "linear"
 SPACE = {"strength": [0.001, 100.0]}
 TRUSTED_TYPES = ()
+REQUIRES = None
 
 
 def build(
-    numbers: list[str],
-    categories: list[str],
-    task: Task,
-    options: dict[str, Any],
-    seed: int,
-    jobs: int,
+    inputs: Inputs, task: Task, options: dict[str, Any], seed: int, jobs: int
 ) -> "tuple[ColumnTransformer, Any]":
     """Numbers are imputed and scaled; `strength` is that of the regularisation."""
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -31,4 +27,4 @@ def build(
         if task == "regression"
         else LogisticRegression(C=1 / strength, max_iter=2000, random_state=seed, **options)
     )
-    return imputed(numbers, categories, scaled=True), model
+    return imputed(inputs, scaled=True), model

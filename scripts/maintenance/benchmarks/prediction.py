@@ -183,7 +183,7 @@ def _model(family: str) -> tuple[Settings, Any, ModelFacts]:
     target = pd.Series(np.where(bunch.target == 0, "malignant", "benign"))
     table = pyarrow.Table.from_pandas(bunch.data.assign(**{settings.data.target: target}))
     contract = infer(table, settings).contract
-    model = build(contract, settings.task.type, {"family": family}, seed=0)
+    model = build(contract, settings, {"family": family})
     facts = ModelFacts(contract, settings.task.type, settings.data.positive)
     return settings, model.fit(bunch.data, target), facts
 

@@ -139,7 +139,7 @@ def _obvious(workspace: Any, rows: Any, *, tracked: bool) -> None:
     folds = make_folds(rows, settings)
     trials = list(search(rows, folds, settings, {}, lambda _: None))
     chosen = best(trials, settings)
-    model = build(rows.contract, settings.task.type, chosen.parameters, seed=settings.search.seed)
+    model = build(rows.contract, settings, chosen.parameters)
     with limited(len(rows.table)):
         model.fit(rows.features, rows.target)
     if not tracked:

@@ -11,6 +11,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.explain import shap_importance
 from pipeline.evaluation.metrics import Task
 from pipeline.model.features import build
+from pipeline.settings import parse_settings
 
 CONTRACT = SchemaContract(
     model="m",
@@ -30,7 +31,14 @@ def _fitted(family: str, task: Task) -> tuple[Any, pd.DataFrame]:
         "binary": number > 0,
         "multiclass": np.digitize(number, [-1, 1]),
     }[task]
-    return build(CONTRACT, task, {"family": family}, seed=0).fit(rows, target), rows
+    metric = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "rmse"}[task]
+    raw = {
+        "model": "m",
+        "data": {"source": "x", "target": "y"} | ({"positive": 1} if task == "binary" else {}),
+        "task": {"type": task, "metric": metric},
+    }
+    settings = parse_settings(raw, origin="test")
+    return build(CONTRACT, settings, {"family": family}).fit(rows, target), rows
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

@@ -31,14 +31,14 @@ CONTRACT = SchemaContract(
 FACTS = ModelFacts(CONTRACT, "binary", "yes")
 
 
-@pytest.fixture(scope="module")
-def model() -> Any:
+@pytest.fixture
+def model(make_settings: Callable[..., Settings]) -> Any:
     random = np.random.default_rng(0)
     features = pd.DataFrame(
         {"size": random.normal(size=200), "colour": random.choice(["red", "green"], 200)}
     ).astype({"colour": object})
     target = pd.Series(np.where(features["size"] > 0, "yes", "no"))
-    return build(CONTRACT, "binary", {"family": "linear"}, seed=0).fit(features, target)
+    return build(CONTRACT, make_settings(), {"family": "linear"}).fit(features, target)
 
 
 def _input(rows: int) -> pd.DataFrame:
@@ -203,8 +203,11 @@ def test_a_feature_of_an_outputs_name_is_not_written_over(predict: Predict, mode
 
         classes_ = model.classes_
 
-        def __getitem__(self, _: int) -> Any:
-            return model[-1]
+        def get_params(self) -> dict[str, Any]:
+            return {}
+
+        def set_params(self) -> None:
+            pass
 
         def predict_proba(self, rows: pd.DataFrame) -> Any:
             return model.predict_proba(rows.drop(columns="prediction"))
