@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline.model import own
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -130,10 +132,25 @@ def prepare(name: str, scored: Scored) -> Computed:
     return finite
 
 
-def _own(name: str, scored: Scored) -> Computed:
-    from pipeline.model import own
+def _own(path: str, scored: Scored) -> Computed:
+    """A metric of one's own: `function(truth, label, score, weight)`.
 
-    return own.metric(name, scored)
+    `truth` and `label` are names of classes or numbers, `score` probabilities of shape (rows,
+    classes) or None, `weight` how often each row counts.
+    """
+    import numpy as np
+
+    function: Callable[..., float] = own.load(path)
+    truth: Any = scored.truth
+    label: Any = scored.label
+    if scored.classes:
+        names = np.array(scored.classes, dtype=object)
+        truth, label = names[truth.astype(np.intp)], names[label.astype(np.intp)]
+
+    def computed(weights: "Weights") -> float:
+        return float(function(truth, label, scored.score, weights))
+
+    return computed
 
 
 def compute(name: str, scored: Scored) -> float:

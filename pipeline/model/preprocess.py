@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.data.contract import SchemaContract
+from pipeline.errors import InputError
+from pipeline.model import own
 
 if TYPE_CHECKING:
     from sklearn.compose import ColumnTransformer
@@ -95,13 +97,19 @@ def together(parts: Sequence[tuple[str, Any, list[str]]], inputs: Inputs) -> "Co
 
     more: list[tuple[str, Any, Any]] = [(f"text {name}", words(), name) for name in inputs.texts]
     if inputs.own is not None:
-        from pipeline.model import own
-
         # Models that take no missing values take none from it either.
         gapless = SimpleImputer(strategy="median", keep_empty_features=True)
-        more.append(("own", make_pipeline(own.transform(inputs.own), gapless), inputs.all))
+        more.append(("own", make_pipeline(_own_transform(inputs.own), gapless), inputs.all))
     return ColumnTransformer(
         [*(part for part in parts if part[2]), *more],
         verbose_feature_names_out=bool(more),
         sparse_threshold=0.0,
     )
+
+
+def _own_transform(path: str) -> Any:
+    """A transformer of one's own, made without arguments."""
+    kind = own.load(path)
+    if not (isinstance(kind, type) and hasattr(kind, "transform")):
+        raise InputError(f"{path} is no transformer: derive it from sklearn's TransformerMixin")
+    return kind()

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from pipeline import ingest, predict, promote, train
 from pipeline.errors import InputError
-from pipeline.model import own
+from pipeline.model import families, own
 from tests import ROOT
 
 DATA = """model = "own"
@@ -89,7 +89,7 @@ def test_an_import_path_that_leads_nowhere_is_told(mine: Path, path: str, messag
     (mine / "broken.py").write_text("1 / 0\n")
     own.look_in(mine)
     with pytest.raises(InputError, match=message):
-        own.estimator(path)
+        families.family(path)
 
 
 def test_the_digest_of_own_code_changes_with_it(mine: Path) -> None:

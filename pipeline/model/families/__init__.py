@@ -7,15 +7,18 @@ None) and build, which returns the unfitted preprocessing and model. With no opt
 gives the library's own defaults: they are the first trial of each family.
 """
 
+import inspect
 import pkgutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics import Task
-from pipeline.model.preprocess import Inputs
+from pipeline.model import own
+from pipeline.model.preprocess import Inputs, imputed
 
 if TYPE_CHECKING:
     from sklearn.compose import ColumnTransformer
@@ -57,15 +60,44 @@ class Family(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Own:
+    """A class of one's own: numbers are imputed and scaled, categories one-hot encoded."""
+
+    NAME: str
+    kind: Any
+    SPACE: dict[str, Any] = field(default_factory=dict)
+    TRUSTED_TYPES: tuple[str, ...] = ()
+    REQUIRES: str | None = None
+
+    def build(
+        self, inputs: Inputs, task: Task, options: dict[str, Any], seed: int, jobs: int
+    ) -> "tuple[ColumnTransformer, Any]":
+        """The preprocessing, and the class with the options, seeded if it can be."""
+        del task, jobs
+        takes = inspect.signature(self.kind).parameters
+        seeded = {"random_state": seed} if "random_state" in takes else {}
+        return imputed(inputs, scaled=True), self.kind(**{**seeded, **options})
+
+
+def own_family(path: str) -> Own:
+    """A class of one's own as a family. Raises InputError for what is no estimator."""
+    kind = own.load(path)
+    if not (inspect.isclass(kind) and hasattr(kind, "fit") and hasattr(kind, "get_params")):
+        raise InputError(
+            f"{path} is no estimator: derive it from sklearn.base.BaseEstimator, with fit and "
+            "predict"
+        )
+    return Own(path, kind, dict(getattr(kind, "SPACE", {})))
+
+
 def family(name: str) -> Family:
     """The family of a name, or of a class that an import path such as mine:Model names.
 
     Raises InputError for a name that is none, or one whose package is not installed.
     """
     if ":" in name:
-        from pipeline.model.own import estimator
-
-        return estimator(name)
+        return own_family(name)
     if name not in NAMES:
         raise InputError(f"write one of {', '.join(NAMES)}, or module:Class, not {name!r}")
     found: Family = import_module(f"{__name__}.{name}")
