@@ -21,7 +21,7 @@ from pipeline.model import families
 from pipeline.model.artifacts import CARD_FILE, MODEL_FILE, ModelFacts
 from pipeline.model.champion import Champion, FileRecords, MetricValue, PinnedFile
 from pipeline.model.features import build
-from pipeline.settings import parse_settings
+from pipeline.settings import Settings, parse_settings
 from pipeline.storage import FolderStore
 
 NAME = "small"
@@ -82,16 +82,18 @@ def inputs() -> pd.DataFrame:
 
 
 @cache
+def settings() -> Settings:
+    raw = {
+        "model": NAME,
+        "data": {"source": "x.csv", "target": "diagnosis", "positive": "malignant"},
+        "task": {"type": "binary", "metric": "roc_auc"},
+    }
+    return parse_settings(raw, origin="test")
+
+
+@cache
 def contract() -> SchemaContract:
-    settings = parse_settings(
-        {
-            "model": NAME,
-            "data": {"source": "x.csv", "target": "diagnosis", "positive": "malignant"},
-            "task": {"type": "binary", "metric": "roc_auc"},
-        },
-        origin="test",
-    )
-    return infer(pyarrow.Table.from_pandas(data()), settings).contract
+    return infer(pyarrow.Table.from_pandas(data()), settings()).contract
 
 
 @cache
@@ -100,7 +102,7 @@ def fitted(family: str = "linear", *, flipped: bool = False) -> Any:
     target = data()["diagnosis"]
     if flipped:
         target = target.map({"malignant": "benign", "benign": "malignant"})
-    model = build(contract(), "binary", {"family": family}, seed=0)
+    model = build(contract(), settings(), {"family": family})
     return model.fit(inputs(), target)
 
 
