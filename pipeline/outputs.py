@@ -79,6 +79,26 @@ class Sessions(_Part):
     """Names: the database's, and MLflow's by permission set (read, train, promote, operate)."""
 
 
+class ServingSet(_Part):
+    """One of the two sets of model servers: its Auto Scaling group and its target group."""
+
+    autoscaling_group_name: str
+    target_group_arn: str
+
+
+class Serving(_Part):
+    """The model servers of one model, and the load balancer before them."""
+
+    model: str
+    address: str
+    listener_arn: str
+    port: int
+    session_document: str
+    instance_tags: Mapping[str, str]
+    blue: ServingSet
+    green: ServingSet
+
+
 class Parameters(_Part):
     """Names of SSM parameters: the contract's own, and the prefix of the champions of record."""
 
@@ -119,6 +139,7 @@ class Platform(_Part):
     secrets: Secrets
     metrics_namespace: str
     github: Github
+    serving: Serving | None = None
 
 
 def parse_platform(document: str | bytes | Mapping[str, Any], *, origin: str) -> Platform:

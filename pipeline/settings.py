@@ -25,6 +25,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.metrics import METRICS, Direction, Metric, Task, names_for, register
 from pipeline.model import families
 from pipeline.reading.formats import Format
+from pipeline.rollouts.plans import RolloutSettings
 
 DEFAULT_FILE = Path(__file__).with_name("pipeline.toml")
 _USUAL = Format()
@@ -372,6 +373,7 @@ class Settings(_Section):
     promotion: Promotion = Promotion()
     predict: Predict = Predict()
     monitor: Monitor = Monitor()
+    rollout: RolloutSettings = RolloutSettings()
     serialization: Serialization = Serialization()
 
     @property

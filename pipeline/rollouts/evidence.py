@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.rollouts.policy import CHALLENGER, CHAMPION, Tally, TrafficPolicy, Variant
-from pipeline.rollouts.sequential import LEAST, Sums
+from pipeline.rollouts.stats.sequential import LEAST, Sums
 
 
 @dataclass(frozen=True)

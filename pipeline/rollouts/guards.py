@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.rollouts.evidence import Evidence
 from pipeline.rollouts.policy import CHALLENGER, CHAMPION, ChampionChallenger, TrafficPolicy
-from pipeline.rollouts.sequential import Estimate, Sums, of_difference, of_mean
+from pipeline.rollouts.stats.sequential import Estimate, Sums, of_difference, of_mean
 
 # Guards are looked at all the time, and must find a fault early: their intervals are narrowest
 # at so many observations.

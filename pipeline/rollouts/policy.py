@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pipeline.errors import InputError
 from pipeline.model.champion import PinnedFile
-from pipeline.rollouts.sequential import Sums
+from pipeline.rollouts.stats.sequential import Sums
 
 Variant = Literal["champion", "challenger"]
 CHAMPION: Variant = "champion"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pipeline.rollouts import guards, ratio
+from pipeline.rollouts import guards
 from pipeline.rollouts.evidence import Evidence
 from pipeline.rollouts.policy import (
     CHALLENGER,
@@ -17,7 +17,8 @@ from pipeline.rollouts.policy import (
     Set,
     TrafficPolicy,
 )
-from pipeline.rollouts.sequential import Estimate, Sums, of_difference
+from pipeline.rollouts.stats import ratio
+from pipeline.rollouts.stats.sequential import Estimate, Sums, of_difference
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from pipeline.rollouts.counters import counters_of
+from pipeline.rollouts.observed.counters import counters_of
 from pipeline.serving import feedback, openapi, upload
 from pipeline.serving.config import Config
 from pipeline.serving.feedback import Feedback, NotStored

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pipeline.model.place import Place
+from pipeline.rollouts.observed.verify import REQUESTS
 from pipeline.serving.worker.journal import OUTBOX
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,10 @@ def _send(place: Place, note: Path) -> None:
     place.store.send(table, key)
     if not facts["shadow"]:
         _put_manifest(place, facts, note.stem, key, partition, table)
+        if requests := facts.get("requests"):
+            # By time, so that the newest are found without reading them all.
+            name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{note.stem}.json"
+            place.store.put(place.key("predictions", REQUESTS, name), json.dumps(requests).encode())
     table.unlink()
     note.unlink()
 

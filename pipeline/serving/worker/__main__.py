@@ -105,6 +105,9 @@ class Worker:
             name: [item[name] for item in items]
             for name in ("experiment", "assigned", "unit", "received_at")
         }
+        for place, request in enumerate(requests):
+            if found.answers[place].status == 200:
+                self._journal.sample(request.kind, request.body)
         for part in found.parts:
             table, places = part.table, pyarrow.array(part.owners[:, 0])
             for name, values in named.items():

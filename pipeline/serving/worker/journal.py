@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 OUTBOX = "outbox"
 _OPEN = ".arrows"
+_SAMPLES, _SAMPLE_BYTES = 20, 1 << 14
 
 
 class Journal:
@@ -38,6 +39,12 @@ class Journal:
         self._publisher = ThreadPoolExecutor(1)
         self._rows = 0
         self._seen: Counter[str] = Counter()
+        self._samples: list[dict[str, str]] = []
+
+    def sample(self, kind: str, body: bytes) -> None:
+        """Keep a request as it came, a few in each file, to be replayed on another server."""
+        if len(self._samples) < _SAMPLES and len(body) <= _SAMPLE_BYTES:
+            self._samples.append({"kind": kind, "body": body.decode()})
 
     def add(self, table: "pyarrow.Table", seen: Mapping[str, int]) -> None:
         """Append rows; they are in the operating system's hands when this returns."""
@@ -56,8 +63,10 @@ class Journal:
         if self._writer is None or self._file is None:
             return
         self._writer.close()
-        self._publisher.submit(_publish_and_close, self._file, self._path, self._facts, self._seen)
-        self._file, self._writer, self._rows, self._seen = None, None, 0, Counter()
+        facts = {**self._facts, "requests": self._samples}
+        self._publisher.submit(_publish_and_close, self._file, self._path, facts, self._seen)
+        self._file, self._writer, self._rows = None, None, 0
+        self._seen, self._samples = Counter(), []
 
     def close(self) -> None:
         """Rotate, and wait until the outbox has it all."""

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from pipeline.data.contract import CategoryColumn, NumberColumn, SchemaContract
-from pipeline.rollouts.outcomes import Outcomes, loss
-from pipeline.rollouts.sequential import Sums
+from pipeline.rollouts.observed.outcomes import Outcomes, loss
+from pipeline.rollouts.stats.sequential import Sums
 from pipeline.storage import FolderStore
 
 CONTRACT = SchemaContract(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pipeline.rollouts import power, ratio
-from pipeline.rollouts.sequential import LEAST, Sums, boundary, of_difference, of_mean
+from pipeline.rollouts.stats import power, ratio
+from pipeline.rollouts.stats.sequential import LEAST, Sums, boundary, of_difference, of_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

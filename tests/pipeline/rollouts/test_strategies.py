@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.rollouts.controller import Controller, Look, NotNow, by_hand
+from pipeline.rollouts.control.controller import Controller, Look, NotNow, by_hand
+from pipeline.rollouts.control.lease import Lease
 from pipeline.rollouts.evidence import Evidence, Verdict
-from pipeline.rollouts.lease import Lease
 from pipeline.rollouts.policies import Policies, PolicyChanged
 from pipeline.rollouts.policy import Set, Tally, TrafficPolicy
-from pipeline.rollouts.sequential import Sums
+from pipeline.rollouts.stats.sequential import Sums
 from pipeline.storage import FolderStore
 
 from .conftest import MakePolicy
@@ -32,9 +32,9 @@ class Front:
     def __init__(self) -> None:
         self.active: list[Set] = ["blue"]
 
-    def activate(self, name: Set) -> None:
-        if self.active[-1] != name:
-            self.active.append(name)
+    def agree(self, policy: TrafficPolicy) -> None:
+        if self.active[-1] != policy.active_set:
+            self.active.append(policy.active_set)
 
 
 def play(

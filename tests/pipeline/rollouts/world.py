@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.rollouts.evidence import Evidence, Verdict
 from pipeline.rollouts.policy import AbTest, BlueGreen, Tally, TrafficPolicy, Variant
-from pipeline.rollouts.sequential import Sums
+from pipeline.rollouts.stats.sequential import Sums
 
 from .conftest import START
 

@@ -96,7 +96,7 @@ def loaded(server: Running, policy: TrafficPolicy) -> None:
 
 def tallies(folder: Path, policy: TrafficPolicy) -> dict[str, Any]:
     """What the servers counted of the experiment."""
-    from pipeline.rollouts.counters import FolderCounters, total
+    from pipeline.rollouts.observed.counters import FolderCounters, total
 
     counters = FolderCounters(FolderStore(folder), f"counters/{models.NAME}")
     found = total(counters, policy.experiment, policy.started_at)

@@ -8,10 +8,10 @@ from pipeline.evaluation import compare
 from pipeline.evaluation.metrics import Scored, compute_all
 from pipeline.model.artifacts import CARD_FILE, ModelFacts
 from pipeline.model.champion import read_pinned
-from pipeline.rollouts import outcomes
-from pipeline.rollouts.counters import counters_of, total
 from pipeline.rollouts.evidence import Evidence, Verdict
-from pipeline.rollouts.outcomes import Outcomes
+from pipeline.rollouts.observed import outcomes
+from pipeline.rollouts.observed.counters import counters_of, total
+from pipeline.rollouts.observed.outcomes import Outcomes
 from pipeline.rollouts.policy import BlueGreen, ChampionChallenger, TrafficPolicy
 from pipeline.step import Workspace
 

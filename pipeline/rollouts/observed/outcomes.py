@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.data.contract import SchemaContract
 from pipeline.rollouts.policy import CHALLENGER, CHAMPION, Loss, Variant
-from pipeline.rollouts.sequential import Sums
+from pipeline.rollouts.stats.sequential import Sums
 from pipeline.storage import Store
 
 if TYPE_CHECKING:
@@ -58,12 +58,22 @@ class Outcomes:
 
         One outcome for each key: several of one person are not independent.
         """
+        table = self.loss_by_key(kind)
+        return {
+            variant: _sums(table["loss"][table["keyless_assigned"] == variant])
+            for variant in (CHAMPION, CHALLENGER)
+            if len(table)
+        }
+
+    def loss_by_key(self, kind: Loss) -> "pd.DataFrame":
+        """The loss of each key's first outcome, in the order in which outcomes came."""
+        import pandas as pd
+
         joined = self._joined("answers")
         if joined.empty:
-            return {}
+            return pd.DataFrame(columns=["keyless_assigned", "loss"])
         first = joined.sort_values("received_at", kind="stable").drop_duplicates("keyless_unit")
-        values, assigned = self._loss(first, kind), first["keyless_assigned"].to_numpy()
-        return {variant: _sums(values[assigned == variant]) for variant in (CHAMPION, CHALLENGER)}
+        return first[["keyless_assigned"]].assign(loss=self._loss(first, kind))
 
     def pairs(self) -> "tuple[pd.DataFrame, pd.DataFrame]":
         """Champion's and challenger's answers to the same rows with their outcomes, first first."""

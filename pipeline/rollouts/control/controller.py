@@ -5,16 +5,17 @@ decides becomes true by the conditional write of the policy; the load balancer i
 afterwards, and again at every look.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from pipeline.rollouts.control.lease import Lease
 from pipeline.rollouts.evidence import Evidence
-from pipeline.rollouts.lease import Lease
 from pipeline.rollouts.policies import Policies, PolicyChanged, Read
-from pipeline.rollouts.policy import BlueGreen, Set, TrafficPolicy
+from pipeline.rollouts.policy import TrafficPolicy
 from pipeline.rollouts.strategies import Hold, Move, advance, apply, decide, stop
 
 
@@ -28,8 +29,8 @@ class Sources(Protocol):
 class Front(Protocol):
     """The load balancer before the two sets of servers."""
 
-    def activate(self, name: Set) -> None:
-        """Send all traffic to this set; nothing changes where that is so already."""
+    def agree(self, policy: TrafficPolicy) -> None:
+        """Make it what the policy says; nothing changes where that is so already."""
         ...
 
 
@@ -76,14 +77,20 @@ class Controller:
             return Look(seen.policy, None, "somebody else changed the policy: looking again")
 
     def run(
-        self, every: float, tell: Callable[[Look], None], wait: Callable[[float], None]
+        self,
+        every: float,
+        tell: Callable[[Look], None],
+        wait: Callable[[float], None],
+        *,
+        seconds: float = math.inf,
     ) -> Look:
-        """Look every so many seconds until the rollout ends or has succeeded."""
+        """Look every so many seconds until the rollout ends, has succeeded, or time is up."""
+        began = time.monotonic()
         while True:
             found = self.look()
             tell(found)
             succeeded = found.policy is not None and found.policy.phase == "succeeded"
-            if found.ended or succeeded:
+            if found.ended or succeeded or time.monotonic() - began + every > seconds:
                 self._lease.release()
                 return found
             wait(every)
@@ -122,8 +129,8 @@ class Controller:
         return apply(seen.policy, move, evidence, self._clock(), self._who)
 
     def _agree(self, policy: TrafficPolicy) -> None:
-        if self._front is not None and isinstance(policy.strategy, BlueGreen):
-            self._front.activate(policy.active_set)
+        if self._front is not None:
+            self._front.agree(policy)
 
 
 class NotNow(Exception):

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
-from pipeline.rollouts.sequential import boundary
+from pipeline.rollouts.stats.sequential import boundary
 
 _STEPS = 400
 _CELL = 0.01
