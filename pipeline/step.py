@@ -18,6 +18,7 @@ from pipeline.model.place import Place
 from pipeline.outputs import Platform, load_platform
 from pipeline.settings import Settings, load_settings, settings_path
 from pipeline.tracking.quiet import told_once
+from pipeline.tracking.results import parse_result
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ class Workspace(Place):
 
 @dataclass
 class Outcome:
-    """What a step has to say: lines for people, values for machines, an exit code."""
+    """What a step has to say: lines for people, values for machines, an exit code.
+
+    The values are those of the step's model in `pipeline.tracking.results`.
+    """
 
     lines: list[str]
     values: dict[str, Any]
@@ -118,9 +122,10 @@ def step(function: Callable[..., Outcome]) -> click.Command:
 
         with told_once():
             outcome = guarded(run)
-        outcome.values["seconds"] = round(time.perf_counter() - started, 3)
+        seconds = round(time.perf_counter() - started, 3)
+        reported = parse_result({**outcome.values, "seconds": seconds})
         if result is not None:
-            write_json(result, outcome.values)
+            write_json(result, reported.values())
         for line in outcome.lines:
             click.echo(line)
         for warning in outcome.warnings:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.tracking.results import read_result
 from scripts.console import Phase, Phases, UserError
 from scripts.files import private_folder, write_private
 from scripts.local_run import leftovers
@@ -299,7 +300,7 @@ class Flow:
         )
         process = warm.start(["--result", str(result)], environment)
         follow(process, step.name, phase, self.home / "logs")
-        self.summary.results[step.name] = json.loads(result.read_text())
+        self.summary.results[step.name] = read_result(result)
 
     @contextmanager
     def _session(self, role: str) -> Iterator[str]:

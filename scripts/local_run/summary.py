@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.tracking.results import AnyResult, PredictResult, PromoteResult
 from scripts.console import Phases, duration
 from scripts.iam.account.decision_log import Record, read_log
 from scripts.local_run.attempts import Attempt
@@ -20,7 +20,7 @@ class Summary:
 
     bootstrap: Applied = field(default_factory=Applied)
     platform: Applied = field(default_factory=Applied)
-    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    results: dict[str, AnyResult] = field(default_factory=dict)
     attempts: list[Attempt] = field(default_factory=list)
     tracking_uri: str = ""
     allowed: int = 0
@@ -50,12 +50,11 @@ class Summary:
         if self.unexpected:
             denied = ", ".join(f"{role}: {action}" for role, action in self.unexpected)
             rows.append(("", f"denied without being an attempt: {denied}"))
-        promoted = self.results.get("promote", {})
-        if promoted:
-            rows.append(("champion", _champion(promoted)))
-        predicted = self.results.get("predict", {})
-        if predicted:
-            rows.append(("predictions", f"{predicted['rows']} rows in {predicted['output']}"))
+        for result in self.results.values():
+            if isinstance(result, PromoteResult):
+                rows.append(("champion", _champion(result)))
+            elif isinstance(result, PredictResult):
+                rows.append(("predictions", f"{result.rows} rows in {result.output}"))
         if self.tracking_uri:
             rows.append(("MLflow UI", self.tracking_uri))
         rows.append(
@@ -85,7 +84,7 @@ class Summary:
             "after_apply_seconds": round(self.after_apply_seconds, 3),
             "bootstrap": asdict(self.bootstrap),
             "platform": asdict(self.platform),
-            "results": self.results,
+            "results": {name: result.values() for name, result in self.results.items()},
             "attempts": [asdict(attempt) for attempt in self.attempts],
             "allowed": self.allowed,
             "denied": len(self.denied),
@@ -97,7 +96,6 @@ class Summary:
         }
 
 
-def _champion(promoted: Mapping[str, Any]) -> str:
-    value = promoted.get("holdout_value")
-    measured = f", {promoted['metric']} {value:.4f} on the holdout" if value is not None else ""
-    return f"version {promoted['champion_version']}{measured} ({promoted['sentence']})"
+def _champion(promoted: PromoteResult) -> str:
+    measured = f", {promoted.metric} {promoted.holdout_value:.4f} on the holdout"
+    return f"version {promoted.champion_version}{measured} ({promoted.sentence})"

@@ -35,12 +35,22 @@ VARIABLES = {
 }
 REPOSITORY = Repository(variables=VARIABLES, environments=protections())
 RESULTS: dict[str, dict[str, Any]] = {
-    "ingest": {"step": "ingest", "rows": {"train": 410, "holdout": 102}},
+    "ingest": {
+        "step": "ingest",
+        "model": "breast-cancer",
+        "source": "sklearn:breast_cancer",
+        "raw_sha256": "0" * 64,
+        "rows": {"train": 410, "holdout": 102},
+        "features": 30,
+        "keys": {"train": "data/train/part.parquet"},
+        "notes": [],
+    },
     "train": {
         "step": "train",
         "model": "breast-cancer",
         "model_version": "2",
         "run_id": "4f0c",
+        "reused": False,
         "metric": "roc_auc",
         "cv_value": 0.991,
         "parameters": {"family": "linear", "strength": 0.1},
@@ -50,6 +60,10 @@ RESULTS: dict[str, dict[str, Any]] = {
         "model": "breast-cancer",
         "verdict": "promote",
         "sentence": "better by 0.01",
+        "decision_key": "decisions/breast-cancer/changes/000002.json",
+        "champion_version": "2",
+        "metric": "roc_auc",
+        "holdout_value": 0.99,
         "evaluation": {
             "comparison": {
                 "metric": "roc_auc",
@@ -59,10 +73,37 @@ RESULTS: dict[str, dict[str, Any]] = {
             }
         },
     },
-    "predict": {"step": "predict", "model_version": "2", "predicted": 57, "rejected": 0},
+    "predict": {
+        "step": "predict",
+        "model": "breast-cancer",
+        "alias_disagreement": None,
+        "overwritten": [],
+        "output": "s3://artifacts/predictions/part.parquet",
+        "schema_version": 1,
+        "model_version": "2",
+        "run_id": "4f0c",
+        "champion_sequence": 2,
+        "input": "data/inputs/sample.parquet",
+        "input_sha256": "0" * 64,
+        "date": "2026-11-28",
+        "rows": 57,
+        "predicted": 57,
+        "rejected": 0,
+        "unseen_categories": {},
+        "contract": {},
+        "positive": 1,
+        "reference": None,
+        "manifest": "predictions/_manifests/part.json",
+        "predictions": "predictions/part.parquet",
+        "rejects": None,
+    },
     "monitor": {
         "step": "monitor",
+        "model": "breast-cancer",
+        "model_version": "2",
+        "date": "2026-11-28",
         "retrain": False,
+        "performance": None,
         "drift": {
             "inputs": [
                 {"column": "mean_radius", "distance": 0.1, "measure": "ks", "drifted": False},
@@ -71,7 +112,14 @@ RESULTS: dict[str, dict[str, Any]] = {
             "predictions": [],
         },
     },
-    "rollback": {"step": "rollback", "champion_version": "1", "reason": "worse in use"},
+    "rollback": {
+        "step": "rollback",
+        "model": "breast-cancer",
+        "champion_version": "1",
+        "replaced_version": "2",
+        "sequence": 3,
+        "reason": "worse in use",
+    },
 }
 
 
@@ -105,7 +153,10 @@ class Project:
         for name in ("gh", "make"):
             shutil.copy2(DOUBLES / name, tools)
         (tools / "terraform").symlink_to("/bin/true")
-        (tools / "python3").symlink_to(sys.executable)
+        # No link: behind one, Python would not find its environment.
+        python = tools / "python3"
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
         self.runner = Runner(
             self.origin,
             self.folder / "github",

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from pipeline.tracking.results import parse_result
 from tests import ROOT
 from tests.workflows.project import RESULTS
 
@@ -31,7 +32,7 @@ def load(name: str) -> ModuleType:
 
 
 def render(step: str, plots: str = "", **changes: Any) -> str:
-    text: str = load("summary").render(step, RESULTS[step] | changes, plots)
+    text: str = load("summary").render(parse_result(RESULTS[step] | changes), plots)
     return text
 
 
@@ -49,7 +50,7 @@ def test_without_plots_there_is_no_link() -> None:
 
 def test_a_training_that_found_its_model_trained_says_so() -> None:
     reused = {name: value for name, value in RESULTS["train"].items() if name != "cv_value"}
-    text = load("summary").render("train", reused)
+    text = load("summary").render(parse_result(reused))
     assert "**Version 2 is the challenger: nothing has changed since it was trained**" in text
 
 

@@ -1,74 +1,90 @@
 """Turns a pipeline step's result into the job's summary and outputs."""
 
 import argparse
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from pipeline.tracking.results import (
+    AnyResult,
+    MonitorResult,
+    PredictResult,
+    PromoteResult,
+    RollbackResult,
+    TrainResult,
+    read_result,
+)
 
 MOST_COLUMNS = 20
 
 
 def main() -> None:
-    """Read STEP's RESULT, append to the summary file and to the output file."""
+    """Read RESULT, append to the summary file and to the output file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step")
     parser.add_argument("result", type=Path)
     parser.add_argument("--summary", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--plots", default="", help="Address of the kept plots, if there are any.")
     given = parser.parse_args()
-    result = json.loads(given.result.read_text(encoding="utf-8"))
+    result = read_result(given.result)
     with given.summary.open("a", encoding="utf-8") as summary:
-        summary.write(render(given.step, result, given.plots))
+        summary.write(render(result, given.plots))
     with given.output.open("a", encoding="utf-8") as output:
-        for name, value in outputs(given.step, result).items():
+        for name, value in outputs(result).items():
             output.write(f"{name}={'true' if value else 'false'}\n")
 
 
-def outputs(step: str, result: dict[str, Any]) -> dict[str, bool]:
+def outputs(result: AnyResult) -> dict[str, bool]:
     """What later jobs decide by."""
-    if step == "promote":
-        return {"promoted": result["verdict"] == "promote"}
-    if step == "train":
-        # A training that found nothing changed names the challenger that it kept, and no score.
-        return {"registered": "cv_value" in result}
-    return {"retrain": result["retrain"]} if step == "monitor" else {}
+    match result:
+        case PromoteResult():
+            return {"promoted": result.verdict == "promote"}
+        case TrainResult():
+            # A training that found nothing changed names the challenger that it kept, no score.
+            return {"registered": result.cv_value is not None}
+        case MonitorResult():
+            return {"retrain": result.retrain}
+        case _:
+            return {}
 
 
-def render(step: str, result: dict[str, Any], plots: str = "") -> str:
+def render(result: AnyResult, plots: str = "") -> str:
     """The summary in Markdown: what was decided, the numbers behind it, then all plain values."""
-    parts = [f"## {plain(step.capitalize())} {plain(str(result.get('model', '')))}".rstrip()]
-    said = result.get("sentence") or sentence(step, result)
+    parts = [f"## {plain(result.step.capitalize())} {plain(result.model)}".rstrip()]
+    said = sentence(result)
     if said:
         parts.append(f"**{plain(said)}**")
     if plots:
         parts.append(f"[Plots of the cross-validation]({plots})")
-    comparison = (result.get("evaluation") or {}).get("comparison")
-    if comparison:
-        parts.append(scores(comparison))
-    if result.get("drift"):
-        parts.append(drift(result["drift"]))
-    values = [(name, value) for name, value in leaves(result) if name not in ("step", "sentence")]
+    if isinstance(result, PromoteResult) and result.evaluation:
+        parts.append(scores(result.evaluation["comparison"]))
+    if isinstance(result, MonitorResult) and result.drift:
+        parts.append(drift(result.drift))
+    hidden = ("step", "sentence")
+    values = [(name, value) for name, value in leaves(result.values()) if name not in hidden]
     parts.append(folded("All values", table(["what", "value"], values)))
     return "\n\n".join(parts) + "\n\n"
 
 
-def sentence(step: str, result: dict[str, Any]) -> str:
-    """What came of a step that has no decision to tell, in a line."""
-    if step == "train":
-        version = f"Version {result['model_version']} is the challenger"
-        if "cv_value" not in result:
-            return f"{version}: nothing has changed since it was trained"
-        return f"{version}: {result['metric']} {text(result['cv_value'])} in cross-validation"
-    if step == "monitor":
-        return "Training is due" if result["retrain"] else "No training is due"
-    if step == "predict":
-        version, rejected = result["model_version"], result["rejected"]
-        return f"{result['predicted']} rows predicted by version {version}, {rejected} rejected"
-    if step == "rollback":
-        return f"Version {result['champion_version']} is champion again: {result['reason']}"
-    return ""
+def sentence(result: AnyResult) -> str:
+    """What came of a step, in a line."""
+    match result:
+        case PromoteResult():
+            return result.sentence
+        case TrainResult():
+            version = f"Version {result.model_version} is the challenger"
+            if result.cv_value is None:
+                return f"{version}: nothing has changed since it was trained"
+            return f"{version}: {result.metric} {text(result.cv_value)} in cross-validation"
+        case MonitorResult():
+            return "Training is due" if result.retrain else "No training is due"
+        case PredictResult():
+            version, rejected = result.model_version, result.rejected
+            return f"{result.predicted} rows predicted by version {version}, {rejected} rejected"
+        case RollbackResult():
+            return f"Version {result.champion_version} is champion again: {result.reason}"
+        case _:
+            return ""
 
 
 def folded(title: str, content: str) -> str:
@@ -76,7 +92,7 @@ def folded(title: str, content: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
 
 
-def scores(comparison: dict[str, Any]) -> str:
+def scores(comparison: Mapping[str, Any]) -> str:
     """Champion, challenger and their difference on the holdout, each with its interval."""
     rows = [
         (name, interval["value"], interval["low"], interval["high"])
@@ -86,7 +102,7 @@ def scores(comparison: dict[str, Any]) -> str:
     return table([str(comparison["metric"]), "value", "from", "to"], rows)
 
 
-def drift(report: dict[str, Any]) -> str:
+def drift(report: Mapping[str, Any]) -> str:
     """The columns that moved most, drifted ones first."""
     columns = sorted(
         (*report["predictions"], *report["inputs"]),
@@ -106,13 +122,13 @@ def table(head: list[str], rows: list[tuple[Any, ...]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in written)
 
 
-def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Name every value by its dotted path, two levels deep; longer lists have been shown."""
     for name, inner in value.items():
-        if isinstance(inner, dict):
+        if isinstance(inner, Mapping):
             if not prefix:
                 yield from leaves(inner, f"{name}.")
-        elif not isinstance(inner, list):
+        elif not isinstance(inner, list | tuple):
             yield f"{prefix}{name}", inner
 
 
