@@ -11,9 +11,12 @@ Document = Mapping[str, Any]
 
 
 class Result(BaseModel):
-    """What every step reports; `seconds` is how long it took."""
+    """What every step reports; `seconds` is how long it took.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    A value that the model does not name yet is kept rather than lost; a test finds it.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     model: str
     seconds: float | None = None
@@ -45,6 +48,8 @@ class TrainResult(Result):
     metric: str | None = None
     cv_value: float | None = None
     parameters: Document | None = None
+    trials: int | None = None
+    trials_recalled: int | None = None
 
 
 class RegisterResult(Result):
@@ -56,12 +61,12 @@ class RegisterResult(Result):
 
 
 class EvaluateResult(Result):
-    """An evaluation that decides nothing, and where it is stored."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
+    """Where an evaluation that decides nothing is stored, and all that it says beside this."""
 
     step: Literal["evaluate"]
     evaluation_key: str
+    model_version: str
+    run_id: str
 
 
 class PromoteResult(Result):

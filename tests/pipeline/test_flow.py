@@ -15,6 +15,7 @@ from pipeline import audit, evaluate, ingest, monitor, predict, promote, registe
 from pipeline.evaluation import holdout
 from pipeline.settings import DEFAULT_FILE
 from pipeline.tracking import runs
+from pipeline.tracking.results import EvaluateResult, read_result
 from tests.pipeline.conftest import BUCKET, SMALL, Run
 
 pytestmark = pytest.mark.slow
@@ -29,6 +30,10 @@ def _stepper(run: Run, tmp_path: Path) -> Step:
         file.unlink(missing_ok=True)
         result = run(module.main, *options, "--result", str(file), code=code)
         values: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        if values:
+            reported = read_result(file)
+            # Summaries and workflows read models: what a step reports stands in its model.
+            assert isinstance(reported, EvaluateResult) or not reported.model_extra
         return values | {"output": result.output}
 
     return step
