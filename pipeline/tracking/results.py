@@ -77,8 +77,8 @@ class PromoteResult(Result):
     sentence: str
     decision_key: str | None
     champion_version: str | None
-    metric: str
-    holdout_value: float
+    metric: str | None
+    holdout_value: float | None
     evaluation: Document | None = None
 
 

@@ -97,5 +97,6 @@ class Summary:
 
 
 def _champion(promoted: PromoteResult) -> str:
-    measured = f", {promoted.metric} {promoted.holdout_value:.4f} on the holdout"
+    value = promoted.holdout_value
+    measured = f", {promoted.metric} {value:.4f} on the holdout" if value is not None else ""
     return f"version {promoted.champion_version}{measured} ({promoted.sentence})"
