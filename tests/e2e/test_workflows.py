@@ -192,7 +192,7 @@ def test_a_workflow_that_merely_names_the_environment_gets_nothing(
         *("doctor", "--github", "--role", "keyless-dev-ingest", "--claims", str(claims))
     )
     assert found.returncode == 1
-    assert "step.yml: call that one, or change job_workflow_refs" in found.stdout
+    assert "call the workflow octo-org/keyless-mlops/.github/workflows/step.yml@" in found.stdout
 
 
 def test_a_side_branch_gets_nothing(delivery: Delivery, prepared: Run) -> None:

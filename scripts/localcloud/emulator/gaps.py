@@ -186,7 +186,6 @@ def _give_each_database_its_own_identity(stack: ExitStack) -> None:
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         self.dbi_resource_id = "db-" + base64.b32encode(secrets.token_bytes(17)).decode()[:26]
-        self._keyless_resource_id = True
         self.performance_insights_enabled = kwargs.get("enable_performance_insights", False)
 
     stack.enter_context(patch.object(DBInstance, "__init__", init))

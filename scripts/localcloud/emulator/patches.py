@@ -7,7 +7,6 @@ from unittest.mock import patch
 
 from moto.core.request import Request
 from moto.core.responses import BaseResponse
-from moto.ec2.models.launch_templates import LaunchTemplateBackend
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
 
@@ -97,29 +96,9 @@ def _guarded(name: str, operations: tuple[str, ...]) -> Callable[..., Any]:
     return method
 
 
-def _keep_a_templates_own_tags_out_of_its_data(stack: ExitStack) -> None:
-    """Moto adds the tags of the launch template itself to those that it gives to instances."""
-    original = LaunchTemplateBackend.create_launch_template
-
-    def create_launch_template(
-        self: Any, name: str, description: str, template_data: dict[str, Any], tag_spec: Any
-    ) -> Any:
-        own = template_data.get("TagSpecifications")
-        if own is not None:
-            kept = [entry for entry in own if entry.get("ResourceType") != "launch-template"]
-            template_data = {**template_data, "TagSpecifications": kept}
-            if not kept:
-                del template_data["TagSpecifications"]
-        return original(self, name, description, template_data, tag_spec)
-
-    change = patch.object(LaunchTemplateBackend, "create_launch_template", create_launch_template)
-    stack.enter_context(change)
-
-
 _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _leave_bucket_policies_to_the_gateway,
     _take_no_object_for_a_form,
     _do_only_what_was_authorised,
     _take_no_subresource_for_the_plain_call,
-    _keep_a_templates_own_tags_out_of_its_data,
 )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import logging
-import secrets
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -121,7 +119,9 @@ class Databases:
     def _follow(self) -> None:
         while not self._stopping.wait(POLL_SECONDS):
             records = list(self._host.backend("rds").databases.values())
-            wanted = {_resource_id(record): record for record in records if _postgres(record)}
+            wanted = {
+                str(record.dbi_resource_id): record for record in records if _postgres(record)
+            }
             for resource_id in self._running.keys() - wanted.keys():
                 self._remove(resource_id)
             for resource_id, record in wanted.items():
@@ -218,14 +218,3 @@ class Databases:
 
 def _postgres(record: Any) -> bool:
     return str(record.engine) == "postgres"
-
-
-def _resource_id(record: Any) -> str:
-    """Give each instance a resource id of its own.
-
-    moto gives all the same one, so that a right to connect to one would open every other.
-    """
-    if not getattr(record, "_keyless_resource_id", False):
-        record.dbi_resource_id = f"db-{base64.b32encode(secrets.token_bytes(17)).decode()[:26]}"
-        record._keyless_resource_id = True
-    return str(record.dbi_resource_id)

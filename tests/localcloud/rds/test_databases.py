@@ -26,6 +26,7 @@ from botocore.credentials import Credentials as BotoCredentials
 
 from scripts.aws.credentials import Credentials
 from scripts.localcloud.authority import Authority
+from scripts.localcloud.emulator import gaps
 from scripts.localcloud.home import HOME_VARIABLE
 from scripts.localcloud.rds.databases import Databases
 from tests.localcloud.rds.dataplane_host import REGION, FakeHost
@@ -124,9 +125,11 @@ class Cloud:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    cloud = Cloud(tmp_path_factory.mktemp("cloud"))
-    yield cloud
-    cloud.databases.stop()
+    # As in the local cloud: each database has a resource id of its own.
+    with gaps.filled():
+        cloud = Cloud(tmp_path_factory.mktemp("cloud"))
+        yield cloud
+        cloud.databases.stop()
 
 
 def current_user(connection: Connection) -> str:
