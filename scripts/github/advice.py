@@ -44,7 +44,9 @@ def advise(role_arn: str, trust: Policy, claims: Claims, judged: Judged) -> Answ
     helping = [found for found in candidates if _helps(case, found)]
     # A change of the job is the smaller one: it changes nobody's rights.
     jobs = _smallest(case, [found for found in helping if found.trust is trust])
-    return Answer(tuple(differences(case)), tuple(found.text for found in jobs or helping[:1]))
+    chosen = jobs or helping[:1]
+    beside = [found for found in helping if found.beside and found not in chosen]
+    return Answer(tuple(differences(case)), tuple(found.text for found in (*chosen, *beside)))
 
 
 def _smallest(case: Refused, helping: Sequence[Change]) -> list[Change]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,11 +20,15 @@ NOT_FOR_PEOPLE = ("pull_request", "pull_request_target", "merge_group")
 
 @dataclass(frozen=True)
 class Change:
-    """What to do, with what the job's token and the trust policy are then."""
+    """What to do, with what the job's token and the trust policy are then.
+
+    `beside`: worth saying although a change of the job alone would do.
+    """
 
     text: str
     claims: Claims
     trust: Policy
+    beside: bool = False
 
 
 def of_the_job(case: Refused) -> Iterator[Change]:
@@ -48,21 +53,33 @@ def _job_changes(case: Refused) -> Iterator[tuple[str, dict[str, Any]]]:
     # The environment of a branch is not for code that nobody reviewed.
     for environment in [] if event in NOT_FOR_PEOPLE else _environments(case):
         if environment != case.claims.get("environment"):
-            change = {"environment": environment, **audience}
-            yield f"write environment: {environment} in the job", change
+            change = {"environment": _sample(environment), **audience}
+            write = f"write environment: {environment} in the job{_any_fitting(environment)}"
+            yield write, change
             for ref in refs:
-                yield (
-                    f"write environment: {environment} in the job, and run the workflow on {ref}",
-                    {**change, **_on(case, ref)},
-                )
+                yield f"{write}, and {_run_on(ref)}", {**change, **_on(case, _sample(ref))}
     for ref in refs:
-        yield f"run the workflow on {ref}", {**_on(case, ref), **audience}
+        yield _run_on(ref), {**_on(case, _sample(ref)), **audience}
     if case.failed("job_workflow_ref"):
         for wanted in case.wanted("job_workflow_ref"):
+            sample = _sample(wanted.replace("@*", "@refs/heads/main"))
             yield (
-                f"call the workflow {wanted} in the job (uses:)",
-                {"job_workflow_ref": wanted, **audience},
+                f"call the workflow {wanted} in the job (uses:){_any_fitting(wanted)}",
+                {"job_workflow_ref": sample, **audience},
             )
+
+
+def _run_on(ref: str) -> str:
+    return f"run the workflow on {ref}{_any_fitting(ref)}"
+
+
+def _sample(wanted: str) -> str:
+    """A value that fits a wanted one, which may be a pattern."""
+    return re.sub(r"[*?]", "x", wanted)
+
+
+def _any_fitting(wanted: str) -> str:
+    return ", with a name in place of each wildcard" if set("*?") & set(wanted) else ""
 
 
 def _environments(case: Refused) -> list[str]:
@@ -142,6 +159,7 @@ def of_the_policy(case: Refused) -> Iterator[Change]:
     yield from _claims_by_template(case)
     yield from _queue(case)
     yield from _own_subject(case)
+    yield from _own_environment(case)
 
 
 def _right_prefix(case: Refused) -> Iterator[Change]:
@@ -279,6 +297,27 @@ def _own_subject(case: Refused) -> Iterator[Change]:
                     case.claims,
                     case.edited((old, replace(old, values=values))),
                 )
+
+
+def _own_environment(case: Refused) -> Iterator[Change]:
+    """A job in an environment has that in its subject, not the branch that the role wants."""
+    issuer, environment, ref = case.issuer, case.claims.get("environment"), case.claims.get("ref")
+    if issuer is None or "ref" not in issuer.claims or not environment or not ref:
+        return
+    branch = case.job(environment=None)
+    old = next(iter(case.conditions("sub")), None)
+    if branch is None or old is None or old.values != (branch["sub"],) or case.conditions("ref"):
+        return
+    new = Condition("StringEquals", old.key, (case.subject,))
+    key = f"{case.provider}:ref"
+    yield Change(
+        f"give the role to the environment on that branch alone: write StringEquals {old.key}: "
+        f"{case.subject} and {key}: {ref} in place of {old.values[0]}; a job without this "
+        "environment is refused then",
+        case.claims,
+        case.edited((old, new), also=(Condition("StringEquals", key, (str(ref),)),)),
+        beside=True,
+    )
 
 
 def _same_but_for_names(one: str, other: str) -> bool:

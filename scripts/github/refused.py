@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -104,14 +105,16 @@ class Refused:
             return None
         return {**claims, "sub": made}
 
-    def edited(self, *changes: tuple[Condition, Condition | None]) -> Policy:
-        """The trust policy with conditions of the closest statement exchanged or taken out."""
+    def edited(
+        self, *changes: tuple[Condition, Condition | None], also: Sequence[Condition] = ()
+    ) -> Policy:
+        """The trust policy with conditions of the closest statement exchanged, taken out, added."""
         assert self.statement is not None
         conditions = list(self.statement.conditions)
         for old, new in changes:
             place = conditions.index(old)
             conditions[place : place + 1] = [] if new is None else [new]
-        statement = replace(self.statement, conditions=tuple(conditions))
+        statement = replace(self.statement, conditions=(*conditions, *also))
         statements = tuple(
             statement if one is self.statement else one for one in self.trust.statements
         )
@@ -135,10 +138,10 @@ def differences(case: Refused) -> Iterator[str]:
     """What the token has and the role wants, a sentence for each condition that fails."""
     for one in case.judged.failed:
         name = one.key.rpartition(":")[2]
-        if not one.got and case.claims.get(name):
-            other = (
-                "" if case.claims[name] in one.wanted else f"; this job's is {case.claims[name]}"
-            )
+        shown = case.issuer.claims if case.issuer else ()
+        if not one.got and (case.claims.get(name) or name.lower() not in shown):
+            own = case.claims.get(name)
+            other = f"; this job's is {own}" if own and own not in one.wanted else ""
             yield f"AWS never sets {one.key}: no token can fulfil this condition{other}"
         elif not one.got:
             yield f"the token has no {one.key}"
@@ -174,5 +177,10 @@ def _about_subject(case: Refused) -> Iterator[str]:
             yield from (
                 f"{mine.key} is {mine.value}, the role is for {theirs.value}"
                 for mine, theirs in zip(have, need, strict=True)
-                if mine.value != theirs.value
+                if not re.fullmatch(_regex(theirs.value), mine.value)
             )
+
+
+def _regex(pattern: str) -> str:
+    """A part of a wanted subject; GitHub sends no wildcards, so they are meant as such."""
+    return re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")

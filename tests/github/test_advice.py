@@ -75,6 +75,19 @@ HELPS = [
     ),
     pytest.param(
         policy(MAIN),
+        token(environment="prod"),
+        f"write StringEquals {GITHUB_HOST}:sub: {PROD} and {GITHUB_HOST}:ref: refs/heads/main in "
+        f"place of {MAIN}",
+        id="an environment where the role wants its branch",
+    ),
+    pytest.param(
+        policy("repo:octo-org@1001/app@2002:environment:prod-*", like=True),
+        token(),
+        "write environment: prod-* in the job, with a name in place of each wildcard",
+        id="no environment, and any of some is wanted",
+    ),
+    pytest.param(
+        policy(MAIN),
         token(audience="https://github.com/octo-org"),
         f"ask for the token with the audience {AUDIENCE}",
         id="another audience",
@@ -204,6 +217,26 @@ def test_where_nothing_helps_it_says_what_differs_and_stops(
     given = answer(trust, found)
     assert given.advice == ()
     assert text in " ".join(given.differs)
+
+
+def test_a_part_that_fits_its_pattern_does_not_differ() -> None:
+    trust = policy("repo:octo-org@1001/*:ref:refs/heads/*", like=True)
+    given = answer(trust, token(environment="prod"))
+    assert given.differs == ("context is environment:prod, the role is for ref:refs/heads/*",)
+
+
+def test_a_key_that_aws_never_sets_is_called_that_though_the_token_lacks_it_too() -> None:
+    given = answer(policy(MAIN, enterprise="octo-inc"), token())
+    assert given.differs == ("AWS never sets enterprise: no token can fulfil this condition",)
+
+
+def test_a_server_shows_no_ref_so_its_branch_cannot_go_with_an_environment() -> None:
+    server = "github.octo.example/_services/token"
+    trust = policy("repo:octo-org/app:ref:refs/heads/main", provider=server)
+    given = answer(
+        trust, token(issuer=f"https://{server}", subject_format="names", environment="prod")
+    )
+    assert given.advice == ("take environment: out of the job",)
 
 
 def test_no_advice_opens_a_pattern_that_a_dead_key_held_shut() -> None:

@@ -88,7 +88,8 @@ def _absent(linted: Linted, found: Compared, rule: str) -> Finding:
     but = (
         "; the subject comes with every token of GitHub's today, a misspelt key never does"
         if found.claim == "sub"
-        else ", so nothing requires the audience"
+        else ", so nothing requires the audience; GitHub's tokens have one today, and a wrong one "
+        "is refused"
         if found.claim == "aud"
         else ""
     )

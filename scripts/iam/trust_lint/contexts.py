@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 
 from scripts.iam.trust_lint.decide import who
+from scripts.iam.trust_lint.decide.grammar import BRANCH, TAG, JobKind
 from scripts.iam.trust_lint.decide.search import Token
+from scripts.iam.trust_lint.decide.who import listed
 from scripts.iam.trust_lint.findings import Finding
 from scripts.iam.trust_lint.fixes import Fix, added
 from scripts.iam.trust_lint.rules import Check, Linted, exact_subject, under_template
@@ -30,11 +32,10 @@ def context(linted: Linted) -> Iterator[Finding]:
         return
     if _strangers_matter_more(linted):
         return
-    if token := linted.other_pull_request:
-        if linted.is_default:
-            yield _open(linted, "any-context", "every context of the repository", token)
-        else:
-            yield _template_decides(linted, token)
+    if token := _by_a_template_alone(linted):
+        yield _template_decides(linted, token)
+    elif token := linted.other_pull_request:
+        yield _open(linted, "any-context", "every context of the repository", token)
     else:
         if token := linted.other_ref:
             yield _merge_queue(linted, token) or _open(
@@ -42,6 +43,8 @@ def context(linted: Linted) -> Iterator[Finding]:
             )
         if token := linted.other_environment:
             yield _open(linted, "any-environment", "more environments than it names", token)
+        if linted.by_template is not None:
+            yield _more_by_template(linted, *linted.by_template)
 
 
 def _open(linted: Linted, rule: str, what: str, token: Token) -> Finding:
@@ -53,26 +56,56 @@ def _open(linted: Linted, rule: str, what: str, token: Token) -> Finding:
 
 
 def _who(linted: Linted, rule: str) -> str:
-    where = who.repositories(linted)
-    return {
-        "any-ref": f"everyone who can push such a branch or tag to {where}",
-        "any-environment": f"everyone who can run a job of {where} in an environment of their own: "
-        "GitHub makes the environment that a job names, without protection",
-    }.get(rule) or who.more_contexts(linted)
+    kinds: dict[str, JobKind] = {"any-ref": "ref", "any-environment": "environment"}
+    if rule in kinds:
+        return who.whoever_opens(linted, kinds[rule])
+    return who.more_contexts(linted)
+
+
+def _by_a_template_alone(linted: Linted) -> Token | None:
+    """The widest token that no default subject brings and no wildcard asks for."""
+    if linted.is_default:
+        return None
+    token = linted.other_ref or linted.other_environment
+    exact = token is not None and not linted.by_wildcard(token)
+    return linted.other_pull_request or (token if exact else None)
 
 
 def _template_decides(linted: Linted, token: Token) -> Finding:
     value = linted.values_for(token) or "the conditions"
     template = ", ".join(token.template)
+    opened = {
+        "pull requests": linted.other_pull_request,
+        "branches": linted.loose("ref", claims={"ref": BRANCH}),
+        "tags": linted.loose("ref", claims={"ref": TAG}),
+        "environments": linted.other_environment,
+    }
+    what = [name for name, opening in opened.items() if opening]
     return linted.finding(
         "template-decides",
-        f"{value} says nothing of branch, environment or pull request: with GitHub's default "
-        f"subject nobody gets in, with the template {template} every branch, tag, environment and "
-        "pull request does",
+        f"{value} is not GitHub's default subject, with which nobody gets in; with the template "
+        f"{template} {listed(what)} get in without being named",
         f"nobody, or with that template {who.more_contexts(linted)}",
         "`gh api repos/OWNER/REPOSITORY/actions/oidc/customization/sub` says which template the "
         "repository has: with the default one write the whole subject, else put context into the "
         "template",
+        token,
+    )
+
+
+def _more_by_template(linted: Linted, kind: JobKind, token: Token) -> Finding:
+    value = linted.values_for(token) or "the conditions"
+    what = {
+        "pull_request": "pull requests",
+        "ref": "more refs than it names",
+        "environment": "more environments than it names",
+    }[kind]
+    return linted.finding(
+        "template-decides",
+        f"{value} accepts {what} as soon as the repository's subject has the template "
+        f"{', '.join(token.template)}; with GitHub's default subject it does not",
+        f"with that template {who.whoever_opens(linted, kind)}",
+        exact_subject(linted),
         token,
     )
 

@@ -76,20 +76,6 @@ class Linted(Openness):
         compared = {found.claim for found in self.one.compared} - {"sub", "aud"}
         return {name: value for name, value in token.claims.items() if name in compared}
 
-    def values_for(self, token: Token) -> str:
-        """The values of the subject that take a token, as they are written; "" if there are none.
-
-        A subject that is not compared, or only by what it is not, has none.
-        """
-        taken = [
-            repr(value)
-            for found in self.one.on("sub")
-            if not found.negated
-            for value in found.values
-            if found.takes(value, token.subject)
-        ]
-        return " and ".join(dict.fromkeys(taken))
-
 
 Check = Callable[[Linted], Iterable[Finding]]
 

@@ -90,13 +90,13 @@ TOKEN_CLAIMS = frozenset({"iss", "sub", *CLAIMS, *_OPEN})
 """Every claim of a token, but custom properties (repo_property_NAME)."""
 
 
-def may_be(claim: str, value: str) -> bool:
-    """Whether a claim of a subject is one of GitHub's and may have the value."""
+def may_be(claim: str, value: str, kind: JobKind) -> bool:
+    """Whether a claim of a subject is one of GitHub's and may have the value in such a job."""
     if claim in ("repo", "context"):
         return True
     if claim.startswith(CUSTOM):
         return VALUE.accepts(value)
-    grammar = {**CLAIMS, **_OPEN}.get(claim)
+    grammar = values_of(kind).get(claim)
     return grammar is not None and grammar.accepts(value)
 
 
@@ -105,6 +105,32 @@ REFS: Mapping[JobKind, Language] = {
     "pull_request": PULL,
     "environment": CLAIMS["ref"],
 }
+_PULL_EVENT = then(text("pull_request"), optional(then(text("_"), _WORD)))
+_OF_KIND: Mapping[JobKind, Values] = {
+    "ref": {
+        "event_name": both(_WORD, outside(text("pull_request"))),
+        **dict.fromkeys(("base_ref", "head_ref"), text("")),
+    },
+    "pull_request": {
+        "event_name": _PULL_EVENT,
+        "ref_type": text("branch"),
+        **dict.fromkeys(("base_ref", "head_ref"), REF_NAME),
+    },
+    "environment": {},
+}
+OF_TYPE: Values = {"branch": either(BRANCH, PULL), "tag": TAG}
+"""Which refs there are of each `ref_type`."""
+
+
+@cache
+def values_of(kind: JobKind) -> Values:
+    """What each claim may be in a job of this kind, without an environment but in its own."""
+    found = {**CLAIMS, **_OPEN, "ref": REFS[kind], **_OF_KIND[kind]}
+    if kind != "environment":
+        del found["environment"]
+    return found
+
+
 CUSTOM = "repo_property_"
 _CUSTOM = repeated(chars(_PLAIN + "_"))
 
@@ -124,10 +150,9 @@ def all_subjects(kind: JobKind, ids: tuple[bool, ...], keys: frozenset[str]) -> 
     which may be any text, and a pull request's branch stand for all others.
     """
     listed = [
-        then(text(f"{claim}:"), encoded(REFS[kind] if claim == "ref" else values))
-        for claim, values in {**CLAIMS, **_OPEN}.items()
+        then(text(f"{claim}:"), encoded(values))
+        for claim, values in values_of(kind).items()
         if claim in (*keys, "workflow", "base_ref") and claim != "aud"
-        if claim != "environment" or kind == "environment"
     ]
     if CUSTOM in keys:
         listed.append(then(text(CUSTOM), _CUSTOM, text(":"), encoded(VALUE)))

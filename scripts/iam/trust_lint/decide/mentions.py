@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from scripts.iam.trust_lint.decide.automata import Language, both, either, outside, text, then
+from scripts.iam.trust_lint.decide.automata import (
+    Language,
+    both,
+    either,
+    outside,
+    pattern,
+    text,
+    then,
+)
 from scripts.iam.trust_lint.decide.grammar import CLAIMS, DIGITS, OWNER, REPOSITORY
 from scripts.iam.trust_lint.decide.statement import Compared, Trusting
 
@@ -23,6 +31,7 @@ _KINDS = (
     "refs",
     "environments",
     "workflows",
+    "beginnings",
     "shown",
 )
 _NAME = r"[\w.-]*"
@@ -32,7 +41,7 @@ _REPO = re.compile(
 )
 _CLAIM = re.compile(
     r"(?:^|:)(?P<claim>repository|repository_owner|repository_id|repository_owner_id"
-    r"|ref|environment|job_workflow_ref):(?P<value>[^:*?]*)"
+    r"|ref|environment|job_workflow_ref):(?P<value>[^:*?]*)(?P<open>[*?]?)"
 )
 
 
@@ -40,7 +49,8 @@ _CLAIM = re.compile(
 class Mentions:
     """What the conditions of a statement name. Names are in lower case: GitHub ignores case.
 
-    `shown` are the repositories as a reader should see them.
+    `beginnings` are those of the workflows that a wildcard follows; `shown` are the repositories as
+    a reader should see them.
     """
 
     owners: frozenset[str] = frozenset()
@@ -50,6 +60,7 @@ class Mentions:
     refs: frozenset[str] = frozenset()
     environments: frozenset[str] = frozenset()
     workflows: frozenset[str] = frozenset()
+    beginnings: frozenset[str] = frozenset()
     shown: tuple[str, ...] = ()
     pull_requests: bool = False
 
@@ -118,6 +129,16 @@ class Mentions:
         """Workflows that are not named."""
         return _beyond(self.workflows, CLAIMS["job_workflow_ref"])
 
+    @cached_property
+    def strange_workflow(self) -> Language:
+        """Workflows that are not named and begin in no way that is."""
+        patterns = [pattern(f"{value}*") for value in sorted(self.beginnings)]
+        return (
+            both(self.other_workflow, outside(either(*patterns)))
+            if patterns
+            else (self.other_workflow)
+        )
+
 
 def _of(names: frozenset[str], grammar: Language) -> Language:
     if not names:
@@ -145,7 +166,9 @@ def mentions(one: Trusting) -> Mentions:
     for compared in _naming(one):
         for value in compared.values:
             claim = compared.claim
-            said = _subject(value) if claim == "sub" else _claim(claim, _head(value))
+            head = _head(value)
+            cut = head != value
+            said = _subject(value) if claim == "sub" else _claim(claim, head, cut=cut)
             for kind, name in said:
                 if name:
                     found[kind][name] = None
@@ -177,10 +200,11 @@ def _subject(value: str) -> Iterator[tuple[str, str]]:
         more = "*" if match["open"] and match["id"] is None else ""
         yield "shown", f"{owner}/{name}{more}" if owner and name else ""
     for match in _CLAIM.finditer(value):
-        yield from _claim(match["claim"], match["value"].replace("%3A", ":"))
+        value = match["value"].replace("%3A", ":")
+        yield from _claim(match["claim"], value, cut=bool(match["open"]))
 
 
-def _claim(claim: str, value: str) -> Iterator[tuple[str, str]]:
+def _claim(claim: str, value: str, *, cut: bool) -> Iterator[tuple[str, str]]:
     if claim == "repository":
         owner, _, name = value.partition("/")
         yield "owners", owner.lower()
@@ -188,6 +212,8 @@ def _claim(claim: str, value: str) -> Iterator[tuple[str, str]]:
         yield "shown", value if name else ""
     elif claim in _MEANS:
         yield _MEANS[claim], value.lower() if claim == "repository_owner" else value
+        if claim == "job_workflow_ref" and cut:
+            yield "beginnings", value
 
 
 _MEANS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 from scripts.github.issuers import Issuer
@@ -17,14 +18,32 @@ class Openness:
     """Answers which strangers a statement lets in. Raises NotJudged and TooComplex.
 
     Who sets a subject's template is an administrator of the repository. A stranger is one of their
-    own repository, so every template counts for strangers; for the named repository the default
-    template counts where the statement admits it.
+    own repository, so every template counts for strangers; of the named repository the default
+    template counts first, and `by_template` says what a customised one lets in beyond it.
     """
 
     def __init__(self, one: Trusting, issuer: Issuer) -> None:
         self.one = one
         self.issuer = issuer
         self.search = Search(one, issuer)
+
+    def values_for(self, token: Token) -> str:
+        """The values of the subject that take a token, as they are written; "" if there are none.
+
+        A subject that is not compared, or only by what it is not, has none.
+        """
+        taken = [
+            repr(value)
+            for found in self.one.on("sub")
+            if not found.negated
+            for value in found.values
+            if found.takes(value, token.subject)
+        ]
+        return " and ".join(dict.fromkeys(taken))
+
+    def by_wildcard(self, token: Token) -> bool:
+        """Whether the token gets in by a wildcard, so that a whole subject would keep it out."""
+        return bool(set("*?") & set(self.values_for(token)))
 
     @cached_property
     def names(self) -> Mentions:
@@ -132,14 +151,19 @@ class Openness:
         return self.own(Asked(default=True)) is not None
 
     def loose(
-        self, kind: JobKind, *, any_workflow: bool = False, **claims: Language | None
+        self,
+        kind: JobKind,
+        *,
+        any_workflow: bool = False,
+        any_template: bool = False,
+        claims: Mapping[str, Language | None] | None = None,
     ) -> Token | None:
         """A token of the named repository of one kind of job, with these limits on its claims,
         that runs in no workflow which the statement names."""
         named = self.names.workflows and not any_workflow
-        asked = Asked(kinds=(kind,), default=self.is_default)
+        asked = Asked(kinds=(kind,), default=self.is_default and not any_template)
         workflow = self.names.other_workflow if named else None
-        return self.own(asked.also(**claims, job_workflow_ref=workflow))
+        return self.own(asked.also(**(claims or {}), job_workflow_ref=workflow))
 
     @cached_property
     def speaks_of_environments(self) -> bool:
@@ -148,32 +172,46 @@ class Openness:
             "environment:" in value for found in self.one.on("sub") for value in found.values
         )
 
-    def openings(self, *, any_workflow: bool = False) -> tuple[Token | None, ...]:
-        """What of the named repository gets in that the statement does not name: a pull request,
-        another ref, another environment, and a named environment on another ref.
+    @cached_property
+    def _looked_for(self) -> tuple[tuple[JobKind, dict[str, Language | None]] | None, ...]:
+        """What of the named repository the statement does not name: a pull request, another ref,
+        another environment, and a named environment on another ref.
 
         On a ref that the statement fixes any environment will do, unless it speaks of some.
         """
         names = self.names
         other_ref = names.other_ref if names.refs else None
-        asked: tuple[tuple[JobKind, dict[str, Language | None]], ...] = (
+        other_environment = names.other_environment if names.environments else None
+        on_ref = None if self.speaks_of_environments else other_ref
+        return (
+            None if names.pull_requests else ("pull_request", {}),
             ("ref", {"ref": other_ref}),
-            (
-                "environment",
-                {
-                    "environment": names.other_environment if names.environments else None,
-                    "ref": None if self.speaks_of_environments else other_ref,
-                },
-            ),
+            ("environment", {"environment": other_environment, "ref": on_ref}),
             ("environment", {"environment": names.own_environment, "ref": other_ref}),
         )
-        pull = (
-            None if names.pull_requests else self.loose("pull_request", any_workflow=any_workflow)
+
+    def openings(self, *, any_workflow: bool = False) -> tuple[Token | None, ...]:
+        """A token of each that gets in, None where none does."""
+        return tuple(
+            None if job is None else self.loose(job[0], any_workflow=any_workflow, claims=job[1])
+            for job in self._looked_for
         )
-        return (
-            pull,
-            *(self.loose(kind, any_workflow=any_workflow, **claims) for kind, claims in asked),
-        )
+
+    @cached_property
+    def by_template(self) -> tuple[JobKind, Token] | None:
+        """The widest of these that gets in with a customised subject alone, by a wildcard, beside
+        what gets in with GitHub's default subject."""
+        if not self.is_default:
+            return None
+        for job, by_default in zip(self._looked_for[:3], self._openings, strict=False):
+            if by_default is not None:
+                return None  # as wide as it gets
+            if job is None:
+                continue
+            token = self.loose(job[0], any_template=True, claims=job[1])
+            if token is not None and self.by_wildcard(token):
+                return job[0], token
+        return None
 
     @cached_property
     def _openings(self) -> tuple[Token | None, ...]:

@@ -21,6 +21,7 @@ from scripts.iam.trust_lint.decide.automata import (
 from scripts.iam.trust_lint.decide.grammar import (
     CLAIMS,
     CUSTOM,
+    OF_TYPE,
     REFS,
     REPOSITORY,
     TOKEN_CLAIMS,
@@ -239,7 +240,7 @@ def _tokens(subject: str, values: Claims, issuer: Issuer) -> Iterator[Token]:
     parts = subjects.parts_of(subject)
     if parts is None or len({part.key for part in parts}) < len(parts):
         return
-    if not all(may_be(part.key, part.value) for part in parts):
+    if not all(may_be(part.key, part.value, values.kind) for part in parts):
         return
     said = {part.key: part.value for part in parts}
     repo = subjects.repo_of(subject)
@@ -280,6 +281,11 @@ def _claims(
     repository: str, repo: subjects.Repo | None, said: Mapping[str, str], values: Claims
 ) -> dict[str, str] | None:
     """The claims of a job that has this subject; None where no value of some claim fits."""
+    if "ref_type" in said:
+        of_type = values.also({"ref": (Operand(OF_TYPE[said["ref_type"]]),)})
+        if of_type is None:
+            return None
+        values = of_type
     pull_request = values.kind == "pull_request"
     wanted = {claim: said[claim] for claim in CLAIMS if claim in said} | {"repository": repository}
     context_kind, _, context_value = said.get("context", "").partition(":")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from scripts.iam.trust_lint.decide.grammar import JobKind
@@ -38,11 +38,19 @@ def reach(found: Openness) -> Reach:
     widest_kind = _reach(found)
     token = widest_kind.token
     if token is None or token.is_default:
-        return widest_kind
+        return replace(widest_kind, who=widest_kind.who + _by_template(found, widest_kind.level))
     template = f"with the subject template {_template(token)}"
     if not found.is_default:
         template += "; with GitHub's default subject nobody"
     return Reach(widest_kind.level, f"{widest_kind.who}, {template}", token)
+
+
+def _by_template(found: Openness, level: Level) -> str:
+    """Who gets in beside the named repository's default subjects."""
+    if level not in ("repository", "contexts") or found.by_template is None:
+        return ""
+    kind, token = found.by_template
+    return f"; with the subject template {_template(token)} also {whoever_opens(found, kind)}"
 
 
 def _reach(found: Openness) -> Reach:
@@ -91,17 +99,22 @@ def whoever_has_the_names(found: Openness) -> str:
 
 def more_contexts(found: Openness) -> str:
     """Those who choose what the statement leaves open."""
+    kind: JobKind = (
+        "pull_request" if found.other_pull_request else "ref" if found.other_ref else "environment"
+    )
+    return whoever_opens(found, kind) + _limits(found, pinned=False)
+
+
+def whoever_opens(found: Openness, kind: JobKind) -> str:
+    """Those who choose what a job of this kind leaves open."""
     where = repositories(found)
-    if found.other_pull_request:
-        who = f"everyone who can push a branch to {where} or open a pull request from one there"
-    elif found.other_ref:
-        who = f"everyone who can push such a branch or tag to {where}"
-    else:
-        who = (
-            f"everyone who can run a job of {where} in an environment of their own: GitHub makes "
-            "the environment that a job names, without protection"
-        )
-    return who + _limits(found, pinned=False)
+    return {
+        "pull_request": f"everyone who can push a branch to {where} or open a pull request from "
+        "one there",
+        "ref": f"everyone who can push such a branch or tag to {where}",
+        "environment": f"everyone who can run a job of {where} in an environment of their own: "
+        "GitHub makes the environment that a job names, without protection",
+    }[kind]
 
 
 def contexts(found: Openness) -> str:
@@ -129,22 +142,23 @@ def repositories(found: Openness) -> str:
     """The named repositories as a reader should see them."""
     names = found.names
     if exact := found.one.exactly("repository"):
-        return _listed(sorted(exact))
+        return listed(sorted(exact))
     if names.shown:
-        return _listed(sorted(set(names.shown)))
+        return listed(sorted(set(names.shown)))
     if names.ids:
-        return f"repository {_listed(sorted(names.ids))}"
+        return f"repository {listed(sorted(names.ids))}"
     return f"a repository of {_owners(found)}"
 
 
 def _owners(found: Openness) -> str:
     names = found.names
     if names.owners:
-        return _listed(sorted(names.owners))
-    return f"account {_listed(sorted(names.owner_ids))}" if names.owner_ids else "any owner"
+        return listed(sorted(names.owners))
+    return f"account {listed(sorted(names.owner_ids))}" if names.owner_ids else "any owner"
 
 
-def _listed(values: list[str]) -> str:
+def listed(values: list[str]) -> str:
+    """Several in a sentence."""
     return values[0] if len(values) == 1 else f"{', '.join(values[:-1])} and {values[-1]}"
 
 
@@ -154,7 +168,7 @@ def _template(token: Token) -> str:
 
 def _elsewhere(found: Openness) -> Asked:
     """Tokens of jobs that run in no workflow which the statement names."""
-    workflow = found.names.other_workflow if found.names.workflows else None
+    workflow = found.names.strange_workflow if found.names.workflows else None
     return Asked().also(job_workflow_ref=workflow)
 
 
@@ -162,11 +176,15 @@ def _limits(found: Openness, *, pinned: bool) -> str:
     """What else a caller must fulfil."""
     said = []
     if pinned and found.names.workflows:
-        said.append(f"in a job of {_listed(sorted(found.names.workflows))}")
+        begun = found.names.beginnings
+        workflows = [
+            f"{name}*" if name in begun else name for name in sorted(found.names.workflows)
+        ]
+        said.append(f"in a job of {listed(workflows)}")
     actors = found.one.exactly("actor") or found.one.exactly("actor_id")
     if actors:
-        said.append(f"in a run that {_listed(list(actors))} starts")
+        said.append(f"in a run that {listed(list(actors))} starts")
     if found.one.elsewhere:
         keys = sorted({condition.key for condition in found.one.elsewhere})
-        said.append(f"where {_listed(keys)} lets them")
+        said.append(f"where {listed(keys)} lets them")
     return "".join(f", {one}" for one in said)
