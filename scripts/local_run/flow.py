@@ -23,6 +23,7 @@ from scripts.files import private_folder, write_private
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
 from scripts.local_run.attempts import try_forbidden
+from scripts.local_run.cloud import PROJECT, start_cloud
 from scripts.local_run.roots import bootstrap_stack, platform_stack
 from scripts.local_run.summary import Summary
 from scripts.local_run.warm import WarmProcess
@@ -33,10 +34,8 @@ from scripts.server.sessions import CONNECT_SECONDS, find_instance, open_session
 from scripts.stack.binary import find_binary
 from scripts.stack.stack import Applied, Event, Stack, messages
 
-PROJECT = Path(__file__).resolve().parents[2]
 RUN_FILE = "run.json"
 TIMINGS_FILE = "timings.json"
-CLOUD_START_SECONDS = 60
 SERVER_START_SECONDS = 180
 # Threads of OpenMP that spin while they wait starve each other on a busy machine.
 STEP_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -144,34 +143,9 @@ class Flow:
         return run.get("cloud") != cloud.started or run.get("stage") in ("bootstrap", "platform")
 
     def _start_cloud(self) -> Cloud:
-        log = self.home / "cloud.log"
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "scripts.localcloud", "--home", str(self.home)],
-                cwd=PROJECT,
-                env=_daemon_environment(self.home),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + CLOUD_START_SECONDS
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                break
-            try:
-                cloud = localhome.load(self.home)
-            except CloudDown:
-                time.sleep(0.05)
-                continue
-            self._note(stage="bootstrap", cloud=cloud.started)
-            return cloud
-        leftovers.end_all(self.home)
-        raise UserError(
-            "the local cloud did not start",
-            why=_tail(log) or f"nothing answered within {CLOUD_START_SECONDS} s",
-            mend="keyless doctor, then keyless up again",
-        )
+        cloud = start_cloud(self.home)
+        self._note(stage="bootstrap", cloud=cloud.started)
+        return cloud
 
     def _watch(self, cloud: Cloud) -> None:
         """Stop Terraform when the cloud dies, or it would retry for minutes."""
@@ -393,16 +367,3 @@ def save_timings(home: Path, phases: Phases, summary: Summary) -> None:
     """Keep where the time went, for `scripts/maintenance/benchmarks/up.py`; after a failure too."""
     text = json.dumps(summary.as_dict(phases), indent=2)
     write_private(home / TIMINGS_FILE, text.encode())
-
-
-def _daemon_environment(home: Path) -> dict[str, str]:
-    kept = ("PATH", "LANG", "TMPDIR", "TZ", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-    return {
-        **{name: os.environ[name] for name in kept if name in os.environ},
-        "HOME": str(home),
-        **leftovers.mark(home),
-    }
-
-
-def _tail(path: Path, lines: int = 15) -> str:
-    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])

@@ -9,7 +9,8 @@ from pathlib import Path
 from scripts.console import Phases, UserError
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
-from scripts.local_run.flow import PROJECT, RUN_FILE
+from scripts.local_run.cloud import PROJECT
+from scripts.local_run.flow import RUN_FILE
 from scripts.local_run.roots import bootstrap_stack, platform_stack
 from scripts.localcloud import home as localhome
 from scripts.localcloud.home import Cloud, CloudDown

@@ -19,7 +19,8 @@ from scripts.iam.escalation.live import read_estate
 from scripts.iam.requests.mapping import SERVICES
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
-from scripts.local_run.flow import PROJECT, STEP_ENVIRONMENT, Flow, follow, steps
+from scripts.local_run.cloud import PROJECT
+from scripts.local_run.flow import STEP_ENVIRONMENT, Flow, follow, steps
 from scripts.local_run.roots import platform_stack
 from scripts.local_run.teardown import destroy_stack
 from scripts.localcloud.home import Cloud, administrator, load

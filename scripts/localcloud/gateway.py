@@ -21,6 +21,7 @@ from scripts.localcloud.access.principals import ANONYMOUS, Caller, Principals
 from scripts.localcloud.access.regions import check_bucket_region, check_scope, requested_region
 from scripts.localcloud.access.signatures import Signature, query_pairs
 from scripts.localcloud.emulator.emulator import Emulator
+from scripts.localcloud.sts import ageing
 from scripts.localcloud.sts.issuer import PREFIX as ISSUER_PREFIX
 from scripts.localcloud.sts.issuer import Issuer
 from scripts.localcloud.sts.sts import WEB_IDENTITY, Call, Sts
@@ -75,6 +76,8 @@ class Gateway:
                 incoming.headers,
                 incoming.body,
             )
+        if incoming.path == ageing.PATH:
+            return ageing.handle(incoming, self._issuer.key, self._principals)
         request_id = str(uuid.uuid4())
         signature: Signature | None = None
         try:

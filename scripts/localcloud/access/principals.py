@@ -5,7 +5,7 @@ import secrets
 import string
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -137,6 +137,18 @@ class Principals:
         if session.expired(now):
             raise Refusal(Fault.EXPIRED_TOKEN)
         return Key(session.credentials.secret_access_key, caller)
+
+    def age(self, by: timedelta) -> None:
+        """Make every session older, as if that much time had passed. Users' keys do not age."""
+        with self._lock:
+            for key, (session, caller) in list(self._sessions.items()):
+                ends = session.credentials.expiration
+                older = replace(
+                    session,
+                    issued=session.issued - by,
+                    credentials=replace(session.credentials, expiration=ends and ends - by),
+                )
+                self._sessions[key] = (older, replace(caller, session=older))
 
     def _user_key(self, access_key_id: str, token: str | None) -> Key:
         recorded = self._iam().access_keys.get(access_key_id)
