@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 # A token lives 900 seconds; libpq reads the file at each new connection.
@@ -27,26 +28,31 @@ from urllib.parse import quote
 REFRESH_SECONDS = 600
 RETRY_SECONDS = 1
 STOP_SECONDS = 20
-stopping = []  # the signals that asked for the end
+Given = dict[str, Any]  # settings, and the contract, as JSON has them
+Worker = subprocess.Popen[bytes]
+stopping: list[int] = []  # the signals that asked for the end
 
 
-def log(text):
+def log(text: str) -> None:
+    """Write a line to the journal."""
     print(f"launcher: {text}", flush=True)
 
 
-def main():
+def main() -> int:
+    """Run the service until it is asked to end, or a worker ends by itself."""
     settings = json.loads(Path(sys.argv[1]).read_bytes())
     passfile = Path(os.environ["RUNTIME_DIRECTORY"], "pgpass")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stopping.append(number))
     listeners = {name: listen(port) for name, port in ports(settings).items()}
-    workers = []
+    workers: list[Worker] = []
     try:
         folder = wait_for_code(settings, passfile.with_name("server"))
         workers += [spawn(folder, listeners, passfile) for _ in range(settings["workers"])]
         database = wait_for_platform(settings, workers)["database"]
         wait_for_database(settings, database, passfile, workers)
         for worker in workers:
+            assert worker.stdin is not None
             worker.stdin.write(uri(database).encode() + b"\n")
             worker.stdin.close()
         log(f"serving on 127.0.0.1: {', '.join(map(place, listeners.items()))}")
@@ -64,7 +70,7 @@ class Stopped(Exception):
     """The service is to end, or cannot go on without one of its workers."""
 
 
-def pause(seconds, workers):
+def pause(seconds: float, workers: list[Worker]) -> None:
     """Wait while all is well. Raises Stopped otherwise."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
@@ -73,14 +79,14 @@ def pause(seconds, workers):
         time.sleep(min(left, 0.2))
 
 
-def ports(settings):
+def ports(settings: Given) -> dict[str, int]:
     """Each permission set's port; a test of this file on a shared machine asks for free ones."""
     given = json.loads(os.environ.get("KEYLESS_MLFLOW_PORTS", "{}"))
     sets = settings["permission_sets"]
     return {name: given.get(name, one["port"]) for name, one in sets.items()}
 
 
-def listen(port):
+def listen(port: int) -> socket.socket:
     """Take the port. Clients are refused until a worker listens on it."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -88,12 +94,14 @@ def listen(port):
     return listener
 
 
-def place(opened):
+def place(opened: tuple[str, socket.socket]) -> str:
+    """A set's name and port, for the log."""
     name, listener = opened
     return f"{name} {listener.getsockname()[1]}"
 
 
-def spawn(folder, listeners, passfile):
+def spawn(folder: Path, listeners: dict[str, socket.socket], passfile: Path) -> Worker:
+    """Start one MLflow process on the sockets."""
     environment = os.environ | {"PGPASSFILE": str(passfile)}
     numbers = {name: listener.fileno() for name, listener in listeners.items()}
     sockets = [f"{name}={number}" for name, number in numbers.items()]
@@ -106,7 +114,7 @@ def spawn(folder, listeners, passfile):
 
 
 @functools.cache
-def client(region, service):
+def client(region: str, service: str) -> Any:
     """Make a client, once; botocore renews the role's credentials in it."""
     import boto3
     from botocore.config import Config
@@ -115,10 +123,10 @@ def client(region, service):
     if session.get_credentials() is None:
         raise RuntimeError("the instance has no credentials yet")
     config = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
-    return session.client(service, config=config)
+    return session.client(service, config=config)  # type: ignore[call-overload]
 
 
-def wait_for_code(settings, folder):
+def wait_for_code(settings: Given, folder: Path) -> Path:
     """Write the server's code where the workers find it, once it has the digest of the settings."""
     said = None
     while True:
@@ -130,7 +138,7 @@ def wait_for_code(settings, folder):
         pause(RETRY_SECONDS, [])
 
 
-def write_code(settings, folder):
+def write_code(settings: Given, folder: Path) -> None:
     """User data has no room for it, so Terraform keeps it in parameters, in pieces."""
     wanted = settings["code"]
     packed = "".join(parameter(settings, name) for name in wanted["parameters"])
@@ -142,29 +150,36 @@ def write_code(settings, folder):
         (folder / name).write_text(text)
 
 
-def wait_for_platform(settings, workers):
+def wait_for_platform(settings: Given, workers: list[Worker]) -> Given:
     """Read the contract; Terraform writes it when the database is there."""
     name = settings["platform_parameter"]
     said = None
     while True:
         try:
-            return json.loads(parameter(settings, name))
+            contract: Given = json.loads(parameter(settings, name))
+            return contract
         except Exception as reason:  # noqa: BLE001 - whatever it is, it may pass
             said = say(f"waiting for parameter {name}: {reason}", said)
         pause(RETRY_SECONDS, workers)
 
 
-def parameter(settings, name):
-    return client(settings["region"], "ssm").get_parameter(Name=name)["Parameter"]["Value"]
+def parameter(settings: Given, name: str) -> str:
+    """The value of an SSM parameter."""
+    answer = client(settings["region"], "ssm").get_parameter(Name=name)
+    return str(answer["Parameter"]["Value"])
 
 
-def say(text, said):
+def say(text: str, said: str | None) -> str:
+    """Log what is new to say."""
     if text != said:
         log(text)
     return text
 
 
-def wait_for_database(settings, database, passfile, workers):
+def wait_for_database(
+    settings: Given, database: Given, passfile: Path, workers: list[Worker]
+) -> None:
+    """Wait until a login with a fresh token succeeds."""
     import psycopg2
 
     said = None
@@ -178,7 +193,10 @@ def wait_for_database(settings, database, passfile, workers):
         pause(RETRY_SECONDS, workers)
 
 
-def keep_token_fresh(settings, database, passfile, workers):
+def keep_token_fresh(
+    settings: Given, database: Given, passfile: Path, workers: list[Worker]
+) -> None:
+    """Renew the token until the service ends."""
     wait = REFRESH_SECONDS
     while True:
         pause(wait, workers)
@@ -190,7 +208,7 @@ def keep_token_fresh(settings, database, passfile, workers):
             wait = RETRY_SECONDS * 10
 
 
-def write_token(settings, database, passfile):
+def write_token(settings: Given, database: Given, passfile: Path) -> None:
     """Sign a token and put it, whole or not at all, where libpq finds it."""
     token = client(settings["region"], "rds").generate_db_auth_token(
         database["address"], database["port"], database["user"], settings["region"]
@@ -203,7 +221,7 @@ def write_token(settings, database, passfile):
     fresh.replace(passfile)
 
 
-def dsn(database):
+def dsn(database: Given) -> str:
     """libpq's own variables may give port and address: then neither is named here."""
     port = "" if "PGPORT" in os.environ else f"port={database['port']} "
     return (
@@ -212,13 +230,14 @@ def dsn(database):
     )
 
 
-def uri(database):
+def uri(database: Given) -> str:
+    """SQLAlchemy's address of the database, without a password."""
     port = "" if "PGPORT" in os.environ else f":{database['port']}"
     user, name = quote(database["user"], safe=""), quote(database["name"], safe="")
     return f"postgresql+psycopg2://{user}@{database['address']}{port}/{name}?sslmode=verify-full"
 
 
-def stop(workers):
+def stop(workers: list[Worker]) -> list[int]:
     """End the workers, gently first; return how each that had ended by itself did so."""
     died = [worker.returncode for worker in workers if worker.poll() is not None]
     for worker in workers:

@@ -15,11 +15,13 @@ import urllib.request
 from pathlib import Path
 
 
-def log(text):
+def log(text: str) -> None:
+    """Write a line to the journal."""
     print(f"watchdog: {text}", flush=True)
 
 
-def main():
+def main() -> int:
+    """Look at MLflow until it has to be reported dead."""
     settings = json.loads(Path(sys.argv[1]).read_bytes())
     # The settings' port, or the launcher's when a test asked for a free one.
     free = json.loads(os.environ.get("KEYLESS_MLFLOW_PORTS", "{}"))
@@ -38,16 +40,17 @@ def main():
         time.sleep(limits["interval_seconds"])
 
 
-def healthy(port):
+def healthy(port: int) -> bool:
+    """Whether MLflow answers."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
-            return answer.status == 200
+            return bool(answer.status == 200)
     except OSError:
         return False
 
 
-def report(region):
+def report(region: str) -> bool:
     """Mark this instance unhealthy; False if Auto Scaling could not be told."""
     import boto3
 
@@ -63,22 +66,23 @@ def report(region):
     return True
 
 
-def identity():
+def identity() -> dict[str, str]:
     """Ask IMDSv2 which instance this is; the variable is the SDKs' own."""
     base = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def call(path, method, headers):
+    def call(path: str, method: str, headers: dict[str, str]) -> str:
         url = f"{base.rstrip('/')}/latest/{path}"
         request = urllib.request.Request(url, method=method, headers=headers)
         with opener.open(request, timeout=5) as answer:
-            return answer.read().decode()
+            return str(answer.read(), "utf-8")
 
     token = call("api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
     document = call(
         "dynamic/instance-identity/document", "GET", {"X-aws-ec2-metadata-token": token}
     )
-    return json.loads(document)
+    found: dict[str, str] = json.loads(document)
+    return found
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Container, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bridge import Bridge, answer, read
 from guard import CALL, LONGEST, Call, Permissions, PermissionSet, Refused, serving
@@ -74,10 +74,11 @@ class Front:
             return error(Refused("The request came in through no port of a permission set."))
         if rule is None:
             return None  # no such path or method: nothing runs but MLflow's 404, 405 or redirect
-        if request.method == "OPTIONS" and rule.provide_automatic_options:
+        if request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
             return None
         try:
-            self.begin(call, rule.endpoint.lstrip("_"), request.method, request.headers)
+            headers = cast("Mapping[str, str]", request.headers)
+            self.begin(call, rule.endpoint.lstrip("_"), request.method, headers)
             self.judge(call, self.message(call, rule.endpoint), request.view_args or {})
         except (Refused, MlflowException) as reason:
             return error(reason)
@@ -188,13 +189,13 @@ class Front:
         if operation != "export_traces":
             await self.fastapi(scope, receive, recorded)
             return
-        body = await read(receive)
-        if body is None:
+        sent = await read(receive)
+        if sent is None:
             await answer(send, 413, b"text/plain", b"The request is too large.")
             return
 
         async def whole() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
+            return {"type": "http.request", "body": sent, "more_body": False}
 
         async with self.spans:
             await self.fastapi(scope, whole, recorded)
@@ -338,7 +339,7 @@ def created(answered: Any) -> dict[str, str]:
     """The identity that MLflow gave to what it created: at the top of its answer, or one below."""
     parts = [answered, *(answered.values() if isinstance(answered, dict) else [])]
     parts += [part["info"] for part in parts if isinstance(part, dict) and "info" in part]
-    found = {}
+    found: dict[str, str] = {}
     for part in parts:
         if isinstance(part, dict):
             found |= {name: str(part[name])[:LONGEST] for name in GIVEN if name in part}

@@ -7,6 +7,8 @@ would start at its end, uvicorn with MLflow's application, was imported while th
 there yet and is run here. `mlflow server` imports everything two times, and only then.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json
@@ -14,8 +16,15 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from front import Front
+    from guard import Permissions
+
+Given = dict[str, Any]  # settings, as JSON has them
 # A tunnel may begin at any port of the client's machine.
 ALLOWED_HOSTS = "localhost,localhost:*,127.0.0.1,127.0.0.1:*"
 ENVIRONMENT = {
@@ -34,13 +43,13 @@ CONNECTIONS = 44
 ENGINES, HELD = 2, 3
 
 
-def limits(settings):
+def limits(settings: Given) -> tuple[int, int]:
     """Requests at once in one worker, and the size of each of its two pools."""
     pool = max(HELD, CONNECTIONS // settings["workers"] // ENGINES)
     return pool // HELD, pool
 
 
-def pool_variables(pool):
+def pool_variables(pool: int) -> dict[str, str]:
     """MLflow takes no overflow of 0 (it would mean the default of 10)."""
     return {
         "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(pool - 1),
@@ -48,7 +57,8 @@ def pool_variables(pool):
     }
 
 
-def options(settings, address):
+def options(settings: Given, address: str) -> list[str]:
+    """What `mlflow server` is told."""
     if settings["artifact_access"] == "direct":
         # Clients read and write S3 themselves, each with its own role.
         artifacts = ["--default-artifact-root", settings["artifact_root"], "--no-serve-artifacts"]
@@ -58,20 +68,22 @@ def options(settings, address):
     return ["--backend-store-uri", address, "--allowed-hosts", ALLOWED_HOSTS, *place, *artifacts]
 
 
-def permissions(settings):
+def permissions(settings: Given) -> Permissions:
+    """The permission sets of the settings."""
     from guard import Permissions
 
     roles = {name: given["roles"] for name, given in settings["permission_sets"].items()}
     return Permissions(roles, settings["artifact_root"])
 
 
-async def serve(front, listeners):
+async def serve(front: Front, listeners: dict[str, socket.socket]) -> None:
     """One uvicorn for each socket: the application of a port knows no other port's rights."""
     import uvicorn
 
     class Server(uvicorn.Server):
-        def capture_signals(self):
-            return contextlib.nullcontext()  # one handler stops them all
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield  # one handler stops them all
 
     servers = []
     for name, listener in listeners.items():
@@ -87,7 +99,7 @@ async def serve(front, listeners):
         )
         servers.append((Server(config), listener))
 
-    def stop():
+    def stop() -> None:
         for server, _ in servers:
             server.should_exit = True
 
@@ -96,7 +108,8 @@ async def serve(front, listeners):
     await asyncio.gather(*(server.serve(sockets=[listener]) for server, listener in servers))
 
 
-def main():
+def main() -> int:
+    """Import MLflow, wait for the database's address, and serve."""
     settings = json.loads(Path(sys.argv[1]).read_bytes())
     given = (argument.split("=") for argument in sys.argv[2:])
     listeners = {name: socket.socket(fileno=int(number)) for name, number in given}
@@ -110,7 +123,7 @@ def main():
     from mlflow import cli, server
     from mlflow.server import fastapi_app
 
-    def run(command, extra_env, **_):
+    def run(command: list[str], extra_env: dict[str, str], **_: Any) -> None:
         if command[-1] != "mlflow.server.fastapi_app:app":
             raise RuntimeError(f"this version of MLflow starts another application: {command}")
         os.environ.update(extra_env)
@@ -121,8 +134,9 @@ def main():
     address = sys.stdin.readline().strip()
     if not address:
         return 1  # the launcher ended before the database was there
-    server._exec_cmd = run
-    return cli.server.main(options(settings, address), standalone_mode=False)
+    server._exec_cmd = run  # type: ignore[attr-defined,assignment]
+    cli.server.main(options(settings, address), standalone_mode=False)
+    return 0
 
 
 if __name__ == "__main__":
