@@ -163,7 +163,7 @@ def keyless(ctx: click.Context, home: Path, debug: bool) -> None:  # noqa: ARG00
 
     \b
     keyless up                     start the local cloud and take a model to promotion
-    keyless doctor                 what this machine lacks, and the command that mends it
+    keyless doctor                 what this machine lacks, and the command that fixes it
     keyless whoami --role train    what one role may do, and what it may not
     keyless down                   remove everything that `up` made
 

@@ -1,4 +1,4 @@
-"""What the user sees: live phases while work goes on, the final table, and errors that mend."""
+"""What the user sees: live phases, the final table, and errors that name their fix."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ WIDTH_OF_A_PIPE = 200
 
 
 class UserError(Exception):
-    """A foreseeable failure: what failed, `why`, and the command that `mend`s it.
+    """A foreseeable failure: what failed, `why`, and the `fix`: the command to run.
 
     The `keyless` command prints it without a stack trace and ends with `exit_code`: 1 for work
     that failed, 2 for wrong usage or input.
     """
 
-    def __init__(self, what: str, *, why: str = "", mend: str = "", exit_code: int = 1) -> None:
+    def __init__(self, what: str, *, why: str = "", fix: str = "", exit_code: int = 1) -> None:
         super().__init__(what)
         self.what = what
         self.why = why
-        self.mend = mend
+        self.fix = fix
         self.exit_code = exit_code
 
     def __str__(self) -> str:
@@ -255,7 +255,7 @@ def ascii_only(console: Console) -> bool:
 
 
 def print_error(error: UserError, console: Console | None = None) -> None:
-    """Print what failed, why, and the command that mends it."""
+    """Print what failed, why, and the command that fixes it."""
     from rich.text import Text
 
     console = stderr_console() if console is None else console
@@ -264,9 +264,9 @@ def print_error(error: UserError, console: Console | None = None) -> None:
         # Not wrapped either: an ARN or a path in it stays whole.
         why = error.why.replace("\n", "\n       ")
         console.print(Text.assemble(("  why  ", "dim"), why), soft_wrap=True)
-    if error.mend:
+    if error.fix:
         # Not wrapped, so that the command can be copied.
-        console.print(Text.assemble(("  mend ", "dim"), (error.mend, "green")), soft_wrap=True)
+        console.print(Text.assemble(("  fix  ", "dim"), (error.fix, "green")), soft_wrap=True)
 
 
 def _ended_line(phase: Phase, plain: bool) -> Text:

@@ -35,12 +35,12 @@ def _botocore(failure: BaseException) -> UserError | None:
         return UserError(
             f"AWS refused {failure.operation_name}",
             why=f"{error.get('Code')}: {error.get('Message')}",
-            mend="keyless explain-denial" if "denied" in str(error.get("Code")).lower() else "",
+            fix="keyless explain-denial" if "denied" in str(error.get("Code")).lower() else "",
         )
     if isinstance(failure, NoCredentialsError):
-        return UserError("AWS was not asked", why=str(failure), mend="keyless doctor --aws")
+        return UserError("AWS was not asked", why=str(failure), fix="keyless doctor --aws")
     if isinstance(failure, BotoCoreError):
-        return UserError("AWS could not be asked", why=str(failure), mend="keyless doctor")
+        return UserError("AWS could not be asked", why=str(failure), fix="keyless doctor")
     return None
 
 
@@ -49,24 +49,22 @@ def _database(failure: BaseException) -> UserError:
     return UserError(
         "the database refused or did not answer",
         why=first_line(getattr(failure, "orig", None) or failure),
-        mend="keyless doctor",
+        fix="keyless doctor",
     )
 
 
 def _alembic(failure: BaseException) -> UserError:
     return UserError(
-        "MLflow's tables could not be migrated", why=first_line(failure), mend="keyless database"
+        "MLflow's tables could not be migrated", why=first_line(failure), fix="keyless database"
     )
 
 
 def _mlflow(failure: BaseException) -> UserError:
-    return UserError("MLflow refused", why=first_line(failure), mend="keyless doctor")
+    return UserError("MLflow refused", why=first_line(failure), fix="keyless doctor")
 
 
 def _http(failure: BaseException) -> UserError:
-    return UserError(
-        "a server could not be reached", why=first_line(failure), mend="keyless doctor"
-    )
+    return UserError("a server could not be reached", why=first_line(failure), fix="keyless doctor")
 
 
 _KNOWN: dict[str, Callable[[BaseException], UserError | None]] = {

@@ -50,7 +50,7 @@ def roles(file: Path = ROLES_FILE) -> Mapping[str, Role]:
         raise UserError(
             f"{file} is not a list of roles",
             why=str(error),
-            mend="compare it with its head, which says what each field means",
+            fix="compare it with its head, which says what each field means",
             exit_code=2,
         ) from None
 

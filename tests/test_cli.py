@@ -135,13 +135,13 @@ def test_the_version_is_the_projects() -> None:
     assert result.output.startswith("keyless 0.")
 
 
-def test_a_user_error_shows_what_why_and_mend_without_a_trace(
+def test_a_user_error_shows_what_why_and_fix_without_a_trace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    failure = UserError("It broke", why="a wire is cut", mend="keyless up", exit_code=2)
+    failure = UserError("It broke", why="a wire is cut", fix="keyless up", exit_code=2)
     assert run_failing(failure, monkeypatch) == (
         2,
-        "error: It broke\n  why  a wire is cut\n  mend keyless up\n",
+        "error: It broke\n  why  a wire is cut\n  fix  keyless up\n",
     )
 
 
@@ -197,7 +197,7 @@ def test_the_home_is_in_the_project_unless_said_otherwise(
 def test_without_a_cloud_the_command_that_starts_one_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError) as raised:
         Project(cli.ROOT, tmp_path).cloud()
-    assert raised.value.mend == "keyless up"
+    assert raised.value.fix == "keyless up"
 
 
 def documented_commands() -> list[str]:

@@ -1,4 +1,4 @@
-"""What the user sees: live on a terminal, a log elsewhere, a table at the end, errors that mend."""
+"""What the user sees: live on a terminal, a log elsewhere, a table, errors with their fix."""
 
 import io
 import re
@@ -137,15 +137,15 @@ def test_durations_read_well(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_a_long_mend_stays_on_one_line_and_a_long_why_is_indented() -> None:
+def test_a_long_fix_stays_on_one_line_and_a_long_why_is_indented() -> None:
     out = console(terminal=False, width=40)
-    mend = "terraform -chdir=terraform/platform providers mirror FOLDER"
-    print_error(UserError("It broke", why="first line\nsecond line", mend=mend), out)
+    fix = "terraform -chdir=terraform/platform providers mirror FOLDER"
+    print_error(UserError("It broke", why="first line\nsecond line", fix=fix), out)
     assert [line.rstrip() for line in written(out).splitlines()] == [
         "error: It broke",
         "  why  first line",
         "       second line",
-        f"  mend {mend}",
+        f"  fix  {fix}",
     ]
 
 

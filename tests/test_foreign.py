@@ -40,7 +40,7 @@ def test_a_librarys_failure_is_one_sentence_with_a_way_out(at: int) -> None:
     assert said in told.why
     assert "\n" not in told.why
     assert "Background on this error" not in told.why
-    assert told.mend
+    assert told.fix
 
 
 def test_what_is_not_foreseen_is_not_hidden() -> None:

@@ -121,26 +121,26 @@ def check(account: Account, folder: Path, found: Found, provider: str) -> None:
         raise UserError(
             "There are two states of bootstrap",
             why=f"one in {account.state_bucket}, another in {folder}",
-            mend=f"if the bucket's is the right one, delete {folder}",
+            fix=f"if the bucket's is the right one, delete {folder}",
         )
     if found.bucket and not found.state and not found.interim:
         raise UserError(
             f"The bucket {account.state_bucket} exists, but nothing knows how it was made",
             why=f"neither {STATE_KEY} is in it, nor is there a state in {folder}",
-            mend=f"bring back a version of {STATE_KEY}, or delete the bucket if it is empty: "
+            fix=f"bring back a version of {STATE_KEY}, or delete the bucket if it is empty: "
             f"aws s3api list-object-versions --bucket {account.state_bucket}",
         )
     if provider == "create" and found.provider and not found.owns_provider:
         raise UserError(
             "The account has a GitHub OIDC provider that is not ours",
             why="an account has one; taking it over would let a destroy remove it from others",
-            mend=account.command("bootstrap --github-provider existing"),
+            fix=account.command("bootstrap --github-provider existing"),
         )
     if provider == "existing" and not found.provider:
         raise UserError(
             "The account has no GitHub OIDC provider",
             why="--github-provider existing uses one that is there",
-            mend=account.command("bootstrap --github-provider create"),
+            fix=account.command("bootstrap --github-provider create"),
         )
 
 
@@ -166,7 +166,7 @@ def settings(
         raise UserError(
             "No environment is named",
             why="bootstrap makes the roles that plan and apply each environment",
-            mend="name them: --disposable dev -e prod, and the repository: --github ...",
+            fix="name them: --disposable dev -e prod, and the repository: --github ...",
             exit_code=2,
         )
     if github is not None:
@@ -176,7 +176,7 @@ def settings(
         raise UserError(
             "It is not known which GitHub repository is to be trusted",
             why="the roles trust one repository, by its ids",
-            mend=GITHUB_HELP.replace("platform", "bootstrap"),
+            fix=GITHUB_HELP.replace("platform", "bootstrap"),
             exit_code=2,
         )
     if provider is not None:
@@ -255,7 +255,7 @@ class Bootstrap:
                 raise UserError(
                     "The state in the bucket is not the one that was here",
                     why=f"the one that was here is kept in {self.folder / STATE_KEY}",
-                    mend=f"{self.account.command('bootstrap')} again",
+                    fix=f"{self.account.command('bootstrap')} again",
                 )
         self.account.client("s3").put_object(
             Bucket=self.account.state_bucket,

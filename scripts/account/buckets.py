@@ -25,7 +25,7 @@ def holds_objects(s3: Any, bucket: str) -> bool:
     raise UserError(
         f"It cannot be seen whether {bucket} is empty; nothing was destroyed",
         why="the caller may list neither its versions nor its objects",
-        mend="use the environment's apply role, or an administrator",
+        fix="use the environment's apply role, or an administrator",
     )
 
 
@@ -54,7 +54,7 @@ def empty(s3: Any, bucket: str, tell: Callable[[str], None]) -> int:
             raise UserError(
                 f"{bucket} could not be emptied",
                 why=f"{errors[0]['Key']}: {errors[0]['Code']}, and {deleted} are gone",
-                mend="TF_VAR_teardown=true keyless plan ENVIRONMENT and keyless apply ENVIRONMENT, "
+                fix="TF_VAR_teardown=true keyless plan ENVIRONMENT and keyless apply ENVIRONMENT, "
                 "then destroy as somebody who signed in through IAM Identity Center; another role "
                 "is named in artifact_store.version_deleter_arns",
             )

@@ -122,7 +122,7 @@ def saved_note(account: Account, environment: str) -> dict[str, Any]:
         raise UserError(
             f"There is no saved plan of {environment}",
             why=f"apply takes only what was planned and read; nothing is in {path}",
-            mend=account.command(f"plan -e {environment}"),
+            fix=account.command(f"plan -e {environment}"),
         ) from None
     return note
 
@@ -149,7 +149,7 @@ def apply_plan(
         with terminated_as_interrupted():
             return stack.apply_plan(path, _listener(phase))
     except StackError as failure:
-        rest = StackError(failure.what, why=failure.why, mend=f"{again}: what was done stays")
+        rest = StackError(failure.what, why=failure.why, fix=f"{again}: what was done stays")
         raise _advised(rest, environment, aws=aws) from None
     finally:
         drop_plan(path)
@@ -164,7 +164,7 @@ def require_digest(planned: Planned, expected: str) -> None:
         "The changes are not the ones that were approved; nothing was applied",
         why=f"approved was {expected},\nnow it is {planned.digest}:\n"
         + "\n".join(addresses[:20] or ["no changes"]),
-        mend=f"{planned.command('plan')}, and have the new digest approved",
+        fix=f"{planned.command('plan')}, and have the new digest approved",
     )
 
 
@@ -180,17 +180,17 @@ def require_destroyable(planned: Planned, kept: Sequence[str] = ()) -> None:
         for address, values in planned.resources.items()
         if values.get("deletion_protection") is True
     ]
-    why, mend = [], []
+    why, fix = [], []
     if protected:
         why.append(f"deletion protection is on: {', '.join(protected)}")
         plan, apply = planned.command("plan"), planned.command("apply")
-        mend.append(f"TF_VAR_teardown=true {plan}, {apply}, then destroy")
+        fix.append(f"TF_VAR_teardown=true {plan}, {apply}, then destroy")
     if kept:
         why.append(f"buckets hold data: {', '.join(kept)}")
-        mend.append(f"keep what you need, then {planned.command('destroy --delete-data')}")
+        fix.append(f"keep what you need, then {planned.command('destroy --delete-data')}")
     if why:
         what = f"{name} is protected" if protected else "Buckets hold data"
-        raise UserError(f"{what}; nothing was destroyed", why="\n".join(why), mend="\n".join(mend))
+        raise UserError(f"{what}; nothing was destroyed", why="\n".join(why), fix="\n".join(fix))
 
 
 def buckets(planned: Planned) -> list[str]:
@@ -258,12 +258,12 @@ _ADVICE = (
 
 
 def _advised(failure: StackError, environment: str, *, aws: bool) -> StackError:
-    """Terraform's own words, with the command that mends what they are about."""
+    """Terraform's own words, with the command that fixes what they are about."""
     for sign, advice in _ADVICE:
         if sign.lower() in failure.why.lower():
             verbs = ("plan", "destroy")
             commands = {verb: _command(verb, environment, aws=aws) for verb in verbs}
             where = " --aws" if aws else ""
-            mend = advice.format(**commands, bootstrap=f"keyless bootstrap{where}")
-            return StackError(failure.what, why=failure.why, mend=mend)
+            fix = advice.format(**commands, bootstrap=f"keyless bootstrap{where}")
+            return StackError(failure.what, why=failure.why, fix=fix)
     return failure

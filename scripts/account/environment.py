@@ -86,7 +86,7 @@ def callers_region() -> str:
         raise UserError(
             "No AWS region is set",
             why="neither AWS_REGION nor the profile names one",
-            mend="export AWS_REGION=us-east-1",
+            fix="export AWS_REGION=us-east-1",
             exit_code=2,
         )
     return region
@@ -198,7 +198,7 @@ def github_variable(
     raise UserError(
         "It is not known which GitHub repository may use the platform",
         why="the roles trust one repository, by its ids",
-        mend=GITHUB_HELP,
+        fix=GITHUB_HELP,
         exit_code=2,
     )
 
@@ -230,7 +230,7 @@ def parse_repository(text: str) -> dict[str, str]:
         raise UserError(
             f"{text!r} does not name a repository with its ids",
             why="names alone can be registered again by somebody else",
-            mend="write OWNER@ID/REPOSITORY@ID, for example octo-org@1001/keyless-mlops@2002; "
+            fix="write OWNER@ID/REPOSITORY@ID, for example octo-org@1001/keyless-mlops@2002; "
             "gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id' tells the ids",
             exit_code=2,
         )

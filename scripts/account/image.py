@@ -53,7 +53,7 @@ def pinned(root: Path, environment: str) -> Image | None:
         raise UserError(
             f"{file} does not pin an image",
             why=f"it must hold image.id and image.region; {type(wrong).__name__}: {wrong}",
-            mend=f"delete it, then keyless image --aws -e {environment}",
+            fix=f"delete it, then keyless image --aws -e {environment}",
             exit_code=2,
         ) from None
 
@@ -106,7 +106,7 @@ def image_variable(
         raise UserError(
             f"The image of {environment} is pinned for {pin_.region}, and this is {region}",
             why="an image id belongs to one region",
-            mend=f"keyless image --aws -e {environment}",
+            fix=f"keyless image --aws -e {environment}",
             exit_code=2,
         )
     found = pin_ or applied(clients, environment, region)
@@ -117,7 +117,7 @@ def image_variable(
             f"The image of {environment}'s server is not pinned",
             why="Amazon releases one every week or two, so that what is approved and what is "
             "applied could differ",
-            mend=f"keyless image --aws -e {environment}, then commit "
+            fix=f"keyless image --aws -e {environment}, then commit "
             f"terraform/platform/environments/{pin_file(root, environment).name}",
             exit_code=2,
         )

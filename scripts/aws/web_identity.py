@@ -30,7 +30,7 @@ class AssumeRoleDenied(UserError):
         super().__init__(
             f"The token may not assume {role_arn}",
             why=f"{code}: {message}",
-            mend="keyless token   (shows the token's claims beside each role's trust policy)",
+            fix="keyless token   (shows the token's claims beside each role's trust policy)",
         )
         self.role_arn = role_arn
         self.code = code
@@ -113,7 +113,7 @@ def runner_token(
         raise UserError(
             "There is no GitHub token to be had here",
             why=f"{missing.args[0]} is not set, so this is not a step of a job that may ask",
-            mend="permissions: {id-token: write}   (in the workflow's job)",
+            fix="permissions: {id-token: write}   (in the workflow's job)",
         ) from None
     separator = "&" if urllib.parse.urlsplit(url).query else "?"
     request = urllib.request.Request(
@@ -160,7 +160,7 @@ def assume_role_with_web_identity(
         raise AssumeRoleDenied(role_arn, error["Code"], error["Message"]) from None
     except BotoCoreError as failure:
         raise UserError(
-            "STS could not be asked for credentials", why=str(failure), mend="keyless doctor"
+            "STS could not be asked for credentials", why=str(failure), fix="keyless doctor"
         ) from failure
     return Credentials.from_sts(response)
 
@@ -198,7 +198,7 @@ def _call(request: urllib.request.Request, ca_bundle: Path | None) -> dict[str, 
         ) from None
     except OSError as failure:
         raise UserError(
-            "GitHub's issuer did not answer", why=f"{host}: {failure}", mend="keyless doctor"
+            "GitHub's issuer did not answer", why=f"{host}: {failure}", fix="keyless doctor"
         ) from None
 
 

@@ -41,7 +41,7 @@ class Project:
             return load(self.home)
         except CloudDown as down:
             raise UserError(
-                "The local cloud does not run", why=str(down), mend="keyless up"
+                "The local cloud does not run", why=str(down), fix="keyless up"
             ) from None
 
     def administrator(self, cloud: Cloud, service: str) -> Any:
@@ -67,7 +67,7 @@ class Project:
             raise UserError(
                 f"The local cloud has no platform {environment!r}",
                 why=f"there is no parameter {name}; Terraform has not applied it",
-                mend="keyless up",
+                fix="keyless up",
             ) from None
         return parse_platform(answer["Parameter"]["Value"], origin=f"the SSM parameter {name}")
 

@@ -81,13 +81,13 @@ def _trust(project: Project, asked: Asked, role: str) -> tuple[str, Policy]:
         raise UserError(
             f"There is no role {name} in this account",
             why="it is made by terraform/bootstrap (plan, plan-main, apply) or terraform/platform",
-            mend="see whose account it is: aws sts get-caller-identity",
+            fix="see whose account it is: aws sts get-caller-identity",
         ) from None
     if known and found["Arn"] != role:
         raise UserError(
             f"{name} of this account is not {role}",
             why=f"the credentials here are of an account whose role is {found['Arn']}",
-            mend="use the other account's credentials, or --trust FILE",
+            fix="use the other account's credentials, or --trust FILE",
             exit_code=2,
         )
     return str(found["Arn"]), trust_policy(found["AssumeRolePolicyDocument"], name)

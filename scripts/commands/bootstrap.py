@@ -138,7 +138,7 @@ def _not_ups(project: Project, aws: bool) -> None:
         raise UserError(
             "`keyless up` bootstrapped this local cloud already",
             why="it keeps the state for `keyless down`",
-            mend="keyless plan goes on from here",
+            fix="keyless plan goes on from here",
         )
 
 

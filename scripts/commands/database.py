@@ -99,7 +99,7 @@ def database(
             session.port,
             seconds=wait,
             say=tell,
-            mend="keyless doctor --aws" if aws else "keyless doctor",
+            fix="keyless doctor --aws" if aws else "keyless doctor",
         )
         server = database.Server(
             host=instance["Endpoint"]["Address"],
@@ -181,7 +181,7 @@ def keep_snapshot(
         if state == "failed":
             raise UserError(
                 f"the snapshot {name} failed, so the schema stays at {revision}",
-                mend="look at the database's events, then run keyless database again",
+                fix="look at the database's events, then run keyless database again",
             )
         return [name] if state == "available" else f"the snapshot is {state}"
 

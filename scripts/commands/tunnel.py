@@ -147,7 +147,7 @@ def tunnel(
                 opened.port,
                 seconds=wait,
                 say=say,
-                mend=route.look_at,
+                fix=route.look_at,
                 failed=lambda: opened.failure,
             )
             code = run(command, {**route.environment, **variables})

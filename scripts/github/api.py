@@ -21,11 +21,11 @@ class GitHubError(UserError):
     """GitHub refused a request: its status and its own words."""
 
     def __init__(self, method: str, path: str, status: int, message: str) -> None:
-        mend = "log in as an administrator of the repository: " + LOGIN
+        fix = "log in as an administrator of the repository: " + LOGIN
         super().__init__(
             f"GitHub refused {method} {path}",
             why=f"{status}: {message}",
-            mend=mend if status in (401, 403, 404) else "",
+            fix=fix if status in (401, 403, 404) else "",
         )
         self.status = status
         self.message = message
@@ -42,11 +42,11 @@ class Gh:
         if shutil.which(self.program) is None:
             raise UserError(
                 "GitHub's command line is needed and was not found",
-                mend=f"install gh (https://cli.github.com), then: {LOGIN}",
+                fix=f"install gh (https://cli.github.com), then: {LOGIN}",
             )
         done = self._run(["auth", "status"])
         if done.returncode != 0:
-            raise UserError("gh is not logged in", why=done.stderr.strip(), mend=LOGIN)
+            raise UserError("gh is not logged in", why=done.stderr.strip(), fix=LOGIN)
 
     def repository(self) -> str:
         """`owner/name` of the repository in the current folder. Raises UserError."""
@@ -55,7 +55,7 @@ class Gh:
             raise UserError(
                 "This folder belongs to no repository on GitHub",
                 why=done.stderr.strip(),
-                mend="keyless github-setup --repository OWNER/NAME",
+                fix="keyless github-setup --repository OWNER/NAME",
                 exit_code=2,
             )
         return done.stdout.strip()
@@ -98,9 +98,7 @@ class Gh:
 def _error(method: str, path: str, done: subprocess.CompletedProcess[str]) -> UserError:
     status = re.search(r"\(HTTP (\d{3})\)", done.stderr)
     if status is None:
-        return UserError(
-            "GitHub could not be asked", why=done.stderr.strip(), mend="keyless doctor"
-        )
+        return UserError("GitHub could not be asked", why=done.stderr.strip(), fix="keyless doctor")
     try:
         message = str(json.loads(done.stdout)["message"])
     except (ValueError, KeyError, TypeError):

@@ -44,7 +44,7 @@ def read_facts(gh: Gh, name: str) -> Facts:
         raise UserError(
             f"{name} is called {full_name} now",
             why="GitHub redirects the old name; tokens carry the new one",
-            mend=f"keyless github-setup --repository {full_name}",
+            fix=f"keyless github-setup --repository {full_name}",
             exit_code=2,
         )
     subject = gh.get(f"repos/{full_name}/actions/oidc/customization/sub")
@@ -88,7 +88,7 @@ def _check_subject(facts: Facts, subject: Mapping[str, Any]) -> None:
         raise UserError(
             "The repository's token subject is a customised one",
             why=f"it is made of {keys}; the platform's roles expect GitHub's default",
-            mend=reset,
+            fix=reset,
         )
     announced = subject.get("sub_claim_prefix")
     if announced is not None and announced != subject_prefix(facts):

@@ -74,7 +74,7 @@ def check_available(facts: Facts) -> None:
         raise UserError(
             f"The default branch is {facts.default_branch}",
             why=f"every trust policy asks for refs/heads/{MAIN}",
-            mend=f"gh api --method POST repos/{facts.name}/branches/{facts.default_branch}/rename "
+            fix=f"gh api --method POST repos/{facts.name}/branches/{facts.default_branch}/rename "
             f"-f new_name={MAIN}",
         )
     if not facts.private or facts.plan is None or facts.plan.startswith(("enterprise", "business")):
@@ -91,7 +91,7 @@ def _unavailable(why: str) -> UserError:
     return UserError(
         "This repository cannot ask reviewers before it applies or promotes",
         why=why,
-        mend="make the repository public, or move it to an organisation on GitHub Enterprise Cloud",
+        fix="make the repository public, or move it to an organisation on GitHub Enterprise Cloud",
     )
 
 

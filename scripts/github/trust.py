@@ -184,7 +184,7 @@ def read_claims(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path} holds no claims",
             why="it is neither a token nor a JSON object with sub",
-            mend="keyless doctor --github   (in the job: prints them)",
+            fix="keyless doctor --github   (in the job: prints them)",
             exit_code=2,
         )
     return found
@@ -215,7 +215,7 @@ def read_trust(path: Path, name: str) -> Policy:
         raise UserError(
             f"{path} holds no trust policy of {name}",
             why="it is none itself, no answer of `aws iam get-role`, and no plan with that role",
-            mend=f"aws iam get-role --role-name {name} > {path.name}",
+            fix=f"aws iam get-role --role-name {name} > {path.name}",
             exit_code=2,
         )
     return trust_policy(found, name)

@@ -36,7 +36,7 @@ def try_forbidden(
             raise Breach(
                 f"{who} could {what}",
                 why="the local cloud allowed a request that the platform must refuse",
-                mend="keyless doctor; then read .keyless/decisions.jsonl from its end",
+                fix="keyless doctor; then read .keyless/decisions.jsonl from its end",
             )
         done.append(Attempt(who, what, refusal))
     return done
@@ -146,6 +146,6 @@ def _instance(actors: Actors, platform: Mapping[str, Any]) -> str:
         raise UserError(
             "no MLflow instance is running",
             why=f"no running instance carries {dict(tags)}",
-            mend="keyless up",
+            fix="keyless up",
         )
     return str(instances[0]["InstanceId"])

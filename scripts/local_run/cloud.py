@@ -42,7 +42,7 @@ def start_cloud(home: Path) -> Cloud:
     raise UserError(
         "the local cloud did not start",
         why=_tail(log) or f"nothing answered within {START_SECONDS} s",
-        mend="keyless doctor, then the same command again",
+        fix="keyless doctor, then the same command again",
     )
 
 

@@ -88,7 +88,7 @@ class Flow:
         self._beside: list[subprocess.Popen[str]] = []  # processes that run beside Terraform
 
     def run(self) -> Summary:
-        """Do it all. Raises UserError with the command that mends it."""
+        """Do it all. Raises UserError with the command that fixes it."""
         cloud = self._cloud()
         offset = cloud.decisions.stat().st_size if cloud.decisions.exists() else 0
         self.actors = Actors(cloud, self.environment, PROJECT)
@@ -301,7 +301,7 @@ class Flow:
         raise UserError(
             "the MLflow server did not answer",
             why=f"no healthy answer within {SERVER_START_SECONDS} s",
-            mend=f"read the logs in {self.home}/instances, then keyless up again",
+            fix=f"read the logs in {self.home}/instances, then keyless up again",
         )
 
     # bookkeeping
@@ -341,7 +341,7 @@ def follow(process: subprocess.Popen[str], name: str, phase: Phase, logs: Path) 
         raise UserError(
             f"{name} failed (exit code {process.returncode})",
             why="\n".join(lines[-15:]) or "it said nothing",
-            mend=f"read {logs / name}.log, then keyless up again: it goes on where it can",
+            fix=f"read {logs / name}.log, then keyless up again: it goes on where it can",
         )
 
 
@@ -356,7 +356,7 @@ def exclusive(home: Path) -> Iterator[None]:
             raise UserError(
                 f"another `keyless up` or `keyless down` works in {home}",
                 why="two at a time would undo each other's work",
-                mend="wait for it, or stop it with Ctrl-C in its terminal",
+                fix="wait for it, or stop it with Ctrl-C in its terminal",
             ) from None
         yield
     finally:

@@ -29,7 +29,7 @@ def judge(evidence: Evidence, environment: str, *, with_diff: bool = True) -> Re
         raise UserError(
             f"The local account has no roles of {environment!r}",
             why="Terraform has not applied it",
-            mend="keyless up, or keyless least-privilege without --so-far and --log",
+            fix="keyless up, or keyless least-privilege without --so-far and --log",
         )
     reviewed = read_reviewed(evidence.account, evidence.region, environment)
     measured = measure(records, roles, reviewed)

@@ -39,7 +39,7 @@ def tear_down(home: Path, phases: Phases, *, destroy: bool, environment: str = "
         raise UserError(
             "some processes did not end",
             why="\n".join(leftovers.describe(process) for process in left),
-            mend="end them by their numbers, then keyless down again",
+            fix="end them by their numbers, then keyless down again",
         )
     leftovers.wipe(home)
     home.rmdir()
@@ -79,6 +79,6 @@ def destroy_stack(stack: Stack, tell: Callable[[str], None]) -> int:
         raise UserError(
             f"destroy of {stack.name} left resources",
             why="\n".join(left),
-            mend="keyless down --now",
+            fix="keyless down --now",
         )
     return done.removed

@@ -103,7 +103,7 @@ def load_prices(path: Path | None = None) -> Prices:
                 [f"{name} is missing" for name in missing]
                 + [f"{name} must be a number, 0 or more" for name in wrong]
             ),
-            mend=f"start from a copy of {PRICES.name}",
+            fix=f"start from a copy of {PRICES.name}",
             exit_code=2,
         )
     return Prices(path, tables)

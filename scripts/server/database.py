@@ -75,7 +75,7 @@ def create(
     """Make roles, database and schema as far as they are missing, and prove the master's login.
 
     `before_upgrade` is called with the old revision when tables that hold data are about to be
-    changed; what it raises keeps them as they are. Raises UserError with the command that mends it.
+    changed; what it raises keeps them as they are. Raises UserError with the command that fixes it.
     """
     with closing(_master(server, master, password)) as login:
         if _create_owner(login, master, names):
@@ -101,7 +101,7 @@ def _master(server: Server, master: str, password: str) -> connection:
         raise UserError(
             f"{master} cannot log in",
             why=str(refusal).strip(),
-            mend="keyless doctor; if RDS says PAM, an administrator must take the master out of "
+            fix="keyless doctor; if RDS says PAM, an administrator must take the master out of "
             "rds_iam: REVOKE rds_iam FROM the role that it is a member of",
         ) from None
 
@@ -223,7 +223,7 @@ def _revision(utils: Any, engine: Any) -> str:
             raise UserError(
                 f"there are tables without a revision, after {INITIAL_SECONDS} s of waiting",
                 why="somebody's first start of MLflow was interrupted while it made them",
-                mend="if they hold nothing, drop the database, then run keyless database again",
+                fix="if they hold nothing, drop the database, then run keyless database again",
             )
         time.sleep(1)
     return str(found)
@@ -239,7 +239,7 @@ def _must_be_older(utils: Any, found: str, latest: str) -> None:
         raise UserError(
             f"the database was made by a newer MLflow: its revision {found} is unknown to MLflow "
             f"{mlflow.__version__}, whose newest is {latest}; nothing was changed",
-            mend="install the release of MLflow that made it, or restore the snapshot that was "
+            fix="install the release of MLflow that made it, or restore the snapshot that was "
             "taken before that upgrade",
         )
 
@@ -264,7 +264,7 @@ def _must_be_free(engine: Any) -> None:
         raise UserError(
             f"another session holds a lock on MLflow's tables; after {LOCK_SECONDS} s nothing was "
             f"changed{_holders(engine)}",
-            mend="stop the server or end that session, then run keyless database again",
+            fix="stop the server or end that session, then run keyless database again",
         ) from None
 
 
@@ -298,7 +298,7 @@ def _upgrade(utils: Any, engine: Any, found: str, kept: object) -> None:
         raise UserError(
             f"the migration from revision {found} failed: {reason}; the database is at {now}",
             why="" if str(now) == found else "a part of the migration was kept",
-            mend="compare the tables with those that MLflow had at that revision"
+            fix="compare the tables with those that MLflow had at that revision"
             + (f"; the snapshot {kept} was taken before" if kept else ""),
         ) from error
 
@@ -317,13 +317,13 @@ def _prove(master_login: connection, master: str, names: Names) -> None:
         raise MasterLockedOut(
             f"{master} is a member of {names.login}, and so of rds_iam",
             why="RDS asks a member of rds_iam for a token; this login worked, the next may not",
-            mend=f"drop the login (DROP ROLE {names.login}) and run keyless database again",
+            fix=f"drop the login (DROP ROLE {names.login}) and run keyless database again",
         )
     if not login_is_iam:
         raise UserError(
             f"{names.login} is not a member of rds_iam",
             why="GRANT rds_iam had no effect",
-            mend="run keyless database again",
+            fix="run keyless database again",
         )
 
 
@@ -337,7 +337,7 @@ def wait_for(look: Callable[[], T | str], tell: Callable[[str], None], seconds: 
         if time.monotonic() > deadline:
             raise UserError(
                 f"{found}, after {seconds:.0f} s of waiting",
-                mend="wait for the apply to end, then run keyless database again",
+                fix="wait for the apply to end, then run keyless database again",
             )
         tell(found)
         time.sleep(1)

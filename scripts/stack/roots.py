@@ -28,7 +28,7 @@ def variables_file(root: Path, environment: str) -> Path:
         raise UserError(
             f"There is no environment {environment!r}",
             why=f"terraform/platform/environments has {known}",
-            mend=f"name one of these, or make {environment}.tfvars there",
+            fix=f"name one of these, or make {environment}.tfvars there",
             exit_code=2,
         )
     return path

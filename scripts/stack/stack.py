@@ -277,13 +277,13 @@ class Stack:
         return {"state": str(self.state.resolve())} if self.state is not None else {}
 
     def _failure(self, command: str, text: str) -> StackError:
-        mend = "run `keyless doctor`, then the same command again"
+        fix = "run `keyless doctor`, then the same command again"
         if "Failed to query available provider packages" in text or "registry" in text.lower():
-            mend = (
+            fix = (
                 "connect to the internet, or set TF_CLI_CONFIG_FILE to a configuration with a "
                 "provider mirror; `keyless doctor` shows what was found"
             )
-        return StackError(f"terraform {command} of {self.name} failed", why=text.strip(), mend=mend)
+        return StackError(f"terraform {command} of {self.name} failed", why=text.strip(), fix=fix)
 
 
 def _parse(line: str) -> Event | None:

@@ -73,7 +73,7 @@ def test_a_new_an_unfinished_and_a_finished_bootstrap_go_on(
 
 
 @pytest.mark.parametrize(
-    ("there", "provider", "mend"),
+    ("there", "provider", "fix"),
     [
         (found(provider=True), "create", "--github-provider existing"),
         (found(bucket=True, state=STATE, provider=True), "create", "--github-provider existing"),
@@ -82,12 +82,12 @@ def test_a_new_an_unfinished_and_a_finished_bootstrap_go_on(
         (found(bucket=True, state=STATE, interim=STATE | {"lineage": "2"}), "create", "delete"),
     ],
 )
-def test_what_would_take_or_lose_something_stops_with_the_command_that_mends_it(
-    tmp_path: Path, there: Found, provider: str, mend: str
+def test_what_would_take_or_lose_something_stops_with_the_command_that_fixes_it(
+    tmp_path: Path, there: Found, provider: str, fix: str
 ) -> None:
     with pytest.raises(UserError) as stopped:
         check(account(tmp_path), tmp_path, there, provider)
-    assert mend in stopped.value.mend
+    assert fix in stopped.value.fix
 
 
 def test_an_environment_is_added_to_those_of_the_last_time() -> None:
@@ -105,7 +105,7 @@ def test_an_environment_is_added_to_those_of_the_last_time() -> None:
 def test_without_an_environment_the_command_shows_how_to_name_one() -> None:
     with pytest.raises(UserError) as refused:
         settings(ROOT, NOTHING, {}, GITHUB, None)
-    assert "--disposable dev" in refused.value.mend
+    assert "--disposable dev" in refused.value.fix
     assert refused.value.exit_code == 2
 
 
@@ -116,7 +116,7 @@ def test_without_a_repository_the_command_shows_how_to_name_one(
     (tmp_path / "terraform" / "bootstrap").mkdir(parents=True)
     with pytest.raises(UserError) as refused:
         settings(tmp_path, NOTHING, {"dev": True}, None, None)
-    assert "OWNER@ID/REPOSITORY@ID" in refused.value.mend
+    assert "OWNER@ID/REPOSITORY@ID" in refused.value.fix
 
 
 def test_the_state_of_an_aws_account_is_never_in_the_folder_that_down_deletes(

@@ -135,20 +135,20 @@ def test_an_environment_is_planned_approved_applied_and_destroyed(
     # Nobody says which repository: refused, with what to write.
     with pytest.raises(UserError) as refused:
         caller.run(plan)
-    assert "--github OWNER@ID/REPOSITORY@ID" in refused.value.mend
+    assert "--github OWNER@ID/REPOSITORY@ID" in refused.value.fix
     for name, value in RUNNER.items():
         monkeypatch.setenv(name, value)
 
     # The account was not prepared.
     with pytest.raises(UserError) as unprepared:
         caller.run(plan)
-    assert unprepared.value.mend.startswith("keyless bootstrap")
+    assert unprepared.value.fix.startswith("keyless bootstrap")
     caller.s3.create_bucket(Bucket=f"keyless-state-{caller.account}-us-east-1")
 
     # Nothing was planned: nothing is applied.
     with pytest.raises(UserError, match="no saved plan of dev") as missing:
         caller.run(apply)
-    assert missing.value.mend == "keyless plan -e dev --aws"
+    assert missing.value.fix == "keyless plan -e dev --aws"
 
     # As in a job: the digest alone on standard output, the rest in files.
     files = ["--summary", str(tmp_path / "plan.md"), "--changes", str(tmp_path / "changes.json")]
@@ -181,7 +181,7 @@ def test_an_environment_is_planned_approved_applied_and_destroyed(
     with pytest.raises(UserError) as stale:
         caller.run(apply, answer="y\n")
     assert "stale" in stale.value.why
-    assert "keyless plan -e dev --aws" in stale.value.mend
+    assert "keyless plan -e dev --aws" in stale.value.fix
     assert not saved.exists()
 
     # Applied once, the repository is known; and there is nothing left to change.
@@ -201,7 +201,7 @@ def test_an_environment_is_planned_approved_applied_and_destroyed(
     caller.s3.delete_object(Bucket=caller.bucket, Key="data")
     with pytest.raises(UserError, match="Buckets hold data") as full:
         caller.run(destroy, "--yes")
-    assert "--delete-data" in full.value.mend
+    assert "--delete-data" in full.value.fix
     assert len(caller.s3.list_object_versions(Bucket=caller.bucket)["Versions"]) == 2
     done = caller.run(destroy, "--delete-data", answer="dev\n")
     assert "4 destroyed" in done.stdout
@@ -272,7 +272,7 @@ def planned(*resources: dict[str, Any]) -> Planned:
 def test_a_protected_database_stops_destroy_before_anything_is_gone() -> None:
     with pytest.raises(UserError, match="protected") as refused:
         deployment.require_destroyable(planned({"deletion_protection": True}))
-    assert "TF_VAR_teardown=true keyless plan -e prod" in refused.value.mend
+    assert "TF_VAR_teardown=true keyless plan -e prod" in refused.value.fix
     deployment.require_destroyable(planned({"deletion_protection": False}, {}))
 
 
@@ -283,7 +283,7 @@ def test_all_that_keeps_an_environment_is_said_at_once() -> None:
         "deletion protection is on: 0",
         "buckets hold data: b",
     ]
-    assert "--delete-data" in refused.value.mend
+    assert "--delete-data" in refused.value.fix
     with pytest.raises(UserError, match="Buckets hold data; nothing was destroyed"):
         deployment.require_destroyable(planned(), ["b"])
 
@@ -303,7 +303,7 @@ def test_the_warning_says_whether_a_snapshot_is_kept() -> None:
 def test_a_repository_without_ids_is_refused(text: str) -> None:
     with pytest.raises(UserError) as refused:
         parse_repository(text)
-    assert "octo-org@1001/keyless-mlops@2002" in refused.value.mend
+    assert "octo-org@1001/keyless-mlops@2002" in refused.value.fix
     assert refused.value.exit_code == 2
 
 
@@ -428,11 +428,11 @@ def test_a_refused_deletion_stops_and_names_who_may() -> None:
     """S3 answers 200 and lists what it did not delete."""
     with pytest.raises(UserError, match="could not be emptied") as refused:
         buckets.empty(Storage(keys=("data",)), "b", lambda _: None)
-    assert "version_deleter_arns" in refused.value.mend
+    assert "version_deleter_arns" in refused.value.fix
 
 
 @pytest.mark.parametrize(
-    ("words", "mend"),
+    ("words", "fix"),
     [
         ("EntityAlreadyExists: Role with name keyless-dev-train already exists.", "import block"),
         ("DBParameterGroupAlreadyExists: Parameter group keyless-dev exists", "import block"),
@@ -440,9 +440,9 @@ def test_a_refused_deletion_stops_and_names_who_may() -> None:
         ("ThrottlingException: Rate exceeded", "keyless doctor"),
     ],
 )
-def test_terraforms_failure_comes_with_the_command_that_mends_it(words: str, mend: str) -> None:
-    failure = StackError("apply failed", why=words, mend="keyless doctor")
-    assert mend in deployment._advised(failure, "dev", aws=False).mend
+def test_terraforms_failure_comes_with_the_command_that_fixes_it(words: str, fix: str) -> None:
+    failure = StackError("apply failed", why=words, fix="keyless doctor")
+    assert fix in deployment._advised(failure, "dev", aws=False).fix
 
 
 class Logged:

@@ -70,7 +70,7 @@ def test_an_account_without_pin_and_apply_is_told_to_pin_one(aws: None, root: Pa
     with pytest.raises(UserError, match="is not pinned") as raised:
         variable(root)
     assert raised.value.exit_code == 2
-    assert raised.value.mend == (
+    assert raised.value.fix == (
         "keyless image --aws -e dev, then commit "
         "terraform/platform/environments/dev.image.tfvars.json"
     )

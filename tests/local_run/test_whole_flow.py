@@ -77,7 +77,7 @@ def test_a_flow_that_fails_says_what_to_do_and_leaves_nothing(
     def fail(home: Path, phases: Phases, environment: str) -> None:
         homes.append(home)
         (home / "cloud.log").write_text("it began")
-        raise UserError("train failed", why="no such column", mend=f"read {home}/logs/train.log")
+        raise UserError("train failed", why="no such column", fix=f"read {home}/logs/train.log")
 
     monkeypatch.setattr(whole_flow, "run", fail)
     done = CliRunner().invoke(keyless, ["least-privilege"])

@@ -156,7 +156,7 @@ def upgraded(engine: Any, revision: str) -> list[str]:
     try:
         bring_up_to_date(utils, engine, keep)
     except UserError as error:
-        done.append(f"{error} {error.mend}")
+        done.append(f"{error} {error.fix}")
     with engine.connect() as connection:
         now = connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version"))
         assert now.scalar() == revision

@@ -68,7 +68,7 @@ def test_the_wait_ends_with_the_first_good_answer_and_says_what_it_met() -> None
     said: list[str] = []
     with answering(b"", STARTING, OK) as port:
         readiness.await_ready(
-            readiness.mlflow, port, seconds=60, say=said.append, mend="look", pause=lambda _: None
+            readiness.mlflow, port, seconds=60, say=said.append, fix="look", pause=lambda _: None
         )
     assert ["without an answer" in said[0], "503" in said[1], len(said)] == [True, True, 2]
 
@@ -76,14 +76,14 @@ def test_the_wait_ends_with_the_first_good_answer_and_says_what_it_met() -> None
 def test_a_server_that_never_answers_is_given_up_with_what_to_look_at() -> None:
     with answering(b"") as port, pytest.raises(UserError, match="does not answer") as raised:
         readiness.await_ready(
-            readiness.mlflow, port, seconds=0, say=lambda _: None, mend="aws logs tail"
+            readiness.mlflow, port, seconds=0, say=lambda _: None, fix="aws logs tail"
         )
-    assert raised.value.mend == "aws logs tail"
+    assert raised.value.fix == "aws logs tail"
 
 
 def test_the_wait_ends_when_the_way_there_is_gone_for_good() -> None:
     gone = UserError("expired")
     with answering(b"") as port, pytest.raises(UserError, match="expired"):
         readiness.await_ready(
-            readiness.mlflow, port, seconds=60, say=lambda _: None, mend="", failed=lambda: gone
+            readiness.mlflow, port, seconds=60, say=lambda _: None, fix="", failed=lambda: gone
         )

@@ -287,7 +287,7 @@ def test_an_agent_that_never_registers_is_given_up_and_what_to_look_at_is_named(
     account.unregistered = 99
     with pytest.raises(NotConnected, match="i-new is not connected") as raised:
         Tunnel(lambda: open_session(account.clients, "d", TAGS), wait_seconds=0).__enter__()
-    assert raised.value.mend == "keyless doctor --aws"
+    assert raised.value.fix == "keyless doctor --aws"
 
 
 def test_expired_credentials_close_the_tunnel_and_say_so(
@@ -304,7 +304,7 @@ def test_expired_credentials_close_the_tunnel_and_say_so(
             assert ask(tunnel.port, "again") == ""
         assert over.wait(20)
         assert isinstance(tunnel.failure, CredentialsExpired)
-        assert "aws sso login" in tunnel.failure.mend
+        assert "aws sso login" in tunnel.failure.fix
         with pytest.raises(OSError):
             socket.create_connection(("127.0.0.1", tunnel.port), timeout=1)
 
@@ -389,7 +389,7 @@ def test_on_aws_the_cli_runs_our_document_in_the_roles_environment(
 
 
 @pytest.mark.parametrize(
-    ("said", "kind", "mend"),
+    ("said", "kind", "fix"),
     [
         (f"An error occurred ({DENIED}) when calling the StartSession operation: no", DENIED,
          "keyless doctor --aws"),
@@ -402,7 +402,7 @@ def test_on_aws_the_cli_runs_our_document_in_the_roles_environment(
     ],
 )  # fmt: skip
 def test_on_aws_what_the_cli_says_is_told_with_the_way_out(
-    account: Account, tmp_path: Path, said: str, kind: str, mend: str
+    account: Account, tmp_path: Path, said: str, kind: str, fix: str
 ) -> None:
     environment = programs(tmp_path, said=said)
     with (
@@ -410,7 +410,7 @@ def test_on_aws_what_the_cli_says_is_told_with_the_way_out(
         open_session(account.clients, "d", TAGS, aws_cli=environment),
     ):
         pass
-    assert mend in raised.value.mend
+    assert fix in raised.value.fix
 
 
 def test_on_aws_a_missing_plugin_is_named(account: Account, tmp_path: Path) -> None:
@@ -420,7 +420,7 @@ def test_on_aws_a_missing_plugin_is_named(account: Account, tmp_path: Path) -> N
         open_session(account.clients, "d", TAGS, aws_cli=environment),
     ):
         pass
-    assert raised.value.mend == "keyless doctor --aws"
+    assert raised.value.fix == "keyless doctor --aws"
 
 
 def test_a_free_port_can_be_bound() -> None:

@@ -105,7 +105,7 @@ def test_a_line_without_version_or_hash_is_refused(text: str, tmp_path: Path) ->
     (tmp_path / "lock.txt").write_text(text)
     with pytest.raises(UserError) as refused:
         read_lock(tmp_path / "lock.txt")
-    assert refused.value.mend == "keyless wheelhouse --lock"
+    assert refused.value.fix == "keyless wheelhouse --lock"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_what_is_no_certificate_of_an_authority_is_refused(content: bytes, tmp_p
     with pytest.raises(UserError) as refused:
         house.certificates(file, silent)
     assert refused.value.exit_code == 2
-    assert "--ca global-bundle.pem" in refused.value.mend
+    assert "--ca global-bundle.pem" in refused.value.fix
 
 
 def test_without_the_internet_the_command_that_fetches_the_certificates_is_named(
@@ -130,7 +130,7 @@ def test_without_the_internet_the_command_that_fetches_the_certificates_is_named
         )
         with pytest.raises(UserError, match="could not be downloaded") as refused:
             house.certificates(None, silent)
-    assert "curl --output global-bundle.pem" in refused.value.mend
+    assert "curl --output global-bundle.pem" in refused.value.fix
 
 
 def test_a_failed_build_leaves_the_folder_as_it_was(

