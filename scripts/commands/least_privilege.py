@@ -76,11 +76,11 @@ def least_privilege(
 def _logged(project: Project, environment: str, logs: tuple[Path, ...]) -> Evidence:
     """What the running cloud's roles may, and what a log says that they did. Raises LogError."""
     from scripts.iam.account.decision_log import LogError, read_log
-    from scripts.local_run.whole_flow import Evidence, estate_of
+    from scripts.local_run.whole_flow import Evidence, inventory_of
 
     cloud = project.cloud()
     records = [record for log in logs or (cloud.decisions,) for record in read_log(log)]
-    estate = estate_of(cloud, environment)
+    inventory = inventory_of(cloud, environment)
     named = [one.principal.split(":") for one in records if one.role]
     accounts = {parts[4] for parts in named if len(parts) > 5}
     if others := sorted(accounts - {cloud.account_id}):
@@ -88,7 +88,7 @@ def _logged(project: Project, environment: str, logs: tuple[Path, ...]) -> Evide
             f"the log is of account {', '.join(others)}, the running local cloud is account "
             f"{cloud.account_id}; give a log of that one"
         )
-    return Evidence(cloud.account_id, cloud.region, estate, records, whole=False)
+    return Evidence(cloud.account_id, cloud.region, inventory, records, whole=False)
 
 
 def _measured(environment: str) -> Evidence:

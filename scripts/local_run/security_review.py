@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def judge(evidence: Evidence, environment: str, *, with_diff: bool = True) -> Review:
     """Measure the platform's roles of one environment. Raises UserError if there are none."""
     started = time.perf_counter()
-    estate, records = evidence.estate, evidence.records
-    roles = in_scope(estate.members, environment)
+    inventory, records = evidence.inventory, evidence.records
+    roles = in_scope(inventory.members, environment)
     if not roles:
         raise UserError(
             f"The local account has no roles of {environment!r}",
@@ -33,9 +33,9 @@ def judge(evidence: Evidence, environment: str, *, with_diff: bool = True) -> Re
         )
     reviewed = read_reviewed(evidence.account, evidence.region, environment)
     measured = measure(records, roles, reviewed)
-    found = search(estate)
+    found = search(inventory)
     beyond = undesigned(found, read_designed())
-    trusts = lint_all(list(read_account(estate.members, Setting("")).documents))
+    trusts = lint_all(list(read_account(inventory.members, Setting("")).documents))
     trust = [finding for finding in trusts.findings if finding.severity != "note"]
     pairs = zip(sorted(roles, key=lambda role: role.name), measured.ledgers, strict=True)
     diff = "\n".join(filter(None, (proposal(*pair) for pair in pairs))) if with_diff else ""
@@ -48,7 +48,7 @@ def judge(evidence: Evidence, environment: str, *, with_diff: bool = True) -> Re
         log_seconds(records),
         time.perf_counter() - started,
         diff,
-        estate.unread,
+        inventory.unread,
         evidence.whole,
     )
 

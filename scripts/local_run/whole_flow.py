@@ -14,7 +14,7 @@ from pathlib import Path
 from scripts.aws.sealed import client
 from scripts.console import Phase, Phases
 from scripts.iam.account.decision_log import Record, read_log
-from scripts.iam.escalation import Estate
+from scripts.iam.escalation import Inventory
 from scripts.iam.escalation.live import read_estate
 from scripts.iam.requests.mapping import SERVICES
 from scripts.local_run import leftovers
@@ -37,7 +37,7 @@ class Evidence:
 
     account: str
     region: str
-    estate: Estate
+    inventory: Inventory
     records: Sequence[Record]
     whole: bool = True
 
@@ -64,13 +64,13 @@ def complete(home: Path, phases: Phases, environment: str = "dev") -> Evidence:
         with phases.phase(f"plan platform, {role}", role) as phase:
             _plan(platform_stack(actors, binary, role), home, phase)
     with phases.phase("read the account", "administrator"):
-        estate = estate_of(cloud, environment)
+        inventory = inventory_of(cloud, environment)
     with phases.phase("destroy platform", "apply") as phase:
         destroy_stack(platform_stack(actors, binary), phase.event)
-    return Evidence(cloud.account_id, cloud.region, estate, read_log(cloud.decisions))
+    return Evidence(cloud.account_id, cloud.region, inventory, read_log(cloud.decisions))
 
 
-def estate_of(cloud: Cloud, environment: str) -> Estate:
+def inventory_of(cloud: Cloud, environment: str) -> Inventory:
     """The running local account as the escalation search wants it."""
     key = administrator(cloud.home)
     bucket = state_bucket(cloud.account_id, cloud.region)

@@ -18,7 +18,7 @@ from scripts.iam.account.decision_log import Via
 from scripts.iam.engine.evaluation import Decision
 from scripts.iam.requests import Need, Reading
 from scripts.localcloud import home as state
-from scripts.localcloud.access.authorization import Authorizer, Occasion
+from scripts.localcloud.access.authorization import Authorizer, RequestInfo
 from scripts.localcloud.access.context import Connection, Keys, request_keys
 from scripts.localcloud.access.decisions import DecisionLog
 from scripts.localcloud.access.errors import Answer
@@ -194,9 +194,9 @@ class LocalCloud:
     def authorize(self, caller: Caller, need: Need, *, via: Via = "gateway") -> Decision:
         """Decide and record one permission that no request to the endpoint stands for."""
         service = need.action.partition(":")[0]
-        occasion = Occasion(str(uuid.uuid4()), service, need.action.partition(":")[2], via)
+        info = RequestInfo(str(uuid.uuid4()), service, need.action.partition(":")[2], via)
         keys = request_keys(Connection(HOST, secure=True), {}, self.region, datetime.now(UTC))
-        return self._authorizer.decide(caller, need, keys, occasion)
+        return self._authorizer.decide(caller, need, keys, info)
 
     def credentials_for_role(
         self, role_arn: str, session_name: str, keys: Keys | None = None

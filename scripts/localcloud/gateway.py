@@ -12,7 +12,7 @@ from scripts.iam.engine.documents import PolicyError
 from scripts.iam.engine.evaluation import Unsupported
 from scripts.iam.requests import Account, HttpRequest, Malformed, Reading, Unmapped
 from scripts.localcloud.access import payloads, post_form, signatures
-from scripts.localcloud.access.authorization import Authorizer, Occasion
+from scripts.localcloud.access.authorization import Authorizer, RequestInfo
 from scripts.localcloud.access.context import Keys, request_keys, s3_keys
 from scripts.localcloud.access.errors import Answer, AwsError, Fault, Refusal, render
 from scripts.localcloud.access.incoming import Incoming, canonical, protocol, unsigned_service
@@ -103,14 +103,14 @@ class Gateway:
         try:
             reading = requests.read(request)
             operation = reading.operation
-            occasion = Occasion(request_id, request.service, operation)
+            info = RequestInfo(request_id, request.service, operation)
             region = requested_region(request.service, request.region)
             keys = request_keys(incoming.connection, request.headers, region, now)
             if way := way_keys(caller, request.service, self._emulator.backend):
                 del keys["aws:SourceIp"]
                 keys |= way
             if request.service == "sts":
-                return self._call_sts(found, reading, keys, occasion)
+                return self._call_sts(found, reading, keys, info)
             if request.service == "s3":
                 bucket = self._emulator.backend("s3").buckets.get(reading.parameters.get("Bucket"))
                 check_bucket_region(reading, bucket.region_name if bucket and signature else None)
@@ -120,7 +120,7 @@ class Gateway:
             raise self._unmapped(error, caller, request_id) from error
         except ValueError as error:
             raise _malformed(error) from error
-        self._authorizer.require(caller, needs, keys, occasion)
+        self._authorizer.require(caller, needs, keys, info)
         for name in ("*", operation):
             if check := self.checks.get((request.service, name)):
                 check(reading)
@@ -189,11 +189,11 @@ class Gateway:
         return Authenticated(request, caller, signature, form)
 
     def _call_sts(
-        self, found: Authenticated, reading: Reading, keys: Keys, occasion: Occasion
+        self, found: Authenticated, reading: Reading, keys: Keys, info: RequestInfo
     ) -> Answer:
         caller = None if found.signature is None else found.caller
         operation = reading.operation
-        call = Call(reading.parameters, keys, occasion, caller)
+        call = Call(reading.parameters, keys, info, caller)
         try:
             return self._sts.handle(operation, call)
         except (Unsupported, PolicyError) as error:
@@ -206,9 +206,9 @@ class Gateway:
 
     def _unmapped(self, error: Unmapped, caller: Caller, request_id: str) -> Exception:
         """Refuse what cannot be turned into permissions, and put it on record."""
-        occasion = Occasion(request_id, error.service, error.operation)
+        info = RequestInfo(request_id, error.service, error.operation)
         self._authorizer.record(
-            caller, f"{error.service}:{error.operation}", "*", {}, occasion, "unmapped"
+            caller, f"{error.service}:{error.operation}", "*", {}, info, "unmapped"
         )
         if caller.principal.kind == "anonymous":
             return Refusal(Fault.MISSING_TOKEN)

@@ -1,7 +1,7 @@
 """Searches an account for privilege escalation: who can become, read or write what, and how."""
 
 from scripts.iam.escalation.designed import Designed, read_designed, undesigned
-from scripts.iam.escalation.estate import Asset, Carrier, Estate, estate
+from scripts.iam.escalation.inventory import Asset, Carrier, Inventory, inventory
 from scripts.iam.escalation.search import Path, paths, search
 from scripts.iam.escalation.view import Step
 
@@ -9,10 +9,10 @@ __all__ = [
     "Asset",
     "Carrier",
     "Designed",
-    "Estate",
+    "Inventory",
     "Path",
     "Step",
-    "estate",
+    "inventory",
     "paths",
     "read_designed",
     "search",

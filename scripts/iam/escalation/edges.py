@@ -8,7 +8,7 @@ from dataclasses import replace
 from scripts.iam.account.identities import Identity
 from scripts.iam.engine.evaluation import PolicySet, Principal
 from scripts.iam.escalation.claims import ways_to_tag
-from scripts.iam.escalation.estate import Asset, Carrier
+from scripts.iam.escalation.inventory import Asset, Carrier
 from scripts.iam.escalation.possible import Known, allowed, resources
 from scripts.iam.escalation.view import Actor, Edge, Step, View
 
@@ -82,7 +82,7 @@ COMMAND = "arn:aws:ssm:{r}::document/AWS-RunShellScript"
 def edges(view: View) -> Iterator[Edge]:
     """Every step that an actor can take."""
     yield from _own_rights(view)
-    for member in view.estate.members.members.values():
+    for member in view.inventory.members.members.values():
         if member.arn == view.member.arn:
             continue
         for rule, detail in _ways_into(view, member):
@@ -114,7 +114,7 @@ def can_any(view: View, action: str, template: str) -> bool:
 
 
 def _arn(view: View, template: str) -> str:
-    filled = template.format(r=view.estate.region, a=view.estate.account)
+    filled = template.format(r=view.inventory.region, a=view.inventory.account)
     return filled if filled.startswith("arn:") else f"arn:aws:{filled}"
 
 
@@ -147,21 +147,21 @@ def _own_rights(view: View) -> Iterator[Edge]:
 def _own_actions(
     view: View, kind: str
 ) -> Iterator[tuple[str, str, str, Mapping[str, str | None] | None]]:
-    member, estate = view.member, view.estate
+    member, inventory = view.member, view.inventory
     for verb in ("Put", "Attach"):
         yield "write-own-policy", f"iam:{verb}{kind}Policy", member.arn, _bounded_by(member)
     for arn in _attached(view):
         yield "write-policy-version", "iam:CreatePolicyVersion", arn, None
-        if estate.versions.get(arn, 1) > 1:
+        if inventory.versions.get(arn, 1) > 1:
             yield "choose-policy-version", "iam:SetDefaultPolicyVersion", arn, None
     if member.is_role:
         return
-    for group in estate.groups.get(member.arn, ()):
-        arn = f"arn:aws:iam::{estate.account}:group/{group}"
+    for group in inventory.groups.get(member.arn, ()):
+        arn = f"arn:aws:iam::{inventory.account}:group/{group}"
         for verb in ("Put", "Attach"):
             yield "write-group-policy", f"iam:{verb}GroupPolicy", arn, None
     for target in resources(
-        view.policies, "iam:AddUserToGroup", f"arn:aws:iam::{estate.account}:group/x"
+        view.policies, "iam:AddUserToGroup", f"arn:aws:iam::{inventory.account}:group/x"
     ):
         yield "join-group", "iam:AddUserToGroup", target, None
 
@@ -171,7 +171,7 @@ def _attached(view: View) -> list[str]:
     return [
         policy.name
         for policy in view.member.identity
-        if policy.name.startswith(f"arn:aws:iam::{view.estate.account}:policy/")
+        if policy.name.startswith(f"arn:aws:iam::{view.inventory.account}:policy/")
     ]
 
 
@@ -194,13 +194,15 @@ def _boundary(view: View, kind: str) -> Iterator[Edge]:
 
 
 def _new_role(view: View) -> Iterator[Edge]:
-    template = f"arn:aws:iam::{view.estate.account}:role/x"
+    template = f"arn:aws:iam::{view.inventory.account}:role/x"
     none: dict[str, str | None] = {"iam:PermissionsBoundary": None}
     actions = ("iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy")
     for target in dict.fromkeys(
         one for action in actions for one in resources(view.policies, action, template)
     ):
-        if target in view.estate.members.members or not can(view, "iam:CreateRole", target, none):
+        if target in view.inventory.members.members or not can(
+            view, "iam:CreateRole", target, none
+        ):
             continue
         for verb in ("Put", "Attach"):
             if can(view, f"iam:{verb}RolePolicy", target, none):
@@ -273,14 +275,14 @@ def _makes_profile(view: View) -> bool:
 
 
 def _swaps(view: View, member: Identity) -> Iterator[tuple[str, str]]:
-    for instance in view.estate.instances:
+    for instance in view.inventory.instances:
         for action in (
             "ec2:AssociateIamInstanceProfile",
             "ec2:ReplaceIamInstanceProfileAssociation",
         ):
             if can(view, action, instance.arn, None, instance.tags):
                 yield "swap-instance-profile", f"iam:PassRole and {action} on {instance.arn}"
-    for other in view.estate.members.roles:
+    for other in view.inventory.members.roles:
         for profile in other.profiles if other.arn != member.arn else ():
             if can(view, "iam:AddRoleToInstanceProfile", profile):
                 yield (
@@ -290,11 +292,11 @@ def _swaps(view: View, member: Identity) -> Iterator[tuple[str, str]]:
 
 
 def _carriers(view: View, member: Identity) -> Iterator[tuple[str, str]]:
-    estate = view.estate
+    inventory = view.inventory
     for carriers, ways in (
-        (estate.functions, _function),
-        (estate.templates, _template),
-        (estate.instances, _instance),
+        (inventory.functions, _function),
+        (inventory.templates, _template),
+        (inventory.instances, _instance),
     ):
         for carrier in _of(carriers, member):
             for tagged in ways_to_tag(view, carrier.arn, carrier.tags):
@@ -349,18 +351,18 @@ def _rewrites(view: View, document: str) -> bool:
 
 
 def _assets(view: View) -> Iterator[Edge]:
-    estate = view.estate
-    for secret in estate.secrets:
+    inventory = view.inventory
+    for secret in inventory.secrets:
         yield from _asset(view, secret, "read-secret", "reads", "secretsmanager:GetSecretValue")
         yield from _asset(view, secret, "open-secret", "opens", "secretsmanager:PutResourcePolicy")
-    for state in estate.states:
+    for state in inventory.states:
         yield from _asset(view, state, "read-state", "reads", "s3:GetObject")
         yield from _asset(view, state, "write-state", "writes", "s3:PutObject")
         bucket = Asset(state.arn.partition("/")[0], {}, state.policy)
         yield from _asset(view, bucket, "open-bucket", "opens", "s3:PutBucketPolicy")
-    for group in estate.security_groups:
+    for group in inventory.security_groups:
         yield from _asset(view, group, "open-network", "opens", "ec2:AuthorizeSecurityGroupIngress")
-    for key in estate.keys:
+    for key in inventory.keys:
         # Through a service, or for an AWS resource alone, a grant goes to that service.
         direct: dict[str, str | None] = {
             "kms:ViaService": None,

@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.iam.account.identities import authorization_details
 from scripts.iam.account.resource_policies import Client, ResourcePolicies
-from scripts.iam.escalation.estate import Asset, Estate, estate
+from scripts.iam.escalation.inventory import Asset, Inventory, inventory
 
 
 def read_estate(
@@ -17,7 +17,7 @@ def read_estate(
     region: str,
     states: Iterable[str],
     without: Collection[str] = (),
-) -> Estate:
+) -> Inventory:
     """Read identities, what carries their roles, and secrets, states and keys with their policies.
 
     `states` are ARNs. `without` names services of which the account has nothing, to be passed over
@@ -30,7 +30,7 @@ def read_estate(
         for profile in role.get("InstanceProfileList", ())
     }
     prefix = f"arn:aws:ec2:{region}:{account}"
-    found = estate(
+    found = inventory(
         {
             "account": account,
             "region": region,

@@ -40,10 +40,10 @@ def allowed(
         service = resource.split(":", 3)[2] if resource.startswith("arn:") else "aws"
         for name in ("aws", service, "ssm"):
             fixed |= {f"{name}:resourcetag/{tag}".lower(): value for tag, value in tags.items()}
-    for wish in _wishes(principal, policies, action):
+    for granted in _contexts(principal, policies, action):
         context: Keys = {
             key: value
-            for key, value in wish.items()
+            for key, value in granted.items()
             if key not in fixed and (tags is None or ":resourcetag/" not in key)
         }
         context |= {
@@ -104,11 +104,11 @@ def named_tags(policies: PolicySet) -> list[dict[str, str]]:
 
 
 def _resource_tags(conditions: Iterable[Condition]) -> Iterator[tuple[str, str]]:
-    wish: Keys = {}
+    wanted: Keys = {}
     for condition in conditions:
-        _fulfil(condition, wish)
+        _fulfil(condition, wanted)
         prefix, marker, name = condition.key.partition("/")
-        values = wish.get(condition.key.lower())
+        values = wanted.get(condition.key.lower())
         own = prefix.lower().endswith(":resourcetag") and not name.startswith("aws:")
         if marker and values and own:
             yield name, values[0]
@@ -122,7 +122,7 @@ def _statements(policies: PolicySet, action: str) -> Iterator[Statement]:
                     yield compiled.source
 
 
-def _wishes(principal: Principal, policies: PolicySet, action: str) -> Iterator[Keys]:
+def _contexts(principal: Principal, policies: PolicySet, action: str) -> Iterator[Keys]:
     """Contexts that fulfil one Allow of each layer at a time."""
     layers = [
         list(_of_layer(layer, action)) or [()]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from scripts.iam.account.identities import Identity
 from scripts.iam.escalation.edges import edges
-from scripts.iam.escalation.estate import ADMINISTRATOR, Estate
+from scripts.iam.escalation.inventory import ADMINISTRATOR, Inventory
 from scripts.iam.escalation.view import Actor, Step, View
 
 
@@ -21,7 +21,7 @@ class Path:
     steps: tuple[Step, ...]
 
 
-def paths(estate: Estate, start: Identity) -> list[Path]:
+def paths(inventory: Inventory, start: Identity) -> list[Path]:
     """The shortest path to everything that an identity reaches beyond its own name."""
     begin = Actor(start.arn)
     seen: dict[str, tuple[Step, ...]] = {}
@@ -29,10 +29,10 @@ def paths(estate: Estate, start: Identity) -> list[Path]:
     visited = {begin}
     while todo:
         actor, way = todo.popleft()
-        member = estate.members.members.get(actor.arn)
+        member = inventory.members.members.get(actor.arn)
         if member is None:
             continue
-        view = View(estate, actor, member)
+        view = View(inventory, actor, member)
         if view.is_administrator:
             seen.setdefault(ADMINISTRATOR, way)
             continue
@@ -60,12 +60,12 @@ def is_administrator(member: Identity) -> bool:
     )
 
 
-def search(estate: Estate) -> list[Path]:
+def search(inventory: Inventory) -> list[Path]:
     """Every path of every identity that is not an administrator already."""
-    return list(_all(estate))
+    return list(_all(inventory))
 
 
-def _all(estate: Estate) -> Iterator[Path]:
-    for member in estate.members.members.values():
+def _all(inventory: Inventory) -> Iterator[Path]:
+    for member in inventory.members.members.values():
         if not is_administrator(member):
-            yield from paths(estate, member)
+            yield from paths(inventory, member)

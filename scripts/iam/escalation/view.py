@@ -8,7 +8,7 @@ from functools import cached_property
 from scripts.iam.account.identities import Identity
 from scripts.iam.engine.documents import Policy, parse_policy
 from scripts.iam.engine.evaluation import PolicySet, Principal
-from scripts.iam.escalation.estate import Estate
+from scripts.iam.escalation.inventory import Inventory
 
 _EVERYTHING = parse_policy(
     {
@@ -57,7 +57,7 @@ class Step:
 class View:
     """The account as one actor sees it: who it is and which policies decide its requests."""
 
-    estate: Estate
+    inventory: Inventory
     actor: Actor
     member: Identity
 

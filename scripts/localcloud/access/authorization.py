@@ -39,7 +39,7 @@ _EXPLICIT = {
 
 
 @dataclass(frozen=True)
-class Occasion:
+class RequestInfo:
     """Which request a decision belongs to, for the log."""
 
     request_id: str
@@ -58,7 +58,7 @@ class Authorizer:
         self.policies = PolicyStore(backends)
 
     def decide(
-        self, caller: Caller, need: Need, keys: Mapping[str, tuple[str, ...]], occasion: Occasion
+        self, caller: Caller, need: Need, keys: Mapping[str, tuple[str, ...]], info: RequestInfo
     ) -> Decision:
         """Decide one permission and record it.
 
@@ -70,24 +70,24 @@ class Authorizer:
             policies = self.policies.policies(caller, need.resource)
             decision = self._evaluate(caller, need, context, policies)
         except (Unsupported, PolicyError) as error:
-            self.record(caller, need.action, need.resource, context, occasion, "unsupported")
+            self.record(caller, need.action, need.resource, context, info, "unsupported")
             raise AwsError(
                 "LocalCloudUnsupportedPolicy",
                 f"The local cloud refuses {need.action} because it cannot evaluate a policy that "
                 f"applies: {error}",
                 403,
             ) from error
-        self.record(caller, need.action, need.resource, context, occasion, decision)
+        self.record(caller, need.action, need.resource, context, info, decision)
         return decision
 
     def require(
         self, caller: Caller, needs: list[Need], keys: Mapping[str, tuple[str, ...]],
-        occasion: Occasion,
+        info: RequestInfo,
     ) -> None:  # fmt: skip
         """Decide every permission of a request; raises Refusal for the first that is denied."""
         denied = None
         for need in needs:
-            decision = self.decide(caller, need, keys, occasion)
+            decision = self.decide(caller, need, keys, info)
             if not decision.allowed and denied is None:
                 denied = (need, decision)
         if denied is not None:
@@ -108,7 +108,7 @@ class Authorizer:
         action: str,
         resource: str,
         keys: Mapping[str, tuple[str, ...]],
-        occasion: Occasion,
+        info: RequestInfo,
         outcome: Decision | str,
     ) -> None:
         """Log a decision, or why there was none."""
@@ -116,11 +116,11 @@ class Authorizer:
         self._log.append(
             Record(
                 time=time.time(),
-                request_id=occasion.request_id,
+                request_id=info.request_id,
                 principal=caller.principal.arn,
                 role=caller.role_name,
-                service=occasion.service,
-                operation=occasion.operation,
+                service=info.service,
+                operation=info.operation,
                 action=action,
                 resource=resource,
                 keys=keys,
@@ -128,7 +128,7 @@ class Authorizer:
                 reason=str(decision.reason if decision else outcome),
                 policy=decision.policy if decision else None,
                 statement=decision.statement if decision else None,
-                via=occasion.via,
+                via=info.via,
             )
         )
 

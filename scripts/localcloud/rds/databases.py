@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.iam.requests import Need
 from scripts.localcloud.rds.front import Front
-from scripts.localcloud.rds.login_token import Door, TokenRefused, caller_of
+from scripts.localcloud.rds.login_token import Login, TokenRefused, caller_of
 from scripts.localcloud.rds.postgres import Postgres, remove
 
 if TYPE_CHECKING:
@@ -196,8 +196,8 @@ class Databases:
         """Let a token's signer in as `user`, or raise TokenRefused."""
         if not record.enable_iam_database_authentication:
             raise TokenRefused("IAM authentication is not enabled on the instance")
-        door = Door(record.address, int(record.port), self._host.region, user)
-        caller = caller_of(token, door, identify=self._host.identify, now=datetime.now(UTC))
+        login = Login(record.address, int(record.port), self._host.region, user)
+        caller = caller_of(token, login, identify=self._host.identify, now=datetime.now(UTC))
         resource = (
             f"arn:aws:rds-db:{self._host.region}:{self._host.account_id}"
             f":dbuser:{record.dbi_resource_id}/{user}"

@@ -30,7 +30,7 @@ class TokenRefused(Exception):
 
 
 @dataclass(frozen=True)
-class Door:
+class Login:
     """What a token must name: the database instance's own address and the user."""
 
     host: str
@@ -41,12 +41,12 @@ class Door:
 
 def caller_of(
     token: str,
-    door: Door,
+    login: Login,
     *,
     identify: Callable[[str, str | None], Key],
     now: datetime,
 ) -> Caller:
-    """Find who signed a token for `door`.
+    """Find who signed a token for `login`.
 
     Raises TokenRefused: no token, another host, user or region, expired, unknown or expired
     session, wrong signature.
@@ -54,15 +54,15 @@ def caller_of(
     address, separator, query = token.partition("/?")
     if not separator:
         raise TokenRefused("not an authentication token")
-    if address != f"{door.host}:{door.port}":
+    if address != f"{login.host}:{login.port}":
         raise TokenRefused("the token is for another host")
-    _check_parameters(query, door)
+    _check_parameters(query, login)
     request = SignedRequest("GET", "/", query, {"host": address})
     try:
         signature = read(request)
         if signature is None:
             raise TokenRefused("the token is not signed")
-        if (signature.service, signature.region) != ("rds-db", door.region):
+        if (signature.service, signature.region) != ("rds-db", login.region):
             raise TokenRefused("the token is signed for another service or region")
         if signature.signed_headers != ("host",):
             raise TokenRefused("the token signs other headers than the host")
@@ -76,12 +76,12 @@ def caller_of(
     return key.caller
 
 
-def _check_parameters(query: str, door: Door) -> None:
+def _check_parameters(query: str, login: Login) -> None:
     pairs = query_pairs(query)
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
         raise TokenRefused("the token gives a parameter twice")
     if parameters.get("Action") != "connect":
         raise TokenRefused("the token is for another action")
-    if parameters.get("DBUser") != door.user:
+    if parameters.get("DBUser") != login.user:
         raise TokenRefused("the token is for another user")

@@ -12,7 +12,7 @@ from scripts.aws.credentials import Credentials
 from scripts.iam.engine.documents import Policy, PolicyError, parse_policy
 from scripts.iam.engine.evaluation import Principal, Request, Unsupported, evaluate, evaluate_trust
 from scripts.iam.requests import Need
-from scripts.localcloud.access.authorization import Authorizer, Occasion
+from scripts.localcloud.access.authorization import Authorizer, RequestInfo
 from scripts.localcloud.access.context import Keys
 from scripts.localcloud.access.errors import Answer, AwsError, Fault, Refusal
 from scripts.localcloud.access.policies import Backends
@@ -38,7 +38,7 @@ class Call:
 
     parameters: Mapping[str, Any]
     keys: Keys
-    occasion: Occasion
+    info: RequestInfo
     caller: Caller | None
 
 
@@ -78,10 +78,10 @@ class Sts:
         result = handler(call)
         body = (
             f'<{operation}Response xmlns="{NAMESPACE}"><{operation}Result>{result}'
-            f"</{operation}Result><ResponseMetadata><RequestId>{call.occasion.request_id}"
+            f"</{operation}Result><ResponseMetadata><RequestId>{call.info.request_id}"
             f"</RequestId></ResponseMetadata></{operation}Response>"
         )
-        headers = {"Content-Type": "text/xml", "x-amzn-RequestId": call.occasion.request_id}
+        headers = {"Content-Type": "text/xml", "x-amzn-RequestId": call.info.request_id}
         return Answer(200, headers, body.encode())
 
     def for_service(
@@ -95,10 +95,10 @@ class Sts:
         principal = Principal(arn=service, account="", kind="service", service=service)
         caller = Caller(principal, user_id=service)
         role = self._role(role_arn)
-        occasion = Occasion(str(uuid.uuid4()), "sts", "AssumeRole", via="sts")
+        info = RequestInfo(str(uuid.uuid4()), "sts", "AssumeRole", via="sts")
         context: Keys = {"aws:SourceAccount": (self._account_id,), **(keys or {})}
         try:
-            trusted = self._trusted(caller, role, role_arn, "sts:AssumeRole", context, occasion)
+            trusted = self._trusted(caller, role, role_arn, "sts:AssumeRole", context, info)
         except (Unsupported, PolicyError) as error:
             raise AwsError("LocalCloudUnsupportedPolicy", str(error), 403) from error
         if not trusted:
@@ -118,7 +118,7 @@ class Sts:
             identity = self._verifier.verify(token, datetime.now(UTC))
         except AwsError as error:
             self._authorizer.record(
-                anonymous, f"sts:{WEB_IDENTITY}", role_arn, call.keys, call.occasion, error.code
+                anonymous, f"sts:{WEB_IDENTITY}", role_arn, call.keys, call.info, error.code
             )
             raise
         principal = Principal(
@@ -136,7 +136,7 @@ class Sts:
         }
         role = self._role(role_arn)
         action = f"sts:{WEB_IDENTITY}"
-        if not self._trusted(caller, role, role_arn, action, keys, call.occasion):
+        if not self._trusted(caller, role, role_arn, action, keys, call.info):
             raise AwsError("AccessDenied", f"Not authorized to perform {action}", 403)
         self._check_duration(duration, role)
         opened = self._principals.open_session(
@@ -156,7 +156,7 @@ class Sts:
         keys: Keys = {**call.keys, "sts:RoleSessionName": (name,)}
         if "ExternalId" in call.parameters:
             keys["sts:ExternalId"] = (call.parameters["ExternalId"],)
-        if not self._trusted(caller, role, role_arn, "sts:AssumeRole", keys, call.occasion):
+        if not self._trusted(caller, role, role_arn, "sts:AssumeRole", keys, call.info):
             raise Refusal(Fault.DENIED, _not_authorized(caller, "sts:AssumeRole", role_arn))
         self._check_duration(duration, role)
         if caller.session is not None and duration > CHAINED:
@@ -181,14 +181,14 @@ class Sts:
         raise AwsError("AccessDenied", "Cannot call GetSessionToken with session credentials", 403)
 
     def _trusted(
-        self, caller: Caller, role: Any, arn: str, action: str, keys: Keys, occasion: Occasion
+        self, caller: Caller, role: Any, arn: str, action: str, keys: Keys, info: RequestInfo
     ) -> bool:
         """Decide by the trust policy, together with the caller's own policies if it has any.
 
         The answer must not tell whether a role exists; the log does.
         """
         if role is None:
-            self._authorizer.record(caller, action, arn, keys, occasion, "no such role")
+            self._authorizer.record(caller, action, arn, keys, info, "no such role")
             return False
         alone = caller.principal.kind in ("service", "federated")
         context: Keys = {**keys, "aws:ResourceAccount": (self._account_id,)}
@@ -202,7 +202,7 @@ class Sts:
             decision = evaluate_trust(request, trust)
         else:
             decision = evaluate(request, self._authorizer.policies.with_resource(caller, trust))
-        self._authorizer.record(caller, action, arn, context, occasion, decision)
+        self._authorizer.record(caller, action, arn, context, info, decision)
         return decision.allowed
 
     def _common(self, parameters: Mapping[str, Any]) -> tuple[str, str, int]:

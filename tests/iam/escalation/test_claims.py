@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.iam.escalation import estate, paths
+from scripts.iam.escalation import inventory, paths
 
 ACCOUNT = "111122223333"
 IAM = f"arn:aws:iam::{ACCOUNT}"
@@ -81,7 +81,7 @@ def account(own: list[dict[str, Any]], boundary: list[dict[str, Any]]) -> dict[s
 
 def found(**parts: list[dict[str, Any]]) -> dict[str, str]:
     """What apply reaches: the end of each path, and its steps."""
-    whole = estate(account(**parts))
+    whole = inventory(account(**parts))
     ways = paths(whole, whole.members.members[APPLY])
     return {way.end: " > ".join(step.rule for step in way.steps) for way in ways}
 
@@ -92,7 +92,7 @@ def test_the_key_fault_is_found_in_the_policies_as_they_were() -> None:
 
 
 def test_the_path_says_with_which_tag() -> None:
-    whole = estate(account(**yaml.safe_load(AS_THEY_WERE)))
+    whole = inventory(account(**yaml.safe_load(AS_THEY_WERE)))
     [way] = [one for one in paths(whole, whole.members.members[APPLY]) if KEY in one.end]
     assert way.steps[0].detail == (
         f"kms:TagResource with Environment=dev on {KEY}, then kms:PutKeyPolicy on {KEY}"

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from scripts.iam.escalation import Estate, paths
+from scripts.iam.escalation import Inventory, paths
 from scripts.iam.escalation.live import read_estate
 
 pytestmark = pytest.mark.slow
@@ -67,12 +67,12 @@ def function(carried: str) -> str:
     return str(made["FunctionArn"])
 
 
-def read(**options: Any) -> Estate:
+def read(**options: Any) -> Inventory:
     return read_estate(client, ACCOUNT, "us-east-1", [STATE], **options)
 
 
-def ways(estate: Estate, start: str) -> dict[str, list[str]]:
-    found = paths(estate, estate.members.members[start])
+def ways(inventory: Inventory, start: str) -> dict[str, list[str]]:
+    found = paths(inventory, inventory.members.members[start])
     return {path.end: [step.rule for step in path.steps] for path in found}
 
 
@@ -81,11 +81,11 @@ def test_a_functions_role_is_reached_by_changing_its_code() -> None:
     weak = role("weak", "ec2.amazonaws.com", {"Action": "lambda:UpdateFunctionCode"})
     assert ways(read(), weak) == {}
     arn = function(strong)
-    estate = read()
-    assert [(one.arn, one.role_arn, one.tags) for one in estate.functions] == [
+    inventory = read()
+    assert [(one.arn, one.role_arn, one.tags) for one in inventory.functions] == [
         (arn, strong, {"Environment": "dev"})
     ]
-    assert ways(estate, weak) == {strong: ["change-function-code"]}
+    assert ways(inventory, weak) == {strong: ["change-function-code"]}
 
 
 def test_a_key_opens_to_whoever_may_edit_its_policy_or_grant_it() -> None:
@@ -97,10 +97,10 @@ def test_a_key_opens_to_whoever_may_edit_its_policy_or_grant_it() -> None:
     key = client("kms").create_key(
         Policy=document(ROOT, own), Tags=[{"TagKey": "Environment", "TagValue": "dev"}]
     )["KeyMetadata"]["Arn"]
-    estate = read()
-    assert [(one.arn, one.tags) for one in estate.keys] == [(key, {"Environment": "dev"})]
+    inventory = read()
+    assert [(one.arn, one.tags) for one in inventory.keys] == [(key, {"Environment": "dev"})]
     for start in (editor, granter, named):
-        assert ways(estate, start) == {f"opens {key}": ["open-key"]}
+        assert ways(inventory, start) == {f"opens {key}": ["open-key"]}
 
 
 def test_a_key_whose_policy_does_not_trust_iam_stays_closed_to_iam_policies() -> None:
@@ -127,9 +127,9 @@ def test_schedules_and_rules_hand_a_role_on_to_whoever_may_pass_it() -> None:
         "weak", "ec2.amazonaws.com",
         {"Action": ["scheduler:UpdateSchedule", "events:PutTargets", "iam:PassRole"]},
     )  # fmt: skip
-    estate = read()
-    assert ways(estate, without) == {}
-    assert ways(estate, weak) == {parking: ["pass-to-schedule"], sender: ["pass-to-rule"]}
+    inventory = read()
+    assert ways(inventory, without) == {}
+    assert ways(inventory, weak) == {parking: ["pass-to-schedule"], sender: ["pass-to-rule"]}
 
 
 def test_policies_of_secrets_and_buckets_are_read() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.iam.escalation import estate, paths, read_designed, search, undesigned
+from scripts.iam.escalation import inventory, paths, read_designed, search, undesigned
 from scripts.iam.escalation.designed import modelled_steps
 from scripts.iam.escalation.search import Path as Way
 
@@ -117,7 +117,7 @@ def opened(*statements: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def found(description: Mapping[str, Any], start: str = WEAK) -> dict[str, Way]:
-    whole = estate(description)
+    whole = inventory(description)
     return {path.end: path for path in paths(whole, whole.members.members[start])}
 
 
@@ -196,7 +196,7 @@ def test_a_control_that_holds_leaves_no_path(case: dict[str, Any], allow: list[A
 
 def test_an_administrator_has_nothing_to_win() -> None:
     description = account({"strong": []}, [["*", "*"]])
-    assert search(estate(description)) == []
+    assert search(inventory(description)) == []
 
 
 def test_only_designed_steps_are_excused() -> None:
@@ -205,10 +205,10 @@ def test_only_designed_steps_are_excused() -> None:
     )
     text = text.replace("role/strong", "role/keyless-a-train")
     designed = read_designed()
-    assert undesigned(search(estate(json.loads(text))), designed) != []
+    assert undesigned(search(inventory(json.loads(text))), designed) != []
     description = json.loads(text)
     description["iam"]["RoleDetailList"].pop()
-    assert undesigned(search(estate(description)), designed) == []
+    assert undesigned(search(inventory(description)), designed) == []
 
 
 def test_every_modelled_step_and_designed_entry_says_why_or_where() -> None:

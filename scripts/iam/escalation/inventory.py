@@ -31,7 +31,7 @@ class Asset:
 
 
 @dataclass(frozen=True)
-class Estate:
+class Inventory:
     """One account. `versions` counts the versions of managed policies, by ARN; `groups` are the
     names of groups by user ARN; `unread` says what could not be read and so is not searched."""
 
@@ -51,14 +51,14 @@ class Estate:
     unread: tuple[str, ...] = ()
 
 
-def estate(description: Mapping[str, Any]) -> Estate:
+def inventory(description: Mapping[str, Any]) -> Inventory:
     """Read an account from a description: `iam` as IAM lists it, and lists of the other things.
 
     Raises KeyError or PolicyError for what is missing or malformed.
     """
     details = description["iam"]
     return replace(
-        Estate(
+        Inventory(
             account=str(description["account"]),
             region=description.get("region", "us-east-1"),
             members=identities(details),
@@ -107,4 +107,4 @@ def _assets(description: Mapping[str, Any], name: str) -> tuple[Asset, ...]:
     )
 
 
-__all__ = ["ADMINISTRATOR", "Asset", "Carrier", "Estate", "estate"]
+__all__ = ["ADMINISTRATOR", "Asset", "Carrier", "Inventory", "inventory"]
