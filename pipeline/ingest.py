@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.data import suspicions
+from pipeline.data import lags, suspicions
 from pipeline.data.contract import VERSION, SchemaContract
 from pipeline.data.dataset import MANIFEST
 from pipeline.data.infer import check_columns, infer
@@ -97,6 +97,7 @@ class Fresh:
 def _fresh(workspace: Workspace, table: "pyarrow.Table") -> Fresh:
     """Raises InputError for data that makes no contract, or that no holdout can be cut from."""
     inferred = infer(table, workspace.settings)
+    table = _with_lags(table, inferred.contract)
     prepared = prepare(table, inferred.contract, workspace.settings)
     warnings = suspicions.check(prepared.table, inferred.contract)
     try:
@@ -133,11 +134,16 @@ def _under(
     settings = workspace.settings
     if fresh is None:
         _check_stored(contract, table, workspace)
+    table = _with_lags(table, contract)
     prepared = fresh.prepared if fresh else prepare(table, contract, settings)
     definition = _holdout(workspace, table, contract, prepared, fault)
     rows = rows_of(table, prepared, contract, definition.key, settings)
     sides = split(rows, definition, settings.data.batch_fraction)
     return Ingested(contract, definition, prepared, sides, fresh.notes if fresh else [])
+
+
+def _with_lags(table: "pyarrow.Table", contract: SchemaContract) -> "pyarrow.Table":
+    return lags.add(table, contract) if contract.lags else table
 
 
 def _holdout(
@@ -175,7 +181,8 @@ def _check_stored(contract: SchemaContract, table: "pyarrow.Table", workspace: W
     renew = "pass --renew-contract (no row changes sides by that)"
     if contract.target != settings.data.target:
         raise InputError(f"the contract has the target {contract.target!r}: {renew}")
-    known = {*contract.features, *contract.left_out}
+    derived = set(contract.lags.names) if contract.lags else set[str]()
+    known = {*contract.features, *contract.left_out, *derived}
     unused = settings.unused_columns - {settings.holdout.column}
     present = set(table.schema.names) - settings.unused_columns
     changed = sorted((present - known) | (set(contract.features) & unused))
@@ -183,6 +190,14 @@ def _check_stored(contract: SchemaContract, table: "pyarrow.Table", workspace: W
     if settings.holdout.column:
         wanted.add(settings.holdout.column)
     changed += sorted(wanted - set(contract.columns) - set(changed))
+    plan = contract.lags
+    now = settings.lags
+    if (
+        (plan.columns, plan.steps, plan.by) != (now.columns, now.steps, now.by)
+        if plan
+        else now.columns
+    ):
+        changed.append("lags")
     if changed or contract.ids != settings.data.id_columns:
         raise InputError(
             "the columns are not those of the contract (added, gone or used otherwise: "
@@ -264,6 +279,10 @@ def _store(
     Rows are stored as they came; whoever reads them does so by a contract, a model by its own.
     """
     settings, contract, sides = workspace.settings, ingested.contract, ingested.sides
+    if contract.lags:
+        history = _parquet(lags.history_of(table, contract))
+        workspace.store.put(workspace.history, history)
+    table = _with_lags(table, contract)
     used = {*contract.columns, *ingested.definition.key}
     rows = table.select([name for name in table.schema.names if name in used])
     kept = ingested.prepared.kept.nonzero()[0]

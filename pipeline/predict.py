@@ -1,12 +1,13 @@
 """Batch prediction by the champion of record, in chunks, to a partition that is never doubled."""
 
+import io
 import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +20,9 @@ from pipeline.reading.files import DataFile
 from pipeline.settings import without_secrets
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import alias, cloudwatch
+
+if TYPE_CHECKING:
+    import pyarrow  # type: ignore[import-untyped]
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,9 @@ def main(
         folder = Path(temporary)
         batch = _fetch(workspace, source, folder)
         partition = _partition(day, batch.modified)
-        counts = write_predictions(model, facts, batch.files, folder, settings)
+        counts = write_predictions(
+            model, facts, batch.files, folder, settings, lambda: _history(workspace)
+        )
         limit = settings.predict.max_rejected_fraction
         if counts.rejected > limit * counts.rows:
             raise StepFailed(
@@ -132,6 +138,13 @@ def _fetch(workspace: Workspace, source: str | None, folder: Path) -> Batch:
     stored = workspace.store.fetch(key, target)
     found = files.find(target, key)
     return Batch(key, found, stored.sha256, stored.modified or datetime.now(UTC))
+
+
+def _history(workspace: Workspace) -> "pyarrow.Table":
+    """The rows before the batch, as the last ingest left them."""
+    import pyarrow.parquet  # type: ignore[import-untyped]
+
+    return pyarrow.parquet.read_table(io.BytesIO(workspace.store.read(workspace.history)[0]))
 
 
 def _told(counts: Counts) -> list[str]:

@@ -300,6 +300,22 @@ class DecisionSettings(_Section):
         return self
 
 
+class LagSettings(_Section):
+    """Earlier values as features; see pipeline/data/lags.py."""
+
+    columns: list[str] = []
+    steps: list[int] = []
+    by: list[str] = []
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if bool(self.columns) != bool(self.steps):
+            raise ValueError("columns and steps go together: write both")
+        if any(step < 1 for step in self.steps):
+            raise ValueError("a step is 1 or more: a row may not see itself or what comes after")
+        return self
+
+
 class FeatureSettings(_Section):
     """What is made of inputs beside the usual; see pipeline/model/preprocess.py.
 
@@ -367,6 +383,7 @@ class Settings(_Section):
     holdout: Holdout = Holdout()
     contract: Contract = Contract()
     features: FeatureSettings = FeatureSettings()
+    lags: LagSettings = LagSettings()
     search: Search = Search()
     decision: DecisionSettings = DecisionSettings()
     evaluation: Evaluation = Evaluation()
@@ -439,6 +456,11 @@ class Settings(_Section):
         if data.target in {*data.drop, *data.id_columns}:
             raise ValueError(f"data.target {data.target!r} is also dropped or an id")
         self._decision_fits()
+        if self.lags.columns and self.holdout.rule != "time":
+            raise ValueError(
+                "[lags] need a holdout by time, or held-out values would be features: write rule = "
+                '"time" and the column under [holdout]'
+            )
         for name in self.promotion.floors:
             if name not in names_for(self.task.type):
                 raise ValueError(

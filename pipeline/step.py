@@ -41,6 +41,11 @@ class Workspace(Place):
         return self.key("inputs", "sample.parquet")
 
     @property
+    def history(self) -> str:
+        """The key of the rows before the next batch, for models that look back."""
+        return self.key("inputs", "history.parquet")
+
+    @property
     def tracking_uri(self) -> str:
         """Where MLflow listens. Raises InputError when nothing says so on a platform."""
         named = os.environ.get("MLFLOW_TRACKING_URI", "").strip()

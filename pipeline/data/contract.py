@@ -91,6 +91,25 @@ Column = Annotated[
 ]
 
 
+class LagPlan(_Frozen):
+    """Which columns are looked at how many rows earlier, in which series, by which times."""
+
+    time: str
+    columns: list[str]
+    steps: list[int]
+    by: list[str] = []
+
+    @property
+    def names(self) -> list[str]:
+        """The features that come of it."""
+        return [lag_name(column, step) for column in self.columns for step in self.steps]
+
+
+def lag_name(column: str, step: int) -> str:
+    """What a feature is called that is a column's value so many rows earlier."""
+    return f"{column}.lag_{step}"
+
+
 class SchemaContract(_Frozen):
     """What data must look like.
 
@@ -98,6 +117,7 @@ class SchemaContract(_Frozen):
     subgroups. `left_out` are columns that were there at first and that nobody reads, with the
     reason. `merged` maps classes to the class that they count as, `dropped` are classes whose rows
     are left out. `outputs` renames columns of the predictions that a feature has the name of.
+    `lags` are features that are made of rows before.
     """
 
     schema_version: Literal[2] = 2
@@ -111,6 +131,7 @@ class SchemaContract(_Frozen):
     merged: Mapping[str, str] = {}
     dropped: list[str] = []
     outputs: Mapping[str, str] = {}
+    lags: LagPlan | None = None
 
     @property
     def classes(self) -> list[str]:

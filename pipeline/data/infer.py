@@ -14,10 +14,13 @@ from pipeline.data.contract import (
     Column,
     DateColumn,
     IdColumn,
+    LagPlan,
     NumberColumn,
     SchemaContract,
+    lag_name,
 )
 from pipeline.data.kinds import Case, Fault, Findings
+from pipeline.data.marks import PLAIN
 from pipeline.errors import InputError
 from pipeline.reading.faults import near
 from pipeline.reading.formats import line, quoted
@@ -67,7 +70,31 @@ def infer(table: "pyarrow.Table", settings: Settings) -> Inference:
         merged={name: kept for kept, names in data.merge_classes.items() for name in names},
         dropped=data.drop_classes,
     )
-    return Inference(_with_outputs(contract, found), found.notes)
+    return Inference(_with_lags(_with_outputs(contract, found), settings), found.notes)
+
+
+def _with_lags(contract: SchemaContract, settings: Settings) -> SchemaContract:
+    """The contract with features that are earlier values of numbers."""
+    wanted = settings.lags
+    if not wanted.columns:
+        return contract
+    assert settings.holdout.column is not None
+    plan = LagPlan(
+        time=settings.holdout.column, columns=wanted.columns, steps=wanted.steps, by=wanted.by
+    )
+    features, others = dict(contract.features), dict(contract.others)
+    for name in wanted.by:
+        if name not in contract.columns:
+            others[name] = IdColumn()
+    for column in wanted.columns:
+        source = contract.columns.get(column)
+        if not isinstance(source, NumberColumn):
+            raise InputError(f"lags.columns names {column!r}, which is no column of numbers")
+        for step in wanted.steps:
+            features[lag_name(column, step)] = source.model_copy(
+                update={"null_rate": 1.0, "marks": PLAIN, "missing": None, "flag": False}
+            )
+    return contract.model_copy(update={"features": features, "others": others, "lags": plan})
 
 
 def check_columns(names: list[str], settings: Settings) -> None:
@@ -79,6 +106,7 @@ def check_columns(names: list[str], settings: Settings) -> None:
         "data.drop": data.drop,
         "data.subgroups": data.subgroups,
         "data.categories": data.categories,
+        "lags": [*settings.lags.columns, *settings.lags.by],
         "columns": list(settings.columns),
         "holdout.column": [settings.holdout.column] if settings.holdout.column else [],
     }

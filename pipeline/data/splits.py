@@ -87,7 +87,9 @@ def key_of(contract: SchemaContract, table: "pyarrow.Table") -> dict[str, KeyCol
     """
     if contract.ids:
         return {name: KeyColumn(kind="text") for name in contract.ids}
-    names = [name for name in table.schema.names if name in contract.columns]
+    # A row's lags change when rows before it are added.
+    derived = set(contract.lags.names) if contract.lags else set[str]()
+    names = [name for name in table.schema.names if name in {*contract.columns} - derived]
     every = {name: _key_column(contract, name) for name in names}
     features = {name: column for name, column in every.items() if name != contract.target}
     distinct = len(set(identities(table, features).tolist()))

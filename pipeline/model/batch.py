@@ -1,13 +1,13 @@
 """Predict a file chunk by chunk, so that memory does not grow with its rows."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.data import cells
+from pipeline.data import cells, lags
 from pipeline.data.contract import conform, frame
 from pipeline.errors import InputError
 from pipeline.model.artifacts import ModelFacts
@@ -16,7 +16,7 @@ from pipeline.model.scoring import probabilities
 from pipeline.model.threads import keep_freed_memory, one_each, side_by_side
 from pipeline.reading.files import DataFile
 from pipeline.reading.formats import Format
-from pipeline.reading.reader import Chunk, header, read_chunks
+from pipeline.reading.reader import Chunk, header, read_chunks, read_table
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,19 +98,21 @@ def write_predictions(
     files: Sequence[DataFile],
     folder: Path,
     settings: Settings,
+    history: "Callable[[], pyarrow.Table] | None" = None,
 ) -> Counts:
     """Write predictions.parquet, and rejects.parquet with reasons, below `folder`.
 
     Chunks are predicted side by side, each by one thread: with all threads on one chunk they would
     wait for each other at each tree (docs/decisions/2026-11-27-prediction-by-chunks.md).
 
-    Raises InputError when the input cannot be read, lacks a column or has no rows.
+    `history` gives the rows before the batch, which only models with lags ask for. Raises
+    InputError when the input cannot be read, lacks a column or has no rows.
     """
     one_thread(model)
     keep_freed_memory()
     counts = Counts()
     form = format_of(files, facts, settings)
-    chunks = read_chunks(files, form, settings.predict.chunk_rows, list(facts.contract.features))
+    chunks = _chunks(files, form, facts, settings, history)
 
     def store(part: _Part) -> None:
         good.write(part.good)
@@ -126,6 +128,30 @@ def write_predictions(
     if not counts.rows:
         raise InputError("the input has no rows")
     return counts
+
+
+def _chunks(
+    files: Sequence[DataFile],
+    form: Format,
+    facts: ModelFacts,
+    settings: Settings,
+    history: "Callable[[], pyarrow.Table] | None",
+) -> Iterator[Chunk]:
+    """The batch in chunks; all of it at once is read where a row's lags are to be found."""
+    contract, size = facts.contract, settings.predict.chunk_rows
+    derived = set(contract.lags.names) if contract.lags else set[str]()
+    wanted = [name for name in contract.features if name not in derived]
+    chunks = read_chunks(files, form, size, wanted)
+    if not derived:
+        yield from chunks
+        return
+    table = lags.add(
+        read_table(files, form, wanted), contract, history() if history is not None else None
+    )
+    first = 0
+    for rows in table.combine_chunks().to_batches(max_chunksize=size):
+        yield Chunk(rows, first)
+        first += rows.num_rows
 
 
 def _part(model: Any, facts: ModelFacts, chunk: Chunk) -> _Part:

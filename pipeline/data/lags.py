@@ -1,0 +1,103 @@
+"""Earlier values of a series as features: of rows strictly before, so that nothing leaks.
+
+A lag of k is the value k rows earlier of the same series, by time. Rows that were held out see the
+values before them, as a prediction for the next time would. A batch brings the rows before it, or
+they are taken from the history that ingest leaves.
+"""
+
+from typing import TYPE_CHECKING
+
+from pipeline.data.contract import LagPlan, SchemaContract, lag_name
+from pipeline.data.prepare import read_all
+from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow  # type: ignore[import-untyped]
+
+
+def add(
+    table: "pyarrow.Table", contract: SchemaContract, history: "pyarrow.Table | None" = None
+) -> "pyarrow.Table":
+    """The table with the contract's lags; `history` are rows from before.
+
+    Raises InputError for two rows of a series with the same time, since neither is before the
+    other.
+    """
+    import pandas as pd
+    import pyarrow
+
+    plan = contract.lags
+    assert plan is not None
+    wanted = [name for name in plan.names if name not in table.schema.names]
+    if not wanted:
+        return table
+    frame = _values(table, contract, plan).assign(place=range(table.num_rows))
+    if history is not None:
+        before = _values(history, contract, plan).assign(place=-1)
+        keys = pd.MultiIndex.from_frame(frame[["time", *plan.by]])
+        known = pd.MultiIndex.from_frame(before[["time", *plan.by]]).isin(keys)
+        frame = pd.concat([before[~known], frame], ignore_index=True)
+    if (twice := frame.duplicated(["time", *plan.by])).any():
+        raise InputError(
+            f"{int(twice.sum())} rows have the time of another row of the same series, so that "
+            "neither is before the other: name the series with by under [lags]"
+        )
+    frame = frame.sort_values("time", kind="stable")
+    groups = frame.groupby(plan.by, dropna=False, sort=False) if plan.by else None
+    for column in plan.columns:
+        for step in plan.steps:
+            name = lag_name(column, step)
+            if name in wanted:
+                source = frame[f"value {column}"] if groups is None else groups[f"value {column}"]
+                frame[name] = source.shift(step)
+    mine = frame[frame["place"] >= 0].sort_values("place")
+    for name in wanted:
+        values = pyarrow.array(mine[name].to_numpy(dtype=float), from_pandas=True)
+        table = table.append_column(name, values)
+    return table
+
+
+def _values(table: "pyarrow.Table", contract: SchemaContract, plan: LagPlan) -> "pd.DataFrame":
+    """Times, series and the numbers that are looked back at; one that is not there is empty."""
+    import numpy as np
+    import pandas as pd
+
+    there = set(table.schema.names)
+    narrow = contract.model_copy(
+        update={
+            "features": {},
+            "others": {
+                name: contract.others.get(name) or contract.features[name]
+                for name in [plan.time, *plan.by, *plan.columns]
+                if name in there
+            },
+        }
+    )
+    if lost := [name for name in (plan.time, *plan.by) if name not in there]:
+        raise InputError(
+            f"lags are taken by {', '.join([plan.time, *plan.by])}, of which the data lacks "
+            f"{', '.join(lost)}"
+        )
+    found = read_all(table, narrow, list(narrow.others), features=False).others
+    frame = pd.DataFrame({"time": found[plan.time].to_numpy(zero_copy_only=False)})
+    for name in plan.by:
+        frame[name] = found[name].to_pandas()
+    for name in plan.columns:
+        values = found[name].to_numpy(zero_copy_only=False) if name in found else np.nan
+        frame[f"value {name}"] = values
+    return frame
+
+
+def history_of(table: "pyarrow.Table", contract: SchemaContract) -> "pyarrow.Table":
+    """The last rows of each series, as they came: what the lags of the next batch look back at."""
+    import pyarrow
+
+    plan = contract.lags
+    assert plan is not None
+    frame = _values(table, contract, plan).assign(place=range(table.num_rows))
+    frame = frame.sort_values("time", kind="stable")
+    most = max(plan.steps)
+    last = frame.groupby(plan.by, dropna=False).tail(most) if plan.by else frame.tail(most)
+    places = pyarrow.array(sorted(last["place"]), type=pyarrow.int64())
+    return table.select([plan.time, *plan.by, *plan.columns]).take(places)

@@ -1,0 +1,153 @@
+"""Earlier values as features: of rows strictly before, in training and in prediction alike."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow  # type: ignore[import-untyped]
+import pytest
+from click.testing import CliRunner
+
+from pipeline import ingest, predict, promote, train
+from pipeline.data import lags
+from pipeline.data.contract import SchemaContract
+from pipeline.data.infer import infer
+from pipeline.errors import InputError
+from pipeline.settings import Settings, parse_settings
+
+RAW: dict[str, Any] = {
+    "model": "wind",
+    "data": {"source": "wind.csv", "target": "power"},
+    "task": {"type": "regression", "metric": "mae"},
+    "holdout": {"rule": "time", "column": "when", "fraction": 0.25},
+    "lags": {"columns": ["power", "speed"], "steps": [1, 3], "by": ["mill"]},
+    "columns": {"when": {"parts": ["hour"]}},
+    "search": {"families": ["linear"], "trials": 1, "folds": 2},
+    "promotion": {"resamples": 100},
+    "evaluation": {"plots": False, "importance_repeats": 1},
+}
+
+
+def _settings(**changes: Any) -> Settings:
+    return parse_settings({**RAW, **changes}, origin="test")
+
+
+def _frame(hours: int = 120) -> pd.DataFrame:
+    """Two mills whose power hangs on the hour before."""
+    random = np.random.default_rng(0)
+    parts = []
+    for mill in ("a", "b"):
+        power = np.zeros(hours)
+        for hour in range(1, hours):
+            power[hour] = 0.9 * power[hour - 1] + random.normal()
+        when = pd.date_range("2026-01-01", periods=hours, freq="h").astype(str)
+        speed = random.normal(size=hours).round(3)
+        parts.append(
+            pd.DataFrame({"when": when, "mill": mill, "speed": speed, "power": power.round(3)})
+        )
+    return pd.concat(parts).sample(frac=1, random_state=0).reset_index(drop=True)
+
+
+def _with(frame: pd.DataFrame, contract: SchemaContract | None = None, **more: Any) -> pd.DataFrame:
+    table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+    known = contract or infer(table, _settings()).contract
+    found: pd.DataFrame = lags.add(table, known, **more).to_pandas()
+    return found
+
+
+def test_a_lag_is_the_value_so_many_rows_before_in_its_series() -> None:
+    found = _with(_frame())
+    expected = _frame().sort_values("when").groupby("mill")["power"].shift(3).sort_index()
+    pd.testing.assert_series_equal(found["power.lag_3"], expected, check_names=False)
+    assert found["speed.lag_1"].isna().sum() == 2
+
+
+def test_what_comes_later_changes_nothing_before() -> None:
+    frame = _frame()
+    later = frame["when"] >= "2026-01-04"
+    changed = frame.assign(power=frame["power"].where(~later, 99.0))
+    before, after = _with(frame), _with(changed)
+    names = ["power.lag_1", "power.lag_3"]
+    first = frame["when"] < "2026-01-04 01"
+    pd.testing.assert_frame_equal(before.loc[first, names], after.loc[first, names])
+
+
+def test_a_batch_looks_back_at_the_history_and_at_its_own_rows() -> None:
+    frame = _frame()
+    contract = infer(pyarrow.Table.from_pandas(frame, preserve_index=False), _settings()).contract
+    old = frame["when"] < "2026-01-05"
+    past = pyarrow.Table.from_pandas(frame[old], preserve_index=False)
+    history = lags.history_of(past, contract)
+    assert history.num_rows == 6
+    whole = _with(frame)
+    new = frame[~old & (frame["when"] < "2026-01-05 01")].drop(columns="power")
+    found = _with(new, contract, history=history)
+    for name in ("power.lag_1", "power.lag_3", "speed.lag_1"):
+        assert found[name].tolist() == whole.loc[new.index, name].tolist()
+    next_hour = frame[~old & (frame["when"] < "2026-01-05 02")].drop(columns="power")
+    second = _with(next_hour, contract, history=history)
+    unknown = second.loc[second["when"] > "2026-01-05 00:30", "power.lag_1"]
+    assert unknown.isna().all()
+
+
+def test_rows_of_one_time_are_refused_unless_the_series_is_named() -> None:
+    settings = _settings(lags={"columns": ["power"], "steps": [1]})
+    table = pyarrow.Table.from_pandas(_frame(), preserve_index=False)
+    with pytest.raises(InputError, match="120 rows have the time of another row"):
+        lags.add(table, infer(table, settings).contract)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"holdout": {}}, r"\[lags\] need a holdout by time"),
+        ({"lags": {"columns": ["power"], "steps": [0]}}, "a step is 1 or more"),
+        ({"lags": {"columns": ["power"]}}, "columns and steps go together"),
+    ],
+)
+def test_lags_that_would_leak_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        _settings(**change)
+
+
+@pytest.mark.slow
+def test_a_model_that_looks_back_is_trained_and_predicts_the_next_hours(
+    tmp_path: Path, mlflow_uri: str
+) -> None:
+    _frame().to_csv(tmp_path / "wind.csv", index=False)
+    (tmp_path / "pipeline.toml").write_text(
+        'model = "wind"\n[data]\nsource = "wind.csv"\ntarget = "power"\n'
+        '[task]\ntype = "regression"\nmetric = "mae"\n'
+        '[holdout]\nrule = "time"\ncolumn = "when"\nfraction = 0.25\n'
+        '[lags]\ncolumns = ["power"]\nsteps = [1]\nby = ["mill"]\n'
+        '[search]\nfamilies = ["linear"]\ntrials = 1\nfolds = 2\n'
+        "[evaluation]\nplots = false\n[promotion]\nresamples = 100\n"
+    )
+    step = _stepper(tmp_path)
+    step(ingest)
+    step(train)
+    assert step(promote)["holdout_value"] < 0.95
+    hours = pd.DataFrame({"when": ["2026-01-06 00:00:00"] * 2, "mill": ["a", "b"], "speed": [0, 1]})
+    hours.to_csv(tmp_path / "next.csv", index=False)
+    predicted = step(predict, "--input", str(tmp_path / "next.csv"))
+    found = pd.read_parquet(tmp_path / "work" / predicted["predictions"])
+    last = _frame().sort_values("when").groupby("mill")["power"].last()
+    assert found["power.lag_1"].tolist() == last.loc[found["mill"]].tolist()
+    assert found["prediction"].tolist() == pytest.approx(0.9 * found["power.lag_1"], abs=0.5)
+
+
+def _stepper(folder: Path) -> Callable[..., dict[str, Any]]:
+    def step(module: Any, *options: str) -> dict[str, Any]:
+        result = folder / "result.json"
+        arguments = ["--local", str(folder / "work"), "--settings", str(folder / "pipeline.toml")]
+        done = CliRunner().invoke(
+            module.main, [*arguments, *options, "--result", str(result)], catch_exceptions=False
+        )
+        assert done.exit_code == 0, done.output
+        values: dict[str, Any] = json.loads(result.read_text())
+        return values
+
+    return step
