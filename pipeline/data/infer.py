@@ -115,9 +115,10 @@ def check_columns(names: list[str], settings: Settings) -> None:
         shown = []
         for key, name in lost:
             other = near(name, names)
-            hint = f" (there is {other!r})" if other is not None else ""
+            hint = f" (there is {other[:40]!r})" if other is not None else ""
             shown.append(f"{key} names {name!r}, which is not in the data{hint}")
-        raise InputError(f"{'; '.join(shown)}; it has {', '.join(names[:20])}")
+        listed = ", ".join(name[:40] for name in names[:20])
+        raise InputError(f"{'; '.join(shown)}; it has {listed}")
     limit = settings.contract.max_columns
     if len(names) > limit:
         raise InputError(

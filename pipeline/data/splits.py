@@ -214,7 +214,7 @@ def define(rows: Rows, key: Mapping[str, KeyColumn], settings: Settings) -> Hold
         what = "groups" if holdout.rule == "group" else "different rows"
         raise InputError(
             f"{len(units)} {what} are too few to hold out {holdout.fraction:.0%}: get more data, "
-            "or change fraction under [holdout]"
+            "change fraction under [holdout], or name an id if rows only look alike"
         )
     by_class = rows.classes is not None and holdout.rule == "random"
     classes = rows.classes[first] if rows.classes is not None and by_class else None

@@ -21,7 +21,8 @@ def check(table: "pd.DataFrame", contract: SchemaContract) -> list[str]:
     Raises InputError for those that are the target in other words, all at once.
     """
     sample = table.sample(min(len(table), _ROWS), random_state=0)
-    copies = [name for name in contract.inputs if _is_copy(table, name, contract)]
+    found = [name for name in contract.inputs if _is_copy(table, name, contract)]
+    copies = list(dict.fromkeys(contract.column_of(name) for name in found))
     if copies:
         names = ", ".join(map(repr, copies))
         one = len(copies) == 1

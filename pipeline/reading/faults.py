@@ -186,9 +186,12 @@ def _propose(file: DataFile, form: Format, wanted: Sequence[str], codec: str) ->
     lines = sample(file, codec)
     candidates = []
     for separator in _SEPARATORS:
+        if separator == WHITESPACE and re.search(r"[,;|\t]", lines[0] if lines else ""):
+            continue
         changed = form.model_copy(update={"separator": separator})
-        skip, rows = _regular(lines, separator, changed)
-        if rows is None:
+        skip, rows, before = _regular(lines, separator, changed)
+        # What comes before is no title if it names the columns that are looked for.
+        if rows is None or any(wanted and set(wanted) <= set(record) for record in before):
             continue
         known = len(set(wanted) & set(rows[0]))
         changed = changed.model_copy(update={"skip_lines": skip})
@@ -214,24 +217,27 @@ def _propose(file: DataFile, form: Format, wanted: Sequence[str], codec: str) ->
     return Proposal(best, causes)
 
 
-def _regular(lines: list[str], separator: str, form: Format) -> tuple[int, list[list[str]] | None]:
-    """How many lines come before the first of the records that all have one width, and those."""
+def _regular(
+    lines: list[str], separator: str, form: Format
+) -> tuple[int, list[list[str]] | None, list[list[str]]]:
+    """How many lines come before the records that all have one width, those, and what is before."""
     try:
         found = list(parse(lines[form.skip_lines : form.skip_lines + _LINES], separator, form))
     except csv.Error:
-        return 0, None
+        return 0, None, []
     if not found:
-        return 0, None
+        return 0, None, []
     width = len(found[-1][1])
     same = list(itertools.takewhile(lambda entry: len(entry[1]) == width, reversed(found)))
     before = len(found) - len(same)
     # Lines before the header are of another kind; a single odd row is a fault of its own.
-    if any(len(record) == width for _, record in found[:before]):
-        return 0, None
+    first = [record for _, record in found[:before]]
+    if any(len(record) == width for record in first):
+        return 0, None, []
     if width < 2 or len(same) < _MIN_RECORDS or before > len(same):
-        return 0, None
+        return 0, None, []
     skipped = form.skip_lines + (found[before - 1][0] if before else 0)
-    return skipped, [record for _, record in reversed(same)]
+    return skipped, [record for _, record in reversed(same)], first
 
 
 def _with_marks(form: Format, rows: list[list[str]]) -> Format:
@@ -314,6 +320,8 @@ def _width_fault(
             f"{line('skip_lines', form.skip_lines + 1)}, {line('header', False)} and all "
             f"{len(record)} names, such as {named}"
         )
+    if len(record) < len(names):
+        return f"{cause}; is it cut short, or a line that is no row? Fix or remove it"
     return f"{cause}; a field that holds the separator must stand in quotes: fix that line"
 
 
@@ -358,7 +366,7 @@ def lacking(lost: Sequence[str], names: Iterable[str]) -> str:
     shown = []
     for name in lost[:20]:
         other = near(name, listed)
-        hint = f" (there is {other!r}, which is written otherwise)" if other is not None else ""
-        shown.append(f"{name}{hint}")
+        hint = f" (there is {other[:40]!r}, which is written otherwise)" if other else ""
+        shown.append(f"{name[:40]}{hint}")
     more = f" and {len(lost) - 20} more" if len(lost) > 20 else ""
     return f"the data lacks the columns {', '.join(shown)}{more}"

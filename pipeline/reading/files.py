@@ -34,6 +34,7 @@ _OTHERS = {
     b"BZh": "packed with bzip2: unpack it, or pack it with gzip",
     b"\xfd7zXZ": "packed with xz: unpack it, or pack it with gzip",
     b"(\xb5/\xfd": "packed with zstd: unpack it, or pack it with gzip",
+    b"PK\x05\x06": "an empty zip archive",
     b"7z\xbc\xaf": "a 7z archive: unpack it, or pack it with zip",
 }
 _SAMPLE_BYTES = 1 << 12
