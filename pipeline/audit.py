@@ -9,7 +9,7 @@ import click
 
 from pipeline.errors import InputError
 from pipeline.step import Outcome, Workspace, step
-from pipeline.tracking import runs
+from pipeline.tracking import record, runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,6 +52,7 @@ def audit(workspace: Workspace, selector: str) -> dict[str, Any]:
     decisions = _readable(workspace, "decisions", "", unreadable)
     manifests = _readable(workspace, "predictions", "_manifests/", unreadable)
     current, _ = workspace.records.read()
+    changes = _recorded(workspace, number, str(version.run_id), unreadable)
     return {
         "model": workspace.model,
         "model_version": number,
@@ -80,8 +81,27 @@ def audit(workspace: Workspace, selector: str) -> dict[str, Any]:
             for manifest in manifests
             if manifest["model_version"] == number
         ],
+        "mlflow_changes": [dataclasses.asdict(one) for one in changes],
         "unreadable": unreadable,
     }
+
+
+def _recorded(
+    workspace: Workspace, number: str, run_id: str, unreadable: list[str]
+) -> list[record.Change]:
+    """What the server wrote down; without its log group, or the right to read it, nothing."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return record.changes(workspace, number, run_id)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "ResourceNotFoundException":
+            return []
+        if code not in ("AccessDenied", "AccessDeniedException"):
+            raise
+        unreadable.append("the server's log")
+        return []
 
 
 def _run_tags(client: "MlflowClient", run_id: str) -> tuple[Mapping[str, str], str | None]:
@@ -152,7 +172,11 @@ def _lines(story: dict[str, Any]) -> list[str]:
     for batch in story["predictions"]:
         lines.append(f"  predicted {batch['rows']} rows of {batch['input']} on {batch['date']}")
     lines += [
-        f"  {area}" if " " in area else f"  {area}: this role may not read them"
+        f"  {line}"
+        for line in record.told([record.Change(**one) for one in story["mlflow_changes"]])
+    ]
+    lines += [
+        f"  {area}" if " was " in area else f"  {area}: this role may not read them"
         for area in story["unreadable"]
     ]
     return lines

@@ -13,7 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from scripts.aws.sealed import sealed_environment
+from scripts.localcloud.ec2 import log_agent
 from scripts.localcloud.ec2.forward import Forward, free_port
+from scripts.localcloud.ec2.log_agent import LogAgent
 from scripts.localcloud.ec2.metadata import Identity, Metadata
 from scripts.localcloud.ec2.service import SupervisedProcess
 from scripts.localcloud.ec2.user_data import Service, UserData, parse
@@ -48,6 +50,7 @@ class Instance:
         self._directory = host.home / "instances" / self.id
         self._root = self._directory / "root"
         self._processes: list[SupervisedProcess] = []
+        self.agent = LogAgent(host, self.id, None, {})
         launch = _launch_settings(host, record)
         self._role = _role(host, launch)
         self.metadata = Metadata(self._identity(launch), self._credentials)
@@ -65,9 +68,14 @@ class Instance:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.write_bytes(file.content)
             path.chmod(file.mode & 0o755)
+        outputs: dict[str, Path] = {}
         for service in data.services:
             if service.command[:1] == (BOX_PYTHON,):
                 self._processes.append(self._process(service, data))
+                if service.output:
+                    outputs[service.output] = self._log_of(service)
+        configuration = data.file(log_agent.CONFIGURATION)
+        self.agent = LogAgent(self._host, self.id, configuration, outputs)
         for process in self._processes:
             process.start()
 
@@ -119,10 +127,13 @@ class Instance:
             service.name,
             [sys.executable, *arguments],
             self._environment(service, data),
-            self._directory / f"{service.name.removesuffix('.service')}.log",
+            self._log_of(service),
             restart=service.restart,
             longest_pause=service.restart_seconds,
         )
+
+    def _log_of(self, service: Service) -> Path:
+        return self._directory / f"{service.name.removesuffix('.service')}.log"
 
     def _environment(self, service: Service, data: UserData) -> dict[str, str]:
         runtime = self._under_root(PurePosixPath("/run", service.runtime_directory or service.name))
@@ -224,6 +235,8 @@ class Instances:
             self._end(set(self._running) - set(running))
             for instance_id in running.keys() - self._running.keys() - self._failed.keys():
                 self._begin(running[instance_id])
+            for instance in list(self._running.values()):
+                instance.agent.send()
 
     def _begin(self, record: Any) -> None:
         try:

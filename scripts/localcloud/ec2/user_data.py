@@ -43,6 +43,8 @@ class Service:
     runtime_directory: str | None
     restart: str
     restart_seconds: float
+    output: str | None = None
+    """The file that its output is appended to."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def _service(name: str, text: str) -> Service:
         runtime_directory=settings.get("RuntimeDirectory", [None])[-1],
         restart=str(settings.get("Restart", ["no"])[-1]),
         restart_seconds=_seconds(str(settings.get("RestartSec", ["0.1"])[-1])),
+        output=str(settings.get("StandardOutput", [""])[-1]).removeprefix("append:") or None,
     )
 
 
