@@ -18,8 +18,8 @@ from scripts.files import private_folder, write_whole
 from scripts.names import RDS_CERTIFICATES
 
 LOCK = Path(__file__).with_name("wheelhouse-lock.txt")
-PACKAGES = ("boto3", "mlflow", "psycopg2-binary", "uvicorn")
-"""What files/launcher.py and files/server/ import; all else follows from these."""
+PACKAGES = ("boto3", "httptools", "mlflow", "psycopg2-binary", "uvicorn")
+"""What files/launcher.py and files/server/ import or name; all else follows from these."""
 PYTHON = "3.12"
 """What files/install.sh installs from Amazon Linux 2023."""
 # Amazon Linux 2023 has glibc 2.34; wheels for any older one run there.

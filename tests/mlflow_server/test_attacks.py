@@ -152,7 +152,7 @@ ALIASES = [
     Attack("a parameter in the path", moved(f"{ALIAS};x=1"), real=False),
     Attack("capitals in the path", moved(ALIAS.replace("alias", "Alias")), real=False),
     Attack("a query", moved(f"{ALIAS}?alias=challenger&_method=GET")),
-    Attack("a whole address", moved("http://localhost:{port}" + ALIAS), real=False),
+    Attack("a whole address", moved("http://localhost:{port}" + ALIAS)),
     Attack("the host of another port", moved(host="localhost:5003")),
     Attack("X-Forwarded-Port", moved(headers=["X-Forwarded-Port: 5003", "X-Forwarded-For: ::1"])),
     Attack("Forwarded", moved(headers=["Forwarded: host=localhost:5003;proto=http"])),
@@ -162,7 +162,7 @@ ALIASES = [
     Attack("POST behind GET", moved(method="GET", headers=["X-HTTP-Method: POST"]), real=False),
     Attack("the second request of a connection", pipelined),
     Attack("a body in pieces", chunked),
-    Attack("two lengths", smuggled),
+    Attack("two lengths", smuggled, real=False),  # the HTTP parser itself refuses them
     Attack("the alias twice", body(twice)),
     Attack("a letter escaped", text(lambda own: own.replace("champ", "\\u0063hamp").encode())),
     Attack("JSON in JSON", text(lambda own: json.dumps(own).encode())),

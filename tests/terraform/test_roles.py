@@ -27,7 +27,7 @@ explain:
   storage:
     read: [models]
     write: [reports]
-  session: mlflow
+  session: read
 """
 DOCUMENT = """
 data "aws_iam_policy_document" "explanations" {
