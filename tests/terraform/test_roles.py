@@ -104,7 +104,7 @@ def copy(terraform: Terraform, tmp_path_factory: pytest.TempPathFactory) -> Copy
     made = replace(terraform, folder=project / "terraform")
     return Copy(
         project,
-        made.planned("bootstrap", "-var", "environments={dev={}}"),
+        made.planned("bootstrap", "-var", "environments={dev={customer_managed_key=false}}"),
         made.planned("platform", "-var-file=environments/dev.tfvars"),
     )
 
