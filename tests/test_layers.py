@@ -10,7 +10,7 @@ import pytest
 from tests import ROOT
 
 LARGEST_FOLDER = 15
-# One file a thing: they grow with what the project can do, and stay as easy to find one's way in.
+# One verb or service a file: they grow with the project, and each is still found by its name.
 ONE_FILE_A_THING = {"scripts/commands", "scripts/iam/requests/services"}
 STEPS = [
     f"pipeline.{path.stem}"
@@ -88,11 +88,13 @@ def test_a_lazy_import_and_one_for_types_count(
     assert set(circle(imports)) == {"circular.one", "circular.two"}
 
 
-def test_no_folder_holds_more_files_than_one_can_overlook() -> None:
+def test_no_folder_holds_more_files_than_a_reader_can_survey() -> None:
     tracked = [*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("scripts/**/*.py")]
     tracked += [*ROOT.glob("tests/**/*.py"), *ROOT.glob("terraform/**/files/*.py")]
     folders: dict[str, int] = {}
     for path in tracked:
+        if ".".join(path.relative_to(ROOT).with_suffix("").parts) in STEPS:
+            continue  # one step a file, likewise
         folder = path.parent.relative_to(ROOT).as_posix()
         folders[folder] = folders.get(folder, 0) + 1
     full = {folder: count for folder, count in folders.items() if count > LARGEST_FOLDER}

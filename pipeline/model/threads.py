@@ -30,9 +30,9 @@ def limited(rows: int) -> AbstractContextManager[object]:
 
 @contextmanager
 def one_each() -> Iterator[Callable[[], None]]:
-    """One thread for each thread that calls what is yielded; a pool's workers do so at their start.
+    """Limit each thread that calls what is yielded to one thread; a pool's workers call it first.
 
-    OpenMP counts threads for each thread that calls it, so every worker must say so for itself.
+    OpenMP limits are per calling thread, so each worker sets its own.
     """
     from threadpoolctl import ThreadpoolController
 

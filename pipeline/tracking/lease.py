@@ -1,9 +1,9 @@
 """One training of the same thing at a time: a second one waits, then takes up what the first left.
 
-A lease is an object that only one process can create (a conditional put), numbered from 1. Whoever
-holds one says so in a tag of the training run, anew every few seconds. A number that is released,
-or whose tag stands still, may be followed by the next one. No clock is compared with another
-machine's, and nothing is read from the store, for which the train role has no right.
+A lease is an object that only one process can create (a conditional put), numbered from 1. Its
+holder renews a tag of the training run every few seconds. Once a lease is released, or its tag no
+longer changes, another process may create the next number. No clock is compared with another
+machine's, and the store is never read, because the train role may not read it.
 """
 
 import json
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TAG = "keyless.lease"
 BEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
-# Between a lease and its run lies one request.
+# A lease without a run is at most one request old; after this time its holder is dead.
 UNNAMED_SECONDS = 10.0
 POLL_SECONDS = 0.5
 _RELEASED = "released"

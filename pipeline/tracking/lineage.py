@@ -24,7 +24,7 @@ LOCK_FILE = ROOT / "requirements-run.txt"
 LIBRARIES = ("mlflow", "numpy", "optuna", "pandas", "pyarrow", "scikit-learn", "scipy", "skops")
 # What loading a registered model needs.
 MODEL_LIBRARIES = ("mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops")
-# Not the audience that AWS accepts: a token asked for to be read is useless to a thief.
+# An audience that AWS rejects, so that a leaked lineage token cannot assume a role.
 _LINEAGE_AUDIENCE = "keyless-lineage"
 
 

@@ -242,9 +242,10 @@ class Bootstrap:
                 stack.forget(address)
 
     def keep(self, stack: Stack, found: Found, tell: Callable[[str], None]) -> None:
-        """Move the state into the bucket, remember the settings there, and leave nothing here.
+        """Move the state into the bucket, store the settings there, and delete the local copies.
 
-        Raises StackError, or UserError if the bucket then has not what was here.
+        Raises StackError, or UserError if the bucket's state differs from the local one after the
+        move.
         """
         if not found.state:
             tell(f"moving the state to s3://{self.account.state_bucket}/{STATE_KEY}")

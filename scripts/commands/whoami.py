@@ -170,7 +170,7 @@ def short(arn: str) -> str:
 
 
 def probes(actors: Actors, role: str, platform: Platform, s3: Any) -> Iterator[Probe]:
-    """Send requests as the role that read at most, and see which of them AWS lets through."""
+    """Send a few read-only requests as the role, and see which are allowed."""
     for what, service, call in requests(platform, s3):
         yield _probe(what, call, actors.client(role, service, probe=True))
 

@@ -73,8 +73,7 @@ ATTRIBUTES = {
 }
 """Attributes that count wherever they change, by any part of their path."""
 
-# On a new resource only these say something that its type does not, and the others of them only
-# where they are set: providers fill in what nobody asked for.
+# For new resources, report only these attributes, and only when set: providers fill in defaults.
 _ON_CREATE = {"assume_role_policy", "policy", "ingress", "associate_public_ip_address"}
 _UNSET = (None, False, "false", "", 0)
 

@@ -61,7 +61,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A month's bill in USD. `unpriced` holds address and reason of what the file knows not."""
+    """A month's bill in USD. `unpriced`: (address, reason) of each resource without a price."""
 
     lines: tuple[Line, ...]
     unpriced: tuple[tuple[str, str], ...]

@@ -26,7 +26,7 @@ PYTHON = "3.12"
 # https://docs.aws.amazon.com/linux/al2023/ug/glibc-gcc-and-binutils.html
 GLIBC = range(17, 35)
 ARCHITECTURES = ("aarch64", "x86_64")
-# One request a second has no use, a silent minute looks dead.
+# Long enough for a slow download, short enough not to look hung.
 _TIMEOUT_SECONDS = 60
 
 

@@ -16,8 +16,8 @@ from python_terraform import Terraform, VariableFiles
 class Driver(Terraform):  # type: ignore[misc]
     """python-terraform, with the environment given rather than inherited, and lines as they come.
 
-    The package builds the command lines and its temporary variable files; its own way to run them
-    hands on the whole caller's environment, and without waiting it passes `-synchronous` on.
+    The package builds the command lines and its temporary variable files. Its own `cmd` leaks the
+    caller's environment and, when not waiting, passes an invalid `-synchronous` flag.
     """
 
     def __init__(self, binary: str, root: Path, environment: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""How the policy engine says no to its input, and reckons with what it cannot tell."""
+"""Exceptions of the policy engine, and any/all that tolerate unknown outcomes."""
 
 from __future__ import annotations
 

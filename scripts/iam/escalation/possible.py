@@ -1,4 +1,4 @@
-"""Whether a caller could be allowed an action, in some request that it may form as it likes."""
+"""Could any request that the caller can construct be allowed this action?"""
 
 from __future__ import annotations
 

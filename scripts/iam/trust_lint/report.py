@@ -178,7 +178,7 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
                 },
             }
         ],
-        # Of what is no file in the repository code scanning cannot make one itself.
+        # Code scanning cannot compute a fingerprint for a result without a file; provide one.
         "partialFingerprints": {
             "primaryLocationLineHash": sha256(f"{finding.rule} {place}".encode()).hexdigest()
         },

@@ -70,9 +70,9 @@ def _apply_template(ec2: Any, instance: Any, data: dict[str, Any]) -> None:
 
 
 def _end_an_instances_own_interface_with_it(stack: ExitStack) -> None:
-    """Moto leaves the interface that a launch made; its subnet could then not be deleted on AWS.
+    """Delete the interface that a launch made; moto leaves it, which keeps its subnet.
 
-    Nor does moto know that an instance has ended before: a second end is none, as on AWS.
+    Terminating a terminated instance must be a no-op, as on AWS; moto terminates it again.
     """
     original, end = Instance.prep_nics, Instance.terminate
 

@@ -129,8 +129,7 @@ data "aws_iam_policy_document" "apply_network" {
     }
   }
 
-  # AWS makes a VPC's default security group, untagged; closing it begins with our tag. The name it must
-  # be given marks it.
+  # AWS creates the default security group untagged. Allow tagging it once, only with this Name.
   statement {
     sid       = "AdoptTheDefaultSecurityGroup"
     actions   = ["ec2:CreateTags"]
