@@ -436,7 +436,7 @@ class Settings(_Section):
             return
         if self.task.type == "regression" or (self.task.type != "binary" and not decision.costs):
             raise ValueError(f"[decision] of this kind is not for a {self.task.type} task")
-        labels = [n for n in names_for("binary") if METRICS[n].on == "label"]
+        labels = [n for n in names_for("binary", self.task.metric) if METRICS[n].on == "label"]
         if decision.metric is not None and decision.metric not in labels:
             raise ValueError(
                 f"decision.metric {decision.metric!r} does not depend on a threshold; write one of "
@@ -462,10 +462,10 @@ class Settings(_Section):
                 '"time" and the column under [holdout]'
             )
         for name in self.promotion.floors:
-            if name not in names_for(self.task.type):
+            if name not in names_for(self.task.type, self.task.metric):
                 raise ValueError(
                     f"promotion.floors names {name!r}; a {self.task.type} task has "
-                    f"{', '.join(names_for(self.task.type))}"
+                    f"{', '.join(names_for(self.task.type, self.task.metric))}"
                 )
         return self
 

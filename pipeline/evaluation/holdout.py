@@ -238,7 +238,7 @@ def _compare(
     )
     layout = compare.Layout(rows.groups, rows.times)
     numbers = compare.compare(settings.metric.name, new, old, settings.promotion, layout, subgroups)
-    values = compute_all(settings.task.type, new)
+    values = compute_all(settings.task.type, new, settings.task.metric)
     return Evaluation(
         candidate=challenger,
         champion=champion,

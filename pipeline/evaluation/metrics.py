@@ -71,9 +71,16 @@ def register(metric: Metric) -> None:
     METRICS[metric.name] = metric
 
 
-def names_for(task: Task) -> list[str]:
-    """The metrics that fit a task, by name."""
-    return [metric.name for metric in METRICS.values() if task in metric.tasks]
+def names_for(task: Task, chosen: str = "") -> list[str]:
+    """The metrics that fit a task, by name; of one's own ones only the chosen one.
+
+    Others belong to other models, whose settings were read in the same process.
+    """
+    return [
+        metric.name
+        for metric in METRICS.values()
+        if task in metric.tasks and (":" not in metric.name or metric.name == chosen)
+    ]
 
 
 @dataclass(frozen=True)
@@ -163,10 +170,10 @@ def compute(name: str, scored: Scored) -> float:
     return prepare(name, scored)(np.ones(len(scored.truth)))
 
 
-def compute_all(task: Task, scored: Scored) -> dict[str, float]:
-    """Every metric of the task that is defined on these rows."""
+def compute_all(task: Task, scored: Scored, chosen: str = "") -> dict[str, float]:
+    """Every metric of the task that is defined on these rows, and the chosen one of one's own."""
     values = {}
-    for name in names_for(task):
+    for name in names_for(task, chosen):
         try:
             values[name] = compute(name, scored)
         except Undefined:

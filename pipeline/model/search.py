@@ -181,7 +181,10 @@ def _trial(
     if failed is not None:
         return Trial(number, parameters, {}, failed)
     rule = choose(settings, merge(scored))
-    each = [compute_all(settings.task.type, rule.applied(found)) for found in scored]
+    each = [
+        compute_all(settings.task.type, rule.applied(found), settings.task.metric)
+        for found in scored
+    ]
     names = sorted({name for values in each for name in values})
     return Trial(
         number, parameters, {name: [values.get(name) for values in each] for name in names}

@@ -117,6 +117,7 @@ class MonitorResult(Result):
     retrain: bool
     drift: Document | None
     performance: Document | None
+    alias_disagreement: str | None
     report: str | None = None
     report_json: str | None = None
 

@@ -81,9 +81,8 @@ def schedules(workflows: Path) -> Iterator[tuple[str, str]]:
         content: Mapping[Any, Any] = yaml.safe_load(path.read_text())
         starts = content.get("on", content.get(True))
         jobs = content.get("jobs", {}).values()
-        if isinstance(starts, dict) and any(
-            (job.get("with") or {}).get("tunnel") is True for job in jobs
-        ):
+        # The input names a permission set; without one there is no tunnel.
+        if isinstance(starts, dict) and any((job.get("with") or {}).get("tunnel") for job in jobs):
             for entry in starts.get("schedule") or ():
                 yield path.name, str(entry["cron"])
 

@@ -26,6 +26,7 @@ from scripts.commands import Project
 from scripts.commands.apply import apply
 from scripts.commands.cost import cost
 from scripts.commands.destroy import destroy
+from scripts.commands.image import image
 from scripts.commands.plan import plan
 from scripts.console import UserError
 from scripts.localcloud.cloud import LocalCloud
@@ -57,6 +58,7 @@ terraform {
 provider "aws" {}
 variable "environment" { type = string }
 variable "github" { type = any }
+variable "image" { type = any }
 variable "word" { default = "hej" }
 resource "aws_s3_bucket" "artifacts" { bucket = "keyless-${var.environment}-artifacts" }
 resource "aws_s3_bucket_versioning" "artifacts" {
@@ -138,6 +140,12 @@ def test_an_environment_is_planned_approved_applied_and_destroyed(
     assert "--github OWNER@ID/REPOSITORY@ID" in refused.value.fix
     for name, value in RUNNER.items():
         monkeypatch.setenv(name, value)
+
+    # Nobody pinned the server's image: refused; the verb that pins it is named.
+    with pytest.raises(UserError) as unpinned:
+        caller.run(plan)
+    assert unpinned.value.fix.startswith("keyless image --aws -e dev, then commit")
+    assert caller.run(image).exit_code == 0
 
     # The account was not prepared.
     with pytest.raises(UserError) as unprepared:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from pipeline import ingest, predict, promote, train
 from pipeline.errors import InputError
+from pipeline.evaluation import metrics
 from pipeline.model import families, own
 from tests import ROOT
 
@@ -99,3 +100,13 @@ def test_the_digest_of_own_code_changes_with_it(mine: Path) -> None:
     (mine / "mine.py").write_text("# other\n")
     assert own.code_sha256(["mine:Ratios"]) != before
     assert own.code_sha256([]) is None
+
+
+def test_a_metric_of_ones_own_is_not_computed_for_another_model() -> None:
+    metrics.register(metrics.Metric("theirs:cost", ("binary",), "minimize", "label"))
+    try:
+        assert "theirs:cost" in metrics.names_for("binary", "theirs:cost")
+        assert "theirs:cost" not in metrics.names_for("binary", "roc_auc")
+        assert "theirs:cost" not in metrics.names_for("binary")
+    finally:
+        del metrics.METRICS["theirs:cost"]

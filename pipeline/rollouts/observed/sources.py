@@ -95,7 +95,7 @@ class StoreSources:
         # Several outcomes of one key are not independent.
         layout = compare.Layout(groups=pd.factorize(champion["keyless_unit"])[0])
         numbers = compare.compare(settings.metric.name, new, old, settings.promotion, layout)
-        values = compute_all(settings.task.type, new)
+        values = compute_all(settings.task.type, new, settings.task.metric)
         decision = compare.decide(numbers, values, settings.promotion, first=False)
         return Verdict(decision.verdict == "promote", f"on feedback: {decision.sentence}")
 

@@ -6,7 +6,7 @@ same, to the last bit, is tried when the model is loaded; where not, the Pipelin
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data.contract import frame
@@ -91,12 +91,20 @@ def _without_names(transformer: Any) -> Any:
     if isinstance(transformer, str):
         return None if transformer == "passthrough" else transformer
     found = copy.deepcopy(transformer)
-    for step in [found, *(step for _, step in getattr(found, "steps", []))]:
+    for step in _steps(found):
         vars(step).pop("feature_names_in_", None)
     # In a fitted ColumnTransformer, "passthrough" is a function that hands on what it gets.
     if type(found).__name__ == "FunctionTransformer" and found.func is None:
         return None
     return found
+
+
+def _steps(transformer: Any) -> "Iterator[Any]":
+    """A transformer and, where it is a Pipeline, its steps and theirs."""
+    yield transformer
+    for _, step in getattr(transformer, "steps", []):
+        if not isinstance(step, str):
+            yield from _steps(step)
 
 
 def _block(columns: "Mapping[str, pyarrow.Array]", names: list[str]) -> "NDArray[Any]":

@@ -16,7 +16,7 @@ from pipeline.evaluation.compare import (
     decide,
     subgroups,
 )
-from pipeline.evaluation.metrics import METRICS, Scored, Undefined, compute, names_for
+from pipeline.evaluation.metrics import Scored, Undefined, compute, names_for
 from pipeline.evaluation.resample import block_length, by_groups, by_rows, by_time
 from pipeline.settings import Promotion
 
@@ -321,7 +321,7 @@ def test_nothing_is_promoted_without_a_sure_improvement_and_its_floors(
     assert (decision.verdict == "promote") == (low > minimum and metric_value >= floor)
 
 
-@pytest.mark.parametrize("name", [name for name in METRICS if "binary" in METRICS[name].tasks])
+@pytest.mark.parametrize("name", names_for("binary"))
 def test_binary_metrics_agree_with_scikit_learn(name: str) -> None:
     from sklearn import metrics as reference
 
