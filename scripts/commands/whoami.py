@@ -85,7 +85,8 @@ def whoami(project: Project, role: str, as_json: bool, environment: str) -> None
     identity = actors.client(role, "sts").get_caller_identity()
     rights = list(grants(project.administrator(cloud, "iam"), actors, role))
     tried = decided([*probes(actors, role, platform, project.administrator(cloud, "s3"))], cloud)
-    in_mlflow, permission_set = mlflow_probes(actors, role, platform), mlflow_session(role)
+    permission_set = mlflow_session(role)
+    in_mlflow, not_judged = mlflow_probes(actors, role, platform)
     if as_json:
         document = {
             "arn": identity["Arn"],
@@ -93,6 +94,7 @@ def whoami(project: Project, role: str, as_json: bool, environment: str) -> None
             "probes": [asdict(probe) for probe in tried],
             "mlflow_permission_set": permission_set,
             "mlflow_probes": [asdict(probe) for probe in in_mlflow],
+            "mlflow_not_judged": not_judged,
         }
         click.echo(json.dumps(document, indent=2))
         return
@@ -110,6 +112,9 @@ def whoami(project: Project, role: str, as_json: bool, environment: str) -> None
         console.print("MLflow   no session to it, so nothing")
         return
     console.print(f"MLflow   in a session of permission set {permission_set}")
+    if not_judged is not None:
+        console.print(f"not judged: {not_judged}", soft_wrap=True)
+        return
     console.print(probes_table(in_mlflow))
 
 
@@ -121,18 +126,26 @@ def mlflow_session(role: str) -> str | None:
     return None if session == "database" else session
 
 
-def mlflow_probes(actors: Actors, role: str, platform: Platform) -> list[Probe]:
-    """Send requests to MLflow through the role's own session; none without one."""
+def mlflow_probes(actors: Actors, role: str, platform: Platform) -> tuple[list[Probe], str | None]:
+    """Send requests to MLflow through the role's own session; none without one.
+
+    The second value says why they were not judged, if MLflow did not answer.
+    """
+    from scripts.server.access import NotMlflow
     from scripts.server.access import probes as tried
     from scripts.server.sessions import open_session
 
     session = mlflow_session(role)
     if session is None:
-        return []
+        return [], None
     document, tags = platform.sessions.documents[session], platform.mlflow.instance_tags
-    with open_session(partial(actors.client, role), document, tags) as opened:
-        found = tried(f"http://{opened.host}:{opened.port}")
-        return [Probe(one.what, one.allowed, "", one.refusal) for one in found]
+    probing = partial(actors.client, role, probe=True)
+    with open_session(probing, document, tags) as opened:
+        try:
+            found = [*tried(f"http://{opened.host}:{opened.port}")]
+        except (OSError, NotMlflow) as failure:
+            return [], f"MLflow does not answer behind the session: {failure}"
+    return [Probe(one.what, one.allowed, "", one.refusal) for one in found], None
 
 
 def grants(iam: Any, actors: Actors, role: str) -> Iterator[Grant]:

@@ -14,6 +14,10 @@ API = "/api/2.0/mlflow"
 TIMEOUT_SECONDS = 30
 
 
+class NotMlflow(Exception):
+    """What answers behind the session is not MLflow, so that nothing can be said of it."""
+
+
 @dataclass(frozen=True)
 class Tried:
     """One request: whether the guard let it through, and its words if it did not."""
@@ -27,7 +31,7 @@ def probes(address: str) -> Iterator[Tried]:
     """Try what the permission sets differ in.
 
     What is named does not exist, so that an allowed request fails behind the guard; a finished run
-    gets an empty batch.
+    gets an empty batch. Raises OSError without an answer, NotMlflow for one of something else.
     """
     nobody = f"keyless-whoami-{secrets.token_hex(8)}"
     version = {"name": nobody, "version": "1"}
@@ -89,7 +93,7 @@ def _finished_run(address: str) -> str | None:
 def _send(
     address: str, path: str, fields: Mapping[str, Any], method: str
 ) -> tuple[int, dict[str, Any]]:
-    """Send JSON; an answer of an error is an answer, too. Raises OSError if there is none."""
+    """Send JSON; an answer of an error is an answer, too. Raises OSError without one, NotMlflow."""
     request = urllib.request.Request(
         f"{address}{API}/{path}",
         json.dumps(fields).encode(),
@@ -99,15 +103,18 @@ def _send(
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-            return answer.status, json.load(answer)
+            parsed = _object(answer.read())
+            if parsed is None:
+                raise NotMlflow(f"{path} was answered {answer.status} without a JSON object")
+            return answer.status, parsed
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, _object(error.read())
+            return error.code, _object(error.read()) or {}
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _object(body: bytes) -> dict[str, Any] | None:
     try:
         parsed = json.loads(body)
     except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
+        return None
+    return parsed if isinstance(parsed, dict) else None

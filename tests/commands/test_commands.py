@@ -328,6 +328,7 @@ def test_whoami_shows_identity_rights_and_what_decided(seeded: Seeded) -> None:
     assert "allow read data/train/part.parquet train ReadTrainingData" in words
     assert "deny read data/holdout/part.parquet no identity" in words
     assert "deny list the account's roles" in words
+    assert "not judged: MLflow does not answer behind the session" in words
 
 
 def test_what_whoami_tries_is_marked_in_the_decision_log(seeded: Seeded) -> None:
@@ -372,7 +373,9 @@ def test_a_command_in_the_tunnel_reaches_the_server_and_gives_its_exit_code(
         "said = socket.create_connection((uri.hostname, uri.port)).recv(100)\n"
         f"open({str(tmp_path / 'said')!r}, 'wb').write(said); sys.exit(7)\n"
     )
-    result = seeded.run("tunnel", "--port", "0", "--", sys.executable, "-c", script)
+    result = seeded.run(
+        "tunnel", "--document", "train", "--port", "0", "--", sys.executable, "-c", script
+    )
     assert result.exit_code == 7, result.output
     assert (tmp_path / "said").read_bytes() == GREETING
 
@@ -383,7 +386,9 @@ def test_a_command_in_the_tunnel_sees_the_role_and_not_the_caller(
     monkeypatch.setenv("AWS_PROFILE", "poison")
     out = tmp_path / "environment.json"
     script = f"import json, os; json.dump(dict(os.environ), open({str(out)!r}, 'w'))"
-    result = seeded.run("tunnel", "--port", "0", "--", sys.executable, "-c", script)
+    result = seeded.run(
+        "tunnel", "--document", "train", "--port", "0", "--", sys.executable, "-c", script
+    )
     assert result.exit_code == 0, result.output
     seen = json.loads(out.read_text())
     assert "AWS_PROFILE" not in seen
@@ -398,7 +403,9 @@ def test_a_document_that_the_role_may_not_open_is_denied(seeded: Seeded) -> None
 
 
 def test_a_command_that_does_not_exist_is_wrong_usage(seeded: Seeded) -> None:
-    result = seeded.run("tunnel", "--port", "0", "--", str(seeded.home / "no-such-program"))
+    result = seeded.run(
+        "tunnel", "--document", "train", "--port", "0", "--", str(seeded.home / "no-such-program")
+    )
     assert result.exit_code == 2
     assert "no-such-program" in result.stderr
 

@@ -39,6 +39,7 @@ def test_a_tunnel_that_is_interrupted_ends_its_session(
     seeded: Seeded, number: signal.Signals
 ) -> None:
     command = [sys.executable, "-m", "scripts.cli", "--home", str(seeded.home), "tunnel"]
+    command += ["--document", "train"]
     with subprocess.Popen(
         [*command, "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -78,6 +79,7 @@ def test_a_cancelled_command_takes_its_session_along_and_gives_its_status(
     seeded: Seeded, first: str, numbers: list[signal.Signals], code: int
 ) -> None:
     command = [sys.executable, "-m", "scripts.cli", "--home", str(seeded.home), "tunnel"]
+    command += ["--document", "train"]
     command += ["--port", "0", "--", sys.executable, "-c", WAITING.format(first=first)]
     ended = operations(seeded).count("TerminateSession")
     with subprocess.Popen(
