@@ -1,4 +1,4 @@
-"""The `keyless` command: finds its verbs, teaches them, and turns failures into advice."""
+"""The `keyless` command: finds its verbs, prints their help, and turns failures into advice."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Failures of the libraries underneath, in one sentence with a way out.
 
-Classes are told by the name of their package: most verbs never import it.
+Classes are recognised by the name of their package: most verbs never import it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Prepare an account once, and keep the state of that in the bucket that it made."""
+"""Prepare an account once; the state is kept in the bucket that this makes."""
 
 from __future__ import annotations
 

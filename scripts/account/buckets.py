@@ -9,7 +9,7 @@ from scripts.console import UserError
 
 
 def holds_objects(s3: Any, bucket: str) -> bool:
-    """An environment's buckets before it is destroyed: what they hold, and how they are emptied."""
+    """Whether a bucket holds any object or version. Raises UserError if the caller may not list."""
     from botocore.exceptions import ClientError
 
     for look in (s3.list_object_versions, s3.list_objects_v2):
@@ -30,7 +30,7 @@ def holds_objects(s3: Any, bucket: str) -> bool:
 
 
 def log_buckets(s3: Any, buckets: Sequence[str]) -> dict[str, str]:
-    """An environment's buckets before it is destroyed: what they hold, and how they are emptied."""
+    """The bucket that receives the access logs of each bucket that has any."""
     found = {name: s3.get_bucket_logging(Bucket=name) for name in buckets}
     return {
         name: logging["LoggingEnabled"]["TargetBucket"]
@@ -40,13 +40,13 @@ def log_buckets(s3: Any, buckets: Sequence[str]) -> dict[str, str]:
 
 
 def stop_logging(s3: Any, buckets: Iterable[str]) -> None:
-    """An environment's buckets before it is destroyed: what they hold, and how they are emptied."""
+    """Switch the access logs of the buckets off."""
     for name in buckets:
         s3.put_bucket_logging(Bucket=name, BucketLoggingStatus={})
 
 
 def empty(s3: Any, bucket: str, tell: Callable[[str], None]) -> int:
-    """An environment's buckets before it is destroyed: what they hold, and how they are emptied."""
+    """Delete every object version; returns how many. Raises UserError if S3 refuses one."""
     deleted = 0
     for batch in _versions(s3, bucket):
         answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
@@ -54,9 +54,9 @@ def empty(s3: Any, bucket: str, tell: Callable[[str], None]) -> int:
             raise UserError(
                 f"{bucket} could not be emptied",
                 why=f"{errors[0]['Key']}: {errors[0]['Code']}, and {deleted} are gone",
-                fix="TF_VAR_teardown=true keyless plan ENVIRONMENT and keyless apply ENVIRONMENT, "
-                "then destroy as somebody who signed in through IAM Identity Center; another role "
-                "is named in artifact_store.version_deleter_arns",
+                fix="TF_VAR_teardown=true keyless plan -e ENVIRONMENT and keyless apply -e "
+                "ENVIRONMENT, then destroy as somebody who signed in through IAM Identity Center; "
+                "another role is named in artifact_store.version_deleter_arns",
             )
         deleted += len(batch)
         tell(f"{bucket}: {deleted} versions deleted")

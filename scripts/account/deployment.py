@@ -140,7 +140,7 @@ def _note(path: Path) -> Path:
 def apply_plan(
     stack: Stack, environment: str, path: Path, phase: Phase, again: str, *, aws: bool = False
 ) -> Applied:
-    """Apply exactly what `path` holds; the plan is used up, whatever comes of it.
+    """Apply exactly what `path` holds; the plan cannot be used again, even if this fails.
 
     A stop, as a cancelled job sends it, ends after the call that Terraform is in: with its state
     written and its lock released. `again` is the command that goes on from there.

@@ -28,7 +28,7 @@ GITHUB_HELP = (
     "terraform/platform/github.auto.tfvars.json; "
     "gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id' tells the ids"
 )
-# What would change Terraform's answers, or make it work somewhere else than we say.
+# Variables that would change Terraform's answers or redirect it.
 _NOT_PASSED = ("TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR", "TF_INPUT", "TF_STATE_PERSIST")
 
 

@@ -114,7 +114,7 @@ def confirm() -> None:
 
 
 def check_environment(_: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Refuse what can be no environment's name, before anything is asked or made."""
+    """Refuse an invalid environment name before anything is asked or made."""
     for name in value if isinstance(value, tuple) else (value,):
         if name is not None and not ENVIRONMENT.fullmatch(name):
             raise click.BadParameter(

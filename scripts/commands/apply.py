@@ -56,9 +56,9 @@ def apply(
     \b
     keyless apply                     what the last `keyless plan` showed, on the local cloud
     keyless apply -e prod --aws       the same on your account, after a question
-    keyless apply --expect-digest 3f9a... --yes    plan again, and insist on what was approved
+    keyless apply --expect-digest 3f9a... --yes    plan again; stop unless it is what was approved
 
-    A saved plan serves once. Terraform refuses it when the state has changed since. With
+    A saved plan can be applied once. Terraform refuses it when the state has changed since. With
     --expect-digest no file of an earlier run is used: the plan is made here, and compared.
     """
     from scripts.account.deployment import apply_plan, make_plan, require_digest, saved_note

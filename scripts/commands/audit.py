@@ -32,7 +32,7 @@ def command(
     environment: str,
     aws: bool,
 ) -> None:
-    """Tell the story of a model: who trained it, on what, who promoted it, where it predicted.
+    """Show a model's history: who trained it, on what, who promoted it, what it predicted.
 
     \b
     keyless audit breast-cancer                its champion of record

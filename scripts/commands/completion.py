@@ -12,7 +12,7 @@ VARIABLE = "_KEYLESS_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what makes a shell complete verbs, options, roles and environments.
+    """Print the shell's completion script for verbs, options, roles and environments.
 
     \b
     eval "$(keyless completion bash)"     now; for good, put the line into ~/.bashrc

@@ -157,7 +157,7 @@ def as_document(environment: str, estimate: Estimate) -> dict[str, Any]:
 
 
 def table_of(estimate: Estimate) -> Table:
-    """The bill line by line, dearest first, and what the price file does not know."""
+    """The bill line by line, most expensive first, and what the price file has no price for."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_footer=True)

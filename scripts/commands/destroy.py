@@ -1,4 +1,4 @@
-"""`keyless destroy`: take an environment out of an account, data only if that is said too."""
+"""`keyless destroy`: destroy an environment; its data only with --delete-data."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def destroy(
     """Destroy every resource of an environment; on your account it asks for the name first.
 
     \b
-    keyless destroy -e dev                       of the local cloud; stops if a bucket holds data
-    keyless destroy -e dev --aws --delete-data   of your account, and the data too
+    keyless destroy -e dev                       on the local cloud; stops if a bucket holds data
+    keyless destroy -e dev --aws --delete-data   on your account, and the data too
     keyless destroy -e dev --aws --yes           for scripts
 
     Everything that would stop Terraform half-way is looked for before anything is destroyed:
     deletion protection, and buckets that are not empty. A protected environment is applied with
-    TF_VAR_teardown=true first. What Terraform did not make is not taken along: champions of
+    TF_VAR_teardown=true first. What Terraform did not make stays: champions of
     record in the Parameter Store, and the bootstrap of the account.
     """
     from scripts.account import buckets as contents
@@ -107,7 +107,7 @@ def destroy(
                 )
     finally:
         deployment.drop_plan(path)
-    # A plan of what is gone is of no use to anybody.
+    # A plan of a destroyed environment is useless.
     deployment.drop_plan(account.plan_file(environment))
     click.echo(f"{done.removed} destroyed")
 

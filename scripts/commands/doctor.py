@@ -1,4 +1,4 @@
-"""`keyless doctor`: what this machine has and lacks, and the command that fixes each lack."""
+"""`keyless doctor`: what this machine lacks, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Machine:
-    """What the checks look at; a test puts its own in place."""
+    """What the checks look at; tests replace it."""
 
     project: Project
     environ: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""`keyless down`: nothing of a local run is left."""
+"""`keyless down`: remove everything of a local run."""
 
 from __future__ import annotations
 

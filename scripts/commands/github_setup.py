@@ -1,4 +1,4 @@
-"""`keyless github-setup`: what the trust policies expect of the repository on GitHub."""
+"""`keyless github-setup`: set a repository up as the trust policies expect it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def github_setup(
     yes: bool,
     aws: bool,
 ) -> None:
-    """Make the repository what the trust policies expect: environments, reviewers, rules.
+    """Set the repository up as the trust policies expect: environments, reviewers, rules.
 
     \b
     keyless github-setup --account-id 111122223333 --dry-run

@@ -31,7 +31,7 @@ def image(project: Project, proposal: bool, environment: str, aws: bool) -> None
     keyless image --aws                     writes environments/dev.image.tfvars.json
     keyless image -e prod --aws             the same for prod
     keyless image                           shows the local cloud's; a plan there keeps what it has
-    keyless image --aws --proposal          for a job: what a pull request should pin
+    keyless image --aws --proposal          for CI: print the pin that a pull request should make
 
     Amazon releases an image every week or two. A plan that took the newest by itself would differ
     between its approval and its apply, and replace the server with an unrelated change. The

@@ -1,4 +1,4 @@
-"""`keyless least-privilege`: what every role used of what it may, and where it could lead."""
+"""`keyless least-privilege`: which rights each role used, and what they could lead to."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def least_privilege(
     diff: bool,
     as_json: bool,
 ) -> None:
-    """Show what each role used of what it may, and prove that nothing leads further.
+    """Show which rights each role used, and search for paths to more rights.
 
     \b
     keyless least-privilege             the whole flow, then the verdict: about four minutes
-    keyless least-privilege --so-far    after `keyless up`: its log as it stands
-    keyless least-privilege --diff      with the policies as they could be
+    keyless least-privilege --so-far    after `keyless up`: judge its log so far
+    keyless least-privilege --diff      with tightened policies
     keyless least-privilege --json      for a script, every right named
 
     Without --log and --so-far it applies, trains, promotes, predicts and destroys in a local cloud

@@ -1,4 +1,4 @@
-"""`keyless lint-trust`: who can assume a role through GitHub, beyond those who should."""
+"""`keyless lint-trust`: who could assume a role through GitHub and should not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`keyless outputs`: what Terraform made, as the pipeline reads it."""
+"""`keyless outputs`: the contract that Terraform wrote for the pipeline."""
 
 from __future__ import annotations
 

@@ -40,9 +40,9 @@ def plan(
     """Show what Terraform would change, and save the plan for `keyless apply`.
 
     \b
-    keyless plan                               dev of the local cloud, as the role plan-main
-    keyless plan -e prod --aws                 prod of your account, by your AWS credentials
-    keyless plan -e dev --aws --summary plan.md    for a job: prints the digest alone
+    keyless plan                               dev on the local cloud, as the role plan-main
+    keyless plan -e prod --aws                 prod on your account, with your AWS credentials
+    keyless plan -e dev --aws --summary plan.md    for CI: prints only the digest
 
     Changes that bear on security come first: policies, trust, network paths, encryption, public
     access. No value that Terraform marks as sensitive is shown. The digest stands for the

@@ -96,7 +96,7 @@ def tunnel(
     aws: bool,
     command: tuple[str, ...],
 ) -> None:
-    """Open the MLflow UI, or run COMMAND with the server at hand.
+    """Open the MLflow UI, or run COMMAND with a connection to the server.
 
     \b
     keyless tunnel                                    then open http://127.0.0.1:5000
@@ -106,7 +106,7 @@ def tunnel(
 
     An instance that has just booted is waited for, and COMMAND starts once the server behind the
     session answers. A session that drops is opened again behind the same port. In a GitHub job,
-    credentials that expire are renewed; elsewhere the tunnel closes and says so. With COMMAND the
+    credentials that expire are renewed; elsewhere the tunnel closes with an error. With COMMAND the
     session ends when it ends, and so does this command, with its exit code. SIGTERM ends all three.
     """
     from scripts.console import stderr_console

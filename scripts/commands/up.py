@@ -22,7 +22,7 @@ def up(project: Project, as_json: bool) -> None:
     real PostgreSQL and a real MLflow server. Each step works under its own role, assumed with a
     GitHub-shaped OIDC token. Nothing of ~/.aws or of AWS_* in your environment is read.
 
-    Run it again at any time: it changes what differs, and after a crash it goes on or rebuilds.
+    Run it again at any time: it changes only what differs; after a crash it resumes or rebuilds.
     `keyless down` removes everything.
     """
     from scripts.console import Phases, stdout_console

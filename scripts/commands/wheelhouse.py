@@ -61,7 +61,7 @@ def wheelhouse(
 
     The instance installs from this folder alone, with --no-index --require-hashes, and waits
     until requirements.txt is there, which is uploaded last. Run it after the first apply, and
-    when the lock file has changed. Uploading takes the right to put objects under wheelhouse/,
+    when the lock file has changed. Uploading needs the right to put objects under wheelhouse/,
     which no role of CI has.
     """
     from scripts.console import Phases
@@ -76,7 +76,7 @@ def wheelhouse(
         raise click.BadParameter("it is 3.11, 3.12 or 3.13", param_hint="--python")
     target = house.Target(arch, python)
     folder = project.home / "wheelhouse" / target.tag
-    # Whether there is a platform to upload to is known before anything is downloaded.
+    # Whether there is a platform to upload to is checked before anything is downloaded.
     account = account_of(project, environment, "administrator", aws) if upload else None
     platform = None
     if upload:

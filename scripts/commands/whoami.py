@@ -1,4 +1,4 @@
-"""`keyless whoami`: become a role as a job does, and see what it may and may not do."""
+"""`keyless whoami`: assume a role as a job does, and see what it may do."""
 
 from __future__ import annotations
 

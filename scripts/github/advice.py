@@ -99,7 +99,7 @@ def _widens(before: Policy, after: Policy) -> bool:
             for kind, new in enumerate(_openings(one))
         )
     except (NotJudged, TooComplex):
-        return True  # what cannot be told is not advised
+        return True  # do not advise what could not be judged
 
 
 def _is_open(trust: Policy) -> bool:

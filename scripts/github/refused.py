@@ -17,7 +17,7 @@ Claims = Mapping[str, Any]
 
 
 class Refused:
-    """A refused token: its job, the statement that came closest, and how they differ."""
+    """One refusal: the token's claims, the role's trust policy, and the judge's answer."""
 
     def __init__(self, role_arn: str, trust: Policy, claims: Claims, judged: Judged) -> None:
         self.role_arn = role_arn

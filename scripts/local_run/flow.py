@@ -124,11 +124,11 @@ class Flow:
                 cloud = localhome.load(self.home)
             except CloudDown as down:
                 if (self.home / RUN_FILE).exists() or leftovers.find(self.home):
-                    phase.event(f"{down}; building it anew")
+                    phase.event(f"{down}; building a new one")
                     leftovers.wipe(self.home)
                 return self._start_cloud()
             if self._interrupted(cloud):
-                phase.event("the last apply was interrupted; building the cloud anew")
+                phase.event("the last apply was interrupted; building a new cloud")
                 leftovers.wipe(self.home)
                 return self._start_cloud()
             phase.event(f"found running at {cloud.endpoint}")

@@ -19,7 +19,7 @@ class Authority:
     """A certificate authority for one home directory.
 
     `bundle` is the PEM file that clients trust. The private key lives in this object only, so a
-    restart makes a new authority: the certificates of an earlier run are worthless afterwards.
+    restart makes a new authority: the certificates of an earlier run are no longer trusted.
     """
 
     def __init__(self, home: Path) -> None:

@@ -1,4 +1,4 @@
-"""One request's way: who asks, what it needs, whether that is allowed, and who answers."""
+"""The gateway: authenticates a request, decides its permissions, and passes it on."""
 
 import logging
 import traceback

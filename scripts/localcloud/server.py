@@ -167,7 +167,7 @@ class _Client:
         )
 
     async def serve(self, answer: Callable[[Incoming], Any]) -> None:
-        """Answer requests until the client leaves, or has said what nobody understands."""
+        """Answer requests until the client disconnects or sends something malformed."""
         patience = HEAD_SECONDS
         while True:
             try:

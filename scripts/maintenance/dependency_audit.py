@@ -87,7 +87,7 @@ def install(uv: str) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Look every locked package up; answers 1 when one has a known fault."""
+    """Look every locked package up; returns 1 if one has a known vulnerability."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.maintenance.dependency_audit", description=__doc__
     )

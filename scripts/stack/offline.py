@@ -93,7 +93,7 @@ def _run(name: str, changed: Mapping[str, Any]) -> str:
 
 
 def copy_terraform(project: Path, target: Path) -> Path:
-    """Copy the roots and modules to `target`/terraform, anew; returns that folder."""
+    """Replace `target`/terraform with a copy of the roots and modules; returns that folder."""
     copied = target / "terraform"
     shutil.rmtree(copied, ignore_errors=True)
     ignored = shutil.ignore_patterns(

@@ -109,7 +109,7 @@ def _by_principal_arn(request: Request, statement: Statement) -> Iterator[Propos
     arns = tuple(dict.fromkeys(_role_of(arn) for arn in meant))
     own = request.principal.role_arn or request.principal.arn
     if own not in arns:
-        return  # the caller is whom the Deny means
+        return  # the Deny is meant for this caller
     yield Proposal(
         "name the excepted roles by a condition: ArnNotEquals on aws:PrincipalArn instead of "
         "NotPrincipal, which does not except a role's sessions",
@@ -148,7 +148,7 @@ def _by_all_ways(request: Request, statement: Statement) -> Iterator[Proposal]:
         return
     endpoint = context.get("aws:sourcevpce", ())
     if context.get("aws:sourceip") or not endpoint:
-        return  # it came from an address, and the Deny means that address
+        return  # the request came from an address that the Deny is meant for
     others = tuple(one for one in statement.conditions if one.key.lower() not in _NETWORK)
     conditions = (
         Condition("NotIpAddressIfExists", addresses.key, addresses.values),

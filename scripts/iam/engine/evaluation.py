@@ -106,7 +106,7 @@ class _Hit(NamedTuple):
 def evaluate(request: Request, policies: PolicySet) -> Decision:
     """Decide a request as AWS does: an explicit deny wins, and nothing is allowed by default.
 
-    Raises Unsupported where the outcome hangs on something that is not modelled.
+    Raises Unsupported where the outcome depends on something that is not modelled.
     """
     facts = facts_of(request, policies)
     denied = _explicit_deny(facts, policies)
@@ -121,7 +121,7 @@ def evaluate(request: Request, policies: PolicySet) -> Decision:
 
 
 def evaluate_trust(request: Request, trust: Policy) -> Decision:
-    """Decide sts:AssumeRole and its kin by the role's trust policy, with no other policy at hand.
+    """Decide sts:AssumeRole* by the role's trust policy alone.
 
     That is the whole answer for a service and for AssumeRoleWithWebIdentity, whose callers have
     no identity policies. A user or role that the trust policy names only by its account, or from

@@ -53,7 +53,7 @@ class Principal:
 
 
 class Named(IntEnum):
-    """How a policy names the caller; the higher, the less else has to allow."""
+    """How directly a policy names the caller; the higher, the fewer other policies must allow."""
 
     NOT = 0
     ACCOUNT = 1  # the account: its own policies must allow as well

@@ -1,6 +1,6 @@
 """Claims: whoever may tag what it does not own, owns what the tag opens.
 
-A right that hangs on the tag of a resource is worth nothing if its holder may set that tag itself.
+A tag condition limits nothing if the holder of the right may set that tag.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html
 """
 

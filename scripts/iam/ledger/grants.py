@@ -1,4 +1,4 @@
-"""What a role is granted, taken apart: one action on one resource pattern of one statement."""
+"""A role's grants: one for each action, resource pattern and statement."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def needs_of(reading: Reading, account: Account) -> list[Need]:
 
 
 def rebuilt(reading: Reading, protocol: str | None = None) -> Rebuilt:
-    """The request that the reading stands for, written anew; see `wire.rebuild`."""
+    """A new request written from the reading; see `wire.rebuild`."""
     service = SERVICES[reading.request.service]
     return rebuild.rebuilt(reading, service.model or reading.request.service, protocol)
 

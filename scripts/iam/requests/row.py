@@ -1,4 +1,4 @@
-"""The words in which the services' tables are written: calls, targets, rows."""
+"""The vocabulary of the services' tables: calls, targets, rows."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def read(incoming: Incoming) -> Form:
     try:
         for name, filename, data in _parts(incoming.body, boundary.encode()):
             if content is not None:
-                break  # fields behind the file are not heeded
+                break  # S3 ignores fields after the file
             if name.lower() == "file":
                 content = data
                 fields["${filename}"] = (filename or "").replace("\\", "/").rpartition("/")[2]

@@ -270,7 +270,7 @@ def _canonical_request(
 
 
 def canonical_query(query: str) -> str:
-    """Write the query as SigV4 signs it: decoded, encoded anew, sorted, without the signature."""
+    """Write the query as SigV4 signs it: decoded, re-encoded, sorted, without the signature."""
     pairs = sorted(
         (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
         for name, value in query_pairs(query)

@@ -37,7 +37,7 @@ def service_model(name: str) -> ServiceModel:
 
 
 def is_modelled(service: str, operation: str) -> bool:
-    """Whether AWS's published model knows the operation."""
+    """Whether AWS's published model has the operation."""
     return operation in service_model(service).operation_names
 
 
