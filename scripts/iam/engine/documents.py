@@ -106,7 +106,9 @@ def parse_policy(
         statements = tuple(
             _statement(item, index, kind, variables, stored) for index, item in enumerate(written)
         )
-        _unique_sids(statements)
+        # AWS's own policy of the key aws/secretsmanager has one Sid twice.
+        if kind != "resource":
+            _unique_sids(statements)
     except PolicyError as error:
         raise PolicyError(f"policy {name!r}: {error}") from None
     return Policy(name, kind, version, statements)

@@ -279,6 +279,11 @@ def test_a_sid_may_be_used_once() -> None:
         parse(ALLOW | {"Sid": "A"}, ALLOW | {"Sid": "A"})
 
 
+def test_a_resources_policy_may_use_a_sid_twice_as_that_of_aws_secretsmanager_does() -> None:
+    everyone = ALLOW | {"Sid": "A", "Principal": {"AWS": "*"}}
+    assert len(parse(everyone, everyone, kind="resource").statements) == 2
+
+
 def test_the_statement_is_named_by_its_sid() -> None:
     with pytest.raises(PolicyError, match="statement 'Broken': Action"):
         parse(ALLOW, ALLOW | {"Sid": "Broken", "Action": "x"})
