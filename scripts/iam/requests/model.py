@@ -84,6 +84,7 @@ class Account(Protocol):
     | instance profile (by name)     |                                                            |
     | EC2 subnet, security group,    | vpc (id), availability_zone                                |
     | route table, interface         |                                                            |
+    | EC2 vpc-endpoint               | vpc (id), private_dns                                      |
     | EC2 instance                   | instance_profile (ARN), instance_type, availability_zone   |
     | EC2 route-table-association/ID | route_table, subnet (ids)                                  |
     | EC2 address-association/ID     | allocation (id)                                            |
@@ -91,14 +92,16 @@ class Account(Protocol):
     |   association/ID               |                                                            |
     | EC2 launch-template/NAME       | id                                                         |
     | RDS db, snapshot               | class, engine, engine_version, multi_az, storage_encrypted,|
-    |                                | storage_size, database (its DBName), secret (ARN)          |
+    |                                | storage_size, database (its DBName), secret (ARN),         |
+    |                                | copies_tags (to its snapshots)                             |
     | autoScalingGroup:*:            | arn (the real one), subnets (ids)                          |
     |   autoScalingGroupName/NAME    |                                                            |
     | S3 bucket                      | bucket_key_enabled                                         |
     | S3 bucket, /?uploadId=ID       | key (ARN; None for SSE-S3), checksum (whether it has one)  |
     | KMS key                        | manager ("AWS" or "CUSTOMER"), spec, usage, origin,        |
-    |                                | multi_region                                               |
+    |                                | multi_region, aliases (names)                              |
     | KMS ciphertext/BASE64          | key (ARN) that made this ciphertext                        |
+    | budget                         | billing_view (ARN)                                         |
     | SNS topic                      | kms_key (id, ARN or alias)                                 |
     | SSM document                   | type                                                       |
     | SSM parameter/PATH             | keys ({name: key} of the SecureStrings under the path)     |
@@ -127,7 +130,7 @@ class Account(Protocol):
         """KMS key ARN of an SSM SecureString; None for other types."""
 
     def secret_key(self, arn_or_name: str) -> str | None:
-        """KMS key ARN of a secret; None for the account's own aws/secretsmanager key."""
+        """KMS key ARN of a secret; None if there is no such secret."""
 
     def secret_arn(self, name_or_arn: str) -> str | None:
         """Whole ARN of a secret named by name, whole ARN or ARN without its suffix."""

@@ -268,7 +268,10 @@ _ROLE = re.compile(r"arn:aws:iam::\d{12}:role/.+\Z")
 VIA_SERVICE: Keys = {"aws:ViaAWSService": ("true",)}
 _LINKED = {
     "autoscaling.amazonaws.com": "AWSServiceRoleForAutoScaling",
+    "budgets.amazonaws.com": "AWSServiceRoleForBudgets",
+    "cloudtrail.amazonaws.com": "AWSServiceRoleForCloudTrail",
     "elasticloadbalancing.amazonaws.com": "AWSServiceRoleForElasticLoadBalancing",
+    "mrk.kms.amazonaws.com": "AWSServiceRoleForKeyManagementServiceMultiRegionKeys",
     "rds.amazonaws.com": "AWSServiceRoleForRDS",
 }
 

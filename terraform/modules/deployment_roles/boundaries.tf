@@ -77,7 +77,7 @@ data "aws_iam_policy_document" "boundary" {
 
   statement {
     sid       = "SnapshotsBeforeUpgrades"
-    actions   = ["rds:CreateDBSnapshot", "rds:DescribeDBSnapshots"]
+    actions   = ["rds:AddTagsToResource", "rds:CreateDBSnapshot", "rds:DescribeDBSnapshots"]
     resources = [local.database, "${local.rds}:snapshot:${local.prefix}-schema-*"]
   }
 

@@ -190,6 +190,14 @@ data "aws_iam_policy_document" "database" {
     resources = [local.database_arn, local.snapshots_arn]
   }
 
+  # RDS gives a snapshot the tags of its database, in the caller's name.
+  # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonrds.html
+  statement {
+    sid       = "TagTheSnapshot"
+    actions   = ["rds:AddTagsToResource"]
+    resources = [local.snapshots_arn]
+  }
+
   statement {
     sid       = "AwaitTheSnapshot"
     actions   = ["rds:DescribeDBSnapshots"]

@@ -21,6 +21,7 @@ _BY_NAME: dict[str, Any] = {
     "Arn": f"arn:aws:sns:{REGION}:{ACCOUNT}:topic",
     "AssociationId": "rtbassoc-0a",
     "AWSServiceName": "rds.amazonaws.com",
+    "BillingViewArn": f"arn:aws:billing::{ACCOUNT}:billingview/primary",
     "Bucket": "some-bucket",
     "CopySource": "other-bucket/other-key",
     "DeletionTaskId": "task/aws-service-role/rds.amazonaws.com/AWSServiceRoleForRDS/1",

@@ -253,9 +253,18 @@ def test_a_put_may_choose_s3s_own_encryption() -> None:
     assert pairs_of(found) == [("s3:PutObject", OBJECT)]
 
 
-def test_a_key_that_aws_manages_asks_nothing_of_the_caller() -> None:
-    account = encrypted(facts={KEY: {"manager": "AWS"}})
-    assert pairs_of(on_object("GetObject", account)) == [("s3:GetObject", OBJECT)]
+def test_a_key_that_aws_manages_is_asked_for_like_any_other() -> None:
+    account = encrypted(facts={KEY: {"manager": "AWS", "aliases": ["alias/aws/s3"]}})
+    need = only(on_object("GetObject", account), "kms:Decrypt", KEY)
+    assert need.context["kms:ViaService"] == ("s3.us-east-1.amazonaws.com",)
+    assert need.context["kms:ResourceAliases"] == ("alias/aws/s3",)
+
+
+def test_a_put_that_names_no_key_takes_s3s_own() -> None:
+    own = "arn:aws:kms:us-east-1:123456789012:key/own"
+    account = FakeAccount(keys={"alias/aws/s3": own})
+    found = on_object("PutObject", account, Body=b"", ServerSideEncryption="aws:kms")
+    only(found, "kms:GenerateDataKey", own)
 
 
 def test_reading_an_encrypted_object_needs_its_key() -> None:

@@ -153,10 +153,11 @@ def test_a_secure_parameter_is_written_with_its_key() -> None:
     only(ssm("PutParameter", **secure, Tier="Advanced"), "kms:GenerateDataKey", KEY)
 
 
-def test_a_secure_parameter_under_the_services_own_key_needs_no_key() -> None:
+def test_a_secure_parameter_that_names_no_key_takes_the_services_own() -> None:
     secure: dict[str, Any] = {"Name": "/a", "Value": "b", "Type": "SecureString"}
-    assert len(ssm("PutParameter", **secure)) == 1
-    assert len(ssm("PutParameter", **secure, KeyId="alias/aws/ssm")) == 1
+    for asked in (secure, {**secure, "KeyId": "alias/aws/ssm"}):
+        need = only(ssm("PutParameter", **asked), "kms:Encrypt")
+        assert need.context["kms:ViaService"] == ("ssm.us-east-1.amazonaws.com",)
 
 
 def test_a_new_document_carries_its_type_and_tags() -> None:

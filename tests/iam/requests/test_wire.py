@@ -216,17 +216,26 @@ def test_the_tagging_interface_is_read_in_both_of_its_protocols() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "action"),
     [
-        ("POST", "/v1/control-channel/i-0a", "ssmmessages:CreateControlChannel"),
-        ("GET", "/v1/control-channel/i-0a", "ssmmessages:OpenControlChannel"),
-        ("POST", "/v1/data-channel/session-1", "ssmmessages:CreateDataChannel"),
-        ("GET", "/v1/data-channel/session-1", "ssmmessages:OpenDataChannel"),
+        ("POST", "/v1/control-channel/i-0a", "CreateControlChannel"),
+        ("GET", "/v1/control-channel/i-0a", "OpenControlChannel"),
+        ("POST", "/v1/data-channel/session-1", "CreateDataChannel"),
+        ("GET", "/v1/data-channel/session-1", "OpenDataChannel"),
     ],
 )
-def test_the_agents_channels_are_told_by_method_and_path(
-    method: str, path: str, action: str
-) -> None:
+def test_channels_are_told_by_method_and_path(method: str, path: str, action: str) -> None:
     asked = request("ssmmessages", method=method, path=path, query=(("role", "subscribe"),))
-    assert pairs_of(needs(asked, FakeAccount())) == [(action, "*")]
+    [found] = pairs_of(needs(asked, FakeAccount()))
+    opens = action == "OpenDataChannel"
+    what = "ssm:{}:session/session-1" if opens else "ssmmessages:{}:*"
+    arn = "arn:aws:" + what.format(f"{REGION}:{ACCOUNT}")
+    assert found == (f"ssmmessages:{action}", arn)
+
+
+@pytest.mark.parametrize("name", ["*", "a:b", "%2A"])
+def test_the_name_of_a_channel_is_no_pattern(name: str) -> None:
+    asked = request("ssmmessages", method="GET", path=f"/v1/data-channel/{name}")
+    with pytest.raises(ValueError, match="session"):
+        needs(asked, FakeAccount())
 
 
 def test_the_agents_messages_are_told_by_target() -> None:

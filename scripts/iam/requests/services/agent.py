@@ -1,25 +1,43 @@
-"""The SSM agent's two message services, which botocore has no model of.
+"""Systems Manager's two message services, which botocore has no model of.
 
-ssmmessages tells its calls by method and path, ec2messages by x-amz-target; neither has resource
-types: https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-setting-up-messageAPIs.html
+ssmmessages tells its calls by method and path, ec2messages by x-amz-target:
+https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-setting-up-messageAPIs.html
+The reference names no resource types. AWS's own policies grant OpenDataChannel, which a client
+needs as well as the agent, on the session; its error messages name the account for the others.
+https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-restrict-access-quickstart.html
+https://github.com/awslabs/landing-zone-accelerator-on-aws/pull/330
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from scripts.iam.requests.model import HttpRequest, Unmapped
-from scripts.iam.requests.row import Table, anywhere
+from scripts.iam.requests.row import Call, Row, Table, Target, anywhere, name_of, same
 
-_CHANNEL = re.compile(r"/v1/(?P<kind>control|data)-channel/[^/]+\Z")
+_CHANNEL = re.compile(r"/v1/(?P<kind>control|data)-channel/(?P<name>[^/]+)\Z")
 _TARGET = "EC2WindowsMessageDeliveryService."
 
 EC2MESSAGES: Table = anywhere(
     "AcknowledgeMessage DeleteMessage FailMessage GetEndpoint GetMessages SendReply"
 )
-SSMMESSAGES: Table = anywhere(
-    "CreateControlChannel CreateDataChannel OpenControlChannel OpenDataChannel"
-)
+
+
+def _account(call: Call) -> Iterator[Target]:
+    yield Target(call.arn("ssmmessages", "*"), {})
+
+
+def _session(call: Call) -> Iterator[Target]:
+    match = _CHANNEL.match(call.request.path)
+    name = name_of(match and match["name"], "session", r"[\w+=,.@-]+")
+    yield Target(call.arn("ssm", f"session/{name}"), {})
+
+
+SSMMESSAGES: Table = {
+    **same("CreateControlChannel CreateDataChannel OpenControlChannel", Row(_account)),
+    "OpenDataChannel": Row(_session),
+}
 
 
 def operation_of(request: HttpRequest) -> str:

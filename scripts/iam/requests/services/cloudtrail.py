@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scripts.iam.requests.model import Keys
+from scripts.iam.requests.model import Keys, Need
 from scripts.iam.requests.row import (
+    VIA_SERVICE,
     Call,
     Row,
     Table,
@@ -22,6 +23,8 @@ from scripts.iam.requests.row import (
     passes,
     resource_tags,
     same,
+    service_linked_role,
+    service_linked_role_arn,
     tag_keys,
     tagged_with,
     when,
@@ -57,6 +60,15 @@ def _removed_tags(call: Call) -> Keys:
     return tag_keys(pairs(call.get("TagsList")))
 
 
+def _organization(call: Call) -> Iterator[Need]:
+    """https://docs.aws.amazon.com/awscloudtrail/latest/userguide/creating-an-organizational-trail-prepare.html"""
+    if call.flag("IsOrganizationTrail"):
+        role = service_linked_role_arn(call, "cloudtrail.amazonaws.com")
+        yield Need("organizations:ListAWSServiceAccessForOrganization", "*", VIA_SERVICE)
+        yield Need("iam:GetRole", role, VIA_SERVICE)
+        yield from service_linked_role("cloudtrail.amazonaws.com")(call)
+
+
 _new_tags = tagged_with("TagsList")
 _passes_role = passes("CloudWatchLogsRoleArn", "cloudtrail.amazonaws.com")
 
@@ -65,9 +77,13 @@ TABLE: Table = {
     "CreateTrail": Row(
         _new_trail,
         keys=_new_tags,
-        also=(when("TagsList", onto("cloudtrail:AddTags", _new_trail, _new_tags)), _passes_role),
+        also=(
+            when("TagsList", onto("cloudtrail:AddTags", _new_trail, _new_tags)),
+            _passes_role,
+            _organization,
+        ),
     ),
-    "UpdateTrail": Row(_trail, also=(_passes_role,)),
+    "UpdateTrail": Row(_trail, also=(_passes_role, _organization)),
     **same(
         "DeleteTrail GetTrail GetTrailStatus GetEventSelectors PutEventSelectors "
         "GetInsightSelectors PutInsightSelectors StartLogging StopLogging",

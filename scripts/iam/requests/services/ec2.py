@@ -5,12 +5,12 @@ Resource types and keys: https://docs.aws.amazon.com/service-authorization/lates
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from scripts.iam.requests.model import Keys, Need
 from scripts.iam.requests.row import (
-    Also,
+    VIA_SERVICE,
     Call,
     Row,
     Table,
@@ -26,15 +26,20 @@ from scripts.iam.requests.row import (
     request_tags,
     same,
 )
+from scripts.iam.requests.services import ec2_endpoints
 from scripts.iam.requests.services.ec2_launch import (
     RUN_INSTANCES,
     instance_profile,
     launch_template,
+    resolved_images,
+    template_image,
 )
 from scripts.iam.requests.services.ec2_resources import (
+    create_row,
     created,
     existing,
     named,
+    on_row,
     region_key,
     tag_on_create,
 )
@@ -77,15 +82,6 @@ def _by_prefix(call: Call) -> Iterator[Target]:
 
 def _tags(call: Call) -> Keys:
     return request_tags(pairs(call.get("Tags")))
-
-
-def _create(kind: str, *others: Targets, keys: Callable[[Call], Keys] | None = None) -> Row:
-    """A row for a call that makes a `kind`, possibly with tags, next to existing resources."""
-    return Row(both(created(kind, keys), *others), keys=region_key, also=(tag_on_create(kind),))
-
-
-def _on(*targets: Targets, also: tuple[Also, ...] = ()) -> Row:
-    return Row(both(*targets), keys=region_key, also=also)
 
 
 def _attribute(*targets: Targets) -> Row:
@@ -149,17 +145,6 @@ def _updated_rules(call: Call) -> Iterator[Target]:
         )
 
 
-def _endpoint(call: Call) -> Keys:
-    return {
-        "ec2:VpceServiceName": (call.text("ServiceName"),),
-        "ec2:VpceServiceOwner": (
-            "amazon"
-            if call.text("ServiceName").startswith("com.amazonaws.")
-            else "aws-marketplace",
-        ),
-    }
-
-
 _FLOW_LOG_KINDS = {
     "VPC": "vpc",
     "Subnet": "subnet",
@@ -179,6 +164,16 @@ def _log_delivery(call: Call) -> Iterator[Need]:
     """https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-permissions.html"""
     if call.get("LogDestinationType") in {"s3", "kinesis-data-firehose"}:
         yield Need("logs:CreateLogDelivery", "*")
+
+
+def _container_fields(call: Call) -> Iterator[Need]:
+    """https://docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html"""
+    if "${ecs-" in str(call.get("LogFormat") or ""):
+        keys = VIA_SERVICE
+        for name in ("ListClusters", "ListServices", "ListTaskDefinitions"):
+            yield Need(f"ecs:{name}", "*", keys)
+        yield Need("ecs:ListContainerInstances", call.arn("ecs", "cluster/*"), keys)
+        yield Need("ecs:ListTasks", call.arn("ecs", "container-instance/*"), keys)
 
 
 def _profile_association(call: Call) -> Iterator[Target]:
@@ -213,7 +208,7 @@ DescribeAccountAttributes DescribeAddresses DescribeAddressesAttribute DescribeA
 DescribeDhcpOptions DescribeEgressOnlyInternetGateways DescribeFlowLogs
 DescribeIamInstanceProfileAssociations DescribeImages DescribeInstanceCreditSpecifications
 DescribeInstanceStatus DescribeInstanceTypeOfferings DescribeInstanceTypes DescribeInstances
-DescribeInternetGateways DescribeKeyPairs DescribeLaunchTemplateVersions DescribeLaunchTemplates
+DescribeInternetGateways DescribeKeyPairs DescribeLaunchTemplates
 DescribeManagedPrefixLists DescribeNatGateways DescribeNetworkAcls DescribeNetworkInterfaces
 DescribePlacementGroups DescribePrefixLists DescribeRegions DescribeRouteTables
 DescribeSecurityGroupRules DescribeSecurityGroups DescribeSecurityGroupVpcAssociations
@@ -228,65 +223,48 @@ TABLE: Table = {
     **same("CreateTags", Row(_by_prefix, keys=lambda c: {**region_key(c), **_tags(c)})),
     **same("DeleteTags", Row(_by_prefix, keys=lambda c: {**region_key(c), **_tags(c)})),
     # networks
-    "CreateVpc": _create("vpc"),
-    "DeleteVpc": _on(_vpc),
-    "DescribeVpcAttribute": _on(_vpc),
+    "CreateVpc": create_row("vpc"),
+    "DeleteVpc": on_row(_vpc),
+    "DescribeVpcAttribute": on_row(_vpc),
     "ModifyVpcAttribute": _attribute(_vpc),
-    "AssociateVpcCidrBlock": _on(_vpc),
-    "GetSecurityGroupsForVpc": _on(_vpc),
-    "CreateSubnet": _create("subnet", _vpc),
-    "DeleteSubnet": _on(_subnet),
+    "AssociateVpcCidrBlock": on_row(_vpc),
+    "GetSecurityGroupsForVpc": on_row(_vpc),
+    "CreateSubnet": create_row("subnet", _vpc),
+    "DeleteSubnet": on_row(_subnet),
     "ModifySubnetAttribute": _attribute(_subnet),
-    "AssociateSubnetCidrBlock": _on(_subnet),
-    "CreateInternetGateway": _create("internet-gateway"),
+    "AssociateSubnetCidrBlock": on_row(_subnet),
+    "CreateInternetGateway": create_row("internet-gateway"),
     **same(
         "AttachInternetGateway DetachInternetGateway",
-        _on(named("internet-gateway", "InternetGatewayId"), _vpc),
+        on_row(named("internet-gateway", "InternetGatewayId"), _vpc),
     ),
-    "DeleteInternetGateway": _on(named("internet-gateway", "InternetGatewayId")),
-    "CreateRouteTable": _create("route-table", _vpc),
-    **same("CreateRoute DeleteRoute ReplaceRoute DeleteRouteTable", _on(_route_table)),
-    "AssociateRouteTable": _on(_route_table, _subnet, named("internet-gateway", "GatewayId")),
-    "DisassociateRouteTable": _on(_route_table_of_association),
-    "ReplaceRouteTableAssociation": _on(_route_table, _route_table_of_association),
-    "CreateNetworkAclEntry": _on(named("network-acl", "NetworkAclId")),
-    "DeleteNetworkAclEntry": _on(named("network-acl", "NetworkAclId")),
+    "DeleteInternetGateway": on_row(named("internet-gateway", "InternetGatewayId")),
+    "CreateRouteTable": create_row("route-table", _vpc),
+    **same("CreateRoute DeleteRoute ReplaceRoute DeleteRouteTable", on_row(_route_table)),
+    "AssociateRouteTable": on_row(_route_table, _subnet, named("internet-gateway", "GatewayId")),
+    "DisassociateRouteTable": on_row(_route_table_of_association),
+    "ReplaceRouteTableAssociation": on_row(_route_table, _route_table_of_association),
+    "CreateNetworkAclEntry": on_row(named("network-acl", "NetworkAclId")),
+    "DeleteNetworkAclEntry": on_row(named("network-acl", "NetworkAclId")),
     # addresses and NAT
-    "AllocateAddress": _create("elastic-ip"),
-    "ReleaseAddress": _on(_address),
-    "DisassociateAddress": _on(_address),
-    "AssociateAddress": _on(_address, _instance, _interface),
-    "CreateNatGateway": _create("natgateway", _subnet, named("elastic-ip", "AllocationId")),
-    "DeleteNatGateway": _on(named("natgateway", "NatGatewayId")),
+    "AllocateAddress": create_row("elastic-ip"),
+    "ReleaseAddress": on_row(_address),
+    "DisassociateAddress": on_row(_address),
+    "AssociateAddress": on_row(_address, _instance, _interface),
+    "CreateNatGateway": create_row("natgateway", _subnet, named("elastic-ip", "AllocationId")),
+    "DeleteNatGateway": on_row(named("natgateway", "NatGatewayId")),
     # security groups
-    "CreateSecurityGroup": _create("security-group", _vpc),
-    "DeleteSecurityGroup": _on(_security_group),
+    "CreateSecurityGroup": create_row("security-group", _vpc),
+    "DeleteSecurityGroup": on_row(_security_group),
     **same("AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress", _rules),
     **same(
         "RevokeSecurityGroupEgress RevokeSecurityGroupIngress "
         "UpdateSecurityGroupRuleDescriptionsEgress UpdateSecurityGroupRuleDescriptionsIngress",
-        _on(_security_group),
+        on_row(_security_group),
     ),
-    "ModifySecurityGroupRules": _on(_security_group, _updated_rules),
+    "ModifySecurityGroupRules": on_row(_security_group, _updated_rules),
     # endpoints and flow logs
-    "CreateVpcEndpoint": _create(
-        "vpc-endpoint",
-        _vpc,
-        named("route-table", "RouteTableIds"),
-        named("subnet", "SubnetIds"),
-        named("security-group", "SecurityGroupIds"),
-        keys=_endpoint,
-    ),
-    "ModifyVpcEndpoint": _on(
-        named("vpc-endpoint", "VpcEndpointId"),
-        named("route-table", "AddRouteTableIds"),
-        named("route-table", "RemoveRouteTableIds"),
-        named("subnet", "AddSubnetIds"),
-        named("subnet", "RemoveSubnetIds"),
-        named("security-group", "AddSecurityGroupIds"),
-        named("security-group", "RemoveSecurityGroupIds"),
-    ),
-    "DeleteVpcEndpoints": _on(named("vpc-endpoint", "VpcEndpointIds")),
+    **ec2_endpoints.TABLE,
     "CreateFlowLogs": Row(
         both(created("vpc-flow-log"), _flow_log_sources),
         keys=region_key,
@@ -294,37 +272,39 @@ TABLE: Table = {
             tag_on_create("vpc-flow-log"),
             passes("DeliverLogsPermissionArn", "vpc-flow-logs.amazonaws.com"),
             _log_delivery,
+            _container_fields,
         ),
     ),
-    "DeleteFlowLogs": _on(named("vpc-flow-log", "FlowLogIds")),
+    "DeleteFlowLogs": on_row(named("vpc-flow-log", "FlowLogIds")),
     # network interfaces
-    "CreateNetworkInterface": _create(
+    "CreateNetworkInterface": create_row(
         "network-interface", _subnet, named("security-group", "Groups")
     ),
-    "DeleteNetworkInterface": _on(_interface),
+    "DeleteNetworkInterface": on_row(_interface),
     "ModifyNetworkInterfaceAttribute": _attribute(_interface, named("security-group", "Groups")),
     # launch templates
-    "CreateLaunchTemplate": _create("launch-template"),
+    "CreateLaunchTemplate": create_row("launch-template", also=(template_image,)),
+    "CreateLaunchTemplateVersion": on_row(launch_template, also=(template_image,)),
     **same(
-        "CreateLaunchTemplateVersion DeleteLaunchTemplate DeleteLaunchTemplateVersions "
-        "ModifyLaunchTemplate",
-        _on(launch_template),
+        "DeleteLaunchTemplate DeleteLaunchTemplateVersions ModifyLaunchTemplate",
+        on_row(launch_template),
     ),
+    "DescribeLaunchTemplateVersions": Row(everything, keys=region_key, also=(resolved_images,)),
     # instances
     "RunInstances": RUN_INSTANCES,
     **same(
         "StartInstances StopInstances RebootInstances TerminateInstances MonitorInstances "
         "UnmonitorInstances",
-        _on(_instances),
+        on_row(_instances),
     ),
-    **same("DescribeInstanceAttribute GetConsoleOutput GetInstanceUefiData", _on(_instance)),
+    **same("DescribeInstanceAttribute GetConsoleOutput GetInstanceUefiData", on_row(_instance)),
     **same("ModifyInstanceAttribute", _attribute(_instance, named("security-group", "Groups"))),
     **same("ModifyInstanceMetadataOptions ModifyInstanceMaintenanceOptions", _attribute(_instance)),
-    "AssociateIamInstanceProfile": _on(_instance, also=(_passes_profile,)),
-    "ReplaceIamInstanceProfileAssociation": _on(_profile_association, also=(_passes_profile,)),
-    "DisassociateIamInstanceProfile": _on(_profile_association),
+    "AssociateIamInstanceProfile": on_row(_instance, also=(_passes_profile,)),
+    "ReplaceIamInstanceProfileAssociation": on_row(_profile_association, also=(_passes_profile,)),
+    "DisassociateIamInstanceProfile": on_row(_profile_association),
     # volumes, snapshots, images
-    "CreateVolume": _create(
+    "CreateVolume": create_row(
         "volume",
         named("snapshot", "SnapshotId"),
         keys=keys_from(
@@ -336,16 +316,16 @@ TABLE: Table = {
             Throughput="ec2:VolumeThroughput",
         ),
     ),
-    **same("DeleteVolume ModifyVolume", _on(_volume)),
-    **same("AttachVolume DetachVolume", _on(_volume, _instance)),
-    "CreateSnapshot": _create("snapshot", _volume),
-    "DeleteSnapshot": _on(named("snapshot", "SnapshotId")),
+    **same("DeleteVolume ModifyVolume", on_row(_volume)),
+    **same("AttachVolume DetachVolume", on_row(_volume, _instance)),
+    "CreateSnapshot": create_row("snapshot", _volume),
+    "DeleteSnapshot": on_row(named("snapshot", "SnapshotId")),
     "CreateImage": Row(
         both(created("image"), created("snapshot"), _instance),
         keys=region_key,
         also=(tag_on_create("image", "snapshot"),),
     ),
-    "DeregisterImage": _on(named("image", "ImageId")),
-    "DescribeImageAttribute": _on(named("image", "ImageId")),
-    "GetManagedPrefixListEntries": _on(named("prefix-list", "PrefixListId")),
+    "DeregisterImage": on_row(named("image", "ImageId")),
+    "DescribeImageAttribute": on_row(named("image", "ImageId")),
+    "GetManagedPrefixListEntries": on_row(named("prefix-list", "PrefixListId")),
 }

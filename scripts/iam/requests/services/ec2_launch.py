@@ -11,6 +11,7 @@ from typing import Any
 
 from scripts.iam.requests.model import Keys, Need
 from scripts.iam.requests.row import (
+    VIA_SERVICE,
     Call,
     Row,
     Target,
@@ -130,7 +131,7 @@ def run_instances(call: Call, launch: Launch) -> Iterator[Need]:
     name = profile.get("Arn") or profile.get("Name")
     if name:
         yield pass_role(instance_profile(call, name), "ec2.amazonaws.com")
-    yield from _image_parameter(call, launch)
+    yield from image_parameter(call, launch.data.get("ImageId"), launch.extra)
     yield from _volume_keys(call, launch)
 
 
@@ -230,14 +231,33 @@ def _volume(call: Call, ebs: Mapping[str, Any], tags: Mapping[str, str]) -> Targ
     return Target(arn_of(call, "volume", "*"), keys)
 
 
-def _image_parameter(call: Call, launch: Launch) -> Iterator[Need]:
-    """An image named by an SSM parameter is looked up with the caller's rights."""
-    image = str(launch.data.get("ImageId") or "")
-    if image.startswith("resolve:ssm:"):
-        name = image.removeprefix("resolve:ssm:").partition(":")[0]
-        account = "" if name.startswith("/aws/service/") else call.account.account_id
-        arn = f"arn:aws:ssm:{call.request.region}:{account}:parameter/{name.lstrip('/')}"
-        yield Need("ssm:GetParameters", arn, dict(launch.extra))
+def image_parameter(call: Call, image: object, extra: Keys) -> Iterator[Need]:
+    """An image named by an SSM parameter is looked up with the caller's rights.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-systems-manager-parameter-to-find-AMI.html
+    """
+    name = str(image or "")
+    if name.startswith("resolve:ssm:"):
+        path = name.removeprefix("resolve:ssm:").partition(":")[0]
+        account = "" if path.startswith("/aws/service/") else call.account.account_id
+        arn = f"arn:aws:ssm:{call.request.region}:{account}:parameter/{path.lstrip('/')}"
+        yield Need("ssm:GetParameters", arn, dict(extra))
+
+
+def template_image(call: Call) -> Iterator[Need]:
+    """The image parameter of launch template data."""
+    data = call.get("LaunchTemplateData") or {}
+    yield from image_parameter(call, data.get("ImageId"), VIA_SERVICE)
+
+
+def resolved_images(call: Call) -> Iterator[Need]:
+    """DescribeLaunchTemplateVersions, asked to show the image that a parameter stands for."""
+    name = call.get("LaunchTemplateId") or call.get("LaunchTemplateName")
+    if not call.flag("ResolveAlias") or not name:
+        return
+    for version in call.texts("Versions") or ["$Default"]:
+        data = call.account.launch_template_data(name, version) or {}
+        yield from image_parameter(call, data.get("ImageId"), VIA_SERVICE)
 
 
 def _volume_keys(call: Call, launch: Launch) -> Iterator[Need]:
@@ -248,7 +268,8 @@ def _volume_keys(call: Call, launch: Launch) -> Iterator[Need]:
     if launch.extra:
         return
     for mapping in launch.data.get("BlockDeviceMappings") or []:
-        key = (mapping.get("Ebs") or {}).get("KmsKeyId")
+        volume = mapping.get("Ebs") or {}
+        key = volume.get("KmsKeyId") or (f"{kms.MANAGED}ebs" if volume.get("Encrypted") else None)
         actions = (
             "kms:CreateGrant",
             "kms:Decrypt",

@@ -10,9 +10,11 @@ from scripts.iam.requests.model import Keys, Need
 from scripts.iam.requests.row import (
     Also,
     Call,
+    Row,
     Target,
     Targets,
     as_text,
+    both,
     checked,
     pairs,
     request_tags,
@@ -137,3 +139,19 @@ def create_tags(
                 **(extra or {}),
             }
             yield Need("ec2:CreateTags", arn_of(call, kind, "*"), keys)
+
+
+def create_row(
+    kind: str,
+    *others: Targets,
+    keys: Callable[[Call], Keys] | None = None,
+    also: tuple[Also, ...] = (),
+) -> Row:
+    """A row for a call that makes a `kind`, possibly with tags, next to existing resources."""
+    made = created(kind, keys)
+    return Row(both(made, *others), keys=region_key, also=(tag_on_create(kind), *also))
+
+
+def on_row(*targets: Targets, also: tuple[Also, ...] = ()) -> Row:
+    """A row for a call on resources that exist."""
+    return Row(both(*targets), keys=region_key, also=also)

@@ -26,9 +26,12 @@ from scripts.iam.requests.row import (
     request_tags,
     resource_tags,
     same,
+    service_linked_role,
     tag_keys,
     when,
 )
+
+MANAGED = "alias/aws/"
 
 
 def behind(
@@ -38,18 +41,15 @@ def behind(
     actions: Iterable[str],
     context: Mapping[str, str] | None = None,
 ) -> Iterator[Need]:
-    """What a service does with a customer's key in the caller's name.
+    """What a service does with a key in the caller's name; None: no key of the account's.
 
-    Keys that AWS manages itself need no permission of the caller's: their key policies allow
-    every principal of the account through their service.
-    https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
-    https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#aws-managed-cmk
+    A key that AWS manages is one like any other. Its own policy lets everyone in the account use
+    it, but only through its service (`scripts.iam.account.managed_keys`).
+    https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#aws-managed-key
     """
     if not key:
         return
     arn = _key_arn(call, key)
-    if ":alias/aws/" in arn or call.facts(arn).get("manager") == "AWS":
-        return
     region = arn.split(":")[3]
     for action in actions:
         keys = {
@@ -83,6 +83,8 @@ def _key_facts(call: Call, arn: str) -> Keys:
     keys: Keys = {
         name: (as_text(facts[fact]),) for fact, name in named.items() if facts.get(fact) is not None
     }
+    if facts.get("aliases"):
+        keys["kms:ResourceAliases"] = tuple(facts["aliases"])
     return {
         **keys,
         **resource_tags(call, arn),
@@ -99,6 +101,8 @@ def _key_arn(call: Call, name: str) -> str:
     found = call.account.key_arn(name)
     if found or name.startswith("arn:"):
         return found or name
+    if name.startswith(MANAGED):  # made by its service at the first use
+        return call.arn("kms", "key/*")
     return call.arn("kms", name if name.startswith("alias/") else f"key/{name}")
 
 
@@ -189,6 +193,16 @@ def _new_key(call: Call) -> Keys:
     }
 
 
+def _puts_policy(call: Call) -> Iterator[Need]:
+    """Whoever makes a key with a policy must be able to put one on it.
+
+    The new key's tags may not count yet.
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html
+    """
+    lockout = _policy_lockout(call)
+    yield Need("kms:PutKeyPolicy", call.arn("kms", "key/*"), {**lockout, **_caller(call)})
+
+
 def _caller(call: Call) -> Keys:
     return {"kms:CallerAccount": (call.account.account_id,)}
 
@@ -225,6 +239,8 @@ TABLE: Table = {
                     Need("kms:TagResource", call.arn("kms", "key/*"), _tags_on_create(call))
                 ],
             ),
+            when("Policy", _puts_policy),
+            when("MultiRegion", service_linked_role("mrk.kms.amazonaws.com")),
         ),
     ),
     "PutKeyPolicy": Row(key, keys=_policy_lockout),

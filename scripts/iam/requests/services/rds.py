@@ -26,6 +26,7 @@ from scripts.iam.requests.row import (
     name_of,
     onto,
     pairs,
+    pass_role,
     passes,
     request_tags,
     resource_tags,
@@ -34,7 +35,7 @@ from scripts.iam.requests.row import (
     tag_keys,
     when,
 )
-from scripts.iam.requests.services import kms
+from scripts.iam.requests.services import kms, secretsmanager
 
 # ARN part, parameter of the API, own tag prefix
 _PREFIX = {
@@ -174,9 +175,8 @@ def _asked(call: Call) -> Keys:
 
 def _storage_key(call: Call) -> Iterator[Need]:
     """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.html"""
-    if call.get("KmsKeyId"):
-        actions = ("kms:CreateGrant", "kms:DescribeKey")
-        yield from kms.behind(call, "rds", call.text("KmsKeyId"), actions)
+    key = call.get("KmsKeyId") or (f"{kms.MANAGED}rds" if call.flag("StorageEncrypted") else None)
+    yield from kms.behind(call, "rds", key, ("kms:CreateGrant", "kms:DescribeKey"))
 
 
 def _managed_secret(call: Call) -> Iterator[Need]:
@@ -194,9 +194,20 @@ def _managed_secret(call: Call) -> Iterator[Need]:
     keys = {**request_tags(tags), **VIA_SERVICE}
     yield Need("secretsmanager:CreateSecret", arn, keys)
     yield Need("secretsmanager:TagResource", arn, keys)
+    yield from _described_default_key(call)
     key = call.get("MasterUserSecretKmsKeyId")
     actions = ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:CreateGrant")
     yield from kms.behind(call, "secretsmanager", key, actions, {"SecretARN": arn})
+
+
+def _described_default_key(call: Call) -> Iterator[Need]:
+    """RDS describes the account's aws/secretsmanager key, also when another one is given.
+
+    Reports tell of the call, not of the service in its kms:ViaService. Through Secrets Manager the
+    key's own policy lets everyone describe it, so the stricter case is the one through RDS.
+    https://github.com/aws-ia/terraform-aws-eks-ack-addons/issues/45
+    """
+    yield from kms.behind(call, "rds", secretsmanager.DEFAULT_KEY, ("kms:DescribeKey",))
 
 
 def _rotated_secret(call: Call) -> Iterator[Need]:
@@ -211,15 +222,14 @@ def _rotated_secret(call: Call) -> Iterator[Need]:
 
 
 _MONITORING = passes("MonitoringRoleArn", "monitoring.rds.amazonaws.com")
-_INSIGHTS_KEY: Also = when(
-    "PerformanceInsightsKMSKeyId",
-    lambda call: kms.behind(
-        call,
-        "rds",
-        call.text("PerformanceInsightsKMSKeyId"),
-        ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"),
-    ),
-)
+
+
+def _insights_key(call: Call) -> Iterator[Need]:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PerfInsights.Overview.html"""
+    default = f"{kms.MANAGED}rds" if call.flag("EnablePerformanceInsights") else None
+    key = call.get("PerformanceInsightsKMSKeyId") or default
+    actions = ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
+    yield from kms.behind(call, "rds", key, actions)
 
 
 def _tagging(targets: Targets) -> Also:
@@ -241,13 +251,66 @@ def _make_instance(name: str, groups: Targets, *sources: Targets) -> Row:
             _MONITORING,
             _storage_key,
             _managed_secret,
-            _INSIGHTS_KEY,
+            _insights_key,
             service_linked_role("rds.amazonaws.com"),
+            _specified_tags,
+            _tenant,
+            _domain_role,
         ),
     )
 
 
 _db = _named("db", "DBInstanceIdentifier")
+
+
+def _specified_tags(call: Call) -> Iterator[Need]:
+    """Tags for what a call makes beside the instance itself, such as its automated backups.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Tagging.html
+    """
+    name = call.get("TargetDBInstanceIdentifier") or call.get("DBInstanceIdentifier")
+    arn = call.arn("rds", f"db:{name_of(name, 'DBInstanceIdentifier', _NAME).lower()}")
+    for specification in call.get("TagSpecifications") or []:
+        keys = request_tags(pairs(specification.get("Tags")), "rds:req-tag/")
+        yield Need("rds:AddTagsToResource", arn, keys)
+
+
+def _tenant(call: Call) -> Iterator[Need]:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Oracle.Concepts.CDBs.html"""
+    if call.flag("MultiTenant"):
+        name = call.get("TargetDBInstanceIdentifier") or call.get("DBInstanceIdentifier")
+        arn = call.arn("rds", f"db:{name_of(name, 'DBInstanceIdentifier', _NAME).lower()}")
+        yield Need("rds:CreateTenantDatabase", arn)
+
+
+def _domain_role(call: Call) -> Iterator[Need]:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/postgresql-kerberos.html"""
+    if call.get("DomainIAMRoleName"):
+        name = name_of(call.get("DomainIAMRoleName"), "DomainIAMRoleName")
+        arn = call.arn("iam", f"role/{name}", region="")
+        yield pass_role(arn, "directoryservice.rds.amazonaws.com")
+
+
+def _copied_tags(parameter: str) -> Also:
+    """The tags that a snapshot takes over, where its database says so."""
+    new = _new("snapshot", parameter)
+
+    def found(call: Call) -> Iterator[Need]:
+        for database in _db(call):
+            if call.facts(database.arn).get("copies_tags"):
+                keys = request_tags(call.account.tags(database.arn) or {}, "rds:req-tag/")
+                for target in new(call) if keys else ():
+                    yield Need("rds:AddTagsToResource", target.arn, keys)
+
+    return found
+
+
+def _last_snapshot(parameter: str) -> Also:
+    """The snapshot with which an instance ends or is stopped, and the tags that it takes over."""
+    made = onto("rds:CreateDBSnapshot", both(_db, _new("snapshot", parameter)))
+    return when(parameter, made, _copied_tags(parameter))
+
+
 _pg = _named("pg", "DBParameterGroupName")
 _subgrp = _named("subgrp", "DBSubnetGroupName")
 _snapshot = _named("snapshot", "DBSnapshotIdentifier")
@@ -278,21 +341,20 @@ TABLE: Table = {
             if call.get("ManageMasterUserPassword") is not None
             else {}
         ),
-        also=(_MONITORING, _managed_secret, _rotated_secret, _INSIGHTS_KEY),
-    ),
-    "DeleteDBInstance": Row(
-        _db,
         also=(
-            when(
-                "FinalDBSnapshotIdentifier",
-                onto(
-                    "rds:CreateDBSnapshot", both(_db, _new("snapshot", "FinalDBSnapshotIdentifier"))
-                ),
-            ),
+            _MONITORING,
+            _managed_secret,
+            _rotated_secret,
+            _insights_key,
+            _specified_tags,
+            _tenant,
+            _domain_role,
         ),
     ),
-    "StopDBInstance": Row(both(_db, _snapshot)),
-    **same("StartDBInstance RebootDBInstance DescribeDBLogFiles PromoteReadReplica", Row(_db)),
+    "DeleteDBInstance": Row(_db, also=(_last_snapshot("FinalDBSnapshotIdentifier"),)),
+    "StopDBInstance": Row(both(_db, _snapshot), also=(_last_snapshot("DBSnapshotIdentifier"),)),
+    **same("StartDBInstance RebootDBInstance DescribeDBLogFiles", Row(_db)),
+    "PromoteReadReplica": Row(_db, also=(_specified_tags,)),
     "DescribeValidDBInstanceModifications": Row(_db),
     "DownloadDBLogFilePortion": Row(_db),
     "DescribeDBInstances": Row(_named_or_all("db", "DBInstanceIdentifier")),
@@ -310,7 +372,14 @@ TABLE: Table = {
     "DescribeDBSubnetGroups": Row(_named_or_all("subgrp", "DBSubnetGroupName")),
     "DescribeOptionGroups": Row(_named_or_all("og", "OptionGroupName")),
     # snapshots
-    "CreateDBSnapshot": _create(_new("snapshot", "DBSnapshotIdentifier"), _db),
+    "CreateDBSnapshot": Row(
+        both(_new("snapshot", "DBSnapshotIdentifier"), _db),
+        keys=_tags,
+        also=(
+            _tagging(_new("snapshot", "DBSnapshotIdentifier")),
+            _copied_tags("DBSnapshotIdentifier"),
+        ),
+    ),
     "CopyDBSnapshot": Row(
         both(
             _new("snapshot", "TargetDBSnapshotIdentifier"),

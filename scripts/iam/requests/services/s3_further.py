@@ -54,7 +54,8 @@ def encrypts(*actions: str) -> Also:
             return
         key = request.headers.get(KMS_KEY) if algorithm else None
         bucket = checked(request.bucket, "bucket")
-        key = key or call.account.bucket_key(bucket)
+        default = f"{kms.MANAGED}s3" if algorithm else None
+        key = key or call.account.bucket_key(bucket) or default
         yield from kms.behind(call, "s3", key, actions, _context(call, bucket, object_arn(call)))
 
     return found

@@ -43,6 +43,13 @@ def _group(call: Call) -> Iterator[Target]:
     yield Target(target.arn, resource_tags(call, target.arn))
 
 
+def _members(call: Call) -> Iterator[Target]:
+    """The schedules that go with their group."""
+    for target in _group(call):
+        arn = target.arn.replace(":schedule-group/", ":schedule/")
+        yield Target(f"{arn}/*", target.keys)
+
+
 def _new_group(call: Call) -> Iterator[Target]:
     name = name_of(call.get("Name"), "Name", _NAME)
     yield Target(call.arn("scheduler", f"schedule-group/{name}"), {})
@@ -80,7 +87,8 @@ TABLE: Table = {
         keys=_tags,
         also=(when("Tags", onto("scheduler:TagResource", _new_group, _tags)),),
     ),
-    **same("GetScheduleGroup DeleteScheduleGroup", Row(_group)),
+    "GetScheduleGroup": Row(_group),
+    "DeleteScheduleGroup": Row(_group, also=(onto("scheduler:DeleteSchedule", _members),)),
     "ListTagsForResource": Row(_by_arn),
     "TagResource": Row(_by_arn, keys=_tags),
     "UntagResource": Row(_by_arn, keys=lambda call: tag_keys(call.texts("TagKeys"))),

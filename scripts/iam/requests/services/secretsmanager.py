@@ -30,6 +30,7 @@ from scripts.iam.requests.row import (
 )
 from scripts.iam.requests.services import kms
 
+DEFAULT_KEY = f"{kms.MANAGED}secretsmanager"
 _NAME = r"[\w/+=.@!-]+"
 
 
@@ -77,7 +78,7 @@ def _new_value_key(call: Call) -> Iterator[Need]:
     """https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html"""
     name = call.get("SecretId") or call.get("Name")
     target = existing(call, checked(name, "SecretId"))
-    key = call.get("KmsKeyId") or call.account.secret_key(target.arn)
+    key = call.get("KmsKeyId") or call.account.secret_key(target.arn) or DEFAULT_KEY
     has_value = call.get("SecretString") is not None or call.get("SecretBinary") is not None
     if has_value or call.get("KmsKeyId"):
         actions = ("kms:GenerateDataKey", "kms:Decrypt")

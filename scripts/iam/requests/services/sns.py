@@ -5,7 +5,8 @@ Resource types and keys: https://docs.aws.amazon.com/service-authorization/lates
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from scripts.iam.requests.model import Keys, Need
 from scripts.iam.requests.row import (
@@ -16,10 +17,12 @@ from scripts.iam.requests.row import (
     Targets,
     anywhere,
     arn_of_type,
+    checked,
     keys_from,
     name_of,
     onto,
     pairs,
+    pass_role,
     request_tags,
     resource_tags,
     same,
@@ -58,19 +61,35 @@ def _encrypts(call: Call) -> Iterator[Need]:
         yield from kms.behind(call, "sns", key, actions, context)
 
 
+def _logs_deliveries(call: Call) -> Iterator[Need]:
+    """The role with which SNS logs what became of its messages.
+
+    https://docs.aws.amazon.com/sns/latest/dg/topics-attrib.html
+    """
+    given: Mapping[str, Any] = call.get("Attributes") or {}
+    if call.get("AttributeName"):
+        given = {call.text("AttributeName"): call.get("AttributeValue")}
+    for name, role in given.items():
+        if name.endswith("FeedbackRoleArn") and role:
+            yield pass_role(checked(role, name), "sns.amazonaws.com")
+
+
 _by_topic = Row(_topic("TopicArn"))
 _by_subscription = Row(_topic("SubscriptionArn"))
 
 TABLE: Table = {
     **anywhere("ListTopics ListSubscriptions"),
     "CreateTopic": Row(
-        _new_topic, keys=_tags, also=(when("Tags", onto("sns:TagResource", _new_topic, _tags)),)
+        _new_topic,
+        keys=_tags,
+        also=(when("Tags", onto("sns:TagResource", _new_topic, _tags)), _logs_deliveries),
     ),
     **same(
         "AddPermission ConfirmSubscription DeleteTopic GetTopicAttributes "
-        "ListSubscriptionsByTopic RemovePermission SetTopicAttributes",
+        "ListSubscriptionsByTopic RemovePermission",
         _by_topic,
     ),
+    "SetTopicAttributes": Row(_topic("TopicArn"), also=(_logs_deliveries,)),
     **same("GetSubscriptionAttributes SetSubscriptionAttributes Unsubscribe", _by_subscription),
     **same(
         "GetDataProtectionPolicy PutDataProtectionPolicy ListTagsForResource",

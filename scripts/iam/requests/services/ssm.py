@@ -22,6 +22,7 @@ from scripts.iam.requests.row import (
     name_of,
     onto,
     pairs,
+    pass_role,
     passes,
     request_tags,
     resource_tags,
@@ -106,7 +107,7 @@ def _encrypts(call: Call) -> Iterator[Need]:
     if call.get("Type") == "SecureString" or known:
         advanced = call.get("Tier") in {"Advanced", "Intelligent-Tiering"}
         action = "kms:GenerateDataKey" if advanced else "kms:Encrypt"
-        key = call.get("KeyId") or known
+        key = call.get("KeyId") or known or f"{kms.MANAGED}ssm"
         context = {"PARAMETER_ARN": parameter_arn(call, name)}
         yield from kms.behind(call, "ssm", key, (action,), context)
 
@@ -152,6 +153,18 @@ def _document_arn(call: Call) -> Iterator[Target]:
 def _new_document(call: Call) -> Iterator[Target]:
     kind = call.get("DocumentType") or "Command"
     yield Target(document_arn(call, call.text("Name")), {"ssm:DocumentType": (str(kind),)})
+
+
+_ASSUMED = re.compile(r"\bassumeRole[\"']?\s*:\s*[\"']?(arn:aws:iam::\d{12}:role/[\w+=,.@/-]+)")
+
+
+def _assumed_role(call: Call) -> Iterator[Need]:
+    """The role that an Automation document names for its own runs.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/automation-setup-iam.html
+    """
+    for role in dict.fromkeys(_ASSUMED.findall(str(call.get("Content") or ""))):
+        yield pass_role(role, "ssm.amazonaws.com")
 
 
 # instances and sessions
@@ -258,7 +271,10 @@ TABLE: Table = {
     "CreateDocument": Row(
         _new_document,
         keys=_tags,
-        also=(when("Tags", onto("ssm:AddTagsToResource", _document_arn, _tags)),),
+        also=(
+            when("Tags", onto("ssm:AddTagsToResource", _document_arn, _tags)),
+            _assumed_role,
+        ),
     ),
     **same(
         "DeleteDocument DescribeDocument DescribeDocumentPermission GetDocument "
