@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.tracking.results import read_result
+from scripts.aws.data_channel import open_data_channel
 from scripts.console import Phase, Phases, UserError
 from scripts.files import private_folder, write_private
 from scripts.local_run import leftovers
@@ -320,8 +321,9 @@ class Flow:
         ssm, ec2 = self.actors.client(role, "ssm"), self.actors.client(role, "ec2")
         target = find_instance(ec2, self.platform["mlflow"]["instance_tags"])
         document = self.platform["sessions"]["documents"]["read"]
-        stream = ssm.start_session(Target=target, DocumentName=document)["StreamUrl"]
-        self.summary.tracking_uri = stream.replace("tcp://", "http://")
+        session = ssm.start_session(Target=target, DocumentName=document)
+        host, port = open_data_channel(ssm, session)
+        self.summary.tracking_uri = f"http://{host}:{port}"
 
 
 def follow(process: subprocess.Popen[str], name: str, phase: Phase, logs: Path) -> None:

@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -26,9 +27,10 @@ from scripts.localcloud.access.incoming import HOST
 from scripts.localcloud.access.principals import Caller, Key, Principals
 from scripts.localcloud.authority import Authority
 from scripts.localcloud.emulator.account import MotoAccount
+from scripts.localcloud.emulator.consistency import Lags
 from scripts.localcloud.emulator.emulator import Emulator
-from scripts.localcloud.gateway import Gateway
-from scripts.localcloud.rules import table
+from scripts.localcloud.gateway import Check, Gateway
+from scripts.localcloud.rules import arrivals, table
 from scripts.localcloud.server import Server
 from scripts.localcloud.sts.issuer import Issuer
 from scripts.localcloud.sts.sts import Sts
@@ -41,6 +43,8 @@ _log = logging.getLogger(__name__)
 # Looks like any account, and is the same in every run so that names and examples stay.
 ACCOUNT_ID = "471835269042"
 REGION = "us-east-1"
+# On AWS 30 to 90 s; long enough here that whoever does not wait for it fails.
+AGENT_SECONDS = 5.0
 # The role that IAM Identity Center makes for a human administrator.
 ADMINISTRATOR_ROLE = "AWSReservedSSO_AdministratorAccess_4b1f0c9a7de23568"
 _SSO_PATH = "/aws-reserved/sso.amazonaws.com/"
@@ -49,16 +53,25 @@ _SSO_PATH = "/aws-reserved/sso.amazonaws.com/"
 class LocalCloud:
     """A local AWS account behind one HTTPS endpoint on a free port of the loopback address.
 
-    `data_plane` also runs databases, instances and sessions. As a context manager it starts and
-    stops itself; without a `home` it keeps its files in a temporary directory.
+    `data_plane` also runs databases, instances and sessions; an instance's SSM agent registers
+    `agent_seconds` after its boot. With `lags` changes count late. As a context manager it starts
+    and stops itself; without a `home` it keeps its files in a temporary directory.
     """
 
     def __init__(
-        self, home: Path | None = None, *, region: str = REGION, data_plane: bool = False
+        self,
+        home: Path | None = None,
+        *,
+        region: str = REGION,
+        data_plane: bool = False,
+        agent_seconds: float = AGENT_SECONDS,
+        lags: Lags | None = None,
     ) -> None:
         self._temporary = None if home else tempfile.TemporaryDirectory(prefix="keyless-")
         self.home = private_folder(home or Path(self._temporary.name))  # type: ignore[union-attr]
         self.region = region
+        self.agent_seconds = agent_seconds
+        self._lags = lags
         self.account_id = ACCOUNT_ID
         self._with_data_plane = data_plane
         self._stack = contextlib.ExitStack()
@@ -100,7 +113,8 @@ class LocalCloud:
         self._stack.callback(plain.stop)
         self.endpoint = f"https://{HOST}:{secure.port}"
         self.plain_endpoint = f"http://{HOST}:{plain.port}"
-        self.emulator = Emulator(self.account_id, self.region, f"{HOST}:{secure.port}")
+        host = f"{HOST}:{secure.port}"
+        self.emulator = Emulator(self.account_id, self.region, host, self._lags)
         self.emulator.start()
         self._stack.callback(self.emulator.stop)
         self.decisions = DecisionLog(self.home / state.DECISIONS_FILE)
@@ -113,9 +127,11 @@ class LocalCloud:
 
     def _build_gateway(self) -> None:
         backends = self.emulator.backend
-        self._account = MotoAccount(self.account_id, self.region, backends, self.emulator.lock)
+        view = self.emulator.consistency.view
+        lock = self.emulator.lock
+        self._account = MotoAccount(self.account_id, self.region, backends, lock, view)
         self._principals = Principals(self.account_id, lambda: backends("iam"))
-        self._authorizer = Authorizer(self.account_id, backends, self.decisions)
+        self._authorizer = Authorizer(self.account_id, backends, self.decisions, view)
         self.issuer = Issuer(self.endpoint)
         self.sts = Sts(
             self.account_id,
@@ -133,6 +149,9 @@ class LocalCloud:
             self.issuer,
         )
         self.gateway.checks.update(table.checks(backends))
+        for place, early in arrivals.checks(self.emulator.consistency, backends).items():
+            usual = self.gateway.checks.get(place)
+            self.gateway.checks[place] = both(usual, early) if usual else early
 
     def _providers(self) -> dict[str, Provider]:
         return {
@@ -170,8 +189,13 @@ class LocalCloud:
         self._stack.callback(plane.stop)
         self._account.session_tags = plane.sessions.tags
         plane.start()
-        self.gateway.handlers["ssm", "StartSession"] = _json_handler(plane.start_session)
-        self.gateway.handlers["ssm", "TerminateSession"] = _json_handler(plane.terminate_session)
+        handlers = self.gateway.handlers
+        handlers["ssm", "StartSession"] = _json_handler(plane.start_session)
+        handlers["ssm", "TerminateSession"] = _json_handler(plane.terminate_session)
+        handlers["ssm", "GetConnectionStatus"] = _json_handler(plane.connection_status)
+        handlers["ssmmessages", "OpenDataChannel"] = lambda reading, caller: _json_answer(
+            plane.open_data_channel(reading.request, caller)
+        )
         return plane
 
     @property
@@ -230,11 +254,25 @@ class LocalCloud:
         write_private(self.home / state.CLOUD_FILE, json.dumps(cloud, indent=2).encode())
 
 
+def both(one: Check, other: Check) -> Check:
+    """Two checks in one."""
+
+    def check(reading: Reading) -> None:
+        one(reading)
+        other(reading)
+
+    return check
+
+
 def _json_handler(call: Any) -> Any:
-    """Serve an operation of a JSON service by a function of its parameters and the user's id."""
+    """Serve an operation of a JSON service by a function of its parameters and the caller."""
 
     def handle(reading: Reading, caller: Caller) -> Answer:
-        body = json.dumps(call(reading.parameters, caller.user_id)).encode()
-        return Answer(200, {"Content-Type": "application/x-amz-json-1.1"}, body)
+        return _json_answer(call(reading.parameters, caller))
 
     return handle
+
+
+def _json_answer(content: Mapping[str, Any]) -> Answer:
+    body = json.dumps(content).encode()
+    return Answer(200, {"Content-Type": "application/x-amz-json-1.1"}, body)

@@ -14,11 +14,12 @@ import psutil
 from scripts.files import private_folder
 from scripts.localcloud import home as state
 from scripts.localcloud.cloud import REGION, LocalCloud
+from scripts.localcloud.emulator.consistency import Lags
 
 LOG_FILE = "cloud.log"
 
 
-def run(home: Path, region: str = REGION) -> int:
+def run(home: Path, region: str = REGION, *, eventual: bool = False) -> int:
     """Run a local cloud in `home` until SIGTERM or SIGINT; returns the exit code."""
     home = private_folder(home)
     with contextlib.suppress(state.CloudDown):
@@ -37,7 +38,8 @@ def run(home: Path, region: str = REGION) -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    with LocalCloud(home, region=region, data_plane=True) as cloud:
+    lags = Lags() if eventual else None
+    with LocalCloud(home, region=region, data_plane=True, lags=lags) as cloud:
         process = psutil.Process()
         cloud.announce(process.pid, process.create_time())
         stop.wait()

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from scripts.aws.data_channel import TOKEN_HEADER
 from scripts.localcloud.ec2.instances import Instances
 from scripts.localcloud.ec2.sessions import Sessions
 from scripts.localcloud.host import Host
 from scripts.localcloud.rds.databases import Databases
+
+if TYPE_CHECKING:
+    from scripts.iam.requests import HttpRequest
+    from scripts.localcloud.access.principals import Caller
 
 
 class DataPlane:
@@ -30,10 +35,23 @@ class DataPlane:
         self.instances.stop()
         self.databases.stop()
 
-    def start_session(self, parameters: Mapping[str, Any], user_id: str) -> dict[str, str]:
+    def start_session(self, parameters: Mapping[str, Any], caller: Caller) -> dict[str, str]:
         """Answer ssm:StartSession, which the gateway has authorised."""
-        return self.sessions.start_session(parameters, user_id)
+        return self.sessions.start_session(parameters, caller)
 
-    def terminate_session(self, parameters: Mapping[str, Any], _: str) -> dict[str, str]:
+    def terminate_session(self, parameters: Mapping[str, Any], _: Caller) -> dict[str, str]:
         """Answer ssm:TerminateSession, which the gateway has authorised."""
         return self.sessions.terminate_session(parameters)
+
+    def connection_status(self, parameters: Mapping[str, Any], _: Caller) -> dict[str, str]:
+        """Answer ssm:GetConnectionStatus, which the gateway has authorised."""
+        target = str(parameters.get("Target", ""))
+        instance = self.instances.find(target)
+        connected = instance is not None and instance.connected
+        return {"Target": target, "Status": "connected" if connected else "notconnected"}
+
+    def open_data_channel(self, request: HttpRequest, caller: Caller) -> dict[str, Any]:
+        """Answer ssmmessages:OpenDataChannel of a client, which the gateway has authorised."""
+        session_id = request.path.rpartition("/")[2]
+        token = request.headers.get(TOKEN_HEADER, "")
+        return self.sessions.open_data_channel(session_id, token, caller)

@@ -96,6 +96,7 @@ class Gateway:
 
     def _answer(self, incoming: Incoming, signature: Signature | None, request_id: str) -> Answer:
         now = datetime.now(UTC)
+        self._emulator.consistency.tick()
         found = self.authenticate(incoming, signature, now)
         request, caller, signature = found.request, found.caller, found.signature
         if signature is None and not _may_be_unsigned(request):

@@ -41,6 +41,10 @@ class Host(Protocol):
         """The certificate authority of that address."""
 
     @property
+    def agent_seconds(self) -> float:
+        """How long after its boot an instance's SSM agent registers."""
+
+    @property
     def lock(self) -> AbstractContextManager[Any]:
         """Held while moto works: whoever reads several of its facts holds it too."""
 

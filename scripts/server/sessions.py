@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
-from urllib.parse import urlsplit
 
+from scripts.aws.data_channel import NotLocal, open_data_channel
 from scripts.console import UserError
 
 Clients = Callable[[str], Any]
@@ -200,16 +200,29 @@ def _local_session(
             raise NotConnected(instance_id) from None
         raise
     try:
-        stream = urlsplit(answer["StreamUrl"])
-        if stream.scheme != "tcp" or not stream.hostname or not stream.port:
-            raise UserError(
-                "This session is not one of the local cloud",
-                why=f"its stream is {stream.scheme}://…, which needs session-manager-plugin",
-                fix="keyless tunnel --aws",
-            )
-        yield Session(answer["SessionId"], instance_id, stream.hostname, stream.port)
+        host, port = _near_end(ssm, answer)
+        yield Session(answer["SessionId"], instance_id, host, port)
     finally:
         ssm.terminate_session(SessionId=answer["SessionId"])
+
+
+def _near_end(ssm: Any, answer: Mapping[str, str]) -> tuple[str, int]:
+    from botocore.exceptions import ClientError
+
+    try:
+        return open_data_channel(ssm, answer)
+    except NotLocal as foreign:
+        raise UserError(
+            "This session is not one of the local cloud",
+            why=f"{foreign}, which needs session-manager-plugin",
+            fix="keyless tunnel --aws",
+        ) from None
+    except ClientError as refusal:
+        if has_expired(refusal):
+            raise
+        raise UserError(
+            "The session did not open", why=str(refusal), fix=DATA_CHANNEL_REFUSED
+        ) from None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import socket
 import socketserver
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,9 @@ def rights(account: str) -> str:
             "Condition": {"BoolIfExists": {"ssm:SessionDocumentAccessCheck": "true"}},
         },
         {
-            "Sid": "EndOwnSessions",
+            "Sid": "OwnSessions",
             "Effect": "Allow",
-            "Action": "ssm:TerminateSession",
+            "Action": ["ssm:TerminateSession", "ssmmessages:OpenDataChannel"],
             "Resource": "*",
         },
     ]
@@ -217,14 +217,17 @@ def _answer_sessions(cloud: LocalCloud, port: int) -> None:
     """Stand in for the data plane behind the gateway's decision."""
     from scripts.localcloud.access.errors import Answer
 
-    def answer(document: dict[str, str]) -> Any:
+    def answer(document: Mapping[str, Any]) -> Any:
         body = json.dumps(document).encode()
         return lambda request, caller: Answer(
             200, {"Content-Type": "application/x-amz-json-1.1"}, body
         )
 
-    started = {"SessionId": "s-1", "TokenValue": "t", "StreamUrl": f"tcp://127.0.0.1:{port}"}
+    stream = f"{cloud.endpoint}/v1/data-channel/s-1?role=publish_subscribe"
+    started = {"SessionId": "s-1", "TokenValue": "t", "StreamUrl": stream}
+    near_end = {"host": "127.0.0.1", "port": port}
     cloud.gateway.handlers["ssm", "StartSession"] = answer(started)
+    cloud.gateway.handlers["ssmmessages", "OpenDataChannel"] = answer(near_end)
     cloud.gateway.handlers["ssm", "TerminateSession"] = answer({"SessionId": "s-1"})
 
 

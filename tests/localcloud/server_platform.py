@@ -265,5 +265,16 @@ class ServerPlatform:
         found: dict[str, Any] = await_true(find)
         return found
 
+    def connected_instance(self) -> str:
+        """The id of the instance, once its SSM agent has registered."""
+
+        def find() -> str | None:
+            status = self.instance()["id"]
+            found = self.plane.instances.find(status)
+            return str(status) if found is not None and found.connected else None
+
+        found: str = await_true(find)
+        return found
+
     def _arn(self, rest: str) -> str:
         return "arn:aws:" + rest.format(f"{self.cloud.region}:{self.account_id}")

@@ -23,8 +23,8 @@ from scripts.iam.requests.wire.shapes import input_shape
 from scripts.localcloud.cloud import LocalCloud
 from tests import ROOT
 from tests.iam.requests.generated import generated
+from tests.iam.requests.samples import FITTING, Rich, rows
 from tests.iam.requests.support import ACCOUNT, KEY, REGION, sent
-from tests.iam.requests.test_service_authorization_reference import FITTING, Rich, rows
 from tests.localcloud.clients import Account
 
 pytestmark = pytest.mark.slow

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from scripts.aws.data_channel import NotLocal
 from scripts.console import UserError
 from scripts.server.sessions import (
     CredentialsExpired,
@@ -63,7 +64,6 @@ class Account:
         self.instances: list[dict[str, Any]] = []
         self.filters: list[dict[str, Any]] = []
         self.open: dict[str, tuple[str, str]] = {}
-        self.stream = "tcp://127.0.0.1:{port}"
         self.port = 0
         self.refuse: str | None = None
         self.unregistered = 0  # how many more calls find the agent not registered yet
@@ -90,7 +90,7 @@ class Account:
             raise ClientError(error, "StartSession")  # type: ignore[arg-type]
         name = f"session-{len(self.open)}"
         self.open[name] = (parameters["Target"], parameters["DocumentName"])
-        return {"SessionId": name, "StreamUrl": self.stream.format(port=self.port)}
+        return {"SessionId": name, "StreamUrl": "https://127.0.0.1/v1/data-channel/s"}
 
     def terminate_session(self, **parameters: str) -> None:
         del self.open[parameters["SessionId"]]
@@ -102,8 +102,13 @@ def instance(name: str, day: int, state: str = "running") -> dict[str, Any]:
 
 
 @pytest.fixture
-def account() -> Account:
+def account(monkeypatch: pytest.MonkeyPatch) -> Account:
     made = Account()
+
+    def near_end(_: Any, __: Any) -> tuple[str, int]:
+        return "127.0.0.1", made.port
+
+    monkeypatch.setattr("scripts.server.sessions.open_data_channel", near_end)
     made.instances = [instance("i-old", 1), instance("i-new", 3), instance("i-middle", 2)]
     return made
 
@@ -157,13 +162,38 @@ def test_a_session_ends_when_the_block_fails(account: Account) -> None:
     assert account.open == {}
 
 
-def test_an_answer_of_aws_itself_is_not_taken_for_a_local_one(account: Account) -> None:
-    account.stream = "wss://ssmmessages.us-east-1.amazonaws.com/v1/data-channel/s"
+@pytest.mark.parametrize(
+    ("failure", "what", "fix"),
+    [
+        (
+            NotLocal("its stream is wss://ssmmessages.us-east-1.amazonaws.com"),
+            "session-manager-plugin",
+            "keyless tunnel --aws",
+        ),
+        (
+            ClientError({"Error": {"Code": "AccessDeniedException"}}, "OpenDataChannel"),
+            "AccessDenied",
+            "ssmmessages:OpenDataChannel",
+        ),
+    ],
+)
+def test_a_near_end_that_does_not_open_ends_the_session(
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Exception,
+    what: str,
+    fix: str,
+) -> None:
+    def refused(*_: Any) -> None:
+        raise failure
+
+    monkeypatch.setattr("scripts.server.sessions.open_data_channel", refused)
     with (
-        pytest.raises(UserError, match="session-manager-plugin"),
+        pytest.raises(UserError, match=what) as told,
         open_session(account.clients, "our-document", TAGS),
     ):
         pass
+    assert fix in told.value.fix
     assert account.open == {}
 
 

@@ -19,7 +19,7 @@ from scripts.iam.requests import Need
 from scripts.localcloud.access.context import Keys, caller_keys, resource_keys
 from scripts.localcloud.access.decisions import DecisionLog
 from scripts.localcloud.access.errors import AwsError, Fault, Refusal
-from scripts.localcloud.access.policies import Backends, PolicyStore
+from scripts.localcloud.access.policies import Backends, PolicyStore, View
 from scripts.localcloud.access.principals import Caller
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
@@ -51,11 +51,17 @@ class RequestInfo:
 class Authorizer:
     """Evaluates permissions against the account's policies and records every decision."""
 
-    def __init__(self, account_id: str, backends: Backends, log: DecisionLog) -> None:
+    def __init__(
+        self,
+        account_id: str,
+        backends: Backends,
+        log: DecisionLog,
+        consistency: View | None = None,
+    ) -> None:
         self._account_id = account_id
         self._backends = backends
         self._log = log
-        self.policies = PolicyStore(backends)
+        self.policies = PolicyStore(backends, consistency)
 
     def decide(
         self, caller: Caller, need: Need, keys: Mapping[str, tuple[str, ...]], info: RequestInfo

@@ -17,6 +17,14 @@ class Backends(Protocol):
         """moto's backend of a service."""
 
 
+# What counts now of something that exists: see `emulator.consistency`.
+View = Callable[[tuple[str, ...], Any], Any]
+
+
+def _now(_: tuple[str, ...], current: Any) -> Any:
+    return current
+
+
 # The key is the document itself, so an entry can never outlive a change of the policy.
 @lru_cache(maxsize=2048)
 def parsed(document: str, name: str, kind: PolicyKind) -> Policy:
@@ -27,8 +35,9 @@ def parsed(document: str, name: str, kind: PolicyKind) -> Policy:
 class PolicyStore:
     """Reads policies fresh from the account for every decision."""
 
-    def __init__(self, backends: Backends) -> None:
+    def __init__(self, backends: Backends, consistency: View | None = None) -> None:
         self._backends = backends
+        self._view = consistency or _now
         self._resource_policies: dict[str, Callable[[list[str]], str | None]] = {
             "s3": self._bucket_policy,
             "kms": self._key_policy,
@@ -57,7 +66,7 @@ class PolicyStore:
             if role is None:
                 return PolicySet(session=(), resource=resource_policies)
             return PolicySet(
-                identity=self._identity(role.policies, role.managed_policies),
+                identity=self._identity(*self._of_role(role)),
                 boundary=self._boundary(role.permissions_boundary_arn),
                 session=caller.session.policies,
                 resource=resource_policies,
@@ -68,7 +77,25 @@ class PolicyStore:
 
     def trust(self, role: Any) -> Policy:
         """The trust policy of a role of moto's IAM."""
-        return parsed(role.assume_role_policy_document, role.name, "trust")
+        document = self._view(("trust", role.id), role.assume_role_policy_document)
+        return parsed(document, role.name, "trust")
+
+    def arrived(self, role: Any) -> bool:
+        """Whether a role of moto's IAM is known everywhere by now."""
+        return self._view(("role", role.id), role) is role
+
+    def _of_role(self, role: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        """The inline and managed policies of a role that count now."""
+        inline = {
+            name: self._view(("inline", role.id, name), document)
+            for name, document in list(role.policies.items())
+        }
+        attached = {
+            arn: policy
+            for arn, policy in list(role.managed_policies.items())
+            if self._view(("attached", role.id, arn), policy) is policy
+        }
+        return {name: text for name, text in inline.items() if isinstance(text, str)}, attached
 
     def of_resource(self, arn: str) -> tuple[Policy, ...]:
         """The resource-based policy of `arn`, as a tuple of none or one."""
@@ -101,12 +128,12 @@ class PolicyStore:
         # A boundary that no longer exists allows nothing.
         return () if policy is None else tuple(self.managed([policy], "boundary"))
 
-    @staticmethod
-    def managed(policies: Iterable[Any], kind: PolicyKind) -> Iterable[Policy]:
+    def managed(self, policies: Iterable[Any], kind: PolicyKind) -> Iterable[Policy]:
         """The default versions of managed policies of moto's IAM."""
         for policy in policies:
+            default = self._view(("version", policy.arn), policy.default_version_id)
             for version in list(policy.versions):
-                if version.version_id == policy.default_version_id:
+                if version.version_id == default:
                     yield parsed(version.document, policy.arn, kind)
 
     def _bucket_policy(self, arn: list[str]) -> str | None:

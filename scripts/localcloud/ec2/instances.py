@@ -8,6 +8,7 @@ import logging
 import shutil
 import sys
 import threading
+import time
 import urllib.request
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,7 @@ class Instance:
         self._root = self._directory / "root"
         self._processes: list[SupervisedProcess] = []
         self.agent = LogAgent(host, self.id, None, {})
+        self._booted = time.monotonic()
         launch = _launch_settings(host, record)
         self._role = _role(host, launch)
         self.metadata = Metadata(self._identity(launch), self._credentials)
@@ -89,6 +91,14 @@ class Instance:
         self._database.stop()
         # The logs stay; files of a service, such as its password file, do not.
         shutil.rmtree(self._root, ignore_errors=True)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the instance's SSM agent has registered, a while after the boot.
+
+        https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-troubleshooting.html
+        """
+        return time.monotonic() - self._booted >= self._host.agent_seconds
 
     @property
     def healthy(self) -> bool:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
 import secrets
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from scripts.localcloud.access.errors import AwsError
-from scripts.localcloud.ec2.forward import Forward
+from scripts.localcloud.ec2.forward import LOOPBACK, Forward
 
 if TYPE_CHECKING:
+    from scripts.localcloud.access.principals import Caller
     from scripts.localcloud.ec2.instances import Instances
     from scripts.localcloud.host import Host
     from scripts.localcloud.rds.databases import Databases
 
 # Without a document, and with these, Systems Manager opens a shell, a command or any port.
 _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
-
-
-@dataclass(frozen=True)
-class _Session:
-    instance_id: str
-    forward: Forward
-    user_id: str
 
 
 @dataclass(frozen=True)
@@ -37,11 +33,30 @@ class Target:
     port: int
 
 
+@dataclass
+class _Session:
+    instance_id: str
+    target: Target
+    user_id: str
+    token: str = field(repr=False)
+    forward: Forward | None = None
+    expiry: threading.Timer | None = None
+
+    def close(self) -> None:
+        """End the channel, if it was opened."""
+        if self.expiry is not None:
+            self.expiry.cancel()
+        if self.forward is not None:
+            self.forward.stop()
+
+
 class Sessions:
     """Opens and closes sessions that the gateway has authorised.
 
-    A real answer's StreamUrl is a websocket for the session-manager-plugin; here it is
-    `tcp://127.0.0.1:PORT`, the near end itself.
+    Both ends ask: StartSession, and the data channel, which the client opens at the answer's
+    StreamUrl with a signed request of its own. On AWS that is a websocket of the
+    session-manager-plugin; here the answer is the port of loopback that stands for the near end.
+    A channel ends with the credentials that opened it.
     https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_StartSession.html
     """
 
@@ -52,10 +67,8 @@ class Sessions:
         self._open: dict[str, _Session] = {}
         self._lock = threading.Lock()
 
-    def start_session(
-        self, parameters: Mapping[str, Any], user_id: str = "keyless"
-    ) -> dict[str, str]:
-        """Open the port that the document names, on an instance that runs.
+    def start_session(self, parameters: Mapping[str, Any], caller: Caller) -> dict[str, str]:
+        """Begin a session to the port that the document names, on an instance that is connected.
 
         The id begins with the name of the caller's session. By the tags, see `tags`, a policy
         knows whose it is.
@@ -64,18 +77,42 @@ class Sessions:
         instance_id = str(parameters.get("Target", ""))
         document = self._document(str(parameters.get("DocumentName") or ""))
         target = resolve(document, parameters.get("Parameters") or {})
-        if self._instances.find(instance_id) is None:
+        instance = self._instances.find(instance_id)
+        if instance is None or not instance.connected:
             raise AwsError("TargetNotConnected", f"{instance_id} is not connected.")
-        forward = Forward(lambda: self._port(instance_id, target))
-        session_id = f"{user_id.rpartition(':')[2]}-{secrets.token_hex(8)}"
+        session_id = f"{caller.user_id.rpartition(':')[2]}-{secrets.token_hex(8)}"
+        token = secrets.token_urlsafe(48)
         with self._lock:
             self._forget_ended()
-            self._open[session_id] = _Session(instance_id, forward, user_id)
-        return {
-            "SessionId": session_id,
-            "TokenValue": secrets.token_urlsafe(48),
-            "StreamUrl": f"tcp://127.0.0.1:{forward.port}",
-        }
+            self._open[session_id] = _Session(instance_id, target, caller.user_id, token)
+        stream = f"{self._host.endpoint}/v1/data-channel/{session_id}?role=publish_subscribe"
+        return {"SessionId": session_id, "TokenValue": token, "StreamUrl": stream}
+
+    def open_data_channel(self, session_id: str, token: str, caller: Caller) -> dict[str, Any]:
+        """Open the near end of a session: `{"host": ..., "port": ...}`.
+
+        Raises AwsError if there is no such session, or the token is not the one that it began with.
+        """
+        with self._lock:
+            session = self._open.get(session_id)
+        if session is None or not hmac.compare_digest(session.token.encode(), token.encode()):
+            raise AwsError("AccessDeniedException", "The token of the session is not valid.", 403)
+        with self._lock:
+            if session.forward is None:
+                session.forward = Forward(lambda: self._port(session.instance_id, session.target))
+                session.expiry = self._ending(session_id, caller)
+        return {"host": LOOPBACK, "port": session.forward.port}
+
+    def _ending(self, session_id: str, caller: Caller) -> threading.Timer | None:
+        """What ends a channel with the credentials that opened it; None if they never expire."""
+        expires = caller.session.credentials.expiration if caller.session else None
+        if expires is None:
+            return None
+        left = max(0.0, (expires - datetime.now(UTC)).total_seconds())
+        timer = threading.Timer(left, self.terminate_session, [{"SessionId": session_id}])
+        timer.daemon = True
+        timer.start()
+        return timer
 
     def tags(self, session_id: str) -> dict[str, str] | None:
         """The two tags that AWS puts on a session; None if it is not open.
@@ -97,7 +134,7 @@ class Sessions:
         with self._lock:
             session = self._open.pop(session_id, None)
         if session is not None:
-            session.forward.stop()
+            session.close()
         return {"SessionId": session_id}
 
     def stop(self) -> None:
@@ -105,7 +142,7 @@ class Sessions:
         with self._lock:
             sessions, self._open = list(self._open.values()), {}
         for session in sessions:
-            session.forward.stop()
+            session.close()
 
     def _document(self, name: str) -> dict[str, Any]:
         documents = self._host.backend("ssm")._documents
@@ -129,7 +166,7 @@ class Sessions:
             key for key, s in self._open.items() if self._instances.find(s.instance_id) is None
         ]
         for key in ended:
-            self._open.pop(key).forward.stop()
+            self._open.pop(key).close()
 
 
 def resolve(document: Mapping[str, Any], given: Mapping[str, Any]) -> Target:

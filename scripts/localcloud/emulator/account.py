@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.access.policies import Backends, View
 from scripts.localcloud.emulator.facts import DESCRIBERS, ec2_resource
 
 Tags = dict[str, str]
@@ -13,19 +13,26 @@ Tags = dict[str, str]
 class MotoAccount:
     """Answers `scripts.iam.requests.Account` from moto's backends of one account.
 
-    Everything is read at the time of the question, so an answer is never stale.
+    Everything is read at the time of the question, so an answer is stale only where `view`, the
+    mode of eventual consistency, makes it so.
     """
 
     account_id: str
     region: str
 
     def __init__(
-        self, account_id: str, region: str, backends: Backends, lock: threading.RLock
+        self,
+        account_id: str,
+        region: str,
+        backends: Backends,
+        lock: threading.RLock,
+        view: View | None = None,
     ) -> None:
         self.account_id = account_id
         self.region = region
         self._backends = backends
         self._lock = lock
+        self._view: View = view or (lambda _, current: current)
         # Set by the cloud: moto has no sessions, whoever serves them knows their tags.
         self.session_tags: Callable[[str], Mapping[str, str] | None] = lambda _: None
 
@@ -38,7 +45,9 @@ class MotoAccount:
         if read is None:
             return None
         with self._lock:
-            return read(self._backends, parts, arn)
+            found = read(self._backends, parts, arn)
+        stale: Mapping[str, str] | None = self._view((parts[2], parts[5].partition("/")[2]), found)
+        return None if found is None else stale
 
     def describe(self, arn: str) -> Mapping[str, Any] | None:
         """Facts of a resource that only its service has; see `Account`."""
@@ -109,11 +118,12 @@ class MotoAccount:
         return self.key_arn(parameter.keyid or "alias/aws/ssm")
 
     def secret_key(self, arn_or_name: str) -> str | None:
-        """KMS key ARN of a secret; None for the account's own aws/secretsmanager key."""
+        """KMS key ARN of a secret; None if there is no such secret."""
         with self._lock:
             secret = _secret(self._backends, arn_or_name)
-        key = getattr(secret, "kms_key_id", None)
-        return self.key_arn(key) if key and "alias/aws/secretsmanager" not in key else None
+        if secret is None:
+            return None
+        return self.key_arn(secret.kms_key_id or "alias/aws/secretsmanager")
 
     def secret_arn(self, name_or_arn: str) -> str | None:
         """Whole ARN of a secret named by name, whole ARN or ARN without its suffix."""

@@ -23,7 +23,8 @@ from werkzeug.exceptions import HTTPException
 from scripts.iam.requests import HttpRequest, Reading, rebuilt
 from scripts.iam.requests.wire.rebuild import Rebuilt
 from scripts.localcloud.access.errors import Answer, AwsError
-from scripts.localcloud.emulator import cbor, gaps, patches
+from scripts.localcloud.emulator import cbor, gaps, managed_keys, patches
+from scripts.localcloud.emulator.consistency import Consistency, Lags
 
 _log = logging.getLogger(__name__)
 # Held by whoever uses moto's state.
@@ -39,10 +40,11 @@ _RESERVED = ("/moto-api", "/latest/", "/favicon.ico")
 class Emulator:
     """One account in one moto. Moto's state belongs to the process, so there is one at a time."""
 
-    def __init__(self, account_id: str, region: str, host: str) -> None:
+    def __init__(self, account_id: str, region: str, host: str, lags: Lags | None = None) -> None:
         self.account_id = account_id
         self.region = region
         self._host = host
+        self.consistency = Consistency(lags)
         self._dispatcher = DomainDispatcherApplication(create_backend_app)
         self._patches = ExitStack()
         # Moto's state is not made for concurrent changes; its work is bound to the interpreter's
@@ -57,6 +59,8 @@ class Emulator:
         BackendDict.reset()
         self._patches.enter_context(patches.applied())
         self._patches.enter_context(gaps.filled())
+        self._patches.enter_context(managed_keys.applied())
+        self._patches.enter_context(self.consistency.watching())
 
     def stop(self) -> None:
         """Forget the account and leave moto as it was."""

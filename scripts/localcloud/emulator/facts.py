@@ -71,6 +71,8 @@ def _ec2(backends: Backends, parts: list[str]) -> Facts | None:
         return None
     if kind == "instance":
         return _instance(backends, found)
+    if kind == "vpc-endpoint":
+        return {"vpc": found.vpc_id, "private_dns": bool(found.private_dns_enabled)}
     subnet = getattr(found, "subnet", None) if kind == "network-interface" else found
     facts = {
         "vpc": getattr(subnet, "vpc_id", None),
@@ -159,6 +161,7 @@ def _rds(backends: Backends, parts: list[str]) -> Facts | None:
         "storage_encrypted": getattr(found, "storage_encrypted", None),
         "storage_size": getattr(found, "allocated_storage", None),
         "database": found.db_name,
+        "copies_tags": bool(getattr(found, "copy_tags_to_snapshot", False)),
         "resource_id": found.dbi_resource_id,
     }
     key = getattr(found, "kms_key_id", None)
@@ -230,7 +233,15 @@ def _kms(backends: Backends, parts: list[str]) -> Facts | None:
         "usage": key.key_usage,
         "origin": key.origin,
         "multi_region": key.multi_region,
+        "aliases": sorted(key.aliases),
     }
+
+
+def _budgets(backends: Backends, parts: list[str]) -> Facts | None:
+    name = parts[5].removeprefix("budget/")
+    budget = backends("budgets").budgets[parts[4]].get(name)
+    view = None if budget is None else budget.budget.get("BillingViewArn")
+    return {"billing_view": view} if view else None
 
 
 def _sns(backends: Backends, parts: list[str]) -> Facts | None:
@@ -266,6 +277,7 @@ def _parameters_under(ssm: Any, path: str) -> Facts:
 
 DESCRIBERS: Mapping[str, Callable[[Backends, list[str]], Facts | None]] = {
     "autoscaling": _autoscaling,
+    "budgets": _budgets,
     "ec2": _ec2,
     "iam": _iam,
     "kms": _kms,

@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 from unittest.mock import patch
 
@@ -369,6 +369,7 @@ _NAMING_POLICIES = (
 def _knowing(name: str) -> Callable[..., Any]:
     original = getattr(IAMBackend, name)
 
+    @wraps(original)
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         for value in (*args, *kwargs.values()):
             know_aws_policy(self, value if isinstance(value, str) else None)
@@ -397,6 +398,7 @@ def _keep_the_ids_of_the_deleted(stack: ExitStack) -> None:
 def _leaving_ids(name: str, kind: str) -> Callable[..., Any]:
     original = getattr(IAMBackend, name)
 
+    @wraps(original)
     def method(self: Any, given: str, *args: Any, **kwargs: Any) -> Any:
         gone = [one for one in getattr(self, kind).values() if one.name == given]
         result = original(self, given, *args, **kwargs)

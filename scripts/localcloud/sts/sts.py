@@ -225,9 +225,10 @@ class Sts:
         return role_arn, name, duration
 
     def _role(self, arn: str) -> Any:
-        """The role of moto's IAM with this ARN; None if there is none."""
+        """The role of moto's IAM with this ARN; None if there is none, or not here yet."""
         roles = list(self._backends("iam").roles.values())
-        return next((role for role in roles if role.arn == arn), None)
+        role = next((role for role in roles if role.arn == arn), None)
+        return role if role is not None and self._authorizer.policies.arrived(role) else None
 
     @staticmethod
     def _check_duration(duration: int, role: Any) -> None:

@@ -6,16 +6,20 @@ import json
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg2
 import pytest
+import requests
+from botocore.exceptions import ClientError
 
+from scripts.aws import sealed
 from scripts.aws.credentials import Credentials
-from scripts.localcloud.access.errors import AwsError
+from scripts.aws.data_channel import TOKEN_HEADER, open_data_channel
 from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.home import HOME_VARIABLE
 from scripts.server import database
@@ -42,6 +46,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPlatfor
         made.create_schema()
         made.publish()
         made.healthy_instance()
+        made.connected_instance()
         yield made
 
 
@@ -69,7 +74,6 @@ def root(platform: ServerPlatform) -> Path:
     return platform.cloud.home / "instances" / str(platform.instance()["id"]) / "root"
 
 
-OWNER = "AROAEXAMPLE:tester"
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=5"
 
 
@@ -148,11 +152,130 @@ def test_no_secret_is_in_a_log(platform: ServerPlatform) -> None:
 def test_a_session_opens_the_servers_port_and_closes_it(platform: ServerPlatform) -> None:
     ssm = platform.client("ssm")
     opened = ssm.start_session(Target=platform.instance()["id"], DocumentName=DOCUMENT)
-    port = int(opened["StreamUrl"].rpartition(":")[2])
+    _, port = open_data_channel(ssm, opened)
     assert get(port, SEARCH)[0] == 200
     ssm.terminate_session(SessionId=opened["SessionId"])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+# Both ends of a session
+
+
+def a_role(
+    platform: ServerPlatform, name: str, *statements: dict[str, Any], minutes: float = 60
+) -> Any:
+    """A client of SSM with a session of a new role, which lives so long."""
+    cloud, iam = platform.cloud, platform.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}}
+    document = {"Version": "2012-10-17", "Statement": [trust | {"Action": "sts:AssumeRole"}]}
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))
+    own = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **one} for one in statements]}
+    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(own))
+    [role] = [one for one in cloud.backend("iam").roles.values() if one.name == name]
+    caller = cloud._principals.open_session(role, "job", timedelta(minutes=minutes))
+    assert caller.session is not None
+    return sealed.client(cloud, caller.session.credentials, "ssm")
+
+
+START = {"Action": ["ssm:StartSession", "ssm:TerminateSession"], "Resource": "*"}
+SESSIONS = "arn:aws:ssm:*:*:session/*"
+
+
+def refused(call: Callable[..., Any], *arguments: Any, **named: Any) -> str:
+    with pytest.raises(ClientError) as failed:
+        call(*arguments, **named)
+    return str(failed.value.response["Error"]["Code"])
+
+
+def begin(platform: ServerPlatform, ssm: Any) -> dict[str, str]:
+    opened: dict[str, str] = ssm.start_session(
+        Target=platform.instance()["id"], DocumentName=DOCUMENT
+    )
+    return opened
+
+
+def test_a_client_that_may_start_a_session_may_not_open_its_channel(
+    platform: ServerPlatform,
+) -> None:
+    """Without the second right StartSession succeeds, and the tunnel behind it fails."""
+    ssm = a_role(platform, "starts-only", START)
+    opened = begin(platform, ssm)
+    assert refused(open_data_channel, ssm, opened) == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(
+    ("name", "resource", "opens"),
+    [
+        ("by-session", SESSIONS, True),
+        ("by-name", "arn:aws:ssm:*:*:session/job-*", True),
+        ("another", "arn:aws:ssm:*:*:session/other-*", False),
+    ],
+)
+def test_the_channel_is_a_right_on_the_session(
+    platform: ServerPlatform, name: str, resource: str, opens: bool
+) -> None:
+    channel = {"Action": "ssmmessages:OpenDataChannel", "Resource": resource}
+    ssm = a_role(platform, name, START, channel)
+    opened = begin(platform, ssm)
+    if opens:
+        assert get(open_data_channel(ssm, opened)[1], SEARCH)[0] == 200
+    else:
+        assert refused(open_data_channel, ssm, opened) == "AccessDeniedException"
+
+
+def test_a_channel_needs_the_sessions_own_token(platform: ServerPlatform) -> None:
+    ssm = platform.client("ssm")
+    opened = begin(platform, ssm) | {"TokenValue": "guessed"}
+    assert refused(open_data_channel, ssm, opened) == "AccessDeniedException"
+
+
+def test_a_channel_needs_a_signature(platform: ServerPlatform) -> None:
+    opened = begin(platform, platform.client("ssm"))
+    headers = {TOKEN_HEADER: opened["TokenValue"]}
+    answer = requests.get(
+        opened["StreamUrl"], headers=headers, verify=str(platform.cloud.ca_bundle), timeout=10
+    )
+    assert answer.status_code >= 400
+    assert "port" not in answer.text
+
+
+def test_a_channel_ends_with_the_credentials_that_opened_it(platform: ServerPlatform) -> None:
+    channel = {"Action": "ssmmessages:OpenDataChannel", "Resource": SESSIONS}
+    ssm = a_role(platform, "short-lived", START, channel, minutes=5 / 60)
+    _, port = open_data_channel(ssm, begin(platform, ssm))
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as tunnel:
+        tunnel.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        heard = b""
+        # The credentials expire under the open connection, and it ends.
+        while some := tunnel.recv(65536):
+            heard += some
+        assert heard.startswith(b"HTTP/1.1 200")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+    assert refused(begin, platform, ssm) == "ExpiredTokenException"
+
+
+def test_a_channel_accepts_and_then_closes_where_nothing_listens(platform: ServerPlatform) -> None:
+    """As the plugin does: a client learns nothing from the connection alone."""
+    platform.create_document("keyless-dev-nothing-session", document("9"))
+    ssm = platform.client("ssm")
+    opened = ssm.start_session(
+        Target=platform.instance()["id"], DocumentName="keyless-dev-nothing-session"
+    )
+    _, port = open_data_channel(ssm, opened)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as tunnel:
+        assert tunnel.recv(1) == b""
+
+
+def test_an_instance_is_not_connected_until_its_agent_has_registered(
+    platform: ServerPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ssm, target = platform.client("ssm"), str(platform.instance()["id"])
+    assert ssm.get_connection_status(Target=target)["Status"] == "connected"
+    monkeypatch.setattr(platform.cloud, "agent_seconds", 3600.0)
+    assert ssm.get_connection_status(Target=target)["Status"] == "notconnected"
+    assert refused(begin, platform, ssm) == "TargetNotConnected"
 
 
 @pytest.mark.parametrize(
@@ -167,9 +290,9 @@ def test_a_session_elsewhere_is_refused(
     platform: ServerPlatform, change: dict[str, Any], code: str
 ) -> None:
     request = {"Target": platform.instance()["id"], "DocumentName": DOCUMENT} | change
-    with pytest.raises(AwsError) as refusal:
-        platform.plane.start_session(request, OWNER)
-    assert refusal.value.code == code
+    with pytest.raises(ClientError) as refusal:
+        platform.client("ssm").start_session(**request)
+    assert refusal.value.response["Error"]["Code"] == code
 
 
 def test_a_document_to_the_database_reaches_it_through_the_instance(
@@ -177,14 +300,15 @@ def test_a_document_to_the_database_reaches_it_through_the_instance(
 ) -> None:
     address = platform.database["Endpoint"]["Address"]
     platform.create_document("keyless-dev-database-session", document("5432", host=address))
-    opened = platform.plane.start_session(
-        {"Target": platform.instance()["id"], "DocumentName": "keyless-dev-database-session"}, OWNER
+    ssm = platform.client("ssm")
+    opened = ssm.start_session(
+        Target=platform.instance()["id"], DocumentName="keyless-dev-database-session"
     )
     server = platform.database_server()
-    port = int(opened["StreamUrl"].rpartition(":")[2])
+    _, port = open_data_channel(ssm, opened)
     through = database.Server(server.host, "127.0.0.1", port, server.ca)
     through.connect(MASTER, platform.master_password(), "postgres").close()
-    platform.plane.terminate_session({"SessionId": opened["SessionId"]}, OWNER)
+    ssm.terminate_session(SessionId=opened["SessionId"])
 
 
 def test_the_schema_can_be_made_again(platform: ServerPlatform) -> None:
@@ -219,7 +343,8 @@ def test_a_terminated_instance_is_replaced_and_its_processes_end(
     platform: ServerPlatform,
 ) -> None:
     old, old_processes = platform.instance(), processes(platform)
-    session = platform.plane.start_session({"Target": old["id"], "DocumentName": DOCUMENT}, OWNER)
+    ssm = platform.client("ssm")
+    _, port = open_data_channel(ssm, ssm.start_session(Target=old["id"], DocumentName=DOCUMENT))
     platform.client("autoscaling").set_instance_health(
         InstanceId=old["id"], HealthStatus="Unhealthy"
     )
@@ -228,7 +353,6 @@ def test_a_terminated_instance_is_replaced_and_its_processes_end(
     )
     await_true(lambda: platform.plane.instances.find(old["id"]) is None)
     await_true(lambda: not any(process.is_running() for process in old_processes))
-    port = int(session["StreamUrl"].rpartition(":")[2])
     with pytest.raises((OSError, urllib.error.URLError)):
         get(port, "/health")
     assert platform.healthy_instance()["id"] != old["id"]

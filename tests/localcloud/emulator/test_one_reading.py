@@ -25,8 +25,8 @@ from scripts.localcloud.access.errors import Refusal
 from scripts.localcloud.access.incoming import Incoming, canonical
 from scripts.localcloud.emulator import cbor
 from tests.iam.requests.generated import generated
+from tests.iam.requests.samples import FITTING, Rich, rows
 from tests.iam.requests.support import sent
-from tests.iam.requests.test_service_authorization_reference import FITTING, Rich, rows
 from tests.localcloud.emulator.motos_reading import reading_of
 
 pytestmark = pytest.mark.slow

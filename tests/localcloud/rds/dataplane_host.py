@@ -28,6 +28,7 @@ class FakeHost:
     def __init__(self, home: Path) -> None:
         self.home = private_folder(home)
         self.region = REGION
+        self.agent_seconds = 0.0
         self.lock = threading.RLock()
         self.account_id = str(random.randint(10**11, 10**12 - 1))
         self.endpoint = "https://127.0.0.1:9"

@@ -1,0 +1,129 @@
+"""What services refuse to whoever hands them a role or profile that has not arrived there yet.
+
+Only in the mode of eventual consistency (`emulator.consistency`). Terraform's provider knows these
+errors and tries again.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from scripts.iam.requests import Reading
+from scripts.localcloud.access.errors import AwsError
+from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.emulator.consistency import Consistency
+
+Check = Callable[[Reading], None]
+_PROFILE = (
+    "Value ({name}) for parameter iamInstanceProfile.name is invalid. "
+    "Invalid IAM Instance Profile name"
+)
+# Service and operation -> where the role is in the parameters, and the service's error.
+_ROLES: Mapping[tuple[str, str], tuple[tuple[str, ...], str, str]] = {
+    ("ec2", "CreateFlowLogs"): (
+        ("DeliverLogsPermissionArn",),
+        "InvalidParameter",
+        "Unable to assume given IAM role",
+    ),
+    ("rds", "CreateDBInstance"): (
+        ("MonitoringRoleArn",),
+        "InvalidParameterValue",
+        "IAM role ARN value is invalid or does not include the required permissions for: "
+        "ENHANCED_MONITORING",
+    ),
+    ("scheduler", "CreateSchedule"): (
+        ("Target", "RoleArn"),
+        "ValidationException",
+        "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.",
+    ),
+}
+# Policies of resources, which name principals; each service's error.
+_POLICIES: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("kms", "CreateKey"): (
+        "MalformedPolicyDocumentException",
+        "Policy contains a statement with one or more invalid principals.",
+    ),
+    ("kms", "PutKeyPolicy"): (
+        "MalformedPolicyDocumentException",
+        "Policy contains a statement with one or more invalid principals.",
+    ),
+    ("s3", "PutBucketPolicy"): ("MalformedPolicy", "Invalid principal in policy"),
+}
+
+
+def checks(consistency: Consistency, backends: Backends) -> dict[tuple[str, str], Check]:
+    """The checks by service and operation; none where everything counts at once."""
+    if consistency.lags is None:
+        return {}
+    found: dict[tuple[str, str], Check] = {
+        place: partial(_role_arrived, consistency, backends, *rule)
+        for place, rule in _ROLES.items()
+    }
+    found |= {
+        place: partial(_principals_arrived, consistency, backends, *rule)
+        for place, rule in _POLICIES.items()
+    }
+    found["ec2", "RunInstances"] = partial(_instance, consistency)
+    for operation in ("CreateAutoScalingGroup", "UpdateAutoScalingGroup"):
+        found["autoscaling", operation] = partial(_group, consistency, backends)
+    return found
+
+
+def _role_arrived(
+    consistency: Consistency,
+    backends: Backends,
+    path: tuple[str, ...],
+    code: str,
+    message: str,
+    reading: Reading,
+) -> None:
+    arn: Any = reading.parameters
+    for name in path:
+        arn = (arn or {}).get(name)
+    for role in list(backends("iam").roles.values()):
+        own = {
+            ("role", role.id),
+            ("trust", role.id),
+            *(("inline", role.id, name) for name in role.policies),
+        }
+        if role.arn == arn and not all(map(consistency.settled, own)):
+            raise AwsError(code, message)
+
+
+def _principals_arrived(
+    consistency: Consistency, backends: Backends, code: str, message: str, reading: Reading
+) -> None:
+    document = str(reading.parameters.get("Policy") or "")
+    for role in list(backends("iam").roles.values()):
+        if not consistency.settled(("role", role.id)) and f'"{role.arn}"' in document:
+            raise AwsError(code, message)
+
+
+def _profile_arrived(
+    consistency: Consistency, data: Mapping[str, Any], code: str, prefix: str = ""
+) -> None:
+    profile = data.get("IamInstanceProfile") or {}
+    name = str(profile.get("Name") or profile.get("Arn") or "").rpartition("/")[2]
+    if name and not consistency.settled(("profile", name)):
+        raise AwsError(code, prefix + _PROFILE.format(name=name))
+
+
+def _instance(consistency: Consistency, reading: Reading) -> None:
+    _profile_arrived(consistency, reading.parameters, "InvalidParameterValue")
+
+
+def _group(consistency: Consistency, backends: Backends, reading: Reading) -> None:
+    template = reading.parameters.get("LaunchTemplate") or {}
+    ec2 = backends("ec2", reading.request.region)
+    name = template.get("LaunchTemplateId") or template.get("LaunchTemplateName") or ""
+    found = ec2.launch_templates.get(ec2.launch_template_name_to_ids.get(name, name))
+    for version in found.versions if found else ():
+        _profile_arrived(
+            consistency,
+            version.data,
+            "ValidationError",
+            "You must use a valid fully-formed launch template. ",
+        )
