@@ -105,5 +105,8 @@ def _evaluated(statement: Statement, keys: list[str], github: bool) -> bool:
 
 def _means_all(value: str, github: bool) -> bool:
     if github:
-        return value.startswith("*") or not value.strip()
+        # IAM took `?*` in September 2026, and was seen to refuse it elsewhere. It is refused here:
+        # whoever relies on the refusal is not let down, whoever writes it lets everybody in.
+        only_wildcards = "*" in value and not value.strip("*?")
+        return value.startswith("*") or only_wildcards or not value.strip()
     return value == "*"

@@ -76,7 +76,8 @@ def test_anything_else_is_no_control(condition: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("operator", ["StringEquals", "StringLike"])
 @pytest.mark.parametrize(
-    "value", ["*", "**", "*?", "*??", "*own", "*?own", "", " ", ["*", "own-value"]]
+    "value",
+    ["*", "**", "*?", "*??", "?*", "??*", "?*?", "*own", "*?own", "", " ", ["*", "own-value"]],
 )
 def test_what_begins_with_a_star_or_is_empty_means_all(operator: str, value: Any) -> None:
     assert answers({operator: {"sub": value}})
@@ -84,7 +85,7 @@ def test_what_begins_with_a_star_or_is_empty_means_all(operator: str, value: Any
 
 @pytest.mark.parametrize(
     "value",
-    ["?", "??", "?*", "??*", "?own", "own*", "repo:*", "repo:*/*", "${aws:username}", []],
+    ["?", "??", "?own", "?own*", "own*", "repo:*", "repo:*/*", "${aws:username}", []],
 )
 def test_these_are_taken_although_they_may_mean_all(value: Any) -> None:
     assert answers({"StringLike": {"sub": value}}) == []

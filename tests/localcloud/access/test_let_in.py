@@ -198,6 +198,7 @@ def test_g10_a_region_that_is_not_the_services_own(account: Account) -> None:
     [
         ({"aud": "sts.amazonaws.com", "sub": "*"}, "StringLike", False),
         ({"aud": "sts.amazonaws.com", "sub": ["repo:o/r:*", "*"]}, "StringLike", False),
+        *(({"sub": value}, "StringLike", False) for value in ("**", "?*", "*?", "??*")),
         ({"aud": "sts.amazonaws.com"}, "StringEquals", False),
         ({"job_workflow_ref": "o/r/.github/workflows/w.yml@refs/heads/main"}, "StringEquals", True),
         ({"sub": "repo:o/r:*"}, "StringLike", True),
