@@ -33,7 +33,7 @@ def explain_denial(
     """Explain a denied request: what decided, and the smallest change that would allow it.
 
     \b
-    keyless explain-denial              the last denied request
+    keyless explain-denial              the last denied request, but for those tried on purpose
     keyless explain-denial 5c0f1e9a-... the one with that request id, as AWS's error names it
     keyless explain-denial --json       for a script
 
@@ -52,7 +52,15 @@ def explain_denial(
     try:
         records = denied(read_log(log or cloud.decisions), request_id)
     except (LogError, NoSuchDenial) as error:
-        raise UserError("There is no denial to explain", why=str(error), exit_code=2) from None
+        probe = getattr(error, "probe", None)
+        fix = (
+            f"keyless explain-denial {probe.request_id}   "
+            f"explains the last of them, {probe.action} by {probe.role or probe.principal}"
+            if probe
+            else ""
+        )
+        what = "There is no denial to explain"
+        raise UserError(what, why=str(error), fix=fix, exit_code=2) from None
     members = read_identities(project.administrator(cloud, "iam"))
     policies = ResourcePolicies(lambda service: project.administrator(cloud, service))
     found = [explained(record, members, policies) for record in records]

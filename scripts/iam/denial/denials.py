@@ -23,7 +23,14 @@ ResourcePolicy = Callable[[str], Policy | None]
 
 
 class NoSuchDenial(LookupError):
-    """The log holds no such request, or the request was not denied."""
+    """The log holds no such request, or the request was not denied.
+
+    `probe` is the last denial of a request that was sent to be refused, where only such remain.
+    """
+
+    def __init__(self, message: str, probe: Record | None = None) -> None:
+        super().__init__(message)
+        self.probe = probe
 
 
 @dataclass(frozen=True)
@@ -93,14 +100,15 @@ def denied(records: Sequence[Record], request_id: str | None) -> list[Record]:
     Raises NoSuchDenial, saying what the log holds instead.
     """
     if request_id is None:
-        for record in reversed(records):
-            if not record.allowed and not record.probe:
-                request_id = record.request_id
-                break
-        else:
+        refused = [record for record in records if not record.allowed]
+        needed = [record for record in refused if not record.probe]
+        if not needed:
             raise NoSuchDenial(
-                f"none of the {len(records)} permissions in the log was denied, but for probes"
+                f"none of the {len(records)} permissions in the log was denied, but for "
+                f"{len(refused)} that were tried on purpose",
+                refused[-1] if refused else None,
             )
+        request_id = needed[-1].request_id
     mine = [record for record in records if record.request_id == request_id]
     if not mine:
         raise NoSuchDenial(f"no request {request_id!r} is in the log")

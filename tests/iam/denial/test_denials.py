@@ -336,8 +336,17 @@ def test_without_an_id_the_last_denied_request_is_meant() -> None:
     for wrong, message in (("r-3", "was allowed, by statement S of p"), ("r-9", "no request")):
         with pytest.raises(NoSuchDenial, match=message):
             denied([first, second, passed], wrong)
-    with pytest.raises(NoSuchDenial, match="none of the 1 permissions"):
+    with pytest.raises(NoSuchDenial, match="none of the 1 permissions") as none:
         denied([passed], None)
+    assert none.value.probe is None
+
+
+def test_where_only_probes_were_denied_the_last_of_them_is_named() -> None:
+    agent = {"aws:UserAgent": (f"Botocore/1.40 {PROBE_AGENT}",)}
+    probes = [record("s3:DeleteObject", "d", request_id=f"r-{i}", keys=agent) for i in (1, 2)]
+    with pytest.raises(NoSuchDenial, match="but for 2 that were tried on purpose") as found:
+        denied(probes, None)
+    assert found.value.probe == probes[-1]
 
 
 GOOD = asdict(record("s3:GetObject", "*"))
