@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pipeline.data.contract import (
     CategoryColumn,
     Conformed,
-    NumberColumn,
     SchemaContract,
     Violation,
     conform,
@@ -201,8 +200,3 @@ def _report(violations: list[Violation], bad: int, settings: Settings) -> str:
     ways.append("accept the new data as the norm with --renew-contract")
     head = f"{settings.data.shown_source} breaks its contract:"
     return "\n".join([head, *lines, ", or ".join(ways)])
-
-
-def is_number(contract: SchemaContract) -> bool:
-    """Whether the target is a number."""
-    return isinstance(contract.others[contract.target], NumberColumn)

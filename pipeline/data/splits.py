@@ -329,14 +329,6 @@ def _cutoff(times: "NDArray[np.float64]", fraction: float) -> float:
     return float(np.quantile(times, 1 - fraction, method="lower"))
 
 
-def overlap(trained: "NDArray[np.uint64]", held: "NDArray[np.uint64]") -> "NDArray[np.bool_]":
-    """Which held-out rows a model was trained on."""
-    import numpy as np
-
-    found: NDArray[np.bool_] = np.isin(held, trained)
-    return found
-
-
 def group_hashes(column: "pyarrow.ChunkedArray") -> "NDArray[np.uint64]":
     """A number for each row's group."""
     import numpy as np

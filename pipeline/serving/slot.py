@@ -48,11 +48,6 @@ class Slot:
         """Requests that wait for this model or are under way."""
         return self._process.waiting if self._process else 0
 
-    @property
-    def pids(self) -> list[int]:
-        """The process that answers now, if there is one."""
-        return [self._process.pid] if self._process else []
-
     async def show(self, wanted: Wanted) -> None:
         """Load a model, and let it take over once it answers; the last one ends after its answers.
 

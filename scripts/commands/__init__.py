@@ -79,6 +79,13 @@ def aws_platform(environment: str, file: Path | None = None) -> Platform:
     return load_platform(file, environ={**os.environ, "KEYLESS_ENVIRONMENT": environment})
 
 
+def callers_iam() -> Any:
+    """An IAM client with the caller's own credentials."""
+    import boto3
+
+    return boto3.Session().client("iam")
+
+
 def account_of(project: Project, environment: str, role: str, aws: bool) -> Account:
     """The caller's account, or the local cloud in the name of `role`."""
     from scripts.account.environment import callers_account, local_account

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.commands import Project
+from scripts.commands import Project, callers_iam
 
 if TYPE_CHECKING:
     from scripts.github.advice import Answer
@@ -74,7 +74,7 @@ def _trust(project: Project, asked: Asked, role: str) -> tuple[str, Policy]:
     if asked.trust is not None:
         trust = read_trust(asked.trust, name)
         return (role if known else f"arn:aws:iam::{_account(trust)}:role/{name}"), trust
-    iam = _callers_iam() if asked.aws else project.administrator(project.cloud(), "iam")
+    iam = callers_iam() if asked.aws else project.administrator(project.cloud(), "iam")
     try:
         found = iam.get_role(RoleName=name)["Role"]
     except iam.exceptions.NoSuchEntityException:
@@ -100,12 +100,6 @@ def _account(trust: Policy) -> str:
             if arn.count(":") >= 5:
                 return arn.split(":")[4]
     return "0" * 12
-
-
-def _callers_iam() -> Any:
-    import boto3
-
-    return boto3.Session().client("iam")
 
 
 def _show(arn: str, claims: Mapping[str, Any], judged: Judged, answer: Answer, remark: str) -> None:

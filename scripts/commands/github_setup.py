@@ -13,6 +13,7 @@ import click
 from scripts.commands import (
     Project,
     aws_option,
+    callers_iam,
     check_environment,
     confirm,
     json_option,
@@ -207,7 +208,7 @@ def _verdicts(
 ) -> list[Verdict]:
     from scripts.github.verify import verify
 
-    iam = _aws_iam() if aws else project.administrator(project.cloud(), "iam")
+    iam = callers_iam() if aws else project.administrator(project.cloud(), "iam")
     return verify(facts, environments, account, _trust_reader(iam))
 
 
@@ -230,12 +231,6 @@ def _line(verdict: Verdict) -> str:
     return "\n".join(
         [f"{said:14}{name:28}{verdict.subject}", *(f"{'':14}{why}" for why in verdict.reasons)]
     )
-
-
-def _aws_iam() -> Any:
-    import boto3
-
-    return boto3.Session().client("iam")
 
 
 def _trust_reader(iam: Any) -> TrustOf:

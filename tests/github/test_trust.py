@@ -291,7 +291,7 @@ class Iam:
 def test_the_trust_is_read_from_the_callers_account(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str, code: int, says: str
 ) -> None:
-    monkeypatch.setattr("scripts.commands._doctor_github._callers_iam", Iam)
+    monkeypatch.setattr("scripts.commands._doctor_github.callers_iam", Iam)
     (tmp_path / "claims.json").write_text(json.dumps(token()))
     files = ["--claims", str(tmp_path / "claims.json")]
     arguments = ["doctor", "--github", "--aws", "--role", role, *files]

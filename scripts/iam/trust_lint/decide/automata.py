@@ -110,18 +110,6 @@ class Language:
             states = next((to for letters, to in self.moves(states) if letters & one), 0)
         return self.ends(states)
 
-    @cached_property
-    def is_empty(self) -> bool:
-        """Whether no text at all is in the language."""
-        found, todo = {0}, [0]
-        while todo:
-            state = todo.pop()
-            for to in (*self.empty[state], *(to for letters, to in self.edges[state] if letters)):
-                if to not in found:
-                    found.add(to)
-                    todo.append(to)
-        return self.last not in found
-
 
 def _split(
     groups: list[tuple[Letters, States]], letters: Letters, targets: States
