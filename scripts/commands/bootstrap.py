@@ -104,8 +104,13 @@ def bootstrap(
             "teardown leaves it there",
             err=True,
         )
-        agree(account, ", ".join(variables["environments"]), "let go of the provider", yes=yes)
-        with Phases() as phases, phases.phase("let go of the provider", account.caller):
+        agree(
+            account,
+            ", ".join(variables["environments"]),
+            "take the provider out of the state",
+            yes=yes,
+        )
+        with Phases() as phases, phases.phase("take the provider out of the state", account.caller):
             work.let_go_of_provider(stack)
     with Phases() as phases, phases.phase("plan bootstrap", account.caller) as phase:
         plan = folder / "bootstrap.tfplan"

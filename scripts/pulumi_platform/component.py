@@ -54,7 +54,7 @@ class ModuleComponent(pulumi.ComponentResource):  # type: ignore[misc]  # untype
     def made(self, resource: str) -> bool:
         """Whether the module makes a resource with these arguments.
 
-        Raises ArgumentError if that hangs on an output: a preview could not tell.
+        Raises ArgumentError if that depends on an output: a preview could not tell.
         """
         try:
             return self._now.made(resource)

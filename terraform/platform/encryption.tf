@@ -6,7 +6,7 @@ data "aws_kms_alias" "environment" {
   name = "alias/${local.prefix}" # without one: keyless bootstrap --environment NAME
 }
 
-# Before bootstrap made the key, this root did. A state from then lets go of it: nothing is deleted.
+# Before bootstrap made the key, this root did. A state from then drops it; nothing is deleted.
 removed {
   from = aws_kms_key.environment
 

@@ -33,7 +33,7 @@ BUCKET = "arn:aws:s3:::bucket/key"
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1234"
 ALLOW: dict[str, Any] = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 DENY: dict[str, Any] = ALLOW | {"Effect": "Deny"}
-# A statement whose outcome hangs on a key with two values and no set operator.
+# A statement whose outcome depends on a key with two values and no set operator.
 UNKNOWN: dict[str, Any] = {"Condition": {"StringEquals": {"aws:TagKeys": "a"}}}
 CONTEXT = {"aws:TagKeys": ("a", "b")}
 

@@ -80,7 +80,7 @@ def test_volumes_that_name_no_key_take_the_one_that_aws_manages(account: Account
 def test_a_managed_password_needs_the_right_to_describe_the_key(
     account: Account, key: dict[str, Any], condition: dict[str, Any] | None, code: str | None
 ) -> None:
-    """The attack on the first apply: a right that hangs on a tag, and a key that has none."""
+    """The attack on the first apply: a right that depends on a tag, and a key that has none."""
     name = "by-tag" if condition else "plainly"
     credentials = account.session(
         f"makes-{name}",

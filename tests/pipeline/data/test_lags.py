@@ -36,7 +36,7 @@ def _settings(**changes: Any) -> Settings:
 
 
 def _frame(hours: int = 120) -> pd.DataFrame:
-    """Two mills whose power hangs on the hour before."""
+    """Two mills whose power depends on the hour before."""
     random = np.random.default_rng(0)
     parts = []
     for mill in ("a", "b"):

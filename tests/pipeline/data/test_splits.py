@@ -1,4 +1,4 @@
-"""A row's side hangs on the row alone, whatever file it comes in and whatever the settings say."""
+"""A row's side depends on the row alone, not on its file and not on the settings."""
 
 import io
 from collections.abc import Callable

@@ -124,7 +124,7 @@ def on_key(request: Request) -> bool:
 
 
 def _requests(principal: Principal, own: list[Policy]) -> Iterator[tuple[str, Request]]:
-    """Every right once as it is granted, and without each of the keys that it hangs on."""
+    """Every right once as it is granted, and without each of the keys that it depends on."""
     for policy in own:
         for statement in policy.statements:
             if statement.effect != "Allow":
