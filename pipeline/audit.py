@@ -1,6 +1,5 @@
 """The story of one model version: who trained it, on what, who promoted it, where it predicted."""
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -148,9 +147,7 @@ def _concerns(document: Mapping[str, Any], number: str) -> bool:
 def main(workspace: Workspace, *, model: str) -> Outcome:
     """Tell the story of MODEL[@alias or @version]; without @ that of its champion of record."""
     name, _, selector = model.partition("@")
-    workspace = dataclasses.replace(
-        workspace, settings=workspace.settings.model_copy(update={"model": name})
-    )
+    workspace = workspace.of(name)
     if not selector:
         current, _ = workspace.records.read()
         if current is None:

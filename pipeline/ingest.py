@@ -24,6 +24,7 @@ from pipeline.data.splits import (
     split,
 )
 from pipeline.errors import InputError, StepFailed
+from pipeline.pages import data as page
 from pipeline.reading import files, sources
 from pipeline.reading.files import DataFile
 from pipeline.reading.reader import read_table
@@ -279,6 +280,7 @@ def _store(
     Rows are stored as they came; whoever reads them does so by a contract, a model by its own.
     """
     settings, contract, sides = workspace.settings, ingested.contract, ingested.sides
+    raw_table = table
     if contract.lags:
         history = _parquet(lags.history_of(table, contract))
         workspace.store.put(workspace.history, history)
@@ -305,7 +307,9 @@ def _store(
     for side in ("holdout", "train"):
         manifest = json.dumps({**known, "data": parts[side]}, indent=1)
         workspace.store.put(workspace.key(side, MANIFEST), manifest.encode())
-    return _outcome(workspace, ingested, parts, raw_sha256)
+    report = workspace.key("contracts", "data.html")
+    workspace.store.put(report, _page(workspace, ingested, parts, raw_table).encode())
+    return _outcome(workspace, ingested, parts, raw_sha256, report)
 
 
 def _store_rows(workspace: Workspace, side: str, table: "pyarrow.Table") -> dict[str, Any]:
@@ -325,12 +329,41 @@ def _parquet(table: "pyarrow.Table") -> bytes:
     return buffer.getvalue()
 
 
+def _page(
+    workspace: Workspace,
+    ingested: Ingested,
+    parts: dict[str, dict[str, Any]],
+    table: "pyarrow.Table",
+) -> str:
+    found = page.DataPage(
+        model=workspace.model,
+        source=workspace.settings.data.shown_source,
+        contract=ingested.contract,
+        holdout=ingested.definition,
+        rows=_counts(ingested, parts),
+        notes=ingested.notes,
+        violations=[str(violation) for violation in ingested.prepared.violations],
+    )
+    return page.render(found, table)
+
+
+def _counts(ingested: Ingested, parts: dict[str, dict[str, Any]]) -> dict[str, int]:
+    return {
+        **{side: part["rows"] for side, part in parts.items()},
+        "batch": int(ingested.sides.batch.sum()),
+        "set_aside": ingested.prepared.set_aside,
+        "dropped": ingested.prepared.dropped,
+    }
+
+
 def _outcome(
-    workspace: Workspace, ingested: Ingested, parts: dict[str, dict[str, Any]], raw_sha256: str
+    workspace: Workspace,
+    ingested: Ingested,
+    parts: dict[str, dict[str, Any]],
+    raw_sha256: str,
+    report: str,
 ) -> Outcome:
-    prepared = ingested.prepared
-    rows = {side: part["rows"] for side, part in parts.items()}
-    rows["batch"] = int(ingested.sides.batch.sum())
+    prepared, rows = ingested.prepared, _counts(ingested, parts)
     source = workspace.settings.data.shown_source
     counted = f"{rows['batch']} to predict, {prepared.set_aside} set aside"
     if prepared.dropped:
@@ -338,14 +371,16 @@ def _outcome(
     return Outcome(
         lines=[
             f"ingested {source}: {rows['train']} rows to train, {rows['holdout']} held out, "
-            f"{counted}"
+            f"{counted}",
+            f"how each column is read: {workspace.store.uri(report)}",
         ],
         values={
             "step": "ingest",
             "model": workspace.model,
             "source": source,
             "raw_sha256": raw_sha256,
-            "rows": {**rows, "set_aside": prepared.set_aside, "dropped": prepared.dropped},
+            "rows": rows,
+            "report": report,
             "features": len(ingested.contract.features),
             "keys": {side: part["key"] for side, part in parts.items()},
             "notes": ingested.notes,

@@ -1,12 +1,10 @@
 """Watch predictions: drift against the champion's reference, and performance where labels came."""
 
 import hashlib
-import html
 import io
 import json
 import tempfile
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +13,14 @@ import click
 from pipeline.data.contract import SchemaContract
 from pipeline.data.prepare import read_all
 from pipeline.errors import InputError
-from pipeline.evaluation.drift import ColumnDrift, DriftReport, compare
+from pipeline.evaluation.drift import DriftReport, compare, spread
 from pipeline.evaluation.metrics import Scored, compute
 from pipeline.model.champion import PinnedFile, read_pinned
+from pipeline.pages.drift import Day, DriftPage, render
+from pipeline.pages.frame import Shares
 from pipeline.reading import sources
 from pipeline.reading.reader import read_table
-from pipeline.settings import without_secrets
+from pipeline.settings import of_day, without_secrets
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import alias, cloudwatch
 
@@ -40,10 +40,18 @@ class Performance:
     reference: float
     degraded: bool
 
+    @property
+    def sentence(self) -> str:
+        """The same in words."""
+        return (
+            f"{self.metric} {self.value:.4f} on {self.labelled} labelled rows (reference "
+            f"{self.reference:.4f})"
+        )
+
 
 @step
 @click.option("--date", "day", help="The partition to watch; else the latest.")
-@click.option("--labels", help="CSV or Parquet with the id columns and the target.")
+@click.option("--labels", help="File with ids and target; else monitor.labels; {date} is the day.")
 @click.option(
     "--exit-code", is_flag=True, help=f"End with {DRIFT_EXIT_CODE} when the model should retrain."
 )
@@ -63,19 +71,32 @@ def main(workspace: Workspace, *, day: str | None, labels: str | None, exit_code
         return Outcome([line], values, warnings=warnings)
     reference = _reference(workspace, newest)
     contract = SchemaContract.model_validate(newest["contract"])
-    scores = [contract.output(f"probability_{name}") for name in contract.classes]
-    outputs = {*scores, contract.output("prediction"), contract.output("truth")}
-    inputs = [str(name) for name in reference if name not in outputs]
-    report = compare(batch, reference, inputs, scores or [contract.output("prediction")], settings)
+    columns = _columns(contract, reference)
+    report = compare(batch, reference, *columns, settings)
     performance = None
+    labels = labels or settings.labels
     if labels:
-        judged = _labelled(workspace, batch, labels, contract)
+        judged = _labelled(workspace, batch, of_day(labels, newest["date"]), contract)
         warnings += judged.warnings
         performance = _performance(workspace, judged.rows, reference, newest)
-    degraded = performance is not None and performance.degraded
-    retrain = report.inputs_drifted or report.predictions_drifted or degraded
+    reasons = _reasons(report, performance)
+    retrain = bool(reasons)
     values = _values(workspace, newest, report, performance, retrain=retrain)
-    values |= _store(workspace, newest, values, report, performance)
+    page = DriftPage(
+        model=workspace.model,
+        version=str(newest["model_version"]),
+        date=newest["date"],
+        report=report,
+        settings=settings,
+        reasons=reasons,
+        shares=_shares(batch, reference, columns),
+        unseen=_unseen(manifests),
+        rejected=sum(manifest["rejected"] for manifest in manifests),
+        performance=performance.sentence if performance else None,
+        days=_days(workspace, newest, reference, columns),
+        notes=warnings,
+    )
+    values |= _store(workspace, newest, values, render(page))
     cloudwatch.publish(workspace, _metrics(report, performance, retrain=retrain))
     disagreement = alias.disagreement(workspace, str(newest["model_version"]))
     return Outcome(
@@ -86,11 +107,75 @@ def main(workspace: Workspace, *, day: str | None, labels: str | None, exit_code
     )
 
 
+def _columns(contract: SchemaContract, reference: "pd.DataFrame") -> tuple[list[str], list[str]]:
+    """The inputs, and the outputs that are watched: probabilities, or the number."""
+    scores = [contract.output(f"probability_{name}") for name in contract.classes]
+    prediction = contract.output("prediction")
+    outputs = {*scores, prediction, contract.output("truth")}
+    return [str(name) for name in reference if name not in outputs], scores or [prediction]
+
+
+def _reasons(report: DriftReport, performance: Performance | None) -> list[str]:
+    """Why the model should retrain."""
+    found = []
+    if report.inputs_drifted:
+        found.append(f"{report.drifted_fraction:.0%} of the inputs drifted")
+    if report.predictions_drifted:
+        found.append("the predictions drifted")
+    if performance is not None and performance.degraded:
+        found.append(performance.sentence)
+    return found
+
+
+def _shares(
+    batch: "pd.DataFrame", reference: "pd.DataFrame", columns: tuple[list[str], list[str]]
+) -> dict[str, Shares]:
+    names = [*columns[0], *columns[1]]
+    return {name: Shares(*spread(batch[name], reference[name])) for name in names}
+
+
+def _unseen(manifests: list[dict[str, Any]]) -> dict[str, int]:
+    """Categories that training never saw, by column, over all batches of the day."""
+    found: dict[str, int] = {}
+    for manifest in manifests:
+        for name, count in manifest["unseen_categories"].items():
+            found[name] = found.get(name, 0) + count
+    return found
+
+
+def _days(
+    workspace: Workspace,
+    newest: dict[str, Any],
+    reference: "pd.DataFrame",
+    columns: tuple[list[str], list[str]],
+) -> list[Day]:
+    """The days before by the same champion, oldest first, measured again.
+
+    Monitor may not read its own reports back, and an old one may have had other thresholds.
+    """
+    settings, found = workspace.settings.monitor, []
+    earlier = [day for day in _dates(workspace)[1] if day < newest["date"]]
+    for day in earlier[len(earlier) - min(len(earlier), settings.history_days) :]:
+        manifests = _manifests(workspace, day)
+        if manifests[0]["champion_sequence"] != newest["champion_sequence"]:
+            continue
+        batch, _ = _read(workspace, manifests)
+        if len(batch) >= settings.min_rows:
+            found.append(Day(day, compare(batch, reference, *columns, settings)))
+    return found
+
+
+def _dates(workspace: Workspace) -> tuple[list[str], list[str]]:
+    """The keys of all manifests, and the days that they are of."""
+    prefix = workspace.key("predictions", "_manifests", "date=")
+    keys = workspace.store.keys(prefix)
+    return keys, sorted({key.removeprefix(prefix).partition("/")[0] for key in keys})
+
+
 def _manifests(workspace: Workspace, day: str | None) -> list[dict[str, Any]]:
     """The manifests of one day by the newest champion, oldest change first."""
     prefix = workspace.key("predictions", "_manifests", "date=")
-    keys = workspace.store.keys(prefix)
-    days = sorted({key.removeprefix(prefix).partition("/")[0] for key in keys})
+    keys, days = _dates(workspace)
     if not days:
         raise InputError(f"{workspace.model} has no predictions yet: run predict first")
     chosen = day or days[-1]
@@ -164,7 +249,7 @@ def _labelled(
         )
     wanted = [*ids, contract.target]
     with tempfile.TemporaryDirectory() as temporary:
-        found = sources.fetch(workspace, source, Path(temporary))
+        found, _ = sources.fetch_or_stored(workspace, source, Path(temporary))
         # A file of labels has few of the columns, so it has a header of its own.
         form = contract.format.model_copy(update={"header": True, "names": [], "skip_lines": 0})
         table = read_table(found, form, wanted)
@@ -264,13 +349,11 @@ def _store(
     workspace: Workspace,
     manifest: dict[str, Any],
     values: dict[str, Any],
-    report: DriftReport,
-    performance: Performance | None,
+    page: str,
 ) -> dict[str, str]:
     """Write report.html and report.json under the day and model version; the answer is the keys."""
     place = [f"date={manifest['date']}", f"model_version={manifest['model_version']}"]
     keys = {kind: workspace.key("reports", *place, f"report.{kind}") for kind in ("html", "json")}
-    page = render(workspace.model, manifest, report, performance)
     workspace.store.put(keys["html"], page.encode())
     workspace.store.put(keys["json"], json.dumps(values, indent=1).encode())
     return {"report": keys["html"], "report_json": keys["json"]}
@@ -291,51 +374,10 @@ def _lines(
         f"{'drifted' if report.predictions_drifted else 'did not'}"
     ]
     if performance is not None:
-        lines.append(
-            f"{performance.metric} {performance.value:.4f} on {performance.labelled} labelled rows "
-            f"(reference {performance.reference:.4f})"
-        )
+        lines.append(performance.sentence)
     lines.append("retraining is due" if retrain else "no retraining is due")
     lines.append(f"report {workspace.store.uri(values['report'])}")
     return lines
-
-
-def render(
-    model: str, manifest: dict[str, Any], report: DriftReport, performance: Performance | None
-) -> str:
-    """The report as one HTML page that needs nothing else."""
-    version, day = manifest["model_version"], manifest["date"]
-    title = html.escape(f"Drift of {model}, version {version}, {day}")
-    rows = "".join(
-        _row(column)
-        for column in sorted(
-            [*report.predictions, *report.inputs], key=lambda column: -column.distance
-        )
-    )
-    labelled = (
-        f"<p>{performance.metric} {performance.value:.4f} on {performance.labelled} labelled rows, "
-        f"{performance.reference:.4f} on the reference.</p>"
-        if performance
-        else ""
-    )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        "<style>body{font:15px system-ui;margin:2rem;max-width:60rem}td,th{padding:.2rem .8rem;"
-        "text-align:left}.bar{background:#69c;height:.8rem}.drifted .bar{background:#c64}</style>"
-        f"<h1>{title}</h1><p>{report.rows} rows against {report.reference_rows} of the reference; "
-        f"{report.drifted_fraction:.0%} of the inputs drifted.</p>{labelled}"
-        "<table><tr><th>column<th>measure<th>distance<th><th>p (corrected)</tr>"
-        f"{rows}</table><p>Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.</p></html>\n"
-    )
-
-
-def _row(column: ColumnDrift) -> str:
-    style = ' class="drifted"' if column.drifted else ""
-    return (
-        f"<tr{style}><td>{html.escape(column.column)}<td>{column.measure}"
-        f"<td>{column.distance:.3f}<td style='width:12rem'>"
-        f"<div class='bar' style='width:{column.distance:.0%}'></div><td>{column.p_value:.2g}</tr>"
-    )
 
 
 if __name__ == "__main__":

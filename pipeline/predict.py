@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +17,7 @@ from pipeline.model.batch import Counts, write_predictions
 from pipeline.model.champion import Champion, PinnedFile
 from pipeline.reading import files, sources
 from pipeline.reading.files import DataFile
-from pipeline.settings import without_secrets
+from pipeline.settings import of_day, without_secrets
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import alias, cloudwatch
 
@@ -47,8 +47,10 @@ class Batch:
 
 
 @step
-@click.option("--input", "source", help="Key, s3:// address or file; else predict.input.")
-@click.option("--date", "day", help="Partition, YYYY-MM-DD; else the day the input was stored.")
+@click.option(
+    "--input", "source", help="Key, s3:// address or file; else predict.input; {date} is the day."
+)
+@click.option("--date", "day", help="Partition, YYYY-MM-DD; else the input's own day.")
 @click.option("--model-version", help="A version or alias instead of the champion of record.")
 def main(
     workspace: Workspace, *, source: str | None, day: str | None, model_version: str | None
@@ -59,8 +61,13 @@ def main(
     model, facts = load_model(workspace.store, chosen.files, settings.serialization.trusted_types)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        batch = _fetch(workspace, source, folder)
-        partition = _partition(day, batch.modified)
+        named = source or settings.predict.input or workspace.sample_batch
+        if "{date}" in named:
+            # A file that is named by its day is of that day, whenever it was stored.
+            day = _day(day) if day else datetime.now(UTC).date().isoformat()
+            named = of_day(named, day)
+        batch = _fetch(workspace, named, folder)
+        partition = _day(day) if day else batch.modified.astimezone(UTC).date().isoformat()
         counts = write_predictions(
             model, facts, batch.files, folder, settings, lambda: _history(workspace)
         )
@@ -124,20 +131,14 @@ def _by_selector(workspace: Workspace, selector: str) -> Chosen:
     return Chosen(found.number, found.run_id, found.files)
 
 
-def _fetch(workspace: Workspace, source: str | None, folder: Path) -> Batch:
+def _fetch(workspace: Workspace, named: str, folder: Path) -> Batch:
     """The batch, from a file, folder or glob here, from a source, or from the store."""
-    named = source or workspace.settings.predict.input or workspace.sample_batch
-    key = workspace.store.key_of(named)
-    if key is None and (sources.is_elsewhere(named) or sources.is_here(workspace, named)):
-        found = sources.fetch(workspace, named, folder)
-        newest = max(file.path.stat().st_mtime for file in found)
-        shown = without_secrets(named)
-        return Batch(shown, found, files.digest(found), datetime.fromtimestamp(newest, UTC))
-    key = key or named
-    target = folder / PurePosixPath(key).name
-    stored = workspace.store.fetch(key, target)
-    found = files.find(target, key)
-    return Batch(key, found, stored.sha256, stored.modified or datetime.now(UTC))
+    found, stored = sources.fetch_or_stored(workspace, named, folder)
+    if stored is not None:
+        return Batch(stored.key, found, stored.sha256, stored.modified or datetime.now(UTC))
+    newest = max(file.path.stat().st_mtime for file in found)
+    shown = without_secrets(named)
+    return Batch(shown, found, files.digest(found), datetime.fromtimestamp(newest, UTC))
 
 
 def _history(workspace: Workspace) -> "pyarrow.Table":
@@ -156,15 +157,18 @@ def _told(counts: Counts) -> list[str]:
             "such id, and labels cannot be joined to them"
         )
     told += [
+        f"{name}: {count} of {counts.rows} rows have no earlier value, neither in the batch nor in "
+        "what ingest left"
+        for name, count in counts.no_past.items()
+    ]
+    told += [
         f"{column}: {count} of {counts.rows} values that training never saw"
         for column, count in counts.unseen.most_common()
     ]
     return told
 
 
-def _partition(day: str | None, modified: datetime) -> str:
-    if day is None:
-        return modified.astimezone(UTC).date().isoformat()
+def _day(day: str) -> str:
     try:
         return date.fromisoformat(day).isoformat()
     except ValueError:

@@ -111,6 +111,11 @@ class Data(ReadSettings):
         return without_secrets(self.source)
 
 
+def of_day(name: str, day: str) -> str:
+    """A file's name with `{date}` in it, as it is called on a day (YYYY-MM-DD)."""
+    return name.replace("{date}", day)
+
+
 def without_secrets(address: str) -> str:
     """An https address without user, password and query, where signatures and tokens stand."""
     if not address.startswith("https://"):
@@ -345,6 +350,8 @@ class Promotion(_Section):
     floors: dict[str, float] = {}
     max_subgroup_loss: float = Field(default=0.05, ge=0)
     min_subgroup_rows: int = Field(default=30, ge=1)
+    subgroup_floor: float | None = None
+    max_subgroup_gap: float | None = Field(default=None, ge=0)
     min_rows: int = Field(default=30, ge=2)
 
 
@@ -357,13 +364,15 @@ class Predict(ReadSettings):
 
 
 class Monitor(_Section):
-    """Thresholds of drift; see pipeline/evaluation/drift.py for what is measured."""
+    """Where labels come back, and thresholds; see pipeline/evaluation/drift.py for the measures."""
 
     max_drifted_fraction: float = Field(default=0.3, ge=0, le=1)
     column_threshold: float = Field(default=0.2, gt=0, le=1)
     prediction_threshold: float = Field(default=0.2, gt=0, le=1)
+    labels: str | None = None
     significance: float = Field(default=0.01, gt=0, lt=1)
     min_rows: int = Field(default=30, ge=2)
+    history_days: int = Field(default=6, ge=0, le=60)
     max_metric_loss: float = Field(default=0.05, ge=0)
 
 
@@ -426,8 +435,9 @@ class Settings(_Section):
     def _without_secrets(self) -> dict[str, Any]:
         dumped = self.model_dump(mode="json")
         dumped["data"]["source"] = self.data.shown_source
-        if self.predict.input is not None:
-            dumped["predict"]["input"] = without_secrets(self.predict.input)
+        for section, name in (("predict", "input"), ("monitor", "labels")):
+            if dumped[section][name] is not None:
+                dumped[section][name] = without_secrets(dumped[section][name])
         return dumped
 
     def _decision_fits(self) -> None:
@@ -460,6 +470,12 @@ class Settings(_Section):
             raise ValueError(
                 "[lags] need a holdout by time, or held-out values would be features: write rule = "
                 '"time" and the column under [holdout]'
+            )
+        fair = (self.promotion.subgroup_floor, self.promotion.max_subgroup_gap)
+        if any(value is not None for value in fair) and not self.data.subgroups:
+            raise ValueError(
+                "promotion.subgroup_floor and max_subgroup_gap judge groups: name their columns in "
+                "subgroups under [data]"
             )
         for name in self.promotion.floors:
             if name not in names_for(self.task.type, self.task.metric):

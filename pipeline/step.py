@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,12 @@ class Workspace(Place):
     def model(self) -> str:
         """The model's name."""
         return self.settings.model
+
+    def of(self, model: str | None) -> "Workspace":
+        """The same place for another model; None for the same one."""
+        if model is None:
+            return self
+        return replace(self, settings=self.settings.model_copy(update={"model": model}))
 
     @property
     def sample_batch(self) -> str:

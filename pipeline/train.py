@@ -144,8 +144,8 @@ def _fit_and_register(
 def shown_settings(workspace: Workspace) -> str:
     """The settings file as it is written, without secrets in addresses."""
     text = workspace.settings_file.read_text(encoding="utf-8-sig")
-    data, predict = workspace.settings.data, workspace.settings.predict
-    for address in (data.source, predict.input):
+    settings = workspace.settings
+    for address in (settings.data.source, settings.predict.input, settings.monitor.labels):
         if address is not None:
             text = text.replace(address, without_secrets(address))
     return text

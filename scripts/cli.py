@@ -22,7 +22,7 @@ SECTIONS = {
     "Run the platform here": ("up", "down", "doctor", "completion"),
     "Look at it": ("outputs", "tunnel", "database"),
     "Identities": ("token", "whoami", "explain-denial", "least-privilege", "lint-trust"),
-    "Models": ("audit", "rollback"),
+    "Models": ("run", "models", "audit", "rollback"),
     "An AWS account": (
         *("bootstrap", "github-setup", "image", "plan", "apply", "destroy", "cost", "wheelhouse"),
     ),

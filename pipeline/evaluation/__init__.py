@@ -1,1 +1,1 @@
-"""How good a model is: metrics, comparison, drift, explanations, the card."""
+"""How good a model is: metrics, comparison, drift, explanations, groups against each other."""

@@ -1,7 +1,7 @@
 """Champion against challenger on the same rows: paired bootstrap, floors, guards, one decision."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.evaluation.metrics import METRICS, Computed, Scored, Undefined, losses, prepare
@@ -36,6 +36,7 @@ class Subgroup:
     """A subgroup's metric for both models; `loss` is how much worse the challenger is.
 
     Without a champion `champion` and `loss` are None. `why` says why a group was not judged.
+    `rates` tell how the challenger treats the group; see groups.py.
     """
 
     column: str
@@ -45,6 +46,7 @@ class Subgroup:
     challenger: float | None = None
     loss: float | None = None
     why: str | None = None
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,44 +169,13 @@ def _interval(
     )
 
 
-def subgroups(
-    metric: str,
-    challenger: Scored,
-    champion: Scored | None,
-    columns: "Mapping[str, NDArray[np.object_]]",
-    min_rows: int,
-) -> tuple[Subgroup, ...]:
-    """Every subgroup, with why it was not judged where it has too few rows or no value."""
-    import numpy as np
-
-    from pipeline.evaluation.metrics import compute
-
-    found = []
-    for column, values in columns.items():
-        names = np.array(["(missing)" if value != value else str(value) for value in values])
-        for name in sorted(set(names.tolist())):
-            rows = np.flatnonzero(names == name)
-            if len(rows) < min_rows:
-                why = f"fewer than {min_rows} rows"
-                found.append(Subgroup(column, name, len(rows), why=why))
-                continue
-            try:
-                new = compute(metric, challenger.take(rows))
-                old = compute(metric, champion.take(rows)) if champion else None
-            except Undefined as error:
-                found.append(Subgroup(column, name, len(rows), why=str(error)))
-                continue
-            loss = None if old is None else METRICS[metric].sign * (old - new)
-            found.append(Subgroup(column, name, len(rows), old, new, loss))
-    return tuple(found)
-
-
 def decide(
     comparison: Comparison, values: Mapping[str, float], settings: Promotion, *, first: bool
 ) -> Decision:
     """The rule of promotion.
 
-    The challenger's metrics must clear every floor, and none may be undefined. A first model then
+    The challenger's metrics must clear every floor, none may be undefined, and no group may be
+    treated worse than the settings allow. A first model then
     wins; another only if the lower bound of its improvement is above min_improvement and no
     subgroup loses more than max_subgroup_loss. So a tie keeps the champion. A champion without a
     value is none that could be kept for its value.
@@ -213,7 +184,7 @@ def decide(
         return Decision(
             "keep", f"{comparison.metric} is not defined on the holdout: {comparison.undefined}"
         )
-    if missed := _missed_floor(comparison, values):
+    if missed := _missed_floor(comparison, values) or _unfair(comparison, settings):
         return Decision("keep", missed)
     shown = f"{comparison.metric} {comparison.challenger.value:.4f}{_absent(comparison)}"
     if first:
@@ -233,6 +204,35 @@ def _missed_floor(comparison: Comparison, values: Mapping[str, float]) -> str | 
             return f"{name} is not defined on the holdout, so that its floor {floor:g} is missed"
         if not METRICS[name].sign * (values[name] - floor) >= 0:
             return f"{name} {values[name]:.4f} misses the floor {floor:g}"
+    return None
+
+
+def _unfair(comparison: Comparison, settings: Promotion) -> str | None:
+    """Why the challenger treats a group too badly, whatever the champion does; None if it does not.
+
+    Only groups that were judged count.
+    """
+    sign = METRICS[comparison.metric].sign
+    judged = [group for group in comparison.subgroups if group.challenger is not None]
+    floor, most = settings.subgroup_floor, settings.max_subgroup_gap
+    for group in judged:
+        if floor is not None and not sign * ((group.challenger or 0.0) - floor) >= 0:
+            return (
+                f"{comparison.metric} {group.challenger:.4f} of {group.column} = {group.value} "
+                f"misses the floor of every group, {floor:g}"
+            )
+    for column in dict.fromkeys(group.column for group in judged):
+        ordered = sorted(
+            (group for group in judged if group.column == column),
+            key=lambda group: sign * (group.challenger or 0.0),
+        )
+        worst, best = ordered[0], ordered[-1]
+        gap = abs((best.challenger or 0.0) - (worst.challenger or 0.0))
+        if most is not None and gap > most:
+            return (
+                f"{comparison.metric} of {column} = {worst.value} ({worst.challenger:.4f}) and "
+                f"{best.value} ({best.challenger:.4f}) differ by {gap:.4f}, more than {most:g}"
+            )
     return None
 
 

@@ -1,5 +1,6 @@
 """Drift of a batch against a reference: how far each column moved, and whether by chance."""
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -7,6 +8,9 @@ from pipeline.settings import Monitor
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_BINS, _SHOWN = 12, 10
 
 
 @dataclass(frozen=True)
@@ -123,3 +127,60 @@ def _category(batch: "pd.Series", reference: "pd.Series") -> tuple[float, float]
     shares = counts / counts.sum()
     distance = float((shares["batch"] - shares["reference"]).abs().sum() / 2)
     return distance, float(chi2_contingency(counts.to_numpy()).pvalue)
+
+
+Spread = tuple[list[str], list[float], list[float]]
+
+
+def spread(batch: "pd.Series", reference: "pd.Series") -> Spread:
+    """Bins or categories of a column, and the share of each in the reference and in the batch.
+
+    What is missing is a bin of its own, where there is any.
+    """
+    import pandas as pd
+
+    numeric = pd.api.types.is_numeric_dtype(reference) and reference.notna().any()
+    names, before, now = (_bins if numeric else _frequent)(batch, reference)
+    missing = [float(part.isna().sum() / max(len(part), 1)) for part in (reference, batch)]
+    if any(missing):
+        names, before, now = [*names, "(missing)"], [*before, missing[0]], [*now, missing[1]]
+    return names, before, now
+
+
+def _bins(batch: "pd.Series", reference: "pd.Series") -> Spread:
+    """Bins between the reference's 1st and 99th percentile, and the rest beside them."""
+    import numpy as np
+
+    known = reference.dropna().to_numpy(float)
+    low, high = np.quantile(known, 0.01), np.quantile(known, 0.99)
+    edges = np.unique(np.linspace(low, high, _BINS + 1))
+    names = [
+        f"up to {edges[0]:.4g}",
+        *(f"{start:.4g} to {end:.4g}" for start, end in itertools.pairwise(edges)),
+        f"above {edges[-1]:.4g}",
+    ]
+    shares = [
+        np.bincount(np.searchsorted(edges, part.dropna().to_numpy(float)), minlength=len(edges) + 1)
+        / max(len(part), 1)
+        for part in (reference, batch)
+    ]
+    return names, shares[0].tolist(), shares[1].tolist()
+
+
+def _frequent(batch: "pd.Series", reference: "pd.Series") -> Spread:
+    """The most frequent categories of both, and the others together."""
+    import pandas as pd
+
+    parts = [part.dropna().astype(str) for part in (reference, batch)]
+    names = [str(name) for name in pd.concat(parts).value_counts().index[:_SHOWN]]
+    before, now = (
+        [float((part == name).sum() / max(len(whole), 1)) for name in names]
+        for part, whole in zip(parts, (reference, batch), strict=True)
+    )
+    others = [
+        float((~part.isin(names)).sum() / max(len(whole), 1))
+        for part, whole in zip(parts, (reference, batch), strict=True)
+    ]
+    if any(others):
+        return [*names, "(others)"], [*before, others[0]], [*now, others[1]]
+    return names, before, now

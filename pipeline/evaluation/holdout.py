@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 from pipeline.data.dataset import Dataset
 from pipeline.data.splits import identities
 from pipeline.errors import InputError, StepFailed
-from pipeline.evaluation import card, compare
+from pipeline.evaluation import compare
 from pipeline.evaluation.compare import Comparison
 from pipeline.evaluation.explain import permutation_importance, shap_importance
-from pipeline.evaluation.metrics import Scored, compute_all
+from pipeline.evaluation.groups import subgroups
+from pipeline.evaluation.metrics import Scored, baseline, compute_all
 from pipeline.evaluation.plots import save_plots
 from pipeline.model.artifacts import ModelFacts, load_model, trained_rows
 from pipeline.model.champion import Champion, PinnedFile
+from pipeline.model.features import unwrapped
 from pipeline.model.scoring import score
 from pipeline.model.threads import limited
+from pipeline.pages import card
 from pipeline.step import Workspace
 from pipeline.storage import KeyExistsError
 from pipeline.tracking import lineage, runs
@@ -229,7 +232,7 @@ def _compare(
     settings = workspace.settings
     new = _score(models[0], rows)
     old = _score(models[1], rows) if champion else None
-    subgroups = compare.subgroups(
+    groups = subgroups(
         settings.metric.name,
         new,
         old,
@@ -237,7 +240,7 @@ def _compare(
         settings.promotion.min_subgroup_rows,
     )
     layout = compare.Layout(rows.groups, rows.times)
-    numbers = compare.compare(settings.metric.name, new, old, settings.promotion, layout, subgroups)
+    numbers = compare.compare(settings.metric.name, new, old, settings.promotion, layout, groups)
     values = compute_all(settings.task.type, new, settings.task.metric)
     return Evaluation(
         candidate=challenger,
@@ -305,28 +308,72 @@ def _store_card(
     }
     if settings.evaluation.shap and (found := shap_importance(loaded.model, features)):
         shown["SHAP, mean absolute value"] = found
-    facts = {
-        "run": challenger.run_id,
-        "task": f"{settings.task.type}, target {settings.data.target}",
-        "held-out rows": str(len(rows.table)),
-        "data": rows.sha256,
-        **{
-            name.removeprefix("keyless.").replace("_", " "): value
-            for name, value in challenger.tags.items()
-            if name in VERSION_TAGS
-        },
-    }
     with tempfile.TemporaryDirectory() as temporary:
         plots = (
             save_plots(Path(temporary), settings.task.type, scored)
             if settings.evaluation.plots
             else []
         )
-        title = f"{workspace.model}, version {challenger.number}"
-        page = card.render(title, facts, numbers, values, plots, shown)
+        page = card.render(
+            card.Card(
+                title=f"{workspace.model}, version {challenger.number}",
+                facts=_origin(challenger, rows),
+                made=_made(workspace, loaded, rows),
+                comparison=numbers,
+                metrics=values,
+                baseline=compute_all(settings.task.type, baseline(scored), settings.task.metric),
+                balance={
+                    name: int((scored.truth == place).sum())
+                    for place, name in enumerate(scored.classes)
+                },
+                plots=plots,
+                importance=shown,
+            )
+        )
     key = workspace.key("decisions", "cards", f"v{challenger.number}.html")
     workspace.store.put(key, page.encode())
     return key
+
+
+def _origin(challenger: Candidate, rows: Dataset) -> dict[str, str]:
+    """Which run, data, code and settings a version comes from."""
+    return {
+        "run": challenger.run_id,
+        "held-out data": rows.sha256,
+        **{
+            name.removeprefix("keyless.").replace("_", " "): value
+            for name, value in challenger.tags.items()
+            if name in VERSION_TAGS
+        },
+    }
+
+
+def _made(workspace: Workspace, loaded: _Loaded, rows: Dataset) -> dict[str, str]:
+    """What a model is, as it stands in its own files."""
+    task, contract = workspace.settings.task, loaded.facts.contract
+    estimator = unwrapped(loaded.model)
+    try:
+        usual = type(estimator)().get_params()
+    except TypeError:
+        usual = {}  # a class of one's own, which cannot be made without parameters
+    changed = {
+        name: value
+        for name, value in estimator.get_params().items()
+        if repr(value) != repr(usual.get(name))
+    }
+    rule = loaded.facts.decision
+    at = f", threshold {rule.threshold:.4f}" if rule.threshold is not None else ""
+    return {
+        "task": f"{loaded.facts.task}, target {contract.target}",
+        "metric that decides": task.metric,
+        "model": type(estimator).__name__,
+        "parameters": ", ".join(f"{name} = {value!r}" for name, value in sorted(changed.items()))
+        or "its library's own defaults",
+        "features": str(len(contract.inputs)),
+        "training rows": str(len(loaded.trained)),
+        "held-out rows": f"{rows.raw.num_rows}, by {workspace.settings.holdout.rule}",
+        **({} if loaded.facts.task == "regression" else {"decision": f"{rule.chosen}{at}"}),
+    }
 
 
 def log_metrics(client: "MlflowClient", evaluation: Evaluation) -> None:

@@ -110,6 +110,21 @@ class Scored:
         return [name for place, name in enumerate(self.classes) if place not in present]
 
 
+def baseline(scored: Scored) -> Scored:
+    """The best answer that looks at no row, for the same rows: what a model has to beat.
+
+    Shares of the classes as probabilities and the most frequent class, or the mean.
+    """
+    import numpy as np
+
+    rows = len(scored.truth)
+    if scored.score is None:
+        return Scored(scored.truth, np.full(rows, float(np.mean(scored.truth))))
+    shares = np.bincount(scored.truth.astype(np.intp), minlength=len(scored.classes)) / rows
+    most = np.full(rows, int(shares.argmax()))
+    return Scored(scored.truth, most, np.tile(shares, (rows, 1)), scored.classes, scored.positive)
+
+
 Computed = Callable[["Weights"], float]
 
 

@@ -73,7 +73,7 @@ def _confusion(axes: "Axes", scored: Scored) -> None:
     counts = confusion_matrix(scored.truth, scored.label, labels=range(len(names)))
     axes.imshow(counts, cmap="Blues")
     for row, column in ((row, column) for row in range(len(names)) for column in range(len(names))):
-        dark = counts[row, column] > counts.max() / 2
+        dark = counts[row, column] > (counts.min() + counts.max()) / 2
         axes.text(
             column,
             row,

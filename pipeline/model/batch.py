@@ -37,7 +37,7 @@ class Counts:
     """What became of the rows.
 
     `unseen` counts texts that training never saw, by column; `lost_ids` are id columns that the
-    batch does not have.
+    batch does not have; `no_past` counts rows without an earlier value, by lag.
     """
 
     rows: int = 0
@@ -45,6 +45,7 @@ class Counts:
     reasons: Counter[str] = field(default_factory=Counter)
     unseen: Counter[str] = field(default_factory=Counter)
     lost_ids: list[str] = field(default_factory=list)
+    no_past: Counter[str] = field(default_factory=Counter)
 
     @property
     def predicted(self) -> int:
@@ -58,6 +59,7 @@ class Counts:
         self.reasons.update(other.reasons)
         self.unseen.update(other.unseen)
         self.lost_ids = other.lost_ids
+        self.no_past.update(other.no_past)
 
     def commonest(self) -> str:
         """The three commonest reasons of rejection, each with its count."""
@@ -162,6 +164,9 @@ def _part(model: Any, facts: ModelFacts, chunk: Chunk) -> _Part:
     found = conform(rows, facts.contract, there)
     seen = Counts(rows=rows.num_rows, unseen=Counter(found.unseen))
     seen.lost_ids = sorted(set(facts.contract.ids) - set(there))
+    for name in facts.contract.lags.names if facts.contract.lags else ():
+        if empty := rows.column(name).null_count:
+            seen.no_past[name] = empty
     ids = {name: found.others[name] for name in there}
     kept, bad = found.columns, None
     if found.broken:

@@ -19,6 +19,8 @@ from pipeline.step import Workspace
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pipeline.storage import Stored
+
 _MAX_DOWNLOAD_BYTES = 2 << 30
 _KAGGLE_API = "https://www.kaggle.com/api/v1/datasets/download"
 
@@ -38,12 +40,29 @@ def fetch(workspace: Workspace, source: str, folder: Path) -> list[DataFile]:
     return find(_resolved(workspace, source), name)
 
 
-def is_elsewhere(source: str) -> bool:
+def fetch_or_stored(
+    workspace: Workspace, named: str, folder: Path
+) -> "tuple[list[DataFile], Stored | None]":
+    """The files that a source names, or an object of the store by its key or address.
+
+    The second part tells of the object; it is None for a source. Raises InputError or StepFailed
+    for what is in neither place.
+    """
+    key = workspace.store.key_of(named)
+    if key is None and (_is_elsewhere(named) or _is_here(workspace, named)):
+        return fetch(workspace, named, folder), None
+    key = key or named
+    target = folder / PurePosixPath(key).name
+    stored = workspace.store.fetch(key, target)
+    return find(target, key), stored
+
+
+def _is_elsewhere(source: str) -> bool:
     """Whether a source names a place by its scheme, such as https: or package:."""
     return source.partition(":")[0] in _LOADERS and ":" in source
 
 
-def is_here(workspace: Workspace, source: str) -> bool:
+def _is_here(workspace: Workspace, source: str) -> bool:
     """Whether a source names files on this machine."""
     path = _resolved(workspace, source)
     return path.exists() or bool(glob.glob(str(path))) or any(up.is_file() for up in path.parents)  # noqa: PTH207

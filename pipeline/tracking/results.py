@@ -36,6 +36,7 @@ class IngestResult(Result):
     features: int
     keys: Mapping[str, str]
     notes: list[str]
+    report: str | None = None
 
 
 class TrainResult(Result):
@@ -146,6 +147,14 @@ class AuditResult(Result):
     unreadable: list[str]
 
 
+class ModelsResult(Result):
+    """Champions over time, and versions side by side."""
+
+    step: Literal["models"]
+    champions: list[Document]
+    versions: list[Document]
+
+
 AnyResult = Annotated[
     IngestResult
     | TrainResult
@@ -155,7 +164,8 @@ AnyResult = Annotated[
     | PredictResult
     | MonitorResult
     | RollbackResult
-    | AuditResult,
+    | AuditResult
+    | ModelsResult,
     Field(discriminator="step"),
 ]
 _ANY: TypeAdapter[AnyResult] = TypeAdapter(AnyResult)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.commands import Project
 
 if TYPE_CHECKING:
+    from pipeline.outputs import Platform
     from scripts.aws.credentials import Credentials
     from scripts.local_run.actors import Actors
 
@@ -24,53 +28,62 @@ def run_step(
     role: str,
     aws: bool,
     quiet: bool = False,
+    folder: Path | None = None,
 ) -> int:
     """Run `python -m pipeline.<step>`; the answer is its exit code. `quiet` drops what it prints.
 
-    In the local cloud it runs as `role` (or as the administrator) with a session to MLflow; with
-    `aws` it runs in the caller's environment, whose tunnel MLFLOW_TRACKING_URI must name. Raises
+    In the local cloud it runs as `role` (or as the administrator), with a session to MLflow if the
+    role may open one; with `aws` it runs in the caller's environment, whose tunnel
+    MLFLOW_TRACKING_URI must name. `folder` is where it runs, in place of the project. Raises
     UserError when the local cloud or its server is not there.
     """
     command = [sys.executable, "-m", f"pipeline.{step}", *arguments]
-    out = subprocess.DEVNULL if quiet else None
+    start = partial(
+        subprocess.run,
+        command,
+        cwd=folder or project.root,
+        stdout=subprocess.DEVNULL if quiet else None,
+        check=False,
+    )
     if aws:
-        caller = os.environ | {"KEYLESS_ENVIRONMENT": environment}
-        return _run(command, project, caller, out)
+        return start(env={**os.environ, "KEYLESS_ENVIRONMENT": environment}).returncode
 
-    from scripts.aws.sealed import client
     from scripts.local_run.actors import Actors
-    from scripts.names import job_role
-    from scripts.server.sessions import CONNECT_SECONDS, open_session
 
     cloud = project.cloud()
     platform = project.local_platform(cloud, environment)
     actors = Actors(cloud, environment, project.root)
-    credentials = _credentials(project, actors, role)
-    session_name = "operate" if role == "administrator" else job_role(role).session or ""
-    document, tags = platform.sessions.documents[session_name], platform.mlflow.instance_tags
-    with open_session(
-        lambda name: client(cloud, credentials, name),
-        document,
-        tags,
-        wait_seconds=CONNECT_SECONDS,
-    ) as session:
-        extra = {
-            "KEYLESS_PLATFORM": platform.model_dump_json(),
-            "MLFLOW_TRACKING_URI": f"http://{session.host}:{session.port}",
-        }
+    with _session(project, actors, platform, role) as tracking:
+        extra = {"KEYLESS_PLATFORM": platform.model_dump_json(), **tracking}
         sealed = (
-            actors.marked_environment(credentials, extra)
+            actors.marked_environment(_credentials(project, actors, role), extra)
             if role == "administrator"
             else actors.process_environment(role, extra)
         )
-        return _run(command, project, sealed, out)
+        return start(env=sealed).returncode
 
 
-def _run(
-    command: Sequence[str], project: Project, environment: Mapping[str, str], out: int | None
-) -> int:
-    done = subprocess.run(command, cwd=project.root, env=dict(environment), stdout=out, check=False)
-    return done.returncode
+@contextlib.contextmanager
+def _session(
+    project: Project, actors: Actors, platform: Platform, role: str
+) -> Iterator[dict[str, str]]:
+    """Open the session to MLflow that the role may open; yields the variables that name it."""
+    from scripts.aws.sealed import client
+    from scripts.names import job_role
+    from scripts.server.sessions import CONNECT_SECONDS, open_session
+
+    name = "operate" if role == "administrator" else job_role(role).session
+    if name is None:
+        yield {}
+        return
+    credentials = _credentials(project, actors, role)
+    with open_session(
+        lambda service: client(actors.cloud, credentials, service),
+        platform.sessions.documents[name],
+        platform.mlflow.instance_tags,
+        wait_seconds=CONNECT_SECONDS,
+    ) as session:
+        yield {"MLFLOW_TRACKING_URI": f"http://{session.host}:{session.port}"}
 
 
 def _credentials(project: Project, actors: Actors, role: str) -> Credentials:

@@ -17,11 +17,12 @@ from scripts.commands import Project
 # What has no counterpart on AWS: the local cloud itself, its issuer, its decision log.
 LOCAL_ALONE = {"completion", "down", "explain-denial", "least-privilege", "token", "up", "whoami"}
 CHANGES_AN_ACCOUNT = {
-    *("apply", "bootstrap", "database", "destroy", "github-setup", "rollback", "wheelhouse"),
+    *("apply", "bootstrap", "database", "destroy", "github-setup", "rollback", "run"),
+    "wheelhouse",
 }
 READS = {
     *("audit", "cost", "doctor", "explain-denial", "github-setup", "least-privilege"),
-    *("lint-trust", "outputs", "plan", "token", "up", "whoami"),
+    *("lint-trust", "models", "outputs", "plan", "token", "up", "whoami"),
 }
 OF_NO_ENVIRONMENT = {"completion", "doctor", "down", "explain-denial", "lint-trust", "up"}
 CONTEXT = click.Context(keyless)

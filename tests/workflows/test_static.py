@@ -146,7 +146,9 @@ def test_no_run_that_waits_for_reviewers_holds_up_another_workflow() -> None:
     assert len(set(groups.values())) == len(groups)
     assert waiting == {groups["promote.yml"], groups["rollback.yml"]}
     [step] = WORKFLOWS["step.yml"].jobs.values()
-    assert step.concurrency["group"] == "step-${{ inputs.environment }}-${{ inputs.step }}"
+    # One step of one model at a time; models, which settings tell apart, do not wait for another.
+    wanted = "step-${{ inputs.environment }}-${{ inputs.step }}-${{ inputs.settings }}"
+    assert step.concurrency["group"] == wanted
     # No other workflow calls the one that waits.
     calls = {job.uses for _, job in jobs() if job.uses is not None}
     assert "$/.github/workflows/promote.yml" not in calls

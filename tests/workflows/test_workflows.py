@@ -196,8 +196,36 @@ def test_training_starts_the_promotion_and_does_not_wait_for_its_reviewers(
     assert run.result == "success", [job.log for job in run.jobs.values()]
     assert project.sessions(run) == ["dev-ingest", "dev-train"]
     assert project.approved == []
-    assert project.gh["started"] == [["promote.yml", "environment=dev"]]
+    assert project.gh["started"] == [["promote.yml", "environment=dev", "settings="]]
     assert run["promote"].claims is None
+
+
+SECOND = "models/bikes $(touch never).toml"
+
+
+def test_a_second_model_goes_its_whole_way_by_its_own_settings(project: Project) -> None:
+    event = dispatch(project.commit, environment="dev", settings=SECOND)
+    run = project.runner.run("train.yml", event)
+    assert run.result == "success", [job.log for job in run.jobs.values()]
+    for job, step in (("ingest / step", "ingest"), ("train / step", "train")):
+        # A file's name reaches the step as it is, and no shell.
+        assert f"{step} by the settings {SECOND!r}" in run[job].log
+    assert project.gh["started"] == [["promote.yml", "environment=dev", f"settings={SECOND}"]]
+    run = project.runner.run("promote.yml", event)
+    assert f"promote by the settings {SECOND!r}" in run["promote / step"].log
+    assert f"predict by the settings {SECOND!r}" in run["predict / predict / step"].log
+
+
+def test_a_batch_and_labels_are_named_by_whoever_starts_the_run(project: Project) -> None:
+    batch = "inputs/bikes/$(touch never) {date}.csv"
+    event = dispatch(project.commit, environment="dev", settings=SECOND, input=batch)
+    run = project.runner.run("predict.yml", event)
+    assert run.result == "success", [job.log for job in run.jobs.values()]
+    assert repr(["--input", batch])[1:-1] in run["predict / step"].log
+    event = dispatch(project.commit, environment="dev", labels=batch)
+    run = project.runner.run("monitor.yml", event)
+    assert run.result == "success", [job.log for job in run.jobs.values()]
+    assert repr(["--labels", batch])[1:-1] in run["monitor / step"].log
 
 
 def test_training_that_kept_its_challenger_asks_no_reviewer_again(project: Project) -> None:

@@ -137,6 +137,11 @@ def test_a_model_that_looks_back_is_trained_and_predicts_the_next_hours(
     last = _frame().sort_values("when").groupby("mill")["power"].last()
     assert found["power.lag_1"].tolist() == last.loc[found["mill"]].tolist()
     assert found["prediction"].tolist() == pytest.approx(0.9 * found["power.lag_1"], abs=0.5)
+    # The second hour's earlier value is the first hour's, which nobody knows yet: that is told.
+    later = hours.assign(when="2026-01-06 01:00:00")
+    pd.concat([hours, later]).to_csv(tmp_path / "next.csv", index=False)
+    output = step(predict, "--input", str(tmp_path / "next.csv"))["said"]
+    assert "power.lag_1: 2 of 4 rows have no earlier value" in output
 
 
 def _stepper(folder: Path) -> Callable[..., dict[str, Any]]:
@@ -148,6 +153,6 @@ def _stepper(folder: Path) -> Callable[..., dict[str, Any]]:
         )
         assert done.exit_code == 0, done.output
         values: dict[str, Any] = json.loads(result.read_text())
-        return values
+        return values | {"said": done.output}
 
     return step

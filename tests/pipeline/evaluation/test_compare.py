@@ -14,8 +14,8 @@ from pipeline.evaluation.compare import (
     Subgroup,
     compare,
     decide,
-    subgroups,
 )
+from pipeline.evaluation.groups import subgroups
 from pipeline.evaluation.metrics import Scored, Undefined, compute, names_for
 from pipeline.evaluation.resample import block_length, by_groups, by_rows, by_time
 from pipeline.settings import Promotion
