@@ -1,5 +1,6 @@
 """The story of one model version: who trained it, on what, who promoted it, where it predicted."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
