@@ -33,7 +33,7 @@ ROLES = {
 @click.command("run", context_settings={"ignore_unknown_options": True})
 @click.option(
     "--settings",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True),
+    type=click.Path(dir_okay=False, path_type=Path, resolve_path=True),
     help="Settings file (also KEYLESS_SETTINGS).  [default: pipeline/pipeline.toml]",
     envvar="KEYLESS_SETTINGS",
 )
@@ -68,6 +68,8 @@ def command(
     you, and MLFLOW_TRACKING_URI must name the tunnel. ARGUMENTS go to the step: `python -m
     pipeline.STEP --help` lists them.
     """
+    if settings is not None and not settings.is_file():
+        raise click.UsageError(f"the settings {settings} do not exist")
     if aws:
         account = account_of(project, environment, ROLES[step], aws)
         agree(account, environment, f"run the step {step}", yes=yes)

@@ -64,7 +64,7 @@ def test_settings_that_are_not_there_are_refused_before_anything_starts(
 ) -> None:
     done = CliRunner().invoke(keyless, ["run", "train", "--settings", "no/such.toml"])
     assert done.exit_code == 2
-    assert "does not exist" in done.stderr
+    assert "do not exist" in done.stderr
     assert CliRunner().invoke(keyless, ["run", "trian"]).exit_code == 2
     assert started == []
 
