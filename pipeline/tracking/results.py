@@ -118,7 +118,7 @@ class MonitorResult(Result):
     retrain: bool
     drift: Document | None
     performance: Document | None
-    alias_disagreement: str | None
+    alias_disagreement: str | None = None
     report: str | None = None
     report_json: str | None = None
 
@@ -144,6 +144,7 @@ class AuditResult(Result):
     trained: Mapping[str, str | None]
     decisions: list[Document]
     predictions: list[Document]
+    mlflow_changes: list[Document] = []
     unreadable: list[str]
 
 
