@@ -23,6 +23,7 @@ SECTIONS = {
     "Look at it": ("outputs", "tunnel", "database"),
     "Identities": ("token", "whoami", "explain-denial", "least-privilege", "lint-trust"),
     "Models": ("run", "models", "audit", "rollback"),
+    "Learn": ("lab", "aws"),
     "An AWS account": (
         *("bootstrap", "github-setup", "image", "plan", "apply", "destroy", "cost", "wheelhouse"),
     ),

@@ -19,12 +19,17 @@ def down(project: Project, now: bool) -> None:
 
     `terraform destroy` removes the resources in the reverse order first, as it would on AWS (with
     --now it is left out: the local account is gone with its process anyway). After a crash there
-    is no account to destroy anything in, and `down` just cleans up.
+    is no account to destroy anything in, and `down` just cleans up. Labs end, too; what you wrote
+    in them stays.
     """
     from scripts.console import Phases
+    from scripts.labs.operations import Labs, refuse_in_lab
     from scripts.local_run.flow import exclusive
     from scripts.local_run.teardown import tear_down
 
+    refuse_in_lab(project.home)
+    if ended := Labs(project.home).end_all():
+        click.echo(f"ended {ended} processes of labs; your files of them stay")
     if not project.home.exists():
         click.echo(f"nothing to end: {project.home} does not exist")
         return

@@ -26,8 +26,10 @@ def up(project: Project, as_json: bool) -> None:
     `keyless down` removes everything.
     """
     from scripts.console import Phases, stdout_console
+    from scripts.labs.operations import refuse_in_lab
     from scripts.local_run.flow import Flow, exclusive, save_timings
 
+    refuse_in_lab(project.home)
     with exclusive(project.home), Phases() as phases:
         flow = Flow(project.home, phases)
         try:

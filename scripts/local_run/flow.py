@@ -348,7 +348,7 @@ def follow(process: subprocess.Popen[str], name: str, phase: Phase, logs: Path) 
 
 
 @contextmanager
-def exclusive(home: Path) -> Iterator[None]:
+def exclusive(home: Path, what: str = "`keyless up` or `keyless down`") -> Iterator[None]:
     """Hold the home for one `up` or `down` at a time; the lock dies with its process."""
     descriptor = os.open(private_folder(home), os.O_RDONLY)
     try:
@@ -356,7 +356,7 @@ def exclusive(home: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"another `keyless up` or `keyless down` works in {home}",
+                f"another {what} works in {home}",
                 why="two at a time would undo each other's work",
                 fix="wait for it, or stop it with Ctrl-C in its terminal",
             ) from None

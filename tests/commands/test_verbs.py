@@ -15,7 +15,10 @@ from scripts.cli import keyless
 from scripts.commands import Project
 
 # What has no counterpart on AWS: the local cloud itself, its issuer, its decision log.
-LOCAL_ALONE = {"completion", "down", "explain-denial", "least-privilege", "token", "up", "whoami"}
+LOCAL_ALONE = {
+    *("aws", "completion", "down", "explain-denial", "lab", "least-privilege", "token", "up"),
+    "whoami",
+}
 CHANGES_AN_ACCOUNT = {
     *("apply", "bootstrap", "database", "destroy", "github-setup", "rollback", "run"),
     "wheelhouse",
@@ -24,7 +27,9 @@ READS = {
     *("audit", "cost", "doctor", "explain-denial", "github-setup", "least-privilege"),
     *("lint-trust", "models", "outputs", "plan", "token", "up", "whoami"),
 }
-OF_NO_ENVIRONMENT = {"completion", "doctor", "down", "explain-denial", "lint-trust", "up"}
+OF_NO_ENVIRONMENT = {
+    *("aws", "completion", "doctor", "down", "explain-denial", "lab", "lint-trust", "up"),
+}
 CONTEXT = click.Context(keyless)
 VERBS = keyless.list_commands(CONTEXT)
 

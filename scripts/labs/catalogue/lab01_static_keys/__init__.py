@@ -1,0 +1,1 @@
+"""Lab 1: a static key leaks."""

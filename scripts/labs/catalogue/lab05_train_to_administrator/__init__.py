@@ -1,0 +1,1 @@
+"""Lab 5: a training job becomes administrator."""

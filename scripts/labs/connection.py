@@ -1,0 +1,60 @@
+"""`env.sh`: what leads the student's shell, and nothing else, to the lab's cloud."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from scripts.labs.running import PROFILES, LabRun
+from scripts.local_run.cloud import PROJECT
+
+FILE = Path("env.sh")
+# An AWS client that finds one of these would use it in place of the lab's.
+_OF_THE_CALLER = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
+    "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "KEYLESS_AWS",
+)  # fmt: skip
+
+
+def variables(run: LabRun) -> dict[str, str]:
+    """The variables that lead clients to the lab."""
+    folder = run.folder
+    return {
+        "AWS_ENDPOINT_URL": run.cloud.endpoint,
+        "AWS_CA_BUNDLE": str(run.cloud.ca_bundle),
+        "CURL_CA_BUNDLE": str(run.cloud.ca_bundle),
+        "REQUESTS_CA_BUNDLE": str(run.cloud.ca_bundle),
+        "AWS_REGION": run.cloud.region,
+        "AWS_DEFAULT_REGION": run.cloud.region,
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / PROFILES),
+        "AWS_CONFIG_FILE": str(folder / ".aws" / "config"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PAGER": "",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+        "ACCOUNT": run.account_id,
+        "KEYLESS_HOME": str(run.home),
+    }
+
+
+def write(run: LabRun) -> Path:
+    """Write the file into the student's folder."""
+    bin_folder = Path(sys.executable).parent
+    keyless = shlex.quote(str(bin_folder / "keyless"))
+    lines = [
+        f"# Lab {run.lab.number}: `. ./env.sh` leads this shell to the lab's cloud.",
+        "# It holds for this start of the lab, in bash and zsh.",
+        f"unset {' '.join(_OF_THE_CALLER)}",
+        *(f"export {name}={shlex.quote(value)}" for name, value in variables(run).items()),
+        f'export PATH={shlex.quote(str(bin_folder))}:"$PATH"',
+        f'command -v aws >/dev/null 2>&1 || aws() {{ {keyless} aws "$@"; }}',
+    ]
+    return run.workspace.write(run.lab, FILE, ("\n".join(lines) + "\n").encode(), private=True)
+
+
+def environment(run: LabRun) -> dict[str, str]:
+    """The whole environment of a process that stands where the student stands."""
+    made = run.environment(None, variables(run) | {"PYTHONPATH": str(PROJECT)})
+    return made | {"PATH": f"{Path(sys.executable).parent}:{made.get('PATH', '')}"}

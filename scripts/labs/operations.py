@@ -1,0 +1,361 @@
+"""What a student does with a lab: start it, check a fix, see the solution, take it apart."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from scripts.console import UserError
+from scripts.files import private_folder
+from scripts.labs import connection, progress, trial
+from scripts.labs.lab import Hint, Lab, labs
+from scripts.labs.progress import Progress
+from scripts.labs.running import RECORD, STATE, LabRun, Record
+from scripts.labs.trial import Outcome, Trial
+from scripts.labs.workspace import Workspace
+from scripts.local_run import leftovers
+from scripts.local_run.cloud import PROJECT, start_cloud
+from scripts.local_run.flow import exclusive
+from scripts.local_run.roots import FEW_RETRIES
+from scripts.localcloud import home as localhome
+from scripts.localcloud.home import CloudDown, administrator
+from scripts.stack.binary import StackError, find_binary
+from scripts.stack.roots import provider_cache
+from scripts.stack.stack import Stack, told
+
+FOLDER = "labs"
+"""In the student's home: a home for each started lab's cloud."""
+WORKSPACE = "keyless-labs"
+"""Beside the student's home: the student's files."""
+LOCK_FILE = PROJECT / "terraform" / "bootstrap" / ".terraform.lock.hcl"
+
+
+@dataclass
+class Verdict:
+    """What a check found. `solved`: every attack was refused and every need works."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def solved(self) -> bool:
+        """Whether the fix is accepted; a check that tried nothing accepts nothing."""
+        kinds = {outcome.kind for outcome in self.outcomes}
+        return kinds == {"attack", "need"} and all(outcome.good for outcome in self.outcomes)
+
+
+def home_of_labs(home: Path) -> Path:
+    """The student's home: the given one, or above it if that is a lab's."""
+    return home.parent.parent if is_lab_home(home) else home
+
+
+def is_lab_home(home: Path) -> bool:
+    """Whether the home is that of a lab's cloud."""
+    return home.parent.name == FOLDER and (home / RECORD).exists()
+
+
+def refuse_in_lab(home: Path) -> None:
+    """Raise UserError if the home is a lab's: env.sh leads every verb of that shell there."""
+    if is_lab_home(home):
+        raise UserError(
+            f"{home} is the cloud of lab {home.name}",
+            why="the lab's env.sh set KEYLESS_HOME in this shell",
+            fix="unset KEYLESS_HOME, or use another terminal; keyless lab reset ends a lab",
+            exit_code=2,
+        )
+
+
+class Labs:
+    """The labs of one student, in `home`; `tell` hears what goes on."""
+
+    def __init__(self, home: Path, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.home = home_of_labs(home.absolute())
+        self.workspace = Workspace(self.home.parent / WORKSPACE)
+        self._tell = tell
+
+    # progress
+
+    @property
+    def progress_file(self) -> Path:
+        """Where the points are kept."""
+        return self.workspace.root / progress.FILE
+
+    def progress(self) -> Progress:
+        """The student's points. Raises UserError for a damaged file."""
+        return progress.load(self.progress_file)
+
+    @contextmanager
+    def _noting(self) -> Iterator[Progress]:
+        found = self.progress()
+        yield found
+        progress.save(self.progress_file, found)
+
+    # a lab's cloud
+
+    def cloud_home(self, lab: Lab) -> Path:
+        """The state directory of the lab's cloud."""
+        return self.home / FOLDER / lab.slug
+
+    def state(self, lab: Lab) -> str:
+        """`running`, `ended` (its cloud is gone), or `not started`."""
+        home = self.cloud_home(lab)
+        if not (home / RECORD).exists():
+            return "not started"
+        try:
+            localhome.load(home)
+        except CloudDown:
+            return "ended"
+        return "running"
+
+    def running(self, lab: Lab) -> LabRun:
+        """The started lab. Raises UserError (exit code 2) if it was not started."""
+        home = self.cloud_home(lab)
+        start = f"keyless lab start {lab.number}"
+        try:
+            record = Record.load(home)
+            if not record.ready:
+                raise ValueError("start was interrupted")
+        except FileNotFoundError:
+            raise UserError(f"Lab {lab.number} is not started", fix=start, exit_code=2) from None
+        except (OSError, ValueError, TypeError):
+            why = "an earlier start did not come to its end"
+            raise UserError(
+                f"Lab {lab.number} is not started", why=why, fix=start, exit_code=2
+            ) from None
+        try:
+            cloud = localhome.load(home)
+        except CloudDown as down:
+            raise UserError(
+                f"The cloud of lab {lab.number} does not run",
+                why=f"{down}".partition(";")[0],
+                fix=f"{start}   (your files in {self.workspace.folder(lab)} stay as they are)",
+                exit_code=2,
+            ) from None
+        return LabRun(lab, cloud, self.workspace, record)
+
+    def start(self, lab: Lab) -> tuple[LabRun, bool]:
+        """Deploy the vulnerable variant; a running lab is left as it is (and False returned).
+
+        The student's files stay as they are, if there are any. Raises UserError.
+        """
+        with self._alone(lab):
+            if self.state(lab) == "running":
+                try:
+                    return self.running(lab), False
+                except UserError:
+                    pass  # interrupted while it was deployed
+            run = self._begin(lab)
+        with self._noting() as noted:
+            reached = noted.of(lab)
+            reached.started = reached.started or _moment(run.record.started)
+        return run, True
+
+    def _begin(self, lab: Lab) -> LabRun:
+        """Lay out the files, start the cloud, deploy; after a failure nothing of it is left."""
+        home, fresh = self.cloud_home(lab), not self.workspace.folder(lab).exists()
+        if any(home.iterdir()):
+            leftovers.wipe(home)
+        try:
+            self.workspace.lay_out(lab, LOCK_FILE)
+            self._tell("starting the lab's cloud")
+            run = LabRun(lab, start_cloud(home), self.workspace, Record.new(lab))
+            run.save()
+            setup = home / "setup"
+            shutil.copytree(lab.setup, setup)
+            shutil.copy(LOCK_FILE, setup / LOCK_FILE.name)
+            self._deploy(run, setup)
+            self._tell("preparing what the attacker has found")
+            connection.write(run)
+            lab.check.leak(run)
+            run.record.ready = True
+            run.save()
+        except BaseException:
+            leftovers.wipe(home)
+            if fresh:
+                self.workspace.put_away(lab)
+            raise
+        return run
+
+    def _deploy(self, run: LabRun, root: Path) -> None:
+        """Apply a folder's Terraform as the account's administrator, and put the flag in place."""
+        environment = run.environment(administrator(run.home), FEW_RETRIES)
+        stack = Stack(
+            root,
+            binary=find_binary(run.home),
+            environment={**provider_cache(environment), **environment},
+            data_dir=run.home / "terraform",
+            state=run.home / STATE,
+        )
+        if not stack.initialised or _has_modules(root):
+            self._tell("terraform init")
+            stack.init()
+        self._tell("terraform apply")
+        stack.apply(told(self._tell))
+        outputs = json.loads((run.home / STATE).read_bytes())["outputs"]
+        run.outputs = {name: output["value"] for name, output in outputs.items()}
+        run.lab.check.prepare(run)
+
+    # the student's moves
+
+    def flag(self, lab: Lab, text: str) -> bool:
+        """Take a flag; whether it is right. Raises UserError if the lab is not started."""
+        run = self.running(lab)
+        if not run.is_flag(text):
+            return False
+        with self._noting() as noted:
+            progress.flag_found(noted.of(lab))
+        return True
+
+    def check(self, lab: Lab) -> Verdict:
+        """Deploy the student's files, try every attack and every need. Raises UserError."""
+        run = self.running(lab)
+        with self._alone(lab):
+            if not any(run.folder.glob("*.tf")):
+                raise UserError(
+                    f"There is no Terraform in {run.folder}",
+                    why="the check deploys what you have there",
+                    fix=f"keyless lab reset {lab.number}, then keyless lab start {lab.number}",
+                    exit_code=2,
+                )
+            try:
+                self._deploy(run, run.folder)
+            except StackError as failure:
+                raise UserError(
+                    "Terraform does not take your files",
+                    why=failure.why,
+                    fix=f"edit {run.folder}, then keyless lab check {lab.number}",
+                ) from None
+            verdict = self.judge(run)
+        with self._noting() as noted:
+            reached = noted.of(lab)
+            reached.checks += 1
+            if verdict.solved:
+                progress.fix_accepted(reached)
+        return verdict
+
+    def judge(self, run: LabRun) -> Verdict:
+        """Try every attack and every need against what is deployed."""
+        check = run.lab.check
+        verdict = Verdict()
+        for kind, trials in (("attack", attacks_of(run.lab)), ("need", check.NEEDS)):
+            for one in trials:
+                self._tell(f"{kind}: {one.what}")
+                verdict.outcomes.append(
+                    trial.attack(one, run) if kind == "attack" else trial.need(one, run)
+                )
+        return verdict
+
+    def hint(self, lab: Lab) -> tuple[list[Hint], bool]:
+        """The hints so far with one more, and whether that one is new; it costs its points."""
+        with self._noting() as noted:
+            reached = noted.of(lab)
+            new = reached.hints < len(lab.hints)
+            if new:
+                reached.hint_points += lab.hints[reached.hints].cost
+                reached.hints += 1
+            return list(lab.hints[: reached.hints]), new
+
+    def solve(self, lab: Lab, fix: str | None = None) -> tuple[Path | None, str]:
+        """Put a fix into the student's folder; returns the backup of theirs, and the fix's name.
+
+        What was not reached before earns nothing from now on. Raises UserError.
+        """
+        name = fix or next(iter(lab.fixes))
+        if name not in lab.fixes:
+            raise UserError(
+                f"Lab {lab.number} has no fix {name!r}",
+                why=f"its fixes are {', '.join(lab.fixes)}",
+                exit_code=2,
+            )
+        self.running(lab)
+        with self._noting() as noted:
+            noted.of(lab).shown = True
+        backup = self.workspace.keep(lab)
+        for path in (lab.setup, lab.fixes[name]):
+            self.workspace.overlay(lab, path)
+        return backup, name
+
+    def reset(self, lab: Lab) -> Path | None:
+        """End a lab and remove its files; returns the backup of what the student wrote."""
+        home = self.cloud_home(lab)
+        if home.is_dir():
+            with self._alone(lab):
+                leftovers.wipe(home)
+                home.rmdir()
+        self._tidy()
+        return self.workspace.put_away(lab)
+
+    def reset_all(self) -> list[Path]:
+        """End every lab and forget the points; returns the backups of what the student had."""
+        backups = [backup for lab in labs() if (backup := self.reset(lab))]
+        if kept := self.workspace.keep_file(self.progress_file):
+            if self._nothing_reached(kept):
+                kept.unlink()
+                kept.parent.rmdir()
+                if not any(kept.parent.parent.iterdir()):
+                    kept.parent.parent.rmdir()
+            else:
+                backups.append(kept)
+        self.workspace.tidy()
+        return backups
+
+    def end_all(self) -> int:
+        """End every lab's processes, and keep every file of the student; returns how many ended."""
+        ended = 0
+        for lab in labs():
+            home = self.cloud_home(lab)
+            if home.is_dir():
+                ended += leftovers.wipe(home)
+                home.rmdir()
+        self._tidy()
+        return ended
+
+    @staticmethod
+    def _nothing_reached(path: Path) -> bool:
+        found = progress.load(path)
+        return not any(one.earned or one.hints or one.checks for one in found.labs.values())
+
+    def _tidy(self) -> None:
+        for folder in (self.home / FOLDER, self.home):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+    @contextmanager
+    def _alone(self, lab: Lab) -> Iterator[None]:
+        home = private_folder(self.cloud_home(lab))
+        self.home.chmod(0o700)
+        with exclusive(home, what=f"`keyless lab` command for lab {lab.number}"):
+            yield
+
+
+def attacks_of(lab: Lab) -> list[Trial]:
+    """attack.py itself, then the other ways that the check knows."""
+    return [Trial("attack.py", _script), *lab.check.ATTACKS]
+
+
+def _script(run: LabRun) -> str:
+    done = run.run([sys.executable, str(run.lab.attack)], connection.environment(run))
+    flag = run.find_flag(done.stdout)
+    if flag is not None:
+        return flag
+    said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
+    if done.returncode == ATTACK_REFUSED:
+        raise trial.Refused(said)
+    raise UserError(f"attack.py ended with {done.returncode} and no flag", why=said)
+
+
+ATTACK_REFUSED = 3
+"""Exit code of an attack.py that a control stopped."""
+
+
+def _has_modules(root: Path) -> bool:
+    return any("module " in path.read_text(errors="replace") for path in root.glob("*.tf"))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,235 @@
+"""Each lab is whole, and what a student may do, earns and loses is right, without a cloud."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from scripts.cli import keyless
+from scripts.console import UserError
+from scripts.labs import progress, trial
+from scripts.labs.github import GitHub, NotYours
+from scripts.labs.lab import ATTACK_POINTS, FIX_POINTS, Lab, find, labs
+from scripts.labs.operations import Labs, Verdict
+from scripts.labs.trial import Outcome, Refused, Trial
+from tests import ROOT
+
+EVERY = [pytest.param(lab, id=lab.slug) for lab in labs()]
+RUN: Any = None
+
+
+@pytest.mark.parametrize("lab", EVERY)
+def test_a_lab_is_whole(lab: Lab) -> None:
+    assert list(lab.setup.glob("*.tf"))
+    assert lab.attack.exists()
+    assert len(lab.fixes) >= 2
+    assert lab.check.ATTACKS
+    assert lab.check.NEEDS
+    story = (lab.folder / "README.md").read_text()
+    assert story.startswith(f"# Lab {lab.number}: {lab.title[0].lower()}") or lab.title in story
+    assert all(f"**{part}" in story for part in ("You ", "Attack", "Fix", "Check", "Discuss"))
+
+
+@pytest.mark.parametrize("lab", EVERY)
+def test_hints_cost_more_and_more_and_never_all(lab: Lab) -> None:
+    costs = [hint.cost for hint in lab.hints]
+    assert len(costs) == 3
+    assert costs == sorted(costs)
+    assert 0 < sum(costs) < ATTACK_POINTS + FIX_POINTS
+
+
+@pytest.mark.parametrize("lab", EVERY)
+def test_the_page_tells_title_time_and_lesson(lab: Lab) -> None:
+    page = (ROOT / "docs" / "labs.md").read_text()
+    assert f"| {lab.number} {lab.title} | {lab.minutes} | {lab.teaches} |" in page
+
+
+def test_the_page_has_every_verb() -> None:
+    page = (ROOT / "docs" / "labs.md").read_text()
+    shown = CliRunner().invoke(keyless, ["lab", "--help"]).stdout.partition("Commands:")[2]
+    verbs = [line.split()[0] for line in shown.splitlines() if line[2:3].isalpha()]
+    assert len(verbs) >= 9
+    assert all(f"`keyless lab {verb}" in page for verb in verbs)
+
+
+@pytest.mark.parametrize("name", ["1", "01", "static-keys", "01-static-keys"])
+def test_a_lab_has_four_names(name: str) -> None:
+    assert find(name).number == 1
+
+
+def test_a_lab_that_does_not_exist_is_wrong_usage(tmp_path: Path) -> None:
+    done = CliRunner().invoke(keyless, ["--home", str(tmp_path / "home"), "lab", "start", "77"])
+    assert done.exit_code == 2
+    assert "keyless lab list" in done.stderr
+
+
+# --- GitHub --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def minted(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The jobs that tokens were asked for."""
+    jobs: list[dict[str, Any]] = []
+
+    def mint(_: object, job: dict[str, Any], *, audience: str) -> str:
+        jobs.append(job)
+        return f"token {len(jobs)} for {audience}"
+
+    monkeypatch.setattr("scripts.labs.github.github_token", mint)
+    return jobs
+
+
+def github(number: str, registered: dict[str, str] | None = None) -> GitHub:
+    cloud: Any = SimpleNamespace()
+    return GitHub(find(number), cloud, {} if registered is None else registered, lambda: None)
+
+
+def test_a_student_runs_jobs_only_where_he_may_push(minted: list[dict[str, Any]]) -> None:
+    with pytest.raises(NotYours, match="runs no job of yours"):
+        github("2").token_for_student("acme/pipeline")
+    github("2").token_for_student("acme/website")
+    assert [(job["repository_id"], job["actor"]) for job in minted] == [("2003", "mallory")]
+
+
+def test_a_job_in_a_protected_environment_waits(minted: list[dict[str, Any]]) -> None:
+    with pytest.raises(NotYours, match="approval of environment 'prod'"):
+        github("3").token_for_student("acme/pipeline", environment="prod")
+    github("3").token_for_student("acme/pipeline", environment="staging")
+    assert len(minted) == 1
+
+
+@pytest.mark.parametrize("name", ["acme/other", "ACME/other"])
+def test_nobody_registers_below_a_name_that_is_taken(name: str) -> None:
+    with pytest.raises(NotYours, match="is taken"):
+        github("2").token_for_student(name)
+
+
+def test_a_registered_name_has_ids_of_its_own_and_keeps_them(minted: list[dict[str, Any]]) -> None:
+    registered: dict[str, str] = {}
+    for _ in range(2):
+        github("2", registered).token_for_student("acme-labs/x")
+    assert minted[0]["repository_id"] == minted[1]["repository_id"] not in ("2002", "2003")
+    assert minted[0]["repository_owner_id"] != "1001"
+
+
+# --- what is judged ------------------------------------------------------------------------------
+
+
+def raising(failure: Exception) -> Trial:
+    def do(_: object) -> str:
+        raise failure
+
+    return Trial("it", do)
+
+
+def test_only_a_control_refuses() -> None:
+    assert trial.attack(raising(Refused("no")), RUN).good
+    broken = trial.attack(raising(ValueError("no output")), RUN)
+    assert (broken.result, broken.good) == ("unclear", False)
+    assert not trial.need(raising(Refused("no")), RUN).good
+
+
+def test_a_check_does_not_give_the_flag_away() -> None:
+    found = trial.attack(Trial("it", lambda _: "x FLAG{02-subject-too-wide-00ff} y"), RUN)
+    assert found.detail == "x FLAG{...} y"
+    assert not found.good
+
+
+def test_a_check_that_tried_nothing_accepts_nothing() -> None:
+    refused, works = Outcome("attack", "a", "refused"), Outcome("need", "n", "works")
+    assert Verdict([refused, works]).solved
+    for found in ([], [refused], [works], [refused, works, Outcome("attack", "b", "unclear")]):
+        assert not Verdict(found).solved
+
+
+# --- points --------------------------------------------------------------------------------------
+
+
+def test_flag_and_fix_earn_once_and_hints_cost() -> None:
+    reached = progress.Reached(hint_points=15)
+    for _ in range(2):
+        progress.flag_found(reached)
+        progress.fix_accepted(reached)
+    assert reached.points == ATTACK_POINTS + FIX_POINTS - 15
+    assert reached.solved is not None
+
+
+def test_after_the_solution_was_shown_nothing_is_earned() -> None:
+    reached = progress.Reached(shown=True)
+    progress.flag_found(reached)
+    progress.fix_accepted(reached)
+    assert reached.points == 0
+
+
+def run(home: Path, *words: str) -> Any:
+    return CliRunner().invoke(keyless, ["--home", str(home), "lab", *words])
+
+
+@pytest.mark.parametrize("verb", [["check", "1"], ["flag", "1", "x"], ["token", "1", "a/b"]])
+def test_what_needs_a_started_lab_says_so(tmp_path: Path, verb: list[str]) -> None:
+    done = run(tmp_path / "home", *verb)
+    assert done.exit_code == 2
+    assert "keyless lab start 1" in done.stderr
+
+
+def test_hints_are_shown_one_by_one_and_the_same_one_costs_once(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shown = [run(home, "hint", "1").stdout.count("points)") for _ in range(4)]
+    assert shown == [1, 2, 3, 3]
+    assert Labs(home).progress().of(find("1")).hint_points == 30
+
+
+def test_a_damaged_progress_file_is_said_and_kept(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    run(home, "hint", "1")
+    file = Labs(home).progress_file
+    file.write_text("{")
+    done = run(home, "list")
+    assert done.exit_code == 2
+    assert f"mv {file}" in " ".join(done.stderr.split())
+    assert file.read_text() == "{"
+
+
+def test_a_class_is_put_in_order(tmp_path: Path) -> None:
+    for name, earned in (("ada", 40), ("grace", 100)):
+        reached = {"01-static-keys": {"earned": earned, "flag": True, "fixed": earned == 100}}
+        (tmp_path / name).write_text(json.dumps({"student": name, "labs": reached}))
+    files = [str(tmp_path / name) for name in ("ada", "grace")]
+    rows = json.loads(run(tmp_path / "home", "scoreboard", *files, "--json").stdout)
+    assert rows == [
+        {"student": "grace", "points": 100, "solved": 1},
+        {"student": "ada", "points": 40, "solved": 0},
+    ]
+
+
+def test_reset_wants_one_lab_or_all(tmp_path: Path) -> None:
+    assert run(tmp_path / "home", "reset").exit_code == 2
+    assert run(tmp_path / "home", "reset", "1", "--all").exit_code == 2
+    assert run(tmp_path / "home", "reset", "--all").exit_code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["up", "down"])
+def test_the_platform_is_not_run_in_a_labs_cloud(tmp_path: Path, verb: str) -> None:
+    home = tmp_path / "home" / "labs" / "01-static-keys"
+    home.mkdir(parents=True)
+    (home / "lab.json").write_text("{}")
+    done = CliRunner().invoke(keyless, ["--home", str(home), verb])
+    assert done.exit_code == 2
+    assert "unset KEYLESS_HOME" in done.stderr
+    assert (home / "lab.json").exists()
+
+
+def test_a_folder_that_is_there_already_is_not_written_into(tmp_path: Path) -> None:
+    found = Labs(tmp_path / "home")
+    mine = found.workspace.folder(find("1"))
+    mine.mkdir(parents=True)
+    (mine / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="is not a lab's folder"):
+        found.workspace.lay_out(find("1"), ROOT / "terraform/bootstrap/.terraform.lock.hcl")
+    assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
