@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from pipeline.model import families
 from pipeline.model.place import Place
 from pipeline.outputs import Platform
@@ -61,3 +63,17 @@ class Config:
     trusted_types: tuple[str, ...] = field(default_factory=lambda: tuple(families.trusted_types()))
     limits: Limits = Limits()
     pace: Pace = Pace()
+
+
+class InstanceSettings(BaseModel):
+    """/etc/keyless/serving.json, as terraform/modules/model_server writes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    environment: str
+    region: str
+    model: str
+    set: Set
+    port: int
+    trusted_types: list[str] = []
+    wheelhouse: str

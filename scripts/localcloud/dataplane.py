@@ -1,4 +1,4 @@
-"""What runs beside the control plane: databases, instances with their metadata, and sessions."""
+"""What runs beside the control plane: databases, instances, load balancers and sessions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scripts.aws.data_channel import TOKEN_HEADER
 from scripts.localcloud.ec2.instances import Instances
 from scripts.localcloud.ec2.sessions import Sessions
+from scripts.localcloud.elb.balancers import Balancers
 from scripts.localcloud.host import Host
 from scripts.localcloud.rds.databases import Databases
 
@@ -23,15 +24,18 @@ class DataPlane:
         self.databases = Databases(host)
         self.instances = Instances(host, self.databases)
         self.sessions = Sessions(host, self.databases, self.instances)
+        self.balancers = Balancers(host, self.instances)
 
     def start(self) -> None:
-        """Begin to follow the account's database and EC2 instances. Returns at once."""
+        """Begin to follow databases, instances and load balancers. Returns at once."""
         self.databases.start()
         self.instances.start()
+        self.balancers.start()
 
     def stop(self) -> None:
         """End every process, port and thread that this object started."""
         self.sessions.stop()
+        self.balancers.stop()
         self.instances.stop()
         self.databases.stop()
 

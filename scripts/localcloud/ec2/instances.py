@@ -34,6 +34,8 @@ POLL_SECONDS = 0.2
 # installs packages) are not run.
 BOX_PYTHON = "/opt/keyless/venv/bin/python"
 SETTINGS = "/etc/keyless/server.json"
+SERVING_SETTINGS = "/etc/keyless/serving.json"
+SERVING = "serving"
 HEALTH_SECONDS = 2.0
 
 
@@ -42,7 +44,8 @@ class Instance:
 
     def __init__(self, host: Host, databases: Databases, record: Any) -> None:
         self.id = str(record.id)
-        # The local ports that stand for the box's, and the box's ports, by permission set.
+        # The local ports that stand for the box's, and the box's ports: of MLflow by permission
+        # set, and of the model server.
         self.ports: dict[str, int] = {}
         self._box_ports: dict[int, str] = {}
         self._host = host
@@ -63,7 +66,9 @@ class Instance:
         data = parse(_encoded(self._record))
         sets = json.loads(data.file(SETTINGS) or b"{}").get("permission_sets", {})
         self._box_ports = {one["port"]: name for name, one in sets.items()}
-        self.ports = {name: free_port() for name in sets}
+        if serving := json.loads(data.file(SERVING_SETTINGS) or b"{}"):
+            self._box_ports[serving["port"]] = SERVING
+        self.ports = {name: free_port() for name in self._box_ports.values()}
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for file in data.files:
             path = self._under_root(file.path)
@@ -102,22 +107,22 @@ class Instance:
 
     @property
     def healthy(self) -> bool:
-        """Whether MLflow answers on the instance."""
+        """Whether MLflow, or the model server, answers on the instance."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(
-                f"http://127.0.0.1:{self.ports['read']}/health", timeout=HEALTH_SECONDS
-            ) as answer:
+            port = self.ports.get(SERVING) or self.ports["read"]
+            address = f"http://127.0.0.1:{port}/health"
+            with opener.open(address, timeout=HEALTH_SECONDS) as answer:
                 return bool(answer.status == 200)
         except (OSError, KeyError):
             return False
 
-    def mlflow_port(self, box_port: int) -> int | None:
+    def local_port(self, box_port: int) -> int | None:
         """The local port that stands for a port of the box; None: nothing listens there."""
         return self.ports.get(self._box_ports.get(box_port, ""))
 
     def status(self) -> dict[str, Any]:
-        """The instance's id, state, local ports of MLflow and health, and its processes."""
+        """The instance's id, state, local ports and health, and its processes."""
         return {
             "id": self.id,
             "state": str(self._record.state),
@@ -160,6 +165,8 @@ class Instance:
             "PYTHONUNBUFFERED": "1",
             # Where the box has names and ports of its own, one machine has free ports.
             "KEYLESS_MLFLOW_PORTS": json.dumps(self.ports),
+            "KEYLESS_SERVING_PORT": str(self.ports.get(SERVING, "")),
+            "STATE_DIRECTORY": str(runtime / "state"),
             "PGHOSTADDR": "127.0.0.1",
             "PGPORT": str(self._database.port),
             "PGSSLROOTCERT": str(self._host.ca_bundle),

@@ -158,7 +158,7 @@ class Sessions:
         if instance is None:
             return None
         if target.host is None:
-            return instance.mlflow_port(target.port)
+            return instance.local_port(target.port)
         return self._databases.port(target.host, target.port)
 
     def _forget_ended(self) -> None:

@@ -270,6 +270,14 @@ def _sns_tags(backends: Backends, parts: list[str], arn: str) -> Tags | None:
     return None if topic is None else dict(topic._tags)
 
 
+def _balancer_tags(backends: Backends, parts: list[str], arn: str) -> Tags | None:
+    backend = backends("elbv2", parts[3])
+    balancers = backend.load_balancers
+    known = arn in balancers or arn in backend.target_groups
+    known = known or any(arn in balancer.listeners for balancer in balancers.values())
+    return dict(backend.tagging_service.get_tag_dict_for_resource(arn)) if known else None
+
+
 def _alarm_tags(backends: Backends, parts: list[str], arn: str) -> Tags | None:
     cloudwatch = backends("cloudwatch", parts[3])
     name = parts[5].partition(":")[2]
@@ -290,6 +298,7 @@ _TAGS: Mapping[str, Callable[[Backends, list[str], str], Tags | None]] = {
     "budgets": _budget_tags,
     "cloudwatch": _alarm_tags,
     "ec2": _ec2_tags,
+    "elasticloadbalancing": _balancer_tags,
     "iam": _iam_tags,
     "kms": _kms_tags,
     "logs": _logs_tags,

@@ -20,6 +20,10 @@ SCHEDULES = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/some-group"
 TRAIL = f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail/some-trail"
 BUDGET = f"arn:aws:budgets::{ACCOUNT}:budget/some-budget"
 RULE = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/some-rule"
+BALANCERS = f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}"
+BALANCER = f"{BALANCERS}:loadbalancer/app/some-balancer/0a"
+LISTENER = f"{BALANCERS}:listener/app/some-balancer/0a/0b"
+TARGETS = f"{BALANCERS}:targetgroup/some-group/0c"
 TAGS = [{"Key": "Environment", "Value": "dev"}]
 
 
@@ -86,6 +90,27 @@ FITTING: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("ec2", "UpdateSecurityGroupRuleDescriptionsEgress"): {"GroupId": "sg-0a"},
     ("ec2", "UpdateSecurityGroupRuleDescriptionsIngress"): {"GroupId": "sg-0a"},
+    **{
+        ("elasticloadbalancing", operation): {"LoadBalancerArn": BALANCER}
+        for operation in (
+            "CreateListener",
+            "DeleteLoadBalancer",
+            "ModifyLoadBalancerAttributes",
+            "SetSecurityGroups",
+            "SetSubnets",
+        )
+    },
+    **{
+        ("elasticloadbalancing", operation): {"ListenerArn": LISTENER}
+        for operation in ("DeleteListener", "ModifyListener", "ModifyListenerAttributes")
+    },
+    **{
+        ("elasticloadbalancing", operation): {"TargetGroupArn": TARGETS}
+        for operation in ("DeleteTargetGroup", "ModifyTargetGroup", "ModifyTargetGroupAttributes")
+    },
+    ("elasticloadbalancing", "AddTags"): {"ResourceArns": [BALANCER], "Tags": TAGS},
+    ("elasticloadbalancing", "RemoveTags"): {"ResourceArns": [BALANCER]},
+    ("elasticloadbalancing", "CreateLoadBalancer"): {"Type": "application", "Tags": TAGS},
     ("events", "ListTagsForResource"): {"ResourceARN": RULE},
     ("events", "PutEvents"): {"EndpointId": None},  # botocore would need its CRT extra
     ("events", "TagResource"): {"ResourceARN": RULE},

