@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from typing_extensions import override
 
@@ -220,6 +220,10 @@ class _TemporaryBeside:
         self._path.unlink(missing_ok=True)
 
 
+class _Condition(TypedDict, total=False):
+    IfNoneMatch: str
+
+
 class BucketStore(Store):
     """Objects in an S3 bucket, which must keep versions."""
 
@@ -291,14 +295,15 @@ class BucketStore(Store):
     def read_newer(self, key: str, etag: str | None) -> tuple[bytes, Stored] | None:
         from botocore.exceptions import ClientError
 
-        if etag is None:
-            return self.read(key)
+        condition: _Condition = {} if etag is None else {"IfNoneMatch": etag}
         try:
-            answer = self._client.get_object(Bucket=self.bucket, Key=key, IfNoneMatch=etag)
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, **condition)
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 304:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status == 304:
                 return None
-            if error.response["Error"]["Code"] == "NoSuchKey":
+            # Who may list a prefix alone gets 403 for what is not there: the check has no prefix.
+            if status == 404 or (status == 403 and key not in self.keys(key)):
                 raise KeyAbsentError(f"{self.uri(key)} does not exist") from None
             raise
         data = answer["Body"].read()

@@ -22,7 +22,7 @@ SECTIONS = {
     "Run the platform here": ("up", "down", "doctor", "completion"),
     "Look at it": ("outputs", "tunnel", "database"),
     "Identities": ("token", "whoami", "explain-denial", "least-privilege", "lint-trust"),
-    "Models": ("run", "models", "audit", "rollback"),
+    "Models": ("run", "models", "audit", "rollback", "rollout"),
     "Learn": ("lab", "aws"),
     "An AWS account": (
         *("bootstrap", "github-setup", "image", "plan", "apply", "destroy", "cost", "wheelhouse"),

@@ -31,6 +31,7 @@ class Role:
     storage: Mapping[str, list[str]] = field(default_factory=dict, hash=False)
     session: str | None = None
     stage: int | None = None
+    needs: str | None = None
 
     def github_environment(self, environment: str) -> str | None:
         """The GitHub environment of the one job that may assume it; None if there is none."""
@@ -68,15 +69,19 @@ def _role(name: str, entry: Mapping[str, Any]) -> Role:
     return Role(name, **{**entry, "policies": tuple(entry.get("policies", ()))})
 
 
-def job_roles() -> list[Role]:
-    """The roles that jobs on GitHub assume."""
-    return [found for found in roles().values() if found.context is not None]
+def job_roles(*parts: str) -> list[Role]:
+    """The roles that jobs on GitHub assume, of a platform with these parts beside the usual."""
+    return [
+        found
+        for found in roles().values()
+        if found.context is not None and found.needs in (None, *parts)
+    ]
 
 
 def job_role(name: str) -> Role:
     """The role of that name. Raises UserError (exit code 2) if no job on GitHub assumes one."""
-    found = next((one for one in job_roles() if one.name == name), None)
-    if found is None:
+    found = roles().get(name)
+    if found is None or found.context is None:
         raise UserError(
             f"No job on GitHub assumes a role {name!r}",
             why=f"terraform/roles.yaml lists {', '.join(one.name for one in job_roles())}",

@@ -29,6 +29,12 @@ def test_a_github_environment_is_the_one_of_the_context() -> None:
     assert {name: names.job_role(name).github_environment("prod") for name in expected} == expected
 
 
+def test_a_role_of_a_part_that_is_off_by_default_is_there_where_the_part_is() -> None:
+    usual = {role.name for role in names.job_roles()}
+    assert {role.name for role in names.job_roles("model_server")} - usual == {"rollout"}
+    assert names.job_role("rollout").github_environment("prod") == "prod-rollout"
+
+
 def test_a_role_that_no_job_assumes_is_named_with_those_that_there_are() -> None:
     for name in ("nobody", "server"):
         with pytest.raises(UserError, match="database, ingest, train") as refused:

@@ -75,7 +75,7 @@ def start(workspace: Workspace, *, strategy: str, challenger: str, why: str) -> 
     except PolicyChanged:
         raise StepFailed("somebody else changed the policy at the same time: look again") from None
     look = Look(policy, None, "keyless rollout watch takes the steps")
-    return Outcome(view.lines(look), {"verb": "start", **view.values(look)})
+    return _outcome(workspace, "start", look)
 
 
 @step
@@ -116,7 +116,7 @@ def watch(
     until = 0.0 if once else seconds
     found = _run(controller, every, until, tell)
     _write_page(workspace, file, found)
-    return Outcome(view.lines(found), {"verb": "watch", **view.values(found)})
+    return _outcome(workspace, "watch", found)
 
 
 def _run(
@@ -141,7 +141,7 @@ def status(workspace: Workspace, *, every: float, file: Path | None, live: bool)
         time.sleep(every)
         look = _look(workspace)
     _write_page(workspace, file, look)
-    return Outcome(view.lines(look), {"verb": "status", **view.values(look)})
+    return _outcome(workspace, "status", look)
 
 
 def _steer(verb: str, text: str) -> click.Command:
@@ -157,8 +157,7 @@ def _steer(verb: str, text: str) -> click.Command:
         front = front_of(workspace)
         if front is not None:
             front.agree(changed)
-        look = Look(changed, None, why)
-        return Outcome(view.lines(look), {"verb": verb, **view.values(look)})
+        return _outcome(workspace, verb, Look(changed, None, why))
 
     command.name, command.help = verb, text
     return command
@@ -170,7 +169,7 @@ def history(workspace: Workspace) -> Outcome:
     found = policies_of(workspace).history()
     listed = [policy.model_dump(mode="json") for policy in found]
     lines = view.history(found) or [f"{workspace.model} never had a rollout"]
-    return Outcome(lines, {"verb": "history", "policies": listed})
+    return Outcome(lines, {**_head(workspace, "history"), "policies": listed})
 
 
 @step
@@ -188,8 +187,16 @@ def size(workspace: Workspace, *, per_day: float | None) -> Outcome:
     ]
     if per_day:
         lines.append(f"{found.sequential / per_day:.1f} days at {per_day:g} keys a day")
-    values = {"verb": "size", "sequential": found.sequential, "fixed": found.fixed}
-    return Outcome(lines, values)
+    sizes = {"sequential": found.sequential, "fixed": found.fixed}
+    return Outcome(lines, {**_head(workspace, "size"), **sizes})
+
+
+def _outcome(workspace: Workspace, verb: str, look: Look) -> Outcome:
+    return Outcome(view.lines(look), {**_head(workspace, verb), **view.values(look)})
+
+
+def _head(workspace: Workspace, verb: str) -> dict[str, Any]:
+    return {"step": "rollout", "model": workspace.model, "verb": verb}
 
 
 def _look(workspace: Workspace) -> Look:

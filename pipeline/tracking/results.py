@@ -156,6 +156,23 @@ class ModelsResult(Result):
     versions: list[Document]
 
 
+class RolloutResult(Result):
+    """What a verb of the rollout came to; `ended` says that there is nothing more to watch."""
+
+    step: Literal["rollout"]
+    verb: str
+    sentence: str | None = None
+    ended: bool | None = None
+    moved: bool | None = None
+    policy: Document | None = None
+    tallies: Mapping[str, Document] | None = None
+    guards: list[Document] | None = None
+    statistics: list[str] | None = None
+    policies: list[Document] | None = None
+    sequential: int | None = None
+    fixed: int | None = None
+
+
 AnyResult = Annotated[
     IngestResult
     | TrainResult
@@ -166,7 +183,8 @@ AnyResult = Annotated[
     | MonitorResult
     | RollbackResult
     | AuditResult
-    | ModelsResult,
+    | ModelsResult
+    | RolloutResult,
     Field(discriminator="step"),
 ]
 _ANY: TypeAdapter[AnyResult] = TypeAdapter(AnyResult)

@@ -13,9 +13,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option(
+    "--model-servers/--no-model-servers",
+    default=None,
+    help="Also make servers that answer with the model, for keyless rollout.  [default: as before]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON instead of tables.")
 @pass_project
-def up(project: Project, as_json: bool) -> None:
+def up(project: Project, model_servers: bool | None, as_json: bool) -> None:
     """Start the local cloud, apply the platform, train, promote and predict.
 
     Everything runs on this machine: real Terraform against a local AWS with IAM switched on, a
@@ -31,7 +36,7 @@ def up(project: Project, as_json: bool) -> None:
 
     refuse_in_lab(project.home)
     with exclusive(project.home), Phases() as phases:
-        flow = Flow(project.home, phases)
+        flow = Flow(project.home, phases, model_servers=model_servers)
         try:
             summary = flow.run()
         finally:

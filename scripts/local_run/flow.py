@@ -76,10 +76,21 @@ def steps() -> tuple[Step, ...]:
 
 
 class Flow:
-    """One run of the main job in `home`, told to `phases`."""
+    """One run of the main job in `home`, told to `phases`.
 
-    def __init__(self, home: Path, phases: Phases, environment: str = "dev") -> None:
+    `model_servers` has servers made that answer with the model; None leaves it as it was.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        phases: Phases,
+        environment: str = "dev",
+        *,
+        model_servers: bool | None = None,
+    ) -> None:
         self.home = private_folder(home)
+        self._model_servers = model_servers
         self.phases = phases
         self.environment = environment
         self.summary = Summary()
@@ -99,11 +110,12 @@ class Flow:
         for notice in binary.notices:
             self.phases.event(notice)
         with ThreadPoolExecutor(max_workers=2) as pool, self._warm_processes() as warm:
-            self._apply_bootstrap(bootstrap_stack(self.actors, binary))
+            serving = self._with_model_servers()
+            self._apply_bootstrap(bootstrap_stack(self.actors, binary, model_servers=serving))
             self._database_role.clear()
             database = pool.submit(self._create_database)
             try:
-                self._apply_platform(platform_stack(self.actors, binary))
+                self._apply_platform(platform_stack(self.actors, binary, model_servers=serving))
             except BaseException:
                 self._abort()
                 raise
@@ -308,12 +320,20 @@ class Flow:
     # bookkeeping
 
     def _note(self, **facts: Any) -> None:
-        path = self.home / RUN_FILE
+        write_private(self.home / RUN_FILE, json.dumps(self._noted() | facts).encode())
+
+    def _noted(self) -> dict[str, Any]:
         try:
-            known = json.loads(path.read_text())
+            known: dict[str, Any] = json.loads((self.home / RUN_FILE).read_text())
         except (OSError, ValueError):
             known = {}
-        write_private(path, json.dumps(known | facts).encode())
+        return known
+
+    def _with_model_servers(self) -> bool:
+        """As asked for now, else as at the last time."""
+        if self._model_servers is not None:
+            self._note(model_servers=self._model_servers)
+        return bool(self._noted().get("model_servers"))
 
     def _leave_open(self) -> None:
         """Open a session that stays, so that the printed address of the UI works."""

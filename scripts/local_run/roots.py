@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
+from pipeline.settings import load_settings, settings_path
 from scripts.account.image import image_variable
 from scripts.local_run.actors import Actors
+from scripts.localcloud.elb.balancers import CERTIFICATE
 from scripts.localcloud.home import administrator
 from scripts.stack import roots
 from scripts.stack.binary import Binary
@@ -13,9 +18,19 @@ from scripts.stack.stack import Stack
 FEW_RETRIES = {"AWS_MAX_ATTEMPTS": "3"}
 
 
-def bootstrap_stack(actors: Actors, binary: Binary) -> Stack:
+def model_server(actors: Actors) -> dict[str, Any]:
+    """The variable `model_server` of the local run, with the local account's one certificate."""
+    cloud = actors.cloud
+    return {
+        "certificate_arn": f"arn:aws:acm:{cloud.region}:{cloud.account_id}:{CERTIFICATE}",
+        "model": load_settings(settings_path(None, os.environ)).model,
+    }
+
+
+def bootstrap_stack(actors: Actors, binary: Binary, *, model_servers: bool = False) -> Stack:
     """`terraform/bootstrap` as the administrator, its state in a file of the home."""
     home = actors.cloud.home
+    disposable = {"allow_data_deletion": True, "model_servers": model_servers}
     process = actors.marked_environment(administrator(home), FEW_RETRIES)
     return Stack(
         actors.project / "terraform" / "bootstrap",
@@ -23,7 +38,7 @@ def bootstrap_stack(actors: Actors, binary: Binary) -> Stack:
         environment={**roots.provider_cache(process), **process},
         data_dir=home / "terraform" / "bootstrap",
         variables={
-            "environments": {actors.environment: {"allow_data_deletion": True}},
+            "environments": {actors.environment: disposable},
             "github": actors.repository.as_variable(),
             "state": {"force_destroy": True},
         },
@@ -31,7 +46,9 @@ def bootstrap_stack(actors: Actors, binary: Binary) -> Stack:
     )
 
 
-def platform_stack(actors: Actors, binary: Binary, role: str = "apply") -> Stack:
+def platform_stack(
+    actors: Actors, binary: Binary, role: str = "apply", *, model_servers: bool = False
+) -> Stack:
     """`terraform/platform` as the apply or a plan role through OIDC, its state in the bucket."""
     cloud = actors.cloud
     image = image_variable(
@@ -52,4 +69,5 @@ def platform_stack(actors: Actors, binary: Binary, role: str = "apply") -> Stack
         data_dir=cloud.home / "terraform" / "platform",
         github=actors.repository.as_variable(),
         image=image,
+        model_server=model_server(actors) if model_servers else None,
     )

@@ -45,12 +45,13 @@ def platform_stack(
     data_dir: Path,
     github: Mapping[str, Any] | None,
     image: Mapping[str, Any] | None,
+    model_server: Mapping[str, Any] | None = None,
 ) -> Stack:
     """`terraform/platform` of one environment, its state in the account's bucket.
 
-    `process` is the environment of Terraform's processes; `github` and `image` are None where
-    Terraform finds that variable by itself. Raises UserError (exit code 2) for an environment
-    without tfvars.
+    `process` is the environment of Terraform's processes; `github`, `image` and `model_server` are
+    None where Terraform finds that variable by itself. Raises UserError (exit code 2) for an
+    environment without tfvars.
     """
     root = platform_root(project)
     return Stack(
@@ -60,7 +61,11 @@ def platform_stack(
         data_dir=data_dir,
         variables={
             name: dict(value)
-            for name, value in (("github", github), ("image", image))
+            for name, value in (
+                ("github", github),
+                ("image", image),
+                ("model_server", model_server),
+            )
             if value is not None
         },
         var_files=[variables_file(root, environment)],

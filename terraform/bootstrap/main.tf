@@ -58,6 +58,7 @@ module "environment" {
   environment         = each.key
   github              = var.github
   kms_key_arn         = local.keyed[each.key] ? module.environment_key[each.key].arn : null
+  model_servers       = each.value.model_servers
   provider_arn        = local.provider_arn
   roles               = yamldecode(file("${path.module}/../roles.yaml"))
   state = {

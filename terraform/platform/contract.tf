@@ -1,7 +1,19 @@
 # What Python needs to know of this environment: one object, as an output and as a parameter.
 
 locals {
-  platform = {
+  # Only where there are model servers, so that an older reader takes the contract of a platform without them.
+  serving = { for server in module.model_server : "serving" => {
+    model            = var.model_server.model
+    address          = server.address
+    listener_arn     = server.listener_arn
+    port             = server.port
+    session_document = server.session_document
+    instance_tags    = server.instance_tags
+    blue             = server.sets["blue"]
+    green            = server.sets["green"]
+  } }
+
+  platform = merge(local.serving, {
     schema_version = 1
     environment    = var.environment
     region         = local.region
@@ -32,13 +44,14 @@ locals {
     roles = merge(
       { for name, role in local.deployment_roles : name => "${local.iam}:role/${local.prefix}-${name}" },
       { server = module.mlflow_server.role_arn },
+      { for arn in local.serve_role_arns : "serve" => arn },
       module.workload_roles.role_arns,
     )
     parameters        = { platform = local.platform_parameter, champion_prefix = local.champion_prefix }
     secrets           = { third_party_arn = aws_secretsmanager_secret.third_party.arn }
     metrics_namespace = local.metrics_namespace
     github            = var.github
-  }
+  })
 }
 
 resource "aws_ssm_parameter" "platform" {

@@ -29,7 +29,7 @@ locals {
   # Roles that an AWS service assumes are made by the module that uses them.
   roles            = yamldecode(file("${path.module}/../roles.yaml"))
   deployment_roles = { for name, role in local.roles : name => role if role.root == "bootstrap" }
-  workload_roles   = { for name, role in local.roles : name => role if role.root == "platform" && can(role.context) }
+  workload_roles   = { for name, role in local.roles : name => role if role.root == "platform" && can(role.context) && (var.model_server != null || try(role.needs, "") != "model_server") }
 
   # MLflow's permission sets: a port each, and for its refusals who may open a session to it. People
   # sign in through SSO, so no role of this list is theirs.
@@ -56,15 +56,26 @@ locals {
     wheelhouse  = "wheelhouse/"
   }
 
-  # What the server calls when there is no route to the internet.
+  # By name: the network is made before the module that makes the role.
+  serve_role_arns = var.model_server == null ? [] : ["${local.iam}:role/${local.prefix}-serve"]
+
+  # What the servers call when there is no route to the internet.
   interface_endpoints = merge(
     {
       autoscaling = ["autoscaling:SetInstanceHealth"]
       ssm         = ["ssm:GetParameter", "ssm:UpdateInstanceInformation"]
       ssmmessages = ["ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel"]
     },
-    var.server.logs.enabled ? { logs = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"] } : {},
+    var.server.logs.enabled || var.model_server != null ? { logs = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"] } : {},
+    var.model_server != null ? { monitoring = ["cloudwatch:PutMetricData"] } : {},
   )
+
+  # Where a server may connect to, beside what is its own.
+  egress = {
+    security_groups = var.egress == "endpoints" ? { endpoints = { id = module.network.endpoint_security_group_id, port = 443 } } : {}
+    prefix_lists    = var.egress == "endpoints" ? { s3 = { id = module.network.s3_prefix_list_id, port = 443 } } : {}
+    https_cidrs     = var.egress == "endpoints" ? {} : { anywhere = "0.0.0.0/0" }
+  }
 }
 
 module "network" {
@@ -82,7 +93,7 @@ module "network" {
   reserved_cidrs       = var.network.reserved_cidrs
   s3_endpoint = {
     bucket_names   = [module.artifact_store.bucket_name]
-    principal_arns = [module.mlflow_server.role_arn]
+    principal_arns = concat([module.mlflow_server.role_arn], local.serve_role_arns)
   }
 }
 
@@ -135,14 +146,9 @@ module "mlflow_server" {
   associate_public_ip_address = var.egress == "public_ip"
   database                    = { identifier = local.prefix }
   database_resource_id        = module.metadata_store.resource_id
-  egress = {
-    security_groups = merge(
-      { database = { id = module.metadata_store.security_group_id, port = 5432 } },
-      var.egress == "endpoints" ? { endpoints = { id = module.network.endpoint_security_group_id, port = 443 } } : {},
-    )
-    prefix_lists = var.egress == "endpoints" ? { s3 = { id = module.network.s3_prefix_list_id, port = 443 } } : {}
-    https_cidrs  = var.egress == "endpoints" ? {} : { anywhere = "0.0.0.0/0" }
-  }
+  egress = merge(local.egress, {
+    security_groups = merge({ database = { id = module.metadata_store.security_group_id, port = 5432 } }, local.egress.security_groups)
+  })
   instance_type            = var.server.instance_type
   logs                     = merge(var.server.logs, { kms_key_arn = local.kms_key_arn })
   parking                  = var.park ? var.working_hours : null
@@ -155,6 +161,40 @@ module "mlflow_server" {
   vpc_id                   = module.network.vpc_id
   watchdog                 = var.server.watchdog
   workers                  = var.server.workers
+}
+
+# Off by default: a load balancer and an instance cost money; `keyless cost` shows how much.
+module "model_server" {
+  source = "../modules/model_server"
+  count  = var.model_server == null ? 0 : 1
+
+  name            = local.prefix
+  environment     = var.environment
+  ami_id          = one(var.image[*].id)
+  artifact_access = var.artifact_access
+  artifacts = {
+    bucket_name = module.artifact_store.bucket_name
+    kms_key_arn = local.kms_key_arn
+    prefixes    = local.prefixes
+  }
+  associate_public_ip_address = var.egress == "public_ip"
+  balancer_subnet_ids         = module.network.private_subnet_ids
+  capacity                    = var.model_server.capacity
+  certificate_arn             = var.model_server.certificate_arn
+  champion_parameter_prefix   = local.champion_prefix
+  clients                     = var.model_server.clients
+  deletion_protection         = var.model_server.deletion_protection && !var.teardown
+  egress                      = local.egress
+  instance_type               = var.model_server.instance_type
+  logs                        = merge(var.model_server.logs, { kms_key_arn = local.kms_key_arn })
+  metrics_namespace           = local.metrics_namespace
+  model                       = var.model_server.model
+  permissions_boundary_arn    = local.boundary_arn
+  platform_parameter_name     = local.platform_parameter
+  subnet_ids                  = module.network.server_subnet_ids
+  trusted_types               = var.model_server.trusted_types
+  volume                      = var.model_server.volume
+  vpc_id                      = module.network.vpc_id
 }
 
 module "workload_roles" {
@@ -177,6 +217,7 @@ module "workload_roles" {
   provider_arn              = local.provider_arn
   roles                     = local.workload_roles
   server                    = { session_documents = module.mlflow_server.session_documents }
+  serving                   = one(module.model_server[*].balancer)
   third_party_secret        = { arn = aws_secretsmanager_secret.third_party.arn, kms_key_arn = local.kms_key_arn }
 }
 

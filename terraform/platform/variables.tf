@@ -102,6 +102,22 @@ variable "job_workflow_refs" {
   default     = {}
 }
 
+variable "model_server" {
+  description = "Servers that answer with one model behind an internal load balancer; see modules/model_server and docs/rollouts.md. They cost money while they run: `keyless cost` shows how much. Bootstrap must have prepared the environment with model_servers = true. null: none."
+  type = object({
+    certificate_arn     = string
+    model               = string
+    capacity            = optional(object({ minimum = optional(number, 1), maximum = optional(number, 4), cpu_percent = optional(number, 60) }), {})
+    clients             = optional(object({ cidrs = optional(map(string), {}), security_group_ids = optional(map(string), {}) }), {})
+    deletion_protection = optional(bool, false)
+    instance_type       = optional(string, "t4g.small")
+    logs                = optional(object({ enabled = optional(bool, true), retention_days = optional(number, 30) }), {})
+    trusted_types       = optional(list(string), [])
+    volume              = optional(object({ size_gib = optional(number, 16) }), {})
+  })
+  default = null
+}
+
 variable "network" {
   description = "The VPC; see modules/network."
   type = object({

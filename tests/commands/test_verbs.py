@@ -20,7 +20,7 @@ LOCAL_ALONE = {
     "whoami",
 }
 CHANGES_AN_ACCOUNT = {
-    *("apply", "bootstrap", "database", "destroy", "github-setup", "rollback", "run"),
+    *("apply", "bootstrap", "database", "destroy", "github-setup", "rollback", "rollout", "run"),
     "wheelhouse",
 }
 READS = {

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from pipeline.errors import InputError, StepFailed
 from pipeline.outputs import Platform
@@ -127,6 +128,26 @@ def test_a_swap_of_what_is_gone_changes_nothing(store: Store) -> None:
         store.swap("nowhere", b"data", "0" * 64)
     with pytest.raises(KeyAbsentError):
         store.read("nowhere")
+
+
+@pytest.mark.parametrize(("listed", "absent"), [([], True), (["key"], False), (["key2"], True)])
+def test_what_may_not_be_read_is_absent_only_where_a_listing_says_so(
+    monkeypatch: pytest.MonkeyPatch, listed: list[str], absent: bool
+) -> None:
+    """S3 answers 403 for what is not there to a caller that may list one prefix alone."""
+    client = boto3.client(
+        "s3", region_name="us-east-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+    )
+    denied = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+
+    def refuse(**_: object) -> None:
+        raise ClientError(denied, "GetObject")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(client, "get_object", refuse)
+    store = BucketStore("bucket", client)
+    monkeypatch.setattr(store, "keys", lambda _: listed)
+    with pytest.raises(KeyAbsentError if absent else ClientError):
+        store.read_newer("key", None)
 
 
 def test_only_newer_content_is_read(store: Store) -> None:

@@ -57,6 +57,19 @@ def server(template: dict[str, Any] = TEMPLATE) -> list[dict[str, Any]]:
     [
         (server(), 730 * 0.0168 + 10 * 0.08 + 730 * 0.005),
         (server(TEMPLATE | {"network_interfaces": []}), 730 * 0.0168 + 10 * 0.08),
+        # Model servers: the set that answers is paid for, the idle one is not.
+        (
+            [
+                entry('aws_autoscaling_group.serve["blue"]', GROUP),
+                entry(
+                    'aws_autoscaling_group.serve["green"]', {"desired_capacity": 0, "min_size": 0}
+                ),
+                entry('aws_launch_template.serve["blue"]', TEMPLATE),
+                entry('aws_launch_template.serve["green"]', TEMPLATE),
+                entry('aws_lb_target_group.serve["blue"]', {}),
+            ],
+            730 * 0.0168 + 10 * 0.08 + 730 * 0.005,
+        ),
         ([entry("aws_db_instance.d", DATABASE)], 730 * 0.016 + 20 * 0.115),
         ([entry("aws_db_instance.d", DATABASE | {"multi_az": True})], 2 * (730 * 0.016 + 2.3)),
         (

@@ -22,6 +22,7 @@ from tests.terraform.rendered import Document, inline, managed
 
 PROJECT = ROOT
 KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
 GITHUB = 'github={owner="octo-org",owner_id="1001",repository="keyless-mlops",repository_id="2002"}'
 # Only the tests have an emulator, so only they tell the provider how to live with one.
 EMULATED = """
@@ -174,7 +175,7 @@ def bootstrap(terraform: Terraform) -> Plan:
         "kms", endpoint_url=terraform.environment["AWS_ENDPOINT_URL"]
     )
     made = kms.describe_key(KeyId="alias/keyless-prod")["KeyMetadata"]["Arn"]
-    dev = f'dev={{allow_data_deletion=true,kms_key_arn="{KEY}"}}'
+    dev = f'dev={{allow_data_deletion=true,kms_key_arn="{KEY}",model_servers=true}}'
     environments = f'environments={{{dev},prod={{kms_key_arn="{made}"}}}}'
     state = f'state={{kms_key_arn="{KEY}"}}'
     return terraform.planned("bootstrap", "-var", environments, "-var", state)
@@ -193,6 +194,14 @@ def prod(terraform: Terraform) -> Plan:
 
 
 @pytest.fixture(scope="session")
+def serving(terraform: Terraform) -> Plan:
+    """The plan of the platform as dev with model servers and no way to the internet."""
+    server = f'model_server={{model="breast-cancer",certificate_arn="{CERTIFICATE}"}}'
+    given = ("-var-file=environments/dev.tfvars", "-var", "egress=endpoints", "-var", server)
+    return terraform.planned("platform", *given)
+
+
+@pytest.fixture(scope="session")
 def keyed(terraform: Terraform) -> Plan:
     """Modules that are given what a plan of the platform does not know yet."""
     root = terraform.folder.parent / "keyed"
@@ -202,7 +211,7 @@ def keyed(terraform: Terraform) -> Plan:
 
 
 @pytest.fixture(scope="session")
-def documents(bootstrap: Plan, dev: Plan, prod: Plan, keyed: Plan) -> list[Document]:
+def documents(bootstrap: Plan, dev: Plan, prod: Plan, serving: Plan, keyed: Plan) -> list[Document]:
     """Every policy that a role of the platform has: dev's, prod's, and those with a key."""
-    inlines = [document for plan in (dev, prod, keyed) for document in inline(plan)]
+    inlines = [document for plan in (dev, prod, serving, keyed) for document in inline(plan)]
     return [*managed(bootstrap), *inlines]

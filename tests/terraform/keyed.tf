@@ -32,6 +32,27 @@ module "mlflow_server" {
   vpc_id                  = "vpc-1"
 }
 
+module "model_server" {
+  source          = "../terraform/modules/model_server"
+  name            = "keyless-dev"
+  ami_id          = "ami-0123456789abcdef0"
+  artifact_access = "proxied"
+  artifacts = {
+    bucket_name = module.artifact_store.bucket_name
+    kms_key_arn = local.key
+    prefixes    = { decisions = "decisions/", models = "mlflow/", predictions = "predictions/", rollouts = "rollouts/", wheelhouse = "wheelhouse/" }
+  }
+  balancer_subnet_ids       = ["subnet-1", "subnet-2"]
+  certificate_arn           = "arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
+  champion_parameter_prefix = "/keyless/dev/champion/"
+  environment               = "dev"
+  metrics_namespace         = "Keyless/dev"
+  model                     = "breast-cancer"
+  platform_parameter_name   = "/keyless/dev/platform"
+  subnet_ids                = ["subnet-1"]
+  vpc_id                    = "vpc-1"
+}
+
 module "workload_roles" {
   source = "../terraform/modules/workload_roles"
   name   = "keyless-dev"
@@ -54,5 +75,6 @@ module "workload_roles" {
   provider_arn              = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
   roles                     = { for name, role in yamldecode(file("${path.module}/../terraform/roles.yaml")) : name => role if role.root == "platform" && can(role.context) }
   server                    = { session_documents = { database = "keyless-dev-database-session", read = "keyless-dev-mlflow-read-session", train = "keyless-dev-mlflow-train-session", promote = "keyless-dev-mlflow-promote-session" } }
+  serving                   = module.model_server.balancer
   third_party_secret        = { arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:keyless-dev-third-party-AbCdEf", kms_key_arn = local.key }
 }

@@ -90,9 +90,13 @@ def details(action: str) -> dict[str, Any]:
     return found
 
 
-# The reference lists the type among the service's and forgets it among the actions', which are
-# authorised on both: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonroute53.html
+# Types that the reference lists among the service's and forgets among the actions'. A call of
+# Route 53 is authorised on both; Elastic Load Balancing has two pages, of which it took the older.
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonroute53.html
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
 FORGOTTEN = {
+    "elasticloadbalancing:AddTags": ["loadbalancer/app/", "listener/app", "targetgroup"],
+    "elasticloadbalancing:RemoveTags": ["loadbalancer/app/", "listener/app", "targetgroup"],
     "route53:AssociateVPCWithHostedZone": ["vpc"],
     "route53:DisassociateVPCFromHostedZone": ["vpc"],
 }

@@ -1,6 +1,5 @@
 """What the role that applies may and may not do, decided by the policy engine."""
 
-import json
 import re
 
 import pytest
@@ -24,8 +23,7 @@ def _apply_may(documents: list[Document], action: str, resource: str, **context:
     boundary = parse_policy(
         policies["keyless-dev-deploy-boundary"].text, name="boundary", kind="boundary"
     )
-    account = json.loads(policies["keyless-dev-boundary"].text)["Statement"][0]["Resource"]
-    number = re.search(r"artifacts-(\d{12})-", str(account))
+    number = re.search(r"artifacts-(\d{12})-", policies["keyless-dev-boundary"].text)
     assert number
     role = f"arn:aws:iam::{number[1]}:role/keyless-dev-apply"
     principal = Principal(
@@ -42,6 +40,7 @@ def _apply_may(documents: list[Document], action: str, resource: str, **context:
 
 IAM = f"arn:aws:iam::{ACCOUNT}"
 KEYS = f"arn:aws:kms:us-east-1:{ACCOUNT}:key"
+BALANCING = f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}"
 EC2 = f"arn:aws:ec2:us-east-1:{ACCOUNT}"
 BOUNDED = {"iam:PermissionsBoundary": f"{IAM}:policy/keyless-dev-boundary"}
 
@@ -60,6 +59,11 @@ BOUNDED = {"iam:PermissionsBoundary": f"{IAM}:policy/keyless-dev-boundary"}
             "iam:PassRole",
             f"{IAM}:role/keyless-dev-server",
             {"iam:PassedToService": "ec2.amazonaws.com"},
+        ),
+        (
+            "elasticloadbalancing:CreateLoadBalancer",
+            f"{BALANCING}:loadbalancer/app/keyless-dev-serve/*",
+            {"elasticloadbalancing:Scheme": "internal", "aws:RequestTag/Environment": "dev"},
         ),
     ],
 )
@@ -160,6 +164,24 @@ def test_apply_makes_roles_only_inside_the_boundary(documents: list[Document]) -
         ("kms:TagResource", f"{KEYS}/untagged", {"aws:RequestTag/Environment": "dev"}),
         ("kms:Decrypt", f"{KEYS}/another", {"kms:ViaService": "rds.us-east-1.amazonaws.com"}),
         ("ec2:RunInstances", f"{EC2}:instance/*", {}),
+        (
+            "elasticloadbalancing:CreateLoadBalancer",
+            f"{BALANCING}:loadbalancer/app/keyless-dev-serve/*",
+            {
+                "elasticloadbalancing:Scheme": "internet-facing",
+                "aws:RequestTag/Environment": "dev",
+            },
+        ),
+        (
+            "elasticloadbalancing:CreateListener",
+            f"{BALANCING}:loadbalancer/app/keyless-dev-serve/1",
+            {"elasticloadbalancing:ListenerProtocol": "HTTP"},
+        ),
+        (
+            "elasticloadbalancing:ModifyListener",
+            f"{BALANCING}:listener/app/keyless-prod-serve/1/2",
+            {},
+        ),
     ],
 )
 def test_apply_may_not(

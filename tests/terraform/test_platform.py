@@ -21,7 +21,7 @@ def nat_and_parked(terraform: Terraform) -> Plan:
     return terraform.planned("platform", DEV, "-var", "egress=nat", "-var", "park=true")
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "dev", "prod", "nat_and_parked"])
+@pytest.mark.parametrize("name", ["bootstrap", "dev", "prod", "nat_and_parked", "serving"])
 def test_inventory_is_the_recorded_one(request: pytest.FixtureRequest, name: str) -> None:
     plan: Plan = request.getfixturevalue(name)
     recorded = json.loads((INVENTORIES / f"{name}.json").read_text())

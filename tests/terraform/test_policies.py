@@ -13,12 +13,19 @@ pytestmark = pytest.mark.terraform
 
 MANAGED_LIMIT, INLINE_LIMIT = 6144, 10240
 # Scoped by a condition where AWS has no resource type that could name it.
-WITHOUT_RESOURCE = {"cloudwatch:PutMetricData": "cloudwatch:namespace"}
+# GetMetricData's one type is a dataset of PromQL queries; the metrics of a namespace have no ARN.
+WITHOUT_RESOURCE = {
+    "cloudwatch:GetMetricData": "aws:RequestedRegion",
+    "cloudwatch:PutMetricData": "cloudwatch:namespace",
+}
 
 
 @pytest.fixture(scope="module")
-def resource_policies(bootstrap: Plan, dev: Plan, prod: Plan, keyed: Plan) -> list[Document]:
-    return [document for plan in (bootstrap, dev, prod, keyed) for document in attached(plan)]
+def resource_policies(
+    bootstrap: Plan, dev: Plan, prod: Plan, serving: Plan, keyed: Plan
+) -> list[Document]:
+    plans = (bootstrap, dev, prod, serving, keyed)
+    return [document for plan in plans for document in attached(plan)]
 
 
 def test_enough_documents_are_looked_at(documents: list[Document]) -> None:
@@ -46,7 +53,7 @@ def test_every_policy_is_rendered_somewhere(
     assert {"keyless-dev-server/database", "keyless-dev-server/server"} <= names
     assert {"keyless-dev-ingest/third-party-secret", "keyless-dev-database/database"} <= names
     keyed = [each for each in resource_policies if each.name.endswith("bucket_policy.artifacts")]
-    assert len(keyed) == 3
+    assert len(keyed) == 4
 
 
 def test_resource_policies_are_all_there(resource_policies: list[Document]) -> None:

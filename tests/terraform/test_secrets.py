@@ -73,7 +73,7 @@ def values(plan: Plan) -> dict[str, Any]:
     return {part: plan.content[part] for part in parts if part in plan.content}
 
 
-@pytest.mark.parametrize("name", ["bootstrap", "dev", "prod"])
+@pytest.mark.parametrize("name", ["bootstrap", "dev", "prod", "serving"])
 def test_no_secret_is_planned_read_put_out_or_given_to_a_server(
     request: pytest.FixtureRequest, name: str
 ) -> None:
@@ -82,14 +82,14 @@ def test_no_secret_is_planned_read_put_out_or_given_to_a_server(
     assert secrets(values(plan)) == set()
 
 
-@pytest.mark.parametrize("name", ["dev", "prod"])
+@pytest.mark.parametrize("name", ["dev", "prod", "serving"])
 def test_the_user_data_is_looked_into(request: pytest.FixtureRequest, name: str) -> None:
     plan: Plan = request.getfixturevalue(name)
     texts = [text for path, text in leaves(values(plan)) if path[-1] == "user_data"]
     assert texts and all(text.startswith("#cloud-config") for text in texts)
 
 
-@pytest.mark.parametrize("name", ["dev", "prod"])
+@pytest.mark.parametrize("name", ["dev", "prod", "serving"])
 def test_what_the_provider_calls_sensitive_is_not_there_at_all(
     request: pytest.FixtureRequest, name: str
 ) -> None:

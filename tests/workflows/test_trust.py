@@ -51,6 +51,7 @@ MEANT = {
     ("monitor.yml", "retrain / ingest / step"): "ingest",
     ("monitor.yml", "retrain / train / step"): "train",
     ("rollback.yml", "rollback / step"): "promote",
+    ("rollout.yml", "rollout"): "rollout",
 }
 
 

@@ -34,7 +34,7 @@ PULL_REQUEST = pull_request("0", repository=REPOSITORY)
 EVERYTHING = {
     "apply.yml", "audit.yml", "ci.yml", "database.yml", "destroy.yml", "drift-infra.yml",
     "drift.yml", "infra-apply.yml", "infra-plan.yml", "monitor.yml", "not-set-up.yml", "plan.yml",
-    "predict.yml", "promote.yml", "rollback.yml", "step.yml", "train.yml",
+    "predict.yml", "promote.yml", "rollback.yml", "rollout.yml", "step.yml", "train.yml",
 }  # fmt: skip
 CALLED = {"apply.yml", "drift.yml", "not-set-up.yml", "plan.yml", "step.yml"}
 

@@ -9,7 +9,7 @@ from tests.actions_runner.github import Repository
 
 ACCOUNT = "123456789012"
 MAIN = "refs/heads/main"
-ROLES = {role.name: role for role in job_roles()}
+ROLES = {role.name: role for role in job_roles("model_server")}
 """Every role that a job on GitHub assumes, from terraform/roles.yaml."""
 
 

@@ -1,5 +1,6 @@
 """The load balancer before the two sets of servers, made to agree with the policy."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import StepFailed
@@ -11,6 +12,20 @@ if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
     from mypy_boto3_elbv2.type_defs import ActionTypeDef
+
+
+@dataclass(frozen=True)
+class _Size:
+    """Instances of a set: at least, and now."""
+
+    minimum: int
+    desired: int
+
+    def at_least(self, other: "_Size") -> "_Size":
+        return _Size(max(self.minimum, other.minimum), max(self.desired, other.desired))
+
+
+_NOBODY = _Size(0, 0)
 
 
 class ListenerFront:
@@ -31,11 +46,12 @@ class ListenerFront:
         """Send the traffic where the policy says, and keep as many servers as that needs."""
         idle = other(policy.active_set)
         if policy.live and isinstance(policy.strategy, BlueGreen):
-            self._resize(idle, max(self._size(idle), self._size(policy.active_set)))
+            mine, active = self._size(idle), self._size(policy.active_set)
+            self._resize(idle, mine.at_least(active))
         if self.active() != policy.active_set:
             self._activate(policy.active_set)
         if not policy.live:
-            self._resize(idle, 0)
+            self._resize(idle, _NOBODY)
 
     def active(self) -> Set:
         """The set that gets the traffic now. Raises StepFailed where that is not one of the two."""
@@ -70,15 +86,20 @@ class ListenerFront:
             ListenerArn=self._serving.listener_arn, DefaultActions=[action]
         )
 
-    def _size(self, name: Set) -> int:
+    def _size(self, name: Set) -> "_Size":
         group = self._set(name).autoscaling_group_name
-        found = self._scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])
-        return found["AutoScalingGroups"][0]["DesiredCapacity"]
+        (found,) = self._scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])[
+            "AutoScalingGroups"
+        ]
+        return _Size(found["MinSize"], found["DesiredCapacity"])
 
-    def _resize(self, name: Set, size: int) -> None:
+    def _resize(self, name: Set, size: "_Size") -> None:
+        """The minimum goes with it: AWS refuses fewer, and scaling must not empty a set in use."""
         if self._size(name) != size:
-            self._scaling.set_desired_capacity(
-                AutoScalingGroupName=self._set(name).autoscaling_group_name, DesiredCapacity=size
+            self._scaling.update_auto_scaling_group(
+                AutoScalingGroupName=self._set(name).autoscaling_group_name,
+                MinSize=size.minimum,
+                DesiredCapacity=size.desired,
             )
 
     def _set(self, name: Set) -> ServingSet:

@@ -69,9 +69,12 @@ class Lease:
 
     def _take(self) -> bool:
         try:
-            data, stored = self._store.read(self._key)
+            found = self._store.read_newer(self._key, None)
         except KeyAbsentError:
+            found = None
+        if found is None:
             return self._begin(1, None)
+        data, stored = found
         state = _State.model_validate_json(data)
         if stored.etag != self._etag:
             self._etag, self._since = stored.etag, self._clock()

@@ -5,6 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline.model.place import Place
@@ -13,6 +14,8 @@ from pipeline.rollouts.policy import BlueGreen, TrafficPolicy
 
 REQUESTS = "_requests"
 """Where servers keep a sample of requests as they came, below the model's predictions."""
+START_LIMIT = timedelta(minutes=30)
+"""A set that cannot be checked so long after the rollout began has failed."""
 _SECONDS = 30.0
 
 
@@ -24,18 +27,29 @@ class IdleSet:
     url: str
 
     def verify(self, policy: TrafficPolicy) -> Verdict | None:
-        """What the check came to; None while the challenger is not loaded yet."""
+        """What the check came to; None while there is time left for what it waits for.
+
+        Servers of an idle set start with the rollout: they install packages and load the model.
+        """
         assert isinstance(policy.strategy, BlueGreen)
-        try:
-            loaded = self._get("/ready")["models"]
-        except (OSError, ValueError) as error:
-            return Verdict(False, f"the idle set at {self.url} does not answer: {error}")
-        if loaded.get("challenger") != policy.challenger.model_version:
-            return None
         requests = self._recent(policy.strategy.replayed)
-        if not requests:
-            return Verdict(False, "there are no recent requests to replay on the idle set")
-        return self._replay(requests, policy)
+        lacking = self._lacking(policy, requests)
+        if lacking is None:
+            return self._replay(requests, policy)
+        if datetime.now(UTC) - policy.progress.since < START_LIMIT:
+            return None
+        minutes = START_LIMIT.total_seconds() / 60
+        return Verdict(False, f"after {minutes:.0f} minutes {lacking}")
+
+    def _lacking(self, policy: TrafficPolicy, requests: list[dict[str, str]]) -> str | None:
+        """What the check still waits for; None once it can be made."""
+        try:
+            loaded = self._get("/ready")["models"].get("challenger")
+        except (OSError, ValueError) as error:
+            return f"the idle set at {self.url} does not answer: {_told(error)}"
+        if loaded != policy.challenger.model_version:
+            return f"the idle set has no version {policy.challenger.model_version} loaded"
+        return None if requests else "there are no recent requests to replay on the idle set"
 
     def _replay(self, requests: list[dict[str, str]], policy: TrafficPolicy) -> Verdict:
         """Every request must be answered, and no more of them slowly than the guard allows."""

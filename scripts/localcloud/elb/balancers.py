@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
 FILE = "balancers.json"
 """In the state directory: the local port of each load balancer's name, by listener port."""
+CERTIFICATE = "certificate/00000000-0000-0000-0000-000000000000"
+"""The end of the ARN of the one certificate that the account's ACM has, for HTTPS listeners."""
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Balancers:
     def start(self) -> None:
         """Begin to follow the account. Returns at once."""
         (self._host.home / FILE).unlink(missing_ok=True)
+        self._put_certificate()
         self._thread.start()
 
     def stop(self) -> None:
@@ -53,6 +56,19 @@ class Balancers:
         for listener in self._open.values():
             listener.forwarder.stop()
         self._open.clear()
+
+    def _put_certificate(self) -> None:
+        """A listener with TLS needs a certificate, and no owner of a domain is here to ask for one.
+
+        No client sees it: each load balancer shows one for its own name.
+        """
+        from moto.acm.models import CertBundle
+
+        account, region = self._host.account_id, self._host.region
+        arn = f"arn:aws:acm:{region}:{account}:{CERTIFICATE}"
+        certificate, key = (path.read_bytes() for path in self._host.issue("localhost"))
+        bundle = CertBundle(account, certificate, key, region=region, arn=arn)
+        self._host.backend("acm")._certificates[arn] = bundle
 
     def _follow(self) -> None:
         while not self._stopping.wait(POLL_SECONDS):

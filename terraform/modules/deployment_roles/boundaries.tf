@@ -2,6 +2,8 @@
 
 # For every role that the platform makes. It grants nothing by itself.
 data "aws_iam_policy_document" "boundary" {
+  source_policy_documents = data.aws_iam_policy_document.boundary_serving[*].json
+
   statement {
     sid       = "Objects"
     actions   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:GetObjectVersion", "s3:ListMultipartUploadParts", "s3:PutObject"]
@@ -173,15 +175,19 @@ locals {
   # "ec2:CreateVpc" -> "ec2:Create*": listing every action would not fit a policy. KMS's few are written out, since
   # kms:Create* and kms:Put* decide who owns a key.
   deploy_actions = distinct(concat(local.managed_key_actions, flatten([
-    for document in [
-      data.aws_iam_policy_document.read_region,
-      data.aws_iam_policy_document.read_named,
-      data.aws_iam_policy_document.apply_compute,
-      data.aws_iam_policy_document.apply_data,
-      data.aws_iam_policy_document.apply_identity,
-      data.aws_iam_policy_document.apply_network,
-      data.aws_iam_policy_document.apply_operation,
-    ] : [for statement in document.statement : [for action in statement.actions : startswith(action, "kms:") ? action : "${regex("^[a-z0-9-]+:[A-Z][a-z0-9]+", action)}*"]]
+    for document in concat(
+      [
+        data.aws_iam_policy_document.read_region,
+        data.aws_iam_policy_document.read_named,
+        data.aws_iam_policy_document.apply_compute,
+        data.aws_iam_policy_document.apply_data,
+        data.aws_iam_policy_document.apply_identity,
+        data.aws_iam_policy_document.apply_network,
+        data.aws_iam_policy_document.apply_operation,
+      ],
+      data.aws_iam_policy_document.read_serving,
+      data.aws_iam_policy_document.apply_serving,
+    ) : [for statement in document.statement : [for action in statement.actions : startswith(action, "kms:") ? action : "${regex("^[a-z0-9-]+:[A-Z][a-z0-9]+", action)}*"]]
   ])))
 }
 

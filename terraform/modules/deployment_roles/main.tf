@@ -21,7 +21,8 @@ locals {
   logs         = "arn:${local.partition}:logs:${local.region}:${local.account}"
   secrets      = "arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret"
   keys         = "arn:${local.partition}:kms:${local.region}:${local.account}:key/*"
-  scaling      = "arn:${local.partition}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${local.prefix}-mlflow"
+  groups       = "arn:${local.partition}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${local.prefix}"
+  scaling      = "${local.groups}-mlflow"
   alarms       = "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:${local.prefix}-*"
   dashboard    = "arn:${local.partition}:cloudwatch::${local.account}:dashboard/${local.prefix}"
   topic        = "arn:${local.partition}:sns:${local.region}:${local.account}:${local.prefix}-alerts"
@@ -41,10 +42,11 @@ locals {
   log_groups      = ["${local.logs}:log-group:/${local.prefix}/*", "${local.logs}:log-group:/aws/rds/instance/${local.prefix}/*"]
 
   # Roles that the platform makes: each by its whole name, so that none of those made here is among them.
-  platform_roles = [for name, role in var.roles : "${local.iam}:role/${local.prefix}-${name}" if role.root == "platform"]
-  passed_roles   = { for name, role in var.roles : name => role.service if role.root == "platform" && role.service != null }
+  roles          = { for name, role in var.roles : name => role if role.needs == null || (role.needs == "model_server" && var.model_servers) }
+  platform_roles = [for name, role in local.roles : "${local.iam}:role/${local.prefix}-${name}" if role.root == "platform"]
+  passed_roles   = { for name, role in local.roles : name => role.service if role.root == "platform" && role.service != null }
 
-  deployment_roles = { for name, role in var.roles : name => role if role.root == "bootstrap" }
+  deployment_roles = { for name, role in local.roles : name => role if role.root == "bootstrap" }
   own_roles        = [for name in keys(local.deployment_roles) : "${local.iam}:role/${local.prefix}-${name}"]
   boundaries       = [for boundary in ["boundary", "deploy-boundary"] : "${local.iam}:policy/${local.prefix}-${boundary}"]
 }
@@ -84,10 +86,13 @@ moved {
 }
 
 resource "aws_iam_policy" "read" {
-  for_each = {
-    read-region = data.aws_iam_policy_document.read_region.json
-    read-named  = data.aws_iam_policy_document.read_named.json
-  }
+  for_each = merge(
+    {
+      read-region = data.aws_iam_policy_document.read_region.json
+      read-named  = data.aws_iam_policy_document.read_named.json
+    },
+    var.model_servers ? { read-serving = data.aws_iam_policy_document.read_serving[0].json } : {},
+  )
 
   name        = "${local.prefix}-${each.key}"
   description = "Read the configuration of ${local.prefix}: no secret value, no object data"
@@ -103,13 +108,16 @@ resource "aws_iam_policy" "read" {
 }
 
 resource "aws_iam_policy" "apply" {
-  for_each = {
-    apply-compute   = data.aws_iam_policy_document.apply_compute.json
-    apply-data      = data.aws_iam_policy_document.apply_data.json
-    apply-identity  = data.aws_iam_policy_document.apply_identity.json
-    apply-network   = data.aws_iam_policy_document.apply_network.json
-    apply-operation = data.aws_iam_policy_document.apply_operation.json
-  }
+  for_each = merge(
+    {
+      apply-compute   = data.aws_iam_policy_document.apply_compute.json
+      apply-data      = data.aws_iam_policy_document.apply_data.json
+      apply-identity  = data.aws_iam_policy_document.apply_identity.json
+      apply-network   = data.aws_iam_policy_document.apply_network.json
+      apply-operation = data.aws_iam_policy_document.apply_operation.json
+    },
+    var.model_servers ? { apply-serving = data.aws_iam_policy_document.apply_serving[0].json } : {},
+  )
 
   name        = "${local.prefix}-${each.key}"
   description = "Create and change the platform of ${local.prefix}"

@@ -170,7 +170,7 @@ data "aws_iam_policy_document" "read_named" {
   statement {
     sid       = "InstanceProfile"
     actions   = ["iam:GetInstanceProfile"]
-    resources = ["${local.iam}:instance-profile/${local.prefix}-server"]
+    resources = [for name, service in local.passed_roles : "${local.iam}:instance-profile/${local.prefix}-${name}" if service == "ec2.amazonaws.com"]
   }
 
   statement {

@@ -36,6 +36,12 @@ variable "kms_key_arn" {
   }
 }
 
+variable "model_servers" {
+  description = "Let the platform have model servers: what plan, apply and the boundary need for a load balancer and two more Auto Scaling groups."
+  type        = bool
+  default     = false
+}
+
 variable "provider_arn" {
   description = "ARN of the account's OIDC provider for GitHub Actions."
   type        = string
@@ -46,6 +52,7 @@ variable "roles" {
   type = map(object({
     root     = string
     context  = optional(string)
+    needs    = optional(string)
     policies = optional(list(string), [])
     service  = optional(string)
   }))

@@ -97,7 +97,7 @@ resource "aws_vpc_security_group_egress_rule" "https" {
 resource "aws_lb" "serve" {
   #checkov:skip=CKV_AWS_91:requests are logged row by row by the servers, with the variant that answered; access logs would need a bucket policy for another account
   #checkov:skip=CKV2_AWS_28:internal: no request comes from the internet
-  name                       = "${var.name}-serve"
+  name                       = local.balancer_name
   internal                   = true
   load_balancer_type         = "application"
   subnets                    = var.balancer_subnet_ids
@@ -135,7 +135,7 @@ resource "aws_lb_listener" "serve" {
   load_balancer_arn = aws_lb.serve.arn
   port              = 443
   protocol          = "HTTPS"
-  ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+  ssl_policy        = local.ssl_policy
   certificate_arn   = var.certificate_arn
   tags              = merge(var.tags, { Name = "${var.name}-serve" })
 

@@ -22,9 +22,11 @@ locals {
 
   # All names are known at plan time.
   role_name        = "${var.name}-serve"
+  balancer_name    = "${var.name}-serve"
   log_group        = "/${var.name}/serve"
   session_document = "${var.name}-serve-session"
   bucket_arn       = "arn:${local.partition}:s3:::${var.artifacts.bucket_name}"
+  ssl_policy       = "ELBSecurityPolicy-TLS13-1-2-2021-06"
   wheelhouse       = "${var.artifacts.prefixes.wheelhouse}serving/"
 
   sets          = toset(["blue", "green"])

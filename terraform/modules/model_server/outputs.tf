@@ -3,6 +3,17 @@ output "address" {
   value       = aws_lb.serve.dns_name
 }
 
+output "balancer" {
+  description = "What a role that moves the traffic must know, all known at plan time: names of load balancer and Auto Scaling groups, session document, TLS policy of the listener, Role tag of the instances."
+  value = {
+    autoscaling_group_names = values(local.group_names)
+    balancer_name           = local.balancer_name
+    role_tag                = local.instance_tags.Role
+    session_document        = local.session_document
+    ssl_policy              = local.ssl_policy
+  }
+}
+
 output "instance_tags" {
   description = "Tags by which the instances are found; Set is blue or green."
   value       = local.instance_tags
@@ -16,6 +27,11 @@ output "listener_arn" {
 output "log_group_name" {
   description = "CloudWatch group of the servers' log; null without one."
   value       = one(aws_cloudwatch_log_group.serve[*].name)
+}
+
+output "port" {
+  description = "Port of the servers behind the load balancer."
+  value       = var.port
 }
 
 output "role_arn" {

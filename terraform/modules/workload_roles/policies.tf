@@ -7,6 +7,7 @@ locals {
     contract           = data.aws_iam_policy_document.contract.json
     database           = data.aws_iam_policy_document.database.json
     metrics            = data.aws_iam_policy_document.metrics.json
+    rollout            = one(data.aws_iam_policy_document.rollout[*].json)
     third-party-secret = one(data.aws_iam_policy_document.third_party_secret[*].json)
   }
 }
@@ -256,6 +257,95 @@ data "aws_iam_policy_document" "metrics" {
       test     = "StringEquals"
       variable = "cloudwatch:namespace"
       values   = [var.metrics_namespace]
+    }
+  }
+}
+
+# The controller of a rollout: it reads what was counted, switches the traffic, and fills the idle set.
+data "aws_iam_policy_document" "rollout" {
+  count = var.serving == null ? 0 : 1
+
+  statement {
+    sid       = "LookAtTheRollout"
+    actions   = ["autoscaling:DescribeAutoScalingGroups", "cloudwatch:GetMetricData", "elasticloadbalancing:DescribeListeners"]
+    resources = ["*"] # listings, and metrics that have no ARN: only the region limits them
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = [local.region]
+    }
+  }
+
+  statement {
+    sid       = "SwitchTheTraffic"
+    actions   = ["elasticloadbalancing:ModifyListener"]
+    resources = ["arn:${local.partition}:elasticloadbalancing:${local.region}:${local.account}:listener/app/${var.serving.balancer_name}/*"]
+
+    # The weights alone: neither plain HTTP nor an older TLS. Both keys are absent where they stay.
+    condition {
+      test     = "StringEqualsIfExists"
+      variable = "elasticloadbalancing:ListenerProtocol"
+      values   = ["HTTPS"]
+    }
+
+    condition {
+      test     = "StringEqualsIfExists"
+      variable = "elasticloadbalancing:SecurityPolicy"
+      values   = [var.serving.ssl_policy]
+    }
+  }
+
+  statement {
+    sid       = "SizeTheSets"
+    actions   = ["autoscaling:UpdateAutoScalingGroup"]
+    resources = [for name in var.serving.autoscaling_group_names : "arn:${local.partition}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${name}"]
+
+    # Sizes alone: not what is launched, nor where, nor more than Terraform allows.
+    dynamic "condition" {
+      for_each = toset(["LaunchConfigurationName", "LaunchTemplateVersionSpecified", "MaxSize", "VPCZoneIdentifiers"])
+      content {
+        test     = "Null"
+        variable = "autoscaling:${condition.value}"
+        values   = ["true"]
+      }
+    }
+  }
+
+  # The idle set gets no traffic, so its check goes through a session to one of its servers.
+  statement {
+    sid       = "OpenTheModelServersPort"
+    actions   = ["ssm:StartSession"]
+    resources = ["arn:${local.partition}:ssm:${local.region}:${local.account}:document/${var.serving.session_document}"]
+
+    condition {
+      test     = "BoolIfExists"
+      variable = "ssm:SessionDocumentAccessCheck"
+      values   = ["true"]
+    }
+  }
+
+  statement {
+    sid       = "OnTheModelServersOfThisEnvironment"
+    actions   = ["ssm:StartSession"]
+    resources = ["arn:${local.partition}:ec2:${local.region}:${local.account}:instance/*"]
+
+    condition {
+      test     = "BoolIfExists"
+      variable = "ssm:SessionDocumentAccessCheck"
+      values   = ["true"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "ssm:resourceTag/Environment"
+      values   = [var.environment]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "ssm:resourceTag/Role"
+      values   = [var.serving.role_tag]
     }
   }
 }

@@ -147,6 +147,11 @@ variable "roles" {
     condition     = length(distinct([for role in values(var.roles) : role.context])) == length(var.roles)
     error_message = "Each role needs a context of its own; two with the same one could be exchanged for each other."
   }
+
+  validation {
+    condition     = var.serving != null || alltrue([for role in values(var.roles) : !contains(role.policies, "rollout")])
+    error_message = "The policy \"rollout\" needs serving: it names the load balancer and the groups that it may change."
+  }
 }
 
 variable "server" {
@@ -155,6 +160,18 @@ variable "server" {
     role_tag          = optional(string, "mlflow")
     session_documents = map(string)
   })
+}
+
+variable "serving" {
+  description = "The model servers whose traffic a role with the policy \"rollout\" moves: names of load balancer, Auto Scaling groups and session document, the listener's TLS policy, and the Role tag of the instances. null: there are none."
+  type = object({
+    autoscaling_group_names = list(string)
+    balancer_name           = string
+    role_tag                = optional(string, "serve")
+    session_document        = string
+    ssl_policy              = string
+  })
+  default = null
 }
 
 variable "tags" {

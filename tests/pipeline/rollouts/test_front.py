@@ -37,7 +37,7 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
             boto3.client("autoscaling").create_auto_scaling_group(
                 AutoScalingGroupName=name,
                 LaunchTemplate={"LaunchTemplateId": template},
-                MinSize=0,
+                MinSize=min(size, 1),
                 MaxSize=4,
                 DesiredCapacity=size,
                 VPCZoneIdentifier=subnets[0],
@@ -71,9 +71,9 @@ def front(serving: Serving) -> ListenerFront:
     return ListenerFront(boto3.client("elbv2"), boto3.client("autoscaling"), serving)
 
 
-def sizes() -> dict[str, int]:
-    groups = boto3.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
-    return {group["AutoScalingGroupName"]: group["DesiredCapacity"] for group in groups}
+def sizes(which: str = "DesiredCapacity") -> dict[str, int]:
+    groups: Any = boto3.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    return {group["AutoScalingGroupName"]: group[which] for group in groups}
 
 
 def test_a_trial_fills_the_idle_set_then_switches_then_empties_the_other(
@@ -86,6 +86,8 @@ def test_a_trial_fills_the_idle_set_then_switches_then_empties_the_other(
     assert (found.active(), sizes()) == ("green", {"blue": 2, "green": 2})
     found.agree(make_policy(strategy=GREEN, share=0.0, active_set="green", phase="completed"))
     assert (found.active(), sizes()) == ("green", {"blue": 0, "green": 2})
+    # AWS refuses a size below the minimum, and scaling goes no further down than that.
+    assert sizes("MinSize") == {"blue": 0, "green": 1}
 
 
 def test_a_rollback_returns_to_the_set_that_still_runs(

@@ -1,0 +1,87 @@
+"""The verbs on a folder without a rollout: what they say, what they write, what they refuse."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pipeline.rollouts.__main__ import rollouts
+from pipeline.rollouts.plans import first_policy
+from pipeline.rollouts.policies import Policies
+from pipeline.rollouts.policy import Challenger, TrafficPolicy
+from pipeline.settings import load_settings, settings_path
+from pipeline.storage import FolderStore
+from pipeline.tracking.results import RolloutResult, read_result
+
+MODEL = "breast-cancer"
+
+
+def run(folder: Path, *arguments: str) -> Result:
+    verb, *rest = arguments
+    return CliRunner().invoke(rollouts, [verb, "--local", str(folder), *rest])
+
+
+def begun(folder: Path, **changes: Any) -> TrafficPolicy:
+    """A canary in force, as start would write it; it needs MLflow, and this does not."""
+    settings = load_settings(settings_path(None, {}))
+    policy = first_policy(
+        MODEL,
+        "canary",
+        settings.rollout,
+        Challenger(model_version="2", run_id="run", files={}),
+        (1, "1"),
+        None,
+        classes=True,
+        who="somebody",
+        why="trained on October",
+    ).model_copy(update=changes)
+    Policies(FolderStore(folder), f"rollouts/{MODEL}").write(policy, None)
+    return policy
+
+
+def test_there_is_nothing_to_show_and_nothing_to_steer_before_the_first(tmp_path: Path) -> None:
+    assert run(tmp_path, "status").output == f"{MODEL} never had a rollout\n"
+    assert run(tmp_path, "history").output == f"{MODEL} never had a rollout\n"
+    refused = run(tmp_path, "pause", "--why", "too fast")
+    assert refused.exit_code == 2
+    assert "does not exist: there is nothing to pause" in refused.output
+
+
+def test_a_rollout_needs_a_champion(tmp_path: Path) -> None:
+    refused = run(tmp_path, "start", "--strategy", "canary", "--why", "new")
+    assert refused.exit_code == 2
+    assert "has no champion yet: run promote first" in refused.output
+
+
+def test_every_verb_writes_a_result_that_summaries_can_read(tmp_path: Path) -> None:
+    begun(tmp_path)
+    file = tmp_path / "result.json"
+    for verb in ("pause", "abort", "history", "size"):
+        more = ["--why", "as planned"] if verb in ("pause", "abort") else []
+        done = run(tmp_path, verb, *more, "--result", str(file))
+        assert done.exit_code == 0, done.output
+        result = read_result(file)
+        assert isinstance(result, RolloutResult)
+        assert (result.model, result.verb) == (MODEL, verb)
+        assert result.model_extra == {}
+
+
+def test_abort_ends_it_for_good_and_the_history_says_who_and_why(tmp_path: Path) -> None:
+    begun(tmp_path)
+    assert run(tmp_path, "abort", "--why", "complaints").exit_code == 0
+    again = run(tmp_path, "abort", "--why", "complaints")
+    assert again.exit_code == 2 and "is aborted: there is nothing to abort" in again.output
+    policy = json.loads((tmp_path / "rollouts" / MODEL / "policy.json").read_text())
+    assert (policy["phase"], policy["share"], policy["why"]) == ("aborted", 0.0, "complaints")
+    lines = run(tmp_path, "history").output.splitlines()
+    assert len(lines) == 2 and "trained on October" in lines[0] and "complaints" in lines[1]
+
+
+@pytest.mark.parametrize("verb", ["pause", "abort"])
+def test_a_change_without_a_reason_is_refused(tmp_path: Path, verb: str) -> None:
+    begun(tmp_path)
+    refused = run(tmp_path, verb)
+    assert refused.exit_code == 2 and "--why" in refused.output
+    assert len(run(tmp_path, "history").output.splitlines()) == 1
