@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="RDS's certificates as you fetched them: the database workflow takes no others.",
 )
+@click.option("--model-servers", is_flag=True, help="Also make the environments of rollouts.")
 @click.option("--dry-run", is_flag=True, help="Print what would change, and change nothing.")
 @click.option("--verify", is_flag=True, help="Try each role's token on the role.")
 @json_option
@@ -79,6 +80,7 @@ def github_setup(
     reviewers: tuple[str, ...],
     approvals: int,
     rds_ca: Path | None,
+    model_servers: bool,
     dry_run: bool,
     verify: bool,
     as_json: bool,
@@ -113,6 +115,7 @@ def github_setup(
         setup.find_reviewers(gh, reviewers),
         approvals,
         pinned,
+        ("model_server",) if model_servers else (),
     )
     _warn(facts)
     pending = setup.changes(gh, facts, wanted)

@@ -48,6 +48,8 @@ class Wanted:
     reviewers: tuple[Reviewer, ...]
     approvals: int = 1
     rds_ca_sha256: str | None = None
+    parts: tuple[str, ...] = ()
+    """Parts of the platform that are off by default, and that some environment has."""
 
     @property
     def prevent_self_review(self) -> bool:
@@ -126,7 +128,7 @@ def changes(gh: Gh, facts: Facts, wanted: Wanted) -> list[Change]:
 
 def _environments(gh: Gh, facts: Facts, wanted: Wanted) -> Iterator[Change]:
     for environment in wanted.environments:
-        for role in sorted(job_roles(), key=lambda role: not role.reviewers):
+        for role in sorted(job_roles(*wanted.parts), key=lambda role: not role.reviewers):
             name = role.github_environment(environment)
             if name is not None:
                 yield from _environment(gh, facts, wanted, name, role.reviewers)

@@ -25,8 +25,14 @@ from tests.workflows.test_trust import tokens
 from tests.workflows.trusts import ACCOUNT, ROLES, trust_document
 
 
-def wanted(gh: Gh, *reviewers: str, environments: tuple[str, ...] = ("dev",)) -> Wanted:
-    return Wanted(environments, ACCOUNT, "us-east-1", find_reviewers(gh, reviewers))
+def wanted(
+    gh: Gh,
+    *reviewers: str,
+    environments: tuple[str, ...] = ("dev",),
+    parts: tuple[str, ...] = (),
+) -> Wanted:
+    found = find_reviewers(gh, reviewers)
+    return Wanted(environments, ACCOUNT, "us-east-1", found, parts=parts)
 
 
 def set_up(gh: RecordedGh, *reviewers: str, **options: Any) -> list[str]:
@@ -41,7 +47,7 @@ def set_up(gh: RecordedGh, *reviewers: str, **options: Any) -> list[str]:
 
 def test_a_new_repository_gets_every_environment_that_a_trust_policy_names() -> None:
     gh = RecordedGh()
-    set_up(gh, environments=("dev", "prod"))
+    set_up(gh, environments=("dev", "prod"), parts=("model_server",))
     assert set(gh.github.environments) == set(REPOSITORY.environments)
     for found in gh.github.environments.values():
         assert [policy["name"] for policy in found["policies"]] == ["main"]
@@ -223,6 +229,18 @@ def trusts_of(**changed: Any) -> Any:
     documents = {f"keyless-dev-{role}": trust_document(repository, "dev", role) for role in ROLES}
     documents |= changed
     return documents.get
+
+
+def test_the_environments_of_rollouts_are_made_where_they_are_asked_for() -> None:
+    gh = RecordedGh()
+    facts = read_facts(gh, gh.github.name)
+    usual = {change.path for change in changes(gh, facts, wanted(gh))}
+    more = changes(gh, facts, wanted(gh, parts=("model_server",)))
+    new = [change for change in more if change.path not in usual]
+    assert [change.path.rpartition("/")[2] for change in new if change.method == "PUT"] == [
+        "dev-rollout"
+    ]
+    assert all("approved by octocat" in change.what for change in new if change.method == "PUT")
 
 
 def test_every_role_lets_its_own_job_in() -> None:
