@@ -99,11 +99,11 @@ def _one(values: Sequence[Any]) -> Any:
 
 
 def _regex(pattern: str, text: str) -> str:
-    """The first match of a pattern without groups.
+    """The first match of a pattern without groups that are numbered.
 
     RE2's $ is the end of the text; Python's also accepts a newline before it, so it becomes \\Z.
     """
-    if "(" in pattern or "$" in pattern[:-1]:
+    if "(" in pattern.replace("(?:", "") or "$" in pattern[:-1]:
         raise HclError(f"regex() with groups, or with $ before the end: {pattern}")
     found = re.search(pattern.removesuffix("$") + (r"\Z" if pattern.endswith("$") else ""), text)
     if found is None:

@@ -141,7 +141,7 @@ def test_the_template_renders_as_terraform_renders_it(dev: Plan) -> None:
         entry["path"]: entry["content"] for entry in yaml.safe_load(ours)["write_files"]
     }.keys() == written.keys()
     scripts = [path for path in written if path.startswith("/usr/local/lib/keyless/")]
-    assert len(scripts) == 4
+    assert len(scripts) == 3
     for path in scripts:
         assert written[path].rstrip() == (FILES / Path(path).name).read_text().rstrip()
 

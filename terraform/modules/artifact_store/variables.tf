@@ -85,7 +85,7 @@ variable "version_deleter_arns" {
   default     = []
 
   validation {
-    condition     = alltrue([for arn in var.version_deleter_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/(aws-reserved/sso\\.amazonaws\\.com/\\*|[A-Za-z0-9+=,.@_/-]+)$", arn))])
+    condition     = alltrue([for arn in var.version_deleter_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/(?:aws-reserved/sso\\.amazonaws\\.com/\\*|[A-Za-z0-9+=,.@_/-]+)$", arn))])
     error_message = "version_deleter_arns must be role ARNs (arn:aws:iam::ACCOUNT:role/NAME) without wildcards, but for role/aws-reserved/sso.amazonaws.com/*."
   }
 }
