@@ -126,8 +126,8 @@ class Server:
         except (OSError, _Gone, TimeoutError, asyncio.CancelledError) as gone:
             _log.debug("a client is gone: %r", gone)
         finally:
+            await _closed(writer, at_once=client.broken)
             del self._clients[task]
-            writer.transport.abort() if client.broken else writer.close()
 
     def _close_the_idlest(self) -> None:
         waiting = [(one.since, task) for task, one in self._clients.items() if not one.answering]
@@ -136,6 +136,19 @@ class Server:
 
     async def _answer(self, incoming: Incoming) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._handle, incoming)
+
+
+async def _closed(writer: asyncio.StreamWriter, *, at_once: bool) -> None:
+    """Close a connection: at once, or after TLS has said goodbye.
+
+    Whoever stops the server meanwhile cancels the goodbye; asyncio would leak the socket.
+    """
+    if not at_once:
+        writer.close()
+        with contextlib.suppress(OSError, asyncio.CancelledError):
+            await writer.wait_closed()
+            return
+    writer.transport.abort()
 
 
 @dataclass
