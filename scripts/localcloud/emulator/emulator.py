@@ -23,7 +23,7 @@ from werkzeug.exceptions import HTTPException
 from scripts.iam.requests import HttpRequest, Reading, rebuilt
 from scripts.iam.requests.wire.rebuild import Rebuilt
 from scripts.localcloud.access.errors import Answer, AwsError
-from scripts.localcloud.emulator import cbor, gaps, managed_keys, patches
+from scripts.localcloud.emulator import cbor, failures, gaps, managed_keys, patches
 from scripts.localcloud.emulator.consistency import Consistency, Lags
 
 _log = logging.getLogger(__name__)
@@ -96,6 +96,8 @@ class Emulator:
             # 5xx would be tried again for ten minutes by Terraform's provider.
             raise _not_implemented(request.service, operation, str(error)) from error
         except Exception as error:
+            if (answer_of_aws := failures.answered(reading, error)) is not None:
+                raise answer_of_aws from error
             _log.error("moto failed on %s %s\n%s", request.service, operation,
                        traceback.format_exc())  # fmt: skip
             raise AwsError(
