@@ -217,7 +217,7 @@ def _reference(workspace: Workspace, manifest: dict[str, Any]) -> "pd.DataFrame"
     import pandas as pd
 
     if manifest["reference"] is None:
-        raise InputError(f"the champion of {workspace.model} has no reference: promote it anew")
+        raise InputError(f"the champion of {workspace.model} has no reference: promote it again")
     pin = PinnedFile.model_validate(manifest["reference"])
     return pd.read_parquet(io.BytesIO(read_pinned(workspace.store, pin)))
 

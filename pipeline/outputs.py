@@ -163,7 +163,7 @@ def parse_platform(document: str | bytes | Mapping[str, Any], *, origin: str) ->
         )
         raise InputError(
             f"{origin} is not the platform's contract (schema version {SCHEMA_VERSION}): {faults}. "
-            "Write it anew with `keyless outputs`."
+            "Write it again with `keyless outputs`."
         ) from None
 
 
