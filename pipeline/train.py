@@ -20,7 +20,7 @@ from pipeline.model.search import Trial, best, cross_validate, make_folds, merge
 from pipeline.model.threads import limited
 from pipeline.settings import DecisionSettings, without_secrets
 from pipeline.step import Outcome, Workspace, step
-from pipeline.tracking import lineage, runs
+from pipeline.tracking import cloudwatch, lineage, runs
 from pipeline.tracking.register import CHALLENGER, upload_and_register
 
 if TYPE_CHECKING:
@@ -60,7 +60,11 @@ def main(workspace: Workspace) -> Outcome:
     }
     run = runs.open_run(workspace, fingerprint(tags), tags)
     with run.lease or nullcontext():
-        return _train(workspace, run, rows, tags)
+        outcome = _train(workspace, run, rows, tags)
+    # Also for a model that was rightly kept: an alarm counts the trainings that ended well.
+    if failure := cloudwatch.publish_or_say(workspace, {"TrainingsDone": 1}):
+        outcome.warnings.append(failure)
+    return outcome
 
 
 def _train(

@@ -22,3 +22,15 @@ def publish(workspace: Workspace, values: Mapping[str, float]) -> bool:
         Namespace=workspace.platform.metrics_namespace, MetricData=data
     )
     return True
+
+
+def publish_or_say(workspace: Workspace, values: Mapping[str, float]) -> str | None:
+    """Publish what must not make a finished step fail; returns why it was not possible."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        publish(workspace, values)
+    except (BotoCoreError, ClientError) as failure:
+        names = ", ".join(values)
+        return f"{names} could not be published, so an alarm may miss this run: {failure}"
+    return None

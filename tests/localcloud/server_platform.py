@@ -56,6 +56,7 @@ def user_data(given: dict[str, Any], logs_json: str = "") -> str:
         "logs_json": logs_json,
         "install": (FILES / "install.sh").read_text(),
         "install_service": (FILES / "keyless-install.service").read_text(),
+        "logs_service": (FILES / "keyless-logs.service").read_text(),
         "mlflow_service": (FILES / "keyless-mlflow.service").read_text(),
         "watchdog_service": (FILES / "keyless-watchdog.service").read_text(),
         "launcher": (FILES / "launcher.py").read_text(),

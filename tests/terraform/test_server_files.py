@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy.engine import make_url
 
+from tests import ROOT
 from tests.localcloud.server_platform import FILES, settings
 
 DATABASE = {
@@ -358,6 +359,27 @@ def test_a_server_that_waits_for_its_database_is_left_alone_in_the_grace_period(
 
 def test_a_server_that_never_starts_is_reported_after_the_grace_period(watch: Watch) -> None:
     assert watch.over([False] * 10, grace=-1) == 1
+
+
+def test_a_healthy_server_says_so_now_and_then(
+    watch: Watch, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch.module, "HEARTBEAT_SECONDS", 0)
+    watch.over([True, False, True], grace=900)
+    said = capsys.readouterr().out.splitlines()
+    assert said.count("watchdog: MLflow is healthy") == 2
+
+
+def test_the_line_of_a_healthy_server_is_the_one_that_the_alarm_counts(watch: Watch) -> None:
+    alarms = (ROOT / "terraform" / "modules" / "observability" / "alarms.tf").read_text()
+    assert f"watchdog: {watch.module.HEALTHY}" in alarms
+
+
+def test_a_healthy_server_does_not_fill_its_log(
+    watch: Watch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch.over([True] * 20, grace=900)
+    assert capsys.readouterr().out.count("MLflow is healthy") == 1
 
 
 def test_a_report_that_fails_is_tried_again(watch: Watch) -> None:

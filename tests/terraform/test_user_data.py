@@ -188,7 +188,7 @@ def exposure(path: Path) -> float:
 @pytest.mark.slow
 @pytest.mark.skipif(ANALYZE is None, reason="there is no systemd on this machine")
 def test_systemd_reads_every_line_of_the_units(tmp_path: Path) -> None:
-    for name in ("install", "mlflow", "watchdog"):
+    for name in ("install", "logs", "mlflow", "watchdog"):
         unit(name, tmp_path)
     for path in sorted(tmp_path.iterdir()):
         assert analyze("verify", "--man=no", str(path)) == ""
@@ -245,22 +245,36 @@ class Box:
             "ROOT": str(root),
         }
 
-    def install(self) -> list[str]:
-        """Run the script to its end; the calls that it made."""
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the script once, with nothing called so far."""
         bash = shutil.which("bash")
         assert bash is not None
         (self.root / "calls").write_text("")
-        done = subprocess.run(
-            [bash, str(self.root / "install.sh"), str(self.root / "etc/keyless/server.json")],
+        return subprocess.run(
+            [
+                bash,
+                str(self.root / "install.sh"),
+                str(self.root / "etc/keyless/server.json"),
+                *arguments,
+            ],
             env=self.environment,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
+
+    @property
+    def calls(self) -> list[str]:
+        """What the last run called."""
+        return (self.root / "calls").read_text().splitlines()
+
+    def install(self) -> list[str]:
+        """Run the script to its end; the calls that it made."""
+        done = self.run()
         assert done.returncode == 0, done.stderr
         assert done.stdout.endswith("install: done\n")
-        return (self.root / "calls").read_text().splitlines()
+        return self.calls
 
     def installed(self) -> set[str]:
         return {path.name for path in (self.root / "opt").iterdir()}
@@ -296,10 +310,38 @@ def test_what_is_not_whole_is_made_anew(box: Box) -> None:
     assert not (box.root / "opt/keyless/wheels").exists()
 
 
-def test_logs_are_shipped_where_they_are_configured(box: Box) -> None:
+def agent(box: Box, ends: str = "exit 0") -> None:
+    """A log agent that is installed, and how its start ends."""
     (box.root / "etc/keyless/cloudwatch-agent.json").write_text("{}")
-    agent = box.root / "opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl"
-    agent.parent.mkdir(parents=True)
-    agent.write_text('#!/bin/bash\necho "agent $*" >> "$ROOT/calls"\n')
-    agent.chmod(0o755)
-    assert box.install()[0].startswith("agent -a fetch-config")
+    program = box.root / "opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/bash\necho "agent $*" >> "$ROOT/calls"\n{ends}\n')
+    program.chmod(0o755)
+
+
+def test_logs_are_shipped_by_a_unit_of_their_own(box: Box) -> None:
+    agent(box)
+    done = box.run("logs")
+    assert (done.returncode, done.stdout) == (0, "logs: done\n")
+    assert [call.split()[:3] for call in box.calls] == [["agent", "-a", "fetch-config"]]
+
+
+def test_a_log_agent_that_fails_keeps_nobody_from_mlflow(box: Box) -> None:
+    agent(box, "exit 1")
+    assert box.install()[-1].startswith("pip")
+    # systemd tries again, since the unit says Restart=on-failure.
+    assert box.run("logs").returncode != 0
+
+
+@pytest.mark.parametrize("name", ["install", "logs"])
+def test_an_installation_that_fails_is_tried_again_for_ever(name: str) -> None:
+    lines = (FILES / f"keyless-{name}.service").read_text().splitlines()
+    # Allowed for oneshot since systemd 244; Amazon Linux 2023 has 252.
+    assert {"Type=oneshot", "Restart=on-failure", "StartLimitIntervalSec=0"} <= set(lines)
+
+
+@pytest.mark.parametrize("name", ["mlflow", "watchdog"])
+def test_an_installation_that_failed_once_does_not_end_what_waits_for_it(name: str) -> None:
+    text = (FILES / f"keyless-{name}.service").read_text()
+    assert "After=keyless-install.service" in text
+    assert "Requires=" not in text

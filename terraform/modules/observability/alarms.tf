@@ -4,7 +4,8 @@ locals {
   gibibyte = 1024 * 1024 * 1024
 
   rejecting_models = var.pipeline.rejected_row_percent == 100 ? [] : var.pipeline.models
-  count_training   = var.server_log_group_name != null && var.pipeline.days_without_training > 0 ? 1 : 0
+  training_models  = var.pipeline.days_without_training > 0 ? var.pipeline.models : []
+  heartbeat        = var.server_log_group_name != null && !var.parked ? 1 : 0
 
   database_alarms = {
     connections = {
@@ -38,7 +39,7 @@ resource "aws_cloudwatch_metric_alarm" "server_unhealthy" {
   count = var.parked ? 0 : 1
 
   alarm_name          = "${var.name}-server-unhealthy"
-  alarm_description   = "No MLflow server in service for 15 minutes. The watchdog replaces a dead one; if that does not help, see the log group and the group's activity history."
+  alarm_description   = "No MLflow server in service for 15 minutes: see the group's activity history for why none starts."
   namespace           = "AWS/AutoScaling"
   metric_name         = "GroupInServiceInstances"
   dimensions          = { AutoScalingGroupName = var.autoscaling_group_name }
@@ -47,10 +48,70 @@ resource "aws_cloudwatch_metric_alarm" "server_unhealthy" {
   threshold           = 1
   period              = 300
   evaluation_periods  = 3
-  treat_missing_data  = "breaching"
+  treat_missing_data  = "missing" # before the group's first minute there is none
   alarm_actions       = [aws_sns_topic.alerts.arn]
   ok_actions          = [aws_sns_topic.alerts.arn]
   tags                = var.tags
+}
+
+# An instance in service may serve nothing. The watchdog writes a line every few minutes while MLflow answers;
+# it is missing when the installation, MLflow, the log agent or the instance is dead.
+resource "aws_cloudwatch_log_metric_filter" "heartbeat" {
+  count = local.heartbeat
+
+  name           = "${var.name}-server-heartbeat"
+  log_group_name = var.server_log_group_name
+  pattern        = "\"watchdog: MLflow is healthy\"" # as files/watchdog.py of mlflow_server writes it
+
+  metric_transformation {
+    namespace = var.metrics_namespace
+    name      = "ServerHeartbeat"
+    value     = "1"
+  }
+}
+
+# An alarm without data does nothing until it has had some, so none is on from the first day; what ends is told by
+# the change to "insufficient data".
+resource "aws_cloudwatch_metric_alarm" "server_silent" {
+  count = local.heartbeat
+
+  alarm_name                = "${var.name}-server-silent"
+  alarm_description         = "Nothing was heard of a healthy MLflow for more than half an hour (the state is then \"insufficient data\"): its installation, MLflow itself, the log agent or the instance is dead. See the log group, and keyless doctor --aws."
+  namespace                 = var.metrics_namespace
+  metric_name               = "ServerHeartbeat"
+  statistic                 = "Sum"
+  comparison_operator       = "LessThanThreshold"
+  threshold                 = 1
+  period                    = 900
+  evaluation_periods        = 2
+  treat_missing_data        = "missing"
+  alarm_actions             = [aws_sns_topic.alerts.arn]
+  insufficient_data_actions = [aws_sns_topic.alerts.arn]
+  ok_actions                = [aws_sns_topic.alerts.arn]
+  tags                      = var.tags
+
+  depends_on = [aws_cloudwatch_log_metric_filter.heartbeat]
+}
+
+# A flow log whose role lacks a right ends in "Access error", and nothing but its silence says so.
+resource "aws_cloudwatch_metric_alarm" "flow_log_silent" {
+  count = var.flow_log_group_name == null || var.parked ? 0 : 1
+
+  alarm_name                = "${var.name}-flow-log-silent"
+  alarm_description         = "No flow log was delivered for more than six hours (the state is then \"insufficient data\"): aws ec2 describe-flow-logs says why."
+  namespace                 = "AWS/Logs"
+  metric_name               = "IncomingLogEvents"
+  dimensions                = { LogGroupName = var.flow_log_group_name }
+  statistic                 = "Sum"
+  comparison_operator       = "LessThanThreshold"
+  threshold                 = 1
+  period                    = 3600
+  evaluation_periods        = 6
+  treat_missing_data        = "missing"
+  alarm_actions             = [aws_sns_topic.alerts.arn]
+  insufficient_data_actions = [aws_sns_topic.alerts.arn]
+  ok_actions                = [aws_sns_topic.alerts.arn]
+  tags                      = var.tags
 }
 
 resource "aws_cloudwatch_metric_alarm" "database" {
@@ -72,39 +133,25 @@ resource "aws_cloudwatch_metric_alarm" "database" {
   tags                = var.tags
 }
 
-# The server sees every registered model, whoever trained it; the training role publishes no metrics.
-resource "aws_cloudwatch_log_metric_filter" "registered" {
-  count = local.count_training
-
-  name           = "${var.name}-models-registered"
-  log_group_name = var.server_log_group_name
-  pattern        = "\"a model version was registered\"" # as files/server/front.py of mlflow_server writes it
-
-  metric_transformation {
-    namespace = var.metrics_namespace
-    name      = "ModelVersionsRegistered"
-    value     = "1"
-  }
-}
-
+# Training publishes TrainingsDone when it ends well, also when it rightly kept an unchanged model.
 resource "aws_cloudwatch_metric_alarm" "no_training" {
-  count = local.count_training
+  for_each = toset(local.training_models)
 
-  alarm_name          = "${var.name}-no-training"
-  alarm_description   = "No model registered in ${var.pipeline.days_without_training} days: see the training workflow's last runs."
-  namespace           = var.metrics_namespace
-  metric_name         = "ModelVersionsRegistered"
-  statistic           = "Sum"
-  comparison_operator = "LessThanThreshold"
-  threshold           = 1
-  period              = 86400
-  evaluation_periods  = var.pipeline.days_without_training
-  datapoints_to_alarm = var.pipeline.days_without_training
-  treat_missing_data  = "breaching"
-  alarm_actions       = [aws_sns_topic.alerts.arn]
-  tags                = var.tags
-
-  depends_on = [aws_cloudwatch_log_metric_filter.registered]
+  alarm_name                = "${var.name}-no-training-${each.key}"
+  alarm_description         = "No training of ${each.key} ended well in more than ${var.pipeline.days_without_training} days (the state is then \"insufficient data\"): see the training workflow's last runs."
+  namespace                 = var.metrics_namespace
+  metric_name               = "TrainingsDone"
+  dimensions                = { Model = each.key }
+  statistic                 = "Sum"
+  comparison_operator       = "LessThanThreshold"
+  threshold                 = 1
+  period                    = 86400
+  evaluation_periods        = var.pipeline.days_without_training
+  datapoints_to_alarm       = var.pipeline.days_without_training
+  treat_missing_data        = "missing" # before the first training there is none
+  alarm_actions             = [aws_sns_topic.alerts.arn]
+  insufficient_data_actions = [aws_sns_topic.alerts.arn]
+  tags                      = var.tags
 }
 
 resource "aws_cloudwatch_metric_alarm" "rejected_rows" {

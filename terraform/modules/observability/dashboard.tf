@@ -8,7 +8,14 @@ locals {
       { title = "Database CPU (%)", metrics = [["AWS/RDS", "CPUUtilization", "DBInstanceIdentifier", var.database.identifier]], stat = "Average", period = 300 },
       { title = "Database connections", metrics = [["AWS/RDS", "DatabaseConnections", "DBInstanceIdentifier", var.database.identifier]], stat = "Maximum", period = 300 },
       { title = "Database free storage (bytes)", metrics = [["AWS/RDS", "FreeStorageSpace", "DBInstanceIdentifier", var.database.identifier]], stat = "Minimum", period = 300 },
-      { title = "Models registered", metrics = [[var.metrics_namespace, "ModelVersionsRegistered"]], stat = "Sum", period = 86400 },
+    ],
+    [
+      for model in var.pipeline.models : {
+        title   = "Trainings of ${model}"
+        metrics = [[var.metrics_namespace, "TrainingsDone", "Model", model]]
+        stat    = "Sum"
+        period  = 86400
+      }
     ],
     [
       for model in var.pipeline.models : {

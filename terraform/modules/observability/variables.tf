@@ -55,6 +55,12 @@ variable "environment" {
   type        = string
 }
 
+variable "flow_log_group_name" {
+  description = "CloudWatch group of a VPC's flow logs whose silence is an alarm; null: none. For traffic that never ends alone."
+  type        = string
+  default     = null
+}
+
 variable "kms_key_arn" {
   description = "Key that encrypts the topic (null: none, its messages name resources and no data). The key's policy must let CloudWatch and Budgets use it."
   type        = string
@@ -83,7 +89,7 @@ variable "parked" {
 }
 
 variable "pipeline" {
-  description = "When the pipeline alarms: days without a newly registered model (1 to 7, CloudWatch's longest look back), and percent of a day's rows that predict may reject. 0 days and 100 percent switch them off. Per-model alarms need the models' names."
+  description = "When the pipeline alarms: days without a training that ended well (1 to 7, CloudWatch's longest look back; more than lie between two trainings), and percent of a day's rows that predict may reject. 0 days and 100 percent switch them off. Per-model alarms need the models' names."
   type = object({
     days_without_training = optional(number, 7)
     models                = optional(list(string), [])
@@ -103,7 +109,7 @@ variable "pipeline" {
 }
 
 variable "server_log_group_name" {
-  description = "CloudWatch group of mlflow_server's log, in which registered models are counted; null: no alarm on missing training."
+  description = "CloudWatch group of mlflow_server's log, in which the watchdog's line is awaited; null: no alarm on a server that serves nothing."
   type        = string
   default     = null
 }

@@ -35,10 +35,11 @@ def config(unit: str = UNIT, command: str = "[systemctl, enable, --now, x.servic
     )
 
 
-def test_the_modules_user_data_enables_three_services() -> None:
+def test_the_modules_user_data_enables_its_services() -> None:
     data = parse(encoded(user_data(settings())))
     assert [service.name for service in data.services] == [
         "keyless-install.service",
+        "keyless-logs.service",
         "keyless-mlflow.service",
         "keyless-watchdog.service",
     ]

@@ -1,9 +1,18 @@
 #!/bin/bash
 # Installs what MLflow needs, from Amazon Linux's own repositories and from our bucket alone.
 # The first argument is the settings file. Safe to run again: a finished installation is kept.
+# With "logs" behind it, it installs and starts the log agent instead: a unit of its own, so that an agent that
+# fails keeps nobody from MLflow.
 set -euo pipefail
 
 settings=$1
+if [ "${2:-}" = logs ]; then
+  agent=/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl
+  [ -x "$agent" ] || dnf install --quiet --assumeyes amazon-cloudwatch-agent
+  "$agent" -a fetch-config -m ec2 -s -c file:/etc/keyless/cloudwatch-agent.json
+  echo "logs: done"
+  exit
+fi
 read_setting() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1])).get(sys.argv[2]) or "")' "$settings" "$1"; }
 wheelhouse=$(read_setting wheelhouse)
 region=$(read_setting region)
@@ -26,12 +35,6 @@ install_once() {
   rm -rf "$stage/wheels" "$target"
   mv "$stage" "$target"
 }
-
-if [ -f /etc/keyless/cloudwatch-agent.json ]; then
-  agent=/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl
-  until [ -x "$agent" ] || dnf install --quiet --assumeyes amazon-cloudwatch-agent; do sleep 30; done
-  "$agent" -a fetch-config -m ec2 -s -c file:/etc/keyless/cloudwatch-agent.json
-fi
 
 until [ -x "$target/venv/bin/python" ] || install_once; do
   echo "install: not complete yet, waiting for $wheelhouse"

@@ -5,6 +5,9 @@
 Auto Scaling terminates an unhealthy instance and starts another. A server that waits for its
 database is not dead, so nothing is reported before MLflow was healthy once or the grace period,
 counted from the start of this instance, is over.
+
+While MLflow answers, a line says so every few minutes: an alarm misses it when the installation,
+MLflow, the log agent or the whole instance is dead.
 """
 
 import json
@@ -13,6 +16,10 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+
+# The metric filter of the observability module looks for this line.
+HEALTHY = "MLflow is healthy"
+HEARTBEAT_SECONDS = 240
 
 
 def log(text: str) -> None:
@@ -28,10 +35,13 @@ def main() -> int:
     port = free.get("read", settings["permission_sets"]["read"]["port"])
     limits = settings["watchdog"]
     grace_ends = time.monotonic() + limits["grace_seconds"]
-    failures, seen_healthy = 0, False
+    failures, seen_healthy, told = 0, False, -float(HEARTBEAT_SECONDS)
     while True:
         if healthy(port):
             failures, seen_healthy = 0, True
+            if time.monotonic() - told >= HEARTBEAT_SECONDS:
+                log(HEALTHY)
+                told = time.monotonic()
         elif seen_healthy or time.monotonic() > grace_ends:
             failures += 1
             log(f"MLflow is not healthy ({failures} of {limits['failures']})")

@@ -34,10 +34,6 @@ run "server_and_database_by_default" {
     error_message = "alarms are ${join(", ", output.alarm_names)}"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.server_unhealthy[0].treat_missing_data == "breaching"
-    error_message = "no news of the server is bad news"
-  }
-  assert {
     condition     = aws_cloudwatch_metric_alarm.database["storage"].threshold == 4294967296 && aws_cloudwatch_metric_alarm.database["storage"].comparison_operator == "LessThanThreshold"
     error_message = "four GiB in bytes, or less"
   }
@@ -62,6 +58,7 @@ run "the_whole_pipeline" {
     budget                = { limit_usd = 35 }
     parked                = true
     pipeline              = { models = ["breast-cancer"], days_without_training = 3 }
+    flow_log_group_name   = "/keyless-dev/flow-logs"
     server_log_group_name = "/keyless-dev/mlflow"
   }
   assert {
@@ -69,8 +66,12 @@ run "the_whole_pipeline" {
     error_message = "a parked server is no alarm"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.no_training[0].evaluation_periods == 3 && aws_cloudwatch_metric_alarm.no_training[0].treat_missing_data == "breaching"
-    error_message = "three days without a model"
+    condition     = aws_cloudwatch_metric_alarm.no_training["breast-cancer"].evaluation_periods == 3 && aws_cloudwatch_metric_alarm.no_training["breast-cancer"].metric_name == "TrainingsDone"
+    error_message = "three days without a training that ended well, whether or not it made a model"
+  }
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.server_silent) == 0 && length(aws_cloudwatch_metric_alarm.flow_log_silent) == 0
+    error_message = "what is parked is silent at night"
   }
   assert {
     condition     = keys(aws_cloudwatch_metric_alarm.rejected_rows) == ["breast-cancer"] && keys(aws_cloudwatch_metric_alarm.drift) == ["breast-cancer"]
@@ -83,6 +84,37 @@ run "the_whole_pipeline" {
   assert {
     condition     = one(one(data.aws_iam_policy_document.alerts.statement).condition).variable == "aws:SourceAccount"
     error_message = "no other account's alarms"
+  }
+}
+
+# Time: before the first data there is nothing to alarm about, and what ends says so once it has begun.
+run "no_alarm_is_on_from_the_first_day_and_none_misses_an_end" {
+  command = plan
+  variables {
+    flow_log_group_name   = "/keyless-dev/flow-logs"
+    pipeline              = { models = ["breast-cancer"] }
+    server_log_group_name = "/keyless-dev/mlflow"
+  }
+  assert {
+    condition = alltrue([
+      for alarm in concat(
+        aws_cloudwatch_metric_alarm.server_unhealthy, aws_cloudwatch_metric_alarm.server_silent, aws_cloudwatch_metric_alarm.flow_log_silent,
+        values(aws_cloudwatch_metric_alarm.database), values(aws_cloudwatch_metric_alarm.no_training),
+        values(aws_cloudwatch_metric_alarm.rejected_rows), values(aws_cloudwatch_metric_alarm.drift),
+      ) : alarm.treat_missing_data != "breaching"
+    ])
+    error_message = "an alarm without data would be on from the first minute"
+  }
+  assert {
+    condition = alltrue([
+      for alarm in concat(aws_cloudwatch_metric_alarm.server_silent, aws_cloudwatch_metric_alarm.flow_log_silent, values(aws_cloudwatch_metric_alarm.no_training)) :
+      length(alarm.insufficient_data_actions) == 1
+    ]) && length(aws_cloudwatch_metric_alarm.server_silent) == 1 && length(aws_cloudwatch_metric_alarm.flow_log_silent) == 1
+    error_message = "a dead installation, agent, flow log or training would end in silence"
+  }
+  assert {
+    condition     = aws_cloudwatch_log_metric_filter.heartbeat[0].pattern == "\"watchdog: MLflow is healthy\"" && one(aws_cloudwatch_log_metric_filter.heartbeat[0].metric_transformation).default_value == null
+    error_message = "only a line of a healthy server counts"
   }
 }
 
