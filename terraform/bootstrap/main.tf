@@ -2,7 +2,14 @@
 
 data "aws_caller_identity" "current" {}
 
-data "aws_partition" "current" {}
+data "aws_partition" "current" {
+  lifecycle {
+    postcondition {
+      condition     = self.partition == "aws"
+      error_message = "This is the partition ${self.partition}. STS compares GitHub's claims (repository_id, ref) in commercial regions alone, so the roles here could not tell one repository from another. Choose a commercial region."
+    }
+  }
+}
 
 data "aws_region" "current" {}
 

@@ -2,7 +2,14 @@
 
 data "aws_caller_identity" "current" {}
 
-data "aws_partition" "current" {}
+data "aws_partition" "current" {
+  lifecycle {
+    postcondition {
+      condition     = self.partition == "aws"
+      error_message = "This is the partition ${self.partition}. STS compares GitHub's claims (repository_id, ref) in commercial regions alone, so the roles here could not tell one repository from another. Choose a commercial region."
+    }
+  }
+}
 
 data "aws_region" "current" {}
 
@@ -85,6 +92,7 @@ module "network" {
   availability_zones   = var.network.availability_zones
   cidr_block           = var.network.cidr_block
   egress               = var.egress
+  instance_types       = distinct([var.server.instance_type, trimprefix(var.database.instance_class, "db.")])
   flow_logs            = merge(var.network.flow_logs, { kms_key_arn = local.kms_key_arn, role_boundary_arn = local.boundary_arn })
   interface_endpoints  = local.interface_endpoints
   nat_gateway_per_zone = var.network.nat_gateway_per_zone
@@ -144,6 +152,7 @@ module "mlflow_server" {
     wheelhouse_prefix = local.prefixes.wheelhouse
   }
   associate_public_ip_address = var.egress == "public_ip"
+  cpu_credits                 = var.server.cpu_credits
   database                    = { identifier = local.prefix }
   database_resource_id        = module.metadata_store.resource_id
   egress = merge(local.egress, {
@@ -236,6 +245,9 @@ module "observability" {
   parked                 = var.park
   pipeline               = var.observability.pipeline
   server_log_group_name  = module.mlflow_server.log_group_name
+
+  # Rejected traffic alone may be none for hours.
+  flow_log_group_name = var.network.flow_logs.traffic == "ALL" ? module.network.flow_log_group_name : null
 }
 
 # For a data provider's key. An administrator puts the value; Terraform never has it.

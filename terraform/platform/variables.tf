@@ -158,6 +158,7 @@ variable "park" {
 variable "server" {
   description = "The MLflow server; see modules/mlflow_server."
   type = object({
+    cpu_credits   = optional(string, "standard")
     instance_type = optional(string, "t4g.small")
     logs          = optional(object({ enabled = optional(bool, true), retention_days = optional(number, 30) }), {})
     port          = optional(number, 5000)

@@ -36,9 +36,15 @@ NUMBERS = count()
 EXTRA: dict[tuple[str, str], dict[str, Any]] = {
     ("ec2", "CreateTags"): {"Resources": ["sg-0a"], "Tags": [{"Key": "Name", "Value": "closed"}]},
     ("ec2", "DisassociateAddress"): {"AssociationId": None, "PublicIp": "198.51.100.7"},
+    # S3 refuses a wrong digest, and more than one checksum, before it looks at any right.
+    ("s3", "PutObject"): dict.fromkeys(
+        name
+        for name in generated(input_shape("s3", "PutObject"), every=True)
+        if name.startswith("Checksum") or name == "ContentMD5"
+    ),
 }
 # The gateway adds these to every request.
-GLOBAL = {"aws:requestedregion": (REGION,)}
+GLOBAL = {"aws:requestedregion": (REGION,), "aws:resourceaccount": (ACCOUNT,)}
 # Decided where there is no such request to the endpoint; each is tested where it is served.
 ELSEWHERE = {
     "sts:AssumeRoleWithWebIdentity": "tests/localcloud/sts/test_tokens.py",

@@ -249,7 +249,7 @@ def test_the_egress_modes_differ_as_their_parts_do(variants: dict[str, Estimate]
 @pytest.fixture(scope="module")
 def prod(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     home = tmp_path_factory.mktemp("home")
-    arguments = ["--home", str(home), "cost", "prod", "--json"]
+    arguments = ["--home", str(home), "cost", "-e", "prod", "--json"]
     result = CliRunner().invoke(keyless, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
     shown: dict[str, Any] = json.loads(result.stdout)

@@ -22,6 +22,7 @@ GLOBAL_KEYS = {
     "aws:requestedregion",
     "aws:resourcetag",
     "aws:requesttag",
+    "aws:resourceaccount",
     "aws:securetransport",
     "aws:sourceaccount",
     "aws:sourcearn",

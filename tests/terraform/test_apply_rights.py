@@ -32,7 +32,8 @@ def _apply_may(documents: list[Document], action: str, resource: str, **context:
         kind="assumed-role",
         role_arn=role,
     )
-    keys = {name: (value,) for name, value in context.items()}
+    keys = {"aws:ResourceAccount": (number[1],)}
+    keys |= {name: (value,) for name, value in context.items()}
     request = Request(principal, action, resource.replace(ACCOUNT, number[1]), keys)
     policy_set = PolicySet(identity=tuple(parts), boundary=(boundary,), resource_required=False)
     return evaluate(request, policy_set).allowed
@@ -71,6 +72,13 @@ def test_apply_may(
     documents: list[Document], action: str, resource: str, context: dict[str, str]
 ) -> None:
     assert _apply_may(documents, action, resource, **context)
+
+
+def test_a_strangers_bucket_of_our_name_gets_no_state(documents: list[Document]) -> None:
+    state = f"arn:aws:s3:::keyless-state-{ACCOUNT}-us-east-1/dev/platform.tfstate"
+    for action in ("s3:GetObject", "s3:PutObject"):
+        assert _apply_may(documents, action, state)
+        assert not _apply_may(documents, action, state, **{"aws:ResourceAccount": "999999999999"})
 
 
 def test_apply_makes_roles_only_inside_the_boundary(documents: list[Document]) -> None:

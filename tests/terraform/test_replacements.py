@@ -50,10 +50,16 @@ github = {
   repository_id  = "4004"
   subject_format = "names"
 }
+image             = { id = "ami-0123456789abcdef0", region = "us-east-1" }
 job_workflow_refs = { train = "o/r/.github/workflows/train.yml@refs/heads/main" }
 network           = { cidr_block = "10.99.0.0/16", flow_logs = { enabled = false } }
 observability     = { alert_emails = ["ml-team@example.com"], dashboard_enabled = false }
-server            = { instance_type = "t4g.large", port = 5001, workers = 4 }
+server = {
+  cpu_credits   = "unlimited"
+  instance_type = "t4g.large"
+  port          = 5001
+  workers       = 4
+}
 working_hours     = { start = "08:00" }
 """
 KEPT = {"environment", "customer_managed_key"}

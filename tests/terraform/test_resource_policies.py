@@ -62,7 +62,10 @@ def allowed(
 ) -> bool:
     """Whether a caller that may do everything gets through this policy."""
     principal = role(caller)
-    context = {"aws:PrincipalArn": str(principal.role_arn)} | keys
+    context = {
+        "aws:PrincipalArn": str(principal.role_arn),
+        "aws:ResourceAccount": principal.account,
+    } | keys
     request = Request(principal, action, resource, {key: (v,) for key, v in context.items()})
     policies = PolicySet(
         identity=(EVERYTHING,), resource=(one,), resource_required=required or None
@@ -225,6 +228,11 @@ def test_through_the_s3_endpoint_the_server_reaches_its_bucket_and_packages_alon
 ) -> None:
     endpoint = policy(prod, "aws_vpc_endpoint.s3")
     assert allowed(endpoint, action, resource, TLS, caller, required=True) is passes
+    if caller == "keyless-prod-server":
+        # Nor a bucket of our name that a stranger registered.
+        stranger = TLS | {"aws:ResourceAccount": "999999999999"}
+        anyones = passes and "al2023" in resource
+        assert allowed(endpoint, action, resource, stranger, caller, required=True) is anyones
 
 
 @pytest.mark.parametrize(

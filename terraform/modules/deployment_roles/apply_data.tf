@@ -9,12 +9,24 @@ data "aws_iam_policy_document" "apply_data" {
     sid       = "WriteState"
     actions   = ["s3:PutObject"]
     resources = ["${local.state}/${var.state.key}"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [local.account]
+    }
   }
 
   statement {
     sid       = "LockState"
     actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
     resources = ["${local.state}/${var.state.key}.tflock"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [local.account]
+    }
   }
 
   dynamic "statement" {

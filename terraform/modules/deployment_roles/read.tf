@@ -13,6 +13,7 @@ data "aws_iam_policy_document" "read_region" {
       "ec2:DescribeAddressesAttribute",
       "ec2:DescribeAvailabilityZones",
       "ec2:DescribeFlowLogs",
+      "ec2:DescribeInstanceTypeOfferings",
       "ec2:DescribeInstances",
       "ec2:DescribeInternetGateways",
       "ec2:DescribeLaunchTemplateVersions",
@@ -82,6 +83,12 @@ data "aws_iam_policy_document" "read_named" {
     sid       = "State"
     actions   = ["s3:GetObject"]
     resources = ["${local.state}/${var.state.key}"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [local.account]
+    }
   }
 
   # env:/ is where the backend looks for workspaces, whether there are any or not. IfExists: a HEAD
@@ -96,6 +103,12 @@ data "aws_iam_policy_document" "read_named" {
       test     = "StringEqualsIfExists"
       variable = "s3:prefix"
       values   = ["env:/", var.state.key]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [local.account]
     }
   }
 

@@ -129,6 +129,12 @@ variable "parameters" {
     condition     = !contains(keys(var.parameters), "rds.force_ssl")
     error_message = "parameters cannot hold rds.force_ssl: TLS is not optional here."
   }
+
+  # RDS's default follows from the class's memory and is never below 80; the server's pools hold up to 44.
+  validation {
+    condition     = try(tonumber(var.parameters["max_connections"].value), 60) >= 60
+    error_message = "parameters sets max_connections below 60: the MLflow server holds up to 44 connections and RDS keeps some for itself. Leave it out, and RDS chooses by the instance class."
+  }
 }
 
 variable "parking" {

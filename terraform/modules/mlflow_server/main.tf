@@ -52,8 +52,12 @@ locals {
       logs_collected = {
         files = {
           collect_list = [
-            { file_path = "/var/log/keyless/mlflow.log", log_group_name = local.log_group, log_stream_name = "{instance_id}/mlflow" },
-            { file_path = "/var/log/cloud-init-output.log", log_group_name = local.log_group, log_stream_name = "{instance_id}/cloud-init" },
+            for stream, path in {
+              cloud-init = "/var/log/cloud-init-output.log"
+              install    = "/var/log/keyless/install.log"
+              mlflow     = "/var/log/keyless/mlflow.log"
+              watchdog   = "/var/log/keyless/watchdog.log"
+            } : { file_path = path, log_group_name = local.log_group, log_stream_name = "{instance_id}/${stream}" }
           ]
         }
       }
@@ -75,6 +79,7 @@ locals {
     watchdog         = file("${path.module}/files/watchdog.py")
     install          = file("${path.module}/files/install.sh")
     install_service  = file("${path.module}/files/keyless-install.service")
+    logs_service     = file("${path.module}/files/keyless-logs.service")
     mlflow_service   = file("${path.module}/files/keyless-mlflow.service")
     watchdog_service = file("${path.module}/files/keyless-watchdog.service")
     logs_json        = var.logs.enabled ? jsonencode(local.agent) : ""
@@ -170,6 +175,14 @@ resource "aws_launch_template" "server" {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
     http_put_response_hop_limit = 1
+  }
+
+  # A burstable instance begins in unlimited mode: a busy loop would be billed without end.
+  dynamic "credit_specification" {
+    for_each = startswith(var.instance_type, "t") ? [var.cpu_credits] : []
+    content {
+      cpu_credits = credit_specification.value
+    }
   }
 
   monitoring {

@@ -32,6 +32,12 @@ data "aws_iam_policy_document" "server" {
       "${local.bucket_arn}/${var.artifacts.wheelhouse_prefix}*",
       "${local.bucket_arn}/${var.artifacts.models_prefix}*",
     ]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [local.account]
+    }
   }
 
   statement {
@@ -44,6 +50,12 @@ data "aws_iam_policy_document" "server" {
       variable = "s3:prefix"
       values   = ["${var.artifacts.wheelhouse_prefix}*", "${var.artifacts.models_prefix}*"]
     }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [local.account]
+    }
   }
 
   dynamic "statement" {
@@ -52,6 +64,12 @@ data "aws_iam_policy_document" "server" {
       sid       = "WriteArtifactsForClients"
       actions   = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
       resources = ["${local.bucket_arn}/${var.artifacts.models_prefix}*"]
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceAccount"
+        values   = [local.account]
+      }
     }
   }
 

@@ -52,6 +52,17 @@ variable "code_parameter_prefix" {
   }
 }
 
+variable "cpu_credits" {
+  description = "What a burstable instance does when its CPU credits are used up: \"standard\" slows it down, \"unlimited\" (EC2's own default) bills more."
+  type        = string
+  default     = "standard"
+
+  validation {
+    condition     = contains(["standard", "unlimited"], var.cpu_credits)
+    error_message = "cpu_credits must be \"standard\" or \"unlimited\"."
+  }
+}
+
 variable "database" {
   description = "What the server connects to: identifier (for the session document), user (for rds-db:connect) and port."
   type = object({

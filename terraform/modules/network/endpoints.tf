@@ -51,6 +51,13 @@ data "aws_iam_policy_document" "s3_endpoint" {
         variable = "aws:PrincipalArn"
         values   = statement.value.principal_arns
       }
+
+      # The names are made of account id and region: a stranger may have registered one first.
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceAccount"
+        values   = [local.account]
+      }
     }
   }
 }

@@ -1,7 +1,8 @@
 # What egress = "public_ip" and "nat" need: public subnets, the internet gateway, NAT gateways.
 
 locals {
-  nat_zones = var.egress != "nat" ? [] : var.nat_gateway_per_zone ? local.zones : slice(local.zones, 0, 1)
+  # Numbers of the public subnets that have a gateway.
+  nat_subnets = var.egress != "nat" ? [] : var.nat_gateway_per_zone ? keys(local.public_subnets) : slice(keys(local.public_subnets), 0, 1)
 }
 
 resource "aws_internet_gateway" "main" {
@@ -12,13 +13,22 @@ resource "aws_internet_gateway" "main" {
 }
 
 resource "aws_subnet" "public" {
-  for_each = { for index, zone in local.zones : zone => local.public_cidrs[index] if local.public && index < length(local.public_cidrs) }
+  for_each = local.public_subnets
 
   vpc_id                  = aws_vpc.main.id
-  availability_zone       = each.key
-  cidr_block              = each.value
+  availability_zone       = each.value.zone
+  cidr_block              = each.value.cidr
   map_public_ip_on_launch = false
   tags                    = merge(var.tags, { Name = "${var.name}-public-${each.key}" })
+
+  lifecycle {
+    ignore_changes = [availability_zone] # a zone that appears later moves nothing
+
+    postcondition {
+      condition     = var.availability_zones == null || self.availability_zone == try(var.availability_zones[each.key - 1], "")
+      error_message = "The subnet is in ${self.availability_zone} and availability_zones names another zone for it. Moving it replaces what is in it: name the zone it is in, or plan with -replace for its address."
+    }
+  }
 }
 
 resource "aws_route_table" "public" {
@@ -44,7 +54,7 @@ resource "aws_route_table_association" "public" {
 }
 
 resource "aws_eip" "nat" {
-  for_each = toset(local.nat_zones)
+  for_each = toset(local.nat_subnets)
 
   domain = "vpc"
   tags   = merge(var.tags, { Name = "${var.name}-nat-${each.key}" })
@@ -65,5 +75,5 @@ resource "aws_route" "nat" {
 
   route_table_id         = each.value.id
   destination_cidr_block = "0.0.0.0/0"
-  nat_gateway_id         = aws_nat_gateway.main[var.nat_gateway_per_zone ? each.key : local.nat_zones[0]].id
+  nat_gateway_id         = aws_nat_gateway.main[var.nat_gateway_per_zone ? each.key : local.nat_subnets[0]].id
 }

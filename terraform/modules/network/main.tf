@@ -7,7 +7,7 @@ data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
 
 data "aws_availability_zones" "available" {
-  #checkov:skip=CKV_AWS_394:the first two names are taken, not all; availability_zones pins them
+  #checkov:skip=CKV_AWS_394:two names are taken, not all, and a subnet stays where it is; availability_zones pins them
   state = "available"
 
   filter { # Local Zones and Wavelength have no RDS
@@ -16,16 +16,38 @@ data "aws_availability_zones" "available" {
   }
 }
 
+# Not every zone has every type: use1-az3, for one, has no t4g.
+data "aws_ec2_instance_type_offerings" "zones" {
+  count = length(var.instance_types) > 0 ? 1 : 0
+
+  location_type = "availability-zone"
+
+  filter {
+    name   = "instance-type"
+    values = var.instance_types
+  }
+}
+
 locals {
   region  = data.aws_region.current.id
   account = data.aws_caller_identity.current.account_id
 
-  zones  = coalesce(var.availability_zones, slice(data.aws_availability_zones.available.names, 0, min(2, length(data.aws_availability_zones.available.names))))
+  # Instance type -> zones that offer it. A type that EC2 does not know says nothing about zones.
+  offered = { for index, type in flatten(data.aws_ec2_instance_type_offerings.zones[*].instance_types) : type => flatten(data.aws_ec2_instance_type_offerings.zones[*].locations)[index]... }
+  fitting = [
+    for zone in sort(data.aws_availability_zones.available.names) : zone
+    if alltrue([for zones in values(local.offered) : contains(zones, zone)])
+  ]
+
+  zones  = coalesce(var.availability_zones, slice(local.fitting, 0, min(2, length(local.fitting))))
   public = var.egress != "endpoints"
 
   private_cidrs = var.private_subnet_cidrs != null ? var.private_subnet_cidrs : [for index, _ in local.zones : cidrsubnet(var.cidr_block, 4, index)]
   public_cidrs  = var.public_subnet_cidrs != null ? var.public_subnet_cidrs : [for index, _ in local.zones : cidrsubnet(var.cidr_block, 4, 8 + index)]
-  subnet_cidrs  = concat(local.private_cidrs, local.public ? local.public_cidrs : [])
+  # By their number, not by their zone: which zone a number got is decided once.
+  private_subnets = { for index, zone in local.zones : index + 1 => { zone = zone, cidr = local.private_cidrs[index] } if index < length(local.private_cidrs) }
+  public_subnets  = { for index, zone in local.zones : index + 1 => { zone = zone, cidr = local.public_cidrs[index] } if local.public && index < length(local.public_cidrs) }
+  subnet_cidrs    = concat(local.private_cidrs, local.public ? local.public_cidrs : [])
 
   # Two networks overlap exactly when they agree on the shorter of their prefixes.
   overlapping = [
@@ -57,7 +79,7 @@ resource "aws_vpc" "main" {
   lifecycle {
     precondition {
       condition     = length(local.zones) >= 2
-      error_message = "The region offers fewer than two zones; choose another region or name two in availability_zones."
+      error_message = "The region has fewer than two zones${length(var.instance_types) > 0 ? " with ${join(" and ", var.instance_types)}" : ""}; choose another region or type, or name two zones in availability_zones."
     }
     precondition {
       condition     = length(local.private_cidrs) == length(local.zones) && (!local.public || length(local.public_cidrs) == length(local.zones))
@@ -85,13 +107,22 @@ resource "aws_default_security_group" "closed" {
 }
 
 resource "aws_subnet" "private" {
-  for_each = { for index, zone in local.zones : zone => local.private_cidrs[index] if index < length(local.private_cidrs) }
+  for_each = local.private_subnets
 
   vpc_id                  = aws_vpc.main.id
-  availability_zone       = each.key
-  cidr_block              = each.value
+  availability_zone       = each.value.zone
+  cidr_block              = each.value.cidr
   map_public_ip_on_launch = false
   tags                    = merge(var.tags, { Name = "${var.name}-private-${each.key}" })
+
+  lifecycle {
+    ignore_changes = [availability_zone] # a zone that appears later moves nothing
+
+    postcondition {
+      condition     = var.availability_zones == null || self.availability_zone == try(var.availability_zones[each.key - 1], "")
+      error_message = "The subnet is in ${self.availability_zone} and availability_zones names another zone for it. Moving it replaces what is in it: name the zone it is in, or plan with -replace for its address."
+    }
+  }
 }
 
 resource "aws_route_table" "private" {

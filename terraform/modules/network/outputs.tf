@@ -1,6 +1,6 @@
 output "availability_zones" {
   description = "Zones the subnets lie in."
-  value       = local.zones
+  value       = [for subnet in aws_subnet.private : subnet.availability_zone]
 }
 
 output "endpoint_security_group_id" {

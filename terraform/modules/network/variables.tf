@@ -1,5 +1,5 @@
 variable "availability_zones" {
-  description = "Zones to spread over, at least two (RDS insists). null: the region's first two."
+  description = "Zones to spread over, at least two (RDS insists). null: the first two, by name, that offer instance_types; they stay the same when the region gets another."
   type        = list(string)
   default     = null
 
@@ -61,6 +61,12 @@ variable "flow_logs" {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.flow_logs.retention_days)
     error_message = "flow_logs.retention_days must be a period CloudWatch knows: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731 and so on."
   }
+}
+
+variable "instance_types" {
+  description = "EC2 types that every zone must offer; a database class without its \"db.\" is one."
+  type        = list(string)
+  default     = []
 }
 
 variable "interface_endpoints" {

@@ -20,6 +20,8 @@ data "aws_iam_policy_document" "contract" {
   }
 }
 
+# The bucket's name is made of account id and region, so a stranger may have registered it first, or after a teardown:
+# only a bucket of this account is read or written.
 data "aws_iam_policy_document" "storage" {
   for_each = local.storage
 
@@ -29,6 +31,12 @@ data "aws_iam_policy_document" "storage" {
       sid       = "ReadItsInputs"
       actions   = ["s3:GetObject"]
       resources = [for prefix in statement.value : local.objects[prefix]]
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceAccount"
+        values   = [local.account]
+      }
     }
   }
 
@@ -38,6 +46,12 @@ data "aws_iam_policy_document" "storage" {
       sid       = "ReadRecordedVersions"
       actions   = ["s3:GetObjectVersion"]
       resources = [for prefix in statement.value : local.objects[prefix]]
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceAccount"
+        values   = [local.account]
+      }
     }
   }
 
@@ -47,6 +61,12 @@ data "aws_iam_policy_document" "storage" {
       sid       = "WriteItsOutputs"
       actions   = ["s3:PutObject"]
       resources = [for prefix in statement.value : local.objects[prefix]]
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceAccount"
+        values   = [local.account]
+      }
     }
   }
 
@@ -62,6 +82,12 @@ data "aws_iam_policy_document" "storage" {
         test     = "StringLike"
         variable = "s3:prefix"
         values   = [for prefix in statement.value : "${local.prefixes[prefix]}*"]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceAccount"
+        values   = [local.account]
       }
     }
   }

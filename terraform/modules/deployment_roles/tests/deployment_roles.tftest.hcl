@@ -216,3 +216,17 @@ run "without_a_key_of_its_own_an_environment_has_no_right_on_any" {
     error_message = "there is no key to use"
   }
 }
+
+run "the_state_is_read_and_written_in_this_account_alone" {
+  command = plan
+
+  assert {
+    condition = alltrue(flatten([
+      for document in [data.aws_iam_policy_document.apply_data, data.aws_iam_policy_document.read_named] : [
+        for statement in document.statement : contains([for condition in statement.condition : condition.variable], "aws:ResourceAccount")
+        if anytrue([for resource in statement.resources : startswith(resource, "arn:aws:s3:::keyless-state")])
+      ]
+    ]))
+    error_message = "a state would be written into a stranger's bucket of our name"
+  }
+}

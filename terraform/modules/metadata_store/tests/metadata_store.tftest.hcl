@@ -120,3 +120,23 @@ run "bad_values_are_refused" {
     var.name, var.parameters, var.parking, var.storage, var.subnet_ids,
   ]
 }
+
+# Names and places: MLflow's pools have to fit what the database allows.
+run "fewer_connections_than_the_servers_pools_hold_are_refused" {
+  command = plan
+  variables {
+    parameters = { max_connections = { value = "40", static = true } }
+  }
+  expect_failures = [var.parameters]
+}
+
+run "connections_by_memory_are_rdss_to_judge" {
+  command = plan
+  variables {
+    parameters = { max_connections = { value = "LEAST({DBInstanceClassMemory/9531392},5000)", static = true } }
+  }
+  assert {
+    condition     = contains([for parameter in aws_db_parameter_group.database.parameter : parameter.name], "max_connections")
+    error_message = "an expression is taken as it is"
+  }
+}

@@ -57,6 +57,37 @@ run "no_way_in" {
   }
 }
 
+# A burstable instance begins in unlimited mode, which has no upper end.
+run "a_burstable_instance_has_a_bounded_bill" {
+  command = plan
+
+  assert {
+    condition     = one(aws_launch_template.server.credit_specification).cpu_credits == "standard"
+    error_message = "a busy loop would be billed without end"
+  }
+}
+
+run "other_instances_have_no_credits_to_bound" {
+  command = plan
+  variables {
+    instance_type = "m7g.large"
+  }
+
+  assert {
+    condition     = length(aws_launch_template.server.credit_specification) == 0
+    error_message = "EC2 refuses a credit specification for m7g"
+  }
+}
+
+run "every_log_of_the_server_is_shipped" {
+  command = plan
+
+  assert {
+    condition     = toset([for file in local.agent.logs.logs_collected.files.collect_list : basename(file.file_path)]) == toset(["cloud-init-output.log", "install.log", "mlflow.log", "watchdog.log"])
+    error_message = "an installation that fails would leave no trace"
+  }
+}
+
 run "its_role_reads_and_connects" {
   command = plan
 

@@ -86,10 +86,11 @@ run "endpoints_leave_no_route_to_the_internet" {
   }
   assert {
     condition = alltrue([
-      for statement in data.aws_iam_policy_document.s3_endpoint.statement : one(statement.condition).variable == "aws:PrincipalArn"
+      for statement in data.aws_iam_policy_document.s3_endpoint.statement :
+      { for condition in statement.condition : condition.variable => one(condition.values) } == { "aws:PrincipalArn" = "arn:aws:iam::123456789012:role/keyless-dev-server", "aws:ResourceAccount" = "123456789012" }
       if statement.sid != "AnyoneReadsAmazonLinuxRepositories"
     ])
-    error_message = "buckets are for named roles only"
+    error_message = "buckets are for named roles, and only those of this account: a stranger may own the name"
   }
 }
 
@@ -116,6 +117,72 @@ run "a_nat_gateway_in_each_zone" {
     condition     = length(aws_nat_gateway.main) == 3 && length(aws_flow_log.vpc) == 0
     error_message = "three zones, three gateways, no flow logs"
   }
+}
+
+# Names and places: the first two zones may lack the instance types, and a region gets new zones.
+run "zones_are_chosen_by_what_they_offer" {
+  command = plan
+  variables {
+    instance_types = ["t4g.small", "t4g.micro", "a1.unheard-of"]
+  }
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones
+    values = {
+      instance_types = ["t4g.small", "t4g.small", "t4g.micro", "t4g.micro", "t4g.micro"]
+      locations      = ["us-east-1b", "us-east-1c", "us-east-1a", "us-east-1b", "us-east-1c"]
+    }
+  }
+  assert {
+    condition     = [for subnet in values(aws_subnet.private) : subnet.availability_zone] == ["us-east-1b", "us-east-1c"]
+    error_message = "us-east-1a has no t4g.small"
+  }
+}
+
+run "a_region_without_two_fitting_zones_is_refused" {
+  command = plan
+  variables {
+    instance_types = ["t4g.small"]
+  }
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones
+    values = { instance_types = ["t4g.small"], locations = ["us-east-1c"] }
+  }
+  expect_failures = [aws_vpc.main]
+}
+
+run "a_first_apply_takes_the_first_two_zones" {
+  command = apply
+  variables {
+    flow_logs = { enabled = false }
+  }
+  assert {
+    condition     = [for subnet in values(aws_subnet.private) : subnet.availability_zone] == ["us-east-1a", "us-east-1b"]
+    error_message = "the first two, by name"
+  }
+}
+
+run "a_zone_that_appears_later_moves_nothing" {
+  command = plan
+  variables {
+    flow_logs = { enabled = false }
+  }
+  override_data {
+    target = data.aws_availability_zones.available
+    values = { names = ["us-east-1-new", "us-east-1a", "us-east-1b", "us-east-1c"] }
+  }
+  assert {
+    condition     = [for subnet in concat(values(aws_subnet.private), values(aws_subnet.public)) : subnet.availability_zone] == ["us-east-1a", "us-east-1b", "us-east-1a", "us-east-1b"]
+    error_message = "a subnet, and the database in it, would be replaced"
+  }
+}
+
+run "zones_named_later_are_refused_and_not_ignored" {
+  command = plan
+  variables {
+    availability_zones = ["us-east-1b", "us-east-1c"]
+    flow_logs          = { enabled = false }
+  }
+  expect_failures = [aws_subnet.private, aws_subnet.public]
 }
 
 run "overlapping_subnets_are_refused" {

@@ -146,6 +146,21 @@ run "both_ends_of_a_session_are_allowed" {
   }
 }
 
+# Names: whoever registers the bucket's name before us, or after a teardown, would be read and written.
+run "only_a_bucket_of_this_account_is_used" {
+  command = plan
+
+  assert {
+    condition = alltrue(flatten([
+      for document in data.aws_iam_policy_document.storage : [
+        for statement in document.statement : contains([for condition in statement.condition : "${condition.test} ${condition.variable} ${one(condition.values)}" if length(condition.values) == 1], "StringEquals aws:ResourceAccount 123456789012")
+        if length([for action in statement.actions : action if startswith(action, "s3:")]) > 0
+      ]
+    ]))
+    error_message = "a stranger's bucket of our name would do"
+  }
+}
+
 run "with_a_key_and_a_secret" {
   command = plan
   variables {
