@@ -31,6 +31,8 @@ class Found:
     interim: Mapping[str, Any] | None
     provider: bool
     settings: Mapping[str, Any] | None
+    enterprise: str | None = None
+    """ARN of a provider for one enterprise's own issuer, beside or in place of the common one."""
 
     def __str__(self) -> str:
         parts = [
@@ -69,36 +71,53 @@ def working_folder(account: Account) -> Path:
 def look(account: Account, folder: Path) -> Found:
     """See what an earlier bootstrap left, in the account and on this machine."""
     s3 = account.client("s3")
-    providers = account.client("iam").list_open_id_connect_providers()
+    providers = [
+        entry["Arn"]
+        for entry in account.client("iam").list_open_id_connect_providers()[
+            "OpenIDConnectProviderList"
+        ]
+    ]
+    common = f"oidc-provider/{GITHUB_HOST}"
     return Found(
-        bucket=_exists(s3, account.state_bucket),
-        state=_read(s3, account.state_bucket, STATE_KEY),
+        bucket=_exists(s3, account),
+        state=_read(s3, account, STATE_KEY),
         interim=_interim(folder),
-        provider=any(
-            entry["Arn"].endswith(f"oidc-provider/{GITHUB_HOST}")
-            for entry in providers["OpenIDConnectProviderList"]
-        ),
-        settings=_read(s3, account.state_bucket, SETTINGS_KEY),
+        provider=any(arn.endswith(common) for arn in providers),
+        settings=_read(s3, account, SETTINGS_KEY),
+        enterprise=next((arn for arn in providers if f"{common}/" in arn), None),
     )
 
 
-def _exists(s3: Any, bucket: str) -> bool:
+def _exists(s3: Any, account: Account) -> bool:
+    """Whether the account has its state bucket. Raises UserError if somebody else has its name."""
     from botocore.exceptions import ClientError
 
     try:
-        s3.head_bucket(Bucket=bucket)
+        s3.head_bucket(Bucket=account.state_bucket, ExpectedBucketOwner=account.id)
     except ClientError as failure:
-        if failure.response["Error"]["Code"] in ("404", "NoSuchBucket"):
+        code = failure.response["Error"]["Code"]
+        if code in ("404", "NoSuchBucket"):
             return False
+        if code in ("403", "AccessDenied"):
+            raise UserError(
+                f"The bucket {account.state_bucket} is not this account's, or you may not see it",
+                why="bucket names are shared by all of AWS, and this one is made of account and "
+                "region, so a stranger may have registered it first",
+                fix="as an administrator: aws s3api head-bucket --bucket "
+                f"{account.state_bucket} --expected-bucket-owner {account.id}; if it is denied to "
+                "you too, choose another region and tell AWS Support",
+            ) from None
         raise
     return True
 
 
-def _read(s3: Any, bucket: str, key: str) -> Mapping[str, Any] | None:
+def _read(s3: Any, account: Account, key: str) -> Mapping[str, Any] | None:
     from botocore.exceptions import ClientError
 
     try:
-        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        body = s3.get_object(Bucket=account.state_bucket, Key=key, ExpectedBucketOwner=account.id)[
+            "Body"
+        ].read()
     except ClientError as failure:
         if failure.response["Error"]["Code"] in ("NoSuchKey", "NoSuchBucket"):
             return None
@@ -137,9 +156,16 @@ def check(account: Account, folder: Path, found: Found, provider: str) -> None:
             fix=account.command("bootstrap --github-provider existing"),
         )
     if provider == "existing" and not found.provider:
+        why = "--github-provider existing uses one that is there"
+        if found.enterprise:
+            why = (
+                f"{found.enterprise} is for one enterprise's own issuer, whose slug is in every "
+                "condition key; the platform's roles are for GitHub's common issuer, which an "
+                "account may have beside it"
+            )
         raise UserError(
-            "The account has no GitHub OIDC provider",
-            why="--github-provider existing uses one that is there",
+            "The account has no GitHub OIDC provider for the common issuer",
+            why=why,
             fix=account.command("bootstrap --github-provider create"),
         )
 
@@ -260,6 +286,7 @@ class Bootstrap:
                 )
         self.account.client("s3").put_object(
             Bucket=self.account.state_bucket,
+            ExpectedBucketOwner=self.account.id,
             Key=SETTINGS_KEY,
             Body=json.dumps(self.variables, indent=2, sort_keys=True).encode(),
         )

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import click
 
-from scripts.commands import Project, aws_option, json_option, pass_project
+from scripts.commands import Project, aws_option, environment_option, json_option, pass_project
+from scripts.findings import Finding
 
 REGISTRIES = ("registry.terraform.io", "registry.opentofu.org")
 PROVIDER = "hashicorp/aws"
@@ -32,18 +32,6 @@ PLUGIN_URL = (
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/plugin-version-history.html
 PLUGIN_VERSION = (1, 2, 764, 0)
 CLI_URL = "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
-
-Status = Literal["ok", "notice", "missing"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at: `missing` stops the platform, a `notice` does not."""
-
-    name: str
-    status: Status
-    detail: str
-    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +52,7 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.option("--role", metavar="ARN|NAME", help="With --github: the role.")
 @click.option("--claims", type=_file, help="With --github: the job's claims or token.")
 @click.option("--trust", type=_file, help="With --github: the role's trust policy, or a plan.")
+@environment_option
 @json_option
 @pass_project
 @click.pass_context
@@ -75,13 +64,15 @@ def doctor(
     role: str | None,
     claims: Path | None,
     trust: Path | None,
+    environment: str,
     as_json: bool,
 ) -> None:
     """Check this machine, and name the command that fixes what is missing.
 
     \b
     keyless doctor           for the local run: needs no account and sends nothing to AWS
-    keyless doctor --aws     the AWS CLI, its session plugin and your credentials too
+    keyless doctor --aws     the AWS CLI, its session plugin, your credentials, and what differs
+                             between accounts: before an apply and after one; it reads only
 
     Ends with 1 if something needed is missing. --github looks at a refused role instead: in the
     job it prints the token's claims, and where the role can be read it says which condition of
@@ -98,7 +89,7 @@ def doctor(
         ctx.exit(explain_denial(project, Asked(role, claims, trust, aws, as_json)))
     if role or claims or trust:
         raise click.UsageError("--role, --claims and --trust go with --github")
-    findings = examine(Machine(project, os.environ), aws=aws)
+    findings = examine(Machine(project, os.environ), environment, aws=aws)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -106,7 +97,7 @@ def doctor(
     ctx.exit(int(any(finding.status == "missing" for finding in findings)))
 
 
-def examine(machine: Machine, *, aws: bool = False) -> list[Finding]:
+def examine(machine: Machine, environment: str = "dev", *, aws: bool = False) -> list[Finding]:
     """Run every check, in the order in which a user would fix them."""
     checks: list[Callable[[Machine], Iterator[Finding]]] = [
         check_python,
@@ -118,8 +109,12 @@ def examine(machine: Machine, *, aws: bool = False) -> list[Finding]:
         check_schedules,
     ]
     if aws:
-        checks += [check_aws_programs, check_aws_credentials]
-    return [finding for check in checks for finding in check(machine)]
+        checks += [check_aws_programs, check_github_plan, check_aws_credentials]
+    found = [finding for check in checks for finding in check(machine)]
+    # Without credentials and a region there is no account to look at.
+    if aws and not any(one.name.startswith("AWS ") and one.status == "missing" for one in found):
+        found += check_account(machine, environment)
+    return found
 
 
 def show(findings: list[Finding]) -> None:
@@ -374,9 +369,31 @@ def plugin_version(said: str) -> tuple[int, ...]:
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
-def check_aws_credentials(machine: Machine) -> Iterator[Finding]:
-    """Who the caller's own credentials are; the only check that asks AWS."""
+def check_github_plan(machine: Machine) -> Iterator[Finding]:
+    """Whether the repository's plan has the reviewers on which apply and promotion wait."""
+    from scripts.console import UserError
+    from scripts.github.api import Gh
+    from scripts.github.repository import read_facts
+    from scripts.github.setup import check_available
+
     del machine
+    name, gh = "GitHub plan", Gh()
+    try:
+        gh.check()
+        facts = read_facts(gh, gh.repository())
+    except UserError as failure:
+        yield Finding(name, "notice", f"not judged: {failure}", failure.fix)
+        return
+    try:
+        check_available(facts)
+    except UserError as lacking:
+        yield Finding(name, "missing", f"{facts.name}: {lacking}", lacking.fix)
+    else:
+        yield Finding(name, "ok", f"{facts.name} can have reviewers")
+
+
+def check_aws_credentials(machine: Machine) -> Iterator[Finding]:
+    """Who the caller's own credentials are, and in which region."""
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
@@ -384,7 +401,7 @@ def check_aws_credentials(machine: Machine) -> Iterator[Finding]:
     fix = "aws sso login   (or: aws configure sso)"
     limits = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 1})
     try:
-        session = boto3.Session()
+        session = boto3.Session(region_name=machine.environ.get("AWS_REGION") or None)
         if session.get_credentials() is None:
             yield Finding("AWS credentials", "missing", "none were found", fix)
             return
@@ -403,6 +420,17 @@ def check_aws_credentials(machine: Machine) -> Iterator[Finding]:
         yield Finding(
             "AWS identity", "notice", "an IAM user with a long-lived key; a role is better", fix
         )
+
+
+def check_account(machine: Machine, environment: str) -> list[Finding]:
+    """What differs between accounts, for one environment."""
+    from scripts.account import checks
+    from scripts.account.environment import callers_account
+    from scripts.stack.roots import platform_root
+
+    account = callers_account(machine.project.home)
+    root = platform_root(machine.project.root)
+    return checks.examine(checks.subject(account.client, account.id, root, environment))
 
 
 def _first_line(command: list[str], environ: Mapping[str, str]) -> str:

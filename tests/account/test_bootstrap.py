@@ -10,10 +10,11 @@ from typing import Any
 
 import psutil
 import pytest
+from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 
 from scripts.account import bootstrap
-from scripts.account.bootstrap import Found, check, settings
+from scripts.account.bootstrap import Found, check, look, settings
 from scripts.account.environment import Account
 from scripts.aws.sealed import client
 from scripts.cli import ROOT, keyless
@@ -28,6 +29,9 @@ GITHUB = {
 }
 NOTHING = Found(bucket=False, state=None, interim=None, provider=False, settings=None)
 STATE = {"lineage": "one", "resources": [{"mode": "managed", "type": "aws_x", "name": "y"}]}
+ENTERPRISE = (
+    "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com/octo-enterprise"
+)
 OURS = {
     "lineage": "one",
     "resources": [
@@ -78,6 +82,7 @@ def test_a_new_an_unfinished_and_a_finished_bootstrap_go_on(
         (found(provider=True), "create", "--github-provider existing"),
         (found(bucket=True, state=STATE, provider=True), "create", "--github-provider existing"),
         (NOTHING, "existing", "--github-provider create"),
+        (found(enterprise=ENTERPRISE), "existing", "--github-provider create"),
         (found(bucket=True), "create", "list-object-versions"),
         (found(bucket=True, state=STATE, interim=STATE | {"lineage": "2"}), "create", "delete"),
     ],
@@ -88,6 +93,30 @@ def test_what_would_take_or_lose_something_stops_with_the_command_that_fixes_it(
     with pytest.raises(UserError) as stopped:
         check(account(tmp_path), tmp_path, there, provider)
     assert fix in stopped.value.fix
+
+
+def test_an_enterprises_own_provider_is_told_from_the_common_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="whose slug is in every condition key"):
+        check(account(tmp_path), tmp_path, found(enterprise=ENTERPRISE), "existing")
+
+
+def test_a_state_bucket_of_somebody_else_is_not_taken_for_ours(tmp_path: Path) -> None:
+    asked: list[dict[str, str]] = []
+
+    class Stranger:
+        def head_bucket(self, **parameters: str) -> None:
+            asked.append(parameters)
+            error = {"Error": {"Code": "403", "Message": "Forbidden"}}
+            raise ClientError(error, "HeadBucket")  # type: ignore[arg-type]
+
+        def list_open_id_connect_providers(self) -> dict[str, list[Any]]:
+            return {"OpenIDConnectProviderList": []}
+
+    ours = replace(account(tmp_path), client=lambda _: Stranger())
+    with pytest.raises(UserError, match="is not this account's") as raised:
+        look(ours, tmp_path)
+    assert asked == [{"Bucket": ours.state_bucket, "ExpectedBucketOwner": ours.id}]
+    assert f"--expected-bucket-owner {ours.id}" in raised.value.fix
 
 
 def test_an_environment_is_added_to_those_of_the_last_time() -> None:

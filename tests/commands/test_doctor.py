@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 from scripts.cli import keyless
 from scripts.commands import Project, doctor
-from scripts.commands.doctor import Finding, Machine, examine
+from scripts.commands.doctor import Machine, examine
+from scripts.findings import Finding
 from scripts.local_run import leftovers
 
 UNREACHABLE = ("127.0.0.1:1",)
@@ -291,9 +292,9 @@ def test_aws_is_looked_at_only_when_asked(machine: Callable[..., Machine]) -> No
     assert not [finding for finding in examine(machine()) if "AWS c" in finding.name]
 
 
-def test_something_missing_ends_with_1_and_shows_its_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_something_missing_ends_with_1_and_shows_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Finding("Disk", "missing", "full", "make room"), Finding("Python", "ok", "3.12")]
-    monkeypatch.setattr(doctor, "examine", lambda machine, aws: found)
+    monkeypatch.setattr(doctor, "examine", lambda machine, environment, aws: found)
     result = CliRunner().invoke(keyless, ["doctor"])
     assert result.exit_code == 1
     assert "make room" in result.stdout
@@ -302,7 +303,7 @@ def test_something_missing_ends_with_1_and_shows_its_mend(monkeypatch: pytest.Mo
 
 def test_notices_alone_end_with_0(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Finding("Local cloud", "notice", "stale", "keyless down")]
-    monkeypatch.setattr(doctor, "examine", lambda machine, aws: found)
+    monkeypatch.setattr(doctor, "examine", lambda machine, environment, aws: found)
     result = CliRunner().invoke(keyless, ["doctor"])
     assert result.exit_code == 0
     assert "Nothing is missing" in result.stdout
