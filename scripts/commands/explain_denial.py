@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from scripts.commands import Project, pass_project
+from scripts.commands import Project, aws_option, environment_option, json_option, pass_project
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,11 +24,25 @@ if TYPE_CHECKING:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Read this decision log, not the local cloud's.",
 )
+@click.option(
+    "--message",
+    type=click.File(encoding="utf-8", errors="replace"),
+    help="Read AWS's AccessDenied messages in this file, or in what is pasted (-).",
+)
+@aws_option
+@environment_option
 @click.option("--all", "everything", is_flag=True, help="Show statements that came nowhere near.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @pass_project
 def explain_denial(
-    project: Project, request_id: str | None, log: Path | None, everything: bool, as_json: bool
+    project: Project,
+    request_id: str | None,
+    log: Path | None,
+    message: TextIO | None,
+    aws: bool,
+    environment: str,
+    everything: bool,
+    as_json: bool,
 ) -> None:
     """Explain a denied request: what decided, and the smallest change that would allow it.
 
@@ -36,12 +50,35 @@ def explain_denial(
     keyless explain-denial              the last denied request, but for those tried on purpose
     keyless explain-denial 5c0f1e9a-... the one with that request id, as AWS's error names it
     keyless explain-denial --json       for a script
+    keyless explain-denial --message -  what AWS said, pasted as it stands in a CI log; by the
+                                        policies of the local cloud, with --aws by the account's
+    keyless explain-denial --aws        the last day's denials of the environment's roles, from
+                                        CloudTrail, by the account's policies; it reads only
 
     Reads the decision log and, as the administrator, the policies of the running local cloud.
     The change is tried out with the policy engine before it is shown. A warning says where it
-    would be dangerous.
+    would be dangerous. What AWS's message does not tell is named and not guessed.
     """
-    from scripts.console import UserError, stdout_console
+    from scripts.commands._denial_told import explain_told
+    from scripts.console import stdout_console
+
+    if (message or aws) and (log or request_id):
+        raise click.UsageError("REQUEST_ID and --log are for the local cloud's decision log")
+    if message or aws:
+        found = explain_told(project, message.read() if message else None, environment, aws=aws)
+    else:
+        found = _logged(project, request_id, log)
+    if as_json:
+        click.echo(json.dumps([denial.as_dict() for denial in found], indent=2))
+        return
+    console = stdout_console()
+    for denial in found:
+        show(denial, console, everything)
+
+
+def _logged(project: Project, request_id: str | None, log: Path | None) -> list[Denial]:
+    """Explain what a decision log holds."""
+    from scripts.console import UserError
     from scripts.iam.account.decision_log import LogError, read_log
     from scripts.iam.account.identities import read_identities
     from scripts.iam.account.resource_policies import ResourcePolicies
@@ -63,13 +100,7 @@ def explain_denial(
         raise UserError(what, why=str(error), fix=fix, exit_code=2) from None
     members = read_identities(project.administrator(cloud, "iam"))
     policies = ResourcePolicies(lambda service: project.administrator(cloud, service))
-    found = [explained(record, members, policies) for record in records]
-    if as_json:
-        click.echo(json.dumps([denial.as_dict() for denial in found], indent=2))
-        return
-    console = stdout_console()
-    for denial in found:
-        show(denial, console, everything)
+    return [explained(record, members, policies) for record in records]
 
 
 def show(denial: Denial, console: Console, everything: bool) -> None:

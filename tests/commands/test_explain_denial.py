@@ -79,3 +79,20 @@ def test_a_log_that_is_none_ends_with_2(home: Path, tmp_path: Path) -> None:
     done = run(home, "--log", str(tmp_path / "log"))
     assert done.exit_code == 2
     assert "line 1: not a decision" in " ".join(done.stderr.split())
+
+
+def test_what_aws_said_is_explained_by_the_policies_that_the_same_code_rendered(
+    home: Path,
+) -> None:
+    said = (
+        "│ Error: reading: api error AccessDenied: User: "
+        "arn:aws:sts::999988887777:assumed-role/reader/run is not authorized to perform: "
+        's3:GetObject on resource: "arn:aws:s3:::bucket/b/x" because no identity-based policy '
+        "allows the s3:GetObject action"
+    )
+    done = CliRunner().invoke(
+        keyless, ["--home", str(home), "explain-denial", "--message", "-"], input=said
+    )
+    assert done.exit_code == 0, done.output
+    assert "add arn:aws:s3:::bucket/b/x to its resources" in done.stdout
+    assert "by the policies of the local cloud" in done.stdout

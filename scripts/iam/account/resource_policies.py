@@ -17,6 +17,8 @@ class ResourcePolicies:
     """Finds the resource-based policy of an ARN; asks once for each."""
 
     client: Client
+    unreadable: list[str] = field(default_factory=list)
+    """ARNs whose policy the client may not read: whether they have one is not known."""
     _known: dict[str, Policy | None] = field(default_factory=dict)
 
     def __call__(self, arn: str) -> Policy | None:
@@ -32,7 +34,9 @@ class ResourcePolicies:
         parts = arn.split(":", 5)
         try:
             document = self._document(parts[2], arn, parts[-1]) if len(parts) == 6 else None
-        except ClientError:
+        except ClientError as failure:
+            if failure.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException"):
+                self.unreadable.append(arn)
             return None  # there is none, or the resource is gone
         return parse_policy(document, name=arn, kind="resource") if document else None
 

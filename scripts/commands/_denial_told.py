@@ -1,0 +1,168 @@
+"""`keyless explain-denial --message` and `--aws`: denials as AWS tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from scripts.commands import Project
+
+if TYPE_CHECKING:
+    from scripts.iam.denial.denials import Denial
+    from scripts.iam.denial.messages import Read
+
+HOURS = 24
+EVENTS = 2000
+"""CloudTrail hands out 50 events a request, two requests a second."""
+GLOBAL_REGION = "us-east-1"
+"""Where CloudTrail keeps the events of IAM and other global services."""
+Clients = Callable[..., Any]
+
+
+def explain_told(
+    project: Project, text: str | None, environment: str, *, aws: bool
+) -> list[Denial]:
+    """Explain what a message holds, or, without one, what CloudTrail does.
+
+    Raises UserError (exit code 2) if there is no denial in it that names its caller and action.
+    """
+    from scripts.iam.account.identities import read_identities
+    from scripts.iam.account.resource_policies import ResourcePolicies
+    from scripts.iam.denial.messages import read
+    from scripts.iam.denial.told import explain_refusal, moved
+
+    clients, account = _clients(project, aws=aws)
+    found = read(text) if text is not None else _trail(clients, environment)
+    found = _decoded(found, clients if aws else None)
+    _need_one(found, trail=text is None)
+    members = read_identities(clients("iam"))
+    policies = ResourcePolicies(clients)
+    denials = []
+    for refusal in found.refusals:
+        denial = explain_refusal(moved(refusal, account), members, policies)
+        notes = list(denial.notes)
+        if not aws:
+            notes.append(
+                "by the policies of the local cloud, which the same Terraform rendered; --aws "
+                "reads the account's own"
+            )
+        if policies.unreadable:
+            notes.append(f"you may not read the policy of {', '.join(policies.unreadable)}: what "
+                         "it says is not judged")  # fmt: skip
+            policies.unreadable.clear()
+        denials.append(replace(denial, notes=tuple(notes)))
+    _tell_rest(found)
+    return denials
+
+
+def _clients(project: Project, *, aws: bool) -> tuple[Clients, str]:
+    """Clients by service (and region), and the account that they ask."""
+    if not aws:
+        cloud = project.cloud()
+        return lambda service: project.administrator(cloud, service), cloud.account_id
+    import boto3
+
+    from scripts.account.environment import callers_account
+
+    account = callers_account(project.home)
+    session = boto3.Session(region_name=account.region)
+    return lambda service, **more: session.client(service, **more), account.id
+
+
+def _trail(clients: Clients, environment: str) -> Read:
+    from scripts.account.environment import callers_region
+    from scripts.iam.denial.told import from_trail
+    from scripts.names import prefix
+
+    since = datetime.now(UTC) - timedelta(hours=HOURS)
+    regions = dict.fromkeys([callers_region(), GLOBAL_REGION])
+    events = [
+        event
+        for region in regions
+        for event in _events(clients("cloudtrail", region_name=region), since)
+    ]
+    return from_trail(events, f"{prefix(environment)}-")
+
+
+def _events(trail: Any, since: datetime) -> Iterator[str]:
+    pages = trail.get_paginator("lookup_events").paginate(
+        StartTime=since, PaginationConfig={"MaxItems": EVENTS, "PageSize": 50}
+    )
+    for page in pages:
+        for event in page["Events"]:
+            yield event["CloudTrailEvent"]
+
+
+def _decoded(found: Read, clients: Clients | None) -> Read:
+    """What only AWS can decode, decoded by it where it may be asked."""
+    from botocore.exceptions import ClientError
+
+    from scripts.iam.denial.messages import read
+
+    if clients is None:
+        return found
+    refusals, left = list(found.refusals), []
+    for encoded in found.encoded:
+        try:
+            answer = clients("sts").decode_authorization_message(EncodedMessage=encoded)
+        except ClientError:
+            left.append(encoded)
+        else:
+            refusals += read(answer["DecodedMessage"]).refusals
+    return replace(found, refusals=tuple(refusals), encoded=tuple(left))
+
+
+def _need_one(found: Read, *, trail: bool) -> None:
+    from scripts.console import UserError
+
+    if found.refusals:
+        return
+    if found.encoded:
+        raise UserError(
+            "The message is encoded, and only its account can decode it",
+            fix="with --aws, as somebody with sts:DecodeAuthorizationMessage; or paste what "
+            "aws sts decode-authorization-message --encoded-message ... prints",
+            exit_code=2,
+        )
+    if any("AssumeRoleWithWebIdentity" in one for one in found.bare):
+        raise UserError(
+            "STS says neither who asked nor which condition failed",
+            why="a refused token never became a role",
+            fix="keyless doctor --github, in the job or with its claims",
+            exit_code=2,
+        )
+    if found.bare:
+        raise UserError(
+            "The denial names no caller or no action, so nothing can be decided about it",
+            why=found.bare[0],
+            fix="keyless explain-denial --aws reads CloudTrail, which knows both; data events "
+            "(objects of S3) are there only if a trail records them",
+            exit_code=2,
+        )
+    if trail:
+        raise UserError(
+            f"CloudTrail tells of no denial of this environment's roles in {HOURS} hours",
+            why=f"its events come up to 15 minutes late; at most {EVENTS} a region were read; "
+            "objects of S3 are not among them",
+            fix="keyless explain-denial --message -, with what the job printed",
+            exit_code=2,
+        )
+    raise UserError(
+        "There is no denial in the message",
+        why='AWS writes "User: ... is not authorized to perform: ... on resource: ..."',
+        fix="paste the lines around AccessDenied as they stand in the log",
+        exit_code=2,
+    )
+
+
+def _tell_rest(found: Read) -> None:
+    """Say what is left unexplained beside what is explained."""
+    from scripts.console import stderr_console
+
+    console = stderr_console()
+    for words in found.bare:
+        console.print(f"not explained: {words}", markup=False, soft_wrap=True)
+    for _ in found.encoded:
+        console.print("not explained: an encoded message (--aws decodes it)", markup=False)

@@ -1,0 +1,215 @@
+"""Denials as AWS words them: read from a CI log, an error message or CloudTrail."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from scripts.iam.account.decision_log import Record
+from scripts.iam.engine.evaluation import Reason
+
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+_LAYER = (
+    "identity-based policy|resource-based policy|permissions boundary|session policy|"
+    "service control policy|resource control policy|VPC endpoint policy|role trust policy"
+)
+# IAM names what it guards by kind and name, other services by ARN; S3 puts it in quotes.
+_KINDS = "role|user|group|policy|instance profile|mfa device|server certificate|oidc provider"
+_SENTENCE = re.compile(
+    r"(?:User: )?(?P<principal>arn:[\w-]+:(?:sts|iam)::\d{12}:[^\s\"]+|anonymous) "
+    r"is not authorized to perform: (?P<action>[\w-]+:\w+)"
+    rf"(?: on resource: \"?(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)\"?)?"
+    r"(?: on the resource associated with this ciphertext)?"
+    rf"(?:[,.]? (?:because no (?P<missing>{_LAYER}) allows the \S+ action"
+    rf"|with an explicit deny in an? (?P<deny>{_LAYER})(?:: (?P<policy>arn:[^\s\"]+))?))?"
+)
+_ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
+_REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?\"?([\w-]{10,})")
+_OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) operation")
+_BARE = re.compile(
+    r"AccessDenied\w*|UnauthorizedOperation|Not authorized to perform sts:\w+|"
+    r"is not authorized to perform"
+)
+# What terminals, GitHub and Terraform put before and between the words.
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_STAMP = re.compile(
+    r"^(?:[^\n\t]*\t[^\n\t]*\t)?\ufeff?(?:\d{4}-\d\d-\d\dT[\d:.]+Z ?)?", re.MULTILINE
+)
+_FRAME = re.compile(r"^\s*(?:##\[\w+\]|[│╷╵|])?[ \t]*", re.MULTILINE)
+_AWS_REASONS = {
+    "identity-based policy": Reason.NO_IDENTITY_ALLOW,
+    "permissions boundary": Reason.NO_BOUNDARY_ALLOW,
+    "resource-based policy": Reason.NO_RESOURCE_ALLOW,
+    "role trust policy": Reason.NO_RESOURCE_ALLOW,
+    "session policy": Reason.NO_SESSION_ALLOW,
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One denial as AWS told it. `resource` is None where the message names none; `layer` is the
+    kind of policy that decided, in AWS's words, and empty where the message does not say."""
+
+    principal: str
+    action: str
+    resource: str | None
+    layer: str = ""
+    explicit: bool = False
+    policy: str | None = None
+    request_id: str = ""
+    operation: str = ""
+    time: float = 0.0
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def role(self) -> str | None:
+        """The name of the role whose session it was."""
+        found = re.fullmatch(r"arn:[\w-]+:sts::\d{12}:assumed-role/([^/]+)/.+", self.principal)
+        return found[1] if found else None
+
+    @property
+    def account(self) -> str:
+        """The caller's account."""
+        parts = self.principal.split(":")
+        return parts[4] if len(parts) > 4 else ""
+
+    def record(self) -> Record:
+        """As the decision log would have it, with the keys that are known."""
+        if self.explicit:
+            reason = str(Reason.EXPLICIT_DENY)
+        else:
+            reason = str(_AWS_REASONS.get(self.layer, Reason.NO_IDENTITY_ALLOW))
+        principal = "*" if self.principal == "anonymous" else self.principal
+        service = self.action.partition(":")[0]
+        return Record(
+            time=self.time,
+            request_id=self.request_id or "unknown",
+            principal=principal,
+            role=self.role,
+            service=service,
+            operation=self.operation or self.action.partition(":")[2],
+            action=self.action,
+            resource=self.resource or "*",
+            keys=self.known_keys(),
+            reason=reason,
+            policy=self.policy,
+        )
+
+    def known_keys(self) -> dict[str, tuple[str, ...]]:
+        """The condition keys that follow from what was said."""
+        keys: dict[str, tuple[str, ...]] = {}
+        if self.account:
+            keys["aws:PrincipalAccount"] = (self.account,)
+        parts = (self.resource or "").split(":", 5)
+        if len(parts) == 6:
+            if parts[4].isdigit():
+                keys["aws:ResourceAccount"] = (parts[4],)
+            if parts[3]:
+                keys["aws:RequestedRegion"] = (parts[3],)
+        return keys | dict(self.keys)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a text held: refusals told apart, encoded ones, and how many could not be read."""
+
+    refusals: tuple[Refusal, ...]
+    encoded: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
+
+
+def read(text: str) -> Read:
+    """Find every denial in a text as it stands in a log; equal ones once, in their order."""
+    if decoded := _decoded(text):
+        return Read((decoded,))
+    plain = _plain(text)
+    refusals: dict[tuple[Any, ...], Refusal] = {}
+    spans = []
+    for found in _SENTENCE.finditer(plain):
+        refusal = _refusal(found, plain)
+        key = (refusal.principal, refusal.action, refusal.resource, refusal.layer)
+        refusals.setdefault(key, refusal)
+        spans.append(found.span())
+    encoded = tuple(
+        dict.fromkeys(
+            one[1]
+            for one in _ENCODED.finditer(plain)
+            # EC2 puts the sentence before it; then there is nothing more to decode for.
+            if not any(0 <= one.start() - end < 200 for _, end in spans)
+        )
+    )
+    return Read(tuple(refusals.values()), encoded, tuple(_bare(plain, spans, encoded)))
+
+
+def _plain(text: str) -> str:
+    text = _FRAME.sub("", _STAMP.sub("", _ANSI.sub("", text)))
+    text = text.replace('\\"', '"').replace("\\n", " ")
+    return " ".join(text.split())
+
+
+def _refusal(found: re.Match[str], plain: str) -> Refusal:
+    before = plain[max(0, found.start() - 500) : found.start()]
+    after = plain[found.end() : found.end() + 300]
+    requests = _REQUEST.findall(before) or _REQUEST.findall(after)[:1]
+    operations = _OPERATION.findall(before)
+    account = found["principal"].split(":")[4] if ":" in found["principal"] else ""
+    service, _, name = found["action"].partition(":")
+    return Refusal(
+        found["principal"],
+        f"{service.lower()}:{name}",
+        _arn(found["resource"], account),
+        found["missing"] or found["deny"] or "",
+        explicit=found["deny"] is not None,
+        policy=found["policy"] and found["policy"].rstrip(".,;)"),
+        request_id=requests[-1] if requests else "",
+        operation=(operations[-1][1] or operations[-1][2]) if operations else "",
+    )
+
+
+def _arn(resource: str | None, account: str) -> str | None:
+    if resource is None:
+        return None
+    resource = resource.rstrip(".,;)'")
+    kind, _, name = resource.rpartition(" ")
+    if not kind or name.startswith("arn:"):
+        return name
+    return f"arn:aws:iam::{account}:{kind.replace(' ', '-')}/{name}"
+
+
+def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) -> Iterator[str]:
+    """Denials that name no caller or no action, each with the words around it."""
+    told: set[str] = set()
+    for found in _BARE.finditer(plain):
+        near = any(start - 500 < found.start() < end for start, end in spans)
+        if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
+            continue
+        words = plain[max(0, found.start() - 60) : found.end() + 80].strip()
+        if not any(found[0] in one for one in told):
+            told.add(words)
+            yield words
+
+
+def _decoded(text: str) -> Refusal | None:
+    """What `aws sts decode-authorization-message` prints, alone or as its DecodedMessage."""
+    try:
+        content = json.loads(text)
+        if isinstance(content, dict) and isinstance(content.get("DecodedMessage"), str):
+            content = json.loads(content["DecodedMessage"])
+        context = content["context"]
+        refusal = Refusal(
+            context["principal"]["arn"],
+            context["action"],
+            context["resource"],
+            explicit=content["explicitDeny"] is True,
+        )
+        items = context["conditions"]["items"]
+        keys = {
+            one["key"]: tuple(str(value["value"]) for value in one["values"]["items"])
+            for one in items
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return replace(refusal, keys=keys)

@@ -1,0 +1,185 @@
+"""Explain a denial that AWS told in words: with less than the decision log knows, and saying so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from scripts.iam.account.identities import Identities
+from scripts.iam.denial.denials import Denial, ResourcePolicy, explain_denial
+from scripts.iam.denial.messages import Read, Refusal, read
+from scripts.iam.engine.explanation import Considered, Explanation, Failure
+
+# AWS's words for a layer -> the engine's kinds of policies.
+_KINDS = {
+    "identity-based policy": ("identity",),
+    "permissions boundary": ("boundary",),
+    "session policy": ("session",),
+    "resource-based policy": ("resource",),
+    "role trust policy": ("trust",),
+}
+_ELSEWHERE = {
+    "service control policy": "the organization's; nothing in this account lifts it: ask whoever "
+    "keeps the organization's policies",
+    "resource control policy": "the organization's; nothing in this account lifts it: ask whoever "
+    "keeps the organization's policies",
+    "VPC endpoint policy": "the network's: terraform/modules/network/endpoints.tf writes it",
+}
+
+
+def explain_refusal(
+    refusal: Refusal, members: Identities, resource_policy: ResourcePolicy
+) -> Denial:
+    """Explain it by the policies as they are now.
+
+    A condition on a key that the message does not carry is neither met nor failed: where the
+    answer hangs on one, the key is named and no change is proposed.
+    """
+    record = refusal.record()
+    if refusal.layer in _ELSEWHERE:
+        whose = f"the {refusal.layer}{f' {refusal.policy}' if refusal.policy else ''} decided"
+        return Denial(record, None, notes=(f"{whose}: it is {_ELSEWHERE[refusal.layer]}",))
+    if refusal.role and members.role(refusal.role) is None:
+        missing = f"the account that was looked at has no role {refusal.role}"
+        return Denial(record, None, notes=(missing,))
+    found = explain_denial(record, members, resource_policy)
+    if found.explanation is None:
+        return found
+    explanation = replace(
+        found.explanation, considered=tuple(map(_open, found.explanation.considered))
+    )
+    doubts = [*_doubts(refusal, found.explanation), *_contradiction(refusal, found.explanation)]
+    if not doubts:
+        return replace(found, explanation=explanation)
+    return Denial(record, explanation, notes=tuple(doubts))
+
+
+def _open(one: Considered) -> Considered:
+    """The statement, with what is only not known told from what failed."""
+    failures = tuple(
+        replace(
+            failure,
+            unsupported=f"{failure.key} {failure.operator} wants {' or '.join(failure.wanted)}; "
+            "the message does not say what it was",
+        )
+        if _unknown(failure)
+        else failure
+        for failure in one.failures
+    )
+    return replace(one, failures=failures)
+
+
+def _unknown(failure: Failure) -> bool:
+    return failure.key is not None and not failure.actual and failure.unsupported is None
+
+
+def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
+    """What the answer hangs on and the message does not carry."""
+    if refusal.resource is None:
+        yield "the message names no resource, so no change is proposed"
+    effect = "Deny" if refusal.explicit else "Allow"
+    for one in explanation.considered:
+        if one.effect != effect or one.kind not in _KINDS.get(refusal.layer, (one.kind,)):
+            continue
+        if not all(map(_unknown, one.failures)):
+            continue
+        conditions = [(each.key, each.operator, each.wanted) for each in one.failures]
+        conditions += [(each.key, each.operator, each.wanted) for each in one.held
+                       if not each.actual]  # fmt: skip
+        if conditions:
+            told = " and ".join(
+                f"{key} ({operator}) {' or '.join(wanted)}" for key, operator, wanted in conditions
+            )
+            verb = "allows" if one.effect == "Allow" else "denies"
+            yield (
+                f"statement {one.statement} of {one.policy} {verb} it only with {told}; AWS's "
+                "message does not carry the request's value: compare it with the request"
+            )
+
+
+def _contradiction(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
+    """AWS's answer and the engine's differ: then these are not the policies that decided."""
+    decision = explanation.decision
+    said = refusal.record().reason
+    if decision is None or not (refusal.layer or refusal.explicit) or str(decision.reason) == said:
+        return
+    if decision.allowed:
+        yield (
+            "the policies as they are now allow it, as far as the message tells: they changed "
+            "since, or did not count yet (IAM needs up to minutes), or they are not those of the "
+            "account that refused"
+        )
+        return
+    yield (
+        f"AWS says: {said}; by the policies that were looked at it is: {decision.reason}. They "
+        "changed since, or are not those of the account that refused: no change is proposed"
+    )
+
+
+def moved(refusal: Refusal, account: str) -> Refusal:
+    """The same denial in another account: for policies that the same code rendered there."""
+    theirs = refusal.account
+    if not theirs or theirs == account:
+        return refusal
+
+    def there(text: str) -> str:
+        return text.replace(theirs, account)
+
+    return replace(
+        refusal,
+        principal=there(refusal.principal),
+        resource=refusal.resource and there(refusal.resource),
+        policy=refusal.policy and there(refusal.policy),
+        keys={key: tuple(map(there, values)) for key, values in refusal.keys.items()},
+    )
+
+
+def from_trail(events: Iterable[str], prefix: str) -> Read:
+    """The denials of roles whose name begins with the prefix, from CloudTrail's events, newest
+    first. What an event does not tell in words that are understood is kept as it is (`bare`)."""
+    refusals: list[Refusal] = []
+    encoded: list[str] = []
+    bare: list[str] = []
+    for event in map(json.loads, events):
+        if not _denied(event, prefix):
+            continue
+        found = read(str(event.get("errorMessage", "")))
+        refusals += [_with_event(refusal, event) for refusal in found.refusals]
+        encoded += found.encoded
+        if not found.refusals and not found.encoded:
+            bare.append(
+                f"{event['eventTime']} {event['eventSource']} {event['eventName']} by "
+                f"{event['userIdentity']['arn']}: {event.get('errorMessage', event['errorCode'])}"
+            )
+    return Read(tuple(refusals), tuple(encoded), tuple(bare))
+
+
+def _denied(event: Mapping[str, Any], prefix: str) -> bool:
+    code = str(event.get("errorCode", ""))
+    issuer = event.get("userIdentity", {}).get("sessionContext", {}).get("sessionIssuer", {})
+    return ("AccessDenied" in code or "Unauthorized" in code) and str(
+        issuer.get("userName", "")
+    ).startswith(prefix)
+
+
+def _with_event(refusal: Refusal, event: Mapping[str, Any]) -> Refusal:
+    """The denial with the keys that the event tells."""
+    keys = {"aws:RequestedRegion": (str(event["awsRegion"]),)}
+    for name, key in (("userAgent", "aws:UserAgent"), ("vpcEndpointId", "aws:SourceVpce")):
+        if event.get(name):
+            keys[key] = (str(event[name]),)
+    address = str(event.get("sourceIPAddress", ""))
+    # A service that asks in the caller's name stands there by its name.
+    if address and not address.endswith(".amazonaws.com"):
+        keys["aws:SourceIp"] = (address,)
+    at = datetime.fromisoformat(str(event["eventTime"])).timestamp()
+    return replace(
+        refusal,
+        keys=keys | dict(refusal.keys),
+        operation=str(event["eventName"]),
+        request_id=str(event.get("requestID", "")),
+        time=at,
+    )

@@ -1,0 +1,328 @@
+"""Denials as AWS words them. The forms are those of AWS's documentation and of its SDKs and tools:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from scripts.iam.account.identities import Identities, identities
+from scripts.iam.denial.messages import Refusal, read
+from scripts.iam.denial.told import explain_refusal, from_trail, moved
+from scripts.iam.engine.documents import Policy, parse_policy
+
+ACCOUNT = "111122223333"
+IAM = f"arn:aws:iam::{ACCOUNT}"
+TRAIN = f"arn:aws:sts::{ACCOUNT}:assumed-role/keyless-dev-train/run-7"
+
+
+def denied(
+    action: str,
+    resource: str,
+    ending: str = "because no identity-based policy allows the {} action",
+) -> str:
+    words = f" {ending.format(action)}" if ending else ""
+    return f"User: {TRAIN} is not authorized to perform: {action} on resource: {resource}{words}"
+
+
+def one(text: str) -> Refusal:
+    [refusal] = read(text).refusals
+    return refusal
+
+
+@pytest.mark.parametrize(
+    ("ending", "layer", "explicit"),
+    [
+        ("because no identity-based policy allows the {} action", "identity-based policy", False),
+        ("because no resource-based policy allows the {} action", "resource-based policy", False),
+        ("because no permissions boundary allows the {} action", "permissions boundary", False),
+        ("because no session policy allows the {} action", "session policy", False),
+        ("because no service control policy allows the {} action", "service control policy", False),
+        ("because no VPC endpoint policy allows the {} action", "VPC endpoint policy", False),
+        ("with an explicit deny in an identity-based policy", "identity-based policy", True),
+        ("with an explicit deny in a resource-based policy", "resource-based policy", True),
+        ("with an explicit deny in a service control policy", "service control policy", True),
+        ("with an explicit deny in a resource control policy", "resource control policy", True),
+        ("", "", False),
+    ],
+)
+def test_every_layer_that_aws_names_is_read(ending: str, layer: str, explicit: bool) -> None:
+    found = one(denied("s3:GetObject", '"arn:aws:s3:::bucket/key"', ending))
+    assert (found.principal, found.role) == (TRAIN, "keyless-dev-train")
+    assert (found.action, found.resource) == ("s3:GetObject", "arn:aws:s3:::bucket/key")
+    assert (found.layer, found.explicit) == (layer, explicit)
+
+
+def test_the_policy_that_denied_is_kept_where_aws_names_it() -> None:
+    policy = "arn:aws:organizations::444455556666:policy/o-1/service_control_policy/p-1"
+    ending = f"with an explicit deny in a service control policy: {policy}"
+    found = one(denied("s3:GetObject", "arn:aws:s3:::bucket/key", ending))
+    assert found.policy == policy
+
+
+@pytest.mark.parametrize(
+    ("said", "resource"),
+    [
+        ("role keyless-dev-train", f"{IAM}:role/keyless-dev-train"),
+        ("instance profile keyless-dev-server", f"{IAM}:instance-profile/keyless-dev-server"),
+        (f"policy {IAM}:policy/keyless-dev-boundary", f"{IAM}:policy/keyless-dev-boundary"),
+        ("*", "*"),
+        ("arn:aws:ssm:us-east-1:1:document/x.", "arn:aws:ssm:us-east-1:1:document/x"),
+    ],
+)
+def test_resources_are_arns_whatever_a_service_calls_them(said: str, resource: str) -> None:
+    assert one(denied("iam:GetRole", said)).resource == resource
+
+
+TERRAFORM = (
+    "\x1b[31m╷\x1b[0m\n"
+    "\x1b[31m│\x1b[0m \x1b[1mError: \x1b[0mcreating RDS DB Instance (keyless-dev): operation error "
+    "RDS: CreateDBInstance, https response error StatusCode: 403, RequestID: "
+    "1b0d5c3e-7f00-4ac0-9a2b-2f5c1d3e4a5b, api error AccessDenied: "
+    + denied("rds:CreateDBInstance", "arn:aws:rds:us-east-1:111122223333:db:keyless-dev")
+    .replace(" is not", "\n│ is not")
+    .replace(" because", "\n│ because")
+    + "\n│ \n╵\n"
+)
+
+
+def test_terraforms_frame_and_its_line_breaks_are_read() -> None:
+    found = one(TERRAFORM)
+    assert found.action == "rds:CreateDBInstance"
+    assert found.resource == "arn:aws:rds:us-east-1:111122223333:db:keyless-dev"
+    assert found.operation == "CreateDBInstance"
+    assert found.request_id == "1b0d5c3e-7f00-4ac0-9a2b-2f5c1d3e4a5b"
+
+
+@pytest.mark.parametrize("prefix", ["", "Apply\tterraform apply\t"])
+def test_a_log_of_github_is_read_with_its_times(prefix: str) -> None:
+    lines = [f"{prefix}2026-11-28T10:00:00.1234567Z {line}" for line in TERRAFORM.splitlines()]
+    assert one("\n".join(lines)) == one(TERRAFORM)
+
+
+def test_botos_error_is_read_with_its_operation() -> None:
+    said = "botocore.exceptions.ClientError: An error occurred (AccessDenied) when calling the "
+    found = one(f"{said}PutObject operation: {denied('s3:PutObject', 'arn:aws:s3:::b/k')}")
+    assert found.operation == "PutObject"
+
+
+def test_equal_denials_are_told_once_and_others_apart() -> None:
+    text = "\n".join(
+        [TERRAFORM, TERRAFORM, denied("kms:Decrypt", f"arn:aws:kms:x:{ACCOUNT}:key/k")]
+    )
+    assert [found.action for found in read(text).refusals] == [
+        "rds:CreateDBInstance",
+        "kms:Decrypt",
+    ]
+
+
+def test_what_names_nobody_is_kept_and_not_guessed() -> None:
+    for text in (
+        "An error occurred (AccessDenied) when calling the GetObject operation: Access Denied",
+        "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity",
+    ):
+        found = read(text)
+        assert found.refusals == ()
+        assert len(found.bare) >= 1
+    assert read("all is well").bare == ()
+
+
+def test_an_encoded_message_is_told_from_a_readable_one() -> None:
+    code = "aB3_" * 20
+    encoded = f"Encoded authorization failure message: {code}"
+    alone = f"UnauthorizedOperation: You are not authorized to perform this operation. {encoded}"
+    assert read(alone).encoded == (code,)
+    both = denied("ec2:RunInstances", f"arn:aws:ec2:x:{ACCOUNT}:instance/*") + f". {encoded}"
+    assert (len(read(both).refusals), read(both).encoded) == (1, ())
+
+
+def test_a_decoded_message_brings_its_keys() -> None:
+    message = {
+        "allowed": False,
+        "explicitDeny": False,
+        "context": {
+            "principal": {"id": "AROA:run", "arn": TRAIN},
+            "action": "ec2:RunInstances",
+            "resource": f"arn:aws:ec2:us-east-1:{ACCOUNT}:instance/*",
+            "conditions": {
+                "items": [{"key": "ec2:Region", "values": {"items": [{"value": "us-east-1"}]}}]
+            },
+        },
+    }
+    found = one(json.dumps({"DecodedMessage": json.dumps(message)}))
+    assert found.action == "ec2:RunInstances"
+    assert found.keys == {"ec2:Region": ("us-east-1",)}
+    assert one(json.dumps(message)) == found
+
+
+# --- explained ---------------------------------------------------------------------------------
+
+
+def statement(action: str, resource: str, sid: str, **more: Any) -> dict[str, Any]:
+    return {"Sid": sid, "Effect": "Allow", "Action": action, "Resource": resource} | more
+
+
+def roles(*statements: dict[str, Any]) -> Identities:
+    document = {"Version": "2012-10-17", "Statement": list(statements)}
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"},
+             "Action": "sts:AssumeRole"}  # fmt: skip
+    return identities(
+        {
+            "RoleDetailList": [
+                {
+                    "Arn": f"{IAM}:role/keyless-dev-train",
+                    "RoleName": "keyless-dev-train",
+                    "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+                    "RolePolicyList": [{"PolicyName": "storage", "PolicyDocument": document}],
+                }
+            ]
+        }
+    )
+
+
+SOMETHING = statement("s3:ListBucket", "arn:aws:s3:::b", "List")
+
+
+def no_policy(arn: str) -> Policy | None:
+    del arn
+    return None
+
+
+def test_what_no_statement_covers_is_answered_with_a_proved_change() -> None:
+    members = roles(statement("s3:GetObject", "arn:aws:s3:::b/train/*", "ReadTraining"))
+    found = explain_refusal(
+        one(denied("s3:GetObject", '"arn:aws:s3:::b/holdout/x"')), members, no_policy
+    )
+    assert found.proved
+    assert "add arn:aws:s3:::b/holdout/x to its resources" in found.changes[0].edit
+
+
+def test_a_condition_on_what_the_message_does_not_carry_is_named_and_not_widened() -> None:
+    own = {"StringEquals": {"aws:ResourceAccount": ACCOUNT}}
+    members = roles(statement("s3:GetObject", "arn:aws:s3:::b/*", "Read", Condition=own))
+    found = explain_refusal(one(denied("s3:GetObject", "arn:aws:s3:::b/x")), members, no_policy)
+    assert found.changes == ()
+    [note] = found.notes
+    assert f"only with aws:ResourceAccount (StringEquals) {ACCOUNT}" in note
+    assert "does not carry" in note
+    assert found.explanation is not None
+    [failure] = found.explanation.considered[0].failures
+    assert failure.unsupported is not None
+    assert "the message does not say what it was" in failure.unsupported
+
+
+def test_a_condition_on_what_the_arn_tells_is_decided() -> None:
+    region = {"StringEquals": {"aws:RequestedRegion": "eu-central-1"}}
+    members = roles(statement("rds:*", "*", "Here", Condition=region))
+    resource = f"arn:aws:rds:us-east-1:{ACCOUNT}:db:x"
+    found = explain_refusal(one(denied("rds:DeleteDBInstance", resource)), members, no_policy)
+    assert found.explanation is not None
+    [failure] = found.explanation.considered[0].failures
+    assert failure.actual == ("us-east-1",)
+
+
+def test_policies_that_allow_it_today_are_said_to() -> None:
+    members = roles(statement("s3:GetObject", "arn:aws:s3:::b/*", "Read"))
+    found = explain_refusal(one(denied("s3:GetObject", "arn:aws:s3:::b/x")), members, no_policy)
+    assert found.changes == ()
+    assert "as they are now allow it" in found.notes[0]
+
+
+def test_where_engine_and_aws_disagree_no_change_is_proposed() -> None:
+    members = roles(statement("s3:GetObject", "arn:aws:s3:::b/train/*", "Read"))
+    ending = "with an explicit deny in a resource-based policy"
+    found = explain_refusal(
+        one(denied("s3:GetObject", "arn:aws:s3:::b/x", ending)), members, no_policy
+    )
+    assert found.changes == ()
+    assert "AWS says: explicit deny" in found.notes[0]
+
+
+def test_a_deny_of_the_resource_is_found_where_its_policy_is_known() -> None:
+    document = {"Version": "2012-10-17", "Statement": [
+        {"Sid": "KeepOut", "Effect": "Deny", "Principal": "*", "Action": "s3:GetObject",
+         "Resource": "arn:aws:s3:::b/x"}]}  # fmt: skip
+    policy = parse_policy(document, name="arn:aws:s3:::b", kind="resource")
+    members = roles(statement("s3:GetObject", "*", "Read"))
+    ending = "with an explicit deny in a resource-based policy"
+    found = explain_refusal(
+        one(denied("s3:GetObject", "arn:aws:s3:::b/x", ending)), members, lambda _: policy
+    )
+    assert any("KeepOut" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [("service control policy", "organization"), ("VPC endpoint policy", "endpoints.tf")],
+)
+def test_what_another_hand_decides_is_not_answered_with_a_policy_of_ours(
+    layer: str, words: str
+) -> None:
+    ending = f"with an explicit deny in a {layer}"
+    found = explain_refusal(
+        one(denied("s3:GetObject", "arn:aws:s3:::b/x", ending)), roles(SOMETHING), no_policy
+    )
+    assert found.changes == ()
+    assert words in found.notes[0]
+
+
+def test_a_role_that_is_not_there_is_said_to_be_missing() -> None:
+    text = denied("s3:GetObject", "arn:aws:s3:::b/x").replace("-train", "-retired")
+    found = explain_refusal(one(text), roles(SOMETHING), no_policy)
+    assert found.notes == ("the account that was looked at has no role keyless-dev-retired",)
+
+
+def test_a_message_without_a_resource_gets_no_change() -> None:
+    text = f"User: {TRAIN} is not authorized to perform: s3:GetObject"
+    members = roles(statement("s3:PutObject", "*", "Write"))
+    found = explain_refusal(one(text), members, no_policy)
+    assert found.changes == ()
+    assert "names no resource" in found.notes[0]
+
+
+def test_a_denial_is_moved_to_the_account_whose_policies_are_looked_at() -> None:
+    there = moved(one(denied("iam:GetRole", "role keyless-dev-train")), "999988887777")
+    assert there.resource == "arn:aws:iam::999988887777:role/keyless-dev-train"
+    assert there.role == "keyless-dev-train"
+
+
+def event(name: str, role: str, **more: Any) -> str:
+    content = {
+        "eventTime": "2026-11-28T10:00:00Z",
+        "eventSource": "rds.amazonaws.com",
+        "eventName": name,
+        "awsRegion": "us-east-1",
+        "sourceIPAddress": "198.51.100.7",
+        "userAgent": "terraform",
+        "requestID": f"request-of-{name}",
+        "userIdentity": {
+            "arn": TRAIN,
+            "sessionContext": {"sessionIssuer": {"userName": role}},
+        },
+    }
+    return json.dumps(content | more)
+
+
+def test_cloudtrails_denials_of_our_roles_are_read_with_their_keys() -> None:
+    said = denied("rds:CreateDBInstance", f"arn:aws:rds:us-east-1:{ACCOUNT}:db:x")
+    found = from_trail(
+        [
+            event("CreateDBInstance", "keyless-dev-apply", errorCode="AccessDenied",
+                  errorMessage=said),
+            event("CreateDBInstance", "somebody", errorCode="AccessDenied", errorMessage=said),
+            event("DescribeDBInstances", "keyless-dev-apply"),
+            event("CreateTags", "keyless-dev-apply", errorCode="Client.UnauthorizedOperation",
+                  errorMessage="You are not authorized to perform this operation."),
+        ],
+        "keyless-dev-",
+    )  # fmt: skip
+    [refusal] = found.refusals
+    assert (refusal.operation, refusal.request_id) == (
+        "CreateDBInstance",
+        "request-of-CreateDBInstance",
+    )
+    assert refusal.known_keys()["aws:SourceIp"] == ("198.51.100.7",)
+    [bare] = found.bare
+    assert "CreateTags" in bare
