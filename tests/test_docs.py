@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.names import roles
 from tests import ROOT
 
 PAGES = sorted(
@@ -56,3 +57,16 @@ def test_an_index_lists_every_page_of_its_folder(folder: str) -> None:
     listed = {link.partition("#")[0] for link in LINK.findall(index.read_text(encoding="utf-8"))}
     there = {path.name for path in index.parent.glob("*.md")} - {"README.md"}
     assert there <= listed
+
+
+def test_the_page_of_roles_lists_each_role_and_no_other() -> None:
+    page = (ROOT / "docs" / "roles.md").read_text(encoding="utf-8")
+    first = re.findall(r"(?m)^\| ([a-z][^|(]*?)(?: \([^|]*)? \|", page)
+    listed = [name for cell in first[1:] for name in cell.split(", ")]
+    assert sorted(listed) == sorted(roles())
+
+
+def test_the_readme_names_every_module() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    there = {path.parent.name for path in ROOT.glob("terraform/modules/*/main.tf")}
+    assert {name for name in there if not re.search(rf"\b{name}\b", text)} == set()
