@@ -68,9 +68,13 @@ def main(
             named = of_day(named, day)
         batch = _fetch(workspace, named, folder)
         partition = _day(day) if day else batch.modified.astimezone(UTC).date().isoformat()
-        counts = write_predictions(
-            model, facts, batch.files, folder, settings, lambda: _history(workspace)
-        )
+        try:
+            counts = write_predictions(
+                model, facts, batch.files, folder, settings, lambda: _history(workspace)
+            )
+        except InputError as error:
+            # What is written about files there is for all of them, here for batches alone.
+            raise InputError(str(error).replace("under [data]", "under [predict]")) from None
         limit = settings.predict.max_rejected_fraction
         if counts.rejected > limit * counts.rows:
             raise StepFailed(
@@ -85,7 +89,7 @@ def main(
     disagreement = alias.disagreement(workspace, chosen.number) if chosen.sequence else None
     changed = overwritten(workspace.store, chosen.files)
     warnings = [disagreement] if disagreement else []
-    warnings += _told(counts)
+    warnings += [*_told(counts), *_emptier(counts, facts, settings.contract.null_rate_slack)]
     if changed:
         warnings.append(
             f"somebody wrote over {', '.join(changed)} of version {chosen.number} after it was "
@@ -166,6 +170,19 @@ def _told(counts: Counts) -> list[str]:
         for column, count in counts.unseen.most_common()
     ]
     return told
+
+
+def _emptier(counts: Counts, facts: ModelFacts, slack: float) -> list[str]:
+    """Columns with more missing values than the model was trained for, as ingest would refuse."""
+    lags = facts.contract.lags.names if facts.contract.lags else []
+    found = []
+    for name, count in counts.missing.items():
+        usual = facts.contract.features[name].null_rate
+        if name not in lags and count > (usual + slack) * counts.rows:
+            found.append(
+                f"{name}: {count} of {counts.rows} values are missing, at first {usual:.0%}"
+            )
+    return found
 
 
 def _day(day: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data import cells, lags
-from pipeline.data.contract import conform, frame
+from pipeline.data.contract import Conformed, SchemaContract, conform, frame
 from pipeline.errors import InputError
 from pipeline.model.artifacts import ModelFacts
 from pipeline.model.features import one_thread
@@ -37,7 +37,8 @@ class Counts:
     """What became of the rows.
 
     `unseen` counts texts that training never saw, by column; `lost_ids` are id columns that the
-    batch does not have; `no_past` counts rows without an earlier value, by lag.
+    batch does not have; `no_past` counts rows without an earlier value, by lag, and `missing` rows
+    without a value, by column.
     """
 
     rows: int = 0
@@ -46,6 +47,7 @@ class Counts:
     unseen: Counter[str] = field(default_factory=Counter)
     lost_ids: list[str] = field(default_factory=list)
     no_past: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
 
     @property
     def predicted(self) -> int:
@@ -60,6 +62,7 @@ class Counts:
         self.unseen.update(other.unseen)
         self.lost_ids = other.lost_ids
         self.no_past.update(other.no_past)
+        self.missing.update(other.missing)
 
     def commonest(self) -> str:
         """The three commonest reasons of rejection, each with its count."""
@@ -156,6 +159,27 @@ def _chunks(
         first += rows.num_rows
 
 
+def _missing(found: Conformed, contract: SchemaContract) -> Counter[str]:
+    """How many rows have no value, by column; of a date's parts the first speaks for all."""
+    import math
+
+    import pyarrow.compute  # type: ignore[import-untyped]
+
+    counted: Counter[str] = Counter()
+    for name, values in found.columns.items():
+        column = contract.column_of(name)
+        if column in counted:
+            continue
+        nothing = values.null_count
+        if pyarrow.types.is_floating(values.type):
+            total = pyarrow.compute.sum(values).as_py()
+            # Only a sum that is no number is worth the count.
+            if total is not None and math.isnan(total):
+                nothing = pyarrow.compute.sum(values.is_null(nan_is_null=True)).as_py()
+        counted[column] = nothing
+    return counted
+
+
 def _part(model: Any, facts: ModelFacts, chunk: Chunk) -> _Part:
     import pyarrow
 
@@ -164,6 +188,7 @@ def _part(model: Any, facts: ModelFacts, chunk: Chunk) -> _Part:
     found = conform(rows, facts.contract, there)
     seen = Counts(rows=rows.num_rows, unseen=Counter(found.unseen))
     seen.lost_ids = sorted(set(facts.contract.ids) - set(there))
+    seen.missing = _missing(found, facts.contract)
     for name in facts.contract.lags.names if facts.contract.lags else ():
         if empty := rows.column(name).null_count:
             seen.no_past[name] = empty

@@ -201,7 +201,8 @@ def _propose(file: DataFile, form: Format, wanted: Sequence[str], codec: str) ->
     known, _, best, rows = max(candidates, key=lambda found: (found[0], found[1]))
     if (best.separator, best.skip_lines) == (separator_of(file, form), form.skip_lines):
         return None if codec == encoding_of(file, form) else Proposal(form, [])
-    if wanted and not known and not without_header(rows):
+    whole = _in_one_piece(lines, separator_of(file, form), form)
+    if wanted and not known and not whole and not without_header(rows):
         return None
     separator = best.separator or ","
     if separator == separator_of(file, form):
@@ -215,6 +216,15 @@ def _propose(file: DataFile, form: Format, wanted: Sequence[str], codec: str) ->
     if best.decimal != form.decimal:
         causes.append("its numbers have a decimal comma")
     return Proposal(best, causes)
+
+
+def _in_one_piece(lines: list[str], separator: str, form: Format) -> bool:
+    """Whether the header as it is read now falls into no columns at all."""
+    try:
+        found = next(iter(parse(lines[form.skip_lines :], separator, form)), None)
+    except csv.Error:
+        return True
+    return found is not None and len(found[1]) == 1
 
 
 def _regular(
@@ -301,7 +311,8 @@ def _width_fault(
     wanted: Sequence[str],
 ) -> str:
     cause = (
-        f"line {number} of {file.name} has {len(record)} fields, but there are {len(names)} columns"
+        f"line {number} of {file.name} has {_counted(len(record), 'field')}, but the header has "
+        f"{_counted(len(names), 'column')}"
     )
     shown = separator_of(file, form).join(record)[:_SHOWN]
     cause += f": {shown!r}"
@@ -323,6 +334,10 @@ def _width_fault(
     if len(record) < len(names):
         return f"{cause}; is it cut short, or a line that is no row? Fix or remove it"
     return f"{cause}; a field that holds the separator must stand in quotes: fix that line"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def holds_line_breaks(batch: "pyarrow.RecordBatch") -> bool:

@@ -109,6 +109,29 @@ def test_a_models_pages_and_history_tell_its_life(
     assert found["versions"][0]["parameters"]["family"] == "linear"
 
 
+def test_a_batch_unlike_the_training_data_is_told_or_refused(
+    run_local: Run, mlflow_uri: str, settings_file: Path, tmp_path: Path
+) -> None:
+    settings_file.write_text(SETTINGS)
+    rows = passengers(300, 1)
+    rows.to_csv(tmp_path / "train.csv", index=False)
+    for module in (ingest, train, promote):
+        run_local(module.main)
+    batch = rows.drop(columns="survived").astype(str)
+    batch.loc[:99, "age"] = ""
+    batch.to_csv(tmp_path / "batch-2026-03-01.csv", index=False)
+    told = run_local(predict.main, "--date", "2026-03-01").output
+    assert "age: 100 of 300 values are missing, at first 0%" in told
+    assert "sex" not in told
+    # Advice for a batch stands where it leaves alone how the training data is read.
+    batch.to_csv(tmp_path / "batch-2026-03-02.csv", index=False, sep=";")
+    refused = run_local(predict.main, "--date", "2026-03-02", code=2).output
+    assert "write under [predict]" in refused
+    assert 'separator = ";"' in refused
+    settings_file.write_text(SETTINGS.replace("[predict]", '[predict]\nseparator = ";"'))
+    assert "predicted 300 rows" in run_local(predict.main, "--date", "2026-03-02").output
+
+
 def test_a_version_that_was_rolled_back_is_shown_with_the_reason(
     run_local: Run, mlflow_uri: str, settings_file: Path, tmp_path: Path
 ) -> None:

@@ -84,6 +84,16 @@ def test_a_file_that_is_written_otherwise_is_refused_with_lines_that_read_it(
     assert set(rows[0]) >= {"dichte", "klasse"}
 
 
+@pytest.mark.parametrize("header", ["Säure;Dichte;Güte", '"Säure, g/l";"Dichte";"Güte"'])
+def test_another_separator_is_named_even_where_no_column_has_a_name_that_is_known(
+    tmp_path: Path, header: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        _read(tmp_path, GERMAN.replace(GERMAN.splitlines()[0], header))
+    for line in ('separator = ";"', 'decimal = ","'):
+        assert line in str(caught.value)
+
+
 def test_a_file_without_a_header_is_recognised(tmp_path: Path) -> None:
     rows = "".join(f"{30 + n}, State-gov, {n % 3}, <=50K\n" for n in range(40))
     with pytest.raises(InputError, match=r"seems to have no header.*write header = false"):
@@ -93,7 +103,7 @@ def test_a_file_without_a_header_is_recognised(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (PLAIN + "1,2\n", r"line 42 of x.csv has 2 fields, but there are 3 columns: '1,2'"),
+        (PLAIN + "1,2\n", r"line 42 of x.csv has 2 fields, but the header has 3 columns: '1,2'"),
         (PLAIN.replace("3.5,2003,gut", "3.5,2003,gut,"), "line 5 .* it ends in a separator"),
         (PLAIN + "1,5,2000,gut\n", "line 42 .* has 4 fields"),
         (PLAIN + '1,2,"gut\n3,4,gut\n5,6,gut\n', "line 42 has a quote that is not closed"),
