@@ -184,7 +184,7 @@ resource "aws_autoscaling_group" "serve" {
 resource "aws_autoscaling_policy" "load" {
   for_each = local.sets
 
-  name                   = "load"
+  name                   = local.group_names[each.key]
   autoscaling_group_name = aws_autoscaling_group.serve[each.key].name
   policy_type            = "TargetTrackingScaling"
 
