@@ -11,7 +11,8 @@ import click
 
 # The names under which the AWS command line has these services.
 NAMES = {"s3api": "s3"}
-GLOBAL = ("profile", "region", "endpoint-url", "query")
+GLOBAL = ("profile", "region", "endpoint-url")
+Options = dict[str, list[str]]
 
 
 @click.command(
@@ -32,62 +33,30 @@ def aws(service: str, operation: str, arguments: tuple[str, ...]) -> None:
     line's own options it knows --profile, --region, --endpoint-url and --query; install the AWS
     CLI for the others, and for its own verbs such as `aws s3 cp`.
     """
-    options, outfile = _split(arguments)
-    general = {name: options.pop(name, None) for name in GLOBAL}
-    _call(service, operation, options, outfile, general)
-
-
-def _split(arguments: Sequence[str]) -> tuple[dict[str, str], str | None]:
-    """Options by name, with their values, and the one name of a file. Raises UsageError."""
-    options: dict[str, str] = {}
-    outfile, rest = None, list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("--"):
-            if outfile is not None:
-                raise click.UsageError(f"{word!r} belongs to no option")
-            outfile = word
-            continue
-        name, equals, value = word[2:].partition("=")
-        if not equals:
-            values = []
-            while rest and not rest[0].startswith("--"):
-                values.append(rest.pop(0))
-                if values[0][:1] in "{[" or (len(values) == 1 and name in GLOBAL):
-                    break
-            # The last word may be the file that follows a single value.
-            if len(values) == 2 and not rest and outfile is None:
-                outfile = values.pop()
-            value = " ".join(values) if values else "true"
-        options[name] = value
-    return options, outfile
-
-
-def _call(
-    service: str,
-    operation: str,
-    options: dict[str, str],
-    outfile: str | None,
-    general: dict[str, str | None],
-) -> None:
-    import boto3
     from botocore import xform_name
     from botocore.exceptions import BotoCoreError, ClientError
 
+    options, strays = _split(arguments)
     try:
-        session = boto3.Session(
-            profile_name=general["profile"], region_name=general["region"] or None
-        )
-        client = session.client(
-            NAMES.get(service, service),  # type: ignore[call-overload]
-            endpoint_url=general["endpoint-url"],
-        )
+        client = _client(service, options)
         model = client.meta.service_model
-        names = {xform_name(name, "-"): name for name in model.operation_names}
-        if operation not in names:
-            raise click.UsageError(f"{service} has no operation {operation!r}")
-        shape = model.operation_model(names[operation]).input_shape
-        given = dict(_parameters(options, shape.members if shape else {}))
+    except BotoCoreError as failure:
+        raise click.UsageError(str(failure)) from None
+    names = {xform_name(name, "-"): name for name in model.operation_names}
+    if operation not in names:
+        raise click.UsageError(f"{service} has no operation {operation!r}")
+    called = model.operation_model(names[operation])
+    if called.has_streaming_output and not strays:
+        strays = _last_word(options)
+    if len(strays) > called.has_streaming_output:
+        raise click.UsageError(f"{strays[-1]!r} belongs to no option")
+    if called.has_streaming_output and not strays:
+        raise click.UsageError("name a file for the body, such as /dev/stdout")
+    query = " ".join(options.pop("query", [])) or None
+    for name in GLOBAL:
+        options.pop(name, None)
+    given = dict(_parameters(options, called.input_shape.members if called.input_shape else {}))
+    try:
         answer = getattr(client, xform_name(names[operation]))(**given)
     except ClientError as failure:
         click.echo(str(failure), err=True)
@@ -97,28 +66,61 @@ def _call(
     answer.pop("ResponseMetadata", None)
     for name, value in list(answer.items()):
         if hasattr(value, "iter_chunks"):
-            if outfile is None:
-                raise click.UsageError("name a file for the body, such as /dev/stdout")
-            with Path(outfile).open("wb") as file:
+            with Path(strays[0]).open("wb") as file:
                 file.writelines(value.iter_chunks())
             del answer[name]
-    _print(answer, general["query"])
+    _print(answer, query)
 
 
-def _parameters(options: dict[str, str], members: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _split(arguments: Sequence[str]) -> tuple[Options, list[str]]:
+    """Options by name with the words that follow each, and the words before any option."""
+    options: Options = {}
+    strays: list[str] = []
+    words = strays
+    for word in arguments:
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            words = options[name] = [value] if equals else []
+        else:
+            words.append(word)
+    return options, strays
+
+
+def _last_word(options: Options) -> list[str]:
+    """The file's name where it stands behind the value of the last option."""
+    words = options[list(options)[-1]] if options else []
+    return [words.pop()] if len(words) > 1 else []
+
+
+def _client(service: str, options: Options) -> Any:
+    import boto3
+
+    profile, region, endpoint = (
+        " ".join(options.get(name, [])[:1]) or None
+        for name in ("profile", "region", "endpoint-url")
+    )
+    session = boto3.Session(profile_name=profile, region_name=region)
+    return session.client(
+        NAMES.get(service, service),  # type: ignore[call-overload]
+        endpoint_url=endpoint,
+    )
+
+
+def _parameters(options: Options, members: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """The request's members by the options' names. Raises UsageError."""
     from botocore import xform_name
 
     names = {xform_name(name, "-"): name for name in members}
-    for option, text in options.items():
+    for option, words in options.items():
         on = not option.startswith("no-") or option in names
         name = names.get(option if on else option[3:])
         if name is None:
             raise click.UsageError(f"there is no option --{option}")
-        yield name, _value(option, text, members[name]) if on else False
+        yield name, _value(option, words, members[name]) if on else False
 
 
-def _value(option: str, text: str, shape: Any) -> Any:
+def _value(option: str, words: Sequence[str], shape: Any) -> Any:
+    text = " ".join(words) if words else "true"
     if text.startswith("file://"):
         text = Path(text[7:]).read_text(encoding="utf-8")
     try:
@@ -129,11 +131,25 @@ def _value(option: str, text: str, shape: Any) -> Any:
         if shape.type_name == "blob":
             return Path(text).read_bytes()
         if shape.type_name in ("list", "map", "structure"):
-            simple = shape.type_name == "list" and text[:1] not in "[{"
-            return text.split() if simple else json.loads(text)
+            return json.loads(text) if text[:1] in "[{" else _shorthand(words, shape)
     except (ValueError, OSError) as error:
         raise click.UsageError(f"--{option}: {error}") from None
     return text
+
+
+def _shorthand(words: Sequence[str], shape: Any) -> Any:
+    """A list of words, or of `Key=a,Value=b` as the AWS command line writes structures."""
+    if shape.type_name == "list":
+        inner = shape.member
+        return [_shorthand([word], inner) if _is_deep(inner) else word for word in words]
+    pairs = [part.partition("=") for word in words for part in word.split(",")]
+    if any(not equals for _, equals, _ in pairs):
+        raise ValueError("write NAME=VALUE,NAME=VALUE or JSON")
+    return {name: value for name, _, value in pairs}
+
+
+def _is_deep(shape: Any) -> bool:
+    return shape.type_name in ("list", "map", "structure")
 
 
 def _print(answer: Any, query: str | None) -> None:
