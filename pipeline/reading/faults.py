@@ -364,24 +364,38 @@ def near(name: str, names: Iterable[str]) -> str | None:
     import difflib
     import unicodedata
 
+    def composed(text: str) -> str:
+        return unicodedata.normalize("NFC", text)
+
+    def without_blanks(text: str) -> str:
+        return " ".join(composed(text).split())
+
     def plain(text: str) -> str:
         return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
     listed = list(names)
-    for other in listed:
-        if other != name and plain(other) == plain(name):
-            return other
+    # What differs least comes first: beside `Age`, ` age` is rather `age`.
+    for same in (composed, without_blanks, plain):
+        for other in listed:
+            if other != name and same(other) == same(name):
+                return other
     close = difflib.get_close_matches(name, listed, n=1, cutoff=0.85)
     return close[0] if close else None
 
 
 def lacking(lost: Sequence[str], names: Iterable[str]) -> str:
     """That columns are missing, each with the one that it may be meant by."""
+    import unicodedata
+
     listed = list(names)
     shown = []
     for name in lost[:20]:
         other = near(name, listed)
-        hint = f" (there is {other[:40]!r}, which is written otherwise)" if other else ""
-        shown.append(f"{name[:40]}{hint}")
+        how = "written otherwise"
+        if other and unicodedata.normalize("NFC", other) == unicodedata.normalize("NFC", name):
+            how = "the same in another Unicode form"
+        hint = f" (there is {other[:40]!r}, which is {how})" if other else ""
+        bare = name == name.strip()
+        shown.append(f"{name[:40] if bare else repr(name[:40])}{hint}")
     more = f" and {len(lost) - 20} more" if len(lost) > 20 else ""
     return f"the data lacks the columns {', '.join(shown)}{more}"

@@ -211,8 +211,22 @@ def test_a_column_that_is_almost_there_is_named(name: str, hint: str) -> None:
         model="m", target="y", features={name: NumberColumn(minimum=0, maximum=9)}
     )
     batch = pyarrow.RecordBatch.from_pydict({hint: [1.0]})
-    with pytest.raises(InputError, match=f"lacks the columns {name} .there is '{hint}'"):
+    shown = name if name == name.strip() else repr(name)
+    with pytest.raises(InputError, match=f"lacks the columns {shown} .there is '{hint}'"):
         conform(batch, contract)
+
+
+def test_of_two_columns_that_are_almost_there_the_nearer_one_is_named() -> None:
+    """Beside `Age`, which is a column of its own, ` age` is rather `age`."""
+    number = NumberColumn(minimum=0, maximum=9)
+    contract = SchemaContract(model="m", target="y", features={" age": number, "Age": number})
+    batch = pyarrow.RecordBatch.from_pydict({"Age": [1.0], "age": [1.0]})
+    with pytest.raises(InputError, match=r"lacks the columns ' age' .there is 'age', which is"):
+        conform(batch, contract)
+    decomposed = pyarrow.RecordBatch.from_pydict({"gro\u0308ße": [1.0]})
+    contract = SchemaContract(model="m", target="y", features={"größe": number})
+    with pytest.raises(InputError, match="which is the same in another Unicode form"):
+        conform(decomposed, contract)
 
 
 def test_features_are_float_and_object_as_a_model_was_fitted_on_them() -> None:
