@@ -525,13 +525,30 @@ def _advice(fault: Any) -> str:
     kind, context = fault["type"], fault.get("ctx", {})
     if kind == "extra_forbidden":
         return f"{where}: unknown key; delete the line{_nearest(sections, key)}"
+    if kind == "missing" and not sections and key in ("data", "task"):
+        return f"{where}: missing; write the section [{key}]"
     if kind == "missing":
         return f"{where}: missing; write {key} = …{_section_hint(sections)}"
     if kind == "literal_error":
         return f"{where}: write one of {context.get('expected')}"
     if kind == "value_error":
         return f"{where if fault['loc'] else 'settings'}: {context.get('error')}"
-    return f"{where} = {fault.get('input')!r}: {fault['msg']}"
+    given = fault.get("input")
+    if kind == "list_type" and isinstance(given, str | int | float | bool):
+        return f"{where} = {given!r}: write a list, {key} = [{json.dumps(given)}]"
+    if kind in ("int_type", "float_type", "bool_type") and isinstance(given, str):
+        what = {
+            "int_type": "a whole number",
+            "float_type": "a number",
+            "bool_type": "true or false",
+        }
+        return f"{where} = {given!r}: write {what[kind]} without quotes"
+    if key == "source" and kind == "string_pattern_mismatch":
+        return (
+            f"{where} = {given!r}: write a path, file://…, https://…, s3://…, "
+            "package:…, kaggle:… or sklearn:…"
+        )
+    return f"{where} = {given!r}: {fault['msg']}"
 
 
 def _section_hint(sections: list[str]) -> str:

@@ -36,7 +36,15 @@ def test_the_settings_files_that_come_with_the_pipeline_are_valid(name: str) -> 
     ("sections", "message"),
     [
         ({"search": {"trails": 3}}, r"\[search\] trails: unknown key.*write trials ="),
-        ({"search": {"trials": "3"}}, r"\[search\] trials = '3'"),
+        (
+            {"search": {"trials": "3"}},
+            r"\[search\] trials = '3': write a whole number without quotes",
+        ),
+        (
+            {"data": {"missing": "NA"}},
+            r"\[data\] missing = 'NA': write a list, missing = \[\"NA\"\]",
+        ),
+        ({"data": {"header": "no"}}, r"header = 'no': write true or false without quotes"),
         ({"search": {"trials": 0}}, r"\[search\] trials = 0"),
         ({"search": {"families": []}}, r"at least one model family"),
         ({"search": {"families": ["prophet"]}}, r"\[search.families\] 0: write one of catboost"),
@@ -45,7 +53,7 @@ def test_the_settings_files_that_come_with_the_pipeline_are_valid(name: str) -> 
         ({"task": {"direction": "minimize"}}, r'write direction = "maximize"'),
         ({"task": {"type": "clustering"}}, r"\[task\] type: write one of 'binary'"),
         ({"data": {"drop": ["y"]}}, r"target 'y' is also dropped"),
-        ({"data": {"source": "ftp://x/y.csv"}}, r"\[data\] source = 'ftp://x/y.csv'"),
+        ({"data": {"source": "ftp://x/y.csv"}}, r"source = 'ftp://x/y.csv': write a path, file://"),
         ({"holdout": {"rule": "group"}}, r'rule = "group" needs the column'),
         ({"holdout": {"column": "x"}}, r'column is for rule = "group" or "time"'),
         ({"holdout": {"fraction": 1.0}}, r"\[holdout\] fraction = 1.0"),
@@ -59,6 +67,11 @@ def test_a_wrong_key_is_refused_with_the_line_to_write(
 ) -> None:
     with pytest.raises(InputError, match=message):
         parse_settings(_raw(**sections), origin="pipeline.toml")
+
+
+def test_a_section_that_is_missing_is_named_as_one() -> None:
+    with pytest.raises(InputError, match=r"task: missing; write the section \[task\]"):
+        parse_settings({"model": "m", "data": {"source": "x", "target": "y"}}, origin="test")
 
 
 def test_a_binary_task_needs_its_positive_class() -> None:
