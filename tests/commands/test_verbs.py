@@ -14,11 +14,8 @@ from scripts.account.environment import Account
 from scripts.cli import keyless
 from scripts.commands import Project
 
-# What has no counterpart on AWS: the local cloud itself, its issuer, its decision log.
-LOCAL_ALONE = {
-    *("aws", "completion", "down", "explain-denial", "lab", "least-privilege", "token", "up"),
-    "whoami",
-}
+# What has no counterpart on AWS: the local cloud itself, its issuer, the labs.
+LOCAL_ALONE = {"aws", "completion", "down", "lab", "least-privilege", "token", "up", "whoami"}
 CHANGES_AN_ACCOUNT = {
     *("apply", "bootstrap", "database", "destroy", "github-setup", "rollback", "rollout", "run"),
     "wheelhouse",
@@ -27,9 +24,7 @@ READS = {
     *("audit", "cost", "doctor", "explain-denial", "github-setup", "least-privilege"),
     *("lint-trust", "models", "outputs", "plan", "token", "up", "whoami"),
 }
-OF_NO_ENVIRONMENT = {
-    *("aws", "completion", "doctor", "down", "explain-denial", "lab", "lint-trust", "up"),
-}
+OF_NO_ENVIRONMENT = {"aws", "completion", "down", "lab", "lint-trust", "up"}
 CONTEXT = click.Context(keyless)
 VERBS = keyless.list_commands(CONTEXT)
 
