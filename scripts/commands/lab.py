@@ -162,7 +162,8 @@ def _show(verdict: Verdict, as_json: bool) -> None:
 def solve(project: Project, chosen: Lab, fix: str | None) -> None:
     """Put a right fix of LAB into your folder; what you had not reached earns nothing then."""
     backup, name = _labs(project).solve(chosen, fix)
-    click.echo(f"the fix {name} is in your folder; its other ones: {', '.join(chosen.fixes)}")
+    others = ", ".join(one for one in chosen.fixes if one != name)
+    click.echo(f"the fix {name} is in your folder; also right: {others}")
     if backup:
         click.echo(f"your files are kept in {backup}")
     click.echo(f"keyless lab check {chosen.number}")
