@@ -20,6 +20,8 @@ GROUP_REQUESTS, GROUP_BYTES = 64, 4 << 20
 # While the model works on one group, the next one is on its way.
 _UNDER_WAY = 2
 _START_SECONDS = 60.0
+# A model in the background loads on processor time that nobody else wants, and nobody waits for it.
+_BACKGROUND_START_SECONDS = 900.0
 # Large enough for a group: a full buffer would wake both sides several times for one frame.
 _BUFFER_BYTES = 4 << 20
 
@@ -125,13 +127,14 @@ class ModelProcess:
     ) -> "ModelProcess":
         """Start a process and load the model. Raises ModelRefused or ModelFailed."""
         found = cls(most_waiting, hang_seconds)
+        limit = _BACKGROUND_START_SECONDS if background else _START_SECONDS
         await found._spawn(background=background)
         try:
-            async with asyncio.timeout(_START_SECONDS):
+            async with asyncio.timeout(limit):
                 await found._load(load)
         except TimeoutError:
             found.kill()
-            raise ModelFailed(f"it did not load within {_START_SECONDS:.0f} s") from None
+            raise ModelFailed(f"it did not load within {limit:.0f} s") from None
         except BaseException:
             found.kill()
             raise
