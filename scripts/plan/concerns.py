@@ -86,6 +86,8 @@ def bears_on(
     `attributes` holds the changed ones by path, with None for a value that is not known yet.
     """
     found = list(_alarms(kind, _shown(change)))
+    if kind == "aws_db_parameter_group" and action in ("change", "replace"):
+        found += _waiting(change)
     if kind in TYPES:
         found.append(TYPES[kind])
     if action in ("destroy", "replace") and kind in ("aws_db_instance", "aws_s3_bucket"):
@@ -132,6 +134,25 @@ def _alarms(kind: str, after: Mapping[str, Any]) -> Iterator[str]:
         yield "OPEN: public access is not wholly blocked"
     for name in ("policy", "assume_role_policy"):
         yield from _wide(kind, name, after.get(name))
+
+
+def _waiting(change: Mapping[str, Any]) -> Iterator[str]:
+    """The static parameters that change: RDS applies them when somebody reboots the database.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.html
+    """
+    before, after = (
+        {one["name"]: one for one in (change.get(side) or {}).get("parameter") or ()}
+        for side in ("before", "after")
+    )
+    changed = [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
+    static = [
+        name
+        for name in sorted(changed)
+        if (after.get(name) or before[name]).get("apply_method") == "pending-reboot"
+    ]
+    if static:
+        yield f"WAITS: {', '.join(static)} counts only after a reboot of the database"
 
 
 _PUBLIC_BLOCKS = (

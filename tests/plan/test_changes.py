@@ -362,3 +362,39 @@ def test_a_forged_name_stays_text() -> None:
     text = render("dev", changes_of(plan(resource(evil, ("create",), after={"a": 1}))))
     assert "\n# Approved" not in text
     assert text.count("`") == 2
+
+
+def parameter(method: str, value: str = "1") -> list[dict[str, str]]:
+    return [{"name": "shared_buffers", "value": value, "apply_method": method}]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([], parameter("pending-reboot")),
+        (parameter("pending-reboot"), parameter("pending-reboot", "2")),
+        (parameter("pending-reboot"), []),
+    ],
+)
+def test_a_static_parameter_that_changes_waits_for_a_reboot(before: Any, after: Any) -> None:
+    [change] = changes_of(
+        plan(resource("aws_db_parameter_group.y", before={"parameter": before},
+                      after={"parameter": after}))
+    )  # fmt: skip
+    assert change.concerns == ("WAITS: shared_buffers counts only after a reboot of the database",)
+
+
+@pytest.mark.parametrize(
+    ("actions", "before", "after"),
+    [
+        (("update",), parameter("immediate"), parameter("immediate", "2")),
+        (("update",), parameter("pending-reboot"), parameter("pending-reboot")),
+        (("create",), [], parameter("pending-reboot")),
+    ],
+)
+def test_nothing_else_waits(actions: tuple[str, ...], before: Any, after: Any) -> None:
+    was = {"parameter": before, "tags": {}} if actions == ("update",) else None
+    made = plan(
+        resource("aws_db_parameter_group.y", actions, was, {"parameter": after, "tags": {"a": "b"}})
+    )
+    assert not any("WAITS" in one for change in changes_of(made) for one in change.concerns)
