@@ -27,6 +27,12 @@ data "aws_iam_policy_document" "serve" {
     sid       = "ReadOneModelByVersion"
     actions   = ["s3:GetObjectVersion"]
     resources = ["${local.bucket_arn}/${var.artifacts.prefixes.models}${var.model}/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [local.account]
+    }
   }
 
   # With proxied artifacts the pinned copies lie beside the decisions, under their digests.
@@ -36,6 +42,12 @@ data "aws_iam_policy_document" "serve" {
       sid       = "ReadPinnedCopies"
       actions   = ["s3:GetObject"]
       resources = ["${local.bucket_arn}/${var.artifacts.prefixes.decisions}${var.model}/files/*"]
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceAccount"
+        values   = [local.account]
+      }
     }
   }
 
@@ -46,6 +58,12 @@ data "aws_iam_policy_document" "serve" {
       "${local.bucket_arn}/${var.artifacts.prefixes.rollouts}${var.model}/policy.json",
       "${local.bucket_arn}/${local.wheelhouse}*",
     ]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [local.account]
+    }
   }
 
   # Without it, a policy that is not there yet would answer 403 in place of 404.
@@ -59,12 +77,24 @@ data "aws_iam_policy_document" "serve" {
       variable = "s3:prefix"
       values   = ["${var.artifacts.prefixes.rollouts}${var.model}/*", "${local.wheelhouse}*"]
     }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [local.account]
+    }
   }
 
   statement {
     sid       = "PutPredictionsAndFeedback"
     actions   = ["s3:PutObject"]
     resources = ["${local.bucket_arn}/${var.artifacts.prefixes.predictions}${var.model}/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceAccount"
+      values   = [local.account]
+    }
   }
 
   dynamic "statement" {
