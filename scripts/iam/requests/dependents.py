@@ -22,17 +22,23 @@ REVIEWED = Path(__file__).with_name("dependents.yaml")
 
 @dataclass(frozen=True)
 class Excuse:
-    """Dependent actions that need not be demanded or granted: why, and AWS's page."""
+    """Dependent actions that need not be demanded or granted: why, and AWS's page.
+
+    `roles` are the names of roles that it is for.
+    """
 
     actions: tuple[str, ...]
     dependents: tuple[str, ...]
     why: str
     page: str
+    roles: tuple[str, ...] = ("*",)
 
-    def covers(self, action: str, dependent: str) -> bool:
-        """Whether it is about this pair."""
-        return any(fnmatchcase(action, one) for one in self.actions) and any(
-            fnmatchcase(dependent, one) for one in self.dependents
+    def covers(self, action: str, dependent: str, role: str = "*") -> bool:
+        """Whether it is about this pair, for this role."""
+        return (
+            any(fnmatchcase(action, one) for one in self.actions)
+            and any(fnmatchcase(dependent, one) for one in self.dependents)
+            and (role == "*" or any(fnmatchcase(role, one) for one in self.roles))
         )
 
 
@@ -55,6 +61,12 @@ def table() -> Mapping[str, tuple[str, ...]]:
 def excuses(kind: str) -> list[Excuse]:
     """The reviewed list `never_demanded` or `never_sent`."""
     return [
-        Excuse(tuple(item["actions"]), tuple(item["dependents"]), item["why"], item["page"])
+        Excuse(
+            tuple(item["actions"]),
+            tuple(item["dependents"]),
+            item["why"],
+            item["page"],
+            tuple(item.get("roles", ["*"])),
+        )
         for item in yaml.safe_load(REVIEWED.read_text())[kind]
     ]
