@@ -52,7 +52,7 @@ def may(policies: dict[str, str], boundary: str, action: str, resource: str, **k
         principal,
         action,
         resource.format(account=number, bucket=f"keyless-dev-artifacts-{number}-us-east-1"),
-        {name: (value,) for name, value in keys.items()},
+        {"aws:ResourceAccount": (number,)} | {name: (value,) for name, value in keys.items()},
     )
     given = tuple(parse_policy(text, name=name, kind="identity") for name, text in policies.items())
     bound = parse_policy(boundary, name="boundary", kind="boundary")

@@ -22,6 +22,7 @@ data "aws_iam_policy_document" "serve" {
     ]
   }
 
+  # Each right on the bucket is for one of this account: a stranger may own the name.
   # By version: what the champion's record or the policy names, never what was written last.
   statement {
     sid       = "ReadOneModelByVersion"
