@@ -31,7 +31,10 @@ def open_data_channel(ssm: Any, session: Mapping[str, str]) -> tuple[str, int]:
     stream = urlsplit(session["StreamUrl"])
     if stream.hostname not in LOOPBACK:
         raise NotLocal(f"its stream is {stream.scheme}://{stream.hostname}")
-    request = AWSRequest("GET", session["StreamUrl"], headers={TOKEN_HEADER: session["TokenValue"]})
+    headers = {TOKEN_HEADER: session["TokenValue"]}
+    if ssm.meta.config.user_agent_extra:  # whoami's mark that this shows no need of the right
+        headers["User-Agent"] = ssm.meta.config.user_agent_extra
+    request = AWSRequest("GET", session["StreamUrl"], headers=headers)
     signer = SigV4Auth(ssm._get_credentials(), "ssmmessages", ssm.meta.region_name)
     signer.add_auth(request)
     answer = ssm._endpoint.http_session.send(request.prepare())
