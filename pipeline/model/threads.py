@@ -4,7 +4,7 @@ import itertools
 import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from typing import Generic, TypeVar
 
@@ -79,8 +79,12 @@ def side_by_side(
     line = _Line(items, work, store)
     with ThreadPoolExecutor(cores(), initializer=begin) as pool:
         try:
-            for thread in as_completed([pool.submit(line.follow) for _ in range(cores())]):
-                thread.result()
+            running = {pool.submit(line.follow) for _ in range(cores())}
+            while running:
+                # A signal that comes just before a wait is only acted on when the wait is over.
+                done, running = wait(running, timeout=1, return_when=FIRST_COMPLETED)
+                for thread in done:
+                    thread.result()
         finally:
             line.stop()
 

@@ -27,8 +27,10 @@ _PR_SET_PDEATHSIG = 1
 class Worker:
     """Answers frames from the server, one after the other."""
 
-    def __init__(self, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
-        self._incoming, self._outgoing = incoming, outgoing
+    def __init__(
+        self, incoming: IO[bytes], outgoing: IO[bytes], *, background: bool = False
+    ) -> None:
+        self._incoming, self._outgoing, self._background = incoming, outgoing, background
         self._predictor: Predictor | None = None
 
     def serve(self) -> None:
@@ -37,6 +39,9 @@ class Worker:
             kind = frame.header["kind"]
             if kind == "load":
                 self._send(self._load(frame))
+                # Not before: on a busy machine it would never have loaded.
+                if self._background:
+                    _give_way()
             elif kind == "predict":
                 self._predict(frame)
             elif kind == "rotate":
@@ -121,12 +126,13 @@ class Worker:
         self._outgoing.flush()
 
 
-def _sealed(background: bool) -> None:
-    """End with the server, and in the background take only processor time that nobody wants."""
+def _end_with_server() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if not background:
-        return
+
+
+def _give_way() -> None:
+    """Take only processor time that nobody wants."""
     try:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except (AttributeError, OSError):  # not Linux, or a sandbox that forbids it
@@ -137,9 +143,11 @@ def main() -> None:
     """Serve on the inherited socket."""
     # Ctrl-C goes to the whole group; the server decides when its models end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _sealed("--background" in sys.argv)
+    _end_with_server()
     with socket.socket(fileno=int(sys.argv[1])) as connection:
-        Worker(connection.makefile("rb"), connection.makefile("wb")).serve()
+        background = "--background" in sys.argv
+        incoming, outgoing = connection.makefile("rb"), connection.makefile("wb")
+        Worker(incoming, outgoing, background=background).serve()
 
 
 if __name__ == "__main__":

@@ -355,7 +355,7 @@ def test_predictions_and_copies_are_stored_with_their_ids(own: Running) -> None:
         keys = store.keys(f"predictions/{models.NAME}/{area}")
         empty = pd.DataFrame({"keyless_experiment": []})
         found = pd.concat([empty, *(pd.read_parquet(store._path(key)) for key in keys)])
-        return found.query("keyless_experiment == @policy.experiment")
+        return found[found["keyless_experiment"] == policy.experiment]
 
     wait_until(lambda: len(logged("date=")) == 8, "the answers are stored")
     wait_until(lambda: len(logged("_shadow/date=")) == 8, "the copies are stored")
