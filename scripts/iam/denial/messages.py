@@ -21,7 +21,7 @@ _KINDS = "role|user|group|policy|instance profile|mfa device|server certificate|
 _SENTENCE = re.compile(
     r"(?:User: )?(?P<principal>arn:[\w-]+:(?:sts|iam)::\d{12}:[^\s\"]+|anonymous) "
     r"is not authorized to perform: (?P<action>[\w-]+:\w+)"
-    rf"(?: on resource: \"?(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)\"?)?"
+    rf"(?: on resource: (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)))?"
     r"(?: on the resource associated with this ciphertext)?"
     rf"(?:[,.]? (?:because no (?P<missing>{_LAYER}) allows the \S+ action"
     rf"|with an explicit deny in an? (?P<deny>{_LAYER})(?:: (?P<policy>arn:[^\s\"]+))?))?"
@@ -160,7 +160,7 @@ def _refusal(found: re.Match[str], plain: str) -> Refusal:
     return Refusal(
         found["principal"],
         f"{service.lower()}:{name}",
-        _arn(found["resource"], account),
+        found["quoted"] or _arn(found["resource"], account),
         found["missing"] or found["deny"] or "",
         explicit=found["deny"] is not None,
         policy=found["policy"] and found["policy"].rstrip(".,;)"),

@@ -69,6 +69,7 @@ def test_the_policy_that_denied_is_kept_where_aws_names_it() -> None:
         ("instance profile keyless-dev-server", f"{IAM}:instance-profile/keyless-dev-server"),
         (f"policy {IAM}:policy/keyless-dev-boundary", f"{IAM}:policy/keyless-dev-boundary"),
         ("*", "*"),
+        ('"arn:aws:s3:::bucket/a key with spaces"', "arn:aws:s3:::bucket/a key with spaces"),
         ("arn:aws:ssm:us-east-1:1:document/x.", "arn:aws:ssm:us-east-1:1:document/x"),
     ],
 )
