@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.terraform.conftest import PROJECT, Plan, Terraform
+from tests.terraform.conftest import CERTIFICATE, PROJECT, Plan, Terraform
 
 pytestmark = pytest.mark.terraform
 
@@ -52,6 +52,10 @@ github = {
 }
 image             = { id = "ami-0123456789abcdef0", region = "us-east-1" }
 job_workflow_refs = { train = "o/r/.github/workflows/train.yml@refs/heads/main" }
+model_server = {
+  model           = "breast-cancer"
+  certificate_arn = "CERTIFICATE"
+}
 network           = { cidr_block = "10.99.0.0/16", flow_logs = { enabled = false } }
 observability     = { alert_emails = ["ml-team@example.com"], dashboard_enabled = false }
 server = {
@@ -142,7 +146,7 @@ def test_every_variable_is_changed() -> None:
 def test_no_other_variable_replaces_the_database_or_a_bucket(existing: Existing) -> None:
     other = "false" if existing.name == "dev" else "true"
     changed = existing.terraform.folder / "platform" / "changed.tfvars"
-    changed.write_text(CHANGED.replace("FORCE_DESTROY", other))
+    changed.write_text(CHANGED.replace("FORCE_DESTROY", other).replace("CERTIFICATE", CERTIFICATE))
     assert replaced(existing.planned("-var-file=changed.tfvars")) == set()
 
 
