@@ -81,7 +81,7 @@ data "aws_iam_policy_document" "apply_serving" {
     resources = [local.balancer]
 
     condition {
-      test     = "StringEquals"
+      test     = "ForAnyValue:StringEquals" # a key of several values
       variable = "elasticloadbalancing:ListenerProtocol"
       values   = ["HTTPS"]
     }
@@ -93,7 +93,7 @@ data "aws_iam_policy_document" "apply_serving" {
     resources = [local.listener]
 
     condition {
-      test     = "StringEqualsIfExists" # absent where the protocol stays
+      test     = "ForAnyValue:StringEqualsIfExists" # absent where the protocol stays
       variable = "elasticloadbalancing:ListenerProtocol"
       values   = ["HTTPS"]
     }

@@ -310,13 +310,13 @@ data "aws_iam_policy_document" "rollout" {
 
     # The weights alone: neither plain HTTP nor an older TLS. Both keys are absent where they stay.
     condition {
-      test     = "StringEqualsIfExists"
+      test     = "ForAnyValue:StringEqualsIfExists"
       variable = "elasticloadbalancing:ListenerProtocol"
       values   = ["HTTPS"]
     }
 
     condition {
-      test     = "StringEqualsIfExists"
+      test     = "ForAnyValue:StringEqualsIfExists"
       variable = "elasticloadbalancing:SecurityPolicy"
       values   = [var.serving.ssl_policy]
     }

@@ -48,6 +48,7 @@ SHAPES = (
 UNABLE = {
     "parameter/aws/service/": "its data has no ARN of a parameter without an account",
     "aws:rds:primarydbinstancearn": "it reads no tag key with a colon",
+    "Tags on arn:aws:elasticloadbalancing": "of two services of one prefix it has the older's tags",
     "route53:": "the reference has no VPC among Route 53's resources, AWS's errors show one",
 }
 
