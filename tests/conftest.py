@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -14,3 +15,6 @@ settings.register_profile(
 )
 settings.register_profile("quick", settings.get_profile("full"), max_examples=15)
 settings.load_profile(os.environ.get("KEYLESS_TESTS", "full"))
+
+# A shell that runs `make test &` has it ignore Ctrl-C, and all its children too; tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -99,6 +99,12 @@ module "workload" {
   server = {
     session_documents = { database = "database", read = "r", train = "t", promote = "p" }
   }
+  serving = {
+    autoscaling_group_names = ["blue", "green"]
+    balancer_name           = "serve"
+    session_document        = "s"
+    ssl_policy              = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+  }
 }
 """
 WORKLOAD = [name for name, role in ROLES.items() if role.root == "platform"]

@@ -17,6 +17,8 @@ UNTOLD = {
     ("autoscaling", "SetInstanceHealth"),
     ("autoscaling", "TerminateInstanceInAutoScalingGroup"),
     ("ec2", "ModifySecurityGroupRules"),
+    ("elasticloadbalancing", "ModifyLoadBalancerAttributes"),  # an attribute without a value
+    ("elasticloadbalancing", "ModifyTargetGroupAttributes"),
     ("kms", "GenerateRandom"),
     ("rds", "DescribeDBLogFiles"),
     ("rds", "DescribeOptionGroups"),
