@@ -15,12 +15,13 @@ from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.budgets.exceptions import NotFoundException
 from moto.budgets.responses import BudgetsResponse
-from moto.core.responses import ActionResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.iam.models import AWSManagedPolicy, IAMBackend, User, iam_backends
+from moto.iam.responses import IamResponse
 from moto.kms.models import kms_backends
 from moto.rds.models import DBInstance, DBParameterGroup, MasterUserSecret
 from moto.s3.exceptions import S3ClientError
@@ -447,12 +448,39 @@ def _add(stack: ExitStack, target: Any, name: str, method: Callable[..., Any]) -
     stack.enter_context(patch.object(target, name, method, create=True))
 
 
+def _change_the_audiences_of_a_provider(stack: ExitStack) -> None:
+    """Moto cannot add an audience to a provider that others made, nor take one away.
+
+    Neither is an error where nothing changes:
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_AddClientIDToOpenIDConnectProvider.html
+    """
+
+    def audiences(self: Any) -> list[str]:
+        arn = self._get_param("OpenIDConnectProviderArn")
+        found: list[str] = self.backend.get_open_id_connect_provider(arn).client_id_list
+        return found
+
+    def add(self: Any) -> EmptyResult:
+        if (audience := self._get_param("ClientID")) not in audiences(self):
+            audiences(self).append(audience)
+        return EmptyResult()
+
+    def remove(self: Any) -> EmptyResult:
+        if (audience := self._get_param("ClientID")) in audiences(self):
+            audiences(self).remove(audience)
+        return EmptyResult()
+
+    _add(stack, IamResponse, "add_client_id_to_open_id_connect_provider", add)
+    _add(stack, IamResponse, "remove_client_id_from_open_id_connect_provider", remove)
+
+
 def _forget_delete_markers_too(stack: ExitStack) -> None:
     """Moto releases the content of every version that goes, and a delete marker has none."""
     _add(stack, FakeDeleteMarker, "dispose", lambda *_, **__: None)
 
 
 _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
+    _change_the_audiences_of_a_provider,
     _forget_delete_markers_too,
     _find_documents_by_arn_and_default,
     _keep_the_ids_of_the_deleted,

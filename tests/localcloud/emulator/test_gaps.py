@@ -91,3 +91,31 @@ def test_a_document_is_found_by_its_arn_and_default_version(account: Account) ->
     arn = f"arn:aws:ssm:{account.cloud.region}:{account.cloud.account_id}:document/by-arn"
     for given in ({"Name": arn}, {"Name": "by-arn", "DocumentVersion": "$DEFAULT"}):
         assert ssm.get_document(**given)["Content"]
+
+
+def test_an_audience_is_added_to_a_provider_that_is_there_and_removed(account: Account) -> None:
+    iam = account.client("iam")
+    arn = iam.create_open_id_connect_provider(
+        Url="https://issuer.example.com", ClientIDList=["theirs"]
+    )["OpenIDConnectProviderArn"]
+
+    def audiences() -> list[str]:
+        found: list[str] = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)[
+            "ClientIDList"
+        ]
+        return found
+
+    for _ in range(2):  # the second time nothing changes, and that is no error
+        iam.add_client_id_to_open_id_connect_provider(
+            OpenIDConnectProviderArn=arn, ClientID="sts.amazonaws.com"
+        )
+        assert audiences() == ["theirs", "sts.amazonaws.com"]
+    for _ in range(2):
+        iam.remove_client_id_from_open_id_connect_provider(
+            OpenIDConnectProviderArn=arn, ClientID="theirs"
+        )
+        assert audiences() == ["sts.amazonaws.com"]
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        iam.add_client_id_to_open_id_connect_provider(
+            OpenIDConnectProviderArn=f"{arn}x", ClientID="sts.amazonaws.com"
+        )
