@@ -52,7 +52,14 @@ def test_the_doubles_forward_their_port_and_terminate_the_session(far: int, tmp_
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             calls.append((self.headers["X-Amz-Target"].rpartition(".")[2], body))
-            answer = {"SessionId": "octo-1", "StreamUrl": f"tcp://127.0.0.1:{far}"}
+            stream = f"http://127.0.0.1:{server.server_port}/v1/data-channel/octo-1"
+            self.say({"SessionId": "octo-1", "StreamUrl": stream, "TokenValue": "token"})
+
+        def do_GET(self) -> None:
+            calls.append((self.path, self.headers["Authorization"]))
+            self.say({"host": "127.0.0.1", "port": far})
+
+        def say(self, answer: dict[str, Any]) -> None:
             content = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
@@ -93,5 +100,7 @@ def test_the_doubles_forward_their_port_and_terminate_the_session(far: int, tmp_
             os.killpg(process.pid, signal.SIGINT)
             assert process.wait(timeout=20) == 0
         server.shutdown()
-    assert [name for name, _ in calls] == ["StartSession", "TerminateSession"]
+    channel = "/v1/data-channel/octo-1"
+    assert [name for name, _ in calls] == ["StartSession", channel, "TerminateSession"]
+    assert "/ssmmessages/aws4_request" in calls[1][1]
     assert calls[0][1]["Parameters"] == {"host": ["db"], "localPortNumber": [str(port)]}
