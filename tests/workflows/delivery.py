@@ -244,7 +244,7 @@ class Delivery:
     def promotions_started(self) -> int:
         """How often a workflow has started promote.yml."""
         started = json.loads(self.gh_state.read_text()).get("started", [])
-        return sum(one == ["promote.yml", "environment=dev"] for one in started)
+        return sum(one == ["promote.yml", "environment=dev", "settings="] for one in started)
 
     def decisions(self) -> list[dict[str, Any]]:
         """The account's decision log."""
