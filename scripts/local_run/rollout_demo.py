@@ -58,7 +58,7 @@ hold_seconds = 0
 steps = [
   { share = 0.1, hold_seconds = 2, min_requests = 50 },
   { share = 0.5, hold_seconds = 2, min_requests = 100 },
-  { share = 1.0, hold_seconds = 2, min_requests = 200 },
+  { share = 1.0, hold_seconds = 60, min_requests = 200 }, # longer than outcomes take to come back
 ]
 
 [rollout.ab]
@@ -66,7 +66,7 @@ effect = 0.2
 
 [rollout.blue_green]
 replayed = 50
-bake_seconds = 60 # longer than outcomes take to come back
+bake_seconds = 60 # as above
 min_requests = 300
 """
 
