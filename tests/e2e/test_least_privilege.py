@@ -177,6 +177,10 @@ def test_every_deliberate_attempt_is_explained_and_the_change_proved(run: Run) -
     for denial in run.denials:
         place = (denial.record.action, denial.record.resource)
         assert denial.explanation is not None, place
+        if place[0] == "ssm:StartSession" and not denial.proved:
+            # A shell without the document: what would allow it would allow more, and is not told.
+            assert "no wider condition is proposed" in " ".join(denial.notes), place
+            continue
         assert denial.proved, place
         assert all(change.edit for change in denial.changes), place
 
