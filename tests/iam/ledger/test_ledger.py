@@ -301,7 +301,7 @@ def test_a_right_that_nobody_used_is_unused_and_proposed_away() -> None:
 
 
 def test_a_role_without_any_use_is_proposed_away_but_for_what_is_documented() -> None:
-    role = identities(DETAILS).role("keyless-dev-monitor")
+    role = identities(DETAILS).role("keyless-dev-predict")
     assert role is not None
     [ledger] = measure([], [role], REVIEWED).ledgers
     assert (ledger.used, ledger.documented) == ([], [])
