@@ -57,6 +57,7 @@ def test_a_secret_that_is_planted_is_found(tmp_path: Path) -> None:
     assert secret not in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_a_bill_of_materials_names_every_locked_package(lock: Path, tmp_path: Path) -> None:
     output = tmp_path / "sbom.json"

@@ -70,6 +70,7 @@ def fault(verb: str, words: list[str]) -> str | None:
     return None
 
 
+@pytest.mark.slow
 def test_every_command_that_a_message_names_exists() -> None:
     found = list(named())
     assert len({verb for _, verb, _ in found}) > 15
