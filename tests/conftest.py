@@ -1,6 +1,6 @@
 """Settings of every test: property-based ones are reproducible, and know no time limit.
 
-`make check` sets KEYLESS_TESTS=quick: fewer examples each, for an answer within a minute.
+`make check` sets KEYLESS_TESTS=quick: fewer examples each, for an answer in about two minutes.
 """
 
 from __future__ import annotations
