@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 VERBS = Path(__file__).resolve().parent / "commands"
 SECTIONS = {
     "Run the platform here": ("up", "down", "doctor", "completion"),
-    "Look at it": ("outputs", "tunnel", "database"),
+    "Look at it": ("outputs", "watch", "tunnel", "database"),
     "Identities": ("token", "whoami", "explain-denial", "least-privilege", "lint-trust"),
     "Models": ("run", "models", "audit", "rollback", "rollout"),
     "Learn": ("lab", "aws"),

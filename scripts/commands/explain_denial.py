@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from scripts.iam.denial.denials import Change, Denial
-    from scripts.iam.engine import Considered, Failure
 
 
 @click.command("explain-denial")
@@ -105,13 +104,15 @@ def _logged(project: Project, request_id: str | None, log: Path | None) -> list[
 
 def show(denial: Denial, console: Console, everything: bool) -> None:
     """Print one denied permission."""
+    from scripts.iam.denial.words import considered, decision
+
     record = denial.record
     for label, value in (
         ("request", f"{record.request_id} ({record.operation})"),
         ("principal", record.principal),
         ("action", record.action),
         ("resource", record.resource),
-        ("denied", decision(denial)),
+        ("denied", decision(denial.record)),
     ):
         console.print(f"{label:10} {value}", markup=False, soft_wrap=True)
     for note in denial.notes:
@@ -136,44 +137,3 @@ def _show_change(change: Change, console: Console) -> None:
             console.print(f"    {line}", markup=False, soft_wrap=True)
     for warning in change.warnings:
         console.print(f"  warning: {warning}", style="bold red", markup=False, soft_wrap=True)
-
-
-def decision(denial: Denial) -> str:
-    """Say what decided: the statement, or which kind of policy had no Allow."""
-    record = denial.record
-    if record.statement:
-        return f"{record.reason}: statement {record.statement} of {record.policy}"
-    return f"{record.reason}" + (f" ({record.policy})" if record.policy else "")
-
-
-def considered(found: tuple[Considered, ...], everything: bool) -> list[str]:
-    """A line a statement; those about other actions are only counted."""
-    near = [one for one in found if everything or not _elsewhere(one)]
-    lines = [
-        f"{one.effect:5} {one.kind:8} {one.policy} / {one.statement}: "
-        + (applies(one) if one.matched else "; ".join(map(describe, one.failures)))
-        for one in near
-    ]
-    if len(near) < len(found):
-        lines.append(f"and {len(found) - len(near)} statements about other actions")
-    return lines
-
-
-def applies(one: Considered) -> str:
-    """Say that a statement applies, and of a Deny, by which conditions."""
-    from scripts.iam.denial.deny import reason
-
-    if one.effect == "Allow" or not one.held:
-        return "applies"
-    return "applies: " + "; ".join(map(reason, one.held))
-
-
-def _elsewhere(one: Considered) -> bool:
-    return any(failure.element in ("Action", "NotAction") for failure in one.failures)
-
-
-def describe(failure: Failure) -> str:
-    """Say what one element wanted, and what the request had."""
-    has = ", ".join(failure.actual) or "nothing"
-    name = f"{failure.key} {failure.operator}" if failure.key else failure.element
-    return failure.unsupported or f"{name} wants {' or '.join(failure.wanted)}, not {has}"

@@ -82,10 +82,17 @@ def list_labs(project: Project, as_json: bool) -> None:
 @pass_project
 def start(project: Project, chosen: Lab) -> None:
     """Deploy the vulnerable variant of LAB; a running lab is left as it is."""
+    from scripts.console import UserError
+    from scripts.labs import page
+
     run, fresh = _labs(project).start(chosen)
     click.echo(f"lab {chosen.number} {'is ready' if fresh else 'runs already'}: {run.folder}")
     click.echo(f"  cd {run.folder} && . ./env.sh")
     click.echo("  README.md tells the story, what you have, and what to do")
+    try:
+        click.echo(f"  watch the lab's requests as they are decided: {page.start(run.home)}")
+    except UserError as failure:
+        click.echo(f"  {failure}; keyless watch serves it, too", err=True)
 
 
 @lab.command()

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.browser import find, page
 from tests.mlflow_server.box import SETS, Box, World
 
 pytestmark = pytest.mark.slow
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 # What the pages ask for on every visit and no port offers; they do without it.
 OFF = {"get_config", "get_providers"}
 
@@ -21,13 +18,7 @@ OFF = {"get_config", "get_providers"}
 @pytest.fixture(scope="module")
 def browser() -> str:
     """The browser; without one these tests are skipped and say so, and in CI they fail."""
-    found = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
-    if found is None:
-        told = f"MLflow's pages were NOT tested: none of {', '.join(PROGRAMS)} is installed"
-        if os.environ.get("KEYLESS_BROWSER") == "required":
-            pytest.fail(told)
-        pytest.skip(told)
-    return found
+    return find("MLflow's pages were")
 
 
 @pytest.fixture(scope="module")
@@ -35,17 +26,6 @@ def world(box: Box) -> World:
     made = World(box, "shown")
     box.ok("operate", "runs/update", run_id=made.finished, run_name="the-finished-run")
     return made
-
-
-def page(browser: str, address: str, folder: Path) -> str:
-    """What a page shows once its requests are answered."""
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    options += [f"--user-data-dir={folder}", "--virtual-time-budget=20000", "--dump-dom"]
-    done = subprocess.run(
-        [browser, *options, address], capture_output=True, text=True, timeout=180, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
 
 
 PAGES = [

@@ -61,7 +61,7 @@ def read_log(path: Path, offset: int = 0) -> list[Record]:
         raise LogError(f"{path}: {error.strerror}") from None
     records = []
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
-        records.append(_record(line, f"{path}, line {number}"))
+        records.append(parse_record(line, f"{path}, line {number}"))
     if not records:
         raise LogError(
             f"{path}: no decision in it; a log has one JSON object a line" if content
@@ -70,7 +70,8 @@ def read_log(path: Path, offset: int = 0) -> list[Record]:
     return records
 
 
-def _record(line: bytes, place: str) -> Record:
+def parse_record(line: bytes, place: str) -> Record:
+    """Read one line; `place` names it where it is no decision. Raises LogError."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:

@@ -126,8 +126,7 @@ def explain_denial(record: Record, members: Identities, resource_policy: Resourc
     """Explain one denied permission by the policies as they are now."""
     if record.reason not in _DECIDED | {_UNSUPPORTED}:
         return Denial(record, None, notes=(_no_policy(record),))
-    request, member = _request(record, members)
-    policies = _policies(record, member, members, resource_policy)
+    request, policies, member = asked(record, members, resource_policy)
     found = explain(request, policies)
     notes = []
     if member is None and request.principal.kind == "assumed-role":
@@ -143,6 +142,14 @@ def explain_denial(record: Record, members: Identities, resource_policy: Resourc
         return Denial(record, found, notes=tuple(notes))
     amended = _changes(request, policies)
     return Denial(record, found, tuple(amended.changes), amended.allowed, (*notes, *amended.notes))
+
+
+def asked(
+    record: Record, members: Identities, resource_policy: ResourcePolicy
+) -> tuple[Request, PolicySet, Identity | None]:
+    """What a record asked, the policies that decide it now, and the caller if it still exists."""
+    request, member = _request(record, members)
+    return request, _policies(record, member, members, resource_policy), member
 
 
 def _no_policy(record: Record) -> str:
