@@ -17,7 +17,7 @@ PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/{HOST}"
 
 
 def account(*statements: dict[str, Any], trust: dict[str, Any] | None = None) -> Identities:
-    who = {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity"}
+    who: dict[str, Any] = {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity"}
     who |= {"Principal": {"Federated": PROVIDER}, "Condition": trust or {}}
     role = {
         "Arn": ROLE,
