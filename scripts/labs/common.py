@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
+
 from scripts.aws.credentials import Credentials
 from scripts.console import UserError
 from scripts.labs.running import LabRun
@@ -41,4 +44,17 @@ def write(run: LabRun, credentials: Credentials, key: str) -> None:
     """Write an object of the bucket with somebody's credentials."""
     run.client(credentials, "s3").put_object(
         Bucket=output(run, "bucket"), Key=key, Body=b"written by the pipeline\n"
+    )
+
+
+def deny_sessions(run: LabRun, role_name: str, policy: str, until: datetime) -> None:
+    """End every session of a role that was issued before `until`, as IAM's console revokes them.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html
+    """
+    old = {"DateLessThan": {"aws:TokenIssueTime": f"{until:%Y-%m-%dT%H:%M:%SZ}"}}
+    statement = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": old}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    run.administrator("iam").put_role_policy(
+        RoleName=role_name, PolicyName=policy, PolicyDocument=document
     )

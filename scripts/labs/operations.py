@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -50,8 +49,12 @@ class Verdict:
 
 
 def home_of_labs(home: Path) -> Path:
-    """The student's home: the given one, or above it if that is a lab's."""
-    return home.parent.parent if is_lab_home(home) else home
+    """The student's home: the given one, or above it if that is a lab's.
+
+    env.sh leads a shell to a lab's home, also after that lab was reset.
+    """
+    of_lab = home.parent.name == FOLDER and home.name in {lab.slug for lab in labs()}
+    return home.parent.parent if of_lab else home
 
 
 def is_lab_home(home: Path) -> bool:
@@ -196,8 +199,7 @@ class Labs:
             stack.init()
         self._tell("terraform apply")
         stack.apply(told(self._tell))
-        outputs = json.loads((run.home / STATE).read_bytes())["outputs"]
-        run.outputs = {name: output["value"] for name, output in outputs.items()}
+        run.outputs = run.applied_outputs()
         run.lab.check.prepare(run)
 
     # the student's moves

@@ -90,6 +90,11 @@ class LabRun:
         """Write the record."""
         write_private(self.home / RECORD, json.dumps(vars(self.record), indent=2))
 
+    def applied_outputs(self) -> dict[str, Any]:
+        """The outputs of the Terraform that was applied last."""
+        outputs = json.loads((self.home / STATE).read_bytes())["outputs"]
+        return {name: output["value"] for name, output in outputs.items()}
+
     def managed(self, kind: str, attribute: str) -> set[str]:
         """An attribute of every resource of a type that Terraform made of the deployed files."""
         resources = json.loads((self.home / STATE).read_bytes())["resources"]

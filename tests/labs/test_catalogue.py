@@ -233,3 +233,10 @@ def test_a_folder_that_is_there_already_is_not_written_into(tmp_path: Path) -> N
     with pytest.raises(UserError, match="is not a lab's folder"):
         found.workspace.lay_out(find("1"), ROOT / "terraform/bootstrap/.terraform.lock.hcl")
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+
+
+def test_the_shell_of_a_lab_that_was_reset_still_finds_the_students_home(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for path in (home, home / "labs" / "05-train-to-administrator"):
+        assert Labs(path).home == home
+    assert Labs(home / "labs" / "mine").home == home / "labs" / "mine"

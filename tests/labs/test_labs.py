@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,12 +51,13 @@ def test_a_lab_is_broken_and_fixed(lab: Lab, tmp_path: Path) -> None:
             mine.check(lab)
         assert terraform.read_text() == "resource {"
 
-        terraform.write_text(closed(next(iter(lab.fixes.values())).joinpath("main.tf").read_text()))
+        write_fix(lab, next(iter(lab.fixes)), run.folder)
+        terraform.write_text(closed(terraform.read_text()))
         broken = {outcome.kind: outcome.good for outcome in mine.check(lab).outcomes}
         assert broken["need"] is False
 
-        for name, folder in lab.fixes.items():
-            terraform.write_text((folder / "main.tf").read_text())
+        for name in lab.fixes:
+            write_fix(lab, name, run.folder)
             verdict = mine.check(lab)
             assert [one for one in verdict.outcomes if not one.good] == [], name
         assert mine.progress().of(lab).points == ATTACK_POINTS + FIX_POINTS
@@ -67,6 +69,12 @@ def test_a_lab_is_broken_and_fixed(lab: Lab, tmp_path: Path) -> None:
         mine.end_all()
     assert not (tmp_path / "home").exists()
     assert leftovers.find(mine.cloud_home(lab)) == []
+
+
+def write_fix(lab: Lab, name: str, folder: Path) -> None:
+    """Write a whole fix as the student would: over the files of the vulnerable variant."""
+    for source in (lab.setup, lab.fixes[name]):
+        shutil.copytree(source, folder, dirs_exist_ok=True)
 
 
 def started(mine: Labs, lab: Lab) -> str:

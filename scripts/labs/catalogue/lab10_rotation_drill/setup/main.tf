@@ -1,0 +1,49 @@
+terraform {
+  required_providers {
+    aws = { source = "hashicorp/aws" }
+  }
+}
+
+provider "aws" {}
+
+data "aws_caller_identity" "current" {}
+
+resource "aws_s3_bucket" "data" {
+  bucket        = "lab-exports-${data.aws_caller_identity.current.account_id}"
+  force_destroy = true
+}
+
+# One key for every job that needs the bucket: each repository has it as a secret.
+resource "aws_iam_user" "exports" {
+  name = "lab-exports"
+}
+
+resource "aws_iam_access_key" "exports" {
+  user = aws_iam_user.exports.name
+}
+
+resource "aws_iam_user_policy" "exports" {
+  name   = "exports"
+  user   = aws_iam_user.exports.name
+  policy = data.aws_iam_policy_document.exports.json
+}
+
+data "aws_iam_policy_document" "exports" {
+  statement {
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${aws_s3_bucket.data.arn}/exports/*"]
+  }
+}
+
+output "bucket" {
+  value = aws_s3_bucket.data.bucket
+}
+
+output "access_key_id" {
+  value = aws_iam_access_key.exports.id
+}
+
+output "secret_access_key" {
+  value     = aws_iam_access_key.exports.secret
+  sensitive = true
+}
