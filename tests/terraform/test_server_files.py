@@ -8,13 +8,14 @@ import gzip
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -74,13 +75,20 @@ def launcher(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         "RestrictSUIDSGID=yes",
         "SystemCallFilter=@system-service",
         "UMask=0077",
-        "RuntimeDirectoryMode=0700",
         "Restart=always",
         "StartLimitIntervalSec=0",
     ],
 )
 def test_a_long_running_service_is_confined(name: str, setting: str) -> None:
     assert setting in (FILES / name).read_text().splitlines()
+
+
+def test_the_watchdog_may_pass_through_the_launchers_folder_and_nobody_may_list_it() -> None:
+    modes = [
+        re.findall("^RuntimeDirectoryMode=(.+)$", (FILES / name).read_text(), re.MULTILINE)
+        for name in ("keyless-mlflow.service", "keyless-watchdog.service")
+    ]
+    assert modes == [["0711"], ["0700"]]
 
 
 def test_the_two_services_do_not_share_a_user() -> None:
@@ -315,12 +323,27 @@ class Watch:
         self.checks = 0
         self._file = tmp_path / "server.json"
         self._patch = monkeypatch
+        self._launcher = tmp_path / "keyless-mlflow"
+        self._launcher.mkdir()
+        monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "keyless-watchdog"))
 
-    def over(self, health: list[bool], *, grace: float, reported: bool = True) -> int:
+    def over(
+        self,
+        health: list[bool],
+        *,
+        grace: float,
+        reported: bool = True,
+        attempts: Callable[[int], int | None] = lambda _: None,
+    ) -> int:
+        """`attempts`: when the launcher last tried, by check; None: it does not wait."""
+
         def healthy(_: int) -> bool:
             if self.checks == len(health):
                 raise KeyboardInterrupt
             self.checks += 1
+            if (when := attempts(self.checks)) is not None:
+                (self._launcher / "waiting").touch()
+                os.utime(self._launcher / "waiting", (when, when))
             return health[self.checks - 1]
 
         def report(_: str) -> bool:
@@ -355,6 +378,65 @@ def test_a_server_that_waits_for_its_database_is_left_alone_in_the_grace_period(
     watch: Watch,
 ) -> None:
     assert watch.over([False] * 10, grace=900) == 0
+
+
+@pytest.mark.parametrize("health", [[False] * 20, [True] + [False] * 20])
+def test_a_server_whose_launcher_still_tries_the_database_is_never_reported(
+    watch: Watch, health: list[bool]
+) -> None:
+    """The fault: a database that was away for a day had its server replaced all the time."""
+    assert watch.over(health, grace=-1, attempts=lambda check: check) == 0
+
+
+def test_a_launcher_that_stopped_trying_is_reported(watch: Watch) -> None:
+    assert watch.over([False] * 10, grace=-1, attempts=lambda check: min(check, 4)) == 1
+    assert watch.checks == 7
+
+
+def test_the_launcher_tells_the_watchdog_at_each_attempt(
+    launcher: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "keyless-mlflow").mkdir()
+    watchdog = load("watchdog")
+    seen: list[int | None] = []
+
+    def as_seen_by_the_watchdog() -> int | None:
+        with monkeypatch.context() as patch:
+            patch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "keyless-watchdog"))
+            found: int | None = watchdog.last_attempt()
+            return found
+
+    def pause(*_: object) -> None:
+        seen.append(as_seen_by_the_watchdog())
+        if len(seen) == 3:
+            raise launcher.Stopped
+
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "keyless-mlflow"))
+    monkeypatch.setattr(launcher, "pause", pause)
+    with launcher.listen(0) as closed, pytest.raises(launcher.Stopped):
+        nowhere = DATABASE | {"address": "127.0.0.1", "port": closed.getsockname()[1]}
+        launcher.wait_for_database(settings(), nowhere, tmp_path / "pgpass", [])
+    assert len(set(seen)) == 3 and None not in seen
+
+
+@pytest.mark.parametrize(("code", "told"), [("ParameterNotFound", True), ("AccessDenied", False)])
+def test_only_a_contract_that_is_not_written_yet_is_waited_for_without_end(
+    launcher: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str, told: bool
+) -> None:
+    failure = type(code, (Exception,), {})
+
+    def stop(*_: object) -> None:
+        raise launcher.Stopped
+
+    def refuse(*_: object) -> str:
+        raise failure
+
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(launcher, "parameter", refuse)
+    monkeypatch.setattr(launcher, "pause", stop)
+    with pytest.raises(launcher.Stopped):
+        launcher.wait_for_platform(settings(), [])
+    assert (tmp_path / "waiting").exists() == told
 
 
 def test_a_server_that_never_starts_is_reported_after_the_grace_period(watch: Watch) -> None:

@@ -161,10 +161,18 @@ def test_no_alarm_is_on_but_for_the_lost_database(weeks: Weeks) -> None:
     assert false == []
 
 
-def test_no_server_is_replaced_but_one_that_boots_while_its_database_is_away(weeks: Weeks) -> None:
-    """The watchdog waits for the database no longer than its grace period."""
-    replaced = [life for life in weeks.world.lives if life.replaced]
-    assert [life for life in replaced if life.born not in AWAY] == []
+def test_no_server_is_replaced(weeks: Weeks) -> None:
+    """Not even one that boots while its database is away for hours."""
+    assert [life for life in weeks.world.lives if life.replaced] == []
+
+
+def test_without_the_launchers_word_a_server_that_boots_without_its_database_is_replaced_for_ever(
+    parked: Plan, tmp_path: Path
+) -> None:
+    world = World(parked.after, START, DAYS, AWAY, tells=False)
+    world.live(WATCHDOG, tmp_path)
+    replaced = [life for life in world.lives if life.replaced]
+    assert replaced and all(life.born in AWAY for life in replaced)
 
 
 def test_no_job_begins_where_there_is_no_server(weeks: Weeks) -> None:

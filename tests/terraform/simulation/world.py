@@ -47,6 +47,8 @@ class World:
     start: datetime
     days: int
     away: range = range(0)
+    tells: bool = True
+    """Whether a launcher that waits for the database says so, as the server's does."""
     lives: list[Life] = field(default_factory=list)
 
     @property
@@ -144,6 +146,7 @@ class _Watched:
         watchdog: Any = _load(FILES / "watchdog.py")
         watchdog.time = SimpleNamespace(monotonic=lambda: self._seconds, sleep=self._sleep)
         watchdog.healthy = self._healthy
+        watchdog.last_attempt = self._last_attempt
         watchdog.report = lambda *_: True
         watchdog.log = lambda *_: None
         before = sys.argv
@@ -165,6 +168,10 @@ class _Watched:
         if not self._found and self._minute >= self._born + ANSWERS:
             self._found = self._world.database[self._minute]
         return self._found
+
+    def _last_attempt(self) -> int | None:
+        waits = self._world.tells and not self._found and self._minute >= self._born + ANSWERS
+        return int(self._seconds) if waits else None
 
 
 def _load(path: Path) -> ModuleType:

@@ -160,6 +160,9 @@ def wait_for_platform(settings: Given, workers: list[Worker]) -> Given:
             return contract
         except Exception as reason:  # noqa: BLE001 - whatever it is, it may pass
             said = say(f"waiting for parameter {name}: {reason}", said)
+            # Terraform has not come so far; any other failure may be this instance's own.
+            if type(reason).__name__ == "ParameterNotFound":
+                tell_watchdog()
         pause(RETRY_SECONDS, workers)
 
 
@@ -167,6 +170,11 @@ def parameter(settings: Given, name: str) -> str:
     """The value of an SSM parameter."""
     answer = client(settings["region"], "ssm").get_parameter(Name=name)
     return str(answer["Parameter"]["Value"])
+
+
+def tell_watchdog() -> None:
+    """Touch the file by which the watchdog knows a server that waits from a dead one."""
+    Path(os.environ["RUNTIME_DIRECTORY"], "waiting").touch()
 
 
 def say(text: str, said: str | None) -> str:
@@ -190,6 +198,7 @@ def wait_for_database(
             return
         except Exception as reason:  # noqa: BLE001 - whatever it is, it may pass
             said = say(f"waiting for database {database['address']}: {reason}".strip(), said)
+            tell_watchdog()
         pause(RETRY_SECONDS, workers)
 
 

@@ -3,7 +3,8 @@
     python watchdog.py /etc/keyless/server.json
 
 Auto Scaling terminates an unhealthy instance and starts another. A server that waits for its
-database is not dead, so nothing is reported before MLflow was healthy once or the grace period,
+database is not dead: the launcher touches a file at each attempt, and as long as the file's time
+moves, nothing is reported. Nor is anything before MLflow was healthy once or the grace period,
 counted from the start of this instance, is over.
 
 While MLflow answers, a line says so every few minutes: an alarm misses it when the installation,
@@ -36,12 +37,15 @@ def main() -> int:
     limits = settings["watchdog"]
     grace_ends = time.monotonic() + limits["grace_seconds"]
     failures, seen_healthy, told = 0, False, -float(HEARTBEAT_SECONDS)
+    waited = None
     while True:
         if healthy(port):
             failures, seen_healthy = 0, True
             if time.monotonic() - told >= HEARTBEAT_SECONDS:
                 log(HEALTHY)
                 told = time.monotonic()
+        elif (latest := last_attempt()) not in (None, waited):
+            failures, waited = 0, latest
         elif seen_healthy or time.monotonic() > grace_ends:
             failures += 1
             log(f"MLflow is not healthy ({failures} of {limits['failures']})")
@@ -58,6 +62,15 @@ def healthy(port: int) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def last_attempt() -> int | None:
+    """When the launcher last tried to reach what it waits for; None if it did not wait."""
+    mark = Path(os.environ["RUNTIME_DIRECTORY"]).with_name("keyless-mlflow") / "waiting"
+    try:
+        return mark.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def report(region: str) -> bool:
