@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +18,7 @@ from scripts.aws.web_identity import assume_role_with_web_identity
 from scripts.labs.lab import find
 from scripts.labs.operations import ATTACK_REFUSED, Labs
 from scripts.labs.running import Record
-from scripts.labs.trial import refusal_of
+from scripts.labs.trial import Refused, refusal_of
 
 Result = TypeVar("Result")
 PATIENCE_SECONDS = 10
@@ -68,6 +71,23 @@ def read_models(credentials: Credentials) -> str:
     )
     bucket = f"lab-models-{os.environ['ACCOUNT']}"
     return str(s3.get_object(Bucket=bucket, Key="models/secret.txt")["Body"].read().decode())
+
+
+def fetch(address: str, ca_bundle: Path | None = None) -> str:
+    """Read an address without any credentials but those in it. Raises Refused for a 403."""
+    context = ssl.create_default_context(cafile=str(ca_bundle)) if ca_bundle else None
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
+    try:
+        with opener.open(address, timeout=30) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as failure:
+        with failure:
+            said = failure.read(2000).decode(errors="replace")
+        if failure.code == 403:
+            raise Refused(f"403: {' '.join(said.split())}") from None
+        raise
 
 
 def everything() -> str:

@@ -1,0 +1,1 @@
+"""Lab 11: a presigned link over plain HTTP."""
