@@ -121,6 +121,15 @@ def token(
     click.echo(_labs(project).running(chosen).github.token_for_student(repository, **job))
 
 
+@lab.command(context_settings={"ignore_unknown_options": True})
+@which
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@pass_project
+def job(project: Project, chosen: Lab, words: tuple[str, ...]) -> None:
+    """Start the protected job of LAB with WORDS of your choice: it is approved without a look."""
+    click.echo(_labs(project).job(chosen, list(words)))
+
+
 @lab.command()
 @which
 @click.argument("text", metavar="FLAG")
@@ -192,6 +201,18 @@ def reset(project: Project, name: str | None, everything: bool) -> None:
     click.echo("reset: " + ("every lab" if name is None else f"lab {find(name).number}"))
     for path in kept:
         click.echo(f"what you wrote is kept in {path}")
+
+
+@lab.command()
+@click.argument("names", metavar="[LAB]...", nargs=-1)
+@click.option("--html", "as_html", is_flag=True, help="A page to print, a lab on each sheet.")
+def sheet(names: tuple[str, ...], as_html: bool) -> None:
+    """Print the sheet of each LAB, or of all: the story, and room for what a student found."""
+    from scripts.labs.lab import find, labs
+    from scripts.labs.sheet import html, markdown
+
+    chosen = [find(name) for name in names] or list(labs())
+    click.echo(html(chosen) if as_html else "\n".join(map(markdown, chosen)), nl=False)
 
 
 @lab.command()

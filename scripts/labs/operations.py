@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from scripts.console import UserError
 from scripts.files import private_folder
@@ -139,7 +141,7 @@ class Labs:
                 fix=f"{start}   (your files in {self.workspace.folder(lab)} stay as they are)",
                 exit_code=2,
             ) from None
-        return LabRun(lab, cloud, self.workspace, record)
+        return LabRun(lab, cloud, self.workspace, record, _outputs(home))
 
     def start(self, lab: Lab) -> tuple[LabRun, bool]:
         """Deploy the vulnerable variant; a running lab is left as it is (and False returned).
@@ -212,6 +214,17 @@ class Labs:
         with self._noting() as noted:
             progress.flag_found(noted.of(lab))
         return True
+
+    def job(self, lab: Lab, words: list[str]) -> str:
+        """Run the lab's protected job as the student may start it; returns what it printed."""
+        run = self.running(lab)
+        start = getattr(lab.check, "job", None)
+        if start is None:
+            raise UserError(
+                f"Lab {lab.number} has no protected job", fix="keyless lab list", exit_code=2
+            )
+        with self._alone(lab):
+            return str(start(run, words))
 
     def check(self, lab: Lab) -> Verdict:
         """Deploy the student's files, try every attack and every need. Raises UserError."""
@@ -357,6 +370,12 @@ ATTACK_REFUSED = 3
 
 def _has_modules(root: Path) -> bool:
     return any("module " in path.read_text(errors="replace") for path in root.glob("*.tf"))
+
+
+def _outputs(home: Path) -> dict[str, Any]:
+    """The outputs of what was applied last."""
+    outputs = json.loads((home / STATE).read_bytes())["outputs"]
+    return {name: output["value"] for name, output in outputs.items()}
 
 
 def _moment(text: str) -> datetime:

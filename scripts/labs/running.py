@@ -7,6 +7,7 @@ import json
 import secrets
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -88,6 +89,7 @@ class LabRun:
 
     def save(self) -> None:
         """Write the record."""
+        self._read_flags()
         write_private(self.home / RECORD, json.dumps(vars(self.record), indent=2))
 
     def applied_outputs(self) -> dict[str, Any]:
@@ -114,8 +116,15 @@ class LabRun:
         self.save()
         return flag
 
+    def _read_flags(self) -> None:
+        """Take in flags that another process of this start made meanwhile."""
+        with suppress(OSError, ValueError, TypeError):
+            flags = [*Record.load(self.home).flags, *self.record.flags]
+            self.record.flags = list(dict.fromkeys(flags))
+
     def is_flag(self, text: str) -> bool:
         """Whether a text is one of this start's flags."""
+        self._read_flags()
         return _digest(text.strip()) in self.record.flags
 
     def find_flag(self, text: str) -> str | None:

@@ -1,0 +1,1 @@
+"""Lab 13: a worse model is promoted by the rules."""
