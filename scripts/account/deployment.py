@@ -168,11 +168,14 @@ def require_digest(planned: Planned, expected: str) -> None:
     )
 
 
-def require_destroyable(planned: Planned, kept: Sequence[str] = ()) -> None:
+def require_destroyable(
+    planned: Planned, kept: Sequence[str] = (), snapshots: Sequence[str] = ()
+) -> None:
     """Stop before half is gone, and say all that stands in the way. Raises UserError.
 
-    RDS would refuse to delete a protected database, S3 a bucket that holds something; `kept` are
-    the buckets that do and may not be emptied.
+    RDS would refuse to delete a protected database or to take a last snapshot of a name that is
+    taken (`snapshots`), S3 a bucket that holds something; `kept` are the buckets that do and may
+    not be emptied.
     """
     name = planned.environment
     protected = [
@@ -188,9 +191,44 @@ def require_destroyable(planned: Planned, kept: Sequence[str] = ()) -> None:
     if kept:
         why.append(f"buckets hold data: {', '.join(kept)}")
         fix.append(f"keep what you need, then {planned.command('destroy --delete-data')}")
+    for one in snapshots:
+        why.append(f"the last snapshot of an earlier {name} is there: {one}")
+        fix.append(
+            "aws rds copy-db-snapshot --source-db-snapshot-identifier "
+            f"{one} --target-db-snapshot-identifier {one}-1 keeps it under another name; then "
+            f"aws rds delete-db-snapshot --db-snapshot-identifier {one}, and destroy again"
+        )
     if why:
-        what = f"{name} is protected" if protected else "Buckets hold data"
+        what = (
+            f"{name} is protected"
+            if protected
+            else "Buckets hold data"
+            if kept
+            else "The name of the last snapshot is taken"
+        )
         raise UserError(f"{what}; nothing was destroyed", why="\n".join(why), fix="\n".join(fix))
+
+
+def taken_snapshots(rds: Any, planned: Planned) -> list[str]:
+    """Names of last snapshots that a destroy would take and that exist already.
+
+    A caller who may not look gets none: RDS then refuses the deletion itself.
+    """
+    from botocore.exceptions import ClientError
+
+    found = []
+    for values in planned.resources.values():
+        name = values.get("final_snapshot_identifier")
+        if not name or values.get("skip_final_snapshot"):
+            continue
+        try:
+            rds.describe_db_snapshots(DBSnapshotIdentifier=name)
+        except ClientError as refusal:
+            if refusal.response["Error"]["Code"] not in _NO_SNAPSHOT:
+                raise
+        else:
+            found.append(str(name))
+    return found
 
 
 def buckets(planned: Planned) -> list[str]:
@@ -229,6 +267,8 @@ def _listener(phase: Phase) -> Callable[[Event], None]:
     return hear
 
 
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBSnapshots.html
+_NO_SNAPSHOT = ("DBSnapshotNotFound", "DBSnapshotNotFoundFault", "AccessDenied")
 _ADVICE = (
     ("stale", "{plan}: the account changed after the plan was made"),
     (
@@ -243,6 +283,17 @@ _ADVICE = (
     (
         "BucketNotEmpty",
         "{destroy} --delete-data: S3 delivers access logs for hours after they were switched off",
+    ),
+    (
+        "already scheduled for deletion",
+        "an earlier {0} left its secret, which waits 30 days. To lose its value for good and go "
+        "on: aws secretsmanager delete-secret --secret-id keyless-{0}-third-party "
+        "--force-delete-without-recovery, then {plan}",
+    ),
+    (
+        "DBSnapshotAlreadyExists",
+        "an earlier {0} left its last snapshot: copy it under another name, delete it, then "
+        "{destroy}",
     ),
     (
         "state lock",
@@ -264,6 +315,6 @@ def _advised(failure: StackError, environment: str, *, aws: bool) -> StackError:
             verbs = ("plan", "destroy")
             commands = {verb: _command(verb, environment, aws=aws) for verb in verbs}
             where = " --aws" if aws else ""
-            fix = advice.format(**commands, bootstrap=f"keyless bootstrap{where}")
+            fix = advice.format(environment, **commands, bootstrap=f"keyless bootstrap{where}")
             return StackError(failure.what, why=failure.why, fix=fix)
     return failure

@@ -55,9 +55,9 @@ def destroy(
     keyless destroy -e dev --aws --yes           for scripts
 
     Everything that would stop Terraform half-way is looked for before anything is destroyed:
-    deletion protection, and buckets that are not empty. A protected environment is applied with
-    TF_VAR_teardown=true first. What Terraform did not make stays: champions of
-    record in the Parameter Store, and the bootstrap of the account.
+    deletion protection, buckets that are not empty, a last snapshot of the same name. A protected
+    environment is applied with TF_VAR_teardown=true first. What Terraform did not make stays:
+    champions of record in the Parameter Store, and the bootstrap of the account.
     """
     from scripts.account import buckets as contents
     from scripts.account import deployment
@@ -82,7 +82,8 @@ def destroy(
             s3 = account.client("s3")
             names = deployment.buckets(planned)
             full = [name for name in names if contents.holds_objects(s3, name)]
-            deployment.require_destroyable(planned, () if delete_data else full)
+            taken = deployment.taken_snapshots(account.client("rds"), planned)
+            deployment.require_destroyable(planned, () if delete_data else full, taken)
         if not planned.changes:
             click.echo(f"nothing to destroy: there is no {environment} in account {account.id}")
             return

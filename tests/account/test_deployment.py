@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from click.testing import CliRunner, Result
+from moto import mock_aws
 
 from scripts.account import buckets, deployment
+from scripts.account import image as images
 from scripts.account.deployment import Planned
 from scripts.account.environment import Account, github_variable, parse_repository
 from scripts.aws.sealed import client
@@ -69,7 +72,7 @@ resource "terraform_data" "word" { input = sensitive(var.word) }
 resource "aws_ssm_parameter" "platform" {
   name  = "/keyless/${var.environment}/platform"
   type  = "String"
-  value = jsonencode({ github = var.github })
+  value = jsonencode({ github = var.github, image = var.image.id })
 }
 """
 
@@ -81,6 +84,7 @@ class Caller:
     project: Project
     account: str
     s3: Any
+    ssm: Any
 
     def run(self, command: Any, *arguments: str, answer: str | None = None) -> Result:
         return CliRunner().invoke(
@@ -109,7 +113,7 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     (root / "environments" / "dev.tfvars").write_text('environment = "dev"\n')
     shutil.copy(ROOT / "terraform" / "platform" / ".terraform.lock.hcl", root)
     with LocalCloud(base / "cloud") as cloud, pytest.MonkeyPatch.context() as patch:
-        s3 = client(cloud, cloud.administrator, "s3")
+        s3, ssm = (client(cloud, cloud.administrator, name) for name in ("s3", "ssm"))
         settings = cloud.administrator.environment() | {
             "AWS_ENDPOINT_URL": cloud.endpoint,
             "AWS_CA_BUNDLE": str(cloud.ca_bundle),
@@ -125,7 +129,7 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
             patch.setenv(name, value)
         for name in RUNNER:
             patch.delenv(name, raising=False)
-        yield Caller(Project(base / "project", base / "home"), cloud.account_id, s3)
+        yield Caller(Project(base / "project", base / "home"), cloud.account_id, s3, ssm)
 
 
 @pytest.mark.slow
@@ -146,6 +150,12 @@ def test_an_environment_is_planned_approved_applied_and_destroyed(
         caller.run(plan)
     assert unpinned.value.fix.startswith("keyless image --aws -e dev, then commit")
     assert caller.run(image).exit_code == 0
+    pin = images.pin_file(caller.project.root / "terraform" / "platform", "dev")
+    held, pinned_id = pin.read_text(), json.loads(pin.read_text())["image"]["id"]
+
+    # From here on Amazon has released another one: between plan, approval and apply too.
+    later = images.Image("ami-0fffffffffffffff0", "us-east-1", "2026-12-01")
+    monkeypatch.setattr(images, "newest", lambda *_: later)
 
     # The account was not prepared.
     with pytest.raises(UserError) as unprepared:
@@ -176,6 +186,10 @@ def test_an_environment_is_planned_approved_applied_and_destroyed(
     with pytest.raises(UserError, match="not the ones that were approved"):
         caller.run(apply, "--expect-digest", approved, "--yes")
     monkeypatch.delenv("TF_VAR_word")
+    pin.write_text(held.replace(pinned_id, later.id))
+    with pytest.raises(UserError, match="not the ones that were approved"):
+        caller.run(apply, "--expect-digest", approved, "--yes")
+    pin.write_text(held)
     with pytest.raises(caller.s3.exceptions.ClientError):
         caller.s3.head_bucket(Bucket=caller.bucket)
     assert saved.exists()
@@ -191,6 +205,10 @@ def test_an_environment_is_planned_approved_applied_and_destroyed(
     assert "stale" in stale.value.why
     assert "keyless plan -e dev --aws" in stale.value.fix
     assert not saved.exists()
+
+    # What was approved is what was applied, whatever is the newest image by now.
+    parameter = caller.ssm.get_parameter(Name="/keyless/dev/platform")["Parameter"]["Value"]
+    assert json.loads(parameter)["image"] == pinned_id != later.id
 
     # Applied once, the repository is known; and there is nothing left to change.
     for name in RUNNER:
@@ -294,6 +312,29 @@ def test_all_that_keeps_an_environment_is_said_at_once() -> None:
     assert "--delete-data" in refused.value.fix
     with pytest.raises(UserError, match="Buckets hold data; nothing was destroyed"):
         deployment.require_destroyable(planned(), ["b"])
+
+
+def test_a_second_destroy_is_told_of_the_last_snapshot_of_the_first() -> None:
+    database = {"final_snapshot_identifier": "keyless-prod-final", "skip_final_snapshot": False}
+    with mock_aws():
+        rds = boto3.client("rds", region_name="us-east-1")
+        assert deployment.taken_snapshots(rds, planned(database)) == []
+        rds.create_db_instance(
+            DBInstanceIdentifier="keyless-prod",
+            DBInstanceClass="db.t4g.small",
+            Engine="postgres",
+            AllocatedStorage=20,
+        )
+        rds.create_db_snapshot(
+            DBInstanceIdentifier="keyless-prod", DBSnapshotIdentifier="keyless-prod-final"
+        )
+        assert deployment.taken_snapshots(rds, planned(database)) == ["keyless-prod-final"]
+        assert (
+            deployment.taken_snapshots(rds, planned(database | {"skip_final_snapshot": True})) == []
+        )
+    with pytest.raises(UserError, match="last snapshot is taken; nothing was destroyed") as refused:
+        deployment.require_destroyable(planned(), (), ["keyless-prod-final"])
+    assert "delete-db-snapshot --db-snapshot-identifier keyless-prod-final" in refused.value.fix
 
 
 def test_the_warning_says_whether_a_snapshot_is_kept() -> None:
@@ -446,6 +487,13 @@ def test_a_refused_deletion_stops_and_names_who_may() -> None:
         ("DBParameterGroupAlreadyExists: Parameter group keyless-dev exists", "import block"),
         ("ExpiredToken: The security token is expired", "sign in again"),
         ("ThrottlingException: Rate exceeded", "keyless doctor"),
+        ("reading KMS Alias (alias/keyless-dev): empty result", "dev has no key of its own yet"),
+        (
+            "InvalidRequestException: You can't create this secret because a secret with this "
+            "name is already scheduled for deletion.",
+            "--secret-id keyless-dev-third-party --force-delete-without-recovery",
+        ),
+        ("DBSnapshotAlreadyExists: Cannot create the snapshot", "left its last snapshot"),
     ],
 )
 def test_terraforms_failure_comes_with_the_command_that_fixes_it(words: str, fix: str) -> None:
