@@ -32,6 +32,7 @@ STATE = {"lineage": "one", "resources": [{"mode": "managed", "type": "aws_x", "n
 ENTERPRISE = (
     "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com/octo-enterprise"
 )
+COMMON = ENTERPRISE.rpartition("/")[0]
 OURS = {
     "lineage": "one",
     "resources": [
@@ -98,6 +99,38 @@ def test_what_would_take_or_lose_something_stops_with_the_command_that_fixes_it(
 def test_an_enterprises_own_provider_is_told_from_the_common_one(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="whose slug is in every condition key"):
         check(account(tmp_path), tmp_path, found(enterprise=ENTERPRISE), "existing")
+
+
+class Empty:
+    """An account without a bucket, and with one or two providers."""
+
+    def __init__(self, *providers: str) -> None:
+        self._providers = [{"Arn": arn} for arn in providers]
+
+    def list_open_id_connect_providers(self) -> dict[str, Any]:
+        return {"OpenIDConnectProviderList": self._providers}
+
+    def head_bucket(self, **_: str) -> None:
+        raise ClientError({"Error": {"Code": "404", "Message": "no"}}, "HeadBucket")
+
+    def get_object(self, **_: str) -> None:
+        raise ClientError({"Error": {"Code": "NoSuchBucket", "Message": "no"}}, "GetObject")
+
+
+@pytest.mark.parametrize(
+    ("providers", "seen"),
+    [
+        ((), (False, None)),
+        ((COMMON,), (True, None)),
+        ((ENTERPRISE,), (False, ENTERPRISE)),
+        ((COMMON, ENTERPRISE), (True, ENTERPRISE)),
+    ],
+)
+def test_each_provider_of_the_account_is_seen_for_what_it_is(
+    tmp_path: Path, providers: tuple[str, ...], seen: tuple[bool, str | None]
+) -> None:
+    looked = look(replace(account(tmp_path), client=lambda _: Empty(*providers)), tmp_path)
+    assert (looked.provider, looked.enterprise) == seen
 
 
 def test_a_state_bucket_of_somebody_else_is_not_taken_for_ours(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import stat
@@ -16,8 +17,8 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 from click.testing import CliRunner, Result
-from moto import mock_aws
 
 from scripts.account import buckets, deployment
 from scripts.account import image as images
@@ -34,8 +35,9 @@ from scripts.commands.plan import plan
 from scripts.console import UserError
 from scripts.localcloud.cloud import LocalCloud
 from scripts.plan.cost import estimate, load_prices
-from scripts.stack.binary import StackError
+from scripts.stack.binary import StackError, find_binary
 from scripts.stack.roots import variables_file
+from scripts.stack.stack import Stack
 
 GITHUB = {
     "owner": "octo-org",
@@ -43,6 +45,7 @@ GITHUB = {
     "repository": "keyless-mlops",
     "repository_id": "2002",
 }
+UNSET = ("TF_CLI_ARGS_plan", "TF_WORKSPACE")
 RUNNER = {
     "GITHUB_REPOSITORY": "octo-org/keyless-mlops",
     "GITHUB_REPOSITORY_OWNER_ID": "1001",
@@ -237,6 +240,43 @@ def test_an_environment_is_planned_approved_applied_and_destroyed(
     assert not list(caller.plans.iterdir())
 
 
+PARAMETERS = """
+provider "aws" {}
+resource "aws_db_parameter_group" "group" {
+  for_each = toset(["immediate", "pending-reboot"])
+  name     = "ssl-${each.key}"
+  family   = "postgres17"
+  parameter {
+    name         = "rds.force_ssl"
+    value        = "1"
+    apply_method = each.key
+  }
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.terraform
+def test_a_parameter_that_equals_the_default_differs_in_every_plan_unless_it_waits_for_a_reboot(
+    caller: Caller, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "main.tf").write_text(PARAMETERS)
+    shutil.copy(ROOT / "terraform" / "platform" / ".terraform.lock.hcl", root)
+    passed = {
+        name: value for name, value in os.environ.items() if name not in UNSET and value != ""
+    }
+    stack = Stack(
+        root, binary=find_binary(tmp_path), environment=passed, data_dir=tmp_path / "data"
+    )
+    stack.init()
+    stack.apply()
+    assert [change.address for change in stack.plan()] == [
+        'aws_db_parameter_group.group["immediate"]'
+    ]
+
+
 SLOW = """
 resource "terraform_data" "quick" {}
 resource "terraform_data" "slow" {
@@ -314,24 +354,29 @@ def test_all_that_keeps_an_environment_is_said_at_once() -> None:
         deployment.require_destroyable(planned(), ["b"])
 
 
+@pytest.mark.parametrize(
+    ("code", "taken"),
+    [(None, ["keyless-prod-final"]), ("DBSnapshotNotFound", []), ("AccessDenied", [])],
+)
+def test_a_last_snapshot_of_the_same_name_is_looked_for(code: str | None, taken: list[str]) -> None:
+    rds = boto3.client(
+        "rds", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    wanted = {"DBSnapshotIdentifier": "keyless-prod-final"}
+    database = {"final_snapshot_identifier": "keyless-prod-final"}
+    with Stubber(rds) as stubbed:
+        if code:
+            stubbed.add_client_error("describe_db_snapshots", code, expected_params=wanted)
+        else:
+            stubbed.add_response("describe_db_snapshots", {"DBSnapshots": [wanted]}, wanted)
+        found = deployment.taken_snapshots(rds, planned(database | {"skip_final_snapshot": False}))
+        # None is asked about where none is taken.
+        skipping = planned(database | {"skip_final_snapshot": True})
+        assert deployment.taken_snapshots(rds, skipping) == []
+    assert found == taken
+
+
 def test_a_second_destroy_is_told_of_the_last_snapshot_of_the_first() -> None:
-    database = {"final_snapshot_identifier": "keyless-prod-final", "skip_final_snapshot": False}
-    with mock_aws():
-        rds = boto3.client("rds", region_name="us-east-1")
-        assert deployment.taken_snapshots(rds, planned(database)) == []
-        rds.create_db_instance(
-            DBInstanceIdentifier="keyless-prod",
-            DBInstanceClass="db.t4g.small",
-            Engine="postgres",
-            AllocatedStorage=20,
-        )
-        rds.create_db_snapshot(
-            DBInstanceIdentifier="keyless-prod", DBSnapshotIdentifier="keyless-prod-final"
-        )
-        assert deployment.taken_snapshots(rds, planned(database)) == ["keyless-prod-final"]
-        assert (
-            deployment.taken_snapshots(rds, planned(database | {"skip_final_snapshot": True})) == []
-        )
     with pytest.raises(UserError, match="last snapshot is taken; nothing was destroyed") as refused:
         deployment.require_destroyable(planned(), (), ["keyless-prod-final"])
     assert "delete-db-snapshot --db-snapshot-identifier keyless-prod-final" in refused.value.fix

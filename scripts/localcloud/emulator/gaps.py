@@ -5,7 +5,7 @@ import copy
 import inspect
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache, wraps
 from typing import Any
@@ -203,13 +203,34 @@ def _make_managed_passwords_random(stack: ExitStack) -> None:
 
 
 def _mark_parameters_as_set_by_the_user(stack: ExitStack) -> None:
-    """Without its source, the provider takes a parameter for a default and sets it again."""
+    """Without its source, the provider takes a parameter for a default and sets it again.
+
+    What equals RDS's default is the system's, and waits for a reboot whatever the caller said.
+    https://github.com/hashicorp/terraform-provider-aws/issues/39252
+    """
     original = DBParameterGroup.update_parameters
 
     def update(self: Any, new_parameters: Any) -> None:
-        original(self, [{"Source": "user", **parameter} for parameter in new_parameters])
+        normal = {"Source": "system", "ApplyMethod": "pending-reboot"}
+        original(
+            self,
+            [
+                {"Source": "user", **one, **(normal if _is_default(self.family, one) else {})}
+                for one in new_parameters
+            ],
+        )
 
     stack.enter_context(patch.object(DBParameterGroup, "update_parameters", update))
+
+
+def _is_default(family: str | None, parameter: Mapping[str, Any]) -> bool:
+    """Whether a parameter has the value that RDS gives it, as far as that is documented.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/PostgreSQL.Concepts.General.SSL.html
+    """
+    release = (family or "").removeprefix("postgres")
+    forces = "1" if release.isdigit() and int(release) >= 15 else "0"
+    return (parameter["ParameterName"], parameter["ParameterValue"]) == ("rds.force_ssl", forces)
 
 
 def _keep_a_templates_own_tags_out_of_its_data(stack: ExitStack) -> None:

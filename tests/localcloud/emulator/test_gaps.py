@@ -119,3 +119,25 @@ def test_an_audience_is_added_to_a_provider_that_is_there_and_removed(account: A
         iam.add_client_id_to_open_id_connect_provider(
             OpenIDConnectProviderArn=f"{arn}x", ClientID="sts.amazonaws.com"
         )
+
+
+@pytest.mark.parametrize(
+    ("family", "value", "answered"),
+    [
+        ("postgres17", "1", ("system", "pending-reboot")),
+        ("postgres17", "0", ("user", "immediate")),
+        ("postgres14", "1", ("user", "immediate")),
+        ("postgres14", "0", ("system", "pending-reboot")),
+    ],
+)
+def test_a_parameter_that_equals_the_default_is_the_systems(
+    account: Account, family: str, value: str, answered: tuple[str, str]
+) -> None:
+    rds, name = account.client("rds"), f"{family}-{value}"
+    rds.create_db_parameter_group(
+        DBParameterGroupName=name, DBParameterGroupFamily=family, Description="d"
+    )
+    given = {"ParameterName": "rds.force_ssl", "ParameterValue": value, "ApplyMethod": "immediate"}
+    rds.modify_db_parameter_group(DBParameterGroupName=name, Parameters=[given])
+    [found] = rds.describe_db_parameters(DBParameterGroupName=name)["Parameters"]
+    assert (found["Source"], found["ApplyMethod"]) == answered

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +12,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from pipeline.tracking import cloudwatch
+from pipeline import train
+from pipeline.data import dataset
+from pipeline.tracking import cloudwatch, lineage, runs
 
 
 def workspace(session: Any, namespace: str = "Keyless/dev") -> Any:
@@ -45,3 +49,24 @@ def test_what_cannot_be_published_is_said_and_does_not_fail_the_step() -> None:
     assert "TrainingsDone could not be published" in said
     with pytest.raises(ClientError):
         cloudwatch.publish(workspace(Denied()), {"RowsPredicted": 1})
+
+
+def test_a_training_that_rightly_kept_its_model_is_counted_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The fault: an alarm on registered versions stayed on while the data did not change."""
+    counted: list[Mapping[str, float]] = []
+    digests = ("sha256", "raw_sha256", "contract_sha256", "source")
+    rows = SimpleNamespace(**dict.fromkeys(digests, "same"))
+    kept = SimpleNamespace(
+        finished=True, registered=SimpleNamespace(version="3"), run_id="r", lease=None
+    )
+    monkeypatch.setattr(dataset, "load", lambda *_: rows)
+    monkeypatch.setattr(lineage, "lineage_tags", lambda _: {})
+    monkeypatch.setattr(runs, "open_run", lambda *_: kept)
+    monkeypatch.setattr(cloudwatch, "publish_or_say", lambda _, values: counted.append(values))
+    step: Any = train.main.callback
+    training = inspect.getclosurevars(step).nonlocals["function"]
+    outcome = training(SimpleNamespace(settings=None, model="breast-cancer"))
+    assert outcome.values["reused"]
+    assert counted == [{"TrainingsDone": 1}]
