@@ -1,10 +1,19 @@
 """Champion against challenger on the same rows: paired bootstrap, floors, guards, one decision."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.evaluation.metrics import METRICS, Computed, Scored, Undefined, losses, prepare
+from pipeline.evaluation.metrics import (
+    METRICS,
+    Computed,
+    Metric,
+    Scored,
+    Undefined,
+    losses,
+    prepare,
+)
 from pipeline.evaluation.resample import Plan, by_groups, by_rows, by_time, widening
 from pipeline.settings import Promotion
 
@@ -15,6 +24,8 @@ if TYPE_CHECKING:
 Verdict = Literal["promote", "keep"]
 # More undefined draws than this leave no honest interval.
 _MOST_UNDEFINED = 0.05
+# math.exp goes no further.
+_LARGEST_EXPONENT = 700.0
 
 
 @dataclass(frozen=True)
@@ -115,13 +126,14 @@ def compare(
     plan = layout.plan(losses(challenger), classes)
     try:
         new = prepare(metric, challenger)
-        own = _interval([new], [1], plan, settings)
+        own = _interval([new], [1], plan, settings, METRICS[metric])
     except Undefined as error:
         undefined = str(error)
     if champion is not None:
         try:
             old = prepare(metric, champion)
-            other = _interval([old], [1], layout.plan(losses(champion), classes), settings)
+            alone = layout.plan(losses(champion), classes)
+            other = _interval([old], [1], alone, settings, METRICS[metric])
             if new is not None and own is not None:
                 plan = layout.plan(losses(champion) - losses(challenger), classes)
                 sign = METRICS[metric].sign
@@ -144,9 +156,16 @@ def compare(
 
 
 def _interval(
-    models: Sequence[Computed], signs: Sequence[int], plan: Plan, settings: Promotion
+    models: Sequence[Computed],
+    signs: Sequence[int],
+    plan: Plan,
+    settings: Promotion,
+    metric: Metric | None = None,
 ) -> Interval:
-    """The value of a signed sum of metrics, and its bounds. Raises Undefined for the value."""
+    """The value of a signed sum of metrics, and its bounds. Raises Undefined for the value.
+
+    With `metric` it is the value of one model, and no bound lies where that metric has no values.
+    """
     import numpy as np
 
     def total(weights: "NDArray[np.float64]") -> float:
@@ -164,9 +183,38 @@ def _interval(
     tail = (1 - settings.confidence) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     wider = widening(plan.pieces, settings.confidence)
+    least, most = (metric.least, metric.most) if metric else (-math.inf, math.inf)
     return Interval(
-        value, float(value + (low - value) * wider), float(value + (high - value) * wider)
+        value, *(stretched(value, float(bound), wider, least, most) for bound in (low, high))
     )
+
+
+def stretched(value: float, bound: float, wider: float, least: float, most: float) -> float:
+    """A bound of an interval around `value`, moved away from it `wider` times as far.
+
+    It is moved on a scale without ends (logarithm of the distance to an end, log-odds between two),
+    so that it stays between `least` and `most`. Quantiles of the bootstrap may be taken on any
+    scale: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+    """
+    if bound == value or not least < bound < most or not least < value < most:
+        return bound
+
+    def endless(number: float) -> float:
+        below = math.log(number - least) if least > -math.inf else 0.0
+        return below - (math.log(most - number) if most < math.inf else 0.0)
+
+    def back(number: float) -> float:
+        number = min(max(number, -_LARGEST_EXPONENT), _LARGEST_EXPONENT)
+        if least == -math.inf:
+            return most - math.exp(-number)
+        if most == math.inf:
+            return least + math.exp(number)
+        return least + (most - least) / (1 + math.exp(-number))
+
+    if least == -math.inf and most == math.inf:
+        return value + (bound - value) * wider
+    start = endless(value)
+    return back(start + (endless(bound) - start) * wider)
 
 
 def decide(

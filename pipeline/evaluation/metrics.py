@@ -4,6 +4,7 @@ A metric is prepared once for some predictions, and then computed for any weight
 bootstrap draws rows by weighting them, so that it neither sorts nor copies them a thousand times.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,12 +24,17 @@ Direction = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric. `on` says what it compares the truth with: labels, or scores (probabilities)."""
+    """One metric. `on` says what it compares the truth with: labels, or scores (probabilities).
+
+    No value lies below `least` or above `most`; for one's own metrics nothing is known.
+    """
 
     name: str
     tasks: tuple[Task, ...]
     direction: Direction
     on: Literal["label", "score"]
+    least: float = -math.inf
+    most: float = math.inf
 
     @property
     def sign(self) -> int:
@@ -43,25 +49,25 @@ _NUMBERS: tuple[Task, ...] = ("regression",)
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("roc_auc", _CLASSES, "maximize", "score"),
-        Metric("average_precision", _CLASSES, "maximize", "score"),
-        Metric("log_loss", _CLASSES, "minimize", "score"),
-        Metric("brier", _CLASSES, "minimize", "score"),
-        Metric("accuracy", _CLASSES, "maximize", "label"),
-        Metric("balanced_accuracy", _CLASSES, "maximize", "label"),
-        Metric("precision", _BINARY, "maximize", "label"),
-        Metric("recall", _BINARY, "maximize", "label"),
-        Metric("f1", _BINARY, "maximize", "label"),
-        Metric("f1_macro", _CLASSES, "maximize", "label"),
-        Metric("f1_weighted", _CLASSES, "maximize", "label"),
-        Metric("matthews", _CLASSES, "maximize", "label"),
-        Metric("kappa", _CLASSES, "maximize", "label"),
-        Metric("rmse", _NUMBERS, "minimize", "label"),
-        Metric("mae", _NUMBERS, "minimize", "label"),
-        Metric("median_ae", _NUMBERS, "minimize", "label"),
-        Metric("mape", _NUMBERS, "minimize", "label"),
-        Metric("rmsle", _NUMBERS, "minimize", "label"),
-        Metric("r2", _NUMBERS, "maximize", "label"),
+        Metric("roc_auc", _CLASSES, "maximize", "score", 0, 1),
+        Metric("average_precision", _CLASSES, "maximize", "score", 0, 1),
+        Metric("log_loss", _CLASSES, "minimize", "score", 0),
+        Metric("brier", _CLASSES, "minimize", "score", 0, 1),
+        Metric("accuracy", _CLASSES, "maximize", "label", 0, 1),
+        Metric("balanced_accuracy", _CLASSES, "maximize", "label", 0, 1),
+        Metric("precision", _BINARY, "maximize", "label", 0, 1),
+        Metric("recall", _BINARY, "maximize", "label", 0, 1),
+        Metric("f1", _BINARY, "maximize", "label", 0, 1),
+        Metric("f1_macro", _CLASSES, "maximize", "label", 0, 1),
+        Metric("f1_weighted", _CLASSES, "maximize", "label", 0, 1),
+        Metric("matthews", _CLASSES, "maximize", "label", -1, 1),
+        Metric("kappa", _CLASSES, "maximize", "label", -1, 1),
+        Metric("rmse", _NUMBERS, "minimize", "label", 0),
+        Metric("mae", _NUMBERS, "minimize", "label", 0),
+        Metric("median_ae", _NUMBERS, "minimize", "label", 0),
+        Metric("mape", _NUMBERS, "minimize", "label", 0),
+        Metric("rmsle", _NUMBERS, "minimize", "label", 0),
+        Metric("r2", _NUMBERS, "maximize", "label", most=1),
     )
 }
 

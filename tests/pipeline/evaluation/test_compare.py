@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from pipeline.evaluation.compare import (
     Subgroup,
     compare,
     decide,
+    stretched,
 )
 from pipeline.evaluation.groups import subgroups
-from pipeline.evaluation.metrics import Scored, Undefined, compute, names_for
+from pipeline.evaluation.metrics import METRICS, Scored, Undefined, compute, names_for
 from pipeline.evaluation.resample import block_length, by_groups, by_rows, by_time
 from pipeline.settings import Promotion
 
@@ -113,6 +115,31 @@ def test_the_pairing_makes_a_small_but_sure_improvement_visible() -> None:
     found = compare("rmse", challenger, champion, Promotion(resamples=200))
     assert _bounds(found.challenger)[1] > _bounds(found.champion)[0]
     assert _bounds(found.improvement)[0] > 0
+
+
+@pytest.mark.parametrize("rows", [12, 40])
+@pytest.mark.parametrize("metric", [*names_for("binary"), *names_for("regression")])
+def test_no_bound_of_one_model_lies_where_its_metric_has_no_values(metric: str, rows: int) -> None:
+    """Few rows widen an interval; that of an AUC near 1 must not go beyond it."""
+    model = _regressor(0.3, rows) if metric in names_for("regression") else _classifier(0.44, rows)
+    found = compare(metric, model, None, Promotion(resamples=200)).challenger
+    low, high = _bounds(found)
+    assert METRICS[metric].least <= low <= compute(metric, model) <= high <= METRICS[metric].most
+
+
+@given(
+    value=st.floats(0, 1),
+    bound=st.floats(0, 1),
+    wider=st.floats(1, 13),
+    ends=st.sampled_from([(0.0, 1.0), (0.0, math.inf), (-math.inf, 1.0), (-math.inf, math.inf)]),
+)
+def test_a_bound_is_moved_away_from_the_value_and_never_beyond_the_ends(
+    value: float, bound: float, wider: float, ends: tuple[float, float]
+) -> None:
+    moved = stretched(value, bound, wider, *ends)
+    assert ends[0] <= moved <= ends[1]
+    assert abs(moved - value) >= abs(bound - value) - 1e-9
+    assert (moved - value) * (bound - value) >= 0
 
 
 def test_a_subgroup_that_loses_more_than_its_bound_keeps_the_champion() -> None:
