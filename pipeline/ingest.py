@@ -20,6 +20,7 @@ from pipeline.data.splits import (
     Sides,
     check_settings,
     define,
+    identities,
     key_of,
     split,
 )
@@ -86,6 +87,10 @@ def _settle(workspace: Workspace, table: "pyarrow.Table", *, renew: bool) -> Ing
     return _under(workspace, table, fresh.contract, fresh, None)
 
 
+# Beyond this part of the rows, whole clusters of rows decide what the holdout looks like.
+_MANY_ALIKE = 0.2
+
+
 @dataclass(frozen=True)
 class Fresh:
     """The contract that this data alone would make, and the data under it."""
@@ -101,6 +106,9 @@ def _fresh(workspace: Workspace, table: "pyarrow.Table") -> Fresh:
     table = _with_lags(table, inferred.contract)
     prepared = prepare(table, inferred.contract, workspace.settings)
     warnings = suspicions.check(prepared.table, inferred.contract)
+    if inferred.contract.lags:
+        warnings += lags.doubts(table, inferred.contract)
+    warnings += _alike(table, inferred.contract, prepared, workspace)
     try:
         _define(workspace, table, inferred.contract, prepared)
     except InputError:
@@ -109,6 +117,27 @@ def _fresh(workspace: Workspace, table: "pyarrow.Table") -> Fresh:
         if workspace.settings.holdout.name not in stored:
             raise
     return Fresh(inferred.contract, prepared, [*inferred.notes, *warnings])
+
+
+def _alike(
+    table: "pyarrow.Table", contract: SchemaContract, prepared: Prepared, workspace: Workspace
+) -> list[str]:
+    """Many rows that are the same in all that may be learnt from: they share a side."""
+    import numpy as np
+
+    holdout = workspace.settings.holdout
+    if contract.ids or holdout.rule != "random":
+        return []
+    rows = identities(table, key_of(contract, table))[prepared.kept]
+    again = len(rows) - len(np.unique(rows))
+    if again <= _MANY_ALIKE * len(rows):
+        return []
+    return [
+        f"{again} of {len(rows)} rows are like an earlier one in all that may be learnt from, and "
+        "share its side, so that what is held out may be unlike what is trained on: if a column "
+        f'tells rows apart, name it in id_columns under [data], write name = "{holdout.name}-2" '
+        "under [holdout], and run ingest with --renew-contract"
+    ]
 
 
 def _define(
@@ -194,7 +223,8 @@ def _check_stored(contract: SchemaContract, table: "pyarrow.Table", workspace: W
     plan = contract.lags
     now = settings.lags
     if (
-        (plan.columns, plan.steps, plan.by) != (now.columns, now.steps, now.by)
+        (plan.columns, plan.steps, plan.by, plan.every)
+        != (now.columns, now.steps, now.by, now.every_seconds)
         if plan
         else now.columns
     ):

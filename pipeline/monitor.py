@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tempfile
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,10 @@ def main(workspace: Workspace, *, day: str | None, labels: str | None, exit_code
     manifests = _manifests(workspace, day)
     newest = manifests[-1]
     batch, warnings = _read(workspace, manifests)
+    warnings += [
+        f"{name}: {count} times are far from all that training saw"
+        for name, count in _counted(manifests, "far_times").items()
+    ]
     settings = workspace.settings.monitor
     if len(batch) < settings.min_rows:
         rejected = sum(manifest["rejected"] for manifest in manifests)
@@ -90,7 +95,7 @@ def main(workspace: Workspace, *, day: str | None, labels: str | None, exit_code
         settings=settings,
         reasons=reasons,
         shares=_shares(batch, reference, columns),
-        unseen=_unseen(manifests),
+        unseen=_counted(manifests, "unseen_categories"),
         rejected=sum(manifest["rejected"] for manifest in manifests),
         performance=performance.sentence if performance else None,
         days=_days(workspace, newest, reference, columns),
@@ -134,13 +139,12 @@ def _shares(
     return {name: Shares(*spread(batch[name], reference[name])) for name in names}
 
 
-def _unseen(manifests: list[dict[str, Any]]) -> dict[str, int]:
-    """Categories that training never saw, by column, over all batches of the day."""
-    found: dict[str, int] = {}
+def _counted(manifests: list[dict[str, Any]], what: str) -> dict[str, int]:
+    """What predict counted by column, over all batches of the day."""
+    found = Counter[str]()
     for manifest in manifests:
-        for name, count in manifest["unseen_categories"].items():
-            found[name] = found.get(name, 0) + count
-    return found
+        found.update(manifest.get(what, {}))
+    return dict(found)
 
 
 def _days(
@@ -269,7 +273,13 @@ def _labelled(
             f"{shown} has two different labels for {usable[twice][ids].drop_duplicates().shape[0]} "
             f"ids, such as {example}: which one is true?"
         )
-    joined = batch.merge(usable, on=ids, how="inner")
+    again = batch.duplicated(ids, keep="last")
+    if again.any():
+        warnings.append(
+            f"{int(again.sum())} predicted rows have the id of a later one: only the last of each "
+            "id is judged by its label"
+        )
+    joined = batch[~again].merge(usable, on=ids, how="inner")
     if joined.empty:
         raise InputError(
             f"no label in {shown} has the id of a predicted row: it has ids such as "

@@ -169,6 +169,10 @@ def _told(counts: Counts) -> list[str]:
         f"{column}: {count} of {counts.rows} values that training never saw"
         for column, count in counts.unseen.most_common()
     ]
+    told += [
+        f"{column}: {count} of {counts.rows} times are far from all that training saw"
+        for column, count in counts.far.items()
+    ]
     return told
 
 
@@ -227,6 +231,7 @@ def _publish(
         "predicted": counts.predicted,
         "rejected": counts.rejected,
         "unseen_categories": counts.unseen,
+        "far_times": counts.far,
         # Who watches the predictions may not read the contract; labels are read by it.
         "contract": facts.contract.model_copy(update={"features": {}}).model_dump(mode="json"),
         "positive": facts.positive,

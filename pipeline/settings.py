@@ -252,13 +252,17 @@ class Contract(_Section):
 
 
 class Search(_Section):
-    """The search for hyperparameters: which families, how long, how validated."""
+    """The search for hyperparameters: which families, how long, how validated.
+
+    The model is an average of at most `ensemble` trials; see pipeline/model/average.py.
+    """
 
     families: list[Family] = ["histogram_gradient_boosting", "random_forest", "linear"]
     trials: int = Field(default=20, ge=1, le=500)
     folds: int = Field(default=5, ge=2, le=20)
     seed: int = 0
     parallel: int = Field(default=2, ge=1, le=64)
+    ensemble: int = Field(default=5, ge=1, le=20)
     space: dict[Family, dict[str, list[bool | float | int | str]]] = {}
 
     @field_validator("space")
@@ -306,11 +310,37 @@ class DecisionSettings(_Section):
 
 
 class LagSettings(_Section):
-    """Earlier values as features; see pipeline/data/lags.py."""
+    """Earlier values as features; see pipeline/data/lags.py.
+
+    A step is a row, or `every` much time: "1h", or a number where the times are numbers.
+    """
 
     columns: list[str] = []
     steps: list[int] = []
     by: list[str] = []
+    every: str | float | None = None
+
+    @property
+    def every_seconds(self) -> float | None:
+        """The length of a step; a number as it is."""
+        if not isinstance(self.every, str):
+            return self.every
+        import pandas as pd
+
+        return float(pd.Timedelta(self.every).total_seconds())
+
+    @model_validator(mode="after")
+    def _some_time(self) -> Self:
+        try:
+            length = self.every_seconds
+        except ValueError:
+            length = 0.0
+        # NaT, which some words are read as, is not above 0 either.
+        if length is not None and not length > 0:
+            raise ValueError(
+                f"every = {self.every!r} is no length of time: write one such as 1h, 15min or 1D"
+            )
+        return self
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -13,11 +13,10 @@ from pipeline.data import dataset as data
 from pipeline.data.dataset import Dataset
 from pipeline.evaluation.plots import save_plots
 from pipeline.model.artifacts import ModelFacts, save_model
+from pipeline.model.average import Chosen, Finalists, choose_models, fitted
 from pipeline.model.decision import DecisionRule, choose
-from pipeline.model.features import build, calibrated, fit
 from pipeline.model.scoring import positive_class
-from pipeline.model.search import Trial, best, cross_validate, make_folds, merge, search
-from pipeline.model.threads import limited
+from pipeline.model.search import Trial, cross_validate, make_folds, merge, search
 from pipeline.settings import DecisionSettings, without_secrets
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import cloudwatch, lineage, runs
@@ -81,8 +80,10 @@ def _train(
         run.check()
         runs.log_trials(run, trials, settings.metric.name)
 
-    trials = list(search(rows, folds, settings, run.trials, log))
-    chosen = best(trials, settings)
+    finalists = Finalists(settings)
+    for trial in search(rows, folds, settings, run.trials, log):
+        finalists.add(trial)
+    chosen = choose_models(finalists, rows, folds, settings)
     version = run.registered
     if version is None:
         run.check()
@@ -90,7 +91,7 @@ def _train(
     run.client.set_registered_model_alias(workspace.model, CHALLENGER, version.version)
     run.finish()
     outcome = _outcome(workspace, run.run_id, version, chosen, reused=False)
-    outcome.values |= {"trials": len(trials), "trials_recalled": recalled}
+    outcome.values |= {"trials": len(finalists.trials), "trials_recalled": recalled}
     return outcome
 
 
@@ -99,29 +100,25 @@ def _fit_and_register(
     run: runs.Tracking,
     rows: Dataset,
     folds: Any,
-    chosen: Trial,
+    chosen: Chosen,
     tags: Mapping[str, str],
 ) -> "ModelVersion":
     settings = workspace.settings
-    model = build(rows.contract, settings, chosen.parameters, jobs=settings.search.parallel)
-    with limited(len(rows.table)):
-        if settings.task.calibration:
-            model = calibrated(model, rows.features, rows.target, folds, settings)
-        else:
-            fit(model, rows.features, rows.target, settings)
-    parameters = {**chosen.parameters, "trial": chosen.number, "rows": len(rows.table)}
+    model = fitted(chosen, rows, folds, settings)
+    parameters = {**chosen.parameters, "rows": len(rows.table)}
     rule = DecisionRule()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if settings.evaluation.plots or settings.decision != DecisionSettings():
-            out_of_fold = merge(cross_validate(rows, folds, chosen.parameters, settings))
+            held = chosen.held or cross_validate(rows, folds, chosen.result.parameters, settings)
+            out_of_fold = merge(held)
             rule = choose(settings, out_of_fold)
             if settings.evaluation.plots:
                 decided = rule.applied(out_of_fold)
                 save_plots(folder / "cross_validation", settings.task.type, decided)
         (folder / "settings.toml").write_text(shown_settings(workspace), encoding="utf-8")
         uri = workspace.store.uri(rows.key)
-        runs.log_training(run, rows, uri, chosen, parameters, folder)
+        runs.log_training(run, rows, uri, chosen.result, parameters, folder)
     facts = ModelFacts(
         rows.contract,
         settings.task.type,
@@ -159,7 +156,7 @@ def _outcome(
     workspace: Workspace,
     run_id: str,
     version: "ModelVersion",
-    chosen: Trial | None,
+    chosen: Chosen | None,
     *,
     reused: bool,
 ) -> Outcome:
@@ -175,12 +172,11 @@ def _outcome(
         line = f"version {number} of {workspace.model} is this model already: nothing was trained"
         return Outcome([line], values)
     metric = workspace.settings.metric.name
-    value = chosen.value(metric)
-    values |= {"metric": metric, "cv_value": value, "parameters": dict(chosen.parameters)}
+    value = chosen.result.value(metric)
+    values |= {"metric": metric, "cv_value": value, "parameters": chosen.parameters}
     return Outcome(
         [
-            f"trained {chosen.parameters['family']} (trial {chosen.number}): "
-            f"cross-validated {metric} {value:.4f}",
+            f"trained {chosen}: cross-validated {metric} {value:.4f}",
             f"registered version {number} of {workspace.model} as the challenger (run {run_id})",
         ],
         values,

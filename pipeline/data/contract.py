@@ -66,9 +66,15 @@ class CategoryColumn(_Column):
 
 
 class DateColumn(_Column):
-    """A column of times. `parts` are what a model sees of it; see dates.py."""
+    """A column of times. `parts` are what a model sees of it; see dates.py.
+
+    What lies before `earliest` or after `latest` (seconds since 1970) is far from all that was
+    seen at first. It is predicted and told: later rows have later times.
+    """
 
     kind: Literal["date"] = "date"
+    earliest: float | None = None
+    latest: float | None = None
     format: str = cells.ISO
     zone: str | None = None
     parts: list[str] = []
@@ -92,12 +98,16 @@ Column = Annotated[
 
 
 class LagPlan(_Frozen):
-    """Which columns are looked at how many rows earlier, in which series, by which times."""
+    """Which columns are looked at how many steps earlier, in which series, by which times.
+
+    A step is a row, or `every` much of the times: seconds where they are dates.
+    """
 
     time: str
     columns: list[str]
     steps: list[int]
     by: list[str] = []
+    every: float | None = None
 
     @property
     def names(self) -> list[str]:
@@ -204,13 +214,15 @@ class Conformed:
     `columns` are float64 or string, one for each input of the model, in order; a number is null
     where it came as null. `others` are the further columns that were asked for: numbers and times
     (seconds since 1970) as float64, the rest as string. `broken` has the rows of each (column,
-    rule) that is broken, `unseen` counts texts that training never saw, by column.
+    rule) that is broken, `unseen` counts texts that training never saw, by column, and `far`
+    times that are far from all that it saw.
     """
 
     columns: dict[str, "pyarrow.Array"] = field(default_factory=dict)
     others: dict[str, "pyarrow.Array"] = field(default_factory=dict)
     broken: dict[tuple[str, str], "NDArray[np.bool_]"] = field(default_factory=dict)
     unseen: dict[str, int] = field(default_factory=dict)
+    far: dict[str, int] = field(default_factory=dict)
 
     def add(
         self,
@@ -255,6 +267,8 @@ def conform(
     for name, column in wanted:
         read = _read(batch.column(name), column, name, contract.format)
         found.columns |= read.values
+        if read.far:
+            found.far[name] = read.far
         unseen = None
         if isinstance(column, CategoryColumn):
             unseen = _unseen(read.values[name], column)
@@ -293,6 +307,7 @@ def _merged(values: "pyarrow.Array", merged: Mapping[str, str]) -> "pyarrow.Arra
 class _Read:
     values: Mapping[str, "pyarrow.Array"]
     rules: Mapping[str, "NDArray[np.bool_]"] = field(default_factory=dict)
+    far: int = 0
 
 
 def _read(raw: "pyarrow.Array", column: Column, name: str, form: Format) -> _Read:
@@ -315,13 +330,21 @@ def _values(raw: "pyarrow.Array", column: Column, name: str, form: Format) -> _R
             if column.parts
             else {name: dates.seconds(index)}
         )
-        return _Read(values, {"not a time": wrong})
+        return _Read(values, {"not a time": wrong}, _far(index, column))
     if isinstance(column, IdColumn):
         return _Read({name: cells.identity(raw)})
     texts = cells.present(cells.as_text(raw), missing)
     # A text that is missing has no words; models need no other sign for it.
     texts = spelled(texts, column) if isinstance(column, CategoryColumn) else texts.fill_null("")
     return _Read({name: texts.cast(pyarrow.string())})
+
+
+def _far(index: "pd.DatetimeIndex", column: DateColumn) -> int:
+    """How many times are far from all that training saw."""
+    if column.earliest is None or column.latest is None:
+        return 0
+    moments = dates.seconds(index).drop_null().to_numpy()
+    return int(((moments < column.earliest) | (moments > column.latest)).sum())
 
 
 def spelled(texts: "pyarrow.Array", column: CategoryColumn) -> "pyarrow.Array":

@@ -79,8 +79,18 @@ def _with_lags(contract: SchemaContract, settings: Settings) -> SchemaContract:
     if not wanted.columns:
         return contract
     assert settings.holdout.column is not None
+    dated = isinstance(contract.others.get(settings.holdout.column), DateColumn)
+    if wanted.every is not None and dated != isinstance(wanted.every, str):
+        raise InputError(
+            f"lags.every: {settings.holdout.column} holds "
+            + ('times: write a length such as "1h"' if dated else "numbers: write a number")
+        )
     plan = LagPlan(
-        time=settings.holdout.column, columns=wanted.columns, steps=wanted.steps, by=wanted.by
+        time=settings.holdout.column,
+        columns=wanted.columns,
+        steps=wanted.steps,
+        by=wanted.by,
+        every=wanted.every_seconds,
     )
     features, others = dict(contract.features), dict(contract.others)
     for name in wanted.by:

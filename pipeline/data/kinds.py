@@ -389,6 +389,7 @@ def date(case: Case, *, forced: bool = False) -> DateColumn | None:
 def _with_parts(case: Case, column: DateColumn) -> DateColumn | None:
     """The column with the parts that the settings name, else with those that vary."""
     varying: dict[str, None] = {}
+    ends: list[float] = []
     for part in case.raw.chunks:
         index, wrong = cells.moments(part, column.format, column.zone, case.missing)
         if wrong.any():
@@ -398,11 +399,22 @@ def _with_parts(case: Case, column: DateColumn) -> DateColumn | None:
                 f"{column.format}, such as {shown!r}"
             )
             return None
+        if index.notna().any():
+            ends += dates.seconds(index[index.notna()].sort_values()[[0, -1]]).to_pylist()
         for name, values in dates.parts(index, column.zone, "", dates.DEFAULT_PARTS).items():
             if len(values.drop_null().unique()) > 1:
                 varying.setdefault(name.split(".")[1])
     wanted = case.chosen.parts or [part for part in dates.DEFAULT_PARTS if part in varying]
-    return column.model_copy(update={"parts": list(wanted)})
+    return column.model_copy(update={"parts": list(wanted), **_seen(ends, case.found.settings)})
+
+
+def _seen(ends: list[float], settings: Settings) -> dict[str, float]:
+    """What counts as near: the first times, and beside them as much of their span as of numbers."""
+    if not ends:
+        return {}
+    first, last = min(ends), max(ends)
+    slack = settings.contract.range_slack * max(last - first, dates.DAY)
+    return {"earliest": first - slack, "latest": last + slack}
 
 
 def _looks_like_numbers(case: Case) -> bool:

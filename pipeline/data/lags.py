@@ -1,13 +1,14 @@
 """Earlier values of a series as features: of rows strictly before, so that nothing leaks.
 
-A lag of k is the value k rows earlier of the same series, by time. Rows that were held out see the
-values before them, as a prediction for the next time would. A batch brings the rows before it, or
-they are taken from the history that ingest leaves.
+A lag of k is the value k rows earlier of the same series, by time; where the plan says how long a
+step is, the value of exactly so much earlier, and none where no row has that time. Rows that were
+held out see the values before them, as a prediction for the next time would. A batch brings the
+rows before it, or they are taken from the history that ingest leaves.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pipeline.data.contract import LagPlan, SchemaContract, lag_name
+from pipeline.data.contract import DateColumn, LagPlan, SchemaContract, lag_name
 from pipeline.data.prepare import read_all
 from pipeline.errors import InputError
 
@@ -44,18 +45,54 @@ def add(
             "neither is before the other: name the series with by under [lags]"
         )
     frame = frame.sort_values("time", kind="stable")
-    groups = frame.groupby(plan.by, dropna=False, sort=False) if plan.by else None
     for column in plan.columns:
         for step in plan.steps:
             name = lag_name(column, step)
             if name in wanted:
-                source = frame[f"value {column}"] if groups is None else groups[f"value {column}"]
-                frame[name] = source.shift(step)
+                frame[name] = _earlier(frame, f"value {column}", step, plan)
     mine = frame[frame["place"] >= 0].sort_values("place")
     for name in wanted:
         values = pyarrow.array(mine[name].to_numpy(dtype=float), from_pandas=True)
         table = table.append_column(name, values)
     return table
+
+
+def _earlier(frame: "pd.DataFrame", value: str, step: int, plan: LagPlan) -> Any:
+    """The value so many steps earlier of each row's series; `frame` is in the order of time."""
+    if plan.every is None:
+        groups = frame.groupby(plan.by, dropna=False, sort=False) if plan.by else frame
+        return groups[value].shift(step)
+    # Times are seconds with fractions: what differs by less than a microsecond is the same time.
+    keys = [*plan.by, "time"]
+    known = frame[[*keys, value]].assign(time=frame["time"].round(6))
+    wanted = frame[keys].assign(time=(frame["time"] - step * plan.every).round(6))
+    return wanted.merge(known, on=keys, how="left")[value].to_numpy()
+
+
+def doubts(table: "pyarrow.Table", contract: SchemaContract) -> list[str]:
+    """What a person should know of the lags: rows that are unevenly spaced, lags without values."""
+    plan = contract.lags
+    assert plan is not None
+    if plan.every is not None:
+        return [
+            f"{name} is empty in {table[name].null_count} of {table.num_rows} rows: no row of the "
+            "series has exactly that time"
+            for name in plan.names
+            if 2 * table[name].null_count > table.num_rows
+        ]
+    frame = _values(table, contract, plan).sort_values("time", kind="stable")
+    groups = frame.groupby(plan.by, dropna=False, sort=False) if plan.by else frame
+    gaps = groups["time"].diff().dropna()
+    usual = gaps.mode().iloc[0] if len(gaps) else 0.0
+    other = int((gaps != usual).sum())
+    if other * 100 <= len(gaps):
+        return []
+    dated = isinstance(contract.others.get(plan.time), DateColumn)
+    shown = f'"{usual:g}s"' if dated else f"{usual:g}"
+    return [
+        f"a lag counts rows, and {other} of {len(gaps)} rows follow the one before at another "
+        f"distance than the usual: write every = {shown} under [lags] to count time instead"
+    ]
 
 
 def _values(table: "pyarrow.Table", contract: SchemaContract, plan: LagPlan) -> "pd.DataFrame":
@@ -98,6 +135,11 @@ def history_of(table: "pyarrow.Table", contract: SchemaContract) -> "pyarrow.Tab
     frame = _values(table, contract, plan).assign(place=range(table.num_rows))
     frame = frame.sort_values("time", kind="stable")
     most = max(plan.steps)
-    last = frame.groupby(plan.by, dropna=False).tail(most) if plan.by else frame.tail(most)
+    groups = frame.groupby(plan.by, dropna=False) if plan.by else frame
+    if plan.every is None:
+        last = groups.tail(most)
+    else:
+        newest = groups["time"].transform("max") if plan.by else frame["time"].max()
+        last = frame[frame["time"] > newest - most * plan.every]
     places = pyarrow.array(sorted(last["place"]), type=pyarrow.int64())
     return table.select([plan.time, *plan.by, *plan.columns]).take(places)

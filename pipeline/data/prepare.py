@@ -1,5 +1,6 @@
 """Hold a whole table to its contract, as ingest does before anything is stored."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -104,12 +105,16 @@ def read_all(
                 for part, size in zip(parts, sizes, strict=True)
             ]
         )
-    unseen: dict[str, int] = {}
+    unseen, far = Counter[str](), Counter[str]()
     for part in parts:
-        for name, count in part.unseen.items():
-            unseen[name] = unseen.get(name, 0) + count
+        unseen.update(part.unseen)
+        far.update(part.far)
     return Conformed(
-        joined(lambda part: part.columns), joined(lambda part: part.others), broken, unseen
+        joined(lambda part: part.columns),
+        joined(lambda part: part.others),
+        broken,
+        dict(unseen),
+        dict(far),
     )
 
 

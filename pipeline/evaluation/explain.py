@@ -7,7 +7,7 @@ from pipeline.data.contract import SchemaContract
 from pipeline.errors import InputError
 from pipeline.evaluation.metrics import Undefined, compute
 from pipeline.model.artifacts import ModelFacts
-from pipeline.model.features import unwrapped
+from pipeline.model.features import parts_of, unwrapped
 from pipeline.model.scoring import score
 from pipeline.settings import Settings
 
@@ -65,13 +65,16 @@ def permutation_importance(
 
 
 def shap_importance(model: Any, features: "pd.DataFrame") -> list[Importance] | None:
-    """Mean absolute SHAP value of each encoded feature; None for a family without an explainer.
+    """Mean absolute SHAP value of each encoded feature; None for a family without an explainer,
+    and for an average of models.
 
     Raises InputError when a family of trees needs the optional package and it is not installed.
     """
     import numpy as np
 
-    encoder, estimator = model[:-1], unwrapped(model)
+    if len(parts := parts_of(model)) > 1:
+        return None  # each part has encoded features of its own
+    encoder, estimator = parts[0][1][:-1], unwrapped(parts[0][1])
     rows = encoder.transform(features.head(_MAX_ROWS))
     rows = rows.toarray() if hasattr(rows, "toarray") else np.asarray(rows, dtype=float)
     if hasattr(estimator, "coef_"):

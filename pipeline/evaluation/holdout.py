@@ -20,7 +20,7 @@ from pipeline.evaluation.metrics import Scored, baseline, compute_all
 from pipeline.evaluation.plots import save_plots
 from pipeline.model.artifacts import ModelFacts, load_model, trained_rows
 from pipeline.model.champion import Champion, PinnedFile
-from pipeline.model.features import unwrapped
+from pipeline.model.features import parts_of, unwrapped
 from pipeline.model.scoring import score
 from pipeline.model.threads import limited
 from pipeline.pages import card
@@ -351,7 +351,35 @@ def _origin(challenger: Candidate, rows: Dataset) -> dict[str, str]:
 def _made(workspace: Workspace, loaded: _Loaded, rows: Dataset) -> dict[str, str]:
     """What a model is, as it stands in its own files."""
     task, contract = workspace.settings.task, loaded.facts.contract
-    estimator = unwrapped(loaded.model)
+    parts = parts_of(loaded.model)
+    estimators = [unwrapped(part) for _, part in parts]
+    names = [type(estimator).__name__ for estimator in estimators]
+    if len(parts) == 1:
+        model, parameters = names[0], _changed(estimators[0])
+    else:
+        model = "average of " + ", ".join(
+            f"{share:.0%} {name}" for (share, _), name in zip(parts, names, strict=True)
+        )
+        parameters = "; ".join(
+            f"{name}: {_changed(estimator)}"
+            for name, estimator in zip(names, estimators, strict=True)
+        )
+    rule = loaded.facts.decision
+    at = f", threshold {rule.threshold:.4f}" if rule.threshold is not None else ""
+    return {
+        "task": f"{loaded.facts.task}, target {contract.target}",
+        "metric that decides": task.metric,
+        "model": model,
+        "parameters": parameters,
+        "features": str(len(contract.inputs)),
+        "training rows": str(len(loaded.trained)),
+        "held-out rows": f"{rows.raw.num_rows}, by {workspace.settings.holdout.rule}",
+        **({} if loaded.facts.task == "regression" else {"decision": f"{rule.chosen}{at}"}),
+    }
+
+
+def _changed(estimator: Any) -> str:
+    """The parameters of an estimator that are not its library's own."""
     try:
         usual = type(estimator)().get_params()
     except TypeError:
@@ -361,19 +389,8 @@ def _made(workspace: Workspace, loaded: _Loaded, rows: Dataset) -> dict[str, str
         for name, value in estimator.get_params().items()
         if repr(value) != repr(usual.get(name))
     }
-    rule = loaded.facts.decision
-    at = f", threshold {rule.threshold:.4f}" if rule.threshold is not None else ""
-    return {
-        "task": f"{loaded.facts.task}, target {contract.target}",
-        "metric that decides": task.metric,
-        "model": type(estimator).__name__,
-        "parameters": ", ".join(f"{name} = {value!r}" for name, value in sorted(changed.items()))
-        or "its library's own defaults",
-        "features": str(len(contract.inputs)),
-        "training rows": str(len(loaded.trained)),
-        "held-out rows": f"{rows.raw.num_rows}, by {workspace.settings.holdout.rule}",
-        **({} if loaded.facts.task == "regression" else {"decision": f"{rule.chosen}{at}"}),
-    }
+    listed = ", ".join(f"{name} = {value!r}" for name, value in sorted(changed.items()))
+    return listed or "its library's own defaults"
 
 
 def log_metrics(client: "MlflowClient", evaluation: Evaluation) -> None:

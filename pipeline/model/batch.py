@@ -38,7 +38,7 @@ class Counts:
 
     `unseen` counts texts that training never saw, by column; `lost_ids` are id columns that the
     batch does not have; `no_past` counts rows without an earlier value, by lag, and `missing` rows
-    without a value, by column.
+    without a value, by column. `far` counts times far from all that training saw, by column.
     """
 
     rows: int = 0
@@ -48,6 +48,7 @@ class Counts:
     lost_ids: list[str] = field(default_factory=list)
     no_past: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
+    far: Counter[str] = field(default_factory=Counter)
 
     @property
     def predicted(self) -> int:
@@ -63,6 +64,7 @@ class Counts:
         self.lost_ids = other.lost_ids
         self.no_past.update(other.no_past)
         self.missing.update(other.missing)
+        self.far.update(other.far)
 
     def commonest(self) -> str:
         """The three commonest reasons of rejection, each with its count."""
@@ -186,7 +188,7 @@ def _part(model: Any, facts: ModelFacts, chunk: Chunk) -> _Part:
     rows = chunk.rows
     there = [name for name in facts.contract.ids if name in rows.schema.names]
     found = conform(rows, facts.contract, there)
-    seen = Counts(rows=rows.num_rows, unseen=Counter(found.unseen))
+    seen = Counts(rows=rows.num_rows, unseen=Counter(found.unseen), far=Counter(found.far))
     seen.lost_ids = sorted(set(facts.contract.ids) - set(there))
     seen.missing = _missing(found, facts.contract)
     for name in facts.contract.lags.names if facts.contract.lags else ():

@@ -178,10 +178,22 @@ def unwrapped(model: "Pipeline") -> Any:
     return found
 
 
-def one_thread(model: "Pipeline") -> None:
+def parts_of(model: Any) -> "list[tuple[float, Pipeline]]":
+    """The Pipelines of an average with their shares; a Pipeline by itself is all of it."""
+    if not hasattr(model, "estimators_"):
+        return [(1.0, model)]
+    weights = model.weights or [1] * len(model.estimators_)
+    return [
+        (weight / sum(weights), part)
+        for weight, part in zip(weights, model.estimators_, strict=True)
+    ]
+
+
+def one_thread(model: Any) -> None:
     """Let the model use one thread, wherever in it threads are counted."""
-    counts = {name: 1 for name in model.get_params() if name.rpartition("__")[2] == "n_jobs"}
-    model.set_params(**counts)
+    for _, part in parts_of(model):
+        counts = {name: 1 for name in part.get_params() if name.rpartition("__")[2] == "n_jobs"}
+        part.set_params(**counts)
 
 
 def check_space(contract: SchemaContract, settings: Settings) -> None:

@@ -1,13 +1,14 @@
 """The search for parameters: seeded, in batches, resumable without losing or repeating a trial."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError, StepFailed
-from pipeline.evaluation.metrics import Scored, compute_all
-from pipeline.model.decision import choose
+from pipeline.evaluation.metrics import METRICS, Scored, Undefined, compute, compute_all
+from pipeline.model.decision import DecisionRule, choose
 from pipeline.model.features import build, check_space, default, fit, suggest
 from pipeline.model.scoring import positive_class, score
 from pipeline.model.threads import limited
@@ -25,12 +26,14 @@ class Trial:
     """One finished trial: parameters and the metrics of each fold, by name.
 
     A metric is None in a fold whose rows give it no value; `why` says why a trial has none at all.
+    `held` are the predictions for each fold's rows, as long as somebody may need them.
     """
 
     number: int
     parameters: Mapping[str, Any]
     folds: Mapping[str, list[float | None]]
     why: str | None = None
+    held: "tuple[Scored, ...] | None" = field(default=None, compare=False, repr=False)
 
     def value(self, metric: str) -> float | None:
         """The mean over the folds in which the metric has a value; None where it has none."""
@@ -39,9 +42,19 @@ class Trial:
 
 
 def make_folds(dataset: Dataset, settings: Settings) -> Folds:
-    """Cross-validation by the holdout's rule: by class, by group, or forward in time."""
+    """Cross-validation by the holdout's rule: by class, by group, or forward in time.
+
+    Rows that are the same in all that the holdout's sides hang on stay together in folds, too: else
+    folds would reward a model for what it knows by heart, and the holdout would not.
+    """
     import numpy as np
-    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
+    from sklearn.model_selection import (
+        GroupKFold,
+        KFold,
+        StratifiedGroupKFold,
+        StratifiedKFold,
+        TimeSeriesSplit,
+    )
 
     count = settings.search.folds
     _check_folds(dataset, settings)
@@ -51,9 +64,22 @@ def make_folds(dataset: Dataset, settings: Settings) -> Folds:
     if dataset.groups is not None:
         splitter = GroupKFold(count)
         return list(splitter.split(dataset.features, dataset.target, dataset.groups))
+    same = _same(dataset)
+    if same is not None:
+        kind = GroupKFold if settings.task.type == "regression" else StratifiedGroupKFold
+        splitter = kind(count, shuffle=True, random_state=settings.search.seed)
+        return list(splitter.split(dataset.features, dataset.target, same))
     kind = KFold if settings.task.type == "regression" else StratifiedKFold
     splitter = kind(count, shuffle=True, random_state=settings.search.seed)
     return list(splitter.split(dataset.features, dataset.target))
+
+
+def _same(dataset: Dataset) -> "NDArray[np.intp] | None":
+    """A number for rows that are the same; None where each is another."""
+    import numpy as np
+
+    names, numbers = np.unique(dataset.identity, return_inverse=True)
+    return numbers if len(names) < len(numbers) else None
 
 
 def _check_folds(dataset: Dataset, settings: Settings) -> None:
@@ -63,6 +89,8 @@ def _check_folds(dataset: Dataset, settings: Settings) -> None:
         most = len(set(dataset.groups.tolist()))
     elif dataset.times is None and settings.task.type != "regression":
         most = int(dataset.target.value_counts().min())
+    if dataset.times is None and (same := _same(dataset)) is not None:
+        most = min(most, int(same.max()) + 1)
     if settings.search.folds > most:
         raise InputError(
             f"the training rows allow at most {most} folds: write folds = {max(most, 2)} under "
@@ -74,7 +102,12 @@ def cross_validate(
     dataset: Dataset, folds: Folds, parameters: Mapping[str, Any], settings: Settings
 ) -> list[Scored]:
     """Out-of-sample predictions of each fold."""
-    return [_fit_fold(dataset, fold, parameters, settings) for fold in folds]
+    from joblib import Parallel, delayed  # type: ignore[import-untyped]
+
+    found: list[Scored] = Parallel(n_jobs=settings.search.parallel, prefer="threads")(
+        delayed(_fit_fold)(dataset, fold, parameters, settings) for fold in folds
+    )
+    return found
 
 
 def search(
@@ -154,7 +187,7 @@ def _run(
     dataset: Dataset, folds: Folds, settings: Settings, drawn: Mapping[int, Mapping[str, Any]]
 ) -> dict[int, Trial]:
     """Fit every fold of every trial, `parallel` at a time."""
-    from joblib import Parallel, delayed  # type: ignore[import-untyped]
+    from joblib import Parallel, delayed
 
     jobs = [(number, fold) for number in drawn for fold in folds]
     # Threads: the fits release the interpreter's lock, and a process would import for seconds.
@@ -180,15 +213,36 @@ def _trial(
     failed = next((found for found in folds if isinstance(found, str)), None)
     if failed is not None:
         return Trial(number, parameters, {}, failed)
-    rule = choose(settings, merge(scored))
-    each = [
-        compute_all(settings.task.type, rule.applied(found), settings.task.metric)
-        for found in scored
-    ]
+    return replace(judged(number, parameters, scored, settings), held=tuple(scored))
+
+
+def judged(
+    number: int,
+    parameters: Mapping[str, Any],
+    held: list[Scored],
+    settings: Settings,
+    *,
+    only: str | None = None,
+) -> Trial:
+    """A trial by its predictions for each fold's rows: every metric, or `only` one."""
+    task, own = settings.task.type, settings.task.metric
+    on = None if only is None else METRICS[only].on
+    # Where a threshold is sought, it costs more than the metric, which may not depend on it.
+    rule = DecisionRule() if on == "score" else choose(settings, merge(held))
+    applied = [rule.applied(found) for found in held]
+    if only is not None:
+        return Trial(number, parameters, {only: [_value(only, found) for found in applied]})
+    each = [compute_all(task, found, own) for found in applied]
     names = sorted({name for values in each for name in values})
     return Trial(
         number, parameters, {name: [values.get(name) for values in each] for name in names}
     )
+
+
+def _value(metric: str, scored: Scored) -> float | None:
+    with suppress(Undefined):
+        return compute(metric, scored)
+    return None
 
 
 def merge(parts: list[Scored]) -> Scored:

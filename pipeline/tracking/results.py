@@ -101,6 +101,7 @@ class PredictResult(Result):
     predicted: int
     rejected: int
     unseen_categories: Mapping[str, int]
+    far_times: Mapping[str, int] = {}
     contract: Document
     positive: Any
     reference: Document | None

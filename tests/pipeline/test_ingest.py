@@ -290,3 +290,19 @@ def test_settings_that_read_cells_otherwise_need_a_new_contract(ingest_data: Ing
     ingest_data(_frame())
     other = SETTINGS.replace("[task]", 'missing = ["red"]\n[task]')
     assert "decimal, thousands or missing" in ingest_data(_frame(), settings=other, code=2).output
+
+
+def test_rows_that_are_alike_in_all_that_is_learnt_are_told_with_a_way_out(
+    ingest_data: Ingest,
+) -> None:
+    """They share a side; a few large clusters make a holdout unlike the rest."""
+    frame = _frame(200)
+    frame["size"] = frame["id"] % 4
+    without = SETTINGS.replace('id_columns = ["id"]', 'drop = ["id"]')
+    said = ingest_data(frame, settings=without).output
+    assert "of 200 rows are like an earlier one in all that may be learnt from" in said
+    again = SETTINGS + '[holdout]\nname = "holdout-2"\n'
+    assert (
+        "are like an earlier one"
+        not in ingest_data(frame, "--renew-contract", settings=again).output
+    )

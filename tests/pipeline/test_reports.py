@@ -113,16 +113,27 @@ def test_a_batch_unlike_the_training_data_is_told_or_refused(
     run_local: Run, mlflow_uri: str, settings_file: Path, tmp_path: Path
 ) -> None:
     settings_file.write_text(SETTINGS)
-    rows = passengers(300, 1)
+    days = pd.date_range("2025-03-01", periods=300).strftime("%d.%m.%Y")
+    rows = passengers(300, 1).assign(booked=days)
     rows.to_csv(tmp_path / "train.csv", index=False)
     for module in (ingest, train, promote):
         run_local(module.main)
     batch = rows.drop(columns="survived").astype(str)
     batch.loc[:99, "age"] = ""
+    batch.loc[:2, "booked"] = "01.01.2099"
+    batch.loc[1, "passenger"] = batch.loc[0, "passenger"]
     batch.to_csv(tmp_path / "batch-2026-03-01.csv", index=False)
     told = run_local(predict.main, "--date", "2026-03-01").output
     assert "age: 100 of 300 values are missing, at first 0%" in told
     assert "sex" not in told
+    assert "booked: 3 of 300 times are far from all that training saw" in told
+    labels = tmp_path / "labels.csv"
+    rows[["passenger", "survived"]].to_csv(labels, index=False)
+    watched = run_local(monitor.main, "--date", "2026-03-01", "--labels", str(labels)).output
+    assert "booked: 3 times are far from all that training saw" in watched
+    assert "1 predicted rows have the id of a later one" in watched
+    # Of 300 rows one counts once, and the label of the passenger that is not there is left out.
+    assert "on 299 labelled rows" in watched
     # Advice for a batch stands where it leaves alone how the training data is read.
     batch.to_csv(tmp_path / "batch-2026-03-02.csv", index=False, sep=";")
     refused = run_local(predict.main, "--date", "2026-03-02", code=2).output

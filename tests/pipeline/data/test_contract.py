@@ -21,8 +21,10 @@ from pipeline.data.contract import (
     conform,
     frame,
 )
+from pipeline.data.infer import infer
 from pipeline.data.marks import Marks
 from pipeline.errors import InputError
+from pipeline.settings import parse_settings
 
 CONTRACT = SchemaContract(
     model="m",
@@ -262,3 +264,16 @@ def test_rows_that_pass_keep_the_contract_whatever_came_in(rows: list[tuple[Any,
     assert len(table) == kept.sum()
     assert table["size"].dropna().between(-10, 10).all()
     assert set(table["colour"].dropna()) <= {"red", "green"}
+
+
+def test_times_far_from_all_that_was_seen_are_counted_and_kept() -> None:
+    """A span of 100 days, and half as much on both sides, is near."""
+    days = pd.date_range("2026-01-01", periods=101).astype(str)
+    table = pyarrow.table({"day": list(days), "y": list(range(101))})
+    raw = {"model": "m", "data": {"source": "x", "target": "y"}}
+    task = {"type": "regression", "metric": "rmse"}
+    contract = infer(table, parse_settings({**raw, "task": task}, origin="test")).contract
+    batch = ["2025-11-11", "2025-11-13", "2026-05-30", "2026-06-01", "9999-12-31", ""]
+    found = conform(pyarrow.record_batch({"day": pyarrow.array(batch)}), contract)
+    assert found.far == {"day": 3}
+    assert found.broken == {}

@@ -100,6 +100,69 @@ def test_rows_of_one_time_are_refused_unless_the_series_is_named() -> None:
         lags.add(table, infer(table, settings).contract)
 
 
+def _with_gap(**plan: Any) -> tuple[pyarrow.Table, SchemaContract]:
+    """One mill of which ten hours are lost."""
+    frame = _frame()
+    frame = frame[(frame["mill"] == "a") & ~frame["when"].between("2026-01-02 05", "2026-01-02 15")]
+    table = pyarrow.Table.from_pandas(frame.reset_index(drop=True), preserve_index=False)
+    wanted = {"columns": ["power"], "steps": [1, 24], **plan}
+    return table, infer(table, _settings(lags=wanted)).contract
+
+
+def test_a_step_of_time_finds_the_value_of_exactly_that_time_and_no_other() -> None:
+    table, contract = _with_gap(every="1h")
+    found = lags.add(table, contract).to_pandas().set_index("when")
+    power = found["power"]
+    times = pd.to_datetime(power.index)
+    for hours in (1, 24):
+        earlier = (times - pd.Timedelta(hours=hours)).astype(str)
+        expected = power.reindex(earlier).tolist()
+        assert found[f"power.lag_{hours}"].tolist() == pytest.approx(expected, nan_ok=True)
+    assert np.isnan(found.loc["2026-01-02 15:00:00", "power.lag_1"])
+
+
+def test_a_batch_finds_earlier_times_in_what_ingest_left() -> None:
+    table, contract = _with_gap(every="1h")
+    history = lags.history_of(table, contract)
+    assert history.num_rows == 24
+    when = "2026-01-06 00:00:00"
+    batch = pyarrow.table({"when": [when], "mill": ["a"], "speed": [0.0]})
+    found = lags.add(batch, contract, history).to_pandas()
+    frame = table.to_pandas().set_index("when")["power"]
+    assert found["power.lag_1"].tolist() == [frame["2026-01-05 23:00:00"]]
+    assert found["power.lag_24"].tolist() == [frame["2026-01-05 00:00:00"]]
+
+
+def test_rows_that_are_unevenly_spaced_are_told_where_a_lag_counts_rows() -> None:
+    random = np.random.default_rng(0)
+    table, contract = _with_gap()
+    few = table.take(np.sort(random.choice(table.num_rows, 80, replace=False)))
+    (said,) = lags.doubts(lags.add(few, contract), contract)
+    assert 'write every = "3600s" under [lags]' in said
+    assert lags.doubts(lags.add(table, contract), contract) == []
+
+
+def test_lags_that_no_row_has_are_told() -> None:
+    table, contract = _with_gap(every="40min")
+    said = lags.doubts(lags.add(table, contract), contract)
+    assert [line.partition(" ")[0] for line in said] == ["power.lag_1"]
+
+
+@pytest.mark.parametrize(
+    ("every", "message"),
+    [
+        ("soon", "no length of time"),
+        ("-1h", "no length of time"),
+        ("NaT", "no length of time"),
+        (0.0, "no length of time"),
+        (3600.0, "holds times: write a length"),
+    ],
+)
+def test_a_step_that_is_no_time_is_refused(every: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        _with_gap(every=every)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

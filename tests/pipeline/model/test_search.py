@@ -124,3 +124,23 @@ def test_more_folds_than_the_scarcest_class_has_rows_are_refused(make_settings: 
     dataset = _dataset(settings, weights=["yes"] * 3 + ["no"] * 57)
     with pytest.raises(InputError, match="at most 3 folds: write folds = 3"):
         make_folds(dataset, settings)
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_rows_that_are_the_same_stay_together_in_folds(make_settings: Make, kind: str) -> None:
+    """As on the holdout's sides: a model is not praised for rows that it knows by heart."""
+    classes = kind == "binary"
+    settings = make_settings(
+        data={"source": "x.csv", "target": "y", "positive": "yes" if classes else None},
+        task={"type": kind, "metric": "roc_auc" if classes else "rmse"},
+        search={"families": ["linear"], "trials": 1, "folds": 3, "space": {}},
+    )
+    a = np.repeat(np.arange(20) / 7, 3)
+    table = pd.DataFrame(
+        {"a": a, "y": np.where(a % 0.5 > 0.2, "yes", "no") if classes else np.cos(5 * a)}
+    )
+    table["b"] = np.sin(9 * a)
+    dataset = make_dataset(table, settings)
+    for train, test in make_folds(dataset, settings):
+        assert not set(table["a"][train]) & set(table["a"][test])
+        assert len(test) == pytest.approx(20, abs=7)
