@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,3 +108,30 @@ def test_no_other_role_than_promote_can_roll_back(home: Home, steps: Steps) -> N
     with pytest.raises(AssertionError, match="AccessDenied"):
         steps.run("train", "rollback", "--reason", "sabotage")
     assert steps.record() == before
+
+
+def test_a_second_model_of_ones_own_settings_runs_step_by_step_and_is_listed(
+    home: Home, tmp_path: Path
+) -> None:
+    """`keyless run` gives each step its role, and an average of models goes through all of AWS."""
+    settings, rows, batch = (tmp_path / name for name in ("bikes.toml", "bikes.csv", "june.csv"))
+    lines = [f"{n},{n % 7},{(n * 37) % 11},{3 * (n % 7) + (n * 37) % 11}" for n in range(120)]
+    rows.write_text("\n".join(["number,day,wind,rented", *lines]) + "\n")
+    batch.write_text("\n".join(["number,day,wind", *(x.rsplit(",", 1)[0] for x in lines[:20])]))
+    settings.write_text(
+        f'model = "bikes"\n[data]\nsource = "{rows}"\ntarget = "rented"\nid_columns = ["number"]\n'
+        '[task]\ntype = "regression"\nmetric = "mae"\n'
+        '[search]\nfamilies = ["linear", "histogram_gradient_boosting"]\ntrials = 2\nfolds = 2\n'
+        "[evaluation]\nplots = false\nimportance_repeats = 1\n[promotion]\nresamples = 100\n"
+    )
+    for step in ("ingest", "train", "promote"):
+        keyless(home, "run", step, "--settings", str(settings))
+    predicted = keyless(home, "run", "predict", "--settings", str(settings), "--input", str(batch))
+    assert "predicted 20 rows with version 1 of bikes" in predicted
+    facts, _ = audited(home, "bikes")
+    assert facts["role"] == home.platform["roles"]["train"]
+    page = tmp_path / "bikes.html"
+    listed = keyless(home, "models", "bikes", "--html", str(page))
+    assert "bikes: 1 versions" in listed
+    assert "champion" in listed
+    assert "bikes" in page.read_text()
