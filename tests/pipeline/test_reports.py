@@ -121,7 +121,7 @@ def test_a_batch_unlike_the_training_data_is_told_or_refused(
     batch = rows.drop(columns="survived").astype(str)
     batch.loc[:99, "age"] = ""
     batch.loc[:2, "booked"] = "01.01.2099"
-    batch.loc[1, "passenger"] = batch.loc[0, "passenger"]
+    batch.loc[1, "passenger"] = "000001"
     batch.to_csv(tmp_path / "batch-2026-03-01.csv", index=False)
     told = run_local(predict.main, "--date", "2026-03-01").output
     assert "age: 100 of 300 values are missing, at first 0%" in told
