@@ -130,6 +130,23 @@ def job(project: Project, chosen: Lab, words: tuple[str, ...]) -> None:
     click.echo(_labs(project).job(chosen, list(words)))
 
 
+@lab.command("pull-request")
+@which
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@pass_project
+def pull_request(project: Project, chosen: Lab, folder: Path) -> None:
+    """Open a pull request from your fork in LAB with the files of FOLDER, and print its log."""
+    from scripts.labs.pull_requests import PullRequest, files_of, fork_of, run_workflows
+
+    base, fork = fork_of(chosen)
+    run = _labs(project).running(chosen)
+    jobs = run_workflows(run, PullRequest(base, files_of(folder), fork))
+    for job in jobs:
+        click.echo(f"--- {job.name}: {job.status}\n{job.log}", nl=False)
+    if not jobs:
+        click.echo("the pull request started no job: no workflow has its event", err=True)
+
+
 @lab.command()
 @which
 @click.argument("text", metavar="FLAG")

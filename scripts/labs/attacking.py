@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from scripts.aws.credentials import Credentials
 from scripts.aws.web_identity import assume_role_with_web_identity
 from scripts.labs.lab import find
 from scripts.labs.operations import ATTACK_REFUSED, Labs
+from scripts.labs.pull_requests import PullRequest, run_workflows
 from scripts.labs.running import Record
 from scripts.labs.trial import Refused, refusal_of
 
@@ -46,6 +47,21 @@ def token(repository: str, **job: Any) -> str:
     home = Path(os.environ["KEYLESS_HOME"])
     lab = find(Record.load(home).lab)
     return Labs(home).running(lab).github.token_for_student(repository, **job)
+
+
+def pull_request(base: str, fork: str, files: Mapping[str, bytes]) -> str:
+    """Open a pull request from the student's fork; the logs of its jobs, one after the other.
+
+    Raises Refused if no job ended well: nothing of the log is worth anything then.
+    """
+    home = Path(os.environ["KEYLESS_HOME"])
+    jobs = run_workflows(
+        Labs(home).running(find(Record.load(home).lab)), PullRequest(base, files, fork)
+    )
+    log = "\n".join(f"{job.name}: {job.status}\n{job.log}" for job in jobs)
+    if not any(job.status == "success" for job in jobs):
+        raise Refused(" ".join(log.split()) or "the pull request started no job")
+    return log
 
 
 def assume(role: str, web_identity: str) -> Credentials:

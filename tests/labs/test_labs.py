@@ -23,8 +23,10 @@ STRANGER = "repo:nobody@1/nothing@2:ref:refs/heads/main"
 
 
 def closed(text: str) -> str:
-    """A fix with a role that nobody may assume: safe, and of no use."""
+    """A fix with roles that nobody may assume: safe, and of no use."""
     shut, count = re.subn(r'"repo:acme@[^"]*"', f'"{STRANGER}"', text)
+    if not count:
+        shut, count = re.subn(r'"ec2\.amazonaws\.com"', '"lambda.amazonaws.com"', text)
     assert count
     return shut
 
@@ -53,8 +55,8 @@ def test_a_lab_is_broken_and_fixed(lab: Lab, tmp_path: Path) -> None:
 
         write_fix(lab, next(iter(lab.fixes)), run.folder)
         terraform.write_text(closed(terraform.read_text()))
-        broken = {outcome.kind: outcome.good for outcome in mine.check(lab).outcomes}
-        assert broken["need"] is False
+        needs = [one.good for one in mine.check(lab).outcomes if one.kind == "need"]
+        assert not all(needs)
 
         for name in lab.fixes:
             write_fix(lab, name, run.folder)

@@ -20,6 +20,7 @@ from moto.core.utils import utcnow
 from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.utils import parse_user_data
 from moto.iam.models import AWSManagedPolicy, IAMBackend, User, iam_backends
 from moto.iam.responses import IamResponse
 from moto.kms.models import kms_backends
@@ -248,6 +249,21 @@ def _keep_a_templates_own_tags_out_of_its_data(stack: ExitStack) -> None:
                 for specification in specifications
                 if specification.get("ResourceType") != "launch-template"
             ]
+        return original(self, data, description)
+
+    stack.enter_context(patch.object(LaunchTemplate, "create_version", create))
+
+
+def _read_the_user_data_of_a_templates_later_versions(stack: ExitStack) -> None:
+    """Moto reads user data as base64 in a template's first version only.
+
+    A group whose template has a second version then starts no instance: an assertion fails.
+    """
+    original = LaunchTemplate.create_version
+
+    def create(self: Any, data: dict[str, Any], description: str) -> Any:
+        if isinstance(data.get("UserData"), str):
+            data["UserData"] = parse_user_data(data["UserData"])
         return original(self, data, description)
 
     stack.enter_context(patch.object(LaunchTemplate, "create_version", create))
@@ -517,6 +533,7 @@ _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _make_managed_passwords_random,
     _mark_parameters_as_set_by_the_user,
     _keep_a_templates_own_tags_out_of_its_data,
+    _read_the_user_data_of_a_templates_later_versions,
     _keep_descriptions_of_rules,
     _keep_how_many_old_versions_a_rule_spares,
 )

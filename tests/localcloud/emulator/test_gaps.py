@@ -54,6 +54,33 @@ def test_an_interface_made_for_an_instance_ends_with_it_unless_kept(
         assert len(ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]) == left
 
 
+def test_a_group_starts_instances_of_a_templates_later_version(account: Account) -> None:
+    ec2, autoscaling = account.client("ec2"), account.client("autoscaling")
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    data = {"ImageId": image, "InstanceType": "t4g.micro"}
+    name, first, second = "versions", "Zmlyc3Q=", "c2Vjb25k"
+    ec2.create_launch_template(
+        LaunchTemplateName=name, LaunchTemplateData={**data, "UserData": first}
+    )
+    made = ec2.create_launch_template_version(
+        LaunchTemplateName=name, LaunchTemplateData={**data, "UserData": second}
+    )
+    assert made["LaunchTemplateVersion"]["LaunchTemplateData"]["UserData"] == second
+    autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName=name,
+        MinSize=1,
+        MaxSize=1,
+        AvailabilityZones=["us-east-1a"],
+        LaunchTemplate={"LaunchTemplateName": name, "Version": "2"},
+    )
+    [group] = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])[
+        "AutoScalingGroups"
+    ]
+    [instance] = group["Instances"]
+    found = ec2.describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")
+    assert found["UserData"]["Value"] == second
+
+
 def test_an_expiration_of_old_versions_keeps_how_many_it_spares(account: Account) -> None:
     s3 = account.client("s3")
     s3.create_bucket(Bucket="spared")

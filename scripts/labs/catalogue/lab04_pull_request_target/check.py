@@ -1,0 +1,96 @@
+"""What must fail and what must work in lab 4."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+
+from scripts.console import UserError
+from scripts.labs import common
+from scripts.labs.pull_requests import PullRequest, run_workflows
+from scripts.labs.running import LabRun
+from scripts.labs.trial import Refused, Trial
+
+REPOSITORY, FORK = "acme/pipeline", "mallory/pipeline"
+STATE = "terraform.tfstate"
+SECRET = "lab/database"  # noqa: S105 - its name
+DONE = "DONE"
+READ_SECRET = f"keyless aws secretsmanager get-secret-value --secret-id {SECRET}"
+READ_STATE = f'keyless aws s3api get-object --bucket "lab-state-$ACCOUNT" --key {STATE} taken'
+WRITE_STATE = (
+    'echo "{}" > put; keyless aws s3api put-object --bucket "lab-state-$ACCOUNT" '
+    f"--key {STATE} --body put"
+)
+
+
+def prepare(run: LabRun) -> None:
+    """Put the flag into the secret, and a state with a lineage of its own into the bucket."""
+    value = run.new_flag()
+    run.administrator("secretsmanager").put_secret_value(SecretId=SECRET, SecretString=value)
+    run.record.kept["lineage"] = lineage = secrets.token_hex(8)
+    run.save()
+    run.administrator("s3").put_object(
+        Bucket=common.output(run, "bucket"),
+        Key=STATE,
+        Body=f'{{"lineage": "{lineage}"}}\n'.encode(),
+    )
+
+
+def leak(run: LabRun) -> None:
+    """Nothing leaked: the repository is public."""
+
+
+def _scripts(run: LabRun, command: str) -> Mapping[str, bytes]:
+    """Every script of the repository, replaced; the workflow may run any of them."""
+    text = f"#!/usr/bin/env bash\nset -e\n{command}\necho {DONE}\n".encode()
+    found = [path for path in run.folder.rglob("*.sh") if path.name != "env.sh"]
+    if not found:
+        raise UserError(f"There is no script in {run.folder}", why="the plan runs plan.sh")
+    return {path.relative_to(run.folder).as_posix(): text for path in found}
+
+
+def _attack(run: LabRun, command: str, fork: str | None) -> str:
+    opened = PullRequest(REPOSITORY, _scripts(run, command), fork, approved=fork is None)
+    jobs = run_workflows(run, opened)
+    log = "\n".join(f"{job.name}: {job.status}: {job.log}" for job in jobs)
+    if f"\n{DONE}\n" in log:
+        return log
+    raise Refused(" ".join(log.split())[-300:] or "the pull request starts no job")
+
+
+def _fork_reads_secret(run: LabRun) -> str:
+    return _attack(run, READ_SECRET, FORK)
+
+
+def _fork_reads(run: LabRun) -> str:
+    return _attack(run, READ_STATE, FORK)
+
+
+def _fork_writes(run: LabRun) -> str:
+    return _attack(run, WRITE_STATE, FORK)
+
+
+def _colleague_reads_secret(run: LabRun) -> str:
+    return _attack(run, READ_SECRET, None)
+
+
+def _colleague_writes(run: LabRun) -> str:
+    return _attack(run, WRITE_STATE, None)
+
+
+def _planned(run: LabRun) -> str:
+    jobs = run_workflows(run, PullRequest(REPOSITORY, {}, approved=True))
+    log = "\n".join(f"{job.name}: {job.status}: {job.log}" for job in jobs)
+    if not any(job.status == "success" and run.record.kept["lineage"] in job.log for job in jobs):
+        raise UserError("No job printed the state", why=" ".join(log.split())[-400:] or "none ran")
+    return "planned"
+
+
+ATTACKS = [
+    Trial("a fork's pull request reads the secret with any of the scripts", _fork_reads_secret),
+    Trial("a fork's pull request reads the state", _fork_reads),
+    Trial("a colleague's pull request reads the secret", _colleague_reads_secret),
+    Trial("a fork's pull request overwrites the state", _fork_writes),
+    Trial("a colleague's pull request overwrites the state", _colleague_writes),
+]
+NEEDS = [Trial("a colleague's pull request is planned against the state", _planned)]

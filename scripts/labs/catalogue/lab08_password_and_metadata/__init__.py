@@ -1,0 +1,1 @@
+"""Lab 8: a password in user data, and credentials stolen through the metadata service."""
