@@ -23,11 +23,12 @@ LOCKS = (
     ROOT / "requirements-run.txt",
     ROOT / "requirements-test.txt",
     ROOT / "requirements-tools.txt",
+    ROOT / "scripts" / "server" / "serving-lock.txt",
     ROOT / "scripts" / "server" / "wheelhouse-lock.txt",
     ROOT / "tests" / "iam" / "conformance" / "requirements.txt",
     TOOL,
 )
-"""Every lock file: what runs, tests, lints, goes to the server, and audits."""
+"""Every lock file: what runs, tests, lints, goes to the servers, and audits."""
 
 ENVIRONMENT = ROOT / ".venv-audit"
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")

@@ -1,4 +1,4 @@
-"""The MLflow server's packages: their lock file, a folder of wheels, and its upload."""
+"""The servers' packages: their lock files, folders of wheels, and their upload."""
 
 from __future__ import annotations
 
@@ -16,18 +16,54 @@ from typing import Any
 from scripts.console import UserError
 from scripts.files import private_folder, write_whole
 from scripts.names import RDS_CERTIFICATES
+from scripts.server import code_wheel
 
-LOCK = Path(__file__).with_name("wheelhouse-lock.txt")
-PACKAGES = ("boto3", "httptools", "mlflow", "psycopg2-binary", "uvicorn")
-"""What files/launcher.py and files/server/ import or name; all else follows from these."""
 PYTHON = "3.12"
-"""What files/install.sh installs from Amazon Linux 2023."""
+"""What files/install.sh of either server installs from Amazon Linux 2023."""
 # Amazon Linux 2023 has glibc 2.34; wheels for any older one run there.
 # https://docs.aws.amazon.com/linux/al2023/ug/glibc-gcc-and-binutils.html
 GLIBC = range(17, 35)
+CERTIFICATES = "rds-ca.pem"
 ARCHITECTURES = ("aarch64", "x86_64")
 # Long enough for a slow download, short enough not to look hung.
 _TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class House:
+    """What one kind of server installs; all packages follow from `packages`.
+
+    `folder` is where it lies below the bucket's wheelhouse prefix.
+    """
+
+    name: str
+    lock: Path
+    packages: tuple[str, ...]
+    folder: str = ""
+    certificates: bool = False
+    code: Path | None = None
+
+
+MLFLOW = House(
+    "MLflow server",
+    Path(__file__).with_name("wheelhouse-lock.txt"),
+    # What files/launcher.py and files/server/ import or name.
+    ("boto3", "httptools", "mlflow", "psycopg2-binary", "uvicorn"),
+    certificates=True,
+)
+SERVING = House(
+    "model servers",
+    Path(__file__).with_name("serving-lock.txt"),
+    # What pipeline/serving and its models' processes import; MLflow is not among it.
+    (
+        *("boto3", "click", "fastapi", "httptools", "joblib", "numpy", "orjson", "pandas"),
+        *("prometheus-client", "pyarrow", "pydantic", "scikit-learn", "scipy", "skops"),
+        *("threadpoolctl", "typing-extensions", "uvicorn", "uvloop"),
+    ),
+    folder="serving/",
+    code=Path(__file__).parents[2] / "pipeline",
+)
+HOUSES = (MLFLOW, SERVING)
 
 
 @dataclass(frozen=True)
@@ -117,8 +153,8 @@ def for_target(pins: Sequence[Pin], target: Target) -> list[Pin]:
     return [pin for pin in pins if not pin.marker or Marker(pin.marker).evaluate(environment)]
 
 
-def lock(project: Path, output: Path = LOCK) -> None:
-    """Resolve PACKAGES within the run lock, for every platform, without addresses.
+def lock(project: Path, house: House) -> None:
+    """Resolve a house's packages within the run lock, for every platform, without addresses.
 
     Raises UserError with uv's words.
     """
@@ -127,29 +163,40 @@ def lock(project: Path, output: Path = LOCK) -> None:
     command += ["--no-emit-index-url", "--no-annotate", "-"]
     command += ["--constraint", str(project / "requirements-run.txt")]
     done = subprocess.run(
-        command, input="\n".join(PACKAGES), capture_output=True, text=True, check=False, cwd="/"
+        command,
+        input="\n".join(house.packages),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
     )
     if done.returncode != 0:
         raise UserError("the lock file could not be resolved", why=done.stderr.strip())
-    write_whole(output, done.stdout)
+    write_whole(house.lock, done.stdout)
 
 
-def build(target: Target, folder: Path, ca: Path | None, tell: Callable[[str], None]) -> list[Path]:
+def build(
+    house: House, target: Target, folder: Path, ca: Path | None, tell: Callable[[str], None]
+) -> list[Path]:
     """Fill `folder` with what files/install.sh takes; returns its files, requirements.txt last.
 
-    The folder holds `wheels/`, `rds-ca.pem`, and a `requirements.txt` with exactly the hashes of
-    these wheels. It appears whole or stays as it was. Raises UserError.
+    The folder holds `wheels/`, the MLflow server's also `rds-ca.pem`, and a `requirements.txt`
+    with exactly the hashes of these wheels. It appears whole or stays as it was. Raises UserError.
     """
-    pins = for_target(read_lock(LOCK), target)
+    pins = for_target(read_lock(house.lock), target)
     stage = private_folder(folder.parent) / f".{folder.name}.new"
     shutil.rmtree(stage, ignore_errors=True)
     try:
         (stage / "wheels").mkdir(parents=True)
-        (stage / "rds-ca.pem").write_bytes(certificates(ca, tell))
+        if house.certificates:
+            (stage / CERTIFICATES).write_bytes(certificates(ca, tell))
         wanted = stage / "wanted.txt"
         wanted.write_text("".join(_requirement(pin, pin.hashes) for pin in pins))
         _download(target, wanted, stage / "wheels", folder / "wheels", tell)
         wanted.unlink()
+        if house.code is not None:
+            code = code_wheel.write(house.code, stage / "wheels")
+            pins.append(Pin(code_wheel.NAME, code.version, "", (f"sha256:{_digest(code.path)}",)))
         hashes = {f"sha256:{_digest(wheel)}" for wheel in (stage / "wheels").iterdir()}
         lines = [_requirement(pin, [one for one in pin.hashes if one in hashes]) for pin in pins]
         (stage / "requirements.txt").write_text("".join(lines))
@@ -165,9 +212,10 @@ def contents(folder: Path) -> list[Path]:
 
     The instance takes requirements.txt as the sign that everything else is there.
     """
+    certificates = folder / CERTIFICATES
     return [
         *sorted((folder / "wheels").iterdir()),
-        folder / "rds-ca.pem",
+        *([certificates] if certificates.is_file() else []),
         folder / "requirements.txt",
     ]
 

@@ -16,11 +16,14 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import ROOT
 from tests.localcloud.server_platform import FILES, encoded, settings, user_data
 from tests.terraform.conftest import PROJECT, Plan
 
 LARGEST = 16 * 1024  # bytes before base64; EC2 User Guide, "Run commands at launch"
+SERVING = ROOT / "terraform/modules/model_server/files"
 TEMPLATE = "module.mlflow_server.aws_launch_template.server"
+SERVING_TEMPLATE = 'module.model_server[0].aws_launch_template.serve["blue"]'
 TOOLS = PROJECT / ".venv-tools" / "bin" / "python"
 
 # --- template --------------------------------------------------------------------------------
@@ -49,8 +52,9 @@ def test_the_agents_configuration_is_written_only_where_logs_are_shipped(logs: s
     assert found == ([logs] if logs else [])
 
 
-def test_every_variable_that_the_template_names_is_documented_in_it() -> None:
-    text = (FILES / "user-data.yaml.tftpl").read_text()
+@pytest.mark.parametrize("files", [FILES, SERVING])
+def test_every_variable_that_the_template_names_is_documented_in_it(files: Path) -> None:
+    text = (files / "user-data.yaml.tftpl").read_text()
     used = set(re.findall(r"\$\{\w+\((?:6, )?(\w+)\)\}", text))
     documented = set(re.findall(r"^#   (\w+) ", text, re.MULTILINE))
     assert used == documented
@@ -92,18 +96,20 @@ def complaints(config: Any, folder: Path) -> list[str]:
     ]
 
 
-def planned(plan: Plan) -> str:
-    packed = base64.b64decode(plan.after[TEMPLATE]["user_data"])
+def planned(plan: Plan, template: str = TEMPLATE) -> str:
+    packed = base64.b64decode(plan.after[template]["user_data"])
     assert len(packed) < LARGEST
     return gzip.decompress(packed).decode()
 
 
 @pytest.mark.terraform
-@pytest.mark.parametrize("name", ["dev", "prod"])
+@pytest.mark.parametrize(
+    ("name", "template"), [("dev", TEMPLATE), ("prod", TEMPLATE), ("serving", SERVING_TEMPLATE)]
+)
 def test_cloud_init_takes_the_user_data(
-    request: pytest.FixtureRequest, name: str, tmp_path: Path
+    request: pytest.FixtureRequest, name: str, template: str, tmp_path: Path
 ) -> None:
-    text = planned(request.getfixturevalue(name))
+    text = planned(request.getfixturevalue(name), template)
     assert text.startswith("#cloud-config\n")
     config = yaml.safe_load(text)
     assert set(config) == {"write_files", "runcmd"} and len(config["write_files"]) > 5
@@ -153,9 +159,9 @@ ANALYZE = shutil.which("systemd-analyze")
 MOST_EXPOSED = 1.6  # of 10; the tool calls everything up to 5 fine
 
 
-def unit(name: str, folder: Path, **changes: str) -> Path:
+def unit(name: str, folder: Path, files: Path = FILES, **changes: str) -> Path:
     """A unit whose program exists here, with some of its text changed."""
-    text = (FILES / f"keyless-{name}.service").read_text()
+    text = (files / f"keyless-{name}.service").read_text()
     text = re.sub(r"^ExecStart=.*$", "ExecStart=/bin/true", text, flags=re.MULTILINE)
     for old, new in changes.items():
         assert old in text
@@ -187,9 +193,15 @@ def exposure(path: Path) -> float:
 
 @pytest.mark.slow
 @pytest.mark.skipif(ANALYZE is None, reason="there is no systemd on this machine")
-def test_systemd_reads_every_line_of_the_units(tmp_path: Path) -> None:
-    for name in ("install", "logs", "mlflow", "watchdog"):
-        unit(name, tmp_path)
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [(FILES, ["install", "logs", "mlflow", "watchdog"]), (SERVING, ["install", "logs", "serve"])],
+)
+def test_systemd_reads_every_line_of_the_units(
+    files: Path, names: list[str], tmp_path: Path
+) -> None:
+    for name in names:
+        unit(name, tmp_path, files)
     for path in sorted(tmp_path.iterdir()):
         assert analyze("verify", "--man=no", str(path)) == ""
     mistaken = unit("watchdog", tmp_path, ProtectSystem="ProtectedSystem")
@@ -198,11 +210,13 @@ def test_systemd_reads_every_line_of_the_units(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(ANALYZE is None, reason="there is no systemd on this machine")
-@pytest.mark.parametrize("name", ["mlflow", "watchdog"])
-def test_systemd_finds_the_services_confined(name: str, tmp_path: Path) -> None:
-    assert exposure(unit(name, tmp_path)) <= MOST_EXPOSED
+@pytest.mark.parametrize(
+    ("name", "files"), [("mlflow", FILES), ("watchdog", FILES), ("serve", SERVING)]
+)
+def test_systemd_finds_the_services_confined(name: str, files: Path, tmp_path: Path) -> None:
+    assert exposure(unit(name, tmp_path, files)) <= MOST_EXPOSED
     loose = {"DynamicUser=yes": "User=root", "User=keyless": "# ", "NoNewPrivileges=yes": ""}
-    assert exposure(unit(name, tmp_path, **loose)) > MOST_EXPOSED
+    assert exposure(unit(name, tmp_path, files, **loose)) > MOST_EXPOSED
 
 
 # --- installation ----------------------------------------------------------------------------
@@ -225,8 +239,8 @@ chmod +x "$3/bin/python\"""",
 class Box:
     """A root folder with doubles of the instance's programs, in which the script is run."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, files: Path, settings_name: str) -> None:
+        self.root, self.settings = root, root / "etc/keyless" / settings_name
         programs = root / "programs"
         programs.mkdir()
         for name, body in DOUBLES.items():
@@ -235,8 +249,8 @@ class Box:
             path.chmod(0o755)
         for folder in ("opt", "etc/keyless"):
             (root / folder).mkdir(parents=True)
-        (root / "etc/keyless/server.json").write_text(json.dumps(settings()))
-        text = (FILES / "install.sh").read_text()
+        self.settings.write_text(json.dumps(settings()))
+        text = (files / "install.sh").read_text()
         (root / "install.sh").write_text(
             text.replace("/opt/", f"{root}/opt/").replace("/etc/", f"{root}/etc/")
         )
@@ -254,7 +268,7 @@ class Box:
             [
                 bash,
                 str(self.root / "install.sh"),
-                str(self.root / "etc/keyless/server.json"),
+                str(self.settings),
                 *arguments,
             ],
             env=self.environment,
@@ -280,14 +294,17 @@ class Box:
         return {path.name for path in (self.root / "opt").iterdir()}
 
 
-@pytest.fixture
-def box(tmp_path: Path) -> Box:
-    return Box(tmp_path)
+@pytest.fixture(
+    params=[(FILES, "server.json"), (SERVING, "serving.json")], ids=["mlflow", "models"]
+)
+def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
+    return Box(tmp_path, *request.param)
 
 
 def test_a_second_run_of_the_installation_changes_nothing(box: Box) -> None:
     first = box.install()
-    assert [line.split()[0] for line in first] == ["dnf", "aws", "aws", "aws", "python3.12", "pip"]
+    called = [line.split()[0] for line in first if not line.endswith("rds-ca.pem")]
+    assert called == ["dnf", "aws", "aws", "python3.12", "pip"]
     assert "--no-index" in first[-1] and "--require-hashes" in first[-1]
     made = (box.root / "opt/keyless").stat().st_ino
     assert box.install() == []
@@ -326,22 +343,27 @@ def test_logs_are_shipped_by_a_unit_of_their_own(box: Box) -> None:
     assert [call.split()[:3] for call in box.calls] == [["agent", "-a", "fetch-config"]]
 
 
-def test_a_log_agent_that_fails_keeps_nobody_from_mlflow(box: Box) -> None:
+def test_a_log_agent_that_fails_keeps_nobody_from_the_server(box: Box) -> None:
     agent(box, "exit 1")
     assert box.install()[-1].startswith("pip")
     # systemd tries again, since the unit says Restart=on-failure.
     assert box.run("logs").returncode != 0
 
 
+@pytest.mark.parametrize("files", [FILES, SERVING])
 @pytest.mark.parametrize("name", ["install", "logs"])
-def test_an_installation_that_fails_is_tried_again_for_ever(name: str) -> None:
-    lines = (FILES / f"keyless-{name}.service").read_text().splitlines()
+def test_an_installation_that_fails_is_tried_again_for_ever(name: str, files: Path) -> None:
+    lines = (files / f"keyless-{name}.service").read_text().splitlines()
     # Allowed for oneshot since systemd 244; Amazon Linux 2023 has 252.
     assert {"Type=oneshot", "Restart=on-failure", "StartLimitIntervalSec=0"} <= set(lines)
 
 
-@pytest.mark.parametrize("name", ["mlflow", "watchdog"])
-def test_an_installation_that_failed_once_does_not_end_what_waits_for_it(name: str) -> None:
-    text = (FILES / f"keyless-{name}.service").read_text()
+@pytest.mark.parametrize(
+    ("name", "files"), [("mlflow", FILES), ("watchdog", FILES), ("serve", SERVING)]
+)
+def test_an_installation_that_failed_once_does_not_end_what_waits_for_it(
+    name: str, files: Path
+) -> None:
+    text = (files / f"keyless-{name}.service").read_text()
     assert "After=keyless-install.service" in text
     assert "Requires=" not in text

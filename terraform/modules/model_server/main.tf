@@ -50,8 +50,11 @@ locals {
       logs_collected = {
         files = {
           collect_list = [
-            { file_path = "/var/log/keyless/serve.log", log_group_name = local.log_group, log_stream_name = "{instance_id}/serve" },
-            { file_path = "/var/log/cloud-init-output.log", log_group_name = local.log_group, log_stream_name = "{instance_id}/cloud-init" },
+            for stream, path in {
+              cloud-init = "/var/log/cloud-init-output.log"
+              install    = "/var/log/keyless/install.log"
+              serve      = "/var/log/keyless/serve.log"
+            } : { file_path = path, log_group_name = local.log_group, log_stream_name = "{instance_id}/${stream}" }
           ]
         }
       }
@@ -62,6 +65,7 @@ locals {
     settings_json   = jsonencode(local.settings[name])
     install         = file("${path.module}/files/install.sh")
     install_service = file("${path.module}/files/keyless-install.service")
+    logs_service    = file("${path.module}/files/keyless-logs.service")
     serve_service   = file("${path.module}/files/keyless-serve.service")
     logs_json       = var.logs.enabled ? jsonencode(local.agent) : ""
   })) }
