@@ -4,7 +4,7 @@ It is inferred from the first data (infer.py), stored, and from then on every ro
 training, prediction, labels and monitoring. `conform` takes a chunk of rows of any size.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -207,6 +207,10 @@ class Violation:
         return f"{self.column}: {self.rule}: {self.count}{where}{shown}"
 
 
+# On one row, 30 columns one by one take four times as long as together; on a thousand, less.
+_FEW_ROWS = 64
+
+
 @dataclass
 class Conformed:
     """Rows in the contract's types, and what breaks it.
@@ -264,7 +268,11 @@ def conform(
     if lost := [name for name, _ in [*wanted, *extra] if name not in names]:
         raise InputError(lacking(list(dict.fromkeys(lost)), names))
     found = Conformed()
+    plain = _plain_numbers(batch, wanted) if batch.num_rows <= _FEW_ROWS else {}
     for name, column in wanted:
+        if name in plain:
+            found.columns[name] = plain[name]
+            continue
         read = _read(batch.column(name), column, name, contract.format)
         found.columns |= read.values
         if read.far:
@@ -292,6 +300,32 @@ def conform(
         if name in found.columns:
             found.others[name] = found.columns[name]
     return found
+
+
+def _plain_numbers(
+    batch: "pyarrow.RecordBatch", wanted: Sequence[tuple[str, Column]]
+) -> "Mapping[str, pyarrow.Array]":
+    """Columns that are float64 and within their ranges: of few rows all at once, not one by one.
+
+    Where one value is not, there are none, and each column is looked at by itself.
+    """
+    import numpy as np
+    import pyarrow
+
+    arrays, low, high = {}, [], []
+    for name, column in wanted:
+        raw = batch.column(name)
+        if isinstance(column, NumberColumn) and pyarrow.types.is_float64(raw.type):
+            arrays[name] = raw
+            low.append(column.minimum)
+            high.append(column.maximum)
+    if not arrays:
+        return arrays
+    # A missing value is NaN here, and is on neither side of a bound.
+    block = np.array([array.to_numpy(zero_copy_only=False) for array in arrays.values()])
+    bounds = np.array([low, high])[:, :, None]
+    outside = (block < bounds[0]) | (block > bounds[1])
+    return {} if outside.any() else arrays
 
 
 def _merged(values: "pyarrow.Array", merged: Mapping[str, str]) -> "pyarrow.Array":

@@ -114,12 +114,13 @@ class Worker:
             if found.answers[place].status == 200:
                 self._journal.sample(request.kind, request.body)
         for part in found.parts:
-            table, places = part.table, pyarrow.array(part.owners[:, 0])
+            table, places = part.table, part.owners[:, 0].tolist()
+            columns = dict(zip(table.column_names, table.columns, strict=True))
             for name, values in named.items():
-                column = pyarrow.array(values, type=pyarrow.string()).take(places)
-                table = table.append_column(f"keyless_{name}", column)
-            table = table.append_column("keyless_row", pyarrow.array(part.owners[:, 1]))
-            self._journal.add(table, part.seen)
+                mine = [values[place] for place in places]
+                columns[f"keyless_{name}"] = pyarrow.array(mine, type=pyarrow.string())
+            columns["keyless_row"] = pyarrow.array(part.owners[:, 1])
+            self._journal.add(pyarrow.table(columns), part.seen)
 
     def _send(self, frame: Frame) -> None:
         self._outgoing.write(wire.encode(frame))

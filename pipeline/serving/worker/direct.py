@@ -1,15 +1,17 @@
 """The same predictions as a fitted Pipeline's, without what pandas costs on every call.
 
 scikit-learn's ColumnTransformer takes columns by name out of a frame: on one row that is nearly all
-of the time. Here each of its transformers gets its columns as arrays. Whether the answers are the
-same, to the last bit, is tried when the model is loaded; where not, the Pipeline itself answers.
+of the time. Here each of its transformers gets its columns as arrays, and what is simple arithmetic
+is done without scikit-learn's checks (lean.py). Whether the answers are the same, to the last bit,
+is tried when the model is loaded; where not, the Pipeline itself answers.
 """
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.data.contract import frame
+from pipeline.serving.worker import lean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,21 +30,23 @@ class Direct:
     Arrow columns in place of a frame.
     """
 
-    def __init__(self, pipeline: Any) -> None:
+    def __init__(self, pipeline: Any, order: Literal["C", "F"] = "C") -> None:
         from sklearn.compose import ColumnTransformer
 
         steps = [step for _, step in pipeline.steps]
         if len(steps) != 2 or not isinstance(steps[0], ColumnTransformer):
             raise NotDirect("it is not one ColumnTransformer and a model")
-        self._model = steps[1]
+        self._model, self._order = steps[1], order
         self.classes_ = getattr(pipeline, "classes_", None)
-        self._parts = [
+        parts = [
             (_without_names(transformer), list(columns))
             for _, transformer, columns in steps[0].transformers_
             if len(columns)
         ]
-        if any(transformer == "drop" for transformer, _ in self._parts):
+        if any(isinstance(transformer, str) for transformer, _ in parts):
             raise NotDirect("it drops columns")
+        self._parts = [(_function(transformer), names) for transformer, names in parts]
+        self._chances = lean.chances(self._model)
         if hasattr(self._model, "feature_names_in_"):
             raise NotDirect("its model was fitted on a frame")
 
@@ -52,38 +56,60 @@ class Direct:
 
     def predict_proba(self, columns: "Mapping[str, pyarrow.Array]") -> Any:
         """Chances, one column for each class."""
-        return self._model.predict_proba(self._inputs(columns))
+        inputs = self._inputs(columns)
+        return self._chances(inputs) if self._chances else self._model.predict_proba(inputs)
 
     def _inputs(self, columns: "Mapping[str, pyarrow.Array]") -> "NDArray[np.float64]":
         import numpy as np
 
         found = [
-            part if transformer is None else transformer.transform(part)
-            for transformer, part in (
-                (transformer, _block(columns, names)) for transformer, names in self._parts
+            part if transform is None else transform(part)
+            for transform, part in (
+                (transform, _block(columns, names)) for transform, names in self._parts
             )
         ]
-        return found[0] if len(found) == 1 else np.hstack(found)
+        # A product of numbers that lie in another order rounds otherwise.
+        return np.asarray(found[0] if len(found) == 1 else np.hstack(found), order=self._order)
 
 
 def direct_or_same(pipeline: Any, sample: "Mapping[str, pyarrow.Array]") -> Any | None:
     """A Direct that answers the sample exactly as the Pipeline does; None where there is none."""
     import warnings
 
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            # Which order a ColumnTransformer leaves its numbers in follows from its parts.
+            orders: tuple[Literal["C", "F"], ...] = ("C", "F")
+            for order in orders:
+                found = Direct(pipeline, order)
+                if _agree(found, pipeline, sample):
+                    return found
+    except Exception:  # noqa: BLE001 - whatever a shape that is not foreseen does
+        return None
+    return None
+
+
+def _agree(found: Direct, pipeline: Any, sample: "Mapping[str, pyarrow.Array]") -> bool:
     import numpy as np
 
     names = ["predict", *(["predict_proba"] if hasattr(pipeline, "classes_") else [])]
-    try:
-        found, features = Direct(pipeline), frame(sample)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            for name in names:
-                ours, theirs = getattr(found, name)(sample), getattr(pipeline, name)(features)
-                if not np.array_equal(ours, theirs):
-                    return None
-    except Exception:  # noqa: BLE001 - whatever a shape that is not foreseen does
+    features = frame(sample)
+    # One row takes another way through BLAS than many.
+    for size in (1, 3, len(features)):
+        part = {column: array[:size] for column, array in sample.items()}
+        for name in names:
+            theirs = getattr(pipeline, name)(features.iloc[:size])
+            if not np.array_equal(getattr(found, name)(part), theirs):
+                return False
+    return True
+
+
+def _function(transformer: Any) -> "lean.Function | None":
+    """What a transformer does; None passes through."""
+    if transformer is None:
         return None
-    return found
+    return lean.transform(transformer) or transformer.transform
 
 
 def _without_names(transformer: Any) -> Any:

@@ -48,10 +48,13 @@ class Journal:
 
     def add(self, table: "pyarrow.Table", seen: Mapping[str, int]) -> None:
         """Append rows; they are in the operating system's hands when this returns."""
+        import pyarrow
+
         if self._writer is None:
             self._begin(table.schema)
         assert self._file is not None
-        self._writer.write_table(table.cast(self._schema))
+        columns = [table[name] for name in self._schema.names]
+        self._writer.write_table(pyarrow.Table.from_arrays(columns, schema=self._schema))
         self._file.flush()
         self._rows += table.num_rows
         self._seen.update(seen)

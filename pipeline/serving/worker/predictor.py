@@ -265,6 +265,11 @@ class Predictor:
             mask = pyarrow.array(kept)
             columns = {name: array.filter(mask) for name, array in columns.items()}
             ids = {name: array.filter(mask) for name, array in ids.items()}
+        for name in set(self._contract.ids) - set(names) - set(columns):
+            # A file of predictions has the same columns whether a client names its rows or not.
+            kind = self._contract.others[name].kind
+            text = pyarrow.string() if kind in ("id", "category", "text") else pyarrow.float64()
+            ids[name] = pyarrow.nulls(int(kept.sum()), text)
         if self._direct is not None:
             return predictions(self._direct, self._facts, columns, ids, (), columns)
         return predictions(self._model, self._facts, columns, ids, ())

@@ -2,6 +2,7 @@
 
 import datetime
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -237,6 +238,36 @@ def test_features_are_float_and_object_as_a_model_was_fitted_on_them() -> None:
         found,
         pd.DataFrame({"size": [1.0, np.nan], "colour": ["red", np.nan]}).astype({"colour": object}),
     )
+
+
+_NUMBERS = st.one_of(
+    st.none(), st.integers(-12, 12).map(float), st.sampled_from([1e9, -np.inf, np.inf, np.nan])
+)
+
+
+@settings_of_hypothesis(deadline=None)
+@given(st.lists(st.tuples(_NUMBERS, _NUMBERS), min_size=1, max_size=8))
+def test_numbers_that_are_looked_at_together_are_judged_as_one_by_one(
+    rows: list[tuple[Any, Any]],
+) -> None:
+    features = {
+        "a": NumberColumn(minimum=-10, maximum=10),
+        "b": NumberColumn(minimum=0, maximum=1, flag=True),
+    }
+    contract = SchemaContract(model="m", target="y", features=features)
+    columns = [pyarrow.array(list(c), type=pyarrow.float64()) for c in zip(*rows, strict=True)]
+    batch = pyarrow.RecordBatch.from_arrays(columns, ["a", "b"])
+    together = conform(batch, contract)
+    with mock.patch("pipeline.data.contract._FEW_ROWS", 0):
+        each = conform(batch, contract)
+    # NaN is not equal to itself, so the values are compared as NumPy compares them.
+    for name, array in each.columns.items():
+        assert together.columns[name].is_null().equals(array.is_null())
+        np.testing.assert_array_equal(together.columns[name].to_numpy(False), array.to_numpy(False))
+    assert list(together.columns) == list(each.columns)
+    assert {key: mask.tolist() for key, mask in together.broken.items()} == {
+        key: mask.tolist() for key, mask in each.broken.items()
+    }
 
 
 @settings_of_hypothesis(deadline=None)

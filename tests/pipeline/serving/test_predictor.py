@@ -1,15 +1,30 @@
 """Many requests are answered together, as batch prediction would, and none spoils another."""
 
 import json
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow  # type: ignore[import-untyped]
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
+from pipeline.data.contract import IdColumn, frame
+from pipeline.evaluation.metrics import Task
+from pipeline.model import families
 from pipeline.model.batch import write_predictions
+from pipeline.model.preprocess import Inputs
 from pipeline.reading.files import find
+from pipeline.serving.worker import lean
+from pipeline.serving.worker.direct import direct_or_same
 from pipeline.serving.worker.loading import Refused, examples, load
 from pipeline.serving.worker.predictor import Predictor, Request
 from pipeline.settings import DEFAULT_FILE, load_settings
@@ -131,6 +146,69 @@ def test_a_way_that_answers_otherwise_is_not_taken(monkeypatch: pytest.MonkeyPat
 
     assert not served.is_direct
     assert answers(served, request(models.rows()[0], "row"))[0][0] == 200
+
+
+@cache
+def both(task: str) -> tuple[Any, Any, dict[str, pyarrow.Array]]:
+    """A linear model, the short way to it, and 300 rows, many with gaps."""
+    numbers = models.inputs().iloc[:, :5]
+    gaps = numbers.mask(np.random.default_rng(0).random(numbers.shape) < 0.1)
+    target = {
+        "two": models.data()["diagnosis"],
+        "three": pd.qcut(numbers["mean area"], 3, labels=["a", "b", "c"]).astype(str),
+        "number": numbers["mean area"],
+    }[task]
+    inputs = Inputs(numbers=[str(name) for name in gaps])
+    kind: Task = "regression" if task == "number" else "multiclass"
+    prepare, model = families.family("linear").build(inputs, kind, {}, 0, 1)
+    fitted = Pipeline([("prepare", prepare), ("model", model)]).fit(gaps, target)
+    rows = gaps.head(300)
+    columns = {str(name): pyarrow.array(rows[name], from_pandas=True) for name in rows}
+    found = direct_or_same(fitted, columns)
+    assert found is not None
+    return fitted, found, columns
+
+
+@pytest.mark.parametrize("task", ["two", "three", "number"])
+@settings_of_hypothesis(deadline=None, max_examples=30)
+@given(places=st.lists(st.integers(0, 299), min_size=1, max_size=80))
+def test_the_short_way_answers_to_the_last_bit_as_scikit_learn_does(
+    task: str, places: list[int]
+) -> None:
+    fitted, found, columns = both(task)
+    part = {name: array.take(pyarrow.array(places)) for name, array in columns.items()}
+    for name in ("predict", *(["predict_proba"] if task != "number" else [])):
+        ours, theirs = getattr(found, name)(part), getattr(fitted, name)(frame(part))
+        np.testing.assert_array_equal(ours, theirs, strict=True)
+
+
+def test_what_is_not_known_to_the_bit_is_left_to_scikit_learn() -> None:
+    class Mine(StandardScaler):  # type: ignore[misc]
+        """Whatever it does, it is not what its parent does."""
+
+    table = np.array([[1.0, np.nan], [2.0, 3.0]])
+    assert lean.transform(StandardScaler().fit(table)) is not None
+    assert lean.transform(Mine().fit(table)) is None
+    assert lean.transform(make_pipeline(StandardScaler(), Mine()).fit(table)) is None
+    assert lean.transform(SimpleImputer(missing_values=1.0).fit(table[:, :1])) is None
+    texts = SimpleImputer(strategy="constant", fill_value="x").fit(np.array([["a"]], dtype=object))
+    assert lean.transform(texts) is None
+    assert lean.chances(models.fitted("random_forest")[-1]) is None
+
+
+def test_rows_with_a_name_and_rows_without_one_get_the_same_columns() -> None:
+    contract = models.contract().model_copy(
+        update={"ids": ["patient"], "others": {**models.contract().others, "patient": IdColumn()}}
+    )
+    served = Predictor(models.fitted(), replace(models.facts(), contract=contract), "7", 100)
+    row = models.rows()[0]
+    tables = [
+        served.answer([request({"instances": [one]})]).parts[0].table
+        for one in ({**row, "patient": "p1"}, row)
+    ]
+    assert [table["patient"].to_pylist() for table in tables] == [["p1"], [None]]
+    assert tables[0].schema.names == tables[1].schema.names
+    assert tables[0].schema.types == tables[1].schema.types
 
 
 def test_a_model_of_another_shape_goes_the_long_way() -> None:
