@@ -9,7 +9,7 @@ import click
 
 from pipeline.errors import InputError
 from pipeline.step import Outcome, Workspace, step
-from pipeline.tracking import record, runs
+from pipeline.tracking import record, runs, sessions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,6 +53,7 @@ def audit(workspace: Workspace, selector: str) -> dict[str, Any]:
     manifests = _readable(workspace, "predictions", "_manifests/", unreadable)
     current, _ = workspace.records.read()
     changes = _recorded(workspace, number, str(version.run_id), unreadable)
+    opened = _sessions(workspace, changes, unreadable)
     return {
         "model": workspace.model,
         "model_version": number,
@@ -82,6 +83,7 @@ def audit(workspace: Workspace, selector: str) -> dict[str, Any]:
             if manifest["model_version"] == number
         ],
         "mlflow_changes": [dataclasses.asdict(one) for one in changes],
+        "mlflow_sessions": [dataclasses.asdict(one) for one in opened],
         "unreadable": unreadable,
     }
 
@@ -101,6 +103,22 @@ def _recorded(
         if code not in ("AccessDenied", "AccessDeniedException"):
             raise
         unreadable.append("the server's log")
+        return []
+
+
+def _sessions(
+    workspace: Workspace, changes: list[record.Change], unreadable: list[str]
+) -> list[sessions.Opened]:
+    """Who could have made the changes: CloudTrail is asked once, where there are any."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return sessions.opened(workspace, changes)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException"):
+            unreadable.append("CloudTrail's events")
+        else:
+            unreadable.append(f"CloudTrail was asked and did not answer: {error}")
         return []
 
 
@@ -173,6 +191,7 @@ def _lines(story: dict[str, Any]) -> list[str]:
         f"  {line}"
         for line in record.told([record.Change(**one) for one in story["mlflow_changes"]])
     ]
+    lines += [f"  {sessions.Opened(**one)}" for one in story["mlflow_sessions"]]
     lines += [
         f"  {area}" if " was " in area else f"  {area}: this role may not read them"
         for area in story["unreadable"]

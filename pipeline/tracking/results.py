@@ -146,6 +146,7 @@ class AuditResult(Result):
     decisions: list[Document]
     predictions: list[Document]
     mlflow_changes: list[Document] = []
+    mlflow_sessions: list[Document] = []
     unreadable: list[str]
 
 

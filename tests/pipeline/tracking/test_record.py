@@ -4,14 +4,17 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 
 from pipeline.outputs import Platform
 from pipeline.step import Workspace
-from pipeline.tracking import record
+from pipeline.tracking import record, sessions
 
 GROUP = "/keyless-dev/mlflow"
 
@@ -77,6 +80,64 @@ def test_changes_of_a_model_its_version_and_its_run_are_told(
         one.startswith(f"in MLflow, by promote: set_registered_model_alias (name {model}, alias ch")
         for one in told
     )
+
+
+def started(at: str, document: str, by: str, **more: Any) -> dict[str, str]:
+    """An event as CloudTrail's history has it.
+
+    https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+    """
+    event = {
+        "eventTime": at,
+        "eventSource": "ssm.amazonaws.com",
+        "eventName": "StartSession",
+        "userIdentity": {"type": "AssumedRole", "arn": by},
+        "requestParameters": {"target": "i-0123456789abcdef0", "documentName": document},
+        "responseElements": {"sessionId": f"{by}-1"},
+        **more,
+    }
+    return {"CloudTrailEvent": json.dumps(event)}
+
+
+PROMOTE = "arn:aws:sts::123456789012:assumed-role/keyless-dev-promote/GitHubActions"
+
+
+def test_who_had_a_session_to_a_set_that_changed_something_is_told(
+    on_aws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert on_aws.platform is not None
+    documents = on_aws.platform.sessions.documents
+    events = [
+        started("2026-11-28T11:00:00Z", documents["promote"], PROMOTE),
+        started("2026-11-28T12:30:00Z", documents["promote"], "after the change"),
+        started("2026-11-27T12:00:00Z", documents["promote"], "a day before"),
+        started("2026-11-28T11:00:00Z", documents["train"], "a set that changed nothing"),
+        started("2026-11-28T11:00:00Z", "AWS-StartPortForwardingSession", "another document"),
+        started("2026-11-28T11:00:00Z", documents["promote"], "refused", responseElements=None),
+    ]
+    trail = boto3.client("cloudtrail", region_name="us-east-1")
+    with Stubber(trail) as stub:
+        stub.add_response(
+            "lookup_events",
+            {"Events": events},
+            {
+                "LookupAttributes": [
+                    {"AttributeKey": "EventName", "AttributeValue": "StartSession"}
+                ],
+                "StartTime": datetime(2026, 11, 28, tzinfo=UTC),
+                "EndTime": datetime(2026, 11, 28, 12, tzinfo=UTC),
+            },
+        )
+        monkeypatch.setattr(type(on_aws), "session", SimpleNamespace(client=lambda _: trail))
+        change = record.Change("2026-11-28T12:00:00+00:00", "set_tag", "promote", {})
+        found = sessions.opened(on_aws, [change])
+    assert [str(one) for one in found] == [
+        f"a session to promote was opened at 2026-11-28T11:00:00+00:00 by {PROMOTE}"
+    ]
+
+
+def test_where_nothing_was_changed_cloudtrail_is_not_asked(on_aws: Workspace) -> None:
+    assert sessions.opened(on_aws, []) == []
 
 
 def test_without_a_platform_there_is_no_record(workspace: Workspace) -> None:
