@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -226,6 +227,36 @@ def test_a_large_file_goes_through_in_both_directions(box: Box, folder: Path) ->
     assert (
         box.send("read", "GET", f"/get-artifact?run_id={world.open}&path=large.bin").body == content
     )
+
+
+OUTSIDE = (
+    "../../../../../../../../etc/passwd",
+    "..%2f..%2f..%2f..%2f..%2f..%2f..%2fetc%2fpasswd",
+    "%252e%252e%252f%252e%252e%252f%252e%252e%252fetc%252fpasswd",
+    "/etc/passwd",
+    "file:///etc/passwd",
+    "x%23/../../../../../../../../etc/passwd",
+)
+
+
+def test_no_file_outside_of_the_artifacts_is_read(box: Box) -> None:
+    """Reports about MLflow's file routes, most of them of 2023 and 2024, on each such route."""
+    world = World(box, "files")
+    for place, path in itertools.product(
+        (
+            f"/get-artifact?run_id={world.finished}&path=",
+            f"/ajax-api/2.0/mlflow/get-artifact?run_uuid={world.finished}&path=",
+            f"/model-versions/get-artifact?name={world.name}&version=1&path=",
+            f"/ajax-api/2.0/mlflow/logged-models/{world.model}/artifacts/files?artifact_file_path=",
+            "/ajax-api/3.0/mlflow/get-trace-artifact?request_id=tr-1&path=",
+            "/api/2.0/mlflow-artifacts/artifacts/",
+            "/ajax-api/2.0/mlflow-artifacts/artifacts/",
+        ),
+        OUTSIDE,
+    ):
+        answer = box.send("read", "GET", place + path)
+        assert b"root:" not in answer.body, (place, path)
+        assert 300 <= answer.status < 500, (place, path, answer)
 
 
 def test_artifacts_of_what_is_no_run_are_not_written(box: Box) -> None:
