@@ -7,6 +7,7 @@ import pytest
 
 from scripts.iam.engine.documents import parse_policy
 from scripts.iam.engine.evaluation import PolicySet, Principal, Request, evaluate
+from tests import ROOT
 from tests.terraform.conftest import Plan
 from tests.terraform.rendered import Document, inline
 
@@ -27,6 +28,16 @@ def roles_of(plan: Plan) -> dict[str, dict[str, str]]:
 @pytest.fixture(scope="module")
 def held(serving: Plan) -> dict[str, dict[str, str]]:
     return roles_of(serving)
+
+
+def test_the_ledger_judges_the_rights_that_are_planned(held: dict[str, dict[str, str]]) -> None:
+    kept = json.loads((ROOT / "tests/iam/ledger/serving.json").read_text())
+    for role, policies in kept.items():
+        planned = {
+            name: json.loads(re.sub(r"\b\d{12}\b", "471835269042", text))
+            for name, text in held[role].items()
+        }
+        assert planned == policies, f"write the planned policies of {role} into serving.json"
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ ask the metadata service, like any process there: what it loads is pinned, verif
 `python -m pipeline.serving.worker FD` is started by the server, never by hand.
 """
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -137,7 +138,8 @@ def _give_way() -> None:
     try:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except (AttributeError, OSError):  # not Linux, or a sandbox that forbids it
-        os.nice(19)
+        with contextlib.suppress(OSError):
+            os.nice(19)
 
 
 def main() -> None:

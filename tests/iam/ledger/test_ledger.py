@@ -20,6 +20,7 @@ import pytest
 
 from scripts.iam.account.decision_log import PROBE_AGENT, Record
 from scripts.iam.account.identities import Identity, identities
+from scripts.iam.engine.documents import parse_policy
 from scripts.iam.escalation.possible import Keys, _filled, _fulfil, _own_keys
 from scripts.iam.ledger import Measured, in_scope, measure, proposal, read_reviewed
 from scripts.iam.ledger.actions import possible, table
@@ -357,7 +358,17 @@ def test_every_reviewed_entry_says_why_and_where_and_names_its_actions() -> None
         assert not any(set("*?") & set(action) for action in documented.actions)
 
 
-EVERY = [grant for role in ROLES for grant in grants(role) if possible(grant)]
+# The roles that only a platform with model servers has. tests/terraform/test_rollout_rights.py holds
+# the file to what is planned; tests/e2e/test_rollouts.py measures them.
+SERVING = [
+    Identity(
+        f"arn:aws:iam::471835269042:role/keyless-dev-{role}",
+        f"keyless-dev-{role}",
+        tuple(parse_policy(text, name=name, kind="identity") for name, text in policies.items()),
+    )
+    for role, policies in json.loads((Path(__file__).parent / "serving.json").read_text()).items()
+]
+EVERY = [grant for role in (*ROLES, *SERVING) for grant in grants(role) if possible(grant)]
 
 
 def stale(reviewed: Reviewed) -> list[str]:
