@@ -358,8 +358,8 @@ def test_every_reviewed_entry_says_why_and_where_and_names_its_actions() -> None
         assert not any(set("*?") & set(action) for action in documented.actions)
 
 
-# The roles that only a platform with model servers has. tests/terraform/test_rollout_rights.py holds
-# the file to what is planned; tests/e2e/test_rollouts.py measures them.
+# The roles that only a platform with model servers has. The file is held to what is planned by
+# tests/terraform/test_rollout_rights.py, and measured by tests/e2e/test_rollouts.py.
 SERVING = [
     Identity(
         f"arn:aws:iam::471835269042:role/keyless-dev-{role}",
