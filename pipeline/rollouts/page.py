@@ -99,6 +99,7 @@ def curves(
     _scores(axes[2], series, start)
     for axis in axes[:3]:
         axis.set_xlabel("seconds since the start")
+        axis.set_xlim(left=0)
     if with_test:
         assert losses is not None
         _interval(axes[3], policy, losses)
@@ -106,7 +107,8 @@ def curves(
 
 
 def _times(series: Series, start: datetime) -> list[float]:
-    return [(at - start).total_seconds() for at, _ in series]
+    """Seconds of each point; what was counted from before the start on is drawn at the start."""
+    return [max((at - start).total_seconds(), 0) for at, _ in series]
 
 
 def _values(series: Series, variant: Variant) -> list[Tally]:
@@ -119,7 +121,7 @@ def _traffic(
     times = _times(series, start)
     for variant, colour in _COLOURS.items():
         counts = [tally.requests for tally in _values(series, variant)]
-        axis.step(times, counts, where="post", color=colour, label=variant)
+        axis.step(times, counts, "o-", where="post", color=colour, label=variant, markersize=3)
     for policy in history:
         at = (policy.changed_at - start).total_seconds()
         axis.axvline(at, color="#a3be8c" if policy.live else "#bf616a", linewidth=0.8)
@@ -135,9 +137,10 @@ def _fractions(axis: "Axes", series: Series, start: datetime, policy: TrafficPol
                 100 * getattr(tally, name) / tally.requests if tally.requests else float("nan")
                 for tally in _values(series, variant)
             ]
-            axis.plot(times, shares, style, color=colour, label=f"{variant}, {name}")
+            axis.plot(times, shares, f"o{style}", color=colour, label=f"{variant}, {name}", ms=3)
     axis.set_ylabel(f"% errors, over {policy.guards.slow_ms:g} ms")
-    axis.set_ylim(bottom=-1)
+    # From zero, with room for the legend above curves that stay there.
+    axis.set_ylim(0, max(2.0, 1.5 * axis.get_ylim()[1]))
     axis.legend(loc="upper left", frameon=False, ncols=2)
 
 
@@ -145,9 +148,10 @@ def _scores(axis: "Axes", series: Series, start: datetime) -> None:
     times = _times(series, start)
     for variant, colour in _COLOURS.items():
         means = [tally.scores.mean for tally in _values(series, variant)]
-        axis.plot(times, means, color=colour, label=variant)
+        axis.plot(times, means, "o-", color=colour, label=variant, markersize=3)
     axis.set_ylabel("mean score")
-    axis.legend(loc="upper left", frameon=False)
+    axis.margins(y=0.3)
+    axis.legend(loc="upper left", frameon=False, ncols=2)
 
 
 def _interval(axis: "Axes", policy: TrafficPolicy, losses: "pd.DataFrame") -> None:

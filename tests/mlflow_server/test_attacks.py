@@ -163,9 +163,13 @@ ALIASES = [
     Attack("a socket instead", moved(headers=["Upgrade: websocket", "Sec-WebSocket-Version: 13"])),
     Attack("a newer HTTP instead", moved(headers=["Upgrade: h2c", "HTTP2-Settings: AAMAAABk"])),
     Attack("a body that waits to be asked for", moved(headers=["Expect: 100-continue"])),
-    Attack("a header over two lines", moved(headers=["X-A: 1\r\n X-Permission-Set: operate"])),
+    Attack(
+        "a header over two lines",
+        moved(headers=["X-A: 1\r\n X-Permission-Set: operate"]),
+        real=False,  # the HTTP parser itself refuses it
+    ),
     Attack("a body that is said to be packed", moved(headers=["Content-Encoding: gzip"])),
-    Attack("an address that is no host's", moved("/" + ALIAS), real=False),
+    Attack("two slashes at the start", moved("/" + ALIAS)),
     Attack("a backslash in the path", moved(ALIAS.replace("/alias", "\\alias")), real=False),
     Attack("a slash in too many bytes", moved(ALIAS.replace("/alias", "%C0%AFalias")), real=False),
     Attack("a path that ends early", moved(f"{ALIAS}%00x"), real=False),

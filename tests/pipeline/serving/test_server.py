@@ -286,7 +286,10 @@ def test_a_rolled_back_challenger_gets_no_request_within_seconds(own: Running) -
         load.wait(60)
 
     load.check()
-    assert {variant for _, _, variant in load.answers[before + load.threads :]} == {"champion"}
+    # Each thread may have had one request under way, whose answer may come after others'.
+    later = [variant for _, _, variant in load.answers[before:]]
+    assert later.count("challenger") <= load.threads
+    assert later.count("champion") >= 60 - load.threads
     wait_until(lambda: "challenger" not in own.models(), "the challenger is gone")
 
 
