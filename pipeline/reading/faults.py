@@ -26,6 +26,8 @@ _SEPARATORS = {
     WHITESPACE: "blanks",
 }
 _LINES = 500
+# A sample ends at 1 MiB; of four bytes each a character may be.
+_LARGE_SAMPLE = 1 << 18
 _MIN_RECORDS = 3
 _SHOWN = 60
 
@@ -64,7 +66,8 @@ def check_start(file: DataFile, form: Format, wanted: Sequence[str]) -> None:
         if proposal is not None and proposal.causes:
             cause = f"{file.name} cannot be read with {_named(separator_of(file, form))} between"
             raise InputError(_message(f"{cause} its columns", proposal, form)) from None
-        raise explain(file, form, rows_in_form(lines, form), error, wanted) from None
+        names = rows_in_form(lines, separator_of(file, form), form)
+        raise explain(file, form, names, error, wanted) from None
     if not rows:
         raise InputError(f"{file.name} is empty")
     if mark := _quoted_otherwise(rows, form):
@@ -122,14 +125,30 @@ def _encoding_fault(
     return InputError(f"{cause}: write its encoding under [data], such as {line('encoding', 'x')}")
 
 
-def rows_in_form(lines: list[str], form: Format) -> list[str]:
+def rows_in_form(lines: list[str], separator: str, form: Format) -> list[str]:
     """The header as far as its first line tells, for a file in which a quote is amiss."""
-    return lines[form.skip_lines].split(form.separator or ",") if lines[form.skip_lines :] else []
+    return lines[form.skip_lines].split(separator) if lines[form.skip_lines :] else []
 
 
 def _head(lines: list[str], separator: str, form: Format) -> list[list[str]]:
+    return [record for _, record in _start(lines, separator, form)]
+
+
+def _start(lines: list[str], separator: str, form: Format) -> list[tuple[int, list[str]]]:
+    """The records of the first lines. Raises csv.Error for a fault among them.
+
+    A record that the end of the sample cuts within quotes is none of the file's faults.
+    """
     taken = lines[form.skip_lines : form.skip_lines + _LINES]
-    return [record for _, record in parse(taken, separator, form)]
+    cut = len(lines) > form.skip_lines + _LINES or sum(map(len, taken)) > _LARGE_SAMPLE
+    found = []
+    try:
+        for entry in parse(taken, separator, form):
+            found.append(entry)  # noqa: PERF402 - what came before an error is kept
+    except csv.Error as error:
+        if not (cut and found and "unexpected end of data" in str(error)):
+            raise
+    return found
 
 
 def _check_header(
@@ -137,6 +156,10 @@ def _check_header(
 ) -> None:
     """Refuse where columns that must be there are not, if another way to read has them."""
     names = list(form.names) or rows[0]
+    if not form.header and not form.names and len(names) == 1:
+        if (proposal := _propose(file, form, [], codec)) is not None:
+            raise InputError(_message(f"{file.name} has only one column", proposal, form))
+        return
     if not form.header or form.names:
         return
     lost = [name for name in wanted if name not in names]
@@ -232,7 +255,7 @@ def _regular(
 ) -> tuple[int, list[list[str]] | None, list[list[str]]]:
     """How many lines come before the records that all have one width, those, and what is before."""
     try:
-        found = list(parse(lines[form.skip_lines : form.skip_lines + _LINES], separator, form))
+        found = _start(lines, separator, form)
     except csv.Error:
         return 0, None, []
     if not found:

@@ -12,12 +12,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from pipeline.data.marks import PLAIN
 from pipeline.errors import InputError
 from pipeline.model.threads import cores
 from pipeline.reading import faults
 from pipeline.reading.dialect import UNIT, encoding_of, first_record, separator_of
 from pipeline.reading.files import DataFile
-from pipeline.reading.formats import WHITESPACE, Format
+from pipeline.reading.formats import WHITESPACE, Format, line
 
 if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]
@@ -286,9 +287,24 @@ def header(file: DataFile, form: Format) -> list[str]:
 
 
 def _refuse_doubled(names: list[str], file: str) -> None:
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise InputError(f"{file} names columns twice: {', '.join(twice)}; rename one of each")
+    """Refuse a header that names columns twice, with names that tell them apart."""
+    if len(set(names)) == len(names):
+        return
+    twice = sorted({name for name in names if names.count(name) > 1})
+    said = f"{file} names columns twice: {', '.join(map(repr, twice))}"
+    if any(PLAIN.fits(name.strip()) for name in twice):
+        raise InputError(
+            f"{said}: if its first line is a row and no header, write {line('header', False)} "
+            "under [data]"
+        )
+    free = list[str]()
+    for name in names:
+        count = 2
+        free.append(name)
+        while free[-1] in free[:-1] or (count > 2 and free[-1] in names):
+            free[-1] = f"{name}_{count}"
+            count += 1
+    raise InputError(f"{said}; rename one of each, or write under [data]\n  {line('names', free)}")
 
 
 def _open(

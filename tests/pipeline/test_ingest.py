@@ -108,7 +108,7 @@ def test_new_rows_leave_the_old_ones_on_their_side(ingest_data: Ingest, tmp_path
         (b"\n \n", "data.csv is empty"),
         (b"id,size,y\n", "has a header but no rows"),
         (b"id;size;y\n1;2;yes\n2;3;no\n3;4;no\n", 'separator = ";"'),
-        (b"id,size,size,y\n1,2,3,yes\n", "names columns twice: size"),
+        (b"id,size,size,y\n1,2,3,yes\n", "names columns twice: 'size'"),
         (b'id,size,y\n1,"2,yes\n', "a quote that is not closed"),
         ("id,size,y\n1,\u00fc,yes\n".encode("cp1252"), 'encoding = "cp1252"'),
     ],

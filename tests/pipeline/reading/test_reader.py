@@ -109,7 +109,7 @@ def test_a_file_without_a_header_is_recognised(tmp_path: Path) -> None:
         (PLAIN + '1,2,"gut\n3,4,gut\n5,6,gut\n', "line 42 has a quote that is not closed"),
         (PLAIN + '1,2,"gut\n3,4,"gut"\n', "line 42 has a quote that is not closed"),
         (PLAIN + '1,"2,gut\n', "line 42 has a quote that is not closed"),
-        ("a,a,klasse\n1,2,3\n", "names columns twice: a"),
+        ("a,a,klasse\n1,2,3\n", r'names = \["a", "a_2", "klasse"\]'),
         ("klasse,x\n", "a header but no rows"),
         (PLAIN.encode() + b"1,2,\xff\n", "is not utf-8 .byte 0xff"),
     ],
@@ -122,6 +122,35 @@ def test_a_row_that_slips_is_named(tmp_path: Path, content: str | bytes, message
 def test_quoted_line_breaks_separators_and_quotes_are_part_of_a_text(tmp_path: Path) -> None:
     rows = _read(tmp_path, 'a,klasse\n"x\ny, ""z""",gut\n1,"gut"\n')
     assert rows == [{"a": 'x\ny, "z"', "klasse": "gut"}, {"a": "1", "klasse": "gut"}]
+
+
+@pytest.mark.parametrize("lines", [1, 2, 7])
+def test_a_sample_that_ends_within_quotes_is_no_fault_of_the_file(
+    tmp_path: Path, lines: int
+) -> None:
+    """The first lines are looked at by themselves; a text of several lines may be cut there."""
+    text = "word\n" * lines
+    rows = "".join(f'{n},"{text}",gut\n' for n in range(600))
+    assert len(_read(tmp_path, f"a,b,klasse\n{rows}")) == 600
+    long = "x" * 3000
+    rows = "".join(f'{n},"{long}\n{long}",gut\n' for n in range(300))
+    assert len(_read(tmp_path, f"a,b,klasse\n{rows}")) == 300
+
+
+def test_a_quote_that_is_not_closed_is_found_beyond_the_first_lines(tmp_path: Path) -> None:
+    rows = "".join(f'{n},"two\nlines",gut\n' for n in range(600))
+    with pytest.raises(InputError, match="line 1202 has a quote that is not closed"):
+        _read(tmp_path, f'a,b,klasse\n{rows}1,"two,gut\n3,4,gut\n')
+
+
+def test_one_column_without_a_header_is_separated_otherwise(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'only one column.*\n  separator = "whitespace"'):
+        _read(tmp_path, "A11 6 A34\nA12 48 A32\nA14 12 A34\nA11 42 A32\n" * 9, header=False)
+
+
+def test_a_first_row_that_is_taken_for_a_header_of_doubled_names_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a row and no header, write header = false"):
+        _read(tmp_path, "0,0,klasse\n1,2,gut\n")
 
 
 def test_columns_without_a_name_are_called_as_pandas_calls_them(tmp_path: Path) -> None:
