@@ -12,6 +12,7 @@ from pipeline.step import Workspace, use_region
 from tests.pipeline.conftest import Run
 
 
+@pytest.mark.slow
 def test_boto3_alone_does_not_find_the_region_that_other_tools_use(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -90,6 +90,7 @@ def rds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield client
 
 
+@pytest.mark.slow
 def test_the_snapshot_is_of_this_database_and_can_be_restored(rds: Any) -> None:
     told: list[str] = []
     name = keep_snapshot(rds, "keyless-dev", "cfd24bdc0731", told.append)

@@ -163,6 +163,7 @@ def test_without_the_internet_the_command_that_fetches_the_certificates_is_named
     assert "curl --output global-bundle.pem" in refused.value.fix
 
 
+@pytest.mark.slow
 def test_a_failed_build_leaves_the_folder_as_it_was(
     tmp_path: Path, ca: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

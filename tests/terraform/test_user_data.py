@@ -301,6 +301,7 @@ def box(request: pytest.FixtureRequest, tmp_path: Path) -> Box:
     return Box(tmp_path, *request.param)
 
 
+@pytest.mark.slow
 def test_a_second_run_of_the_installation_changes_nothing(box: Box) -> None:
     first = box.install()
     called = [line.split()[0] for line in first if not line.endswith("rds-ca.pem")]
@@ -312,6 +313,7 @@ def test_a_second_run_of_the_installation_changes_nothing(box: Box) -> None:
     assert box.installed() == {"keyless"}
 
 
+@pytest.mark.slow
 def test_an_installation_that_breaks_off_leaves_nothing_and_is_tried_again(box: Box) -> None:
     (box.root / "broken").touch()
     calls = [line.split()[0] for line in box.install()]
@@ -320,6 +322,7 @@ def test_an_installation_that_breaks_off_leaves_nothing_and_is_tried_again(box: 
     assert box.installed() == {"keyless"}
 
 
+@pytest.mark.slow
 def test_what_is_not_whole_is_made_anew(box: Box) -> None:
     (box.root / "opt/keyless/venv/bin").mkdir(parents=True)
     assert [line.split()[0] for line in box.install()][-1] == "pip"
@@ -343,6 +346,7 @@ def test_logs_are_shipped_by_a_unit_of_their_own(box: Box) -> None:
     assert [call.split()[:3] for call in box.calls] == [["agent", "-a", "fetch-config"]]
 
 
+@pytest.mark.slow
 def test_a_log_agent_that_fails_keeps_nobody_from_the_server(box: Box) -> None:
     agent(box, "exit 1")
     assert box.install()[-1].startswith("pip")

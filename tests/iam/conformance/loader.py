@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from scripts.iam.engine import (
     Policy,
     PolicyKind,
@@ -19,6 +17,7 @@ from scripts.iam.engine import (
     evaluate,
     parse_policy,
 )
+from tests import parse_yaml
 
 ACCOUNT, OTHER_ACCOUNT = "111122223333", "444455556666"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/caller"
@@ -99,7 +98,7 @@ def load_cases() -> list[Case]:
 
 
 def _read(name: str) -> list[dict[str, Any]]:
-    content: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name(name).read_text())
+    content: list[dict[str, Any]] = parse_yaml(Path(__file__).with_name(name).read_text())
     return content
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from scripts.iam.escalation import inventory, paths, read_designed, search, undesigned
 from scripts.iam.escalation.designed import modelled_steps
 from scripts.iam.escalation.search import Path as Way
+from tests import parse_yaml
 
 ACCOUNT = "111122223333"
 IAM = f"arn:aws:iam::{ACCOUNT}"
 WEAK, STRONG, OTHER = (f"{IAM}:role/{name}" for name in ("weak", "strong", "other"))
-TABLE = yaml.safe_load(
+TABLE = parse_yaml(
     (Path(__file__).parent / "weak.yaml")
     .read_text()
     .replace("$A", ACCOUNT)

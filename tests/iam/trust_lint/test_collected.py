@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from scripts.github.issuers import AUDIENCE, provider_of
 from scripts.github.trust import judge
@@ -23,11 +22,12 @@ from scripts.iam.trust_lint.decide.grammar import CLAIMS, JobKind
 from scripts.iam.trust_lint.decide.search import Asked, Search
 from scripts.iam.trust_lint.decide.statement import trusting
 from scripts.names import GITHUB_HOST, GITHUB_ISSUER
+from tests import parse_yaml
 
 TABLE = [
     row
     for name in ("collected.yaml", "further.yaml")
-    for row in yaml.safe_load((Path(__file__).parent / name).read_text())
+    for row in parse_yaml((Path(__file__).parent / name).read_text())
 ]
 NAMES = [row["name"] for row in TABLE]
 ROWS = {row["name"]: row for row in TABLE}

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from scripts.github.trust import judge
 from scripts.iam.engine.documents import parse_policy
 from scripts.iam.trust_lint import RULES, Judgement, Setting, lint
+from tests import parse_yaml
 
 HOST = "token.actions.githubusercontent.com"
 PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{HOST}"
-TABLE = yaml.safe_load((Path(__file__).parent / "policies.yaml").read_text().replace("$H", HOST))
+TABLE = parse_yaml((Path(__file__).parent / "policies.yaml").read_text().replace("$H", HOST))
 GOOD, BAD = TABLE["good"], TABLE["bad"]
 
 

@@ -14,6 +14,8 @@ import requests
 
 from scripts.localcloud.elb.forwarder import Forwarder, Group
 
+pytestmark = pytest.mark.slow
+
 
 class Target:
     """A server that answers with its name; `status` is what its health check says."""

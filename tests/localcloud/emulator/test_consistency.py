@@ -14,6 +14,8 @@ from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.emulator.consistency import Consistency, Lags
 from tests.localcloud.clients import Account, statement
 
+pytestmark = pytest.mark.slow
+
 LAGS = Lags(identities=8, tags=4, tags_of_keys=12)
 TAGS = [{"Key": "Environment", "Value": "dev"}]
 BY_TAG = {"StringEquals": {"aws:ResourceTag/Environment": "dev"}}

@@ -111,6 +111,7 @@ def _read_whole(path: Path, settings: Settings) -> tuple[SchemaContract, pd.Data
     max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
 @given(data=st.data())
+@pytest.mark.slow
 def test_a_batch_reads_as_training_did_whatever_its_format_and_chunks(
     tmp_path_factory: pytest.TempPathFactory, form: str, data: st.DataObject
 ) -> None:
@@ -144,6 +145,7 @@ def test_a_batch_reads_as_training_did_whatever_its_format_and_chunks(
 
 
 @pytest.mark.parametrize("columns", [3, 16, 64])
+@pytest.mark.slow
 def test_a_wide_or_long_file_reads_alike_in_chunks_and_at_once(
     tmp_path: Path, columns: int
 ) -> None:

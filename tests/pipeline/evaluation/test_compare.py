@@ -253,6 +253,7 @@ def test_without_blocks_equal_models_would_win_far_too_often() -> None:
     assert won > 6
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_bootstrap_does_not_grow_with_its_draws() -> None:
     import tracemalloc
 

@@ -81,6 +81,7 @@ def _saved(model: Any, folder: Path) -> Any:
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("family", QUICK)
+@pytest.mark.slow
 def test_each_family_takes_missing_values_and_new_categories_and_survives_skops(
     make_settings: Make, family: str, task: Task, tmp_path: Path
 ) -> None:
@@ -228,6 +229,7 @@ def test_a_weight_of_a_class_that_is_none_is_refused(make_settings: Make) -> Non
 
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
 @pytest.mark.parametrize("forward", [False, True])
+@pytest.mark.slow
 def test_calibrated_probabilities_come_true_as_often_as_they_say(
     make_settings: Make, method: str, forward: bool, tmp_path: Path
 ) -> None:

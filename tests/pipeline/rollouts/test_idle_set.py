@@ -16,6 +16,8 @@ from pipeline.serving.config import Served
 
 from .conftest import MakePolicy
 
+pytestmark = pytest.mark.slow
+
 PLAN = {"kind": "blue_green", "target": "green", "replayed": 5}
 
 

@@ -186,6 +186,7 @@ def test_another_experiment_draws_anew(make_policy: MakePolicy) -> None:
     assert unit(one, "user") != unit(other, "user")
 
 
+@pytest.mark.slow
 def test_another_process_assigns_alike(make_policy: MakePolicy) -> None:
     keys = [f"user-{number}" for number in range(50)]
     code = (

@@ -10,6 +10,8 @@ import pytest
 from pipeline.rollouts.stats import power, ratio
 from pipeline.rollouts.stats.sequential import LEAST, Sums, boundary, of_difference, of_mean
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 

@@ -109,6 +109,7 @@ def test_a_bad_canary_is_rolled_back_before_it_has_half_of_the_traffic(
     assert max(policy.share for policy in history) == 0.1
 
 
+@pytest.mark.slow
 def test_good_canaries_are_not_rolled_back_by_chance(
     tmp_path: Path, make_policy: MakePolicy
 ) -> None:

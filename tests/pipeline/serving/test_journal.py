@@ -67,6 +67,7 @@ def test_many_rows_rotate_by_themselves(tmp_path: Path) -> None:
     assert sorted(json.loads(note.read_text())["rows"] for note in outbox(tmp_path)) == [2, 4, 4]
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_answered_is_recovered(tmp_path: Path) -> None:
     code = (
         "import sys, time, pyarrow\n"

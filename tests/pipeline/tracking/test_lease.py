@@ -56,6 +56,7 @@ def _acquire(server: Any, folder: Path, *, run: bool = True) -> Lease:
     return acquire(server, FolderStore(folder), "leases", lambda: server.run if run else None)
 
 
+@pytest.mark.slow
 def test_whoever_comes_second_waits_until_the_first_is_done(server: Any, tmp_path: Path) -> None:
     order: list[str] = []
 
@@ -74,6 +75,7 @@ def test_whoever_comes_second_waits_until_the_first_is_done(server: Any, tmp_pat
     assert order == ["first", "second"]
 
 
+@pytest.mark.slow
 def test_a_holder_that_was_killed_is_followed(server: Any, tmp_path: Path) -> None:
     _acquire(server, tmp_path)
     server.set_tag("run", TAG, "1 17")

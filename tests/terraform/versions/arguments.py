@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ def files() -> list[Path]:
     return sorted(path for path in found if ".terraform" not in path.parts)
 
 
+@cache
 def used() -> dict[str, set[str]]:
     """Type ("data." before a data source's) -> arguments, nested ones by their dotted path."""
     types: dict[str, set[str]] = {}

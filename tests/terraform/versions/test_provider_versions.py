@@ -16,21 +16,26 @@ from tests.terraform.conftest import Terraform
 from tests.terraform.versions import provider6
 from tests.terraform.versions.arguments import files, read, used
 
+pytestmark = pytest.mark.slow
+
 SIX: dict[str, Any] = json.loads(provider6.FILE.read_text())
-USED = sorted((kind, path) for kind, paths in used().items() for path in paths)
+
+
+def arguments() -> list[tuple[str, str]]:
+    return sorted((kind, path) for kind, paths in used().items() for path in paths)
 
 
 def test_every_type_that_is_used_is_in_the_table_of_provider_6() -> None:
     """After a new type: python -m tests.terraform.versions.provider6 with the two wheels."""
     assert set(used()) == set(SIX["types"])
     assert SIX["schema"].startswith("6.")
-    assert len(USED) > 300
+    assert len(arguments()) > 300
 
 
 def test_no_argument_is_gone_in_provider_6() -> None:
     gone = [
         (kind, path)
-        for kind, path in USED
+        for kind, path in arguments()
         if path.rpartition(".")[2] not in SIX["types"][kind]["arguments"]
     ]
     assert gone == []
@@ -47,7 +52,7 @@ def test_no_attribute_that_is_read_is_gone_in_provider_6() -> None:
 
 
 def test_no_argument_and_no_attribute_is_deprecated_in_provider_6() -> None:
-    names = [(kind, path.partition(".")[0]) for kind, path in USED]
+    names = [(kind, path.partition(".")[0]) for kind, path in arguments()]
     names += [(kind, name) for kind, attributes in read().items() for name in attributes]
     assert [one for one in names if _deprecated(*one)] == []
     assert _deprecated("aws_s3_bucket", "acl")
@@ -91,7 +96,7 @@ def schema(terraform: Terraform) -> Any:
 @pytest.mark.terraform
 def test_no_argument_is_unknown_to_or_deprecated_in_provider_5(schema: Any) -> None:
     wrong = []
-    for kind, path in USED:
+    for kind, path in arguments():
         data = kind.startswith("data.")
         types = schema["data_source_schemas" if data else "resource_schemas"]
         block = types[kind.removeprefix("data.")]["block"]
