@@ -1,13 +1,15 @@
 """Settings of every test: property-based ones are reproducible, and know no time limit.
 
-`make check` sets KEYLESS_TESTS=quick: fewer examples each, for an answer in about two minutes.
+`make check` sets KEYLESS_TESTS=quick: fewer examples each, for an answer in about a minute.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from functools import cache
 
+from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -15,6 +17,14 @@ settings.register_profile(
 )
 settings.register_profile("quick", settings.get_profile("full"), max_examples=15)
 settings.load_profile(os.environ.get("KEYLESS_TESTS", "full"))
+
+
+# Every botocore session parses megabytes of its own data and looks through folders for names of
+# services; the tests make hundreds of sessions.
+_reader, _loader = JSONFileLoader(), Loader()
+_load_file, _services = cache(_reader.load_file), cache(_loader.list_available_services)
+setattr(JSONFileLoader, "load_file", lambda _, file_path: _load_file(file_path))  # noqa: B010 - mypy
+setattr(Loader, "list_available_services", lambda _, type_name: list(_services(type_name)))  # noqa: B010
 
 # A shell that runs `make test &` has it ignore Ctrl-C, and all its children too; tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

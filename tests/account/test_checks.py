@@ -19,6 +19,8 @@ from tests import ROOT
 ACCOUNT = "123456789012"
 TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:keyless-dev-alerts"
 
+SESSION = get_session()
+
 
 class Aws:
     """Clients that answer what a test says; botocore's models check every name and field."""
@@ -27,7 +29,7 @@ class Aws:
         self.answers = answers
 
     def __call__(self, service: str) -> Any:
-        model = get_session().get_service_model(service)
+        model = SESSION.get_service_model(service)
         operations = {_snake(name): name for name in model.operation_names}
 
         def call(name: str, **parameters: Any) -> dict[str, Any]:

@@ -35,6 +35,8 @@ def root(tmp_path: Path) -> Path:
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("TF_VAR_image", raising=False)
     monkeypatch.setenv("AWS_REGION", REGION)
+    # Moto would list public images anew for every test that meets EC2: most of a second each.
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     with mock_aws():
         yield
 

@@ -22,6 +22,8 @@ def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serving]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    # Moto would list public images anew for every test that meets EC2: most of a second each.
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     with mock_aws():
         ec2, elb = boto3.client("ec2"), boto3.client("elbv2")
         subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]][:2]
