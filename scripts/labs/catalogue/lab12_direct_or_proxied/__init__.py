@@ -1,0 +1,1 @@
+"""Lab 12: artifacts through MLflow, or straight to S3."""
