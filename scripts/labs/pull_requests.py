@@ -35,7 +35,17 @@ _EXPRESSION = re.compile(r"\$\{\{\s*([^}]*?)\s*\}\}")
 _HEAD = re.compile(
     r"github\.event\.pull_request\.head|github\.head_ref|refs/pull/|github\.event\.number"
 )
+_BASE = re.compile(r"github\.base_ref|github\.event\.pull_request\.base\.(ref|sha)")
+# Conditions by which a job runs for branches of the repository alone.
 _SAME = "github.event.pull_request.head.repo.full_name == github.repository"
+_OWN_BRANCHES = frozenset(
+    {
+        _SAME,
+        "github.repository == github.event.pull_request.head.repo.full_name",
+        "github.event.pull_request.head.repo.fork == false",
+        "!github.event.pull_request.head.repo.fork",
+    }
+)
 STEP_SECONDS = 60
 
 
@@ -161,7 +171,7 @@ class _Job:
         if condition is None:
             return True
         text = " ".join(_EXPRESSION.sub(r"\1", str(condition)).split())
-        if text != _SAME:
+        if text not in _OWN_BRANCHES:
             raise _unknown(self.name, f"if: {condition}", f"if: {_SAME}")
         return self.opened.fork is None
 
@@ -235,7 +245,7 @@ class _Job:
         ref = given.get("ref", "")
         if _HEAD.search(ref + given.get("repository", "")):
             return True
-        if ref and ref not in ("main", "refs/heads/main") and "github.base_ref" not in ref:
+        if ref and ref not in ("main", "refs/heads/main") and not _BASE.search(ref):
             raise _unknown(self.name, f"ref: {ref}", "main, or the head of the pull request")
         return not ref and self.event == "pull_request"
 

@@ -51,7 +51,12 @@ def opened(**more: Any) -> PullRequest:
     return PullRequest(BASE, {"plan.sh": b"echo of the fork\n"}, FORK, **more)
 
 
-@pytest.mark.parametrize(("ref", "said"), [(HEAD, "of the fork"), ("main", "of main")])
+BASE_SHA = '"${{ github.event.pull_request.base.sha }}"'
+
+
+@pytest.mark.parametrize(
+    ("ref", "said"), [(HEAD, "of the fork"), ("main", "of main"), (BASE_SHA, "of main")]
+)
 def test_whose_code_runs_is_the_checkouts_choice(tmp_path: Path, ref: str, said: str) -> None:
     (done,) = run_workflows(workflows(tmp_path, plan=TARGET.format(more="", ref=ref)), opened())
     assert done.status == "success"
@@ -86,9 +91,16 @@ def test_a_protected_environment_waits_for_its_reviewer(tmp_path: Path) -> None:
     assert [job.status for job in run_workflows(run, opened(approved=True))] == ["success"]
 
 
-def test_a_job_for_branches_alone_skips_a_fork(tmp_path: Path) -> None:
-    same = "if: github.event.pull_request.head.repo.full_name == github.repository"
-    run = workflows(tmp_path, plan=TARGET.format(more=same, ref=HEAD))
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "github.event.pull_request.head.repo.full_name == github.repository",
+        "${{ github.event.pull_request.head.repo.fork == false }}",
+        '"!github.event.pull_request.head.repo.fork"',
+    ],
+)
+def test_a_job_for_branches_alone_skips_a_fork(tmp_path: Path, condition: str) -> None:
+    run = workflows(tmp_path, plan=TARGET.format(more=f"if: {condition}", ref=HEAD))
     assert [job.status for job in run_workflows(run, opened())] == ["skipped"]
     there = PullRequest(BASE, {})
     assert [job.status for job in run_workflows(run, there)] == ["success"]

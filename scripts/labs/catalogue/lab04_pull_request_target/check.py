@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from scripts.console import UserError
 from scripts.labs import common
@@ -14,7 +16,6 @@ from scripts.labs.trial import Refused, Trial
 REPOSITORY, FORK = "acme/pipeline", "mallory/pipeline"
 STATE = "terraform.tfstate"
 SECRET = "lab/database"  # noqa: S105 - its name
-DONE = "DONE"
 READ_SECRET = f"keyless aws secretsmanager get-secret-value --secret-id {SECRET}"
 READ_STATE = f'keyless aws s3api get-object --bucket "lab-state-$ACCOUNT" --key {STATE} taken'
 WRITE_STATE = (
@@ -40,9 +41,12 @@ def leak(run: LabRun) -> None:
     """Nothing leaked: the repository is public."""
 
 
-def _scripts(run: LabRun, command: str) -> Mapping[str, bytes]:
-    """Every script of the repository, replaced; the workflow may run any of them."""
-    text = f"#!/usr/bin/env bash\nset -e\n{command}\necho {DONE}\n".encode()
+def _scripts(run: LabRun, command: str, marker: Path) -> Mapping[str, bytes]:
+    """Every script of the repository, replaced; the workflow may run any of them.
+
+    A log may be hidden, so the end is seen by a file that the script leaves outside of the job.
+    """
+    text = f"#!/usr/bin/env bash\nset -e\n{command}\ntouch {shlex.quote(str(marker))}\n".encode()
     found = [path for path in run.folder.rglob("*.sh") if path.name != "env.sh"]
     if not found:
         raise UserError(f"There is no script in {run.folder}", why="the plan runs plan.sh")
@@ -50,10 +54,12 @@ def _scripts(run: LabRun, command: str) -> Mapping[str, bytes]:
 
 
 def _attack(run: LabRun, command: str, fork: str | None) -> str:
-    opened = PullRequest(REPOSITORY, _scripts(run, command), fork, approved=fork is None)
-    jobs = run_workflows(run, opened)
+    marker = run.home / f"executed-{secrets.token_hex(6)}"
+    files = _scripts(run, command, marker)
+    jobs = run_workflows(run, PullRequest(REPOSITORY, files, fork, approved=fork is None))
     log = "\n".join(f"{job.name}: {job.status}: {job.log}" for job in jobs)
-    if f"\n{DONE}\n" in log:
+    if marker.exists():
+        marker.unlink()
         return log
     raise Refused(" ".join(log.split())[-300:] or "the pull request starts no job")
 
@@ -79,10 +85,20 @@ def _colleague_writes(run: LabRun) -> str:
 
 
 def _planned(run: LabRun) -> str:
-    jobs = run_workflows(run, PullRequest(REPOSITORY, {}, approved=True))
+    """The state is printed, and the pull request's own files are what is planned."""
+    nonce = secrets.token_hex(8)
+    scripts = [path for path in run.folder.rglob("*.sh") if path.name != "env.sh"]
+    files = {
+        path.relative_to(run.folder).as_posix(): path.read_bytes() + f"\necho {nonce}\n".encode()
+        for path in scripts
+    }
+    jobs = run_workflows(run, PullRequest(REPOSITORY, files, approved=True))
     log = "\n".join(f"{job.name}: {job.status}: {job.log}" for job in jobs)
-    if not any(job.status == "success" and run.record.kept["lineage"] in job.log for job in jobs):
+    good = [job.log for job in jobs if job.status == "success"]
+    if not any(run.record.kept["lineage"] in text for text in good):
         raise UserError("No job printed the state", why=" ".join(log.split())[-400:] or "none ran")
+    if not any(nonce in text for text in good):
+        raise UserError("No job ran the pull request's own plan.sh", why="it planned main")
     return "planned"
 
 

@@ -1,0 +1,243 @@
+"""What must fail and what must work in lab 7."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.aws.credentials import Credentials
+from scripts.aws.data_channel import open_data_channel
+from scripts.console import UserError
+from scripts.labs import common, servers
+from scripts.labs.running import LabRun
+from scripts.labs.trial import Refused, Trial
+
+REPOSITORY = "acme/pipeline"
+JOBS: dict[str, dict[str, Any]] = {"train": {}, "reader": {"environment": "reader"}}
+DEFAULT = ("admin", "password1234")
+API = "/api/2.0/mlflow"
+EXPERIMENT = "credit"
+CONNECT_SECONDS = 30
+LARGEST_NETWORK = 8
+"""Bits of the prefix: nobody's own network is larger than a /8."""
+
+
+def before(run: LabRun) -> None:
+    """What another team has: a password for each role."""
+    for who in JOBS:
+        run.administrator("ssm").put_parameter(
+            Name=f"/lab/mlflow/{who}", Type="SecureString", Value=secrets.token_urlsafe(24)
+        )
+
+
+def prepare(run: LabRun) -> None:
+    """Start the deployed server, tell its public address, and log a run with the flag.
+
+    Where training does not reach the server, what needs it fails later, and says why.
+    """
+    servers.replace(run, common.output(run, "group"))
+    flag = run.new_flag()
+    address = "no port of the server is open to the internet"
+    with suppress(UserError, Refused):
+        address = _public(run)
+    run.give("address.txt", f"{address}\n")
+    with suppress(Exception):
+        _log(run, "train", flag)
+
+
+def leak(run: LabRun) -> None:
+    """Nothing leaked: the login is in MLflow's documentation."""
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A way to the server, and the login that it asks for."""
+
+    address: str
+    login: tuple[str, str] | None
+
+
+def _server(run: LabRun) -> servers.Server:
+    return servers.find(run, common.output(run, "group"))
+
+
+def _public(run: LabRun) -> str:
+    """The server's public address. Raises Refused if no security group lets everybody in."""
+    template = servers.template(run, common.output(run, "group"))
+    groups = [*template.get("SecurityGroupIds", ())]
+    for interface in template.get("NetworkInterfaces", ()):
+        groups += interface.get("Groups", ())
+    found = run.administrator("ec2").describe_security_groups(GroupIds=groups) if groups else {}
+    rules = [rule for one in found.get("SecurityGroups", ()) for rule in one["IpPermissions"]]
+    for port, local in servers.box_ports(run, _server(run)).items():
+        if any(_open(rule, port) for rule in rules):
+            return f"http://127.0.0.1:{local}"
+    raise Refused("no security group of the server lets anybody in from the internet")
+
+
+def _open(rule: dict[str, Any], port: int) -> bool:
+    """Whether a rule lets the internet, or more of it than anybody owns, reach a port."""
+    ranges = [one["CidrIp"] for one in rule.get("IpRanges", ())]
+    ranges += [one["CidrIpv6"] for one in rule.get("Ipv6Ranges", ())]
+    everybody = any(int(one.rpartition("/")[2]) < LARGEST_NETWORK for one in ranges)
+    inside = rule.get("FromPort", 0) <= port <= rule.get("ToPort", 65535)
+    return everybody and (rule["IpProtocol"] == "-1" or inside)
+
+
+def _session(run: LabRun, who: str) -> Credentials:
+    return run.job_session(f"lab-{who}", REPOSITORY, **JOBS[who])
+
+
+def _way(run: LabRun, who: str) -> _Way:
+    """How a role reaches the server: by its session document, else as everybody does."""
+    documents = run.outputs.get("documents")
+    if documents is None:
+        return _Way(_public(run), DEFAULT)
+    if not isinstance(documents, dict) or who not in documents:
+        raise UserError(f"The output `documents` names none for {who}")
+    session = _session(run, who)
+    ssm = run.client(session, "ssm")
+    started = _connected(ssm, _server(run).instance_id, documents[who])
+    _, port = open_data_channel(ssm, started)
+    address = f"http://127.0.0.1:{port}"
+    if _ask(_Way(address, None), "GET", "/experiments/get?experiment_id=0")[0] != 401:
+        return _Way(address, None)
+    found = ssm.get_parameter(Name=f"/lab/mlflow/{who}", WithDecryption=True)
+    return _Way(address, (who, found["Parameter"]["Value"]))
+
+
+def _connected(ssm: Any, instance: str, document: str) -> Any:
+    """Begin a session; the agent of a new instance takes some seconds to register."""
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            return ssm.start_session(Target=instance, DocumentName=document)
+        except ssm.exceptions.TargetNotConnected:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.3)
+
+
+def _ask(
+    way: _Way, method: str, path: str, body: Any = None, host: str | None = None
+) -> tuple[int, str]:
+    """Status and text of the API's answer."""
+    request = urllib.request.Request(f"{way.address}{API}{path}", method=method)
+    if body is not None:
+        request.data = json.dumps(body).encode()
+        request.add_header("Content-Type", "application/json")
+    if way.login is not None:
+        login = base64.b64encode(":".join(way.login).encode()).decode()
+        request.add_header("Authorization", f"Basic {login}")
+    if host is not None:
+        request.add_header("Host", host)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=60) as answer:
+            return answer.status, answer.read().decode(errors="replace")
+    except urllib.error.HTTPError as failure:
+        with failure:
+            return failure.code, failure.read().decode(errors="replace")
+
+
+def _allowed(answer: tuple[int, str]) -> Any:
+    """What was answered. Raises Refused for 401 and 403, UserError for other failures."""
+    status, text = answer
+    if status in (401, 403):
+        raise Refused(f"MLflow's server answers {status}: {text.strip()[:200]}")
+    if status != 200:
+        raise UserError(f"MLflow's server answers {status}", why=text[:300])
+    return json.loads(text)
+
+
+def _experiments(way: _Way) -> dict[str, str]:
+    """Ids of the experiments by name."""
+    found = _allowed(_ask(way, "POST", "/experiments/search", {"max_results": 100}))
+    return {one["name"]: one["experiment_id"] for one in found.get("experiments", ())}
+
+
+def _log(run: LabRun, who: str, value: str) -> str:
+    """Log a run with a parameter; returns the parameter."""
+    way = _way(run, who)
+    known = _experiments(way)
+    if EXPERIMENT not in known:
+        _allowed(_ask(way, "POST", "/experiments/create", {"name": EXPERIMENT}))
+        known = _experiments(way)
+    described = {"experiment_id": known[EXPERIMENT], "start_time": int(time.time() * 1000)}
+    made = _allowed(_ask(way, "POST", "/runs/create", described))
+    logged = {"run_id": made["run"]["info"]["run_id"], "key": "card", "value": value}
+    _allowed(_ask(way, "POST", "/runs/log-parameter", logged))
+    return value
+
+
+def _delete(run: LabRun, who: str) -> str:
+    way = _way(run, who)
+    known = _experiments(way)
+    if EXPERIMENT not in known:
+        raise UserError(f"There is no experiment {EXPERIMENT!r} to delete")
+    _allowed(_ask(way, "POST", "/experiments/delete", {"experiment_id": known[EXPERIMENT]}))
+    _ask(way, "POST", "/experiments/restore", {"experiment_id": known[EXPERIMENT]})
+    return "the experiment was deleted"
+
+
+def _from_the_internet(run: LabRun) -> str:
+    for login in (DEFAULT, None):
+        status, _ = _ask(
+            _Way(_public(run), login), "POST", "/experiments/search", {"max_results": 1}
+        )
+        if status != 401:
+            return f"the server answers everybody with {status}"
+    return "the server is open to the internet, and asks for a login that can be guessed"
+
+
+def _foreign_host(run: LabRun) -> str:
+    way = _way(run, "train")
+    found = _ask(way, "POST", "/experiments/search", {"max_results": 1}, "mallory.example")
+    return f"answers a page of mallory.example: {_allowed(found)}"
+
+
+def _reader_logs(run: LabRun) -> str:
+    return _log(run, "reader", "forged")
+
+
+def _reader_deletes(run: LabRun) -> str:
+    return _delete(run, "reader")
+
+
+def _train_deletes(run: LabRun) -> str:
+    return _delete(run, "train")
+
+
+def _shell(run: LabRun) -> str:
+    if run.outputs.get("documents") is None:
+        raise Refused("the role may start no session at all")
+    ssm = run.client(_session(run, "train"), "ssm")
+    ssm.start_session(Target=_server(run).instance_id)
+    return "a shell on the server"
+
+
+def _logged_and_read(run: LabRun) -> str:
+    value = _log(run, "train", f"depth-{secrets.token_hex(6)}")
+    way = _way(run, "reader")
+    ids = {"experiment_ids": [_experiments(way)[EXPERIMENT]]}
+    if value not in json.dumps(_allowed(_ask(way, "POST", "/runs/search", ids))):
+        raise UserError("The reader does not find the run that training logged")
+    return value
+
+
+ATTACKS = [
+    Trial("the server asked from the internet", _from_the_internet),
+    Trial("a page of a foreign website, by its own name", _foreign_host),
+    Trial("the reader logs a run", _reader_logs),
+    Trial("the reader deletes the experiment", _reader_deletes),
+    Trial("training deletes the experiment", _train_deletes),
+    Trial("a session without a document", _shell),
+]
+NEEDS = [Trial("training logs a run, and the reader finds it", _logged_and_read)]
