@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 from functools import cache
+from typing import Any
 
 from botocore.loaders import JSONFileLoader, Loader
 from hypothesis import HealthCheck, settings
@@ -22,8 +23,17 @@ settings.load_profile(os.environ.get("KEYLESS_TESTS", "full"))
 # Every botocore session parses megabytes of its own data and looks through folders for names of
 # services; the tests make hundreds of sessions.
 _reader, _loader = JSONFileLoader(), Loader()
+_read_file = JSONFileLoader.load_file
 _load_file, _services = cache(_reader.load_file), cache(_loader.list_available_services)
-setattr(JSONFileLoader, "load_file", lambda _, file_path: _load_file(file_path))  # noqa: B010 - mypy
+
+
+def _load(reader: JSONFileLoader, file_path: str) -> Any:
+    """Read a file once. S3's is read anew each time: a client takes the bucket out of its paths."""
+    own = f"{os.sep}s3{os.sep}" in file_path
+    return _read_file(reader, file_path) if own else _load_file(file_path)
+
+
+setattr(JSONFileLoader, "load_file", _load)  # noqa: B010 - mypy
 setattr(Loader, "list_available_services", lambda _, type_name: list(_services(type_name)))  # noqa: B010
 
 # A shell that runs `make test &` has it ignore Ctrl-C, and all its children too; tests send it.
