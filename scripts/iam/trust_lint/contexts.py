@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from scripts.iam.trust_lint.decide import who
 from scripts.iam.trust_lint.decide.grammar import BRANCH, TAG, JobKind
-from scripts.iam.trust_lint.decide.search import Token
+from scripts.iam.trust_lint.decide.search import ON_TARGET, Token
 from scripts.iam.trust_lint.decide.who import listed
 from scripts.iam.trust_lint.findings import Finding
 from scripts.iam.trust_lint.fixes import Fix, added
@@ -80,11 +80,15 @@ def _template_decides(linted: Linted, token: Token) -> Finding:
         "tags": linted.loose("ref", claims={"ref": TAG}),
         "environments": linted.other_environment,
     }
-    what = [name for name, opening in opened.items() if opening]
+    what = [
+        ON_TARGET if opening.claims["event_name"] == ON_TARGET else name
+        for name, opening in opened.items()
+        if opening
+    ]
     return linted.finding(
         "template-decides",
         f"{value} is not GitHub's default subject, with which nobody gets in; with the template "
-        f"{template} {listed(what)} get in without being named",
+        f"{template} {listed(list(dict.fromkeys(what)))} get in without being named",
         f"nobody, or with that template {who.more_contexts(linted)}",
         "`gh api repos/OWNER/REPOSITORY/actions/oidc/customization/sub` says which template the "
         "repository has: with the default one write the whole subject, else put context into the "

@@ -112,6 +112,14 @@ def test_a_put_says_whether_it_may_overwrite(asked: dict[str, Any], key: str) ->
     assert need.context["ssm:Overwrite"] == (key,)
 
 
+def test_a_put_onto_a_parameter_that_is_there_carries_its_tags() -> None:
+    there = FakeAccount(resources={PARAMETER: {"Environment": "dev"}})
+    [need] = ssm("PutParameter", there, Name="/keyless/dev/platform", Value="b", Overwrite=True)
+    assert need.context["aws:ResourceTag/Environment"] == ("dev",)
+    [need] = ssm("PutParameter", there, Name="/new", Value="b", Type="String")
+    assert not [key for key in need.context if "ResourceTag" in key]
+
+
 def test_a_put_with_tags_needs_the_right_to_tag() -> None:
     tags = [{"Key": "Environment", "Value": "dev"}]
     found = ssm("PutParameter", Name="/a", Value="b", Type="String", Tags=tags)

@@ -57,11 +57,6 @@ def _parameter(call: Call) -> Iterator[Target]:
     yield _existing_parameter(call, call.text("Name"))
 
 
-def _parameter_arn(call: Call) -> Iterator[Target]:
-    """A parameter that may be new: only its ARN."""
-    yield Target(parameter_arn(call, call.text("Name")), {})
-
-
 def _parameters(call: Call) -> Iterator[Target]:
     for name in call.texts("Names"):
         yield _existing_parameter(call, name)
@@ -251,7 +246,7 @@ TABLE: Table = {
         "DescribeInstanceProperties"
     ),
     "PutParameter": Row(
-        _parameter_arn,
+        _parameter,  # a new one has no tags yet
         keys=_overwrite,
         also=(
             when("Tags", onto("ssm:AddTagsToResource", _parameter, _tags)),

@@ -107,10 +107,8 @@ REFS: Mapping[JobKind, Language] = {
 }
 _PULL_EVENT = then(text("pull_request"), optional(then(text("_"), _WORD)))
 _OF_KIND: Mapping[JobKind, Values] = {
-    "ref": {
-        "event_name": both(_WORD, outside(text("pull_request"))),
-        **dict.fromkeys(("base_ref", "head_ref"), text("")),
-    },
+    # pull_request_target runs on the base branch, and has base_ref all the same.
+    "ref": {"event_name": both(_WORD, outside(text("pull_request")))},
     "pull_request": {
         "event_name": _PULL_EVENT,
         "ref_type": text("branch"),

@@ -15,6 +15,7 @@ from scripts.iam.trust_lint.decide.automata import (
     Operand,
     TooComplex,
     common_word,
+    either,
     text,
     then,
 )
@@ -37,6 +38,7 @@ from scripts.iam.trust_lint.decide.statement import Limits, Trusting
 
 KINDS: tuple[JobKind, ...] = ("ref", "pull_request", "environment")
 MOST_TRIES = 30
+ON_TARGET = "pull_request_target"
 NO_KEYS: frozenset[str] = frozenset()
 ALL_KEYS = TOKEN_CLAIMS | {CUSTOM}
 
@@ -281,11 +283,10 @@ def _claims(
     repository: str, repo: subjects.Repo | None, said: Mapping[str, str], values: Claims
 ) -> dict[str, str] | None:
     """The claims of a job that has this subject; None where no value of some claim fits."""
-    if "ref_type" in said:
-        of_type = values.also({"ref": (Operand(OF_TYPE[said["ref_type"]]),)})
-        if of_type is None:
-            return None
-        values = of_type
+    fixed = values.also({"ref": tuple(_fix_ref(said, values.kind))})
+    if fixed is None:
+        return None
+    values = fixed
     pull_request = values.kind == "pull_request"
     wanted = {claim: said[claim] for claim in CLAIMS if claim in said} | {"repository": repository}
     context_kind, _, context_value = said.get("context", "").partition(":")
@@ -293,10 +294,11 @@ def _claims(
         wanted[context_kind] = context_value
     if repo is not None and repo.owner_id is not None and repo.id is not None:
         wanted |= {"repository_owner_id": repo.owner_id, "repository_id": repo.id}
+    target = values.kind == "ref" and bool(said.get("base_ref") or said.get("head_ref"))
     found = {
-        "event_name": "pull_request" if pull_request else "push",
-        "base_ref": "main" if pull_request else "",
-        "head_ref": "change" if pull_request else "",
+        "event_name": ON_TARGET if target else "pull_request" if pull_request else "push",
+        "base_ref": "main" if pull_request or target else "",
+        "head_ref": "change" if pull_request or target else "",
         "repository_owner": repository.partition("/")[0],
         **{key: value for key, value in said.items() if key not in ("repo", "context")},
         "repository": repository,
@@ -310,6 +312,16 @@ def _claims(
             return None
         found[claim] = value
     return found
+
+
+def _fix_ref(said: Mapping[str, str], kind: JobKind) -> Iterator[Operand]:
+    """What the claims of a subject that are no ref say of the ref."""
+    if "ref_type" in said:
+        yield Operand(OF_TYPE[said["ref_type"]])
+    if (base := said.get("base_ref")) and kind != "pull_request":
+        # pull_request_target runs on the base; in an environment it may be pull_request, too.
+        on_base = text(f"refs/heads/{base}")
+        yield Operand(on_base if kind == "ref" else either(on_base, REFS["pull_request"]))
 
 
 def _preferred(claim: str, found: Mapping[str, str], values: Claims) -> str | None:
