@@ -511,6 +511,17 @@ def _change_the_audiences_of_a_provider(stack: ExitStack) -> None:
     _add(stack, IamResponse, "remove_client_id_from_open_id_connect_provider", remove)
 
 
+def _list_service_specific_credentials(stack: ExitStack) -> None:
+    """Moto has none to list. Terraform asks before it deletes a user with `force_destroy`."""
+
+    def listed(self: Any) -> ActionResult:
+        if name := self._get_param("UserName"):
+            self.backend.get_user(name)
+        return ActionResult({"ServiceSpecificCredentials": [], "IsTruncated": False})
+
+    _add(stack, IamResponse, "list_service_specific_credentials", listed)
+
+
 def _forget_delete_markers_too(stack: ExitStack) -> None:
     """Moto releases the content of every version that goes, and a delete marker has none."""
     _add(stack, FakeDeleteMarker, "dispose", lambda *_, **__: None)
@@ -518,6 +529,7 @@ def _forget_delete_markers_too(stack: ExitStack) -> None:
 
 _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _change_the_audiences_of_a_provider,
+    _list_service_specific_credentials,
     _forget_delete_markers_too,
     _find_documents_by_arn_and_default,
     _keep_the_ids_of_the_deleted,

@@ -120,6 +120,19 @@ def test_a_document_is_found_by_its_arn_and_default_version(account: Account) ->
         assert ssm.get_document(**given)["Content"]
 
 
+def test_a_user_is_asked_for_every_kind_of_credential_before_it_is_deleted(
+    account: Account,
+) -> None:
+    """Terraform's `force_destroy` lists them all."""
+    iam = account.client("iam")
+    iam.create_user(UserName="learner")
+    found = iam.list_service_specific_credentials(UserName="learner")
+    assert found["ServiceSpecificCredentials"] == []
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        iam.list_service_specific_credentials(UserName="nobody")
+    iam.delete_user(UserName="learner")
+
+
 def test_an_audience_is_added_to_a_provider_that_is_there_and_removed(account: Account) -> None:
     iam = account.client("iam")
     arn = iam.create_open_id_connect_provider(
