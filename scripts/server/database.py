@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -203,16 +203,43 @@ def bring_up_to_date(utils: Any, engine: Any, before_upgrade: Callable[[str], ob
     Raises UserError for tables that a newer MLflow made, that somebody holds a lock on, or whose
     migration fails.
     """
-    if utils._is_empty_database(engine):
-        utils._initialize_tables(engine)
-    else:
-        found, latest = _revision(utils, engine), utils._get_latest_schema_revision()
-        if found != latest:
-            _must_be_older(utils, found, latest)
-            _must_be_free(engine)
-            kept = before_upgrade(found)
-            _upgrade(utils, engine, found, kept)
-    return str(utils._get_schema_version(engine))
+    with _bounded(engine):
+        if utils._is_empty_database(engine):
+            utils._initialize_tables(engine)
+        else:
+            found, latest = _revision(utils, engine), utils._get_latest_schema_revision()
+            if found != latest:
+                _must_be_older(utils, found, latest)
+                _must_be_free(engine)
+                kept = before_upgrade(found)
+                _upgrade(utils, engine, found, kept)
+        return str(utils._get_schema_version(engine))
+
+
+@contextmanager
+def _bounded(engine: Any) -> Iterator[None]:
+    """Wait for nobody's lock without an end, whatever MLflow asks of the tables.
+
+    Raises UserError, which names who holds the lock.
+    """
+    import sqlalchemy
+
+    def limit(connection: Any) -> None:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+
+    sqlalchemy.event.listen(engine, "begin", limit)
+    try:
+        yield
+    except sqlalchemy.exc.OperationalError as error:
+        if not isinstance(error.orig, psycopg2.errors.LockNotAvailable):
+            raise
+        raise UserError(
+            f"another session holds a lock on MLflow's tables; after {LOCK_SECONDS} s nothing was "
+            f"changed{_holders(engine)}",
+            fix="stop the server or end that session, then run keyless database again",
+        ) from None
+    finally:
+        sqlalchemy.event.remove(engine, "begin", limit)
 
 
 def _revision(utils: Any, engine: Any) -> str:
@@ -252,20 +279,10 @@ def _must_be_free(engine: Any) -> None:
         "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables "
         "WHERE schemaname = current_schema()"
     )
-    try:
-        with engine.connect() as connection:
-            connection.execute(sqlalchemy.text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
-            names = connection.execute(tables).scalar()
-            connection.execute(sqlalchemy.text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
-            connection.rollback()
-    except sqlalchemy.exc.OperationalError as error:
-        if not isinstance(error.orig, psycopg2.errors.LockNotAvailable):
-            raise
-        raise UserError(
-            f"another session holds a lock on MLflow's tables; after {LOCK_SECONDS} s nothing was "
-            f"changed{_holders(engine)}",
-            fix="stop the server or end that session, then run keyless database again",
-        ) from None
+    with engine.connect() as connection:
+        names = connection.execute(tables).scalar()
+        connection.execute(sqlalchemy.text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
+        connection.rollback()
 
 
 def _holders(engine: Any) -> str:

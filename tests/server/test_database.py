@@ -42,6 +42,13 @@ class Tables:
         self.done.append("upgraded")
 
 
+def nowhere() -> Any:
+    """An engine that nothing connects by."""
+    import sqlalchemy
+
+    return sqlalchemy.create_engine("sqlite://")
+
+
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tables below are no database: what is asked of one is tested on a real one."""
@@ -58,7 +65,9 @@ def test_a_snapshot_comes_before_tables_change_and_only_then(
     revision: str | None, done: list[str]
 ) -> None:
     tables = Tables(revision)
-    found = bring_up_to_date(tables, None, lambda old: tables.done.append(f"snapshot of {old}"))
+    found = bring_up_to_date(
+        tables, nowhere(), lambda old: tables.done.append(f"snapshot of {old}")
+    )
     assert (found, tables.done) == ("new", done)
 
 
@@ -69,7 +78,7 @@ def test_without_a_snapshot_the_tables_stay_as_they_are() -> None:
 
     tables = Tables("old")
     with pytest.raises(UserError, match="no snapshot"):
-        bring_up_to_date(tables, None, refuse)
+        bring_up_to_date(tables, nowhere(), refuse)
     assert (tables.revision, tables.done) == ("old", [])
 
 
@@ -140,14 +149,24 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def upgraded(engine: Any, revision: str) -> list[str]:
     """Try to upgrade tables of a revision; what was done before it was given up."""
     import sqlalchemy
-    from mlflow.store.db import utils
-    from mlflow.store.tracking.dbmodels import models
 
-    assert models.SqlRun is not None
     with engine.begin() as connection:
         connection.execute(
             sqlalchemy.text("UPDATE alembic_version SET version_num = :found"), {"found": revision}
         )
+    done = attempted(engine)
+    with engine.connect() as connection:
+        now = connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version"))
+        assert now.scalar() == revision
+    return done
+
+
+def attempted(engine: Any) -> list[str]:
+    """Try to upgrade the tables as they are; what was done before it was given up."""
+    from mlflow.store.db import utils
+    from mlflow.store.tracking.dbmodels import models
+
+    assert models.SqlRun is not None
     done: list[str] = []
 
     def keep(found: str) -> str:
@@ -158,9 +177,6 @@ def upgraded(engine: Any, revision: str) -> list[str]:
         bring_up_to_date(utils, engine, keep)
     except UserError as error:
         done.append(f"{error} {error.fix}")
-    with engine.connect() as connection:
-        now = connection.execute(sqlalchemy.text("SELECT version_num FROM alembic_version"))
-        assert now.scalar() == revision
     return done
 
 
@@ -181,16 +197,18 @@ def test_a_migration_that_fails_is_told_with_its_snapshot(engine: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("table", ["experiments", "alembic_version"])
 def test_a_lock_is_waited_for_a_while_and_its_holder_named(
-    engine: Any, monkeypatch: pytest.MonkeyPatch
+    engine: Any, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
     import sqlalchemy
 
     monkeypatch.setattr(database, "LOCK_SECONDS", 1)
+    assert upgraded(engine, OLD)[0] == OLD  # nothing is locked
     with engine.connect() as holder:
-        holder.execute(sqlalchemy.text("LOCK TABLE experiments IN ACCESS EXCLUSIVE MODE"))
+        holder.execute(sqlalchemy.text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
         pid = holder.execute(sqlalchemy.text("SELECT pg_backend_pid()")).scalar()
-        [told] = upgraded(engine, OLD)
+        [told] = attempted(engine)
         holder.rollback()
     assert "another session holds a lock on MLflow's tables" in told
     assert f"process {pid} of" in told

@@ -255,6 +255,31 @@ def test_requests_at_once_fit_the_connections_they_hold(workers: int) -> None:
     assert re.search(r"maximum_connections = optional\(number, 60\)", text)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("revision", "said"),
+    [
+        ("ffffffffffff", "the schema ffffffffffff was made by an MLflow newer than "),
+        ("cc1f77228345", "the schema cc1f77228345 is older than this MLflow's "),
+        (None, ""),
+    ],
+)
+def test_a_schema_that_mlflow_does_not_serve_is_told_apart(
+    tmp_path: Path, revision: str | None, said: str
+) -> None:
+    import sqlite3
+
+    from mlflow.store.db import utils
+
+    address = tmp_path / "mlflow.db"
+    with contextlib.closing(sqlite3.connect(address)) as made, made:
+        made.execute("CREATE TABLE alembic_version (version_num varchar(32))")
+        found = revision or utils._get_latest_schema_revision()  # type: ignore[no-untyped-call]
+        made.execute("INSERT INTO alembic_version VALUES (?)", (found,))
+    assert load("server/worker").misfit(f"sqlite:///{address}").startswith(said)
+    assert bool(load("server/worker").misfit(f"sqlite:///{address}")) is bool(said)
+
+
 def test_dangerous_features_are_off() -> None:
     environment = load("server/worker").ENVIRONMENT
     assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"

@@ -71,6 +71,26 @@ def options(settings: Given, address: str) -> list[str]:
     return ["--backend-store-uri", address, "--allowed-hosts", ALLOWED_HOSTS, *place, *artifacts]
 
 
+def misfit(address: str) -> str:
+    """Why this MLflow does not serve from the database's tables, in a sentence; else nothing."""
+    import mlflow
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db import utils
+
+    tools: Any = utils
+    found = tools._get_schema_version(tools.create_sqlalchemy_engine(address))
+    latest = tools._get_latest_schema_revision()
+    if found == latest:
+        return ""
+    known = ScriptDirectory.from_config(tools._get_alembic_config(db_url="")).walk_revisions()
+    if found in {one.revision for one in known}:
+        return f"the schema {found} is older than this MLflow's {latest}: run keyless database"
+    return (
+        f"the schema {found} was made by an MLflow newer than {mlflow.__version__}, which knows "
+        f"{latest} at most: install that release, or restore the snapshot from before"
+    )
+
+
 def permissions(settings: Given) -> Permissions:
     """The permission sets of the settings."""
     from guard import Permissions
@@ -139,7 +159,12 @@ def main() -> int:
     if not address:
         return 1  # the launcher ended before the database was there
     server._exec_cmd = run  # type: ignore[attr-defined,assignment]
-    cli.server.main(options(settings, address), standalone_mode=False)
+    try:
+        cli.server.main(options(settings, address), standalone_mode=False)
+    except SystemExit as ended:
+        if ended.code and (why := misfit(address)):
+            print(f"worker: {why}", file=sys.stderr, flush=True)
+        raise
     return 0
 
 
