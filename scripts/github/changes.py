@@ -155,6 +155,7 @@ def of_the_policy(case: Refused) -> Iterator[Change]:
     if case.statement is None or case.issuer is None:
         return
     yield from _right_prefix(case)
+    yield from _other_case(case)
     yield from _without_dead_keys(case)
     yield from _claims_by_template(case)
     yield from _queue(case)
@@ -180,6 +181,27 @@ def _right_prefix(case: Refused) -> Iterator[Change]:
             case.claims,
             case.edited(*wrong),
         )
+
+
+def _other_case(case: Refused) -> Iterator[Change]:
+    """A subject in other letters: to GitHub a name is one in any case, to AWS it is not."""
+    own = _folded(case.subject)
+    for condition in case.conditions("sub"):
+        wrong = [one for one in condition.values if own and _folded(one) == own]
+        if wrong and case.subject not in condition.values:
+            values = [case.subject if one in wrong else one for one in condition.values]
+            yield Change(
+                f"write {condition.key} as GitHub sends it, since AWS compares the case of "
+                f"letters: {case.subject} in place of {wrong[0]}",
+                case.claims,
+                case.edited((condition, replace(condition, values=tuple(values)))),
+            )
+
+
+def _folded(subject: str) -> list[tuple[str, str]]:
+    """The parts of a subject, its names in small letters; a branch keeps its own."""
+    parts = subjects.parts_of(subject) or ()
+    return [(one.key, one.value.lower() if one.key == "repo" else one.value) for one in parts]
 
 
 def _without_dead_keys(case: Refused) -> Iterator[Change]:

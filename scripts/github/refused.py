@@ -81,7 +81,9 @@ class Refused:
                 f"out whose {name} is now before anything else: gh api repos/{name}"
             )
         names = sorted(repo.names for repo in wanted)
-        if not ids and names and name and name not in names and len(exact) == len(wanted):
+        # Names that differ in the case of letters alone are one name to GitHub.
+        known = {one.lower() for one in names}
+        if not ids and names and name and name.lower() not in known and len(exact) == len(wanted):
             return (
                 f"this is another repository: {name}; the role is for {' or '.join(names)}, and "
                 "compares no id by which a renamed repository could be told"

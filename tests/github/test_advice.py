@@ -123,6 +123,12 @@ HELPS = [
         id="ids where the role has names, and its id",
     ),
     pytest.param(
+        policy(NAMES.replace("octo-org", "Octo-Org")),
+        token(subject_format="names"),
+        f"AWS compares the case of letters: {NAMES} in place of ",
+        id="a name in other letters",
+    ),
+    pytest.param(
         policy(NAMES),
         token(),
         "the policy compares no id, so first compare them with gh api repos/octo-org/app",
