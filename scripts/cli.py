@@ -6,11 +6,14 @@ import ast
 import contextlib
 import difflib
 import importlib
+import re
+import shlex
 import tomllib
 import traceback
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from scripts import foreign
 from scripts.commands import Project
@@ -81,10 +84,19 @@ class Verbs(click.Group):
             foreseen = as_user_error(failure)
             if foreseen is None or ctx.params.get("debug"):
                 raise
+            foreseen.fix = _at_home(foreseen.fix, ctx)
             print_error(foreseen)
             if not isinstance(failure, UserError):
                 _keep(failure, ctx)
             ctx.exit(foreseen.exit_code)
+
+
+def _at_home(fix: str, ctx: click.Context) -> str:
+    """The commands that fix it, for the state directory that this command was given."""
+    if ctx.get_parameter_source("home") is not ParameterSource.COMMANDLINE:
+        return fix
+    home = shlex.quote(str(ctx.params["home"]))
+    return re.sub(r"\bkeyless (?=[a-z])", lambda _: f"keyless --home {home} ", fix)
 
 
 def _keep(failure: Exception, ctx: click.Context) -> None:

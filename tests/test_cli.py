@@ -194,6 +194,16 @@ def test_the_home_is_in_the_project_unless_said_otherwise(
     assert shown_home(["--home", str(tmp_path / "b")], monkeypatch) == tmp_path / "b"
 
 
+def test_the_fix_of_a_failure_acts_where_the_command_acted(tmp_path: Path) -> None:
+    home = tmp_path / "a home"
+    done = CliRunner().invoke(cli.keyless, ["--home", str(home), "whoami", "--role", "train"])
+    assert f"fix  keyless --home '{home}' up" in done.stderr
+    in_project = CliRunner(env={"KEYLESS_HOME": str(home)}).invoke(
+        cli.keyless, ["whoami", "--role", "train"]
+    )
+    assert "fix  keyless up" in in_project.stderr
+
+
 def test_without_a_cloud_the_command_that_starts_one_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError) as raised:
         Project(cli.ROOT, tmp_path).cloud()
