@@ -19,7 +19,8 @@ from scripts.stack.stack import Stack
 
 STATE_KEY = "bootstrap.tfstate"
 SETTINGS_KEY = "bootstrap.tfvars.json"
-_PROVIDER_ADDRESS = "aws_iam_openid_connect_provider.github"
+PROVIDER_ADDRESS = "aws_iam_openid_connect_provider.github"
+"""The GitHub provider in the root, which Terraform refuses to destroy: others may use it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Found:
         """Whether the provider is one that bootstrap made."""
         resources = (self.state or self.interim or {}).get("resources", ())
         return any(
-            f"{one.get('type')}.{one.get('name')}" == _PROVIDER_ADDRESS
+            f"{one.get('type')}.{one.get('name')}" == PROVIDER_ADDRESS
             and one.get("mode") == "managed"
             and one.get("instances")
             for one in resources
@@ -264,7 +265,7 @@ class Bootstrap:
         if not stack.initialised:
             stack.init()
         for address in stack.resources():
-            if address.startswith(_PROVIDER_ADDRESS):
+            if address.startswith(PROVIDER_ADDRESS):
                 stack.forget(address)
 
     def keep(self, stack: Stack, found: Found, tell: Callable[[str], None]) -> None:

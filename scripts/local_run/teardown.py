@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from scripts.account.bootstrap import PROVIDER_ADDRESS
+from scripts.aws.sealed import client
 from scripts.console import Phases, UserError
+from scripts.files import write_private
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
 from scripts.local_run.cloud import PROJECT
@@ -14,6 +18,7 @@ from scripts.local_run.flow import RUN_FILE
 from scripts.local_run.roots import bootstrap_stack, platform_stack
 from scripts.localcloud import home as localhome
 from scripts.localcloud.home import Cloud, CloudDown
+from scripts.names import GITHUB_HOST
 from scripts.stack.binary import find_binary
 from scripts.stack.stack import Stack, told
 
@@ -31,7 +36,10 @@ def tear_down(home: Path, phases: Phases, *, destroy: bool, environment: str = "
         phases.event(f"no terraform destroy: {down}")
     else:
         if destroy and _whole(home, cloud):
-            count = _destroy(cloud, phases, environment)
+            with _noted(home):
+                count = _destroy(cloud, phases, environment)
+        elif destroy:
+            phases.event("no terraform destroy: an apply or a destroy was interrupted here")
     with phases.phase("end processes"):
         ended = leftovers.end_all(home)
     left = leftovers.find(home)
@@ -55,6 +63,22 @@ def _whole(home: Path, cloud: Cloud) -> bool:
     return run.get("cloud") == cloud.started and run.get("stage") in ("steps", "done")
 
 
+@contextmanager
+def _noted(home: Path) -> Iterator[None]:
+    """Mark the run as one whose state is in doubt, until the destroy ends or fails.
+
+    Whoever is interrupted leaves the state locked, and nobody else can go on with it.
+    """
+    file = home / RUN_FILE
+    before = file.read_bytes()
+    write_private(file, json.dumps({**json.loads(before), "stage": "platform"}).encode())
+    try:
+        yield
+    except UserError:
+        write_private(file, before)
+        raise
+
+
 def _destroy(cloud: Cloud, phases: Phases, environment: str) -> int:
     actors = Actors(cloud, environment, PROJECT)
     binary = find_binary(cloud.home)
@@ -64,8 +88,24 @@ def _destroy(cloud: Cloud, phases: Phases, environment: str) -> int:
         (bootstrap_stack(actors, binary), "administrator"),
     ):
         with phases.phase(f"destroy {stack.name}", role) as phase:
+            if role == "administrator":
+                removed += _delete_provider(stack, cloud)
             removed += destroy_stack(stack, phase.event)
     return removed
+
+
+def _delete_provider(stack: Stack, cloud: Cloud) -> int:
+    """Delete the GitHub provider, which Terraform refuses to: nobody else uses this account."""
+    if not stack.initialised:
+        stack.init()
+    found = [address for address in stack.resources() if address.startswith(PROVIDER_ADDRESS)]
+    for address in found:
+        arn = f"arn:aws:iam::{cloud.account_id}:oidc-provider/{GITHUB_HOST}"
+        client(cloud, localhome.administrator(cloud.home), "iam").delete_open_id_connect_provider(
+            OpenIDConnectProviderArn=arn
+        )
+        stack.forget(address)
+    return len(found)
 
 
 def destroy_stack(stack: Stack, tell: Callable[[str], None]) -> int:

@@ -31,6 +31,11 @@ resource "aws_iam_openid_connect_provider" "github" {
 
   url            = "https://token.actions.githubusercontent.com"
   client_id_list = ["sts.amazonaws.com"]
+
+  lifecycle {
+    # Others in the account may use it by now. `keyless bootstrap --github-provider existing` lets go of it.
+    prevent_destroy = true
+  }
 }
 
 # Stops here, with AWS's own words, when the account has none.

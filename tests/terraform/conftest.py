@@ -90,6 +90,10 @@ class Terraform:
         """The plan of a root that can be planned."""
         done = self.plan(root, *arguments, github=github)
         assert done.code == 0, done.text
+        return Plan(self.shown(root))
+
+    def shown(self, root: str) -> dict[str, Any]:
+        """The plan that was made last."""
         shown = subprocess.run(
             [self.binary, "show", "-json", "tfplan"],
             cwd=self.folder / root,
@@ -98,7 +102,8 @@ class Terraform:
             text=True,
             check=True,
         )
-        return Plan(json.loads(shown.stdout))
+        found: dict[str, Any] = json.loads(shown.stdout)
+        return found
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,17 @@ resource "aws_subnet" "public" {
   tags                    = merge(var.tags, { Name = "${var.name}-public-${each.key}" })
 
   lifecycle {
-    ignore_changes = [availability_zone] # a zone that appears later moves nothing
+    # A zone that appears later moves nothing; neither does another range, in the middle of what uses it.
+    ignore_changes = [availability_zone, cidr_block]
 
     postcondition {
       condition     = var.availability_zones == null || self.availability_zone == try(var.availability_zones[each.key - 1], "")
       error_message = "The subnet is in ${self.availability_zone} and availability_zones names another zone for it. Moving it replaces what is in it: name the zone it is in, or plan with -replace for its address."
+    }
+
+    postcondition {
+      condition     = self.cidr_block == each.value.cidr
+      error_message = "The subnet has the range ${self.cidr_block} and is to have ${each.value.cidr}. AWS changes no range, and refuses to delete a subnet that the database is in: keep the range, or destroy the environment and apply it again."
     }
   }
 }

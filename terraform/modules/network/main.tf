@@ -77,6 +77,12 @@ resource "aws_vpc" "main" {
   tags                 = merge(var.tags, { Name = var.name })
 
   lifecycle {
+    ignore_changes = [cidr_block] # another VPC would take everything along, and stop half-way at the database
+
+    postcondition {
+      condition     = self.cidr_block == var.cidr_block
+      error_message = "The VPC has the range ${self.cidr_block} and is to have ${var.cidr_block}. AWS changes no range, and everything is in this VPC: keep the range, or destroy the environment and apply it again."
+    }
     precondition {
       condition     = length(local.zones) >= 2
       error_message = "The region has fewer than two zones${length(var.instance_types) > 0 ? " with ${join(" and ", var.instance_types)}" : ""}; choose another region or type, or name two zones in availability_zones."
@@ -116,11 +122,17 @@ resource "aws_subnet" "private" {
   tags                    = merge(var.tags, { Name = "${var.name}-private-${each.key}" })
 
   lifecycle {
-    ignore_changes = [availability_zone] # a zone that appears later moves nothing
+    # A zone that appears later moves nothing; neither does another range, in the middle of what uses it.
+    ignore_changes = [availability_zone, cidr_block]
 
     postcondition {
       condition     = var.availability_zones == null || self.availability_zone == try(var.availability_zones[each.key - 1], "")
       error_message = "The subnet is in ${self.availability_zone} and availability_zones names another zone for it. Moving it replaces what is in it: name the zone it is in, or plan with -replace for its address."
+    }
+
+    postcondition {
+      condition     = self.cidr_block == each.value.cidr
+      error_message = "The subnet has the range ${self.cidr_block} and is to have ${each.value.cidr}. AWS changes no range, and refuses to delete a subnet that the database is in: keep the range, or destroy the environment and apply it again."
     }
   }
 }
