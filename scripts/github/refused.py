@@ -147,6 +147,11 @@ def differences(case: Refused) -> Iterator[str]:
             yield f"AWS never sets {one.key}: no token can fulfil this condition{other}"
         elif not one.got:
             yield f"the token has no {one.key}"
+        elif one.key == "sub" and one.operator.endswith("Equals") and _literal(one.wanted):
+            yield (
+                f"{one.operator} takes {' and '.join(one.wanted)} letter for letter: under it * "
+                "and ? are no wildcards"
+            )
         elif one.key == "sub":
             yield from _about_subject(case)
         elif one.key == "ref" and case.claims.get("event_name") == "pull_request":
@@ -155,6 +160,11 @@ def differences(case: Refused) -> Iterator[str]:
             yield f"{one.key} is {one.got[0]}, which the role refuses"
         else:
             yield f"{one.key} is {one.got[0]}, the role is for {' or '.join(one.wanted)}"
+
+
+def _literal(wanted: Sequence[str]) -> bool:
+    """Whether every value holds what would be a wildcard under another operator."""
+    return all(set("*?") & set(value) for value in wanted)
 
 
 def _about_subject(case: Refused) -> Iterator[str]:

@@ -211,6 +211,8 @@ NOTHING = [
     pytest.param(policy("repo:octo-org@1001/app@2002:*", like=True, event_name="push"),
                  token(event_name="workflow_dispatch"), "this job's is workflow_dispatch",
                  id="a pattern behind a key that AWS never sets"),
+    pytest.param(policy("repo:octo-org@1001/*"), token(), "letter for letter",
+                 id="a wildcard under StringEquals"),
     pytest.param(policy(MAIN, provider=f"{GITHUB_HOST}/octo"), token(), "",
                  id="a token of another issuer"),
 ]  # fmt: skip
