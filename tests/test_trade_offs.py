@@ -64,6 +64,11 @@ def test_the_labs_of_a_row_exist(row: Row) -> None:
     assert named or row.lab.startswith("no lab")
 
 
+def test_every_lab_shows_a_choice() -> None:
+    named = {int(number) for row in ROWS for number in re.findall(r"lab (\d+)", row.lab)}
+    assert {lab.number for lab in labs()} - named == set()
+
+
 def variable(name: str) -> str:
     """A variable of the platform as it is declared; empty if there is none."""
     found = re.search(rf'(?ms)^variable "{name}" \{{.*?^\}}', VARIABLES)
