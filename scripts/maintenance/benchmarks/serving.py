@@ -92,7 +92,11 @@ def compare(family: str, seconds: int, repeat: int, folder: Path) -> dict[str, A
             for _ in range(repeat):
                 for load in LOADS:
                     for way, base in (("ours", address), ("mlflow", other)):
+                        before = processor_seconds(found[way]["pid"])
                         taken = wrk(base, load, seconds, folder)
+                        spent = processor_seconds(found[way]["pid"]) - before
+                        requests = taken["requests_per_second"] * taken["seconds"]
+                        taken["processor_ms"] = round(1000 * spent / requests, 2)
                         turns.setdefault((way, load), []).append(taken)
     for load in LOADS:
         medians = {
@@ -109,6 +113,8 @@ def compare(family: str, seconds: int, repeat: int, folder: Path) -> dict[str, A
                 first["requests_per_second"] / second["requests_per_second"], 2
             ),
             "p99_ratio": round(first["p99_ms"] / second["p99_ms"], 2),
+            # Other work on the machine disturbs this one least.
+            "processor_ratio": round(second["processor_ms"] / first["processor_ms"], 2),
         }
     return found
 
@@ -200,7 +206,8 @@ def _server(command: list[str], port: int, path: str) -> Iterator[tuple[str, dic
                     raise click.ClickException(log.read().decode()[-2000:])
                 time.sleep(0.02)
             ready = round(time.perf_counter() - started, 2)
-            yield address, {"seconds_to_ready": ready, "mib": memory_mib(process.pid)}
+            facts = {"seconds_to_ready": ready, "mib": memory_mib(process.pid)}
+            yield address, facts | {"pid": process.pid}
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()
@@ -221,6 +228,13 @@ def memory_mib(pid: int) -> int:
     return round(sum(process.memory_full_info().pss for process in tree) / (1 << 20))
 
 
+def processor_seconds(pid: int) -> float:
+    """Processor time so far of a process and its children that live."""
+    root = psutil.Process(pid)
+    tree = [root, *root.children(recursive=True)]
+    return sum(sum(process.cpu_times()[:2]) for process in tree)
+
+
 def wrk(address: str, load: Load, seconds: int, folder: Path) -> dict[str, float]:
     """One turn of load."""
     done = subprocess.run(
@@ -238,6 +252,7 @@ def wrk(address: str, load: Load, seconds: int, folder: Path) -> dict[str, float
         raise click.ClickException(f"wrk met errors: {done.stdout}")
     requests, duration, p50, p99 = map(int, match.groups()[:4])
     return {
+        "seconds": duration / 1e6,
         "requests_per_second": round(requests / (duration / 1e6), 1),
         "p50_ms": round(p50 / 1000, 2),
         "p99_ms": round(p99 / 1000, 2),
