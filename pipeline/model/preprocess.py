@@ -51,8 +51,10 @@ def imputed(inputs: Inputs, *, scaled: bool) -> "ColumnTransformer":
     number: Any = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
     if scaled:
         number = make_pipeline(number, StandardScaler())
+    # Where MLflow itself serves the model, a missing text comes as None, here it is NaN.
     category = make_pipeline(
         SimpleImputer(strategy="constant", fill_value="(missing)"),
+        SimpleImputer(missing_values=None, strategy="constant", fill_value="(missing)"),
         OneHotEncoder(handle_unknown="ignore", max_categories=MAX_CATEGORIES, sparse_output=False),
     )
     return together(

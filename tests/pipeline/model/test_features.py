@@ -24,6 +24,7 @@ from pipeline.model.features import (
     one_thread,
     unwrapped,
 )
+from pipeline.model.preprocess import Inputs, coded, imputed
 from pipeline.settings import Serialization, Settings
 
 Make = Callable[..., Settings]
@@ -275,3 +276,15 @@ def test_what_is_imputed_is_learnt_from_the_training_rows_only(make_settings: Ma
     one = features.head(1).assign(a=np.nan)
     beside = pd.concat([one, one.assign(a=1000.0)])
     assert model.predict(beside)[0] == pytest.approx(model.predict(one)[0], rel=1e-12)
+
+
+@pytest.mark.parametrize("prepare", [lambda of: imputed(of, scaled=True), coded])
+def test_a_missing_text_is_the_same_as_none_and_as_not_a_number(
+    prepare: Callable[[Inputs], Any],
+) -> None:
+    """MLflow's own server hands None to a model (mlflow/mlflow#4827)."""
+    texts = pd.Series(["a", "b", np.nan, "a"], dtype=object)
+    rows = pd.DataFrame({"n": [1.0, 2.0, 3.0, 4.0], "c": texts})
+    fitted = prepare(Inputs(["n"], ["c"])).fit(rows)
+    none = rows.iloc[2:3].assign(c=pd.Series([None], dtype=object, index=[2]))
+    np.testing.assert_array_equal(fitted.transform(none), fitted.transform(rows.iloc[2:3]))
