@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scripts.account import image
 from scripts.aws.credentials import Credentials
 from scripts.aws.sealed import client
 from scripts.local_run.actors import Actors
 from scripts.localcloud.home import Cloud, administrator
 from tests.e2e.conftest import PROJECT, Home
 from tests.e2e.inventory import standing
+from tests.workflows.project import DOUBLES
+
+CHECKED_OUT = ("pipeline", "scripts", "terraform")
+ASK_FIRST = {"apply", "bootstrap", "database", "destroy"}
+"""Verbs that ask a person before they change an account."""
 
 
 @dataclass
 class Prod:
     """An AWS account and those who work in it, each with credentials and a machine of their own.
 
-    `keyless` is used as on AWS: by the caller's credentials in the environment.
+    `keyless` is used as on AWS: by the caller's credentials in the environment, without the local
+    issuer, and in a checkout in which it may pin images.
     """
 
     home: Home
@@ -32,11 +41,49 @@ class Prod:
     actors: Actors
     printed: list[str] = field(default_factory=list)
     seconds: list[tuple[str, float]] = field(default_factory=list)
+    typed: set[str] = field(default_factory=set)
+    """Commands of the docs that a person has run."""
+
+    @cached_property
+    def devs(self) -> Actors:
+        """The roles of dev, in the same account."""
+        return Actors(self.cloud, "dev", PROJECT)
+
+    @property
+    def project(self) -> Path:
+        """The checkout, made when it is first asked for."""
+        folder = self.home.user / "keyless-mlops"
+        if not folder.exists():
+            skipped = shutil.ignore_patterns(".terraform", "__pycache__", "*.image.tfvars.json")
+            for name in CHECKED_OUT:
+                shutil.copytree(PROJECT / name, folder / name, ignore=skipped)
+            for path in PROJECT.iterdir():
+                if path.is_file():
+                    shutil.copy(path, folder)
+        return folder
+
+    @property
+    def programs(self) -> Path:
+        """A folder for PATH with doubles of the AWS CLI and its session plugin."""
+        folder = self.home.user / "bin"
+        folder.mkdir(exist_ok=True)
+        for name in ("aws", "session-manager-plugin"):
+            script = folder / name
+            if not script.exists():
+                words = shlex.join([sys.executable, str(DOUBLES / name)])
+                script.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+                script.chmod(0o755)
+        return folder
 
     def credentials(self, who: str) -> Credentials:
-        """The administrator's session, or that of a role of prod through its GitHub job."""
+        """The administrator's session, or that of a role through its GitHub job.
+
+        `train` is prod's role, `dev:train` dev's.
+        """
         if who == "administrator":
             return administrator(self.home.path)
+        if who.startswith("dev:"):
+            return self.devs.credentials(who.removeprefix("dev:"))
         return self.actors.credentials(who)
 
     def client(self, who: str, service: str) -> Any:
@@ -50,9 +97,12 @@ class Prod:
         return self.home.user / ("laptop" if who == "administrator" else "runner")
 
     def keyless(
-        self, who: str, *arguments: str, **variables: str
+        self, who: str, *arguments: str, typed: str | None = None, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run `keyless ARGUMENTS` as `who`; `variables` are Terraform's, as TF_VAR_*."""
+        """Run `keyless ARGUMENTS` as `who`; `variables` are Terraform's, as TF_VAR_*.
+
+        `typed` goes to standard input, which is empty without it.
+        """
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -64,19 +114,20 @@ class Prod:
             "AWS_CA_BUNDLE": str(self.cloud.ca_bundle),
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ENDPOINT_URL": self.cloud.endpoint,
+            "AWS_DEFAULT_REGION": self.cloud.region,
             "AWS_REGION": self.cloud.region,
             "HOME": str(self.home.user),
             "KEYLESS_AWS": "1",
             "KEYLESS_ENVIRONMENT": "prod",
             "KEYLESS_GITHUB": "octo-org@1001/keyless-mlops@2002",
-            "TF_VAR_image": json.dumps(image.newest(self.admin, self.cloud.region).variable()),
+            "PATH": f"{self.programs}:{os.environ['PATH']}",
         }
         started = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "scripts.cli", "--home", str(self.machine(who)), *arguments],
-            cwd=PROJECT,
+            cwd=self.project,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            input=typed or "",
             capture_output=True,
             text=True,
             timeout=600,
@@ -93,10 +144,28 @@ class Prod:
         assert done.returncode == 0, f"{done.stderr[-6000:]}\n{self.home.log_tail()}"
         return done.stdout
 
-    def plan(self, who: str = "plan-main", **variables: str) -> dict[str, Any]:
+    def person(
+        self,
+        command: str,
+        *more: str,
+        typed: str | None = None,
+        codes: Collection[int] = (0,),
+        **variables: str,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command as the docs have it, as a person; `more` is what a person would add."""
+        words = shlex.split(command)[1:]
+        words += ["--yes"] if words[0] in ASK_FIRST and "--yes" not in words else []
+        done = self.keyless("administrator", *words, *more, typed=typed, **variables)
+        assert done.returncode in codes, f"{done.stderr[-6000:]}\n{self.home.log_tail()}"
+        self.typed.add(command)
+        return done
+
+    def plan(
+        self, who: str = "plan-main", environment: str = "prod", **variables: str
+    ) -> dict[str, Any]:
         """Plan; returns the changes by address."""
         changes = self.home.user / "changes.json"
-        self.well(who, "plan", "--changes", str(changes), **variables)
+        self.well(who, "plan", "-e", environment, "--changes", str(changes), **variables)
         return {change["address"]: change for change in json.loads(changes.read_text())}
 
     def standing(self) -> set[tuple[str, str]]:

@@ -6,23 +6,28 @@ import base64
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from scripts.aws.web_identity import github_token
+from scripts.iam.ledger import read_reviewed
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
 from scripts.localcloud.ec2.user_data import parse
 from scripts.localcloud.home import CloudDown
 from scripts.stack.binary import find_binary
 from tests.e2e.conftest import PROJECT, Home, wait_until
+from tests.e2e.people import RUN
 from tests.e2e.prod import Prod
 from tests.e2e.test_up import files_of
 
@@ -63,7 +68,10 @@ def prod(fresh_home: Callable[[], Home]) -> Iterator[Prod]:
 @pytest.fixture(scope="module")
 def bootstrapped(prod: Prod) -> set[tuple[str, str]]:
     """What stands once the administrator has prepared the account."""
-    prod.well("administrator", "bootstrap", "--yes")
+    repository = "octo-org@1001/keyless-mlops@2002"
+    prod.person(f"keyless bootstrap --aws --disposable dev -e prod --github {repository}")
+    prod.person("keyless image --aws")
+    prod.well("administrator", "image", "-e", "dev", "--aws")
     return prod.standing()
 
 
@@ -134,7 +142,7 @@ class Unchanged:
 def unchanged(prod: Prod, applied: set[tuple[str, str]]) -> Unchanged:
     # Side by side: two machines, and neither changes anything.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        refused = pool.submit(prod.keyless, "administrator", "destroy", "--yes")
+        refused = pool.submit(prod.person, "keyless destroy -e prod --aws", codes=(1,))
         planned = prod.plan()
         return Unchanged(planned, plan_as_json(prod), refused.result())
 
@@ -186,6 +194,52 @@ def test_rds_itself_refuses_to_delete_a_protected_database(
     assert prod.database()["DBInstanceStatus"] == "available"
 
 
+# A person, in a session of IAM Identity Center and without the local issuer
+
+
+def test_a_person_looks_at_the_account(prod: Prod, unchanged: Unchanged) -> None:
+    # What a machine of a test lacks is told; what it says of the account is asserted.
+    for command in ("keyless doctor --aws", "keyless doctor --aws -e dev"):
+        told = prod.person(command, codes=(0, 1)).stdout
+        assert "AWS credentials" in told and "Zones" in told and "Quota" in told, told
+    outputs = prod.person("keyless outputs --aws -e prod", "--json").stdout
+    assert json.loads(outputs)["environment"] == "prod"
+    linted = prod.person("keyless lint-trust --account --aws --sarif", codes=(0, 1, 3)).stdout
+    assert json.loads(linted)["version"] == "2.1.0"
+    denied = (
+        f"User: arn:aws:sts::{prod.cloud.account_id}:assumed-role/keyless-prod-train/job is not "
+        f"authorized to perform: s3:GetObject on resource: "
+        f'"arn:aws:s3:::{prod.bucket("artifacts")}/data/holdout/x.csv" because no identity-based '
+        "policy allows the s3:GetObject action"
+    )
+    explained = prod.person("keyless explain-denial --message - --aws", typed=denied).stdout
+    assert "s3:GetObject" in explained
+    assert "pinned already" in prod.person("keyless image").stdout
+
+
+def test_a_person_prepares_the_database_and_reaches_mlflow(
+    prod: Prod, unchanged: Unchanged
+) -> None:
+    shutil.copy(prod.cloud.ca_bundle, prod.project / "global-bundle.pem")
+    prod.person("keyless database -e prod --aws --ca global-bundle.pem")
+    ask = "import os, urllib.request as u; print(u.urlopen(os.environ['MLFLOW_TRACKING_URI'])"
+    more = ("--port", "0", "--", sys.executable, "-c", f"{ask}.status)")
+    assert prod.person("keyless tunnel --aws", *more).stdout.splitlines()[-1] == "200"
+
+
+def test_a_person_applies_what_was_planned_and_nothing_else(
+    prod: Prod, unchanged: Unchanged
+) -> None:
+    repository = "octo-org@1001/keyless-mlops@2002"
+    prod.person(f"keyless plan -e prod --aws --github {repository}")
+    told = "keyless plan -e prod --aws --summary plan.md --changes changes.json"
+    digest = prod.person(told).stdout.strip()
+    assert json.loads((prod.project / "changes.json").read_text()) == []
+    approved = "keyless apply -e prod --aws --yes --expect-digest"
+    prod.well("administrator", *approved.split()[1:], digest)
+    prod.typed.add(f"{approved} DIGEST")
+
+
 # Secrets
 
 
@@ -228,7 +282,7 @@ def plan_as_json(prod: Prod) -> str:
         raw = "".join(archive.read(name).decode(errors="replace") for name in archive.namelist())
     shown = subprocess.run(
         [find_binary(machine).path, "show", "-json", str(plan)],
-        cwd=PROJECT / "terraform" / "platform",
+        cwd=prod.project / "terraform" / "platform",
         env={**os.environ, "TF_DATA_DIR": str(machine / "accounts" / account / "prod")},
         capture_output=True,
         text=True,
@@ -290,9 +344,10 @@ def test_no_secret_of_prod_is_in_a_file(prod: Prod, secrets: dict[str, str]) -> 
 @pytest.fixture(scope="module")
 def unprotected(prod: Prod, unchanged: Unchanged, secrets: dict[str, str]) -> dict[str, Any]:
     """What a teardown's variable changes, planned and applied by a person."""
-    changes = prod.plan(who="administrator", teardown="true")
-    prod.well("administrator", "apply", "--yes")
-    return changes
+    changes = prod.project / "teardown.json"
+    prod.person("keyless plan -e prod --aws", "--changes", str(changes), teardown="true")
+    prod.person("keyless apply -e prod --aws")
+    return {change["address"]: change for change in json.loads(changes.read_text())}
 
 
 def administrator_role(prod: Prod) -> str:
@@ -319,7 +374,7 @@ def test_teardown_lifts_the_protection_and_lets_people_delete_versions(
 
 @pytest.fixture(scope="module")
 def destroyed(prod: Prod, unprotected: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    return prod.keyless("administrator", "destroy", "--delete-data", "--yes")
+    return prod.person("keyless destroy -e prod --aws --delete-data", codes=(0, 1))
 
 
 def test_destroy_takes_everything_but_what_can_still_be_brought_back(
@@ -350,3 +405,85 @@ def test_destroy_says_what_it_costs_and_leaves_an_empty_state(
         .read()
     )
     assert json.loads(body)["resources"] == []
+
+
+# dev, in the same account, with what its variables leave off
+
+
+LEFT_OFF = (
+    ('"public_ip"', '"endpoints"\npark = true'),
+    ("database = {", "database = {\n  monitoring = { interval_seconds = 60 }"),
+    ("observability = {", 'observability = {\n  alert_emails = ["platform@example.org"]'),
+)
+
+
+@pytest.fixture(scope="module")
+def dev(prod: Prod, destroyed: subprocess.CompletedProcess[str]) -> set[tuple[str, str]]:
+    """What stands once CI applied dev with all that, and again with its endpoints alone."""
+    variables = prod.project / "terraform" / "platform" / "environments" / "dev.tfvars"
+    plain = text = variables.read_text()
+    for here, there in LEFT_OFF:
+        assert text.count(here) == 1
+        text = text.replace(here, there)
+    for content in (text, plain.replace('"public_ip"', '"endpoints"')):
+        variables.write_text(content)
+        prod.plan("dev:plan-main", "dev")
+        prod.well("dev:apply", "apply", "-e", "dev", "--yes")
+    return prod.standing()
+
+
+def test_a_second_plan_of_dev_is_empty(prod: Prod, dev: set[tuple[str, str]]) -> None:
+    assert prod.plan("administrator", "dev") == {}
+
+
+def test_what_a_local_run_leaves_off_is_exercised_here(
+    prod: Prod, dev: set[tuple[str, str]]
+) -> None:
+    reviewed = read_reviewed(prod.cloud.account_id, prod.cloud.region, "dev")
+    done = [one for one in prod.home.decisions() if one["allowed"] and one["role"]]
+    entries = [one for one in reviewed.documented if one.elsewhere]
+    assert len(entries) > 10
+    unused = [
+        (action, entry.resources)
+        for entry in entries
+        for action in entry.actions
+        if not any(
+            one["action"] == action
+            and any(fnmatchcase(one["role"], role) for role in entry.roles)
+            and any(fnmatchcase(one["resource"], name) for name in entry.resources)
+            for one in done
+        )
+    ]
+    assert unused == []
+
+
+def test_no_role_was_denied_anything(prod: Prod, dev: set[tuple[str, str]]) -> None:
+    delivery = ("-apply", "-plan-main")
+    denied = [one for one in prod.denied() if (one["role"] or "").endswith(delivery)]
+    # The attempt to delete a version of prod's artifacts is the test's own.
+    assert {one["action"] for one in denied} <= {"s3:DeleteObjectVersion"}, denied
+
+
+def test_a_person_judges_the_token_of_a_job(prod: Prod, dev: set[tuple[str, str]]) -> None:
+    token = github_token(prod.cloud, prod.devs.job("train"))
+    claims = token.split(".")[1]
+    whole = base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4))
+    (prod.project / "claims.json").write_bytes(whole)
+    prod.person("keyless doctor --github --role keyless-dev-train --claims claims.json --aws")
+
+
+def test_a_person_destroys_dev_with_its_data(
+    prod: Prod, dev: set[tuple[str, str]], bootstrapped: set[tuple[str, str]]
+) -> None:
+    bucket = prod.bucket("artifacts").replace("prod", "dev")
+    for body in (b"rows", b"more rows"):
+        prod.admin("s3").put_object(Bucket=bucket, Key="data/raw/a.csv", Body=body)
+    prod.person("keyless destroy -e dev --aws --delete-data")
+    made = {name for _, name in dev if "keyless-dev" in name} - {n for _, n in bootstrapped}
+    assert {name for _, name in prod.standing()} & made == set()
+
+
+def test_a_person_has_run_every_command_that_the_docs_have_for_people(
+    prod: Prod, dev: set[tuple[str, str]]
+) -> None:
+    assert set(RUN) - prod.typed == set()

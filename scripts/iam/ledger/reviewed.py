@@ -20,13 +20,17 @@ FILE = Path(__file__).with_name("reviewed.yaml")
 
 @dataclass(frozen=True)
 class Documented:
-    """Rights that AWS's documentation asks for and a local run does not exercise."""
+    """Rights that AWS's documentation asks for and a local run does not exercise.
+
+    `elsewhere`: the test in which a role exercises them, in an environment with other settings.
+    """
 
     roles: tuple[str, ...]
     actions: tuple[str, ...]
     resources: tuple[str, ...]
     why: str
     page: str
+    elsewhere: str = ""
 
     def covers(self, grant: Grant) -> bool:
         """Whether the entry documents this grant."""
@@ -124,7 +128,8 @@ def read_reviewed(account: str, region: str, environment: str, file: Path = FILE
 def _documented(item: Mapping[str, Any]) -> Documented:
     resources = _many(item.get("resources", ["*"]))
     roles, actions = _many(item["roles"]), _many(item["actions"])
-    return Documented(roles, actions, resources, item["why"], item["page"])
+    why, elsewhere = item["why"], item.get("elsewhere", "")
+    return Documented(roles, actions, resources, why, item["page"], elsewhere)
 
 
 def _wide(item: Mapping[str, Any]) -> Wide:
