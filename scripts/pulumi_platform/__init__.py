@@ -1,1 +1,1 @@
-"""The platform as Pulumi components. Every value comes from the Terraform modules; see docs."""
+"""The platform in Pulumi: what terraform/ makes, as components; docs/pulumi.md."""

@@ -1,4 +1,4 @@
-"""The Pulumi program: one stack for each environment, so far with the artifact store alone."""
+"""The Pulumi program: a stack is one environment, or, with `bootstrap`, what comes before any."""
 
 import sys
 from pathlib import Path
@@ -7,18 +7,27 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import pulumi
+import pulumi_aws as aws
 
-from scripts.pulumi_platform.artifact_store import ArtifactStore
+from scripts.pulumi_platform.basics import load
+from scripts.pulumi_platform.bootstrap import Bootstrap, BootstrapArgs
+from scripts.pulumi_platform.platform import Platform, PlatformArgs
 
 config = pulumi.Config()
-store = ArtifactStore("artifacts", config.require_object("artifact_store"))
+github = config.require_object("github")
+tags = {"Project": "keyless-mlops"}
+made: Bootstrap | Platform
+if (bootstrap := config.get_object("bootstrap")) is not None:
+    own = {**bootstrap.get("tags", {}), **tags}
+    provider = aws.Provider("aws", default_tags={"tags": own})
+    options = pulumi.ResourceOptions(provider=provider)
+    made = Bootstrap("bootstrap", load(BootstrapArgs, bootstrap | {"github": github}), options)
+else:
+    given = load(PlatformArgs, config.require_object("platform") | {"github": github})
+    own = {**given.tags, "Environment": given.environment, **tags}
+    provider = aws.Provider("aws", default_tags={"tags": own})
+    options = pulumi.ResourceOptions(provider=provider)
+    made = Platform("platform", given, options)
 
-pulumi.export(
-    "artifact_store",
-    {
-        "access_log_bucket_name": store.access_log_bucket_name,
-        "bucket_arn": store.bucket_arn,
-        "bucket_name": store.bucket_name,
-        "kms_key_arn": store.kms_key_arn,
-    },
-)
+for name, value in made.exports.items():
+    pulumi.export(name, value)

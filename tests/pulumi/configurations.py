@@ -1,72 +1,82 @@
-"""Arguments of the artifact store that are worth comparing, and some that are refused."""
+"""Arguments of bootstrap and platform that are worth comparing."""
 
 from __future__ import annotations
 
 from typing import Any
 
-NAME = {"name": "keyless-dev"}
 KEY = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
-APPLY = "arn:aws:iam::123456789012:role/keyless-dev-apply"
-BREAK_GLASS = "arn:aws:iam::123456789012:role/ops/break-glass"
-
-CONFIGURATIONS: dict[str, dict[str, Any]] = {
-    "defaults": NAME,
-    "disposable": NAME | {"force_destroy": True},
-    "every_rule_off": NAME
-    | {
-        "lifecycle_rules": {
-            "abort_uploads_after_days": 0,
-            "expire_old_versions_days": 0,
-            "infrequent_access_days": 0,
-        }
-    },
-    "everything": NAME
-    | {
-        "access_logs": {"enabled": True, "retention_days": 30},
-        "force_destroy": True,
-        "kms_key_arn": KEY,
-        "lifecycle_rules": {
-            "abort_uploads_after_days": 1,
-            "expire_old_versions_days": 90,
-            "infrequent_access_days": 30,
-            "kept_old_versions_per_file": 5,
-        },
-        "tags": {"Team": "ml", "CostCenter": "42"},
-        "version_deleter_arns": [APPLY, BREAK_GLASS],
-    },
-    "key_of_ones_own": NAME | {"kms_key_arn": KEY},
-    "logs_kept_for_a_year": NAME | {"access_logs": {"retention_days": 365}},
-    "no_logs": NAME | {"access_logs": {"enabled": False}},
-    "one_version_deleter": NAME | {"version_deleter_arns": [APPLY]},
-    "only_old_versions_expire": NAME
-    | {"lifecycle_rules": {"abort_uploads_after_days": 0, "infrequent_access_days": 0}},
-    "some_old_versions_stay": NAME | {"lifecycle_rules": {"kept_old_versions_per_file": 3}},
-    "tagged": NAME | {"tags": {"Team": "ml"}},
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/11111111-2222-3333-4444-555555555555"
+GITHUB = {
+    "owner": "octo-org",
+    "owner_id": "1001",
+    "repository": "keyless-mlops",
+    "repository_id": "2002",
 }
+SERVING = {
+    "model": "breast-cancer",
+    "certificate_arn": CERTIFICATE,
+    "clients": {
+        "cidrs": {"vpc": "10.40.0.0/16"},
+        "security_group_ids": {"app": "sg-0123456789abcdef0"},
+    },
+}
+_DEV: dict[str, Any] = {"environment": "dev", "github": GITHUB}
 
-REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "alias": (NAME | {"kms_key_arn": "alias/aws/s3"}, "kms_key_arn must be the ARN of a key"),
-    "capitals": ({"name": "Keyless_Dev"}, "name must be lower-case letters"),
-    "fraction": (
-        NAME | {"lifecycle_rules": {"abort_uploads_after_days": 1.5}},
-        "lifecycle_rules takes whole days",
-    ),
-    "newline": ({"name": "keyless-dev\n"}, "name must be lower-case letters"),
-    "no_days": (
-        NAME | {"access_logs": {"retention_days": 0}},
-        "access_logs.retention_days must be a whole number of days",
-    ),
-    "no_versions": (
-        NAME | {"lifecycle_rules": {"kept_old_versions_per_file": 0}},
-        "lifecycle_rules.kept_old_versions_per_file must be 1 to 100",
-    ),
-    "too_long": ({"name": "a-very-long-prefix-for-a-bucket"}, "name must be 3 to 23 characters"),
-    "too_soon": (
-        NAME | {"lifecycle_rules": {"infrequent_access_days": 7}},
-        "lifecycle_rules.infrequent_access_days must be at least 30",
-    ),
-    "wildcard": (
-        NAME | {"version_deleter_arns": ["*"]},
-        "version_deleter_arns must be role ARNs",
-    ),
+# dev and prod themselves come from the environments' files and stacks.
+PLATFORM: dict[str, dict[str, Any]] = {
+    "defaults": _DEV,
+    "endpoints_and_model_servers": _DEV | {"egress": "endpoints", "model_server": SERVING},
+    "key_of_its_own": _DEV | {"customer_managed_key": True, "model_server": SERVING},
+    "nat_and_parked": _DEV
+    | {
+        "egress": "nat",
+        "park": True,
+        "working_hours": {"days": "MON,WED", "start": "08:05", "stop": "18:00"},
+    },
+    "nat_per_zone": _DEV | {"egress": "nat", "network": {"nat_gateway_per_zone": True}},
+    "own_ranges": _DEV
+    | {
+        "network": {
+            "availability_zones": ["us-east-1a", "us-east-1b", "us-east-1c"],
+            "cidr_block": "10.50.0.0/20",
+            "reserved_cidrs": ["10.0.0.0/16"],
+        },
+        "server": {"instance_type": "m7g.large", "port": 6000, "workers": 4},
+    },
+    "pinned_and_tagged": _DEV
+    | {
+        "image": {"id": "ami-0123456789abcdef0", "region": "us-east-1"},
+        "job_workflow_refs": {
+            "train": "octo-org/keyless-mlops/.github/workflows/step.yml@refs/heads/main"
+        },
+        "tags": {"Team": "ml"},
+    },
+    "proxied": _DEV | {"artifact_access": "proxied", "model_server": SERVING},
+    "silent": _DEV
+    | {
+        "artifact_store": {"access_logs": {"enabled": False}},
+        "network": {"flow_logs": {"enabled": False}},
+        "observability": {"dashboard_enabled": False, "alert_emails": ["ml@example.com"]},
+        "server": {"logs": {"enabled": False}},
+    },
+    "subjects_of_names": _DEV | {"github": GITHUB | {"subject_format": "names"}},
+    "teardown": _DEV
+    | {"teardown": True, "database": {"parameters": {"log_lock_waits": {"value": "1"}}}},
+}
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "other_region": _DEV
+    | {"image": {"id": "ami-0123456789abcdef0", "region": "eu-central-1"}, "egress": "endpoints"}
+}
+BOOTSTRAP: dict[str, dict[str, Any]] = {
+    "dev_and_prod": {
+        "environments": {"dev": {"allow_data_deletion": True, "model_servers": True}, "prod": {}},
+        "github": GITHUB,
+        "state": {"expire_old_versions_days": 90},
+    },
+    "existing_provider": {
+        "environments": {"dev": {"kms_key_arn": KEY}, "test": {"customer_managed_key": False}},
+        "github": GITHUB | {"subject_format": "names"},
+        "github_provider": "existing",
+        "state": {"kms_key_arn": KEY, "force_destroy": True},
+    },
 }

@@ -1,4 +1,4 @@
-"""The Terraform module planned, and the Pulumi component recorded, with the same arguments."""
+"""Terraform's modules applied with mocked resources, and Pulumi's components recorded."""
 
 from __future__ import annotations
 
@@ -9,62 +9,104 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import boto3
+import hcl2
 import pytest
+import yaml
 
-from tests.pulumi.parity import FACTS
-from tests.terraform.conftest import PROJECT, Plan, Terraform, account, terraform
+from tests.pulumi import mocked
+from tests.pulumi.configurations import BOOTSTRAP, ELSEWHERE, GITHUB, PLATFORM
+from tests.terraform.conftest import PROJECT, Terraform, account, terraform
 
-__all__ = ["account", "plan_modules", "recorded", "terraform"]
+__all__ = ["account", "recorded", "terraform"]
 
-
-def plan_modules(
-    terraform: Terraform, root: str, modules: Mapping[str, tuple[str, Mapping[str, Any]]]
-) -> Plan:
-    """One plan of several modules, each (source, arguments), in a root of their own."""
-    folder = write_root(terraform, root, modules)
-    return terraform.planned(f"../{folder.name}", github=False)
+ENVIRONMENTS = ("dev", "prod")
+STACKS = PROJECT / "scripts" / "pulumi_platform"
 
 
-def write_root(
-    terraform: Terraform, root: str, modules: Mapping[str, tuple[str, Mapping[str, Any]]]
-) -> Path:
-    """A root beside the copy of the code, with an output for each module."""
-    folder = terraform.folder.parent / root
-    folder.mkdir(exist_ok=True)
-    content = {
-        "module": {
-            name: {"source": source} | dict(given) for name, (source, given) in modules.items()
-        },
-        "output": {name: {"value": f"${{module.{name}}}"} for name in modules},
-    }
-    (folder / "main.tf.json").write_text(json.dumps(content))
-    return folder
-
-
-def recorded(
-    configurations: Mapping[str, Any], *, component: str | None, project: Path = PROJECT
-) -> dict[str, Any]:
+def recorded(request: Mapping[str, Any], *, project: Path = PROJECT) -> dict[str, Any]:
     """What Pulumi would make, by a process of the tools' environment, which alone has Pulumi."""
-    request: dict[str, Any] = {"facts": FACTS, "configurations": configurations}
-    if component:
-        request["component"] = component
     done = subprocess.run(
-        [str(_tools_python()), "-m", "scripts.pulumi_platform.recording"],
+        [str(tools_python()), "-m", "tests.pulumi.recording"],
         cwd=project,
         input=json.dumps(request),
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def _tools_python() -> Path:
+def tools_python() -> Path:
     """Fails, not skips: a check that does not run protects nothing."""
     for folder in (Path(f"{sys.prefix}-tools"), PROJECT / ".venv-tools"):
         if (found := folder / "bin" / "python").exists():
             return found
     pytest.fail("Pulumi is not installed: make install-tools")
+
+
+def settings(environment: str) -> dict[str, Any]:
+    """An environment's variables from its file, literals alone."""
+    path = PROJECT / "terraform" / "platform" / "environments" / f"{environment}.tfvars"
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            kept = {key.strip('"'): plain(each) for key, each in value.items()}
+            return {key: each for key, each in kept.items() if not key.startswith("__")}
+        return value.strip('"') if isinstance(value, str) else value
+
+    found: dict[str, Any] = plain(hcl2.loads(path.read_text()))
+    return found | {"github": GITHUB}
+
+
+def stack(environment: str) -> dict[str, Any]:
+    """An environment's arguments from its stack's settings."""
+    config = yaml.safe_load((STACKS / f"Pulumi.{environment}.yaml").read_text())["config"]
+    found: dict[str, Any] = config["keyless-platform:platform"]
+    return found | {"github": GITHUB}
+
+
+@pytest.fixture(scope="session")
+def states(terraform: Terraform) -> dict[str, dict[str, Any]]:
+    """What Terraform makes of each set, by root."""
+    endpoint = terraform.environment["AWS_ENDPOINT_URL"]
+    iam = boto3.Session("testing", "testing", region_name="us-east-1").client(
+        "iam", endpoint_url=endpoint
+    )
+    iam.create_open_id_connect_provider(
+        Url="https://token.actions.githubusercontent.com", ClientIDList=["sts.amazonaws.com"]
+    )
+    given = {name: settings(name) for name in ENVIRONMENTS} | PLATFORM
+    platform = mocked.applied(terraform, "platform", given)
+    platform |= mocked.applied(terraform, "platform", ELSEWHERE, region="eu-central-1")
+    return {
+        "platform": platform,
+        "bootstrap": mocked.applied(terraform, "bootstrap", BOOTSTRAP),
+    }
+
+
+@pytest.fixture(scope="session")
+def recordings(states: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What Pulumi makes of each set, by root."""
+    given = {name: stack(name) for name in ENVIRONMENTS} | PLATFORM | ELSEWHERE
+    return {
+        "platform": recorded(requests("platform", given, states["platform"])),
+        "bootstrap": recorded(requests("bootstrap", BOOTSTRAP, states["bootstrap"])),
+    }
+
+
+def requests(
+    root: str, given: Mapping[str, Any], states: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    component = f"scripts.pulumi_platform.{root}:{root.title()}"
+    return {
+        name: {
+            "component": component,
+            "arguments": arguments,
+            "answers": mocked.answers(states[name]),
+        }
+        for name, arguments in given.items()
+    }

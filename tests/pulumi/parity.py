@@ -1,183 +1,254 @@
-"""A Terraform plan and a Pulumi recording of one module, brought to one form and compared.
+"""What Terraform made and what Pulumi registered, brought to one form and compared.
 
-Both become {address: properties}, an address and a property named as Terraform names them. A
-reference to another resource's id reads "${address}", and `depends_on` is a property too.
+Both become {"type::name": properties}. A property has Terraform's name; Pulumi's plural of a block
+that may occur several times is found by its spelling, so there is no table of properties.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import gzip
+import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from scripts.iam.engine.documents import Statement, parse_policy
-from tests.terraform.conftest import Plan
-
-# Of the plan's account, which is moto's.
-FACTS = {"account_id": "123456789012", "partition": "aws", "region": "us-east-1"}
-
-# https://www.pulumi.com/registry/packages/aws/api-docs/s3/ names both for each.
-TYPES = {
-    "aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2": (
-        "aws_s3_bucket_lifecycle_configuration"
-    ),
-    "aws:s3/bucketLoggingV2:BucketLoggingV2": "aws_s3_bucket_logging",
-    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": "aws_s3_bucket_ownership_controls",
-    "aws:s3/bucketPolicy:BucketPolicy": "aws_s3_bucket_policy",
-    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": "aws_s3_bucket_public_access_block",
-    "aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2": (
-        "aws_s3_bucket_server_side_encryption_configuration"
-    ),
-    "aws:s3/bucketV2:BucketV2": "aws_s3_bucket",
-    "aws:s3/bucketVersioningV2:BucketVersioningV2": "aws_s3_bucket_versioning",
-}
-# Pulumi names a block that may occur several times in the plural.
-SINGULAR = {"rules": "rule", "transitions": "transition"}
-# Not blocks, though they look alike.
-MAPS = {"tags"}
-_NONE = object()
-# What the provider plans where nobody gives a value. pulumi-aws runs the same provider, but the
-# mock monitor does not ask it. So this value counts as none, on both sides; any other one counts.
-PROVIDER_DEFAULTS: dict[str, Any] = {
-    "aws_s3_bucket_lifecycle_configuration.transition_default_minimum_object_size": (
-        "all_storage_classes_128K"
-    ),
-    "aws_s3_bucket_lifecycle_configuration.rule.expiration.expired_object_delete_marker": False,
-}
-
-# https://github.com/pulumi/pulumi/blob/master/sdk/python/lib/pulumi/runtime/rpc.py: what stands for
-# a value that a preview does not know.
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+from tests.pulumi import mocked
+from tests.pulumi.names import logical_name, snake_case, terraform_type
 
 Properties = dict[str, Any]
-Made = dict[str, Any]  # Properties by address
+Made = dict[str, Properties]
+
+# What pulumi-aws calls differently, beyond a plural.
+RENAMED = {
+    "aws_cloudwatch_metric_alarm.alarm_name": "name",
+    "aws_sns_topic_subscription.topic_arn": "topic",
+}
+_UNSET: tuple[Any, ...] = (None, "", [], {})
 
 
-def differences(left: Made, right: Made) -> list[str]:
-    """Where two sides differ: "address" for a resource of one side alone, or "address.property"."""
-    found = sorted(left.keys() ^ right.keys())
-    for address in sorted(left.keys() & right.keys()):
-        ours, theirs = left[address], right[address]
+def from_terraform(state: Mapping[str, Any], root: Path, within: str = "") -> Made:
+    """What `terraform test` applied: the arguments that the code writes, with their values."""
+    found: Made = {}
+    for resource in mocked.resources(state):
+        address, kind = resource["address"], resource["type"]
+        tree = mocked.tree_of(root, address)
+        unknown = state["planned"][address]["after_unknown"]
+        written = _written(resource["values"], unknown, tree)
+        name = f"{kind}::{logical_name(address, within)}"
+        assert name not in found, f"two resources are called {name}"
+        found[name] = {key: _value(each) for key, each in written.items()}
+        found[name] = {key: each for key, each in found[name].items() if each not in _UNSET}
+    return _joined(found)
+
+
+def dependencies(
+    state: Mapping[str, Any], recording: Mapping[str, Any], root: Path, within: str = ""
+) -> list[str]:
+    """Orders that one side has and the other lacks.
+
+    What Terraform's code says by depends_on, Pulumi must have; what Pulumi waits for, Terraform
+    must wait for, too. What follows from a reference shows in the properties.
+    """
+    names: dict[str, list[str]] = {}
+    for resource in mocked.resources(state):
+        base = re.sub(r'\[(?:\d+|"[^"]*")\]', "", resource["address"])
+        names.setdefault(base, []).append(
+            f"{resource['type']}::{logical_name(resource['address'], within)}"
+        )
+    waits = {
+        f"{terraform_type(each['type'])}::{each['name']}": {
+            f"{terraform_type(kind)}::{name}"
+            for kind, _, name in (one.rpartition("::") for one in each["dependencies"])
+            if kind.startswith("aws:")
+        }
+        for each in recording["resources"]
+        if each["type"].startswith("aws:")
+    }
+    found = []
+    for resource in mocked.resources(state):
+        address = resource["address"]
+        name = f"{resource['type']}::{logical_name(address, within)}"
+        module = address[: address.index(".".join(mocked.resource_of(address)))]
+        module = re.sub(r'\[(?:\d+|"[^"]*")\]', "", module)
+        told = mocked.tree_of(root, address)["depends_on"]
+        asked = {one for each in told for one in names.get(f"{module}{each}", [])}
+        known = {one for each in resource.get("depends_on", []) for one in names.get(each, [])}
+        theirs = waits.get(name, set())
+        ours = {one for one in asked if _same_module(one, name)}
+        found += [f"{name}.depends_on: {each} | not in Pulumi" for each in sorted(ours - theirs)]
         found += [
-            f"{address}.{name}"
-            for name in sorted(ours.keys() | theirs.keys())
-            if ours.get(name) != theirs.get(name)
+            f"{name}.depends_on: not in Terraform | {each}" for each in sorted(theirs - known)
         ]
     return found
 
 
-def planned(plan: Plan, module: str) -> Made:
-    """What Terraform would make of one module call, and under "outputs" what it would tell."""
-    called = plan.content["configuration"]["root_module"]["module_calls"][module]["module"]
-    written = {each["address"]: each for each in called["resources"] if each["mode"] == "managed"}
-    made = {}
-    for change in plan.content["resource_changes"]:
-        if change.get("module_address") == f"module.{module}" and change["mode"] == "managed":
-            address = f"{change['type']}.{change['name']}"
-            made[address] = _planned(change, written[address])
-    output = plan.content["output_changes"][module]
-    expressions = {name: each["expression"] for name, each in called["outputs"].items()}
-    told = dict(output["after"]) | _references(output["after_unknown"], expressions)
-    return made | {"outputs": _comparable(told, "outputs")}
+def _same_module(one: str, other: str) -> bool:
+    """Whether two resources are of one module instance: their names begin alike."""
+    return one.partition("::")[2].split("-")[0] == other.partition("::")[2].split("-")[0]
 
 
-def _planned(change: Mapping[str, Any], written: Mapping[str, Any]) -> Properties:
-    given = dict(change["change"]["after"])
-    if given.get("tags_all") == given.get("tags"):
-        given.pop("tags_all", None)  # with the provider's default tags, of which a test has none
-    given |= _references(change["change"]["after_unknown"], written["expressions"])
-    given["depends_on"] = _addresses(
-        [*written.get("depends_on", []), *_all_references(written["expressions"])]
+def _written(values: Any, unknown: Any, tree: Mapping[str, Any] | None) -> Any:
+    """Without what nobody wrote: the provider's own defaults, which the mock makes up.
+
+    What is written and comes to null is made up too: eight characters, 0 or false, and `unknown`
+    before it was. A reference is none of these: its values are those of tests/pulumi/names.py.
+    """
+    if isinstance(values, list):
+        each_unknown = unknown if isinstance(unknown, list) and len(unknown) == len(values) else []
+        return [
+            _written(each, each_unknown[index] if each_unknown else None, tree)
+            for index, each in enumerate(values)
+        ]
+    if isinstance(values, dict) and tree is not None:
+        below = unknown if isinstance(unknown, dict) else {}
+        return {
+            key: _written(each, below.get(key), tree[key])
+            for key, each in values.items()
+            if key in tree
+        }
+    if unknown is True and (values in (0, False) or re.fullmatch("[a-z0-9]{8}", str(values))):
+        return None
+    return values
+
+
+def from_pulumi(recording: Mapping[str, Any]) -> Made:
+    """What the program registered of Pulumi's own resources."""
+    found: Made = {}
+    for resource in recording["resources"]:
+        if not resource["type"].startswith("aws:"):
+            continue
+        kind = terraform_type(resource["type"])
+        name = f"{kind}::{resource['name']}"
+        inputs = {snake_case(key): _value(each) for key, each in resource["inputs"].items()}
+        found[name] = {key: each for key, each in inputs.items() if each not in _UNSET}
+    return _joined(found)
+
+
+def _joined(made: Made) -> Made:
+    """The server's code as one text in its first piece: every gzip makes other bytes of it."""
+    pieces = sorted(
+        name for name in made if re.search(r"^aws_ssm_parameter::.*-code-.*/\d+$", name)
     )
-    found: Properties = _comparable(given, change["type"])
+    if pieces:
+        text = "".join(made[name].pop("value") for name in pieces)
+        made[pieces[0]]["value"] = _text(text)
+    return made
+
+
+def differences(terraform: Made, pulumi: Made) -> list[str]:
+    """Where they differ: "type::name" with who lacks it, or "type::name.property" with both."""
+    found = [f"{name}: not in Pulumi" for name in sorted(terraform.keys() - pulumi.keys())]
+    found += [f"{name}: not in Terraform" for name in sorted(pulumi.keys() - terraform.keys())]
+    for name in sorted(terraform.keys() & pulumi.keys()):
+        kind = name.partition("::")[0]
+        found += _differences(name, kind, terraform[name], pulumi[name])
     return found
 
 
-def _references(unknown: Any, expressions: Mapping[str, Any]) -> Properties:
-    """Arguments that are given, but as something that only an apply knows."""
-    return {
-        name: _reference(expression["references"][0])
-        for name, expression in expressions.items()
-        if isinstance(unknown, dict) and unknown.get(name) is True
-    }
+def _differences(path: str, kind: str, ours: Any, theirs: Any) -> list[str]:
+    # Whether a block can occur once or several times shows in Pulumi's shape alone.
+    if isinstance(ours, list) and len(ours) == 1 and isinstance(theirs, dict):
+        (ours,) = ours
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        found = []
+        left = dict(theirs)
+        for key, each in ours.items():
+            twin = _twin(f"{kind}.{key}", key, left)
+            found += (
+                [f"{path}.{key}: {_short(each)} | not in Pulumi"]
+                if twin is None
+                else _differences(f"{path}.{key}", f"{kind}.{key}", each, left.pop(twin))
+            )
+        return found + [
+            f"{path}.{key}: not in Terraform | {_short(each)}" for key, each in left.items()
+        ]
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return _lists(path, kind, ours, theirs)
+    return [] if ours == theirs else [f"{path}: {_short(ours)} | {_short(theirs)}"]
 
 
-def _all_references(expressions: Any) -> Iterable[str]:
-    if isinstance(expressions, dict):
-        for name, value in expressions.items():
-            yield from value if name == "references" else _all_references(value)
-    elif isinstance(expressions, list):
-        for each in expressions:
-            yield from _all_references(each)
+def _lists(path: str, kind: str, ours: list[Any], theirs: list[Any]) -> list[str]:
+    """Provider's sets have no order; neither side may have an element that the other lacks."""
+    left = list(theirs)
+    missing = []
+    for each in ours:
+        twin = next((one for one in left if not _differences(path, kind, each, one)), None)
+        if twin is None:
+            missing.append(each)
+        else:
+            left.remove(twin)
+    if len(missing) == 1 and len(left) == 1 and isinstance(missing[0], dict):
+        return _differences(path, kind, missing[0], left[0])
+    return [] if not missing and not left else [f"{path}: {_short(missing)} | {_short(left)}"]
 
 
-def _addresses(references: Iterable[str]) -> list[str]:
-    """The resources among references, without an index or an attribute."""
-    found = (re.match(r"aws_\w+\.\w+", reference) for reference in references)
-    return sorted({address[0] for address in found if address})
+def _twin(path: str, key: str, theirs: Mapping[str, Any]) -> str | None:
+    plurals = (key, f"{key}s", f"{key}es", re.sub("y$", "ies", key), RENAMED.get(path, key))
+    return next((name for name in plurals if name in theirs), None)
 
 
-def _reference(text: str) -> str:
-    return f"${{{text.replace('[0]', '').removesuffix('.id')}}}"
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 300 else f"{text[:300]}..."
 
 
-def registered(recording: Mapping[str, Any]) -> Made:
-    """What a recorded component made of Pulumi's own resources, and "outputs"."""
-    made = {}
-    for resource in recording["resources"]:
-        address = _address(f"{resource['type']}::{resource['name']}")
-        if address:
-            given = _as_terraform(resource["inputs"])
-            after = (_address(name) for name in resource["dependencies"])
-            given["depends_on"] = sorted(address for address in after if address)
-            made[address] = _comparable(given, address.partition(".")[0])
-    (outputs,) = (
-        told for name, told in recording["outputs"].items() if name.startswith("keyless:")
-    )
-    return made | {"outputs": _comparable(_as_terraform(outputs), "outputs")}
-
-
-def _address(name: str) -> str | None:
-    """Terraform's address of a resource named type::component-name; None for a component."""
-    kind, _, called = name.rpartition("::")
-    if kind.startswith("keyless:"):
-        return None
-    return f"{TYPES[kind]}.{called.partition('-')[2]}"
-
-
-def _as_terraform(value: Any, name: str = "") -> Any:
-    if isinstance(value, dict) and name not in MAPS:
-        properties = {}
-        for key, each in value.items():
-            snake = re.sub(r"([A-Z])", lambda letter: f"_{letter[1].lower()}", key)
-            snake = SINGULAR.get(snake, snake)
-            below = _as_terraform(each, snake)
-            alone = isinstance(each, dict) and snake not in MAPS
-            properties[snake] = [below] if alone else below
-        return properties
+def _value(value: Any) -> Any:
+    """A value without what the two sides write differently and mean alike."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"{value:g}" if value != int(value) else str(int(value))
+    if isinstance(value, str):
+        return _text(value)
     if isinstance(value, list):
-        return [_as_terraform(each) for each in value]
-    if isinstance(value, str) and value.endswith(".id") and value.startswith("aws:"):
-        return f"${{{_address(value.removesuffix('.id'))}}}"
+        return [_value(each) for each in value]
+    if isinstance(value, dict):
+        kept = {
+            snake_case(key) if _is_wire(key) else key: _value(each) for key, each in value.items()
+        }
+        return {key: each for key, each in kept.items() if each not in (None, "", [])}
     return value
 
 
-def _comparable(value: Any, path: str = "") -> Any:
-    """Without what is not set, and policies as their meaning; `path` is type.block.property."""
-    if path.endswith(("aws_s3_bucket_policy.policy", ".bucket_policy")) and value != UNKNOWN:
-        return meaning(value)
-    if isinstance(value, list):
-        return [_comparable(each, path) for each in value]
-    if not isinstance(value, dict):
-        return None if PROVIDER_DEFAULTS.get(path, _NONE) == value else value
-    kept = {name: _comparable(each, f"{path}.{name}") for name, each in value.items()}
-    return {name: each for name, each in kept.items() if each not in (None, "", [], {})}
+def comparable(value: Any) -> Any:
+    """Outputs of either side."""
+    return _value(value)
 
 
-def meaning(policy: str) -> tuple[str, dict[str, Any]]:
-    """A resource policy's statements by Sid, each without an order that means nothing."""
-    parsed = parse_policy(policy, name="bucket policy", kind="resource")
-    return parsed.version, {each.label: _unordered(each) for each in parsed.statements}
+def _is_wire(key: str) -> bool:
+    """Whether a key is a property of Pulumi's wire format: tags and dimensions are capitalised."""
+    return re.fullmatch(r"[a-z][a-z0-9]*(?:[A-Z][a-z0-9]*)+", key) is not None
+
+
+def _text(text: str) -> Any:
+    if text.startswith("{") and '"Statement"' in text:
+        return meaning(text)
+    if text.startswith(("{", "[")):
+        try:
+            return ("json", json.dumps(json.loads(text), sort_keys=True))
+        except ValueError:
+            return text
+    if text.startswith("H4sI"):  # gzip, of which every library makes other bytes
+        try:
+            return ("packed", gzip.decompress(base64.b64decode(text, validate=True)).decode())
+        except (binascii.Error, EOFError, OSError):
+            return text
+    return text
+
+
+def meaning(policy: str) -> tuple[Any, ...]:
+    """A policy's statements by Sid as the engine reads them, in no order that means nothing."""
+    kind: Literal["identity", "resource"] = "resource" if '"Principal"' in policy else "identity"
+    parsed = parse_policy(policy, name="policy", kind=kind)
+    statements = sorted(
+        ((each.label, _unordered(each)) for each in parsed.statements), key=lambda one: one[0]
+    )
+    assert len({label for label, _ in statements}) == len(statements), "two statements, one Sid"
+    return ("policy", parsed.version, statements)
 
 
 def _unordered(statement: Statement) -> Properties:

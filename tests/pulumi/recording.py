@@ -1,16 +1,16 @@
-"""What a component or the program would make: run under Pulumi's mock monitor, printed as JSON.
+"""What a program or a component would make: run under Pulumi's mock monitor, printed as JSON.
 
-No engine, no plug-in, no account: `python -m scripts.pulumi_platform.recording < request.json`.
+No engine, no plug-in, no account: `python -m tests.pulumi.recording < request.json` with the
+tools' Python. Ids and ARNs show whose they are, as tests/pulumi/mocked.py has them for Terraform.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
-import runpy
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -19,17 +19,15 @@ from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.proto import provider_pb2, resource_pb2
 from pulumi.runtime.stack import Stack
 
-from scripts.pulumi_platform.artifact_store import ArtifactStore
-from scripts.pulumi_platform.component import ModuleComponent
-from scripts.pulumi_platform.shapes import misfits
-from scripts.pulumi_platform.variables import ArgumentError
+from scripts.pulumi_platform.basics import ArgumentError, load
+from tests.pulumi.names import computed, terraform_type
+from tests.pulumi.shapes import misfits
 
-COMPONENTS: Mapping[str, type[ModuleComponent]] = {"artifact_store": ArtifactStore}
-PROGRAM = Path(__file__).parent / "__main__.py"
 PROJECT, STACK = "keyless-platform", "dev"
-# In a request, an argument {"later": x} is an output that comes to x, and {"unknown": true} is one
-# that a preview does not know.
-_LATER, _UNKNOWN = "later", "unknown"
+_STATE = ("urn", "id")
+# https://github.com/pulumi/pulumi/blob/master/sdk/python/lib/pulumi/runtime/rpc.py
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"
 
 
 @dataclass(frozen=True)
@@ -41,11 +39,13 @@ class Resource:
     inputs: dict[str, Any]
     parent: str
     dependencies: list[str]
+    ignored: list[str]
+    protect: bool
 
 
 @dataclass
 class Recorded:
-    """What a run registered: `outputs` by component, and what the program exports.
+    """What a run registered, told about its components, and exports.
 
     `misfits` are arguments that pulumi-aws does not declare so; the provider would refuse them.
     """
@@ -59,24 +59,19 @@ class Recorded:
 class _Monitor(pulumi.runtime.mocks.MockMonitor):  # type: ignore[misc]
     """Answers as an engine does that makes everything at once, and keeps what it was asked.
 
-    Ids show whose they are. Pulumi's own answers run an event loop in each worker thread, and two
-    of them at a time can wait for each other; these only translate.
+    Pulumi's own answers run an event loop in each worker thread, and two of them at a time can wait
+    for each other; these only translate.
     """
 
-    def __init__(self, facts: Mapping[str, str]) -> None:
+    def __init__(self, answers: Mapping[str, Any]) -> None:
         super().__init__(None)
-        self.facts = facts
+        self.answers = answers
         self.recorded = Recorded()
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802  # the name of the RPC
         """Answer a data source with the account's facts."""
-        answers = {
-            "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "account_id"},
-            "aws:index/getPartition:getPartition": {"partition": "partition"},
-            "aws:index/getRegion:getRegion": {"id": "region"},
-        }
         told = struct_pb2.Struct()
-        told.update({name: self.facts[fact] for name, fact in answers[request.tok].items()})
+        told.update(self.answers[request.tok.split(":")[-1]])
         return provider_pb2.InvokeResponse(**{"return": told})
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
@@ -84,31 +79,66 @@ class _Monitor(pulumi.runtime.mocks.MockMonitor):  # type: ignore[misc]
         urn = self.make_urn(request.parent, request.type, request.name)
         if request.type == "pulumi:pulumi:Stack":
             return resource_pb2.RegisterResourceResponse(urn=urn)
-        inputs = MessageToDict(request.object)
-        if request.custom:
+        inputs = _plain(MessageToDict(request.object))
+        if request.custom and request.type.startswith("aws:"):
             self.recorded.misfits += misfits(request.type, inputs)
-        dependencies = sorted(_short(each) for each in request.dependencies)
         self.recorded.resources.append(
-            Resource(request.type, request.name, inputs, _short(request.parent), dependencies)
+            Resource(
+                request.type,
+                request.name,
+                inputs,
+                _short(request.parent),
+                sorted(_short(each) for each in request.dependencies),
+                list(request.ignoreChanges),
+                request.protect,
+            )
+        )
+        told = struct_pb2.Struct()
+        made: dict[str, Any] = {}
+        if request.type.startswith("aws:"):
+            made = computed(terraform_type(request.type), request.name)
+        told.update(
+            inputs | {_camel(name): value for name, value in made.items() if name not in _STATE}
         )
         return resource_pb2.RegisterResourceResponse(
-            urn=urn, id=f"{request.type}::{request.name}.id", object=request.object
+            urn=urn, id=made.get("id", request.name), object=told
         )
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
         """Record what a component tells about itself."""
-        self.recorded.outputs[_short(request.urn)] = MessageToDict(request.outputs)
+        self.recorded.outputs[_short(request.urn)] = _plain(MessageToDict(request.outputs))
         return super().RegisterResourceOutputs(request)
+
+
+def _plain(value: Any) -> Any:
+    """Without the envelope of what Pulumi keeps encrypted in its state."""
+    if isinstance(value, dict):
+        if value.get(_SIGNATURE) == _SECRET:
+            return _plain(value["value"])
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    # A block that occurs several times has a plural name.
+    return (
+        first
+        + "".join(part.title() for part in rest)
+        + ("s" if name.endswith("user_secret") else "")
+    )
 
 
 def _short(urn: str) -> str:
     """type::name of a URN."""
-    return "::".join((urn.rsplit("$", 1)[-1]).split("::")[-2:])
+    return "::".join((urn.rsplit("$", 1)[-1]).split("::", 3)[-2:])
 
 
-def record(run: Callable[[], Any], facts: Mapping[str, str], *, preview: bool = False) -> Recorded:
+def record(
+    run: Callable[[], Any], answers: Mapping[str, Any], *, preview: bool = False
+) -> Recorded:
     """Run a program, wait for all that it starts, and tell what it registered."""
-    monitor = _Monitor(facts)
+    monitor = _Monitor(answers)
     pulumi.runtime.set_mocks(None, project=PROJECT, stack=STACK, monitor=monitor, preview=preview)
 
     def program() -> pulumi.Output[None]:
@@ -124,28 +154,24 @@ def record(run: Callable[[], Any], facts: Mapping[str, str], *, preview: bool = 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """Record each configuration of a request by name; one that is refused tells why.
 
-    {"component": name, "facts": {...}, "configurations": {name: arguments}}, or, for the program,
-    {"facts": {...}, "configurations": {name: settings of the stack}}.
+    {name: {"component": "module:Class", "answers": {...}, "arguments": {...}}}
     """
-    component = COMPONENTS[request["component"]] if "component" in request else None
-    return {
-        name: _answer(component, given, request["facts"])
-        for name, given in request["configurations"].items()
-    }
+    return {name: _answer(given) for name, given in request.items()}
 
 
-def _answer(
-    component: type[ModuleComponent] | None, given: Mapping[str, Any], facts: Mapping[str, str]
-) -> dict[str, Any]:
+def _answer(given: Mapping[str, Any]) -> dict[str, Any]:
+    module, _, kind = given["component"].partition(":")
+    package = importlib.import_module(module)
+
     def run() -> None:
-        if component is None:
-            pulumi.runtime.set_all_config(dict(given))
-            runpy.run_path(str(PROGRAM), run_name="__main__")
-        else:
-            component("it", _with_outputs(given))
+        arguments = load(getattr(package, f"{kind}Args"), given["arguments"])
+        made = getattr(package, kind)(given.get("name", "it"), arguments)
+        if hasattr(made, "exports"):
+            for name, value in made.exports.items():
+                pulumi.export(name, value)
 
     try:
-        return asdict(record(run, facts, preview=f'"{_UNKNOWN}"' in json.dumps(given)))
+        return asdict(record(run, given["answers"]))
     except ValueError as error:
         return {"refused": str(_refusal(error))}
 
@@ -158,16 +184,6 @@ def _refusal(error: BaseException) -> ArgumentError:
             return cause
         cause = cause.__cause__
     raise error
-
-
-def _with_outputs(given: Any) -> Any:
-    if isinstance(given, dict):
-        if list(given) == [_LATER]:
-            return pulumi.Output.from_input(given[_LATER])
-        if list(given) == [_UNKNOWN]:
-            return pulumi.Output.from_input(pulumi.output.UNKNOWN)
-        return {name: _with_outputs(value) for name, value in given.items()}
-    return [_with_outputs(each) for each in given] if isinstance(given, list) else given
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any, get_args, get_origin
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pulumi._types import input_type_py_to_pulumi_names, input_type_types, is_input_type
 
@@ -26,6 +28,11 @@ def misfits(token: str, inputs: Mapping[str, Any]) -> list[str]:
 def _misfits(value: Any, kind: Any, path: str) -> list[str]:
     if inspect.isclass(kind) and is_input_type(kind):
         return _of_block(value, kind, path)
+    if get_origin(kind) in (Union, UnionType):  # a text, or one of an enumeration
+        given = [one for one in get_args(kind) if inspect.isclass(one) and one is not NoneType]
+        return min((_misfits(value, one, path) for one in given), key=len)
+    if inspect.isclass(kind) and issubclass(kind, Enum):
+        return [] if value in [each.value for each in kind] else [f"{path}: {value!r}"]
     if origin := get_origin(kind):
         return _of_each(value, dict if issubclass(origin, Mapping) else list, kind, path)
     if kind is int:
@@ -47,7 +54,7 @@ def _of_block(value: Any, kind: Any, path: str) -> list[str]:
         if name in renamed and each.default is inspect.Parameter.empty
     }
     found = [f"{path}: no {name}" for name in sorted(required - value.keys())]
-    for name, each in value.items():
+    for name, each in ((name, each) for name, each in value.items() if each is not None):
         below = f"{path}.{name}"
         found += _misfits(each, types[name], below) if name in types else [f"{below}: unknown"]
     return found

@@ -1,0 +1,184 @@
+"""What the components share: the account, policies, and how arguments are read and refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from types import NoneType
+from typing import Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+
+import pulumi
+import pulumi_aws as aws
+
+T = TypeVar("T")
+# pulumi.Input[str], without its reference forward, which get_type_hints cannot follow.
+Text: TypeAlias = str | Awaitable[str] | pulumi.Output[str]
+Statement = Mapping[str, Any]
+Conditions = Mapping[str, Mapping[str, Any]]
+KEY_ARN = r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+"
+
+
+class ArgumentError(ValueError):
+    """An argument is refused; the message says what to write instead."""
+
+
+def check(holds: bool, message: str) -> None:
+    """Raise ArgumentError with the message unless the condition holds."""
+    if not holds:
+        raise ArgumentError(message)
+
+
+def fits(pattern: str, value: Any) -> bool:
+    """Whether a text is all of a pattern; None and what only the deployment knows fit any."""
+    if value is None or isinstance(value, pulumi.Output):
+        return True
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def load(kind: type[T], given: Mapping[str, Any], path: str = "") -> T:
+    """A dataclass of arguments from a stack's settings. Raises ArgumentError for unknown names."""
+    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
+    for name in given:
+        check(name in known, f"{path}{name} is no argument; there are: {', '.join(sorted(known))}.")
+    for name, each in known.items():
+        has_default = each.default is not MISSING or each.default_factory is not MISSING
+        check(name in given or has_default, f"{path}{name} is missing.")
+    hints = get_type_hints(kind)
+    values = {name: _load(hints[name], value, f"{path}{name}") for name, value in given.items()}
+    return kind(**values)
+
+
+def _load(hint: Any, value: Any, path: str) -> Any:
+    (inner,) = [one for one in get_args(hint) if one is not NoneType][-1:] or [hint]
+    kind = inner if NoneType in get_args(hint) else hint
+    if value is None or isinstance(value, pulumi.Output):
+        return value
+    if is_dataclass(kind) and isinstance(kind, type):
+        return load(kind, value, f"{path}.") if isinstance(value, Mapping) else value
+    if get_origin(kind) is Mapping and isinstance(value, Mapping):
+        return {key: _load(get_args(kind)[1], each, f"{path}.{key}") for key, each in value.items()}
+    return value
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where the resources of a component will be."""
+
+    id: str
+    region: str
+    partition: str
+    dns_suffix: str
+
+    @classmethod
+    def of(cls, parent: pulumi.Resource) -> Account:
+        """Ask the provider that makes the resources."""
+        asked = pulumi.InvokeOptions(parent=parent)
+        partition = aws.get_partition(opts=asked)
+        return cls(
+            aws.get_caller_identity(opts=asked).account_id,
+            aws.get_region(opts=asked).id,
+            partition.partition,
+            partition.dns_suffix,
+        )
+
+    def arn(self, service: str, resource: str) -> str:
+        """ARN of something in this account and region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.id}:{resource}"
+
+    def iam(self, resource: str) -> str:
+        """ARN of something of IAM, which has no region."""
+        return f"arn:{self.partition}:iam::{self.id}:{resource}"
+
+    def bucket(self, name: str) -> str:
+        """ARN of a bucket, which names neither region nor account."""
+        return f"arn:{self.partition}:s3:::{name}"
+
+    def endpoint(self, service: str) -> str:
+        """Name of a service's endpoint, as kms:ViaService has it."""
+        return f"{service}.{self.region}.{self.dns_suffix}"
+
+    @property
+    def ours(self) -> Conditions:
+        """Only a resource of this account: a stranger may own a bucket's name."""
+        return equals("aws:ResourceAccount", self.id)
+
+    @property
+    def here(self) -> Conditions:
+        """Only in this region, where an action has no resource type."""
+        return equals("aws:RequestedRegion", self.region)
+
+
+def equals(key: str, *values: Text) -> Conditions:
+    """The condition that a key has one of the values."""
+    return {"StringEquals": {key: list(values)}}
+
+
+def both(*conditions: Conditions) -> Conditions:
+    """Conditions that must all hold; the same operator may occur in several."""
+    operators = {operator for each in conditions for operator in each}
+    return {
+        operator: {key: value for one in conditions for key, value in one.get(operator, {}).items()}
+        for operator in sorted(operators)
+    }
+
+
+def allow(
+    sid: str,
+    actions: Sequence[str],
+    resources: Sequence[Text] = (),
+    when: Conditions | None = None,
+    principal: Any = None,
+) -> Statement:
+    """A statement that allows; a trust policy's has a principal and no resources."""
+    statement: dict[str, Any] = {"Sid": sid, "Effect": "Allow", "Action": list(actions)}
+    if resources:
+        statement["Resource"] = list(resources)
+    if when:
+        statement["Condition"] = when
+    if principal:
+        statement["Principal"] = principal
+    return statement
+
+
+def deny(sid: str, actions: Sequence[str], resources: Sequence[Text], **rest: Any) -> Statement:
+    """A statement that denies."""
+    return {**allow(sid, actions, resources, **rest), "Effect": "Deny"}
+
+
+def document(*statements: Statement | None) -> pulumi.Output[str]:
+    """A policy, without the statements that are None."""
+    kept = [statement for statement in statements if statement]
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": kept})
+
+
+def trust(sid: str, service: str, when: Conditions | None = None) -> pulumi.Output[str]:
+    """The trust policy of a role that an AWS service assumes."""
+    return document(allow(sid, ["sts:AssumeRole"], when=when, principal={"Service": [service]}))
+
+
+def size_checked(policy: pulumi.Output[str], limit: int, message: str) -> pulumi.Output[str]:
+    """A policy that is refused when it is longer than AWS allows."""
+
+    def checked(text: str) -> str:
+        check(len(re.sub(r"\s", "", text)) <= limit, message)
+        return text
+
+    return policy.apply(checked)
+
+
+def children(
+    parent: pulumi.Resource, *after: pulumi.Resource, **rest: Any
+) -> pulumi.ResourceOptions:
+    """Options of a component's resource, made after others that it does not refer to."""
+    return pulumi.ResourceOptions(parent=parent, depends_on=list(after), **rest)
+
+
+def named(tags: Mapping[str, str], name: str) -> dict[str, str]:
+    """Tags with a Name."""
+    return {**tags, "Name": name}
+
+
+def every(holds: Callable[[Any], bool], values: Sequence[Any] | Mapping[str, Any]) -> bool:
+    """Whether a condition holds for each value."""
+    return all(holds(each) for each in (values.values() if isinstance(values, Mapping) else values))

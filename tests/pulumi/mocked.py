@@ -1,0 +1,216 @@
+"""Terraform's side: what it would make if AWS told each resource's name as its id and ARN.
+
+`terraform test` applies a root or a module with every resource overridden, so AWS is asked nothing
+but data sources (which moto answers), and policies are rendered by the real provider.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import hcl2
+
+from tests.pulumi.names import computed, logical_name
+from tests.terraform.conftest import Terraform
+
+Arguments = Mapping[str, Any]
+
+
+def applied(
+    terraform: Terraform, root: str, sets: Mapping[str, Arguments], *, region: str = "us-east-1"
+) -> dict[str, dict[str, Any]]:
+    """The state of a root (of the copy) for each set of variables, as `terraform show -json`."""
+    if not sets:
+        return {}
+    here = replace(terraform, environment={**terraform.environment, "AWS_REGION": region})
+    if not (here.folder / root / ".terraform").exists():
+        here.init(root, "-backend=false")
+    plans = _run(here, root, {name: {"command": "plan"} for name in sets}, sets, "test_plan")
+    within = "it" if root.startswith("modules/") else ""
+    runs = {
+        name: {"command": "apply", "override_resource": list(_overrides(plan, within))}
+        for name, plan in plans.items()
+    }
+    states = _run(here, root, runs, sets, "test_state")
+    for name, state in states.items():
+        state["planned"] = {
+            change["address"]: change["change"] for change in plans[name]["resource_changes"]
+        }
+    return states
+
+
+def _run(
+    terraform: Terraform,
+    root: str,
+    runs: Mapping[str, Mapping[str, Any]],
+    sets: Mapping[str, Arguments],
+    wanted: str,
+) -> dict[str, dict[str, Any]]:
+    """Run each in a file of its own, since runs of one file share a state."""
+    folder = terraform.folder / root / "parity"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name, run in runs.items():
+        content = {"variables": dict(sets[name]), "run": {name: run}}
+        (folder / f"{name}.tftest.json").write_text(json.dumps(content))
+    found: dict[str, dict[str, Any]] = {}
+    errors = []
+    with subprocess.Popen(
+        [terraform.binary, "test", "-test-directory=parity", "-json", "-verbose"],
+        cwd=terraform.folder / root,
+        env=dict(terraform.environment),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for text in process.stdout:
+            # The provider's whole schema comes last in each line: 100 MB that nobody reads.
+            head, cut, _ = text.partition(',"provider_schemas":')
+            line = json.loads(f"{head}}}}}" if cut else text)
+            if wanted in line:
+                found[line["@testrun"]] = line[wanted]
+            elif line.get("@level") == "error":
+                errors.append(f"{line['@message']} {line.get('diagnostic')}")
+    assert found.keys() == runs.keys(), "\n".join(errors)
+    return found
+
+
+def _overrides(plan: Mapping[str, Any], within: str) -> Iterator[dict[str, Any]]:
+    for change in plan["resource_changes"]:
+        if change["mode"] == "managed":
+            name = logical_name(change["address"], within)
+            unknown = change["change"]["after_unknown"]
+            told = {
+                key: value
+                for key, value in computed(change["type"], name).items()
+                if unknown.get(key) is True
+            }
+            yield {"target": change["address"], "values": told}
+
+
+# What data sources told Terraform is what Pulumi's functions of these names answer.
+_FUNCTIONS = {
+    "aws_availability_zones": "getAvailabilityZones",
+    "aws_caller_identity": "getCallerIdentity",
+    "aws_default_tags": "getDefaultTags",
+    "aws_ec2_instance_type_offerings": "getInstanceTypeOfferings",
+    "aws_iam_openid_connect_provider": "getOpenIdConnectProvider",
+    "aws_kms_alias": "getAlias",
+    "aws_partition": "getPartition",
+    "aws_region": "getRegion",
+    "aws_ssm_parameter": "getParameter",
+}
+
+
+def answers(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The account's facts, as Pulumi's functions answer them."""
+    found: dict[str, Any] = {}
+    for resource in resources(state, "data"):
+        if resource["type"] in _FUNCTIONS:
+            values = {
+                re.sub("_([a-z])", lambda part: part[1].upper(), key): value
+                for key, value in resource["values"].items()
+                if value is not None
+            }
+            if "clientIdList" in values:
+                values["clientIdLists"] = values.pop("clientIdList")
+            found[_FUNCTIONS[resource["type"]]] = values
+    return found
+
+
+def resources(state: Mapping[str, Any], mode: str = "managed") -> Iterator[dict[str, Any]]:
+    """Every resource of a state."""
+
+    def below(module: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        yield from module.get("resources", [])
+        for child in module.get("child_modules", []):
+            yield from below(child)
+
+    for resource in below(state["root_module"]):
+        if resource["mode"] == mode:
+            yield resource
+
+
+@cache
+def written(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """What a folder's files write: the tree of names of each type.name, and modules' sources."""
+    found: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for path in sorted(folder.glob("*.tf")):
+        content = hcl2.loads(path.read_text())
+        for block in content.get("resource", []):
+            for kind, labelled in block.items():
+                for name, body in labelled.items():
+                    after = [_bare(each) for each in body.get("depends_on", [])]
+                    tree = _tree(body) | {"depends_on": after}
+                    found[f"{_bare(kind)}.{_bare(name)}"] = tree
+        for block in content.get("module", []):
+            for name, body in block.items():
+                sources[_bare(name)] = _bare(body["source"])
+    return found, sources
+
+
+def folder_of(root: Path, address: str) -> Path:
+    """The folder whose code writes the resource at an address."""
+    folder = root
+    for module in re.findall(r"module\.([\w-]+)", address):
+        folder = (folder / written(folder)[1][module]).resolve()
+    return folder
+
+
+def tree_of(root: Path, address: str) -> dict[str, Any]:
+    """What the code writes of the resource at an address."""
+    tree: dict[str, Any] = written(folder_of(root, address))[0][".".join(resource_of(address))]
+    return tree
+
+
+def everything(root: Path) -> set[str]:
+    """Folder.type.name of every resource that the code of a root and its modules writes."""
+    resources_, sources = written(root)
+    found = {f"{root.name}.{each}" for each in resources_}
+    for source in sources.values():
+        found |= everything((root / source).resolve())
+    return found
+
+
+def resource_of(address: str) -> tuple[str, str]:
+    """Type and name of the resource at an address."""
+    rest = re.sub(r'^(?:module\.[\w-]+(?:\["[^"]*"\]|\[\d+\])?\.)*', "", address)
+    kind, _, name = re.sub(r"\[.*", "", rest).partition(".")
+    return kind, name
+
+
+def _bare(text: str) -> str:
+    return text.removeprefix("${").removesuffix("}").strip('"')
+
+
+def _tree(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Name -> None for an argument, a tree for a block; dynamic ones too."""
+    tree: dict[str, Any] = {}
+    for raw, value in body.items():
+        key = _bare(raw)
+        if key.startswith("__") or key in ("lifecycle", "count", "for_each", "depends_on"):
+            continue
+        if key == "dynamic":
+            for name, dynamic in ((name, each) for block in value for name, each in block.items()):
+                for content in dynamic["content"]:
+                    tree[_bare(name)] = (tree.get(_bare(name)) or {}) | _tree(content)
+        elif (
+            isinstance(value, list)
+            and value
+            and isinstance(value[0], dict)
+            and "__is_block__" in value[0]
+        ):
+            for each in value:
+                tree[key] = (tree.get(key) or {}) | _tree(each)
+        else:
+            tree[key] = None
+    return tree

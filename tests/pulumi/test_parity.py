@@ -1,0 +1,64 @@
+"""Bootstrap and platform in Pulumi against the same in Terraform: everything that both make."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pipeline.outputs import Platform
+from tests.pulumi import mocked
+from tests.pulumi.configurations import BOOTSTRAP, ELSEWHERE, PLATFORM
+from tests.pulumi.conftest import ENVIRONMENTS
+from tests.pulumi.parity import comparable, dependencies, differences, from_pulumi, from_terraform
+from tests.terraform.conftest import PROJECT
+
+pytestmark = pytest.mark.terraform
+
+NAMES = {
+    "platform": [*ENVIRONMENTS, *PLATFORM, *ELSEWHERE],
+    "bootstrap": [*BOOTSTRAP],
+}
+CASES = [(root, name) for root, names in NAMES.items() for name in names]
+
+
+@pytest.mark.parametrize(("root", "name"), CASES)
+def test_pulumi_makes_what_terraform_makes(
+    states: dict[str, Any], recordings: dict[str, Any], root: str, name: str
+) -> None:
+    state, recording = states[root][name], recordings[root][name]
+    assert "refused" not in recording, recording
+    ours = from_terraform(state, PROJECT / "terraform" / root)
+    assert differences(ours, from_pulumi(recording)) == []
+    assert dependencies(state, recording, PROJECT / "terraform" / root) == []
+    assert recording["misfits"] == []
+    told = {key: output["value"] for key, output in state["outputs"].items()}
+    assert comparable(recording["exports"]) == comparable(told)
+
+
+def test_the_sets_make_every_resource_of_the_code(states: dict[str, Any]) -> None:
+    for root in NAMES:
+        made: set[str] = set()
+        for state in states[root].values():
+            made |= {
+                f"{mocked.folder_of(PROJECT / 'terraform' / root, each['address']).name}."
+                + ".".join(mocked.resource_of(each["address"]))
+                for each in mocked.resources(state)
+            }
+        assert made >= mocked.everything(PROJECT / "terraform" / root)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_pipeline_reads_a_platform_that_pulumi_made(
+    recordings: dict[str, Any], name: str
+) -> None:
+    contract = recordings["platform"][name]["exports"]["platform"]
+    read = Platform.model_validate_json(json.dumps(contract))
+    assert read.environment == name
+    (parameter,) = (
+        resource["inputs"]["value"]
+        for resource in recordings["platform"][name]["resources"]
+        if resource["name"] == "platform" and resource["type"] == "aws:ssm/parameter:Parameter"
+    )
+    assert Platform.model_validate_json(parameter) == read

@@ -1,0 +1,166 @@
+"""What Terraform refuses, Pulumi refuses, with the same words."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import hcl2
+import pytest
+
+from tests.pulumi.configurations import GITHUB, KEY
+from tests.pulumi.conftest import recorded
+from tests.terraform.conftest import PROJECT
+
+PACKAGE = PROJECT / "scripts" / "pulumi_platform"
+FOLDERS = sorted(
+    [*(PROJECT / "terraform" / "modules").iterdir()]
+    + [PROJECT / "terraform" / root for root in ("bootstrap", "platform")]
+)
+# A subnet that another zone was named for: Pulumi ignores the zone's change and has no condition on
+# what is there already.
+ONLY_TERRAFORM = ("The subnet is in ",)
+ANSWERS = {
+    "getCallerIdentity": {"accountId": "123456789012"},
+    "getPartition": {"partition": "aws", "dnsSuffix": "amazonaws.com"},
+    "getRegion": {"id": "us-east-1"},
+    "getAvailabilityZones": {"names": ["us-east-1a"]},
+    "getInstanceTypeOfferings": {"instanceTypes": [], "locations": []},
+    "getDefaultTags": {"tags": {}},
+}
+DEV = {"environment": "dev", "github": GITHUB}
+STORE = "components.artifact_store:ArtifactStore"
+NETWORK = "components.network:Network"
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    (STORE, {"name": "Keyless_Dev"}, "name must be lower-case letters"),
+    (STORE, {"name": "keyless-dev\n"}, "name must be lower-case letters"),
+    (STORE, {"name": "a-very-long-prefix-for-a-bucket"}, "name must be 3 to 23 characters"),
+    (STORE, {"name": "kit", "kms_key_arn": "alias/aws/s3"}, "must be the ARN of a key"),
+    (STORE, {"name": "kit", "kms_key_arn": KEY.replace("us-", "eu-")}, "of the bucket's region"),
+    (STORE, {"name": "kit", "version_deleter_arns": ["*"]}, "must be role ARNs"),
+    (STORE, {"name": "kit", "versions": True}, "versions is no argument"),
+    (STORE, {}, "name is missing"),
+    (NETWORK, {"name": "kit"}, "fewer than two zones"),
+    (NETWORK, {"name": "kit", "cidr_block": "10.0.0.1/16"}, "no host bits set"),
+    (
+        NETWORK,
+        {
+            "name": "kit",
+            "availability_zones": ["us-east-1a", "us-east-1b"],
+            "private_subnet_cidrs": ["10.40.0.0/20", "10.40.0.0/24"],
+        },
+        "Subnets overlap: 10.40.0.0/20 and 10.40.0.0/24",
+    ),
+    (
+        NETWORK,
+        {
+            "name": "kit",
+            "availability_zones": ["us-east-1a", "us-east-1b"],
+            "reserved_cidrs": ["10.0.0.0/8"],
+        },
+        "overlaps reserved_cidrs 10.0.0.0/8",
+    ),
+    ("platform:Platform", DEV | {"egress": "proxy"}, 'egress must be "public_ip"'),
+    ("platform:Platform", DEV | {"environment": "prod"}, "prod must keep customer_managed_key"),
+    ("platform:Platform", DEV | {"tags": {"Role": "x"}}, "tags cannot hold Environment"),
+    (
+        "platform:Platform",
+        DEV | {"park": True, "database": {"multi_az": True}},
+        "park must be false",
+    ),
+    (
+        "platform:Platform",
+        DEV | {"image": {"id": "ami-1", "region": "eu-west-1"}},
+        "The image is one of eu-west-1, and this is us-east-1",
+    ),
+    (
+        "bootstrap:Bootstrap",
+        {"environments": {"prod": {"allow_data_deletion": True}}, "github": GITHUB},
+        "nothing that runs in CI may delete prod's data",
+    ),
+    (
+        "bootstrap:Bootstrap",
+        {"environments": {"dev": {}}, "github": GITHUB | {"owner_id": "octo"}},
+        "must be GitHub's numbers",
+    ),
+]
+
+
+def messages(folder: Path) -> Iterator[str]:
+    """Every error message of a module or root."""
+
+    def below(value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            if "error_message" in value:
+                yield value["error_message"]
+            for each in value.values():
+                yield from below(each)
+        elif isinstance(value, list):
+            for each in value:
+                yield from below(each)
+
+    for path in sorted(folder.glob("*.tf")):
+        yield from below(hcl2.loads(path.read_text()))
+
+
+def literals(text: str) -> list[str]:
+    """The parts of a template between what is filled in, which may hold templates itself."""
+    while inner := re.search(r"\$\{[^{}]*\}", text):
+        text = f"{text[: inner.start()]}\0{text[inner.end() :]}"
+    return text.split("\0")
+
+
+def words_of_pulumi() -> str:
+    """Every text of the components; what is filled in is a line's end."""
+    texts = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [
+                    str(each.value) if isinstance(each, ast.Constant) else "\n"
+                    for each in node.values
+                ]
+                texts.append("".join(parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_message_of_terraform_is_pulumis_too(folder: Path) -> None:
+    words = words_of_pulumi()
+    found = [one for one in messages(folder) if not one.strip('"').startswith(ONLY_TERRAFORM)]
+    assert found
+    for message in found:
+        text = message.strip('"').replace('\\"', '"')
+        for part in literals(text):
+            # A part of one word only says nothing.
+            assert len(part.split()) < 3 or part.strip() in words, message
+
+
+@pytest.mark.slow
+def test_bad_arguments_are_refused_with_these_words() -> None:
+    requests: Mapping[str, Any] = {
+        str(index): {
+            "component": f"scripts.pulumi_platform.{component}",
+            "arguments": given,
+            "answers": ANSWERS,
+        }
+        for index, (component, given, _) in enumerate(REFUSED)
+    }
+    answers = recorded(requests)
+    for index, (_, given, message) in enumerate(REFUSED):
+        assert message in answers[str(index)].get("refused", "accepted"), given
+
+
+def test_the_components_are_no_longer_than_the_terraform_that_they_mirror() -> None:
+    def lines(folder: Path, pattern: str) -> int:
+        return sum(len(path.read_text().splitlines()) for path in folder.rglob(pattern))
+
+    terraform = sum(
+        lines(PROJECT / "terraform" / root, "*.tf") for root in ("modules", "bootstrap", "platform")
+    )
+    assert lines(PACKAGE, "*.py") <= terraform
