@@ -27,6 +27,11 @@ RENAMED = {
     "aws_cloudwatch_metric_alarm.alarm_name": "name",
     "aws_sns_topic_subscription.topic_arn": "topic",
 }
+# Terraform's mock makes 0 of null, Pulumi leaves it out.
+ZERO_IS_NULL = {
+    "aws_s3_bucket_lifecycle_configuration.rule.noncurrent_version_expiration."
+    "newer_noncurrent_versions",
+}
 _UNSET: tuple[Any, ...] = (None, "", [], {})
 
 
@@ -157,6 +162,8 @@ def _differences(path: str, kind: str, ours: Any, theirs: Any) -> list[str]:
         found = []
         left = dict(theirs)
         for key, each in ours.items():
+            if each == "0" and f"{kind}.{key}" in ZERO_IS_NULL:
+                continue
             twin = _twin(f"{kind}.{key}", key, left)
             found += (
                 [f"{path}.{key}: {_short(each)} | not in Pulumi"]

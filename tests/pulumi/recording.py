@@ -98,7 +98,7 @@ class _Monitor(pulumi.runtime.mocks.MockMonitor):  # type: ignore[misc]
         if request.type.startswith("aws:"):
             made = computed(terraform_type(request.type), request.name)
         told.update(
-            inputs | {_camel(name): value for name, value in made.items() if name not in _STATE}
+            inputs | _wire({name: each for name, each in made.items() if name not in _STATE})
         )
         return resource_pb2.RegisterResourceResponse(
             urn=urn, id=made.get("id", request.name), object=told
@@ -122,11 +122,15 @@ def _plain(value: Any) -> Any:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     # A block that occurs several times has a plural name.
-    return (
-        first
-        + "".join(part.title() for part in rest)
-        + ("s" if name.endswith("user_secret") else "")
-    )
+    plural = "s" if name == "master_user_secret" else ""
+    return first + "".join(part.title() for part in rest) + plural
+
+
+def _wire(value: Any) -> Any:
+    """What AWS tells, with names as on the wire."""
+    if isinstance(value, dict):
+        return {_camel(name): _wire(each) for name, each in value.items()}
+    return [_wire(each) for each in value] if isinstance(value, list) else value
 
 
 def _short(urn: str) -> str:

@@ -10,6 +10,7 @@ import importlib
 import inspect
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -43,9 +44,9 @@ def _misfits(value: Any, kind: Any, path: str) -> list[str]:
     return [] if fits and isinstance(value, bool) == (kind is bool) else [f"{path}: {value!r}"]
 
 
-def _of_block(value: Any, kind: Any, path: str) -> list[str]:
-    if not isinstance(value, dict):
-        return [f"{path}: not a block"]
+@cache
+def _declared(kind: Any) -> tuple[dict[str, Any], set[str]]:
+    """Types of a block's arguments by their names on the wire, and which are required."""
     types = input_type_types(kind)
     renamed = input_type_py_to_pulumi_names(kind)
     required = {
@@ -53,6 +54,13 @@ def _of_block(value: Any, kind: Any, path: str) -> list[str]:
         for name, each in inspect.signature(kind.__init__).parameters.items()
         if name in renamed and each.default is inspect.Parameter.empty
     }
+    return types, required
+
+
+def _of_block(value: Any, kind: Any, path: str) -> list[str]:
+    if not isinstance(value, dict):
+        return [f"{path}: not a block"]
+    types, required = _declared(kind)
     found = [f"{path}: no {name}" for name in sorted(required - value.keys())]
     for name, each in ((name, each) for name, each in value.items() if each is not None):
         below = f"{path}.{name}"

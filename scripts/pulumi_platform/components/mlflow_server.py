@@ -377,7 +377,7 @@ class MlflowServer(pulumi.ComponentResource):
             # a schema.
             instance_refresh={
                 "strategy": "Rolling",
-                "preferences": {"instance_warmup": 60, "min_healthy_percentage": 0},
+                "preferences": {"instance_warmup": "60", "min_healthy_percentage": 0},
             },
             tags=group_tags(self._launch_tags),
             opts=children(self, ignore_changes=["desired_capacity"]),  # the schedule's

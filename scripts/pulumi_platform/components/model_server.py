@@ -424,7 +424,7 @@ class ModelServer(pulumi.ComponentResource):
             instance_refresh={
                 "strategy": "Rolling",
                 "preferences": {
-                    "instance_warmup": 120,
+                    "instance_warmup": "120",
                     "min_healthy_percentage": 100,
                     "max_healthy_percentage": 200,
                 },
