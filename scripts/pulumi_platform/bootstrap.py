@@ -12,7 +12,7 @@ import yaml
 from pulumi_aws import iam, s3
 
 from scripts.pulumi_platform.basics import Account, Text, check, children, every, fits, load
-from scripts.pulumi_platform.buckets import denials, make_bucket
+from scripts.pulumi_platform.buckets import Bucket, denials, make_bucket
 from scripts.pulumi_platform.components.deployment_roles import (
     DeploymentRoles,
     DeploymentRolesArgs,
@@ -119,14 +119,14 @@ class Bootstrap(pulumi.ComponentResource):
         self.state_bucket_name = f"keyless-state-{where}"
         self.provider_arn = self._account.iam(f"oidc-provider/{ISSUER}")
         self._github_provider()
-        self._state()
+        self._bucket = self._state()
         self.environments = {
             each: self._environment(each, given) for each, given in args.environments.items()
         }
         self.exports: dict[str, Any] = {
             "environments": self.environments,
             "github_provider_arn": self.provider_arn,
-            "state_bucket_name": self.state_bucket_name,
+            "state_bucket_name": self._bucket.bucket.id,
         }
         self.register_outputs(self.exports)
 
@@ -153,7 +153,7 @@ class Bootstrap(pulumi.ComponentResource):
             f"--open-id-connect-provider-arn {self.provider_arn}",
         )
 
-    def _state(self) -> None:
+    def _state(self) -> Bucket:
         state = self._args.state
         made = make_bucket(
             self,
@@ -182,6 +182,7 @@ class Bootstrap(pulumi.ComponentResource):
                 ],
                 opts=children(self, made.versioning),
             )
+        return made
 
     def _environment(self, name: str, environment: Environment) -> dict[str, Any]:
         key_arn: Text | None = None

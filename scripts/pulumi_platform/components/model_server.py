@@ -458,16 +458,15 @@ class ModelServer(pulumi.ComponentResource):
             "trusted_types": list(args.trusted_types),
             "wheelhouse": f"s3://{args.artifacts.bucket_name}/{self._wheelhouse.rstrip('/')}",
         }
-        streams = {
-            "serve": "/var/log/keyless/serve.log",
-            "cloud-init": "/var/log/cloud-init-output.log",
-        }
+        streams = {"cloud-init": "/var/log/cloud-init-output.log"}
+        streams |= {one: f"/var/log/keyless/{one}.log" for one in ("install", "serve")}
         return user_data(
             "model_server",
             {
                 "settings_json": compact(settings),
                 "install": (FILES / "install.sh").read_text(),
                 "install_service": (FILES / "keyless-install.service").read_text(),
+                "logs_service": (FILES / "keyless-logs.service").read_text(),
                 "serve_service": (FILES / "keyless-serve.service").read_text(),
                 "logs_json": log_agent(region, self._log_group, streams)
                 if args.logs.enabled
