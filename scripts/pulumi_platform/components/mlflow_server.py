@@ -403,13 +403,9 @@ class MlflowServer(pulumi.ComponentResource):
 
     def _role(self) -> ServerRole:
         args, account = self._args, self._account
-        user = f"dbuser:{args.database_resource_id}/{args.database.user}"
-        if isinstance(args.database_resource_id, pulumi.Output):
-            user_arn: Text = pulumi.Output.concat(
-                account.arn("rds-db", "dbuser:"), args.database_resource_id, "/", args.database.user
-            )
-        else:
-            user_arn = account.arn("rds-db", user)
+        user_arn = pulumi.Output.concat(
+            account.arn("rds-db", "dbuser:"), args.database_resource_id, "/", args.database.user
+        )
         return ServerRole(
             f"{args.name}-server",
             f"MLflow server of {args.name}",
