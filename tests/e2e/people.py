@@ -43,6 +43,7 @@ ELSEWHERE = {
     r"aws sso login": SIGN_IN,
     r"aws secretsmanager put-secret-value .*": "by boto3, in the fixture `applied`",
     r"aws kms .*": "AWS's own CLI on the key that bootstrap made; nothing of the kit is in it",
+    r"aws s3 cp s3://keyless-state-.*": "AWS's own CLI; it fetches the state that bootstrap made",
     r"curl .*": "it fetches AWS's certificates from the internet",
     r"gh .*": GITHUB,
     r"keyless github-setup .*": GITHUB,
