@@ -207,7 +207,8 @@ class Network(pulumi.ComponentResource):
             enable_dns_hostnames=args.egress == "endpoints",
             enable_dns_support=True,
             tags=named(args.tags, args.name),
-            opts=children(self),
+            # Another VPC would take everything along, and stop half-way at the database.
+            opts=children(self, ignore_changes=["cidr_block"]),
         )
         # Nothing uses it; without rules, nothing can by mistake.
         ec2.DefaultSecurityGroup(
@@ -321,8 +322,8 @@ class Network(pulumi.ComponentResource):
             cidr_block=subnet.cidr,
             map_public_ip_on_launch=False,
             tags=named(self._args.tags, f"{self._args.name}-{kind}-{subnet.number}"),
-            # A zone that appears later moves nothing.
-            opts=children(self, ignore_changes=["availability_zone"]),
+            # A zone that appears later moves nothing; AWS changes no range.
+            opts=children(self, ignore_changes=["availability_zone", "cidr_block"]),
         )
 
     def _private_table(self, number: int) -> ec2.RouteTable:
