@@ -20,9 +20,9 @@ FOLDERS = sorted(
     [*(PROJECT / "terraform" / "modules").iterdir()]
     + [PROJECT / "terraform" / root for root in ("bootstrap", "platform")]
 )
-# Pulumi ignores another zone or range of a subnet, as Terraform does, and has no condition on
+# Pulumi ignores another zone or range of what is there, as Terraform does, and has no condition on
 # what is there already.
-ONLY_TERRAFORM = ("The subnet is in ", "The subnet has the range ")
+ONLY_TERRAFORM = ("The subnet is in ", "The subnet has the range ", "The VPC has the range ")
 ANSWERS = {
     "getCallerIdentity": {"accountId": "123456789012"},
     "getPartition": {"partition": "aws", "dnsSuffix": "amazonaws.com"},
