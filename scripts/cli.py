@@ -96,7 +96,8 @@ def _at_home(fix: str, ctx: click.Context) -> str:
     if ctx.get_parameter_source("home") is not ParameterSource.COMMANDLINE:
         return fix
     home = shlex.quote(str(ctx.params["home"]))
-    return re.sub(r"\bkeyless (?=[a-z])", lambda _: f"keyless --home {home} ", fix)
+    verbs = "|".join(map(re.escape, ctx.command.list_commands(ctx)))  # type: ignore[attr-defined]
+    return re.sub(rf"\bkeyless (?=(?:{verbs})\b)", lambda _: f"keyless --home {home} ", fix)
 
 
 def _keep(failure: Exception, ctx: click.Context) -> None:

@@ -158,7 +158,8 @@ def test_destroy_without_its_flags_says_all_that_is_missing(
     for part in (
         "prod is protected; nothing was destroyed",
         "module.metadata_store.aws_db_instance.database",
-        "TF_VAR_teardown=true keyless plan -e prod",
+        "TF_VAR_teardown=true keyless",
+        " plan -e prod",
         prod.bucket("artifacts"),
         prod.bucket("access-logs"),
         "--delete-data",
