@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,33 +71,61 @@ def stack(environment: str) -> dict[str, Any]:
     return found | {"github": GITHUB}
 
 
+def made_once(
+    factory: pytest.TempPathFactory, name: str, make: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """The first of several workers makes it, which takes minutes; the others wait and read it."""
+    folder = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kept = folder / f"{name}.json"
+        if not kept.exists():
+            kept.write_text(json.dumps(make()))
+    found: dict[str, Any] = json.loads(kept.read_text())
+    return found
+
+
 @pytest.fixture(scope="session")
-def states(terraform: Terraform) -> dict[str, dict[str, Any]]:
+def states(
+    terraform: Terraform, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
     """What Terraform makes of each set, by root."""
-    endpoint = terraform.environment["AWS_ENDPOINT_URL"]
-    iam = boto3.Session("testing", "testing", region_name="us-east-1").client(
-        "iam", endpoint_url=endpoint
-    )
-    iam.create_open_id_connect_provider(
-        Url="https://token.actions.githubusercontent.com", ClientIDList=["sts.amazonaws.com"]
-    )
-    given = {name: settings(name) for name in ENVIRONMENTS} | PLATFORM
-    platform = mocked.applied(terraform, "platform", given)
-    platform |= mocked.applied(terraform, "platform", ELSEWHERE, region="eu-central-1")
-    return {
-        "platform": platform,
-        "bootstrap": mocked.applied(terraform, "bootstrap", BOOTSTRAP),
-    }
+
+    def make() -> dict[str, Any]:
+        endpoint = terraform.environment["AWS_ENDPOINT_URL"]
+        iam = boto3.Session("testing", "testing", region_name="us-east-1").client(
+            "iam", endpoint_url=endpoint
+        )
+        iam.create_open_id_connect_provider(
+            Url="https://token.actions.githubusercontent.com", ClientIDList=["sts.amazonaws.com"]
+        )
+        given = {name: settings(name) for name in ENVIRONMENTS} | PLATFORM
+        platform = mocked.applied(terraform, "platform", given)
+        platform |= mocked.applied(terraform, "platform", ELSEWHERE, region="eu-central-1")
+        return {
+            "platform": platform,
+            "bootstrap": mocked.applied(terraform, "bootstrap", BOOTSTRAP),
+        }
+
+    return made_once(tmp_path_factory, "states", make)
 
 
 @pytest.fixture(scope="session")
-def recordings(states: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def recordings(
+    states: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
     """What Pulumi makes of each set, by root."""
-    given = {name: stack(name) for name in ENVIRONMENTS} | PLATFORM | ELSEWHERE
-    return {
-        "platform": recorded(requests("platform", given, states["platform"])),
-        "bootstrap": recorded(requests("bootstrap", BOOTSTRAP, states["bootstrap"])),
-    }
+
+    def make() -> dict[str, Any]:
+        given = {name: stack(name) for name in ENVIRONMENTS} | PLATFORM | ELSEWHERE
+        return {
+            "platform": recorded(requests("platform", given, states["platform"])),
+            "bootstrap": recorded(requests("bootstrap", BOOTSTRAP, states["bootstrap"])),
+        }
+
+    return made_once(tmp_path_factory, "recordings", make)
 
 
 def requests(
