@@ -250,7 +250,7 @@ def test_outputs_of_an_environment_that_was_not_applied_names_the_parameter(
     result = seeded.run("outputs", "--environment", "prod")
     assert result.exit_code == 1
     assert "/keyless/prod/platform" in result.stderr
-    assert "keyless up" in result.stderr
+    assert result.stderr.endswith(" up\n")
 
 
 def test_outputs_of_a_file_that_is_not_the_contract_is_wrong_input(

@@ -15,7 +15,7 @@ from scripts.cli import keyless
 from scripts.commands import Project
 
 # What has no counterpart on AWS: the local cloud itself, its issuer, the labs.
-LOCAL_ALONE = {"aws", "completion", "down", "lab", "least-privilege", "token", "up", "whoami"}
+LOCAL_ALONE = {"aws", "completion", "down", "lab", "least-privilege", "token", "up", "watch", "whoami"}
 CHANGES_AN_ACCOUNT = {
     *("apply", "bootstrap", "database", "destroy", "github-setup", "rollback", "rollout", "run"),
     "wheelhouse",
@@ -24,7 +24,7 @@ READS = {
     *("audit", "cost", "doctor", "explain-denial", "github-setup", "least-privilege"),
     *("lint-trust", "models", "outputs", "plan", "token", "up", "whoami"),
 }
-OF_NO_ENVIRONMENT = {"aws", "completion", "down", "lab", "lint-trust", "up"}
+OF_NO_ENVIRONMENT = {"aws", "completion", "down", "lab", "lint-trust", "up", "watch"}
 CONTEXT = click.Context(keyless)
 VERBS = keyless.list_commands(CONTEXT)
 

@@ -78,7 +78,7 @@ def test_the_history_and_the_verbs_are_those_of_the_rollout_role(served: Home) -
     assert listed.returncode == 0, listed.stderr
     assert "octocat as keyless-dev-rollout" in listed.stdout
     ended = served.keyless("rollout", "pause", "--why", "there is nothing")
-    assert ended.returncode == 2 and "there is nothing to pause" in ended.stderr
+    assert ended.returncode == 2 and "only a running one can be paused" in ended.stderr
 
 
 @pytest.mark.parametrize("role", ["train", "promote", "predict", "monitor"])

@@ -211,7 +211,9 @@ def test_systemd_reads_every_line_of_the_units(
 @pytest.mark.slow
 @pytest.mark.skipif(ANALYZE is None, reason="there is no systemd on this machine")
 @pytest.mark.parametrize(
-    ("name", "files"), [("mlflow", FILES), ("watchdog", FILES), ("serve", SERVING)]
+    ("name", "files"),
+    [("mlflow", FILES), ("watchdog", FILES), ("serve", SERVING)],
+    ids=["mlflow", "watchdog", "serve"],
 )
 def test_systemd_finds_the_services_confined(name: str, files: Path, tmp_path: Path) -> None:
     assert exposure(unit(name, tmp_path, files)) <= MOST_EXPOSED
@@ -354,7 +356,7 @@ def test_a_log_agent_that_fails_keeps_nobody_from_the_server(box: Box) -> None:
     assert box.run("logs").returncode != 0
 
 
-@pytest.mark.parametrize("files", [FILES, SERVING])
+@pytest.mark.parametrize("files", [FILES, SERVING], ids=["mlflow", "models"])
 @pytest.mark.parametrize("name", ["install", "logs"])
 def test_an_installation_that_fails_is_tried_again_for_ever(name: str, files: Path) -> None:
     lines = (files / f"keyless-{name}.service").read_text().splitlines()
@@ -363,7 +365,9 @@ def test_an_installation_that_fails_is_tried_again_for_ever(name: str, files: Pa
 
 
 @pytest.mark.parametrize(
-    ("name", "files"), [("mlflow", FILES), ("watchdog", FILES), ("serve", SERVING)]
+    ("name", "files"),
+    [("mlflow", FILES), ("watchdog", FILES), ("serve", SERVING)],
+    ids=["mlflow", "watchdog", "serve"],
 )
 def test_an_installation_that_failed_once_does_not_end_what_waits_for_it(
     name: str, files: Path
