@@ -15,7 +15,17 @@ from scripts.cli import keyless
 from scripts.commands import Project
 
 # What has no counterpart on AWS: the local cloud itself, its issuer, the labs.
-LOCAL_ALONE = {"aws", "completion", "down", "lab", "least-privilege", "token", "up", "watch", "whoami"}
+LOCAL_ALONE = {
+    "aws",
+    "completion",
+    "down",
+    "lab",
+    "least-privilege",
+    "token",
+    "up",
+    "watch",
+    "whoami",
+}
 CHANGES_AN_ACCOUNT = {
     *("apply", "bootstrap", "database", "destroy", "github-setup", "rollback", "rollout", "run"),
     "wheelhouse",

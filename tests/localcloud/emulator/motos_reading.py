@@ -13,6 +13,7 @@ from moto.core.utils import get_service_model
 from scripts.iam.requests import Reading
 from scripts.iam.requests.mapping import SERVICES
 from scripts.iam.requests.wire.rebuild import Rebuilt
+from scripts.localcloud.emulator import patches
 from scripts.localcloud.emulator.emulator import Emulator
 
 EMULATOR = Emulator("123456789012", "us-east-1", "127.0.0.1:1")
@@ -20,7 +21,11 @@ EMULATOR = Emulator("123456789012", "us-east-1", "127.0.0.1:1")
 
 def reading_of(made: Rebuilt, reading: Reading) -> tuple[str, dict[str, Any]]:
     """The operation and parameters that moto's own code finds in what it is handed."""
-    request = Request(EMULATOR._environ(made, reading, "AKIA"))
+    with patches.applied():  # as in the local cloud: the body of S3 is never a form
+        return _found(Request(EMULATOR._environ(made, reading, "AKIA")), reading)
+
+
+def _found(request: Request, reading: Reading) -> tuple[str, dict[str, Any]]:
     name = SERVICES[reading.request.service].model or reading.request.service
     response = BaseResponse(service_name=name)
     response.setup_class(request, use_raw_body=name == "s3")

@@ -80,6 +80,14 @@ def test_moto_reads_each_call_as_it_was_read(service: str) -> None:
             moto_agrees(read(call(service, operation, every)))
 
 
+def test_an_object_is_no_form_whatever_its_type() -> None:
+    made = call("s3", "PutObject", False)
+    typed = replace(
+        made, headers={**made.headers, "content-type": "multipart/form-data; boundary=x"}
+    )
+    moto_agrees(read(replace(typed, body=b"hello")))
+
+
 TYPES = [
     "multipart/form-data; boundary=x",
     "application/x-www-form-urlencoded",
