@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -113,6 +114,7 @@ def literals(text: str) -> list[str]:
     return text.split("\0")
 
 
+@functools.cache
 def words_of_pulumi() -> str:
     """Every text of the components; what is filled in is a line's end."""
     texts = []

@@ -88,6 +88,7 @@ def problems(details: dict[str, Any], name: str) -> list[str]:
     return found + [f"trust {finding.rule}" for finding in trust.findings]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_role_that_uses_all_its_rights_is_clean(name: str) -> None:
     assert problems(DETAILS, name) == []
@@ -310,6 +311,7 @@ def test_a_role_without_any_use_is_proposed_away_but_for_what_is_documented() ->
     assert diff.count("-statement {") == len({grant.statement for grant in ledger.unused})
 
 
+@pytest.mark.slow
 def test_what_another_role_used_through_a_shared_policy_is_counted_as_such() -> None:
     roles = [role for role in ROLES if role.name.endswith(("-apply", "-plan"))]
     apply, plan = measure(full_log("keyless-dev-apply"), roles, REVIEWED).ledgers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from scripts.iam.requests import HttpRequest, Need, Unmapped, needs, operation
 from scripts.iam.requests.mapping import SERVICES
 
 from .support import ACCOUNT, REGION, FakeAccount, sent
+
+pytestmark = pytest.mark.slow
 
 services = st.sampled_from([*sorted(SERVICES), "dynamodb", ""])
 words = st.text(max_size=12)

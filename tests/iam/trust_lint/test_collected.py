@@ -134,6 +134,7 @@ def by_the_automata(name: str, claims: Mapping[str, Any]) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READ)
 def test_every_witness_gets_in_and_fits_what_is_said(name: str) -> None:
     row, found = ROWS[name], judged(name)

@@ -169,6 +169,7 @@ def both(task: str) -> tuple[Any, Any, dict[str, pyarrow.Array]]:
     return fitted, found, columns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["two", "three", "number"])
 @settings_of_hypothesis(deadline=None, max_examples=30)
 @given(places=st.lists(st.integers(0, 299), min_size=1, max_size=80))
