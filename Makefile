@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+# Without bytecode each process would compile the same modules and tests anew, at every run.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Any of these may be given: make up PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
@@ -58,7 +60,7 @@ $(VENV)/.run: requirements-run.txt | $(uv)
 	@rm -f $(VENV)/lib/python3*/site-packages/keyless.pth
 	@$(uv) pip install --quiet --offline --no-deps --no-build-isolation --python $(bin)/python --editable .
 	@echo "compiling what the platform imports"
-	@env -u PYTHONDONTWRITEBYTECODE $(bin)/python -W ignore -c '$(imports)'
+	@$(bin)/python -W ignore -c '$(imports)'
 	@touch $@
 
 $(VENV)/.test: requirements-test.txt $(VENV)/.run
