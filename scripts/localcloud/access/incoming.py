@@ -104,6 +104,9 @@ def canonical(
         headers["content-encoding"] = _without_chunked(headers["content-encoding"])
         if not headers["content-encoding"]:
             del headers["content-encoding"]
+    # A WSGI server does not tell an empty type from a missing one (PEP 3333), so the reader may not.
+    if not headers.get("content-type", "").strip():
+        headers.pop("content-type", None)
     return HttpRequest(
         method=incoming.method,
         path=incoming.path,

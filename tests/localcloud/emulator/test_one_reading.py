@@ -88,6 +88,15 @@ def test_an_object_is_no_form_whatever_its_type() -> None:
     moto_agrees(read(replace(typed, body=b"hello")))
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_type_is_read_as_no_type(empty: str) -> None:
+    nothing = {"query": [], "headers": {}, "path": "", "before": False, "body": b"",
+               "again": False, "method": None}  # fmt: skip
+    for every in (False, True):
+        request = with_additions(call("s3", "PutObject", every), {**nothing, "type": empty})
+        moto_agrees(read(request))
+
+
 TYPES = [
     "multipart/form-data; boundary=x",
     "application/x-www-form-urlencoded",
