@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from scripts.iam import requests
 from scripts.iam.engine.documents import PolicyError
@@ -34,6 +35,13 @@ Handler = Callable[[Reading, Caller], Answer]
 Check = Callable[[Reading], None]
 
 
+class Everywhere(Protocol):
+    """The account in all of its regions."""
+
+    def at(self, region: str) -> Account:
+        """The account as a request to this region sees it."""
+
+
 @dataclass(frozen=True)
 class Authenticated:
     """A request whose sender is known; `signature` is None for an unsigned one."""
@@ -50,7 +58,7 @@ class Gateway:
     def __init__(
         self,
         emulator: Emulator,
-        account: Account,
+        account: Everywhere,
         principals: Principals,
         authorizer: Authorizer,
         sts: Sts,
@@ -116,7 +124,7 @@ class Gateway:
                 bucket = self._emulator.backend("s3").buckets.get(reading.parameters.get("Bucket"))
                 check_bucket_region(reading, bucket.region_name if bucket and signature else None)
                 keys |= s3_keys(incoming.connection, signature, incoming.headers, now)
-            needs = requests.needs_of(reading, self._account)
+            needs = requests.needs_of(reading, self._account.at(request.region))
         except Unmapped as error:
             raise self._unmapped(error, caller, request_id) from error
         except ValueError as error:

@@ -202,6 +202,7 @@ def test_one_forbidden_object_forbids_the_whole_deletion(account: Account) -> No
 
 def test_anonymous_requests_are_allowed_by_a_bucket_policy_alone(account: Account) -> None:
     account.client("s3").create_bucket(Bucket="open")
+    account.client("s3").delete_public_access_block(Bucket="open")
     for key in ("shown", "hidden"):
         account.client("s3").put_object(Bucket="open", Key=key, Body=b"x")
     url = f"{account.cloud.endpoint}/open"

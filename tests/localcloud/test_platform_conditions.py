@@ -200,6 +200,9 @@ class Here(Rich):
     def key_arn(self, id_or_alias: str) -> str | None:
         return self.key
 
+    def at(self, region: str) -> Here:
+        return self
+
     def instance_profile_role(self, profile: str) -> str | None:
         return f"arn:aws:iam::{self.account_id}:role/some-role"
 

@@ -283,8 +283,8 @@ def _lift_deny(found: _Amended, decision: Decision) -> bool:
         if (one.policy, one.statement, one.matched) == (policy.name, old.label, True)
     )
     whose = f"statement {old.label} of {policy.name} denies"
-    found.notes.append("; ".join([f"{whose} because", *map(deny.reason, denier.held)])
-                       if denier.held else f"{whose} whatever the request carries")  # fmt: skip
+    why = "; ".join(map(deny.reason, denier.held))
+    found.notes.append(f"{whose} because {why}" if why else f"{whose} whatever the request carries")
     for proposal in deny.proposals(found.request, denier, old):
         amended = layer
         if proposal.statement is not None:
@@ -303,8 +303,7 @@ def _lift_deny(found: _Amended, decision: Decision) -> bool:
         found.changes.append(Change(where, kind, proposal.edit, statement, warnings))
         found.policies = policies
         return True
-    found.notes.append("no change is proposed: what would lift the Deny would lift it for others "
-                       "too; ask whoever wrote it")  # fmt: skip
+    found.notes.append(deny.nothing_fits(found.request, denier))
     return False
 
 
@@ -325,7 +324,7 @@ def _nearest(
         allows = []
     if allows:
         closest = min(allows, key=lambda one: len(one.failures))
-        if refused := _must_not_widen(closest):
+        if refused := _must_not_widen(request, closest):
             return refused
         # Of a statement that lacks more than one thing, little fits.
         if len(closest.failures) == 1 or kind != "identity":
@@ -379,18 +378,26 @@ def _widened(
 _LISTS = ("StringEquals", "StringLike", "ArnLike", "ArnEquals", "StringEqualsIfExists")
 
 
-def _must_not_widen(closest: Considered) -> str | None:
+def _must_not_widen(request: Request, closest: Considered) -> str | None:
     """Why a statement's failed conditions are none to widen, if so."""
     for failure in closest.failures:
         if failure.key is None:
             continue
         place = f"statement {closest.statement} of {closest.policy}"
-        wanted = " or ".join(failure.wanted)
+        wanted = " or ".join(value or '""' for value in failure.wanted)
+        if not failure.actual and (never := deny.never_tagged(request, failure.key)):
+            return f"{never}; allow the action on it in a statement without this condition"
         if not failure.actual:
             return (
                 f"{place} wants {failure.key} to be {wanted} ({failure.operator}), and the request "
                 "has no such key: let the request carry it; without the condition everybody's "
                 "request would pass"
+            )
+        if failure.key.lower() in _GUARDS:
+            return (
+                f"{place} wants {failure.key} to be {wanted} ({failure.operator}), and the request "
+                f"has {', '.join(failure.actual)}: let the request carry the wanted value; a wider "
+                "condition would take the guard away"
             )
         listed = (failure.operator or "").rpartition(":")[2] in _LISTS
         if len(failure.actual) != 1 or not listed or failure.key.lower() in _OF_THE_WAY:
@@ -402,6 +409,8 @@ def _must_not_widen(closest: Considered) -> str | None:
     return None
 
 
+# Keys by which whoever makes identities is held to bounded ones.
+_GUARDS = frozenset({"iam:permissionsboundary"})
 # Keys that say how a request came; the value seen here is this machine's.
 _OF_THE_WAY = frozenset({"aws:sourceip", "aws:sourcevpce", "aws:sourcevpc", "aws:vpcsourceip",
                          "aws:securetransport"})  # fmt: skip

@@ -23,6 +23,9 @@ _NETWORK = frozenset(
     {"aws:sourceip", "aws:vpcsourceip", "aws:sourcevpce", "aws:sourcevpc", "aws:viaawsservice"}
 )
 _STRANGER = "999999999999"
+_BOUNDARY = "iam:permissionsboundary"
+_TAG = "aws:requesttag/"
+_PRINCIPAL = "aws:principalarn"
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Proposal:
 
 def reason(held: Held) -> str:
     """Why a condition held, in a sentence."""
-    wanted = " or ".join(held.wanted)
+    wanted = " or ".join(value or '""' for value in held.wanted)
     if held.actual:
         return f"{held.key} is {', '.join(held.actual)} ({held.operator} {wanted})"
     base = held.operator.rpartition(":")[2]
@@ -77,6 +80,38 @@ def proposals(request: Request, denier: Considered, statement: Statement) -> Ite
             )
 
 
+def never_tagged(request: Request, key: str) -> str | None:
+    """Why no request carries a tag on this resource, if so: EC2 sets the tags of a request for what
+    it makes, whose ARN still ends in a star, and for what CreateTags names.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+    """
+    service, _, action = request.action.partition(":")
+    made = request.resource.endswith("*") or action in ("CreateTags", "DeleteTags")
+    if not key.lower().startswith(_TAG) or service != "ec2" or made:
+        return None
+    return (
+        f"AWS sets {key} for what {request.action} makes, and {request.resource} is there already: "
+        "no request carries it there"
+    )
+
+
+def nothing_fits(request: Request, denier: Considered) -> str:
+    """Why no change of a Deny is proposed."""
+    for held in denier.held:
+        if not held.actual and (never := never_tagged(request, held.key)):
+            return f"{never}; whoever wrote the Deny may limit its Resource to what the call makes"
+    if any(held.key.lower() == _PRINCIPAL and _negated(held) for held in denier.held):
+        return (
+            "no change is proposed: the Deny excepts those that it names, and the caller is not "
+            "among them; whether it should be is for whoever wrote it to say"
+        )
+    return (
+        "no change is proposed: what would lift the Deny would lift it for others too; ask whoever "
+        "wrote it"
+    )
+
+
 def _negated(held: Held) -> bool:
     return held.operator.rpartition(":")[2].startswith(_NEGATED)
 
@@ -89,6 +124,13 @@ def _another_request(request: Request, held: Held) -> Iterator[Proposal]:
         yield Proposal("send the request over TLS (https)", context=context)
     plain = held.operator.removesuffix("IfExists") in ("StringNotEquals", "StringNotLike")
     fixed = [value for value in held.wanted if "*" not in value and "${" not in value]
+    if lower == _BOUNDARY and plain and fixed:
+        context = _with(request, held.key, (fixed[0],))
+        yield Proposal(f"make the call with the permissions boundary {fixed[0]}", context=context)
+    if lower.startswith(_TAG) and not held.actual and never_tagged(request, held.key) is None:
+        value = fixed[0] if plain and fixed else "a value"
+        context = _with(request, held.key, (value,))
+        yield Proposal(f"tag what the call makes: {held.key[len(_TAG) :]}={value}", context=context)
     if lower.startswith(_HEADERS) and plain and fixed:
         header = held.key.partition(":")[2]
         context = _with(request, held.key, (fixed[0],))

@@ -41,5 +41,6 @@ def _elsewhere(one: Considered) -> bool:
 def describe(failure: Failure) -> str:
     """Say what one element wanted, and what the request had."""
     has = ", ".join(failure.actual) or "nothing"
+    wanted = " or ".join(value or '""' for value in failure.wanted)
     name = f"{failure.key} {failure.operator}" if failure.key else failure.element
-    return failure.unsupported or f"{name} wants {' or '.join(failure.wanted)}, not {has}"
+    return failure.unsupported or f"{name} wants {wanted}, not {has}"

@@ -28,6 +28,7 @@ from scripts.iam.requests.services import (
     sts,
     tagging,
 )
+from scripts.iam.requests.unambiguous import check_here, check_named_once
 from scripts.iam.requests.wire import protocols, rebuild, rest_json
 from scripts.iam.requests.wire.rebuild import Rebuilt
 
@@ -80,6 +81,7 @@ def read(request: HttpRequest) -> Reading:
     reading = _read(request, service)
     if reading.operation not in service.table:
         raise Unmapped(request.service, reading.operation)
+    check_named_once(reading)
     return reading
 
 
@@ -115,6 +117,8 @@ def needs_of(reading: Reading, account: Account) -> list[Need]:
     found = list(_needs(call, SERVICES[service]))
     if not found and (service, name) not in FREE:
         raise ValueError(f"{name} names nothing to act on")
+    for need in found:
+        check_here(need, reading.request, account.account_id)
     return found
 
 

@@ -98,6 +98,7 @@ class Account(Protocol):
     |   autoScalingGroupName/NAME    |                                                            |
     | S3 bucket                      | bucket_key_enabled                                         |
     | S3 bucket, /?uploadId=ID       | key (ARN; None for SSE-S3), checksum (whether it has one)  |
+    | S3 object, /?versionId=ID      | tags of this version                                       |
     | KMS key                        | manager ("AWS" or "CUSTOMER"), spec, usage, origin,        |
     |                                | multi_region, aliases (names)                              |
     | KMS ciphertext/BASE64          | key (ARN) that made this ciphertext                        |

@@ -104,7 +104,7 @@ def canonical(
         headers["content-encoding"] = _without_chunked(headers["content-encoding"])
         if not headers["content-encoding"]:
             del headers["content-encoding"]
-    # A WSGI server does not tell an empty type from a missing one (PEP 3333), so the reader may not.
+    # A WSGI server does not tell an empty type from a missing one (PEP 3333); nor does the reader.
     if not headers.get("content-type", "").strip():
         headers.pop("content-type", None)
     return HttpRequest(

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from scripts.iam.engine.documents import Policy, PolicyKind, parse_policy
 from scripts.iam.engine.evaluation import PolicySet
+from scripts.localcloud.access import public_access
 from scripts.localcloud.access.principals import Caller
 
 
@@ -48,7 +49,18 @@ class PolicyStore:
 
     def policies(self, caller: Caller, resource: str) -> PolicySet:
         """All policies that apply when `caller` acts on `resource` (an ARN or `*`)."""
+        if caller.principal.kind == "anonymous" and self._restricted(resource):
+            return PolicySet()
         return self._of_caller(caller, self.of_resource(resource))
+
+    def _restricted(self, resource: str) -> bool:
+        """Whether a bucket's public policy counts for nobody outside the account."""
+        parts = resource.split(":", 5)
+        if parts[2:3] != ["s3"]:
+            return False
+        bucket = self._backends("s3").buckets.get(parts[5].partition("/")[0])
+        document = self._bucket_policy(parts)
+        return document is not None and public_access.restricted(bucket, document)
 
     def with_resource(self, caller: Caller, resource_policy: Policy) -> PolicySet:
         """The caller's policies beside a given resource policy, such as a role's trust policy."""
@@ -113,7 +125,11 @@ class PolicyStore:
         identity = list(self._identity(user.policies, user.managed_policies))
         for group in iam.get_groups_for_user(name):
             identity.extend(self._identity(group.policies, group.managed_policies))
-        return PolicySet(identity=tuple(identity), resource=resource)
+        return PolicySet(
+            identity=tuple(identity),
+            boundary=self._boundary(getattr(user, "permissions_boundary_arn", None)),
+            resource=resource,
+        )
 
     def _identity(self, inline: dict[str, str], managed: dict[str, Any]) -> tuple[Policy, ...]:
         return (

@@ -62,6 +62,10 @@ def read(incoming: Incoming) -> Form:
     """Take the form apart; raises AwsError for what is none."""
     _, options = parse_options_header(incoming.headers["content-type"])
     boundary = options.get("boundary", "")
+    if "/" in incoming.path.strip("/"):
+        raise AwsError(
+            "MethodNotAllowed", "The specified method is not allowed against this resource.", 405
+        )
     if not boundary or incoming.query:
         raise _malformed()
     fields: dict[str, str] = {}

@@ -1,5 +1,8 @@
 """What the permission mapping must know of the account, read from moto's state."""
 
+from __future__ import annotations
+
+import copy
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -36,6 +39,15 @@ class MotoAccount:
         # Set by the cloud: moto has no sessions, whoever serves them knows their tags.
         self.session_tags: Callable[[str], Mapping[str, str] | None] = lambda _: None
 
+    def at(self, region: str) -> MotoAccount:
+        """The same account as a request to another region sees it."""
+        there = copy.copy(self)
+        there.region = region
+        return there
+
+    def _backend(self, service: str, region: str | None = None) -> Any:
+        return self._backends(service, region or self.region)
+
     def tags(self, arn: str) -> Mapping[str, str] | None:
         """Tags of a resource; None if there is no such resource, or its kind is not known."""
         parts = arn.split(":", 5)
@@ -45,7 +57,7 @@ class MotoAccount:
         if read is None:
             return None
         with self._lock:
-            found = read(self._backends, parts, arn)
+            found = read(self._backend, parts, arn)
         stale: Mapping[str, str] | None = self._view((parts[2], parts[5].partition("/")[2]), found)
         return None if found is None else stale
 
@@ -56,13 +68,13 @@ class MotoAccount:
         if describe is None:
             return None
         with self._lock:
-            return describe(self._backends, parts)
+            return describe(self._backend, parts)
 
     def instance_profile_role(self, profile: str) -> str | None:
         """Role ARN of an instance profile named by name or ARN."""
         name = profile.rpartition("/")[2]
         with self._lock:
-            for known in self._backends("iam").instance_profiles.values():
+            for known in self._backend("iam").instance_profiles.values():
                 if known.name == name and known.roles and profile in (known.arn, known.name):
                     role_arn: str = known.roles[0].arn
                     return role_arn
@@ -71,7 +83,7 @@ class MotoAccount:
     def launch_template_data(self, id_or_name: str, version: str) -> Mapping[str, Any] | None:
         """Launch template data in the words of EC2's API."""
         with self._lock:
-            ec2 = self._backends("ec2")
+            ec2 = self._backend("ec2")
             template_id = ec2.launch_template_name_to_ids.get(id_or_name, id_or_name)
             template = ec2.launch_templates.get(template_id)
             if template is None:
@@ -88,7 +100,7 @@ class MotoAccount:
     def bucket_key(self, bucket: str) -> str | None:
         """KMS key ARN of a bucket's default encryption; None for SSE-S3."""
         with self._lock:
-            known = self._backends("s3").buckets.get(bucket)
+            known = self._backend("s3").buckets.get(bucket)
             rule = ((known.encryption if known else None) or {}).get("Rule", {})
         default = rule.get("ApplyServerSideEncryptionByDefault", {})
         if default.get("SSEAlgorithm") not in ("aws:kms", "aws:kms:dsse"):
@@ -98,7 +110,7 @@ class MotoAccount:
     def object_key(self, bucket: str, key: str, version: str | None) -> str | None:
         """KMS key ARN that an existing object is encrypted with; None for SSE-S3."""
         with self._lock:
-            known = self._backends("s3").buckets.get(bucket)
+            known = self._backend("s3").buckets.get(bucket)
             if known is None:
                 return None
             versions = known.keys.getlist(key) or []
@@ -112,7 +124,9 @@ class MotoAccount:
     def parameter_key(self, name: str) -> str | None:
         """KMS key ARN of an SSM SecureString; None for other types."""
         with self._lock:
-            parameter = self._backends("ssm").get_parameter(name)
+            # A parameter at the root may be named with a slash or without, its ARN has none.
+            ssm = self._backend("ssm")
+            parameter = ssm.get_parameter(name) or ssm.get_parameter(f"/{name}")
         if parameter is None or parameter.parameter_type != "SecureString":
             return None
         return self.key_arn(parameter.keyid or "alias/aws/ssm")
@@ -120,7 +134,7 @@ class MotoAccount:
     def secret_key(self, arn_or_name: str) -> str | None:
         """KMS key ARN of a secret; None if there is no such secret."""
         with self._lock:
-            secret = _secret(self._backends, arn_or_name)
+            secret = _secret(self._backend, arn_or_name)
         if secret is None:
             return None
         return self.key_arn(secret.kms_key_id or "alias/aws/secretsmanager")
@@ -128,7 +142,7 @@ class MotoAccount:
     def secret_arn(self, name_or_arn: str) -> str | None:
         """Whole ARN of a secret named by name, whole ARN or ARN without its suffix."""
         with self._lock:
-            secret = _secret(self._backends, name_or_arn)
+            secret = _secret(self._backend, name_or_arn)
         return None if secret is None else str(secret.arn)
 
     def key_arn(self, id_or_alias: str) -> str | None:
@@ -138,7 +152,7 @@ class MotoAccount:
             return None
         region = parts[3] if parts[0] == "arn" else None
         with self._lock:
-            kms = self._backends("kms", region)
+            kms = self._backend("kms", region)
             try:
                 # For an alias of AWS's own this makes the key, as the first use of it does on AWS.
                 key = kms.keys.get(kms.any_id_to_key_id(id_or_alias))

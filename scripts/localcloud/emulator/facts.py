@@ -194,11 +194,21 @@ def _s3(backends: Backends, parts: list[str]) -> Facts | None:
     bucket = backends("s3").buckets.get(parts[5].partition("/")[0])
     if bucket is None:
         return None
+    key, mark, version = parts[5].partition("/")[2].rpartition("/?versionId=")
+    if mark:
+        return _version(backends("s3"), bucket.keys.getlist(key) or (), version)
     _, mark, upload_id = parts[5].partition("/?uploadId=")
     if mark:
         return _upload(backends, bucket.multiparts.get(upload_id))
     rule = (bucket.encryption or {}).get("Rule", {})
     return {"bucket_key_enabled": str(rule.get("BucketKeyEnabled", "false")).lower() == "true"}
+
+
+def _version(s3: Any, versions: Any, version_id: str) -> Facts | None:
+    for found in versions:
+        if found.version_id == version_id and hasattr(found, "arn"):
+            return {"tags": dict(s3.tagger.get_tag_dict_for_resource(found.arn))}
+    return None
 
 
 def _upload(backends: Backends, upload: Any) -> Facts | None:

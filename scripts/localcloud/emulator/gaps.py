@@ -24,10 +24,20 @@ from moto.ec2.utils import parse_user_data
 from moto.iam.models import AWSManagedPolicy, IAMBackend, User, iam_backends
 from moto.iam.responses import IamResponse
 from moto.kms.models import kms_backends
+from moto.logs.exceptions import ResourceNotFoundException as LogGroupNotFound
+from moto.logs.models import LogsBackend
 from moto.rds.models import DBInstance, DBParameterGroup, MasterUserSecret
 from moto.s3.exceptions import S3ClientError
-from moto.s3.models import FakeBucket, FakeDeleteMarker, s3_backends
+from moto.s3.models import (
+    FakeBucket,
+    FakeDeleteMarker,
+    PublicAccessBlock,
+    S3Backend,
+    s3_backends,
+)
 from moto.s3.responses import S3Response
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.sns.models import sns_backends
 from moto.ssm.models import Documents, SimpleSystemManagerBackend
 
 
@@ -458,6 +468,13 @@ def _replace_principal(account: str, arn: str, unique_id: str) -> None:
     for kms in list(kms_backends[account].values()):
         for key in kms.keys.values():
             key.policy = _renamed(key.policy, arn, unique_id)
+    for sns in list(sns_backends[account].values()):
+        for topic in sns.topics.values():
+            topic.policy = _renamed(topic.policy, arn, unique_id)
+    for manager in list(secretsmanager_backends[account].values()):
+        for secret in dict.values(manager.secrets):
+            if text := getattr(secret, "policy", None):
+                setattr(secret, "policy", _renamed(text, arn, unique_id))  # noqa: B010
 
 
 def _renamed(document: Any, arn: str, unique_id: str) -> Any:
@@ -522,6 +539,68 @@ def _list_service_specific_credentials(stack: ExitStack) -> None:
     _add(stack, IamResponse, "list_service_specific_credentials", listed)
 
 
+def _block_public_access_to_new_buckets(stack: ExitStack) -> None:
+    """Since April 2023 every new bucket blocks public access; moto's has no settings at all.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/create-bucket-faq.html
+    """
+    original = S3Backend.create_bucket
+
+    def create(self: Any, *args: Any, **kwargs: Any) -> Any:
+        bucket = original(self, *args, **kwargs)
+        if bucket.public_access_block is None:
+            bucket.public_access_block = PublicAccessBlock(*[True] * 4)
+        return bucket
+
+    stack.enter_context(patch.object(S3Backend, "create_bucket", create))
+
+
+def _find_a_log_group_by_its_identifier(stack: ExitStack) -> None:
+    """Moto takes the last group of all, whatever ARN is asked for, and knows no bare name."""
+    original = LogsBackend._find_log_group
+
+    def find(self: Any, log_group_id: str | None = None, log_group_name: str | None = None) -> Any:
+        if log_group_id and not log_group_name:
+            log_group_name = log_group_id.removesuffix(":*").rpartition(":log-group:")[2]
+            if not self.groups.get(log_group_name):
+                raise LogGroupNotFound
+        return original(self, None, log_group_name)
+
+    stack.enter_context(patch.object(LogsBackend, "_find_log_group", find))
+
+
+def _bound_users(stack: ExitStack) -> None:
+    """Moto makes a user with a permissions boundary and forgets the boundary."""
+    original = IamResponse.create_user
+
+    def bound(user: Any, arn: str | None) -> None:
+        user.permissions_boundary_arn = arn
+        user.permissions_boundary = arn and {
+            "PermissionsBoundaryType": "Policy",
+            "PermissionsBoundaryArn": arn,
+        }
+
+    def create(self: Any) -> Any:
+        answer = original(self)
+        if arn := self._get_param("PermissionsBoundary"):
+            bound(self.backend.get_user(self._get_param("UserName")), arn)
+        return answer
+
+    def put(self: Any) -> EmptyResult:
+        user = self.backend.get_user(self._get_param("UserName"))
+        self.backend.get_policy(self._get_param("PermissionsBoundary"))
+        bound(user, self._get_param("PermissionsBoundary"))
+        return EmptyResult()
+
+    def delete(self: Any) -> EmptyResult:
+        bound(self.backend.get_user(self._get_param("UserName")), None)
+        return EmptyResult()
+
+    stack.enter_context(patch.object(IamResponse, "create_user", create))
+    _add(stack, IamResponse, "put_user_permissions_boundary", put)
+    _add(stack, IamResponse, "delete_user_permissions_boundary", delete)
+
+
 def _forget_delete_markers_too(stack: ExitStack) -> None:
     """Moto releases the content of every version that goes, and a delete marker has none."""
     _add(stack, FakeDeleteMarker, "dispose", lambda *_, **__: None)
@@ -531,6 +610,9 @@ _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _change_the_audiences_of_a_provider,
     _list_service_specific_credentials,
     _forget_delete_markers_too,
+    _block_public_access_to_new_buckets,
+    _find_a_log_group_by_its_identifier,
+    _bound_users,
     _find_documents_by_arn_and_default,
     _keep_the_ids_of_the_deleted,
     _know_aws_policies_when_they_are_named,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scripts.iam.requests import Reading
+from scripts.localcloud.access import public_access
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
 
@@ -13,3 +14,20 @@ def expected_owner(reading: Reading, backends: Backends) -> None:
     for name in ("ExpectedBucketOwner", "ExpectedSourceBucketOwner"):
         if reading.parameters.get(name, own) != own:
             raise AwsError("AccessDenied", "Access Denied", 403)
+
+
+def public_policy(reading: Reading, backends: Backends) -> None:
+    """A public policy is refused where the bucket blocks public policies.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+    """
+    bucket = backends("s3").buckets.get(reading.parameters["Bucket"])
+    block = bucket.public_access_block if bucket else None
+    blocks = block is not None and block.block_public_policy
+    if blocks and public_access.stored_is_public(str(reading.parameters.get("Policy"))):
+        raise AwsError(
+            "AccessDenied",
+            f"s3:PutBucketPolicy on arn:aws:s3:::{bucket.name} is refused because public policies "
+            "are prevented by the BlockPublicPolicy setting in S3 Block Public Access.",
+            403,
+        )

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.policies import Backends
-from scripts.localcloud.rules import compute, databases, documents, identities, storage
+from scripts.localcloud.rules import (
+    belonging,
+    compute,
+    databases,
+    documents,
+    identities,
+    storage,
+)
 
 Check = Callable[[Reading, Backends], None]
 _AWS = "https://docs.aws.amazon.com/"
@@ -64,6 +71,23 @@ RULES = (
     Rule("A bucket policy parses, is about its bucket, names principals that exist, and has at "
          "most 20 KB.", "s3", "PutBucketPolicy",
          f"{_AWS}AmazonS3/latest/userguide/bucket-policies.html", documents.bucket),
+    Rule("A public bucket policy is refused where the bucket blocks public policies, as a new "
+         "bucket does; one that is there counts for nobody outside the account where the bucket is "
+         "restricted.", "s3", "PutBucketPolicy",
+         f"{_AWS}AmazonS3/latest/userguide/access-control-block-public-access.html",
+         storage.public_policy),
+    Rule("An upload in parts is one of the key that it was begun for.", "s3",
+         "AbortMultipartUpload CompleteMultipartUpload ListParts UploadPart UploadPartCopy",
+         f"{_AWS}AmazonS3/latest/userguide/mpuoverview.html", belonging.upload),
+    Rule("A scaling policy is one of its group.", "autoscaling",
+         "DeletePolicy ExecutePolicy PutScalingPolicy",
+         f"{_AWS}autoscaling/ec2/APIReference/API_DeletePolicy.html", belonging.scaling_policy),
+    Rule("A scheduled action is one of its group.", "autoscaling",
+         "DeleteScheduledAction PutScheduledUpdateGroupAction BatchPutScheduledUpdateGroupAction",
+         f"{_AWS}autoscaling/ec2/APIReference/API_DeleteScheduledAction.html",
+         belonging.scheduled_action),
+    Rule("What is encrypted anew was encrypted with the key that is named as its source.", "kms",
+         "ReEncrypt", f"{_AWS}kms/latest/APIReference/API_ReEncrypt.html", belonging.ciphertext),
     Rule("A secret's policy parses.", "secretsmanager", "PutResourcePolicy",
          f"{_AWS}secretsmanager/latest/apireference/API_PutResourcePolicy.html", documents.secret),
     Rule("A topic's policy parses.", "sns", "CreateTopic SetTopicAttributes",

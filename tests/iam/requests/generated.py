@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
+
+from scripts.iam.requests.unambiguous import ONE_OF
 
 from .support import ACCOUNT, KEY, REGION
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/some-role"
 _DEPTH = 4
+_ALIKE = [names for alternatives in ONE_OF.values() for names in alternatives]
 
 # What a name stands for, by the end of the parameter's name (the longest end wins).
 _BY_NAME: dict[str, Any] = {
@@ -67,6 +71,7 @@ _BY_NAME: dict[str, Any] = {
     "SecurityGroupRuleId": "sgr-0a",
     "SecurityGroupRuleIds": "sgr-0a",
     "ServiceLinkedRoleARN": ROLE,
+    "ServerSideEncryption": "aws:kms",
     "SnapshotId": "snap-0a",
     "SubnetId": "subnet-0a",
     "SubnetIds": "subnet-0a",
@@ -95,10 +100,18 @@ def _structure(shape: StructureShape, every: bool, depth: int) -> dict[str, Any]
     names = shape.members if every and depth < _DEPTH else shape.required_members
     if depth and not names:  # an empty group cannot be told from none
         names = [name for name in shape.members if shape.members[name].type_name == "string"][:1]
-    found = {}
+    found: dict[str, Any] = {}
     for name in names:
-        found[name] = _value(shape.members[name], name, every, depth + 1)
+        if name in shape.required_members or not _stands_already(name, found, names):
+            found[name] = _value(shape.members[name], name, every, depth + 1)
     return found
+
+
+def _stands_already(name: str, found: dict[str, Any], names: Iterable[str]) -> bool:
+    """Whether AWS would refuse the parameter beside those that are there."""
+    if name.startswith("SecurityGroup") and "NetworkInterfaces" in names:
+        return True
+    return any(name in alike and alike & found.keys() for alike in _ALIKE)
 
 
 def _value(shape: Shape, name: str, every: bool, depth: int) -> Any:

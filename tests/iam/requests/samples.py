@@ -138,7 +138,7 @@ FITTING: dict[tuple[str, str], dict[str, Any]] = {
     ("kms", "CreateGrant"): {"GranteePrincipal": ROLE},
     ("kms", "Decrypt"): {"KeyId": KEY},
     ("kms", "ReEncrypt"): {"SourceKeyId": KEY},
-    ("kms", "RetireGrant"): {"KeyId": KEY, "GrantId": "1"},
+    ("kms", "RetireGrant"): {"KeyId": KEY, "GrantId": "1", "GrantToken": None},
     **{
         ("logs", operation): {"logGroupName": "some-group"}
         for operation in (

@@ -138,14 +138,16 @@ def _launches(call: Call) -> Iterator[Need]:
     template = _template(call)
     if template is None:
         return
-    data, name = overlaid(call, template, {})
     subnets = _subnets(call)
     if not subnets:
         facts = call.facts(_plain_arn(call, call.text("AutoScalingGroupName")))
         subnets = tuple(facts.get("subnets") or ())
-    launches = [{**data, **_launch_words(o)} for o in _overrides(call)] or [dict(data)]
+    launches = []
+    for override in _overrides(call) or [{}]:
+        data, name = overlaid(call, override.get("LaunchTemplateSpecification") or template, {})
+        launches.append((name, {**data, **_launch_words(override)}))
     seen: set[tuple[str, str, str]] = set()
-    for asked in launches:
+    for name, asked in launches:
         for need in run_instances(call, Launch(asked, frozenset(), name, subnets, VIA_SERVICE)):
             identity = (need.action, need.resource, repr(need.context))
             if identity not in seen:

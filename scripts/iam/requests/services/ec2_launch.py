@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.iam.requests.model import Keys, Need
+from scripts.iam.requests.model import Keys, Malformed, Need
 from scripts.iam.requests.row import (
     VIA_SERVICE,
     Call,
@@ -137,6 +137,7 @@ def run_instances(call: Call, launch: Launch) -> Iterator[Need]:
 
 def _targets(call: Call, launch: Launch) -> Iterator[tuple[Target, tuple[str, ...]]]:
     data = launch.data
+    _check_groups(data)
     tags = specified_tags(data.get("TagSpecifications"), _TAGGABLE)
     if launch.template is not None:
         yield existing(call, "launch-template", launch.template), ("LaunchTemplate",)
@@ -163,8 +164,24 @@ def _targets(call: Call, launch: Launch) -> Iterator[tuple[Target, tuple[str, ..
         key_pair = Target(arn_of(call, "key-pair", name), {"ec2:KeyPairName": (name,)})
         yield key_pair, ("KeyName",)
     for mapping in data.get("BlockDeviceMappings") or [{}]:
-        volume = _volume(call, mapping.get("Ebs") or {}, tags.get("volume", {}))
-        yield volume, ("BlockDeviceMappings",)
+        disk = mapping.get("Ebs") or {}
+        yield _volume(call, disk, tags.get("volume", {})), ("BlockDeviceMappings",)
+        if disk.get("SnapshotId"):
+            yield existing(call, "snapshot", str(disk["SnapshotId"])), ("BlockDeviceMappings",)
+
+
+def _check_groups(data: Mapping[str, Any]) -> None:
+    """Refuse security groups in two places, and by names, which only a default VPC knows."""
+    if data.get("SecurityGroups"):
+        raise Malformed(
+            "SecurityGroups: name security groups by their ids", "InvalidParameterValue"
+        )
+    if data.get("NetworkInterfaces") and data.get("SecurityGroupIds"):
+        raise Malformed(
+            "Network interfaces and an instance-level security groups may not be specified on the "
+            "same request",
+            "InvalidParameterCombination",
+        )
 
 
 def _image(call: Call, data: Mapping[str, Any]) -> Target:

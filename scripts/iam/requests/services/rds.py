@@ -60,7 +60,7 @@ _DB_FACTS = {
 
 def _existing(call: Call, kind: str, name: str) -> Target:
     if name.startswith("arn:"):
-        arn = arn_of_type(name, "ARN", "rds", f"{kind}:{_NAME}")
+        arn = arn_of_type(name, "ARN", "rds", f"{kind}:{_NAME}").lower()
     else:
         arn = call.arn("rds", f"{kind}:{name_of(name, 'name', _NAME).lower()}")
     prefix = _PREFIX.get(kind)

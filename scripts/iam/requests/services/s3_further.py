@@ -17,6 +17,7 @@ from scripts.iam.requests.services.s3_request import (
     existing_tags,
     header_tags,
     object_arn,
+    object_tags_of,
     parts,
     writing,
 )
@@ -50,9 +51,17 @@ def encrypts(*actions: str) -> Also:
     def found(call: Call) -> Iterator[Need]:
         request = parts(call)
         algorithm = request.headers.get("x-amz-server-side-encryption")
-        if algorithm not in {None, "aws:kms", "aws:kms:dsse"}:
+        if algorithm not in {None, "AES256", "aws:kms", "aws:kms:dsse"}:
+            raise Malformed("The encryption method specified is not supported", "InvalidArgument")
+        key = request.headers.get(KMS_KEY)
+        if key and algorithm in {None, "AES256"}:
+            raise Malformed(
+                "Server Side Encryption with AWS KMS managed key requires HTTP header "
+                "x-amz-server-side-encryption : aws:kms",
+                "InvalidArgument",
+            )
+        if algorithm == "AES256":
             return
-        key = request.headers.get(KMS_KEY) if algorithm else None
         bucket = checked(request.bucket, "bucket")
         default = f"{kms.MANAGED}s3" if algorithm else None
         key = key or call.account.bucket_key(bucket) or default
@@ -108,16 +117,17 @@ def copy_source(call: Call) -> Iterator[Need]:
     if source is None:
         raise Malformed("x-amz-copy-source is missing", "InvalidArgument")
     arn = f"arn:aws:s3:::{source.bucket}/{source.key}"
-    keys = {**common(call), **existing_tags(call, arn)}
+    tags = object_tags_of(call, source.bucket, source.key, source.version)
+    keys = {**common(call), **existing_tags(tags)}
     kind = "Version" if source.version else ""
     if source.version:
         keys["s3:versionid"] = (source.version,)
     yield Need(f"s3:GetObject{kind}", arn, keys)
     copies_tags = str(call.get("TaggingDirective") or "COPY").upper() == "COPY"
-    if call.operation == "CopyObject" and copies_tags and call.account.tags(arn):
+    if call.operation == "CopyObject" and copies_tags and tags:
         yield Need(f"s3:GetObject{kind}Tagging", arn, keys)
         yield Need("s3:PutObjectTagging", object_arn(call), writing(call))
-    if call.account.tags(arn) is None:
+    if tags is None:
         yield Need("s3:ListBucket", f"arn:aws:s3:::{source.bucket}", common(call))
     source_key = call.account.object_key(source.bucket, source.key, source.version)
     context = _context(call, source.bucket, arn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import cast
 from urllib.parse import parse_qsl
 
@@ -66,15 +66,27 @@ def the_object(call: Call) -> Iterator[Target]:
 
 
 def tagged_object(call: Call) -> Iterator[Target]:
-    """An existing object, with its tags."""
+    """An existing object, with the tags of the version that is asked for."""
+    found = parts(call)
     for target in the_object(call):
-        yield Target(target.arn, {**target.keys, **existing_tags(call, target.arn)})
+        tags = object_tags_of(call, found.bucket or "", found.key or "",
+                              found.query.get("versionId"))  # fmt: skip
+        yield Target(target.arn, {**target.keys, **existing_tags(tags)})
 
 
-def existing_tags(call: Call, arn: str) -> Keys:
+def object_tags_of(
+    call: Call, bucket: str, key: str, version: str | None
+) -> Mapping[str, str] | None:
+    """The tags of an object, or of one version: each has its own. None if there is no such one."""
+    arn = f"arn:aws:s3:::{bucket}/{key}"
+    if version:
+        return call.facts(f"{arn}/?versionId={version}").get("tags")
+    return call.account.tags(arn)
+
+
+def existing_tags(tags: Mapping[str, str] | None) -> Keys:
     """The tags that an object has, as condition keys."""
-    tags = call.account.tags(arn) or {}
-    return {f"s3:ExistingObjectTag/{name}": (value,) for name, value in tags.items()}
+    return {f"s3:ExistingObjectTag/{name}": (value,) for name, value in (tags or {}).items()}
 
 
 # condition keys

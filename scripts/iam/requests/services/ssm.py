@@ -253,8 +253,8 @@ TABLE: Table = {
             _encrypts,
         ),
     ),
-    **same("DeleteParameter GetParameterHistory LabelParameterVersion", Row(_parameter)),
-    "GetParameter": Row(_parameter, also=(_decrypts,)),
+    **same("DeleteParameter LabelParameterVersion", Row(_parameter)),
+    **same("GetParameter GetParameterHistory", Row(_parameter, also=(_decrypts,))),
     "GetParameters": Row(_parameters, also=(_decrypts,)),
     "DeleteParameters": Row(_parameters),
     "GetParametersByPath": Row(

@@ -1,0 +1,88 @@
+"""Refuses a call that names one thing in two ways, or a thing of another account or region.
+
+Whoever serves the call could take the name that was not authorised, or strip an ARN to a name that
+means something else here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from scripts.iam.requests.model import HttpRequest, Malformed, Need, Reading
+
+# Names of parameters that stand for the same thing: AWS takes one of them at most.
+ONE_OF: Mapping[str, tuple[frozenset[str], ...]] = {
+    "autoscaling": (
+        frozenset({"LaunchTemplateId", "LaunchTemplateName"}),
+        frozenset({"LaunchTemplate", "LaunchConfigurationName", "MixedInstancesPolicy",
+                   "InstanceId"}),
+    ),
+    "ec2": (
+        frozenset({"AllocationId", "AssociationId", "PublicIp"}),
+        frozenset({"Arn", "Name"}),
+        frozenset({"GroupId", "GroupName"}),
+        frozenset({"LaunchTemplateId", "LaunchTemplateName"}),
+        frozenset({"SecurityGroupIds", "SecurityGroups"}),
+    ),
+    "kms": (frozenset({"GrantToken", "GrantId"}), frozenset({"GrantToken", "KeyId"})),
+    "logs": (
+        frozenset({"logGroupName", "logGroupIdentifier"}),
+        frozenset({"logGroupName", "logGroupNames", "logGroupIdentifiers"}),
+    ),
+    "rds": (
+        frozenset({"SourceDBInstanceIdentifier", "SourceDbiResourceId",
+                   "SourceDBInstanceAutomatedBackupsArn"}),
+        frozenset({"DBSnapshotIdentifier", "DBClusterSnapshotIdentifier"}),
+    ),
+    "sns": (frozenset({"PhoneNumber", "TargetArn", "TopicArn"}),),
+}  # fmt: skip
+_CODES = {
+    "autoscaling": "ValidationError",
+    "ec2": "InvalidParameterCombination",
+    "kms": "ValidationException",
+    "logs": "InvalidParameterException",
+    "rds": "InvalidParameterCombination",
+    "sns": "InvalidParameter",
+}
+# A security group's rule may say both of the group that it lets in: it changes neither.
+_MAY_SAY_BOTH = frozenset({"UserIdGroupPairs"})
+
+
+def check_named_once(reading: Reading) -> None:
+    """Raise Malformed for a call that names one thing in two ways."""
+    service = reading.request.service
+    alternatives = ONE_OF.get(service, ())
+    for structure in _structures(reading.parameters) if alternatives else ():
+        for names in alternatives:
+            given = sorted(names & structure.keys())
+            if len(given) > 1:
+                raise Malformed(
+                    f"The parameters {' and '.join(given)} name the same thing: send one of them",
+                    _CODES[service],
+                )
+
+
+def _structures(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, Mapping):
+        yield value
+        for name, inner in value.items():
+            if name not in _MAY_SAY_BOTH:
+                yield from _structures(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _structures(inner)
+
+
+def check_here(need: Need, request: HttpRequest, account_id: str) -> None:
+    """Raise Malformed for a resource of another account or region: there is none of them here."""
+    parts = need.resource.split(":", 5)
+    if len(parts) < 6:
+        return
+    _, _, _, region, account, _ = parts
+    if region in ("", request.region) and account in ("", "aws", account_id):
+        return
+    raise Malformed(
+        f"{need.resource} belongs to another account or region than the request, which is for "
+        f"{account_id} in {request.region}"
+    )

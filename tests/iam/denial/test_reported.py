@@ -1,0 +1,211 @@
+"""Denials of public reports, made again with names of our own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scripts.iam.account.decision_log import Record
+from scripts.iam.account.identities import identities
+from scripts.iam.denial.denials import Denial, explain_denial
+from scripts.iam.engine.documents import parse_policy
+from scripts.iam.engine.evaluation import Reason
+
+ACCOUNT = "111122223333"
+IAM = f"arn:aws:iam::{ACCOUNT}"
+BUCKET = "arn:aws:s3:::b"
+EVERYTHING: dict[str, Any] = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+
+
+def document(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def explained(
+    action: str, resource: str, *own: dict[str, Any],
+    keys: dict[str, tuple[str, ...]] | None = None, bucket: dict[str, Any] | None = None,
+    boundary: dict[str, Any] | None = None, reason: Reason = Reason.NO_IDENTITY_ALLOW,
+) -> Denial:  # fmt: skip
+    role: dict[str, Any] = {
+        "Arn": f"{IAM}:role/app",
+        "RoleName": "app",
+        "AssumeRolePolicyDocument": document(
+            {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"},
+             "Action": "sts:AssumeRole"}
+        ),
+        "RolePolicyList": [{"PolicyName": "own", "PolicyDocument": document(*own)}],
+    }  # fmt: skip
+    policies = []
+    if boundary is not None:
+        arn = f"{IAM}:policy/boundary"
+        role["PermissionsBoundary"] = {"PermissionsBoundaryArn": arn}
+        versions = [{"IsDefaultVersion": True, "Document": document(boundary)}]
+        policies.append({"Arn": arn, "PolicyVersionList": versions})
+    record = Record(
+        time=0.0,
+        request_id="r",
+        principal=f"arn:aws:sts::{ACCOUNT}:assumed-role/app/run",
+        role="app",
+        service=action.partition(":")[0],
+        operation=action.partition(":")[2],
+        action=action,
+        resource=resource,
+        reason=str(reason),
+        keys={
+            "aws:PrincipalArn": (f"{IAM}:role/app",),
+            "aws:ResourceAccount": (ACCOUNT,),
+            **(keys or {}),
+        },
+    )
+    of_bucket = bucket and parse_policy(document(bucket), name="bucket", kind="resource")
+    members = identities({"RoleDetailList": [role], "Policies": policies})
+    return explain_denial(record, members, lambda _: of_bucket or None)
+
+
+def told(found: Denial) -> str:
+    return " / ".join(found.notes)
+
+
+def test_an_object_with_an_acl_needs_the_right_to_put_one() -> None:
+    """aws/aws-cli#813"""
+    put = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{BUCKET}/x/*"}
+    found = explained("s3:PutObjectAcl", f"{BUCKET}/x/a", put)
+    [change] = found.changes
+    assert found.proved
+    assert change.statement is not None
+    assert change.statement["Action"] == ["s3:PutObjectAcl"]
+
+
+def test_a_deny_that_excepts_others_is_for_its_author_to_change() -> None:
+    """ministryofjustice/analytical-platform#10695"""
+    deny = {
+        "Sid": "DenyListing", "Effect": "Deny", "Principal": "*", "Action": "s3:ListBucket",
+        "Resource": BUCKET,
+        "Condition": {"ArnNotLike": {"aws:PrincipalArn": f"{IAM}:role/analyst"}},
+    }  # fmt: skip
+    found = explained("s3:ListBucket", BUCKET, EVERYTHING, bucket=deny,
+                      reason=Reason.EXPLICIT_DENY)  # fmt: skip
+    assert found.changes == ()
+    assert "because aws:PrincipalArn is" in told(found)
+    assert "the caller is not among them" in told(found)
+
+
+def test_a_session_policy_is_told_though_the_log_does_not_keep_it() -> None:
+    """lakekeeper/lakekeeper#1795"""
+    found = explained("s3:ListBucket", BUCKET, EVERYTHING, keys={"s3:prefix": ("a/b",)},
+                      reason=Reason.NO_SESSION_ALLOW)  # fmt: skip
+    assert "a session policy decided" in told(found)
+
+
+def test_an_empty_value_is_shown_as_one() -> None:
+    """bji/libs3#111"""
+    wanted = {"StringEquals": {"s3:prefix": ["", "home/"], "s3:delimiter": ["/"]}}
+    root = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": BUCKET, "Condition": wanted}
+    found = explained("s3:ListBucket", BUCKET, root, keys={"s3:delimiter": ("/",)})
+    assert found.changes == ()
+    assert 's3:prefix to be "" or home/' in told(found)
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "granted"),
+    [
+        # maxbanton/cwh#83
+        ("logs:DescribeLogGroups", f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group::log-stream:",
+         f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:mine:*"),
+        # aws/aws-cdk#11851
+        ("rds-db:connect", f"arn:aws:rds-db:eu-west-1:{ACCOUNT}:dbuser:db-ABC/app",
+         f"arn:aws:rds:eu-west-1:{ACCOUNT}:db:mine"),
+        # aws/aws-cdk#12411
+        ("secretsmanager:GetSecretValue",
+         f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:mine-AbCdEf",
+         f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:mine"),
+    ],
+)  # fmt: skip
+def test_the_resource_that_aws_asks_for_is_added(action: str, resource: str, granted: str) -> None:
+    found = explained(action, resource, {"Effect": "Allow", "Action": action, "Resource": granted})
+    [change] = found.changes
+    assert found.proved
+    assert change.statement is not None
+    assert change.statement["Resource"] == [granted, resource]
+
+
+def test_reading_by_path_is_a_right_of_its_own() -> None:
+    """TerraConstructs/base#133"""
+    name = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/a/b"
+    reads = {"Effect": "Allow", "Action": ["ssm:GetParameter", "ssm:GetParameters"],
+             "Resource": name}  # fmt: skip
+    [change] = explained("ssm:GetParametersByPath", name, reads).changes
+    assert change.statement is not None
+    assert change.statement["Action"] == ["ssm:GetParametersByPath"]
+
+
+def test_a_boundary_that_is_demanded_is_what_the_call_should_carry() -> None:
+    """aws-solutions/quota-monitor-for-aws#86"""
+    demand = {
+        "Sid": "Bounded", "Effect": "Deny", "Action": "iam:CreateRole", "Resource": "*",
+        "Condition": {"StringNotEquals": {"iam:PermissionsBoundary": f"{IAM}:policy/company"}},
+    }  # fmt: skip
+    found = explained("iam:CreateRole", f"{IAM}:role/new", EVERYTHING, demand,
+                      reason=Reason.EXPLICIT_DENY)  # fmt: skip
+    [change] = found.changes
+    assert (change.policy, change.statement, found.proved) == ("the request", None, True)
+    assert f"the permissions boundary {IAM}:policy/company" in change.edit
+
+
+def test_the_guard_of_a_boundary_is_never_widened() -> None:
+    """nebari-dev/nebari#2152"""
+    guard = {
+        "Effect": "Allow", "Action": "iam:CreateRole", "Resource": "*",
+        "Condition": {"StringEquals": {"iam:PermissionsBoundary": f"{IAM}:policy/ours"}},
+    }  # fmt: skip
+    found = explained("iam:CreateRole", f"{IAM}:role/new", EVERYTHING, boundary=guard,
+                      keys={"iam:PermissionsBoundary": (f"{IAM}:policy/other",)},
+                      reason=Reason.NO_BOUNDARY_ALLOW)  # fmt: skip
+    assert found.changes == ()
+    assert "let the request carry the wanted value" in told(found)
+
+
+TAGS = {
+    "Sid": "Tagged", "Effect": "Deny", "Action": "ec2:RunInstances", "Resource": "*",
+    "Condition": {"Null": {"aws:RequestTag/Name": "true"}},
+}  # fmt: skip
+
+
+def test_tags_are_demanded_of_what_the_call_makes() -> None:
+    """hashicorp/terraform#17412"""
+    found = explained("ec2:RunInstances", f"arn:aws:ec2:us-east-1:{ACCOUNT}:instance/*", EVERYTHING,
+                      TAGS, reason=Reason.EXPLICIT_DENY)  # fmt: skip
+    [change] = found.changes
+    assert found.proved
+    assert "tag what the call makes: Name=" in change.edit
+
+
+def test_no_request_carries_a_tag_on_what_is_there_already() -> None:
+    """hashicorp/terraform#17412, ansible-collections/amazon.aws#1843"""
+    found = explained("ec2:RunInstances", "arn:aws:ec2:us-east-1::image/ami-0a", EVERYTHING, TAGS,
+                      reason=Reason.EXPLICIT_DENY)  # fmt: skip
+    assert found.changes == ()
+    assert "may limit its Resource to what the call makes" in told(found)
+    vpc = f"arn:aws:ec2:us-east-1:{ACCOUNT}:vpc/vpc-0a"
+    allow = {
+        "Effect": "Allow", "Action": "ec2:CreateSecurityGroup",
+        "Resource": [vpc, f"arn:aws:ec2:us-east-1:{ACCOUNT}:security-group/*"],
+        "Condition": {"StringEquals": {"aws:RequestTag/By": "me"}},
+    }  # fmt: skip
+    found = explained("ec2:CreateSecurityGroup", vpc, allow)
+    assert found.changes == ()
+    assert "in a statement without this condition" in told(found)
+
+
+def test_a_keys_policy_lets_the_role_in() -> None:
+    """4dn-dcic/tibanna#402"""
+    key = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/11112222-3333-4444-5555-666677778888"
+    admins = {"Effect": "Allow", "Principal": {"AWS": f"{IAM}:role/admin"}, "Action": "kms:*",
+              "Resource": "*"}  # fmt: skip
+    found = explained("kms:Decrypt", key, EVERYTHING, bucket=admins,
+                      reason=Reason.NO_RESOURCE_ALLOW)  # fmt: skip
+    [change] = found.changes
+    assert (change.kind, found.proved) == ("resource", True)
+    assert change.statement is not None
+    assert change.statement["Principal"] == {"AWS": [f"{IAM}:role/app"]}
