@@ -291,6 +291,12 @@ _ADVICE = (
         "--force-delete-without-recovery, then {plan}",
     ),
     (
+        "specified log group already exists",
+        "a log group of {0} is there already: AWS delivers for a while after a destroy, and makes "
+        "its group again. Read what is in it, then aws logs delete-log-group --log-group-name "
+        "NAME, and {plan}",
+    ),
+    (
         "DBSnapshotAlreadyExists",
         "an earlier {0} left its last snapshot: copy it under another name, delete it, then "
         "{destroy}",
@@ -309,12 +315,17 @@ _ADVICE = (
 
 
 def _advised(failure: StackError, environment: str, *, aws: bool) -> StackError:
-    """Terraform's own words, with the command that fixes what they are about."""
-    for sign, advice in _ADVICE:
-        if sign.lower() in failure.why.lower():
-            verbs = ("plan", "destroy")
-            commands = {verb: _command(verb, environment, aws=aws) for verb in verbs}
-            where = " --aws" if aws else ""
-            fix = advice.format(environment, **commands, bootstrap=f"keyless bootstrap{where}")
-            return StackError(failure.what, why=failure.why, fix=fix)
-    return failure
+    """Terraform's own words, with the commands that fix what they are about, one for each line."""
+    verbs = ("plan", "destroy")
+    commands = {verb: _command(verb, environment, aws=aws) for verb in verbs}
+    where = " --aws" if aws else ""
+    found = []
+    for line in failure.why.lower().splitlines():
+        advice = next((advice for sign, advice in _ADVICE if sign.lower() in line), None)
+        if advice is not None:
+            found.append(
+                advice.format(environment, **commands, bootstrap=f"keyless bootstrap{where}")
+            )
+    if not found:
+        return failure
+    return StackError(failure.what, why=failure.why, fix="\n".join(dict.fromkeys(found)))

@@ -539,6 +539,10 @@ def test_a_refused_deletion_stops_and_names_who_may() -> None:
             "--secret-id keyless-dev-third-party --force-delete-without-recovery",
         ),
         ("DBSnapshotAlreadyExists: Cannot create the snapshot", "left its last snapshot"),
+        (
+            "ResourceAlreadyExistsException: The specified log group already exists",
+            "aws logs delete-log-group --log-group-name NAME",
+        ),
     ],
 )
 def test_terraforms_failure_comes_with_the_command_that_fixes_it(words: str, fix: str) -> None:

@@ -51,7 +51,7 @@ ELSEWHERE = {
     r"keyless explain-denial --aws( -e dev)?": "it reads CloudTrail, of which moto has no events; "
     "tests/commands/test_explain_denial.py has them",
     r"keyless (apply|plan)": "with -e and --aws from the environment, else word for word",
-    r"keyless bootstrap --aws( --disposable dev| -e staging| --github-provider existing|)": SAME,
+    r"keyless bootstrap --aws( --disposable dev| -e \w+| --github-provider existing|)": SAME,
     r"keyless destroy -e dev --aws --delete-data --yes": SAME,
     r"keyless doctor --github .* --trust plan.json": "it reads a file, and no account",
     r"keyless tunnel --aws -e dev -- .*": SAME,

@@ -143,6 +143,27 @@ def test_bad_input_is_refused_at_plan_time_with_what_to_write(
     assert message in re.sub(r"[\s│]+", " ", done.text), done.text
 
 
+@pytest.mark.parametrize(
+    ("root", "region", "partition"),
+    [
+        ("bootstrap", "cn-north-1", "aws-cn"),
+        ("bootstrap", "us-gov-west-1", "aws-us-gov"),
+        ("platform", "cn-north-1", "aws-cn"),
+        ("platform", "us-gov-west-1", "aws-us-gov"),
+    ],
+)
+def test_another_partition_is_refused_with_its_reason(
+    terraform: Terraform, root: str, region: str, partition: str
+) -> None:
+    environment = {**terraform.environment, "AWS_REGION": region}
+    there = Terraform(terraform.folder, terraform.binary, environment)
+    given = [DEV] if root == "platform" else ["-var", "environments={dev={}}"]
+    done = there.plan(root, *given, "-target=data.aws_partition.current")
+    assert done.code == 1, done.text
+    said = re.sub(r"[\s│]+", " ", done.text)
+    assert f"This is the partition {partition}. STS compares GitHub's claims" in said, done.text
+
+
 def test_environments_differ_by_variables_alone() -> None:
     files = sorted(path.name for path in (PROJECT / "terraform/platform").glob("**/*.tf*"))
     assert [name for name in files if name.endswith(".tfvars")] == ["dev.tfvars", "prod.tfvars"]

@@ -19,7 +19,9 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
 from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ec2.models.launch_templates import LaunchTemplate
+from moto.ec2.models.nat_gateways import NatGatewayBackend
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.utils import parse_user_data
 from moto.iam.models import AWSManagedPolicy, IAMBackend, User, iam_backends
 from moto.iam.responses import IamResponse
@@ -298,6 +300,47 @@ def _keep_descriptions_of_rules(stack: ExitStack) -> None:
 
     stack.enter_context(patch.object(SecurityGroupRule, "__init__", init))
     stack.enter_context(patch.object(SecurityGroupRule, "description", property(description)))
+
+
+def _move_the_routes_of_a_gateway_endpoint(stack: ExitStack) -> None:
+    """Moto changes an endpoint's list of route tables, and no route in them.
+
+    Its deletion then looks for the missing route and fails.
+    https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
+    """
+    original = VPCEndPoint.modify
+
+    def modify(self: Any, *args: Any, **kwargs: Any) -> None:
+        before = list(self.route_table_ids or ())
+        original(self, *args, **kwargs)
+        if (to := self.destination_prefix_list_id) is None:
+            return
+        for table in set(before) - set(self.route_table_ids):
+            self.ec2_backend.delete_route(table, to)
+        for table in set(self.route_table_ids) - set(before):
+            self.ec2_backend.create_route(
+                table, None, gateway_id=self.id, destination_prefix_list_id=to
+            )
+
+    stack.enter_context(patch.object(VPCEndPoint, "modify", modify))
+
+
+def _free_the_address_of_a_deleted_nat_gateway(stack: ExitStack) -> None:
+    """Moto leaves a deleted NAT gateway its address and its interface, which keeps its subnet.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-working-with.html
+    """
+    original = NatGatewayBackend.delete_nat_gateway
+
+    def delete(self: Any, nat_gateway_id: str) -> Any:
+        gateway = original(self, nat_gateway_id)
+        for address in gateway.address_set:
+            if association := address.get("associationId"):
+                self.disassociate_address(association_id=association)
+        self.enis.pop(gateway._eni.id, None)
+        return gateway
+
+    stack.enter_context(patch.object(NatGatewayBackend, "delete_nat_gateway", delete))
 
 
 def _keep_how_many_old_versions_a_rule_spares(stack: ExitStack) -> None:
@@ -629,5 +672,7 @@ _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _keep_a_templates_own_tags_out_of_its_data,
     _read_the_user_data_of_a_templates_later_versions,
     _keep_descriptions_of_rules,
+    _move_the_routes_of_a_gateway_endpoint,
+    _free_the_address_of_a_deleted_nat_gateway,
     _keep_how_many_old_versions_a_rule_spares,
 )

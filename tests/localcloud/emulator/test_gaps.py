@@ -81,6 +81,53 @@ def test_a_group_starts_instances_of_a_templates_later_version(account: Account)
     assert found["UserData"]["Value"] == second
 
 
+def test_a_gateway_endpoint_routes_in_the_tables_it_has_now_and_goes(account: Account) -> None:
+    ec2 = account.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
+    first, second = (
+        ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"] for _ in range(2)
+    )
+    endpoint = ec2.create_vpc_endpoint(
+        VpcId=vpc,
+        ServiceName="com.amazonaws.us-east-1.s3",
+        VpcEndpointType="Gateway",
+        RouteTableIds=[first],
+    )["VpcEndpoint"]["VpcEndpointId"]
+
+    def routed() -> set[str]:
+        tables = ec2.describe_route_tables(RouteTableIds=[first, second])["RouteTables"]
+        return {
+            table["RouteTableId"]
+            for table in tables
+            if any(route.get("GatewayId") == endpoint for route in table["Routes"])
+        }
+
+    assert routed() == {first}
+    ec2.modify_vpc_endpoint(
+        VpcEndpointId=endpoint, AddRouteTableIds=[second], RemoveRouteTableIds=[first]
+    )
+    assert routed() == {second}
+    ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
+    assert routed() == set()
+
+
+def test_a_deleted_nat_gateway_lets_go_of_its_address_and_its_subnet(account: Account) -> None:
+    ec2 = account.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.8.0.0/24")["Subnet"]["SubnetId"]
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    gateway = ec2.create_nat_gateway(SubnetId=subnet, AllocationId=address)["NatGateway"]
+    [held] = ec2.describe_addresses(AllocationIds=[address])["Addresses"]
+    assert held["AssociationId"]
+    ec2.delete_nat_gateway(NatGatewayId=gateway["NatGatewayId"])
+    [free] = ec2.describe_addresses(AllocationIds=[address])["Addresses"]
+    assert not free.get("AssociationId")
+    with pytest.raises(ClientError, match="InvalidAssociationID"):
+        ec2.disassociate_address(AssociationId=held["AssociationId"])
+    ec2.release_address(AllocationId=address)
+    ec2.delete_subnet(SubnetId=subnet)
+
+
 def test_an_expiration_of_old_versions_keeps_how_many_it_spares(account: Account) -> None:
     s3 = account.client("s3")
     s3.create_bucket(Bucket="spared")
