@@ -29,6 +29,7 @@ SECTIONS = {
     "Learn": ("lab", "aws"),
     "An AWS account": (
         *("bootstrap", "github-setup", "image", "plan", "apply", "destroy", "cost", "wheelhouse"),
+        "migrate",
     ),
 }
 

@@ -146,6 +146,16 @@ def state_key(environment: str) -> str:
     return f"{environment}/platform.tfstate"
 
 
+def pulumi_prefix(stack: str) -> str:
+    """Below what Pulumi keeps a stack in that bucket: `pulumi login s3://BUCKET/PREFIX`."""
+    return f"{stack}/pulumi"
+
+
+def pulumi_state_key(stack: str) -> str:
+    """Where Pulumi keeps the state of a stack in that bucket."""
+    return f"{pulumi_prefix(stack)}/.pulumi/stacks/keyless-platform/{stack}.json"
+
+
 def launch_template(environment: str) -> str:
     """The launch template of the MLflow server's instances."""
     return f"{prefix(environment)}-mlflow"

@@ -54,6 +54,8 @@ ELSEWHERE = {
     r"keyless bootstrap --aws( --disposable dev| -e \w+| --github-provider existing|)": SAME,
     r"keyless destroy -e dev --aws --delete-data --yes": SAME,
     r"keyless doctor --github .* --trust plan.json": "it reads a file, and no account",
+    r"keyless migrate --to .*": "it writes a file, and changes no account; test_migration.py has "
+    "Terraform import all that it names on the local cloud",
     r"keyless tunnel --aws -e dev -- .*": SAME,
     r"terraform (init|plan|apply) .*": BARE,
     r"terraform -chdir=.*": BARE,

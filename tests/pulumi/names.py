@@ -6,31 +6,14 @@ import hashlib
 import re
 from typing import Any
 
-# Where pulumi-aws does not follow its own rule, aws_<module>_<name> or aws_<name>.
-EXCEPTIONS = {
-    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": "aws_iam_openid_connect_provider",
-    "aws:lb/loadBalancer:LoadBalancer": "aws_lb",
-    "aws:rds/instance:Instance": "aws_db_instance",
-    "aws:rds/parameterGroup:ParameterGroup": "aws_db_parameter_group",
-    "aws:rds/subnetGroup:SubnetGroup": "aws_db_subnet_group",
-}
-# Modules of pulumi-aws whose types carry no module in Terraform.
-_BARE = {"ec2"}
+from scripts.migration.twins import TYPES, snake_case
+
+__all__ = ["computed", "logical_name", "snake_case", "terraform_type"]
 
 
 def terraform_type(token: str) -> str:
-    """Terraform's type of a token such as aws:s3/bucketV2:BucketV2."""
-    if token in EXCEPTIONS:
-        return EXCEPTIONS[token]
-    _, module, name = token.split(":")
-    folder = module.split("/")[0]
-    snake = snake_case(name.removesuffix("V2"))
-    return f"aws_{snake}" if folder in _BARE else f"aws_{folder}_{snake}"
-
-
-def snake_case(name: str) -> str:
-    """bucketKeyEnabled -> bucket_key_enabled."""
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+    """Terraform's type of a token such as aws:s3/bucketV2:BucketV2. KeyError for a new one."""
+    return TYPES[token]
 
 
 def logical_name(address: str, within: str = "") -> str:
