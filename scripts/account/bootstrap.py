@@ -185,10 +185,10 @@ def settings(
     """
     known = dict(found.settings or {})
     for name, disposable in environments.items():
-        known["environments"] = {
-            **known.get("environments", {}),
-            name: {"allow_data_deletion": disposable},
-        }
+        before = known.get("environments", {})
+        # What else was chosen for it stays: its key, model servers, Pulumi's state.
+        chosen = {**before.get(name, {}), "allow_data_deletion": disposable}
+        known["environments"] = {**before, name: chosen}
     if not known.get("environments"):
         raise UserError(
             "No environment is named",

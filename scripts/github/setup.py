@@ -25,6 +25,7 @@ ACTIONS = (
     "aws-actions/configure-aws-credentials@*",
     "hashicorp/setup-terraform@*",
     "opentofu/setup-opentofu@*",
+    "pulumi/actions@*",
 )
 """Actions, beside GitHub's own, that may run at all."""
 

@@ -74,8 +74,9 @@ module "environment" {
   provider_arn        = local.provider_arn
   roles               = yamldecode(file("${path.module}/../roles.yaml"))
   state = {
-    bucket_name = local.state_bucket
-    key         = local.state_keys[each.key]
-    kms_key_arn = var.state.kms_key_arn
+    bucket_name   = local.state_bucket
+    key           = local.state_keys[each.key]
+    kms_key_arn   = var.state.kms_key_arn
+    pulumi_prefix = each.value.pulumi ? "${each.key}/pulumi" : null
   }
 }

@@ -1,10 +1,11 @@
 variable "environments" {
-  description = "Environments to prepare, by name. allow_data_deletion lets the apply role empty the environment's buckets, so that destroy leaves nothing: for disposable ones only. customer_managed_key makes a key for its data (null: unless it is disposable); kms_key_arn uses one that is there. model_servers lets the platform have them: a load balancer, two Auto Scaling groups, and the rollout role."
+  description = "Environments to prepare, by name. allow_data_deletion lets the apply role empty the environment's buckets, so that destroy leaves nothing: for disposable ones only. customer_managed_key makes a key for its data (null: unless it is disposable); kms_key_arn uses one that is there. model_servers lets the platform have them: a load balancer, two Auto Scaling groups, and the rollout role. pulumi lets CI keep Pulumi's state of the environment in the bucket, below NAME/pulumi."
   type = map(object({
     allow_data_deletion  = optional(bool, false)
     customer_managed_key = optional(bool)
     kms_key_arn          = optional(string)
     model_servers        = optional(bool, false)
+    pulumi               = optional(bool, false)
   }))
 
   validation {

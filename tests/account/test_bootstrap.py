@@ -164,6 +164,13 @@ def test_an_environment_is_added_to_those_of_the_last_time() -> None:
     }
 
 
+def test_an_environment_that_is_named_again_keeps_what_else_was_chosen_for_it() -> None:
+    chosen = {"allow_data_deletion": False, "model_servers": True, "pulumi": True}
+    before = {"environments": {"dev": chosen}, "github": GITHUB}
+    now = settings(ROOT, found(settings=before), {"dev": True}, None, None)
+    assert now["environments"] == {"dev": {**chosen, "allow_data_deletion": True}}
+
+
 def test_without_an_environment_the_command_shows_how_to_name_one() -> None:
     with pytest.raises(UserError) as refused:
         settings(ROOT, NOTHING, {}, GITHUB, None)

@@ -155,6 +155,11 @@ def _setup_opentofu(call: Call) -> None:
     _needs_program(call, "tofu")
 
 
+def _setup_pulumi(call: Call) -> None:
+    call.only("pulumi-version")
+    _needs_program(call, "pulumi")
+
+
 def _needs_program(call: Call, name: str) -> None:
     """The machine has the program already; whichever version that is."""
     if shutil.which(name, path=call.environment["PATH"]) is None:
@@ -169,4 +174,5 @@ _KNOWN: dict[str, Equivalent] = {
     "aws-actions/configure-aws-credentials": _configure_aws_credentials,
     "hashicorp/setup-terraform": _setup_terraform,
     "opentofu/setup-opentofu": _setup_opentofu,
+    "pulumi/actions": _setup_pulumi,
 }

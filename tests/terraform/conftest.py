@@ -180,7 +180,8 @@ def bootstrap(terraform: Terraform) -> Plan:
         "kms", endpoint_url=terraform.environment["AWS_ENDPOINT_URL"]
     )
     made = kms.describe_key(KeyId="alias/keyless-prod")["KeyMetadata"]["Arn"]
-    dev = f'dev={{allow_data_deletion=true,kms_key_arn="{KEY}",model_servers=true}}'
+    everything = "allow_data_deletion=true,model_servers=true,pulumi=true"
+    dev = f'dev={{{everything},kms_key_arn="{KEY}"}}'
     environments = f'environments={{{dev},prod={{kms_key_arn="{made}"}}}}'
     state = f'state={{kms_key_arn="{KEY}"}}'
     return terraform.planned("bootstrap", "-var", environments, "-var", state)

@@ -144,13 +144,17 @@ class Project:
         self.origin = Origin(self.folder / "origin")
         shutil.copytree(ROOT / ".github", self.origin.folder / ".github")
         (self.origin.folder / "terraform").mkdir()
-        self.commit = self.origin.commit({"terraform/main.tf": "# platform\n"})
+        files = {
+            "terraform/main.tf": "# platform\n",
+            "scripts/pulumi_platform/Pulumi.yaml": "---\n",
+        }
+        self.commit = self.origin.commit(files)
         self.cloud = TrustCloud(trusts(self.settings))
         self.double = self.folder / "double.json"
         self.gh_state = self.folder / "gh.json"
         tools = self.folder / "tools"
         tools.mkdir()
-        for name in ("gh", "make"):
+        for name in ("gh", "make", "pulumi"):
             shutil.copy2(DOUBLES / name, tools)
         (tools / "terraform").symlink_to("/bin/true")
         # No link: behind one, Python would not find its environment.

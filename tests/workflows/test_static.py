@@ -35,6 +35,7 @@ PINS = {
     ),
     "hashicorp/setup-terraform": ("dfe3c3f87815947d99a8997f908cb6525fc44e9e", "v4.0.1"),
     "opentofu/setup-opentofu": ("a1320f892987e89d278cc92dc5adc984fb93aca4", "v2.0.2"),
+    "pulumi/actions": ("8e5e406f4007fca908480587cb9893c07090f58d", "v7.0.0"),
 }  # fmt: skip
 # Permissions beyond reading the code and asking for a token, and who may have them.
 WRITES = {
@@ -266,7 +267,7 @@ def test_whatever_assumes_a_role_outside_a_pull_request_names_its_environment() 
         for workflow, job in jobs()
         if any(map(_assumes, job.steps)) and job.environment is None
     ]
-    assert bare == [("infra-plan.yml", "plan")]
+    assert bare == [("infra-plan.yml", "plan"), ("pulumi-preview.yml", "preview")]
 
 
 def test_an_environment_chosen_by_hand_is_one_of_two() -> None:

@@ -34,7 +34,8 @@ PULL_REQUEST = pull_request("0", repository=REPOSITORY)
 EVERYTHING = {
     "apply.yml", "audit.yml", "ci.yml", "database.yml", "destroy.yml", "drift-infra.yml",
     "drift.yml", "infra-apply.yml", "infra-plan.yml", "monitor.yml", "not-set-up.yml", "plan.yml",
-    "predict.yml", "promote.yml", "rollback.yml", "rollout.yml", "step.yml", "train.yml",
+    "predict.yml", "promote.yml", "pulumi-preview.yml", "pulumi-up.yml", "rollback.yml",
+    "rollout.yml", "step.yml", "train.yml",
 }  # fmt: skip
 CALLED = {"apply.yml", "drift.yml", "not-set-up.yml", "plan.yml", "step.yml"}
 
@@ -365,6 +366,7 @@ FRESH = replace(REPOSITORY, environments={}, variables={})
         ("train.yml", push("0")),
         ("infra-apply.yml", push("0")),
         ("infra-plan.yml", pull_request("0", repository=FRESH)),
+        ("pulumi-preview.yml", pull_request("0", repository=FRESH)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -388,6 +390,67 @@ def test_starting_a_workflow_for_an_environment_that_is_not_set_up_says_what_to_
     assert "keyless github-setup --environment prod" in run["not-set-up / stop"].log
     assert run.created_environments == []
     assert project.cloud.assumed == []
+
+
+PULUMI = replace(REPOSITORY, variables={**REPOSITORY.variables, "PULUMI_ENVIRONMENTS": '["dev"]'})
+
+
+def test_pulumi_previews_a_pull_request_where_it_manages_an_environment(tmp_path: Path) -> None:
+    project = Project(tmp_path, settings=PULUMI)
+    event = pull_request(project.commit, repository=PULUMI)
+    run = project.runner.run("pulumi-preview.yml", event)
+    assert run.result == "success", [job.log for job in run.jobs.values()]
+    assert project.sessions(run) == ["dev-plan"]
+    assert "### pulumi preview of dev" in run.summary
+    assert "login s3://keyless-state-" in run.summary
+    fork = pull_request(project.commit, repository=PULUMI, fork="stranger/keyless-mlops")
+    assert project.sessions(project.runner.run("pulumi-preview.yml", fork)) == []
+
+
+def test_pulumi_updates_after_a_preview_and_the_reviewers_word(tmp_path: Path) -> None:
+    project = Project(tmp_path, settings=PULUMI)
+    run = project.runner.run("pulumi-up.yml", dispatch(project.commit, environment="dev"))
+    assert run.result == "success", [job.log for job in run.jobs.values()]
+    assert project.sessions(run) == ["dev-plan-main", "dev-apply"]
+    assert project.approved == ["dev"]
+    assert "pulumi up --stack dev --non-interactive --color never --diff --yes" in run["up"].log
+    assert "--yes" not in run["preview"].log
+
+
+def test_pulumi_is_never_run_on_an_environment_that_terraform_manages(tmp_path: Path) -> None:
+    project = Project(tmp_path, settings=PULUMI)
+    run = project.runner.run("pulumi-up.yml", dispatch(project.commit, environment="prod"))
+    assert run.result == "failure"
+    assert "PULUMI_ENVIRONMENTS does not list prod" in run["terraforms"].log
+    assert project.cloud.assumed == []
+
+
+def test_a_cancelled_update_may_take_longer_than_a_step_and_releases_its_lock(
+    tmp_path: Path,
+) -> None:
+    project, lock = Project(tmp_path, settings=PULUMI), tmp_path / "lock"
+    project.script |= {"hold_lock": str(lock), "ending_seconds": 1.5}
+    project.runner.machine = replace(project.runner.machine, grace=GRACE)
+    start = project.runner.on_start
+
+    def cancel(run: Run) -> None:
+        start(run)
+        _cancel_when(lock, run)
+
+    project.runner.on_start = cancel
+    run = project.runner.run("pulumi-up.yml", dispatch(project.commit, environment="dev"))
+    assert run.result == "cancelled"
+    assert not lock.exists()
+    assert "released the lock" in run["up"].log
+    assert run["up"].orphans == []
+
+
+def test_a_failed_update_fails_its_job(tmp_path: Path) -> None:
+    project = Project(tmp_path, settings=PULUMI)
+    project.script["pulumi"] = 255
+    run = project.runner.run("pulumi-up.yml", dispatch(project.commit, environment="dev"))
+    assert run["preview"].result == "failure"
+    assert project.sessions(run) == ["dev-plan-main"]
 
 
 def test_a_side_branch_is_stopped_by_the_environment_before_any_token(project: Project) -> None:
@@ -516,7 +579,16 @@ def test_the_name_only_subject_works_end_to_end_too(tmp_path: Path) -> None:
             [],
             {"audit.yml", "drift-infra.yml", "monitor.yml", "predict.yml", "train.yml"},
         ),
-        (dispatch("0"), [], EVERYTHING - CALLED - {"ci.yml", "infra-plan.yml"}),
+        (
+            pull_request("0", repository=REPOSITORY),
+            ["scripts/pulumi_platform/platform.py"],
+            {"ci.yml", "pulumi-preview.yml"},
+        ),
+        (
+            dispatch("0"),
+            [],
+            EVERYTHING - CALLED - {"ci.yml", "infra-plan.yml", "pulumi-preview.yml"},
+        ),
     ],
 )
 def test_an_event_starts_exactly_these_workflows(

@@ -128,6 +128,14 @@ def data(scope: Scope) -> list[Statement]:
         ),
         allow("ListWhatIsToBeDeleted", ["s3:ListBucketVersions"], buckets),
     ]
+    pulumi = [
+        allow(
+            "WriteAndLockPulumiState",
+            ["s3:DeleteObject", "s3:PutObject"],
+            [scope.pulumi_state],
+            when=account.ours,
+        )
+    ]
     return [
         allow("WriteState", ["s3:PutObject"], [state], when=account.ours),
         allow(
@@ -136,6 +144,7 @@ def data(scope: Scope) -> list[Statement]:
             [f"{state}.tflock"],
             when=account.ours,
         ),
+        *(pulumi if scope.pulumi_prefix else []),
         *scope.with_state_key("EncryptState", "Decrypt GenerateDataKey"),
         allow(
             "Buckets",

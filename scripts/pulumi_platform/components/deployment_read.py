@@ -61,6 +61,7 @@ def named(scope: Scope) -> list[Statement]:
             [scope.state],
             when=both({"StringEqualsIfExists": {"s3:prefix": ["env:/", scope.state_key]}}, ours),
         ),
+        *_pulumi_state(scope),
         *scope.with_state_key("DecryptState", "Decrypt"),
         allow(
             "Buckets",
@@ -136,6 +137,22 @@ def named(scope: Scope) -> list[Statement]:
         # A budget counts what the account's primary billing view shows.
         allow("CostsOfTheBudget", ["billing:GetBillingViewData"], [scope.billing_view]),
         allow("Schedules", ["scheduler:GetSchedule"], [scope.schedules]),
+    ]
+
+
+def _pulumi_state(scope: Scope) -> list[Statement]:
+    """Pulumi keeps more than one object: the stack, its copies, history and locks."""
+    if scope.pulumi_prefix is None:
+        return []
+    ours, within = scope.account.ours, f"{scope.pulumi_prefix}/.pulumi/*"
+    return [
+        allow("PulumiState", ["s3:GetObject"], [scope.pulumi_state], when=ours),
+        allow(
+            "FindPulumiState",
+            ["s3:ListBucket"],
+            [scope.state],
+            when=both({"StringLike": {"s3:prefix": within}}, ours),
+        ),
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
+from pulumi import ResourceOptions
 from pulumi_aws import iam
 
 from scripts.pulumi_platform.basics import (
@@ -16,7 +17,6 @@ from scripts.pulumi_platform.basics import (
     Text,
     allow,
     check,
-    children,
     deny,
     document,
     equals,
@@ -50,11 +50,12 @@ class PlatformRole:
 
 @dataclass
 class State:
-    """Where the environment's state is, and the key that encrypts it (None: S3's own)."""
+    """Where the environment's state is, Terraform's and Pulumi's, and the key that encrypts it."""
 
     bucket_name: str
     key: str
     kms_key_arn: str | None = None
+    pulumi_prefix: str | None = None
 
 
 @dataclass
@@ -107,6 +108,7 @@ class DeploymentRolesArgs:
             state_bucket=self.state.bucket_name,
             state_key=self.state.key,
             state_kms_key_arn=self.state.kms_key_arn,
+            pulumi_prefix=self.state.pulumi_prefix,
             kms_key_arn=self.kms_key_arn,
             allow_data_deletion=self.allow_data_deletion,
             platform_role_names=list(made),
@@ -118,7 +120,7 @@ class DeploymentRoles(pulumi.ComponentResource):
     """The boundaries, the policies and the roles. Dev's apply cannot touch prod."""
 
     def __init__(
-        self, name: str, args: DeploymentRolesArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: DeploymentRolesArgs, opts: ResourceOptions | None = None
     ) -> None:
         """Make them. Raises ArgumentError for a policy that IAM would refuse as too long."""
         super().__init__("keyless:platform:DeploymentRoles", name, None, opts)
@@ -201,7 +203,7 @@ class DeploymentRoles(pulumi.ComponentResource):
                 ref=None if context == "pull_request" else "refs/heads/main",
                 tags=self._tags,
             ),
-            children(self),
+            ResourceOptions(parent=self),
         )
 
     def _policies(
@@ -227,7 +229,7 @@ class DeploymentRoles(pulumi.ComponentResource):
             description=description,
             policy=size_checked(document(*statements), LIMIT, message),
             tags=self._tags,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         ).arn
 
     def _boundary(self) -> list[Statement]:

@@ -22,6 +22,7 @@ class Scope:
     state_bucket: str
     state_key: str
     state_kms_key_arn: str | None
+    pulumi_prefix: str | None
     kms_key_arn: Text | None
     allow_data_deletion: bool
     platform_role_names: Sequence[str]
@@ -33,6 +34,7 @@ class Scope:
         where = f"{account.id}-{account.region}"
         everywhere = f"arn:{account.partition}"
         self.state = account.bucket(self.state_bucket)
+        self.pulumi_state = f"{self.state}/{self.pulumi_prefix}/.pulumi/*"
         self.artifacts = account.bucket(f"{self.prefix}-artifacts-{where}")
         self.access_logs = account.bucket(f"{self.prefix}-access-logs-{where}")
         self.database = self.rds(f"db:{self.prefix}")

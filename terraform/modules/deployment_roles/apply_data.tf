@@ -30,6 +30,21 @@ data "aws_iam_policy_document" "apply_data" {
   }
 
   dynamic "statement" {
+    for_each = var.state.pulumi_prefix[*]
+    content {
+      sid       = "WriteAndLockPulumiState"
+      actions   = ["s3:DeleteObject", "s3:PutObject"]
+      resources = ["${local.state}/${statement.value}/.pulumi/*"]
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceAccount"
+        values   = [local.account]
+      }
+    }
+  }
+
+  dynamic "statement" {
     for_each = var.state.kms_key_arn[*]
     content {
       sid       = "EncryptState"

@@ -113,6 +113,43 @@ data "aws_iam_policy_document" "read_named" {
     }
   }
 
+  # Pulumi keeps more than one object: the stack, its copies, history and locks.
+  dynamic "statement" {
+    for_each = var.state.pulumi_prefix[*]
+    content {
+      sid       = "PulumiState"
+      actions   = ["s3:GetObject"]
+      resources = ["${local.state}/${statement.value}/.pulumi/*"]
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceAccount"
+        values   = [local.account]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.state.pulumi_prefix[*]
+    content {
+      sid       = "FindPulumiState"
+      actions   = ["s3:ListBucket"]
+      resources = [local.state]
+
+      condition {
+        test     = "StringLike"
+        variable = "s3:prefix"
+        values   = ["${statement.value}/.pulumi/*"]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "aws:ResourceAccount"
+        values   = [local.account]
+      }
+    }
+  }
+
   dynamic "statement" {
     for_each = var.state.kms_key_arn[*]
     content {

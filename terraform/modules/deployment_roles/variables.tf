@@ -69,10 +69,11 @@ variable "roles" {
 }
 
 variable "state" {
-  description = "Where the environment's state is, and the key that encrypts it (null: S3's own)."
+  description = "Where the environment's state is, the key that encrypts it (null: S3's own), and the prefix of Pulumi's state (null: there is none)."
   type = object({
-    bucket_name = string
-    key         = string
-    kms_key_arn = optional(string)
+    bucket_name   = string
+    key           = string
+    kms_key_arn   = optional(string)
+    pulumi_prefix = optional(string)
   })
 }

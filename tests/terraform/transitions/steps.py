@@ -232,7 +232,11 @@ BOOTSTRAP: Settings = {
     # Whatever would let a key go is refused: see the test of its own.
     "environments": [
         {"dev": DEV, "prod": {"customer_managed_key": True}},
-        {"dev": {"model_servers": True, "kms_key_arn": KEY}, "prod": {}, "test": DEV},
+        {
+            "dev": {"model_servers": True, "kms_key_arn": KEY, "pulumi": True},
+            "prod": {},
+            "test": DEV,
+        },
     ],
     "github": [GITHUB, {**_OTHERS, "subject_format": "names"}],
     "github_provider": ["create"],  # letting go of it is refused: see the test of its own
