@@ -167,13 +167,6 @@ def size_checked(policy: pulumi.Output[str], limit: int, message: str) -> pulumi
     return policy.apply(checked)
 
 
-def children(
-    parent: pulumi.Resource, *after: pulumi.Resource, **rest: Any
-) -> pulumi.ResourceOptions:
-    """Options of a component's resource, made after others that it does not refer to."""
-    return pulumi.ResourceOptions(parent=parent, depends_on=list(after), **rest)
-
-
 def named(tags: Mapping[str, str], name: str) -> dict[str, str]:
     """Tags with a Name."""
     return {**tags, "Name": name}

@@ -9,9 +9,10 @@ from typing import Any
 
 import pulumi
 import yaml
+from pulumi import ResourceOptions
 from pulumi_aws import iam, s3
 
-from scripts.pulumi_platform.basics import Account, Text, check, children, every, fits, load
+from scripts.pulumi_platform.basics import Account, Text, check, every, fits, load
 from scripts.pulumi_platform.buckets import Bucket, denials, make_bucket
 from scripts.pulumi_platform.components.deployment_roles import (
     DeploymentRoles,
@@ -35,6 +36,7 @@ class Environment:
     customer_managed_key: bool | None = None
     kms_key_arn: str | None = None
     model_servers: bool = False
+    pulumi: bool = False
 
     @property
     def keyed(self) -> bool:
@@ -108,9 +110,7 @@ def check_partition(partition: str) -> None:
 class Bootstrap(pulumi.ComponentResource):
     """Bucket of the state, GitHub's provider, and each environment's key, boundaries and roles."""
 
-    def __init__(
-        self, name: str, args: BootstrapArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: BootstrapArgs, opts: ResourceOptions | None = None) -> None:
         """Make it. Raises ArgumentError where GitHub's claims would not be compared."""
         super().__init__("keyless:platform:Bootstrap", name, None, opts)
         self._args, self._account = args, Account.of(self)
@@ -131,16 +131,17 @@ class Bootstrap(pulumi.ComponentResource):
         self.register_outputs(self.exports)
 
     def _github_provider(self) -> None:
-        """An account has one: it is never imported, so that destroy cannot take it from others.
+        """An account has one, which others may use: destroy cannot take it from them.
 
-        No thumbprint: AWS trusts GitHub's certificate through its own store of authorities.
+        Where "existing" follows "create", `pulumi state delete` lets go of it first. No thumbprint:
+        AWS trusts GitHub's certificate through its own store of authorities.
         """
         if self._args.github_provider == "create":
             iam.OpenIdConnectProvider(
                 "github",
                 url=f"https://{ISSUER}",
                 client_id_lists=[AUDIENCE],
-                opts=children(self),
+                opts=ResourceOptions(parent=self, protect=True),
             )
             return
         there = iam.get_open_id_connect_provider(
@@ -180,7 +181,7 @@ class Bootstrap(pulumi.ComponentResource):
                         "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
                     }
                 ],
-                opts=children(self, made.versioning),
+                opts=ResourceOptions(parent=self, depends_on=[made.versioning]),
             )
         return made
 
@@ -195,7 +196,7 @@ class Bootstrap(pulumi.ComponentResource):
                     existing_arn=environment.kms_key_arn,
                     tags={"Environment": name},
                 ),
-                children(self),
+                ResourceOptions(parent=self),
             ).arn
         state_key = f"{name}/platform.tfstate"
         roles = DeploymentRoles(
@@ -205,12 +206,17 @@ class Bootstrap(pulumi.ComponentResource):
                 github=self._args.github,
                 provider_arn=self.provider_arn,
                 roles={role: _role(given) for role, given in read_roles().items()},
-                state=State(self.state_bucket_name, state_key, self._args.state.kms_key_arn),
+                state=State(
+                    self.state_bucket_name,
+                    state_key,
+                    self._args.state.kms_key_arn,
+                    f"{name}/pulumi" if environment.pulumi else None,
+                ),
                 allow_data_deletion=environment.allow_data_deletion,
                 kms_key_arn=key_arn,
                 model_servers=environment.model_servers,
             ),
-            children(self),
+            ResourceOptions(parent=self),
         )
         return {
             "boundary_arn": roles.boundary_arn,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
+from pulumi import ResourceOptions
 from pulumi_aws import s3
 
-from scripts.pulumi_platform.basics import Statement, both, children, deny, document
+from scripts.pulumi_platform.basics import Statement, both, deny, document
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,17 @@ def make_bucket(
 ) -> Bucket:
     """Make a bucket; `bucket_key` saves calls of KMS."""
     bucket = s3.BucketV2(
-        name, bucket=bucket_name, force_destroy=force_destroy, tags=tags, opts=children(parent)
+        name,
+        bucket=bucket_name,
+        force_destroy=force_destroy,
+        tags=tags,
+        opts=ResourceOptions(parent=parent),
     )
     versioning = s3.BucketVersioningV2(
         name,
         bucket=bucket.id,
         versioning_configuration={"status": "Enabled"},
-        opts=children(parent),
+        opts=ResourceOptions(parent=parent),
     )
     encryption: dict[str, Any] = {
         "apply_server_side_encryption_by_default": {
@@ -51,7 +56,7 @@ def make_bucket(
     if bucket_key is not None:
         encryption["bucket_key_enabled"] = bucket_key
     s3.BucketServerSideEncryptionConfigurationV2(
-        name, bucket=bucket.id, rules=[encryption], opts=children(parent)
+        name, bucket=bucket.id, rules=[encryption], opts=ResourceOptions(parent=parent)
     )
     block = s3.BucketPublicAccessBlock(
         name,
@@ -60,16 +65,19 @@ def make_bucket(
         block_public_policy=True,
         ignore_public_acls=True,
         restrict_public_buckets=True,
-        opts=children(parent),
+        opts=ResourceOptions(parent=parent),
     )
     s3.BucketOwnershipControls(
         name,
         bucket=bucket.id,
         rule={"object_ownership": "BucketOwnerEnforced"},
-        opts=children(parent),
+        opts=ResourceOptions(parent=parent),
     )
     policy = s3.BucketPolicy(
-        name, bucket=bucket.id, policy=document(*statements), opts=children(parent, block)
+        name,
+        bucket=bucket.id,
+        policy=document(*statements),
+        opts=ResourceOptions(parent=parent, depends_on=[block]),
     )
     return Bucket(bucket, versioning, policy)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+from pulumi import ResourceOptions
 from pulumi_aws import cloudwatch, ec2, iam, ssm, vpc
 
 from scripts.pulumi_platform.basics import (
@@ -22,7 +23,6 @@ from scripts.pulumi_platform.basics import (
     Text,
     allow,
     check,
-    children,
     document,
     every,
     fits,
@@ -166,7 +166,7 @@ def make_ways_out(
             description=f"{how} {tag.removeprefix('https-')}",
             ip_protocol="tcp",
             tags=named(tags, f"{prefix}-{tag}"),
-            opts=children(parent),
+            opts=ResourceOptions(parent=parent),
             **rule,
         )
 
@@ -183,7 +183,7 @@ def log_group(
         retention_in_days=logs.retention_days,
         kms_key_id=logs.kms_key_arn,
         tags=tags,
-        opts=children(parent),
+        opts=ResourceOptions(parent=parent),
     ).name
 
 
@@ -206,7 +206,7 @@ class ServerRole:
             assume_role_policy=trust("Ec2", "ec2.amazonaws.com"),
             permissions_boundary=self.boundary_arn,
             tags=self.tags,
-            opts=children(parent),
+            opts=ResourceOptions(parent=parent),
         )
         for resource, (policy, text) in self.policies.items():
             iam.RolePolicy(
@@ -214,14 +214,14 @@ class ServerRole:
                 name=policy,
                 role=role.name,
                 policy=text,
-                opts=children(parent),
+                opts=ResourceOptions(parent=parent),
             )
         return iam.InstanceProfile(
             f"{name}-{label}",
             name=self.name,
             role=role.name,
             tags=self.tags,
-            opts=children(parent),
+            opts=ResourceOptions(parent=parent),
         )
 
 
@@ -286,7 +286,7 @@ def session_document(
         document_format="JSON",
         content=json.dumps(content),
         tags=tags,
-        opts=children(parent),
+        opts=ResourceOptions(parent=parent),
     )
 
 
@@ -354,7 +354,7 @@ class Launch:
                 for kind in ("instance", "network-interface", "volume")
             ],
             tags=self.tags,
-            opts=children(parent, *after),
+            opts=ResourceOptions(parent=parent, depends_on=list(after)),
         )
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pulumi
+from pulumi import ResourceOptions
 from pulumi_aws import kms, secretsmanager, ssm
 
-from scripts.pulumi_platform.basics import Account, check, children, fits, load
+from scripts.pulumi_platform.basics import Account, check, fits, load
 from scripts.pulumi_platform.bootstrap import ISSUER, check_partition, read_roles
 from scripts.pulumi_platform.components.artifact_store import (
     AccessLogs,
@@ -253,9 +254,7 @@ class PlatformArgs:
 class Platform(pulumi.ComponentResource):
     """Everything of one environment; `contract` is what pipeline and servers need to know."""
 
-    def __init__(
-        self, name: str, args: PlatformArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: PlatformArgs, opts: ResourceOptions | None = None) -> None:
         """Make the platform. Bootstrap must have prepared the environment."""
         super().__init__("keyless:platform:Platform", name, None, opts)
         self._args, self._account = args, Account.of(self)
@@ -319,7 +318,7 @@ class Platform(pulumi.ComponentResource):
                 lifecycle_rules=given.lifecycle_rules,
                 version_deleter_arns=[*given.version_deleter_arns, *deleters],
             ),
-            children(self),
+            ResourceOptions(parent=self),
         )
 
     def _network(self) -> Network:
@@ -357,7 +356,7 @@ class Platform(pulumi.ComponentResource):
                     [self._store.bucket_name], [self._role_arn("server"), *self._serve_arns]
                 ),
             ),
-            children(self),
+            ResourceOptions(parent=self),
         )
 
     def _egress(self) -> Egress:
@@ -394,7 +393,7 @@ class Platform(pulumi.ComponentResource):
                 subnet_ids=self._net.private_subnet_ids,
                 vpc_id=self._net.vpc_id,
             ),
-            children(self),
+            ResourceOptions(parent=self),
         )
 
     def _permission_sets(self) -> dict[str, PermissionSet]:
@@ -457,7 +456,7 @@ class Platform(pulumi.ComponentResource):
                 watchdog=given.watchdog,
                 workers=given.workers,
             ),
-            children(self),
+            ResourceOptions(parent=self),
         )
 
     def _model_server(self, given: ModelServerSettings) -> ModelServer:
@@ -490,7 +489,7 @@ class Platform(pulumi.ComponentResource):
                 volume=given.volume,
                 vpc_id=self._net.vpc_id,
             ),
-            children(self),
+            ResourceOptions(parent=self),
         )
 
     def _third_party_secret(self) -> secretsmanager.Secret:
@@ -502,7 +501,7 @@ class Platform(pulumi.ComponentResource):
             kms_key_id=self._key_arn,
             # A disposable environment is made again under the same names.
             recovery_window_in_days=0 if self._args.artifact_store.force_destroy else 30,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
 
     def _workload_roles(self) -> WorkloadRoles:
@@ -534,7 +533,7 @@ class Platform(pulumi.ComponentResource):
                 serving=self._serving.balancer if self._serving else None,
                 third_party_secret=ThirdPartySecret(self._secret.arn, self._key_arn),
             ),
-            children(self),
+            ResourceOptions(parent=self),
         )
 
     def _observability(self) -> None:
@@ -558,7 +557,7 @@ class Platform(pulumi.ComponentResource):
                 pipeline=given.pipeline,
                 server_log_group_name=self._server.log_group_name,
             ),
-            children(self),
+            ResourceOptions(parent=self),
         )
 
     def _contract(self) -> dict[str, Any]:
@@ -638,5 +637,5 @@ class Platform(pulumi.ComponentResource):
             description=f"What pipeline and server need to know of {self._prefix}",
             type="String",
             value=pulumi.Output.json_dumps(self.contract, separators=(",", ":")).apply(checked),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )

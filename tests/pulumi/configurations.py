@@ -69,12 +69,24 @@ ELSEWHERE: dict[str, dict[str, Any]] = {
 }
 BOOTSTRAP: dict[str, dict[str, Any]] = {
     "dev_and_prod": {
-        "environments": {"dev": {"allow_data_deletion": True, "model_servers": True}, "prod": {}},
+        "environments": {
+            "dev": {"allow_data_deletion": True, "model_servers": True, "pulumi": True},
+            "prod": {},
+        },
         "github": GITHUB,
         "state": {"expire_old_versions_days": 90},
     },
     "existing_provider": {
-        "environments": {"dev": {"kms_key_arn": KEY}, "test": {"customer_managed_key": False}},
+        # dev has all that makes its policies longer, which IAM limits.
+        "environments": {
+            "dev": {
+                "allow_data_deletion": True,
+                "kms_key_arn": KEY,
+                "model_servers": True,
+                "pulumi": True,
+            },
+            "test": {"customer_managed_key": False},
+        },
         "github": GITHUB | {"subject_format": "names"},
         "github_provider": "existing",
         "state": {"kms_key_arn": KEY, "force_destroy": True},

@@ -64,11 +64,10 @@ def settings(environment: str) -> dict[str, Any]:
     return found | {"github": GITHUB}
 
 
-def stack(environment: str) -> dict[str, Any]:
-    """An environment's arguments from its stack's settings."""
-    config = yaml.safe_load((STACKS / f"Pulumi.{environment}.yaml").read_text())["config"]
-    found: dict[str, Any] = config["keyless-platform:platform"]
-    return found | {"github": GITHUB}
+def stack(name: str) -> dict[str, Any]:
+    """A stack's settings, for the repository of the tests."""
+    found: dict[str, Any] = yaml.safe_load((STACKS / f"Pulumi.{name}.yaml").read_text())["config"]
+    return found | {"keyless-platform:github": GITHUB}
 
 
 def made_once(
@@ -119,9 +118,13 @@ def recordings(
     """What Pulumi makes of each set, by root."""
 
     def make() -> dict[str, Any]:
-        given = {name: stack(name) for name in ENVIRONMENTS} | PLATFORM | ELSEWHERE
+        given = PLATFORM | ELSEWHERE
+        programs = {
+            name: {"config": stack(name), "answers": mocked.answers(states["platform"][name])}
+            for name in ENVIRONMENTS
+        }
         return {
-            "platform": recorded(requests("platform", given, states["platform"])),
+            "platform": recorded(requests("platform", given, states["platform"]) | programs),
             "bootstrap": recorded(requests("bootstrap", BOOTSTRAP, states["bootstrap"])),
         }
 

@@ -150,7 +150,7 @@ def written(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
             for kind, labelled in block.items():
                 for name, body in labelled.items():
                     after = [_bare(each) for each in body.get("depends_on", [])]
-                    tree = _tree(body) | {"depends_on": after}
+                    tree = _tree(body) | {"depends_on": after, "lifecycle": _lifecycle(body)}
                     found[f"{_bare(kind)}.{_bare(name)}"] = tree
         for block in content.get("module", []):
             for name, body in block.items():
@@ -186,6 +186,18 @@ def resource_of(address: str) -> tuple[str, str]:
     rest = re.sub(r'^(?:module\.[\w-]+(?:\["[^"]*"\]|\[\d+\])?\.)*', "", address)
     kind, _, name = re.sub(r"\[.*", "", rest).partition(".")
     return kind, name
+
+
+def _lifecycle(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What happens to what is there already: ignored arguments, protection, which comes first."""
+    told: dict[str, Any] = {}
+    for block in body.get("lifecycle", []):
+        told |= block
+    return {
+        "ignored": {_bare(each) for each in told.get("ignore_changes", [])},
+        "protected": bool(told.get("prevent_destroy", False)),
+        "new_one_first": bool(told.get("create_before_destroy", False)),
+    }
 
 
 def _bare(text: str) -> str:

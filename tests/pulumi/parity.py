@@ -91,6 +91,38 @@ def dependencies(
     return found
 
 
+def lifecycles(
+    state: Mapping[str, Any], recording: Mapping[str, Any], root: Path, within: str = ""
+) -> list[str]:
+    """What the two would do differently to what is there already.
+
+    Pulumi's `protect` is Terraform's prevent_destroy. A replacement comes before the deletion in
+    Pulumi unless told otherwise, in Terraform only if told so; where a name is fixed, which
+    forbids two of it at a time, Pulumi's provider deletes first by itself.
+    """
+    registered = {
+        f"{terraform_type(each['type'])}::{each['name']}": each
+        for each in recording["resources"]
+        if each["type"].startswith("aws:")
+    }
+    found = []
+    for resource in mocked.resources(state):
+        name = f"{resource['type']}::{logical_name(resource['address'], within)}"
+        twin = registered.get(name)
+        if twin is None:
+            continue
+        told = mocked.tree_of(root, resource["address"])["lifecycle"]
+        theirs = {snake_case(each).removesuffix("s") for each in twin["ignored"]}
+        ours = {each.removesuffix("s") for each in told["ignored"]}
+        if ours != theirs:
+            found.append(f"{name}.ignore_changes: {sorted(ours)} | {sorted(theirs)}")
+        if told["protected"] != twin["protect"]:
+            found.append(f"{name}.protect: {told['protected']} | {twin['protect']}")
+        if told["new_one_first"] and twin["deleted_first"]:
+            found.append(f"{name}.create_before_destroy: True | deleted before it is replaced")
+    return found
+
+
 def _same_module(one: str, other: str) -> bool:
     """Whether two resources are of one module instance: their names begin alike."""
     return one.partition("::")[2].split("-")[0] == other.partition("::")[2].split("-")[0]
@@ -175,7 +207,31 @@ def _differences(path: str, kind: str, ours: Any, theirs: Any) -> list[str]:
         ]
     if isinstance(ours, list) and isinstance(theirs, list):
         return _lists(path, kind, ours, theirs)
+    if _is_policy(ours) and _is_policy(theirs):
+        return _policies(path, ours, theirs)
     return [] if ours == theirs else [f"{path}: {_short(ours)} | {_short(theirs)}"]
+
+
+def _is_policy(value: Any) -> bool:
+    return isinstance(value, tuple) and value[:1] == ("policy",)
+
+
+def _policies(path: str, ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> list[str]:
+    """By statement: what of it differs."""
+    found = [] if ours[1] == theirs[1] else [f"{path}.Version: {ours[1]} | {theirs[1]}"]
+    left, right = dict(ours[2]), dict(theirs[2])
+    for sid in sorted(left.keys() | right.keys()):
+        if sid not in right:
+            found.append(f"{path}.{sid}: {_short(left[sid])} | not in Pulumi")
+        elif sid not in left:
+            found.append(f"{path}.{sid}: not in Terraform | {_short(right[sid])}")
+        else:
+            found += [
+                f"{path}.{sid}: {name} {_short(value)} | {_short(right[sid][name])}"
+                for name, value in left[sid].items()
+                if value != right[sid][name]
+            ]
+    return found
 
 
 def _lists(path: str, kind: str, ours: list[Any], theirs: list[Any]) -> list[str]:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import runpy
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import pulumi
 from google.protobuf import struct_pb2
@@ -24,6 +27,8 @@ from tests.pulumi.names import computed, terraform_type
 from tests.pulumi.shapes import misfits
 
 PROJECT, STACK = "keyless-platform", "dev"
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = ROOT / "scripts" / "pulumi_platform" / "__main__.py"
 _STATE = ("urn", "id")
 # https://github.com/pulumi/pulumi/blob/master/sdk/python/lib/pulumi/runtime/rpc.py
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -32,7 +37,10 @@ _SECRET = "1b47061264138c4ac30d75fd1eb44270"
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource as Pulumi's engine would get it; `dependencies` are names of resources."""
+    """One resource as Pulumi's engine would get it; `dependencies` are names of resources.
+
+    `lines` are the file and the line that make it, and those that call that one.
+    """
 
     type: str
     name: str
@@ -41,6 +49,9 @@ class Resource:
     dependencies: list[str]
     ignored: list[str]
     protect: bool
+    deleted_first: bool
+    provider: str
+    lines: list[str]
 
 
 @dataclass
@@ -91,6 +102,9 @@ class _Monitor(pulumi.runtime.mocks.MockMonitor):  # type: ignore[misc]
                 sorted(_short(each) for each in request.dependencies),
                 list(request.ignoreChanges),
                 request.protect,
+                request.deleteBeforeReplace,
+                _short(request.provider.rpartition("::")[0]) if request.provider else "",
+                list(_lines(request)),
             )
         )
         told = struct_pb2.Struct()
@@ -117,6 +131,13 @@ def _plain(value: Any) -> Any:
             return _plain(value["value"])
         return {key: _plain(each) for key, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
+def _lines(request: Any) -> Iterator[str]:
+    for frame in request.stackTrace.frames:
+        path = Path(urlparse(frame.pc.uri).path)
+        if path.is_relative_to(PROGRAM.parent):
+            yield f"{path.relative_to(ROOT)}:{frame.pc.line}"
 
 
 def _camel(name: str) -> str:
@@ -158,22 +179,31 @@ def record(
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """Record each configuration of a request by name; one that is refused tells why.
 
-    {name: {"component": "module:Class", "answers": {...}, "arguments": {...}}}
+    {name: {"component": "module:Class", "answers": {...}, "arguments": {...}}}, or, to run the
+    program itself, {name: {"config": {...}, "answers": {...}}}
     """
     return {name: _answer(given) for name, given in request.items()}
 
 
 def _answer(given: Mapping[str, Any]) -> dict[str, Any]:
-    module, _, kind = given["component"].partition(":")
-    package = importlib.import_module(module)
-
-    def run() -> None:
+    def component() -> None:
+        module, _, kind = given["component"].partition(":")
+        package = importlib.import_module(module)
         arguments = load(getattr(package, f"{kind}Args"), given["arguments"])
         made = getattr(package, kind)(given.get("name", "it"), arguments)
         if hasattr(made, "exports"):
             for name, value in made.exports.items():
                 pulumi.export(name, value)
 
+    def program() -> None:
+        settings = {
+            key: value if isinstance(value, str) else json.dumps(value)
+            for key, value in given["config"].items()
+        }
+        pulumi.runtime.set_all_config(settings)
+        runpy.run_path(str(PROGRAM))
+
+    run = program if "config" in given else component
     try:
         return asdict(record(run, given["answers"]))
     except ValueError as error:

@@ -12,7 +12,14 @@ import pytest
 
 from tests.pulumi import mocked
 from tests.pulumi.names import logical_name, snake_case, terraform_type
-from tests.pulumi.parity import dependencies, differences, from_pulumi, from_terraform
+from tests.pulumi.parity import (
+    dependencies,
+    differences,
+    from_pulumi,
+    from_terraform,
+    lifecycles,
+)
+from tests.pulumi.places import located
 from tests.terraform.conftest import PROJECT
 
 pytestmark = pytest.mark.terraform
@@ -214,6 +221,73 @@ def test_a_change_of_pulumi_is_found(
     assert found
     spelled = snake_case(property_).removesuffix("s")
     assert all(re.match(rf"{name}\.{spelled}s?\b", each) for each in found), found
+
+
+# Terraform's change, and what stands on the line of Pulumi's program that has to follow.
+FOLLOWED: list[tuple[str, str, Change, str, str]] = [
+    ("aws_vpc::network-main", "cidr_block", other, "network.py", "cidr_block="),
+    (
+        "aws_cloudwatch_metric_alarm::observability-database-cpu",
+        "threshold",
+        more,
+        "observability.py",
+        "threshold=",
+    ),
+    (
+        "aws_db_instance::metadata-store-database",
+        "backup_retention_period",
+        more,
+        "metadata_store.py",
+        "backup_retention_period=",
+    ),
+    (
+        "aws_iam_role_policy::network-flow-logs",
+        "policy",
+        policy(_acting),
+        "network.py",
+        '"FindTheLogGroup"',
+    ),
+    (
+        "aws_s3_bucket_versioning::artifact-store-artifacts",
+        "versioning_configuration",
+        inside("0.status", other),
+        "buckets.py",
+        "versioning_configuration=",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "property_", "change", "file", "line"), FOLLOWED)
+def test_a_difference_names_the_line_to_change(
+    sides: tuple[Any, Any], name: str, property_: str, change: Change, file: str, line: str
+) -> None:
+    values = _twin(sides[0], name)["values"]
+    values[property_] = change(values[property_])
+    for found in located(_found(sides), sides[1]):
+        told = re.search(r"\((scripts/pulumi_platform/\S+):(\d+)\)$", found)
+        assert told is not None, found
+        assert told[1].endswith(f"/{file}")
+        assert line in (PROJECT / told[1]).read_text().splitlines()[int(told[2]) - 1]
+
+
+def test_what_pulumi_lacks_is_told_with_the_line_of_its_neighbour(sides: tuple[Any, Any]) -> None:
+    resources = sides[1]["resources"]
+    resources.remove(_registered(sides[1], "aws_flow_log::network-vpc"))
+    (found,) = located(_found(sides), sides[1])
+    assert "not in Pulumi (beside scripts/pulumi_platform/components/network.py:" in found
+
+
+def test_a_change_of_protection_or_of_what_is_ignored_is_found(sides: tuple[Any, Any]) -> None:
+    vpc = _registered(sides[1], "aws_vpc::network-main")
+    vpc["ignored"], vpc["protect"] = [], True
+    group = _registered(sides[1], "aws_db_parameter_group::metadata-store-database")
+    group["deleted_first"] = True
+    assert set(lifecycles(*sides, ROOT)) == {
+        "aws_vpc::network-main.ignore_changes: ['cidr_block'] | []",
+        "aws_vpc::network-main.protect: False | True",
+        "aws_db_parameter_group::metadata-store-database.create_before_destroy: True | deleted "
+        "before it is replaced",
+    }
 
 
 def test_a_resource_of_one_side_alone_is_found(sides: tuple[Any, Any]) -> None:

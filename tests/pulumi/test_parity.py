@@ -11,7 +11,15 @@ from pipeline.outputs import Platform
 from tests.pulumi import mocked
 from tests.pulumi.configurations import BOOTSTRAP, ELSEWHERE, PLATFORM
 from tests.pulumi.conftest import ENVIRONMENTS
-from tests.pulumi.parity import comparable, dependencies, differences, from_pulumi, from_terraform
+from tests.pulumi.parity import (
+    comparable,
+    dependencies,
+    differences,
+    from_pulumi,
+    from_terraform,
+    lifecycles,
+)
+from tests.pulumi.places import located
 from tests.terraform.conftest import PROJECT
 
 pytestmark = pytest.mark.terraform
@@ -29,12 +37,31 @@ def test_pulumi_makes_what_terraform_makes(
 ) -> None:
     state, recording = states[root][name], recordings[root][name]
     assert "refused" not in recording, recording
-    ours = from_terraform(state, PROJECT / "terraform" / root)
-    assert differences(ours, from_pulumi(recording)) == []
-    assert dependencies(state, recording, PROJECT / "terraform" / root) == []
+    folder = PROJECT / "terraform" / root
+    found = differences(from_terraform(state, folder), from_pulumi(recording))
+    found += dependencies(state, recording, folder)
+    found += lifecycles(state, recording, folder)
+    assert located(found, recording) == []
     assert recording["misfits"] == []
     told = {key: output["value"] for key, output in state["outputs"].items()}
     assert comparable(recording["exports"]) == comparable(told)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_resource_gets_the_tags_of_the_environment(
+    states: dict[str, Any], recordings: dict[str, Any], name: str
+) -> None:
+    resources = recordings["platform"][name]["resources"]
+    (provider,) = (each for each in resources if each["type"] == "pulumi:providers:aws")
+    given = json.loads(provider["inputs"]["defaultTags"])["tags"]
+    assert given == {"Environment": name, "Project": "keyless-mlops"}
+    assert {each["provider"] for each in resources if each["type"].startswith("aws:")} == {
+        "pulumi:providers:aws::aws"
+    }
+    planned = states["platform"][name]["planned"].values()
+    tagged = [tags for each in planned if (tags := (each["after"] or {}).get("tags_all"))]
+    assert len(tagged) > 40
+    assert all(given.items() <= tags.items() for tags in tagged)
 
 
 def test_the_sets_make_every_resource_of_the_code(states: dict[str, Any]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import hcl2
 import pytest
 
 from tests.pulumi.configurations import GITHUB, KEY
-from tests.pulumi.conftest import recorded
+from tests.pulumi.conftest import recorded, tools_python
 from tests.terraform.conftest import PROJECT
 
 PACKAGE = PROJECT / "scripts" / "pulumi_platform"
@@ -156,6 +158,58 @@ def test_bad_arguments_are_refused_with_these_words() -> None:
     answers = recorded(requests)
     for index, (_, given, message) in enumerate(REFUSED):
         assert message in answers[str(index)].get("refused", "accepted"), given
+
+
+@pytest.mark.slow
+def test_a_stack_without_its_values_is_told_where_they_belong() -> None:
+    stacks = {
+        "dev": "The repository is not known: terraform/platform/github.auto.tfvars.json",
+        "staging": "terraform/platform/environments has no staging.tfvars (it has dev, prod)",
+    }
+    answers = recorded(
+        {
+            name: {"config": {"keyless-platform:environment": name}, "answers": ANSWERS}
+            for name in stacks
+        }
+    )
+    for name, message in stacks.items():
+        assert message in answers[name].get("refused", "accepted")
+
+
+@pytest.mark.slow
+def test_only_literals_are_read_from_terraforms_files(tmp_path: Path) -> None:
+    folder = tmp_path / "platform" / "environments"
+    folder.mkdir(parents=True)
+    (folder / "dev.tfvars").write_text(
+        'environment = "dev"\nnetwork = { zones = ["a", "b"], nat = false, days = 7 }\n'
+        'tags = { "Team:x" = "ml" }\n'
+    )
+    (folder / "dev.image.tfvars.json").write_text('{"image": {"id": "ami-1"}}')
+    (folder / "bad.tfvars").write_text('environment = "${upper("dev")}"\n')
+    code = (
+        "import json, sys; from pathlib import Path; "
+        "from scripts.pulumi_platform.settings import environment_values; "
+        "print(json.dumps(environment_values(sys.argv[1], Path(sys.argv[2]))))"
+    )
+
+    def run(name: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(tools_python()), "-c", code, name, str(tmp_path)],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = run("dev")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "environment": "dev",
+        "network": {"zones": ["a", "b"], "nat": False, "days": 7},
+        "tags": {"Team:x": "ml"},
+        "image": {"id": "ami-1"},
+    }
+    assert "environment is an expression of Terraform's language" in run("bad").stderr
 
 
 def test_the_components_are_no_longer_than_the_terraform_that_they_mirror() -> None:

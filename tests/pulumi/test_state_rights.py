@@ -52,7 +52,12 @@ def allowed(recording: Any, environment: str, group: str, asked: tuple[str, str]
         and each["name"].startswith(f"environment-{environment}-{group}-")
     )
     assert policies
-    caller = Principal(f"arn:aws:sts::{ACCOUNT}:assumed-role/x/job", ACCOUNT, "assumed-role")
+    caller = Principal(
+        f"arn:aws:sts::{ACCOUNT}:assumed-role/x/job",
+        ACCOUNT,
+        "assumed-role",
+        role_arn=f"arn:aws:iam::{ACCOUNT}:role/x",
+    )
     context = {"aws:resourceaccount": (ACCOUNT,)}
     listing = action == "s3:ListBucket"
     context |= {"s3:prefix": (key,)} if listing else {}

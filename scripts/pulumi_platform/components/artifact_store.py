@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
+from pulumi import ResourceOptions
 from pulumi_aws import s3
 
 from scripts.pulumi_platform.basics import (
@@ -15,7 +16,6 @@ from scripts.pulumi_platform.basics import (
     allow,
     both,
     check,
-    children,
     deny,
     equals,
     every,
@@ -112,7 +112,7 @@ class ArtifactStore(pulumi.ComponentResource):
     """
 
     def __init__(
-        self, name: str, args: ArtifactStoreArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: ArtifactStoreArgs, opts: ResourceOptions | None = None
     ) -> None:
         """Make the buckets. Raises ArgumentError for a key of another region."""
         super().__init__("keyless:platform:ArtifactStore", name, None, opts)
@@ -171,7 +171,7 @@ class ArtifactStore(pulumi.ComponentResource):
                 bucket=made.bucket.id,
                 rules=rules,
                 # Versioning first: rules on versions make no sense without.
-                opts=children(self, made.versioning),
+                opts=ResourceOptions(parent=self, depends_on=[made.versioning]),
             )
         return made
 
@@ -241,13 +241,13 @@ class ArtifactStore(pulumi.ComponentResource):
                     "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
                 }
             ],
-            opts=children(self, made.versioning),
+            opts=ResourceOptions(parent=self, depends_on=[made.versioning]),
         )
         s3.BucketLoggingV2(
             f"{name}-artifacts",
             bucket=artifacts.bucket.id,
             target_bucket=made.bucket.id,
             target_prefix="artifacts/",
-            opts=children(self, made.policy),
+            opts=ResourceOptions(parent=self, depends_on=[made.policy]),
         )
         self.access_log_bucket_name = made.bucket.id

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pulumi
+from pulumi import ResourceOptions
 from pulumi_aws import kms
 
 from scripts.pulumi_platform.basics import (
@@ -14,7 +15,6 @@ from scripts.pulumi_platform.basics import (
     Text,
     allow,
     check,
-    children,
     document,
     fits,
 )
@@ -91,7 +91,7 @@ class EnvironmentKey(pulumi.ComponentResource):
     """A key, or the alias of one that is there. Its policy hands it to the account's IAM."""
 
     def __init__(
-        self, name: str, args: EnvironmentKeyArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: EnvironmentKeyArgs, opts: ResourceOptions | None = None
     ) -> None:
         """Make the key unless there is one."""
         super().__init__("keyless:platform:EnvironmentKey", name, None, opts)
@@ -106,7 +106,7 @@ class EnvironmentKey(pulumi.ComponentResource):
                 policy=self._policy(),
                 tags=args.tags,
                 # Whoever deletes the key deletes the database, its snapshots and every object.
-                opts=children(self, protect=True),
+                opts=ResourceOptions(parent=self, protect=True),
             ).arn
         else:
             self.arn = args.existing_arn
@@ -116,7 +116,7 @@ class EnvironmentKey(pulumi.ComponentResource):
             f"{name}-data",
             name=f"alias/{args.name}",
             target_key_id=self.arn,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         self.register_outputs({"alias": alias.name, "arn": self.arn})
 

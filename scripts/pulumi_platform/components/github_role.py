@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
+from pulumi import ResourceOptions
 from pulumi_aws import iam
 
-from scripts.pulumi_platform.basics import Text, allow, check, children, document, every, fits
+from scripts.pulumi_platform.basics import Text, allow, check, document, every, fits
 
 GHES = "/_services/token"
 PROVIDER = (
@@ -226,7 +227,7 @@ class GithubRole(pulumi.ComponentResource):
     """A role whose trust is StringEquals on every claim that AWS shows."""
 
     def __init__(
-        self, name: str, args: GithubRoleArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: GithubRoleArgs, opts: ResourceOptions | None = None
     ) -> None:
         """Make the role with its policies."""
         super().__init__("keyless:platform:GithubRole", name, None, opts)
@@ -239,7 +240,7 @@ class GithubRole(pulumi.ComponentResource):
             max_session_duration=3600,  # the least IAM knows
             permissions_boundary=args.permissions_boundary_arn,
             tags=args.tags,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         for policy, text in args.policies.items():
             iam.RolePolicy(
@@ -247,11 +248,14 @@ class GithubRole(pulumi.ComponentResource):
                 name=policy,
                 role=role.name,
                 policy=text,
-                opts=children(self),
+                opts=ResourceOptions(parent=self),
             )
         for policy, arn in args.policy_arns.items():
             iam.RolePolicyAttachment(
-                f"{name}-github-{policy}", role=role.name, policy_arn=arn, opts=children(self)
+                f"{name}-github-{policy}",
+                role=role.name,
+                policy_arn=arn,
+                opts=ResourceOptions(parent=self),
             )
         self.arn, self.role_name = role.arn, role.name
         self.register_outputs({"arn": self.arn, "name": self.role_name, "subject": self.subject})

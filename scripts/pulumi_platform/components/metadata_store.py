@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
+from pulumi import ResourceOptions
 from pulumi_aws import cloudwatch, ec2, iam, rds, scheduler, vpc
 
 from scripts.pulumi_platform.basics import (
@@ -16,7 +17,6 @@ from scripts.pulumi_platform.basics import (
     allow,
     both,
     check,
-    children,
     document,
     equals,
     fits,
@@ -193,7 +193,7 @@ class MetadataStore(pulumi.ComponentResource):
     """The database; `address`, `resource_id` and `master_secret_arn` wait for it."""
 
     def __init__(
-        self, name: str, args: MetadataStoreArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: MetadataStoreArgs, opts: ResourceOptions | None = None
     ) -> None:
         """Make the database with what belongs to it."""
         super().__init__("keyless:platform:MetadataStore", name, None, opts)
@@ -234,7 +234,7 @@ class MetadataStore(pulumi.ComponentResource):
             from_port=PORT,
             to_port=PORT,
             tags=named(self._args.tags, f"{self._args.name}-database-{client}"),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
 
     def _security_group(self) -> ec2.SecurityGroup:
@@ -245,7 +245,7 @@ class MetadataStore(pulumi.ComponentResource):
             description="PostgreSQL from the server alone",
             vpc_id=args.vpc_id,
             tags=named(args.tags, f"{args.name}-database"),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
 
     def _parameter_group(self) -> rds.ParameterGroup:
@@ -268,7 +268,7 @@ class MetadataStore(pulumi.ComponentResource):
                 for key, each in parameters.items()
             ],
             tags=args.tags,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
 
     def _database(self, group: ec2.SecurityGroup) -> rds.Instance:
@@ -279,7 +279,7 @@ class MetadataStore(pulumi.ComponentResource):
             description=f"Private subnets of {args.name}",
             subnet_ids=args.subnet_ids,
             tags=args.tags,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         # RDS would make the log groups itself, and keep them for ever.
         logs = [
@@ -289,7 +289,7 @@ class MetadataStore(pulumi.ComponentResource):
                 retention_in_days=args.log_retention_days,
                 kms_key_id=args.kms_key_arn,
                 tags=args.tags,
-                opts=children(self),
+                opts=ResourceOptions(parent=self),
             )
             for kind in LOG_EXPORTS
         ]
@@ -333,7 +333,7 @@ class MetadataStore(pulumi.ComponentResource):
             performance_insights_retention_period=7 if insights else None,
             performance_insights_kms_key_id=args.kms_key_arn if insights else None,
             tags=named(args.tags, args.name),
-            opts=children(self, *logs),
+            opts=ResourceOptions(parent=self, depends_on=logs),
         )
 
     def _monitoring_role(self) -> pulumi.Output[str] | None:
@@ -355,7 +355,7 @@ class MetadataStore(pulumi.ComponentResource):
             ),
             permissions_boundary=args.monitoring.role_boundary_arn,
             tags=args.tags,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         # What the managed policy AmazonRDSEnhancedMonitoringRole holds.
         # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
@@ -375,7 +375,7 @@ class MetadataStore(pulumi.ComponentResource):
                     "WriteSamples", [f"logs:{one}" for one in samples], [f"{groups}:log-stream:*"]
                 ),
             ),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         return role.arn
 
@@ -396,7 +396,7 @@ class MetadataStore(pulumi.ComponentResource):
             ),
             permissions_boundary=hours.role_boundary_arn,
             tags=args.tags,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         switch = ["rds:StartDBInstance", "rds:StopDBInstance"]
         iam.RolePolicy(
@@ -404,7 +404,7 @@ class MetadataStore(pulumi.ComponentResource):
             name="start-and-stop",
             role=role.name,
             policy=document(allow("StartAndStopThisDatabase", switch, [self.arn])),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         for what, time in (("start", hours.start), ("stop", hours.stop)):
             minute, hour = hours.cron(time)
@@ -425,5 +425,5 @@ class MetadataStore(pulumi.ComponentResource):
                         "maximum_event_age_in_seconds": 3600,
                     },
                 },
-                opts=children(self),
+                opts=ResourceOptions(parent=self),
             )

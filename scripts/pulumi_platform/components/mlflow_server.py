@@ -11,6 +11,7 @@ from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+from pulumi import ResourceOptions
 from pulumi_aws import autoscaling, ec2, ssm
 
 from scripts.pulumi_platform.basics import (
@@ -19,7 +20,6 @@ from scripts.pulumi_platform.basics import (
     allow,
     both,
     check,
-    children,
     document,
     equals,
     every,
@@ -214,7 +214,7 @@ class MlflowServer(pulumi.ComponentResource):
     """The server. All names are known before it is, so that nothing here waits for the database."""
 
     def __init__(
-        self, name: str, args: MlflowServerArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: MlflowServerArgs, opts: ResourceOptions | None = None
     ) -> None:
         """Make the server and the ways to it."""
         super().__init__("keyless:platform:MlflowServer", name, None, opts)
@@ -238,7 +238,7 @@ class MlflowServer(pulumi.ComponentResource):
             description="MLflow server: no way in, few ways out",
             vpc_id=args.vpc_id,
             tags=named(args.tags, f"{args.name}-mlflow"),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         self.security_group_id = group.id
         make_ways_out(self, name, group.id, args.egress, f"{args.name}-mlflow", args.tags)
@@ -281,7 +281,7 @@ class MlflowServer(pulumi.ComponentResource):
                 type="String",
                 value=text[index * size : (index + 1) * size],
                 tags=self._args.tags,
-                opts=children(self),
+                opts=ResourceOptions(parent=self),
             )
             for index, parameter in enumerate(names)
         ]
@@ -380,7 +380,9 @@ class MlflowServer(pulumi.ComponentResource):
                 "preferences": {"instance_warmup": "60", "min_healthy_percentage": 0},
             },
             tags=group_tags(self._launch_tags),
-            opts=children(self, ignore_changes=["desired_capacity"]),  # the schedule's
+            opts=ResourceOptions(
+                parent=self, ignore_changes=["desired_capacity"]
+            ),  # the schedule's
         )
         if args.parking is None:
             return
@@ -398,7 +400,7 @@ class MlflowServer(pulumi.ComponentResource):
                 desired_capacity=capacity,
                 min_size=-1,  # unchanged
                 max_size=-1,
-                opts=children(self),
+                opts=ResourceOptions(parent=self),
             )
 
     def _role(self) -> ServerRole:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+from pulumi import ResourceOptions
 from pulumi_aws import autoscaling, ec2, lb, vpc
 
 from scripts.pulumi_platform.basics import (
@@ -16,7 +17,6 @@ from scripts.pulumi_platform.basics import (
     allow,
     both,
     check,
-    children,
     document,
     equals,
     every,
@@ -193,7 +193,7 @@ class ModelServer(pulumi.ComponentResource):
     """The servers. The rollout's controller moves the weights and fills the idle set."""
 
     def __init__(
-        self, name: str, args: ModelServerArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: ModelServerArgs, opts: ResourceOptions | None = None
     ) -> None:
         """Make load balancer and both sets."""
         super().__init__("keyless:platform:ModelServer", name, None, opts)
@@ -253,7 +253,7 @@ class ModelServer(pulumi.ComponentResource):
                 description=description,
                 vpc_id=args.vpc_id,
                 tags=named(args.tags, f"{args.name}-{suffix}"),
-                opts=children(self),
+                opts=ResourceOptions(parent=self),
             )
 
         front = group(
@@ -299,7 +299,7 @@ class ModelServer(pulumi.ComponentResource):
             from_port=args.port,
             to_port=args.port,
             tags=named(args.tags, f"{args.name}-serve-balancer-to-servers"),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         make_ways_out(self, self._name, instances.id, args.egress, f"{args.name}-serve", args.tags)
         return front, instances
@@ -321,7 +321,7 @@ class ModelServer(pulumi.ComponentResource):
             from_port=port,
             to_port=port,
             tags=named(self._args.tags, f"{self._args.name}-serve-{tag}"),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
             **source,
         )
 
@@ -338,7 +338,7 @@ class ModelServer(pulumi.ComponentResource):
             enable_deletion_protection=args.deletion_protection,
             idle_timeout=60,
             tags=named(args.tags, f"{args.name}-serve"),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
 
     def _target_group(self, each: str) -> lb.TargetGroup:
@@ -360,7 +360,7 @@ class ModelServer(pulumi.ComponentResource):
                 "unhealthy_threshold": 3,
             },
             tags=named(args.tags, self._groups[each]),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
 
     def _listener(
@@ -386,7 +386,7 @@ class ModelServer(pulumi.ComponentResource):
             ],
             tags=named(self._args.tags, f"{self._args.name}-serve"),
             # Rollouts switch the weights; who may do that is the rollout role alone.
-            opts=children(self, ignore_changes=["default_actions"]),
+            opts=ResourceOptions(parent=self, ignore_changes=["default_actions"]),
         )
 
     def _set(self, each: str, target: lb.TargetGroup, profile_arn: Text) -> None:
@@ -431,7 +431,7 @@ class ModelServer(pulumi.ComponentResource):
             },
             tags=group_tags(tags),
             # The rollout's controller fills the idle set, and scaling follows the load.
-            opts=children(self, ignore_changes=["desired_capacity", "min_size"]),
+            opts=ResourceOptions(parent=self, ignore_changes=["desired_capacity", "min_size"]),
         )
         autoscaling.Policy(
             f"{name}-load-{each}",
@@ -444,7 +444,7 @@ class ModelServer(pulumi.ComponentResource):
                     "predefined_metric_type": "ASGAverageCPUUtilization"
                 },
             },
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
 
     def _user_data(self, each: str) -> str:

@@ -9,6 +9,7 @@ from itertools import combinations
 
 import pulumi
 import pulumi_aws as aws
+from pulumi import ResourceOptions
 from pulumi_aws import cloudwatch, ec2, iam, vpc
 
 from scripts.pulumi_platform.basics import (
@@ -16,7 +17,6 @@ from scripts.pulumi_platform.basics import (
     allow,
     both,
     check,
-    children,
     document,
     equals,
     every,
@@ -192,9 +192,7 @@ class _Subnet:
 class Network(pulumi.ComponentResource):
     """The VPC; `server_subnet_ids` are public with egress "public_ip", private otherwise."""
 
-    def __init__(
-        self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, args: NetworkArgs, opts: ResourceOptions | None = None) -> None:
         """Make the network. Raises ArgumentError for ranges that overlap or lie outside."""
         super().__init__("keyless:platform:Network", name, None, opts)
         self._name, self._args, self._account = name, args, Account.of(self)
@@ -208,14 +206,14 @@ class Network(pulumi.ComponentResource):
             enable_dns_support=True,
             tags=named(args.tags, args.name),
             # Another VPC would take everything along, and stop half-way at the database.
-            opts=children(self, ignore_changes=["cidr_block"]),
+            opts=ResourceOptions(parent=self, ignore_changes=["cidr_block"]),
         )
         # Nothing uses it; without rules, nothing can by mistake.
         ec2.DefaultSecurityGroup(
             f"{name}-closed",
             vpc_id=self._vpc.id,
             tags=named(args.tags, f"{args.name}-default-closed"),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         self._private = {one.number: self._subnet("private", one) for one in private}
         self._tables = {number: self._private_table(number) for number in self._private}
@@ -323,7 +321,7 @@ class Network(pulumi.ComponentResource):
             map_public_ip_on_launch=False,
             tags=named(self._args.tags, f"{self._args.name}-{kind}-{subnet.number}"),
             # A zone that appears later moves nothing; AWS changes no range.
-            opts=children(self, ignore_changes=["availability_zone", "cidr_block"]),
+            opts=ResourceOptions(parent=self, ignore_changes=["availability_zone", "cidr_block"]),
         )
 
     def _private_table(self, number: int) -> ec2.RouteTable:
@@ -331,13 +329,13 @@ class Network(pulumi.ComponentResource):
             f"{self._name}-private-{number}",
             vpc_id=self._vpc.id,
             tags=named(self._args.tags, f"{self._args.name}-private-{number}"),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         ec2.RouteTableAssociation(
             f"{self._name}-private-{number}",
             route_table_id=table.id,
             subnet_id=self._private[number].id,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         return table
 
@@ -348,27 +346,27 @@ class Network(pulumi.ComponentResource):
             f"{name}-main",
             vpc_id=self._vpc.id,
             tags=named(args.tags, args.name),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         table = ec2.RouteTable(
             f"{name}-public",
             vpc_id=self._vpc.id,
             tags=named(args.tags, f"{args.name}-public"),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         ec2.Route(
             f"{name}-internet",
             route_table_id=table.id,
             destination_cidr_block=ANYWHERE,
             gateway_id=gateway.id,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         for number, subnet in self._public.items():
             ec2.RouteTableAssociation(
                 f"{name}-public-{number}",
                 route_table_id=table.id,
                 subnet_id=subnet.id,
-                opts=children(self),
+                opts=ResourceOptions(parent=self),
             )
         if args.egress == "nat":
             self._nat(gateway)
@@ -383,14 +381,14 @@ class Network(pulumi.ComponentResource):
                 f"{name}-nat-{number}",
                 domain="vpc",
                 tags=named(args.tags, f"{args.name}-nat-{number}"),
-                opts=children(self, internet),
+                opts=ResourceOptions(parent=self, depends_on=[internet]),
             )
             gateways[number] = ec2.NatGateway(
                 f"{name}-main-{number}",
                 allocation_id=address.id,
                 subnet_id=self._public[number].id,
                 tags=named(args.tags, f"{args.name}-{number}"),
-                opts=children(self),
+                opts=ResourceOptions(parent=self),
             )
         for number, table in self._tables.items():
             ec2.Route(
@@ -398,7 +396,7 @@ class Network(pulumi.ComponentResource):
                 route_table_id=table.id,
                 destination_cidr_block=ANYWHERE,
                 nat_gateway_id=gateways[number if args.nat_gateway_per_zone else min(gateways)].id,
-                opts=children(self),
+                opts=ResourceOptions(parent=self),
             )
 
     def _s3_endpoint(self, public_tables: list[ec2.RouteTable]) -> pulumi.Output[str]:
@@ -434,7 +432,7 @@ class Network(pulumi.ComponentResource):
                 else None,
             ),
             tags=named(args.tags, f"{args.name}-s3"),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         ).prefix_list_id
 
     def _interface_endpoints(self) -> pulumi.Output[str] | None:
@@ -447,7 +445,7 @@ class Network(pulumi.ComponentResource):
             description="Interface endpoints: HTTPS from inside the VPC",
             vpc_id=self._vpc.id,
             tags=named(args.tags, f"{args.name}-endpoints"),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         vpc.SecurityGroupIngressRule(
             f"{name}-endpoints",
@@ -458,7 +456,7 @@ class Network(pulumi.ComponentResource):
             from_port=443,
             to_port=443,
             tags=named(args.tags, f"{args.name}-endpoints"),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         for service, actions in args.interface_endpoints.items():
             ec2.VpcEndpoint(
@@ -479,7 +477,7 @@ class Network(pulumi.ComponentResource):
                     )
                 ),
                 tags=named(args.tags, f"{args.name}-{service}"),
-                opts=children(self),
+                opts=ResourceOptions(parent=self),
             )
         return group.id
 
@@ -493,7 +491,7 @@ class Network(pulumi.ComponentResource):
             retention_in_days=logs.retention_days,
             kms_key_id=logs.kms_key_arn,
             tags=args.tags,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         role = iam.Role(
             f"{name}-flow-logs",
@@ -506,7 +504,7 @@ class Network(pulumi.ComponentResource):
             ),
             permissions_boundary=logs.role_boundary_arn,
             tags=args.tags,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         # Without DescribeLogGroups the flow log's status is "Access error" and nothing arrives.
         # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
@@ -519,7 +517,7 @@ class Network(pulumi.ComponentResource):
                 allow("FindTheLogGroup", ["logs:DescribeLogGroups"], ["*"], when=account.here),
                 allow("WriteFlowLogs", LOG_ACTIONS, written),
             ),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         ec2.FlowLog(
             f"{name}-vpc",
@@ -529,6 +527,6 @@ class Network(pulumi.ComponentResource):
             iam_role_arn=role.arn,
             max_aggregation_interval=600,
             tags=named(args.tags, args.name),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         return group.name

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
+from pulumi import ResourceOptions
 from pulumi_aws import budgets, cloudwatch, sns
 
 from scripts.pulumi_platform.basics import (
@@ -15,7 +16,6 @@ from scripts.pulumi_platform.basics import (
     Text,
     allow,
     check,
-    children,
     document,
     equals,
     every,
@@ -111,7 +111,7 @@ class Observability(pulumi.ComponentResource):
     """Topic, alarms, budget and dashboard."""
 
     def __init__(
-        self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: ObservabilityArgs, opts: ResourceOptions | None = None
     ) -> None:
         """Make what watches the platform."""
         super().__init__("keyless:platform:Observability", name, None, opts)
@@ -136,7 +136,7 @@ class Observability(pulumi.ComponentResource):
             name=f"{args.name}-alerts",
             kms_master_key_id=args.kms_key_arn,
             tags=args.tags,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         sns.TopicPolicy(
             f"{name}-alerts",
@@ -150,7 +150,7 @@ class Observability(pulumi.ComponentResource):
                     when=equals("aws:SourceAccount", account.id),
                 )
             ),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
         for address in args.alert_emails:
             sns.TopicSubscription(
@@ -158,7 +158,7 @@ class Observability(pulumi.ComponentResource):
                 topic=topic.arn,
                 protocol="email",
                 endpoint=address,
-                opts=children(self),
+                opts=ResourceOptions(parent=self),
             )
         return topic
 
@@ -172,13 +172,13 @@ class Observability(pulumi.ComponentResource):
         **metric: Any,
     ) -> None:
         """An alarm that tells the topic of the states in `tells`."""
-        actions = {f"{state}_actions": [self._topic.arn] for state in tells}
+        actions: dict[str, Any] = {f"{state}_actions": [self._topic.arn] for state in tells}
         alarm = cloudwatch.MetricAlarm(
             f"{self._name}-{resource}",
             name=f"{self._args.name}-{suffix}",
             alarm_description=description,
             tags=self._args.tags,
-            opts=children(self, *after),
+            opts=ResourceOptions(parent=self, depends_on=list(after)),
             **actions,
             **metric,
         )
@@ -224,7 +224,7 @@ class Observability(pulumi.ComponentResource):
                     "name": "ServerHeartbeat",
                     "value": "1",
                 },
-                opts=children(self),
+                opts=ResourceOptions(parent=self),
             )
             self._alarm(
                 "server-silent",
@@ -398,7 +398,7 @@ class Observability(pulumi.ComponentResource):
                 for kind, percent in notices
             ],
             tags=self._args.tags,
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )
 
     def _dashboard(self) -> None:
@@ -464,5 +464,5 @@ class Observability(pulumi.ComponentResource):
             f"{self._name}-overview",
             dashboard_name=args.name,
             dashboard_body=json.dumps({"widgets": widgets}),
-            opts=children(self),
+            opts=ResourceOptions(parent=self),
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
+from pulumi import ResourceOptions
 
 from scripts.pulumi_platform.basics import (
     Account,
@@ -16,7 +17,6 @@ from scripts.pulumi_platform.basics import (
     allow,
     both,
     check,
-    children,
     document,
     equals,
     every,
@@ -181,7 +181,7 @@ class WorkloadRoles(pulumi.ComponentResource):
     """A GithubRole for each step. A role names the policies that it gets."""
 
     def __init__(
-        self, name: str, args: WorkloadRolesArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: WorkloadRolesArgs, opts: ResourceOptions | None = None
     ) -> None:
         """Make the roles."""
         super().__init__("keyless:platform:WorkloadRoles", name, None, opts)
@@ -205,7 +205,7 @@ class WorkloadRoles(pulumi.ComponentResource):
                     ref=args.ref,
                     tags=args.tags,
                 ),
-                children(self),
+                ResourceOptions(parent=self),
             )
             self.subjects[role] = made.subject
         self.register_outputs({"role_arns": self.role_arns, "subjects": self.subjects})
