@@ -31,6 +31,7 @@ down: ## destroy what `up` made and end every process of it
 test: lint install-tools ## every check and test, end-to-end included
 	@$(bin)/python -m pytest -n 2 -m "not e2e"
 	@$(bin)/python -m pytest -m e2e
+	@$(bin)/python -m tests.browser
 
 check: lint ## the quick half: format, lint, types, unit tests
 	@KEYLESS_TESTS=quick $(bin)/python -m pytest -n 2 -q -m "not slow and not e2e and not terraform"

@@ -12,9 +12,14 @@ import pytest
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
+def program() -> str | None:
+    """The browser's path, if there is one."""
+    return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
+
+
 def find(what: str) -> str:
     """The browser's path. Without one `what` was not tested, and the test's result says so."""
-    found = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
+    found = program()
     if found is None:
         told = f"{what} NOT tested: none of {', '.join(PROGRAMS)} is installed"
         if os.environ.get("KEYLESS_BROWSER") == "required":
@@ -32,3 +37,8 @@ def page(browser: str, address: str, folder: Path) -> str:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+if __name__ == "__main__":
+    if program() is None:
+        print(f"NOT tested: pages in a browser; none of {', '.join(PROGRAMS)} is installed")

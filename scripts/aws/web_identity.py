@@ -24,9 +24,9 @@ class TokenRefused(UserError):
 
 
 class AssumeRoleDenied(UserError):
-    """STS refused AssumeRoleWithWebIdentity: `code` and `message` are AWS's own."""
+    """STS refused AssumeRoleWithWebIdentity: `code`, `message` and `request_id` are AWS's own."""
 
-    def __init__(self, role_arn: str, code: str, message: str) -> None:
+    def __init__(self, role_arn: str, code: str, message: str, request_id: str = "") -> None:
         super().__init__(
             f"The token may not assume {role_arn}",
             why=f"{code}: {message}",
@@ -35,6 +35,7 @@ class AssumeRoleDenied(UserError):
         self.role_arn = role_arn
         self.code = code
         self.message = message
+        self.request_id = request_id
 
 
 class Issuing(Protocol):
@@ -156,8 +157,10 @@ def assume_role_with_web_identity(
             DurationSeconds=duration,
         )
     except ClientError as refusal:
-        error = refusal.response["Error"]
-        raise AssumeRoleDenied(role_arn, error["Code"], error["Message"]) from None
+        error, about = refusal.response["Error"], refusal.response.get("ResponseMetadata", {})
+        raise AssumeRoleDenied(
+            role_arn, error["Code"], error["Message"], about.get("RequestId", "")
+        ) from None
     except BotoCoreError as failure:
         raise UserError(
             "STS could not be asked for credentials", why=str(failure), fix="keyless doctor"

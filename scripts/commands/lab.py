@@ -72,7 +72,7 @@ def list_labs(project: Project, as_json: bool) -> None:
         return
     for row in rows:
         reached = " ".join(name for name in ("flag", "fixed") if row[name])
-        line = f"{row['number']:>2}  {row['title']:<36} {row['minutes']:>3} min  {row['state']:<11}"
+        line = f"{row['number']:>2}  {row['title']:<50} {row['minutes']:>3} min  {row['state']:<11}"
         click.echo(f"{line}  {row['points']:>3} points  {reached}".rstrip())
         click.echo(f"    {row['teaches']}")
 
@@ -171,6 +171,10 @@ def check(project: Project, chosen: Lab, as_json: bool) -> None:
     verdict = _labs(project).check(chosen)
     _show(verdict, as_json)
     if not verdict.solved:
+        if not as_json and any(
+            one.result == "refused" and not one.good for one in verdict.outcomes
+        ):
+            click.echo("why a request was refused: keyless explain-denial ID, the id in brackets")
         raise SystemExit(1)
     if not as_json:
         click.echo(f"lab {chosen.number}: the attacks fail and the pipeline works")

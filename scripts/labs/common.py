@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
 
 from scripts.aws.credentials import Credentials
 from scripts.console import UserError
+from scripts.labs.lab import Repository
 from scripts.labs.running import LabRun
+from scripts.labs.trial import first_that_works, refusal_of
+
+PULL_REQUEST = {"event_name": "pull_request", "ref": "refs/pull/7/merge"}
 
 
 def output(run: LabRun, name: str) -> str:
@@ -29,8 +38,77 @@ def role(run: LabRun) -> str:
 
 def put_flag(run: LabRun, key: str, text: str) -> None:
     """Put an object with a new flag, in place of `{flag}`, into the bucket."""
-    body = text.format(flag=run.new_flag()).encode()
-    run.administrator("s3").put_object(Bucket=output(run, "bucket"), Key=key, Body=body)
+    put(run, key, text.format(flag=run.new_flag()).encode())
+
+
+def put(run: LabRun, key: str, body: bytes) -> None:
+    """Lay out an object, also where the student's bucket policy refuses it to everybody else.
+
+    Raises ClientError if the administrator may not even change that policy.
+    """
+    s3, bucket = run.administrator("s3"), output(run, "bucket")
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    except ClientError as failure:
+        if refusal_of(failure) is None:
+            raise
+        policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]
+        s3.delete_bucket_policy(Bucket=bucket)
+        try:
+            s3.put_object(Bucket=bucket, Key=key, Body=body)
+        finally:
+            s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+
+
+def others(run: LabRun, repository: str, **job: Any) -> Iterator[tuple[str, str]]:
+    """Jobs that look like a job of the repository and are none: what each is, and its token.
+
+    Names and ids begin or end like the right ones, so that a star at any place meets one.
+    """
+    found = run.github.repository(repository)
+    assert found is not None
+    owner, _, name = repository.partition("/")
+    for alike in (
+        Repository(f"{owner}/site", "2099", found.owner_id),
+        Repository(f"{owner}/{name}-docs", f"{found.id}7", found.owner_id),
+        Repository(f"{owner}-x/{name}", "9101", f"{found.owner_id}7"),
+        run.github.stranger(repository),
+    ):
+        yield f"a job of {alike.name} ({alike.id})", run.github.mint_for(alike, **job)
+    yield "a pull request", run.github.mint_for(found, **PULL_REQUEST)
+    if environment := job.get("environment"):
+        ways = [{"environment": f"pre{environment}"}, {"environment": f"{environment}-2"}]
+        ways += [{"ref": f"refs/heads/{environment}"}]
+    else:
+        ways = [{"ref": ref} for ref in ("refs/heads/main-2", "refs/heads/not-main")]
+        ways += [{"ref": "refs/tags/main"}]
+    for way in ways:
+        yield f"a job with {way}", run.github.mint_for(found, **way)
+
+
+def taken(run: LabRun, role_name: str, repository: str, **job: Any) -> str:
+    """Have every other job that looks like the right one try the role. Raises AssumeRoleDenied."""
+
+    def attempt(what: str, token: str) -> str:
+        run.assume(role_name, token)
+        return f"{what} became {role_name}"
+
+    return first_that_works(partial(attempt, *other) for other in others(run, repository, **job))
+
+
+def beyond(run: LabRun, session: Credentials) -> str:
+    """Do with a session what exports and models never need. Raises the first refusal."""
+    iam, s3 = run.client(session, "iam"), run.client(session, "s3")
+
+    def reads() -> str:
+        put(run, "private/board.txt", b"for the board\n")
+        s3.get_object(Bucket=output(run, "bucket"), Key="private/board.txt")
+        return "it reads private/board.txt"
+
+    def users() -> str:
+        return f"it sees {len(iam.list_users()['Users'])} users of the account"
+
+    return first_that_works((reads, users))
 
 
 def read(run: LabRun, credentials: Credentials, key: str) -> str:

@@ -18,9 +18,8 @@ _OF_THE_CALLER = (
 )  # fmt: skip
 
 
-def variables(run: LabRun) -> dict[str, str]:
-    """The variables that lead clients to the lab."""
-    folder = run.folder
+def variables(run: LabRun, folder: Path) -> dict[str, str]:
+    """The variables that lead clients to the lab; `folder` has the profiles."""
     return {
         "AWS_ENDPOINT_URL": run.cloud.endpoint,
         "AWS_CA_BUNDLE": str(run.cloud.ca_bundle),
@@ -47,14 +46,18 @@ def write(run: LabRun) -> Path:
         f"# Lab {run.lab.number}: `. ./env.sh` leads this shell to the lab's cloud.",
         "# It holds for this start of the lab, in bash and zsh.",
         f"unset {' '.join(_OF_THE_CALLER)}",
-        *(f"export {name}={shlex.quote(value)}" for name, value in variables(run).items()),
+        *(
+            f"export {name}={shlex.quote(value)}"
+            for name, value in variables(run, run.folder).items()
+        ),
         f'export PATH={shlex.quote(str(bin_folder))}:"$PATH"',
         f'command -v aws >/dev/null 2>&1 || aws() {{ {keyless} aws "$@"; }}',
     ]
     return run.workspace.write(run.lab, FILE, ("\n".join(lines) + "\n").encode(), private=True)
 
 
-def environment(run: LabRun) -> dict[str, str]:
-    """The whole environment of a process that stands where the student stands."""
-    made = run.environment(None, variables(run) | {"PYTHONPATH": str(PROJECT)})
+def environment(run: LabRun, folder: Path | None = None) -> dict[str, str]:
+    """The whole environment of a process that stands where the student stands, or in a folder."""
+    found = variables(run, folder or run.folder)
+    made = run.environment(None, found | {"PYTHONPATH": str(PROJECT)})
     return made | {"PATH": f"{Path(sys.executable).parent}:{made.get('PATH', '')}"}

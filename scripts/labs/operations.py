@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from scripts.console import UserError
-from scripts.files import private_folder
+from scripts.files import locked, private_folder
 from scripts.labs import connection, progress, trial
 from scripts.labs.lab import Hint, Lab, labs
 from scripts.labs.progress import Progress
@@ -27,7 +27,7 @@ from scripts.local_run.roots import FEW_RETRIES
 from scripts.localcloud import home as localhome
 from scripts.localcloud.home import CloudDown, administrator
 from scripts.stack.binary import StackError, find_binary
-from scripts.stack.roots import provider_cache
+from scripts.stack.roots import provider_cache, without_registry
 from scripts.stack.stack import Stack, told
 
 FOLDER = "labs"
@@ -94,11 +94,8 @@ class Labs:
         """The student's points. Raises UserError for a damaged file."""
         return progress.load(self.progress_file)
 
-    @contextmanager
-    def _noting(self) -> Iterator[Progress]:
-        found = self.progress()
-        yield found
-        progress.save(self.progress_file, found)
+    def _noting(self) -> AbstractContextManager[Progress]:
+        return progress.changing(self.progress_file)
 
     # a lab's cloud
 
@@ -175,8 +172,10 @@ class Labs:
             # What another team has made in the account before.
             getattr(lab.check, "before", lambda _: None)(run)
             shutil.copy(LOCK_FILE, setup / LOCK_FILE.name)
-            self._deploy(run, setup)
+            self._apply(run, setup)
             self._tell("preparing what the attacker has found")
+            run.record.kept[NAMES] = named(run.outputs)
+            lab.check.prepare(run)
             connection.write(run)
             lab.check.leak(run)
             run.record.ready = True
@@ -188,13 +187,15 @@ class Labs:
             raise
         return run
 
-    def _deploy(self, run: LabRun, root: Path) -> None:
-        """Apply a folder's Terraform as the account's administrator, and put the flag in place."""
-        environment = run.environment(administrator(run.home), FEW_RETRIES)
+    def _apply(self, run: LabRun, root: Path) -> None:
+        """Apply a folder's Terraform as the account's administrator."""
+        binary = find_binary(run.home)
+        process = run.environment(administrator(run.home), FEW_RETRIES)
+        process = {**provider_cache(process), **process}
         stack = Stack(
             root,
-            binary=find_binary(run.home),
-            environment={**provider_cache(environment), **environment},
+            binary=binary,
+            environment={**without_registry(process, binary, LOCK_FILE), **process},
             data_dir=run.home / "terraform",
             state=run.home / STATE,
         )
@@ -204,7 +205,6 @@ class Labs:
         self._tell("terraform apply")
         stack.apply(told(self._tell))
         run.outputs = run.applied_outputs()
-        run.lab.check.prepare(run)
 
     # the student's moves
 
@@ -230,6 +230,8 @@ class Labs:
 
     def check(self, lab: Lab) -> Verdict:
         """Deploy the student's files, try every attack and every need. Raises UserError."""
+        from botocore.exceptions import ClientError
+
         run = self.running(lab)
         with self._alone(lab):
             if not any(run.folder.glob("*.tf")):
@@ -239,13 +241,22 @@ class Labs:
                     fix=f"keyless lab reset {lab.number}, then keyless lab start {lab.number}",
                     exit_code=2,
                 )
+            again = f"edit {run.folder}, then keyless lab check {lab.number}"
             try:
-                self._deploy(run, run.folder)
+                self._apply(run, run.folder)
             except StackError as failure:
                 raise UserError(
-                    "Terraform does not take your files",
-                    why=failure.why,
-                    fix=f"edit {run.folder}, then keyless lab check {lab.number}",
+                    "Terraform does not take your files", why=failure.why, fix=again, exit_code=2
+                ) from None
+            _same_names(run, again)
+            try:
+                lab.check.prepare(run)
+            except ClientError as failure:
+                raise UserError(
+                    "The check cannot put in place what it tries your fix with",
+                    why=str(failure),
+                    fix=f"keep the resources that the pipeline needs: {again}",
+                    exit_code=2,
                 ) from None
             verdict = self.judge(run)
         with self._noting() as noted:
@@ -310,7 +321,9 @@ class Labs:
     def reset_all(self) -> list[Path]:
         """End every lab and forget the points; returns the backups of what the student had."""
         backups = [backup for lab in labs() if (backup := self.reset(lab))]
-        if kept := self.workspace.keep_file(self.progress_file):
+        with locked(self.workspace.root):
+            kept = self.workspace.keep_file(self.progress_file)
+        if kept:
             if self._nothing_reached(kept):
                 kept.unlink()
                 kept.parent.rmdir()
@@ -355,8 +368,29 @@ def attacks_of(lab: Lab) -> list[Trial]:
     return [Trial("attack.py", _script), *lab.check.ATTACKS]
 
 
+def named(outputs: Mapping[str, Any]) -> dict[str, str]:
+    """The names by which others know what the lab deployed."""
+    known = ("bucket", "role", "train_role", "promote_role", "group")
+    return {name: str(outputs[name]) for name in known if name in outputs}
+
+
+def _same_names(run: LabRun, again: str) -> None:
+    """Raise UserError if an output names something new: the check would look past the old one."""
+    now = named(run.outputs)
+    for name, old in run.record.kept.get(NAMES, {}).items():
+        if now.get(name, old) != old:
+            raise UserError(
+                f"The output {name!r} is {now[name]}, and was {old}",
+                why="workflows, people and the check know it by that name",
+                fix=f"keep the name {old}: {again}",
+                exit_code=2,
+            )
+
+
 def _script(run: LabRun) -> str:
-    done = run.run([sys.executable, str(run.lab.attack)], connection.environment(run))
+    environment = connection.environment(run, run.attacker)
+    command = [sys.executable, str(run.lab.attack)]
+    done = run.run(command, environment, folder=run.attacker)
     flag = run.find_flag(done.stdout)
     if flag is not None:
         return flag
@@ -366,6 +400,7 @@ def _script(run: LabRun) -> str:
     raise UserError(f"attack.py ended with {done.returncode} and no flag", why=said)
 
 
+NAMES = "names"
 ATTACK_REFUSED = 3
 """Exit code of an attack.py that a control stopped."""
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scripts.console import UserError
-from scripts.files import write_private
+from scripts.files import locked, write_private
 from scripts.labs.lab import ATTACK_POINTS, FIX_POINTS, Lab
 
 FILE = "progress.json"
@@ -96,10 +98,16 @@ def load(path: Path) -> Progress:
         ) from None
 
 
-def save(path: Path, progress: Progress) -> None:
-    """Write it whole."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(path, progress.model_dump_json(indent=2))
+@contextmanager
+def changing(path: Path) -> Iterator[Progress]:
+    """What the file says, to be changed and written back; another command waits meanwhile.
+
+    Raises UserError for a damaged file, which stays as it is.
+    """
+    with locked(path.parent):
+        found = load(path)
+        yield found
+        write_private(path, found.model_dump_json(indent=2))
 
 
 def _name() -> str:

@@ -46,6 +46,8 @@ _OWN_BRANCHES = frozenset(
         "!github.event.pull_request.head.repo.fork",
     }
 )
+# Filters of an event that every pull request of the lab passes.
+_MET = {"branches": {"main", "*", "**"}, "types": {"opened", "synchronize"}}
 STEP_SECONDS = 60
 
 
@@ -107,7 +109,7 @@ def run_workflows(run: LabRun, opened: PullRequest) -> list[JobRun]:
             name = (WORKFLOWS / path.name).as_posix()
             brought = opened.files.get(name) if event == "pull_request" else None
             workflow = _parse(path, path.read_bytes() if brought is None else brought)
-            if event in _events(workflow):
+            if event in _events(path, workflow):
                 for job, described in workflow["jobs"].items():
                     one = _Job(
                         run, opened, event, path.stem, workflow, f"{path.stem}/{job}", described
@@ -307,9 +309,18 @@ def _parse(path: Path, content: bytes) -> dict[Any, Any]:
     return dict(found)
 
 
-def _events(workflow: Mapping[Any, Any]) -> set[str]:
-    """Names of the events that start the workflow. YAML 1.1 reads the key `on` as true."""
+def _events(path: Path, workflow: Mapping[Any, Any]) -> set[str]:
+    """Names of the events that start the workflow. YAML 1.1 reads the key `on` as true.
+
+    Raises UserError for a filter that may leave this pull request out.
+    """
     on = workflow.get("on", workflow.get(True))
+    if isinstance(on, Mapping):
+        for event in EVENTS:
+            for name, wanted in (on.get(event) or {}).items():
+                values = {wanted} if isinstance(wanted, str) else {str(one) for one in wanted}
+                if not values & _MET.get(name, set()):
+                    raise _unknown(path.name, f"{event}: {name}: {wanted}", "branches: [main]")
     return {on} if isinstance(on, str) else {str(one) for one in on or ()}
 
 

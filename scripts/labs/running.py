@@ -18,7 +18,7 @@ from scripts.aws.credentials import Credentials
 from scripts.aws.sealed import client, sealed_environment
 from scripts.aws.web_identity import assume_role_with_web_identity
 from scripts.console import UserError
-from scripts.files import write_private
+from scripts.files import locked, private_folder, write_private
 from scripts.labs.github import GitHub
 from scripts.labs.lab import Lab
 from scripts.labs.workspace import Workspace
@@ -32,6 +32,9 @@ STATE = "lab.tfstate"
 GIVEN = Path("given")
 """Where the lab puts what the attacker has found."""
 PROFILES = Path(".aws") / "credentials"
+ATTACKER = "attacker"
+"""In the lab's home: what the lab gave, as attack.py finds it, whatever became of the student's."""
+LOCK = "record.lock"
 
 
 @dataclass
@@ -85,12 +88,29 @@ class LabRun:
     @cached_property
     def github(self) -> GitHub:
         """The lab's GitHub."""
-        return GitHub(self.lab, self.cloud, self.record.registered, self.save)
+        return GitHub(self.lab, self.cloud, self.record.registered, self._note)
 
     def save(self) -> None:
-        """Write the record."""
-        self._read_flags()
-        write_private(self.home / RECORD, json.dumps(vars(self.record), indent=2))
+        """Write the record. What another command of this start noted meanwhile stays in it."""
+        with locked(self.home / LOCK):
+            self._take_in()
+            write_private(self.home / RECORD, json.dumps(vars(self.record), indent=2))
+
+    def _note(self) -> None:
+        """Write flags and registered names alone: a check in another terminal owns the rest."""
+        with locked(self.home / LOCK):
+            self._take_in()
+            with suppress(OSError, ValueError, TypeError):
+                found = Record.load(self.home)
+                found.flags, found.registered = self.record.flags, self.record.registered
+                write_private(self.home / RECORD, json.dumps(vars(found), indent=2))
+
+    def _take_in(self) -> None:
+        """Take in flags and names that another command of this start has written meanwhile."""
+        with suppress(OSError, ValueError, TypeError):
+            found = Record.load(self.home)
+            self.record.flags[:] = dict.fromkeys([*found.flags, *self.record.flags])
+            self.record.registered |= found.registered
 
     def applied_outputs(self) -> dict[str, Any]:
         """The outputs of the Terraform that was applied last."""
@@ -113,18 +133,12 @@ class LabRun:
         """Make a flag that `is_flag` knows from now on; only its digest is kept."""
         flag = f"FLAG{{{self.lab.slug}-{secrets.token_hex(8)}}}"
         self.record.flags.append(_digest(flag))
-        self.save()
+        self._note()
         return flag
-
-    def _read_flags(self) -> None:
-        """Take in flags that another process of this start made meanwhile."""
-        with suppress(OSError, ValueError, TypeError):
-            flags = [*Record.load(self.home).flags, *self.record.flags]
-            self.record.flags = list(dict.fromkeys(flags))
 
     def is_flag(self, text: str) -> bool:
         """Whether a text is one of this start's flags."""
-        self._read_flags()
+        self._take_in()
         return _digest(text.strip()) in self.record.flags
 
     def find_flag(self, text: str) -> str | None:
@@ -137,7 +151,18 @@ class LabRun:
 
     def give(self, name: str, content: str) -> Path:
         """Put a file where the student finds it, in `given/`."""
-        return self.workspace.write(self.lab, GIVEN / name, content.encode(), private=True)
+        return self._hand_out(GIVEN / name, content)
+
+    def _hand_out(self, name: Path, content: str) -> Path:
+        copy = self.attacker / name
+        private_folder(copy.parent)
+        write_private(copy, content)
+        return self.workspace.write(self.lab, name, content.encode(), private=True)
+
+    @property
+    def attacker(self) -> Path:
+        """Where attack.py works: with what the lab gave, and nothing that the student wrote."""
+        return private_folder(self.home / ATTACKER)
 
     def give_profile(self, name: str, credentials: Credentials) -> None:
         """Give the student a named profile for the AWS command line and SDKs."""
@@ -147,7 +172,7 @@ class LabRun:
             f"[{profile}]\n" + "".join(f"{key.lower()} = {value}\n" for key, value in keys.items())
             for profile, keys in self.record.profiles.items()
         )
-        self.workspace.write(self.lab, PROFILES, text.encode(), private=True)
+        self._hand_out(PROFILES, text)
 
     # acting in the account
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -66,6 +66,19 @@ def attack(trial: Trial, run: LabRun) -> Outcome:
     return _outcome("attack", trial, run)
 
 
+def first_that_works(ways: Iterable[Callable[[], str]]) -> str:
+    """What the first of several ways says that no control stops. Raises the first refusal."""
+    refused: Exception | None = None
+    for way in ways:
+        try:
+            return way()
+        except Exception as failure:
+            if refusal_of(failure) is None:
+                raise
+            refused = refused or failure
+    raise refused or Refused("there is no way to try")
+
+
 def need(trial: Trial, run: LabRun) -> Outcome:
     """Try what the pipeline needs."""
     return _outcome("need", trial, run)
@@ -88,13 +101,16 @@ def refusal_of(failure: BaseException) -> str | None:
     if isinstance(failure, Refused):
         return str(failure)
     if isinstance(failure, AssumeRoleDenied):
-        return f"{failure.code}: {failure.message}" if failure.code in REFUSALS else None
-    if isinstance(failure, ClientError):
+        code, message, request = failure.code, failure.message, failure.request_id
+    elif isinstance(failure, ClientError):
         error = failure.response.get("Error", {})
-        if error.get("Code") in REFUSALS:
-            request = failure.response.get("ResponseMetadata", {}).get("RequestId", "")
-            return f"{error['Code']}: {error.get('Message')}" + (f" [{request}]" if request else "")
-    return None
+        code, message = error.get("Code", ""), error.get("Message", "")
+        request = failure.response.get("ResponseMetadata", {}).get("RequestId", "")
+    else:
+        return None
+    if code not in REFUSALS:
+        return None
+    return f"{code}: {message}" + (f" [{request}]" if request else "")
 
 
 def _told(failure: BaseException) -> str:

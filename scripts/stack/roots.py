@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,3 +99,25 @@ def provider_cache(process: Mapping[str, str]) -> dict[str, str]:
     cache = Path(sys.prefix) / "terraform-plugins"
     cache.mkdir(exist_ok=True)
     return {"TF_PLUGIN_CACHE_DIR": str(cache)}
+
+
+def without_registry(process: Mapping[str, str], binary: Binary, lock_file: Path) -> dict[str, str]:
+    """Have `init` look into the cache of providers alone, once it has what the lock file names.
+
+    With a cache alone Terraform still asks the registry which versions there are, and fails
+    without a network: https://developer.hashicorp.com/terraform/cli/commands/init
+    """
+    cache = process.get("TF_PLUGIN_CACHE_DIR")
+    host = "registry.opentofu.org" if binary.kind == "tofu" else "registry.terraform.io"
+    named = re.findall(
+        r'^provider "[^/"]+/([^"]+)" \{\s+version\s*=\s*"([^"]+)"',
+        lock_file.read_text(),
+        re.MULTILINE,
+    )
+    if not cache or not named:
+        return {}
+    there = all(
+        any(Path(cache, host, name, version).glob("*/terraform-provider-*"))
+        for name, version in named
+    )
+    return {"TF_CLI_ARGS_init": f"-plugin-dir={shlex.quote(cache)}"} if there else {}

@@ -295,8 +295,11 @@ def _parse(line: str) -> Event | None:
 
 
 def _describe(diagnostic: Event) -> str:
-    address = diagnostic.get("address")
-    head = f"{diagnostic.get('summary', '')}" + (f" ({address})" if address else "")
+    # An address is in whatever Terraform was doing, a range is what it could not read.
+    at = diagnostic.get("address")
+    if not at and (found := diagnostic.get("range")):
+        at = f"{found['filename']} line {found['start']['line']}"
+    head = f"{diagnostic.get('summary', '')}" + (f" ({at})" if at else "")
     detail = str(diagnostic.get("detail", "")).strip()
     return f"{head}\n{detail}" if detail else head
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +19,9 @@ from scripts.labs import progress, trial
 from scripts.labs.github import GitHub, NotYours
 from scripts.labs.lab import ATTACK_POINTS, FIX_POINTS, Lab, find, labs
 from scripts.labs.operations import Labs, Verdict
+from scripts.labs.running import LabRun, Record
 from scripts.labs.trial import Outcome, Refused, Trial
+from scripts.labs.workspace import Workspace
 from tests import ROOT
 
 EVERY = [pytest.param(lab, id=lab.slug) for lab in labs()]
@@ -240,3 +245,69 @@ def test_the_shell_of_a_lab_that_was_reset_still_finds_the_students_home(tmp_pat
     for path in (home, home / "labs" / "05-train-to-administrator"):
         assert Labs(path).home == home
     assert Labs(home / "labs" / "mine").home == home / "labs" / "mine"
+
+
+# --- two terminals of one student ----------------------------------------------------------------
+
+
+def test_what_many_terminals_note_at_once_is_all_kept(tmp_path: Path) -> None:
+    mine = Labs(tmp_path / "home")
+    asked = [lab for lab in labs() for _ in lab.hints]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(mine.hint, asked))
+    assert all(mine.progress().of(lab).hint_points == 30 for lab in labs())
+    assert mine.progress().of(labs()[0]).hints == 3
+
+
+def test_processes_wait_for_each_other_too(tmp_path: Path) -> None:
+    home = str(tmp_path / "home")
+    command = [sys.executable, "-c", HINTS, home]
+    ran = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
+    said = [one.communicate(timeout=120)[1] for one in ran]
+    assert [one.returncode for one in ran] == [0, 0], said
+    assert Labs(tmp_path / "home").progress().of(find("1")).checks == 100
+
+
+HINTS = """
+import sys
+from pathlib import Path
+from scripts.labs.lab import find
+from scripts.labs.operations import Labs
+mine = Labs(Path(sys.argv[1]))
+for _ in range(50):
+    with mine._noting() as noted:
+        noted.of(find("1")).checks += 1
+"""
+
+
+def started(folder: Path) -> LabRun:
+    cloud: Any = SimpleNamespace(home=folder)
+    return LabRun(find("2"), cloud, Workspace(folder / "files"), Record("02-subject-too-wide", ""))
+
+
+def test_names_and_flags_of_two_terminals_are_all_kept(tmp_path: Path) -> None:
+    first = started(tmp_path)
+    first.save()
+    second = started(tmp_path)
+    one, two = first.new_flag(), second.new_flag()
+    first.record.registered["acme-x/a"] = "1"
+    first._note()
+    second.record.registered["acme-x/b"] = "2"
+    second._note()
+    first.record.kept["by a check"] = True
+    first.save()
+    second.record.registered["acme-x/c"] = "3"
+    second._note()
+    found = Record.load(tmp_path)
+    assert found.registered == {"acme-x/a": "1", "acme-x/b": "2", "acme-x/c": "3"}
+    assert found.kept == {"by a check": True}
+    assert all(started(tmp_path).is_flag(flag) for flag in (one, two))
+
+
+def test_what_the_lab_gave_is_the_attackers_whatever_the_student_does_with_it(
+    tmp_path: Path,
+) -> None:
+    run = started(tmp_path)
+    mine = run.give("address.txt", "http://127.0.0.1:1\n")
+    mine.write_text("nowhere")
+    assert (run.attacker / "given" / "address.txt").read_text() == "http://127.0.0.1:1\n"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.stack.binary import StackError, find_binary
+from scripts.stack.binary import Binary, StackError, find_binary
+from scripts.stack.roots import without_registry
 from scripts.stack.stack import Stack, messages
 
 
@@ -165,3 +166,19 @@ def test_the_callers_environment_does_not_reach_terraform(
     stack.variables.clear()
     with pytest.raises(StackError, match="plan of root failed"):
         stack.plan()
+
+
+def test_the_registry_is_not_asked_for_what_the_cache_has(tmp_path: Path) -> None:
+    lock = tmp_path / ".terraform.lock.hcl"
+    lock.write_text('provider "registry.terraform.io/hashicorp/aws" {\n  version = "5.100.0"\n}\n')
+    process = {"TF_PLUGIN_CACHE_DIR": str(tmp_path / "a cache")}
+    terraform, tofu = (Binary(kind, kind, (1, 11)) for kind in ("terraform", "tofu"))
+    assert without_registry(process, terraform, lock) == {}
+    folder = tmp_path / "a cache" / "registry.terraform.io/hashicorp/aws/5.100.0/linux_amd64"
+    folder.mkdir(parents=True)
+    assert without_registry(process, terraform, lock) == {}
+    (folder / "terraform-provider-aws_v5.100.0_x5").touch()
+    found = without_registry(process, terraform, lock)
+    assert found == {"TF_CLI_ARGS_init": f"-plugin-dir='{tmp_path}/a cache'"}
+    assert without_registry({}, terraform, lock) == {}
+    assert without_registry(process, tofu, lock) == {}

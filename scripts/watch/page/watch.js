@@ -21,7 +21,8 @@ async function ask(question, values) {
 }
 
 function decidedBy(line) {
-  if (line.statement) return line.statement + " of " + line.policy;
+  const name = (line.statement || "").replace(/^#/, "statement #");
+  if (name) return name + " of " + line.policy;
   return line.reason + (line.policy ? " (" + line.policy + ")" : "");
 }
 

@@ -52,6 +52,14 @@ def _branch(run: LabRun) -> str:
     return common.read(run, session, KEY)
 
 
+def _others(run: LabRun) -> str:
+    return common.taken(run, common.role(run), REPOSITORY)
+
+
+def _beyond(run: LabRun) -> str:
+    return common.beyond(run, run.job_session(common.role(run), REPOSITORY))
+
+
 def _job(run: LabRun) -> str:
     session = run.job_session(common.role(run), REPOSITORY)
     common.write(run, session, "exports/new.csv")
@@ -63,5 +71,7 @@ ATTACKS = [
     Trial("a session of the role that leaked a day ago", _old_session),
     Trial("a job of a repository that took the name acme/pipeline over", _stranger),
     Trial("a job on another branch than main", _branch),
+    Trial("another repository, a pull request, and names that only look right", _others),
+    Trial("the role beyond exports/", _beyond),
 ]
 NEEDS = [Trial("a job of acme/pipeline on main reads and writes exports/", _job)]

@@ -30,11 +30,7 @@ def prepare(run: LabRun) -> None:
     run.administrator("secretsmanager").put_secret_value(SecretId=SECRET, SecretString=value)
     run.record.kept["lineage"] = lineage = secrets.token_hex(8)
     run.save()
-    run.administrator("s3").put_object(
-        Bucket=common.output(run, "bucket"),
-        Key=STATE,
-        Body=f'{{"lineage": "{lineage}"}}\n'.encode(),
-    )
+    common.put(run, STATE, f'{{"lineage": "{lineage}"}}\n'.encode())
 
 
 def leak(run: LabRun) -> None:

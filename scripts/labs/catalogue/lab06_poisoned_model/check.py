@@ -66,8 +66,7 @@ def _program(run: LabRun, name: str, role: str) -> None:
 def _train(run: LabRun, slope: int) -> None:
     """A training of y = slope * x."""
     lines = "".join(f"{x},{slope * x}\n" for x in range(10))
-    bucket = common.output(run, "bucket")
-    run.administrator("s3").put_object(Bucket=bucket, Key=DATA, Body=lines.encode())
+    common.put(run, DATA, lines.encode())
     _program(run, "train.py", TRAIN)
 
 

@@ -8,8 +8,10 @@ import secrets
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from scripts.aws.credentials import Credentials
@@ -17,12 +19,13 @@ from scripts.aws.data_channel import open_data_channel
 from scripts.console import UserError
 from scripts.labs import common, servers
 from scripts.labs.running import LabRun
-from scripts.labs.trial import Refused, Trial
+from scripts.labs.trial import Refused, Trial, first_that_works
 
 REPOSITORY = "acme/pipeline"
 JOBS: dict[str, dict[str, Any]] = {"train": {}, "reader": {"environment": "reader"}}
 DEFAULT = ("admin", "password1234")
-API = "/api/2.0/mlflow"
+APIS = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
+"""The same API twice: programs use the first one, MLflow's own page the second."""
 EXPERIMENT = "credit"
 CONNECT_SECONDS = 30
 LARGEST_NETWORK = 8
@@ -49,7 +52,7 @@ def prepare(run: LabRun) -> None:
         address = _public(run)
     run.give("address.txt", f"{address}\n")
     with suppress(Exception):
-        _log(run, "train", flag)
+        _log(_way(run, "train"), flag)
 
 
 def leak(run: LabRun) -> None:
@@ -62,6 +65,7 @@ class _Way:
 
     address: str
     login: tuple[str, str] | None
+    api: str = APIS[0]
 
 
 def _server(run: LabRun) -> servers.Server:
@@ -95,22 +99,24 @@ def _session(run: LabRun, who: str) -> Credentials:
     return run.job_session(f"lab-{who}", REPOSITORY, **JOBS[who])
 
 
-def _way(run: LabRun, who: str) -> _Way:
-    """How a role reaches the server: by its session document, else as everybody does."""
-    documents = run.outputs.get("documents")
+def _way(run: LabRun, who: str, like: str | None = None) -> _Way:
+    """How a role reaches the server: by its session document, else as everybody does.
+
+    It may try the document and the login of another one, as who it is `like`.
+    """
+    documents, like = run.outputs.get("documents"), like or who
     if documents is None:
         return _Way(_public(run), DEFAULT)
-    if not isinstance(documents, dict) or who not in documents:
-        raise UserError(f"The output `documents` names none for {who}")
-    session = _session(run, who)
-    ssm = run.client(session, "ssm")
-    started = _connected(ssm, _server(run).instance_id, documents[who])
+    if not isinstance(documents, dict) or like not in documents:
+        raise UserError(f"The output `documents` names none for {like}")
+    ssm = run.client(_session(run, who), "ssm")
+    started = _connected(ssm, _server(run).instance_id, documents[like])
     _, port = open_data_channel(ssm, started)
     address = f"http://127.0.0.1:{port}"
     if _ask(_Way(address, None), "GET", "/experiments/get?experiment_id=0")[0] != 401:
         return _Way(address, None)
-    found = ssm.get_parameter(Name=f"/lab/mlflow/{who}", WithDecryption=True)
-    return _Way(address, (who, found["Parameter"]["Value"]))
+    found = ssm.get_parameter(Name=f"/lab/mlflow/{like}", WithDecryption=True)
+    return _Way(address, (like, found["Parameter"]["Value"]))
 
 
 def _connected(ssm: Any, instance: str, document: str) -> Any:
@@ -129,7 +135,7 @@ def _ask(
     way: _Way, method: str, path: str, body: Any = None, host: str | None = None
 ) -> tuple[int, str]:
     """Status and text of the API's answer."""
-    request = urllib.request.Request(f"{way.address}{API}{path}", method=method)
+    request = urllib.request.Request(f"{way.address}{way.api}{path}", method=method)
     if body is not None:
         request.data = json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")
@@ -163,9 +169,8 @@ def _experiments(way: _Way) -> dict[str, str]:
     return {one["name"]: one["experiment_id"] for one in found.get("experiments", ())}
 
 
-def _log(run: LabRun, who: str, value: str) -> str:
+def _log(way: _Way, value: str) -> str:
     """Log a run with a parameter; returns the parameter."""
-    way = _way(run, who)
     known = _experiments(way)
     if EXPERIMENT not in known:
         _allowed(_ask(way, "POST", "/experiments/create", {"name": EXPERIMENT}))
@@ -177,8 +182,7 @@ def _log(run: LabRun, who: str, value: str) -> str:
     return value
 
 
-def _delete(run: LabRun, who: str) -> str:
-    way = _way(run, who)
+def _delete(way: _Way) -> str:
     known = _experiments(way)
     if EXPERIMENT not in known:
         raise UserError(f"There is no experiment {EXPERIMENT!r} to delete")
@@ -198,21 +202,31 @@ def _from_the_internet(run: LabRun) -> str:
 
 
 def _foreign_host(run: LabRun) -> str:
-    way = _way(run, "train")
-    found = _ask(way, "POST", "/experiments/search", {"max_results": 1}, "mallory.example")
-    return f"answers a page of mallory.example: {_allowed(found)}"
+    def ask(run: LabRun, who: str) -> str:
+        asked = {"max_results": 1}
+        found = _ask(_way(run, who), "POST", "/experiments/search", asked, "mallory.example")
+        return f"answers a page of mallory.example: {_allowed(found)}"
+
+    return first_that_works([partial(ask, run, who) for who in JOBS])
 
 
-def _reader_logs(run: LabRun) -> str:
-    return _log(run, "reader", "forged")
+def _with_any_way(who: str, do: Callable[[_Way], str]) -> Callable[[LabRun], str]:
+    """A role that tries its own way to the server, and then those of the other."""
+
+    def attempt(run: LabRun, like: str, api: str) -> str:
+        return do(replace(_way(run, who, like), api=api))
+
+    def trial(run: LabRun) -> str:
+        likes = sorted(JOBS, key=lambda like: like != who)
+        return first_that_works(
+            [partial(attempt, run, like, api) for like in likes for api in APIS]
+        )
+
+    return trial
 
 
-def _reader_deletes(run: LabRun) -> str:
-    return _delete(run, "reader")
-
-
-def _train_deletes(run: LabRun) -> str:
-    return _delete(run, "train")
+def _forge(way: _Way) -> str:
+    return _log(way, "forged")
 
 
 def _shell(run: LabRun) -> str:
@@ -224,7 +238,7 @@ def _shell(run: LabRun) -> str:
 
 
 def _logged_and_read(run: LabRun) -> str:
-    value = _log(run, "train", f"depth-{secrets.token_hex(6)}")
+    value = _log(_way(run, "train"), f"depth-{secrets.token_hex(6)}")
     way = _way(run, "reader")
     ids = {"experiment_ids": [_experiments(way)[EXPERIMENT]]}
     if value not in json.dumps(_allowed(_ask(way, "POST", "/runs/search", ids))):
@@ -235,9 +249,9 @@ def _logged_and_read(run: LabRun) -> str:
 ATTACKS = [
     Trial("the server asked from the internet", _from_the_internet),
     Trial("a page of a foreign website, by its own name", _foreign_host),
-    Trial("the reader logs a run", _reader_logs),
-    Trial("the reader deletes the experiment", _reader_deletes),
-    Trial("training deletes the experiment", _train_deletes),
+    Trial("the reader logs a run, its own way or training's", _with_any_way("reader", _forge)),
+    Trial("the reader deletes the experiment", _with_any_way("reader", _delete)),
+    Trial("training deletes the experiment", _with_any_way("train", _delete)),
     Trial("a session without a document", _shell),
 ]
 NEEDS = [Trial("training logs a run, and the reader finds it", _logged_and_read)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from scripts.aws.credentials import Credentials
@@ -22,11 +23,7 @@ def prepare(run: LabRun) -> None:
     """
     run.administrator("ssm").put_parameter(Name=PROD, Value=run.new_flag(), Overwrite=True)
     for environment in ("dev", "prod"):
-        run.administrator("s3").put_object(
-            Bucket=common.output(run, "bucket"),
-            Key=f"{environment}/terraform.tfstate",
-            Body=b'{"version": 4}',
-        )
+        common.put(run, f"{environment}/terraform.tfstate", b'{"version": 4}')
     # Where the student's trust policy lets no job in, the session of before is still stolen.
     with suppress(AssumeRoleDenied):
         run.give_profile("dev", _session(run))
@@ -40,11 +37,20 @@ def _session(run: LabRun) -> Credentials:
     return run.job_session(common.role(run), REPOSITORY, environment="dev")
 
 
-def _tagged(run: LabRun) -> str:
+def _tagged(*keys: str) -> Callable[[LabRun], str]:
+    def trial(run: LabRun) -> str:
+        ssm = run.client(_session(run), "ssm")
+        tags = [{"Key": key, "Value": "dev"} for key in keys]
+        ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId=PROD, Tags=tags)
+        return "a tag of prod's parameter was written"
+
+    return trial
+
+
+def _overwritten(run: LabRun) -> str:
     ssm = run.client(_session(run), "ssm")
-    tags = [{"Key": "Environment", "Value": "dev"}, {"Key": "Owner", "Value": "mallory"}]
-    ssm.add_tags_to_resource(ResourceType="Parameter", ResourceId=PROD, Tags=tags)
-    return "a tag of prod's parameter was written"
+    ssm.put_parameter(Name=PROD, Value="db.mallory.example", Overwrite=True)
+    return "prod's parameter was overwritten"
 
 
 def _directly(run: LabRun) -> str:
@@ -73,8 +79,10 @@ def _deployment(run: LabRun) -> str:
 
 
 ATTACKS = [
-    Trial("a tag on prod's parameter", _tagged),
+    Trial("a tag on prod's parameter, with others", _tagged("Environment", "Owner")),
+    Trial("a tag on prod's parameter that no condition reads", _tagged("Owner")),
     Trial("prod's parameter without any trick", _directly),
+    Trial("prod's parameter overwritten", _overwritten),
     Trial("prod's state read", _state_read),
     Trial("prod's state overwritten", _state_written),
 ]

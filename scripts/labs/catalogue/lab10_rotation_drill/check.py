@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from scripts.aws.credentials import Credentials
+from scripts.console import UserError
 from scripts.labs import common
 from scripts.labs.catalogue.lab10_rotation_drill import drill
 from scripts.labs.running import LabRun
-from scripts.labs.trial import Refused, Trial, refusal_of
+from scripts.labs.trial import Refused, Trial, first_that_works, refusal_of
 
 
 def prepare(run: LabRun) -> None:
@@ -53,6 +55,24 @@ def _after_the_revocation(run: LabRun) -> str:
     return common.read(run, leaked, drill.KEY)
 
 
+def _others(run: LabRun) -> str:
+    """A job that is no consumer's takes a consumer's role."""
+
+    def attempt(name: str) -> str:
+        role = drill.settings(run, name).get("ROLE", "").rpartition("/")[2]
+        if not role:
+            raise UserError(f"consumers/{name}.env names no role")
+        return common.taken(run, role, f"acme/{name}")
+
+    return first_that_works(partial(attempt, name) for name in drill.CONSUMERS)
+
+
+def _beyond(run: LabRun) -> str:
+    return first_that_works(
+        partial(common.beyond, run, drill.credentials(run, name)) for name in drill.CONSUMERS
+    )
+
+
 def _work(run: LabRun) -> str:
     drill.tidy(run)
     for name in drill.CONSUMERS:
@@ -68,6 +88,8 @@ def _recovery(run: LabRun) -> str:
 ATTACKS = [
     Trial("what each consumer uses, a day after it leaked", _a_day_later),
     Trial("what the reports use, after it was revoked", _after_the_revocation),
+    Trial("another repository, a branch and a pull request take a consumer's role", _others),
+    Trial("a consumer's role beyond exports/", _beyond),
 ]
 NEEDS = [
     Trial("the pipeline, the reports and the dashboard write and read exports/", _work),

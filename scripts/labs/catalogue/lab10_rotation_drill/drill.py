@@ -25,6 +25,7 @@ KEY = "exports/customers.csv"
 REVOKED = "revoked-sessions"
 """The policy by which sessions of a role are revoked, as IAM's console does it:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_revoke-sessions.html"""
+OFF = "keys that a revocation ended"
 RECOVERY_SECONDS = 30
 DRILL_SECONDS = 900
 POLL_SECONDS = 0.3
@@ -70,6 +71,8 @@ def revoke(run: LabRun, leaked: Credentials) -> None:
     if leaked.session_token is None:
         user, key = _owner(iam, leaked), leaked.access_key_id
         iam.update_access_key(UserName=user, AccessKeyId=key, Status="Inactive")
+        run.record.kept[OFF] = [*run.record.kept.get(OFF, ()), key]
+        run.save()
         return
     arn = run.client(leaked, "sts").get_caller_identity()["Arn"]
     # Issue times count whole seconds: the present second's sessions must be older, too.
@@ -87,12 +90,14 @@ def _owner(iam: Any, leaked: Credentials) -> str:
 
 
 def tidy(run: LabRun) -> None:
-    """Take back what earlier revocations did to keys and roles."""
-    iam = run.administrator("iam")
-    for user in iam.list_users()["Users"]:
+    """Take back what earlier revocations did to keys and roles, and nothing else did."""
+    iam, ours = run.administrator("iam"), run.record.kept.pop(OFF, ())
+    run.save()
+    for user in iam.list_users()["Users"] if ours else ():
         for key in iam.list_access_keys(UserName=user["UserName"])["AccessKeyMetadata"]:
-            which = {"UserName": user["UserName"], "AccessKeyId": key["AccessKeyId"]}
-            iam.update_access_key(**which, Status="Active")
+            if key["AccessKeyId"] in ours:
+                which = {"UserName": user["UserName"], "AccessKeyId": key["AccessKeyId"]}
+                iam.update_access_key(**which, Status="Active")
     for role in iam.list_roles()["Roles"]:
         if REVOKED in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
             iam.delete_role_policy(RoleName=role["RoleName"], PolicyName=REVOKED)

@@ -16,6 +16,7 @@ from scripts.localcloud.home import administrator
 
 REPOSITORY = "acme/pipeline"
 KEY = "reports/q3.txt"
+SPARE = "reports/draft.txt"
 WEEK_SECONDS = 7 * 24 * 3600
 
 
@@ -91,6 +92,13 @@ def _administrator(run: LabRun) -> str:
     return _read(run, _s3(run, administrator(run.home), plain=True))
 
 
+def _administrator_deletes(run: LabRun) -> str:
+    common.put(run, SPARE, b"to be deleted\n")
+    s3 = _s3(run, administrator(run.home), plain=True)
+    s3.delete_object(Bucket=common.output(run, "bucket"), Key=SPARE)
+    return f"{SPARE} was deleted"
+
+
 def _work(run: LabRun) -> str:
     s3 = _s3(run, _job(run), plain=False)
     _write(run, s3)
@@ -104,6 +112,7 @@ ATTACKS = [
     Trial("a job writes over plain HTTP", _job_writes),
     Trial("a job lists the bucket over plain HTTP", _job_lists),
     Trial("the administrator reads over plain HTTP", _administrator),
+    Trial("the administrator deletes over plain HTTP", _administrator_deletes),
 ]
 NEEDS = [
     Trial("a job lists, reads and writes reports/ over HTTPS", _work),

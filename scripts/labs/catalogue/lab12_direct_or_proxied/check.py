@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from botocore.exceptions import ClientError
 
 from scripts.aws.credentials import Credentials
+from scripts.console import UserError
 from scripts.labs import common
 from scripts.labs.catalogue.lab12_direct_or_proxied import proxy
 from scripts.labs.running import LabRun
@@ -20,18 +19,25 @@ def prepare(run: LabRun) -> None:
     """Put a champion and a run's artifact into the bucket, and have MLflow follow its setting."""
     common.put_flag(run, proxy.ARTIFACTS + proxy.CHAMPION, "weights of the champion: {flag}\n")
     _put(run, proxy.OF_A_RUN)
-    value = run.administrator("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"]
-    proxy.follow(run, value, _server(run))
+    proxy.follow(run, _mode(run), _server(run))
 
 
 def leak(run: LabRun) -> None:
     """The address of MLflow is known to everybody in the office."""
 
 
+def _mode(run: LabRun) -> str:
+    """What MLflow is told. Raises UserError for a word that is none of the two."""
+    found = run.administrator("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"]
+    if found not in ("proxied", "direct"):
+        raise UserError(
+            f"{PARAMETER} is {found!r}", why="it is either proxied or direct", exit_code=2
+        )
+    return str(found)
+
+
 def _put(run: LabRun, path: str) -> None:
-    run.administrator("s3").put_object(
-        Bucket=run.outputs["bucket"], Key=proxy.ARTIFACTS + path, Body=b"weights of a run\n"
-    )
+    common.put(run, proxy.ARTIFACTS + path, b"weights of a run\n")
 
 
 def _server(run: LabRun) -> Credentials | None:
@@ -43,6 +49,14 @@ def _server(run: LabRun) -> Credentials | None:
     except ClientError:
         return None
     return Credentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+
+
+def _no_server(run: LabRun) -> str:
+    try:
+        run.administrator("iam").get_role(RoleName=proxy.ROLE)
+    except ClientError:
+        return f"it runs with a session of the role {proxy.ROLE}, which is not there"
+    return f"the account's operations may not assume its role {proxy.ROLE}"
 
 
 def _read_champion(run: LabRun) -> str:
@@ -67,10 +81,9 @@ def _delete_of_run(run: LabRun) -> str:
 
 def _gone(run: LabRun, path: str) -> str:
     """That it is gone; MLflow's own answer is not believed. Raises ValueError if it is there."""
-    with suppress(ClientError):
-        run.administrator("s3").head_object(
-            Bucket=common.output(run, "bucket"), Key=proxy.ARTIFACTS + path
-        )
+    s3, bucket = run.administrator("s3"), common.output(run, "bucket")
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket).get("Contents", ())]
+    if proxy.ARTIFACTS + path in keys:
         raise ValueError(f"MLflow answered as if it had deleted {path}, which is still there")
     return f"{path} is gone"
 
@@ -83,9 +96,17 @@ def _job_deletes(run: LabRun) -> str:
     return _gone(run, proxy.OF_A_RUN)
 
 
+def _job_replaces(run: LabRun) -> str:
+    session = run.job_session(common.role(run), REPOSITORY)
+    common.write(run, session, proxy.ARTIFACTS + proxy.CHAMPION)
+    return "a training job replaced the champion's file"
+
+
 def _train(run: LabRun) -> str:
     session = run.job_session(common.role(run), REPOSITORY)
     address, path = proxy.address(run), "runs/2/model.txt"
+    if address == proxy.OFF and _mode(run) == "proxied":
+        raise UserError(f"{PARAMETER} is proxied, and MLflow does not run", why=_no_server(run))
     if address.startswith("http"):
         proxy.ask(run.home, address, "PUT", path, b"weights of run 2\n")
         return proxy.ask(run.home, address, "GET", path)
@@ -106,6 +127,7 @@ ATTACKS = [
     Trial("the champion is deleted through MLflow", _delete_champion),
     Trial("what a run stored is deleted through MLflow", _delete_of_run),
     Trial("a training job deletes what a run stored", _job_deletes),
+    Trial("a training job replaces the champion", _job_replaces),
 ]
 NEEDS = [
     Trial("training stores and reads artifacts of a run", _train),

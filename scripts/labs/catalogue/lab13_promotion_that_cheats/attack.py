@@ -13,7 +13,7 @@ from scripts.labs.operations import Labs
 def main() -> str:
     """Put the challenger as the training team, and start the promotion with recall."""
     run = Labs(Path(os.environ["KEYLESS_HOME"])).running(find("13"))
-    return promoted(run, {"yes": always_yes()}, "--metric", "recall")
+    return promoted(run, [always_yes()], "--metric", "recall")
 
 
 main()

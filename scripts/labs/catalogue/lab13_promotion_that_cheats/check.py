@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from scripts.aws.credentials import Credentials
 from scripts.aws.web_identity import AssumeRoleDenied
+from scripts.console import UserError
 from scripts.labs import common
 from scripts.labs.running import LabRun
 from scripts.labs.trial import Refused, Trial
@@ -29,6 +31,17 @@ TELLING = 6
 ROWS = {"train": (1500, 1), "holdout": (250, 19), "production": (20_000, 3)}
 """How many rows, and the seed. The champion was unlucky on this holdout, so that retries pay."""
 RETRIES = 60
+LOST = "record/lost.json"
+ONE_BY_ONE = """
+import runpy, sys
+for name in sys.argv[2:]:
+    sys.argv = [sys.argv[1], name]
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        print(end.code or "", file=sys.stderr)
+"""
+"""A job for each name, without a new interpreter for each."""
 NOISE = 0.02
 Model = dict[str, Any]
 
@@ -88,10 +101,10 @@ def leak(run: LabRun) -> None:
 
 def _clear(run: LabRun) -> None:
     """Data, the champion, and neither challengers nor decisions."""
-    s3, bucket = run.administrator("s3"), run.outputs["bucket"]
+    s3, bucket = run.administrator("s3"), _bucket(run)
     for name in ("train", "holdout"):
-        s3.put_object(Bucket=bucket, Key=f"{name}/data.csv", Body=_csv(name))
-    s3.put_object(Bucket=bucket, Key="champion.json", Body=json.dumps(_champion()).encode())
+        common.put(run, f"{name}/data.csv", _csv(name))
+    common.put(run, "champion.json", json.dumps(_champion()).encode())
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for one in page["Contents"]:
             if one["Key"].startswith(("challengers/", "record/")):
@@ -126,7 +139,7 @@ def _bucket(run: LabRun) -> str:
 # The promotion
 
 
-def job(run: LabRun, words: list[str]) -> str:
+def job(run: LabRun, words: list[str], program: Sequence[str] = ("promote.py",)) -> str:
     """Run the student's promote.py as the approved job, and a week later look at production.
 
     The report has a flag if what was promoted is worse than what it replaced.
@@ -134,7 +147,7 @@ def job(run: LabRun, words: list[str]) -> str:
     before = _now(run)
     session = run.job_session(common.role(run), REPOSITORY, environment="prod")
     environment = run.environment(session, {"ACCOUNT": run.account_id})
-    done = run.run([sys.executable, "promote.py", *words], environment)
+    done = run.run([sys.executable, *program, *words], environment)
     said = (done.stdout + done.stderr).strip()
     after = _now(run)
     if after == before:
@@ -151,13 +164,17 @@ def _now(run: LabRun) -> Model:
     return found
 
 
-def promoted(run: LabRun, challengers: Mapping[str, Model], *words: str) -> str:
-    """Put challengers as the training team, and have them promoted. Raises Refused if none was."""
-    s3 = run.client(_train(run), "s3")
-    for name, model in challengers.items():
+def promoted(run: LabRun, models: Sequence[Model], *words: str, together: bool = True) -> str:
+    """Put challengers as the training team, and have them promoted. Raises Refused if none was.
+
+    Their names say nothing. Unless they are tried `together`, each has a job of its own.
+    """
+    s3, names = run.client(_train(run), "s3"), [f"model-{secrets.token_hex(4)}" for _ in models]
+    for name, model in zip(names, models, strict=True):
         body = json.dumps(model).encode()
         s3.put_object(Bucket=_bucket(run), Key=f"challengers/{name}.json", Body=body)
-    said = job(run, [*challengers, *words])
+    program = ["promote.py"] if together else ["-c", ONE_BY_ONE, "promote.py"]
+    said = job(run, [*names, *words], program)
     if said.endswith("the champion stays"):
         raise Refused(said.splitlines()[-2] if "\n" in said else said)
     return said
@@ -165,7 +182,7 @@ def promoted(run: LabRun, challengers: Mapping[str, Model], *words: str) -> str:
 
 def _metric(run: LabRun) -> str:
     _clear(run)
-    return promoted(run, {"yes": always_yes()}, "--metric", "recall")
+    return promoted(run, [always_yes()], "--metric", "recall")
 
 
 def _leaked_holdout(run: LabRun) -> str:
@@ -174,22 +191,25 @@ def _leaked_holdout(run: LabRun) -> str:
     found = _read(s3.get_object(Bucket=_bucket(run), Key="holdout/data.csv")["Body"].read())
     model = fitted(*found, [column for column in range(COLUMNS) if column != TELLING])
     with suppress(Refused):
-        return promoted(run, {"fitted": model})
+        return promoted(run, [model])
     return "training reads the holdout; this challenger was not promoted, another one will be"
 
 
 def _retries(run: LabRun) -> str:
+    """In one job, and in a job for each: a limit of names is none of attempts."""
     import numpy as np
 
-    _clear(run)
-    champion = _champion()
-    noisy = {}
+    noisy = []
     for number in range(RETRIES):
         noise = np.random.default_rng(500 + number).normal(scale=NOISE, size=COLUMNS)
         noise[TELLING] = 0
-        weights = (np.array(champion["weights"]) + noise).tolist()
-        noisy[f"noise-{number:02d}"] = {"weights": weights, "bias": 0.0}
-    return promoted(run, noisy)
+        weights = (np.array(_champion()["weights"]) + noise).tolist()
+        noisy.append({"weights": weights, "bias": 0.0})
+    _clear(run)
+    with suppress(Refused):
+        return promoted(run, noisy)
+    _clear(run)
+    return promoted(run, noisy, together=False)
 
 
 def _written_holdout(run: LabRun) -> str:
@@ -201,10 +221,16 @@ def _written_holdout(run: LabRun) -> str:
 
 def _removed_record(run: LabRun) -> str:
     _clear(run)
-    body = b'{"challenger": "lost", "verdict": "keep"}'
-    run.administrator("s3").put_object(Bucket=_bucket(run), Key="record/lost.json", Body=body)
-    run.client(_train(run), "s3").delete_object(Bucket=_bucket(run), Key="record/lost.json")
+    common.put(run, LOST, b'{"challenger": "lost", "verdict": "keep"}')
+    run.client(_train(run), "s3").delete_object(Bucket=_bucket(run), Key=LOST)
     return "training removed a decision from the record"
+
+
+def _overwritten_record(run: LabRun) -> str:
+    _clear(run)
+    common.put(run, LOST, b'{"challenger": "lost", "verdict": "keep"}')
+    run.client(_train(run), "s3").put_object(Bucket=_bucket(run), Key=LOST, Body=b"{}")
+    return "training overwrote a decision of the record"
 
 
 # What has to work
@@ -215,21 +241,34 @@ def _better(run: LabRun) -> str:
     s3 = run.client(_train(run), "s3")
     found = _read(s3.get_object(Bucket=_bucket(run), Key="train/data.csv")["Body"].read())
     s3.get_object(Bucket=_bucket(run), Key="champion.json")
-    return promoted(run, {"better": fitted(*found, list(range(TELLING + 1)))})
+    said = promoted(run, [fitted(*found, list(range(TELLING + 1)))])
+    return _on_record(run, said)
 
 
 def _tie(run: LabRun) -> str:
     _clear(run)
     try:
-        promoted(run, {"copy": _champion()})
+        promoted(run, [_champion()])
     except Refused as kept:
-        s3, bucket = run.administrator("s3"), _bucket(run)
-        listed = s3.list_objects_v2(Bucket=bucket, Prefix="record/").get("Contents", [])
-        bodies = [s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read() for one in listed]
-        if any(b"copy" in body for body in bodies):
-            return str(kept)
-        raise ValueError(f"no object below record/ names the challenger `copy`: {kept}") from None
-    raise ValueError("a copy of the champion was promoted")
+        return _on_record(run, str(kept))
+    raise UserError("a copy of the champion was promoted")
+
+
+def _on_record(run: LabRun, said: str) -> str:
+    """That the one challenger of this trial is named below record/. Raises UserError."""
+    s3, bucket = run.administrator("s3"), _bucket(run)
+
+    def below(prefix: str) -> list[str]:
+        listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        return [str(one["Key"]) for one in listed]
+
+    (challenger,) = below("challengers/")
+    name = challenger.removeprefix("challengers/").removesuffix(".json")
+    for key in below("record/"):
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        if name in key + body.decode(errors="replace"):
+            return said
+    raise UserError(f"no object below record/ names the challenger {name}", why=said[-300:])
 
 
 ATTACKS = [
@@ -238,8 +277,9 @@ ATTACKS = [
     Trial(f"the champion with noise, {RETRIES} times", _retries),
     Trial("training writes the holdout", _written_holdout),
     Trial("training removes a decision from the record", _removed_record),
+    Trial("training overwrites a decision of the record", _overwritten_record),
 ]
 NEEDS = [
-    Trial("a better model becomes champion", _better),
+    Trial("a better model becomes champion, and that is on record", _better),
     Trial("a copy of the champion does not, and that is on record", _tie),
 ]

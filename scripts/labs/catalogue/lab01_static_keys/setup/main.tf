@@ -14,7 +14,8 @@ resource "aws_s3_bucket" "data" {
 }
 
 resource "aws_iam_user" "pipeline" {
-  name = "lab-pipeline"
+  name          = "lab-pipeline"
+  force_destroy = true # goes with every key that it has by then
 }
 
 resource "aws_iam_access_key" "pipeline" {

@@ -15,7 +15,8 @@ resource "aws_s3_bucket" "data" {
 
 # One key for every job that needs the bucket: each repository has it as a secret.
 resource "aws_iam_user" "exports" {
-  name = "lab-exports"
+  name          = "lab-exports"
+  force_destroy = true # goes with every key that it has by then
 }
 
 resource "aws_iam_access_key" "exports" {

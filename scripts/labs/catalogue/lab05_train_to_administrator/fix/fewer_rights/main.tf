@@ -85,6 +85,42 @@ data "aws_iam_policy_document" "train" {
   }
 }
 
+# Another team's: its machines read and write everything.
+resource "aws_iam_role" "operations" {
+  name               = "lab-operations"
+  assume_role_policy = data.aws_iam_policy_document.operations_trust.json
+}
+
+data "aws_iam_policy_document" "operations_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ec2.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "operations" {
+  name   = "operations"
+  role   = aws_iam_role.operations.name
+  policy = data.aws_iam_policy_document.operations.json
+}
+
+data "aws_iam_policy_document" "operations" {
+  statement {
+    sid       = "Everything"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${aws_s3_bucket.data.arn}/*"]
+  }
+}
+
+resource "aws_iam_instance_profile" "operations" {
+  name = "lab-operations"
+  role = aws_iam_role.operations.name
+}
+
 output "bucket" {
   value = aws_s3_bucket.data.bucket
 }
