@@ -323,7 +323,16 @@ ATTEMPTS = [
         5,
         "a boundary that the role may rewrite",
         base="boundary",
-        edits={"main.tf": (('"keep-lab-train"', '"lab-boundary"'),)},
+        edits={
+            "main.tf": (
+                ('"keep-lab-train"', '"lab-boundary"'),
+                (
+                    "  }\n}\n\n# Another team",
+                    '  }\n\n  statement {\n    actions   = ["iam:*"]\n    resources = ["*"]\n'
+                    "  }\n}\n\n# Another team",
+                ),
+            )
+        },
         says="attack: a version of every policy and boundary that holds for it: works",
     ),
     Attempt(

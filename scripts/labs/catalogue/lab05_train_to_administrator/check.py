@@ -53,9 +53,13 @@ def leak(run: LabRun) -> None:
 
 
 def _remove_what_attacks_left(run: LabRun) -> None:
-    """Inline policies, roles and instances that no Terraform of the student made."""
+    """Inline policies, versions, roles and instances that no Terraform of the student made."""
     _end_instances(run)
     iam, name = run.administrator("iam"), common.role(run)
+    for policy in iam.list_policies(Scope="Local")["Policies"]:
+        for version in iam.list_policy_versions(PolicyArn=policy["Arn"])["Versions"]:
+            if not version["IsDefaultVersion"]:  # IAM keeps five; Terraform's own is the default
+                iam.delete_policy_version(PolicyArn=policy["Arn"], VersionId=version["VersionId"])
     kept = run.managed("aws_iam_role_policy", "name")
     _remove_policies(iam, name, kept)
     for role in iam.list_roles()["Roles"]:
