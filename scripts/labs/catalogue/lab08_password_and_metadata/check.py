@@ -11,7 +11,7 @@ import threading
 import urllib.parse
 import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -59,21 +59,22 @@ def prepare(run: LabRun) -> None:
     """
     common.put_flag(run, "exports/customers.csv", "customer,card\nada,{flag}\n")
     if FILLED in run.record.kept:
-        _change_password(run)
+        with suppress(UserError):  # no service runs, so none has the way to the database
+            _change_password(run)
     servers.replace(run, common.output(run, "group"))
     _fill(run)
     run.give("address.txt", f"{_address(run)}\n")
 
 
 def _change_password(run: LabRun) -> None:
-    kept = run.record.kept
-    kept[OLD], kept[APP] = kept[APP], secrets.token_urlsafe(24)
+    kept, new = run.record.kept, secrets.token_urlsafe(24)
     with closing(_connect(run, "postgres")) as connection, connection.cursor() as cursor:
         alter = sql.SQL("ALTER USER {} PASSWORD {}")
-        cursor.execute(alter.format(sql.Identifier(APP), sql.Literal(kept[APP])))
+        cursor.execute(alter.format(sql.Identifier(APP), sql.Literal(new)))
     run.administrator("ssm").put_parameter(
-        Name=PARAMETER, Type="SecureString", Value=kept[APP], Overwrite=True
+        Name=PARAMETER, Type="SecureString", Value=new, Overwrite=True
     )
+    kept[OLD], kept[APP] = kept[APP], new
     run.save()
 
 

@@ -34,10 +34,11 @@ RETRIES = 60
 LOST = "record/lost.json"
 ONE_BY_ONE = """
 import runpy, sys
-for name in sys.argv[2:]:
-    sys.argv = [sys.argv[1], name]
+program, *names = sys.argv[1:]
+for name in names:
+    sys.argv = [program, name]
     try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        runpy.run_path(program, run_name="__main__")
     except SystemExit as end:
         print(end.code or "", file=sys.stderr)
 """
