@@ -1,4 +1,4 @@
-"""What is wrong with a CSV file, and the settings that were tried and read it."""
+"""Faults of CSV files, and settings that read them; every proposal was tried on the file."""
 
 import codecs
 import csv
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.data.marks import PLAIN, evidence
 from pipeline.errors import InputError
+from pipeline.reading import arff
 from pipeline.reading.dialect import encoding_of, parse, records, sample, separator_of
 from pipeline.reading.files import DataFile
 from pipeline.reading.formats import MISSING, WHITESPACE, Format, line
@@ -34,7 +35,7 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class Proposal:
-    """Another way to read the file, and what the settings must say for it."""
+    """Another way to read the file, with the settings for it."""
 
     form: Format
     causes: list[str]
@@ -54,6 +55,7 @@ def check_start(file: DataFile, form: Format, wanted: Sequence[str]) -> None:
     codec = encoding_of(file, form)
     _check_encoding(file, form, codec, wanted)
     lines = sample(file, codec)
+    arff.check(lines, file.name, form)
     instruction = re.fullmatch(r"sep=(.)\s*", lines[0]) if lines else None
     if instruction and not form.skip_lines:
         proposal = _propose(file, form, wanted, codec)
@@ -163,6 +165,11 @@ def _check_header(
     if not form.header or form.names:
         return
     lost = [name for name in wanted if name not in names]
+    if lost and (below := _header_below(file, form, wanted, codec)):
+        raise InputError(
+            f"{file.name} has no column {lost[0]!r} in its first line, but in line {below}: write "
+            f"{line('skip_lines', below - 1)} under [data]"
+        )
     if lost or len(names) == 1:
         proposal = _propose(file, form, wanted, codec)
         if proposal is not None:
@@ -173,6 +180,11 @@ def _check_header(
                 "separate its columns"
             )
             raise InputError(_message(cause, proposal, form))
+    if lost and len(names) == 1:
+        raise InputError(
+            f"{file.name} has only one column, {names[0][:_SHOWN]!r}, and no separator divides all "
+            "of its rows alike: is each column of a fixed width? Convert it to CSV"
+        )
     if without_header(rows) and (lost or not wanted):
         shown = ", ".join(rows[0])[:_SHOWN]
         raise InputError(
@@ -180,6 +192,18 @@ def _check_header(
             f"{line('header', False)} under [data], and the {len(names)} names, such as "
             f"{line('names', [f'column_{place}' for place in range(1, min(len(names), 3) + 1)])}"
         )
+
+
+def _header_below(file: DataFile, form: Format, wanted: Sequence[str], codec: str) -> int | None:
+    """The line after the first that has the names of all the columns that must be there."""
+    for place, text in enumerate(sample(file, codec)[: form.skip_lines + _LINES]):
+        try:
+            found = next(parse([text], separator_of(file, form), form), (0, list[str]()))[1]
+        except csv.Error:
+            continue
+        if place > form.skip_lines and set(wanted) <= set(found):
+            return place + 1
+    return None
 
 
 def without_header(rows: list[list[str]]) -> bool:
@@ -224,9 +248,10 @@ def _propose(file: DataFile, form: Format, wanted: Sequence[str], codec: str) ->
     known, _, best, rows = max(candidates, key=lambda found: (found[0], found[1]))
     if (best.separator, best.skip_lines) == (separator_of(file, form), form.skip_lines):
         return None if codec == encoding_of(file, form) else Proposal(form, [])
-    whole = _in_one_piece(lines, separator_of(file, form), form)
-    if wanted and not known and not whole and not without_header(rows):
-        return None
+    if wanted and not known and not _in_one_piece(lines, separator_of(file, form), form):
+        apart = sum(separator_of(file, form) in text for text in lines[:_LINES])
+        if apart > len(lines[:_LINES]) / 2 or not without_header(rows):
+            return None
     separator = best.separator or ","
     if separator == separator_of(file, form):
         best = best.model_copy(update={"separator": form.separator})
@@ -242,7 +267,7 @@ def _propose(file: DataFile, form: Format, wanted: Sequence[str], codec: str) ->
 
 
 def _in_one_piece(lines: list[str], separator: str, form: Format) -> bool:
-    """Whether the header as it is read now falls into no columns at all."""
+    """Whether the header is a single column as it is read now."""
     try:
         found = next(iter(parse(lines[form.skip_lines :], separator, form)), None)
     except csv.Error:
@@ -253,7 +278,7 @@ def _in_one_piece(lines: list[str], separator: str, form: Format) -> bool:
 def _regular(
     lines: list[str], separator: str, form: Format
 ) -> tuple[int, list[list[str]] | None, list[list[str]]]:
-    """How many lines come before the records that all have one width, those, and what is before."""
+    """Number of leading lines, the records of equal width after them, and the leading records."""
     try:
         found = _start(lines, separator, form)
     except csv.Error:
@@ -397,7 +422,7 @@ def near(name: str, names: Iterable[str]) -> str | None:
         return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
     listed = list(names)
-    # What differs least comes first: beside `Age`, ` age` is rather `age`.
+    # Smallest difference first: ` age` is nearer to `age` than `Age` is.
     for same in (composed, without_blanks, plain):
         for other in listed:
             if other != name and same(other) == same(name):
@@ -407,7 +432,7 @@ def near(name: str, names: Iterable[str]) -> str | None:
 
 
 def lacking(lost: Sequence[str], names: Iterable[str]) -> str:
-    """That columns are missing, each with the one that it may be meant by."""
+    """A sentence that lists missing columns, each with a similar one that exists."""
     import unicodedata
 
     listed = list(names)

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import io
+import re
 import shutil
 import tempfile
 import zipfile
@@ -16,7 +17,10 @@ from pipeline.errors import InputError
 
 Kind = Literal["csv", "parquet", "jsonl"]
 
-READ = "CSV, TSV, Parquet or JSON lines, plain, .gz or .zip, one file, a folder or a glob of them"
+READ = (
+    "CSV, TSV, Parquet or JSON (one object a line, or an array of objects), plain, .gz or .zip, "
+    "one file, a folder or a glob of them"
+)
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".data", ".parquet", ".pq", ".jsonl", ".ndjson", ".json")
 _PARQUET, _GZIP, _ZIP = b"PAR1", b"\x1f\x8b", b"PK\x03\x04"
 _OTHERS = {
@@ -86,7 +90,7 @@ class TextInMemory(DataFile):
 
 
 def find(path: Path, name: str) -> list[DataFile]:
-    """The files of rows that a path means: itself, a folder's, a glob's, an archive's member.
+    """The data files that a path names: a file, a folder, a glob, or a member of an archive.
 
     Raises InputError for what is none, with the name that people know it by.
     """
@@ -185,7 +189,7 @@ def _unpacked(path: Path, packed: str, member: str) -> IO[bytes]:
 
 
 def _kind(start: bytes, name: str) -> Kind:
-    """By its first bytes: a name may say anything."""
+    """Decide by the first bytes, since a name may be wrong."""
     if start.startswith(_PARQUET):
         return "parquet"
     other = next((what for magic, what in _OTHERS.items() if start.startswith(magic)), None)
@@ -198,10 +202,10 @@ def _kind(start: bytes, name: str) -> Kind:
         raise InputError(f"{name} is empty")
     if text[:1] == b"<":
         raise InputError(f"{name} is a web page or XML, not a table: is the address right?")
-    if text[:1] == b"[" and _suffix(name) == ".json":
-        raise InputError(f"{name} is one JSON array: write one object a line (JSON lines)")
-    if text[:1] == b"{":
+    if text[:1] == b"{" or re.match(rb"\[\s*[{\]]", text):
         return "jsonl"
+    if text[:1] == b"[" and _suffix(name) == ".json":
+        raise InputError(f"{name} is a JSON array, but not of objects such as {{…}}")
     if _is_binary(start):
         raise InputError(f"{name} holds binary data, not a table. What can be read is {READ}")
     return "csv"

@@ -7,7 +7,7 @@ the contract (contract.py), never by what else stands in the same column of the 
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
@@ -15,8 +15,9 @@ from typing import IO, TYPE_CHECKING, Any
 from pipeline.data.marks import PLAIN
 from pipeline.errors import InputError
 from pipeline.model.threads import cores
-from pipeline.reading import faults
+from pipeline.reading import documents, faults
 from pipeline.reading.dialect import UNIT, encoding_of, first_record, separator_of
+from pipeline.reading.documents import json_column
 from pipeline.reading.files import DataFile
 from pipeline.reading.formats import WHITESPACE, Format, line
 
@@ -178,70 +179,22 @@ def _without_nulls(metadata: "pyarrow.parquet.FileMetaData") -> set[str]:
 def _jsonl(
     file: DataFile, form: Format, rows: int, wanted: list[str]
 ) -> "Iterator[pyarrow.RecordBatch]":
-    """One object a line. Numbers keep their spelling unless a column holds nothing else."""
+    """JSON lines or an array. Numbers keep their spelling unless a column holds nothing else."""
     import pyarrow
 
     del wanted
     names: dict[str, None] = {}
     size = rows
     with file.open() as stream:
-        numbered = enumerate(stream, 1)
-        while piece := list(itertools.islice(numbered, size)):
-            objects = [
-                _object(text, number, file.name, form) for number, text in piece if text.strip()
-            ]
-            names |= dict.fromkeys(name for entry in objects for name in entry)
+        found = documents.objects(stream, file.name, form)
+        while piece := list(itertools.islice(found, size)):
+            names |= dict.fromkeys(name for entry in piece for name in entry)
             size = _rows(rows, len(names))
             columns = {
-                name: json_column([entry.get(name) for entry in objects], name, file.name)
+                name: json_column([entry.get(name) for entry in piece], name, file.name)
                 for name in names
             }
-            if objects:
-                yield pyarrow.RecordBatch.from_pydict(columns)
-
-
-class JsonNumber(str):
-    """A number of a JSON document, as it is spelled."""
-
-    __slots__ = ()
-
-
-def _object(text: bytes, number: int, name: str, form: Format) -> dict[str, Any]:
-    try:
-        found = json.loads(
-            text.decode(form.encoding or "utf-8-sig"),
-            parse_int=JsonNumber,
-            parse_float=JsonNumber,
-            parse_constant=JsonNumber,
-        )
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"line {number} of {name} is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise InputError(f"line {number} of {name} is not an object, such as {{…}}")
-    return found
-
-
-def json_column(values: Sequence[Any], name: str, file: str) -> "pyarrow.Array":
-    """Values of a JSON document as one column. Raises InputError for nested ones.
-
-    Numbers are JsonNumbers: they keep their spelling unless the column holds nothing else.
-    """
-    import pyarrow
-
-    if any(isinstance(value, dict | list) for value in values):
-        raise InputError(f"the column {name!r} of {file} holds lists or objects: flatten them")
-    texts = [
-        ("true" if value else "false") if isinstance(value, bool) else value for value in values
-    ]
-    array = pyarrow.array(texts, type=pyarrow.string())
-    # Marks of the settings, such as a decimal comma, concern texts; these are numbers already.
-    if all(isinstance(value, JsonNumber) for value in values if value is not None):
-        try:
-            whole = all(value is None or value.lstrip("-").isdigit() for value in values)
-            return array.cast(pyarrow.int64() if whole else pyarrow.float64())
-        except pyarrow.ArrowInvalid:
-            return array
-    return array
+            yield pyarrow.RecordBatch.from_pydict(columns)
 
 
 def _csv(

@@ -1,4 +1,4 @@
-"""Where data may come from: whatever a source names becomes files on this machine."""
+"""Data sources: make whatever a source names available as local files."""
 
 import glob
 import json

@@ -11,9 +11,10 @@ from pipeline.data.contract import Conformed, NumberColumn, conform
 from pipeline.errors import InputError
 from pipeline.model.artifacts import ModelFacts
 from pipeline.model.batch import predictions
+from pipeline.reading.documents import json_column
 from pipeline.reading.files import TextInMemory
 from pipeline.reading.formats import Format
-from pipeline.reading.reader import json_column, read_table
+from pipeline.reading.reader import read_table
 from pipeline.serving.worker.direct import Direct, direct_or_same
 from pipeline.serving.worker.rows import BadRequest, Rows, parse
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.reading.reader import JsonNumber
+from pipeline.reading.documents import JsonNumber
 
 PROTOCOL = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _SHOWN = 20

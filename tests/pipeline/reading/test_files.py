@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import json
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.reading import documents
 from pipeline.reading.files import find
 from pipeline.reading.formats import Format
 from pipeline.reading.reader import read_table
@@ -120,7 +123,16 @@ def test_files_of_one_folder_may_differ_in_types_and_order_but_not_in_columns(
         ("x.csv", gzip.compress(ROWS, mtime=0)[:-9], "cannot be read|cannot be unpacked"),
         ("x.zip", _zip(a__csv=ROWS, b__csv=ROWS), "holds 2 files: name one, such as x.zip/a.csv"),
         ("x.xlsx", _zip(**{"[Content_Types]__xml": b""}), "is an Excel workbook: save the sheet"),
-        ("x.json", b'[{"a": 1}]', "is one JSON array: write one object a line"),
+        ("x.json", b'[{"a": 1}, {"a": ]', "element 2 of the array in x.json is not JSON"),
+        ("x.json", b'[{"a": 1}, {"a": 2}', "element 3 of the array in x.json is not JSON"),
+        ("x.json", b'[{"a": 1}, [2]]', "element 2 of the array in x.json is not an object"),
+        ("x.json", b'[{"a": 1}]\n[{"a": 2}]', "x.json goes on after the end of its array"),
+        ("x.json", b'[{"a": "\xff"}]', "x.json is not utf-8"),
+        ("x.json", b'[{"a": 1, "a": 2}]', "names 'a' twice"),
+        ("x.json", b"[1, 2]", "is a JSON array, but not of objects"),
+        ("x.json", b'{\n "a": 1\n}', "line 1 of x.json is not JSON.*one array of objects"),
+        ("x.jsonl", b'{"a": 1, "a": 2}\n', "names 'a' twice"),
+        ("x.json", b'{"a": {"0": 1, "1": 2}}', 'objects or whole columns.*orient="records"'),
         ("x.jsonl", b'{"a": 1}\n{"a": \n', "line 2 of x.jsonl is not JSON"),
         ("x.jsonl", b'{"a": [1, 2]}\n', "column 'a' of x.jsonl holds lists or objects"),
         ("x.pkl", b"\x80\x04\x95\x01", "is a Python pickle, which is not loaded"),
@@ -133,6 +145,52 @@ def test_what_holds_no_rows_is_refused_by_what_it_is(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_table(find(tmp_path / name, name), Format(), [])
+
+
+def test_an_array_of_objects_is_read_piece_by_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"a": n, "b": '[{},]\\"\u00e4' * (n % 5)} for n in range(300)]
+    (tmp_path / "x.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    monkeypatch.setattr(documents, "_PIECE_CHARACTERS", 7)
+    table = read_table(find(tmp_path / "x.json", "x.json"), Format(), [])
+    assert table.to_pylist() == rows
+    (tmp_path / "y.json").write_bytes(b"\xef\xbb\xbf[]")
+    with pytest.raises(InputError, match="a header but no rows"):
+        read_table(find(tmp_path / "y.json", "y.json"), Format(), [])
+
+
+ARFF = """% made for a test
+@RELATION glass
+
+@attribute 'refractive index' numeric
+@attribute kind {'float glass',other}
+@ATTRIBUTE y {yes,no}
+
+@DATA
+1.5,'float glass',yes
+?,other,no
+"""
+
+
+def test_an_arff_file_is_refused_with_what_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "x.arff"
+    path.write_text(ARFF)
+    with pytest.raises(InputError, match=r"x\.arff is an ARFF file") as caught:
+        read_table(find(path, "x.arff"), Format(), ["y"])
+    written = tomllib.loads("\n".join(str(caught.value).splitlines()[1:]))
+    assert written["skip_lines"] == 8
+    table = read_table(find(path, "x.arff"), Format(**written), ["y"])
+    assert table.column_names == ["refractive index", "kind", "y"]
+    assert table.to_pylist()[0] == {"refractive index": "1.5", "kind": "float glass", "y": "yes"}
+
+
+@pytest.mark.parametrize("rows", ["{0 1.5, 2 yes}\n", "1.5,other\n", "% more\n1.5,other,no\n"])
+def test_an_arff_file_that_no_settings_read_is_refused(tmp_path: Path, rows: str) -> None:
+    path = tmp_path / "x.arff"
+    path.write_text(ARFF.partition("1.5")[0] + rows)
+    with pytest.raises(InputError, match=r"is an ARFF file.*: convert it to CSV"):
+        read_table(find(path, "x.arff"), Format(), ["y"])
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:

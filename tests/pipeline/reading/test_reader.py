@@ -124,6 +124,30 @@ def test_quoted_line_breaks_separators_and_quotes_are_part_of_a_text(tmp_path: P
     assert rows == [{"a": 'x\ny, "z"', "klasse": "gut"}, {"a": "1", "klasse": "gut"}]
 
 
+REMARKS = "#,unit,id,(x)\n#,from,day,2026-01-01 10:00\n\n"
+
+
+@pytest.mark.parametrize("end", ["", ","])
+def test_a_header_below_remarks_is_found_and_no_other_separator_is_proposed(
+    tmp_path: Path, end: str
+) -> None:
+    rows = "".join(f"{n},2026-01-01 {n % 24:02d}:00:00,gut{end}\n" for n in range(40))
+    content = f"{REMARKS}a,when,klasse\n{rows}"
+    with pytest.raises(InputError, match=r"'klasse' .* but in line 4: write skip_lines = 3"):
+        _read(tmp_path, content)
+    if end:
+        with pytest.raises(InputError, match="it ends in a separator"):
+            _read(tmp_path, content, skip_lines=3)
+    else:
+        assert len(_read(tmp_path, content, skip_lines=3)) == 40
+
+
+def test_columns_of_a_fixed_width_are_refused_by_what_they_are(tmp_path: Path) -> None:
+    rows = "".join(f"{n:4d}   {'< 12' if n % 2 else '12 or more'} years  gut\n" for n in range(40))
+    with pytest.raises(InputError, match=r"only one column, .* of a fixed width"):
+        _read(tmp_path, "   a   school  klasse\n" + rows)
+
+
 @pytest.mark.parametrize("lines", [1, 2, 7])
 def test_a_sample_that_ends_within_quotes_is_no_fault_of_the_file(
     tmp_path: Path, lines: int
