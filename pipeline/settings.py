@@ -63,7 +63,7 @@ Word = Annotated[str, BeforeValidator(_as_word)]
 
 
 class ReadSettings(_Section):
-    """How files are written; see pipeline/reading/formats.py. What is left out is as usual."""
+    """How files are written; see pipeline/reading/formats.py. Unset keys keep the defaults."""
 
     separator: str | None = None
     decimal: str | None = None
@@ -77,7 +77,7 @@ class ReadSettings(_Section):
     missing: list[str] | None = None
 
     def format(self, usual: Format = _USUAL) -> Format:
-        """The format with these changes to the usual one."""
+        """The format with these keys changed."""
         named = {
             name: getattr(self, name)
             for name in ReadSettings.model_fields
@@ -125,7 +125,7 @@ def without_secrets(address: str) -> str:
 
 
 class ColumnSettings(_Section):
-    """What one column is, where that is not to be inferred; see pipeline/data/kinds.py."""
+    """What one column is, instead of inferring it; see pipeline/data/kinds.py."""
 
     type: Literal["number", "category", "date", "text"] | None = None
     missing: list[str] | None = None
@@ -242,7 +242,7 @@ class Holdout(_Section):
 
 
 class Contract(_Section):
-    """How far new data may stray from the first; see pipeline/data/contract.py."""
+    """How far new data may differ from the first; see pipeline/data/contract.py."""
 
     range_slack: float = Field(default=0.5, ge=0)
     null_rate_slack: float = Field(default=0.1, ge=0, le=1)
@@ -352,9 +352,9 @@ class LagSettings(_Section):
 
 
 class FeatureSettings(_Section):
-    """What is made of inputs beside the usual; see pipeline/model/preprocess.py.
+    """Additional features made of the inputs; see pipeline/model/preprocess.py.
 
-    `transform` is a transformer of one's own that adds numbers to the inputs.
+    `transform` is the user's own transformer, which adds numbers to the inputs.
     """
 
     text: Literal["tfidf", "hashing"] = "tfidf"
@@ -363,7 +363,7 @@ class FeatureSettings(_Section):
 
 
 class Evaluation(_Section):
-    """What is shown beside the numbers; `shap` needs a package of its own for trees."""
+    """What reports show beside the metrics; `shap` needs the package shap for trees."""
 
     plots: bool = True
     importance_repeats: int = Field(default=3, ge=1, le=100)
@@ -378,7 +378,7 @@ class Promotion(_Section):
     resamples: int = Field(default=1000, ge=100, le=100_000)
     seed: int = 0
     floors: dict[str, float] = {}
-    max_subgroup_loss: float = Field(default=0.05, ge=0)
+    max_subgroup_loss: float | None = Field(default=None, ge=0)
     min_subgroup_rows: int = Field(default=30, ge=1)
     subgroup_floor: float | None = None
     max_subgroup_gap: float | None = Field(default=None, ge=0)
@@ -393,8 +393,11 @@ class Predict(ReadSettings):
     max_rejected_fraction: float = Field(default=0.5, ge=0, le=1)
 
 
-class Monitor(_Section):
-    """Where labels come back, and thresholds; see pipeline/evaluation/drift.py for the measures."""
+class Monitor(ReadSettings):
+    """Labels, how they are written where that differs from [data], and thresholds of drift.
+
+    See pipeline/evaluation/drift.py for the measures.
+    """
 
     max_drifted_fraction: float = Field(default=0.3, ge=0, le=1)
     column_threshold: float = Field(default=0.2, gt=0, le=1)
@@ -403,7 +406,7 @@ class Monitor(_Section):
     significance: float = Field(default=0.01, gt=0, lt=1)
     min_rows: int = Field(default=30, ge=2)
     history_days: int = Field(default=6, ge=0, le=60)
-    max_metric_loss: float = Field(default=0.05, ge=0)
+    max_metric_loss: float | None = Field(default=None, ge=0)
 
 
 class Serialization(_Section):
@@ -434,12 +437,12 @@ class Settings(_Section):
 
     @property
     def metric(self) -> Metric:
-        """The metric that decides, as a function with its direction."""
+        """The metric that decides, with its direction."""
         return METRICS[self.task.metric]
 
     @property
     def own_code(self) -> list[str]:
-        """Import paths of the code of one's own that decides how a model is made."""
+        """Import paths of the user's own code that decides which model is trained."""
         named = [*self.search.families, self.task.metric, self.features.transform or ""]
         return [path for path in named if ":" in path]
 
@@ -454,9 +457,9 @@ class Settings(_Section):
         return _digest(self._without_secrets())
 
     def training_digest(self) -> str:
-        """SHA-256 over what decides how a model is made of the rows that ingest stored.
+        """SHA-256 over the settings that decide which model is trained from the stored rows.
 
-        How it is promoted, used and watched does not count: a change there makes no other model.
+        Settings of promotion, prediction and monitoring do not count: they change no model.
         """
         dumped = self.model_dump(mode="json")
         made = {name: dumped[name] for name in ("task", "features", "search", "decision")}
@@ -573,6 +576,10 @@ def _advice(fault: Any) -> str:
             "bool_type": "true or false",
         }
         return f"{where} = {given!r}: write {what[kind]} without quotes"
+    if kind == "string_pattern_mismatch" and fault["loc"] in (("model",), ("holdout", "name")):
+        slug = re.sub(r"[^a-z0-9]+", "-", str(given).lower()).strip("-")
+        advice = f": write {key} = {json.dumps(slug)}" if slug else ""
+        return f"{where} = {given!r}: a name has a-z, 0-9 and hyphens{advice}"
     if key == "source" and kind == "string_pattern_mismatch":
         return (
             f"{where} = {given!r}: write a path, file://…, https://…, s3://…, "

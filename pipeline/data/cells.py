@@ -1,13 +1,13 @@
 """What a cell means: the same answer for a text of a CSV file and for a typed value of Parquet.
 
-Each function takes whole Arrow columns; only where something is wrong does one look closer.
+Functions take whole Arrow columns; single cells are only examined where something is wrong.
 """
 
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pipeline.data.marks import PLAIN, Marks
+from pipeline.data.marks import MINUS, PLAIN, Marks
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _OFFSET = r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})$"
 
 
 def as_text(raw: "pyarrow.Array") -> "pyarrow.Array":
-    """Values as texts without blanks around them, missing ones as null; 3.0 and 3 read the same.
+    """Values as stripped texts, missing ones as null; 3.0 and 3 read the same.
 
     Raises InputError for lists and other values that are no single cell.
     """
@@ -85,7 +85,7 @@ def whole(texts: "pyarrow.Array") -> "pyarrow.Array":
 
 
 def short(texts: "pyarrow.Array") -> "pyarrow.Array":
-    """Numbers without zeros that say nothing: 1.50 as 1.5, 5.0 as 5."""
+    """Numbers without trailing zeros: 1.50 as 1.5, 5.0 as 5."""
     import pyarrow.compute
 
     return whole(
@@ -96,13 +96,13 @@ def short(texts: "pyarrow.Array") -> "pyarrow.Array":
 
 
 def identity(raw: "pyarrow.Array") -> "pyarrow.Array":
-    """The text by which an id or a group is known for ever: a function of its cell alone."""
+    """The text that identifies an id or a group: it depends on its cell alone."""
     texts = whole(as_text(raw))
     return _empty_as_null(texts)
 
 
 def lower_booleans(texts: "pyarrow.Array") -> "pyarrow.Array":
-    """True and TRUE as true, as a column of truth values is written; other texts stay."""
+    """True and TRUE as true, as Arrow writes a boolean column; other texts stay."""
     import pyarrow.compute
 
     found = pyarrow.compute.match_substring_regex(texts, r"(?i)^(true|false)$")
@@ -170,13 +170,14 @@ def _parsed(
 
     if flag:
         texts = boolean(texts, "1", "0")
+    texts = pyarrow.compute.replace_substring(texts, MINUS, "-")
     for word in marks.remove:
         texts = pyarrow.compute.replace_substring(texts, word, "")
     if marks.remove:
         texts = _empty_as_null(pyarrow.compute.utf8_trim_whitespace(texts))
     fits = pyarrow.compute.match_substring_regex(texts, marks.pattern)
     if marks == PLAIN:
-        # Infinity is a number that the contract refuses by a name of its own.
+        # Infinity parses as a number, so that the contract can report it as infinite.
         endless = pyarrow.compute.match_substring_regex(texts, r"(?i)^[+-]?inf(inity)?$")
         fits = pyarrow.compute.or_kleene(fits, endless)
     good = pyarrow.compute.if_else(fits, texts, None)
@@ -217,9 +218,9 @@ def moments(
         )
         none = np.zeros(len(raw), dtype=bool) if wrong is None else wrong
         return pd.DatetimeIndex(parsed), none
-    texts = present(as_text(raw), missing)
-    encoded = texts.dictionary_encode()
-    known = parse_times(encoded.dictionary.to_pylist(), form, zone)
+    encoded = present(as_text(raw), missing).dictionary_encode()
+    # Days written as 20261128 come as 20261128.0 where one is missing.
+    known = parse_times(whole(encoded.dictionary).to_pylist(), form, zone)
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     found = known.append(pd.DatetimeIndex([pd.NaT], tz="UTC"))[codes]
     wrong = (codes >= 0) & np.asarray(found.isna())
@@ -238,7 +239,7 @@ def parse_times(texts: Sequence[str], form: str, zone: str | None) -> "pd.Dateti
         return _in_utc(pd.DatetimeIndex(_strptime(series, form, utc=False)), zone)
     if form != ISO:
         return pd.DatetimeIndex(_strptime(series, form, utc=True))
-    # Bare numbers would be years to pandas.
+    # pandas would read bare numbers as years.
     written = series.where(series.str.match(r"^\d{4}-\d"), None)
     aware = written.str.contains(_OFFSET, regex=True).fillna(False).to_numpy(dtype=bool)
     utc = pd.DatetimeIndex(pd.to_datetime(written, format=ISO, utc=True, errors="coerce"))
@@ -259,7 +260,7 @@ def _strptime(series: "pd.Series", form: str, *, utc: bool) -> "pd.Series":
 def _in_utc(index: "pd.DatetimeIndex", zone: str | None) -> "pd.DatetimeIndex":
     if index.tz is not None:
         return index.tz_convert("UTC")
-    # The hour that comes twice in autumn is the second, one that spring leaves out the next.
+    # Of the hour that repeats in autumn take the second; shift one that spring skips forward.
     local = index.tz_localize(zone or "UTC", ambiguous=False, nonexistent="shift_forward")
     return local.tz_convert("UTC")
 

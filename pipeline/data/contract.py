@@ -1,4 +1,4 @@
-"""The contract: what each column of the data is and how its cells read, and what breaks it.
+"""The contract: the kind of each column, how its cells are read, and which values break it.
 
 It is inferred from the first data (infer.py), stored, and from then on every row is read by it: for
 training, prediction, labels and monitoring. `conform` takes a chunk of rows of any size.
@@ -52,7 +52,7 @@ class NumberColumn(_Column):
 
 
 class CategoryColumn(_Column):
-    """A column of texts; new training data may not bring others.
+    """A column of texts; new training data may not contain other texts.
 
     `spelling` says which texts are the same: "text" none but equal ones, "number" 5 and 5.0,
     "boolean" every known word for `true` and `false`.
@@ -69,7 +69,7 @@ class DateColumn(_Column):
     """A column of times. `parts` are what a model sees of it; see dates.py.
 
     What lies before `earliest` or after `latest` (seconds since 1970) is far from all that was
-    seen at first. It is predicted and told: later rows have later times.
+    seen at first. It is predicted with a warning: later rows have later times.
     """
 
     kind: Literal["date"] = "date"
@@ -81,13 +81,13 @@ class DateColumn(_Column):
 
 
 class TextColumn(_Column):
-    """Free text, of which a model sees the words."""
+    """Free text; a model sees its words."""
 
     kind: Literal["text"] = "text"
 
 
 class IdColumn(_Column):
-    """A text that names something: kept as it is, never learnt from."""
+    """An identifier: stored as it is, never a feature."""
 
     kind: Literal["id"] = "id"
 
@@ -98,7 +98,7 @@ Column = Annotated[
 
 
 class LagPlan(_Frozen):
-    """Which columns are looked at how many steps earlier, in which series, by which times.
+    """Lag features: columns, how many steps back, in which series, ordered by which times.
 
     A step is a row, or `every` much of the times: seconds where they are dates.
     """
@@ -111,12 +111,12 @@ class LagPlan(_Frozen):
 
     @property
     def names(self) -> list[str]:
-        """The features that come of it."""
+        """Names of the lag features."""
         return [lag_name(column, step) for column in self.columns for step in self.steps]
 
 
 def lag_name(column: str, step: int) -> str:
-    """What a feature is called that is a column's value so many rows earlier."""
+    """Name of the feature that holds a column's value `step` steps earlier."""
     return f"{column}.lag_{step}"
 
 
@@ -151,7 +151,7 @@ class SchemaContract(_Frozen):
 
     @property
     def inputs(self) -> dict[str, InputKind]:
-        """What a model is given, in order: a number, category or text as it is, a date's parts."""
+        """Inputs of the model, in order: numbers, categories, texts, and parts of dates."""
         found: dict[str, InputKind] = {}
         for name, column in self.features.items():
             if isinstance(column, DateColumn):
@@ -188,6 +188,42 @@ class SchemaContract(_Frozen):
             return word
         found = spelled(pyarrow.array([word.strip()], type=pyarrow.string()), column)[0].as_py()
         return self.merged.get(found, found)
+
+
+def written_by(contract: SchemaContract, form: Format) -> SchemaContract:
+    """The contract for files whose numbers and words for missing are written by another format.
+
+    Columns that the settings gave marks or words of their own keep these.
+    """
+    usual = contract.format
+    if (form.decimal, form.thousands, form.missing) == (
+        usual.decimal,
+        usual.thousands,
+        usual.missing,
+    ):
+        return contract
+
+    def changed(column: Column) -> Column:
+        update: dict[str, Any] = {}
+        if isinstance(column, NumberColumn):
+            marks = column.marks
+            if (marks.decimal, marks.thousands) == (usual.decimal, usual.thousands):
+                # A new one: a copy would keep the pattern of the old one.
+                update["marks"] = Marks(
+                    decimal=form.decimal, thousands=form.thousands, remove=marks.remove
+                )
+        if column.missing is not None and set(usual.words) <= set(column.missing):
+            more = [word for word in column.missing if word not in usual.words]
+            update["missing"] = (*form.words, *more)
+        return column.model_copy(update=update)
+
+    return contract.model_copy(
+        update={
+            "format": form,
+            "features": {name: changed(column) for name, column in contract.features.items()},
+            "others": {name: changed(column) for name, column in contract.others.items()},
+        }
+    )
 
 
 @dataclass(frozen=True)
@@ -234,7 +270,7 @@ class Conformed:
         rules: "Mapping[str, NDArray[np.bool_]]",
         unseen: "NDArray[np.bool_] | None",
     ) -> None:
-        """Note which rows break which rules of a column."""
+        """Record which rows break which rules of a column."""
         if unseen is not None:
             rules = {**rules, "unseen category": unseen}
         self.broken |= {(name, rule): mask for rule, mask in rules.items() if mask.any()}
@@ -368,13 +404,13 @@ def _values(raw: "pyarrow.Array", column: Column, name: str, form: Format) -> _R
     if isinstance(column, IdColumn):
         return _Read({name: cells.identity(raw)})
     texts = cells.present(cells.as_text(raw), missing)
-    # A text that is missing has no words; models need no other sign for it.
+    # A missing text becomes the empty text: it has no words.
     texts = spelled(texts, column) if isinstance(column, CategoryColumn) else texts.fill_null("")
     return _Read({name: texts.cast(pyarrow.string())})
 
 
 def _far(index: "pd.DatetimeIndex", column: DateColumn) -> int:
-    """How many times are far from all that training saw."""
+    """The number of times far outside the training range."""
     if column.earliest is None or column.latest is None:
         return 0
     moments = dates.seconds(index).drop_null().to_numpy()
@@ -460,7 +496,7 @@ def frame(columns: Mapping[str, "pyarrow.Array"]) -> "pd.DataFrame":
 def violation(
     column: str, rule: str, mask: "NDArray[np.bool_]", raw: "Any | None" = None
 ) -> Violation:
-    """What breaks a rule, with the first few rows and what they hold."""
+    """The violation of one rule, with the first few rows and their values."""
     rows = mask.nonzero()[0]
     first = tuple(int(row) for row in rows[:_EXAMPLES])
     values = [] if raw is None else [raw[row].as_py() for row in first]

@@ -53,7 +53,7 @@ class Dataset:
 
     @cached_property
     def identity(self) -> "NDArray[np.uint64]":
-        """A number for each row by which it is known for ever."""
+        """A number that identifies each row; it never changes."""
         return identities(self.raw, self.definition.key)
 
     @property

@@ -1,4 +1,4 @@
-"""What a model sees of a time: numbers such as the hour, and points on a circle for cycles."""
+"""Features from times: numbers such as the hour, and sine and cosine of cycles."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -21,8 +21,7 @@ _PARTS: Mapping[str, "Callable[[pd.DatetimeIndex], object]"] = {
     "hour": lambda index: index.hour,
     "minute": lambda index: index.minute,
 }
-# What returns after so many steps, counted from the second number; as sine and cosine 23 h is
-# near 0 h.
+# Cycle length and first value of each cyclic part. As sine and cosine, 23 h is near 0 h.
 _CYCLES = {
     "month_cycle": ("month", 12, 1),
     "weekday_cycle": ("weekday", 7, 0),

@@ -1,4 +1,4 @@
-"""The contract that fits the first data: each column's kind, decided once and for all.
+"""Infer the contract from the first data: the kind of each column, decided once.
 
 What cannot be decided is refused, all columns at once, with the settings that decide it; each
 proposal was tried on the column.
@@ -23,7 +23,7 @@ from pipeline.data.kinds import Case, Fault, Findings
 from pipeline.data.marks import PLAIN
 from pipeline.errors import InputError
 from pipeline.reading.faults import near
-from pipeline.reading.formats import line, quoted
+from pipeline.reading.formats import Format, line, quoted
 from pipeline.settings import ColumnSettings, Settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _SHOWN_FAULTS = 30
 
 @dataclass
 class Inference:
-    """The contract, and what a person should know of how it came about."""
+    """The contract, and notes on how it was inferred."""
 
     contract: SchemaContract
     notes: list[str]
@@ -61,7 +61,7 @@ def infer(table: "pyarrow.Table", settings: Settings) -> Inference:
     data = settings.data
     contract = SchemaContract(
         model=settings.model,
-        format=form,
+        format=_with_names(form, table.schema.names),
         target=data.target,
         features=features,
         others=others,
@@ -71,6 +71,17 @@ def infer(table: "pyarrow.Table", settings: Settings) -> Inference:
         dropped=data.drop_classes,
     )
     return Inference(_with_lags(_with_outputs(contract, found), settings), found.notes)
+
+
+def _with_names(form: Format, names: list[str]) -> Format:
+    """The format with the names that a file without a header got.
+
+    A batch without its target has fewer columns: by names alone nobody sees which one is absent.
+    """
+    if form.header or form.names:
+        return form
+    given = [f"column_{place}" for place in range(1, len(names) + 1)]
+    return form.model_copy(update={"names": [name for name in given if name in names]})
 
 
 def _with_lags(contract: SchemaContract, settings: Settings) -> SchemaContract:
@@ -226,7 +237,7 @@ def _classes(case: Case, *, told: bool) -> Column | None:
 def _unfit(
     classes: list[str], column: CategoryColumn, merged: Mapping[str, str], settings: Settings
 ) -> str | None:
-    """Why nothing can be learnt from these classes, if so."""
+    """Why these classes cannot be learnt; None if they can."""
     named = sorted({*merged, *settings.data.drop_classes} - set(column.categories))
     if named:
         return (
@@ -248,6 +259,8 @@ def _unfit(
 
 
 def _unfit_pair(classes: list[str], column: CategoryColumn, settings: Settings) -> str | None:
+    if len(classes) > settings.contract.max_categories:
+        return f'has {len(classes)} different values; write type = "regression" under [task]'
     if len(classes) > 2:
         return (
             f"has {len(classes)} classes ({', '.join(classes[:10])}); write "
@@ -264,9 +277,9 @@ def _unfit_pair(classes: list[str], column: CategoryColumn, settings: Settings) 
 
 
 def _file_marks(found: Findings) -> None:
-    """Say it once for the file where all of its numbers have a decimal comma.
+    """Report a decimal comma once for the file if all of its numbers have one.
 
-    And refuse numbers such as 1.234 where nothing tells whether the point is a decimal one.
+    Refuse numbers such as 1.234 if nothing tells whether the point is a decimal mark.
     """
     said, form = found.said, found.form
     spoilt = [fault for fault in found.faults if fault.marks]

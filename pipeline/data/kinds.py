@@ -1,5 +1,6 @@
-"""What kind of column one column of the first data is, or why that cannot be said."""
+"""Infer the kind of one column of the first data, or say why it is undecidable."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +23,7 @@ from pipeline.settings import ColumnSettings, Settings
 if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]
 
-# Words that stand for missing in columns of numbers, beside those that mean it everywhere.
+# Further words that mean missing, in columns of numbers only.
 _PLACEHOLDERS = frozenset(
     {"-", "--", "---", ".", "..", "*", "_", "na", "Na", "N.A.", "n.a.", "none", "NONE", "Null"}
     | {"missing", "Missing", "MISSING", "unknown", "Unknown", "UNKNOWN", "nil", "#DIV/0!", "#REF!"}
@@ -33,6 +34,8 @@ _MANY = 20
 _SAMPLE = 2000
 _EXAMPLES = 5
 _OFTEN, _MOST_CATEGORIES = 20, 1000
+_ID_NAME = re.compile(r"(?i:^|[\W_])(?i:id|nr|no|key|index)$|[a-z](?:ID|Id)$")
+_FIRST_DAY, _LAST_DAY = 18000101, 21991231
 # Trees hold numbers in 32 bits.
 LARGEST = 3.4028e38
 
@@ -56,7 +59,7 @@ class Fault:
 
 @dataclass
 class Findings:
-    """What inference collects on its way over the columns."""
+    """Faults, notes and evidence that inference collects over all columns."""
 
     settings: Settings
     form: Format
@@ -118,7 +121,7 @@ class Case:
         return pyarrow.array(list(self.counts), type=pyarrow.string())
 
     def refuse(self, text: str, **more: Any) -> None:
-        """Note why the column cannot be used."""
+        """Record why the column cannot be used."""
         self.found.faults.append(Fault(self.name, text, **more))
 
 
@@ -154,6 +157,10 @@ def feature(name: str, raw: "pyarrow.ChunkedArray", found: Findings) -> Column |
     kind = case.chosen.type or ("category" if name in found.settings.data.categories else None)
     if kind is not None:
         return as_told(case, kind)
+    if len(case.counts) == 1 and case.null_rate == 0:
+        found.left_out[name] = "it is the same in every row"
+        found.notes.append(f"{name} is {next(iter(case.counts))!r} in every row: it is left out")
+        return None
     return number(case) or _by_texts(case)
 
 
@@ -166,7 +173,7 @@ def as_told(case: Case, kind: str) -> Column | None:
     if kind == "date":
         return date(case, forced=True)
     column = number(case, forced=True)
-    if column is None and not case.found.settled(case.name):
+    if column is None and not case.found.settled(case.name) and not _looks_like_numbers(case):
         wrong = [text for text in case.counts if not _fits(text, _marks(case))]
         case.refuse(f"is no number in {_rows(case, wrong)}")
     return column
@@ -209,6 +216,8 @@ def number(case: Case, *, forced: bool = False) -> NumberColumn | None:
     if case.is_text:
         case.found.said.add(evidence(list(case.counts)[:_SAMPLE]))
     low, high = float(present.min()), float(present.max())
+    if not forced:
+        _hint(case, present)
     slack = (high - low) * case.found.settings.contract.range_slack
     return NumberColumn(
         minimum=max(low - slack, -LARGEST),
@@ -218,6 +227,41 @@ def number(case: Case, *, forced: bool = False) -> NumberColumn | None:
         missing=missing if words else case.stored_missing,
         flag=set(np.unique(present)) == {0.0, 1.0},
     )
+
+
+def _hint(case: Case, present: Any) -> None:
+    """Note whole numbers that are probably days or ids."""
+    import numpy as np
+
+    if (present % 1).any():
+        return
+    if _are_days(present):
+        case.found.notes.append(
+            f"{case.name} looks like days, such as {present[0]:.0f}, but is read as a number: "
+            f'write {quoted(case.name)} = {{ type = "date", format = "%Y%m%d" }} under [columns] '
+            "to learn from its month and weekday"
+        )
+        return
+    different = len(np.unique(present)) == len(case.raw)
+    if different and len(case.raw) > _MANY and _ID_NAME.search(case.name):
+        case.found.notes.append(
+            f"{case.name} is read as a number, and is another one in every row: if it is an id, "
+            f"write {line('id_columns', [case.name])} under [data], or later rows may be out of "
+            "its range"
+        )
+
+
+def _are_days(present: Any) -> bool:
+    """Whether each number is a day written as 20261128, of more than a few."""
+    import numpy as np
+    import pandas as pd
+
+    if present.min() < _FIRST_DAY or present.max() > _LAST_DAY:
+        return False
+    different = np.unique(present)
+    written = pd.Series(different[:: max(1, len(different) // _SAMPLE)].astype(int).astype(str))
+    days = pd.to_datetime(written, format="%Y%m%d", errors="coerce")
+    return len(different) > _EXAMPLES and bool(days.notna().all())
 
 
 def _fits(text: str, marks: Marks) -> bool:
@@ -231,7 +275,7 @@ def _is_code(text: str) -> bool:
 
 
 def _beyond(case: Case, values: Any) -> bool:
-    """Refuse numbers that no model can learn from."""
+    """Refuse infinite and huge numbers."""
     import numpy as np
 
     for rule, mask in (
@@ -250,7 +294,7 @@ def _beyond(case: Case, values: Any) -> bool:
 
 
 def _counts_rows(case: Case, present: Any) -> bool:
-    """Leave out a column of as many whole numbers as there are rows, without a gap."""
+    """Leave out a column that numbers the rows without a gap."""
     import numpy as np
 
     if len(present) < len(case.raw) or len(present) < _MANY:
@@ -269,7 +313,7 @@ def _counts_rows(case: Case, present: Any) -> bool:
 
 
 def _by_texts(case: Case) -> Column | None:
-    """What a column is that is not one of plain numbers."""
+    """The kind of a column that does not hold plain numbers."""
     import pyarrow
 
     if case.found.settled(case.name):
@@ -409,7 +453,7 @@ def _with_parts(case: Case, column: DateColumn) -> DateColumn | None:
 
 
 def _seen(ends: list[float], settings: Settings) -> dict[str, float]:
-    """What counts as near: the first times, and beside them as much of their span as of numbers."""
+    """Bounds of the expected times: those seen first, extended by range_slack of their span."""
     if not ends:
         return {}
     first, last = min(ends), max(ends)
@@ -418,15 +462,18 @@ def _seen(ends: list[float], settings: Settings) -> dict[str, float]:
 
 
 def _looks_like_numbers(case: Case) -> bool:
-    """Refuse a column of numbers that are written for people, or that a few texts spoil."""
-    if any(map(_is_code, case.counts)):
-        return False
+    """Refuse a column of numbers with currency or thousands marks, or with a few other texts."""
     plain = [text for text in case.counts if PLAIN.fits(text)]
+    if any(map(_is_code, case.counts)):
+        return _few_are_codes(case, plain)
+    if _in_parentheses(case):
+        return True
     if case.share(plain) >= _MOSTLY and len(plain) > _MANY:
         wrong = [text for text in case.counts if not PLAIN.fits(text)]
+        header = ": the header again? Remove that line" if wrong == [case.name] else ""
         case.refuse(
-            f"looks like numbers, except {_rows(case, wrong)}",
-            column=line("missing", wrong[:_EXAMPLES]),
+            f"looks like numbers, except {_rows(case, wrong)}{header}",
+            column=None if header else line("missing", wrong[:_EXAMPLES]),
         )
         return True
     listed = [text for text in case.counts if text not in _PLACEHOLDERS]
@@ -438,11 +485,43 @@ def _looks_like_numbers(case: Case) -> bool:
     said = evidence(listed[:_SAMPLE])
     case.found.said.add(said)
     example = max(listed[:_SAMPLE], key=len)
+    unit = "".join(ways[0].remove)
+    bare = case.share([text for text in listed if unit not in text])
+    unlike = f"; {bare:.0%} of the rows are without {unit}: is it so for these, too?"
     means = " or ".join(f"{_plainly(example, marks)} if {_written(marks)}" for marks in ways)
     case.refuse(
-        f"looks like numbers that are written for people, such as {example!r}, which is {means}",
+        f"looks like numbers that are written for people, such as {example!r}, which is {means}"
+        f"{unlike if bare else ''}",
         column=_written(ways[0]),
         marks=not ways[0].remove,
+    )
+    return True
+
+
+def _few_are_codes(case: Case, plain: list[str]) -> bool:
+    """Refuse many different numbers of which few begin with a zero; codes are equally long."""
+    codes = [text for text in case.counts if _is_code(text)]
+    numbers = case.share(plain) >= _MOSTLY and len(set(map(len, plain))) > 1
+    if not numbers or case.share(codes) > 1 - _MOSTLY:
+        return False
+    if len(case.counts) <= _most_categories(case):
+        return False
+    case.refuse(
+        f"looks like numbers, but begins with a zero, as codes do, in {_rows(case, codes)}",
+        column='type = "number"',
+    )
+    return True
+
+
+def _in_parentheses(case: Case) -> bool:
+    """Refuse numbers of which the negative ones stand in parentheses: no setting reads them."""
+    within = [text for text in case.counts if re.fullmatch(r"\(.*\d.*\)", text)]
+    if not within or not readings([text.strip("()") for text in list(case.counts)[:_SAMPLE]]):
+        return False
+    case.refuse(
+        f"looks like numbers, of which {_rows(case, within)}: negative ones stand in parentheses; "
+        "write them with a minus sign",
+        drop=True,
     )
     return True
 
@@ -465,14 +544,18 @@ def _written(marks: Marks) -> str:
 
 
 def looks_like_times(case: Case) -> bool:
-    """Refuse a column of times that a few texts spoil."""
+    """Refuse a column of times that also holds a few other texts."""
     if len(case.counts) <= _MANY:
         return False
-    sample = list(case.counts)[:_SAMPLE]
-    most = (1 - _MOSTLY) * len(sample)
-    if sum(not has_shape(text) for text in sample) > most:
-        return False
-    wrong = [text for text in sample if not formats_of([text])]
+    # To try every format takes long: a few texts tell whether it is worth it for more.
+    for size in (_MANY, _SAMPLE):
+        sample = list(case.counts)[:size]
+        most = (1 - _MOSTLY) * len(sample)
+        if sum(not has_shape(text) for text in sample) > most:
+            return False
+        wrong = [text for text in sample if not formats_of([text])]
+        if len(wrong) > 2 * most:
+            return False
     if len(wrong) > most:
         return False
     if wrong:

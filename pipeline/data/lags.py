@@ -70,7 +70,7 @@ def _earlier(frame: "pd.DataFrame", value: str, step: int, plan: LagPlan) -> Any
 
 
 def doubts(table: "pyarrow.Table", contract: SchemaContract) -> list[str]:
-    """What a person should know of the lags: rows that are unevenly spaced, lags without values."""
+    """Warnings about lags: unevenly spaced rows, lags without values."""
     plan = contract.lags
     assert plan is not None
     if plan.every is not None:

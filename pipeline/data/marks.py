@@ -1,6 +1,6 @@
-"""Numbers written in words of people: decimal marks, thousands, currencies, units.
+"""Numbers as people write them: decimal marks, thousands, currencies, units.
 
-A number that could be read in two ways is never guessed: who asks gets both readings.
+An ambiguous number is never guessed: callers get both readings.
 """
 
 import re
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 _AFFIXED = re.compile(r"([^\d.,+-]*)([+-]?[\d.,][\d.,'\u00a0\u202f ]*?(?:[eE][+-]?\d+)?)(\s*\D*)")
 _SIGNS = frozenset("$€£¥₹₽%‰°") | {"USD", "EUR", "GBP", "CHF", "JPY", "US$", "R$", "kr"}
 _MANY = 20
+MINUS = "\u2212"
 _GROUPS = ("'", " ", "\u00a0", "\u202f")
 
 
@@ -28,7 +29,7 @@ class Marks(BaseModel):
 
     @property
     def plain(self) -> bool:
-        """Whether they are as programs write them."""
+        """Whether numbers are written without any marks but the decimal point."""
         return self.decimal == "." and not self.thousands and not self.remove
 
     @cached_property
@@ -42,10 +43,10 @@ class Marks(BaseModel):
         return rf"^[+-]?(?:{digits}(?:{point}\d*)?|{point}\d+)(?:[eE][+-]?\d+)?$"
 
     def cut(self, text: str) -> str:
-        """A text without what is removed and without blanks around it."""
+        """A text without what is removed and without blanks around it, and with a plain minus."""
         for word in self.remove:
             text = text.replace(word, "")
-        return text.strip()
+        return text.replace(MINUS, "-").strip()
 
     def fits(self, text: str) -> bool:
         """Whether a text is a number in these marks."""
@@ -57,7 +58,7 @@ PLAIN = Marks()
 
 @dataclass
 class Evidence:
-    """What texts say about their marks: values that can only be read in one way."""
+    """How texts use decimal and thousands marks, from values with only one reading."""
 
     decimal_comma: bool = False
     decimal_point: bool = False
@@ -65,7 +66,7 @@ class Evidence:
     ambiguous: set[str] = field(default_factory=set)
 
     def add(self, other: "Evidence") -> None:
-        """Take in what other texts say."""
+        """Merge the evidence of other texts."""
         self.decimal_comma |= other.decimal_comma
         self.decimal_point |= other.decimal_point
         self.grouped_by |= other.grouped_by
@@ -73,7 +74,7 @@ class Evidence:
 
 
 def evidence(texts: Iterable[str]) -> Evidence:
-    """What the marks in these texts can only mean; texts that are no numbers say nothing."""
+    """Unambiguous uses of marks in these texts; texts that are not numbers are ignored."""
     found = Evidence()
     for text in texts:
         if not re.fullmatch(r"[+-]?\d[\d.,]*|[+-]?[.,]\d+", text):
@@ -132,6 +133,8 @@ def _affixes(texts: list[str]) -> tuple[str, ...] | None:
     """
     found: Counter[tuple[str, bool]] = Counter()
     for text in texts:
+        # A sign may stand before a currency: -$5 is $-5.
+        text = re.sub(r"^([+-])([^\d.,+-]+)", r"\2\1", text.replace(MINUS, "-"))
         match = _AFFIXED.fullmatch(text)
         if match is None:
             return None

@@ -1,4 +1,4 @@
-"""Hold a whole table to its contract, as ingest does before anything is stored."""
+"""Check a whole table against its contract, before ingest stores anything."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SHOWN = 20
+# What no other contract would accept either.
+_ALWAYS = ("no target", "no time", "id not unique")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Prepared:
 
 
 def prepare(table: "pyarrow.Table", contract: SchemaContract, settings: Settings) -> Prepared:
-    """Hold data to the contract.
+    """Check data against the contract.
 
     Raises InputError with the offending rows when more than contract.max_bad_rows break it.
     """
@@ -135,7 +137,7 @@ def _is_one_of(target: "pyarrow.Array", names: list[str]) -> "NDArray[np.bool_]"
 def _more_rules(
     found: Conformed, contract: SchemaContract, settings: Settings
 ) -> "dict[tuple[str, str], NDArray[np.bool_]]":
-    """What only training data must have: a target, ids that are there once, a time."""
+    """Rules for training data only: a target, unique ids, a time."""
     import pandas as pd
 
     def missing(name: str) -> "NDArray[np.bool_]":
@@ -178,7 +180,7 @@ def rows_of(
     key: Mapping[str, KeyColumn],
     settings: Settings,
 ) -> Rows:
-    """What a split looks at, of the rows that keep the contract."""
+    """The part of valid rows that decides their side."""
     kept, holdout = prepared.kept, settings.holdout
     classes = None
     if isinstance(contract.others[contract.target], CategoryColumn):
@@ -202,6 +204,9 @@ def _report(violations: list[Violation], bad: int, settings: Settings) -> str:
         )
     if bad:
         ways.append(f"leave these rows out with max_bad_rows = {bad} under [contract]")
-    ways.append("accept the new data as the norm with --renew-contract")
-    head = f"{settings.data.shown_source} breaks its contract:"
+    if all(found.rule in _ALWAYS for found in violations):
+        head = f"{settings.data.shown_source} has rows that cannot be used:"
+    else:
+        ways.append("accept the new data as the norm with --renew-contract")
+        head = f"{settings.data.shown_source} breaks its contract:"
     return "\n".join([head, *lines, ", or ".join(ways)])

@@ -71,7 +71,7 @@ class Sides:
 
 @dataclass(frozen=True)
 class Rows:
-    """What a split looks at: each row's identity, its group or time, and its class."""
+    """What decides a row's side: its identity, group or time, and its class."""
 
     identity: "NDArray[np.uint64]"
     groups: "NDArray[np.uint64] | None" = None
@@ -326,7 +326,10 @@ def next_name(name: str) -> str:
 def _cutoff(times: "NDArray[np.float64]", fraction: float) -> float:
     import numpy as np
 
-    return float(np.quantile(times, 1 - fraction, method="lower"))
+    cutoff = float(np.quantile(times, 1 - fraction, method="lower"))
+    # Where the last time alone is more than that, it is held out as a whole.
+    before = times[times < times.max()]
+    return min(cutoff, float(before.max())) if len(before) else cutoff
 
 
 def group_hashes(column: "pyarrow.ChunkedArray") -> "NDArray[np.uint64]":

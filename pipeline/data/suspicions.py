@@ -1,4 +1,4 @@
-"""Features that say too much: copies of the target are refused, near copies are told of."""
+"""Target leakage: refuse copies of the target, warn about near copies."""
 
 from typing import TYPE_CHECKING
 

@@ -24,6 +24,8 @@ _DAYS = (
     "%d %B %Y",
     "%b %d, %Y",
     "%B %d, %Y",
+    "%b %d %Y",
+    "%B %d %Y",
     "%d/%m/%y",
     "%m/%d/%y",
     "%d-%m-%y",
@@ -31,6 +33,7 @@ _DAYS = (
     "%d.%m.%y",
     "%d-%b-%y",
 )
+_ISO_DAY = ("%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d-%H:%M:%S", "%Y-%m-%d-%H:%M")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 _ZONES = ("", " %z", "%z")
 _FORMATS = (
@@ -39,6 +42,9 @@ _FORMATS = (
         for day, clock, zone in itertools.product(_DAYS, _CLOCKS, _ZONES)
         if clock or not zone
     ),
+    *("%b %Y", "%B %Y", "%b-%Y", "%m/%Y", "%Y/%m"),
+    *("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p"),
+    *_ISO_DAY,
     "%a, %d %b %Y %H:%M:%S %z",
     "%a %b %d %H:%M:%S %Y",
     "%d/%b/%Y:%H:%M:%S %z",
@@ -46,6 +52,8 @@ _FORMATS = (
 _TRIED = 200
 _SHAPE = re.compile(
     r"(?:[A-Za-z]{3,9},? +)?(?:[A-Za-z]{3,9}|\d{1,4})[-/. ]{1,2}\w{1,9}[-/. ,]{1,2}\d"
+    r"|(?:[A-Za-z]{3,9}[- ]\d{4}|\d{1,2}/\d{4}|\d{4}[-/]\d{1,2})$"
+    r"|\d{1,2}:\d{2}(?::\d{2})?(?: [AaPp][Mm])?$"
 )
 
 
@@ -65,7 +73,7 @@ def formats_of(texts: Sequence[str]) -> list[str]:
 
 
 def has_shape(text: str) -> bool:
-    """Whether a text may be a time at all: three parts, at least two of them digits."""
+    """Whether a text may be a time at all: a day, a month of a year, or a time of day."""
     return _SHAPE.match(text) is not None
 
 

@@ -170,6 +170,17 @@ def test_rows_that_break_the_contract_are_reported_and_nothing_is_stored(
     assert _files(tmp_path) == before
 
 
+def test_rows_without_a_target_are_not_said_to_be_fit_for_another_contract(
+    ingest_data: Ingest,
+) -> None:
+    frame = _frame()
+    frame.loc[4, "y"] = None
+    output = ingest_data(frame, code=2).output
+    assert "has rows that cannot be used:" in output
+    assert "max_bad_rows = 1" in output
+    assert "--renew-contract" not in output
+
+
 def test_bad_rows_within_the_limit_are_set_aside_and_counted(
     ingest_data: Ingest, tmp_path: Path
 ) -> None:

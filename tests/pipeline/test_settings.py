@@ -35,6 +35,7 @@ def test_the_settings_files_that_come_with_the_pipeline_are_valid(name: str) -> 
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
+        ({"holdout": {"name": "Second_1"}}, r'a-z, 0-9 and hyphens: write name = "second-1"'),
         ({"search": {"trails": 3}}, r"\[search\] trails: unknown key.*write trials ="),
         (
             {"search": {"trials": "3"}},

@@ -56,6 +56,7 @@ NUMBERS: dict[str, list[Any]] = {
     "Decimal": [decimal.Decimal(n) / 4 for n in range(ROWS)],
     "durations": [datetime.timedelta(seconds=n * 2) for n in range(ROWS)],
     "clock": [datetime.time(n % 24, 5) for n in range(ROWS)],
+    "typographic minus": [f"\u2212{n}.5" if n % 2 else f"{n}.5" for n in range(ROWS)],
 }
 
 
@@ -117,6 +118,17 @@ TIMES: dict[str, tuple[list[Any], str]] = {
     "names": ([f"{day:%d-%b-%Y}" for day in pd.date_range("2026-01-20", periods=ROWS)], "%d-%b-%Y"),
     "typed": (list(DAYS), "ISO8601"),
     "dates": ([day.date() for day in DAYS], "ISO8601"),
+    "months": ([f"{2000 + n // 12}-{n % 12 + 1:02d}" for n in range(ROWS)], "ISO8601"),
+    "months by name": (
+        [f"{day:%b %Y}" for day in pd.date_range("2026-01-20", periods=ROWS, freq="MS")],
+        "%b %Y",
+    ),
+    "days by name": (
+        [f"{day:%b %d %Y}" for day in pd.date_range("2026-01-20", periods=ROWS)],
+        "%b %d %Y",
+    ),
+    "a clock after a dash": ([f"{day:%Y-%m-%d-%H:%M:%S}" for day in DAYS], "%Y-%m-%d-%H:%M:%S"),
+    "times of day": ([f"{n % 24:02d}:{n:02d}" for n in range(ROWS)], "%H:%M"),
 }
 
 
@@ -127,7 +139,7 @@ def test_times_are_recognised_with_their_format(look: Look, name: str) -> None:
     column = found.features["x"]
     assert isinstance(column, DateColumn)
     assert column.format == form
-    assert "x.weekday" in found.inputs or "x.hour" in found.inputs
+    assert {"x.weekday", "x.hour", "x.month"} & set(found.inputs)
 
 
 REFUSED: dict[str, tuple[list[Any], str]] = {
@@ -139,6 +151,11 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
     ),
     "percent": ([f"{n}.5 %" for n in range(ROWS)], 'remove = ["%"]'),
     "kilograms": ([f"{n}.5 kg" for n in range(ROWS)], 'remove = ["kg"]'),
+    "negative dollars": (
+        [f"-${n}.50" if n % 2 else f"${n}.50" for n in range(ROWS)],
+        'remove = ["$"]',
+    ),
+    "a few zeros before": ([("007" if n == 7 else f"{n}.5") for n in range(ROWS)], "type"),
     "a few words": ([("low" if n == 7 else f"{n}.5") for n in range(ROWS)], 'missing = ["low"]'),
     "two ways to read a day": (
         [f"0{n % 9 + 1}-0{n // 9 + 1}-2026" for n in range(ROWS)],
@@ -168,12 +185,63 @@ def test_a_column_that_cannot_be_decided_is_refused_with_what_decides_it(
     assert isinstance(again, NumberColumn | DateColumn | TextColumn)
 
 
+def test_negative_numbers_in_parentheses_are_refused_by_what_they_are(look: Look) -> None:
+    values = [f"({n}.5)" if n % 3 == 1 else f"{n}.5" for n in range(ROWS)]
+    with pytest.raises(InputError, match=r"20 rows \(1, 4, .*negative ones stand in parentheses"):
+        look({"x": values})
+
+
+def test_a_header_that_comes_again_is_told(look: Look) -> None:
+    values = [*(f"{n}.5" for n in range(ROWS - 1)), "x"]
+    with pytest.raises(InputError, match=r"1 rows \(59\), which hold 'x': the header again"):
+        look({"x": values})
+
+
+def test_a_percent_sign_in_some_rows_only_is_told(look: Look) -> None:
+    values = [f"{n}.5%" if n % 4 else f"0.{n:03d}" for n in range(ROWS)]
+    with pytest.raises(InputError, match=r"25% of the rows are without %: is it so"):
+        look({"x": values})
+
+
+def test_a_target_of_money_is_refused_with_what_reads_it(look: Look) -> None:
+    task = {"type": "regression", "metric": "rmse"}
+    values = [f"${n + 1},000.50" for n in range(ROWS)]
+    data = {"target": "x", "positive": None}
+    with pytest.raises(InputError, match=r'x = \{ type = "number", thousands = ",", remove'):
+        look({"x": values}, task=task, data=data)
+
+
+@pytest.mark.parametrize("as_float", [False, True])
+def test_days_written_as_numbers_are_told_with_what_reads_them(look: Look, as_float: bool) -> None:
+    days = [int(f"{day:%Y%m%d}") for day in pd.date_range("2026-02-20", periods=ROWS)]
+    values = [None, *map(float, days[1:])] if as_float else days
+    found = look({"x": values})
+    assert isinstance(found.contract.features["x"], NumberColumn)
+    told = next(note for note in found.notes if "x looks like days" in note)
+    assert 'x = { type = "date", format = "%Y%m%d" }' in told
+    again = look({"x": values}, columns={"x": {"type": "date", "format": "%Y%m%d"}})
+    assert not again.notes
+    assert "x.weekday" in again.contract.inputs
+
+
+@pytest.mark.parametrize("name", ["id", "customerID", "PassengerId", "patient_no"])
+def test_a_number_that_is_probably_an_id_is_told(look: Look, name: str) -> None:
+    values = [1000 + 7 * n for n in range(ROWS)]
+    assert any(f'id_columns = ["{name}"]' in note for note in look({name: values}).notes)
+    assert not look({name: [*values[1:], values[1]]}).notes
+    assert not look({"paid": values}).notes
+
+
+def test_numbers_of_eight_digits_that_are_no_days_are_not_told(look: Look) -> None:
+    assert not look({"x": [20260101 + 35 * n for n in range(ROWS)]}).notes
+
+
 def test_all_columns_at_fault_are_named_at_once(look: Look) -> None:
     columns = {f"x{number}": values for number, (values, _) in enumerate(REFUSED.values())}
     with pytest.raises(InputError) as caught:
         look(columns, contract={"max_categories": 30})
     assert all(f"\n  x{number} " in str(caught.value) for number in range(len(REFUSED)))
-    assert 'drop = ["x8"]' in str(caught.value)
+    assert f'drop = ["x{len(REFUSED) - 1}"]' in str(caught.value)
 
 
 def test_one_decimal_comma_in_a_file_is_said_once_for_the_file(look: Look) -> None:
@@ -201,6 +269,8 @@ def test_a_point_that_may_be_of_thousands_is_not_guessed(look: Look) -> None:
         ({"x": [" "] * ROWS}, "x is empty: it is left out"),
         ({"x": [str(n) for n in range(ROWS)]}, "x only counts the rows, from 0 to 59"),
         ({"x": list(range(ROWS, 0, -1))}, "x only counts the rows, from 1 to 60"),
+        ({"x": ["2026"] * ROWS}, "x is '2026' in every row: it is left out"),
+        ({"x": [True] * ROWS}, "x is 'true' in every row: it is left out"),
     ],
 )
 def test_a_column_that_says_nothing_is_left_out_and_said(

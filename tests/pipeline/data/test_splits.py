@@ -138,6 +138,15 @@ def test_by_time_the_latest_rows_are_held_out_and_the_bound_never_goes_back() ->
     assert frame[sides.holdout]["when"].min() <= early[again.holdout]["when"].min()
 
 
+def test_a_last_time_of_many_rows_is_held_out_as_a_whole() -> None:
+    frame = _frame(400)
+    days = frame["when"].sort_values().unique()
+    frame["when"] = np.where(frame["when"] >= days[len(days) // 2], days[-1], frame["when"])
+    _, sides = _cut(frame, _settings(RULES[2]))
+    assert set(frame[sides.holdout]["when"]) == {days[-1]}
+    assert sides.train.any()
+
+
 SAME: dict[str, Callable[[pd.DataFrame, Path], Path]] = {
     "csv": lambda frame, at: _csv(frame, at),
     "other order of columns": lambda frame, at: _csv(
