@@ -1,4 +1,4 @@
-"""Watch predictions: drift against the champion's reference, and performance where labels came."""
+"""Monitor predictions: drift against the reference, and the metric where labels exist."""
 
 import hashlib
 import io
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.data.contract import SchemaContract
+from pipeline.data.contract import SchemaContract, written_by
 from pipeline.data.prepare import read_all
 from pipeline.errors import InputError
 from pipeline.evaluation.drift import DriftReport, compare, spread
@@ -43,7 +43,7 @@ class Performance:
 
     @property
     def sentence(self) -> str:
-        """The same in words."""
+        """The result as a sentence."""
         return (
             f"{self.metric} {self.value:.4f} on {self.labelled} labelled rows (reference "
             f"{self.reference:.4f})"
@@ -153,7 +153,7 @@ def _days(
     reference: "pd.DataFrame",
     columns: tuple[list[str], list[str]],
 ) -> list[Day]:
-    """The days before by the same champion, oldest first, measured again.
+    """Earlier days of the same champion, oldest first, measured again.
 
     Monitor may not read its own reports back, and an old one may have had other thresholds.
     """
@@ -228,7 +228,7 @@ def _reference(workspace: Workspace, manifest: dict[str, Any]) -> "pd.DataFrame"
 
 @dataclass(frozen=True)
 class _Labelled:
-    """Predictions beside the truth that came back, and what is to be said of it."""
+    """Predictions joined with their labels, and warnings about the join."""
 
     rows: "pd.DataFrame"
     warnings: list[str]
@@ -255,9 +255,13 @@ def _labelled(
     with tempfile.TemporaryDirectory() as temporary:
         found, _ = sources.fetch_or_stored(workspace, source, Path(temporary))
         # A file of labels has few of the columns, so it has a header of its own.
-        form = contract.format.model_copy(update={"header": True, "names": [], "skip_lines": 0})
-        table = read_table(found, form, wanted)
-    read = read_all(table, contract, wanted, features=False)
+        usual = contract.format.model_copy(update={"header": True, "names": [], "skip_lines": 0})
+        form = workspace.settings.monitor.format(usual)
+        try:
+            table = read_table(found, form, wanted)
+        except InputError as error:
+            raise InputError(str(error).replace("under [data]", "under [monitor]")) from None
+    read = read_all(table, written_by(contract, form), wanted, features=False)
     truth = contract.output("truth")
     labels = pd.DataFrame({name: read.others[name].to_pandas() for name in ids})
     labels[truth] = read.others[contract.target].to_pandas()
@@ -303,7 +307,8 @@ def _performance(
     except ValueError as error:
         raise InputError(f"{metric.name} is not defined on the labelled rows: {error}") from None
     loss = metric.sign * (old - new)
-    return Performance(metric.name, len(joined), new, old, loss > settings.monitor.max_metric_loss)
+    most = metric.tolerance(settings.monitor.max_metric_loss, old)
+    return Performance(metric.name, len(joined), new, old, loss > most)
 
 
 def _scored(table: "pd.DataFrame", manifest: dict[str, Any]) -> Scored:

@@ -1,4 +1,4 @@
-"""Batch prediction by the champion of record, in chunks, to a partition that is never doubled."""
+"""Batch prediction by the champion of record, in chunks; a repeated run replaces its partition."""
 
 import io
 import json
@@ -38,7 +38,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Batch:
-    """An input that lies in local files now; `name` says where it came from."""
+    """An input as local files; `name` says where it came from."""
 
     name: str
     files: list[DataFile]
@@ -73,7 +73,7 @@ def main(
                 model, facts, batch.files, folder, settings, lambda: _history(workspace)
             )
         except InputError as error:
-            # What is written about files there is for all of them, here for batches alone.
+            # [data] describes all files; [predict] overrides it for batches.
             raise InputError(str(error).replace("under [data]", "under [predict]")) from None
         limit = settings.predict.max_rejected_fraction
         if counts.rejected > limit * counts.rows:
@@ -146,20 +146,22 @@ def _fetch(workspace: Workspace, named: str, folder: Path) -> Batch:
 
 
 def _history(workspace: Workspace) -> "pyarrow.Table":
-    """The rows before the batch, as the last ingest left them."""
+    """The rows before the batch, as the last ingest stored them."""
     import pyarrow.parquet  # type: ignore[import-untyped]
 
     return pyarrow.parquet.read_table(io.BytesIO(workspace.store.read(workspace.history)[0]))
 
 
 def _told(counts: Counts) -> list[str]:
-    """What a person should know of a batch that was predicted."""
+    """Warnings about a batch that was predicted."""
     told = []
     if counts.lost_ids:
         told.append(
             f"the batch lacks the id columns {', '.join(counts.lost_ids)}: predictions carry no "
             "such id, and labels cannot be joined to them"
         )
+    if counts.rejected:
+        told.append(f"{counts.rejected} rows were rejected; most often {counts.commonest()}")
     told += [
         f"{name}: {count} of {counts.rows} rows have no earlier value, neither in the batch nor in "
         "what ingest left"

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data import cells, lags
-from pipeline.data.contract import Conformed, SchemaContract, conform, frame
+from pipeline.data.contract import Conformed, SchemaContract, conform, frame, written_by
 from pipeline.errors import InputError
 from pipeline.model.artifacts import ModelFacts
 from pipeline.model.features import one_thread
@@ -86,9 +86,13 @@ class _Part:
 def format_of(files: Sequence[DataFile], facts: ModelFacts, settings: Settings) -> Format:
     """How a batch is written: as training data was, unless the settings say otherwise.
 
-    Files without a header have the names of the training data; a batch has no target among them.
+    Files without a header have the names of the training data; a batch has no target among them,
+    and may have a header where training data had none.
     """
     form = settings.predict.format(facts.contract.format)
+    if settings.predict.header and settings.predict.names is None:
+        # A header of its own says more than the places of the training data's columns.
+        return form.model_copy(update={"names": []})
     if not form.names or settings.predict.names is not None or files[0].kind != "csv":
         return form
     kept = [name for name in form.names if name != facts.contract.target]
@@ -119,6 +123,7 @@ def write_predictions(
     keep_freed_memory()
     counts = Counts()
     form = format_of(files, facts, settings)
+    facts = replace(facts, contract=written_by(facts.contract, form))
     chunks = _chunks(files, form, facts, settings, history)
 
     def store(part: _Part) -> None:

@@ -1,4 +1,4 @@
-"""From probabilities to a class: by a threshold, by what wrong answers cost, or by the largest."""
+"""From probabilities to a class: by a threshold, by misclassification costs, or the likeliest."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""One scikit-learn Pipeline for each trial: imputation, encoding, model and what surrounds it."""
+"""One scikit-learn Pipeline for each trial: imputation, encoding, model and its wrappers."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Code of one's own, named in the settings by its import path, such as mine:Ratios.
+"""The user's own code, named in the settings by its import path, such as mine:Ratios.
 
 It is looked for beside the settings file and in the current folder, and is part of a training's
 fingerprint.

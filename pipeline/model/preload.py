@@ -1,4 +1,4 @@
-"""All that is slow to import for a step: whoever starts one early imports this, then waits.
+"""Import all slow modules of a step ahead of time, in a process that then waits for work.
 
 Importing MLflow, scikit-learn and matplotlib takes longer than most steps. `keyless up` does it
 while Terraform waits; nothing else needs this module.

@@ -49,8 +49,6 @@ def imputed(inputs: Inputs, *, scaled: bool) -> "ColumnTransformer":
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     number: Any = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-    if scaled:
-        number = make_pipeline(number, StandardScaler())
     # Where MLflow itself serves the model, a missing text comes as None, here it is NaN.
     category = make_pipeline(
         SimpleImputer(strategy="constant", fill_value="(missing)"),

@@ -36,7 +36,7 @@ class Trial:
     held: "tuple[Scored, ...] | None" = field(default=None, compare=False, repr=False)
 
     def value(self, metric: str) -> float | None:
-        """The mean over the folds in which the metric has a value; None where it has none."""
+        """The mean over the folds in which the metric is defined; None if it is in none."""
         values = [value for value in self.folds.get(metric, []) if value is not None]
         return sum(values) / len(values) if values else None
 
@@ -208,7 +208,7 @@ def _run(
 def _trial(
     number: int, parameters: Mapping[str, Any], folds: list[Scored | str], settings: Settings
 ) -> Trial:
-    """A trial of which one fold failed has no value: the others alone would flatter it."""
+    """A trial has no value if one fold failed: the mean of the others would be too good."""
     scored = [found for found in folds if isinstance(found, Scored)]
     failed = next((found for found in folds if isinstance(found, str)), None)
     if failed is not None:

@@ -134,6 +134,12 @@ def test_a_batch_unlike_the_training_data_is_told_or_refused(
     assert "1 predicted rows have the id of a later one" in watched
     # Of 300 rows one counts once, and the label of the passenger that is not there is left out.
     assert "on 299 labelled rows" in watched
+    # Labels of another program, and the section that says how they are written.
+    rows[["passenger", "survived"]].to_csv(labels, index=False, sep=";")
+    asked = ("--date", "2026-03-01", "--labels", str(labels))
+    assert "write under [monitor]" in run_local(monitor.main, *asked, code=2).output
+    settings_file.write_text(SETTINGS.replace("[monitor]", '[monitor]\nseparator = ";"'))
+    assert "on 299 labelled rows" in run_local(monitor.main, *asked).output
     # Advice for a batch stands where it leaves alone how the training data is read.
     batch.to_csv(tmp_path / "batch-2026-03-02.csv", index=False, sep=";")
     refused = run_local(predict.main, "--date", "2026-03-02", code=2).output

@@ -171,6 +171,38 @@ def test_a_batch_of_another_program_is_read_as_the_settings_say(predict: Predict
     assert predict(dotted, separator=";")[0].predicted == 20
 
 
+def test_marks_and_words_of_the_batch_are_those_that_its_settings_name(predict: Predict) -> None:
+    wide = {**CONTRACT.features, "size": NumberColumn(minimum=-1e4, maximum=1e4, null_rate=0.1)}
+    facts = replace(FACTS, contract=CONTRACT.model_copy(update={"features": wide}))
+    rows = _input(20).assign(size=lambda frame: (frame["size"] * 1000).round(3))
+    usual = pd.read_parquet(predict(rows, facts=facts)[1] / "predictions.parquet")
+    told = {"separator": ";", "decimal": ",", "thousands": ".", "missing": ["fehlt"]}
+    text = rows.assign(size=[f"{size:,.3f}" for size in rows["size"]])
+    swapped = text["size"].str.translate(str.maketrans(",.", ".,"))
+    assert swapped.str.contains("[.]").any()
+    counts, folder = predict(
+        text.assign(size=swapped).to_csv(index=False, sep=";").encode(), facts=facts, **told
+    )
+    assert counts.rejected == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "predictions.parquet"), usual)
+    gone = rows.assign(size="fehlt").to_csv(index=False, sep=";").encode()
+    assert predict(gone, **told)[0].missing["size"] == 20
+    assert predict(gone, separator=";")[0].reasons["size: not a number"] == 20
+
+
+def test_a_batch_with_a_header_is_read_by_it_where_training_data_had_none(
+    predict: Predict,
+) -> None:
+    form = Format(header=False, names=["id", "size", "colour", "y"])
+    facts = replace(FACTS, contract=CONTRACT.model_copy(update={"format": form}))
+    rows = _input(20)[["colour", "size", "id"]]
+    counts, folder = predict(rows.to_csv(index=False).encode(), facts=facts, header=True)
+    assert (counts.rows, counts.rejected, dict(counts.unseen)) == (20, 0, {})
+    assert pd.read_parquet(folder / "predictions.parquet")["id"].tolist() == [
+        str(n) for n in rows["id"]
+    ]
+
+
 def test_a_batch_without_a_header_has_the_names_of_the_training_data(predict: Predict) -> None:
     form = Format(header=False, names=["id", "size", "colour", "y"])
     facts = replace(FACTS, contract=CONTRACT.model_copy(update={"format": form}))
