@@ -1,4 +1,4 @@
-"""The story of one model version: who trained it, on what, who promoted it, where it predicted."""
+"""History of one model version: who trained it, on which data, who promoted it, its predictions."""
 
 import dataclasses
 import json
@@ -91,7 +91,7 @@ def audit(workspace: Workspace, selector: str) -> dict[str, Any]:
 def _recorded(
     workspace: Workspace, number: str, run_id: str, unreadable: list[str]
 ) -> list[record.Change]:
-    """What the server wrote down; without its log group, or the right to read it, nothing."""
+    """Changes that the MLflow server logged; empty if its log cannot be read."""
     from botocore.exceptions import ClientError
 
     try:
@@ -109,7 +109,7 @@ def _recorded(
 def _sessions(
     workspace: Workspace, changes: list[record.Change], unreadable: list[str]
 ) -> list[sessions.Opened]:
-    """Who could have made the changes: CloudTrail is asked once, where there are any."""
+    """Sessions that could have made the changes; CloudTrail is asked only if there are any."""
     from botocore.exceptions import ClientError
 
     try:
@@ -139,7 +139,7 @@ def _run_tags(client: "MlflowClient", run_id: str) -> tuple[Mapping[str, str], s
 def _readable(
     workspace: Workspace, area: str, below: str, unreadable: list[str]
 ) -> list[dict[str, Any]]:
-    """Every JSON document of one kind; a refusal is noted, since few roles may read all areas."""
+    """Every JSON document of one kind. Denied areas are noted, because few roles may read all."""
     from botocore.exceptions import ClientError
 
     prefix = workspace.key(area, below)

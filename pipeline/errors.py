@@ -1,4 +1,4 @@
-"""The two ways in which a step ends badly, each with its exit code."""
+"""Exceptions that end a step, each with its exit code."""
 
 
 class InputError(Exception):
@@ -8,6 +8,6 @@ class InputError(Exception):
 
 
 class StepFailed(Exception):
-    """The step could not be done although its input was right. Exit code 1."""
+    """The step failed although its input was valid. Exit code 1."""
 
     exit_code = 1

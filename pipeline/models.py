@@ -54,7 +54,7 @@ def _decisions(workspace: Workspace, kind: str) -> list[dict[str, Any]]:
         try:
             found.append(json.loads(workspace.store.read(key)[0]))
         except KeyAbsentError:
-            continue  # gone between the list and the look
+            continue  # deleted between listing and reading
     return sorted(found, key=lambda document: str(document["decided_at"]))
 
 
@@ -107,7 +107,7 @@ def _versions(
 
 
 def _training(client: "MlflowClient", version: "ModelVersion", metric: str) -> dict[str, Any]:
-    """How a version was trained, as its run tells; empty where somebody deleted that for good."""
+    """How a version was trained, from its run; empty if the run was deleted permanently."""
     from mlflow.exceptions import MlflowException
 
     nothing: dict[str, Any] = {"run_id": str(version.run_id), "parameters": {}, "metrics": {}}

@@ -27,7 +27,7 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class _Options:
-    """What the caller said beside the challenger's name."""
+    """Options of the command beside the challenger's name."""
 
     floors_only: bool
     reinstate: bool
@@ -48,12 +48,12 @@ def main(workspace: Workspace, *, challenger: str, floors_only: bool, reinstate:
         outcome = _decide(workspace, version, options)
         if outcome is not None:
             return outcome
-        # Another promotion came first: compare with the champion that it made.
+        # Another promotion came first: compare with its champion instead.
     raise StepFailed(f"other promotions came first {_ATTEMPTS} times: run promote again")
 
 
 def _decide(workspace: Workspace, version: "ModelVersion", options: _Options) -> Outcome | None:
-    """Compare with the champion of now; None where another one came meanwhile."""
+    """Compare with the current champion; None if another promotion replaced it meanwhile."""
     current, seen = workspace.records.read()
     if current is not None and current.run_id == version.run_id:
         return _already_champion(workspace, current)
@@ -110,7 +110,7 @@ def _record(workspace: Workspace, evaluation: Evaluation, current: Champion | No
 def _kept(
     workspace: Workspace, evaluation: Evaluation, decision: Decision, current: Champion | None
 ) -> Outcome:
-    """A challenger that loses is a decision on record, not a failure."""
+    """Record that the challenger lost. This is a decision, not a failure."""
     now = datetime.now(UTC)
     document = {
         "schema_version": 1,
@@ -184,7 +184,7 @@ def _stays_out(workspace: Workspace, number: str, reason: str, current: Champion
 
 
 def _unchanged(workspace: Workspace, sentence: str, current: Champion | None) -> Outcome:
-    """Nothing was compared; the aliases are set right all the same."""
+    """The outcome if nothing was compared; aliases are corrected anyway."""
     return Outcome(
         lines=[sentence],
         values={

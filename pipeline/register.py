@@ -1,4 +1,4 @@
-"""Give a run's registered version the alias `challenger` again, so that it can be promoted."""
+"""Set the alias `challenger` on a run's registered version, so that it can be promoted."""
 
 import click
 
@@ -11,7 +11,7 @@ from pipeline.tracking.register import CHALLENGER
 @step
 @click.option("--run-id", required=True, help="The finished training run.")
 def main(workspace: Workspace, *, run_id: str) -> Outcome:
-    """Give a run's version the alias `challenger` again, so that it can be promoted."""
+    """Set the alias `challenger` on a run's version, so that it can be promoted."""
     client = runs.connect(workspace)
     version = runs.registered_version(client, workspace.model, run_id)
     if version is None:

@@ -1,4 +1,4 @@
-"""Put the previous champion back, in one step and on record."""
+"""Restore the previous champion, and record the rollback."""
 
 import json
 import os

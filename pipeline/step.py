@@ -23,7 +23,7 @@ from pipeline.tracking.results import parse_result
 
 @dataclass(frozen=True)
 class Workspace(Place):
-    """Where a step works: on a platform in AWS, or in a local folder with nothing of AWS."""
+    """Where a step works: on a platform in AWS, or in a local folder without AWS."""
 
     settings: Settings
     settings_file: Path
@@ -36,14 +36,14 @@ class Workspace(Place):
         return self.settings.model
 
     def of(self, model: str | None) -> "Workspace":
-        """The same place for another model; None for the same one."""
+        """The same workspace for another model; None keeps the model."""
         if model is None:
             return self
         return replace(self, settings=self.settings.model_copy(update={"model": model}))
 
     @property
     def sample_batch(self) -> str:
-        """The key of the rows that ingest leaves as input for a first prediction."""
+        """The key of the rows that ingest stores as the first batch to predict."""
         return self.key("inputs", "sample.parquet")
 
     @property
@@ -81,7 +81,7 @@ class Workspace(Place):
 
 @dataclass
 class Outcome:
-    """What a step has to say: lines for people, values for machines, an exit code.
+    """A step's result: lines for people, values for machines, an exit code.
 
     The values are those of the step's model in `pipeline.tracking.results`.
     """
@@ -167,7 +167,7 @@ def use_region(environ: MutableMapping[str, str]) -> None:
 
 
 def guarded(run: Callable[[], Outcome]) -> Outcome:
-    """Run a step; a foreseeable mistake ends the process with its message and exit code."""
+    """Run a step. Expected errors end the process with their message and exit code."""
     try:
         return run()
     except (InputError, StepFailed) as error:
@@ -182,7 +182,7 @@ def guarded(run: Callable[[], Outcome]) -> Outcome:
 
 
 def _foreseen(error: Exception) -> str | None:
-    """One line for an error of AWS or MLflow; None for what is a fault of this program.
+    """One line for an error of AWS or MLflow; None for a bug in this program.
 
     Their modules are only looked at when already imported: importing MLflow takes seconds.
     """

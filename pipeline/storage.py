@@ -51,7 +51,7 @@ class Stored:
 
 
 class Store(Protocol):
-    """What the steps need of a bucket. No method lists or deletes unless its name says so."""
+    """The bucket operations that steps need. Only `keys` lists; none deletes."""
 
     def uri(self, key: str) -> str:
         """The address of a key, for people and for lineage."""

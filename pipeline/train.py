@@ -60,7 +60,7 @@ def main(workspace: Workspace) -> Outcome:
     run = runs.open_run(workspace, fingerprint(tags), tags)
     with run.lease or nullcontext():
         outcome = _train(workspace, run, rows, tags)
-    # Also for a model that was rightly kept: an alarm counts the trainings that ended well.
+    # Also if nothing was retrained: the alarm counts trainings that ended well.
     if failure := cloudwatch.publish_or_say(workspace, {"TrainingsDone": 1}):
         outcome.warnings.append(failure)
     return outcome

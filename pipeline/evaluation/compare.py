@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Verdict = Literal["promote", "keep"]
-# More undefined draws than this leave no honest interval.
+# With a larger share of undefined draws no interval is given.
 _MOST_UNDEFINED = 0.05
-# math.exp goes no further.
+# math.exp overflows beyond.
 _LARGEST_EXPONENT = 700.0
 
 
@@ -299,12 +299,13 @@ def _against(comparison: Comparison, shown: str, settings: Promotion) -> Decisio
             "keep", f"{against}: its lower bound does not exceed {settings.min_improvement:g}"
         )
     harmed = [group for group in comparison.subgroups if group.loss is not None]
+    most = METRICS[comparison.metric].tolerance(settings.max_subgroup_loss, champion.value)
     worst = max(harmed, key=lambda group: group.loss or 0.0, default=None)
-    if worst is not None and (worst.loss or 0.0) > settings.max_subgroup_loss:
+    if worst is not None and (worst.loss or 0.0) > most:
         return Decision(
             "keep",
             f"{against}, but {worst.column} = {worst.value} loses {worst.loss:.4f}, more than "
-            f"{settings.max_subgroup_loss:g}",
+            f"{most:g}",
         )
     return Decision("promote", f"{against}: its lower bound exceeds {settings.min_improvement:g}")
 

@@ -64,17 +64,26 @@ def permutation_importance(
     return sorted(listed, key=lambda entry: (-entry.loss, entry.feature))
 
 
-def shap_importance(model: Any, features: "pd.DataFrame") -> list[Importance] | None:
-    """Mean absolute SHAP value of each encoded feature; None for a family without an explainer,
-    and for an average of models.
+def shap_importance(model: Any, features: "pd.DataFrame") -> dict[str, list[Importance]]:
+    """Mean absolute SHAP value of each encoded feature, for each model of an average by itself.
 
-    Raises InputError when a family of trees needs the optional package and it is not installed.
+    Their values have units of their own (log-odds, probabilities), so that they are not summed.
+    Models of families without an explainer are left out. Raises InputError when trees need the
+    optional package and it is not installed.
     """
+    parts, found = parts_of(model), {}
+    for number, (share, part) in enumerate(parts, start=1):
+        listed = _shap_of(part, features)
+        of = f", model {number}: {share:.0%} {type(unwrapped(part)).__name__}"
+        if listed:
+            found[f"SHAP, mean absolute value{of if len(parts) > 1 else ''}"] = listed
+    return found
+
+
+def _shap_of(part: Any, features: "pd.DataFrame") -> list[Importance] | None:
     import numpy as np
 
-    if len(parts := parts_of(model)) > 1:
-        return None  # each part has encoded features of its own
-    encoder, estimator = parts[0][1][:-1], unwrapped(parts[0][1])
+    encoder, estimator = part[:-1], unwrapped(part)
     rows = encoder.transform(features.head(_MAX_ROWS))
     rows = rows.toarray() if hasattr(rows, "toarray") else np.asarray(rows, dtype=float)
     if hasattr(estimator, "coef_"):

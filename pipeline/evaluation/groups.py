@@ -1,4 +1,4 @@
-"""How a model treats groups of rows: the metric of each, and how often it says what to whom."""
+"""Groups against each other: the metric of each, and rates of predicted classes."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ def subgroups(
 
 
 def rates(scored: Scored) -> dict[str, float]:
-    """What equal treatment is judged by; a rate without rows to count is left out.
+    """Rates that fairness criteria compare; a rate without rows is left out.
 
     With a positive class: how often rows have it and are given it (equal rates of the latter are
     demographic parity), and how often it is found and falsely raised (equalized odds; Hardt, Price

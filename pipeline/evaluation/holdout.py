@@ -306,8 +306,8 @@ def _store_card(
             loaded.model, features, rows.target, rows.contract, loaded.facts, settings
         )
     }
-    if settings.evaluation.shap and (found := shap_importance(loaded.model, features)):
-        shown["SHAP, mean absolute value"] = found
+    if settings.evaluation.shap:
+        shown |= shap_importance(loaded.model, features)
     with tempfile.TemporaryDirectory() as temporary:
         plots = (
             save_plots(Path(temporary), settings.task.type, scored)

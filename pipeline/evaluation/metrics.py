@@ -41,7 +41,19 @@ class Metric:
         """+1 where more is better, -1 where less is."""
         return 1 if self.direction == "maximize" else -1
 
+    def tolerance(self, wanted: float | None, value: float) -> float:
+        """How much may be lost from a value: what the settings say, in units of the metric.
 
+        By default it is 0.05, where the metric has no bounds that part of the value: no number
+        suits errors in dollars and in kilometres.
+        """
+        if wanted is not None:
+            return wanted
+        bounded = self.least > -math.inf and self.most < math.inf
+        return _TOLERATED if bounded else _TOLERATED * abs(value)
+
+
+_TOLERATED = 0.05
 _BINARY: tuple[Task, ...] = ("binary",)
 _CLASSES: tuple[Task, ...] = ("binary", "multiclass")
 _NUMBERS: tuple[Task, ...] = ("regression",)
@@ -73,7 +85,7 @@ METRICS: dict[str, Metric] = {
 
 
 def register(metric: Metric) -> None:
-    """Take in a metric of one's own, which an import path names."""
+    """Register the user's own metric, named by its import path."""
     METRICS[metric.name] = metric
 
 
@@ -117,7 +129,7 @@ class Scored:
 
 
 def baseline(scored: Scored) -> Scored:
-    """The best answer that looks at no row, for the same rows: what a model has to beat.
+    """Predictions of the best constant model for the same rows: what a model has to beat.
 
     Shares of the classes as probabilities and the most frequent class, or the mean.
     """
@@ -203,7 +215,7 @@ def compute_all(task: Task, scored: Scored, chosen: str = "") -> dict[str, float
 
 
 def losses(scored: Scored) -> "NDArray[np.float64]":
-    """A loss for each row, whatever the metric: by it one sees which rows hang together."""
+    """A loss for each row, whatever the metric; its autocorrelation decides the block length."""
     import numpy as np
 
     if scored.score is None:
@@ -355,7 +367,7 @@ def _of_positive(scored: Scored, name: str) -> Computed:
         below = {"precision": predicted, "recall": true, "f1": (true + predicted) / 2}[name]
         if not true:
             raise Undefined("no row is positive")
-        # Nothing is called positive: what is not said is not precise.
+        # No row is predicted positive, so precision is undefined.
         return float(hit / below) if below else 0.0
 
     return _counts(scored, measure)

@@ -1,6 +1,6 @@
-"""How held-out rows are drawn again: row by row, by whole groups, or by blocks of time.
+"""Bootstrap draws of held-out rows: by row, by whole group, or by block of time.
 
-Errors of rows that belong together are alike, so that many rows say less than they seem to. What
+Errors of related rows correlate, so that many rows carry less information than they seem to. What
 is drawn must be what is independent, or equal models win far more often than the level says.
 """
 
@@ -32,7 +32,7 @@ class Plan:
     strata: "NDArray[np.intp] | None" = None
 
     def draws(self, count: int, seed: int) -> "Iterator[Weights]":
-        """So many draws, each as a weight for every row; one at a time, to keep memory flat."""
+        """Yield draws, each as a weight for every row; one at a time, to keep memory flat."""
         import numpy as np
 
         random = np.random.default_rng(seed)

@@ -14,7 +14,7 @@ _SHOWN_FEATURES = 20
 
 @dataclass(frozen=True)
 class Card:
-    """All that a reader wants to know before trusting a version.
+    """Content of a model card.
 
     `facts` say where it comes from, `made` how: family, parameters, rows, decision. `balance` is
     how many held-out rows each class has, `baseline` the metrics of the best constant answer.

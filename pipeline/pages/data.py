@@ -1,4 +1,4 @@
-"""The data page: what ingest took each column for, what it noticed, how rows were divided."""
+"""The data page: the kind of each column, warnings of ingest, and the split of the rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The drift page: what moved between the reference and the day's predictions, and what follows."""
+"""The drift page: differences between the reference and the day's predictions, and the verdict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -129,12 +129,17 @@ def _moved(report: DriftReport) -> float:
 
 
 def _thresholds(settings: Monitor) -> dict[str, str]:
+    loss = (
+        f"{settings.max_metric_loss:g}"
+        if settings.max_metric_loss is not None
+        else "0.05, or by 5 % of its value if it has no bounds, as RMSE"
+    )
     return {
         "a column drifted": f"distance above {settings.column_threshold:g} and p below "
         f"{settings.significance:g}",
         "inputs drifted": f"more than {settings.max_drifted_fraction:.0%} of the columns did",
         "predictions drifted": f"distance above {settings.prediction_threshold:g} and p below "
         f"{settings.significance:g}",
-        "the metric fell": f"by more than {settings.max_metric_loss:g} on labelled rows",
+        "the metric fell": f"by more than {loss} on labelled rows",
         "too few rows to judge": f"fewer than {settings.min_rows}",
     }

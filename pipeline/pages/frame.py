@@ -1,4 +1,4 @@
-"""What every page is built of: its frame, tables, and pictures of shares."""
+"""Building blocks of every page: frame, tables, bars and histograms."""
 
 import html
 from collections.abc import Iterable, Mapping, Sequence

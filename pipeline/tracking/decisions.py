@@ -50,10 +50,10 @@ def barred(workspace: Workspace, current: Champion | None) -> dict[str, str]:
 
 
 def tell_people(workspace: Workspace, champion: Champion) -> list[str]:
-    """Point people's aliases at the record, as far as MLflow can be reached.
+    """Set the aliases in MLflow to the champion of record, if MLflow can be reached.
 
-    The champion changed when its record was written, so whatever goes wrong here is told and left
-    to the next run.
+    The champion changed when its record was written, so a failure here is a warning, and the next
+    run corrects it.
     """
     try:
         told = set_aliases(runs.connect(workspace), champion)

@@ -1,4 +1,4 @@
-"""Warnings of libraries, told once at the end: a search would repeat one a thousand times."""
+"""Report each kind of library warning once at the end: a search repeats one a thousand times."""
 
 import warnings
 from collections import Counter

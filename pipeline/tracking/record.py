@@ -1,4 +1,4 @@
-"""What was changed in MLflow, as the server wrote it down: see docs/mlflow-access.md."""
+"""Changes in MLflow, from the server's log: see docs/mlflow-access.md."""
 
 import json
 from collections.abc import Iterator, Mapping

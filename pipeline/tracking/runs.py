@@ -1,4 +1,4 @@
-"""The few conversations with MLflow that the steps have, in as few round trips as it allows."""
+"""All requests of the steps to MLflow, in as few round trips as possible."""
 
 import json
 import logging

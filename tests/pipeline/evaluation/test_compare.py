@@ -436,3 +436,14 @@ def test_weights_do_as_rows_that_come_so_often(name: str) -> None:
     weights = np.random.default_rng(1).integers(0, 4, len(scored.truth))
     repeated = scored.take(np.repeat(np.arange(len(weights)), weights))
     assert prepare(name, scored)(weights.astype(float)) == pytest.approx(compute(name, repeated))
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "expected"),
+    [("roc_auc", 0.8, 0.05), ("matthews", -0.2, 0.05), ("rmse", 20_000.0, 1000.0), ("r2", -2, 0.1)],
+)
+def test_what_may_be_lost_has_the_size_of_the_metric(
+    metric: str, value: float, expected: float
+) -> None:
+    assert METRICS[metric].tolerance(None, value) == pytest.approx(expected)
+    assert METRICS[metric].tolerance(0.3, value) == 0.3

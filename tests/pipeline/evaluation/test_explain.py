@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import VotingRegressor
 
 from pipeline.data.contract import NumberColumn, SchemaContract
 from pipeline.errors import InputError
@@ -47,8 +48,21 @@ def test_a_linear_model_is_explained_without_a_package(
 ) -> None:
     monkeypatch.setitem(sys.modules, "shap", None)
     found = shap_importance(*_fitted("linear", task))
-    assert found is not None
-    assert [entry.feature for entry in found] == ["strong", "weak"]
+    assert list(found) == ["SHAP, mean absolute value"]
+    assert [entry.feature for entry in found["SHAP, mean absolute value"]] == ["strong", "weak"]
+
+
+def test_each_model_of_an_average_is_explained_by_itself() -> None:
+    model, rows = _fitted("linear", "regression")
+    other, _ = _fitted("linear", "regression")
+    vote = VotingRegressor([("a", model), ("b", other)], weights=[1, 3])
+    vote.estimators_ = [model, other]
+    found = shap_importance(vote, rows)
+    assert list(found) == [
+        "SHAP, mean absolute value, model 1: 25% Ridge",
+        "SHAP, mean absolute value, model 2: 75% Ridge",
+    ]
+    assert all([entry.feature for entry in part] == ["strong", "weak"] for part in found.values())
 
 
 def test_shap_values_of_a_linear_model_add_up_to_its_prediction() -> None:
@@ -78,7 +92,6 @@ def test_trees_without_the_package_are_refused_with_what_to_do(
 @pytest.mark.parametrize("family", ["histogram_gradient_boosting", "random_forest"])
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_trees_are_explained_by_the_package(family: str, task: Task) -> None:
-    found = shap_importance(*_fitted(family, task))
-    assert found is not None
+    found = shap_importance(*_fitted(family, task))["SHAP, mean absolute value"]
     assert [entry.feature for entry in found] == ["strong", "weak"]
     assert found[0].loss > 2 * found[1].loss
