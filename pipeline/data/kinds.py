@@ -157,7 +157,7 @@ def feature(name: str, raw: "pyarrow.ChunkedArray", found: Findings) -> Column |
     kind = case.chosen.type or ("category" if name in found.settings.data.categories else None)
     if kind is not None:
         return as_told(case, kind)
-    if len(case.counts) == 1 and case.null_rate == 0:
+    if len(case.counts) == 1 and case.null_rate == 0 and "inf" not in next(iter(case.counts)):
         found.left_out[name] = "it is the same in every row"
         found.notes.append(f"{name} is {next(iter(case.counts))!r} in every row: it is left out")
         return None
