@@ -23,6 +23,10 @@ CONNECT_SECONDS = 30
 LOCK_SECONDS = 30
 # How long MLflow's first start may take to make its tables.
 INITIAL_SECONDS = 180
+INDEXES = (
+    "CREATE INDEX IF NOT EXISTS keyless_newest_runs ON runs "
+    "(experiment_id, start_time DESC, run_uuid)",
+)
 
 
 @dataclass(frozen=True)
@@ -190,9 +194,21 @@ def _create_schema(
     # Connections come from `creator`, so that no password is in an address that may be logged.
     engine = sqlalchemy.create_engine("postgresql+psycopg2://", creator=connect)
     try:
-        return bring_up_to_date(utils, engine, before_upgrade)
+        revision = bring_up_to_date(utils, engine, before_upgrade)
+        add_indexes(engine)
+        return revision
     finally:
         engine.dispose()
+
+
+def add_indexes(engine: Any) -> None:
+    """Make what MLflow's tables lack for its commonest search, where it is not there yet.
+
+    Without it PostgreSQL reads and sorts every run of an experiment to show the newest 50.
+    """
+    with _bounded(engine), engine.begin() as connection:
+        for statement in INDEXES:
+            connection.exec_driver_sql(statement)
 
 
 def bring_up_to_date(utils: Any, engine: Any, before_upgrade: Callable[[str], object]) -> str:

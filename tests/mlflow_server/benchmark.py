@@ -27,11 +27,14 @@ from typing import Any
 import click
 import psutil
 import psycopg2
+import sqlalchemy
 
 from scripts.localcloud.rds.postgres import SUPERUSER, Postgres
+from scripts.server.database import add_indexes, bring_up_to_date
 from tests.mlflow_server.box import API, JSON, Box
 
 CLIENTS = 16
+WORKERS = 2  # what the platform starts unless its settings say otherwise; stock starts four
 RUNS = 64
 # What a training job sends: two writes for each read. The runs are open and made beforehand.
 LUA = """
@@ -72,11 +75,11 @@ end
 
 @dataclass(frozen=True)
 class Server:
-    """One of the servers: its name, where it answers, and its first process."""
+    """One of the servers: its name, where it answers, and its first processes."""
 
     name: str
     address: str
-    process: psutil.Process
+    processes: tuple[psutil.Process, ...]
 
     def seconds(self) -> float:
         """Processor time of the whole tree so far."""
@@ -87,7 +90,8 @@ class Server:
         return round(sum(one.memory_full_info().pss for one in self._tree()) / (1 << 20))
 
     def _tree(self) -> list[psutil.Process]:
-        return [self.process, *self.process.children(recursive=True)]
+        below = [child for one in self.processes for child in one.children(recursive=True)]
+        return [*self.processes, *below]
 
 
 @click.command()
@@ -120,20 +124,34 @@ def main(seconds: int, turns: int, search_turns: int, with_stock: bool) -> None:
 def _database(home: Path) -> Iterator[str]:
     server = Postgres(home / "postgres", home=home, master="master", password="not-used")
     server.start()
+    address = f"postgresql+psycopg2://{SUPERUSER}@/postgres?host={server.socket_directory}"
     try:
-        yield f"postgresql+psycopg2://{SUPERUSER}@/postgres?host={server.socket_directory}"
+        prepare(address)
+        yield address
     finally:
         server.stop()
+
+
+def prepare(address: str) -> None:
+    """Make the tables as `keyless database` does: two servers that start at once cannot."""
+    from mlflow.store.db import utils
+    from mlflow.store.tracking.dbmodels import models
+
+    assert models.SqlRun is not None  # the tables are known once this is imported
+    engine = sqlalchemy.create_engine(address)
+    bring_up_to_date(utils, engine, lambda _: None)
+    add_indexes(engine)
+    engine.dispose()
 
 
 @contextmanager
 def _box(database: str, home: Path, *, guarded: bool) -> Iterator[tuple[Server, dict[str, Any]]]:
     name, started = "guarded" if guarded else "guard off", time.perf_counter()
-    box = Box(database, home / name, guarded=guarded).wait()
+    box = Box(database, home / name, guarded=guarded, workers=WORKERS).wait()
     taken = round(time.perf_counter() - started, 1)
     try:
-        process = psutil.Process(box.process.pid)
-        yield Server(name, box.uri("operate"), process), {"seconds_to_health": taken}
+        processes = tuple(psutil.Process(one.pid) for one in box.processes)
+        yield Server(name, box.uri("operate"), processes), {"seconds_to_health": taken}
     finally:
         box.stop()
 
@@ -161,7 +179,7 @@ def _stock(database: str, home: Path) -> Iterator[tuple[Server, dict[str, Any]]]
                 raise click.ClickException((home / "stock.log").read_text()[-2000:])
             time.sleep(0.1)
         taken = round(time.perf_counter() - started, 1)
-        yield Server("stock", address, psutil.Process(process.pid)), {"seconds_to_health": taken}
+        yield Server("stock", address, (psutil.Process(process.pid),)), {"seconds_to_health": taken}
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)

@@ -62,10 +62,16 @@ class Answer:
 
 
 class Box:
-    """One worker on free ports; a request goes to a port by the name of its set."""
+    """Workers on free ports, as the launcher starts them; a port is known by its set's name."""
 
     def __init__(
-        self, database: str, folder: Path, *, access: str = "proxied", guarded: bool = True
+        self,
+        database: str,
+        folder: Path,
+        *,
+        access: str = "proxied",
+        guarded: bool = True,
+        workers: int = 1,
     ) -> None:
         folder.mkdir(parents=True)
         self.root, self.log = folder / "artifacts", folder / "server.log"
@@ -77,17 +83,21 @@ class Box:
         script = [str(SERVER / "worker.py")] if guarded else ["-c", UNGUARDED, str(SERVER)]
         sockets = [f"{name}={one.fileno()}" for name, one in listeners.items()]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", *script, str(settings), *sockets],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                pass_fds=[one.fileno() for one in listeners.values()],
-                cwd=folder,
-            )
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{database}\n".encode())
-        self.process.stdin.close()
+            self.processes = [
+                subprocess.Popen(
+                    [sys.executable, "-W", "ignore", *script, str(settings), *sockets],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[one.fileno() for one in listeners.values()],
+                    cwd=folder,
+                )
+                for _ in range(workers)
+            ]
+        for process in self.processes:
+            assert process.stdin is not None
+            process.stdin.write(f"{database}\n".encode())
+            process.stdin.close()
         for one in listeners.values():
             one.close()
 
@@ -99,7 +109,7 @@ class Box:
         """Wait until it answers; returns itself."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            assert all(one.poll() is None for one in self.processes), self.log.read_text()[-3000:]
             try:
                 if self.send("read", "GET", "/health").status == 200:
                     return self
@@ -109,8 +119,11 @@ class Box:
 
     def stop(self) -> None:
         """End it in order."""
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) == 0, self.log.read_text()[-3000:]
+        for one in self.processes:
+            one.send_signal(signal.SIGTERM)
+        assert [one.wait(60) for one in self.processes] == [0] * len(self.processes), (
+            self.log.read_text()[-3000:]
+        )
 
     def uri(self, name: str) -> str:
         """The address that MLflow's client takes."""

@@ -91,6 +91,15 @@ def misfit(address: str) -> str:
     )
 
 
+def without_passwords() -> None:
+    """Say that MLflow's password plug-in is absent.
+
+    Each search of runs imports it anew, and fails each time for want of its packages, which takes
+    more time than the search. A module that is known to be absent fails at once.
+    """
+    sys.modules["mlflow.server.auth"] = None  # type: ignore[assignment]
+
+
 def permissions(settings: Given) -> Permissions:
     """The permission sets of the settings."""
     from guard import Permissions
@@ -155,6 +164,7 @@ def main() -> int:
         asyncio.run(serve(front, listeners))
         sys.exit()
 
+    without_passwords()
     address = sys.stdin.readline().strip()
     if not address:
         return 1  # the launcher ended before the database was there
