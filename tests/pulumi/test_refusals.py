@@ -133,6 +133,7 @@ def words_of_pulumi() -> str:
     return "\n".join(texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_message_of_terraform_is_pulumis_too(folder: Path) -> None:
     words = words_of_pulumi()

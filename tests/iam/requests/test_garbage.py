@@ -72,6 +72,7 @@ def check(request: HttpRequest) -> list[Need] | None:
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(requests)
 def test_garbage_is_refused_in_words(request: HttpRequest) -> None:

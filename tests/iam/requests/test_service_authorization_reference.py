@@ -90,6 +90,7 @@ def faults(need: Need) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", sorted({service for service, _ in rows()}))
 def test_a_table_says_only_what_the_reference_knows(service: str) -> None:
     wrong: dict[str, list[str]] = {}

@@ -101,6 +101,7 @@ def test_what_is_no_policy_is_refused_in_words(name: str) -> None:
     assert str(refused.value).endswith(ROWS[name]["refused"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TOKENS)
 def test_engine_and_automata_agree_on_every_token(name: str) -> None:
     for key, expected in (("admits", True), ("refuses", False)):

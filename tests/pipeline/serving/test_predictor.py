@@ -48,6 +48,7 @@ def answers(found: Predictor, *requests: Request) -> list[tuple[int, Any]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_answers_are_those_of_the_model_and_of_batch_prediction(
     family: str, tmp_path: Path
