@@ -43,6 +43,7 @@ def main(config: Path | None, **options: Any) -> None:
     import uvicorn
 
     from pipeline.serving.app import create
+    from pipeline.serving.protocol import BoundedProtocol
 
     try:
         run = _of_instance(config, os.environ) if config else _of_options(**options)
@@ -53,6 +54,8 @@ def main(config: Path | None, **options: Any) -> None:
         create(run.config),
         host=run.host,
         port=run.port,
+        http=BoundedProtocol,
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,

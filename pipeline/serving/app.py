@@ -249,6 +249,11 @@ def schema_of(model: Any) -> dict[str, Any]:
 
 def _kind(request: Request, *, csv: bool) -> str:
     """How to read the body, by its media type. Raises BadRequest for one that is not read here."""
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise BadRequest(
+            415, f"the content encoding {coding!r} is not read here: send the body as it is"
+        )
     kind = request.headers.get("content-type", "")
     name, _, parameters = kind.partition(";")
     name = name.strip().lower()

@@ -18,7 +18,8 @@ from pydantic import (
 )
 
 from pipeline.model.place import Place
-from pipeline.serving.worker.rows import BadRequest
+from pipeline.rollouts.observed.outcomes import LARGEST
+from pipeline.serving.worker.rows import BadRequest, unique
 
 log = logging.getLogger(__name__)
 MOST_OUTCOMES = 10_000
@@ -30,8 +31,8 @@ _Row = Annotated[int, BeforeValidator(lambda row: int(row) if _is_whole(row) els
 _Outcome = (
     Annotated[str, StringConstraints(min_length=1, max_length=1000)]
     | bool
-    | int
-    | Annotated[float, Field(allow_inf_nan=False)]
+    | Annotated[int, Field(ge=-(2**63), lt=2**63)]
+    | Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 )
 
 
@@ -60,7 +61,7 @@ class NotStored(Exception):
 def parse(body: bytes) -> list[Outcome]:
     """The outcomes of a body: one, or a list of them. Raises BadRequest."""
     try:
-        raw = json.loads(body, parse_constant=_refuse)
+        raw = json.loads(body, parse_constant=_refuse, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         raise BadRequest(400, f"the body is not JSON: {error}") from None
     try:

@@ -29,13 +29,14 @@ def run_step(
     aws: bool,
     quiet: bool = False,
     folder: Path | None = None,
+    tracking: bool = True,
 ) -> int:
     """Run `python -m pipeline.<step>`; the answer is its exit code. `quiet` drops what it prints.
 
     In the local cloud it runs as `role` (or as the administrator), with a session to MLflow if the
-    role may open one; with `aws` it runs in the caller's environment, whose tunnel
-    MLFLOW_TRACKING_URI must name. `folder` is where it runs, in place of the project. Raises
-    UserError when the local cloud or its server is not there.
+    role may open one and the step needs it (`tracking`); with `aws` it runs in the caller's
+    environment, whose tunnel MLFLOW_TRACKING_URI must name. `folder` is where it runs, in place of
+    the project. Raises UserError when the local cloud or its server is not there.
     """
     command = [sys.executable, "-m", f"pipeline.{step}", *arguments]
     start = partial(
@@ -53,8 +54,9 @@ def run_step(
     cloud = project.cloud()
     platform = project.local_platform(cloud, environment)
     actors = Actors(cloud, environment, project.root)
-    with _session(project, actors, platform, role) as tracking:
-        extra = {"KEYLESS_PLATFORM": platform.model_dump_json(), **tracking}
+    session = _session(project, actors, platform, role) if tracking else contextlib.nullcontext({})
+    with session as way:
+        extra = {"KEYLESS_PLATFORM": platform.model_dump_json(), **way}
         sealed = (
             actors.marked_environment(_credentials(project, actors, role), extra)
             if role == "administrator"

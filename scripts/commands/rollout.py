@@ -104,8 +104,16 @@ def _run(
         more: list[str] = []
         if verb == "watch":
             more = ["--idle", ways.enter_context(way_to_idle_set(clients, serving, aws_cli))]
-        words = [verb, *arguments, *more]
-        return run_step(project, "rollouts", words, environment=environment, role=ROLE, aws=aws)
+        return run_step(
+            project,
+            "rollouts",
+            [verb, *arguments, *more],
+            environment=environment,
+            role=ROLE,
+            aws=aws,
+            # Without MLflow a rollout can still be watched and, above all, aborted.
+            tracking=verb == "start",
+        )
 
 
 def _reach(

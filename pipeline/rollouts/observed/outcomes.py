@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 KEY = ["keyless_prediction_id", "keyless_row"]
 _LOGGED = [*KEY, "keyless_assigned", "keyless_unit", "keyless_experiment"]
+# Sums of squares of larger ones would be infinite, and then no interval could be told any more.
+LARGEST = 1e100
 _AREAS = {"answers": "date=", "copies": "_shadow/date=", "feedback": "_feedback/date="}
 
 
@@ -140,7 +142,7 @@ class Outcomes:
 
 def _sums(losses: Any) -> Sums:
     """Without outcomes that are no number where one is needed: they say nothing of a model."""
-    return Sums.of(value for value in losses.tolist() if value == value)
+    return Sums.of(value for value in losses.tolist() if abs(value) <= LARGEST)
 
 
 def loss(table: "pd.DataFrame", kind: Loss, contract: SchemaContract) -> Any:

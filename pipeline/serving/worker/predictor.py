@@ -1,5 +1,7 @@
 """Answers to requests by one model, many at a time, by the same checks as batch prediction."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +13,13 @@ from pipeline.data.contract import Conformed, NumberColumn, conform
 from pipeline.errors import InputError
 from pipeline.model.artifacts import ModelFacts
 from pipeline.model.batch import predictions
+from pipeline.reading.dialect import first_record
 from pipeline.reading.documents import json_column
 from pipeline.reading.files import TextInMemory
 from pipeline.reading.formats import Format
 from pipeline.reading.reader import read_table
 from pipeline.serving.worker.direct import Direct, direct_or_same
-from pipeline.serving.worker.rows import BadRequest, Rows, parse
+from pipeline.serving.worker.rows import BadRequest, Rows, check_length, check_text, listed, parse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _EXAMPLES = 20
+_MOST_COLUMNS = 10_000
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,16 @@ class _Apart(Exception):
     """Requests that cannot be answered together: one of them is odd."""
 
 
+def _without_advice(message: str) -> str:
+    """What the reader says is wrong, without the settings that it would change: a client has none."""
+    said = [part for part in re.split(r"; |: (?=write )", message) if "[data]" not in part]
+    return "; ".join(said) or message
+
+
+def _unreadable(error: Exception) -> BadRequest:
+    return BadRequest(422, f"the request cannot be read: {type(error).__name__}: {error}"[:500])
+
+
 class Predictor:
     """One loaded model. Not for several threads at once."""
 
@@ -123,7 +137,7 @@ class Predictor:
         try:
             if together:
                 self._predict(requests, self._together(together), found)
-        except _Apart:
+        except (_Apart, InputError):
             together = {}
         for place, request in enumerate(requests):
             if place not in together and place not in found.answers:
@@ -137,18 +151,19 @@ class Predictor:
                     found.parsed[place] = self._parse(request)
             except BadRequest as error:
                 found.refuse(place, error)
+            except Exception as error:  # noqa: BLE001 - the process must outlive any request
+                found.refuse(place, _unreadable(error))
 
     def _parse(self, request: Request, *, spelled: bool = False) -> Rows:
         ids = self._contract.ids
-        found = parse(request.kind, request.body, self._features, ids, spelled=spelled)
-        self._check_length(found.count)
-        return found
-
-    def _check_length(self, count: int) -> None:
-        if count > self.max_rows:
-            raise BadRequest(
-                413, f"the request has {count} rows, more than {self.max_rows}: send fewer"
-            )
+        return parse(
+            request.kind,
+            request.body,
+            self._features,
+            ids,
+            spelled=spelled,
+            most_rows=self.max_rows,
+        )
 
     def _alone(
         self, requests: Sequence[Request], place: int, request: Request, found: Answers
@@ -164,10 +179,12 @@ class Predictor:
         except BadRequest as error:
             found.refuse(place, error)
         except InputError as error:
-            found.refuse(place, BadRequest(422, str(error)))
+            found.refuse(place, BadRequest(422, _without_advice(str(error))))
         except _Apart as failure:
             kind = type(failure.__cause__).__name__
             found.refuse(place, BadRequest(503, f"the model failed on this request: {kind}"))
+        except Exception as error:  # noqa: BLE001 - the process must outlive any request
+            found.refuse(place, _unreadable(error))
 
     def _together(self, good: dict[int, Rows]) -> _Batch:
         """The rows of requests as one batch, if each value is of its column's own type."""
@@ -189,7 +206,7 @@ class Predictor:
             kind = pyarrow.float64() if isinstance(spec, NumberColumn) else pyarrow.string()
             try:
                 columns[name] = pyarrow.array(values, type=kind)
-            except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
+            except (pyarrow.ArrowException, OverflowError, TypeError, ValueError):
                 raise _Apart from None
         counts = [rows.count for rows in all_rows]
         return _Batch(
@@ -203,15 +220,27 @@ class Predictor:
         import pyarrow
 
         if request.kind == "csv":
-            text = TextInMemory(Path("body"), "the body", "csv", content=request.body)
-            table = read_table([text], self._csv_format(), self._features)
-            self._check_length(table.num_rows)
+            table = read_table([self._csv(request.body)], self._csv_format(), self._features)
+            check_length(table.num_rows, self.max_rows)
             (batch,) = table.combine_chunks().to_batches()
             return batch
         rows = self._parse(request, spelled=True)
         return pyarrow.RecordBatch.from_pydict(
             {name: json_column(values, name, "the body") for name, values in rows.columns.items()}
         )
+
+    def _csv(self, body: bytes) -> TextInMemory:
+        """A body as a file of the reader's. Raises BadRequest for what its advice would not fit."""
+        check_text(body)
+        text = TextInMemory(Path("body"), "the body", "csv", content=body)
+        names = first_record(text, self._csv_format())
+        # Each column takes memory: of eight million, which a body has room for, more than 10 GB.
+        most = max(_MOST_COLUMNS, 2 * len(self._features))
+        if len(names) > most:
+            raise BadRequest(413, f"the body has {len(names)} columns, more than {most}")
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise BadRequest(422, f"the body has columns twice: {listed(twice)}")
+        return text
 
     def _csv_format(self) -> Format:
         """As training data was written, but with a header; a request names its columns."""

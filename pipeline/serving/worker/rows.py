@@ -4,6 +4,7 @@ What a body may be: https://mlflow.org/docs/latest/ml/deployment/deploy-model-lo
 """
 
 import json
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from pipeline.reading.documents import JsonNumber
 
 PROTOCOL = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _SHOWN = 20
+_TOO_DEEP = "the body is nested too deeply: send a table of plain values"
 
 
 class BadRequest(Exception):
@@ -49,40 +51,135 @@ def parse(
     ids: Collection[str],
     *,
     spelled: bool = False,
+    most_rows: int = sys.maxsize,
 ) -> Rows:
     """Read a JSON body: `kind` is json or row. Columns that are no feature and no id are left out.
 
-    Raises BadRequest for anything that is no table with all features.
+    Raises BadRequest for anything that is no table with all features and at most so many rows.
     """
     document = _spelled(body) if spelled else _json(body)
-    rows = _row(document, features, ids) if kind == "row" else _invocation(document, features)
+    wanted = _Wanted(features, [*features, *ids], most_rows)
+    rows = _row(document, wanted) if kind == "row" else _invocation(document, wanted)
     missing = [name for name in features if name not in rows.columns]
     if missing:
         raise BadRequest(
             422,
-            f"the request lacks the columns {_listed(missing)}",
+            f"the request lacks the columns {listed(missing)}",
             [{"column": name, "rule": "missing column"} for name in missing[:_SHOWN]],
         )
     if rows.count == 0:
         raise BadRequest(422, "the request has no rows")
-    wanted = [*features, *(name for name in ids if name in rows.columns)]
+    there = [*features, *(name for name in ids if name in rows.columns)]
     truths = b"true" in body or b"false" in body
-    return Rows({name: rows.columns[name] for name in wanted}, rows.count, truths, spelled)
+    return Rows({name: rows.columns[name] for name in there}, rows.count, truths, spelled)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The model's columns in its order, those and the ids, and how many rows may come."""
+
+    features: Sequence[str]
+    columns: Sequence[str]
+    most_rows: int
+
+    def check(self, count: int) -> None:
+        """Raises BadRequest for too many rows, before time goes into them."""
+        check_length(count, self.most_rows)
+
+
+def check_length(count: int, most: int) -> None:
+    """Raises BadRequest for more rows than a request may have."""
+    if count > most:
+        raise BadRequest(413, f"the request has {count} rows, more than {most}: send fewer")
+
+
+def check_text(body: bytes) -> None:
+    """Raises BadRequest for a CSV body that is no text in UTF-8, or has no row."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        found = f"byte 0x{body[error.start]:02x} at position {error.start}"
+        raise BadRequest(400, f"the body is not UTF-8: {found}{_advice(body)}") from None
+    if b"\0" in body:
+        raise BadRequest(400, "the body has zero bytes, which no CSV in UTF-8 has")
+    if not (rows := body.strip()):
+        raise BadRequest(422, "the body is empty")
+    if b"\n" not in rows and b"\r" not in rows:
+        raise BadRequest(422, "the request has no rows: the first line names the columns")
 
 
 def _json(body: bytes) -> Any:
     try:
-        return orjson.loads(body)
+        document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadRequest(400, f"the body is not JSON: {error}") from None
+        raise BadRequest(400, f"the body is not JSON: {error}{_advice(body)}") from None
+    _refuse_repeated_keys(body, document)
+    return document
+
+
+def _advice(body: bytes) -> str:
+    """What commonly makes a body no JSON."""
+    if not body.strip():
+        return "; it is empty"
+    if body.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")):
+        return "; it is compressed: send it as it is"
+    if body.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        return "; it begins with a byte order mark: send UTF-8 without one"
+    if b"NaN" in body or b"Infinity" in body:
+        return "; JSON has no NaN and no Infinity: send null for a missing value"
+    return ""
+
+
+def _refuse_repeated_keys(body: bytes, document: Any) -> None:
+    """Raises BadRequest for a key that an object has twice: orjson keeps the last, without a word.
+
+    Each key is followed by a colon, so a body with no more colons than keys were kept has none
+    twice. Texts may hold colons too, as times do, but none that follows a quote.
+    """
+    kept = _count_keys(document)
+    if body.count(b":") == kept:
+        return
+    spaced = any(space + b":" in body for space in (b" ", b"\t", b"\n", b"\r"))
+    if not spaced and body.count(b'":') == kept:
+        return
+    try:
+        json.loads(body, object_pairs_hook=unique)
+    except RecursionError:
+        raise BadRequest(422, _TOO_DEEP) from None
+
+
+def _count_keys(document: Any) -> int:
+    """Keys of the objects that the protocol knows; there are others in what is refused anyway."""
+    if not isinstance(document, dict):
+        return 0
+    count = len(document)
+    for value in document.values():
+        if isinstance(value, dict):
+            count += len(value)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            count += sum(len(row) for row in value if isinstance(row, dict))
+    return count
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises BadRequest for a key that it has twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        raise BadRequest(400, f"the body has the key {twice[:100]!r} twice in one object")
+    return found
 
 
 def _spelled(body: bytes) -> Any:
     """The same document with numbers as the reader of JSON lines keeps them."""
-    return json.loads(body, parse_int=JsonNumber, parse_float=JsonNumber)
+    try:
+        return json.loads(body, parse_int=JsonNumber, parse_float=JsonNumber)
+    except RecursionError:
+        raise BadRequest(422, _TOO_DEEP) from None
 
 
-def _invocation(document: Any, features: Sequence[str]) -> Rows:
+def _invocation(document: Any, wanted: _Wanted) -> Rows:
     """One of the four forms of MLflow's protocol."""
     if not isinstance(document, dict):
         raise BadRequest(422, f"the body must be an object with one of {', '.join(PROTOCOL)}")
@@ -91,17 +188,17 @@ def _invocation(document: Any, features: Sequence[str]) -> Rows:
     unknown = set(document) - {*PROTOCOL, "params"}
     named = [name for name in PROTOCOL if name in document]
     if unknown or len(named) != 1:
-        found = _listed(sorted(document)) or "none"
+        found = listed(sorted(document)) or "none"
         raise BadRequest(422, f"write exactly one of {', '.join(PROTOCOL)}; the body has {found}")
     content = document[named[0]]
     if named[0] == "dataframe_split":
-        return _split(content)
+        return _split(content, wanted)
     if named[0] == "dataframe_records":
-        return _records(content, named[0])
-    return _tensor(content, named[0], features)
+        return _records(content, named[0], wanted)
+    return _tensor(content, named[0], wanted)
 
 
-def _split(content: Any) -> Rows:
+def _split(content: Any, wanted: _Wanted) -> Rows:
     if not isinstance(content, dict) or set(content) - {"columns", "data", "index"}:
         raise BadRequest(422, "dataframe_split must be an object with columns, data and index")
     names: Any = content.get("columns")
@@ -112,6 +209,7 @@ def _split(content: Any) -> Rows:
         raise BadRequest(422, "dataframe_split.data must be a list of rows")
     if not isinstance(content.get("index", []), list):
         raise BadRequest(422, "dataframe_split.index must be a list; it is not used")
+    wanted.check(len(data))
     return Rows(_transposed(names, data, "dataframe_split.data"), len(data))
 
 
@@ -141,14 +239,16 @@ def _transposed(names: Sequence[str], data: list[Any], where: str) -> dict[str, 
     return dict(zip(names, zip(*data, strict=True), strict=True))
 
 
-def _records(content: Any, where: str) -> Rows:
+def _records(content: Any, where: str, wanted: _Wanted) -> Rows:
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise BadRequest(422, f"{where} must be a list of objects")
-    names = dict.fromkeys(name for row in content for name in row)
+    wanted.check(len(content))
+    # Not every name that comes: rows may bring thousands each, and then all of them times all rows.
+    names = [name for name in wanted.columns if any(name in row for row in content)]
     return Rows({name: [row.get(name) for row in content] for name in names}, len(content))
 
 
-def _tensor(content: Any, where: str, features: Sequence[str]) -> Rows:
+def _tensor(content: Any, where: str, wanted: _Wanted) -> Rows:
     """instances: rows; inputs: rows or columns. Rows without names are in the model's order."""
     if isinstance(content, dict) and where == "inputs":
         if not all(isinstance(values, list) for values in content.values()):
@@ -156,27 +256,32 @@ def _tensor(content: Any, where: str, features: Sequence[str]) -> Rows:
         lengths = {len(values) for values in content.values()}
         if len(lengths) > 1:
             raise BadRequest(422, "the columns of inputs are not equally long")
-        return Rows(content, lengths.pop() if lengths else 0)
+        count = lengths.pop() if lengths else 0
+        wanted.check(count)
+        return Rows(content, count)
     if not isinstance(content, list):
         raise BadRequest(422, f"{where} must be a list of rows")
     if content and all(isinstance(row, dict) for row in content):
-        return _records(content, where)
-    return Rows(_transposed(features, content, where), len(content))
+        return _records(content, where, wanted)
+    wanted.check(len(content))
+    return Rows(_transposed(wanted.features, content, where), len(content))
 
 
-def _row(document: Any, features: Sequence[str], ids: Collection[str]) -> Rows:
+def _row(document: Any, wanted: _Wanted) -> Rows:
     """One object, whose keys are the model's columns and no others."""
     if not isinstance(document, dict):
         raise BadRequest(422, "the body must be an object with one value for each column")
-    if unknown := [name for name in document if name not in features and name not in ids]:
+    known = set(wanted.columns)
+    if unknown := [name for name in document if name not in known]:
         raise BadRequest(
             422,
-            f"the model has no columns {_listed(unknown)}",
+            f"the model has no columns {listed(unknown)}",
             [{"column": name, "rule": "unknown column"} for name in unknown[:_SHOWN]],
         )
     return Rows({name: (value,) for name, value in document.items()}, 1)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names for a message, the first of many."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(str(name)[:100] for name in names[:_SHOWN]) + more

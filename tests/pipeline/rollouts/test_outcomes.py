@@ -144,6 +144,15 @@ def test_copies_are_paired_with_answers_row_by_row(logs: Logs) -> None:
     assert logs.read().paired("error") == Sums(2, 0, 2)
 
 
+@pytest.mark.parametrize("value", [1e300, -1e200, "1e300", "inf", "1e999", 10**200, "9" * 400])
+def test_one_absurd_outcome_does_not_blind_the_test(logs: Logs, value: Any) -> None:
+    """Sums with it would be infinite, so that no guard and no test could decide any more."""
+    logs.put("", [answer(number) for number in range(3)])
+    logs.feedback([outcome(0, 2.0), outcome(1, value), outcome(2, 4.0)])
+
+    assert logs.read().losses("value")["champion"] == Sums(2, -6.0, 20.0)
+
+
 def test_outcomes_that_are_no_number_are_left_out(logs: Logs) -> None:
     logs.put("", [answer(1), answer(2)])
     logs.feedback([outcome(1, "12.5"), outcome(2, "much")])

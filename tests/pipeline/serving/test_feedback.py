@@ -38,6 +38,13 @@ FAULTS: dict[str, tuple[bytes, int, str]] = {
     "a list as outcome": (json.dumps(one(outcome=[1])).encode(), 422, "outcome"),
     "null as outcome": (json.dumps(one(outcome=None)).encode(), 422, "outcome"),
     "a text without end": (json.dumps(one(outcome="x" * 1001)).encode(), 422, "outcome"),
+    "a number beyond all sums": (json.dumps(one(outcome=1e200)).encode(), 422, "outcome"),
+    "a number without end": (json.dumps(one(outcome=10**120)).encode(), 422, "outcome"),
+    "a key twice": (
+        json.dumps(one()).encode()[:-1] + b', "outcome": "benign"}',
+        400,
+        "'outcome' twice",
+    ),
     "a row below zero": (json.dumps(one(row=-1)).encode(), 422, "row"),
     "an unknown key": (json.dumps(one(label=1)).encode(), 422, "label"),
     "too many": (json.dumps({"outcomes": [one()] * 10_001}).encode(), 422, "outcomes"),

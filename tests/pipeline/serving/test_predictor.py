@@ -109,6 +109,48 @@ def test_a_faulty_request_leaves_the_others_their_answers() -> None:
     assert statuses == [200, 400, 422, 422, 422, 422, 422, 400, 422, 413, 200]
 
 
+@pytest.mark.parametrize("depth", [5, 900, 1000, 1015])
+def test_deep_nesting_ends_no_process(depth: int) -> None:
+    """orjson reads deeper than Python's own reader, which looks at a body that is odd."""
+    cell = b"[" * depth + b"1" + b"]" * depth
+    whole = json.dumps(models.rows()[0]).encode()
+    row = whole.replace(json.dumps(models.rows()[0]["mean radius"]).encode(), cell, 1)
+    for kind, body in (("row", row), ("json", b'{"instances": [' + row + b"]}")):
+        ((status, said),) = answers(predictor(), request(body, kind))
+        assert status in (400, 422), said
+
+
+HEADER = ",".join(models.features()).encode()
+LINE = ",".join(map(str, models.rows()[0].values())).encode()
+TEXTS: dict[str, tuple[bytes, int, str]] = {
+    "nothing": (b"", 422, "is empty"),
+    "blank lines": (b"\n\n", 422, "is empty"),
+    "a header": (HEADER, 422, "no rows: the first line names the columns"),
+    "a header and an end": (HEADER + b"\r\n", 422, "no rows"),
+    "latin": (HEADER + b"\n" + LINE.replace(b"large", b"l\xe4rge"), 400, "not UTF-8: byte 0xe4"),
+    "two bytes a letter": ((HEADER + b"\n" + LINE).decode().encode("utf-16"), 400, "not UTF-8"),
+    "zero bytes": (HEADER + b"\n" + LINE.replace(b"large", b"la\0ge"), 400, "zero bytes"),
+    "gzip": (b"\x1f\x8b\x08" + b"\0" * 30, 400, "is compressed"),
+    "a column twice": (HEADER + b",size\n" + LINE + b",1", 422, "columns twice: size"),
+    # Arrow would take 10 GB of memory for them.
+    "eight million columns": (b"," * 8_000_000 + b"\n1", 413, "8000001 columns, more than 10000"),
+    "one column four million times": (b"a," * 4_000_000 + b"\n1", 413, "columns, more than"),
+    "columns on lines of their own": (b'"\n",' * 1_000_000 + b"\n1", 413, "columns, more than"),
+    "a short row": (HEADER + b"\n1", 422, "has 1 field"),
+    "a quote that stays open": (HEADER + b'\n"' + LINE, 422, "a quote that is not closed"),
+    "too many rows": (HEADER + b"\n" + (LINE + b"\n") * 1001, 413, "1001 rows, more than 1000"),
+}
+
+
+@pytest.mark.parametrize("fault", TEXTS)
+def test_a_faulty_csv_is_refused_with_its_fault(fault: str) -> None:
+    body, status, message = TEXTS[fault]
+    ((found, said),) = answers(predictor(), request(body, "csv"))
+
+    assert (found, message in said["error"]) == (status, True), said
+    assert "[data]" not in said["error"]  # advice for settings, which a client has not
+
+
 def test_what_breaks_the_contract_is_named_by_row_and_column() -> None:
     wrong = [models.rows()[0], {**models.rows()[0], "mean radius": -1e6, "mean area": 1e9}]
     ((status, body),) = answers(predictor(), request({"instances": wrong}))

@@ -1,6 +1,7 @@
 """Bodies become columns, or an error that says what is wrong."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -54,8 +55,23 @@ def test_one_row_has_each_column_and_no_other() -> None:
 FAULTS: dict[str, tuple[bytes, int, str]] = {
     "nothing": (b"", 400, "is not JSON"),
     "half of it": (b'{"instances": [[1, "x"', 400, "is not JSON"),
-    "NaN": (b'{"instances": [[NaN, "x"]]}', 400, "is not JSON"),
-    "Infinity": (b'{"instances": [[-Infinity, "x"]]}', 400, "is not JSON"),
+    "NaN": (b'{"instances": [[NaN, "x"]]}', 400, "send null for a missing value"),
+    "Infinity": (b'{"instances": [[-Infinity, "x"]]}', 400, "send null for a missing value"),
+    "gzip": (b"\x1f\x8b\x08\x00\x00", 400, "is compressed: send it as it is"),
+    "a byte order mark": (b'\xef\xbb\xbf{"instances": [[1, "x"]]}', 400, "byte order mark"),
+    "a form twice": (b'{"inputs": [[1, "x"]], "inputs": [[2, "x"]]}', 400, "'inputs' twice"),
+    "a column twice": (b'{"instances": [{"a": 1, "b": "x", "a": 2}]}', 400, "'a' twice"),
+    "a column twice, later": (
+        b'{"dataframe_records": [{"a": 1, "b": "x"}, {"a":1, "b":":", "b" :"y"}]}',
+        400,
+        "'b' twice",
+    ),
+    "a list of values twice": (b'{"inputs": {"a": [1], "b": [":"], "a": [2]}}', 400, "'a' twice"),
+    "data twice": (
+        b'{"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"]], "data": [[2, "x"]]}}',
+        400,
+        "'data' twice",
+    ),
     "deep nesting": (b"[" * 100_000, 400, "is not JSON"),
     "deep nesting that ends": (b"[" * 5000 + b"]" * 5000, 400, "is not JSON"),
     "no UTF-8": (b'{"instances": "\xff"}', 400, "is not JSON"),
@@ -103,6 +119,53 @@ def test_a_body_with_a_fault_is_refused_with_its_place(fault: str) -> None:
         parse("json", body, FEATURES, ())
     assert error.value.status == status
     assert json.loads(error.value.body())["error"]
+
+
+TEXTS = ["10:30:00", ":", 'a":b', '":"', " : ", "\\\\", "{}"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("colon", [": ", ":", " : "])
+def test_colons_in_texts_are_no_keys(text: str, colon: str) -> None:
+    body = json.dumps(
+        {"instances": [{"a": 1, "b": text}, {"a": 2, "b": None}]}, separators=(",", colon)
+    )
+
+    assert list(parse("json", body.encode(), FEATURES, ()).columns["b"]) == [text, None]
+    assert parse("row", json.dumps({"a": 1, "b": text}).encode(), FEATURES, ()).count == 1
+
+
+def test_a_column_twice_in_one_row_is_refused() -> None:
+    with pytest.raises(BadRequest, match="'a' twice"):
+        parse("row", b'{"a": 1, "b": "x", "a": 2}', FEATURES, ())
+
+
+MANY: dict[str, bytes] = {
+    "records": b'{"dataframe_records": [' + b",".join([b"{}"] * 11) + b"]}",
+    "instances": b'{"instances": [' + b",".join([b'[1, "x"]'] * 11) + b"]}",
+    "inputs": json.dumps({"inputs": {"a": [1] * 11, "b": ["x"] * 11}}).encode(),
+    "split": json.dumps(
+        {"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"]] * 11}}
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("form", MANY)
+def test_too_many_rows_are_refused_in_every_form(form: str) -> None:
+    with pytest.raises(BadRequest, match="has 11 rows, more than 10") as error:
+        parse("json", MANY[form], FEATURES, (), most_rows=10)
+    assert error.value.status == 413
+
+
+def test_names_that_no_one_asked_for_take_no_time_in_other_rows() -> None:
+    """Names times rows are 80 million values here; a body has room for a hundred times that."""
+    rows = [{f"x{row}_{place}": 0 for place in range(20)} for row in range(2000)]
+    body = json.dumps({"dataframe_records": [*rows, {"a": 1, "b": "x"}]}).encode()
+    started = time.process_time()
+    found = parse("json", body, FEATURES, ())
+
+    assert list(found.columns) == ["a", "b"]
+    assert time.process_time() - started < 1
 
 
 def test_a_thousand_missing_columns_are_not_all_listed() -> None:
