@@ -54,8 +54,10 @@ def run_step(
     cloud = project.cloud()
     platform = project.local_platform(cloud, environment)
     actors = Actors(cloud, environment, project.root)
-    session = _session(project, actors, platform, role) if tracking else contextlib.nullcontext({})
-    with session as way:
+    with contextlib.ExitStack() as open_sessions:
+        way = {}
+        if tracking:
+            way = open_sessions.enter_context(_session(project, actors, platform, role))
         extra = {"KEYLESS_PLATFORM": platform.model_dump_json(), **way}
         sealed = (
             actors.marked_environment(_credentials(project, actors, role), extra)

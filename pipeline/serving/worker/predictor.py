@@ -96,7 +96,7 @@ class _Apart(Exception):
 
 
 def _without_advice(message: str) -> str:
-    """What the reader says is wrong, without the settings that it would change: a client has none."""
+    """What the reader says is wrong, without advice on settings, which a client has none of."""
     said = [part for part in re.split(r"; |: (?=write )", message) if "[data]" not in part]
     return "; ".join(said) or message
 

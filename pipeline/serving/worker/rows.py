@@ -5,6 +5,7 @@ What a body may be: https://mlflow.org/docs/latest/ml/deployment/deploy-model-lo
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,8 +166,7 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object of JSON. Raises BadRequest for a key that it has twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise BadRequest(400, f"the body has the key {twice[:100]!r} twice in one object")
     return found
 

@@ -173,7 +173,7 @@ def _boosted_many(model: Any) -> Function:
 
     def run(rows: "NDArray[Any]") -> "NDArray[Any]":
         rows = np.ascontiguousarray(rows, dtype=np.float64)
-        raw = np.zeros((len(rows), width), order="F") + start
+        raw: NDArray[Any] = np.zeros((len(rows), width), order="F") + start
         said = np.empty(len(rows))
         for iteration in trees:
             for number, (nodes, categories) in enumerate(iteration):

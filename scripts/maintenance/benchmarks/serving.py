@@ -1,13 +1,17 @@
-"""The model server beside `mlflow models serve`: same model, machine and run, loaded by wrk.
+"""The model server beside `mlflow models serve` and bare `predict`, and what a shadow costs.
 
 python -m scripts.maintenance.benchmarks.serving
 
-Each server gets a process of its own and one worker. The two take turns, one at a time, so that
-neither competes with the other. wrk (apt-get install wrk) must be on PATH. It takes some minutes.
+Each server gets a process of its own and one worker, and is loaded by wrk (apt-get install wrk).
+The servers and bare `model.predict` on a frame in memory take turns, one at a time, so that none
+competes with another: same model, machine and run. Ratios are medians of the ratios of turns that
+were neighbours. Then requests are copied to a challenger in every other turn: to a good one, and
+to challengers that are slow, hang or crash. All of it takes a quarter of an hour.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -22,6 +26,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +36,8 @@ import psutil
 from scripts.maintenance.benchmarks.prediction import _model
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pipeline.model.champion import Champion
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -59,67 +66,134 @@ class Load:
 
 
 LOADS = (Load(1, 1), Load(1, 16), Load(1, 64), Load(1000, 1), Load(1000, 4))
+SHADOW_LOADS = (Load(1, 1), Load(1, 16))
 
 
 @click.command()
 @click.option("--family", "families", multiple=True, default=FAMILIES, show_default=True)
 @click.option("--seconds", default=5, show_default=True, help="Of each turn.")
 @click.option("--repeat", default=3, show_default=True, help="Turns of each server and load.")
+@click.option("--shadow-repeat", default=9, show_default=True, help="Pairs of turns of a shadow.")
+@click.option("--only", type=click.Choice(["servers", "shadow"]), help="Leave the other part out.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the numbers here.")
-def main(families: tuple[str, ...], seconds: int, repeat: int, file: Path | None) -> None:
-    """Compare throughput and latency, then measure memory, start and the cost of a shadow."""
+def main(
+    families: tuple[str, ...],
+    seconds: int,
+    repeat: int,
+    shadow_repeat: int,
+    only: str | None,
+    file: Path | None,
+) -> None:
+    """Compare throughput, latency, memory and start, then measure the cost of a shadow."""
     if shutil.which("wrk") is None:
         raise click.ClickException("wrk is not on PATH: apt-get install wrk")
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         for family in families:
-            report[family] = compare(family, seconds, repeat, Path(temporary) / family)
+            folder = Path(temporary) / family
+            model = prepare(family, folder)
+            if only != "shadow":
+                report[family] = compare(model, seconds, repeat, folder)
+        if only != "servers":
+            # Of the first family: the server's own work is the same for each.
+            report["shadow"] = shadows(seconds, shadow_repeat, Path(temporary) / families[0])
     text = json.dumps(report, indent=2)
     click.echo(text)
     if file is not None:
         file.write_text(text + "\n")
 
 
-def compare(family: str, seconds: int, repeat: int, folder: Path) -> dict[str, Any]:
-    """Medians over turns of each server, and their ratios."""
-    prepare(family, folder)
+def compare(model: Any, seconds: int, repeat: int, folder: Path) -> dict[str, Any]:
+    """Medians over turns of each way, and medians of the ratios of neighbouring turns."""
     found: dict[str, Any] = {}
     turns: dict[tuple[str, Load], list[dict[str, float]]] = {}
     with ours(folder) as (address, facts):
         found["ours"] = facts
         with theirs(folder) as (other, facts):
             found["mlflow"] = facts
-            for _ in range(repeat):
-                for load in LOADS:
-                    for way, base in (("ours", address), ("mlflow", other)):
-                        before = processor_seconds(found[way]["pid"])
-                        taken = wrk(base, load, seconds, folder)
-                        spent = processor_seconds(found[way]["pid"]) - before
-                        requests = taken["requests_per_second"] * taken["seconds"]
-                        taken["processor_ms"] = round(1000 * spent / requests, 2)
-                        turns.setdefault((way, load), []).append(taken)
+            for _, load in itertools.product(range(repeat), LOADS):
+                for way, base in (("ours", address), ("mlflow", other)):
+                    before = processor_seconds(found[way]["pid"])
+                    taken = wrk(base, load, seconds, folder)
+                    spent = processor_seconds(found[way]["pid"]) - before
+                    requests = taken["requests_per_second"] * taken["seconds"]
+                    taken["processor_ms"] = round(1000 * spent / requests, 2)
+                    turns.setdefault((way, load), []).append(taken)
+                if load.connections == 1:
+                    turns.setdefault(("bare", load), []).append(bare(model, load, seconds))
     for load in LOADS:
-        medians = {
-            way: {
-                name: statistics.median(turn[name] for turn in turns[way, load])
-                for name in turns[way, load][0]
-            }
-            for way in ("ours", "mlflow")
-        }
-        first, second = medians["ours"], medians["mlflow"]
-        found[f"{load.rows} rows, {load.connections} connections"] = {
-            **medians,
-            "throughput_ratio": round(
-                first["requests_per_second"] / second["requests_per_second"], 2
-            ),
-            "p99_ratio": round(first["p99_ms"] / second["p99_ms"], 2),
-            # Other work on the machine disturbs this one least.
-            "processor_ratio": round(second["processor_ms"] / first["processor_ms"], 2),
-        }
+        found[f"{load.rows} rows, {load.connections} connections"] = _beside(turns, load)
     return found
 
 
-def prepare(family: str, folder: Path) -> None:
+def _beside(turns: dict[tuple[str, Load], list[dict[str, float]]], load: Load) -> dict[str, Any]:
+    ways = [way for way, its in turns if its == load]
+
+    def ratio(name: str, one: str, other: str) -> float:
+        pairs = zip(turns[one, load], turns[other, load], strict=True)
+        return round(statistics.median(first[name] / second[name] for first, second in pairs), 2)
+
+    found: dict[str, Any] = {
+        way: {
+            name: statistics.median(turn[name] for turn in turns[way, load])
+            for name in turns[way, load][0]
+        }
+        for way in ways
+    }
+    found["throughput_ratio"] = ratio("requests_per_second", "ours", "mlflow")
+    found["p99_ratio"] = ratio("p99_ms", "ours", "mlflow")
+    # Other work on the machine disturbs this one least.
+    found["processor_ratio"] = ratio("processor_ms", "mlflow", "ours")
+    if "bare" in ways:
+        found["throughput_of_bare"] = ratio("requests_per_second", "ours", "bare")
+        found["processor_of_bare"] = ratio("processor_ms", "ours", "bare")
+    return found
+
+
+def bare(model: Any, load: Load, seconds: int) -> dict[str, float]:
+    """`model.predict` on a frame in memory, again and again, on one thread as in a server."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    rows = _rows(load)
+    with threadpool_limits(limits=1):
+        model.predict(rows)
+        took, began, spent = [], time.perf_counter(), time.process_time()
+        while time.perf_counter() - began < seconds:
+            before = time.perf_counter()
+            model.predict(rows)
+            took.append(time.perf_counter() - before)
+        spent = time.process_time() - spent
+    lasted = time.perf_counter() - began
+    return {
+        "seconds": lasted,
+        "requests_per_second": round(len(took) / lasted, 1),
+        "p50_ms": round(1000 * statistics.median(took), 2),
+        "p99_ms": round(1000 * statistics.quantiles(took, n=100)[98], 2),
+        "processor_ms": round(1000 * spent / len(took), 2),
+    }
+
+
+def shadows(seconds: int, repeat: int, folder: Path) -> dict[str, Any]:
+    """What copies to each kind of challenger cost, over one and over many connections."""
+    from scripts.maintenance.benchmarks import shadow
+    from scripts.maintenance.benchmarks.misbehaving import Misbehaving
+
+    trusted = ("--trusted-type", f"{Misbehaving.__module__}.{Misbehaving.__name__}")
+    found: dict[str, Any] = {}
+    with ours(folder, 8603, "--pace", "0.1", *trusted) as (address, _):
+        trial = shadow.Trial(folder / "work", NAME, address)
+        for mode in shadow.MODES:
+            trial.begin(mode)
+            for load in SHADOW_LOADS:
+                turn = partial(wrk, address, load, seconds, folder)
+                found[f"{mode}, {load.rows} rows, {load.connections} connections"] = shadow.cost(
+                    trial, turn, repeat
+                )
+            trial.end()
+    return found
+
+
+def prepare(family: str, folder: Path) -> Any:
     """Save the model once, as MLflow's directory and as a champion of record; write the bodies."""
     import numpy as np
     from sklearn.datasets import load_breast_cancer
@@ -133,12 +207,21 @@ def prepare(family: str, folder: Path) -> None:
     rows = np.arange(len(data), dtype=np.uint64)
     save_model(folder / "model", model, facts, data.head(3), rows, ["scikit-learn"], types, {})
     publish(folder, folder / "model")
-    random = np.random.default_rng(0)
     for load in LOADS:
-        rows = data.iloc[random.integers(0, len(data), load.rows)].reset_index(drop=True)
-        body = {"dataframe_split": json.loads(rows.to_json(orient="split"))}
+        body = {"dataframe_split": json.loads(_rows(load).to_json(orient="split"))}
         (folder / f"{load.rows}.json").write_text(json.dumps(body))
     (folder / "post.lua").write_text(LUA)
+    return model
+
+
+def _rows(load: Load) -> pd.DataFrame:
+    """Rows of the sample problem, as many as a request has, drawn anew but always the same."""
+    import numpy as np
+    from sklearn.datasets import load_breast_cancer
+
+    data: pd.DataFrame = load_breast_cancer(as_frame=True).data
+    drawn = np.random.default_rng(0).integers(0, len(data), load.rows)
+    return data.iloc[drawn].reset_index(drop=True)
 
 
 def publish(folder: Path, model: Path, version: str = "1") -> Champion:

@@ -120,7 +120,7 @@ def test_deep_nesting_ends_no_process(depth: int) -> None:
         assert status in (400, 422), said
 
 
-HEADER = ",".join(models.features()).encode()
+HEADER = ",".join(map(str, models.features())).encode()
 LINE = ",".join(map(str, models.rows()[0].values())).encode()
 TEXTS: dict[str, tuple[bytes, int, str]] = {
     "nothing": (b"", 422, "is empty"),
