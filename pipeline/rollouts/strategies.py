@@ -1,5 +1,6 @@
 """What happens next in a rollout, decided from policy and evidence alone."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -189,6 +190,8 @@ def _ab(policy: TrafficPolicy, evidence: Evidence, now: datetime) -> Move | Hold
     shown = (
         f"loss {found.value:+.4f} ({1 - plan.alpha:.0%} interval {found.low:+.4f} to "
         f"{found.high:+.4f}) on {found.count:.0f} keys"
+        if math.isfinite(found.high)
+        else f"too few outcomes of a variant, on {found.count:.0f} keys of both"
     )
     if found.high < 0:
         return Move("succeeded", f"the challenger is better: {shown}")

@@ -1,7 +1,7 @@
 """The pictures of docs/rollouts.md, taken from the pages that `keyless rollout demo` writes.
 
 keyless up --model-servers
-keyless rollout demo canary good         # and the others in PICTURES
+keyless rollout demo canary good   # and the others of PICTURES
 python -m scripts.maintenance.rollout_pictures .keyless docs/pictures
 """
 
@@ -12,13 +12,8 @@ from pathlib import Path
 
 import click
 
-PICTURES = (
-    "rollout-champion_challenger-good",
-    "rollout-canary-good",
-    "rollout-canary-bad",
-    "rollout-ab-good",
-    "rollout-blue_green-good",
-)
+DEMOS = (("champion_challenger", "good"), ("canary", "good"), ("canary", "bad"), ("ab", "good"))
+PICTURES = tuple(f"rollout-{strategy}-{challenger}" for strategy, challenger in DEMOS)
 
 
 @click.command()
@@ -27,16 +22,17 @@ PICTURES = (
 def main(home: Path, folder: Path) -> None:
     """Write the curves of each demo's page in HOME as FOLDER/NAME.svg."""
     pages = {name: home / f"{name}.html" for name in PICTURES}
-    if missing := [name for name, page in pages.items() if not page.is_file()]:
-        commands = "; ".join(
-            f"keyless {name.replace('-', ' ', 1).replace('-', ' ')}" for name in missing
-        )
-        raise click.ClickException(f"{home} lacks {', '.join(missing)}: run {commands}")
+    missing = [
+        f"keyless rollout demo {' '.join(demo)}"
+        for demo, page in zip(DEMOS, pages.values(), strict=True)
+        if not page.is_file()
+    ]
+    if missing:
+        raise click.ClickException(f"{home} lacks the pages of: {'; '.join(missing)}")
     folder.mkdir(parents=True, exist_ok=True)
     for name, page in pages.items():
-        (folder / f"{name}.svg").write_text(
-            curves(page.read_text(encoding="utf-8")), encoding="utf-8"
-        )
+        text = curves(page.read_text(encoding="utf-8"))
+        (folder / f"{name}.svg").write_text(text, encoding="utf-8")
 
 
 def curves(page: str) -> str:

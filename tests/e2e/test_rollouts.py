@@ -12,6 +12,7 @@ from pipeline.rollouts.policies import Policies
 from pipeline.storage import BucketStore
 from scripts.aws.sealed import client
 from scripts.iam.account.decision_log import read_log
+from scripts.iam.escalation import read_designed, search, undesigned
 from scripts.iam.ledger import measure, read_reviewed
 from scripts.local_run.whole_flow import inventory_of
 from scripts.localcloud import home as localhome
@@ -91,6 +92,13 @@ def test_no_other_role_can_write_the_policy(served: Home, role: str) -> None:
             Bucket=bucket, Key=key, Body=json.dumps({"phase": "running"}).encode()
         )
     assert store(served).read(key) == before
+
+
+def test_nobody_reaches_more_by_the_model_servers_than_is_designed(served: Home) -> None:
+    found = search(inventory_of(served.cloud, "dev"))
+    reached = {path.end.rpartition("/")[2] for path in found}
+    assert {"keyless-dev-serve", "keyless-dev-rollout"} <= reached  # by apply, under review
+    assert undesigned(found, read_designed()) == []
 
 
 def test_the_rights_of_servers_and_controller_are_measured(served: Home) -> None:

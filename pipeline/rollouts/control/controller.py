@@ -86,14 +86,18 @@ class Controller:
     ) -> Look:
         """Look every so many seconds until the rollout ends, has succeeded, or time is up."""
         began = time.monotonic()
-        while True:
-            found = self.look()
-            tell(found)
-            succeeded = found.policy is not None and found.policy.phase == "succeeded"
-            if found.ended or succeeded or time.monotonic() - began + every > seconds:
-                self._lease.release()
-                return found
-            wait(every)
+        try:
+            while True:
+                found = self.look()
+                tell(found)
+                succeeded = found.policy is not None and found.policy.phase == "succeeded"
+                if found.ended or succeeded or time.monotonic() - began + every > seconds:
+                    self._lease.release()
+                    return found
+                wait(every)
+        except KeyboardInterrupt:
+            self._lease.release()
+            raise
 
     def _own(self, seen: Read) -> Read:
         """The policy under this lease; a controller that still believes in its own fails now."""

@@ -11,6 +11,7 @@ from pipeline.rollouts.evidence import Evidence, Verdict
 from pipeline.rollouts.policies import Policies, PolicyChanged
 from pipeline.rollouts.policy import Set, Tally, TrafficPolicy
 from pipeline.rollouts.stats.sequential import Sums
+from pipeline.rollouts.strategies import Hold, decide
 from pipeline.storage import FolderStore
 
 from .conftest import MakePolicy
@@ -289,6 +290,37 @@ def test_a_killed_controller_is_followed_by_another(
     assert last.policy.phase == "succeeded"
     assert [policy.share for policy in policies.history()] == [0.05, 0.05, 0.5, 0.5, 1.0, 1.0]
     assert {policy.changed_by for policy in policies.history()[1:]} == {"killed", "follower"}
+
+
+def test_a_controller_that_is_ended_by_hand_is_followed_at_once(
+    tmp_path: Path, make_policy: MakePolicy
+) -> None:
+    store, world = FolderStore(tmp_path), World(GOOD)
+    policies = Policies(store, "rollouts/small")
+    policies.write(make_policy(), policies.read())
+
+    def ctrl_c(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _controller(store, world, name="first").run(5, lambda _: None, ctrl_c)
+
+    assert "another controller" not in _controller(store, world, name="second").look().sentence
+
+
+def test_an_ab_test_without_outcomes_says_so_in_words(
+    tmp_path: Path, make_policy: MakePolicy
+) -> None:
+    del tmp_path
+    strategy = {"kind": "ab", "effect": 0.2, "planned": 300, "most": 600}
+    policy = make_policy(strategy=strategy, share=0.5)
+    evidence = Evidence(champion_sequence=1, champion_version="1")
+    found = decide(policy, evidence, policy.started_at)
+
+    assert isinstance(found, Hold)
+    assert found.why == (
+        "undecided: too few outcomes of a variant, on 0 keys of both, planned 300, at most 600"
+    )
 
 
 def test_a_controller_that_stood_still_does_nothing_after_another_took_over(
