@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.rollouts import guards, view
 from pipeline.rollouts.control.controller import Look
-from pipeline.rollouts.policy import CHALLENGER, CHAMPION, AbTest, Tally, TrafficPolicy, Variant
+from pipeline.rollouts.policy import (
+    CHALLENGER,
+    CHAMPION,
+    AbTest,
+    BlueGreen,
+    Tally,
+    TrafficPolicy,
+    Variant,
+)
 from pipeline.rollouts.stats.sequential import Sums, of_difference
 
 if TYPE_CHECKING:
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Series = Sequence[tuple[datetime, Mapping[Variant, Tally]]]
+_SHARE_COLOUR = "#5e81ac"
 _COLOURS: dict[Variant, str] = {CHAMPION: "#4c566a", CHALLENGER: "#d08770"}
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -126,7 +135,26 @@ def _traffic(
         at = (policy.changed_at - start).total_seconds()
         axis.axvline(at, color="#a3be8c" if policy.live else "#bf616a", linewidth=0.8)
     axis.set_ylabel("requests")
+    axis.margins(y=0.2)
     axis.legend(loc="upper left", frameon=False)
+    _shares(axis.twinx(), history, start)
+
+
+def _shares(axis: "Axes", history: Sequence[TrafficPolicy], start: datetime) -> None:
+    """What part of the answers is the challenger's, by the policy: known to the second."""
+    times = [(policy.changed_at - start).total_seconds() for policy in history]
+    shares = [100 * _share(policy) for policy in history]
+    axis.step(times, shares, "--", where="post", color=_SHARE_COLOUR, label="share")
+    axis.set_ylim(-5, 105)
+    axis.set_ylabel("% to the challenger")
+    axis.legend(loc="upper right", frameon=False)
+
+
+def _share(policy: TrafficPolicy) -> float:
+    plan = policy.strategy
+    if isinstance(plan, BlueGreen):
+        return float(policy.live and policy.active_set == plan.target)
+    return policy.share
 
 
 def _fractions(axis: "Axes", series: Series, start: datetime, policy: TrafficPolicy) -> None:

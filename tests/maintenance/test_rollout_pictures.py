@@ -1,16 +1,14 @@
-"""The pictures of docs/rollouts.md come from the demos' pages, and each is shown."""
+"""The pictures of docs/rollouts.md come from the demos, and each is shown."""
 
 import re
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click import ClickException
 
-from scripts.maintenance.rollout_pictures import PICTURES, main
+from scripts.maintenance.rollout_pictures import PICTURES, last_demo, shortened
 from tests import ROOT
 
 FOLDER = ROOT / "docs" / "pictures"
-PAGE = "<html><h1>x</h1><svg width='9'><path d='M 1.23456 7.9'/></svg><table></table></html>"
 
 
 def test_every_picture_is_there_and_shown() -> None:
@@ -30,15 +28,14 @@ def test_a_picture_shows_curves_and_loads_nothing(name: str) -> None:
     assert "<script" not in text and "<image" not in text and "url(http" not in text
 
 
-def test_pictures_are_taken_out_of_pages(tmp_path: Path) -> None:
-    folder = tmp_path / "pictures"
-    refused = CliRunner().invoke(main, [str(tmp_path), str(folder)])
-    assert refused.exit_code == 1 and "keyless rollout demo canary good" in refused.output
-    assert not folder.exists()
-    for name in PICTURES:
-        (tmp_path / f"{name}.html").write_text(PAGE)
+def test_only_coordinates_are_shortened_and_no_label() -> None:
+    svg = '<svg><path d="M 1.23456 7.9 L 2.5\\n3.14159"/><text x="1.23456">0.4567</text></svg>'
 
-    assert CliRunner().invoke(main, [str(tmp_path), str(folder)]).exit_code == 0
-    assert {path.stem for path in folder.iterdir()} == set(PICTURES)
-    text = (folder / f"{PICTURES[0]}.svg").read_text()
-    assert text == "<svg width='9'><path d='M 1.2 7.9'/></svg>\n"
+    assert shortened(svg) == (
+        '<svg><path d="M 1.2 7.9 L 2.5\\n3.1"/><text x="1.23456">0.4567</text></svg>\n'
+    )
+
+
+def test_a_demo_that_was_not_run_is_named() -> None:
+    with pytest.raises(ClickException, match="keyless rollout demo ab good"):
+        last_demo([], "ab", "good")
