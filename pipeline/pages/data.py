@@ -54,9 +54,9 @@ def render(found: DataPage, table: "pyarrow.Table") -> str:
         pairs({"source": f"<code>{text(found.source)}</code>", **_sides(found)}),
         *(["<h2>Noticed</h2><ul>", *notes, "</ul>"] if notes else []),
         "<h2>Columns</h2>",
-        "<p>So every later file is read. Numbers may leave the range that was seen by the slack of "
-        "contract.range_slack. What is wrong here is put right under [columns] in the settings, "
-        "and then by ingest with --renew-contract.</p>",
+        "<p>Later files are read in the same way. Numbers may exceed the range of this data by "
+        "contract.range_slack. To correct a column, describe it under [columns] in the settings "
+        "and run ingest with --renew-contract.</p>",
         grid(["column", "role", "kind", "missing", "read as", "may be", "for example"], rows),
         "<h2>How files are written</h2>",
         pairs(

@@ -132,7 +132,7 @@ def _thresholds(settings: Monitor) -> dict[str, str]:
     loss = (
         f"{settings.max_metric_loss:g}"
         if settings.max_metric_loss is not None
-        else "0.05, or by 5 % of its value if it has no bounds, as RMSE"
+        else "0.05 (without bounds, such as RMSE: 5 % of its value)"
     )
     return {
         "a column drifted": f"distance above {settings.column_threshold:g} and p below "
