@@ -19,6 +19,7 @@ from scripts.aws.credentials import Credentials
 from scripts.aws.sealed import client
 from scripts.local_run.actors import Actors
 from scripts.localcloud.home import Cloud, administrator
+from scripts.stack.binary import find_binary
 from tests.e2e.conftest import PROJECT, Home
 from tests.e2e.inventory import standing
 from tests.workflows.project import DOUBLES
@@ -103,14 +104,22 @@ class Prod:
 
         `typed` goes to standard input, which is empty without it.
         """
+        environment = self.environment(who)
+        environment |= {f"TF_VAR_{name}": value for name, value in variables.items()}
+        command = [sys.executable, "-m", "scripts.cli", "--home", str(self.machine(who))]
+        told = f"{who}: keyless {' '.join(arguments)}"
+        return self._run(told, [*command, *arguments], environment, typed)
+
+    def environment(self, who: str) -> dict[str, str]:
+        """The environment of a shell after somebody signed in, with the programs of a machine."""
         kept = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("AWS_", "TF_VAR_", "XDG_", "GITHUB_"))
         }
-        environment = kept | self.credentials(who).environment()
-        environment |= {f"TF_VAR_{name}": value for name, value in variables.items()}
-        environment |= {
+        return {
+            **kept,
+            **self.credentials(who).environment(),
             "AWS_CA_BUNDLE": str(self.cloud.ca_bundle),
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ENDPOINT_URL": self.cloud.endpoint,
@@ -122,9 +131,13 @@ class Prod:
             "KEYLESS_GITHUB": "octo-org@1001/keyless-mlops@2002",
             "PATH": f"{self.programs}:{os.environ['PATH']}",
         }
+
+    def _run(
+        self, told: str, command: list[str], environment: dict[str, str], typed: str | None
+    ) -> subprocess.CompletedProcess[str]:
         started = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-m", "scripts.cli", "--home", str(self.machine(who)), *arguments],
+            command,
             cwd=self.project,
             env=environment,
             input=typed or "",
@@ -134,8 +147,7 @@ class Prod:
             check=False,
         )
         self.printed += [done.stdout, done.stderr]
-        command = f"{who}: keyless {' '.join(arguments)}"
-        self.seconds.append((command, time.monotonic() - started))
+        self.seconds.append((told, time.monotonic() - started))
         return done
 
     def well(self, who: str, *arguments: str, **variables: str) -> str:
@@ -159,6 +171,14 @@ class Prod:
         assert done.returncode in codes, f"{done.stderr[-6000:]}\n{self.home.log_tail()}"
         self.typed.add(command)
         return done
+
+    def terraform(self, command: str) -> None:
+        """Run a command of Terraform as the docs have it, as a person, who answers "yes"."""
+        binary = find_binary(self.machine("administrator")).path
+        words = [binary, *shlex.split(command)[1:]]
+        done = self._run(command, words, self.environment("administrator"), "yes\n")
+        assert done.returncode == 0, f"{command}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        self.typed.add(command)
 
     def plan(
         self, who: str = "plan-main", environment: str = "prod", **variables: str

@@ -33,6 +33,7 @@ from tests.e2e.test_up import files_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]
 
+REPOSITORY = "octo-org@1001/keyless-mlops@2002"
 SECOND_PLAN_GAPS: dict[str, str] = {}
 """Changes that a second plan may show, each with the emulator's gap that causes it."""
 
@@ -66,10 +67,15 @@ def prod(fresh_home: Callable[[], Home]) -> Iterator[Prod]:
 
 
 @pytest.fixture(scope="module")
-def bootstrapped(prod: Prod) -> set[tuple[str, str]]:
+def fresh(prod: Prod) -> set[tuple[str, str]]:
+    """What an account has before anybody made anything: its default network."""
+    return prod.standing()
+
+
+@pytest.fixture(scope="module")
+def bootstrapped(prod: Prod, fresh: set[tuple[str, str]]) -> set[tuple[str, str]]:
     """What stands once the administrator has prepared the account."""
-    repository = "octo-org@1001/keyless-mlops@2002"
-    prod.person(f"keyless bootstrap --aws --disposable dev -e prod --github {repository}")
+    prod.person(f"keyless bootstrap --aws --disposable dev -e prod --github {REPOSITORY}")
     prod.person("keyless image --aws")
     prod.well("administrator", "image", "-e", "dev", "--aws")
     return prod.standing()
@@ -231,8 +237,7 @@ def test_a_person_prepares_the_database_and_reaches_mlflow(
 def test_a_person_applies_what_was_planned_and_nothing_else(
     prod: Prod, unchanged: Unchanged
 ) -> None:
-    repository = "octo-org@1001/keyless-mlops@2002"
-    prod.person(f"keyless plan -e prod --aws --github {repository}")
+    prod.person(f"keyless plan -e prod --aws --github {REPOSITORY}")
     told = "keyless plan -e prod --aws --summary plan.md --changes changes.json"
     digest = prod.person(told).stdout.strip()
     assert json.loads((prod.project / "changes.json").read_text()) == []
@@ -437,6 +442,108 @@ def test_a_second_plan_of_dev_is_empty(prod: Prod, dev: set[tuple[str, str]]) ->
     assert prod.plan("administrator", "dev") == {}
 
 
+def test_a_person_judges_the_token_of_a_job(prod: Prod, dev: set[tuple[str, str]]) -> None:
+    token = github_token(prod.cloud, prod.devs.job("train"))
+    claims = token.split(".")[1]
+    whole = base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4))
+    (prod.project / "claims.json").write_bytes(whole)
+    prod.person("keyless doctor --github --role keyless-dev-train --claims claims.json --aws")
+
+
+@pytest.fixture(scope="module")
+def gone(prod: Prod, dev: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """What stands once a person destroyed dev with its data."""
+    bucket = prod.bucket("artifacts").replace("prod", "dev")
+    for body in (b"rows", b"more rows"):
+        prod.admin("s3").put_object(Bucket=bucket, Key="data/raw/a.csv", Body=body)
+    prod.person("keyless destroy -e dev --aws --delete-data")
+    return prod.standing()
+
+
+def test_a_person_destroys_dev_with_its_data(
+    dev: set[tuple[str, str]], bootstrapped: set[tuple[str, str]], gone: set[tuple[str, str]]
+) -> None:
+    made = {name for _, name in dev if "keyless-dev" in name} - {n for _, n in bootstrapped}
+    assert {name for _, name in gone} & made == set()
+
+
+# The whole once more, among what the first time left
+
+
+def take_bootstrap_down(prod: Prod) -> None:
+    """What docs/terraform.md says under "Bootstrap itself", and the deletion of prod's key."""
+    kms, root = prod.admin("kms"), "terraform/bootstrap"
+    key = kms.describe_key(KeyId="alias/keyless-prod")["KeyMetadata"]["KeyId"]
+    prod.person("keyless bootstrap --aws --github-provider existing")
+    here = {"bootstrap.tfstate": "terraform.tfstate"}
+    here["bootstrap.tfvars.json"] = "bootstrap.auto.tfvars.json"
+    for name, file in here.items():
+        found = prod.admin("s3").get_object(Bucket=prod.bucket("state"), Key=name)
+        (prod.project / root / file).write_bytes(found["Body"].read())
+    prod.terraform(f"terraform -chdir={root} init -reconfigure")
+    prod.terraform(f"terraform -chdir={root} apply -var 'state={{force_destroy=true}}'")
+    prod.terraform(
+        f"terraform -chdir={root} state rm 'module.environment_key[\"prod\"].aws_kms_key.data'"
+    )
+    prod.terraform(f"terraform -chdir={root} destroy -var 'state={{force_destroy=true}}'")
+    for file in (*here.values(), "terraform.tfstate.backup"):
+        (prod.project / root / file).unlink(missing_ok=True)
+    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=30)
+
+
+@pytest.fixture(scope="module")
+def nothing(prod: Prod, gone: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """What is left once bootstrap is taken down too."""
+    take_bootstrap_down(prod)
+    return prod.standing()
+
+
+def test_of_a_first_life_only_what_the_docs_name_is_left(
+    fresh: set[tuple[str, str]], nothing: set[tuple[str, str]]
+) -> None:
+    left = {entry for entry in nothing - fresh if not entry[1].startswith("rds:keyless-prod-")}
+    [provider] = [name for kind, name in left if kind == "provider"]
+    [key] = [name for kind, name in left if kind == "key (PendingDeletion)"]
+    assert left == {
+        ("key (PendingDeletion)", key),
+        ("provider", provider),
+        ("secret (to be deleted)", "keyless-prod-third-party"),
+        ("snapshot", "keyless-prod-final"),
+    }
+    assert fresh <= nothing
+
+
+@dataclass
+class Again:
+    """The second life: what was refused at its beginning, and what is left of it."""
+
+    refused: str
+    left: set[tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def again(prod: Prod, nothing: set[tuple[str, str]]) -> Again:
+    """Bootstrap once more, and taken down again."""
+    make = f"keyless bootstrap --aws --disposable dev -e prod --github {REPOSITORY}"
+    refused = prod.person(make, codes=(1,)).stderr
+    prod.person(make, "--github-provider", "existing")
+    take_bootstrap_down(prod)
+    return Again(refused, prod.standing())
+
+
+def test_githubs_provider_of_a_first_life_is_others_to_the_second(again: Again) -> None:
+    assert "has a GitHub OIDC provider that is not ours" in again.refused
+    assert "bootstrap --github-provider existing" in again.refused
+
+
+def test_a_second_life_leaves_a_key_more_than_the_first(
+    nothing: set[tuple[str, str]], again: Again
+) -> None:
+    assert {kind for kind, _ in again.left - nothing} == {"key (PendingDeletion)"}
+    assert len(again.left - nothing) == 1
+    assert nothing <= again.left
+
+
 def test_what_a_local_run_leaves_off_is_exercised_here(
     prod: Prod, dev: set[tuple[str, str]]
 ) -> None:
@@ -465,26 +572,7 @@ def test_no_role_was_denied_anything(prod: Prod, dev: set[tuple[str, str]]) -> N
     assert {one["action"] for one in denied} <= {"s3:DeleteObjectVersion"}, denied
 
 
-def test_a_person_judges_the_token_of_a_job(prod: Prod, dev: set[tuple[str, str]]) -> None:
-    token = github_token(prod.cloud, prod.devs.job("train"))
-    claims = token.split(".")[1]
-    whole = base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4))
-    (prod.project / "claims.json").write_bytes(whole)
-    prod.person("keyless doctor --github --role keyless-dev-train --claims claims.json --aws")
-
-
-def test_a_person_destroys_dev_with_its_data(
-    prod: Prod, dev: set[tuple[str, str]], bootstrapped: set[tuple[str, str]]
-) -> None:
-    bucket = prod.bucket("artifacts").replace("prod", "dev")
-    for body in (b"rows", b"more rows"):
-        prod.admin("s3").put_object(Bucket=bucket, Key="data/raw/a.csv", Body=body)
-    prod.person("keyless destroy -e dev --aws --delete-data")
-    made = {name for _, name in dev if "keyless-dev" in name} - {n for _, n in bootstrapped}
-    assert {name for _, name in prod.standing()} & made == set()
-
-
 def test_a_person_has_run_every_command_that_the_docs_have_for_people(
-    prod: Prod, dev: set[tuple[str, str]]
+    prod: Prod, again: Again
 ) -> None:
     assert set(RUN) - prod.typed == set()
