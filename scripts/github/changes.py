@@ -45,7 +45,11 @@ def _job_changes(case: Refused) -> Iterator[tuple[str, dict[str, Any]]]:
     if case.failed("aud"):
         wanted = AUDIENCE if AUDIENCE in case.wanted("aud") else next(iter(case.wanted("aud")), "")
         audience = {"aud": wanted}
-        yield f"ask for the token with the audience {wanted}", audience
+        listed = "" if wanted == AUDIENCE else (
+            "; STS takes it if the provider lists it among its client ids, else compare "
+            f"{AUDIENCE} in the trust policy"
+        )  # fmt: skip
+        yield f"ask for the token with the audience {wanted}{listed}", audience
     event = case.claims.get("event_name")
     refs = [] if event in NOT_FOR_PEOPLE else [*_refs(case)]
     if case.claims.get("environment") and case.failed("sub"):

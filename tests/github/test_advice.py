@@ -264,3 +264,11 @@ def test_a_role_that_lets_in_others_too_says_whom() -> None:
     assert others(policy(NAMES)).startswith("whoever registers octo-org/app")
     assert "any repository of octo-org" in others(policy("repo:octo-org/*", like=True))
     assert "any GitHub user" in others(policy("repo:*", like=True))
+
+
+def test_another_audience_is_the_providers_to_take() -> None:
+    """aws-actions/configure-aws-credentials#317: STS asks the provider before any policy."""
+    trust = policy(MAIN, aud="https://github.com/octo-org")
+    [advice, *_] = answer(trust, token(ref="refs/heads/main")).advice
+    assert "if the provider lists it" in advice
+    assert f"else compare {AUDIENCE} in the trust policy" in advice

@@ -239,6 +239,46 @@ class Observability(pulumi.ComponentResource):
                 evaluation_periods=2,
                 **silence,
             )
+            # What was never heard has no metric: the group's own tells that there is an instance.
+            self._alarm(
+                "server-not-serving",
+                "server-not-serving",
+                "An instance was in service for an hour and no healthy MLflow was heard, also "
+                "where there never was one: its installation, MLflow itself or the log agent "
+                "failed. See the log group, and keyless doctor --aws.",
+                heartbeat,
+                comparison_operator="LessThanThreshold",
+                threshold=1,
+                evaluation_periods=4,
+                treat_missing_data="missing",  # before the group's first minute there is none
+                metric_queries=[
+                    {
+                        "id": "served",
+                        "expression": "MAX([FILL(heartbeats, 0), 1 - instances]) + 0 * instances",
+                        "label": "Heartbeats of a group in service",
+                        "return_data": True,
+                    },
+                    {
+                        "id": "heartbeats",
+                        "metric": {
+                            "namespace": args.metrics_namespace,
+                            "metric_name": "ServerHeartbeat",
+                            "stat": "Sum",
+                            "period": 900,
+                        },
+                    },
+                    {
+                        "id": "instances",
+                        "metric": {
+                            "namespace": "AWS/AutoScaling",
+                            "metric_name": "GroupInServiceInstances",
+                            "dimensions": {"AutoScalingGroupName": args.autoscaling_group_name},
+                            "stat": "Minimum",
+                            "period": 900,
+                        },
+                    },
+                ],
+            )
         # A flow log whose role lacks a right ends in "Access error", and only its silence says so.
         if args.flow_log_group_name is not None:
             self._alarm(

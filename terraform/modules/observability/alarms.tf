@@ -93,6 +93,54 @@ resource "aws_cloudwatch_metric_alarm" "server_silent" {
   depends_on = [aws_cloudwatch_log_metric_filter.heartbeat]
 }
 
+# What was never heard has no metric, and an alarm on it alone has no data for ever. The group's own metric tells that
+# an instance was in service for the whole period: then no heartbeat counts as none, also where there never was one.
+resource "aws_cloudwatch_metric_alarm" "server_not_serving" {
+  count = local.heartbeat
+
+  alarm_name          = "${var.name}-server-not-serving"
+  alarm_description   = "An instance was in service for an hour and no healthy MLflow was heard, also where there never was one: its installation, MLflow itself or the log agent failed. See the log group, and keyless doctor --aws."
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  evaluation_periods  = 4
+  treat_missing_data  = "missing" # before the group's first minute there is none
+  alarm_actions       = [aws_sns_topic.alerts.arn]
+  ok_actions          = [aws_sns_topic.alerts.arn]
+  tags                = var.tags
+
+  metric_query {
+    id          = "served"
+    expression  = "MAX([FILL(heartbeats, 0), 1 - instances]) + 0 * instances"
+    label       = "Heartbeats of a group in service"
+    return_data = true
+  }
+
+  metric_query {
+    id = "heartbeats"
+
+    metric {
+      namespace   = var.metrics_namespace
+      metric_name = "ServerHeartbeat"
+      stat        = "Sum"
+      period      = 900
+    }
+  }
+
+  metric_query {
+    id = "instances"
+
+    metric {
+      namespace   = "AWS/AutoScaling"
+      metric_name = "GroupInServiceInstances"
+      dimensions  = { AutoScalingGroupName = var.autoscaling_group_name }
+      stat        = "Minimum"
+      period      = 900
+    }
+  }
+
+  depends_on = [aws_cloudwatch_log_metric_filter.heartbeat]
+}
+
 # A flow log whose role lacks a right ends in "Access error", and nothing but its silence says so.
 resource "aws_cloudwatch_metric_alarm" "flow_log_silent" {
   count = var.flow_log_group_name == null || var.parked ? 0 : 1

@@ -2,6 +2,7 @@ output "alarm_names" {
   description = "Names of the alarms."
   value = concat(
     aws_cloudwatch_metric_alarm.flow_log_silent[*].alarm_name,
+    aws_cloudwatch_metric_alarm.server_not_serving[*].alarm_name,
     aws_cloudwatch_metric_alarm.server_silent[*].alarm_name,
     aws_cloudwatch_metric_alarm.server_unhealthy[*].alarm_name,
     [for alarm in aws_cloudwatch_metric_alarm.database : alarm.alarm_name],

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEma
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -88,13 +89,11 @@ class Alarm:
                 for minute in range(start, start + self.period)
                 for value in data[name].get(minute, ())
             ]
-            if not inside:
-                return None
-            values[name] = _STATISTICS[metric.statistic](inside)
-        if self.expression is None:
-            [value] = values.values()
-            return value
-        return _calculated(self.expression, values)
+            values[name] = _STATISTICS[metric.statistic](inside) if inside else math.nan
+        if self.expression is not None:
+            return _calculated(self.expression, values)
+        [value] = values.values()
+        return None if math.isnan(value) else value
 
     def _evaluate(self, points: Sequence[float | None], before: State) -> State:
         breaches = _COMPARISONS[self.comparison]
@@ -113,13 +112,25 @@ class Alarm:
 
 
 def _calculated(expression: str, values: Mapping[str, float]) -> float | None:
-    """Metric math of names, numbers and + - * / alone; None where it divides by zero."""
-    allowed = set("0123456789.+-*/() _") | set("abcdefghijklmnopqrstuvwxyz")
+    """Metric math of names, numbers, + - * /, FILL and MAX; what is not there is NaN, and makes
+    everything NaN but those two. None for NaN, and where it divides by zero."""
+    allowed = set("0123456789.+-*/()[], _") | set("abcdefghijklmnopqrstuvwxyz")
     assert set(expression.lower()) <= allowed, f"the simulation cannot calculate {expression!r}"
+    functions = {"FILL": FILL, "MAX": _most}
     try:
-        return float(eval(expression, {"__builtins__": {}}, dict(values)))  # noqa: S307
+        value = float(eval(expression, {"__builtins__": {}}, functions | dict(values)))  # noqa: S307
     except ZeroDivisionError:
         return None
+    return None if math.isnan(value) else value
+
+
+def FILL(value: float, otherwise: float) -> float:  # noqa: N802
+    """CloudWatch's function of that name, where some of the series is there."""
+    return otherwise if math.isnan(value) else value
+
+
+def _most(values: Sequence[float]) -> float:
+    return max((value for value in values if not math.isnan(value)), default=math.nan)
 
 
 def planned(after: Mapping[str, Mapping[str, Any]]) -> list[Alarm]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from typing import Any
 
 import pytest
 
+from tests import ROOT
+from tests.terraform.simulation import alarms
 from tests.terraform.simulation.alarms import Alarm, Series, planned
 
 PLAN: dict[str, Any] = {
@@ -83,3 +88,56 @@ def test_metric_math_divides_what_was_published() -> None:
     data = {"bad": {1: [2.0], 6: [1.0]}, "good": {1: [98.0], 6: [1.0]}}
     found = list(made.states(lambda metric: data[metric.name], 15))
     assert found == [(5, "OK"), (10, "ALARM"), (15, "INSUFFICIENT_DATA")]
+
+
+def not_serving() -> Alarm:
+    """The alarm of the module, whose expression is read from its file."""
+    text = (ROOT / "terraform" / "modules" / "observability" / "alarms.tf").read_text(
+        encoding="utf-8"
+    )
+    [expression] = re.findall(r'expression +=( "MAX.*")', text)
+    metrics = (("heartbeats", "ServerHeartbeat", "Sum"), ("instances", "InService", "Minimum"))
+    queries = [
+        {"id": "served", "expression": json.loads(expression), "return_data": True},
+        *(
+            {
+                "id": name,
+                "metric": [{"namespace": "N", "metric_name": of, "stat": stat, "period": 900}],
+            }
+            for name, of, stat in metrics
+        ),
+    ]
+    return alarm(metric_name=None, namespace=None, metric_query=queries, evaluation_periods=4)
+
+
+DAY = range(1440)
+
+
+@pytest.mark.parametrize("fills", [True, False], ids=["FILL fills", "FILL of nothing is nothing"])
+@pytest.mark.parametrize(
+    ("instances", "heartbeats", "expected"),
+    [
+        pytest.param({}, {}, [], id="the group is not there yet"),
+        pytest.param(every(DAY, 0.0), {}, ["OK"], id="no instance: another alarm's matter"),
+        pytest.param(every(range(30, 1440), 1.0), {}, ["ALARM"], id="never served"),
+        pytest.param(
+            every(range(30), 0.0) | every(range(30, 1440), 1.0),
+            every(range(45, 1440, 5), 1.0),
+            ["OK"],
+            id="a normal first day",
+        ),
+        pytest.param(every(DAY, 1.0), every(range(0, 600, 5), 1.0), ["OK", "ALARM"], id="ended"),
+    ],
+)
+def test_a_server_that_never_served_is_an_alarm_and_a_first_day_is_none(
+    fills: bool,
+    instances: dict[int, list[float]],
+    heartbeats: dict[int, list[float]],
+    expected: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not fills and not heartbeats:
+        monkeypatch.setattr(alarms, "FILL", lambda *_: math.nan)
+    data = {"ServerHeartbeat": heartbeats, "InService": instances}
+    found = [state for _, state in not_serving().states(lambda one: data[one.name], 1440)]
+    assert found == expected

@@ -212,7 +212,10 @@ PLATFORM_DESTROYS: Rows = {
         ],
     },
     "park": {
-        "0>1 2>1": [f"{_ALARM}.server_silent", f"{_ALARM}.server_unhealthy"],
+        "0>1 2>1": [
+            f"{_ALARM}.{name}"
+            for name in ("server_not_serving", "server_silent", "server_unhealthy")
+        ],
         "1>0 1>2": [
             "module.metadata_store.aws_iam_role*.parking",
             "module.metadata_store.aws_scheduler_schedule.parking",

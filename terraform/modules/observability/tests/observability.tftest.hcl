@@ -70,7 +70,7 @@ run "the_whole_pipeline" {
     error_message = "three days without a training that ended well, whether or not it made a model"
   }
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.server_silent) == 0 && length(aws_cloudwatch_metric_alarm.flow_log_silent) == 0
+    condition     = length(aws_cloudwatch_metric_alarm.server_silent) == 0 && length(aws_cloudwatch_metric_alarm.server_not_serving) == 0 && length(aws_cloudwatch_metric_alarm.flow_log_silent) == 0
     error_message = "what is parked is silent at night"
   }
   assert {
@@ -98,7 +98,8 @@ run "no_alarm_is_on_from_the_first_day_and_none_misses_an_end" {
   assert {
     condition = alltrue([
       for alarm in concat(
-        aws_cloudwatch_metric_alarm.server_unhealthy, aws_cloudwatch_metric_alarm.server_silent, aws_cloudwatch_metric_alarm.flow_log_silent,
+        aws_cloudwatch_metric_alarm.server_unhealthy, aws_cloudwatch_metric_alarm.server_silent,
+        aws_cloudwatch_metric_alarm.server_not_serving, aws_cloudwatch_metric_alarm.flow_log_silent,
         values(aws_cloudwatch_metric_alarm.database), values(aws_cloudwatch_metric_alarm.no_training),
         values(aws_cloudwatch_metric_alarm.rejected_rows), values(aws_cloudwatch_metric_alarm.drift),
       ) : alarm.treat_missing_data != "breaching"
