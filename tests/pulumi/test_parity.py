@@ -41,7 +41,8 @@ def test_pulumi_makes_what_terraform_makes(
     found = differences(from_terraform(state, folder), from_pulumi(recording))
     found += dependencies(state, recording, folder)
     found += lifecycles(state, recording, folder)
-    assert located(found, recording) == []
+    differing = located(found, recording)
+    assert not differing, "\n".join(differing)
     assert recording["misfits"] == []
     told = {key: output["value"] for key, output in state["outputs"].items()}
     assert comparable(recording["exports"]) == comparable(told)
