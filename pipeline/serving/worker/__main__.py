@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pipeline.serving.worker.predictor import Answers, Predictor, Request
 
 _PR_SET_PDEATHSIG = 1
+# A tenth of the weight of whoever answers: https://man7.org/linux/man-pages/man7/sched.7.html
+_LOADING_NICENESS = 10
 
 
 class Worker:
@@ -40,7 +42,7 @@ class Worker:
             kind = frame.header["kind"]
             if kind == "load":
                 self._send(self._load(frame))
-                # Not before: on a busy machine it would never have loaded.
+                # Not before: on a busy machine the idle class would never have loaded it.
                 if self._background:
                     _give_way()
             elif kind == "predict":
@@ -149,6 +151,8 @@ def main() -> None:
     _end_with_server()
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         background = "--background" in sys.argv
+        if background:  # it loads for seconds of processor time, after a crash once more
+            os.nice(_LOADING_NICENESS)
         incoming, outgoing = connection.makefile("rb"), connection.makefile("wb")
         Worker(incoming, outgoing, background=background).serve()
 
