@@ -164,6 +164,29 @@ def test_every_sarif_result_has_an_artifact_and_a_fingerprint(
     assert mark not in as_sarif([replace(finding, statement="#1")])
 
 
+def test_what_else_is_in_a_folder_is_told_as_not_judged(tmp_path: Path) -> None:
+    folder = tmp_path / "roles"
+    written(folder, GOOD, "a.json")
+    for name, content in (("claims.json", {"sub": "x"}), ("broken.json", "{")):
+        other = written(folder, content, name)
+        done = run(tmp_path, str(folder))
+        assert done.exit_code == 3
+        assert f"not judged: {other}" in done.stdout.replace("\n  ", " ")
+        assert "1 trust policy: 0 errors" in done.stdout
+        assert run(tmp_path, other).exit_code == 2
+    written(folder, BAD, "b.json")
+    assert run(tmp_path, str(folder)).exit_code == 1
+
+
+def test_a_folder_without_a_policy_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "roles"
+    written(folder, {"sub": "x"}, "claims.json")
+    done = run(tmp_path, str(folder))
+    assert done.exit_code == 2
+    assert "no trust policy" in done.stderr
+    assert "it holds sub" in done.stderr
+
+
 def test_a_folder_is_read_whole(tmp_path: Path) -> None:
     folder = tmp_path / "roles"
     folder.mkdir()

@@ -32,18 +32,36 @@ class Input:
 
 
 def read_paths(paths: Iterable[Path], setting: Setting) -> Input:
-    """Read files and all *.json below folders. Raises InputError or PolicyError."""
+    """Read files and all *.json below folders. Raises InputError or PolicyError.
+
+    A file that was named has to be a trust policy. Beside the policies of a folder may be other
+    files; each is told as not judged.
+    """
     found = Input()
     for path in paths:
-        files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-        if not files:
-            raise InputError(f"{path}: no *.json below this folder")
-        for file in files:
-            size = file.stat().st_size
-            if size > MOST_BYTES:
-                raise InputError(f"{file}: {size} bytes; no plan has more than {MOST_BYTES}")
-            found = _joined(found, read_text(file.read_bytes(), str(file), setting))
+        found = _joined(found, _folder(path, setting) if path.is_dir() else _file(path, setting))
     return found
+
+
+def _folder(folder: Path, setting: Setting) -> Input:
+    found = Input()
+    for file in sorted(folder.rglob("*.json")):
+        try:
+            read = _file(file, setting)
+        except InputError as error:
+            read = Input(unknown=(str(error),))
+        found = _joined(found, read)
+    if not found.documents:
+        others = "".join(f"; {line}" for line in found.unknown[:1])
+        raise InputError(f"{folder}: no trust policy in a *.json below this folder{others}")
+    return found
+
+
+def _file(file: Path, setting: Setting) -> Input:
+    size = file.stat().st_size
+    if size > MOST_BYTES:
+        raise InputError(f"{file}: {size} bytes; no plan has more than {MOST_BYTES}")
+    return read_text(file.read_bytes(), str(file), setting)
 
 
 def _joined(left: Input, right: Input) -> Input:
