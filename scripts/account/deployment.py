@@ -302,6 +302,17 @@ _ADVICE = (
         "{destroy}",
     ),
     (
+        "cannot use immediate apply method",
+        "write static = true beside the value of that parameter, in database.parameters of "
+        "terraform/platform/environments/{0}.tfvars, then {plan}",
+    ),
+    (
+        "Could not find parameter with name",
+        "correct the name in database.parameters of terraform/platform/environments/{0}.tfvars "
+        "(aws rds describe-engine-default-parameters --db-parameter-group-family FAMILY lists "
+        "them), then {plan}",
+    ),
+    (
         "state lock",
         "wait for the other run; if it died, see `terraform force-unlock` in docs/cli.md",
     ),

@@ -540,6 +540,16 @@ def test_a_refused_deletion_stops_and_names_who_may() -> None:
         ),
         ("DBSnapshotAlreadyExists: Cannot create the snapshot", "left its last snapshot"),
         (
+            "InvalidParameterCombination: cannot use immediate apply method for static parameter: "
+            "rds.logical_replication",
+            "write static = true beside the value of that parameter, in database.parameters of "
+            "terraform/platform/environments/dev.tfvars",
+        ),
+        (
+            "InvalidParameterValue: Could not find parameter with name: log_min_duration_statment",
+            "correct the name in database.parameters",
+        ),
+        (
             "ResourceAlreadyExistsException: The specified log group already exists",
             "aws logs delete-log-group --log-group-name NAME",
         ),
