@@ -80,6 +80,18 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "The image is one of eu-west-1, and this is us-east-1",
     ),
     (
+        "components.github_role:GithubRole",
+        {
+            "name": "lake",
+            "context": "environment:prod",
+            "github": GITHUB,
+            "provider_arn": "arn:aws:iam::123456789012:oidc-provider/"
+            "token.actions.githubusercontent.com",
+            "policies": {"read": "x" * 9_000, "write": "x " * 2_000},
+        },
+        "policies of role lake have 11000 characters",
+    ),
+    (
         "bootstrap:Bootstrap",
         {"environments": {"prod": {"allow_data_deletion": True}}, "github": GITHUB},
         "nothing that runs in CI may delete prod's data",

@@ -27,6 +27,8 @@ ALWAYS_KNOWN = {
     "repository_owner",
     "repository_owner_id",
 }
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+MOST_INLINE = 10_240
 SAID_ELSEWHERE = ALWAYS_KNOWN | {"aud", "environment", "job_workflow_ref", "ref", "sub"}
 
 
@@ -65,6 +67,7 @@ class GithubRoleArgs:
         self._check_names()
         self._check_claims()
         self._check_template()
+        self._check_policies()
         if self.on_server:
             self._check_server()
 
@@ -121,6 +124,17 @@ class GithubRoleArgs:
             "provider_arn must be arn:aws:iam::ACCOUNT:oidc-provider/ and one of "
             "token.actions.githubusercontent.com, token.actions.githubusercontent.com/SLUG, "
             "token.actions.SUBDOMAIN.ghe.com, HOST/_services/token.",
+        )
+
+    def _check_policies(self) -> None:
+        # A policy that is an output has its size only when IAM sees it.
+        known = (text for text in self.policies.values() if isinstance(text, str))
+        size = sum(len(re.sub(r"\s", "", text)) for text in known)
+        check(
+            size <= MOST_INLINE,
+            f"The inline policies of role {self.name} have {size} characters without white space; "
+            "IAM takes at most 10,240 of a role together, and this quota cannot be raised. Make "
+            "managed policies of them, and name those in policy_arns.",
         )
 
     def _check_claims(self) -> None:

@@ -102,6 +102,12 @@ variable "policies" {
   description = "Inline policies: statement-bearing JSON documents by name. Together at most 10,240 characters."
   type        = map(string)
   default     = {}
+
+  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html: white space is not counted.
+  validation {
+    condition     = sum(concat([0], [for policy in values(var.policies) : length(replace(policy, "/\\s/", ""))])) <= 10240
+    error_message = "The inline policies of role ${var.name} have ${sum(concat([0], [for policy in values(var.policies) : length(replace(policy, "/\\s/", ""))]))} characters without white space; IAM takes at most 10,240 of a role together, and this quota cannot be raised. Make managed policies of them, and name those in policy_arns."
+  }
 }
 
 variable "policy_arns" {

@@ -291,3 +291,26 @@ run "a_provider_that_is_none_of_githubs_is_refused" {
   }
   expect_failures = [var.provider_arn]
 }
+
+run "inline_policies_beyond_iams_quota_are_refused" {
+  command = plan
+
+  variables {
+    policies = {
+      read  = jsonencode({ Statement = [for number in range(100) : format("%064d", number)] })
+      write = jsonencode({ Statement = [for number in range(100) : format("%064d", number)] })
+    }
+  }
+  expect_failures = [var.policies]
+}
+
+run "white_space_in_a_policy_is_not_counted" {
+  command = plan
+
+  variables {
+    policies = {
+      read  = jsonencode({ Statement = [for number in range(100) : format("%064d", number)] })
+      write = "{\"Statement\": [${format("%4000s", "")}]}"
+    }
+  }
+}
