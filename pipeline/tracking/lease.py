@@ -119,9 +119,13 @@ def acquire(
             except KeyExistsError:
                 number, since = number + 1, time.monotonic()
         if not told:
-            which = f" (run {run.info.run_id})" if run else ""
             click.echo(
-                f"another process trains the same data and settings{which}: waiting", err=True
+                "another process trains the same data and settings "
+                f"(run {run.info.run_id}): waiting"
+                if run
+                else "another process may just have begun to train the same data and settings: "
+                f"waiting {UNNAMED_SECONDS:.0f} s for its run",
+                err=True,
             )
             told = True
         time.sleep(POLL_SECONDS)

@@ -161,15 +161,24 @@ def open_run(workspace: Workspace, fingerprint: str, tags: Mapping[str, str]) ->
     experiment = client.get_experiment(experiment_id)
     # The time tells apart servers that give their experiments the same numbers.
     place = f"{experiment_id}-{experiment.creation_time}"
+
+    def holder() -> "Run | None":
+        # A lease outlives its run: without this a deleted one would be waited for.
+        return find() or _deleted(client, experiment_id, fingerprint)
+
     lease = acquire(
-        client, workspace.store, workspace.key("models", "leases", place, fingerprint[:16]), find
+        client, workspace.store, workspace.key("models", "leases", place, fingerprint[:16]), holder
     )
     # Whoever waited finds the work of another; a finished run without its version is left alone.
     if (meanwhile := done()) is not None:
         return meanwhile
     run = find()
-    if run is None:
-        _tell_of_deleted(client, experiment_id, fingerprint)
+    if run is None and (deleted := _deleted(client, experiment_id, fingerprint)):
+        click.echo(
+            f"run {deleted.info.run_id} of the same data and settings was deleted in MLflow: "
+            "training it again, which registers another version",
+            err=True,
+        )
     if run is None or run.info.status not in OPEN:
         run = client.create_run(
             experiment_id,
@@ -205,22 +214,18 @@ def _experiment(client: "MlflowClient", workspace: Workspace) -> str:
     return str(found.experiment_id)
 
 
-def _tell_of_deleted(client: "MlflowClient", experiment_id: str, fingerprint: str) -> None:
-    """Say that a training is done again because somebody deleted its run."""
+def _deleted(client: "MlflowClient", experiment_id: str, fingerprint: str) -> "Run | None":
+    """The newest run of this fingerprint that somebody deleted."""
     from mlflow.entities import ViewType
 
-    deleted = client.search_runs(
+    found = client.search_runs(
         [experiment_id],
         f"tags.`{FINGERPRINT}` = '{fingerprint}'",
         run_view_type=ViewType.DELETED_ONLY,
+        order_by=["attributes.start_time DESC"],
         max_results=1,
     )
-    if deleted:
-        click.echo(
-            f"run {deleted[0].info.run_id} of the same data and settings was deleted in MLflow: "
-            "training it again, which registers another version",
-            err=True,
-        )
+    return found[0] if found else None
 
 
 def _recall_trials(tracking: Tracking) -> None:

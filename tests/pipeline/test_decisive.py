@@ -111,6 +111,7 @@ def test_a_deleted_run_is_trained_again_and_that_is_said(local: Step, mlflow_uri
     again = local(train)
     assert again["model_version"] == "2"
     assert f"run {first['run_id']} of the same data and settings was deleted" in again["output"]
+    assert "waiting" not in again["output"]
 
 
 def test_a_deleted_experiment_is_named_with_the_way_back(local: Step, mlflow_uri: str) -> None:
