@@ -103,7 +103,7 @@ resource "aws_cloudwatch_metric_alarm" "server_not_serving" {
   comparison_operator = "LessThanThreshold"
   threshold           = 1
   evaluation_periods  = 4
-  treat_missing_data  = "missing" # before the group's first minute there is none
+  treat_missing_data  = "missing" # a group without metrics yet is no dead server
   alarm_actions       = [aws_sns_topic.alerts.arn]
   ok_actions          = [aws_sns_topic.alerts.arn]
   tags                = var.tags
