@@ -2,7 +2,7 @@
 
 keyless up --model-servers
 keyless rollout demo canary good   # and the others of DEMOS
-python -m scripts.maintenance.rollout_pictures .keyless docs/pictures
+python -m scripts.maintenance.rollout_pictures .keyless/ docs/pictures
 """
 
 from __future__ import annotations
