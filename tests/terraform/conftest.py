@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -158,7 +159,9 @@ def account() -> Iterator[str]:
     )
     for name in ("dev", "prod"):
         key = kms.create_key(KeyUsage="ENCRYPT_DECRYPT")["KeyMetadata"]["KeyId"]
-        kms.create_alias(AliasName=f"alias/keyless-{name}", TargetKeyId=key)
+        # Moto keeps one account for a process, and two folders of tests have such a server.
+        with suppress(kms.exceptions.AlreadyExistsException):
+            kms.create_alias(AliasName=f"alias/keyless-{name}", TargetKeyId=key)
     yield endpoint
     server.stop()
 
