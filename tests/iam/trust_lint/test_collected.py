@@ -24,6 +24,9 @@ from scripts.iam.trust_lint.decide.statement import trusting
 from scripts.names import GITHUB_HOST, GITHUB_ISSUER
 from tests import parse_yaml
 
+# Together they take twenty seconds; test_policies.py has a policy of each kind of mistake.
+pytestmark = pytest.mark.slow
+
 TABLE = [
     row
     for name in ("collected.yaml", "further.yaml")
@@ -101,7 +104,6 @@ def test_what_is_no_policy_is_refused_in_words(name: str) -> None:
     assert str(refused.value).endswith(ROWS[name]["refused"])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", TOKENS)
 def test_engine_and_automata_agree_on_every_token(name: str) -> None:
     for key, expected in (("admits", True), ("refuses", False)):
@@ -135,7 +137,6 @@ def by_the_automata(name: str, claims: Mapping[str, Any]) -> bool:
     return False
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", READ)
 def test_every_witness_gets_in_and_fits_what_is_said(name: str) -> None:
     row, found = ROWS[name], judged(name)

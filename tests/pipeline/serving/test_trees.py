@@ -43,6 +43,7 @@ def problem(kind: Any, classes: int, gaps: bool) -> tuple[Any, Any]:
     return rows, target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: str(kind.__name__))
