@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.data.contract import NumberColumn, SchemaContract
 from pipeline.errors import InputError, StepFailed
 from pipeline.model.artifacts import ModelFacts, load_model, overwritten
 from pipeline.model.batch import Counts, write_predictions
@@ -89,7 +90,10 @@ def main(
     disagreement = alias.disagreement(workspace, chosen.number) if chosen.sequence else None
     changed = overwritten(workspace.store, chosen.files)
     warnings = [disagreement] if disagreement else []
-    warnings += [*_told(counts), *_emptier(counts, facts, settings.contract.null_rate_slack)]
+    warnings += [
+        *_told(counts, facts.contract),
+        *_emptier(counts, facts, settings.contract.null_rate_slack),
+    ]
     if changed:
         warnings.append(
             f"somebody wrote over {', '.join(changed)} of version {chosen.number} after it was "
@@ -152,9 +156,14 @@ def _history(workspace: Workspace) -> "pyarrow.Table":
     return pyarrow.parquet.read_table(io.BytesIO(workspace.store.read(workspace.history)[0]))
 
 
-def _told(counts: Counts) -> list[str]:
+def _told(counts: Counts, contract: SchemaContract) -> list[str]:
     """Warnings about a batch that was predicted."""
     told = []
+    numbers = {
+        name: " or ".join(column.marks.remove)
+        for name, column in contract.features.items()
+        if isinstance(column, NumberColumn)
+    }
     if counts.lost_ids:
         told.append(
             f"the batch lacks the id columns {', '.join(counts.lost_ids)}: predictions carry no "
@@ -168,7 +177,12 @@ def _told(counts: Counts) -> list[str]:
         for name, count in counts.no_past.items()
     ]
     told += [
-        f"{column}: {count} of {counts.rows} values that training never saw"
+        f"{column}: {count} of {counts.rows} values "
+        + (
+            f"are without {numbers[column]}, which all had in training: do they mean the same?"
+            if column in numbers
+            else "that training never saw"
+        )
         for column, count in counts.unseen.most_common()
     ]
     told += [

@@ -21,7 +21,7 @@ FALSE = ("false", "f", "no", "n", "0")
 ISO = "ISO8601"
 EPOCHS = {"unix": "s", "unix_ms": "ms", "unix_us": "us", "unix_ns": "ns"}
 _WHOLE = r"^([+-]?(?:0|[1-9][0-9]*))\.0+$"
-_OFFSET = r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})$"
+OFFSET = r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})$"
 
 
 def as_text(raw: "pyarrow.Array") -> "pyarrow.Array":
@@ -162,6 +162,21 @@ def numbers(
     return _parsed(present(as_text(raw), missing), marks, flag=flag)
 
 
+def unmarked(raw: "pyarrow.Array", marks: Marks, missing: Sequence[str]) -> int:
+    """The number of texts without any of the words that are removed from numbers."""
+    import pyarrow
+    import pyarrow.compute
+
+    if not (pyarrow.types.is_string(raw.type) or pyarrow.types.is_large_string(raw.type)):
+        return 0
+    texts = present(as_text(raw), missing)
+    bare = texts.is_valid()
+    for word in marks.remove:
+        without = pyarrow.compute.invert(pyarrow.compute.match_substring(texts, word))
+        bare = pyarrow.compute.and_(bare, pyarrow.compute.fill_null(without, False))
+    return int(bare.true_count)
+
+
 def _parsed(
     texts: "pyarrow.Array", marks: Marks, *, flag: bool
 ) -> "tuple[pyarrow.Array, NDArray[np.bool_] | None]":
@@ -241,7 +256,7 @@ def parse_times(texts: Sequence[str], form: str, zone: str | None) -> "pd.Dateti
         return pd.DatetimeIndex(_strptime(series, form, utc=True))
     # pandas would read bare numbers as years.
     written = series.where(series.str.match(r"^\d{4}-\d"), None)
-    aware = written.str.contains(_OFFSET, regex=True).fillna(False).to_numpy(dtype=bool)
+    aware = written.str.contains(OFFSET, regex=True).fillna(False).to_numpy(dtype=bool)
     utc = pd.DatetimeIndex(pd.to_datetime(written, format=ISO, utc=True, errors="coerce"))
     if zone is None or aware.all():
         return utc

@@ -41,7 +41,8 @@ class _Column(_Frozen):
 class NumberColumn(_Column):
     """A column of numbers; values must stay within the range.
 
-    With `flag` training had nothing but 0 and 1, so true and false mean these.
+    With `flag` training had nothing but 0 and 1, so true and false mean these. With `marked` every
+    value had what `marks` remove, such as a percent sign.
     """
 
     kind: Literal["number"] = "number"
@@ -49,6 +50,7 @@ class NumberColumn(_Column):
     maximum: float
     marks: Marks = PLAIN
     flag: bool = False
+    marked: bool = False
 
 
 class CategoryColumn(_Column):
@@ -254,8 +256,8 @@ class Conformed:
     `columns` are float64 or string, one for each input of the model, in order; a number is null
     where it came as null. `others` are the further columns that were asked for: numbers and times
     (seconds since 1970) as float64, the rest as string. `broken` has the rows of each (column,
-    rule) that is broken, `unseen` counts texts that training never saw, by column, and `far`
-    times that are far from all that it saw.
+    rule) that is broken, `unseen` counts texts that training never saw, by column (of numbers those
+    without a mark that each had, such as %), and `far` times that are far from all that it saw.
     """
 
     columns: dict[str, "pyarrow.Array"] = field(default_factory=dict)
@@ -274,6 +276,13 @@ class Conformed:
         if unseen is not None:
             rules = {**rules, "unseen category": unseen}
         self.broken |= {(name, rule): mask for rule, mask in rules.items() if mask.any()}
+
+    def count(self, name: str, far: int, bare: int) -> None:
+        """Record times far from all that training saw, and numbers without their mark."""
+        if far:
+            self.far[name] = far
+        if bare:
+            self.unseen[name] = bare
 
     def wrong(self, rows: int) -> "NDArray[np.bool_]":
         """Rows that break any rule."""
@@ -311,8 +320,7 @@ def conform(
             continue
         read = _read(batch.column(name), column, name, contract.format)
         found.columns |= read.values
-        if read.far:
-            found.far[name] = read.far
+        found.count(name, read.far, read.bare)
         unseen = None
         if isinstance(column, CategoryColumn):
             unseen = _unseen(read.values[name], column)
@@ -378,6 +386,7 @@ class _Read:
     values: Mapping[str, "pyarrow.Array"]
     rules: Mapping[str, "NDArray[np.bool_]"] = field(default_factory=dict)
     far: int = 0
+    bare: int = 0
 
 
 def _read(raw: "pyarrow.Array", column: Column, name: str, form: Format) -> _Read:
@@ -432,13 +441,14 @@ def _number(
     import numpy as np
 
     values, wrong = cells.numbers(raw, column.marks, missing, flag=column.flag)
+    bare = cells.unmarked(raw, column.marks, missing) if column.marked else 0
     # Missing values do not count here, infinite ones are outside of every range. NumPy takes a
     # twentieth of the time of Arrow's min_max.
     numbers = values.to_numpy(zero_copy_only=False)
     low = np.fmin.reduce(numbers, initial=np.inf)
     high = np.fmax.reduce(numbers, initial=-np.inf)
     if wrong is None and low >= column.minimum and high <= column.maximum:
-        return _Read({name: values})
+        return _Read({name: values}, bare=bare)
     infinite = np.isinf(numbers)
     outside = ((numbers < column.minimum) | (numbers > column.maximum)) & ~infinite
     rules = {
@@ -447,7 +457,7 @@ def _number(
     }
     if wrong is not None:
         rules = {"not a number": wrong, **rules}
-    return _Read({name: values}, rules)
+    return _Read({name: values}, rules, bare=bare)
 
 
 def _unseen(

@@ -35,6 +35,7 @@ _SAMPLE = 2000
 _EXAMPLES = 5
 _OFTEN, _MOST_CATEGORIES = 20, 1000
 _ID_NAME = re.compile(r"(?i:^|[\W_])(?i:id|nr|no|key|index)$|[a-z](?:ID|Id)$")
+_NINES = tuple(float("9" * whole + end) for whole in range(3, 9) for end in ("", ".9", ".99"))
 _FIRST_DAY, _LAST_DAY = 18000101, 21991231
 # Trees hold numbers in 32 bits.
 LARGEST = 3.4028e38
@@ -145,6 +146,8 @@ def look_at(
 
 def feature(name: str, raw: "pyarrow.ChunkedArray", found: Findings) -> Column | None:
     """The kind of a feature, or None for a column that is left out or at fault."""
+    import pyarrow
+
     try:
         case = look_at(name, raw, found)
     except InputError as error:
@@ -161,6 +164,9 @@ def feature(name: str, raw: "pyarrow.ChunkedArray", found: Findings) -> Column |
         found.left_out[name] = "it is the same in every row"
         found.notes.append(f"{name} is {next(iter(case.counts))!r} in every row: it is left out")
         return None
+    if pyarrow.types.is_dictionary(raw.type) and len(case.counts) <= _most_categories(case):
+        # Whoever wrote the file says that these are categories, also where they look like numbers.
+        return category(case)
     return number(case) or _by_texts(case)
 
 
@@ -226,13 +232,27 @@ def number(case: Case, *, forced: bool = False) -> NumberColumn | None:
         marks=marks,
         missing=missing if words else case.stored_missing,
         flag=set(np.unique(present)) == {0.0, 1.0},
+        marked=case.is_text and all(marks.marked(text) for text in case.counts),
     )
 
 
 def _hint(case: Case, present: Any) -> None:
-    """Note whole numbers that are probably days or ids."""
+    """Note numbers that are probably codes, words for missing, days or ids."""
     import numpy as np
 
+    if case.is_text and all(re.fullmatch(r"\d+[eE]\d+", text) for text in case.counts):
+        case.found.notes.append(
+            f"{case.name} holds texts such as {next(iter(case.counts))!r}, which are read as "
+            f'numbers with an exponent: if they are codes, write {quoted(case.name)} = "category" '
+            "under [columns]"
+        )
+    if (stand_in := _stands_for_missing(present)) is not None:
+        word = next((text for text in case.counts if float(text) == stand_in), f"{stand_in:g}")
+        case.found.notes.append(
+            f"{case.name} is {word} in {int((present == stand_in).sum())} rows, unlike its other "
+            f"numbers: if that means missing, write {quoted(case.name)} = "
+            f"{{ {line('missing', [word])} }} under [columns]"
+        )
     if (present % 1).any():
         return
     if _are_days(present):
@@ -249,6 +269,22 @@ def _hint(case: Case, present: Any) -> None:
             f"write {line('id_columns', [case.name])} under [data], or later rows may be out of "
             "its range"
         )
+
+
+def _stands_for_missing(present: Any) -> float | None:
+    """A number of nines, such as -999, that comes often and is far from the others, or comes far
+    more often than any of them."""
+    import numpy as np
+
+    values, counts = np.unique(present, return_counts=True)
+    known = np.flatnonzero(np.isin(np.abs(values), _NINES))
+    for place in known if len(values) > _MANY else ():
+        others = np.delete(values, place)
+        far = abs(values[place]) > 3 * np.abs(others).max()
+        often = counts[place] > 10 * np.delete(counts, place).max()
+        if counts[place] >= max(3, len(present) // 200) and (far or often):
+            return float(values[place])
+    return None
 
 
 def _are_days(present: Any) -> bool:
@@ -424,10 +460,23 @@ def date(case: Case, *, forced: bool = False) -> DateColumn | None:
                 )
             return None
         form = known[0]
+    if form == cells.ISO and zone is None and not typed:
+        _note_zones(case)
     column = DateColumn(
         null_rate=case.null_rate, missing=case.stored_missing, format=form, zone=zone
     )
     return _with_parts(case, column)
+
+
+def _note_zones(case: Case) -> None:
+    """Note that some times have a zone and others have none."""
+    bare = [text for text in case.counts if not re.search(cells.OFFSET, text)]
+    if bare and len(bare) < len(case.counts):
+        case.found.notes.append(
+            f"{case.name}: some times have a zone, but not {_rows(case, bare)}: these are read as "
+            f'UTC; write {quoted(case.name)} = {{ type = "date", zone = "Europe/Berlin" }} under '
+            "[columns] if they are of that zone"
+        )
 
 
 def _with_parts(case: Case, column: DateColumn) -> DateColumn | None:
@@ -466,10 +515,12 @@ def _looks_like_numbers(case: Case) -> bool:
     plain = [text for text in case.counts if PLAIN.fits(text)]
     if any(map(_is_code, case.counts)):
         return _few_are_codes(case, plain)
-    if _in_parentheses(case):
+    if _in_parentheses(case) or _around_numbers(case):
         return True
-    if case.share(plain) >= _MOSTLY and len(plain) > _MANY:
-        wrong = [text for text in case.counts if not PLAIN.fits(text)]
+    wrong = [text for text in case.counts if not PLAIN.fits(text)]
+    # A word for missing may come often; many different words are no words for missing.
+    least = 0.5 if len(wrong) <= _EXAMPLES else _MOSTLY
+    if case.share(plain) >= least and len(plain) > _MANY:
         header = ": the header again? Remove that line" if wrong == [case.name] else ""
         case.refuse(
             f"looks like numbers, except {_rows(case, wrong)}{header}",
@@ -522,6 +573,29 @@ def _in_parentheses(case: Case) -> bool:
         f"looks like numbers, of which {_rows(case, within)}: negative ones stand in parentheses; "
         "write them with a minus sign",
         drop=True,
+    )
+    return True
+
+
+def _around_numbers(case: Case) -> bool:
+    """Refuse numbers of which some end in a minus, or begin with a sign such as < or ~."""
+    signed = [text for text in case.counts if re.fullmatch(r"[<>~≤≥≈]\s*[\d.].*", text)]
+    behind = [text for text in case.counts if re.fullmatch(r"[\d.,]+\s*-", text)]
+    signs = tuple({text[0] for text in signed})
+    marks = Marks(remove=("-",) if behind else signs)
+    if not (signed or behind) or not all(map(marks.fits, case.counts)):
+        return False
+    if behind:
+        case.refuse(
+            f"looks like numbers, of which {_rows(case, behind)}: the minus of negative ones "
+            "stands at their end; write it before them",
+            drop=True,
+        )
+        return True
+    case.refuse(
+        f"looks like numbers, of which {_rows(case, signed)}: remove what stands before the "
+        "number, if the number alone may count",
+        column=_written(marks),
     )
     return True
 

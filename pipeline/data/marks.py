@@ -11,11 +11,15 @@ from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict
 
-_AFFIXED = re.compile(r"([^\d.,+-]*)([+-]?[\d.,][\d.,'\u00a0\u202f ]*?(?:[eE][+-]?\d+)?)(\s*\D*)")
+_AFFIXED = re.compile(
+    r"([^\d.,+-]*)([+-]?[\d.,][\d.,'\u2019\u00a0\u202f ]*?(?:[eE][+-]?\d+)?)(\s*\D*)"
+)
 _SIGNS = frozenset("$€£¥₹₽%‰°") | {"USD", "EUR", "GBP", "CHF", "JPY", "US$", "R$", "kr"}
 _MANY = 20
 MINUS = "\u2212"
-_GROUPS = ("'", " ", "\u00a0", "\u202f")
+_GROUPS = ("'", "\u2019", " ", "\u00a0", "\u202f")
+# A unit such as kg, km/h, m² or °C: letters and signs, but no blank and no mark of a number.
+_UNIT = re.compile(r"[^\s\d.,;:+-]*[^\W\d_][^\s\d.,;:+-]*")
 
 
 class Marks(BaseModel):
@@ -48,6 +52,10 @@ class Marks(BaseModel):
             text = text.replace(word, "")
         return text.replace(MINUS, "-").strip()
 
+    def marked(self, text: str) -> bool:
+        """Whether a text has what is removed, such as a percent sign."""
+        return any(word in text for word in self.remove)
+
     def fits(self, text: str) -> bool:
         """Whether a text is a number in these marks."""
         return re.match(self.pattern, self.cut(text)) is not None
@@ -77,8 +85,10 @@ def evidence(texts: Iterable[str]) -> Evidence:
     """Unambiguous uses of marks in these texts; texts that are not numbers are ignored."""
     found = Evidence()
     for text in texts:
-        if not re.fullmatch(r"[+-]?\d[\d.,]*|[+-]?[.,]\d+", text):
+        match = re.fullmatch(r"([+-]?\d[\d.,]*|[+-]?[.,]\d+)([eE][+-]?\d+)?", text)
+        if match is None:
             continue
+        text, power = match[1], match[2]
         marks = re.sub(r"[^.,]", "", text)
         if not marks:
             continue
@@ -89,7 +99,9 @@ def evidence(texts: Iterable[str]) -> Evidence:
             _decimal(found, last)
         elif len(marks) > 1 and len(set(marks)) == 1:  # 1.234.567
             found.grouped_by.add(last)
-        elif len(marks) == 1 and (len(tail) != 3 or re.match(r"[+-]?(0|[.,]|\d{4})", text)):
+        elif len(marks) == 1 and (
+            power or len(tail) != 3 or re.match(r"[+-]?(0|[.,]|\d{4})", text)
+        ):
             _decimal(found, last)
         else:
             found.ambiguous.add(last)
@@ -145,7 +157,7 @@ def _affixes(texts: list[str]) -> tuple[str, ...] | None:
     if len(words) > 1:
         return None
     for (word, leads), count in found.items():
-        unit = not leads and word.isalpha() and count >= 0.9 * len(texts) and count > _MANY
+        unit = not leads and _UNIT.fullmatch(word) and count >= max(0.9 * len(texts), _MANY + 1)
         if word not in _SIGNS and not unit:
             return None
     return tuple(words)

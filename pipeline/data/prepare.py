@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.data.contract import (
     CategoryColumn,
     Conformed,
+    NumberColumn,
     SchemaContract,
     Violation,
     conform,
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 # What no other contract would accept either.
-_ALWAYS = ("no target", "no time", "id not unique")
+_ALWAYS = ("no target", "no time", "id not unique", "totals of the other rows")
+_FEWEST_ROWS = 10
 
 
 @dataclass(frozen=True)
@@ -150,11 +152,45 @@ def _more_rules(
     if settings.holdout.rule == "time" and settings.holdout.column:
         column = settings.holdout.column
         rules[column, "no time"] = missing(column) & ~broken
+    summed, mask = _totals(found, contract)
+    rules[", ".join(summed[:3]), "totals of the other rows"] = mask
     if contract.ids:
         ids = pd.DataFrame({name: found.others[name].to_pandas() for name in contract.ids})
         twice = (ids.duplicated(keep=False) | ids.isna().any(axis=1)).to_numpy()
         rules[", ".join(contract.ids), "id not unique"] = twice
     return rules
+
+
+def _totals(found: Conformed, contract: SchemaContract) -> "tuple[list[str], NDArray[np.bool_]]":
+    """The first or last row, if its numbers are sums or means of all others, and which are sums."""
+    import numpy as np
+
+    numbers = {
+        name: values.to_numpy(zero_copy_only=False)
+        for part in (found.columns, found.others)
+        for name, values in part.items()
+        if isinstance(contract.columns.get(name), NumberColumn)
+    }
+    rows = len(found.others[contract.target])
+    mask = np.zeros(rows, dtype=bool)
+    for place in (rows - 1, 0) if rows > _FEWEST_ROWS else ():
+        summed, alike, present = list[str](), 0, 0
+        for name, values in numbers.items():
+            value, known = values[place], ~np.isnan(values)
+            if np.isnan(value) or known.sum() < _FEWEST_ROWS:
+                continue
+            others = values[1:] if place == 0 else values[:-1]
+            total, largest = np.nansum(others), np.nanmax(np.abs(others))
+            present += 1
+            # Rounded cells may add up to a little more or less than a rounded total.
+            if abs(value - total) <= 1e-6 * abs(total) and abs(total) > 2 * largest:
+                summed.append(name)
+            elif abs(value - total / (known.sum() - 1)) <= 1e-4 * largest:
+                alike += 1
+        if summed and 2 * (len(summed) + alike) >= present:
+            mask[place] = True
+            return summed, mask
+    return [], mask
 
 
 def _emptier(found: Conformed, contract: SchemaContract, slack: float) -> list[Violation]:

@@ -115,6 +115,9 @@ def _encoding_fault(
         f"{file.name} is not {error.encoding.removesuffix('-sig')} (byte 0x{found:02x} at position "
         f"{error.start})"
     )
+    around = re.search(rb"[^\s,;|\t\"]*$", error.object[: error.start])
+    rest = re.match(rb"[^\s,;|\t\"]*", error.object[error.start :])
+    word = (around[0] if around else b"") + (rest[0] if rest else b"")
     for codec in ("cp1252", "latin-1"):
         changed = form.model_copy(update={"encoding": codec})
         with file.open() as stream:
@@ -123,7 +126,9 @@ def _encoding_fault(
             except UnicodeDecodeError:
                 continue
         proposal = _propose(file, changed, wanted, codec) or Proposal(changed, [])
-        return InputError(_message(cause, proposal, form))
+        # One byte means another letter in each encoding: only a person sees which word is right.
+        read = f", which {codec} reads as {word.decode(codec)[:_SHOWN]!r}"
+        return InputError(_message(cause + read, proposal, form))
     return InputError(f"{cause}: write its encoding under [data], such as {line('encoding', 'x')}")
 
 
@@ -370,6 +375,8 @@ def _width_fault(
         proposal = None
     if proposal is not None and proposal.causes:
         return _message(cause, proposal, form)
+    if _regular_with(file, form, "'", len(names)):
+        return f"{cause}; texts stand in ' quotes: write {line('quote', chr(39))} under [data]"
     if len(record) == len(names) + 1 and not record[-1].strip():
         return f"{cause}; it ends in a separator: fix the file, so that no value slips a column"
     if row == 1 and len(record) == len(names) + 1:
@@ -382,6 +389,17 @@ def _width_fault(
     if len(record) < len(names):
         return f"{cause}; is it cut short, or a line that is no row? Fix or remove it"
     return f"{cause}; a field that holds the separator must stand in quotes: fix that line"
+
+
+def _regular_with(file: DataFile, form: Format, quote: str, width: int) -> bool:
+    """Whether all first rows have the header's width if texts stand in other quotes."""
+    changed = form.model_copy(update={"quote": quote})
+    try:
+        lines = sample(file, encoding_of(file, form))
+        found = _start(lines, separator_of(file, form), changed)
+    except (csv.Error, UnicodeDecodeError):
+        return False
+    return len(found) >= _MIN_RECORDS and all(len(row) == width for _, row in found)
 
 
 def _counted(number: int, what: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 from pipeline.data import suspicions
 from pipeline.data.contract import CategoryColumn, DateColumn, NumberColumn, TextColumn
 from pipeline.data.infer import Inference, infer
+from pipeline.data.marks import Marks, readings
 from pipeline.data.prepare import prepare
 from pipeline.errors import InputError
 from pipeline.settings import Settings
@@ -165,6 +166,17 @@ REFUSED: dict[str, tuple[list[Any], str]] = {
         [("unknown day" if n == 3 else f"2026-01-{n % 28 + 1:02d}") for n in range(ROWS)],
         'missing = ["unknown day"]',
     ),
+    "a word in many rows": (
+        [("k.A." if n % 4 == 0 else f"{n}.5") for n in range(ROWS)],
+        'missing = ["k.A."]',
+    ),
+    "square metres": ([f"{n}.5 m²" for n in range(ROWS)], 'remove = ["m²"]'),
+    "degrees": ([f"{n}.5°C" for n in range(ROWS)], 'remove = ["°C"]'),
+    "a typographic apostrophe": (
+        [f"{n + 1}\u2019{n:03d}" for n in range(ROWS)],
+        'thousands = "\u2019"',
+    ),
+    "limits of detection": ([("<" if n % 5 == 0 else "") + f"{n}.5" for n in range(ROWS)], "type"),
     "texts": ([f"text {n}" for n in range(ROWS)], 'type = "text"'),
 }
 
@@ -189,6 +201,72 @@ def test_negative_numbers_in_parentheses_are_refused_by_what_they_are(look: Look
     values = [f"({n}.5)" if n % 3 == 1 else f"{n}.5" for n in range(ROWS)]
     with pytest.raises(InputError, match=r"20 rows \(1, 4, .*negative ones stand in parentheses"):
         look({"x": values})
+
+
+def test_a_mark_before_an_exponent_is_a_decimal_mark() -> None:
+    assert readings(["5,840E+07", "1,125E+03"]) == [Marks(decimal=",")]
+
+
+def test_a_minus_at_the_end_is_told(look: Look) -> None:
+    values = [f"{n}.5-" if n % 3 == 1 else f"{n}.5" for n in range(ROWS)]
+    with pytest.raises(InputError, match=r"20 rows \(1, 4, .*stands at their end; write it before"):
+        look({"x": values})
+
+
+NOTED: dict[str, tuple[list[str], str]] = {
+    "a number for missing": (
+        [("-999" if n % 4 == 0 else f"{n}.5") for n in range(ROWS)],
+        "x is -999 in 15 rows, unlike its other numbers",
+    ),
+    "codes with an E": ([f"{n % 9 + 1}E{n % 4}" for n in range(ROWS)], 'write x = "category"'),
+    "some zones": (
+        [
+            f"2026-03-{n % 28 + 1:02d}T{n % 24:02d}:00:00" + "+01:00" * (n % 5 > 0)
+            for n in range(60)
+        ],
+        "some times have a zone, but not 12 rows (0, 5, ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOTED)
+def test_what_may_mean_something_else_is_told(look: Look, name: str) -> None:
+    values, said = NOTED[name]
+    assert [note for note in look({"x": values}).notes if said in note]
+
+
+def test_nines_among_other_numbers_are_not_told(look: Look) -> None:
+    assert not look({"x": [str(n + 980) for n in range(ROWS - 3)] + ["999"] * 3}).notes
+
+
+def test_numbers_that_a_file_calls_categories_are_categories(look: Look) -> None:
+    values = pyarrow.array([f"{n % 5}" for n in range(ROWS)]).dictionary_encode()
+    column = look({"x": values}).contract.features["x"]
+    assert isinstance(column, CategoryColumn)
+    assert column.categories == ["0", "1", "2", "3", "4"]
+    many = pyarrow.array([f"{n}.5" for n in range(ROWS)]).dictionary_encode()
+    found = look({"x": many}, contract={"max_categories": 30}).contract.features["x"]
+    assert isinstance(found, NumberColumn)
+
+
+@pytest.mark.parametrize("place", [0, ROWS])
+def test_a_row_of_totals_is_an_offending_row(make_settings: Make, place: int) -> None:
+    random = np.random.default_rng(2)
+    rows = [
+        (f"{a:.2f}", f"{b}", "red") for a, b in zip(random.random(ROWS), range(ROWS), strict=True)
+    ]
+    whole = sum(float(a) for a, _, _ in rows)
+    rows.insert(place, (f"{whole:.2f}", f"{ROWS * (ROWS - 1) // 2}", "Total"))
+    table = pyarrow.table(dict(zip("yab", map(list, zip(*rows, strict=True)), strict=True)))
+    task = {"type": "regression", "metric": "rmse"}
+    data = {"source": "x.csv", "target": "y", "positive": None}
+    settings = make_settings(data=data, task=task)
+    contract = infer(table, settings).contract
+    with pytest.raises(InputError, match=rf"a, y: totals of the other rows: 1 \(rows {place}\)"):
+        prepare(table, contract, settings)
+    allowed = make_settings(data=data, task=task, contract={"max_bad_rows": 1})
+    assert prepare(table, contract, allowed).set_aside == 1
+    assert prepare(table.slice(1 - place // ROWS, ROWS), contract, settings).set_aside == 0
 
 
 def test_a_header_that_comes_again_is_told(look: Look) -> None:

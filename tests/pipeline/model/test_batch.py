@@ -10,10 +10,12 @@ import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
 from pipeline.data.contract import CategoryColumn, IdColumn, NumberColumn, SchemaContract
+from pipeline.data.marks import Marks
 from pipeline.errors import InputError
 from pipeline.model.artifacts import ModelFacts
 from pipeline.model.batch import Counts, write_predictions
 from pipeline.model.features import build
+from pipeline.predict import _told
 from pipeline.reading.files import find
 from pipeline.reading.formats import Format
 from pipeline.settings import Settings
@@ -124,6 +126,23 @@ def test_a_category_that_training_never_saw_is_predicted_and_counted(predict: Pr
     counts, _ = predict(frame)
     assert counts.predicted == 20
     assert counts.unseen == {"colour": 5}
+
+
+def test_numbers_without_the_sign_that_each_had_are_predicted_and_counted(
+    predict: Predict,
+) -> None:
+    marks = Marks(remove=("%",))
+    size = FACTS.contract.features["size"].model_copy(update={"marks": marks, "marked": True})
+    contract = FACTS.contract.model_copy(
+        update={"features": {**FACTS.contract.features, "size": size}}
+    )
+    frame = _input(20).astype({"size": str})
+    frame.loc[3:, "size"] += "%"
+    counts, _ = predict(frame, facts=replace(FACTS, contract=contract))
+    assert (counts.predicted, counts.unseen) == (20, {"size": 3})
+    assert _told(counts, contract) == [
+        "size: 3 of 20 values are without %, which all had in training: do they mean the same?"
+    ]
 
 
 def test_infinite_values_are_rejected(predict: Predict) -> None:

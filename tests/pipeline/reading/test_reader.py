@@ -62,6 +62,7 @@ def test_a_file_is_read_as_the_settings_say(
         ("sep=,\n" + PLAIN, ["skip_lines = 1"]),
         ("Export of 1 March\nby somebody\n" + PLAIN, ["skip_lines = 2"]),
         (PLAIN.replace("gut", "'gut'"), ['quote = "\'"']),
+        (PLAIN.replace("gut", "'gut, a'"), ['quote = "\'"']),
         ("Export\n" + GERMAN, ["skip_lines = 1", 'separator = ";"', 'decimal = ","']),
         (PLAIN.encode("utf-16-le"), ['encoding = "utf-16-le"']),
     ],
@@ -111,6 +112,10 @@ def test_a_file_without_a_header_is_recognised(tmp_path: Path) -> None:
         (PLAIN + '1,"2,gut\n', "line 42 has a quote that is not closed"),
         ("a,a,klasse\n1,2,3\n", r'names = \["a", "a_2", "klasse"\]'),
         ("klasse,x\n", "a header but no rows"),
+        (
+            PLAIN.encode() + b"1,2,gr\x9fn\n",
+            "byte 0x9f at position [0-9]+., which cp1252 reads as 'grŸn'",
+        ),
         (PLAIN.encode() + b"1,2,\xff\n", "is not utf-8 .byte 0xff"),
     ],
 )
