@@ -28,7 +28,7 @@ def with_github(values: dict[str, object], root: str) -> dict[str, object]:
 if (bootstrap := config.get_object("bootstrap")) is not None:
     prepared = load(BootstrapArgs, with_github(bootstrap, "bootstrap"))
     own = {**prepared.tags, **tags}
-    provider = aws.Provider("aws", default_tags={"tags": own})
+    provider = aws.Provider("aws", default_tags={"tags": own}, **settings.provider())
     made = Bootstrap("bootstrap", prepared, pulumi.ResourceOptions(provider=provider))
 else:
     # A stack may hold all arguments itself; otherwise Terraform and Pulumi read the same files.
@@ -37,7 +37,7 @@ else:
         values = settings.environment_values(config.require("environment"))
     given = load(PlatformArgs, with_github(values, "platform"))
     own = {**given.tags, "Environment": given.environment, **tags}
-    provider = aws.Provider("aws", default_tags={"tags": own})
+    provider = aws.Provider("aws", default_tags={"tags": own}, **settings.provider())
     made = Platform("platform", given, pulumi.ResourceOptions(provider=provider))
 
 for name, value in made.exports.items():

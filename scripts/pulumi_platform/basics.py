@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from types import NoneType
-from typing import Any, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import pulumi
 import pulumi_aws as aws
@@ -37,28 +37,70 @@ def fits(pattern: str, value: Any) -> bool:
 
 
 def load(kind: type[T], given: Mapping[str, Any], path: str = "") -> T:
-    """A dataclass of arguments from a stack's settings. Raises ArgumentError for unknown names."""
+    """A dataclass of arguments from a stack's settings or Terraform's files.
+
+    Values are converted as Terraform converts them: `pulumi config set` writes numbers and truth
+    values as texts. Raises ArgumentError for names that are unknown and values of another type.
+    https://developer.hashicorp.com/terraform/language/expressions/types#type-conversion
+    """
     known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
+    hints = get_type_hints(kind)
     for name in given:
         check(name in known, f"{path}{name} is no argument; there are: {', '.join(sorted(known))}.")
+    # As in Terraform, null stands for the default, where null is no value itself.
+    told = {
+        name: value
+        for name, value in given.items()
+        if value is not None or NoneType in get_args(hints[name])
+    }
     for name, each in known.items():
         has_default = each.default is not MISSING or each.default_factory is not MISSING
-        check(name in given or has_default, f"{path}{name} is missing.")
-    hints = get_type_hints(kind)
-    values = {name: _load(hints[name], value, f"{path}{name}") for name, value in given.items()}
-    return kind(**values)
+        check(name in told or has_default, f"{path}{name} is missing.")
+    return kind(
+        **{name: _load(hints[name], value, f"{path}{name}") for name, value in told.items()}
+    )
 
 
 def _load(hint: Any, value: Any, path: str) -> Any:
-    (inner,) = [one for one in get_args(hint) if one is not NoneType][-1:] or [hint]
-    kind = inner if NoneType in get_args(hint) else hint
+    # The first of several: str of `str | None`, and of an input that is a text.
+    kind = get_args(hint)[0] if get_origin(hint) in (Union, UnionType) else hint
     if value is None or isinstance(value, pulumi.Output):
         return value
     if is_dataclass(kind) and isinstance(kind, type):
-        return load(kind, value, f"{path}.") if isinstance(value, Mapping) else value
-    if get_origin(kind) is Mapping and isinstance(value, Mapping):
+        check(isinstance(value, Mapping), f"{path} must be an object, not {value!r}.")
+        return load(kind, value, f"{path}.")
+    if get_origin(kind) is Mapping:
+        check(isinstance(value, Mapping), f"{path} must be a map, not {value!r}.")
         return {key: _load(get_args(kind)[1], each, f"{path}.{key}") for key, each in value.items()}
-    return value
+    if get_origin(kind) is Sequence:
+        check(isinstance(value, list), f"{path} must be a list, not {value!r}.")
+        return [_load(get_args(kind)[0], each, f"{path}[{at}]") for at, each in enumerate(value)]
+    if kind is bool:
+        return _truth(value, path)
+    return _number(kind, value, path) if kind in (float, int) else _text(value, path)
+
+
+def _truth(value: Any, path: str) -> bool:
+    text = _text(value, path)
+    check(text in ("true", "false"), f"{path} must be true or false, not {value!r}.")
+    return text == "true"
+
+
+def _number(kind: type[float], value: Any, path: str) -> float:
+    text = "" if isinstance(value, bool) else _text(value, path)
+    check(
+        re.fullmatch(r"-?\d+(\.\d+)?", text) is not None, f"{path} must be a number, not {value!r}."
+    )
+    number = float(text)
+    check(kind is float or number.is_integer(), f"{path} must be a whole number, not {value!r}.")
+    return int(number) if number.is_integer() else number
+
+
+def _text(value: Any, path: str) -> str:
+    check(isinstance(value, str | bool | int | float), f"{path} must be a text, not {value!r}.")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,49 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pulumi
 from hcl2.api import loads
+from pulumi.runtime import get_config_env
+from pulumi.runtime.config import CONFIG
 
 from scripts.pulumi_platform.basics import check
 
 TERRAFORM = Path(__file__).resolve().parents[2] / "terraform"
+
+# Where a stack works, and as whom: the settings of the AWS provider that are passed on.
+PROVIDER = {
+    "allowedAccountIds": "allowed_account_ids",
+    "assumeRole": "assume_role",
+    "forbiddenAccountIds": "forbidden_account_ids",
+    "profile": "profile",
+    "region": "region",
+}
+
+
+def provider() -> dict[str, Any]:
+    """What the stack says as aws:NAME, for a provider that the program makes.
+
+    Pulumi reads it for the default provider alone: here it would be ignored, and another account or
+    region be used than the stack names. Raises ArgumentError for what is not passed on.
+    """
+    config = pulumi.Config("aws")
+    named = [
+        each.removeprefix("aws:")
+        for each in {**get_config_env(), **CONFIG.get()}
+        if each.startswith("aws:")
+    ]
+    for name in named:
+        check(
+            name in PROVIDER,
+            f"aws:{name} is not read; there are: aws:{', aws:'.join(PROVIDER)}. Credentials come "
+            "from the environment or the profile, tags from the arguments.",
+        )
+    return {
+        PROVIDER[name]: config.get(name)
+        if name in ("profile", "region")
+        else config.get_object(name)
+        for name in named
+    }
 
 
 def environment_values(environment: str, terraform: Path = TERRAFORM) -> dict[str, Any]:

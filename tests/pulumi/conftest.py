@@ -23,6 +23,16 @@ from tests.terraform.conftest import PROJECT, Terraform, account, terraform
 __all__ = ["account", "recorded", "terraform"]
 
 ENVIRONMENTS = ("dev", "prod")
+# What a stack may say of its provider.
+WHERE: dict[str, dict[str, Any]] = {
+    "dev": {},
+    "prod": {
+        "aws:allowedAccountIds": ["123456789012"],
+        "aws:assumeRole": {"roleArn": "arn:aws:iam::123456789012:role/deployer"},
+        "aws:profile": "prod",
+        "aws:region": "eu-central-1",
+    },
+}
 STACKS = PROJECT / "scripts" / "pulumi_platform"
 
 
@@ -101,12 +111,8 @@ def states(
             Url="https://token.actions.githubusercontent.com", ClientIDList=["sts.amazonaws.com"]
         )
         given = {name: settings(name) for name in ENVIRONMENTS} | PLATFORM
-        platform = mocked.applied(terraform, "platform", given)
-        platform |= mocked.applied(terraform, "platform", ELSEWHERE, region="eu-central-1")
-        return {
-            "platform": platform,
-            "bootstrap": mocked.applied(terraform, "bootstrap", BOOTSTRAP),
-        }
+        roots = {"platform": given | ELSEWHERE, "bootstrap": BOOTSTRAP}
+        return mocked.applied(terraform, roots, dict.fromkeys(ELSEWHERE, "eu-central-1"))
 
     return made_once(tmp_path_factory, "states", make)
 
@@ -118,14 +124,24 @@ def recordings(
     """What Pulumi makes of each set, by root."""
 
     def make() -> dict[str, Any]:
-        given = PLATFORM | ELSEWHERE
         programs = {
-            name: {"config": stack(name), "answers": mocked.answers(states["platform"][name])}
+            name: {
+                "config": stack(name) | WHERE[name],
+                "answers": mocked.answers(states["platform"][name]),
+            }
             for name in ENVIRONMENTS
         }
+        asked = {
+            "platform": requests("platform", PLATFORM | ELSEWHERE, states["platform"]) | programs,
+            "bootstrap": requests("bootstrap", BOOTSTRAP, states["bootstrap"]),
+            # The first preview, when nothing of it is there.
+            "previews": {name: each | {"preview": True} for name, each in programs.items()},
+        }
+        found = recorded(
+            {f"{root}/{name}": each for root, sets in asked.items() for name, each in sets.items()}
+        )
         return {
-            "platform": recorded(requests("platform", given, states["platform"]) | programs),
-            "bootstrap": recorded(requests("bootstrap", BOOTSTRAP, states["bootstrap"])),
+            root: {name: found[f"{root}/{name}"] for name in sets} for root, sets in asked.items()
         }
 
     return made_once(tmp_path_factory, "recordings", make)

@@ -1,7 +1,7 @@
 """Terraform's side: what it would make if AWS told each resource's name as its id and ARN.
 
-`terraform test` applies a root or a module with every resource overridden, so AWS is asked nothing
-but data sources (which moto answers), and policies are rendered by the real provider.
+`terraform test` applies the roots with every resource overridden, so AWS is asked nothing but data
+sources (which moto answers), and policies are rendered by the real provider.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,49 +21,77 @@ from tests.pulumi.names import computed, logical_name
 from tests.terraform.conftest import Terraform
 
 Arguments = Mapping[str, Any]
+TOGETHER = "parity"
 
 
 def applied(
-    terraform: Terraform, root: str, sets: Mapping[str, Arguments], *, region: str = "us-east-1"
-) -> dict[str, dict[str, Any]]:
-    """The state of a root (of the copy) for each set of variables, as `terraform show -json`."""
-    if not sets:
-        return {}
-    here = replace(terraform, environment={**terraform.environment, "AWS_REGION": region})
-    if not (here.folder / root / ".terraform").exists():
-        here.init(root, "-backend=false")
-    plans = _run(here, root, {name: {"command": "plan"} for name in sets}, sets, "test_plan")
-    within = "it" if root.startswith("modules/") else ""
-    runs = {
-        name: {"command": "apply", "override_resource": list(_overrides(plan, within))}
-        for name, plan in plans.items()
-    }
-    states = _run(here, root, runs, sets, "test_state")
-    for name, state in states.items():
-        state["planned"] = {
-            change["address"]: change["change"] for change in plans[name]["resource_changes"]
-        }
-    return states
-
-
-def _run(
     terraform: Terraform,
-    root: str,
-    runs: Mapping[str, Mapping[str, Any]],
-    sets: Mapping[str, Arguments],
-    wanted: str,
-) -> dict[str, dict[str, Any]]:
-    """Run each in a file of its own, since runs of one file share a state."""
-    folder = terraform.folder / root / "parity"
+    roots: Mapping[str, Mapping[str, Arguments]],
+    regions: Mapping[str, str],
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """The state of each root (of the copy) for each set of variables, as `terraform show -json`.
+
+    `regions` holds the sets of another region than the environment's. All are modules of one
+    configuration: to start Terraform and its provider anew for each takes minutes.
+    """
+    modules, folder = {}, terraform.folder / TOGETHER
+    for root, sets in roots.items():
+        for name, given in sets.items():
+            source = _root_of_region(terraform, root, regions.get(name))
+            modules[f"{root}_{name}"] = {"source": f"../{source}", **given}
+    told = {each: {"value": f"${{module.{each}}}"} for each in modules}
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for name, run in runs.items():
-        content = {"variables": dict(sets[name]), "run": {name: run}}
-        (folder / f"{name}.tftest.json").write_text(json.dumps(content))
-    found: dict[str, dict[str, Any]] = {}
+    (folder / "main.tf.json").write_text(json.dumps({"module": modules, "output": told}))
+    terraform.init(TOGETHER)
+    done = terraform.run(TOGETHER, "plan", "-input=false", "-out=tfplan", "-lock=false")
+    assert done.code == 0, done.text
+    changes = terraform.shown(TOGETHER)["resource_changes"]
+    run = {"command": "apply", "override_resource": [*_overrides(changes)]}
+    (folder / "all.tftest.json").write_text(json.dumps({"run": {"all": run}}))
+    state = _tested(terraform, TOGETHER)
+    parts = {each["address"]: each for each in state["root_module"]["child_modules"]}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for root, sets in roots.items():
+        for name in sets:
+            module = f"module.{root}_{name}"
+            outputs = state["outputs"][f"{root}_{name}"]["value"]
+            found.setdefault(root, {})[name] = {
+                "root_module": _within(parts[module], module),
+                "outputs": {key: {"value": value} for key, value in outputs.items()},
+                "planned": {
+                    each["address"].removeprefix(f"{module}."): each["change"]
+                    for each in changes
+                    if each["address"].startswith(f"{module}.")
+                },
+            }
+    return found
+
+
+def _root_of_region(terraform: Terraform, root: str, region: str | None) -> str:
+    """The folder of a root whose provider works in a region: a copy, if it is another one."""
+    if region is None:
+        return root
+    name = f"{root}-{region}"
+    copied = shutil.ignore_patterns(".terraform", "*.tfplan", TOGETHER)
+    shutil.copytree(terraform.folder / root, terraform.folder / name, ignore=copied)
+    override = {"provider": {"aws": {"region": region}}}
+    (terraform.folder / name / "region_override.tf.json").write_text(json.dumps(override))
+    return name
+
+
+def _within(part: Mapping[str, Any], module: str) -> dict[str, Any]:
+    """A module's part of a state, with addresses as if it were the root."""
+    found: dict[str, Any] = json.loads(json.dumps(part).replace(f'"{module}.', '"'))
+    return found
+
+
+def _tested(terraform: Terraform, root: str) -> dict[str, Any]:
+    """The state that the only run of a root's test makes."""
+    found: dict[str, Any] | None = None
     errors = []
     with subprocess.Popen(
-        [terraform.binary, "test", "-test-directory=parity", "-json", "-verbose"],
+        [terraform.binary, "test", "-json", "-verbose"],
         cwd=terraform.folder / root,
         env=dict(terraform.environment),
         stdout=subprocess.PIPE,
@@ -75,18 +102,18 @@ def _run(
             # The provider's whole schema comes last in each line: 100 MB that nobody reads.
             head, cut, _ = text.partition(',"provider_schemas":')
             line = json.loads(f"{head}}}}}" if cut else text)
-            if wanted in line:
-                found[line["@testrun"]] = line[wanted]
+            if "test_state" in line:
+                found = line["test_state"]
             elif line.get("@level") == "error":
                 errors.append(f"{line['@message']} {line.get('diagnostic')}")
-    assert found.keys() == runs.keys(), "\n".join(errors)
+    assert found is not None, "\n".join(errors)
     return found
 
 
-def _overrides(plan: Mapping[str, Any], within: str) -> Iterator[dict[str, Any]]:
-    for change in plan["resource_changes"]:
+def _overrides(changes: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for change in changes:
         if change["mode"] == "managed":
-            name = logical_name(change["address"], within)
+            name = logical_name(re.sub(r"^module\.\w+\.", "", change["address"]))
             unknown = change["change"]["after_unknown"]
             told = {
                 key: value

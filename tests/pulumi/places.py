@@ -11,6 +11,8 @@ from tests import ROOT
 from tests.pulumi.names import terraform_type
 
 PACKAGE = "scripts/pulumi_platform"
+# The first argument of a statement.
+_SID = re.compile(r'(?:^\s*|\(|, )(f?)"([A-Z][\w{}.]*)"(?=,|$)')
 
 
 def located(found: Iterable[str], recording: Mapping[str, Any]) -> list[str]:
@@ -44,14 +46,22 @@ def _common(one: str, other: str) -> int:
 
 
 def _statement(sid: str) -> str | None:
-    """The line that names a statement of a policy."""
-    if not sid[:1].isupper():  # a property's name
-        return None
-    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            if f'"{sid}"' in line:
-                return f"{path.relative_to(ROOT)}:{number}"
-    return None
+    """The lines that name a statement of a policy: one, or those of several policies."""
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in sorted((ROOT / PACKAGE).rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if any(_names(sid, *each.groups()) for each in _SID.finditer(line))
+    ]
+    return " or ".join(found) or None
+
+
+def _names(sid: str, made: str, text: str) -> bool:
+    """Whether a text of the program is a Sid; one with an f before it is made of parts."""
+    pattern = re.escape(text)
+    return (
+        re.fullmatch(re.sub(r"\\{.*?\\}", r"\\w+", pattern) if made else pattern, sid) is not None
+    )
 
 
 def _argument(calls: list[str], name: str) -> str:

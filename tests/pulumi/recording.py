@@ -74,9 +74,10 @@ class _Monitor(pulumi.runtime.mocks.MockMonitor):  # type: ignore[misc]
     for each other; these only translate.
     """
 
-    def __init__(self, answers: Mapping[str, Any]) -> None:
+    def __init__(self, answers: Mapping[str, Any], *, preview: bool) -> None:
         super().__init__(None)
         self.answers = answers
+        self.preview = preview
         self.recorded = Recorded()
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802  # the name of the RPC
@@ -91,7 +92,7 @@ class _Monitor(pulumi.runtime.mocks.MockMonitor):  # type: ignore[misc]
         if request.type == "pulumi:pulumi:Stack":
             return resource_pb2.RegisterResourceResponse(urn=urn)
         inputs = _plain(MessageToDict(request.object))
-        if request.custom and request.type.startswith("aws:"):
+        if request.custom and request.type.startswith("aws:") and not self.preview:
             self.recorded.misfits += misfits(request.type, inputs)
         self.recorded.resources.append(
             Resource(
@@ -109,7 +110,9 @@ class _Monitor(pulumi.runtime.mocks.MockMonitor):  # type: ignore[misc]
         )
         told = struct_pb2.Struct()
         made: dict[str, Any] = {}
-        if request.type.startswith("aws:"):
+        if self.preview:
+            made["id"] = ""
+        elif request.type.startswith("aws:"):
             made = computed(terraform_type(request.type), request.name)
         told.update(
             inputs | _wire({name: each for name, each in made.items() if name not in _STATE})
@@ -162,14 +165,18 @@ def _short(urn: str) -> str:
 def record(
     run: Callable[[], Any], answers: Mapping[str, Any], *, preview: bool = False
 ) -> Recorded:
-    """Run a program, wait for all that it starts, and tell what it registered."""
-    monitor = _Monitor(answers)
+    """Run a program, wait for all that it starts, and tell what it registered.
+
+    In a preview of what is not there yet, nothing is known that AWS would tell.
+    """
+    monitor = _Monitor(answers, preview=preview)
     pulumi.runtime.set_mocks(None, project=PROJECT, stack=STACK, monitor=monitor, preview=preview)
 
     def program() -> pulumi.Output[None]:
-        run()
-        stack = pulumi.runtime.get_root_resource()  # the mocks make one
+        stack = pulumi.runtime.get_root_resource()  # the mocks make one, for all runs
         assert isinstance(stack, Stack)
+        stack.outputs.clear()
+        run()
         return pulumi.Output.from_input(stack.outputs).apply(monitor.recorded.exports.update)
 
     pulumi.runtime.test(program)()
@@ -180,7 +187,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """Record each configuration of a request by name; one that is refused tells why.
 
     {name: {"component": "module:Class", "answers": {...}, "arguments": {...}}}, or, to run the
-    program itself, {name: {"config": {...}, "answers": {...}}}
+    program itself, {name: {"config": {...}, "answers": {...}}}; with "preview": true, its preview
     """
     return {name: _answer(given) for name, given in request.items()}
 
@@ -205,7 +212,7 @@ def _answer(given: Mapping[str, Any]) -> dict[str, Any]:
 
     run = program if "config" in given else component
     try:
-        return asdict(record(run, given["answers"]))
+        return asdict(record(run, given["answers"], preview=given.get("preview", False)))
     except ValueError as error:
         return {"refused": str(_refusal(error))}
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.outputs import Platform
 from tests.pulumi import mocked
 from tests.pulumi.configurations import BOOTSTRAP, ELSEWHERE, PLATFORM
-from tests.pulumi.conftest import ENVIRONMENTS
+from tests.pulumi.conftest import ENVIRONMENTS, WHERE
+from tests.pulumi.names import logical_name, snake_case, terraform_type
 from tests.pulumi.parity import (
     comparable,
     dependencies,
@@ -28,6 +28,8 @@ NAMES = {
     "platform": [*ENVIRONMENTS, *PLATFORM, *ELSEWHERE],
     "bootstrap": [*BOOTSTRAP],
 }
+# What the engine writes for a value that is known after the update.
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 CASES = [(root, name) for root, names in NAMES.items() for name in names]
 
 
@@ -81,15 +83,41 @@ def test_the_sets_make_every_resource_of_the_code(states: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_the_pipeline_reads_a_platform_that_pulumi_made(
+def test_a_stacks_region_profile_and_role_reach_the_provider(
     recordings: dict[str, Any], name: str
 ) -> None:
-    contract = recordings["platform"][name]["exports"]["platform"]
-    read = Platform.model_validate_json(json.dumps(contract))
-    assert read.environment == name
-    (parameter,) = (
-        resource["inputs"]["value"]
-        for resource in recordings["platform"][name]["resources"]
-        if resource["name"] == "platform" and resource["type"] == "aws:ssm/parameter:Parameter"
-    )
-    assert Platform.model_validate_json(parameter) == read
+    """Pulumi hands them to its default provider alone, and this program makes its own."""
+    resources = recordings["platform"][name]["resources"]
+    (provider,) = (each for each in resources if each["type"] == "pulumi:providers:aws")
+    for key, value in WHERE[name].items():
+        given = provider["inputs"][key.removeprefix("aws:")]
+        assert given == value if isinstance(value, str) else json.loads(given) == value
+    assert ("profile" in provider["inputs"]) == (name == "prod")
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_first_preview_shows_every_resource_and_what_terraforms_plan_shows(
+    states: dict[str, Any], recordings: dict[str, Any], name: str
+) -> None:
+    previewed, made = (recordings[each][name] for each in ("previews", "platform"))
+    assert "refused" not in previewed, previewed
+
+    def registered(recording: dict[str, Any]) -> set[tuple[str, str]]:
+        return {(each["type"], each["name"]) for each in recording["resources"]}
+
+    assert registered(previewed) == registered(made)
+    changes = states["platform"][name]["planned"]
+    known = {
+        f"{mocked.resource_of(address)[0]}::{logical_name(address)}": change["after_unknown"]
+        for address, change in changes.items()
+        if mocked.resource_of(address)[0] != "data"
+    }
+    hidden = [
+        f"{twin}.{key}"
+        for each in previewed["resources"]
+        if each["type"].startswith("aws:")
+        for twin in [f"{terraform_type(each['type'])}::{each['name']}"]
+        for key, value in each["inputs"].items()
+        if value == UNKNOWN and not known[twin].get(snake_case(key), False)
+    ]
+    assert hidden == []

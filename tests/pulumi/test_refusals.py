@@ -1,4 +1,4 @@
-"""What Terraform refuses, Pulumi refuses, with the same words."""
+"""What Terraform refuses, Pulumi refuses, with the same words; and the docs show both sides."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 import json
 import re
 import subprocess
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tests.pulumi.conftest import recorded, tools_python
 from tests.terraform.conftest import PROJECT
 
 PACKAGE = PROJECT / "scripts" / "pulumi_platform"
+PAGE = (PROJECT / "docs" / "pulumi.md").read_text(encoding="utf-8")
+EXCERPTS = re.findall(r"<!-- excerpt: (\S+) -->\n\n((?:    .*\n|\n)+)", PAGE)
 FOLDERS = sorted(
     [*(PROJECT / "terraform" / "modules").iterdir()]
     + [PROJECT / "terraform" / root for root in ("bootstrap", "platform")]
@@ -46,6 +49,24 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (STORE, {"name": "kit", "version_deleter_arns": ["*"]}, "must be role ARNs"),
     (STORE, {"name": "kit", "versions": True}, "versions is no argument"),
     (STORE, {}, "name is missing"),
+    (STORE, {"name": None}, "name is missing"),
+    (STORE, {"name": "kit", "force_destroy": "yes"}, "force_destroy must be true or false"),
+    (STORE, {"name": "kit", "force_destroy": 1}, "force_destroy must be true or false"),
+    (STORE, {"name": "kit", "tags": ["ml"]}, "tags must be a map"),
+    (STORE, {"name": "kit", "access_logs": True}, "access_logs must be an object"),
+    # Of a text, each letter would be an element.
+    (STORE, {"name": "kit", "version_deleter_arns": "*"}, "version_deleter_arns must be a list"),
+    (
+        STORE,
+        {"name": "kit", "lifecycle_rules": {"infrequent_access_days": "a month"}},
+        "lifecycle_rules.infrequent_access_days must be a number",
+    ),
+    (
+        STORE,
+        {"name": "kit", "lifecycle_rules": {"kept_old_versions_per_file": 1.5}},
+        "lifecycle_rules.kept_old_versions_per_file must be a whole number",
+    ),
+    (NETWORK, {"name": "kit", "availability_zones": [["a"]]}, "availability_zones[0] must be a te"),
     (NETWORK, {"name": "kit"}, "fewer than two zones"),
     (NETWORK, {"name": "kit", "cidr_block": "10.0.0.1/16"}, "no host bits set"),
     (
@@ -175,17 +196,22 @@ def test_bad_arguments_are_refused_with_these_words() -> None:
 
 @pytest.mark.slow
 def test_a_stack_without_its_values_is_told_where_they_belong() -> None:
-    stacks = {
-        "dev": "The repository is not known: terraform/platform/github.auto.tfvars.json",
-        "staging": "terraform/platform/environments has no staging.tfvars (it has dev, prod)",
+    stacks: dict[str, tuple[dict[str, Any], str]] = {
+        "dev": ({}, "The repository is not known: terraform/platform/github.auto.tfvars.json"),
+        "staging": ({}, "environments has no staging.tfvars (it has dev, prod)"),
+        # Read by nothing, they would be ignored without a word.
+        "prod": (
+            {"aws:secretKey": "x", "keyless-platform:github": GITHUB},
+            "aws:secretKey is not read; there are: aws:allowedAccountIds,",
+        ),
     }
     answers = recorded(
         {
-            name: {"config": {"keyless-platform:environment": name}, "answers": ANSWERS}
-            for name in stacks
+            name: {"config": {"keyless-platform:environment": name, **more}, "answers": ANSWERS}
+            for name, (more, _) in stacks.items()
         }
     )
-    for name, message in stacks.items():
+    for name, (_, message) in stacks.items():
         assert message in answers[name].get("refused", "accepted")
 
 
@@ -226,10 +252,30 @@ def test_only_literals_are_read_from_terraforms_files(tmp_path: Path) -> None:
 
 
 def test_the_components_are_no_longer_than_the_terraform_that_they_mirror() -> None:
-    def lines(folder: Path, pattern: str) -> int:
-        return sum(len(path.read_text().splitlines()) for path in folder.rglob(pattern))
+    def size(folders: list[Path], pattern: str) -> tuple[int, int]:
+        texts = [path.read_bytes() for folder in folders for path in folder.rglob(pattern)]
+        return sum(len(text.splitlines()) for text in texts), sum(map(len, texts))
 
-    terraform = sum(
-        lines(PROJECT / "terraform" / root, "*.tf") for root in ("modules", "bootstrap", "platform")
-    )
-    assert lines(PACKAGE, "*.py") <= terraform
+    # The files that only describe (README, lock, tests) count on neither side.
+    roots = [PROJECT / "terraform" / root for root in ("modules", "bootstrap", "platform")]
+    (our_lines, our_bytes), (lines, volume) = size([PACKAGE], "*.py"), size(roots, "*.tf")
+    assert our_lines <= lines
+    assert our_bytes <= volume
+
+
+def plain(code: str) -> str:
+    return "\n".join(line.strip() for line in code.splitlines())
+
+
+def test_the_docs_show_the_same_role_in_both_languages() -> None:
+    assert [path.rpartition(".")[2] for path, _ in EXCERPTS] == ["tf", "py"]
+    assert all("vpc-flow-logs.amazonaws.com" in code for _, code in EXCERPTS)
+
+
+@pytest.mark.parametrize(("path", "code"), EXCERPTS, ids=[path for path, _ in EXCERPTS])
+def test_an_excerpt_stands_in_its_file(path: str, code: str) -> None:
+    source = plain((PROJECT / path).read_text(encoding="utf-8"))
+    shown = textwrap.dedent(code).strip().split("\n\n")
+    # A paragraph of the page may leave out what stands between it and the next.
+    for paragraph in shown:
+        assert plain(paragraph) in source, paragraph
