@@ -97,6 +97,55 @@ def test_a_trial_that_no_other_helps_is_the_model_alone() -> None:
     assert chosen.parameters == {"family": "random_forest", "trial": 0}
 
 
+def _two_families(seed: int, second: float) -> list[Trial]:
+    """Two trials of one family with nearly the same errors, and one of another."""
+    random = np.random.default_rng(seed)
+    truth, shared = random.normal(size=(2, 5, 60))
+    made = []
+    for number, (family, size) in enumerate(
+        [("random_forest", 0.5), ("random_forest", 0.5), ("linear", second)]
+    ):
+        own = random.normal(size=(5, 60))
+        error = 0.95 * shared + 0.3 * own if family == "random_forest" else own
+        held = [Scored(part, part + size * off) for part, off in zip(truth, error, strict=True)]
+        made.append(replace(judged(number, {"family": family}, held, REGRESSION), held=tuple(held)))
+    return made
+
+
+def _shares(chosen: Chosen) -> dict[str, float]:
+    total = sum(weight for weight, _ in chosen.members)
+    families = [str(trial.parameters["family"]) for _, trial in chosen.members]
+    return {
+        name: sum(
+            weight
+            for (weight, _), family in zip(chosen.members, families, strict=True)
+            if family == name
+        )
+        / total
+        for name in families
+    }
+
+
+def test_families_that_the_folds_cannot_tell_apart_get_more_even_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trials = [_two_families(seed, second=0.55) for seed in range(8)]
+    even = [_shares(_chosen(REGRESSION, found))["linear"] for found in trials]
+    monkeypatch.setattr(average, "_more_even", lambda *_: [])
+    best = [_shares(_chosen(REGRESSION, found))["linear"] for found in trials]
+    distances = [
+        (abs(share - 0.5), abs(other - 0.5)) for share, other in zip(even, best, strict=True)
+    ]
+    assert all(near <= far for near, far in distances)
+    assert sum(near < far for near, far in distances) > 4
+
+
+def test_a_family_that_is_surely_worse_gets_no_more_than_the_folds_give_it() -> None:
+    for seed in range(8):
+        shares = _shares(_chosen(REGRESSION, _two_families(seed, second=3.0)))
+        assert shares.get("linear", 0.0) < 0.1
+
+
 def test_trials_without_a_value_make_no_model() -> None:
     with pytest.raises(StepFailed, match="no trial has a value"):
         _chosen(REGRESSION, [Trial(0, {"family": "linear"}, {}, "it broke")])
