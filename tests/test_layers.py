@@ -99,3 +99,9 @@ def test_no_folder_holds_more_files_than_a_reader_can_survey() -> None:
         folders[folder] = folders.get(folder, 0) + 1
     full = {folder: count for folder, count in folders.items() if count > LARGEST_FOLDER}
     assert {folder for folder in full if folder not in ONE_FILE_A_THING} == set()
+
+
+def test_every_end_to_end_test_lies_where_make_test_looks_for_it() -> None:
+    word = "mark." + "e2e"
+    marked = {path.parent for path in (ROOT / "tests").rglob("*.py") if word in path.read_text()}
+    assert marked == {ROOT / "tests" / "e2e"}

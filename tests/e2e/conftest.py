@@ -30,9 +30,22 @@ PROJECT = ROOT
 POISON = "poisoned-by-the-test"
 
 
+# What uses one cloud stays in one process, in order; the longest come first, so that two processes
+# end at about the same time. What is not named here shares the run of `home`.
+GROUPS = ("test_environments", "test_rollouts", "home", "test_workflows", "test_migration")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes the shared run apart at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+    """Tell pytest-xdist what belongs together; put what takes the shared run apart at its end."""
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        module = item.path.stem
+        group = module if module in GROUPS else "home"
+        item.add_marker(pytest.mark.xdist_group(group))
+        return GROUPS.index(group), item.get_closest_marker("last") is not None
+
+    mine = sorted((item for item in items if item.path.parent == PROJECT / "tests/e2e"), key=place)
+    items[:] = mine + [item for item in items if item.path.parent != PROJECT / "tests/e2e"]
 
 
 @pytest.fixture(scope="session")

@@ -75,13 +75,14 @@ def test_a_second_plan_is_empty_but_for_listed_gaps(home: Home) -> None:
     assert "replace" not in changes.values()
 
 
-def test_up_again_changes_nothing_and_takes_under_a_minute(home: Home) -> None:
+def test_up_again_changes_nothing_and_takes_a_fraction_of_the_first(home: Home) -> None:
     before = instance_ids(home.actors)
     result = home.up()
     for root in ("bootstrap", "platform"):
         assert (result[root]["added"], result[root]["removed"]) == (0, 0)
     assert instance_ids(home.actors) == before
-    assert result["seconds"] < 60
+    # Other tests run beside it: their share of the processors is in both times.
+    assert result["seconds"] < 0.5 * home.results[0]["seconds"]
 
 
 def instance_ids(actors: Actors) -> list[str]:
@@ -96,7 +97,7 @@ def instance_ids(actors: Actors) -> list[str]:
 
 def test_everything_after_the_apply_is_quick(home: Home) -> None:
     first = home.results[0]
-    assert first["after_apply_seconds"] <= 45
+    assert first["after_apply_seconds"] <= 0.5 * first["applies_seconds"]
     assert first["seconds"] <= 1.5 * first["applies_seconds"]
 
 
