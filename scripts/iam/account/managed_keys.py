@@ -86,9 +86,3 @@ KEYS = {
         ManagedKey("ssm", "SSM", "ssm", 1, _USE),
     )
 }
-
-
-def managed_key(alias: str) -> ManagedKey | None:
-    """The key behind an alias such as alias/aws/s3, given by name or ARN; None for others."""
-    name = alias.rpartition(":")[2]
-    return KEYS.get(name.removeprefix(ALIAS)) if name.startswith(ALIAS) else None

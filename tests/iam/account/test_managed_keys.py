@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from scripts.iam.account.managed_keys import KEYS, managed_key
+from scripts.iam.account.managed_keys import KEYS
 from scripts.iam.engine.documents import Policy, parse_policy
 from scripts.iam.engine.evaluation import PolicySet, Principal, Request, evaluate
 
@@ -65,8 +65,3 @@ def test_a_right_by_tag_never_reaches_a_managed_key() -> None:
 def test_secrets_of_other_regions_are_replicated_with_their_own_data_key() -> None:
     assert may("secretsmanager", "kms:GenerateDataKey", "secretsmanager", region="us-east-1")
     assert not may("secretsmanager", "kms:CreateGrant", "secretsmanager", region="us-east-1")
-
-
-def test_a_key_is_found_by_its_alias() -> None:
-    assert managed_key(f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/aws/s3") is KEYS["s3"]
-    assert managed_key("alias/ours") is None
