@@ -30,7 +30,7 @@ down: ## destroy what `up` made and end every process of it
 
 test: lint install-tools ## every check and test, end-to-end included
 	@$(bin)/python -m pytest -n 2 -m "not e2e"
-	@$(bin)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m e2e tests/e2e
+	@$(bin)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m e2e tests/e2e
 	@$(bin)/python -m tests.browser
 
 check: lint ## the quick half: format, lint, types, unit tests

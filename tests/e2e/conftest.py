@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from scripts.aws.sealed import client
 from scripts.local_run import leftovers
@@ -35,17 +36,29 @@ POISON = "poisoned-by-the-test"
 GROUPS = ("test_environments", "test_rollouts", "home", "test_workflows", "test_migration")
 
 
+def group_of(module: str) -> str:
+    """The group of a test module, by its name."""
+    return module if module in GROUPS else "home"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile`, with the files of one cloud taken for one file."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    scheduler = LoadFileScheduling(config, log)
+    scheduler._split_scope = lambda nodeid: group_of(Path(nodeid.split("::")[0]).stem)
+    return scheduler
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist what belongs together; put what takes the shared run apart at its end."""
+    """Order the groups, and put what takes the shared run apart at its end."""
 
     def place(item: pytest.Item) -> tuple[int, bool]:
-        module = item.path.stem
-        group = module if module in GROUPS else "home"
-        item.add_marker(pytest.mark.xdist_group(group))
-        return GROUPS.index(group), item.get_closest_marker("last") is not None
+        last = item.get_closest_marker("last") is not None
+        return GROUPS.index(group_of(item.path.stem)), last
 
-    mine = sorted((item for item in items if item.path.parent == PROJECT / "tests/e2e"), key=place)
-    items[:] = mine + [item for item in items if item.path.parent != PROJECT / "tests/e2e"]
+    mine = [item for item in items if item.path.parent == PROJECT / "tests" / "e2e"]
+    items[:] = [*sorted(mine, key=place), *(item for item in items if item not in mine)]
 
 
 @pytest.fixture(scope="session")
