@@ -2,8 +2,9 @@
 
 import secrets
 from datetime import UTC, datetime
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.errors import InputError
 from pipeline.rollouts.policy import (
@@ -82,6 +83,15 @@ class RolloutSettings(_Section):
     canary: Canary = Canary()
     ab: AbSettings = AbSettings()
     blue_green: BlueGreenSettings = BlueGreenSettings()
+
+    @model_validator(mode="after")
+    def _comparable(self) -> Self:
+        if self.canary.steps[0].share == 1:
+            raise ValueError(
+                "the first step of a canary must have share < 1: without answers of the champion "
+                "the guards have nothing to compare with"
+            )
+        return self
 
     def plan(self, strategy: str, active: Set) -> Strategy:
         """The plan of a strategy; blue/green goes to the set that is idle."""

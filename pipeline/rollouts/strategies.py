@@ -19,7 +19,7 @@ from pipeline.rollouts.policy import (
     TrafficPolicy,
 )
 from pipeline.rollouts.stats import ratio
-from pipeline.rollouts.stats.sequential import Estimate, Sums, of_difference
+from pipeline.rollouts.stats.sequential import LEAST, Estimate, Sums, of_difference
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,10 @@ def _blue_green(policy: TrafficPolicy, evidence: Evidence, now: datetime) -> Mov
             return Hold(f"the {plan.target} set is not verified yet")
         if not evidence.verified.passed:
             return stop(policy, "rolled_back", evidence.verified.sentence)
+        # After the switch it answers nothing more that the guards could compare with.
+        known = evidence.tally(CHAMPION).requests
+        if known < LEAST:
+            return Hold(f"{known:.0f} of {LEAST} answers of the champion to compare with")
         return _switch(plan, evidence.verified.sentence)
     answered = evidence.of_step(policy)[0].requests
     if answered < plan.min_requests:

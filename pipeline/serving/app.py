@@ -64,11 +64,12 @@ class Server:
         await self.send_counts()
 
     async def send_log(self) -> None:
-        """Upload what was predicted, and have what comes next made ready for the next time."""
-        await self._upload()
+        """Have what was predicted made ready, and upload it; what is late goes the next time."""
         traffic = self.follower.traffic
         traffic.champion.rotate()
         traffic.challenger.rotate()
+        await asyncio.sleep(self.config.pace.ready)
+        await self._upload()
 
     async def send_counts(self) -> None:
         """Add what was counted to the counters that all servers share."""

@@ -32,6 +32,7 @@ class Pace:
     log: float = 60.0
     metrics: float = 10.0
     feedback: float = 0.2
+    ready: float = 2.0
 
     def times(self, factor: float) -> "Pace":
         """Every pause longer or shorter by a factor."""

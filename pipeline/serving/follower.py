@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,6 +21,8 @@ from pipeline.storage import KeyAbsentError
 log = logging.getLogger(__name__)
 # Where there is no policy yet, every look is a listing too, which S3 charges ten times as much.
 _WITHOUT_POLICY = 4
+# A process that ends while it loads, for want of memory for one, may do better the next time.
+_MOST_LOADS = 3
 
 
 class Follower:
@@ -32,6 +35,7 @@ class Follower:
         self._etag: str | None = None
         self._record: Champion | None = None
         self._refused: set[tuple[str, str, str]] = set()
+        self._failed_loads: Counter[tuple[str, str, str]] = Counter()
         self._tasks: list[asyncio.Task[None]] = []
         self._looks_to_skip = 0
         hang = config.limits.hang_seconds
@@ -52,6 +56,7 @@ class Follower:
         )
         pace = self._config.pace
         self._tasks = [
+            asyncio.create_task(self.traffic.copies.run()),
             asyncio.create_task(self._again(pace.policy, "policy", self.look_at_policy)),
             asyncio.create_task(self._again(pace.champion, "champion", self.look_at_champion)),
         ]
@@ -60,7 +65,7 @@ class Follower:
         """Stop looking and end the models after their last answers."""
         for task in self._tasks:
             task.cancel()
-        await self.traffic.close()
+        self.traffic.copies.close()
         await asyncio.gather(self.traffic.champion.close(), self.traffic.challenger.close())
 
     async def look_at_champion(self) -> None:
@@ -105,14 +110,19 @@ class Follower:
         await self._show(slot, wanted, CHALLENGER)
 
     async def _show(self, slot: Slot, wanted: Wanted, variant: Variant) -> None:
-        """Let a slot hold a model. One that was refused once is not tried again."""
+        """Let a slot hold a model. One that was refused is not tried again.
+
+        Raises ModelFailed where it could not be loaded and will be tried again.
+        """
         held = slot.wanted.identity if slot.wanted else None
         if wanted.identity in (held, *self._refused):
             return
         last = slot.wanted
         try:
             await slot.show(wanted)
-        except (ModelRefused, StepFailed) as refusal:
+        except (ModelRefused, ModelFailed, StepFailed) as refusal:
+            if isinstance(refusal, ModelFailed) and self._may_try_again(wanted, slot, variant):
+                raise
             self._refused.add(wanted.identity)
             self._gauges.refusals.labels(variant).inc()
             policy = self.traffic.policy
@@ -129,6 +139,12 @@ class Follower:
         await asyncio.to_thread(
             self._files.forget_all_but, [wanted for wanted in kept if wanted is not None]
         )
+
+    def _may_try_again(self, wanted: Wanted, slot: Slot, variant: Variant) -> bool:
+        """After a few attempts it is refused, unless nobody else can answer."""
+        self._failed_loads[wanted.identity] += 1
+        alone = variant == CHAMPION and slot.wanted is None
+        return alone or self._failed_loads[wanted.identity] < _MOST_LOADS
 
     async def _load(self, wanted: Wanted) -> Load:
         header = {

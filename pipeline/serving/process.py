@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -155,6 +155,18 @@ class ModelProcess:
 
     async def answer(self, call: Call) -> Reply:
         """Pass a request on and wait for the answer. Raises Busy or ModelFailed."""
+        return await self._ask(call)
+
+    async def answer_all(self, calls: Sequence[Call]) -> list[Reply | None]:
+        """Pass requests on together and wait for all answers; None where there is none."""
+        try:
+            asked = [self._ask(call) for call in calls]
+        except (Busy, ModelFailed):
+            return [None] * len(calls)
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        return [reply if isinstance(reply, Reply) else None for reply in found]
+
+    def _ask(self, call: Call) -> "asyncio.Future[Reply]":
         if self.ended.is_set():
             raise ModelFailed("its process has ended")
         if len(self._queue) >= self._most_waiting:
@@ -162,7 +174,7 @@ class ModelProcess:
         waiting = _Waiting(call, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._arrived.set()
-        return await waiting.reply
+        return waiting.reply
 
     def rotate(self) -> None:
         """Have the log so far made ready for upload, when its turn comes behind requests."""

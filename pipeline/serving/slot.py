@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,10 @@ from pipeline.serving.process import Call, Load, ModelFailed, ModelProcess, Repl
 
 log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 30.0
+# To load a model takes seconds of processor time, which nobody needs of one in the background.
+_BACKGROUND_PAUSE, _LONGEST_BACKGROUND_PAUSE = 10.0, 300.0
+# On a busy machine it may wait for the processor for so many times as long and not hang.
+_BACKGROUND_PATIENCE = 3
 _ATTEMPTS = 5
 
 Loader = Callable[[Wanted], Awaitable[Load]]
@@ -93,6 +97,12 @@ class Slot:
             raise ModelFailed("there is no model yet")
         return await self._process.answer(call)
 
+    async def try_all(self, calls: Sequence[Call]) -> list[Reply | None]:
+        """Answers to requests that go to the model together, None for each that it fails."""
+        if self._process is None:
+            return [None] * len(calls)
+        return await self._process.answer_all(calls)
+
     def rotate(self) -> None:
         """Have the log so far made ready for upload, soon."""
         if self._process is not None:
@@ -106,7 +116,7 @@ class Slot:
     async def _start(self, wanted: Wanted) -> ModelProcess:
         return await ModelProcess.start(
             await self._loader(wanted),
-            hang_seconds=self._hang_seconds,
+            hang_seconds=self._hang_seconds * (_BACKGROUND_PATIENCE if self.background else 1),
             background=self.background,
         )
 
@@ -122,7 +132,8 @@ class Slot:
 
     async def _keep_alive(self, process: ModelProcess) -> None:
         """Replace a process that ends by itself, with growing pauses."""
-        pause = 0.0
+        pause = _BACKGROUND_PAUSE if self.background else 0.0
+        longest = _LONGEST_BACKGROUND_PAUSE if self.background else _LONGEST_PAUSE
         while True:
             await process.ended.wait()
             await asyncio.sleep(pause)
@@ -130,7 +141,7 @@ class Slot:
                 process = await self._revive(process)
             except ModelFailed as failure:
                 log.warning("%s does not come back: %s", self.name, failure)
-            pause = min(2 * pause + 0.5, _LONGEST_PAUSE)
+            pause = min(2 * pause + 0.5, longest)
 
     async def _revive(self, dead: ModelProcess) -> ModelProcess:
         """The process after a dead one; whoever comes first starts it, the others wait for it."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from pipeline.rollouts.assignment import assign, unit
 from pipeline.rollouts.policy import CHALLENGER, CHAMPION, BlueGreen, Set, TrafficPolicy, Variant
+from pipeline.serving.copies import Copies, Copy
 from pipeline.serving.gauges import Gauges, Tallies
 from pipeline.serving.process import Busy, Call, ModelFailed, Reply
 from pipeline.serving.slot import Slot
@@ -42,8 +43,8 @@ class Traffic:
         self.champion, self.challenger = champion, challenger
         self.policy: TrafficPolicy | None = None
         self._gauges, self._tallies = gauges, tallies
-        self._set, self._most_copies = set_name, most_copies
-        self._copies: set[asyncio.Task[None]] = set()
+        self._set = set_name
+        self.copies = Copies(challenger, gauges, tallies, most_copies)
 
     async def answer(self, kind: str, body: bytes, key: str | None, started: float) -> Response:
         """Answer one request under the policy that is in force as it arrives.
@@ -61,13 +62,12 @@ class Traffic:
         )
         if assigned == CHALLENGER:
             return await self._by_challenger(call, policy, started)
-        if policy.shadow:
-            self._copy(call, policy)
-        return await self._by_champion(call, policy, started)
-
-    async def close(self) -> None:
-        """Wait for copies that are under way."""
-        await asyncio.gather(*self._copies)
+        found = await self._by_champion(call, policy, started)
+        # Only now, so that nothing of it comes before the answer. What the champion refuses or
+        # fails says nothing of the challenger.
+        if policy.shadow and found.reply.status == 200:
+            self.copies.add(Copy(call, policy.experiment))
+        return found
 
     def _assigned(self, policy: TrafficPolicy, key: str) -> Variant:
         if isinstance(policy.strategy, BlueGreen):
@@ -99,31 +99,26 @@ class Traffic:
             self._tallies.add(policy.experiment, CHALLENGER, requests=1, errors=1, slow=slow)
             self._gauges.fallbacks.inc()
             return await self._by_champion(call, None, started)
+        if _refused(reply):
+            return await self._after_refusal(call, policy, reply)
         self._count(policy, CHALLENGER, reply, started)
         if reply.status == 503:
             self._gauges.fallbacks.inc()
             return await self._by_champion(call, None, started)
         return Response(reply, CHALLENGER, call.id)
 
-    def _copy(self, call: Call, policy: TrafficPolicy) -> None:
-        """Give the challenger a copy, if it keeps up; nobody waits for it."""
-        if not self.challenger.ready or self.challenger.waiting >= self._most_copies:
-            self._gauges.copies.labels("dropped").inc()
-            return
-        task = asyncio.create_task(self._answer_copy(call, policy))
-        self._copies.add(task)
-        task.add_done_callback(self._copies.discard)
-
-    async def _answer_copy(self, call: Call, policy: TrafficPolicy) -> None:
+    async def _after_refusal(self, call: Call, policy: TrafficPolicy, reply: Reply) -> Response:
+        """A request that the challenger refuses is its error only where the champion answers it."""
+        found = Response(reply, CHALLENGER, call.id)
         try:
-            reply = await self.challenger.try_answer(call)
+            champions = await self._by_champion(call, None, time.perf_counter())
         except (ModelFailed, Busy):
-            self._gauges.copies.labels("failed").inc()
-            self._tallies.add(policy.experiment, CHALLENGER, requests=1, errors=1)
-            return
-        self._gauges.copies.labels("answered").inc()
-        # How long it took says nothing: it runs on what the champion leaves of the processor.
-        self._tally(policy, CHALLENGER, reply, slow=0)
+            return found
+        if champions.reply.status != 200:
+            return found
+        self._tallies.add(policy.experiment, CHALLENGER, requests=1, errors=1)
+        self._gauges.fallbacks.inc()
+        return champions
 
     def _count(
         self, policy: TrafficPolicy | None, variant: Variant, reply: Reply, started: float
@@ -131,21 +126,23 @@ class Traffic:
         seconds = time.perf_counter() - started
         self._gauges.seconds.labels(variant).observe(seconds)
         self._gauges.rows.labels(variant).inc(reply.rows)
-        if policy is not None:
-            slow = int(seconds * 1000 > policy.guards.slow_ms)
-            self._tally(policy, variant, reply, slow=slow)
-
-    def _tally(self, policy: TrafficPolicy, variant: Variant, reply: Reply, *, slow: int) -> None:
+        if policy is None or _refused(reply):
+            return
         self._tallies.add(
             policy.experiment,
             variant,
             requests=1,
             errors=int(reply.status != 200),
-            slow=slow,
+            slow=int(seconds * 1000 > policy.guards.slow_ms),
             rows=reply.rows,
             score_total=reply.score_total,
             score_squares=reply.score_squares,
         )
+
+
+def _refused(reply: Reply) -> bool:
+    """Whether the request is at fault. One client that sends many such is no fault of a variant."""
+    return 400 <= reply.status < 500
 
 
 def new_id() -> str:

@@ -34,7 +34,7 @@ from scripts.server.sessions import CONNECT_SECONDS, open_session
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.model.champion import PinnedFile
+    from pipeline.model.champion import Champion, PinnedFile
     from pipeline.outputs import Platform, Serving
     from pipeline.rollouts.policy import TrafficPolicy
     from scripts.localcloud.home import Cloud
@@ -58,7 +58,7 @@ hold_seconds = 0
 steps = [
   { share = 0.1, hold_seconds = 2, min_requests = 50 },
   { share = 0.5, hold_seconds = 2, min_requests = 100 },
-  { share = 1.0, hold_seconds = 60, min_requests = 200 }, # longer than outcomes take to come back
+  { share = 1.0, hold_seconds = 40, min_requests = 500 }, # longer than outcomes take to come back
 ]
 
 [rollout.ab]
@@ -66,8 +66,8 @@ effect = 0.2
 
 [rollout.blue_green]
 replayed = 50
-bake_seconds = 60 # as above
-min_requests = 300
+bake_seconds = 40 # as above
+min_requests = 500
 """
 
 
@@ -89,19 +89,19 @@ class Demo:
         self._actors = Actors(cloud, environment, project)
         self._folder = cloud.home / "rollout"
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._own_run = self._folder / "challenger-run"
 
     def play(self, strategy: str, challenger: Literal["good", "bad"], page: Path) -> Played:
-        """Train a challenger, start the rollout, send traffic until the controller has ended it."""
+        """Find a challenger, start the rollout, send traffic until the controller has ended it."""
         settings = self._settings()
         address = self._await_servers()
-        self._step("train", ["--settings", str(self._trained(settings))], "train")
         self._end_what_is_left(settings)
-        self._verb(
-            settings,
-            *("start", "--strategy", strategy, "--why", f"a demo with a {challenger} challenger"),
-        )
+        found = self._challenger(settings)
+        why = f"a demo with a {challenger} challenger"
+        self._verb(settings, "start", "--strategy", strategy, "--why", why, *found)
         policy = self._policy()
         assert policy is not None
+        write_private(self._own_run, policy.challenger.run_id.encode())
         rows = self._pool(settings, policy)
         with (
             Traffic(address, self._cloud.ca_bundle, rows, truth=challenger) as traffic,
@@ -177,14 +177,30 @@ class Demo:
         write_private(file, (text + SETTINGS).encode())
         return file
 
-    def _trained(self, settings: Path) -> Path:
-        """Settings by which the challenger is of another family than the champion."""
+    def _challenger(self, settings: Path) -> list[str]:
+        """Options of `start`: the challenger of the last demo, or none after one was trained."""
+        last, champion = self._policy(), self._champion()
+        own = self._own_run.read_text() if self._own_run.exists() else None
+        if (
+            last is not None
+            and last.challenger.run_id == own
+            and last.champion_sequence == champion.sequence
+        ):
+            return ["--challenger", last.challenger.model_version]
+        self._step("train", ["--settings", str(self._trained(settings, champion))], "train")
+        return []
+
+    def _champion(self) -> Champion:
         parameters = self._platform.parameters
         ssm = client(self._cloud, administrator(self._cloud.home), "ssm")
         records = ParameterRecords(f"{parameters.champion_prefix}{self._serving.model}", ssm)
         champion = records.read()[0]
         if champion is None:
             raise UserError("There is no champion to compare with", fix="keyless up")
+        return champion
+
+    def _trained(self, settings: Path, champion: Champion) -> Path:
+        """Settings by which the challenger is of another family than the champion."""
         model, _ = load_model(self._store, champion.files, self._types(settings))
         kind = type(model.steps[-1][1]).__name__
         family = "linear" if "Forest" in kind or "Boosting" in kind else "random_forest"
@@ -207,13 +223,8 @@ class Demo:
 
     def _pool(self, settings: Path, policy: TrafficPolicy) -> Pool:
         """Rows about which both models often differ, with what each says of them."""
-        parameters = self._platform.parameters
-        ssm = client(self._cloud, administrator(self._cloud.home), "ssm")
-        records = ParameterRecords(f"{parameters.champion_prefix}{self._serving.model}", ssm)
-        champion = records.read()[0]
-        assert champion is not None
         types = self._types(settings)
-        old, facts = load_model(self._store, champion.files, types)
+        old, facts = load_model(self._store, self._champion().files, types)
         files: Mapping[str, PinnedFile] = policy.challenger.files
         new, _ = load_model(self._store, files, types)
         return pool(old, new, facts.contract, ROWS)

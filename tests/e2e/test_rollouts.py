@@ -49,9 +49,11 @@ def phases(home: Home) -> list[tuple[str, float, str]]:
     ("strategy", "challenger", "ends"),
     [
         ("champion_challenger", "good", "succeeded: on feedback"),
+        ("champion_challenger", "bad", "rolled_back: guard broken: outcome loss"),
         ("canary", "good", "succeeded: "),
         ("canary", "bad", "rolled_back: guard broken: outcome loss"),
         ("ab", "good", "succeeded: the challenger is better"),
+        ("ab", "bad", "rolled_back: guard broken: outcome loss"),
         ("blue_green", "bad", "rolled_back: guard broken: outcome loss"),
         ("blue_green", "good", "succeeded: "),
     ],

@@ -2,8 +2,9 @@
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data.contract import SchemaContract
@@ -15,7 +16,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KEY = ["keyless_prediction_id", "keyless_row"]
-_LOGGED = [*KEY, "keyless_assigned", "keyless_unit", "keyless_experiment"]
+_LOGGED = [
+    *KEY,
+    "keyless_assigned",
+    "keyless_unit",
+    "keyless_experiment",
+    "keyless_received_at",
+]
+# Each model's process has a log of its own, uploaded each minute one after the other. Until both
+# are there, one arm seems to lose keys.
+SETTLING = timedelta(minutes=3)
 # Sums of squares of larger ones would be infinite, and then no interval could be told any more.
 LARGEST = 1e100
 _AREAS = {"answers": "date=", "copies": "_shadow/date=", "feedback": "_feedback/date="}
@@ -33,6 +43,8 @@ class Outcomes:
     contract: SchemaContract
     experiment: str
     began: datetime
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _looked_at: datetime | None = None
     _seen: set[str] = field(default_factory=set)
     _tables: dict[str, list["pd.DataFrame"]] = field(
         default_factory=lambda: {area: [] for area in _AREAS}
@@ -40,6 +52,7 @@ class Outcomes:
 
     def refresh(self) -> None:
         """Read what came since the last time."""
+        self._looked_at = self.clock()
         for area, start in _AREAS.items():
             for key in self.store.keys(f"{self.prefix}/{start}"):
                 day = key.removeprefix(f"{self.prefix}/{start}").partition("/")[0]
@@ -48,10 +61,12 @@ class Outcomes:
                     self._tables[area].append(self._read(area, key))
 
     def units(self) -> dict[Variant, int]:
-        """Keys that were assigned to each variant."""
+        """Keys that were assigned to each variant, of answers whose logs are there for sure."""
         answers = self._all("answers")
-        if answers.empty:
+        if answers.empty or self._looked_at is None:
             return {}
+        settled = (self._looked_at.astimezone(UTC) - SETTLING).isoformat()
+        answers = answers[answers["keyless_received_at"] <= settled]
         counts = answers.groupby("keyless_assigned")["keyless_unit"].nunique()
         return {variant: int(counts.get(variant, 0)) for variant in (CHAMPION, CHALLENGER)}
 

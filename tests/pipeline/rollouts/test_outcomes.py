@@ -2,7 +2,7 @@
 
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class Logs:
     """A store with the logs of servers."""
 
     def __init__(self, folder: Path) -> None:
-        self.store = FolderStore(folder)
+        self.store, self.now = FolderStore(folder), BEGAN + timedelta(hours=1)
         self.number = 0
 
     def put(self, area: str, rows: list[dict[str, Any]], day: str = "2026-11-28") -> None:
@@ -46,7 +46,7 @@ class Logs:
         self.store.put(key, json.dumps(rows).encode())
 
     def read(self) -> Outcomes:
-        found = Outcomes(self.store, "predictions/small", CONTRACT, "e1", BEGAN)
+        found = Outcomes(self.store, "predictions/small", CONTRACT, "e1", BEGAN, lambda: self.now)
         found.refresh()
         return found
 
@@ -67,6 +67,7 @@ def answer(number: int, variant: str = "champion", unit: str | None = None, **mo
         "keyless_assigned": variant,
         "keyless_unit": unit or f"unit-{number}",
         "keyless_experiment": "e1",
+        "keyless_received_at": BEGAN.isoformat(),
         **more,
     }
 
@@ -114,6 +115,21 @@ def test_a_key_counts_once_with_its_first_outcome(logs: Logs) -> None:
 
     assert found.units()["champion"] == 2
     assert found.losses("error")["champion"] == Sums(2, 0, 0)
+
+
+def test_keys_count_for_the_sample_ratio_once_the_logs_of_both_arms_are_there(logs: Logs) -> None:
+    """Each model's log is a file of its own: between two uploads one arm seems to lose keys."""
+    late = (BEGAN + timedelta(minutes=58)).isoformat()
+    logs.put("", [answer(1), answer(2, "challenger")])
+    logs.put("", [answer(number, keyless_received_at=late) for number in range(3, 500)])
+    between = logs.read()
+    logs.put(
+        "", [answer(number, "challenger", keyless_received_at=late) for number in range(500, 997)]
+    )
+    logs.now += timedelta(minutes=2)
+
+    assert between.units() == {"champion": 1, "challenger": 1}
+    assert logs.read().units() == {"champion": 498, "challenger": 498}
 
 
 def test_an_outcome_that_was_sent_again_counts_once(logs: Logs) -> None:

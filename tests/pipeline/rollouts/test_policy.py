@@ -9,11 +9,13 @@ from typing import Any
 
 import boto3
 import pytest
+from pydantic import ValidationError
 
 from pipeline.errors import InputError
 from pipeline.outputs import Platform
 from pipeline.rollouts import policy as document
 from pipeline.rollouts.assignment import assign, place, unit
+from pipeline.rollouts.plans import RolloutSettings
 from pipeline.rollouts.policies import Policies, PolicyChanged
 from pipeline.storage import BucketStore, FolderStore, KeyAbsentError, Store
 
@@ -150,6 +152,11 @@ def test_a_policy_with_a_fault_is_refused_with_its_name(
 
     with pytest.raises(InputError, match=message):
         document.parse(raw, "test")
+
+
+def test_a_canary_that_begins_with_all_traffic_is_refused() -> None:
+    with pytest.raises(ValidationError, match="nothing to compare with"):
+        RolloutSettings.model_validate({"canary": {"steps": [{"share": 1.0}]}})
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", '{"version": 1', "\x00", "NaN"])

@@ -123,6 +123,17 @@ def test_good_canaries_are_not_rolled_back_by_chance(
     assert phases == ["succeeded"] * 12
 
 
+def test_errors_are_noticed_though_the_champion_has_none(
+    tmp_path: Path, make_policy: MakePolicy
+) -> None:
+    """https://github.com/spinnaker/spinnaker/issues/5622: no deviation from nothing is computed."""
+    world = World(Behaviour(errors=0.05), Behaviour(errors=0))
+    history, _ = play(tmp_path, make_policy(), world)
+
+    assert history[-1].phase == "rolled_back"
+    assert "errors" in history[-1].why
+
+
 def test_a_canary_that_no_request_reaches_waits(tmp_path: Path, make_policy: MakePolicy) -> None:
     store, world = FolderStore(tmp_path), World(GOOD, rate=0)
     Policies(store, "rollouts/small").write(make_policy(), None)
@@ -153,6 +164,19 @@ def test_a_broken_guard_rolls_back_after_success_too(
 
     assert looks[-1].policy is not None
     assert looks[-1].policy.phase == "rolled_back"
+
+
+def test_a_rollout_that_succeeded_can_still_be_aborted(
+    tmp_path: Path, make_policy: MakePolicy
+) -> None:
+    """https://github.com/argoproj/argo-rollouts/issues/4461: an abort after success was ignored."""
+    world = World(GOOD)
+    play(tmp_path, make_policy(), world)
+    policies = Policies(FolderStore(tmp_path), "rollouts/small")
+    ended = by_hand(policies, world, "abort", "not today", "somebody", world.clock)
+
+    assert (ended.phase, ended.share) == ("aborted", 0)
+    assert _controller(FolderStore(tmp_path), world).look().ended
 
 
 def test_promotion_completes_a_rollout(tmp_path: Path, make_policy: MakePolicy) -> None:
@@ -237,6 +261,20 @@ def test_blue_green_switches_a_verified_set_once_and_keeps_it(
 
     assert history[-1].phase == "succeeded"
     assert front.active == ["blue", "green"]
+
+
+def test_blue_green_waits_for_answers_of_the_champion_to_compare_with(
+    tmp_path: Path, make_policy: MakePolicy
+) -> None:
+    """After the switch it has none any more, and no guard could ever break."""
+    store, world = FolderStore(tmp_path), World(GOOD, rate=1, verified=Verdict(True, "verified"))
+    policy = make_policy(strategy={"kind": "blue_green", "target": "green"}, share=0.0)
+    Policies(store, "rollouts/small").write(policy, None)
+    controller = _controller(store, world)
+    looks = [controller.look() for _ in range(20)]
+
+    assert looks[0].sentence == "1 of 20 answers of the champion to compare with"
+    assert [look.moved for look in looks] == [False] * 19 + [True]
 
 
 def test_blue_green_never_switches_to_a_set_that_fails_its_check(
