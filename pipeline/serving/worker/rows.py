@@ -189,7 +189,11 @@ def _invocation(document: Any, wanted: _Wanted) -> Rows:
     named = [name for name in PROTOCOL if name in document]
     if unknown or len(named) != 1:
         found = listed(sorted(document)) or "none"
-        raise BadRequest(422, f"write exactly one of {', '.join(PROTOCOL)}; the body has {found}")
+        # As MLflow before version 2 had it.
+        bare = ": put them into dataframe_split" if {"columns", "data"} <= unknown else ""
+        raise BadRequest(
+            422, f"write exactly one of {', '.join(PROTOCOL)}; the body has {found}{bare}"
+        )
     content = document[named[0]]
     if named[0] == "dataframe_split":
         return _split(content, wanted)
@@ -249,22 +253,30 @@ def _records(content: Any, where: str, wanted: _Wanted) -> Rows:
 
 
 def _tensor(content: Any, where: str, wanted: _Wanted) -> Rows:
-    """instances: rows; inputs: rows or columns. Rows without names are in the model's order."""
-    if isinstance(content, dict) and where == "inputs":
-        if not all(isinstance(values, list) for values in content.values()):
-            raise BadRequest(422, "inputs must hold a list of values for each column")
-        lengths = {len(values) for values in content.values()}
-        if len(lengths) > 1:
-            raise BadRequest(422, "the columns of inputs are not equally long")
-        count = lengths.pop() if lengths else 0
-        wanted.check(count)
-        return Rows(content, count)
+    """Rows, or an object of columns. Rows without names are in the model's order."""
+    if isinstance(content, dict):
+        return _columns(content, where, wanted)
     if not isinstance(content, list):
         raise BadRequest(422, f"{where} must be a list of rows")
     if content and all(isinstance(row, dict) for row in content):
         return _records(content, where, wanted)
     wanted.check(len(content))
     return Rows(_transposed(wanted.features, content, where), len(content))
+
+
+def _columns(content: dict[str, Any], where: str, wanted: _Wanted) -> Rows:
+    """A list of values for each column, or one value for each, which MLflow takes for one row."""
+    lists = {isinstance(values, list) for values in content.values()}
+    if lists == {False}:
+        return Rows({name: (value,) for name, value in content.items()}, 1)
+    if False in lists:
+        raise BadRequest(422, f"{where} must hold a list of values for each column")
+    lengths = {len(values) for values in content.values()}
+    if len(lengths) > 1:
+        raise BadRequest(422, f"the columns of {where} are not equally long")
+    count = lengths.pop() if lengths else 0
+    wanted.check(count)
+    return Rows(content, count)
 
 
 def _row(document: Any, wanted: _Wanted) -> Rows:

@@ -110,7 +110,7 @@ def cost(trial: Trial, turn: Turn, repeat: int) -> dict[str, Any]:
             f"{name}_ratio": round(
                 statistics.median(pair[True][name] / pair[False][name] for pair in pairs), 3
             )
-            for name in ("p99_ms", "p50_ms", "requests_per_second")
+            for name in ("p99_ms", "p50_ms", "requests_per_second", "server_ms")
         },
         "p99_ms": [[pair[False]["p99_ms"], pair[True]["p99_ms"]] for pair in pairs],
         "copies": {name: count - before.get(name, 0) for name, count in after.items()},

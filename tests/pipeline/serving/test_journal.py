@@ -50,6 +50,16 @@ def test_a_rotation_makes_a_parquet_file_with_a_note(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [OUTBOX]
 
 
+def test_thousands_of_answers_are_one_table_in_their_order(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, NOTE, 10_000)
+    for number in range(1000):
+        journal.add(table(number), {})
+    journal.close()
+
+    (note,) = outbox(tmp_path)
+    assert pd.read_parquet(note.with_suffix(".parquet"))["a"].tolist() == list(range(1000))
+
+
 def test_nothing_answered_makes_no_file(tmp_path: Path) -> None:
     journal = Journal(tmp_path, NOTE, 100)
     journal.rotate()

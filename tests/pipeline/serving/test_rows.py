@@ -24,6 +24,7 @@ FORMS: dict[str, Any] = {
     "instances by place": {"instances": [[1, "x"], [2, None]]},
     "inputs by place": {"inputs": [[1, "x"], [2, None]]},
     "inputs by column": {"inputs": {"a": [1, 2], "b": ["x", None]}},
+    "instances by column": {"instances": {"a": [1, 2], "b": ["x", None]}},
     "inputs by name": {"inputs": [{"a": 1, "b": "x"}, {"a": 2, "b": None}]},
     "empty params": {"params": {}, "instances": [[1, "x"], [2, None]]},
 }
@@ -35,6 +36,18 @@ def test_every_form_of_mlflows_protocol_is_read_alike(form: str) -> None:
 
     assert {name: list(values) for name, values in found.columns.items()} == TABLE
     assert found.count == 2
+
+
+def test_one_value_for_each_column_is_a_row_as_mlflow_has_it() -> None:
+    from mlflow.types import ColSpec, Schema
+    from mlflow.utils.proto_json_utils import parse_tf_serving_input
+
+    body = {"inputs": {"a": 1.5, "b": "x"}}
+    theirs = parse_tf_serving_input(body, Schema([ColSpec("double", "a"), ColSpec("string", "b")]))
+    found = parse("json", json.dumps(body).encode(), FEATURES, ())
+
+    assert {name: values[0] for name, values in found.columns.items()} == theirs
+    assert found.count == 1
 
 
 def test_ids_are_kept_where_they_come() -> None:
@@ -79,12 +92,17 @@ FAULTS: dict[str, tuple[bytes, int, str]] = {
     "a list": (b"[[1, 2]]", 422, "must be an object"),
     "null": (b"null", 422, "must be an object"),
     "nothing known": (b'{"rows": []}', 422, "write exactly one of dataframe_split"),
+    "MLflow's form before version 2": (
+        b'{"columns": ["a", "b"], "data": [[1, "x"]]}',
+        422,
+        "put them into dataframe_split",
+    ),
     "two forms": (b'{"inputs": [], "instances": []}', 422, "the body has inputs, instances"),
     "params": (b'{"inputs": [], "params": {"x": 1}}', 422, "takes no params"),
     "no rows": (b'{"instances": []}', 422, "no rows"),
     "records that are none": (b'{"dataframe_records": [1]}', 422, "a list of objects"),
     "records in an object": (b'{"dataframe_records": {"a": 1}}', 422, "a list of objects"),
-    "instances in an object": (b'{"instances": {"a": [1]}}', 422, "a list of rows"),
+    "instances in a text": (b'{"instances": "1,x"}', 422, "a list of rows"),
     "a ragged row": (b'{"instances": [[1, "x"], [2]]}', 422, "row 1 has 1 values"),
     "a row that is none": (b'{"instances": [[1, "x"], 2]}', 422, "row 1 has no list"),
     "rows of both kinds": (b'{"instances": [[1, "x"], {"a": 1}]}', 422, "row 1 has no list"),
