@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.serving import wire
-from pipeline.serving.wire import Frame
+from pipeline.serving.worker import wire
+from pipeline.serving.worker.wire import Frame
 
 # What waits while the model works goes to it together: so many requests and bytes at most.
 GROUP_REQUESTS, GROUP_BYTES = 64, 4 << 20

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from pipeline.serving import wire
-from pipeline.serving.wire import Frame
+from pipeline.serving.worker import wire
+from pipeline.serving.worker.wire import Frame
 
 if TYPE_CHECKING:
     from pipeline.serving.worker.predictor import Answers, Predictor, Request
