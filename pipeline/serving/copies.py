@@ -15,12 +15,14 @@ from pipeline.serving.slot import Slot
 
 # A group takes little more of the processor than one copy alone, so copies wait for each other.
 GATHER_SECONDS = 0.05
-GROUP_REQUESTS, GROUP_BYTES = 64, 256 << 10
+GROUP_REQUESTS, GROUP_BYTES = 32, 256 << 10
 # A challenger that hangs keeps what waits in memory.
 MOST_BYTES = 16 << 20
 # The server and the champion's process fill two cores. Without a third one the challenger works a
 # tenth of the time: whatever that does to the champion's answers, it does to few of them.
 _BUSY_CORES, _PAUSES = 2, 9
+# A group that takes long has mostly waited: for the processor, or in a model that hangs.
+LONGEST_PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Copies:
         self._waiting: deque[Copy] = deque()
         self._bytes = 0
         self._arrived = asyncio.Event()
+        self._under_way: asyncio.Task[None] | None = None
 
     @property
     def waiting(self) -> int:
@@ -73,14 +76,19 @@ class Copies:
             await self._arrived.wait()
             await asyncio.sleep(GATHER_SECONDS)
             began = time.monotonic()
-            await self._hand_on(self._group())
+            self._under_way = asyncio.create_task(self._hand_on(self._group()))
+            await asyncio.wait({self._under_way})
             pauses = _pauses() if self._pauses is None else self._pauses
-            await asyncio.sleep(pauses * (time.monotonic() - began))
+            pause = pauses * (time.monotonic() - began)
+            await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))
 
-    def close(self) -> None:
-        """Drop what still waits: the server ends."""
+    def clear(self) -> None:
+        """Drop what waits or is under way: the challenger it was meant for goes."""
         self._count("dropped", self.waiting)
         self._waiting.clear()
+        self._bytes = 0
+        if self._under_way is not None:
+            self._under_way.cancel()
 
     def _group(self) -> list[Copy]:
         """The oldest copies, of one experiment and of a size that takes little time."""
@@ -98,7 +106,11 @@ class Copies:
         return group
 
     async def _hand_on(self, group: Sequence[Copy]) -> None:
-        if not self._challenger.ready:
+        # Between two looks one rollout may end and another begin.
+        held = self._challenger.wanted
+        experiments = {copy.experiment for copy in group}
+        on_trial = held is not None and experiments == {held.note.get("experiment")}
+        if not on_trial or not self._challenger.ready:
             self._count("dropped", len(group))
             return
         replies = await self._challenger.try_all([copy.call for copy in group])

@@ -65,7 +65,7 @@ class Follower:
         """Stop looking and end the models after their last answers."""
         for task in self._tasks:
             task.cancel()
-        self.traffic.copies.close()
+        self.traffic.copies.clear()
         await asyncio.gather(self.traffic.champion.close(), self.traffic.challenger.close())
 
     async def look_at_champion(self) -> None:
@@ -85,6 +85,7 @@ class Follower:
         except KeyAbsentError:
             self.traffic.policy, self._etag = None, None
             self._looks_to_skip = _WITHOUT_POLICY
+            self.traffic.copies.clear()
             await self.traffic.challenger.clear()
             return
         if newer is None:
@@ -103,6 +104,7 @@ class Follower:
         wanted = _challenger(policy, self._config) if policy else None
         if wanted is None:
             if slot.wanted is not None:
+                self.traffic.copies.clear()
                 await slot.clear()
             return
         assert policy is not None

@@ -30,6 +30,7 @@ class Model:
 
     def __init__(self, reply: Reply | None = GOOD) -> None:
         self.reply, self.ready = reply, True
+        self.wanted: Wanted | None = Wanted("2", {}, {"experiment": "e1"})
         self.groups: list[list[Call]] = []
         self.asked = 0
 
@@ -169,6 +170,39 @@ def test_without_a_spare_core_the_challenger_works_a_part_of_the_time() -> None:
         return len(model.groups)
 
     assert asyncio.run(groups_within(9, 0.5)) <= 3 < asyncio.run(groups_within(0, 0.5))
+
+
+def test_copies_of_a_rollout_that_ended_reach_no_other_challenger() -> None:
+    side, model = Side(), Model()
+    queue = queued(model, side, [10] * 3)
+    model.wanted = Wanted("3", {}, {"experiment": "e2"})
+    asyncio.run(until_empty(queue))
+
+    assert (model.groups, side.counted()) == ([], {})
+
+
+def test_a_challenger_that_hung_does_not_keep_the_next_one_waiting() -> None:
+    class Hung(Model):
+        async def try_all(self, calls: Sequence[Call]) -> list[Reply | None]:
+            if self.reply is None:
+                await asyncio.sleep(3600)
+            return await super().try_all(calls)
+
+    async def run() -> None:
+        task = asyncio.create_task(queue.run())
+        await asyncio.sleep(0.05)
+        queue.clear()
+        model.reply = GOOD
+        queue.add(Copy(Call("next", "json", b"{}", ""), "e1"))
+        while not model.groups:
+            await asyncio.sleep(0.001)
+        task.cancel()
+
+    side, model = Side(), Hung(None)
+    queue = queued(model, side, [10] * 3 * copies.GROUP_REQUESTS)
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+    assert [[call.id for call in group] for group in model.groups] == [["next"]]
 
 
 @pytest.mark.parametrize("reply", [GOOD, FAILED, None])
