@@ -43,7 +43,8 @@ def test_one_value_for_each_column_is_a_row_as_mlflow_has_it() -> None:
     from mlflow.utils.proto_json_utils import parse_tf_serving_input
 
     body = {"inputs": {"a": 1.5, "b": "x"}}
-    theirs = parse_tf_serving_input(body, Schema([ColSpec("double", "a"), ColSpec("string", "b")]))
+    schema = Schema([ColSpec("double", "a"), ColSpec("string", "b")])
+    theirs = parse_tf_serving_input(body, schema)  # type: ignore[no-untyped-call]
     found = parse("json", json.dumps(body).encode(), FEATURES, ())
 
     assert {name: values[0] for name, values in found.columns.items()} == theirs
