@@ -11,10 +11,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts.aws.credentials import Credentials
+from scripts.aws.sealed import unsigned_client
 from scripts.console import UserError
 from scripts.labs.lab import Repository
 from scripts.labs.running import LabRun
-from scripts.labs.trial import first_that_works, refusal_of
+from scripts.labs.trial import Refused, Trial, first_that_works, refusal_of
 
 PULL_REQUEST = {"event_name": "pull_request", "ref": "refs/pull/7/merge"}
 
@@ -94,6 +95,28 @@ def taken(run: LabRun, role_name: str, repository: str, **job: Any) -> str:
         return f"{what} became {role_name}"
 
     return first_that_works(partial(attempt, *other) for other in others(run, repository, **job))
+
+
+def _anybody(run: LabRun) -> str:
+    """Read, list and write the bucket as somebody whom AWS does not know."""
+    bucket = run.outputs.get("bucket")
+    if bucket is None:
+        raise Refused("this lab has no bucket")
+    s3 = unsigned_client("s3", endpoint=run.cloud.endpoint, ca_bundle=run.cloud.ca_bundle)
+    listed = run.administrator("s3").list_objects_v2(Bucket=bucket).get("Contents", ())
+    keys = {one["Key"].partition("/")[0]: one["Key"] for one in listed}.values()
+
+    def reads(key: str) -> str:
+        s3.get_object(Bucket=bucket, Key=key)
+        return f"it reads {key}"
+
+    def lists() -> str:
+        return f"it sees {s3.list_objects_v2(Bucket=bucket)['KeyCount']} names"
+
+    return first_that_works([lists, *(partial(reads, key) for key in keys)])
+
+
+ANYBODY = Trial("anybody without credentials lists or reads the bucket", _anybody)
 
 
 def beyond(run: LabRun, session: Credentials) -> str:

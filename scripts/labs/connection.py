@@ -10,12 +10,13 @@ from scripts.labs.running import PROFILES, LabRun
 from scripts.local_run.cloud import PROJECT
 
 FILE = Path("env.sh")
-# An AWS client that finds one of these would use it in place of the lab's.
+# Every AWS_ variable of the caller goes, whichever an SDK will know: a profile, an endpoint of one
+# service (AWS_ENDPOINT_URL_S3), or AWS_IGNORE_CONFIGURED_ENDPOINT_URLS would lead out of the lab.
+# Terraform's would change what `terraform` does by hand in the folder.
 _OF_THE_CALLER = (
-    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
-    "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "KEYLESS_AWS",
-)  # fmt: skip
+    "for _name in $(env | sed -n 's/^\\(AWS_[A-Za-z0-9_]*\\)=.*/\\1/p'); do unset \"$_name\"; done",
+    "unset _name KEYLESS_AWS TF_DATA_DIR TF_WORKSPACE TF_CLI_ARGS TF_REATTACH_PROVIDERS",
+)
 
 
 def variables(run: LabRun, folder: Path) -> dict[str, str]:
@@ -45,7 +46,7 @@ def write(run: LabRun) -> Path:
     lines = [
         f"# Lab {run.lab.number}: `. ./env.sh` leads this shell to the lab's cloud.",
         "# It holds for this start of the lab, in bash and zsh.",
-        f"unset {' '.join(_OF_THE_CALLER)}",
+        *_OF_THE_CALLER,
         *(
             f"export {name}={shlex.quote(value)}"
             for name, value in variables(run, run.folder).items()

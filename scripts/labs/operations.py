@@ -6,15 +6,17 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from scripts.aws.sealed import REGION_WITHOUT_CLOUD, sealed_environment
 from scripts.console import UserError
 from scripts.files import locked, private_folder
-from scripts.labs import connection, progress, trial
+from scripts.labs import common, connection, progress, trial
 from scripts.labs.lab import Hint, Lab, labs
 from scripts.labs.progress import Progress
 from scripts.labs.running import RECORD, STATE, LabRun, Record
@@ -26,6 +28,7 @@ from scripts.local_run.flow import exclusive
 from scripts.local_run.roots import FEW_RETRIES
 from scripts.localcloud import home as localhome
 from scripts.localcloud.home import CloudDown, administrator
+from scripts.stack.attached import attached
 from scripts.stack.binary import StackError, find_binary
 from scripts.stack.roots import provider_cache, without_registry
 from scripts.stack.stack import Stack, told
@@ -164,14 +167,18 @@ class Labs:
             leftovers.wipe(home)
         try:
             self.workspace.lay_out(lab, LOCK_FILE)
-            self._tell("starting the lab's cloud")
-            run = LabRun(lab, start_cloud(home), self.workspace, Record.new(lab))
-            run.save()
             setup = home / "setup"
             shutil.copytree(lab.setup, setup)
+            shutil.copy(LOCK_FILE, setup / LOCK_FILE.name)
+            self._tell("starting the lab's cloud; terraform init")
+            with ThreadPoolExecutor(1) as beside:
+                installed = beside.submit(_install, home, setup)
+                cloud = start_cloud(home)
+                installed.result()
+            run = LabRun(lab, cloud, self.workspace, Record.new(lab))
+            run.save()
             # What another team has made in the account before.
             getattr(lab.check, "before", lambda _: None)(run)
-            shutil.copy(LOCK_FILE, setup / LOCK_FILE.name)
             self._apply(run, setup)
             self._tell("preparing what the attacker has found")
             run.record.kept[NAMES] = named(run.outputs)
@@ -189,21 +196,14 @@ class Labs:
 
     def _apply(self, run: LabRun, root: Path) -> None:
         """Apply a folder's Terraform as the account's administrator."""
-        binary = find_binary(run.home)
         process = run.environment(administrator(run.home), FEW_RETRIES)
-        process = {**provider_cache(process), **process}
-        stack = Stack(
-            root,
-            binary=binary,
-            environment={**without_registry(process, binary, LOCK_FILE), **process},
-            data_dir=run.home / "terraform",
-            state=run.home / STATE,
-        )
+        stack = _stack(run.home, root, process)
         if not stack.initialised or _has_modules(root):
             self._tell("terraform init")
             stack.init()
         self._tell("terraform apply")
-        stack.apply(told(self._tell))
+        with attached(stack.data_dir, process) as provider:
+            _stack(run.home, root, process | provider).apply(told(self._tell))
         run.outputs = run.applied_outputs()
 
     # the student's moves
@@ -363,9 +363,41 @@ class Labs:
             yield
 
 
+@dataclass(frozen=True)
+class _NoCloud:
+    """Stands for the lab's cloud in the environment of a command that asks no cloud."""
+
+    home: Path
+    endpoint: str = "https://127.0.0.1:9"
+    region: str = REGION_WITHOUT_CLOUD
+
+    @property
+    def ca_bundle(self) -> Path:
+        return self.home / "no-authority.pem"
+
+
+def _install(home: Path, root: Path) -> None:
+    """`terraform init`, which needs no cloud: it goes beside the start of one."""
+    _stack(home, root, sealed_environment(_NoCloud(home), None, leftovers.mark(home))).init()
+
+
+def _stack(home: Path, root: Path, process: dict[str, str]) -> Stack:
+    """A folder's Terraform, with the lab's one state."""
+    binary = find_binary(home)
+    process = {**provider_cache(process), **process}
+    return Stack(
+        root,
+        binary=binary,
+        environment={**without_registry(process, binary, LOCK_FILE), **process},
+        data_dir=home / "terraform",
+        state=home / STATE,
+    )
+
+
 def attacks_of(lab: Lab) -> list[Trial]:
-    """attack.py itself, then the other ways that the check knows."""
-    return [Trial("attack.py", _script), *lab.check.ATTACKS]
+    """attack.py itself, the bucket without credentials, then the ways that the check knows."""
+    bucket = 'output "bucket"' in (lab.setup / "main.tf").read_text(encoding="utf-8")
+    return [Trial("attack.py", _script), *([common.ANYBODY] if bucket else []), *lab.check.ATTACKS]
 
 
 def named(outputs: Mapping[str, Any]) -> dict[str, str]:

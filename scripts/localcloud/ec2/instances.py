@@ -198,6 +198,7 @@ class Instance:
             role_name=self._role[1].rpartition("/")[2] if self._role else None,
             profile_arn=self._role[0] if self._role else None,
             tokens_required=options.get("HttpTokens", "optional") == "required",
+            enabled=options.get("HttpEndpoint", "enabled") != "disabled",
         )
 
     def _credentials(self) -> Credentials:

@@ -47,6 +47,7 @@ class Identity:
     role_name: str | None
     profile_arn: str | None
     tokens_required: bool = True
+    enabled: bool = True
 
 
 class Metadata:
@@ -114,6 +115,8 @@ class Metadata:
     def _handle(self, incoming: Incoming) -> Answer:
         if incoming.refusal is not None:
             return _answer(400)
+        if not self.identity.enabled:
+            return _answer(403)
         if incoming.method == "PUT":
             return self._put(incoming)
         if incoming.method not in ("GET", "HEAD"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import cProfile
 import json
 import pickle
 import secrets
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from scripts.aws.credentials import Credentials
 from scripts.console import UserError
 from scripts.labs import common, servers
 from scripts.labs.running import LabRun
-from scripts.labs.trial import Refused, Trial, refusal_of
+from scripts.labs.trial import Refused, Trial, first_that_works, refusal_of
 
 REPOSITORY = "acme/pipeline"
 TRAIN, PROMOTE = "lab-train", "lab-promote"
@@ -112,17 +114,36 @@ def _overwrite(run: LabRun, content: Callable[[str], bytes | None]) -> list[str]
 class _Marker:
     """A pickle that leaves a file, so that it is seen wherever it is loaded."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, by: Callable[..., Any], *more: Any) -> None:
+        text = f"open({str(path)!r}, 'w').close() or (lambda x: 0)"
+        self._call = by, (text, *more)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return eval, (f"open({str(self._path)!r}, 'w').close() or (lambda x: 0)",)
+        return self._call
+
+
+def _poisons(run: LabRun) -> list[tuple[Any, ...]]:
+    """Functions that run a text, and what else they are given.
+
+    Where the student's files unpickle at all there are some that a list of bad names forgets, and
+    one in a package that models need.
+    """
+    texts = [path.read_text(errors="replace") for path in run.folder.glob("*.py")]
+    if not any("pickle" in text.replace("allow_pickle=False", "") for text in texts):
+        return [(eval,)]
+    from numpy.testing._private.utils import runstring
+
+    return [(eval,), (cProfile.run,), (runstring, {})]
 
 
 def _poisoned_and_promoted(run: LabRun) -> str:
+    return first_that_works(partial(_poisoned, run, *by) for by in _poisons(run))
+
+
+def _poisoned(run: LabRun, *by: Any) -> str:
     _pipeline(run, slope=2)
     marker = run.home / f"executed-{secrets.token_hex(6)}"
-    poison = pickle.dumps(_Marker(marker))
+    poison = pickle.dumps(_Marker(marker, *by))
     written = _overwrite(run, lambda key: None if key == DATA else poison)
     said = ""
     for step in (

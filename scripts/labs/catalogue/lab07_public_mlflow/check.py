@@ -231,10 +231,14 @@ def _forge(way: _Way) -> str:
 
 def _shell(run: LabRun) -> str:
     if run.outputs.get("documents") is None:
-        raise Refused("the role may start no session at all")
-    ssm = run.client(_session(run, "train"), "ssm")
-    ssm.start_session(Target=_server(run).instance_id)
-    return "a shell on the server"
+        raise Refused("the roles may start no session at all")
+
+    def start(who: str) -> str:
+        ssm = run.client(_session(run, who), "ssm")
+        ssm.start_session(Target=_server(run).instance_id)
+        return f"{who} has a shell on the server"
+
+    return first_that_works([partial(start, who) for who in JOBS])
 
 
 def _logged_and_read(run: LabRun) -> str:

@@ -15,6 +15,11 @@ REPOSITORY = "acme/pipeline"
 PARAMETER = "/lab/mlflow/artifacts"
 
 
+def before(run: LabRun) -> None:
+    """Have MLflow load while Terraform makes its role."""
+    proxy.begin(run)
+
+
 def prepare(run: LabRun) -> None:
     """Put a champion and a run's artifact into the bucket, and have MLflow follow its setting."""
     common.put_flag(run, proxy.ARTIFACTS + proxy.CHAMPION, "weights of the champion: {flag}\n")

@@ -10,11 +10,13 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from scripts.aws.credentials import Credentials
 from scripts.console import UserError
+from scripts.files import write_private
 from scripts.iam.account.decision_log import LogError, Record, read_log
 from scripts.labs.running import LabRun
 from scripts.labs.trial import Refused
@@ -24,6 +26,9 @@ ARTIFACTS = "artifacts/"
 CHAMPION = "champion/model.txt"
 OF_A_RUN = "runs/1/model.txt"
 NAME = "mlflow"
+SESSION = "mlflow-session"
+"""In the lab's home: the credentials that the server reads, once its role exists."""
+LOG = "mlflow.log"
 ROLE = "lab-mlflow"
 LOG_SECONDS = 10.0
 """The log is written behind the requests."""
@@ -86,16 +91,38 @@ def address(run: LabRun) -> str:
 
 def follow(run: LabRun, mode: str, session: Credentials | None) -> None:
     """Start, renew or stop the server, as the parameter says. Raises UserError."""
-    found = run.record.kept.get(NAME)
-    if found is not None and localhome.alive(found["pid"], found["started"]):
-        if mode == "proxied" and time.time() - found["started"] < FRESH_SECONDS:
-            return
+    found: dict[str, Any] = run.record.kept.get(NAME) or {}
+    running = bool(found) and localhome.alive(found["pid"], found["started"])
+    has_session = (run.home / SESSION).exists()
+    fresh = running and time.time() - found["started"] < FRESH_SECONDS
+    if mode == "proxied" and has_session and fresh:
+        return
+    wanted = mode == "proxied" and session is not None
+    if running and (has_session or not wanted):
         _stop(found["pid"])
-    run.record.kept.pop(NAME, None)
-    if mode == "proxied" and session is not None:
-        run.record.kept[NAME] = _start(run, session)
+        running = False
+    if not running:
+        run.record.kept.pop(NAME, None)
+    if wanted:
+        assert session is not None
+        _hand_over(run, session)
+        if not running:
+            begin(run)
+        _await(run)
     run.save()
     run.give("mlflow.txt", address(run) + "\n")
+
+
+def begin(run: LabRun) -> None:
+    """Start the server; it may load before its role exists, and reads its session when asked."""
+    run.record.kept[NAME] = _start(run)
+    run.save()
+
+
+def _hand_over(run: LabRun, session: Credentials) -> None:
+    keys = session.environment().items()
+    lines = [f"{name.lower()} = {value}" for name, value in keys]
+    write_private(run.home / SESSION, "\n".join(["[default]", *lines, ""]))
 
 
 def _stop(pid: int) -> None:
@@ -106,35 +133,47 @@ def _stop(pid: int) -> None:
     psutil.wait_procs(family, timeout=30)
 
 
-def _start(run: LabRun, session: Credentials) -> dict[str, object]:
+def _start(run: LabRun) -> dict[str, object]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     destination = f"s3://lab-models-{run.account_id}/{ARTIFACTS.rstrip('/')}"
     options = ["--artifacts-only", "--artifacts-destination", destination, "--workers", "1"]
-    log = run.home / "mlflow.log"
+    variables = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Else it starts eight more processes, for jobs of language models.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "AWS_SHARED_CREDENTIALS_FILE": str(run.home / SESSION),
+    }
+    log = run.home / LOG
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", "--port", str(port), *options],
             cwd=run.home,
-            env=run.environment(session, {"MLFLOW_DISABLE_TELEMETRY": "true"}),
+            env=run.environment(None, variables),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
-    made = {
+    process.returncode = 0  # it outlives us on purpose: Popen need not warn of it
+    return {
         "pid": process.pid,
         "started": psutil.Process(process.pid).create_time(),
         "address": f"http://127.0.0.1:{port}",
     }
+
+
+def _await(run: LabRun) -> None:
+    """Wait until the server answers. Raises UserError."""
+    found = run.record.kept[NAME]
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and localhome.alive(found["pid"], found["started"]):
         try:
-            with urllib.request.urlopen(f"{made['address']}/health", timeout=5):
-                process.returncode = 0  # it outlives us on purpose: Popen need not warn of it
-                return made
+            with opener.open(f"{found['address']}/health", timeout=5):
+                return
         except OSError:
             time.sleep(0.1)
-    why = log.read_text(errors="replace")[-800:]
+    why = (run.home / LOG).read_text(errors="replace")[-800:]
     raise UserError("MLflow's artifact server did not start", why=why)

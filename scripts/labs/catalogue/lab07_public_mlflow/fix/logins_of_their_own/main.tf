@@ -180,7 +180,7 @@ resource "aws_launch_template" "server" {
   vpc_security_group_ids = [aws_security_group.server.id]
 
   iam_instance_profile {
-    name = aws_iam_instance_profile.server.name
+    name = "lab-server" # named, so that Terraform waits for both at once
   }
 
   metadata_options {
@@ -207,6 +207,8 @@ resource "aws_launch_template" "server" {
 }
 
 resource "aws_autoscaling_group" "server" {
+  depends_on = [aws_iam_instance_profile.server]
+
   name                      = "lab-server"
   min_size                  = 1
   max_size                  = 1

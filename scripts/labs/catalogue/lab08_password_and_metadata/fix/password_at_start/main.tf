@@ -67,7 +67,7 @@ resource "aws_launch_template" "server" {
   instance_type = "t4g.micro"
 
   iam_instance_profile {
-    name = aws_iam_instance_profile.server.name
+    name = "lab-server" # named, so that Terraform waits for both at once
   }
 
   metadata_options {
@@ -96,6 +96,8 @@ resource "aws_launch_template" "server" {
 }
 
 resource "aws_autoscaling_group" "server" {
+  depends_on = [aws_iam_instance_profile.server]
+
   name                      = "lab-server"
   min_size                  = 1
   max_size                  = 1
