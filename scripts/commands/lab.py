@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,7 @@ def start(project: Project, chosen: Lab) -> None:
 
     run, fresh = _labs(project).start(chosen)
     click.echo(f"lab {chosen.number} {'is ready' if fresh else 'runs already'}: {run.folder}")
-    click.echo(f"  cd {run.folder} && . ./env.sh")
+    click.echo(f"  cd {shlex.quote(str(run.folder))} && . ./env.sh")
     click.echo("  README.md tells the story, what you have, and what to do")
     try:
         click.echo(f"  watch the lab's requests as they are decided: {page.start(run.home)}")

@@ -89,7 +89,7 @@ def start(home: Path) -> str:
 def _running(home: Path) -> str | None:
     try:
         found = json.loads((home / FILE).read_bytes())
-        alive = localhome.alive(int(found["pid"]), float(found["started"]))
+        alive = localhome.alive(int(found["pid"]), float(found["started"]), home.absolute())
         return str(found["address"]) if alive else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

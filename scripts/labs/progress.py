@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -90,10 +91,11 @@ def load(path: Path) -> Progress:
     except FileNotFoundError:
         return Progress()
     except (OSError, ValidationError) as error:
+        aside = shlex.join(["mv", str(path), f"{path}.old"])
         raise UserError(
             f"{path} is not a progress file",
             why=str(error).partition("\n")[0],
-            fix=f"mv {path} {path}.old   (the next command begins a new one)",
+            fix=f"{aside}   (the next command begins a new one)",
             exit_code=2,
         ) from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
@@ -41,7 +42,7 @@ class Workspace:
             raise UserError(
                 f"{folder} is not a lab's folder",
                 why="it is there, and the kit did not finish making it",
-                fix=f"mv {folder} {folder}.mine",
+                fix=shlex.join(["mv", str(folder), f"{folder}.mine"]),
                 exit_code=2,
             )
         private_folder(self.root)

@@ -162,7 +162,7 @@ class Flow:
 
     def _watch(self, cloud: Cloud) -> None:
         """Stop Terraform when the cloud dies, or it would retry for minutes."""
-        while localhome.alive(cloud.pid, cloud.started):
+        while localhome.alive(cloud.pid, cloud.started, cloud.home):
             time.sleep(0.5)
         self._abort()
         for stack in self._stacks:

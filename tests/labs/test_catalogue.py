@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,7 @@ from click.testing import CliRunner
 
 from scripts.cli import keyless
 from scripts.console import UserError
-from scripts.labs import progress, trial
+from scripts.labs import connection, progress, trial
 from scripts.labs.github import GitHub, NotYours
 from scripts.labs.lab import ATTACK_POINTS, FIX_POINTS, Lab, find, labs
 from scripts.labs.operations import Labs, Verdict
@@ -311,3 +313,41 @@ def test_what_the_lab_gave_is_the_attackers_whatever_the_student_does_with_it(
     mine = run.give("address.txt", "http://127.0.0.1:1\n")
     mine.write_text("nowhere")
     assert (run.attacker / "given" / "address.txt").read_text() == "http://127.0.0.1:1\n"
+
+
+OF_THE_CALLER = {
+    "AWS_PROFILE": "work",
+    "AWS_DEFAULT_PROFILE": "work",
+    "AWS_ENDPOINT_URL_S3": "https://elsewhere.example",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+    "AWS_USE_FIPS_ENDPOINT": "true",
+    "AWS_A_SETTING_TO_COME": "1",
+    "AWS_ROLE_SESSION_NAME": "a name\nAWS_REGION=elsewhere",
+    "KEYLESS_AWS": "1",
+    "TF_CLI_ARGS": "-lock=false",
+    "HTTPS_PROXY": "http://proxy.example:3128",
+    "NO_PROXY": "",
+}
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_nothing_of_the_callers_settings_leads_out_of_the_lab(tmp_path: Path, shell: str) -> None:
+    folder = tmp_path / "it's a folder"
+    cloud: Any = SimpleNamespace(
+        home=folder, endpoint="https://127.0.0.1:1", ca_bundle=folder / "ca.pem",
+        region="us-east-1", account_id="123456789012",
+    )  # fmt: skip
+    run = LabRun(find("2"), cloud, Workspace(folder / "files"), Record("02-subject-too-wide", ""))
+    folder.mkdir()
+    file = connection.write(run)
+    wanted = connection.variables(run, run.folder)
+    environment = {"PATH": os.environ["PATH"]} | OF_THE_CALLER
+    told = subprocess.run(
+        [shell, "-c", f". {shlex.quote(str(file))} && env -0"],
+        env=environment, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    now = dict(line.partition("=")[::2] for line in told.split("\0"))
+    assert {name: now.get(name) for name in wanted} == wanted
+    led = {name for name in now if name.startswith(("AWS_", "TF_", "KEYLESS_"))}
+    assert led <= wanted.keys()
+    assert now["HTTPS_PROXY"] == OF_THE_CALLER["HTTPS_PROXY"]  # installing a package may need it

@@ -21,6 +21,7 @@ from scripts.localcloud.access.decisions import DecisionLog
 from scripts.localcloud.authority import Authority
 from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.home import (
+    HOME_VARIABLE,
     Cloud,
     CloudDown,
     administrator,
@@ -221,3 +222,14 @@ def test_a_process_that_is_gone_is_not_alive() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         started = psutil.Process(process.pid).create_time()
     assert not alive(process.pid, started)
+
+
+def test_a_clock_that_was_set_does_not_end_a_cloud(tmp_path: Path) -> None:
+    environment = {HOME_VARIABLE: str(tmp_path)}
+    sleep = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(sleep, env=environment, stdin=subprocess.PIPE) as process:
+        another_hour = psutil.Process(process.pid).create_time() + 3600
+        assert alive(process.pid, another_hour, tmp_path)
+        assert not alive(process.pid, another_hour)
+        assert not alive(process.pid, another_hour, tmp_path / "other")
+        process.communicate()

@@ -77,6 +77,15 @@ def token(service: Metadata, seconds: str = "60") -> dict[str, str]:
     return {TOKEN: text}
 
 
+def test_an_endpoint_that_is_switched_off_tells_nothing_and_gives_no_token(issuer: Issuer) -> None:
+    service = Metadata(replace(IDENTITY, enabled=False), issuer)
+    try:
+        assert call(service, "meta-data/instance-id")[0] == 403
+        assert call(service, "api/token", "PUT", {TTL: "60"})[0] == 403
+    finally:
+        service.stop()
+
+
 def test_a_request_without_a_token_is_refused(metadata: Metadata) -> None:
     assert call(metadata, "meta-data/instance-id") == (401, "")
 

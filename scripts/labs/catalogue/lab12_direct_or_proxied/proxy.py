@@ -92,7 +92,7 @@ def address(run: LabRun) -> str:
 def follow(run: LabRun, mode: str, session: Credentials | None) -> None:
     """Start, renew or stop the server, as the parameter says. Raises UserError."""
     found: dict[str, Any] = run.record.kept.get(NAME) or {}
-    running = bool(found) and localhome.alive(found["pid"], found["started"])
+    running = bool(found) and localhome.alive(found["pid"], found["started"], run.home)
     has_session = (run.home / SESSION).exists()
     fresh = running and time.time() - found["started"] < FRESH_SECONDS
     if mode == "proxied" and has_session and fresh:
@@ -169,7 +169,7 @@ def _await(run: LabRun) -> None:
     found = run.record.kept[NAME]
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and localhome.alive(found["pid"], found["started"]):
+    while time.monotonic() < deadline and localhome.alive(found["pid"], found["started"], run.home):
         try:
             with opener.open(f"{found['address']}/health", timeout=5):
                 return
