@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -146,14 +146,16 @@ class Labs:
     def start(self, lab: Lab) -> tuple[LabRun, bool]:
         """Deploy the vulnerable variant; a running lab is left as it is (and False returned).
 
-        The student's files stay as they are, if there are any. Raises UserError.
+        The student's files stay as they are, if there are any; else they are laid out again.
+        Raises UserError.
         """
         with self._alone(lab):
             if self.state(lab) == "running":
-                try:
-                    return self.running(lab), False
-                except UserError:
-                    pass  # interrupted while it was deployed
+                with suppress(UserError):  # interrupted while it was deployed
+                    run = self.running(lab)
+                    if not any(run.folder.glob("*.tf")):
+                        self._lay_out_again(run)
+                    return run, False
             run = self._begin(lab)
         with self._noting() as noted:
             reached = noted.of(lab)
@@ -193,6 +195,14 @@ class Labs:
                 self.workspace.put_away(lab)
             raise
         return run
+
+    def _lay_out_again(self, run: LabRun) -> None:
+        """What somebody deleted of a running lab's folder, with what the lab gave."""
+        if not run.folder.exists():
+            self.workspace.lay_out(run.lab, LOCK_FILE)
+        self.workspace.overlay(run.lab, run.lab.setup, missing=True)
+        self.workspace.overlay(run.lab, run.attacker, missing=True)
+        connection.write(run)
 
     def _apply(self, run: LabRun, root: Path) -> None:
         """Apply a folder's Terraform as the account's administrator."""
@@ -238,15 +248,19 @@ class Labs:
                 raise UserError(
                     f"There is no Terraform in {run.folder}",
                     why="the check deploys what you have there",
-                    fix=f"keyless lab reset {lab.number}, then keyless lab start {lab.number}",
+                    fix=f"keyless lab start {lab.number}   (lays out what is missing)",
                     exit_code=2,
                 )
             again = f"edit {run.folder}, then keyless lab check {lab.number}"
             try:
                 self._apply(run, run.folder)
             except StackError as failure:
+                wants_init = "terraform init" in (failure.why or "")
                 raise UserError(
-                    "Terraform does not take your files", why=failure.why, fix=again, exit_code=2
+                    "Terraform does not take your files",
+                    why=failure.why,
+                    fix=f"{ONE_PROVIDER if wants_init else ''}{again}",
+                    exit_code=2,
                 ) from None
             _same_names(run, again)
             try:
@@ -433,6 +447,10 @@ def _script(run: LabRun) -> str:
 
 
 NAMES = "names"
+ONE_PROVIDER = (
+    "take out what `terraform init` would bring (a backend, another provider): a lab keeps its "
+    "state itself, and has the AWS provider alone; "
+)
 ATTACK_REFUSED = 3
 """Exit code of an attack.py that a control stopped."""
 

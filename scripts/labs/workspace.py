@@ -62,11 +62,16 @@ class Workspace:
         write_private(self.folder(lab) / WRITTEN, json.dumps(written, indent=2, sort_keys=True))
         return path
 
-    def overlay(self, lab: Lab, source: Path) -> None:
-        """Write every file of a folder over the student's. Call `keep` first."""
+    def overlay(self, lab: Lab, source: Path, *, missing: bool = False) -> None:
+        """Write every file of a folder, or the `missing` ones, over the student's.
+
+        Call `keep` first.
+        """
         for path in _files(source):
             name = path.relative_to(source)
-            self.write(lab, name, path.read_bytes())
+            if missing and (self.folder(lab) / name).exists():
+                continue
+            self.write(lab, name, path.read_bytes(), private=not path.stat().st_mode & 0o044)
             if os.access(path, os.X_OK):
                 (self.folder(lab) / name).chmod(0o755)
 

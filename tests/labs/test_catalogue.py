@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from scripts.console import UserError
 from scripts.labs import connection, progress, trial
 from scripts.labs.github import GitHub, NotYours
 from scripts.labs.lab import ATTACK_POINTS, FIX_POINTS, Lab, find, labs
-from scripts.labs.operations import Labs, Verdict
+from scripts.labs.operations import LOCK_FILE, Labs, Verdict
 from scripts.labs.running import LabRun, Record
 from scripts.labs.trial import Outcome, Refused, Trial
 from scripts.labs.workspace import Workspace
@@ -247,6 +248,29 @@ def test_the_shell_of_a_lab_that_was_reset_still_finds_the_students_home(tmp_pat
     for path in (home, home / "labs" / "05-train-to-administrator"):
         assert Labs(path).home == home
     assert Labs(home / "labs" / "mine").home == home / "labs" / "mine"
+
+
+def test_what_a_student_deleted_is_laid_out_again_and_the_rest_kept(tmp_path: Path) -> None:
+    mine, lab = Labs(tmp_path / "home"), find("2")
+    folder = mine.workspace.lay_out(lab, LOCK_FILE)
+    cloud: Any = SimpleNamespace(
+        home=tmp_path / "cloud", endpoint="", ca_bundle="", region="us-east-1", account_id="1"
+    )
+    run = LabRun(lab, cloud, mine.workspace, Record(lab.slug, ""))
+    run.give("found.txt", "by the attacker")
+    (folder / "main.tf").unlink()
+    (folder / "notes.txt").write_text("mine")
+    mine._lay_out_again(run)
+    assert (folder / "main.tf").read_bytes() == (lab.setup / "main.tf").read_bytes()
+    assert (folder / "notes.txt").read_text() == "mine"
+    (folder / "main.tf").write_text("mine, too")
+    mine._lay_out_again(run)
+    assert (folder / "main.tf").read_text() == "mine, too"
+    shutil.rmtree(folder)
+    mine._lay_out_again(run)
+    assert {"main.tf", "env.sh", "README.md", "given"} <= {one.name for one in folder.iterdir()}
+    assert (folder / "given" / "found.txt").read_text() == "by the attacker"
+    assert mine.workspace.changed(lab) == []
 
 
 # --- two terminals of one student ----------------------------------------------------------------

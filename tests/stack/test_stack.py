@@ -53,6 +53,16 @@ def test_a_binary_that_answers_nonsense_is_passed_over(tmp_path: Path) -> None:
     assert find_binary(tmp_path, str(bin_)).path == str(usable)
 
 
+def test_flags_that_the_caller_sets_for_terraform_do_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bin_ = tmp_path / "bin"
+    usable = fake_binary(bin_, "terraform", "1.11.4")
+    usable.write_text(usable.read_text().replace("echo", '[ -z "$TF_CLI_ARGS" ] && echo'))
+    monkeypatch.setenv("TF_CLI_ARGS", "-lock=false")
+    assert find_binary(tmp_path, str(bin_)).path == str(usable)
+
+
 def test_without_any_terraform_the_error_names_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
