@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import difflib
+import errno
 import importlib
 import re
 import shlex
@@ -127,6 +128,14 @@ def summary(verb: str) -> str:
     return text.partition("\n\n")[0].replace("\n", " ").rstrip(".")
 
 
+_SPACE = "free some space (df -h shows where), then the same command again"
+NOT_WRITABLE = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EROFS: "name a folder that you may write: keyless --home FOLDER",
+}
+
+
 def as_user_error(failure: Exception) -> UserError | None:
     """Translate failures that a user can do something about; None for all others."""
     if isinstance(failure, UserError):
@@ -135,6 +144,9 @@ def as_user_error(failure: Exception) -> UserError | None:
     origin = type(failure).__module__
     if origin in ("pipeline.errors", "scripts.localcloud.home"):
         return UserError(str(failure), exit_code=getattr(failure, "exit_code", 1))
+    if isinstance(failure, OSError) and (fix := NOT_WRITABLE.get(failure.errno or 0)):
+        what = failure.filename or "A file"
+        return UserError(f"{what} cannot be written", why=failure.strerror or "", fix=fix)
     return foreign.as_user_error(failure)
 
 

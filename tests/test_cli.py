@@ -1,5 +1,6 @@
 """The frame: help without imports, verbs by file, failures as advice."""
 
+import errno
 import os
 import shlex
 import subprocess
@@ -227,3 +228,12 @@ def test_every_documented_command_is_one(line: str) -> None:
     # Parses every option and value without running the command.
     if "--help" not in words:
         command.make_context(words[0], words[1:])
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_disk_that_takes_nothing_is_a_sentence(number: int) -> None:
+    told = cli.as_user_error(OSError(number, os.strerror(number), "/home/ada/file"))
+    assert told is not None
+    assert told.what == "/home/ada/file cannot be written"
+    assert told.fix
+    assert cli.as_user_error(PermissionError(errno.EACCES, "", "/a/file/to/read")) is None

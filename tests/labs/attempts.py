@@ -161,6 +161,80 @@ _EVERY_OBJECT = """
 
 resource "aws_iam_openid_connect_provider" """
 
+_EVERYBODY = """
+resource "aws_s3_bucket_public_access_block" "data" {
+  bucket                  = aws_s3_bucket.data.id
+  block_public_policy     = false
+  restrict_public_buckets = false
+}
+
+resource "aws_s3_bucket_policy" "data" {
+  bucket     = aws_s3_bucket.data.id
+  depends_on = [aws_s3_bucket_public_access_block.data]
+
+  policy = jsonencode({ Version = "2012-10-17", Statement = [{
+    Effect    = "Allow"
+    Principal = "*"
+    Action    = ["s3:GetObject"]
+    Resource  = "${aws_s3_bucket.data.arn}/*"
+  }] })
+}
+
+output "bucket" """
+_CANDIDATES_ALONE = (
+    '["s3:GetObject", "s3:PutObject"]\n    resources = ["${aws_s3_bucket.models.arn}/*"]',
+    '["s3:GetObject"]\n    resources = ["${aws_s3_bucket.models.arn}/*"]\n  }\n\n'
+    '  statement {\n    actions   = ["s3:PutObject"]\n'
+    '    resources = ["${aws_s3_bucket.models.arn}/candidate/*"]',
+)
+_BAD_NAMES = '''class Safe(pickle.Unpickler):
+    """Finds everything but what is known to be bad."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Refuse what is known to be bad."""
+        bad = {"eval", "exec", "compile", "open", "__import__"}
+        if module in {"os", "posix", "subprocess", "sys"} or name in bad:
+            raise pickle.UnpicklingError(f"{module}.{name} is bad")
+        return super().find_class(module, name)
+
+
+def predict('''
+_WITH_LIMIT = """["iam:PutRolePolicy", "sts:AssumeRole"]
+    resources = ["arn:aws:iam::${local.account}:role/lab-experiment-*"]
+  }
+
+  statement {
+    actions   = ["iam:CreateRole"]
+    resources = ["arn:aws:iam::${local.account}:role/lab-experiment-*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PermissionsBoundary"
+      values   = [aws_iam_policy.limit.arn]
+    }"""
+_LIMIT_OF_NOTHING = """resource "aws_iam_policy" "limit" {
+  name = "limit"
+
+  policy = jsonencode({ Version = "2012-10-17", Statement = [{
+    Effect   = "Allow"
+    Action   = "*"
+    Resource = "*"
+  }] })
+}
+
+# Another team"""
+_SHELL = """  dynamic "statement" {
+    for_each = each.key == "reader" ? [1] : []
+
+    content {
+      actions   = ["ssm:StartSession"]
+      resources = ["*"]
+    }
+  }
+
+  statement {
+    actions   = ["ssmmessages:OpenDataChannel"]"""
+
 ATTEMPTS = [
     # 1
     Attempt(
@@ -212,6 +286,13 @@ ATTEMPTS = [
             )
         },
         says="The output 'role' is lab-safe",
+    ),
+    Attempt(
+        2,
+        "the right subject, and a bucket for everybody",
+        base="exact_subject",
+        edits={"main.tf": (('\noutput "bucket" ', _EVERYBODY),)},
+        says="attack: anybody without credentials lists or reads the bucket: works",
     ),
     Attempt(
         2,
@@ -348,6 +429,23 @@ ATTEMPTS = [
     ),
     Attempt(
         5,
+        "a boundary for experiments that lets everything through",
+        edits={
+            "main.tf": (
+                ("policy/lab-*", "policy/nothing"),
+                ('["ec2:RunInstances", "iam:PassRole"]', '["ec2:DescribeInstances"]'),
+                (
+                    '["iam:CreateRole", "iam:PutRolePolicy", "sts:AssumeRole"]\n'
+                    '    resources = ["arn:aws:iam::${local.account}:role/lab-experiment-*"]',
+                    _WITH_LIMIT,
+                ),
+                ("# Another team", _LIMIT_OF_NOTHING),
+            )
+        },
+        says="attack: a role for an experiment, with every right: works",
+    ),
+    Attempt(
+        5,
         "machines with training's own role alone",
         edits={
             "main.tf": (
@@ -374,17 +472,22 @@ ATTEMPTS = [
     ),
     Attempt(
         6,
+        "an unpickler with a list of bad names",
+        edits={
+            "main.tf": (_CANDIDATES_ALONE,),
+            "server.py": (
+                ("def predict(", _BAD_NAMES),
+                ("    return pickle.loads(body)(x)", "    return Safe(io.BytesIO(body)).load()(x)"),
+                ("import json\n", "import io\nimport json\n"),
+            ),
+        },
+        says="attack: poisoned pickles in place of all that training may write: works",
+    ),
+    Attempt(
+        6,
         "an unpickler that finds a model's parts alone",
         edits={
-            "main.tf": (
-                (
-                    '["s3:GetObject", "s3:PutObject"]\n'
-                    '    resources = ["${aws_s3_bucket.models.arn}/*"]',
-                    '["s3:GetObject"]\n    resources = ["${aws_s3_bucket.models.arn}/*"]\n  }\n\n'
-                    '  statement {\n    actions   = ["s3:PutObject"]\n'
-                    '    resources = ["${aws_s3_bucket.models.arn}/candidate/*"]',
-                ),
-            ),
+            "main.tf": (_CANDIDATES_ALONE,),
             "server.py": (
                 ("def predict(", _SAFE),
                 ("    return pickle.loads(body)(x)", "    return Safe(io.BytesIO(body)).load()(x)"),
@@ -422,6 +525,15 @@ ATTEMPTS = [
         },
         says="attack: the reader logs a run, its own way or training's: works",
     ),
+    Attempt(
+        7,
+        "a shell for the reader",
+        base="permission_sets",
+        edits={
+            "main.tf": (('  statement {\n    actions   = ["ssmmessages:OpenDataChannel"]', _SHELL),)
+        },
+        says="attack: a session without a document: works",
+    ),
     # 8
     Attempt(
         8,
@@ -457,6 +569,13 @@ ATTEMPTS = [
             "main.tf": (('"required"', '"optional"'),),
         },
         says="attack: the metadata service asked without a token: works",
+    ),
+    Attempt(
+        8,
+        "the metadata service off, and with it the role",
+        base="iam_token",
+        edits={"main.tf": (('= "enabled"', '= "disabled"'),)},
+        says="need: the service counts the customers of the database: unclear",
     ),
     # 9
     Attempt(

@@ -24,7 +24,7 @@ def preview(url: str) -> str:
             return str(answer.read().decode())
     except urllib.error.HTTPError as refused:
         text = refused.read().decode()
-        if "HTTP Error 401" in text:
+        if "HTTP Error 401" in text or "HTTP Error 403" in text:
             raise Refused(f"the metadata service: {text}") from None
         raise
 

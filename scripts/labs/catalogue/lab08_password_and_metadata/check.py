@@ -137,7 +137,7 @@ def _preview(run: LabRun, url: str) -> str:
     status, text = servers.get(f"{_address(run)}/preview?url={urllib.parse.quote(url, safe='')}")
     if status == 200:
         return text
-    if "HTTP Error 401" in text:
+    if "HTTP Error 401" in text or "HTTP Error 403" in text:
         raise Refused(f"the metadata service: {text}")
     raise UserError(f"The preview failed with {status}", why=text)
 
@@ -152,6 +152,8 @@ def _without_token(run: LabRun) -> str:
     status, text = servers.get(f"{service}/latest/user-data")
     if status == 401:
         raise Refused("the metadata service wants a token: 401")
+    if status == 403:
+        raise Refused("the metadata service is switched off: 403")
     if status == 200:
         return "the metadata service answers without a token"
     raise UserError(f"The metadata service answers {status}", why=text)

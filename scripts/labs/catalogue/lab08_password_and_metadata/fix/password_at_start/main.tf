@@ -71,6 +71,7 @@ resource "aws_launch_template" "server" {
   }
 
   metadata_options {
+    http_endpoint               = "enabled" # without it a role has no credentials here
     http_tokens                 = "required"
     http_put_response_hop_limit = 1
   }
