@@ -228,7 +228,7 @@ _SHELL = """  dynamic "statement" {
 
     content {
       actions   = ["ssm:StartSession"]
-      resources = ["*"]
+      resources = ["arn:aws:ec2:*:*:instance/*"]
     }
   }
 

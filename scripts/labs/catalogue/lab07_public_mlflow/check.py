@@ -235,8 +235,10 @@ def _shell(run: LabRun) -> str:
 
     def start(who: str) -> str:
         ssm = run.client(_session(run, who), "ssm")
-        ssm.start_session(Target=_server(run).instance_id)
-        return f"{who} has a shell on the server"
+        # Allowed is enough: the local cloud has no shell to give.
+        with suppress(ssm.exceptions.InvalidDocument):
+            ssm.start_session(Target=_server(run).instance_id)
+        return f"{who} may start a shell on the server"
 
     return first_that_works([partial(start, who) for who in JOBS])
 
