@@ -358,7 +358,7 @@ def _made(workspace: Workspace, loaded: _Loaded, rows: Dataset) -> dict[str, str
         model, parameters = names[0], _changed(estimators[0])
     else:
         model = "average of " + ", ".join(
-            f"{share:.0%} {name}" for (share, _), name in zip(parts, names, strict=True)
+            f"{share:.1%} {name}" for (share, _), name in zip(parts, names, strict=True)
         )
         parameters = "; ".join(
             f"{name}: {_changed(estimator)}"

@@ -88,8 +88,9 @@ def _cells(column: Column, contract: SchemaContract) -> list[str]:
         missing += f" ({text(', '.join(repr(word) if word else 'blank' for word in words))})"
     read, values = "as text", ""
     if isinstance(column, NumberColumn):
-        marks = column.marks
-        shown = [] if marks.plain else [f"{name} {value!r}" for name, value in marks if value]
+        # Not the model itself, whose iterator also gives what it has cached.
+        written = {} if column.marks.plain else column.marks.model_dump()
+        shown = [f"{name} {' '.join(value)!r}" for name, value in written.items() if value]
         read = text(", ".join(shown) or "number")
         values = f"{column.minimum:g} to {column.maximum:g}"
     elif isinstance(column, CategoryColumn):

@@ -94,13 +94,14 @@ def _row(column: ColumnDrift, shares: Shares | None) -> list[str]:
 
 def _unseen(unseen: Mapping[str, int], rows: int) -> list[str]:
     if not unseen:
-        return ["<p>Every category of the day was known to training.</p>"]
+        return ["<p>Training knew every category of the day.</p>"]
     listed = [
         [text(name), str(count), f"{count / rows:.1%}" if rows else "-"]
         for name, count in sorted(unseen.items(), key=lambda entry: -entry[1])
     ]
     return [
-        "<h2>Categories that training never saw</h2>",
+        "<h2>Values that training never saw</h2>",
+        "<p>New categories, and numbers without the sign or unit that each had in training.</p>",
         grid(["column", "rows", "share"], listed),
     ]
 
