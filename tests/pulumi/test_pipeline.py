@@ -14,6 +14,7 @@ import botocore.handlers
 import pytest
 from click.testing import CliRunner
 from moto import mock_aws
+from moto.backends import get_backend
 
 from pipeline import ingest, monitor, predict, promote, train
 from pipeline.errors import InputError
@@ -143,9 +144,17 @@ def made(
     handlers = [("before-send", account.keep), *botocore.handlers.BUILTIN_HANDLERS]
     monkeypatch.setattr(botocore.handlers, "BUILTIN_HANDLERS", handlers)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    with mock_aws():
+    # What Terraform's tests keep in moto's one account stays: nothing is reset but these.
+    mock = mock_aws()
+    mock.start(reset=False)
+    try:
         account.make()
         yield account
+    finally:
+        mock.stop(remove_data=False)
+        get_backend("s3")[ACCOUNT]["aws"].reset()
+        get_backend("ssm")[ACCOUNT][REGION].reset()
+        get_backend("cloudwatch")[ACCOUNT][REGION].reset()
 
 
 def run(step: Any, settings: Path, code: int = 0) -> str:
