@@ -24,7 +24,8 @@ _SENTENCE = re.compile(
     rf"(?: on resource: (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)))?"
     r"(?: on the resource associated with this ciphertext)?"
     rf"(?:[,.]? (?:because no (?P<missing>{_LAYER}) allows the \S+ action"
-    rf"|with an explicit deny in an? (?P<deny>{_LAYER})(?:: (?P<policy>arn:[^\s\"]+))?))?"
+    rf"|(?P<explicit>with an explicit deny)"  # before 2021 the sentence ended here
+    rf"(?: in an? (?P<deny>{_LAYER})(?:: (?P<policy>arn:[^\s\"]+))?)?))?"
 )
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
 _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?\"?([\w-]{10,})")
@@ -162,7 +163,7 @@ def _refusal(found: re.Match[str], plain: str) -> Refusal:
         f"{service.lower()}:{name}",
         found["quoted"] or _arn(found["resource"], account),
         found["missing"] or found["deny"] or "",
-        explicit=found["deny"] is not None,
+        explicit=found["explicit"] is not None,
         policy=found["policy"] and found["policy"].rstrip(".,;)"),
         request_id=requests[-1] if requests else "",
         operation=(operations[-1][1] or operations[-1][2]) if operations else "",

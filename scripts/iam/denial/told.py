@@ -11,6 +11,7 @@ from typing import Any
 from scripts.iam.account.identities import Identities
 from scripts.iam.denial.denials import Denial, ResourcePolicy, explain_denial
 from scripts.iam.denial.messages import Read, Refusal, read
+from scripts.iam.engine.evaluation import Reason
 from scripts.iam.engine.explanation import Considered, Explanation, Failure
 
 # AWS's words for a layer -> the engine's kinds of policies.
@@ -46,15 +47,19 @@ def explain_refusal(
         missing = f"the account that was looked at has no role {refusal.role}"
         return Denial(record, None, notes=(missing,))
     found = explain_denial(record, members, resource_policy)
-    if found.explanation is None:
+    granted = _taken_for_granted(refusal, found.explanation)
+    if granted:
+        record = replace(record, keys={**record.keys, **granted})
+        found = explain_denial(record, members, resource_policy)
+    said = found.explanation
+    if said is None:
         return found
-    explanation = replace(
-        found.explanation, considered=tuple(map(_open, found.explanation.considered))
-    )
-    doubts = [*_doubts(refusal, found.explanation), *_contradiction(refusal, found.explanation)]
-    if not doubts:
-        return replace(found, explanation=explanation)
-    return Denial(record, explanation, notes=tuple(doubts))
+    explanation = replace(said, considered=tuple(map(_open, said.considered)))
+    doubts = [*_doubts(refusal, said), *_contradiction(refusal, said)]
+    if doubts:
+        return Denial(record, explanation, notes=tuple(doubts))
+    notes = (*_granted_words(granted), *_delegated(refusal, said), *found.notes)
+    return replace(found, explanation=explanation, notes=notes)
 
 
 def _open(one: Considered) -> Considered:
@@ -91,7 +96,8 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
                        if not each.actual]  # fmt: skip
         if conditions:
             told = " and ".join(
-                f"{key} ({operator}) {' or '.join(wanted)}" for key, operator, wanted in conditions
+                f"{key} ({operator}) {' or '.join(wanted)}{_or_none(operator)}"
+                for key, operator, wanted in conditions
             )
             verb = "allows" if one.effect == "Allow" else "denies"
             yield (
@@ -100,9 +106,65 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
             )
 
 
+def _or_none(operator: str | None) -> str:
+    """Some operators are true of a key that is not there, too."""
+    absent = operator is not None and ("Not" in operator or operator.endswith("IfExists"))
+    return ", or without the key" if absent else ""
+
+
+def _taken_for_granted(
+    refusal: Refusal, explanation: Explanation | None
+) -> dict[str, tuple[str, ...]]:
+    """Values of keys that the message does not carry and a statement wants which fails for
+    something else: that is what the answer is about."""
+    if refusal.explicit or explanation is None:
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    for one in explanation.considered:
+        open_ones = [failure for failure in one.failures if _unknown(failure)]
+        near = not any(failure.element.endswith("Action") for failure in one.failures)
+        if one.effect != "Allow" or not near or not 0 < len(open_ones) < len(one.failures):
+            continue
+        for failure in open_ones:
+            positive = failure.operator in {"StringEquals", "StringLike", "ArnEquals", "ArnLike"}
+            value = failure.wanted[:1] if positive else ()
+            if failure.key is None or not value or found.get(failure.key, value) != value:
+                return {}
+            found[failure.key] = value
+    return found
+
+
+def _granted_words(granted: Mapping[str, tuple[str, ...]]) -> Iterable[str]:
+    for key, (value,) in granted.items():
+        yield f"AWS's message does not tell {key}; it is taken for {value}"
+
+
+def _left_to_the_account(refusal: Refusal, explanation: Explanation) -> bool:
+    """Whether a key's policy leaves the decision to the account's own policies. It then allows
+    nobody itself, and AWS names it although the identity's policy is what lacks the right."""
+    decision = explanation.decision
+    return (
+        refusal.action.startswith("kms:")
+        and refusal.layer == "resource-based policy"
+        and not refusal.explicit
+        and decision is not None
+        and decision.reason is Reason.NO_IDENTITY_ALLOW
+    )
+
+
+def _delegated(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
+    if _left_to_the_account(refusal, explanation):
+        yield (
+            "the key's policy leaves it to the account's own policies and allows the caller "
+            "nothing itself; either may allow it"
+        )
+
+
 def _contradiction(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     """AWS's answer and the engine's differ: then these are not the policies that decided."""
     decision = explanation.decision
+    if _left_to_the_account(refusal, explanation):
+        return
     said = refusal.record().reason
     if decision is None or not (refusal.layer or refusal.explicit) or str(decision.reason) == said:
         return

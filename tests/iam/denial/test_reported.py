@@ -9,6 +9,8 @@ import pytest
 from scripts.iam.account.decision_log import Record
 from scripts.iam.account.identities import identities
 from scripts.iam.denial.denials import Denial, explain_denial
+from scripts.iam.denial.messages import read
+from scripts.iam.denial.told import explain_refusal
 from scripts.iam.engine.documents import parse_policy
 from scripts.iam.engine.evaluation import Reason
 
@@ -209,3 +211,87 @@ def test_a_keys_policy_lets_the_role_in() -> None:
     assert (change.kind, found.proved) == ("resource", True)
     assert change.statement is not None
     assert change.statement["Principal"] == {"AWS": [f"{IAM}:role/app"]}
+
+
+# As AWS told them, in the words of the log
+
+
+def pasted(words: str, *own: dict[str, Any], of_resource: dict[str, Any] | None = None) -> Denial:
+    """What is said of a message by the policies of the user who met it."""
+    policies = [{"PolicyName": "own", "PolicyDocument": document(*own)}]
+    user = {"UserName": "ci", "Arn": f"{IAM}:user/ci", "UserPolicyList": policies}
+    [refusal] = read(f"User: {IAM}:user/ci is not authorized to perform: {words}").refusals
+    policy = of_resource and parse_policy(document(of_resource), name="key", kind="resource")
+    members = identities({"RoleDetailList": [], "Policies": [], "UserDetailList": [user]})
+    return explain_refusal(refusal, members, lambda _: policy or None)
+
+
+KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/11112222-3333-4444-5555-666677778888"
+
+
+def test_a_key_that_leaves_it_to_the_account_is_told_as_such() -> None:
+    """jbrt/ec2cryptomatic#26: AWS names the key's policy, and the user's lacked the right."""
+    root = {"Effect": "Allow", "Principal": {"AWS": f"{IAM}:root"}, "Action": "kms:*",
+            "Resource": "*"}  # fmt: skip
+    volumes = {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}
+    words = f"kms:DescribeKey on resource: {KEY} because no resource-based policy allows the "
+    found = pasted(f"{words}kms:DescribeKey action.", volumes, of_resource=root)
+    [change] = found.changes
+    assert (change.kind, found.proved) == ("identity", True)
+    assert "leaves it to the account's own policies" in told(found)
+
+
+@pytest.mark.parametrize(
+    ("statement", "words", "key"),
+    [
+        # aws/aws-cli#5592
+        ({"NotAction": "iam:EnableMFADevice",
+          "Condition": {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}},
+         f"iam:ListRoles on resource: {IAM}:role/", "aws:MultiFactorAuthPresent"),
+        # aws/chalice#1716, starschema/starsnow_request#3
+        ({"Action": "iam:CreateRole",
+          "Condition": {"StringNotLike": {"iam:PermissionsBoundary": f"{IAM}:policy/ours-*"}}},
+         f"iam:CreateRole on resource: {IAM}:role/new", "iam:PermissionsBoundary"),
+    ],
+)  # fmt: skip
+def test_the_older_sentence_of_a_deny_tells_no_values(
+    statement: dict[str, Any], words: str, key: str
+) -> None:
+    deny = {"Sid": "Guard", "Effect": "Deny", "Resource": "*", **statement}
+    found = pasted(f"{words} with an explicit deny", EVERYTHING, deny)
+    assert found.changes == ()
+    assert f"denies it only with {key}" in told(found)
+    assert "or without the key" in told(found)
+    assert "the request has no" not in told(found)
+
+
+def test_what_a_message_does_not_carry_is_not_what_failed() -> None:
+    """alphagov/govuk-infrastructure#2439: the role was another one."""
+    passes = {"Sid": "Pass", "Effect": "Allow", "Action": "iam:PassRole",
+              "Resource": f"{IAM}:role/chat-one", "Condition": {
+                  "StringEquals": {"iam:PassedToService": "bedrock.amazonaws.com"}}}  # fmt: skip
+    words = f"iam:PassRole on resource: {IAM}:role/chat-two because no identity-based policy "
+    found = pasted(f"{words}allows the iam:PassRole action", passes)
+    [change] = found.changes
+    assert change.statement is not None
+    assert change.statement["Resource"] == [f"{IAM}:role/chat-one", f"{IAM}:role/chat-two"]
+    assert "does not tell iam:PassedToService; it is taken for bedrock.amazonaws.com" in told(found)
+
+
+def test_a_path_is_part_of_a_roles_name() -> None:
+    """jtblin/kube2iam#224"""
+    passes = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": f"{IAM}:role/Glue-*"}
+    [change] = pasted(f"iam:PassRole on resource: {IAM}:role/service-role/Glue-x", passes).changes
+    assert change.statement is not None
+    assert change.statement["Resource"][-1] == f"{IAM}:role/service-role/Glue-x"
+
+
+def test_a_deny_on_a_value_that_is_not_told() -> None:
+    """aws/aws-nitro-enclaves-sdk-c#157"""
+    image = {"StringNotEqualsIgnoreCase": {"kms:RecipientAttestation:ImageSha384": "ab"}}
+    deny = {"Sid": "Enclave", "Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt",
+            "Resource": "*", "Condition": image}  # fmt: skip
+    words = f"kms:Decrypt on resource: {KEY} with an explicit deny in a resource-based policy"
+    found = pasted(words, EVERYTHING, of_resource=deny)
+    assert found.changes == ()
+    assert "denies it only with kms:RecipientAttestation:ImageSha384" in told(found)
