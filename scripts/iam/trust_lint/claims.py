@@ -302,7 +302,8 @@ def shapes(linted: Linted) -> Iterator[Finding]:
                     "write the whole value; under StringLike it would let in "
                     "more than one",
                 )  # fmt: skip
-    if linted.anything is None and not known and not one.never:
+    dead = any(not one.lacking(condition) for condition in one.never)  # unknown-key says so
+    if linted.anything is None and not known and not dead:
         yield from _never(linted)
 
 

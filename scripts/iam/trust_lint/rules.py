@@ -88,6 +88,20 @@ def exact_subject(linted: Linted) -> str:
     )
 
 
+def _owned(linted: Linted, token: Token) -> str:
+    """The fix for a subject that takes any owner: one that is whole already names none."""
+    whole = any(token.subject in found.values for found in linted.one.on("sub"))
+    if not whole:
+        return exact_subject(linted)
+    claim = "repository_owner_id"
+    if claim not in linted.issuer.claims:
+        return "put repo into the subject's template, and compare that subject"
+    return (
+        f"add StringEquals {linted.one.host}:{claim} with the number that `gh api users/OWNER "
+        "--jq .id` prints: the subject is whole already and names no owner"
+    )
+
+
 def no_subject(linted: Linted) -> Iterator[Finding]:
     """IAM itself asks for a condition on the subject or the workflow."""
     if requires_subject(linted.one):
@@ -128,7 +142,7 @@ def strangers(linted: Linted) -> Iterator[Finding]:
             "any-owner",
             _accepts(linted, token, "owners that the policy does not name"),
             who.anybody(linted),
-            exact_subject(linted),
+            _owned(linted, token),
             token,
         )
         return

@@ -162,3 +162,17 @@ def test_patterns_that_explode_are_not_judged(monkeypatch: pytest.MonkeyPatch) -
     case = {"condition": {"StringLike": {f"{HOST}:sub": "*a*b*c*d*e*f*g*"}}}
     found = lint(document(case), Setting("x"))
     assert "over 50 combinations" in found.not_judged[0]
+
+
+def test_a_subject_that_is_whole_is_not_to_be_written_whole() -> None:
+    """A workflow alone is a whole subject; what shuts strangers out is the owner's number."""
+    workflow = "octo-org/shared/.github/workflows/deploy.yml@refs/heads/main"
+    exact = {f"{HOST}:aud": "sts.amazonaws.com", f"{HOST}:sub": f"job_workflow_ref:{workflow}"}
+    owned = exact | {f"{HOST}:repository_owner_id": "1001"}
+    found = {
+        name: [one for one in lint(document({"condition": {"StringEquals": equals}}),
+                                   Setting("p")).findings if one.rule == "any-owner"]
+        for name, equals in (("exact", exact), ("owned", owned))
+    }  # fmt: skip
+    assert f"{HOST}:repository_owner_id" in found["exact"][0].fix
+    assert found["owned"] == []
