@@ -22,6 +22,7 @@ from scripts.localcloud.access.principals import ANONYMOUS, Caller, Principals
 from scripts.localcloud.access.regions import check_bucket_region, check_scope, requested_region
 from scripts.localcloud.access.signatures import Signature, query_pairs
 from scripts.localcloud.emulator.emulator import Emulator
+from scripts.localcloud.rules import keys as kms_keys
 from scripts.localcloud.sts import ageing
 from scripts.localcloud.sts.issuer import PREFIX as ISSUER_PREFIX
 from scripts.localcloud.sts.issuer import Issuer
@@ -130,6 +131,7 @@ class Gateway:
         except ValueError as error:
             raise _malformed(error) from error
         self._authorizer.require(caller, needs, keys, info)
+        kms_keys.check(needs, request.service, self._emulator.backend)
         for name in ("*", operation):
             if check := self.checks.get((request.service, name)):
                 check(reading)

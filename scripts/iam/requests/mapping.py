@@ -28,7 +28,7 @@ from scripts.iam.requests.services import (
     sts,
     tagging,
 )
-from scripts.iam.requests.unambiguous import check_here, check_named_once
+from scripts.iam.requests.unambiguous import as_stored, check_here, check_named_once
 from scripts.iam.requests.wire import protocols, rebuild, rest_json
 from scripts.iam.requests.wire.rebuild import Rebuilt
 
@@ -78,7 +78,7 @@ def read(request: HttpRequest) -> Reading:
     service = SERVICES.get(request.service)
     if service is None:
         raise Unmapped(request.service, "any operation")
-    reading = _read(request, service)
+    reading = as_stored(_read(request, service))
     if reading.operation not in service.table:
         raise Unmapped(request.service, reading.operation)
     check_named_once(reading)

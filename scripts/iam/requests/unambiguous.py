@@ -7,6 +7,7 @@ means something else here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from scripts.iam.requests.model import HttpRequest, Malformed, Need, Reading
@@ -27,7 +28,7 @@ ONE_OF: Mapping[str, tuple[frozenset[str], ...]] = {
     ),
     "kms": (frozenset({"GrantToken", "GrantId"}), frozenset({"GrantToken", "KeyId"})),
     "logs": (
-        frozenset({"logGroupName", "logGroupIdentifier"}),
+        frozenset({"logGroupName", "logGroupIdentifier", "resourceIdentifier"}),
         frozenset({"logGroupName", "logGroupNames", "logGroupIdentifiers"}),
     ),
     "rds": (
@@ -47,6 +48,38 @@ _CODES = {
 }
 # A security group's rule may say both of the group that it lets in: it changes neither.
 _MAY_SAY_BOTH = frozenset({"UserIdGroupPairs"})
+
+
+# Names that RDS keeps in small letters, whatever was sent.
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
+_SMALL = frozenset(
+    {
+        "DBInstanceIdentifier", "DBParameterGroupName", "DBSnapshotIdentifier",
+        "DBSubnetGroupName", "FinalDBSnapshotIdentifier", "NewDBInstanceIdentifier",
+        "OptionGroupName", "ResourceName", "SourceDBInstanceIdentifier",
+        "SourceDBSnapshotIdentifier", "TargetDBInstanceIdentifier",
+        "TargetDBSnapshotIdentifier",
+    }
+)  # fmt: skip
+
+
+def as_stored(reading: Reading) -> Reading:
+    """The reading with names as the service stores them: one thing, one name."""
+    if reading.request.service not in {"iam", "rds"}:
+        return reading
+    changed = {
+        name: _stored(reading.request.service, name, value)
+        for name, value in reading.parameters.items()
+        if isinstance(value, str)
+    }
+    return replace(reading, parameters={**reading.parameters, **changed})
+
+
+def _stored(service: str, name: str, value: str) -> str:
+    if service == "rds" and name in _SMALL:
+        return value.lower()
+    # A provider's ARN ends with its address, which has no slash at its end.
+    return value.rstrip("/") if (service, name) == ("iam", "Url") else value
 
 
 def check_named_once(reading: Reading) -> None:

@@ -75,8 +75,8 @@ class PolicyStore:
         if caller.session is not None:
             # By id: a new role with the name of a deleted one is another principal.
             role = self._backends("iam").roles.get(caller.session.role_id)
-            if role is None:
-                return PolicySet(session=(), resource=resource_policies)
+            if role is None:  # nor may a policy that names the session let it in
+                return PolicySet(session=())
             return PolicySet(
                 identity=self._identity(*self._of_role(role)),
                 boundary=self._boundary(role.permissions_boundary_arn),

@@ -156,7 +156,9 @@ class Principals:
             raise Refusal(Fault.UNKNOWN_KEY)
         if token:
             raise Refusal(Fault.INVALID_TOKEN)
-        user = self._iam().users.get(recorded.user_name)
+        # Not by the name: the key of a deleted or renamed user is none of its namesake.
+        users = list(self._iam().users.values())
+        user = next((one for one in users if recorded in one.access_keys), None)
         if user is None:
             raise Refusal(Fault.UNKNOWN_KEY)
         principal = Principal(

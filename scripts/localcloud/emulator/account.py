@@ -9,6 +9,7 @@ from typing import Any
 
 from scripts.localcloud.access.policies import Backends, View
 from scripts.localcloud.emulator.facts import DESCRIBERS, ec2_resource
+from scripts.localcloud.emulator.sealing import key_of
 
 Tags = dict[str, str]
 
@@ -84,11 +85,14 @@ class MotoAccount:
         """Launch template data in the words of EC2's API."""
         with self._lock:
             ec2 = self._backend("ec2")
-            template_id = ec2.launch_template_name_to_ids.get(id_or_name, id_or_name)
-            template = ec2.launch_templates.get(template_id)
+            # An id first: another template may have it for a name.
+            known = ec2.launch_template_name_to_ids
+            template = ec2.launch_templates.get(id_or_name) or ec2.launch_templates.get(
+                known.get(id_or_name)
+            )
             if template is None:
                 return None
-            numbers = {str(known.number): known for known in template.versions}
+            numbers = {str(one.number): one for one in template.versions}
             number = {
                 "": template.default_version_number,
                 "$Default": template.default_version_number,
@@ -105,7 +109,7 @@ class MotoAccount:
         default = rule.get("ApplyServerSideEncryptionByDefault", {})
         if default.get("SSEAlgorithm") not in ("aws:kms", "aws:kms:dsse"):
             return None
-        return self.key_arn(default.get("KMSMasterKeyID") or "alias/aws/s3")
+        return self._key(default.get("KMSMasterKeyID") or "alias/aws/s3")
 
     def object_key(self, bucket: str, key: str, version: str | None) -> str | None:
         """KMS key ARN that an existing object is encrypted with; None for SSE-S3."""
@@ -116,10 +120,11 @@ class MotoAccount:
             versions = known.keys.getlist(key) or []
             found = [v for v in versions if version in (None, getattr(v, "version_id", None))]
             encryption = getattr(found[-1], "encryption", None) if found else None
-            key_id = getattr(found[-1], "kms_key_id", None) if found else None
+            last = found[-1] if found else None
+            key_id = key_of(last, getattr(last, "kms_key_id", None))
         if encryption not in ("aws:kms", "aws:kms:dsse"):
             return None
-        return self.key_arn(key_id or "alias/aws/s3")
+        return self._key(key_id or "alias/aws/s3")
 
     def parameter_key(self, name: str) -> str | None:
         """KMS key ARN of an SSM SecureString; None for other types."""
@@ -129,7 +134,7 @@ class MotoAccount:
             parameter = ssm.get_parameter(name) or ssm.get_parameter(f"/{name}")
         if parameter is None or parameter.parameter_type != "SecureString":
             return None
-        return self.key_arn(parameter.keyid or "alias/aws/ssm")
+        return self._key(key_of(parameter, parameter.keyid) or "alias/aws/ssm")
 
     def secret_key(self, arn_or_name: str) -> str | None:
         """KMS key ARN of a secret; None if there is no such secret."""
@@ -137,13 +142,18 @@ class MotoAccount:
             secret = _secret(self._backend, arn_or_name)
         if secret is None:
             return None
-        return self.key_arn(secret.kms_key_id or "alias/aws/secretsmanager")
+        return self._key(key_of(secret, secret.kms_key_id) or "alias/aws/secretsmanager")
 
     def secret_arn(self, name_or_arn: str) -> str | None:
         """Whole ARN of a secret named by name, whole ARN or ARN without its suffix."""
         with self._lock:
             secret = _secret(self._backend, name_or_arn)
         return None if secret is None else str(secret.arn)
+
+    def _key(self, name: str) -> str:
+        """The ARN of a key that something is encrypted with, or the name that it had: without the
+        key it is still encrypted."""
+        return self.key_arn(name) or name
 
     def key_arn(self, id_or_alias: str) -> str | None:
         """Key ARN for a KMS key id, key ARN, alias name or alias ARN."""
@@ -255,10 +265,12 @@ def _ssm_tags(backends: Backends, parts: list[str], arn: str) -> Tags | None:
     ssm = backends("ssm", parts[3])
     kind, _, name = parts[5].partition("/")
     if kind == "parameter":
-        for candidate in (f"/{name}", name):
-            if ssm.get_parameter(candidate) is not None:
-                return dict(ssm._resource_tags["Parameter"][candidate])
-        return None
+        # At the root, moto takes a name with a slash for the one without.
+        names = (f"/{name}", name)
+        if all(ssm.get_parameter(one) is None for one in names):
+            return None
+        tags = ssm._resource_tags["Parameter"]
+        return {key: value for one in names for key, value in tags[one].items()}
     if kind == "document" and name in ssm._documents:
         return dict(ssm._resource_tags["Document"][name])
     return None
@@ -307,17 +319,46 @@ def _budget_tags(backends: Backends, parts: list[str], arn: str) -> Tags | None:
     return None if budget is None else dict(getattr(budget, "keyless_tags", {}))
 
 
+def _tagger_of(service: str, known: Callable[[Any, str], bool]) -> Callable[..., Tags | None]:
+    """Tags of a service that keeps them by ARN; None for what is not there."""
+
+    def read(backends: Backends, parts: list[str], arn: str) -> Tags | None:
+        backend = backends(service, parts[3])
+        if not known(backend, arn):
+            return None
+        tagger = getattr(backend, "tagger", None) or backend.tagging_service
+        return dict(tagger.get_tag_dict_for_resource(arn))
+
+    return read
+
+
+def _knows_rule_or_bus(events: Any, arn: str) -> bool:
+    buses = list(events.event_buses.values())
+    return any(bus.arn == arn or any(r.arn == arn for r in bus.rules.values()) for bus in buses)
+
+
+def _knows_group(scheduler: Any, arn: str) -> bool:
+    return any(group.arn == arn for group in list(scheduler.schedule_groups.values()))
+
+
+def _knows_trail(cloudtrail: Any, arn: str) -> bool:
+    return any(trail.arn == arn for trail in list(cloudtrail.trails.values()))
+
+
 _TAGS: Mapping[str, Callable[[Backends, list[str], str], Tags | None]] = {
     "autoscaling": _autoscaling_tags,
     "budgets": _budget_tags,
+    "cloudtrail": _tagger_of("cloudtrail", _knows_trail),
     "cloudwatch": _alarm_tags,
     "ec2": _ec2_tags,
     "elasticloadbalancing": _balancer_tags,
+    "events": _tagger_of("events", _knows_rule_or_bus),
     "iam": _iam_tags,
     "kms": _kms_tags,
     "logs": _logs_tags,
     "rds": _rds_tags,
     "s3": _s3_tags,
+    "scheduler": _tagger_of("scheduler", _knows_group),
     "secretsmanager": _secret_tags,
     "sns": _sns_tags,
     "ssm": _ssm_tags,

@@ -64,7 +64,8 @@ def _ec2(backends: Backends, parts: list[str]) -> Facts | None:
     if kind in _EC2_ASSOCIATIONS:
         return _EC2_ASSOCIATIONS[kind](ec2, name)
     if kind == "launch-template":
-        template_id = ec2.launch_template_name_to_ids.get(name, name)
+        # By name alone: an id may be another one's name.
+        template_id = ec2.launch_template_name_to_ids.get(name)
         return {"id": template_id} if template_id in ec2.launch_templates else None
     found = ec2_resource(ec2, kind, name)
     if found is None:
@@ -104,7 +105,7 @@ def _route_table_association(ec2: Any, name: str) -> Facts | None:
 
 
 def _address_association(ec2: Any, name: str) -> Facts | None:
-    found = _first(a for a in ec2.addresses if a.association_id == name)
+    found = _first(a for a in ec2.addresses if name in (a.association_id, a.public_ip))
     return None if found is None else {"allocation": found.allocation_id}
 
 
@@ -132,6 +133,7 @@ def _iam(backends: Backends, parts: list[str]) -> Facts | None:
         "user": iam.users.values(),
         "policy": iam.managed_policies.values(),
         "instance-profile": iam.instance_profiles.values(),
+        "group": iam.groups.values(),
     }.get(kind, ())
     found = _first(resource for resource in known if resource.name == name)
     if found is None:

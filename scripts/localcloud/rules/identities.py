@@ -101,6 +101,13 @@ def protected(reading: Reading, backends: Backends) -> None:
         )
 
 
+def aws_policy(reading: Reading, _: Backends) -> None:
+    """AWS's own managed policies are changed by AWS alone."""
+    arn = str(reading.parameters.get("PolicyArn", ""))
+    if arn.startswith("arn:aws:iam::aws:"):
+        raise AwsError("AccessDenied", f"{arn} is a policy of AWS, which only AWS changes", 403)
+
+
 def alias(reading: Reading, _: Backends) -> None:
     """Aliases that begin with alias/aws/ are AWS's own."""
     if str(reading.parameters.get("AliasName", "")).startswith("alias/aws/"):

@@ -17,6 +17,7 @@ from scripts.localcloud.rules import (
     documents,
     identities,
     storage,
+    taken,
 )
 
 Check = Callable[[Reading, Backends], None]
@@ -62,6 +63,23 @@ RULES = (
          f"{_IAM}reference_iam-quotas.html#reference_iam-quotas-names", identities.new_name),
     Rule("Roles of Identity Center and service-linked roles are AWS's to change.", "iam",
          _CHANGES_A_ROLE, f"{_IAM}using-service-linked-roles.html", identities.protected),
+    Rule("AWS's own managed policies are AWS's to change.", "iam",
+         "CreatePolicyVersion DeletePolicy DeletePolicyVersion SetDefaultPolicyVersion TagPolicy "
+         "UntagPolicy", f"{_IAM}access_policies_managed-vs-inline.html", identities.aws_policy),
+    Rule("A user is not renamed to a name that is taken.", "iam", "UpdateUser",
+         f"{_AWS}IAM/latest/APIReference/API_UpdateUser.html", taken.user),
+    Rule("A name that is taken is not given again.", "autoscaling", "CreateAutoScalingGroup",
+         f"{_AWS}autoscaling/ec2/APIReference/API_CreateAutoScalingGroup.html",
+         taken.scaling_group),
+    Rule("A name that is taken is not given again.", "cloudtrail", "CreateTrail",
+         f"{_AWS}awscloudtrail/latest/APIReference/API_CreateTrail.html", taken.trail),
+    Rule("A name that is taken is not given again.", "rds", "CreateDBSubnetGroup",
+         f"{_AWS}AmazonRDS/latest/APIReference/API_CreateDBSubnetGroup.html", taken.subnet_group),
+    Rule("A database is not renamed to a name that is taken.", "rds", "ModifyDBInstance",
+         f"{_AWS}AmazonRDS/latest/APIReference/API_ModifyDBInstance.html", taken.database),
+    Rule("A name that is taken is not given again.", "scheduler", "CreateScheduleGroup",
+         f"{_AWS}scheduler/latest/APIReference/API_CreateScheduleGroup.html",
+         taken.schedule_group),
     Rule("Aliases that begin with `alias/aws/` are AWS's own.", "kms",
          "CreateAlias UpdateAlias DeleteAlias",
          f"{_AWS}kms/latest/APIReference/API_CreateAlias.html", identities.alias),

@@ -240,7 +240,7 @@ class Sts:
 
     def _session_policies(self, parameters: Mapping[str, Any]) -> tuple[Policy, ...] | None:
         policies: list[Policy] = []
-        inline = parameters.get("Policy")
+        inline, arns = parameters.get("Policy"), parameters.get("PolicyArns")
         if inline is not None:
             if len(inline) > LONGEST_POLICY:
                 raise AwsError("PackedPolicyTooLarge", "The session policy is too large")
@@ -250,13 +250,14 @@ class Sts:
                 raise AwsError("MalformedPolicyDocument", str(error)) from error
         iam = self._backends("iam")
         managed = iam.managed_policies
-        for descriptor in parameters.get("PolicyArns") or ():
+        for descriptor in arns or ():
             arn = descriptor.get("arn")
             know_aws_policy(iam, arn)
             if arn not in managed:
                 raise AwsError("ValidationError", f"The policy {arn} does not exist")
             policies.extend(self._authorizer.policies.managed([managed[arn]], "session"))
-        return tuple(policies) or None
+        # A policy of which nothing counts yet allows nothing.
+        return tuple(policies) if inline is not None or arns else None
 
 
 def _refuse_what_is_not_modelled(parameters: Mapping[str, Any]) -> None:

@@ -157,6 +157,8 @@ FITTING: dict[tuple[str, str], dict[str, Any]] = {
     ("monitoring", "ListTagsForResource"): {"ResourceARN": ALARM},
     ("monitoring", "TagResource"): {"ResourceARN": ALARM},
     ("monitoring", "UntagResource"): {"ResourceARN": ALARM},
+    ("rds", "RestoreDBInstanceFromDBSnapshot"): {"DBSnapshotIdentifier": "some-snapshot"},
+    ("rds", "RestoreDBInstanceToPointInTime"): {"SourceDBInstanceIdentifier": "some-db"},
     ("rds", "AddTagsToResource"): {"ResourceName": DATABASE},
     ("rds", "ListTagsForResource"): {"ResourceName": DATABASE},
     ("rds", "RemoveTagsFromResource"): {"ResourceName": DATABASE},

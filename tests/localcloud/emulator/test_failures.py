@@ -22,8 +22,6 @@ UNTOLD = {
     ("kms", "GenerateRandom"),
     ("rds", "DescribeDBLogFiles"),
     ("rds", "DescribeOptionGroups"),
-    ("rds", "RestoreDBInstanceFromDBSnapshot"),
-    ("rds", "RestoreDBInstanceToPointInTime"),
     ("s3", "CreateMultipartUpload"),
     ("s3", "PutBucketAcl"),
     ("ssm", "CreateDocument"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scripts.iam.requests.model import Keys, Need
+from scripts.iam.requests.model import Keys, Malformed, Need
 from scripts.iam.requests.row import (
     VIA_SERVICE,
     Call,
@@ -22,6 +22,7 @@ from scripts.iam.requests.row import (
     name_of,
     onto,
     pairs,
+    pass_role,
     passes,
     request_tags,
     resource_tags,
@@ -106,12 +107,21 @@ def _asked(call: Call) -> Keys:
         keys["autoscaling:LaunchTemplateVersionSpecified"] = (as_text(named),)
     if _subnets(call):
         keys["autoscaling:VPCZoneIdentifiers"] = _subnets(call)
-    if call.get("TargetGroupARNs"):
-        keys["autoscaling:TargetGroupARNs"] = tuple(call.texts("TargetGroupARNs"))
-    if call.get("LoadBalancerNames"):
-        keys["autoscaling:LoadBalancerNames"] = tuple(call.texts("LoadBalancerNames"))
+    keys |= _behind_it(call)
     types = tuple(str(o["InstanceType"]) for o in _overrides(call) if o.get("InstanceType"))
     return keys | ({"autoscaling:InstanceTypes": types} if types else {})
+
+
+def _behind_it(call: Call) -> Keys:
+    """Keys of what sends a group its requests."""
+    keys: Keys = {}
+    for name in ("TargetGroupARNs", "LoadBalancerNames"):
+        if call.get(name):
+            keys[f"autoscaling:{name}"] = tuple(call.texts(name))
+    if sources := call.get("TrafficSources"):
+        names = tuple(checked(one.get("Identifier"), "TrafficSources") for one in sources)
+        keys["autoscaling:TrafficSourceIdentifiers"] = names
+    return keys
 
 
 def _subnets(call: Call) -> tuple[str, ...]:
@@ -159,6 +169,20 @@ def _launch_words(override: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in override.items() if k in {"InstanceType", "ImageId"}}
 
 
+def _hook_roles(call: Call) -> Iterator[Need]:
+    """The roles that lifecycle hooks notify with, which a new group may be made with."""
+    for hook in call.get("LifecycleHookSpecificationList") or ():
+        if hook.get("RoleARN"):
+            yield pass_role(checked(hook["RoleARN"], "RoleARN"), "autoscaling.amazonaws.com")
+
+
+def _refuse_an_instance_as_model(call: Call) -> Iterator[Need]:
+    """AWS makes a launch configuration of it, which is a call of its own and not mapped here."""
+    if call.get("InstanceId"):
+        raise Malformed("InstanceId: name a launch template in its place", "ValidationError")
+    return iter(())
+
+
 def _refresh_template(call: Call) -> Iterator[Need]:
     desired = call.get("DesiredConfiguration")
     if desired:
@@ -190,6 +214,8 @@ TABLE: Table = {
                 else ()
             ),
             _launches,
+            _hook_roles,
+            _refuse_an_instance_as_model,
             passes("ServiceLinkedRoleARN", "autoscaling.amazonaws.com"),
             service_linked_role("autoscaling.amazonaws.com"),
         ),
@@ -216,9 +242,13 @@ TABLE: Table = {
         "CompleteLifecycleAction RecordLifecycleActionHeartbeat DeleteScheduledAction "
         "BatchPutScheduledUpdateGroupAction BatchDeleteScheduledAction PutScalingPolicy "
         "DeletePolicy ExecutePolicy PutNotificationConfiguration DeleteNotificationConfiguration "
-        "PutWarmPool DeleteWarmPool AttachLoadBalancerTargetGroups "
-        "DetachLoadBalancerTargetGroups AttachTrafficSources DetachTrafficSources",
+        "PutWarmPool DeleteWarmPool",
         Row(_group),
+    ),
+    **same(
+        "AttachLoadBalancerTargetGroups DetachLoadBalancerTargetGroups AttachTrafficSources "
+        "DetachTrafficSources",
+        Row(_group, keys=_behind_it),
     ),
     **same("SetInstanceHealth TerminateInstanceInAutoScalingGroup", Row(_group_of_instance)),
 }

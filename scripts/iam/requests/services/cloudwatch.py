@@ -52,10 +52,6 @@ def _alarm(call: Call) -> Iterator[Target]:
     yield _existing_alarm(call, call.text("AlarmName"))
 
 
-def _alarm_arn(call: Call) -> Iterator[Target]:
-    yield Target(call.arn("cloudwatch", f"alarm:{call.text('AlarmName')}"), {})
-
-
 def _dashboards(parameter: str) -> Targets:
     def found(call: Call) -> Iterator[Target]:
         value = call.get(parameter)
@@ -96,9 +92,9 @@ TABLE: Table = {
     **same(
         "PutMetricAlarm PutCompositeAlarm",
         Row(
-            _alarm_arn,
+            _alarm,  # which may be there already, and is then changed
             keys=_put,
-            also=(when("Tags", onto("cloudwatch:TagResource", _alarm_arn, _tags)),),
+            also=(when("Tags", onto("cloudwatch:TagResource", _alarm, _tags)),),
         ),
     ),
     "PutDashboard": Row(_dashboards("DashboardName"), keys=_tags),

@@ -33,6 +33,7 @@ from scripts.iam.requests.services.ec2_launch import (
     launch_template,
     resolved_images,
     template_image,
+    volume_key,
 )
 from scripts.iam.requests.services.ec2_resources import (
     create_row,
@@ -315,6 +316,7 @@ TABLE: Table = {
             Iops="ec2:VolumeIops",
             Throughput="ec2:VolumeThroughput",
         ),
+        also=(lambda call: volume_key(call, call.parameters),),
     ),
     **same("DeleteVolume ModifyVolume", on_row(_volume)),
     **same("AttachVolume DetachVolume", on_row(_volume, _instance)),

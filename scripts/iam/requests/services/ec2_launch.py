@@ -54,16 +54,14 @@ _METADATA_KEYS = {
 
 def launch_template(call: Call) -> Iterator[Target]:
     """The launch template that a call names by id or name."""
-    name = call.get("LaunchTemplateId") or checked(
-        call.get("LaunchTemplateName"), "LaunchTemplateId"
-    )
-    yield existing(call, "launch-template", template_id(call, name))
+    yield existing(call, "launch-template", template_id(call, call.parameters))
 
 
-def template_id(call: Call, name: str) -> str:
+def template_id(call: Call, named: Mapping[str, Any]) -> str:
     """The id of a launch template, looked up when only its name is given."""
-    if name.startswith("lt-"):
-        return name
+    if named.get("LaunchTemplateId"):
+        return checked(named["LaunchTemplateId"], "LaunchTemplateId")
+    name = checked(named.get("LaunchTemplateName"), "LaunchTemplateId")
     found = call.facts(call.arn("ec2", f"launch-template/{name}")).get("id")
     if not found:
         raise ValueError(f"launch template {name!r} does not exist")
@@ -105,14 +103,12 @@ def overlaid(
     """Launch data of a template (by reference) under a call's own parameters."""
     if not template:
         return own, None
-    name = checked(
-        template.get("LaunchTemplateId") or template.get("LaunchTemplateName"), "LaunchTemplateId"
-    )
+    name = template_id(call, template)
     version = str(template.get("Version") or "$Default")
     data = call.account.launch_template_data(name, version)
     if data is None:
         raise ValueError(f"launch template {name!r} has no version {version!r}")
-    return {**data, **own}, template_id(call, name)
+    return {**data, **own}, name
 
 
 def run_instances(call: Call, launch: Launch) -> Iterator[Need]:
@@ -269,9 +265,10 @@ def template_image(call: Call) -> Iterator[Need]:
 
 def resolved_images(call: Call) -> Iterator[Need]:
     """DescribeLaunchTemplateVersions, asked to show the image that a parameter stands for."""
-    name = call.get("LaunchTemplateId") or call.get("LaunchTemplateName")
-    if not call.flag("ResolveAlias") or not name:
+    named = call.get("LaunchTemplateId") or call.get("LaunchTemplateName")
+    if not call.flag("ResolveAlias") or not named:
         return
+    name = template_id(call, call.parameters)
     for version in call.texts("Versions") or ["$Default"]:
         data = call.account.launch_template_data(name, version) or {}
         yield from image_parameter(call, data.get("ImageId"), VIA_SERVICE)
@@ -285,15 +282,19 @@ def _volume_keys(call: Call, launch: Launch) -> Iterator[Need]:
     if launch.extra:
         return
     for mapping in launch.data.get("BlockDeviceMappings") or []:
-        volume = mapping.get("Ebs") or {}
-        key = volume.get("KmsKeyId") or (f"{kms.MANAGED}ebs" if volume.get("Encrypted") else None)
-        actions = (
-            "kms:CreateGrant",
-            "kms:Decrypt",
-            "kms:DescribeKey",
-            "kms:GenerateDataKeyWithoutPlaintext",
-        )
-        yield from kms.behind(call, "ec2", key, actions)
+        yield from volume_key(call, mapping.get("Ebs") or {})
+
+
+def volume_key(call: Call, volume: Mapping[str, Any]) -> Iterator[Need]:
+    """The key that a new volume is encrypted with."""
+    key = volume.get("KmsKeyId") or (f"{kms.MANAGED}ebs" if volume.get("Encrypted") else None)
+    actions = (
+        "kms:CreateGrant",
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:GenerateDataKeyWithoutPlaintext",
+    )
+    yield from kms.behind(call, "ec2", key, actions)
 
 
 def _from_call(call: Call) -> Iterator[Need]:

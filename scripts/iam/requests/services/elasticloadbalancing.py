@@ -90,7 +90,13 @@ def _many(**keys: str) -> Callable[[Call], Keys]:
     return found
 
 
-_of_subnets = _many(Subnets="elasticloadbalancing:Subnet")
+def _of_subnets(call: Call) -> Keys:
+    """The subnets, named alone or each with its addresses."""
+    mapped = [checked(one.get("SubnetId"), "SubnetId") for one in call.get("SubnetMappings") or ()]
+    found = (*call.texts("Subnets"), *mapped)
+    return {"elasticloadbalancing:Subnet": found} if found else {}
+
+
 _of_groups = _many(SecurityGroups="elasticloadbalancing:SecurityGroup")
 
 

@@ -58,10 +58,6 @@ def _rule(call: Call) -> Iterator[Target]:
     yield Target(arn, resource_tags(call, arn))
 
 
-def _new_rule(call: Call) -> Iterator[Target]:
-    yield Target(_rule_arn(call), {})
-
-
 def _bus(call: Call) -> Iterator[Target]:
     arn = _bus_arn(call, call.get("Name"))
     yield Target(arn, resource_tags(call, arn))
@@ -101,10 +97,10 @@ def _tags(call: Call) -> Keys:
 TABLE: Table = {
     **anywhere("ListRules ListRuleNamesByTarget ListEventBuses TestEventPattern"),
     "PutRule": Row(
-        _new_rule,
+        _rule,  # which may be there already, and is then changed
         keys=_tags,
         also=(
-            when("Tags", onto("events:TagResource", _new_rule, _tags)),
+            when("Tags", onto("events:TagResource", _rule, _tags)),
             passes("RoleArn", "events.amazonaws.com"),
         ),
     ),

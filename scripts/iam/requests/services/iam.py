@@ -5,6 +5,7 @@ Resource types and keys: https://docs.aws.amazon.com/service-authorization/lates
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from scripts.iam.requests.model import Keys
@@ -16,6 +17,7 @@ from scripts.iam.requests.row import (
     Targets,
     anywhere,
     arn_of_type,
+    both,
     join_keys,
     keys_from,
     name_of,
@@ -67,9 +69,27 @@ def _new(kind: str, parameter: str) -> Targets:
     return found
 
 
+# Nothing that a reader of addresses leaves out of the name: user, port, parameters, fragment.
+_HOST_AND_PATH = r"[A-Za-z0-9.-]+(?:/[\w./-]*)?"
+
+
 def _new_provider(call: Call) -> Iterator[Target]:
-    url = name_of(call.text("Url").removeprefix("https://").rstrip("/"), "Url")
+    url = name_of(call.text("Url").removeprefix("https://"), "Url", _HOST_AND_PATH)
     yield Target(call.arn("iam", f"oidc-provider/{url}", region=""), {})
+
+
+def _renamed_user(call: Call) -> Iterator[Target]:
+    """The user as it is called afterwards: a new name or path needs the right on that one, too.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateUser.html
+    """
+    old = _arn(call, f"user/{name_of(call.get('UserName'), 'UserName', _NAME)}")
+    _, path, name = re.split(r"user(/(?:.*/)?)", old, maxsplit=1)
+    path = name_of(call.get("NewPath") or path, "NewPath", r"/(?:[\w+=,.@-]+/)*")
+    name = name_of(call.get("NewUserName") or name, "NewUserName", _NAME)
+    new = call.arn("iam", f"user{path}{name}", region="")
+    if new != old:
+        yield Target(new, resource_tags(call, new, "iam:ResourceTag/"))
 
 
 def _linked_role(call: Call) -> Iterator[Target]:
@@ -207,12 +227,13 @@ TABLE: Table = {
     **same(
         "CreateAccessKey DeleteAccessKey UpdateAccessKey ListAccessKeys CreateLoginProfile "
         "UpdateLoginProfile DeleteLoginProfile GetLoginProfile ListAttachedUserPolicies "
-        "ListUserPolicies GetUserPolicy ListGroupsForUser DeleteUser UpdateUser "
+        "ListUserPolicies GetUserPolicy ListGroupsForUser DeleteUser "
         "ListMFADevices ListSSHPublicKeys ListSigningCertificates "
         "ListServiceSpecificCredentials",
         Row(_user),
     ),
     "GetUser": Row(_user),
+    "UpdateUser": Row(both(_user, _renamed_user)),
     **same(
         "DeleteUserPermissionsBoundary DeleteUserPolicy PutUserPolicy",
         Row(_user, keys=_user_boundary),

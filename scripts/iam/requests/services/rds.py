@@ -173,6 +173,30 @@ def _asked(call: Call) -> Keys:
     return keys
 
 
+def _restored(parameter: str) -> Targets:
+    """What is restored. AWS has other names for it, too, which are not mapped."""
+    kind = "snapshot" if "Snapshot" in parameter else "db"
+
+    def found(call: Call) -> Iterator[Target]:
+        yield _existing(call, kind, call.text(parameter))
+
+    return found
+
+
+def _key_of(source: Targets) -> Also:
+    """The key of what is copied or restored.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.html
+    """
+
+    def found(call: Call) -> Iterator[Need]:
+        for target in source(call):
+            key = call.facts(target.arn).get("kms_key")
+            yield from kms.behind(call, "rds", key, ("kms:CreateGrant", "kms:DescribeKey"))
+
+    return found
+
+
 def _storage_key(call: Call) -> Iterator[Need]:
     """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.Encryption.Keys.html"""
     key = call.get("KmsKeyId") or (f"{kms.MANAGED}rds" if call.flag("StorageEncrypted") else None)
@@ -256,6 +280,7 @@ def _make_instance(name: str, groups: Targets, *sources: Targets) -> Row:
             _specified_tags,
             _tenant,
             _domain_role,
+            *map(_key_of, sources),
         ),
     )
 
@@ -327,12 +352,12 @@ TABLE: Table = {
     "RestoreDBInstanceFromDBSnapshot": _make_instance(
         "DBInstanceIdentifier",
         _groups(_source_engine("DBSnapshotIdentifier", "snapshot")),
-        _snapshot,
+        _restored("DBSnapshotIdentifier"),
     ),
     "RestoreDBInstanceToPointInTime": _make_instance(
         "TargetDBInstanceIdentifier",
         _groups(_source_engine("SourceDBInstanceIdentifier", "db")),
-        _named("db", "SourceDBInstanceIdentifier"),
+        _restored("SourceDBInstanceIdentifier"),
     ),
     "ModifyDBInstance": Row(
         both(_db, _pg, _named("og", "OptionGroupName"), _subgrp),
@@ -386,7 +411,11 @@ TABLE: Table = {
             _named("snapshot", "SourceDBSnapshotIdentifier"),
         ),
         keys=_tags,
-        also=(_tagging(_new("snapshot", "TargetDBSnapshotIdentifier")), _storage_key),
+        also=(
+            _tagging(_new("snapshot", "TargetDBSnapshotIdentifier")),
+            _storage_key,
+            _key_of(_restored("SourceDBSnapshotIdentifier")),
+        ),
     ),
     **same(
         "DeleteDBSnapshot DescribeDBSnapshotAttributes ModifyDBSnapshot ModifyDBSnapshotAttribute",

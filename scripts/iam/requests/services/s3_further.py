@@ -123,15 +123,23 @@ def copy_source(call: Call) -> Iterator[Need]:
     if source.version:
         keys["s3:versionid"] = (source.version,)
     yield Need(f"s3:GetObject{kind}", arn, keys)
-    copies_tags = str(call.get("TaggingDirective") or "COPY").upper() == "COPY"
-    if call.operation == "CopyObject" and copies_tags and tags:
+    if call.operation == "CopyObject" and _directive(call, "Tagging") == "COPY" and tags:
         yield Need(f"s3:GetObject{kind}Tagging", arn, keys)
         yield Need("s3:PutObjectTagging", object_arn(call), writing(call))
     if tags is None:
         yield Need("s3:ListBucket", f"arn:aws:s3:::{source.bucket}", common(call))
+    _directive(call, "Metadata")
     source_key = call.account.object_key(source.bucket, source.key, source.version)
     context = _context(call, source.bucket, arn)
     yield from kms.behind(call, "s3", source_key, ("kms:Decrypt",), context)
+
+
+def _directive(call: Call, what: str) -> str:
+    """Whether a copy keeps the source's tags or metadata: S3 takes these two words alone."""
+    value = call.get(f"{what}Directive")
+    if value not in {None, "COPY", "REPLACE"}:
+        raise Malformed(f"Unknown {what.lower()} directive.", "InvalidArgument")
+    return value or "COPY"
 
 
 def extras(call: Call) -> Iterator[Need]:

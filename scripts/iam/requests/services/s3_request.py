@@ -102,8 +102,10 @@ def common(call: Call) -> Keys:
         keys["s3:authType"] = ("REST-QUERY-STRING",)
     if keys:
         keys["s3:signatureversion"] = ("AWS4-HMAC-SHA256",)
-    headers = parts(call).headers
-    return keys | {f"s3:{name}": (headers[name],) for name in _HEADER_KEYS if name in headers}
+    headers, source = parts(call).headers, parts(call).source
+    keys |= {f"s3:{name}": (headers[name],) for name in _HEADER_KEYS if name in headers}
+    # As AWS's examples write it, however the client encoded it.
+    return keys | ({"s3:x-amz-copy-source": (source.plain,)} if source else {})
 
 
 def listing(call: Call) -> Keys:

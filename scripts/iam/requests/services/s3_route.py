@@ -35,6 +35,11 @@ class CopySource:
     key: str
     version: str | None
 
+    @property
+    def plain(self) -> str:
+        """What a policy compares: bucket, key and version as they are."""
+        return f"{self.bucket}/{self.key}" + (f"?versionId={self.version}" if self.version else "")
+
     def __str__(self) -> str:
         """The header written anew, so that nobody can read it in another way."""
         version = f"?versionId={quote(self.version, safe='')}" if self.version else ""

@@ -85,6 +85,25 @@ def _new_value_key(call: Call) -> Iterator[Need]:
         yield from kms.behind(call, "secretsmanager", key, actions, {"SecretARN": target.arn})
 
 
+def _opens_for_another_key(call: Call) -> Iterator[Need]:
+    """What was encrypted with the key until now is decrypted, to be encrypted with the new one."""
+    arn = existing(call, call.text("SecretId")).arn
+    now, new = call.account.secret_key(arn), call.get("KmsKeyId")
+    if now and new and (call.account.key_arn(new) or new) != now:
+        yield from kms.behind(call, "secretsmanager", now, ("kms:Decrypt",), {"SecretARN": arn})
+
+
+def _replicas(call: Call) -> Keys:
+    names = [checked(one.get("Region"), "Region") for one in call.get("AddReplicaRegions") or ()]
+    if not names:
+        return {}
+    forced = as_text(call.flag("ForceOverwriteReplicaSecret"))
+    return {
+        "secretsmanager:AddReplicaRegions": tuple(names),
+        "secretsmanager:ForceOverwriteReplicaSecret": (forced,),
+    }
+
+
 def _decrypts(call: Call) -> Iterator[Need]:
     arn = existing(call, call.text("SecretId")).arn
     key = call.account.secret_key(arn)
@@ -130,12 +149,19 @@ TABLE: Table = {
     "BatchGetSecretValue": Row(lambda _call: [Target("*", {})], also=(_batch,)),
     "CreateSecret": Row(
         _new,
-        keys=join_keys(_tags, _asked_key, _description, keys_from(Name="secretsmanager:Name")),
+        keys=join_keys(
+            _tags, _asked_key, _description, _replicas, keys_from(Name="secretsmanager:Name")
+        ),
         also=(when("Tags", onto("secretsmanager:TagResource", _new, _tags)), _new_value_key),
     ),
     "GetSecretValue": Row(_secret, keys=_value, also=(_decrypts,)),
     "PutSecretValue": Row(_secret, also=(_new_value_key,)),
-    "UpdateSecret": Row(_secret, keys=join_keys(_asked_key, _description), also=(_new_value_key,)),
+    "UpdateSecret": Row(
+        _secret,
+        keys=join_keys(_asked_key, _description),
+        also=(_new_value_key, _opens_for_another_key),
+    ),
+    "ReplicateSecretToRegions": Row(_secret, keys=_replicas),
     "DeleteSecret": Row(_secret, keys=_deletion),
     "PutResourcePolicy": Row(_secret, keys=_policy),
     "RotateSecret": Row(
@@ -148,8 +174,7 @@ TABLE: Table = {
     ),
     **same(
         "CancelRotateSecret DeleteResourcePolicy DescribeSecret GetResourcePolicy "
-        "ListSecretVersionIds RestoreSecret ReplicateSecretToRegions "
-        "RemoveRegionsFromReplication",
+        "ListSecretVersionIds RestoreSecret RemoveRegionsFromReplication",
         Row(_secret),
     ),
     "ValidateResourcePolicy": Row(

@@ -61,16 +61,17 @@ def _encrypts(call: Call) -> Iterator[Need]:
         yield from kms.behind(call, "sns", key, actions, context)
 
 
-def _logs_deliveries(call: Call) -> Iterator[Need]:
-    """The role with which SNS logs what became of its messages.
+def _attributes_roles(call: Call) -> Iterator[Need]:
+    """The roles with which SNS logs what became of its messages, and hands them to Firehose.
 
     https://docs.aws.amazon.com/sns/latest/dg/topics-attrib.html
+    https://docs.aws.amazon.com/sns/latest/api/API_Subscribe.html
     """
     given: Mapping[str, Any] = call.get("Attributes") or {}
     if call.get("AttributeName"):
         given = {call.text("AttributeName"): call.get("AttributeValue")}
     for name, role in given.items():
-        if name.endswith("FeedbackRoleArn") and role:
+        if name.endswith(("FeedbackRoleArn", "SubscriptionRoleArn")) and role:
             yield pass_role(checked(role, name), "sns.amazonaws.com")
 
 
@@ -82,21 +83,24 @@ TABLE: Table = {
     "CreateTopic": Row(
         _new_topic,
         keys=_tags,
-        also=(when("Tags", onto("sns:TagResource", _new_topic, _tags)), _logs_deliveries),
+        also=(when("Tags", onto("sns:TagResource", _new_topic, _tags)), _attributes_roles),
     ),
     **same(
         "AddPermission ConfirmSubscription DeleteTopic GetTopicAttributes "
         "ListSubscriptionsByTopic RemovePermission",
         _by_topic,
     ),
-    "SetTopicAttributes": Row(_topic("TopicArn"), also=(_logs_deliveries,)),
-    **same("GetSubscriptionAttributes SetSubscriptionAttributes Unsubscribe", _by_subscription),
+    "SetTopicAttributes": Row(_topic("TopicArn"), also=(_attributes_roles,)),
+    **same("GetSubscriptionAttributes Unsubscribe", _by_subscription),
+    "SetSubscriptionAttributes": Row(_topic("SubscriptionArn"), also=(_attributes_roles,)),
     **same(
         "GetDataProtectionPolicy PutDataProtectionPolicy ListTagsForResource",
         Row(_topic("ResourceArn")),
     ),
     "Subscribe": Row(
-        _topic("TopicArn"), keys=keys_from(Protocol="sns:Protocol", Endpoint="sns:Endpoint")
+        _topic("TopicArn"),
+        keys=keys_from(Protocol="sns:Protocol", Endpoint="sns:Endpoint"),
+        also=(_attributes_roles,),
     ),
     "Publish": Row(_topic("TopicArn"), also=(_encrypts,)),
     "PublishBatch": Row(_topic("TopicArn"), "sns:Publish", also=(_encrypts,)),

@@ -1,0 +1,78 @@
+"""The key that something was encrypted with: an alias may point to another one later.
+
+Moto keeps the alias; on AWS the data key was made by the key that it pointed to at the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any
+from unittest.mock import patch
+
+from moto.kms.models import kms_backends
+from moto.s3.models import FakeKey, s3_backends
+from moto.secretsmanager.models import FakeSecret
+from moto.ssm.models import SimpleSystemManagerBackend
+
+_NAME = "keyless_key"
+
+
+@contextmanager
+def remembered() -> Iterator[None]:
+    """Remember keys while the context lasts."""
+    with ExitStack() as stack:
+        for owner, method in ((FakeKey, "__init__"), (FakeSecret, "__init__"),
+                              (FakeSecret, "update")):  # fmt: skip
+            stack.enter_context(patch.object(owner, method, _remembering(owner, method)))
+        put = _remembering_parameter(SimpleSystemManagerBackend.put_parameter)
+        stack.enter_context(patch.object(SimpleSystemManagerBackend, "put_parameter", put))
+        yield
+
+
+def key_of(thing: Any, named: str | None) -> str | None:
+    """The key that a thing of moto's is encrypted with; `named` is what moto says."""
+    return getattr(thing, _NAME, None) or named
+
+
+def _is_customers_alias(name: str | None) -> bool:
+    return bool(name) and "alias/" in str(name) and "alias/aws/" not in str(name)
+
+
+def _resolved(account: str, region: str, name: str) -> str | None:
+    """The ARN of the key that an alias points to now."""
+    backend = kms_backends[account][region]
+    key = backend.keys.get(backend.any_id_to_key_id(name))
+    return None if key is None else str(key.arn)
+
+
+def _region_of(thing: Any) -> str:
+    if not isinstance(thing, FakeKey):
+        return str(thing.region)
+    return str(s3_backends[thing.account_id]["aws"].buckets[str(thing.bucket_name)].region_name)
+
+
+def _remembering(owner: Any, method: str) -> Callable[..., None]:
+    original = getattr(owner, method)
+
+    @wraps(original)
+    def call(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        name, known = self.kms_key_id, None
+        if _is_customers_alias(name):
+            known = _resolved(self.account_id, _region_of(self), name)
+        setattr(self, _NAME, known)
+
+    return call
+
+
+def _remembering_parameter(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def put(self: Any, *args: Any, **kwargs: Any) -> Any:
+        made = original(self, *args, **kwargs)
+        if _is_customers_alias(made.keyid):
+            setattr(made, _NAME, _resolved(self.account_id, self.region_name, made.keyid))
+        return made
+
+    return put

@@ -1,0 +1,63 @@
+"""A name that is taken is not given again: moto puts the new thing in the place of the old one."""
+
+from __future__ import annotations
+
+from scripts.iam.requests import Reading
+from scripts.localcloud.access.errors import AwsError
+from scripts.localcloud.access.policies import Backends
+
+
+def scaling_group(reading: Reading, backends: Backends) -> None:
+    """https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_CreateAutoScalingGroup.html"""
+    name = reading.parameters["AutoScalingGroupName"]
+    if name in backends("autoscaling", reading.request.region).autoscaling_groups:
+        raise AwsError(
+            "AlreadyExists",
+            f"AutoScalingGroup by this name already exists - A group with the name {name} already "
+            "exists",
+        )
+
+
+def subnet_group(reading: Reading, backends: Backends) -> None:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBSubnetGroup.html"""
+    name = reading.parameters["DBSubnetGroupName"]
+    if name in backends("rds", reading.request.region).subnet_groups:
+        raise AwsError(
+            "DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists."
+        )
+
+
+def database(reading: Reading, backends: Backends) -> None:
+    """A database is not renamed to another one's name.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html
+    """
+    name, old = (reading.parameters.get(f"{which}DBInstanceIdentifier") for which in ("New", ""))
+    if name != old and name in backends("rds", reading.request.region).databases:
+        raise AwsError("DBInstanceAlreadyExists", "DB instance already exists")
+
+
+def schedule_group(reading: Reading, backends: Backends) -> None:
+    """https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateScheduleGroup.html"""
+    name = reading.parameters["Name"]
+    if name in backends("scheduler", reading.request.region).schedule_groups:
+        raise AwsError("ConflictException", f"Schedule group {name} already exists.", 409)
+
+
+def trail(reading: Reading, backends: Backends) -> None:
+    """https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.html"""
+    name = reading.parameters["Name"]
+    region, account = reading.request.region, reading.request.account
+    if name in backends("cloudtrail", region).trails:
+        raise AwsError(
+            "TrailAlreadyExistsException",
+            f"Trail {name} already exists for customer: {account}",
+        )
+
+
+def user(reading: Reading, backends: Backends) -> None:
+    """A user is not renamed to another one's name, also not in other letters."""
+    new, old = reading.parameters.get("NewUserName"), reading.parameters["UserName"]
+    others = {name.lower() for name in list(backends("iam").users) if name != old}
+    if new and new.lower() in others:
+        raise AwsError("EntityAlreadyExists", f"User with name {new} already exists.", 409)
