@@ -252,6 +252,8 @@ class Labs:
                     exit_code=2,
                 )
             again = f"edit {run.folder}, then keyless lab check {lab.number}"
+            # What attacks and drills left, where it would keep Terraform from its work.
+            getattr(lab.check, "tidy", lambda _: None)(run)
             try:
                 self._apply(run, run.folder)
             except StackError as failure:

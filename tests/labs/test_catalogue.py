@@ -25,6 +25,7 @@ from scripts.labs.operations import LOCK_FILE, Labs, Verdict
 from scripts.labs.running import LabRun, Record
 from scripts.labs.trial import Outcome, Refused, Trial
 from scripts.labs.workspace import Workspace
+from scripts.stack.binary import StackError
 from tests import ROOT
 
 EVERY = [pytest.param(lab, id=lab.slug) for lab in labs()]
@@ -271,6 +272,26 @@ def test_what_a_student_deleted_is_laid_out_again_and_the_rest_kept(tmp_path: Pa
     assert {"main.tf", "env.sh", "README.md", "given"} <= {one.name for one in folder.iterdir()}
     assert (folder / "given" / "found.txt").read_text() == "by the attacker"
     assert mine.workspace.changed(lab) == []
+
+
+@pytest.mark.parametrize(("why", "told"), [("no", "edit"), ("run terraform init", "take out")])
+def test_what_attacks_left_goes_before_terraform_runs_and_its_refusal_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str, told: str
+) -> None:
+    mine, lab, done = Labs(tmp_path / "home"), find("10"), list[str]()
+    (tmp_path / "main.tf").write_text("")
+
+    def apply(*_: object) -> None:
+        done.append("apply")
+        raise StackError("failed", why=why)
+
+    monkeypatch.setattr(lab.check, "tidy", lambda _: done.append("tidy"))
+    monkeypatch.setattr(mine, "running", lambda _: SimpleNamespace(folder=tmp_path))
+    monkeypatch.setattr(mine, "_apply", apply)
+    with pytest.raises(UserError, match="does not take your files") as refused:
+        mine.check(lab)
+    assert done == ["tidy", "apply"]
+    assert refused.value.fix.startswith(told)
 
 
 # --- two terminals of one student ----------------------------------------------------------------
