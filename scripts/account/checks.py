@@ -186,6 +186,32 @@ def cost_tag(found: Subject) -> Iterator[Finding]:
     )
 
 
+def account_plan(found: Subject) -> Iterator[Finding]:
+    """AWS's free plan, which refuses what it does not include in the middle of an apply.
+
+    https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_freetier_GetAccountPlanState.html
+    """
+    from botocore.exceptions import ClientError
+
+    name = "Account plan"
+    try:
+        plan = found.clients("freetier").get_account_plan_state()["accountPlanType"]
+    except ClientError as refusal:
+        if refusal.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        plan = "of before AWS's plans"
+    if plan != "FREE":
+        yield Finding(name, "ok", plan.lower())
+        return
+    yield Finding(
+        name,
+        "notice",
+        f"free: AWS may refuse {found.instance_type}, {found.instance_class} or how long its "
+        "backups are kept, in the middle of the apply",
+        "aws freetier upgrade-account-plan --account-plan-type PAID",
+    )
+
+
 def flow_logs(found: Subject) -> Iterator[Finding]:
     """Whether AWS could deliver the flow logs; a missing right ends in silence."""
     name = "Flow logs"
@@ -290,6 +316,7 @@ CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
     "Zones": classes_by_zone,
     "Quota": quotas,
     "Cost tag": cost_tag,
+    "Account plan": account_plan,
     "Flow logs": flow_logs,
     "Alarms": alarm_actions,
     "SSM agent": agent,

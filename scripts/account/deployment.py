@@ -269,6 +269,10 @@ def _listener(phase: Phase) -> Callable[[Event], None]:
 
 # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeDBSnapshots.html
 _NO_SNAPSHOT = ("DBSnapshotNotFound", "DBSnapshotNotFoundFault", "AccessDenied")
+_FREE_PLAN = (
+    "the account is on AWS's free plan, which does not include that. AWS bills what the credits do "
+    "not cover after aws freetier upgrade-account-plan --account-plan-type PAID; then {plan}"
+)
 _ADVICE = (
     ("stale", "{plan}: the account changed after the plan was made"),
     (
@@ -311,6 +315,27 @@ _ADVICE = (
         "correct the name in database.parameters of terraform/platform/environments/{0}.tfvars "
         "(aws rds describe-engine-default-parameters --db-parameter-group-family FAMILY lists "
         "them), then {plan}",
+    ),
+    (
+        "Cannot find version",
+        'this region does not have that PostgreSQL: write a major version such as "17" in '
+        "database.engine_version of terraform/platform/environments/{0}.tfvars, then {plan}",
+    ),
+    ("FreeTierRestrictionError", _FREE_PLAN),
+    ("not eligible for Free Tier", _FREE_PLAN),
+    (
+        "PendingVerification",
+        "AWS verifies what a new account wants of a region, which takes minutes and up to four "
+        "hours: wait, then {plan}",
+    ),
+    (
+        "conflicting conditional operation",
+        "S3 keeps the name of a deleted bucket for a while, an hour at times: wait, then {plan}",
+    ),
+    (
+        "InvalidNetworkInterfaceID.NotFound",
+        "the address of a NAT gateway was let go a moment before EC2 knew that the gateway's "
+        "interface is gone: {plan}, or {destroy}, again",
     ),
     (
         "state lock",

@@ -133,6 +133,19 @@ def test_two_zones_must_offer_both_classes() -> None:
     assert zones("abc", "abc", version="170.1").status == "missing"
 
 
+@pytest.mark.parametrize(("plan", "status"), [("FREE", "notice"), ("PAID", "ok"), ("", "ok")])
+def test_a_free_plan_refuses_what_it_does_not_include(plan: str, status: str) -> None:
+    def answered() -> dict[str, Any]:
+        if not plan:  # an account that is older than these plans
+            error = {"Error": {"Code": "ResourceNotFoundException", "Message": "none"}}
+            raise ClientError(error, "GetAccountPlanState")  # type: ignore[arg-type]
+        return {"accountPlanType": plan}
+
+    finding = only(checks.account_plan(subject(get_account_plan_state=answered)))
+    assert finding.status == status
+    assert ("db.t4g.micro" in finding.detail) == (plan == "FREE")
+
+
 @pytest.mark.parametrize(("vpcs", "allowed", "missing"), [(4, 5, 0), (5, 5, 1), (5, 1, 2)])
 def test_quotas_leave_room_for_what_is_made(vpcs: int, allowed: int, missing: int) -> None:
     findings = list(

@@ -531,6 +531,12 @@ def test_a_refused_deletion_stops_and_names_who_may() -> None:
         ("EntityAlreadyExists: Role with name keyless-dev-train already exists.", "import block"),
         ("DBParameterGroupAlreadyExists: Parameter group keyless-dev exists", "import block"),
         ("ExpiredToken: The security token is expired", "sign in again"),
+        ("InvalidParameterCombination: Cannot find version 17.1 for postgres", 'such as "17"'),
+        ("FreeTierRestrictionError: The specified backup retention", "upgrade-account-plan"),
+        ("The specified instance type is not eligible for Free Tier.", "upgrade-account-plan"),
+        ("PendingVerification: Your request for accessing resources", "up to four hours"),
+        ("OperationAborted: A conflicting conditional operation is in progress", "an hour"),
+        ("InvalidNetworkInterfaceID.NotFound: The networkInterface ID", "keyless destroy -e dev"),
         ("ThrottlingException: Rate exceeded", "keyless doctor"),
         ("reading KMS Alias (alias/keyless-dev): empty result", "dev has no key of its own yet"),
         (

@@ -74,6 +74,18 @@ def test_apply_may(
     assert _apply_may(documents, action, resource, **context)
 
 
+def test_apply_ends_associations_of_its_own_addresses_and_of_none(
+    documents: list[Document],
+) -> None:
+    """The provider ends that of a NAT gateway's address when the gateway has ended it already."""
+    action, address = "ec2:DisassociateAddress", f"{EC2}:elastic-ip/eipalloc-1"
+    known, tag = {"ec2:AllocationId": "eipalloc-1"}, "aws:ResourceTag/Environment"
+    assert _apply_may(documents, action, f"{EC2}:elastic-ip/*")
+    assert _apply_may(documents, action, address, **known, **{tag: "dev"})
+    assert not _apply_may(documents, action, address, **known)
+    assert not _apply_may(documents, action, address, **known, **{tag: "prod"})
+
+
 def test_a_strangers_bucket_of_our_name_gets_no_state(documents: list[Document]) -> None:
     state = f"arn:aws:s3:::keyless-state-{ACCOUNT}-us-east-1/dev/platform.tfstate"
     for action in ("s3:GetObject", "s3:PutObject"):

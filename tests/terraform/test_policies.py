@@ -214,8 +214,14 @@ def test_every_condition_key_is_one_the_action_has(documents: list[Document]) ->
     assert wrong == []
 
 
+def _at_its_longest(text: str) -> str:
+    """In the region and of the environment with the longest name that there may be."""
+    compact = re.sub(r"\s", "", text).replace("us-east-1", "ap-southeast-1")
+    return re.sub(r"\b(dev|prod)\b", "environment1", compact)
+
+
 def test_policies_fit_iams_limits(documents: list[Document]) -> None:
-    sizes = {document.name: len(re.sub(r"\s", "", document.text)) for document in documents}
+    sizes = {document.name: len(_at_its_longest(document.text)) for document in documents}
     roles: dict[str, int] = {}
     for name, size in sizes.items():
         role, _, inline = name.partition("/")

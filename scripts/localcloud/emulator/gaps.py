@@ -28,7 +28,8 @@ from moto.iam.responses import IamResponse
 from moto.kms.models import kms_backends
 from moto.logs.exceptions import ResourceNotFoundException as LogGroupNotFound
 from moto.logs.models import LogsBackend
-from moto.rds.models import DBInstance, DBParameterGroup, MasterUserSecret
+from moto.rds.exceptions import KMSKeyNotAccessibleFault
+from moto.rds.models import DBInstance, DBParameterGroup, MasterUserSecret, RDSBackend
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import (
     FakeBucket,
@@ -341,6 +342,25 @@ def _free_the_address_of_a_deleted_nat_gateway(stack: ExitStack) -> None:
         return gateway
 
     stack.enter_context(patch.object(NatGatewayBackend, "delete_nat_gateway", delete))
+
+
+def _copy_no_snapshot_without_its_key(stack: ExitStack) -> None:
+    """Moto copies a snapshot whatever became of its key; KMS does nothing with one that must wait.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+    """
+    original = RDSBackend.copy_db_snapshot
+
+    def copy_db_snapshot(
+        self: Any, source_db_snapshot_identifier: str, *args: Any, **kwargs: Any
+    ) -> Any:
+        source = self.get_db_snapshot(source_db_snapshot_identifier)
+        key = source.kms_key_id
+        if key and self.kms.describe_key(key).key_state != "Enabled":
+            raise KMSKeyNotAccessibleFault(key)
+        return original(self, source_db_snapshot_identifier, *args, **kwargs)
+
+    stack.enter_context(patch.object(RDSBackend, "copy_db_snapshot", copy_db_snapshot))
 
 
 def _keep_how_many_old_versions_a_rule_spares(stack: ExitStack) -> None:
@@ -674,5 +694,6 @@ _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _keep_descriptions_of_rules,
     _move_the_routes_of_a_gateway_endpoint,
     _free_the_address_of_a_deleted_nat_gateway,
+    _copy_no_snapshot_without_its_key,
     _keep_how_many_old_versions_a_rule_spares,
 )

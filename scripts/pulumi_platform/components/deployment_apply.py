@@ -71,6 +71,19 @@ def compute(scope: Scope) -> list[Statement]:
             scope.ec2s("instance launch-template network-interface volume"),
             when=both(created_by, scope.requested),
         ),
+        # Other tags of ours in EC2 may change; Environment, which all of this rests on, may not.
+        allow(
+            "RetagOurs",
+            ["ec2:CreateTags", "ec2:DeleteTags"],
+            [*scope.ec2s(NETWORK), scope.ec2("launch-template")],
+            when=both(
+                scope.tagged,
+                {
+                    "ForAllValues:StringNotEquals": {"aws:TagKeys": "Environment"},
+                    "Null": {"aws:TagKeys": "false"},
+                },
+            ),
+        ),
         allow(
             "AutoScalingGroup",
             actions_of(
@@ -321,6 +334,14 @@ def network(scope: Scope) -> list[Statement]:
             kinds,
             when=scope.tagged,
         ),
+        # The provider ends the association of a NAT gateway's address after the gateway, with which
+        # it ended. Such a call names no address, so no tag.
+        allow(
+            "EndEndedAssociations",
+            ["ec2:DisassociateAddress"],
+            [scope.ec2("elastic-ip")],
+            when={"Null": {"ec2:AllocationId": "true"}},
+        ),
         allow(
             "TagWhatIsBeingMade",
             ["ec2:CreateTags"],
@@ -344,19 +365,6 @@ def network(scope: Scope) -> list[Statement]:
                 {"Null": {"aws:ResourceTag/Environment": "true"}},
                 scope.requested,
                 equals("aws:RequestTag/Name", f"{scope.prefix}-default-closed"),
-            ),
-        ),
-        # Other tags of ours may change; Environment, which all of this rests on, may not.
-        allow(
-            "RetagOurs",
-            ["ec2:CreateTags", "ec2:DeleteTags"],
-            [*kinds, scope.ec2("launch-template")],
-            when=both(
-                scope.tagged,
-                {
-                    "ForAllValues:StringNotEquals": {"aws:TagKeys": "Environment"},
-                    "Null": {"aws:TagKeys": "false"},
-                },
             ),
         ),
     ]

@@ -94,6 +94,32 @@ data "aws_iam_policy_document" "apply_compute" {
     }
   }
 
+  # Other tags of ours in EC2 may change, the network's too (its own policy is near IAM's limit);
+  # Environment, which all of this rests on, may not.
+  statement {
+    sid       = "RetagOurs"
+    actions   = ["ec2:CreateTags", "ec2:DeleteTags"]
+    resources = concat([for type in local.network_types : "${local.ec2}:${type}/*"], ["${local.ec2}:launch-template/*"])
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Environment"
+      values   = [var.environment]
+    }
+
+    condition {
+      test     = "ForAllValues:StringNotEquals"
+      variable = "aws:TagKeys"
+      values   = ["Environment"]
+    }
+
+    condition {
+      test     = "Null"
+      variable = "aws:TagKeys"
+      values   = ["false"]
+    }
+  }
+
   statement {
     sid = "AutoScalingGroup"
     actions = [

@@ -84,6 +84,20 @@ data "aws_iam_policy_document" "apply_network" {
     }
   }
 
+  # The provider ends the association of a NAT gateway's address after the gateway, with which it ended. Such a call
+  # names no address any more, so no tag: an address that is there has an id, and is the statement's above.
+  statement {
+    sid       = "EndEndedAssociations"
+    actions   = ["ec2:DisassociateAddress"]
+    resources = ["${local.ec2}:elastic-ip/*"]
+
+    condition {
+      test     = "Null"
+      variable = "ec2:AllocationId"
+      values   = ["true"]
+    }
+  }
+
   statement {
     sid       = "TagWhatIsBeingMade"
     actions   = ["ec2:CreateTags"]
@@ -151,31 +165,6 @@ data "aws_iam_policy_document" "apply_network" {
       test     = "StringEquals"
       variable = "aws:RequestTag/Name"
       values   = ["${local.prefix}-default-closed"]
-    }
-  }
-
-  # Other tags of ours may change; Environment, which all of this rests on, may not.
-  statement {
-    sid       = "RetagOurs"
-    actions   = ["ec2:CreateTags", "ec2:DeleteTags"]
-    resources = concat([for type in local.network_types : "${local.ec2}:${type}/*"], ["${local.ec2}:launch-template/*"])
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Environment"
-      values   = [var.environment]
-    }
-
-    condition {
-      test     = "ForAllValues:StringNotEquals"
-      variable = "aws:TagKeys"
-      values   = ["Environment"]
-    }
-
-    condition {
-      test     = "Null"
-      variable = "aws:TagKeys"
-      values   = ["false"]
     }
   }
 }

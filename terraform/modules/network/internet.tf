@@ -42,6 +42,10 @@ resource "aws_route_table" "public" {
 
   vpc_id = aws_vpc.main.id
   tags   = merge(var.tags, { Name = "${var.name}-public" })
+
+  lifecycle {
+    create_before_destroy = true # S3's endpoint lets go of the table before it is deleted; AWS knows no deleted table
+  }
 }
 
 resource "aws_route" "internet" {

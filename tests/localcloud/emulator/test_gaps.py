@@ -111,6 +111,23 @@ def test_a_gateway_endpoint_routes_in_the_tables_it_has_now_and_goes(account: Ac
     assert routed() == set()
 
 
+def test_a_snapshot_is_copied_while_its_key_is_there(account: Account) -> None:
+    rds, kms = account.client("rds"), account.client("kms")
+    old, new = (kms.create_key()["KeyMetadata"]["KeyId"] for _ in range(2))
+    rds.create_db_instance(
+        DBInstanceIdentifier="kept", DBInstanceClass="db.t4g.micro", Engine="postgres",
+        AllocatedStorage=20, MasterUsername="master", ManageMasterUserPassword=True,
+        StorageEncrypted=True, KmsKeyId=old, PubliclyAccessible=False,
+    )  # fmt: skip
+    rds.create_db_snapshot(DBInstanceIdentifier="kept", DBSnapshotIdentifier="last")
+    copy = {"SourceDBSnapshotIdentifier": "last", "KmsKeyId": new}
+    copied = rds.copy_db_snapshot(**copy, TargetDBSnapshotIdentifier="again")["DBSnapshot"]
+    assert copied["KmsKeyId"].endswith(new)
+    kms.schedule_key_deletion(KeyId=old, PendingWindowInDays=30)
+    with pytest.raises(ClientError, match="KMSKeyNotAccessible"):
+        rds.copy_db_snapshot(**copy, TargetDBSnapshotIdentifier="too-late")
+
+
 def test_a_deleted_nat_gateway_lets_go_of_its_address_and_its_subnet(account: Account) -> None:
     ec2 = account.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]

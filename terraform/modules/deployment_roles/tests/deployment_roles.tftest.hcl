@@ -159,6 +159,15 @@ run "dependent_actions_are_granted_and_only_through_their_service" {
   }
 }
 
+run "an_association_that_ended_names_no_address" {
+  command = plan
+
+  assert {
+    condition     = one([for statement in data.aws_iam_policy_document.apply_network.statement : [one(statement.resources), one(statement.condition).test, one(statement.condition).variable, one(one(statement.condition).values)] if statement.sid == "EndEndedAssociations"]) == ["arn:aws:ec2:us-east-1:123456789012:elastic-ip/*", "Null", "ec2:AllocationId", "true"]
+    error_message = "apply cannot end the association of a NAT gateway that is gone, or can end others"
+  }
+}
+
 # Whoever may tag a key, or write its policy, may claim every key of the account that delegates to IAM.
 run "no_role_makes_tags_or_rewrites_a_key" {
   command = plan
