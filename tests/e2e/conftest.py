@@ -6,17 +6,19 @@ import ctypes
 import fcntl
 import json
 import os
+import resource
 import socket
 import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
@@ -80,6 +82,12 @@ def network_cut() -> bool:
     return True
 
 
+def busy_seconds() -> float:
+    """Processor time that the machine has spent, on all of its processors, since it started."""
+    times = psutil.cpu_times()
+    return float(sum(times[:8]) - times.idle - getattr(times, "iowait", 0.0))
+
+
 @dataclass
 class Home:
     """A state directory, and the `keyless` command used on it as a person would."""
@@ -88,6 +96,8 @@ class Home:
     user: Path
     results: list[dict[str, Any]] = field(default_factory=list)
     first_decisions: int = 0
+    share_of_others: float = 0.0
+    """Of the processors' time during the last `up`: what processes took that it did not start."""
 
     def environment(self) -> dict[str, str]:
         """The caller's environment, with everything in it that must never be read."""
@@ -130,11 +140,24 @@ class Home:
 
     def up(self) -> dict[str, Any]:
         """Run `keyless up`; returns its JSON result, having seen it succeed."""
+        started, busy, own = time.monotonic(), busy_seconds(), self._own_seconds()
         done = self.keyless("up", "--json")
+        others = (busy_seconds() - busy) - (self._own_seconds() - own)
+        whole = (time.monotonic() - started) * (os.cpu_count() or 1)
+        self.share_of_others = max(0.0, others / whole)
         assert done.returncode == 0, f"{done.stderr[-6000:]}\n{self.log_tail()}"
         result: dict[str, Any] = json.loads(done.stdout)
         self.results.append(result)
         return result
+
+    def _own_seconds(self) -> float:
+        """Processor time of what this home's commands ran to its end, and of what still runs."""
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = ended.ru_utime + ended.ru_stime
+        for process in leftovers.find(self.path):
+            with suppress(psutil.NoSuchProcess):
+                seconds += sum(process.cpu_times()[:4])  # its own and that of its children
+        return seconds
 
     def start_up(self) -> subprocess.Popen[str]:
         """Start `keyless up` and return at once."""

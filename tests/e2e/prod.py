@@ -87,6 +87,11 @@ class Prod:
             return self.devs.credentials(who.removeprefix("dev:"))
         return self.actors.credentials(who)
 
+    def sign_in_again(self) -> None:
+        """Forget the roles' sessions: they end with a role, also where it is made once more."""
+        self.actors = Actors(self.cloud, "prod", PROJECT)
+        self.devs = Actors(self.cloud, "dev", PROJECT)
+
     def client(self, who: str, service: str) -> Any:
         return client(self.cloud, self.credentials(who), service)
 
@@ -184,7 +189,7 @@ class Prod:
         self, who: str = "plan-main", environment: str = "prod", **variables: str
     ) -> dict[str, Any]:
         """Plan; returns the changes by address."""
-        changes = self.home.user / "changes.json"
+        changes = self.home.user / f"{environment}-changes.json"
         self.well(who, "plan", "-e", environment, "--changes", str(changes), **variables)
         return {change["address"]: change for change in json.loads(changes.read_text())}
 
@@ -209,5 +214,21 @@ class Prod:
         return [entry for entry in self.home.decisions() if not entry["allowed"]]
 
     def database(self) -> dict[str, Any]:
-        [found] = self.admin("rds").describe_db_instances()["DBInstances"]
+        rds = self.admin("rds")
+        [found] = rds.describe_db_instances(DBInstanceIdentifier="keyless-prod")["DBInstances"]
         return dict(found)
+
+    def vpc(self) -> str:
+        """The id of prod's network."""
+        ours = {"Name": "tag:Environment", "Values": ["prod"]}
+        [found] = self.admin("ec2").describe_vpcs(Filters=[ours])["Vpcs"]
+        return str(found["VpcId"])
+
+    def servers(self, environment: str) -> list[dict[str, Any]]:
+        """The instances of an environment that run or will."""
+        filters = [
+            {"Name": "tag:Environment", "Values": [environment]},
+            {"Name": "instance-state-name", "Values": ["pending", "running"]},
+        ]
+        groups = self.admin("ec2").describe_instances(Filters=filters)["Reservations"]
+        return [instance for group in groups for instance in group["Instances"]]

@@ -1,4 +1,7 @@
-"""prod from bootstrap to nothing, by the commands of docs/terraform.md, as its own roles."""
+"""dev and prod from nothing to destroyed, twice in one account, by the docs' commands and roles.
+
+What one of them does goes on beside the other: Terraform mostly waits.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -82,8 +85,41 @@ def bootstrapped(prod: Prod, fresh: set[tuple[str, str]]) -> set[tuple[str, str]
 
 
 @pytest.fixture(scope="module")
-def applied(prod: Prod, bootstrapped: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """What stands once prod is applied, with data and an overwritten object in its bucket."""
+def beside() -> Iterator[ThreadPoolExecutor]:
+    """For what dev does while prod goes its own way."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool
+
+
+# What dev's own variables leave off.
+LEFT_OFF = (
+    ('"public_ip"', '"nat"\npark = true'),
+    ("database = {", "database = {\n  monitoring = { interval_seconds = 60 }"),
+    ("observability = {", 'observability = {\n  alert_emails = ["platform@example.org"]'),
+)
+
+
+def apply_dev(prod: Prod, *replaced: tuple[str, str]) -> None:
+    """CI plans and applies dev, its variables with some of their text replaced."""
+    folder = "terraform/platform/environments/dev.tfvars"
+    text = (PROJECT / folder).read_text()
+    for here, there in replaced:
+        assert text.count(here) == 1
+        text = text.replace(here, there)
+    (prod.project / folder).write_text(text)
+    prod.plan("dev:plan-main", "dev")
+    prod.well("dev:apply", "apply", "-e", "dev", "--yes")
+
+
+@pytest.fixture(scope="module")
+def applied(
+    prod: Prod, bootstrapped: set[tuple[str, str]], beside: ThreadPoolExecutor
+) -> set[tuple[str, str]]:
+    """What stands once prod is applied, with data and an overwritten object in its bucket.
+
+    So is dev, with what its variables leave off.
+    """
+    devs = beside.submit(apply_dev, prod, *LEFT_OFF)
     prod.plan()
     prod.well("apply", "apply", "--yes")
     secret = {"SecretId": "keyless-prod-third-party", "SecretString": "kaggle-8d1f0c2b7e"}
@@ -91,6 +127,7 @@ def applied(prod: Prod, bootstrapped: set[tuple[str, str]]) -> set[tuple[str, st
     ingest = prod.client("ingest", "s3")
     for body in (b"rows", b"more rows"):
         ingest.put_object(Bucket=prod.bucket("artifacts"), Key="data/raw/a.csv", Body=body)
+    devs.result()
     return prod.standing()
 
 
@@ -106,30 +143,34 @@ def test_prod_stands_as_its_variables_say(
     [key] = [name for kind, name in bootstrapped if kind == "key (Enabled)"]
     assert database["KmsKeyId"].endswith(key)
     assert ("key alias", "alias/keyless-prod") in bootstrapped
-    [log] = prod.admin("ec2").describe_flow_logs()["FlowLogs"]
+    on_network = [{"Name": "resource-id", "Values": [prod.vpc()]}]
+    [log] = prod.admin("ec2").describe_flow_logs(Filters=on_network)["FlowLogs"]
     assert log["TrafficType"] == "ALL"
 
 
 def test_prod_has_no_way_to_the_internet(prod: Prod, applied: set[tuple[str, str]]) -> None:
-    kinds = {kind for kind, _ in applied}
-    assert not kinds & {"nat gateway", "internet gateway"}
-    ec2 = prod.admin("ec2")
-    endpoints = {one["ServiceName"] for one in ec2.describe_vpc_endpoints()["VpcEndpoints"]}
-    assert {name.rpartition(".")[2] for name in endpoints} == {
+    ec2, here = prod.admin("ec2"), [{"Name": "vpc-id", "Values": [prod.vpc()]}]
+    attached = [{"Name": "attachment.vpc-id", "Values": [prod.vpc()]}]
+    assert ec2.describe_nat_gateways(Filter=here)["NatGateways"] == []
+    assert ec2.describe_internet_gateways(Filters=attached)["InternetGateways"] == []
+    # dev's are there.
+    assert {"nat gateway", "internet gateway"} <= {kind for kind, _ in applied}
+    endpoints = ec2.describe_vpc_endpoints(Filters=here)["VpcEndpoints"]
+    assert {one["ServiceName"].rpartition(".")[2] for one in endpoints} == {
         *("s3", "ssm", "ssmmessages", "logs", "autoscaling")
     }
-    [instance] = [name for kind, name in applied if kind == "instance"]
-    [[found]] = [
-        group["Instances"]
-        for group in ec2.describe_instances(InstanceIds=[instance])["Reservations"]
-    ]
+    [found] = prod.servers("prod")
     assert "PublicIpAddress" not in found
 
 
 def test_prods_own_roles_did_it_and_were_denied_nothing(
     prod: Prod, applied: set[tuple[str, str]]
 ) -> None:
-    made = [entry for entry in prod.home.decisions() if entry["action"] == "rds:CreateDBInstance"]
+    made = [
+        entry
+        for entry in prod.home.decisions()
+        if entry["action"] == "rds:CreateDBInstance" and entry["resource"].endswith("keyless-prod")
+    ]
     assert {entry["role"] for entry in made} == {"keyless-prod-apply"}
     delivery = {"keyless-prod-apply", "keyless-prod-plan-main"}
     assert [entry for entry in prod.denied() if entry["role"] in delivery] == []
@@ -234,18 +275,6 @@ def test_a_person_prepares_the_database_and_reaches_mlflow(
     assert prod.person("keyless tunnel --aws", *more).stdout.splitlines()[-1] == "200"
 
 
-def test_a_person_applies_what_was_planned_and_nothing_else(
-    prod: Prod, unchanged: Unchanged
-) -> None:
-    prod.person(f"keyless plan -e prod --aws --github {REPOSITORY}")
-    told = "keyless plan -e prod --aws --summary plan.md --changes changes.json"
-    digest = prod.person(told).stdout.strip()
-    assert json.loads((prod.project / "changes.json").read_text()) == []
-    approved = "keyless apply -e prod --aws --yes --expect-digest"
-    prod.well("administrator", *approved.split()[1:], digest)
-    prod.typed.add(f"{approved} DIGEST")
-
-
 # Secrets
 
 
@@ -344,16 +373,63 @@ def test_no_secret_of_prod_is_in_a_file(prod: Prod, secrets: dict[str, str]) -> 
         assert {name for name, value in secrets.items() if value.encode() in content} == set(), path
 
 
-# The way out
+# The way out of both
+
+
+@dataclass
+class Dev:
+    """dev without its NAT gateway, and its end. `before` is what stood with it."""
+
+    before: set[tuple[str, str]]
+    standing: set[tuple[str, str]]
+    servers: list[tuple[str, str]]
+    second_plan: dict[str, Any]
+    gone: set[tuple[str, str]]
+
+
+def judge_a_token_of_dev(prod: Prod) -> None:
+    claims = github_token(prod.cloud, prod.devs.job("train")).split(".")[1]
+    whole = base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4))
+    (prod.project / "claims.json").write_bytes(whole)
+    prod.person("keyless doctor --github --role keyless-dev-train --claims claims.json --aws")
+
+
+def end_dev(prod: Prod, before: set[tuple[str, str]]) -> Dev:
+    """CI takes the NAT gateway and all that dev's variables leave off; a person destroys dev."""
+    apply_dev(prod, ('"public_ip"', '"endpoints"'))
+    standing = prod.standing()
+    servers = [("instance", one["InstanceId"]) for one in prod.servers("dev")]
+    second_plan = prod.plan("administrator", "dev")
+    judge_a_token_of_dev(prod)
+    bucket = prod.bucket("artifacts").replace("prod", "dev")
+    for body in (b"rows", b"more rows"):
+        prod.admin("s3").put_object(Bucket=bucket, Key="data/raw/a.csv", Body=body)
+    prod.person("keyless destroy -e dev --aws --delete-data")
+    return Dev(before, standing, servers, second_plan, prod.standing())
 
 
 @pytest.fixture(scope="module")
-def unprotected(prod: Prod, unchanged: Unchanged, secrets: dict[str, str]) -> dict[str, Any]:
-    """What a teardown's variable changes, planned and applied by a person."""
+def rest_of_dev(
+    prod: Prod, applied: set[tuple[str, str]], secrets: dict[str, str], beside: ThreadPoolExecutor
+) -> Future[Dev]:
+    """Begins when nothing looks at the account as a whole any more."""
+    return beside.submit(end_dev, prod, applied)
+
+
+def lift_protection(prod: Prod) -> dict[str, Any]:
+    """A teardown's variable, planned and applied by a person; returns the changes by address."""
     changes = prod.project / "teardown.json"
     prod.person("keyless plan -e prod --aws", "--changes", str(changes), teardown="true")
     prod.person("keyless apply -e prod --aws")
     return {change["address"]: change for change in json.loads(changes.read_text())}
+
+
+@pytest.fixture(scope="module")
+def unprotected(
+    prod: Prod, unchanged: Unchanged, secrets: dict[str, str], rest_of_dev: Future[Dev]
+) -> dict[str, Any]:
+    """What the variable changes, while dev changes and goes too."""
+    return lift_protection(prod)
 
 
 def administrator_role(prod: Prod) -> str:
@@ -379,8 +455,13 @@ def test_teardown_lifts_the_protection_and_lets_people_delete_versions(
 
 
 @pytest.fixture(scope="module")
-def destroyed(prod: Prod, unprotected: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    return prod.person("keyless destroy -e prod --aws --delete-data", codes=(0, 1))
+def destroyed(
+    prod: Prod, unprotected: dict[str, Any], rest_of_dev: Future[Dev]
+) -> subprocess.CompletedProcess[str]:
+    """prod's end, when dev has come to its own too."""
+    done = prod.person("keyless destroy -e prod --aws --delete-data", codes=(0, 1))
+    rest_of_dev.result()
+    return done
 
 
 def test_destroy_takes_everything_but_what_can_still_be_brought_back(
@@ -413,67 +494,38 @@ def test_destroy_says_what_it_costs_and_leaves_an_empty_state(
     assert json.loads(body)["resources"] == []
 
 
-# dev, in the same account, with what its variables leave off
-
-
-LEFT_OFF = (
-    ('"public_ip"', '"endpoints"\npark = true'),
-    ("database = {", "database = {\n  monitoring = { interval_seconds = 60 }"),
-    ("observability = {", 'observability = {\n  alert_emails = ["platform@example.org"]'),
-)
+# dev, in the same account: through a NAT gateway at first, then through endpoints
 
 
 @pytest.fixture(scope="module")
-def dev(prod: Prod, destroyed: subprocess.CompletedProcess[str]) -> set[tuple[str, str]]:
-    """What stands once CI applied dev with all that, and again with its endpoints alone."""
-    variables = prod.project / "terraform" / "platform" / "environments" / "dev.tfvars"
-    plain = text = variables.read_text()
-    for here, there in LEFT_OFF:
-        assert text.count(here) == 1
-        text = text.replace(here, there)
-    for content in (text, plain.replace('"public_ip"', '"endpoints"')):
-        variables.write_text(content)
-        prod.plan("dev:plan-main", "dev")
-        prod.well("dev:apply", "apply", "-e", "dev", "--yes")
-    return prod.standing()
+def dev(rest_of_dev: Future[Dev]) -> Dev:
+    return rest_of_dev.result()
 
 
-def test_a_second_plan_of_dev_is_empty(prod: Prod, dev: set[tuple[str, str]]) -> None:
-    assert prod.plan("administrator", "dev") == {}
+def test_dev_keeps_its_server_and_loses_its_nat_gateway(dev: Dev) -> None:
+    assert len(dev.servers) == 1
+    assert dev.servers[0] in dev.before
+    assert {"nat gateway", "internet gateway"} <= {kind for kind, _ in dev.before}
+    assert not {"nat gateway", "internet gateway"} & {kind for kind, _ in dev.standing}
 
 
-def test_a_person_judges_the_token_of_a_job(prod: Prod, dev: set[tuple[str, str]]) -> None:
-    token = github_token(prod.cloud, prod.devs.job("train"))
-    claims = token.split(".")[1]
-    whole = base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4))
-    (prod.project / "claims.json").write_bytes(whole)
-    prod.person("keyless doctor --github --role keyless-dev-train --claims claims.json --aws")
+def test_a_second_plan_of_dev_is_empty(dev: Dev) -> None:
+    assert dev.second_plan == {}
 
 
-@pytest.fixture(scope="module")
-def gone(prod: Prod, dev: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """What stands once a person destroyed dev with its data."""
-    bucket = prod.bucket("artifacts").replace("prod", "dev")
-    for body in (b"rows", b"more rows"):
-        prod.admin("s3").put_object(Bucket=bucket, Key="data/raw/a.csv", Body=body)
-    prod.person("keyless destroy -e dev --aws --delete-data")
-    return prod.standing()
-
-
-def test_a_person_destroys_dev_with_its_data(
-    dev: set[tuple[str, str]], bootstrapped: set[tuple[str, str]], gone: set[tuple[str, str]]
-) -> None:
-    made = {name for _, name in dev if "keyless-dev" in name} - {n for _, n in bootstrapped}
-    assert {name for _, name in gone} & made == set()
+def test_a_person_destroys_dev_with_its_data(dev: Dev, bootstrapped: set[tuple[str, str]]) -> None:
+    ours = {name for _, name in dev.standing if "keyless-dev" in name}
+    made = ours - {name for _, name in bootstrapped}
+    assert len(made) > 20
+    assert {name for _, name in dev.gone} & made == set()
 
 
 # The whole once more, among what the first time left
 
 
 def take_bootstrap_down(prod: Prod) -> None:
-    """What docs/terraform.md says under "Bootstrap itself", and the deletion of prod's key."""
-    kms, root = prod.admin("kms"), "terraform/bootstrap"
-    key = kms.describe_key(KeyId="alias/keyless-prod")["KeyMetadata"]["KeyId"]
+    """What docs/terraform.md says under "Bootstrap itself"."""
+    root = "terraform/bootstrap"
     prod.person("keyless bootstrap --aws --github-provider existing")
     here = {"bootstrap.tfstate": "terraform.tfstate"}
     here["bootstrap.tfvars.json"] = "bootstrap.auto.tfvars.json"
@@ -488,24 +540,30 @@ def take_bootstrap_down(prod: Prod) -> None:
     prod.terraform(f"terraform -chdir={root} destroy -var 'state={{force_destroy=true}}'")
     for file in (*here.values(), "terraform.tfstate.backup"):
         (prod.project / root / file).unlink(missing_ok=True)
-    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=30)
 
 
 @pytest.fixture(scope="module")
-def nothing(prod: Prod, gone: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """What is left once bootstrap is taken down too."""
+def nothing(
+    prod: Prod, destroyed: subprocess.CompletedProcess[str], dev: Dev
+) -> set[tuple[str, str]]:
+    """What is left once bootstrap is taken down too. The last snapshot's key stays with it."""
     take_bootstrap_down(prod)
     return prod.standing()
 
 
+def without_backups(standing: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """RDS keeps automated backups as it chooses."""
+    return {entry for entry in standing if not entry[1].startswith("rds:keyless-prod-")}
+
+
 def test_of_a_first_life_only_what_the_docs_name_is_left(
-    fresh: set[tuple[str, str]], nothing: set[tuple[str, str]]
+    prod: Prod, fresh: set[tuple[str, str]], nothing: set[tuple[str, str]]
 ) -> None:
-    left = {entry for entry in nothing - fresh if not entry[1].startswith("rds:keyless-prod-")}
+    left = without_backups(nothing - fresh)
     [provider] = [name for kind, name in left if kind == "provider"]
-    [key] = [name for kind, name in left if kind == "key (PendingDeletion)"]
+    [key] = [name for kind, name in left if kind.startswith("key")]
     assert left == {
-        ("key (PendingDeletion)", key),
+        ("key (Enabled)", key),
         ("provider", provider),
         ("secret (to be deleted)", "keyless-prod-third-party"),
         ("snapshot", "keyless-prod-final"),
@@ -513,40 +571,128 @@ def test_of_a_first_life_only_what_the_docs_name_is_left(
     assert fresh <= nothing
 
 
+def dev_once_more(prod: Prod) -> None:
+    """dev as its variables have it."""
+    apply_dev(prod)
+    prod.person("keyless destroy -e dev --aws --delete-data")
+
+
+def apply_prod_once_more(prod: Prod) -> list[Any]:
+    """A person does it, and approves what there is to change then: nothing."""
+    prod.person(f"keyless plan -e prod --aws --github {REPOSITORY}")
+    prod.person("keyless apply -e prod --aws")
+    told = "keyless plan -e prod --aws --summary plan.md --changes changes.json"
+    digest = prod.person(told).stdout.strip()
+    approved = "keyless apply -e prod --aws --yes --expect-digest"
+    prod.well("administrator", *approved.split()[1:], digest)
+    prod.typed.add(f"{approved} DIGEST")
+    changes: list[Any] = json.loads((prod.project / "changes.json").read_text())
+    return changes
+
+
+def keep_snapshot_under_another_name(prod: Prod) -> str:
+    """As the table "The same again" has it; returns the key of the copy."""
+    rds, last = prod.admin("rds"), "keyless-prod-final"
+    copied = rds.copy_db_snapshot(
+        SourceDBSnapshotIdentifier=last,
+        TargetDBSnapshotIdentifier=f"{last}-1",
+        KmsKeyId="alias/keyless-prod",
+    )["DBSnapshot"]
+    rds.delete_db_snapshot(DBSnapshotIdentifier=last)
+    return str(copied["KmsKeyId"])
+
+
+def key_of_prod(prod: Prod) -> str:
+    key = prod.admin("kms").describe_key(KeyId="alias/keyless-prod")["KeyMetadata"]
+    return str(key["KeyId"])
+
+
 @dataclass
-class Again:
-    """The second life: what was refused at its beginning, and what is left of it."""
+class Bootstrapped:
+    """The beginning of a second life: what was refused, and dev, which is made and destroyed."""
 
     refused: str
-    left: set[tuple[str, str]]
+    devs: Future[None]
 
 
 @pytest.fixture(scope="module")
-def again(prod: Prod, nothing: set[tuple[str, str]]) -> Again:
-    """Bootstrap once more, and taken down again."""
+def bootstrapped_again(
+    prod: Prod, nothing: set[tuple[str, str]], beside: ThreadPoolExecutor
+) -> Bootstrapped:
     make = f"keyless bootstrap --aws --disposable dev -e prod --github {REPOSITORY}"
     refused = prod.person(make, codes=(1,)).stderr
     prod.person(make, "--github-provider", "existing")
+    prod.sign_in_again()
+    third_party = {"SecretId": "keyless-prod-third-party"}
+    prod.admin("secretsmanager").delete_secret(**third_party, ForceDeleteWithoutRecovery=True)
+    return Bootstrapped(refused, beside.submit(dev_once_more, prod))
+
+
+def test_githubs_provider_of_a_first_life_is_others_to_the_second(
+    bootstrapped_again: Bootstrapped,
+) -> None:
+    assert "has a GitHub OIDC provider that is not ours" in bootstrapped_again.refused
+    assert "bootstrap --github-provider existing" in bootstrapped_again.refused
+
+
+@pytest.fixture(scope="module")
+def planned_again(prod: Prod, bootstrapped_again: Bootstrapped) -> list[Any]:
+    """The second plan of the second prod."""
+    return apply_prod_once_more(prod)
+
+
+def test_a_second_life_has_a_second_plan_that_is_empty(planned_again: list[Any]) -> None:
+    assert planned_again == []
+
+
+def test_a_second_life_is_protected_as_the_first(prod: Prod, planned_again: list[Any]) -> None:
+    refused = prod.person("keyless destroy -e prod --aws --delete-data", codes=(1,)).stderr
+    assert "deletion protection is on" in refused
+    assert "the last snapshot of an earlier prod is there: keyless-prod-final" in refused
+
+
+@pytest.fixture(scope="module")
+def keys(prod: Prod, nothing: set[tuple[str, str]], planned_again: list[Any]) -> tuple[str, str]:
+    """prod's first key, which is let go once its snapshot is copied under the second."""
+    [(_, old)] = [entry for entry in nothing if entry[0] == "key (Enabled)"]
+    new = key_of_prod(prod)
+    assert old != new
+    assert keep_snapshot_under_another_name(prod).endswith(new)
+    prod.admin("kms").schedule_key_deletion(KeyId=old, PendingWindowInDays=30)
+    return old, new
+
+
+def test_a_second_life_is_taken_down_as_the_first(
+    prod: Prod, bootstrapped_again: Bootstrapped, keys: tuple[str, str]
+) -> None:
+    assert set(lift_protection(prod)) == {
+        "module.artifact_store.aws_s3_bucket_policy.artifacts",
+        "module.metadata_store.aws_db_instance.database",
+    }
+    prod.person("keyless destroy -e prod --aws --delete-data")
+    bootstrapped_again.devs.result()
+
+
+@pytest.fixture(scope="module")
+def left_again(prod: Prod, keys: tuple[str, str]) -> set[tuple[str, str]]:
+    """What is left of both lives, after the tests above."""
     take_bootstrap_down(prod)
-    return Again(refused, prod.standing())
+    return prod.standing()
 
 
-def test_githubs_provider_of_a_first_life_is_others_to_the_second(again: Again) -> None:
-    assert "has a GitHub OIDC provider that is not ours" in again.refused
-    assert "bootstrap --github-provider existing" in again.refused
-
-
-def test_a_second_life_leaves_a_key_more_than_the_first(
-    nothing: set[tuple[str, str]], again: Again
+def test_a_second_life_leaves_what_the_first_left_and_its_own_snapshot(
+    nothing: set[tuple[str, str]], keys: tuple[str, str], left_again: set[tuple[str, str]]
 ) -> None:
-    assert {kind for kind, _ in again.left - nothing} == {"key (PendingDeletion)"}
-    assert len(again.left - nothing) == 1
-    assert nothing <= again.left
+    old, new = keys
+    left = without_backups(nothing) - {("key (Enabled)", old)}
+    assert without_backups(left_again) == left | {
+        ("key (PendingDeletion)", old),
+        ("key (Enabled)", new),
+        ("snapshot", "keyless-prod-final-1"),
+    }
 
 
-def test_what_a_local_run_leaves_off_is_exercised_here(
-    prod: Prod, dev: set[tuple[str, str]]
-) -> None:
+def test_what_a_local_run_leaves_off_is_exercised_here(prod: Prod, dev: Dev) -> None:
     reviewed = read_reviewed(prod.cloud.account_id, prod.cloud.region, "dev")
     done = [one for one in prod.home.decisions() if one["allowed"] and one["role"]]
     entries = [one for one in reviewed.documented if one.elsewhere]
@@ -565,7 +711,7 @@ def test_what_a_local_run_leaves_off_is_exercised_here(
     assert unused == []
 
 
-def test_no_role_was_denied_anything(prod: Prod, dev: set[tuple[str, str]]) -> None:
+def test_no_role_was_denied_anything(prod: Prod, dev: Dev) -> None:
     delivery = ("-apply", "-plan-main")
     denied = [one for one in prod.denied() if (one["role"] or "").endswith(delivery)]
     # The attempt to delete a version of prod's artifacts is the test's own.
@@ -573,6 +719,6 @@ def test_no_role_was_denied_anything(prod: Prod, dev: set[tuple[str, str]]) -> N
 
 
 def test_a_person_has_run_every_command_that_the_docs_have_for_people(
-    prod: Prod, again: Again
+    prod: Prod, left_again: set[tuple[str, str]]
 ) -> None:
     assert set(RUN) - prod.typed == set()
