@@ -33,7 +33,7 @@ def database(reading: Reading, backends: Backends) -> None:
     https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html
     """
     name, old = (reading.parameters.get(f"{which}DBInstanceIdentifier") for which in ("New", ""))
-    if name != old and name in backends("rds", reading.request.region).databases:
+    if name and name != old and name in backends("rds", reading.request.region).databases:
         raise AwsError("DBInstanceAlreadyExists", "DB instance already exists")
 
 

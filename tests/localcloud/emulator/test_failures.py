@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.emulator.emulator import Emulator
+from scripts.localcloud.rules.table import checks
 from tests.localcloud.emulator.test_one_reading import ROWS, call, understood
 
 pytestmark = pytest.mark.slow
@@ -84,3 +86,20 @@ def test_moto_fails_on_no_other_operation(emulator: Emulator) -> None:
         and found.code == "LocalCloudEmulatorFailed"
     }
     assert failed == UNTOLD
+
+
+def test_no_rule_of_our_own_fails_on_a_call_with_little_or_with_everything(
+    emulator: Emulator,
+) -> None:
+    """A rule answers or refuses; an optional parameter that is left out ends neither."""
+    rules = checks(emulator.backend)
+    tried = 0
+    for service, operation in ROWS:
+        mine = [rules[service, name] for name in ("*", operation) if (service, name) in rules]
+        for every in (False, True):
+            reading = understood(call(service, operation, every))
+            for check in mine if reading is not None else ():
+                tried += 1
+                with suppress(AwsError):
+                    check(reading)
+    assert tried > 200
