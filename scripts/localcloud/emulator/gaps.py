@@ -4,10 +4,13 @@ import base64
 import copy
 import inspect
 import json
+import math
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache, wraps
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -42,6 +45,9 @@ from moto.s3.responses import S3Response
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
 from moto.ssm.models import Documents, SimpleSystemManagerBackend
+
+ACCESS_LOG_SECONDS = 30.0
+"""From one delivery of a bucket's access logs to the next."""
 
 
 @contextmanager
@@ -390,6 +396,29 @@ def _keep_how_many_old_versions_a_rule_spares(stack: ExitStack) -> None:
     stack.enter_context(patch.object(S3Response, "get_bucket_lifecycle", get_lifecycle))
 
 
+def _deliver_access_logs_in_batches(stack: ExitStack) -> None:
+    """Moto writes an object for each request, tens of thousands in an hour, and each listing of
+    their bucket copies them all. AWS puts many records into an object, some time later.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html
+    """
+    original = S3Backend.log_incoming_request
+    waiting: dict[tuple[str, str], list[str]] = {}
+    delivered: dict[tuple[str, str], float] = {}
+
+    def log(self: Any, request: Any, bucket_name: str) -> None:
+        def keep(target: str, key: str, value: str) -> None:
+            place = (self.account_id, target)
+            waiting.setdefault(place, []).append(value)
+            if time.monotonic() - delivered.get(place, -math.inf) >= ACCESS_LOG_SECONDS:
+                delivered[place] = time.monotonic()
+                self.put_object(target, key, value="\n".join(waiting.pop(place)).encode())
+
+        original(SimpleNamespace(get_bucket=self.get_bucket, put_object=keep), request, bucket_name)
+
+    stack.enter_context(patch.object(S3Backend, "log_incoming_request", log))
+
+
 def _tell_who_pays_for_requests(stack: ExitStack) -> None:
     """Moto lists the bucket's objects when it is asked who pays; the provider asks at each plan."""
     original = S3Response._bucket_response_get
@@ -679,6 +708,7 @@ _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _find_documents_by_arn_and_default,
     _keep_the_ids_of_the_deleted,
     _know_aws_policies_when_they_are_named,
+    _deliver_access_logs_in_batches,
     _tell_who_pays_for_requests,
     _tell_how_long_an_object_is_kept,
     _give_instances_of_a_group_what_their_template_says,

@@ -1,8 +1,11 @@
 """What moto loses of what Terraform writes, and is kept here: else a second plan is not empty."""
 
+import json
+
 import pytest
 from botocore.exceptions import ClientError
 
+from scripts.localcloud.emulator import gaps
 from tests.localcloud.clients import Account
 
 
@@ -245,3 +248,43 @@ def test_a_parameter_that_equals_the_default_is_the_systems(
     rds.modify_db_parameter_group(DBParameterGroupName=name, Parameters=[given])
     [found] = rds.describe_db_parameters(DBParameterGroupName=name)["Parameters"]
     assert (found["Source"], found["ApplyMethod"]) == answered
+
+
+def test_access_logs_come_many_to_an_object_and_none_is_lost(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = account.client("s3")
+    for name in ("logged", "logs"):
+        s3.create_bucket(Bucket=name)
+    allowed = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "logging.s3.amazonaws.com"},
+                "Action": "s3:PutObject",
+                "Resource": "arn:aws:s3:::logs/*",
+            }
+        ],
+    }
+    s3.put_bucket_policy(Bucket="logs", Policy=json.dumps(allowed))
+    target = {"LoggingEnabled": {"TargetBucket": "logs", "TargetPrefix": "of/"}}
+    s3.put_bucket_logging(Bucket="logged", BucketLoggingStatus=target)
+
+    def objects() -> list[str]:
+        return [one["Key"] for one in s3.list_objects_v2(Bucket="logs").get("Contents", [])]
+
+    for number in range(20):
+        s3.put_object(Bucket="logged", Key=f"k{number}", Body=b"x")
+    assert len(objects()) == 1  # the first comes at once
+    monkeypatch.setattr(gaps, "ACCESS_LOG_SECONDS", 0.0)
+    s3.get_object(Bucket="logged", Key="k0")
+    found = objects()
+    assert len(found) == 2
+    lines = [
+        line
+        for key in found
+        for line in s3.get_object(Bucket="logs", Key=key)["Body"].read().decode().splitlines()
+    ]
+    assert sum("PUT" in line for line in lines) == 20
+    assert sum("GET" in line for line in lines) == 1
