@@ -35,7 +35,7 @@ POISON = "poisoned-by-the-test"
 
 # What uses one cloud stays in one process, in order; the longest come first, so that two processes
 # end at about the same time. What is not named here shares the run of `home`.
-GROUPS = ("test_environments", "test_rollouts", "home", "test_workflows", "test_migration")
+GROUPS = ("test_environments", "test_rollouts", "home", "test_workflows")
 
 
 def group_of(module: str) -> str:

@@ -172,7 +172,7 @@ def test_after_kill_9_in_any_phase_up_rebuilds_or_goes_on(interrupted: Home) -> 
     log = interrupted.path / "logs" / "train.log"
     log.unlink()
     with broken_off(interrupted) as up:
-        wait_until(log.exists, "the train step")
+        wait_until(log.exists, "the train step", 180)
         kill_up(interrupted, up)
     assert run_record(interrupted)["stage"] == "steps"
     result = interrupted.up()
