@@ -414,7 +414,8 @@ def _deliver_access_logs_in_batches(stack: ExitStack) -> None:
                 delivered[place] = time.monotonic()
                 self.put_object(target, key, value="\n".join(waiting.pop(place)).encode())
 
-        original(SimpleNamespace(get_bucket=self.get_bucket, put_object=keep), request, bucket_name)
+        writer: Any = SimpleNamespace(get_bucket=self.get_bucket, put_object=keep)
+        original(writer, request, bucket_name)
 
     stack.enter_context(patch.object(S3Backend, "log_incoming_request", log))
 
