@@ -133,10 +133,10 @@ class ModelProcess:
             async with asyncio.timeout(limit):
                 await found._load(load)
         except TimeoutError:
-            found.kill()
+            found._abandon()
             raise ModelFailed(f"it did not load within {limit:.0f} s") from None
         except BaseException:
-            found.kill()
+            found._abandon()
             raise
         found._tasks = [
             asyncio.create_task(work()) for work in (found._send, found._receive, found._watch)
@@ -194,6 +194,10 @@ class ModelProcess:
             await self._process.wait()
         for task in self._tasks:
             task.cancel()
+
+    def _abandon(self) -> None:
+        self.kill()
+        self._writer.close()
 
     def kill(self) -> None:
         """End it at once; what waits fails."""
@@ -289,6 +293,12 @@ class ModelProcess:
 
     def _fail(self) -> None:
         self.ended.set()
+        # Left to the garbage collector, the connection's number is closed twice: the second time it
+        # may be that of a client who has just connected.
+        self._writer.close()
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
         worked_on = self._under_way.popleft().waiting if self._under_way else []
         behind = [waiting for group in self._under_way for waiting in group.waiting]
         for waiting in (*worked_on, *behind, *self._queue):

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 # The server's pauses, shortened: a policy is looked at every 0.2 s, a champion every 0.5 s.
 PACE = 0.1
 PATIENCE_SECONDS = 60.0
+NOISE = ("Task was destroyed", "Exception in callback", "Traceback")
 
 
 @dataclass
@@ -110,6 +111,9 @@ def running(folder: Path, *options: str, state: Path | None = None) -> Iterator[
         yield found
     finally:
         found.stop(signal.SIGTERM)
+    # What is left to the garbage collector closes connections that are no longer its own.
+    noise = [line for line in log.read_text().splitlines() if line.startswith(NOISE)]
+    assert noise == []
 
 
 def _ready(server: Running) -> bool:
