@@ -7,6 +7,9 @@ import pytest
 from scripts.iam.engine import explain
 from tests.iam.conformance.loader import Case, load_cases
 
+# Long as a whole: `make test` runs it, `make check` does not.
+pytestmark = pytest.mark.slow
+
 CASES = load_cases()
 by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

@@ -15,6 +15,9 @@ from scripts.iam.engine.documents import parse_policy
 from scripts.iam.trust_lint import RULES, Judgement, Setting, lint
 from tests import parse_yaml
 
+# Long as a whole: `make test` runs it, `make check` does not.
+pytestmark = pytest.mark.slow
+
 HOST = "token.actions.githubusercontent.com"
 PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{HOST}"
 TABLE = parse_yaml((Path(__file__).parent / "policies.yaml").read_text().replace("$H", HOST))

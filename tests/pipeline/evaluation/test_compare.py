@@ -22,6 +22,9 @@ from pipeline.evaluation.metrics import METRICS, Scored, Undefined, compute, nam
 from pipeline.evaluation.resample import block_length, by_groups, by_rows, by_time
 from pipeline.settings import Promotion
 
+# Long as a whole: `make test` runs it, `make check` does not.
+pytestmark = pytest.mark.slow
+
 
 def _classifier(quality: float, rows: int = 200, seed: int = 0) -> Scored:
     """A binary classifier of the same rows for each seed; better with more quality (0 to 1)."""

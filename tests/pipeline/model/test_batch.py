@@ -20,6 +20,9 @@ from pipeline.reading.files import find
 from pipeline.reading.formats import Format
 from pipeline.settings import Settings
 
+# Long as a whole: `make test` runs it, `make check` does not.
+pytestmark = pytest.mark.slow
+
 CONTRACT = SchemaContract(
     model="m",
     target="y",
