@@ -1,5 +1,6 @@
 """Run a model server: `python -m pipeline.serving --model NAME`."""
 
+import gc
 import os
 import platform
 import sys
@@ -50,8 +51,12 @@ def main(config: Path | None, **options: Any) -> None:
     except (InputError, StepFailed) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    app = create(run.config)
+    # What is loaded stays: the garbage collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
     uvicorn.run(
-        create(run.config),
+        app,
         host=run.host,
         port=run.port,
         http=BoundedProtocol,

@@ -25,7 +25,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Pace:
-    """How often the server looks, writes and reports, in seconds."""
+    """How often the server looks, writes and reports, in seconds.
+
+    `copies` is the longest pause between two groups of copies for a challenger.
+    """
 
     policy: float = 2.0
     champion: float = 5.0
@@ -33,6 +36,7 @@ class Pace:
     metrics: float = 10.0
     feedback: float = 0.2
     ready: float = 2.0
+    copies: float = 10.0
 
     def times(self, factor: float) -> "Pace":
         """Every pause longer or shorter by a factor."""

@@ -1,4 +1,4 @@
-"""Copies of requests for a challenger in the background: bounded, in groups, a part of the time."""
+"""Copies of requests for a challenger in the background: bounded, in groups, seldom."""
 
 import asyncio
 import time
@@ -15,14 +15,13 @@ from pipeline.serving.slot import Slot
 
 # A group takes little more of the processor than one copy alone, so copies wait for each other.
 GATHER_SECONDS = 0.05
-GROUP_REQUESTS, GROUP_BYTES = 32, 256 << 10
+GROUP_REQUESTS, GROUP_BYTES = 256, 256 << 10
 # A challenger that hangs keeps what waits in memory.
 MOST_BYTES = 16 << 20
-# The server and the champion's process fill two cores. Without a third one the challenger works a
-# tenth of the time: whatever that does to the champion's answers, it does to few of them.
-_BUSY_CORES, _PAUSES = 2, 9
-# A group that takes long has mostly waited: for the processor, or in a model that hangs.
-LONGEST_PAUSE_SECONDS = 2.0
+# The server and the champion's process fill two cores. Without a third one the challenger works
+# one part in 200 of the time: whatever that does to the champion's answers, it does to fewer than
+# one in a hundred of them, and a large group still brings as many copies as most rollouts need.
+_BUSY_CORES, _PAUSES = 2, 199
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,9 @@ class Copy:
 class Copies:
     """A bounded queue of copies. `run` hands them to the challenger; nobody waits for its answers.
 
-    `pauses` is how many times as long as a group took nothing is handed on.
+    `pauses` is how many times as long as a group took nothing is handed on, `longest_pause` the
+    most seconds of that: a group that takes long has mostly waited, for the processor or in a model
+    that hangs.
     """
 
     def __init__(
@@ -45,10 +46,11 @@ class Copies:
         gauges: Gauges,
         tallies: Tallies,
         most: int,
+        longest_pause: float,
         pauses: int | None = None,
     ) -> None:
         self._challenger, self._gauges, self._tallies = challenger, gauges, tallies
-        self._most, self._pauses = most, pauses
+        self._most, self._longest_pause, self._pauses = most, longest_pause, pauses
         self._waiting: deque[Copy] = deque()
         self._bytes = 0
         self._arrived = asyncio.Event()
@@ -80,7 +82,7 @@ class Copies:
             await asyncio.wait({self._under_way})
             pauses = _pauses() if self._pauses is None else self._pauses
             pause = pauses * (time.monotonic() - began)
-            await asyncio.sleep(min(pause, LONGEST_PAUSE_SECONDS))
+            await asyncio.sleep(min(pause, self._longest_pause))
 
     def clear(self) -> None:
         """Drop what waits or is under way: the challenger it was meant for goes."""

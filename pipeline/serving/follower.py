@@ -46,6 +46,7 @@ class Follower:
             tallies,
             set_name=config.set_name,
             most_copies=config.limits.copies,
+            copies_pause=config.pace.copies,
         )
 
     async def start(self) -> None:
@@ -97,6 +98,8 @@ class Follower:
         # A rollout that ends frees the traffic first; one that begins waits for its model.
         self.traffic.policy, self._etag = policy, newer.etag
         self._gauges.policy.set(policy.version)
+        if not policy.shadow:
+            self.traffic.copies.clear()
         await self._show_challenger(policy)
 
     async def _show_challenger(self, policy: TrafficPolicy | None) -> None:

@@ -124,11 +124,17 @@ class ModelProcess:
         most_waiting: int = 1024,
         hang_seconds: float = 10.0,
         background: bool = False,
+        idle: bool = False,
     ) -> "ModelProcess":
-        """Start a process and load the model. Raises ModelRefused or ModelFailed."""
+        """Start a process and load the model. Raises ModelRefused or ModelFailed.
+
+        In the `background` it answers on processor time that nobody else wants; `idle` makes it
+        load on such time too.
+        """
         found = cls(most_waiting, hang_seconds)
         limit = _BACKGROUND_START_SECONDS if background else _START_SECONDS
-        await found._spawn(background=background)
+        options = {"--background": background, "--idle": idle}
+        await found._spawn([name for name, wanted in options.items() if wanted])
         try:
             async with asyncio.timeout(limit):
                 await found._load(load)
@@ -204,14 +210,14 @@ class ModelProcess:
         with suppress(ProcessLookupError):
             self._process.kill()
 
-    async def _spawn(self, *, background: bool) -> None:
+    async def _spawn(self, options: Sequence[str]) -> None:
         ours, theirs = socket.socketpair()
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
         command = [sys.executable, "-m", "pipeline.serving.worker", str(theirs.fileno())]
         self._process = await asyncio.create_subprocess_exec(
             *command,
-            *(["--background"] if background else []),
+            *options,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             env=_environment(),

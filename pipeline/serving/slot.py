@@ -11,8 +11,9 @@ from pipeline.serving.process import Call, Load, ModelFailed, ModelProcess, Repl
 
 log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 30.0
-# To load a model takes seconds of processor time, which nobody needs of one in the background.
-_BACKGROUND_PAUSE, _LONGEST_BACKGROUND_PAUSE = 10.0, 300.0
+# To load a model takes seconds of processor time, which nobody needs of one in the background: it
+# comes back after a hundred times as long, and loads on time that nobody else wants.
+_BACKGROUND_PAUSE, _LONGEST_BACKGROUND_PAUSE = 300.0, 3600.0
 # On a busy machine it may wait for the processor for so many times as long and not hang.
 _BACKGROUND_PATIENCE = 3
 _ATTEMPTS = 5
@@ -113,11 +114,12 @@ class Slot:
         await self.clear()
         await asyncio.gather(*self._leaving)
 
-    async def _start(self, wanted: Wanted) -> ModelProcess:
+    async def _start(self, wanted: Wanted, *, again: bool = False) -> ModelProcess:
         return await ModelProcess.start(
             await self._loader(wanted),
             hang_seconds=self._hang_seconds * (_BACKGROUND_PATIENCE if self.background else 1),
             background=self.background,
+            idle=self.background and again,
         )
 
     def _let_go(self, process: ModelProcess) -> None:
@@ -152,7 +154,7 @@ class Slot:
                 raise ModelFailed("the model was taken away")
             log.warning("the process of %s ended; starting another", self.name)
             try:
-                process = await self._start(self.wanted)
+                process = await self._start(self.wanted, again=True)
             except Exception as error:
                 raise ModelFailed(f"no other process could be started: {error}") from error
             self._process = process

@@ -39,12 +39,13 @@ class Traffic:
         *,
         set_name: Set | None,
         most_copies: int,
+        copies_pause: float,
     ) -> None:
         self.champion, self.challenger = champion, challenger
         self.policy: TrafficPolicy | None = None
         self._gauges, self._tallies = gauges, tallies
         self._set = set_name
-        self.copies = Copies(challenger, gauges, tallies, most_copies)
+        self.copies = Copies(challenger, gauges, tallies, most_copies, copies_pause)
 
     async def answer(self, kind: str, body: bytes, key: str | None, started: float) -> Response:
         """Answer one request under the policy that is in force as it arrives.

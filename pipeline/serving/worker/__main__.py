@@ -116,12 +116,14 @@ class Worker:
         for place, request in enumerate(requests):
             if found.answers[place].status == 200:
                 self._journal.sample(request.kind, request.body)
+        known = {
+            name: pyarrow.array(values, type=pyarrow.string()) for name, values in named.items()
+        }
         for part in found.parts:
-            table, places = part.table, part.owners[:, 0].tolist()
+            table, places = part.table, pyarrow.array(part.owners[:, 0])
             columns = dict(zip(table.column_names, table.columns, strict=True))
-            for name, values in named.items():
-                mine = [values[place] for place in places]
-                columns[f"keyless_{name}"] = pyarrow.array(mine, type=pyarrow.string())
+            for name, values in known.items():
+                columns[f"keyless_{name}"] = values.take(places)
             columns["keyless_row"] = pyarrow.array(part.owners[:, 1])
             self._journal.add(pyarrow.table(columns), part.seen)
 
@@ -151,8 +153,10 @@ def main() -> None:
     _end_with_server()
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         background = "--background" in sys.argv
-        if background:  # it loads for seconds of processor time, after a crash once more
+        if background:  # it loads for seconds of processor time
             os.nice(_LOADING_NICENESS)
+        if "--idle" in sys.argv:  # after a crash nobody waits for it
+            _give_way()
         incoming, outgoing = connection.makefile("rb"), connection.makefile("wb")
         Worker(incoming, outgoing, background=background).serve()
 

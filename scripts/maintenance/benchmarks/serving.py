@@ -6,7 +6,7 @@ Each server gets a process of its own and one worker, and is loaded by wrk (apt-
 The servers and bare `model.predict` on a frame in memory take turns, one at a time, so that none
 competes with another: same model, machine and run. Ratios are medians of the ratios of turns that
 were neighbours. Then requests are copied to a challenger in every other turn: to a good one, and
-to challengers that are slow, hang or crash. All of it takes a quarter of an hour.
+to challengers that are slow, hang or crash. All of it takes half an hour.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -36,47 +36,67 @@ import psutil
 from scripts.maintenance.benchmarks.prediction import _model
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from pipeline.model.champion import Champion
+    from scripts.maintenance.benchmarks import shadow
 
 ROOT = Path(__file__).resolve().parents[3]
 NAME = "breast-cancer"
 FAMILIES = ("histogram_gradient_boosting", "linear")
+MODES = ("good", "slow", "hang", "crash")
 LUA = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 local file = io.open(os.getenv("BODY"))
 wrk.body = file:read("*a")
 file:close()
+local pause = tonumber(os.getenv("PAUSE_MS"))
+if pause > 0 then
+  function delay() return -pause * math.log(1 - math.random()) end
+end
 function done(summary, latency, requests)
   io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration,
     latency:percentile(50), latency:percentile(99),
     summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout))
+  for place = 1, #latency do
+    io.write(string.format("TOOK %d %d\\n", latency(place)))
+  end
 end
 """
 
 
 @dataclass(frozen=True)
 class Load:
-    """Requests of so many rows over so many connections."""
+    """Requests of so many rows over so many connections.
+
+    Each connection waits `pause_ms` after an answer, by chance more or less; with 0 it sends the
+    next request at once, which fills both cores.
+    """
 
     rows: int
     connections: int
+    pause_ms: float = 0
+
+    def __str__(self) -> str:
+        paused = f", {self.pause_ms:g} ms between" if self.pause_ms else ""
+        return f"{self.rows} rows, {self.connections} connections{paused}"
 
 
 LOADS = (Load(1, 1), Load(1, 16), Load(1, 64), Load(1000, 1), Load(1000, 4))
-SHADOW_LOADS = (Load(1, 1), Load(1, 16))
-# At this pace predictions are made ready and uploaded every six seconds. Turns of the same length
-# have that once each; with turns of three seconds every other one had it, and five times the p99.
-SHADOW_PACE, SHADOW_SECONDS = 0.1, 6
+# One connection fills one core, sixteen fill both; with pauses half of each core is free.
+SHADOW_LOADS = (Load(1, 1), Load(1, 16), Load(1, 16, pause_ms=30))
+SHADOW_SECONDS = 3
 
 
 @click.command()
 @click.option("--family", "families", multiple=True, default=FAMILIES, show_default=True)
 @click.option("--seconds", default=5, show_default=True, help="Of each turn of a server.")
 @click.option("--repeat", default=3, show_default=True, help="Turns of each server and load.")
-@click.option("--shadow-repeat", default=5, show_default=True, help="Pairs of turns of a shadow.")
+@click.option("--shadow-repeat", default=8, show_default=True, help="Pairs of turns of a shadow.")
+@click.option("--mode", "modes", multiple=True, default=MODES, help="Of the shadow's challenger.")
 @click.option("--only", type=click.Choice(["servers", "shadow"]), help="Leave the other part out.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the numbers here.")
 def main(
@@ -84,6 +104,7 @@ def main(
     seconds: int,
     repeat: int,
     shadow_repeat: int,
+    modes: tuple[str, ...],
     only: str | None,
     file: Path | None,
 ) -> None:
@@ -99,7 +120,7 @@ def main(
                 report[family] = compare(model, seconds, repeat, folder)
         if only != "servers":
             # Of the first family: the server's own work is the same for each.
-            report["shadow"] = shadows(shadow_repeat, Path(temporary) / families[0])
+            report["shadow"] = shadows(modes, shadow_repeat, Path(temporary) / families[0])
     text = json.dumps(report, indent=2)
     click.echo(text)
     if file is not None:
@@ -125,7 +146,7 @@ def compare(model: Any, seconds: int, repeat: int, folder: Path) -> dict[str, An
                 if load.connections == 1:
                     turns.setdefault(("bare", load), []).append(bare(model, load, seconds))
     for load in LOADS:
-        found[f"{load.rows} rows, {load.connections} connections"] = _beside(turns, load)
+        found[str(load)] = _beside(turns, load)
     return found
 
 
@@ -176,33 +197,34 @@ def bare(model: Any, load: Load, seconds: int) -> dict[str, float]:
     }
 
 
-def shadows(repeat: int, folder: Path) -> dict[str, Any]:
+def shadows(modes: Sequence[str], repeat: int, folder: Path) -> dict[str, Any]:
     """What copies to each kind of challenger cost, over one and over many connections."""
     from scripts.maintenance.benchmarks import shadow
     from scripts.maintenance.benchmarks.misbehaving import Misbehaving
 
     trusted = ("--trusted-type", f"{Misbehaving.__module__}.{Misbehaving.__name__}")
     found: dict[str, Any] = {}
-    with ours(folder, 8603, "--pace", str(SHADOW_PACE), *trusted) as (address, facts):
+    with ours(folder, 8603, *trusted) as (address, facts):
         trial = shadow.Trial(folder / "work", NAME, address)
-        for mode in shadow.MODES:
+        for mode in modes:
             trial.begin(mode)
             for load in SHADOW_LOADS:
                 turn = partial(_champions_turn, address, facts["pid"], load, folder)
-                found[f"{mode}, {load.rows} rows, {load.connections} connections"] = shadow.cost(
-                    trial, turn, repeat
-                )
+                found[f"{mode}, {load}"] = shadow.cost(trial, turn, repeat)
             trial.end()
     return found
 
 
-def _champions_turn(address: str, pid: int, load: Load, folder: Path) -> dict[str, float]:
+def _champions_turn(address: str, pid: int, load: Load, folder: Path) -> shadow.Turn:
     """One turn, with the processor time of a request in the process that speaks HTTP alone."""
+    from scripts.maintenance.benchmarks import shadow
+
     server = psutil.Process(pid)
     before = sum(server.cpu_times()[:2])
-    taken = wrk(address, load, SHADOW_SECONDS, folder)
-    requests = taken["requests_per_second"] * taken["seconds"]
-    return {**taken, "server_ms": 1000 * (sum(server.cpu_times()[:2]) - before) / requests}
+    told = _wrk(address, load, SHADOW_SECONDS, folder)
+    requests, seconds = told.requests, told.seconds
+    spent = sum(server.cpu_times()[:2]) - before
+    return shadow.Turn(told.took, requests / seconds, 1000 * spent / requests)
 
 
 def prepare(family: str, folder: Path) -> Any:
@@ -330,28 +352,49 @@ def processor_seconds(pid: int) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in tree)
 
 
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """What wrk told of a turn; `took` has the milliseconds of each request."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    took: NDArray[np.float64]
+
+
 def wrk(address: str, load: Load, seconds: int, folder: Path) -> dict[str, float]:
     """One turn of load."""
+    told = _wrk(address, load, seconds, folder)
+    return {
+        "seconds": told.seconds,
+        "requests_per_second": round(told.requests / told.seconds, 1),
+        "p50_ms": round(told.p50_ms, 2),
+        "p99_ms": round(told.p99_ms, 2),
+    }
+
+
+def _wrk(address: str, load: Load, seconds: int, folder: Path) -> _Told:
+    import numpy as np
+
     done = subprocess.run(
         [
             *("wrk", "-t1", f"-c{load.connections}", f"-d{seconds}s", "--timeout", "30s"),
             *("-s", str(folder / "post.lua"), f"{address}/invocations"),
         ],
-        env=os.environ | {"BODY": str(folder / f"{load.rows}.json")},
+        env=os.environ
+        | {"BODY": str(folder / f"{load.rows}.json"), "PAUSE_MS": str(load.pause_ms)},
         capture_output=True,
         text=True,
         check=True,
     )
     match = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", done.stdout)
     if match is None or match[5] != "0":
-        raise click.ClickException(f"wrk met errors: {done.stdout}")
+        raise click.ClickException(f"wrk met errors: {done.stdout[:2000]}")
     requests, duration, p50, p99 = map(int, match.groups()[:4])
-    return {
-        "seconds": duration / 1e6,
-        "requests_per_second": round(requests / (duration / 1e6), 1),
-        "p50_ms": round(p50 / 1000, 2),
-        "p99_ms": round(p99 / 1000, 2),
-    }
+    counted = np.array(re.findall(r"TOOK (\d+) (\d+)", done.stdout), dtype=int)
+    took = np.repeat(counted[:, 0] / 1000, counted[:, 1])
+    return _Told(requests, duration / 1e6, p50 / 1000, p99 / 1000, took)
 
 
 if __name__ == "__main__":

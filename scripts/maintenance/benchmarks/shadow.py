@@ -6,7 +6,10 @@ import json
 import statistics
 import time
 import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from pipeline.model.artifacts import CARD_FILE, MODEL_FILE
@@ -21,17 +24,31 @@ from scripts.maintenance.benchmarks.misbehaving import Misbehaving
 from scripts.maintenance.benchmarks.prediction import _model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from pipeline.model.champion import PinnedFile
 
-    Turn = Callable[[], dict[str, float]]
-
-MODES = ("good", "slow", "hang", "crash")
 # A good one is the champion's own files under another version.
 VERSION = "2"
 PATIENCE_SECONDS = 120
+_DRAWS = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """A turn of load: milliseconds of each request, their rate, the server's time for each."""
+
+    took: NDArray[np.float64]
+    requests_per_second: float
+    server_ms: float
+
+
+Pair = Mapping[bool, Turn]
+"""Two turns, one with copies (True) and one without."""
 
 
 class Trial:
@@ -95,9 +112,10 @@ class Trial:
         raise RuntimeError(f"the server did not take up version {version} of the policy: {said}")
 
 
-def cost(trial: Trial, turn: Turn, repeat: int) -> dict[str, Any]:
-    """Medians of the ratios of pairs of turns, one with copies and one without."""
-    pairs, before = [], trial.copies()
+def cost(trial: Trial, turn: Callable[[], Turn], repeat: int) -> dict[str, Any]:
+    """Pairs of turns, one with copies and one without: percentiles over all turns of a kind."""
+    pairs: list[Pair] = []
+    before = trial.copies()
     for number in range(repeat):
         taken = {}
         for on in (False, True) if number % 2 == 0 else (True, False):
@@ -106,15 +124,48 @@ def cost(trial: Trial, turn: Turn, repeat: int) -> dict[str, Any]:
         pairs.append(taken)
     after = trial.copies()
     return {
+        "p50": _beside(pairs, 0.5),
+        "p99": _beside(pairs, 0.99),
         **{
-            f"{name}_ratio": round(
-                statistics.median(pair[True][name] / pair[False][name] for pair in pairs), 3
-            )
-            for name in ("p99_ms", "p50_ms", "requests_per_second", "server_ms")
+            name: {
+                "without": round(statistics.mean(getattr(pair[False], name) for pair in pairs), 3),
+                "ratio": round(
+                    statistics.median(
+                        getattr(pair[True], name) / getattr(pair[False], name) for pair in pairs
+                    ),
+                    3,
+                ),
+            }
+            for name in ("requests_per_second", "server_ms")
         },
-        "p99_ms": [[pair[False]["p99_ms"], pair[True]["p99_ms"]] for pair in pairs],
+        "p99_ms_of_turns": [
+            [_percentile([pair], 0.99, on=on) for on in (False, True)] for pair in pairs
+        ],
         "copies": {name: count - before.get(name, 0) for name, count in after.items()},
     }
+
+
+def _beside(pairs: Sequence[Pair], share: float) -> dict[str, Any]:
+    """A percentile without and with copies, their ratio, and its interval by drawing pairs."""
+    random = Random(0)
+    drawn = sorted(
+        _percentile(draw, share, on=True) / _percentile(draw, share, on=False)
+        for draw in (random.choices(pairs, k=len(pairs)) for _ in range(_DRAWS))
+    )
+    without, with_copies = (_percentile(pairs, share, on=on) for on in (False, True))
+    return {
+        "without_ms": without,
+        "with_ms": with_copies,
+        "ratio": round(with_copies / without, 3),
+        "interval_90": [round(drawn[_DRAWS // 20], 3), round(drawn[-_DRAWS // 20], 3)],
+    }
+
+
+def _percentile(pairs: Sequence[Pair], share: float, *, on: bool) -> float:
+    """Of the requests of all turns of one kind together: a turn alone has too few slow ones."""
+    import numpy as np
+
+    return round(float(np.quantile(np.concatenate([pair[on].took for pair in pairs]), share)), 3)
 
 
 def challenger(folder: Path, model: str, mode: str) -> dict[str, PinnedFile]:

@@ -54,7 +54,8 @@ class Side:
         self.champion, self.challenger = Model(champion), Model(challenger)
         self.gauges, self.tallies = Gauges(), Tallies()
         slots = cast("tuple[Slot, Slot]", (self.champion, self.challenger))
-        self.traffic = Traffic(*slots, self.gauges, self.tallies, set_name=None, most_copies=256)
+        counts = (self.gauges, self.tallies)
+        self.traffic = Traffic(*slots, *counts, set_name=None, most_copies=256, copies_pause=10)
 
     def answer(self, policy: TrafficPolicy, times: int = 1) -> list[tuple[int, str]]:
         """Status and variant of so many answers; copies are handed on."""
@@ -117,7 +118,7 @@ def policy(kind: str = "canary", **changes: Any) -> TrafficPolicy:
 
 
 def queued(model: Model, side: Side, sizes: Sequence[int], most: int = 256) -> Copies:
-    queue = Copies(cast("Slot", model), side.gauges, side.tallies, most)
+    queue = Copies(cast("Slot", model), side.gauges, side.tallies, most, 10)
     for number, size in enumerate(sizes):
         queue.add(Copy(Call(str(number), "json", b"x" * size, ""), "e1"))
     return queue
@@ -126,7 +127,8 @@ def queued(model: Model, side: Side, sizes: Sequence[int], most: int = 256) -> C
 def test_copies_go_in_groups_of_few_requests_and_bytes() -> None:
     side, model = Side(), Model()
     large = copies.GROUP_BYTES // 2 + 1
-    queue = queued(model, side, [10] * (copies.GROUP_REQUESTS + 6) + [large] * 2)
+    sizes = [10] * (copies.GROUP_REQUESTS + 6) + [large] * 2
+    queue = queued(model, side, sizes, most=len(sizes))
     asyncio.run(until_empty(queue))
 
     assert [len(group) for group in model.groups] == [copies.GROUP_REQUESTS, 7, 1]
@@ -161,7 +163,7 @@ def test_without_a_spare_core_the_challenger_works_a_part_of_the_time() -> None:
 
     async def groups_within(pauses: int, seconds: float) -> int:
         side, model = Side(), Slow()
-        queue = Copies(cast("Slot", model), side.gauges, side.tallies, 10_000, pauses)
+        queue = Copies(cast("Slot", model), side.gauges, side.tallies, 10_000, 10, pauses)
         for number in range(10_000):
             queue.add(Copy(Call(str(number), "json", b"{}", ""), "e1"))
         task = asyncio.create_task(queue.run())
@@ -199,7 +201,7 @@ def test_a_challenger_that_hung_does_not_keep_the_next_one_waiting() -> None:
         task.cancel()
 
     side, model = Side(), Hung(None)
-    queue = queued(model, side, [10] * 3 * copies.GROUP_REQUESTS)
+    queue = queued(model, side, [10] * 3 * copies.GROUP_REQUESTS, most=3 * copies.GROUP_REQUESTS)
     asyncio.run(asyncio.wait_for(run(), 60))
 
     assert [[call.id for call in group] for group in model.groups] == [["next"]]
