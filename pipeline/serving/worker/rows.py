@@ -71,8 +71,19 @@ def parse(
     if rows.count == 0:
         raise BadRequest(422, "the request has no rows")
     there = [*features, *(name for name in ids if name in rows.columns)]
-    truths = b"true" in body or b"false" in body
-    return Rows({name: rows.columns[name] for name in there}, rows.count, truths, spelled)
+    return Rows({name: rows.columns[name] for name in there}, rows.count, _truths(body), spelled)
+
+
+def _truths(body: bytes) -> bool:
+    """Whether there may be true or false in a body.
+
+    Behind the last text of many rows of numbers a single letter is looked for: to look for a word
+    takes as long as the checks of all values.
+    """
+    last = body.rfind(b'"')
+    if any(word in body[: last + 1] for word in (b"true", b"false")):
+        return True
+    return body.find(b"t", last + 1) >= 0 or body.find(b"f", last + 1) >= 0
 
 
 @dataclass(frozen=True)

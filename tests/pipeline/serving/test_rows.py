@@ -66,6 +66,23 @@ def test_one_row_has_each_column_and_no_other() -> None:
     assert error.value.details == [{"column": "c", "rule": "unknown column"}]
 
 
+@pytest.mark.parametrize(
+    ("row", "truths"),
+    [
+        ('[true, "x"]', True),
+        ('["x", true]', True),
+        ('["x", null, 1e5, false]', True),
+        ('["t", 1, -2.5E-3, null]', False),
+        ("[1, 2.0, null]", False),
+    ],
+)
+def test_a_truth_value_is_noticed_wherever_it_stands(row: str, truths: bool) -> None:
+    names = ["fat", "thin", "left", "right"][: len(json.loads(row))]
+    body = f'{{"dataframe_split": {{"columns": {json.dumps(names)}, "data": [{row}]}}}}'
+
+    assert parse("json", body.encode(), names, ()).truths is truths
+
+
 FAULTS: dict[str, tuple[bytes, int, str]] = {
     "nothing": (b"", 400, "is not JSON"),
     "half of it": (b'{"instances": [[1, "x"', 400, "is not JSON"),
