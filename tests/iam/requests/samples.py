@@ -36,7 +36,6 @@ FITTING: dict[tuple[str, str], dict[str, Any]] = {
     ("autoscaling", "CreateOrUpdateTags"): {"Tags": [{**TAGS[0], "ResourceId": "some-group"}]},
     ("autoscaling", "DeleteTags"): {"Tags": [{**TAGS[0], "ResourceId": "some-group"}]},
     ("autoscaling", "DeletePolicy"): {"AutoScalingGroupName": "some-group"},
-    ("autoscaling", "ExecutePolicy"): {"AutoScalingGroupName": "some-group"},
     ("autoscaling", "TerminateInstanceInAutoScalingGroup"): {"InstanceId": "i-0a"},
     ("budgets", "ListTagsForResource"): {"ResourceARN": BUDGET},
     ("budgets", "TagResource"): {"ResourceARN": BUDGET},

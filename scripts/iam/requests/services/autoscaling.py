@@ -234,15 +234,9 @@ TABLE: Table = {
     "PutScheduledUpdateGroupAction": Row(
         _group, keys=keys_from(MinSize="autoscaling:MinSize", MaxSize="autoscaling:MaxSize")
     ),
-    "PutLifecycleHook": Row(_group, also=(passes("RoleARN", "autoscaling.amazonaws.com"),)),
     **same(
-        "AttachInstances DetachInstances EnterStandby ExitStandby CancelInstanceRefresh "
-        "RollbackInstanceRefresh SetDesiredCapacity SetInstanceProtection SuspendProcesses "
-        "ResumeProcesses EnableMetricsCollection DisableMetricsCollection DeleteLifecycleHook "
-        "CompleteLifecycleAction RecordLifecycleActionHeartbeat DeleteScheduledAction "
-        "BatchPutScheduledUpdateGroupAction BatchDeleteScheduledAction PutScalingPolicy "
-        "DeletePolicy ExecutePolicy PutNotificationConfiguration DeleteNotificationConfiguration "
-        "PutWarmPool DeleteWarmPool",
+        "CancelInstanceRefresh SetDesiredCapacity EnableMetricsCollection "
+        "DisableMetricsCollection DeleteScheduledAction PutScalingPolicy DeletePolicy",
         Row(_group),
     ),
     **same(

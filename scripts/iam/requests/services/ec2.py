@@ -228,12 +228,10 @@ TABLE: Table = {
     "DeleteVpc": on_row(_vpc),
     "DescribeVpcAttribute": on_row(_vpc),
     "ModifyVpcAttribute": _attribute(_vpc),
-    "AssociateVpcCidrBlock": on_row(_vpc),
     "GetSecurityGroupsForVpc": on_row(_vpc),
     "CreateSubnet": create_row("subnet", _vpc),
     "DeleteSubnet": on_row(_subnet),
     "ModifySubnetAttribute": _attribute(_subnet),
-    "AssociateSubnetCidrBlock": on_row(_subnet),
     "CreateInternetGateway": create_row("internet-gateway"),
     **same(
         "AttachInternetGateway DetachInternetGateway",
@@ -282,7 +280,6 @@ TABLE: Table = {
         "network-interface", _subnet, named("security-group", "Groups")
     ),
     "DeleteNetworkInterface": on_row(_interface),
-    "ModifyNetworkInterfaceAttribute": _attribute(_interface, named("security-group", "Groups")),
     # launch templates
     "CreateLaunchTemplate": create_row("launch-template", also=(template_image,)),
     "CreateLaunchTemplateVersion": on_row(launch_template, also=(template_image,)),
@@ -293,14 +290,10 @@ TABLE: Table = {
     "DescribeLaunchTemplateVersions": Row(everything, keys=region_key, also=(resolved_images,)),
     # instances
     "RunInstances": RUN_INSTANCES,
-    **same(
-        "StartInstances StopInstances RebootInstances TerminateInstances MonitorInstances "
-        "UnmonitorInstances",
-        on_row(_instances),
-    ),
+    **same("StartInstances StopInstances TerminateInstances", on_row(_instances)),
     **same("DescribeInstanceAttribute GetConsoleOutput GetInstanceUefiData", on_row(_instance)),
     **same("ModifyInstanceAttribute", _attribute(_instance, named("security-group", "Groups"))),
-    **same("ModifyInstanceMetadataOptions ModifyInstanceMaintenanceOptions", _attribute(_instance)),
+    "ModifyInstanceMetadataOptions": _attribute(_instance),
     "AssociateIamInstanceProfile": on_row(_instance, also=(_passes_profile,)),
     "ReplaceIamInstanceProfileAssociation": on_row(_profile_association, also=(_passes_profile,)),
     "DisassociateIamInstanceProfile": on_row(_profile_association),
@@ -318,8 +311,7 @@ TABLE: Table = {
         ),
         also=(lambda call: volume_key(call, call.parameters),),
     ),
-    **same("DeleteVolume ModifyVolume", on_row(_volume)),
-    **same("AttachVolume DetachVolume", on_row(_volume, _instance)),
+    "DeleteVolume": on_row(_volume),
     "CreateSnapshot": create_row("snapshot", _volume),
     "DeleteSnapshot": on_row(named("snapshot", "SnapshotId")),
     "CreateImage": Row(

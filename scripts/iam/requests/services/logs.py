@@ -92,8 +92,8 @@ _tags = tagged_with("tags")
 TABLE: Table = {
     **anywhere(
         "DescribeDestinations DescribeExportTasks DescribeQueries DescribeQueryDefinitions "
-        "DescribeResourcePolicies PutResourcePolicy DeleteResourcePolicy PutQueryDefinition "
-        "DeleteQueryDefinition StopQuery TestMetricFilter DescribeAccountPolicies "
+        "DescribeResourcePolicies PutResourcePolicy DeleteResourcePolicy TestMetricFilter "
+        "DescribeAccountPolicies "
         "DescribeIndexPolicies"
     ),
     "DescribeLogGroups": Row(_group_or_all),
@@ -106,8 +106,7 @@ TABLE: Table = {
         "AssociateKmsKey DeleteLogGroup DeleteMetricFilter DeleteRetentionPolicy "
         "DeleteSubscriptionFilter DescribeLogStreams DescribeSubscriptionFilters "
         "DisassociateKmsKey FilterLogEvents GetDataProtectionPolicy GetLogGroupFields "
-        "PutDataProtectionPolicy PutMetricFilter PutRetentionPolicy "
-        "PutLogGroupDeletionProtection",
+        "PutMetricFilter PutRetentionPolicy",
         Row(_group),
     ),
     "DescribeMetricFilters": Row(_group_or_all),

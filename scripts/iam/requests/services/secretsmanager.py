@@ -161,7 +161,6 @@ TABLE: Table = {
         keys=join_keys(_asked_key, _description),
         also=(_new_value_key, _opens_for_another_key),
     ),
-    "ReplicateSecretToRegions": Row(_secret, keys=_replicas),
     "DeleteSecret": Row(_secret, keys=_deletion),
     "PutResourcePolicy": Row(_secret, keys=_policy),
     "RotateSecret": Row(
@@ -173,8 +172,7 @@ TABLE: Table = {
         _secret, keys=keys_from(VersionStage="secretsmanager:VersionStage")
     ),
     **same(
-        "CancelRotateSecret DeleteResourcePolicy DescribeSecret GetResourcePolicy "
-        "ListSecretVersionIds RestoreSecret RemoveRegionsFromReplication",
+        "DeleteResourcePolicy DescribeSecret GetResourcePolicy ListSecretVersionIds RestoreSecret",
         Row(_secret),
     ),
     "ValidateResourcePolicy": Row(

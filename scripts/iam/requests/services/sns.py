@@ -86,24 +86,19 @@ TABLE: Table = {
         also=(when("Tags", onto("sns:TagResource", _new_topic, _tags)), _attributes_roles),
     ),
     **same(
-        "AddPermission ConfirmSubscription DeleteTopic GetTopicAttributes "
-        "ListSubscriptionsByTopic RemovePermission",
+        "ConfirmSubscription DeleteTopic GetTopicAttributes ListSubscriptionsByTopic",
         _by_topic,
     ),
     "SetTopicAttributes": Row(_topic("TopicArn"), also=(_attributes_roles,)),
     **same("GetSubscriptionAttributes Unsubscribe", _by_subscription),
     "SetSubscriptionAttributes": Row(_topic("SubscriptionArn"), also=(_attributes_roles,)),
-    **same(
-        "GetDataProtectionPolicy PutDataProtectionPolicy ListTagsForResource",
-        Row(_topic("ResourceArn")),
-    ),
+    "ListTagsForResource": Row(_topic("ResourceArn")),
     "Subscribe": Row(
         _topic("TopicArn"),
         keys=keys_from(Protocol="sns:Protocol", Endpoint="sns:Endpoint"),
         also=(_attributes_roles,),
     ),
     "Publish": Row(_topic("TopicArn"), also=(_encrypts,)),
-    "PublishBatch": Row(_topic("TopicArn"), "sns:Publish", also=(_encrypts,)),
     "TagResource": Row(_topic("ResourceArn"), keys=_tags),
     "UntagResource": Row(_topic("ResourceArn"), keys=lambda call: tag_keys(call.texts("TagKeys"))),
 }
