@@ -292,8 +292,7 @@ def contract_sha256(contract: SchemaContract, definition: HoldoutDefinition) -> 
 def _store_raw(workspace: Workspace, file: DataFile) -> dict[str, str]:
     """Keep a file as it came. Raw data is never changed in place: its key is its digest."""
     sha256 = files.digest([file])
-    ending = {"gzip": f"{file.kind}.gz", "zip": "zip"}.get(file.packed or "", file.kind)
-    key = workspace.key("raw", f"{sha256[:16]}.{ending}")
+    key = workspace.key("raw", f"{sha256[:16]}.{file.ending}")
     workspace.store.send(file.path, key)
     return {"name": file.name, "key": key, "sha256": sha256}
 

@@ -4,7 +4,7 @@ What cannot be decided is refused, all columns at once, with the settings that d
 proposal was tried on the column.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -169,7 +169,7 @@ def _others(table: "pyarrow.Table", found: Findings) -> dict[str, Column]:
     """The target, ids, the holdout's column and subgroups: read, but not learnt from."""
     settings, others = found.settings, dict[str, Column]()
     data, holdout = settings.data, settings.holdout
-    target = _target(data.target, table[data.target], found)
+    target = _of_cells(data.target, found, lambda: _target(data.target, table[data.target], found))
     if target is not None:
         others[data.target] = target
     for name in [*data.id_columns, *data.subgroups]:
@@ -177,10 +177,20 @@ def _others(table: "pyarrow.Table", found: Findings) -> dict[str, Column]:
     if holdout.column and holdout.rule == "group":
         others.setdefault(holdout.column, IdColumn())
     elif holdout.column:
-        times = _times(kinds.look_at(holdout.column, table[holdout.column], found))
+        name = holdout.column
+        times = _of_cells(name, found, lambda: _times(kinds.look_at(name, table[name], found)))
         if times is not None:
             others[holdout.column] = times
     return others
+
+
+def _of_cells(name: str, found: Findings, look: Callable[[], Column | None]) -> Column | None:
+    """What `look` finds; values that are no single cell, such as lists, are a fault."""
+    try:
+        return look()
+    except InputError as error:
+        found.faults.append(Fault(name, str(error)))
+        return None
 
 
 def _times(case: Case) -> Column | None:
@@ -204,8 +214,11 @@ def _target(name: str, raw: "pyarrow.ChunkedArray", found: Findings) -> Column |
     if found.settings.task.type != "regression":
         # Every word may be a class; "None" is one in more than one public data set.
         own = chosen.model_copy(update={"missing": chosen.missing or []})
-        return _classes(kinds.look_at(name, raw, found, own), told=chosen.missing is not None)
+        case = kinds.look_at(name, raw, found, own)
+        found.without_target = round(case.null_rate * len(raw))
+        return _classes(case, told=chosen.missing is not None)
     case = kinds.look_at(name, raw, found)
+    found.without_target = round(case.null_rate * len(raw))
     column = kinds.as_told(case, "number")
     if isinstance(column, NumberColumn) and len(case.counts) < 2:
         case.refuse("is the target, and has fewer than two values")
@@ -332,6 +345,10 @@ def _report(found: Findings) -> str:
     if decided:
         advice.append("  [columns]")
         advice += [f"  {quoted(fault.name)} = {{ {fault.column} }}" for fault in decided]
+    if found.without_target > found.settings.contract.max_bad_rows:
+        target, count = found.settings.data.target, found.without_target
+        lines.append(f"  {target} is the target, and has no value in {count} rows")
+        advice += ["  [contract]", f"  {line('max_bad_rows', count)}"]
     head = f"{found.settings.data.shown_source} cannot be learnt from as it is:"
     return "\n".join([head, *lines, *(["write, for example:", *advice] if advice else [])])
 

@@ -36,6 +36,8 @@ _EXAMPLES = 5
 _OFTEN, _MOST_CATEGORIES = 20, 1000
 _ID_NAME = re.compile(r"(?i:^|[\W_])(?i:id|nr|no|key|index)$|[a-z](?:ID|Id)$")
 _NINES = tuple(float("9" * whole + end) for whole in range(3, 9) for end in ("", ".9", ".99"))
+_FLOAT_DIGITS, _WHOLE = 15, re.compile(r"[+-]?\d+")
+_FIRST_YEAR, _LAST_YEAR = 1600, 2100
 _FIRST_DAY, _LAST_DAY = 18000101, 21991231
 # Trees hold numbers in 32 bits.
 LARGEST = 3.4028e38
@@ -68,6 +70,7 @@ class Findings:
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     said: Evidence = field(default_factory=Evidence)
+    without_target: int = 0
 
     def settled(self, name: str) -> bool:
         """Whether the column is left out or at fault already."""
@@ -219,6 +222,8 @@ def number(case: Case, *, forced: bool = False) -> NumberColumn | None:
     present = values[~np.isnan(values)]
     if _beyond(case, values) or (not forced and _counts_rows(case, present)):
         return None
+    if not forced and _loses_digits(case, marks):
+        return None
     if case.is_text:
         case.found.said.add(evidence(list(case.counts)[:_SAMPLE]))
     low, high = float(present.min()), float(present.max())
@@ -329,14 +334,32 @@ def _beyond(case: Case, values: Any) -> bool:
     return False
 
 
+def _loses_digits(case: Case, marks: Marks) -> bool:
+    """Refuse whole numbers with more digits than a float64 holds: most likely they are ids."""
+    for text in case.counts:
+        bare = marks.cut(text).replace(marks.thousands or "_", "")
+        if len(bare) <= _FLOAT_DIGITS or not _WHOLE.fullmatch(bare) or int(bare) == float(bare):
+            continue
+        case.refuse(
+            f"holds whole numbers such as {text}, which would be learnt as {float(bare):.0f}: "
+            "an id? Drop it, or name it in id_columns or categories under [data]; if its last "
+            f'digits do not matter, write {quoted(case.name)} = "number" under [columns]',
+            drop=True,
+        )
+        return True
+    return False
+
+
 def _counts_rows(case: Case, present: Any) -> bool:
-    """Leave out a column that numbers the rows without a gap."""
+    """Leave out a column that numbers the rows without a gap, unless it may be a year of each."""
     import numpy as np
 
     if len(present) < len(case.raw) or len(present) < _MANY:
         return False
     low, high = present.min(), present.max()
     if high - low != len(present) - 1 or (present % 1).any():
+        return False
+    if low >= _FIRST_YEAR and high <= _LAST_YEAR:
         return False
     if len(np.unique(present)) < len(present):
         return False
@@ -363,7 +386,7 @@ def _by_texts(case: Case) -> Column | None:
         return category(case)
     if _looks_like_numbers(case) or looks_like_times(case):
         return None
-    if len(case.counts) > _most_categories(case):
+    if len(case.counts) > _most_categories(case) or _one_a_row(case):
         shown = ", ".join(repr(text[:40]) for text in list(case.counts)[:3])
         case.refuse(
             f"has {len(case.counts)} different texts, such as {shown}: more like an id or free "
@@ -373,6 +396,16 @@ def _by_texts(case: Case) -> Column | None:
         )
         return None
     return category(case)
+
+
+def _one_a_row(case: Case) -> bool:
+    """Whether nearly every row has a text of its own, so that a category tells nothing of others.
+
+    Few rows may hold few names by chance.
+    """
+    return "max_categories" not in case.found.settings.contract.model_fields_set and len(
+        case.counts
+    ) > max(_MANY, _MOSTLY * sum(case.counts.values()))
 
 
 def _most_categories(case: Case) -> int:
@@ -398,6 +431,14 @@ def category(case: Case) -> CategoryColumn:
         missing=case.stored_missing,
     )
     listed = spelled(case.array(), column).cast(pyarrow.string()).to_pylist()
+    if case.chosen.missing is None and "+" not in case.counts:
+        signs = [text for text in case.counts if text in _PLACEHOLDERS and not text.strip("-._*")]
+        if signs and len(case.counts) > len(signs) + 1:
+            case.found.notes.append(
+                f"{case.name}: {_rows(case, signs)}: read as a category of its own; if it means "
+                f"missing, write {quoted(case.name)} = {{ {line('missing', signs)} }} under "
+                "[columns]"
+            )
     return column.model_copy(update={"categories": sorted(set(listed))})
 
 
@@ -515,7 +556,7 @@ def _looks_like_numbers(case: Case) -> bool:
     plain = [text for text in case.counts if PLAIN.fits(text)]
     if any(map(_is_code, case.counts)):
         return _few_are_codes(case, plain)
-    if _in_parentheses(case) or _around_numbers(case):
+    if _in_parentheses(case) or _around_numbers(case) or _with_notes(case):
         return True
     wrong = [text for text in case.counts if not PLAIN.fits(text)]
     # A word for missing may come often; many different words are no words for missing.
@@ -573,6 +614,28 @@ def _in_parentheses(case: Case) -> bool:
         f"looks like numbers, of which {_rows(case, within)}: negative ones stand in parentheses; "
         "write them with a minus sign",
         drop=True,
+    )
+    return True
+
+
+_NOTE = re.compile(r"(\[?)[+-]?[\d.,]*\d[\d.,]*\s*([*†‡§¶#]+|\[\w{1,3}\]|\])")
+
+
+def _with_notes(case: Case) -> bool:
+    """Refuse numbers of which some stand in brackets, or have a sign of a footnote after them."""
+    found = {text: _NOTE.fullmatch(text) for text in case.counts if not PLAIN.fits(text)}
+    if not found or not all(
+        note and (note[1] == "[") == (note[2] == "]") for note in found.values()
+    ):
+        return False
+    words = dict.fromkeys(word for note in found.values() if note for word in note.groups() if word)
+    marks = Marks(remove=tuple(words))
+    if len(words) > _EXAMPLES or not all(map(marks.fits, case.counts)):
+        return False
+    case.refuse(
+        f"looks like numbers, of which {_rows(case, list(found))}: remove what stands around the "
+        "number, if the number alone may count",
+        column=_written(marks),
     )
     return True
 

@@ -39,12 +39,28 @@ def check(table: "pd.DataFrame", contract: SchemaContract) -> list[str]:
                 f"{name} alone almost tells {contract.target} ({share:.4f} of 1): is it known "
                 "before the target is? If not, add it to drop under [data]"
             )
+    found += _told_by_gaps(sample, contract)
     if not contract.classes and (names_of := _sum_of(sample, contract)):
         found.append(
             f"{contract.target} is a sum of {', '.join(names_of)}: are they known before it is? If "
             "not, add them to drop under [data]"
         )
     return found
+
+
+def _told_by_gaps(sample: "pd.DataFrame", contract: SchemaContract) -> list[str]:
+    """Warnings about columns of which only some rows have a value, and those tell the target."""
+    judge = _explained if contract.classes == [] else _ranked
+    names: dict[str, None] = {}
+    for name in contract.inputs:
+        empty = sample[name].isna()
+        if empty.any() and judge(empty.astype(float), sample[contract.target]) > _ALMOST:
+            names.setdefault(contract.column_of(name))
+    return [
+        f"whether {name} is missing alone almost tells {contract.target}: is it known before the "
+        "target is? If not, add it to drop under [data]"
+        for name in names
+    ]
 
 
 def _is_copy(table: "pd.DataFrame", name: str, contract: SchemaContract) -> bool:
@@ -56,7 +72,11 @@ def _is_copy(table: "pd.DataFrame", name: str, contract: SchemaContract) -> bool
     if both.sum() < _FEWEST:
         return False
     truth, values = target[both], values[both]
-    if not contract.classes and contract.inputs[name] == "number":
+    number = not contract.classes and contract.inputs[name] == "number"
+    # Nothing is told by one value beside one other, nor by names as different as the target.
+    if not 1 < truth.nunique() < len(truth) and not number:
+        return False
+    if number:
         if values.nunique() < 2 or truth.nunique() < 2:
             return False
         with np.errstate(all="ignore"):

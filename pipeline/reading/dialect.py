@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import itertools
+import re
 from collections.abc import Iterator
 
 from pipeline.reading.files import DataFile
@@ -56,7 +57,7 @@ def parse(
     """Records of lines, empty ones left out, with the number of each one's last line."""
     csv.field_size_limit(_MAX_FIELD)
     if separator == WHITESPACE:
-        lines = (UNIT.join(line.split()) for line in lines)
+        lines = (joined(line, form.quote) for line in lines)
     elif len(separator) > 1:
         lines = (line.replace(separator, UNIT) for line in lines)
     reader = csv.reader(
@@ -70,6 +71,14 @@ def parse(
     for record in reader:
         if record:
             yield reader.line_num, record
+
+
+def joined(line: str, quote: str) -> str:
+    """A line whose fields runs of blanks separate, with UNIT between them."""
+    if not quote or quote not in line:
+        return UNIT.join(line.split())
+    mark = re.escape(quote)
+    return UNIT.join(re.findall(rf"(?:{mark}[^{mark}]*{mark}|\S)+", line))
 
 
 def first_record(file: DataFile, form: Format) -> list[str]:

@@ -1,8 +1,13 @@
-"""Objects of JSON documents: one a line, or the elements of one array, in flat memory."""
+"""Objects of JSON documents: one a line, or the elements of one array, in flat memory.
+
+An object within an object becomes columns with dotted names, as pandas' json_normalize does it.
+"""
 
 import codecs
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from pipeline.errors import InputError
@@ -12,6 +17,8 @@ if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]
 
 _PIECE_CHARACTERS = 1 << 20
+_MAX_DOCUMENT_BYTES = 1 << 28
+_DEEPEST = 30
 _BLANKS = " \t\r\n"
 
 
@@ -39,12 +46,85 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def objects(stream: IO[bytes], name: str, form: Format) -> Iterator[dict[str, Any]]:
-    """The objects of a file. Raises InputError that names the line, or the place in an array."""
+def objects(
+    stream: IO[bytes], name: str, form: Format, wanted: Collection[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """The objects of a file, flat. Raises InputError that names the line, or the place in an array.
+
+    `wanted` are members that must be there; without them a single object is no row.
+    """
     codec = form.encoding or "utf-8-sig"
     start = stream.read(1 << 12).decode(codec, errors="replace").lstrip("\ufeff" + _BLANKS)
     stream.seek(0)
-    return (_elements if start.startswith("[") else _lines)(stream, name, codec)
+    found = (_elements if start.startswith("[") else _lines)(stream, name, codec)
+    try:
+        first = next(found, None)
+        second = None if first is None else next(found, None)
+    except InputError as error:
+        # A document of several lines is one object, or is not JSON.
+        raise _one_object(_whole(stream, codec), name) or error from None
+    if first is None:
+        return iter(())
+    row = _flat(first, name)
+    columns = all(isinstance(value, list) for value in first.values())
+    if second is None and (columns or not (wanted and set(wanted) <= set(row))):
+        fault = _one_object(first, name)
+        if fault is not None:
+            raise fault
+    rest = (_flat(one, name) for one in found)
+    return itertools.chain([row], [] if second is None else [_flat(second, name)], rest)
+
+
+def _whole(stream: IO[bytes], codec: str) -> Any:
+    """The document that the file is as a whole; None where it is none, or too large to look at."""
+    stream.seek(0)
+    try:
+        text = stream.read(_MAX_DOCUMENT_BYTES).decode(codec)
+        return _decoder().decode(text.strip())
+    except (ValueError, RecursionError):
+        return None
+
+
+def _one_object(found: Any, name: str) -> InputError | None:
+    """Why a document of one object is not rows, and how to get at them; None where it is a row."""
+    if not isinstance(found, dict) or not found:
+        return None
+    lists = {
+        key: value
+        for key, value in found.items()
+        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value)
+    }
+    if lists:
+        key = max(lists, key=lambda key: len(lists[key]))
+        path = f".{key}" if re.fullmatch(r"[A-Za-z_]\w*", key) else f".[{json.dumps(key)}]"
+        return InputError(
+            f"{name} is one object, whose member {key!r} is a list of {len(lists[key])} objects: "
+            f"if these are the rows, write them alone, as jq '{path}' does"
+        )
+    if all(isinstance(value, dict | list) for value in found.values()):
+        return InputError(
+            f"{name} is one object, which holds objects or whole columns: write one object a row, "
+            'as pandas does with orient="records"'
+        )
+    return None
+
+
+def _flat(found: dict[str, Any], name: str, depth: int = 0) -> dict[str, Any]:
+    """An object without objects in it: a member of a member has both names, with a dot between."""
+    if not any(isinstance(value, dict) for value in found.values()):
+        return found
+    if depth == _DEEPEST:
+        raise InputError(f"an object in {name} holds objects more than {_DEEPEST} deep")
+    flat: dict[str, Any] = {}
+    for key, value in found.items():
+        within = _flat(value, name, depth + 1) if isinstance(value, dict) else None
+        pairs = {key: value} if within is None else {f"{key}.{k}": v for k, v in within.items()}
+        if twice := next((new for new in pairs if new in flat), None):
+            raise InputError(
+                f"an object in {name} names {twice!r} twice: in itself, and in {key!r}"
+            )
+        flat |= pairs
+    return flat
 
 
 def _lines(stream: IO[bytes], name: str, codec: str) -> Iterator[dict[str, Any]]:
@@ -61,12 +141,6 @@ def _lines(stream: IO[bytes], name: str, codec: str) -> Iterator[dict[str, Any]]
             ) from None
         if not isinstance(found, dict):
             raise InputError(f"line {number} of {name} is not an object, such as {{…}}")
-        nested = [value for value in found.values() if isinstance(value, dict | list)]
-        if len(nested) == len(found) > 1 or any(isinstance(value, dict) for value in nested):
-            raise InputError(
-                f"line {number} of {name} holds objects or whole columns: write one object a row, "
-                'as pandas does with orient="records"'
-            )
         yield found
 
 
@@ -113,14 +187,31 @@ def _next(text: str, place: int) -> int:
 
 
 def json_column(values: Sequence[Any], name: str, file: str) -> "pyarrow.Array":
-    """Values of a JSON document as one column. Raises InputError for nested ones.
+    """Values of a JSON document as one column; one that holds lists is a column of lists.
+
+    Raises InputError for objects, which a file's reader made columns of before.
 
     Numbers are JsonNumbers: they keep their spelling unless the column holds nothing else.
     """
     import pyarrow
 
-    if any(isinstance(value, dict | list) for value in values):
-        raise InputError(f"the column {name!r} of {file} holds lists or objects: flatten them")
+    if held := next((value for value in values if isinstance(value, dict)), None):
+        member = next(iter(held))
+        raise InputError(
+            f"the column {name!r} of {file} holds objects: write their members as columns, such as "
+            f"{f'{name}.{member}'!r}"
+        )
+    if any(isinstance(value, list) for value in values):
+        # The contract refuses it by name, if it is to be read at all.
+        nested = [
+            None
+            if value is None
+            else [json.dumps(one) for one in value]
+            if isinstance(value, list)
+            else [str(value)]
+            for value in values
+        ]
+        return pyarrow.array(nested, type=pyarrow.list_(pyarrow.string()))
     texts = [
         ("true" if value else "false") if isinstance(value, bool) else value for value in values
     ]

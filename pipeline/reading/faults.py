@@ -238,7 +238,7 @@ def _propose(file: DataFile, form: Format, wanted: Sequence[str], codec: str) ->
     lines = sample(file, codec)
     candidates = []
     for separator in _SEPARATORS:
-        if separator == WHITESPACE and re.search(r"[,;|\t]", lines[0] if lines else ""):
+        if separator == WHITESPACE and re.search(r"[,;|]", lines[0] if lines else ""):
             continue
         changed = form.model_copy(update={"separator": separator})
         skip, rows, before = _regular(lines, separator, changed)
@@ -337,7 +337,7 @@ def explain(
     except csv.Error as fault:
         return InputError(
             f"{file.name}: the record that begins in line {last + 1} has a quote that is not "
-            f"closed, or is followed by more text ({fault}); {_quote_advice(form)}"
+            f"closed, or is followed by more text ({fault}); {_quote_advice(file, form)}"
         )
     except UnicodeDecodeError as fault:
         return _encoding_fault(file, form, fault, wanted)
@@ -346,7 +346,13 @@ def explain(
     return InputError(f"{file.name} is no readable CSV file: {error}")
 
 
-def _quote_advice(form: Format) -> str:
+def _quote_advice(file: DataFile, form: Format) -> str:
+    escaped = form.model_copy(update={"escape": "\\"})
+    if form.escape is None and _alike(file, escaped):
+        return (
+            "quotes within texts have a backslash before them: write "
+            f"{line('escape', escaped.escape)} under [data]"
+        )
     return (
         f"fix that line, or write {line('quote', '')} under [data] if quotes are part of the texts"
         if form.quote
@@ -375,31 +381,34 @@ def _width_fault(
         proposal = None
     if proposal is not None and proposal.causes:
         return _message(cause, proposal, form)
-    if _regular_with(file, form, "'", len(names)):
+    if _alike(file, form.model_copy(update={"quote": "'"}), len(names)):
         return f"{cause}; texts stand in ' quotes: write {line('quote', chr(39))} under [data]"
     if len(record) == len(names) + 1 and not record[-1].strip():
         return f"{cause}; it ends in a separator: fix the file, so that no value slips a column"
     if row == 1 and len(record) == len(names) + 1:
-        named = line("names", ["row", *names[:3]])
-        return (
-            f"{cause}; if each row begins with a name of its own, write under [data] "
-            f"{line('skip_lines', form.skip_lines + 1)}, {line('header', False)} and all "
-            f"{len(record)} names, such as {named}"
+        free = next(name for name in ("row", "row_name", "name of the row") if name not in names)
+        return "\n  ".join(
+            [
+                f"{cause}; if each row begins with a name of its own, write under [data]",
+                line("skip_lines", form.skip_lines + 1),
+                line("header", False),
+                line("names", [free, *names]),
+            ]
         )
     if len(record) < len(names):
         return f"{cause}; is it cut short, or a line that is no row? Fix or remove it"
     return f"{cause}; a field that holds the separator must stand in quotes: fix that line"
 
 
-def _regular_with(file: DataFile, form: Format, quote: str, width: int) -> bool:
-    """Whether all first rows have the header's width if texts stand in other quotes."""
-    changed = form.model_copy(update={"quote": quote})
+def _alike(file: DataFile, form: Format, width: int | None = None) -> bool:
+    """Whether all first rows have this width, or else that of the first, if read by `form`."""
     try:
         lines = sample(file, encoding_of(file, form))
-        found = _start(lines, separator_of(file, form), changed)
+        found = _start(lines, separator_of(file, form), form)
     except (csv.Error, UnicodeDecodeError):
         return False
-    return len(found) >= _MIN_RECORDS and all(len(row) == width for _, row in found)
+    wide = width or (len(found[0][1]) if found else 0)
+    return len(found) >= _MIN_RECORDS and all(len(row) == wide for _, row in found)
 
 
 def _counted(number: int, what: str) -> str:

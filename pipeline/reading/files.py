@@ -1,8 +1,10 @@
 """Files of rows on this machine: what kind each one is, by its content, and how to open it."""
 
+import bz2
 import codecs
 import gzip
 import io
+import lzma
 import re
 import shutil
 import tempfile
@@ -10,19 +12,22 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Literal
+from typing import IO, Literal, cast
 from urllib.parse import unquote
 
 from pipeline.errors import InputError
 
 Kind = Literal["csv", "parquet", "jsonl"]
+Packed = Literal["gzip", "bzip2", "xz", "zip"]
 
 READ = (
-    "CSV, TSV, Parquet or JSON (one object a line, or an array of objects), plain, .gz or .zip, "
-    "one file, a folder or a glob of them"
+    "CSV, TSV, Parquet or JSON (one object a line, or an array of objects), plain, .gz, .bz2, .xz "
+    "or .zip, one file, a folder or a glob of them"
 )
 _TABLES = (".csv", ".tsv", ".tab", ".txt", ".data", ".parquet", ".pq", ".jsonl", ".ndjson", ".json")
-_PARQUET, _GZIP, _ZIP = b"PAR1", b"\x1f\x8b", b"PK\x03\x04"
+_PARQUET, _ZIP = b"PAR1", b"PK\x03\x04"
+_PACKED: dict[bytes, Packed] = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+_ENDINGS = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz"}
 _OTHERS = {
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
@@ -35,13 +40,21 @@ _OTHERS = {
     b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet as CSV",
     b"\x80\x04\x95": "a Python pickle, which is not loaded from data: save it as Parquet",
     b"\x80\x05\x95": "a Python pickle, which is not loaded from data: save it as Parquet",
-    b"BZh": "packed with bzip2: unpack it, or pack it with gzip",
-    b"\xfd7zXZ": "packed with xz: unpack it, or pack it with gzip",
+    b"<stata_dta>": "a Stata file: save it as CSV or Parquet, as pandas.read_stata can",
+    b"$FL": "an SPSS file: save it as CSV or Parquet, as pandas.read_spss can",
+    b"HEADER RECORD*******": "a SAS transport file: save it as CSV, as pandas.read_sas can",
+    b"\0" * 12 + b"\xc2\xea\x81\x60": "a SAS file: save it as CSV, as pandas.read_sas can",
+    b"RDX": "data of R: save it there with write.csv(…, row.names = FALSE)",
+    b"RDA": "data of R: save it there with write.csv(…, row.names = FALSE)",
+    b"X\n\0\0": "an object of R: save it there with write.csv(…, row.names = FALSE)",
+    b"Obj\x01": "an Avro file: save it as Parquet",
+    b"\x93NUMPY": "an array of NumPy: save it as Parquet",
     b"(\xb5/\xfd": "packed with zstd: unpack it, or pack it with gzip",
     b"PK\x05\x06": "an empty zip archive",
     b"7z\xbc\xaf": "a 7z archive: unpack it, or pack it with zip",
 }
 _SAMPLE_BYTES = 1 << 12
+_BROKEN = (gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -54,15 +67,19 @@ class DataFile:
     path: Path
     name: str
     kind: Kind
-    packed: Literal["gzip", "zip"] | None = None
+    packed: Packed | None = None
     member: str = ""
     partition: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def tabs(self) -> bool:
         """Whether its name says that tabs separate its fields."""
-        name = self.member or self.name.lower().removesuffix(".gz")
-        return name.lower().endswith((".tsv", ".tab"))
+        return _suffix(self.member or self.name) in (".tsv", ".tab")
+
+    @property
+    def ending(self) -> str:
+        """What a file of this kind is called: csv, parquet.gz, zip."""
+        return "zip" if self.packed == "zip" else self.kind + _ENDINGS.get(self.packed or "", "")
 
     def open(self) -> IO[bytes]:
         """Its bytes, unpacked. A packed Parquet file is unpacked to a temporary one first."""
@@ -144,13 +161,14 @@ def recognise(path: Path, name: str, member: str = "") -> DataFile:
     try:
         with path.open("rb") as stream:
             start = stream.read(_SAMPLE_BYTES)
-        if start.startswith(_GZIP):
-            with gzip.open(path) as unpacked:
-                return DataFile(path, name, _kind(unpacked.read(_SAMPLE_BYTES), name), "gzip")
+        packed = next((how for magic, how in _PACKED.items() if start.startswith(magic)), None)
+        if packed is not None:
+            with _unpacked(path, packed, "") as unpacked:
+                return DataFile(path, name, _kind(unpacked.read(_SAMPLE_BYTES), name), packed)
         if start.startswith(_ZIP):
             return _zipped(path, name, member)
         return DataFile(path, name, _kind(start, name))
-    except (EOFError, NotImplementedError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+    except (EOFError, NotImplementedError, *_BROKEN) as error:
         raise InputError(f"{name} cannot be unpacked: {error}") from None
     except OSError as error:
         raise InputError(f"{name}: {error.strerror or error}") from None
@@ -182,10 +200,11 @@ def _zipped(path: Path, name: str, member: str) -> DataFile:
     return DataFile(path, name, kind, "zip", chosen)
 
 
-def _unpacked(path: Path, packed: str, member: str) -> IO[bytes]:
-    if packed == "gzip":
-        return gzip.open(path)  # type: ignore[return-value]
-    return zipfile.ZipFile(path).open(member)
+def _unpacked(path: Path, packed: Packed, member: str) -> IO[bytes]:
+    if packed == "zip":
+        return zipfile.ZipFile(path).open(member)
+    opened = {"gzip": gzip.GzipFile, "bzip2": bz2.BZ2File, "xz": lzma.LZMAFile}[packed](path)
+    return cast(IO[bytes], opened)
 
 
 def _kind(start: bytes, name: str) -> Kind:
@@ -221,7 +240,10 @@ def _is_binary(start: bytes) -> bool:
 
 
 def _suffix(name: str) -> str:
-    return PurePosixPath(name.lower().removesuffix(".gz")).suffix
+    name = name.lower()
+    for ending in _ENDINGS.values():
+        name = name.removesuffix(ending)
+    return PurePosixPath(name).suffix
 
 
 def digest(files: list[DataFile]) -> str:

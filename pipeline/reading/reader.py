@@ -16,7 +16,7 @@ from pipeline.data.marks import PLAIN
 from pipeline.errors import InputError
 from pipeline.model.threads import cores
 from pipeline.reading import documents, faults
-from pipeline.reading.dialect import UNIT, encoding_of, first_record, separator_of
+from pipeline.reading.dialect import UNIT, encoding_of, first_record, joined, separator_of
 from pipeline.reading.documents import json_column
 from pipeline.reading.files import DataFile
 from pipeline.reading.formats import WHITESPACE, Format, line
@@ -31,6 +31,7 @@ _MAX_CELLS = 4_000_000
 _BUFFER_BYTES = 1 << 18
 _BLOCK_BYTES = 1 << 22
 _MAX_BLOCK_BYTES = 1 << 28
+_MAX_MEMBERS = 20_000
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,23 @@ def _parquet(
         first, counted = 0, _named_ranges(found.schema_arrow)
         for batch in batches:
             fields = [field.with_nullable(field.name not in full) for field in batch.schema]
-            batch = batch.cast(pyarrow.schema(fields))
+            batch = _without_structs(batch.cast(pyarrow.schema(fields)), file.name)
             for name, (start, step) in counted.items():
                 places = range(start + first * step, start + (first + len(batch)) * step, step)
                 batch = batch.append_column(name, pyarrow.array(places, type=pyarrow.int64()))
             first += batch.num_rows
             yield batch
+
+
+def _without_structs(batch: "pyarrow.RecordBatch", name: str) -> "pyarrow.RecordBatch":
+    """Fields of a column as columns of their own, with a dot between both names, as in JSON."""
+    import pyarrow
+
+    while any(pyarrow.types.is_struct(field.type) for field in batch.schema):
+        table = pyarrow.Table.from_batches([batch]).flatten().combine_chunks()
+        _refuse_doubled(table.schema.names, name)
+        batch = table.to_batches()[0] if len(table) else table.schema.empty_table().to_batches()[0]
+    return batch
 
 
 def _named_ranges(schema: "pyarrow.Schema") -> dict[str, tuple[int, int]]:
@@ -182,14 +194,18 @@ def _jsonl(
     """JSON lines or an array. Numbers keep their spelling unless a column holds nothing else."""
     import pyarrow
 
-    del wanted
     names: dict[str, None] = {}
     size = rows
     with file.open() as stream:
-        found = documents.objects(stream, file.name, form)
+        found = documents.objects(stream, file.name, form, wanted)
         while piece := list(itertools.islice(found, size)):
             names |= dict.fromkeys(name for entry in piece for name in entry)
             size = _rows(rows, len(names))
+            if len(names) > _MAX_MEMBERS:
+                raise InputError(
+                    f"the objects of {file.name} have more than {_MAX_MEMBERS} different members, "
+                    "as if names were values: write these as a member of their own"
+                )
             columns = {
                 name: json_column([entry.get(name) for entry in piece], name, file.name)
                 for name in names
@@ -301,7 +317,7 @@ def _stream(file: DataFile, form: Format) -> IO[bytes]:
     if _known(separator) and codec in ("utf-8", "utf-8-sig"):
         return stream
     text = io.TextIOWrapper(stream, encoding=codec, newline="")
-    return _Rewritten(text, separator)  # type: ignore[return-value]
+    return _Rewritten(text, separator, form.quote)  # type: ignore[return-value]
 
 
 def _known(separator: str) -> bool:
@@ -311,11 +327,11 @@ def _known(separator: str) -> bool:
 class _Rewritten(io.RawIOBase):
     """A text stream as UTF-8 bytes, line by line, with Arrow's kind of separator in its lines."""
 
-    def __init__(self, text: io.TextIOWrapper, separator: str) -> None:
+    def __init__(self, text: io.TextIOWrapper, separator: str, quote: str) -> None:
         self._text, self._rest = text, b""
         self._change: Callable[[str], str] = lambda line: line
         if separator == WHITESPACE:
-            self._change = lambda line: UNIT.join(line.split()) + "\n"
+            self._change = lambda line: joined(line, quote) + "\n"
         elif not _known(separator):
             self._change = lambda line: line.replace(separator, UNIT)
 

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,122 @@ def test_many_texts_are_categories_where_each_comes_often(look: Look) -> None:
     assert len(found.categories) == 150
     with pytest.raises(InputError, match="x has 150 different texts"):
         look(columns, contract={"max_categories": 100})
+
+
+def test_few_rows_with_a_text_for_each_are_like_ids(look: Look) -> None:
+    names = [f"Person {n}" for n in range(ROWS)]
+    with pytest.raises(InputError, match=r"x has 60 different texts[^.]*id.*\n.*\n.*\n.*drop = "):
+        look({"x": names})
+    assert look({"x": names}, contract={"max_categories": 100}).contract.features["x"]
+    assert look({"x": names}, data={"categories": ["x"]}).contract.features["x"]
+    few: list[str | None] = [name if n < 20 else None for n, name in enumerate(names)]
+    assert isinstance(look({"x": few}).contract.features["x"], CategoryColumn)
+
+
+LONG = [2**53 + 2 * n + 1 for n in range(ROWS)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        LONG,
+        [str(n) for n in LONG],
+        [decimal.Decimal(n) for n in LONG],
+        np.array(LONG, dtype=np.uint64) + 2**63,
+    ],
+)
+def test_whole_numbers_with_more_digits_than_a_float_are_no_numbers_without_a_word(
+    look: Look, values: list[Any]
+) -> None:
+    with pytest.raises(
+        InputError, match=r"x holds whole numbers such as \d+, which would be learnt"
+    ):
+        look({"x": values})
+    assert isinstance(
+        look({"x": values}, columns={"x": "number"}).contract.features["x"], NumberColumn
+    )
+    assert look({"x": values}, data={"id_columns": ["x"]}).contract.others["x"].kind == "id"
+    # Those that a float64 holds are numbers like any other.
+    assert look({"x": [n * 2**20 for n in range(2**40, 2**40 + ROWS * 3, 3)]}).contract.features
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([f"[{n}]" if n % 4 == 0 else f"{n}.5" for n in range(ROWS)], ["[", "]"]),
+        ([f"{n}.5*" if n % 4 == 0 else f"{n}.5" for n in range(ROWS)], ["*"]),
+        ([f"{n}[1]" if n % 4 == 0 else f"{n} [a]" for n in range(ROWS)], ["[1]", "[a]"]),
+    ],
+)
+def test_notes_at_numbers_are_refused_with_what_reads_them(
+    look: Look, values: list[str], words: list[str]
+) -> None:
+    with pytest.raises(InputError, match="remove what stands around the number") as caught:
+        look({"x": values})
+    shown = str(caught.value).partition("x = { ")[2].partition(" }")[0]
+    chosen = tomllib.loads(f"x = {{ {shown} }}")["x"]
+    assert sorted(chosen["remove"]) == sorted(words)
+    assert isinstance(
+        look({"x": values}, columns={"x": chosen}).contract.features["x"], NumberColumn
+    )
+
+
+def test_years_without_a_gap_are_no_index(look: Look) -> None:
+    assert "x" in look({"x": [1940 + n for n in range(ROWS)]}).contract.features
+    assert "x" in look({"x": [n + 1 for n in range(ROWS)]}).contract.left_out
+
+
+def test_rows_without_a_target_are_told_with_the_columns_that_are_refused(look: Look) -> None:
+    columns = {"x": [f"Person {n}" for n in range(ROWS)], "y": [*LETTERS[:-2], None, None]}
+    with pytest.raises(InputError, match="y is the target, and has no value in 2 rows") as caught:
+        look(columns)
+    lines = str(caught.value).partition("write, for example:\n")[2].splitlines()
+    written = tomllib.loads("\n".join(line.strip() for line in lines))
+    assert written == {"data": {"drop": ["x"]}, "contract": {"max_bad_rows": 2}}
+
+
+def test_gaps_that_give_the_target_away_are_told(look: Look) -> None:
+    ended = [
+        f"2026-01-{n % 28 + 1:02d}" if answer == "yes" else "" for n, answer in enumerate(LETTERS)
+    ]
+    contract = look({"x": ended}).contract
+    frame = pd.DataFrame(
+        {"y": LETTERS, "z": 1.5, "x.elapsed": [1.0 if end else None for end in ended]}
+    )
+    contract = contract.model_copy(
+        update={"features": {"x": contract.features["x"].model_copy(update={"parts": ["elapsed"]})}}
+    )
+    (note,) = suspicions.check(frame, contract)
+    assert note.startswith("whether x is missing alone almost tells y")
+
+
+def test_a_sign_for_missing_among_categories_is_told(look: Look) -> None:
+    (note,) = look({"x": ["."] + ["a", "b", "c"] * 19 + ["a", "b"]}).notes
+    assert "x: 1 rows (0), which hold '.'" in note
+    assert 'x = { missing = ["."] }' in note
+    assert not look({"x": _repeated("+", "-", "++")}).notes
+    assert not look({"x": _repeated("-", "a")}, columns={"x": {"missing": ["-"]}}).notes
+
+
+@pytest.mark.parametrize("role", ["target", "feature"])
+def test_lists_are_refused_by_the_name_of_their_column(look: Look, role: str) -> None:
+    name = "y" if role == "target" else "x"
+    with pytest.raises(InputError, match=f"{name} holds lists or other nested values"):
+        look({name: [[1, 2]] * ROWS})
+
+
+def test_names_that_are_as_different_as_the_target_are_no_copy_of_it(make_settings: Make) -> None:
+    data = {"source": "x.csv", "target": "y", "positive": None}
+    settings = make_settings(data=data, task={"type": "regression", "metric": "rmse"})
+    table: dict[str, list[Any]] = {
+        "y": [n * 1.5 + n % 7 for n in range(20)],
+        "x": [f"name {n}" for n in range(20)],
+    }
+    contract = infer(pyarrow.table(table), settings).contract
+    assert suspicions.check(pd.DataFrame(table), contract) == []
+    copied: dict[str, list[Any]] = {"y": table["y"] * 2, "x": table["x"] * 2}
+    with pytest.raises(InputError, match="'x' is a copy of the target"):
+        suspicions.check(pd.DataFrame(copied), contract)
 
 
 def test_numbers_that_the_settings_call_a_category_are_one(look: Look) -> None:

@@ -1,18 +1,22 @@
 """What kind of file something is, by its content."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow  # type: ignore[import-untyped]
+import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.reading import documents
+from pipeline.reading import documents, reader
 from pipeline.reading.files import find
 from pipeline.reading.formats import Format
 from pipeline.reading.reader import read_table
@@ -39,6 +43,8 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "x.data": lambda: ROWS,
     "x": lambda: ROWS,
     "x.tsv": lambda: ROWS.replace(b",", b"\t"),
+    "x.csv.bz2": lambda: bz2.compress(ROWS),
+    "x.tsv.xz": lambda: lzma.compress(ROWS.replace(b",", b"\t")),
     "x.csv.gz": lambda: gzip.compress(ROWS, mtime=0),
     "gzip-under-another-name.csv": lambda: gzip.compress(ROWS, mtime=0),
     "x.zip": lambda: _zip(rows__csv=ROWS),
@@ -134,7 +140,15 @@ def test_files_of_one_folder_may_differ_in_types_and_order_but_not_in_columns(
         ("x.jsonl", b'{"a": 1, "a": 2}\n', "names 'a' twice"),
         ("x.json", b'{"a": {"0": 1, "1": 2}}', 'objects or whole columns.*orient="records"'),
         ("x.jsonl", b'{"a": 1}\n{"a": \n', "line 2 of x.jsonl is not JSON"),
-        ("x.jsonl", b'{"a": [1, 2]}\n', "column 'a' of x.jsonl holds lists or objects"),
+        ("x.json", b'{"a": [1, 2], "b": ["x", "y"]}', 'objects or whole columns.*orient="records"'),
+        ("x.json", b'{"n": 2, "data": [{"a": 1}, {"a": 2}]}', "'data' is a list of 2 .*jq '.data'"),
+        ("x.json", b'{\n"data": [{"a": 1},\n{"a": 2}]}', "'data' is a list of 2 .*jq '.data'"),
+        ("x.jsonl", b'{"a": {"b": 1}, "a.b": 2}\n{}\n', "names 'a.b' twice"),
+        ("x.jsonl", b'{"a":' * 40 + b"1" + b"}" * 40, "holds objects more than 30 deep"),
+        ("x.csv", b"<stata_dta><header>", "is a Stata file: save it as CSV or Parquet"),
+        ("x.rda", gzip.compress(b"RDX3\nX\n"), "is data of R"),
+        ("x.csv.xz", lzma.compress(ROWS)[:-9], "cannot be read|cannot be unpacked"),
+        ("x.csv.bz2", bz2.compress(ROWS)[:-9], "cannot be read|cannot be unpacked"),
         ("x.pkl", b"\x80\x04\x95\x01", "is a Python pickle, which is not loaded"),
         ("x.bin", bytes(range(256)) + b"\0" * 300, "holds binary data"),
     ],
@@ -158,6 +172,41 @@ def test_an_array_of_objects_is_read_piece_by_piece(
     (tmp_path / "y.json").write_bytes(b"\xef\xbb\xbf[]")
     with pytest.raises(InputError, match="a header but no rows"):
         read_table(find(tmp_path / "y.json", "y.json"), Format(), [])
+
+
+NESTED: list[dict[str, object]] = [
+    {"id": 2**53 + 1, "at": {"x": 1.5, "deep": {"y": "a"}}, "tags": ["p", "q"]},
+    {"id": 2**53 + 3, "at": {"x": None, "deep": None}, "tags": []},
+    {"id": 2**53 + 5, "at": {"x": 2.5, "deep": {"y": "b"}}, "tags": None},
+]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "parquet"])
+def test_members_of_members_are_columns_of_their_own_and_lists_stay_lists(
+    tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / f"x.{kind}"
+    if kind == "parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(NESTED), path)
+    elif kind == "json":
+        path.write_text(json.dumps(NESTED, indent=1))
+    else:
+        path.write_text("\n".join(map(json.dumps, NESTED)))
+    table = read_table(find(path, path.name), Format(), ["id"])
+    assert table["id"].to_pylist() == [2**53 + 1, 2**53 + 3, 2**53 + 5]
+    assert table["at.x"].to_pylist() == [1.5, None, 2.5]
+    assert table["at.deep.y"].to_pylist() == ["a", None, "b"]
+    assert pyarrow.types.is_list(table["tags"].type)
+
+
+def test_objects_with_too_many_different_members_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "_MAX_MEMBERS", 5)
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n".join(json.dumps({"a": {f"user {n}": 1}}) for n in range(6)))
+    with pytest.raises(InputError, match="more than 5 different members"):
+        read_table(find(path, "x.jsonl"), Format(), ["a.user 0"])
 
 
 ARFF = """% made for a test
