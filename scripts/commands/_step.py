@@ -6,10 +6,13 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from scripts.commands import Project
 
@@ -65,6 +68,20 @@ def run_step(
             else actors.process_environment(role, extra)
         )
         return start(env=sealed).returncode
+
+
+def show_step(
+    project: Project, step: str, arguments: Sequence[str], *, as_json: bool, **how: Any
+) -> int:
+    """Run a step that reads, as `run_step` does; `as_json` prints its result in place of lines."""
+    if not as_json:
+        return run_step(project, step, arguments, **how)
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        code = run_step(project, step, [*arguments, "--result", str(result)], quiet=True, **how)
+        if code == 0:
+            click.echo(result.read_text(encoding="utf-8"), nl=False)
+    return code
 
 
 @contextlib.contextmanager

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import click
 
 from scripts.commands import (
@@ -14,7 +11,7 @@ from scripts.commands import (
     json_option,
     pass_project,
 )
-from scripts.commands._step import run_step
+from scripts.commands._step import show_step
 
 
 @click.command("audit")
@@ -40,17 +37,14 @@ def command(
     keyless audit breast-cancer@3              by version
     """
     # No role of the pipeline reads all of it: trained by one, promoted by another, used by a third.
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder) / "audit.json"
-        code = run_step(
+    context.exit(
+        show_step(
             project,
             "audit",
-            [model, "--result", str(result)],
+            [model],
+            as_json=as_json,
             environment=environment,
             role="administrator",
             aws=aws,
-            quiet=as_json,
         )
-        if as_json and code == 0:
-            click.echo(result.read_text(encoding="utf-8"), nl=False)
-    context.exit(code)
+    )

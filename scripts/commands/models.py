@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import click
@@ -14,7 +13,7 @@ from scripts.commands import (
     json_option,
     pass_project,
 )
-from scripts.commands._step import run_step
+from scripts.commands._step import show_step
 
 
 @click.command("models")
@@ -49,18 +48,14 @@ def command(
     judged yet; each with the reason.
     """
     # No role of the pipeline reads all of it: trained by one, promoted by another.
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder) / "models.json"
-        arguments = [*([model] if model else []), "--result", str(result)]
-        code = run_step(
+    context.exit(
+        show_step(
             project,
             "models",
-            [*arguments, *(["--html", str(html)] if html else [])],
+            [*([model] if model else []), *(["--html", str(html)] if html else [])],
+            as_json=as_json,
             environment=environment,
             role="administrator",
             aws=aws,
-            quiet=as_json,
         )
-        if as_json and code == 0:
-            click.echo(result.read_text(encoding="utf-8"), nl=False)
-    context.exit(code)
+    )

@@ -19,10 +19,11 @@ from scripts.commands import (
     aws_option,
     aws_platform,
     environment_option,
+    json_option,
     pass_project,
     yes_option,
 )
-from scripts.commands._step import run_step
+from scripts.commands._step import show_step
 from scripts.console import UserError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ HELP = {"-h", "--help"}
     "rollout", context_settings={"ignore_unknown_options": True, "help_option_names": []}
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="VERB [ARGUMENTS]...")
+@json_option
 @yes_option
 @environment_option
 @aws_option
@@ -57,6 +59,7 @@ def rollout(
     context: click.Context,
     project: Project,
     words: tuple[str, ...],
+    as_json: bool,
     yes: bool,
     environment: str,
     aws: bool,
@@ -70,6 +73,7 @@ def rollout(
     keyless rollout start --strategy canary --why "trained on October"
     keyless rollout watch            take its steps until it ends; again after a crash
     keyless rollout status --live    how it stands; --page FILE for the curves
+    keyless rollout status --json    the same for programs; also history and size
     keyless rollout advance|pause|abort --why "..."
     keyless rollout history          every version of the policy: when, who, what, why
     keyless rollout size             outcomes that an A/B test needs
@@ -83,20 +87,23 @@ def rollout(
     if verb not in (*CHANGING, *SHOWING, "demo"):
         known = ", ".join((*CHANGING, *SHOWING, "demo"))
         raise click.UsageError(f"There is no verb {verb!r}. Use one of {known}.")
+    if as_json and verb not in SHOWING:
+        raise click.UsageError(f"--json is for {', '.join(SHOWING)}")
     if verb == "demo":
         _demo(project, environment, arguments, aws)
     elif HELP & set(arguments):
         command = [sys.executable, "-m", "pipeline.rollouts", verb, "--help"]
         context.exit(subprocess.run(command, cwd=project.root, check=False).returncode)
     else:
-        context.exit(_run(project, environment, verb, arguments, aws=aws, yes=yes))
+        context.exit(_run(project, environment, words, aws=aws, yes=yes, as_json=as_json))
 
 
 def _run(
-    project: Project, environment: str, verb: str, arguments: Sequence[str], *, aws: bool, yes: bool
+    project: Project, environment: str, words: Sequence[str], *, aws: bool, yes: bool, as_json: bool
 ) -> int:
     from scripts.server.idle_set import way_to_idle_set
 
+    verb = words[0]
     serving, clients, aws_cli = _reach(project, environment, aws)
     if aws and verb in CHANGING:
         agree(account_of(project, environment, ROLE, aws), environment, CHANGING[verb], yes=yes)
@@ -104,10 +111,11 @@ def _run(
         more: list[str] = []
         if verb == "watch":
             more = ["--idle", ways.enter_context(way_to_idle_set(clients, serving, aws_cli))]
-        return run_step(
+        return show_step(
             project,
             "rollouts",
-            [verb, *arguments, *more],
+            [*words, *more],
+            as_json=as_json,
             environment=environment,
             role=ROLE,
             aws=aws,

@@ -1,5 +1,6 @@
 """`keyless rollout`: what its verbs need of the platform."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from scripts.cli import keyless
+from scripts.commands import _step
 from scripts.commands import rollout as verb
 
 
@@ -19,7 +21,7 @@ def test_only_start_needs_mlflow(name: str, monkeypatch: pytest.MonkeyPatch) -> 
         calls.append({"words": arguments[2], **options})
         return 0
 
-    monkeypatch.setattr(verb, "run_step", record)
+    monkeypatch.setattr(verb, "show_step", record)
     monkeypatch.setattr(verb, "_reach", lambda *_: (SimpleNamespace(), None, None))
     done = CliRunner().invoke(keyless, ["rollout", name, "--why", "complaints"])
 
@@ -27,3 +29,26 @@ def test_only_start_needs_mlflow(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     (call,) = calls
     assert call["words"] == [name, "--why", "complaints"]
     assert call["tracking"] == (name == "start")
+
+
+@pytest.mark.parametrize("name", ["status", "history", "size"])
+def test_what_only_shows_prints_its_result_as_json(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def record(*arguments: Any, quiet: bool, **_: Any) -> int:
+        assert quiet
+        words = arguments[2]
+        assert words[:-2] == [name]
+        Path(words[-1]).write_text('{"step": "rollout"}\n')
+        return 0
+
+    monkeypatch.setattr(_step, "run_step", record)
+    monkeypatch.setattr(verb, "_reach", lambda *_: (SimpleNamespace(), None, None))
+    done = CliRunner().invoke(keyless, ["rollout", name, "--json"])
+    assert (done.exit_code, done.stdout) == (0, '{"step": "rollout"}\n')
+
+
+def test_what_changes_something_has_no_json() -> None:
+    done = CliRunner().invoke(keyless, ["rollout", "abort", "--why", "complaints", "--json"])
+    assert done.exit_code == 2
+    assert "--json is for status, history, size" in done.stderr

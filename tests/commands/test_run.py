@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from scripts.cli import ROOT, keyless
-from scripts.commands import models as models_verb
+from scripts.commands import _step
 from scripts.commands import run as run_verb
 from scripts.names import job_roles
 
@@ -22,7 +22,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return 3
 
     monkeypatch.setattr(run_verb, "run_step", record)
-    monkeypatch.setattr(models_verb, "run_step", record)
+    monkeypatch.setattr(_step, "run_step", record)
     monkeypatch.delenv("KEYLESS_AWS", raising=False)
     monkeypatch.delenv("KEYLESS_SETTINGS", raising=False)
     return found

@@ -32,7 +32,7 @@ CHANGES_AN_ACCOUNT = {
 }
 READS = {
     *("audit", "cost", "doctor", "explain-denial", "github-setup", "least-privilege"),
-    *("lint-trust", "models", "outputs", "plan", "token", "up", "whoami"),
+    *("lint-trust", "models", "outputs", "plan", "rollout", "token", "up", "whoami"),
 }
 OF_NO_ENVIRONMENT = {"aws", "completion", "down", "lab", "lint-trust", "up", "watch"}
 CONTEXT = click.Context(keyless)
