@@ -164,7 +164,7 @@ def _concerns(document: Mapping[str, Any], number: str) -> bool:
 @step
 @click.argument("model")
 def main(workspace: Workspace, *, model: str) -> Outcome:
-    """Tell the story of MODEL[@alias or @version]; without @ that of its champion of record."""
+    """Show the history of MODEL[@alias or @version]; without @ that of its champion of record."""
     name, _, selector = model.partition("@")
     workspace = workspace.of(name)
     if not selector:
@@ -189,7 +189,7 @@ def _lines(story: dict[str, Any]) -> list[str]:
         lines.append(f"  predicted {batch['rows']} rows of {batch['input']} on {batch['date']}")
     lines += [
         f"  {line}"
-        for line in record.told([record.Change(**one) for one in story["mlflow_changes"]])
+        for line in record.lines([record.Change(**one) for one in story["mlflow_changes"]])
     ]
     lines += [f"  {sessions.Opened(**one)}" for one in story["mlflow_sessions"]]
     lines += [

@@ -91,7 +91,7 @@ def main(
     changed = overwritten(workspace.store, chosen.files)
     warnings = [disagreement] if disagreement else []
     warnings += [
-        *_told(counts, facts.contract),
+        *_warnings(counts, facts.contract),
         *_emptier(counts, facts, settings.contract.null_rate_slack),
     ]
     if changed:
@@ -156,27 +156,27 @@ def _history(workspace: Workspace) -> "pyarrow.Table":
     return pyarrow.parquet.read_table(io.BytesIO(workspace.store.read(workspace.history)[0]))
 
 
-def _told(counts: Counts, contract: SchemaContract) -> list[str]:
+def _warnings(counts: Counts, contract: SchemaContract) -> list[str]:
     """Warnings about a batch that was predicted."""
-    told = []
+    warnings = []
     numbers = {
         name: " or ".join(column.marks.remove)
         for name, column in contract.features.items()
         if isinstance(column, NumberColumn)
     }
     if counts.lost_ids:
-        told.append(
+        warnings.append(
             f"the batch lacks the id columns {', '.join(counts.lost_ids)}: predictions carry no "
             "such id, and labels cannot be joined to them"
         )
     if counts.rejected:
-        told.append(f"{counts.rejected} rows were rejected; most often {counts.commonest()}")
-    told += [
+        warnings.append(f"{counts.rejected} rows were rejected; most often {counts.commonest()}")
+    warnings += [
         f"{name}: {count} of {counts.rows} rows have no earlier value, neither in the batch nor in "
         "what ingest left"
         for name, count in counts.no_past.items()
     ]
-    told += [
+    warnings += [
         f"{column}: {count} of {counts.rows} values "
         + (
             f"are without {numbers[column]}, which all had in training: do they mean the same?"
@@ -185,11 +185,11 @@ def _told(counts: Counts, contract: SchemaContract) -> list[str]:
         )
         for column, count in counts.unseen.most_common()
     ]
-    told += [
+    warnings += [
         f"{column}: {count} of {counts.rows} times are far from all that training saw"
         for column, count in counts.far.items()
     ]
-    return told
+    return warnings
 
 
 def _emptier(counts: Counts, facts: ModelFacts, slack: float) -> list[str]:

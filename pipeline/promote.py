@@ -15,7 +15,7 @@ from pipeline.evaluation.holdout import Evaluation, candidate, evaluate, find_ve
 from pipeline.model.champion import Champion, MetricValue, change
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import runs
-from pipeline.tracking.decisions import barred, decision_document, decision_key, tell_people
+from pipeline.tracking.decisions import barred, decision_document, decision_key, update_aliases
 from pipeline.tracking.lineage import identity_tags, role_arn
 from pipeline.tracking.register import CHALLENGER
 
@@ -124,12 +124,12 @@ def _kept(
     name = f"v{evaluation.candidate.number}-{now:%Y%m%dT%H%M%S.%fZ}.json"
     key = workspace.key("decisions", "kept", name)
     workspace.store.put(key, _json(document), if_absent=True)
-    told = tell_people(workspace, current) if current else []
+    alias_warnings = update_aliases(workspace, current) if current else []
     kept = f"version {current.model_version} stays champion" if current else "there is no champion"
     return Outcome(
         lines=[f"kept: {decision.sentence}", f"{kept}; decision {workspace.store.uri(key)}"],
         values=_values(workspace, "keep", decision.sentence, evaluation, key, current),
-        warnings=[*evaluation.warnings, *told],
+        warnings=[*evaluation.warnings, *alias_warnings],
     )
 
 
@@ -144,7 +144,7 @@ def _promoted(
             f"decision {workspace.store.uri(key)}",
         ],
         values=_values(workspace, "promote", decision.sentence, evaluation, key, champion),
-        warnings=[*evaluation.warnings, *tell_people(workspace, champion)],
+        warnings=[*evaluation.warnings, *update_aliases(workspace, champion)],
     )
 
 
@@ -197,7 +197,7 @@ def _unchanged(workspace: Workspace, sentence: str, current: Champion | None) ->
             "metric": current.metric.name if current else None,
             "holdout_value": current.metric.value if current else None,
         },
-        warnings=tell_people(workspace, current) if current else [],
+        warnings=update_aliases(workspace, current) if current else [],
     )
 
 

@@ -9,7 +9,7 @@ import click
 from pipeline.errors import InputError, StepFailed
 from pipeline.model.champion import Champion, PinnedFile, change, read_pinned
 from pipeline.step import Outcome, Workspace, step
-from pipeline.tracking.decisions import barred, decision_document, decision_key, tell_people
+from pipeline.tracking.decisions import barred, decision_document, decision_key, update_aliases
 
 
 def rollback(workspace: Workspace, reason: str) -> Champion:
@@ -70,14 +70,14 @@ def main(workspace: Workspace, *, reason: str) -> Outcome:
     """Restore the previous champion of record."""
     champion = rollback(workspace, reason)
     if os.environ.get("MLFLOW_TRACKING_URI") or workspace.folder is not None:
-        warnings = tell_people(workspace, champion)
+        warnings = update_aliases(workspace, champion)
     else:
         warnings = ["MLFLOW_TRACKING_URI is not set: people's aliases still name the old one"]
     return Outcome(
         [
             f"version {champion.model_version} of {champion.model} is champion again, "
-            f"version {champion.previous} is not, and is not promoted again unless promote is told "
-            "to, with --reinstate"
+            f"version {champion.previous} is not, and is not promoted again unless promote "
+            "gets --reinstate"
         ],
         {
             "step": "rollback",

@@ -17,7 +17,7 @@ from pipeline.errors import InputError, StepFailed
 from pipeline.model.place import Place
 from pipeline.outputs import Platform, load_platform
 from pipeline.settings import Settings, load_settings, settings_path
-from pipeline.tracking.quiet import told_once
+from pipeline.tracking.quiet import each_warning_once
 from pipeline.tracking.results import parse_result
 
 
@@ -131,7 +131,7 @@ def step(function: Callable[..., Outcome]) -> click.Command:
         def run() -> Outcome:
             return function(open_workspace(platform, local, settings, os.environ), **options)
 
-        with told_once():
+        with each_warning_once():
             outcome = guarded(run)
         seconds = round(time.perf_counter() - started, 3)
         reported = parse_result({**outcome.values, "seconds": seconds})

@@ -216,20 +216,20 @@ def _target(name: str, raw: "pyarrow.ChunkedArray", found: Findings) -> Column |
         own = chosen.model_copy(update={"missing": chosen.missing or []})
         case = kinds.look_at(name, raw, found, own)
         found.without_target = round(case.null_rate * len(raw))
-        return _classes(case, told=chosen.missing is not None)
+        return _classes(case, chosen_missing=chosen.missing is not None)
     case = kinds.look_at(name, raw, found)
     found.without_target = round(case.null_rate * len(raw))
-    column = kinds.as_told(case, "number")
+    column = kinds.of_kind(case, "number")
     if isinstance(column, NumberColumn) and len(case.counts) < 2:
         case.refuse("is the target, and has fewer than two values")
     return column
 
 
-def _classes(case: Case, *, told: bool) -> Column | None:
+def _classes(case: Case, *, chosen_missing: bool) -> Column | None:
     """The target's classes."""
     settings = case.found.settings
     doubtful = [text for text in case.counts if text in case.found.form.words]
-    if doubtful and not told:
+    if doubtful and not chosen_missing:
         counts = ", ".join(f"{text!r} ({case.counts[text]} rows)" for text in doubtful)
         case.refuse(
             f"is the target, and holds {counts}, which may be a class or mean that it is missing: "
@@ -292,12 +292,12 @@ def _unfit_pair(classes: list[str], column: CategoryColumn, settings: Settings) 
 def _file_marks(found: Findings) -> None:
     """Report a decimal comma once for the file if all of its numbers have one.
 
-    Refuse numbers such as 1.234 if nothing tells whether the point is a decimal mark.
+    Refuse numbers such as 1.234 if nothing shows whether the point is a decimal mark.
     """
     said, form = found.said, found.form
     spoilt = [fault for fault in found.faults if fault.marks]
-    told = {"decimal", "thousands"} & found.settings.data.model_fields_set
-    if spoilt and said.decimal_comma and not said.decimal_point and not told:
+    chosen = {"decimal", "thousands"} & found.settings.data.model_fields_set
+    if spoilt and said.decimal_comma and not said.decimal_point and not chosen:
         written = [line("decimal", ",")]
         if "." in said.grouped_by | said.ambiguous:
             written.append(line("thousands", "."))
@@ -310,7 +310,7 @@ def _file_marks(found: Findings) -> None:
             )
         )
     certain = said.decimal_point or said.decimal_comma
-    if form.separator == ";" and not told and "." in said.ambiguous and not certain:
+    if form.separator == ";" and not chosen and "." in said.ambiguous and not certain:
         found.faults.append(
             Fault(
                 "Every number",

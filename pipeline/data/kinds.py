@@ -162,7 +162,7 @@ def feature(name: str, raw: "pyarrow.ChunkedArray", found: Findings) -> Column |
         return None
     kind = case.chosen.type or ("category" if name in found.settings.data.categories else None)
     if kind is not None:
-        return as_told(case, kind)
+        return of_kind(case, kind)
     if len(case.counts) == 1 and case.null_rate == 0 and "inf" not in next(iter(case.counts)):
         found.left_out[name] = "it is the same in every row"
         found.notes.append(f"{name} is {next(iter(case.counts))!r} in every row: it is left out")
@@ -173,7 +173,7 @@ def feature(name: str, raw: "pyarrow.ChunkedArray", found: Findings) -> Column |
     return number(case) or _by_texts(case)
 
 
-def as_told(case: Case, kind: str) -> Column | None:
+def of_kind(case: Case, kind: str) -> Column | None:
     """A column of the kind that the settings name. What does not fit it is a fault."""
     if kind == "text":
         return TextColumn(null_rate=case.null_rate, missing=case.stored_missing)
@@ -684,7 +684,7 @@ def looks_like_times(case: Case) -> bool:
     """Refuse a column of times that also holds a few other texts."""
     if len(case.counts) <= _MANY:
         return False
-    # To try every format takes long: a few texts tell whether it is worth it for more.
+    # To try every format takes long: a few texts show whether it is worth it for more.
     for size in (_MANY, _SAMPLE):
         sample = list(case.counts)[:size]
         most = (1 - _MOSTLY) * len(sample)

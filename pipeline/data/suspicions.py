@@ -36,7 +36,7 @@ def check(table: "pd.DataFrame", contract: SchemaContract) -> list[str]:
     for name, kind in contract.inputs.items():
         if kind == "number" and (share := judge(sample[name], sample[contract.target])) > _ALMOST:
             found.append(
-                f"{name} alone almost tells {contract.target} ({share:.4f} of 1): is it known "
+                f"{name} alone almost determines {contract.target} ({share:.4f} of 1): is it known "
                 "before the target is? If not, add it to drop under [data]"
             )
     found += _told_by_gaps(sample, contract)
@@ -102,7 +102,7 @@ def _ranked(values: "pd.Series", target: "pd.Series") -> float:
             return 0.0
         area = (ranks[mine].sum() - ones * (ones + 1) / 2) / (ones * zeros)
         areas.append(max(area, 1 - area))
-    # Of several classes all must be told apart, or one easy class would raise the alarm.
+    # Of several classes all must be separated, or one easy class would raise the alarm.
     return float(min(areas, default=0.0))
 
 

@@ -47,7 +47,7 @@ class Subgroup:
     """A subgroup's metric for both models; `loss` is how much worse the challenger is.
 
     Without a champion `champion` and `loss` are None. `why` says why a group was not judged.
-    `rates` tell how the challenger treats the group; see groups.py.
+    `rates` say how the challenger treats the group; see groups.py.
     """
 
     column: str
@@ -82,7 +82,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the promotion rule says, and the sentence that tells why."""
+    """What the promotion rule says, and the sentence that says why."""
 
     verdict: Verdict
     sentence: str

@@ -199,7 +199,7 @@ def _unseen_by_all(
         known = loaded.facts.holdout
         try:
             if known is None:
-                raise InputError("it tells nothing of its rows")
+                raise InputError("it says nothing about its rows")
             identity = (
                 rows.identity
                 if known.key == rows.definition.key
@@ -207,7 +207,7 @@ def _unseen_by_all(
             )
         except InputError as error:
             raise InputError(
-                f"nobody can tell which held-out rows {loaded.name} was trained on ({error}): "
+                f"it is unknown which held-out rows {loaded.name} was trained on ({error}): "
                 f"{_WAYS_OUT}"
             ) from None
         seen |= np.isin(identity, loaded.trained)

@@ -298,7 +298,7 @@ def _precision_area(positive: "NDArray[np.bool_]", score: "NDArray[np.float64]")
 
     order = np.argsort(-score, kind="stable")
     ones = positive[order].astype(float)
-    # Rows of equal score are one step: they cannot be told apart.
+    # Rows of equal score are one step: their order is unknown.
     last = np.append(np.diff(score[order]) != 0, True)
 
     def computed(weights: "Weights") -> float:

@@ -116,7 +116,7 @@ def _wrapped(model: Any, settings: Settings) -> Any:
 def fit(
     model: "Pipeline", features: "pd.DataFrame", target: "pd.Series", settings: Settings
 ) -> "Pipeline":
-    """Fit a Pipeline, with each class weighted as the settings wish."""
+    """Fit a Pipeline, with each class weighted as the settings say."""
     weights = settings.task.class_weight
     if weights is None:
         return model.fit(features, target)

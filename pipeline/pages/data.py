@@ -22,7 +22,7 @@ _CATEGORIES, _EXAMPLES = 12, 3
 
 @dataclass(frozen=True)
 class DataPage:
-    """What the page tells. `rows` counts by side."""
+    """What the page shows. `rows` counts by side."""
 
     model: str
     source: str

@@ -18,7 +18,7 @@ class Day:
 
 @dataclass(frozen=True)
 class DriftPage:
-    """What the page tells. `reasons` say why the model should retrain; none if it should not."""
+    """What the page shows. `reasons` say why the model should retrain; none if it should not."""
 
     model: str
     version: str

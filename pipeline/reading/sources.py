@@ -45,7 +45,7 @@ def fetch_or_stored(
 ) -> "tuple[list[DataFile], Stored | None]":
     """The files that a source names, or an object of the store by its key or address.
 
-    The second part tells of the object; it is None for a source. Raises InputError or StepFailed
+    The second part describes the object; it is None for a source. Raises InputError or StepFailed
     for what is in neither place.
     """
     key = workspace.store.key_of(named)

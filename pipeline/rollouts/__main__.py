@@ -173,9 +173,11 @@ def history(workspace: Workspace) -> Outcome:
 
 
 @step
-@click.option("--per-day", type=float, help="Keys a day that get an outcome; tells the days.")
+@click.option(
+    "--per-day", type=float, help="Keys a day that get an outcome; shows the days that this takes."
+)
 def size(workspace: Workspace, *, per_day: float | None) -> Outcome:
-    """Tell how many outcomes an A/B test by these settings needs."""
+    """Show how many outcomes an A/B test by these settings needs."""
     settings = workspace.settings.rollout.ab
     found = settings.size
     lines = [

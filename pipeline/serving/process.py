@@ -69,7 +69,7 @@ class Call:
     alone: bool = False
 
     def item(self) -> dict[str, Any]:
-        """What the model's process is told of it, beside the body."""
+        """What the model's process gets beside the body."""
         return {
             "id": self.id,
             "kind": self.kind,

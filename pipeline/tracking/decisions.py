@@ -49,25 +49,25 @@ def barred(workspace: Workspace, current: Champion | None) -> dict[str, str]:
     return found
 
 
-def tell_people(workspace: Workspace, champion: Champion) -> list[str]:
+def update_aliases(workspace: Workspace, champion: Champion) -> list[str]:
     """Set the aliases in MLflow to the champion of record, if MLflow can be reached.
 
     The champion changed when its record was written, so a failure here is a warning, and the next
     run corrects it.
     """
     try:
-        told = set_aliases(runs.connect(workspace), champion)
+        warning = set_aliases(runs.connect(workspace), champion)
     except Exception as error:  # noqa: BLE001 - whatever MLflow does, the champion has changed
         first = str(error).strip().splitlines() or [type(error).__name__]
         return [
             f"the champion of record is version {champion.model_version}, but the aliases in "
             f"MLflow could not be set ({first[0]}): the next promote or rollback sets them"
         ]
-    return [told] if told else []
+    return [warning] if warning else []
 
 
 def set_aliases(client: "MlflowClient", champion: Champion) -> str | None:
-    """Point people's aliases at the record; the answer tells of a champion alias that was wrong.
+    """Point the aliases in MLflow at the record; returns a warning if the champion alias was wrong.
 
     Anyone in the tunnel may set an alias, so nothing is loaded by one.
     """

@@ -101,7 +101,7 @@ def acquire(
 ) -> Lease:
     """Wait until no one else trains this, then hold it. `find` gives its run, if there is one."""
     holder = {"host": socket.gethostname(), "process": os.getpid()}
-    number, seen, since, told = 0, (-1, ""), time.monotonic(), False
+    number, seen, since, announced = 0, (-1, ""), time.monotonic(), False
     while True:
         run = find()
         named, sign = _state(run) if run else (0, "")
@@ -118,7 +118,7 @@ def acquire(
                 return Lease(client, number + 1)
             except KeyExistsError:
                 number, since = number + 1, time.monotonic()
-        if not told:
+        if not announced:
             click.echo(
                 "another process trains the same data and settings "
                 f"(run {run.info.run_id}): waiting"
@@ -127,7 +127,7 @@ def acquire(
                 f"waiting {UNNAMED_SECONDS:.0f} s for its run",
                 err=True,
             )
-            told = True
+            announced = True
         time.sleep(POLL_SECONDS)
 
 

@@ -13,8 +13,8 @@ _LONGEST = 160
 
 
 @contextmanager
-def told_once() -> Iterator[None]:
-    """Count the warnings of libraries while this lasts, then tell each kind in one line."""
+def each_warning_once() -> Iterator[None]:
+    """Count the warnings of libraries while this lasts, then print each kind in one line."""
     counted: Counter[tuple[str, str, str]] = Counter()
     before = warnings.showwarning
 

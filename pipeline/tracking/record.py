@@ -67,7 +67,7 @@ def _concerns(objects: Mapping[str, Any], model: str, version: str, run_id: str)
     return objects.get("name") == model and objects.get("version", version) == version
 
 
-def told(found: list[Change]) -> Iterator[str]:
+def lines(found: list[Change]) -> Iterator[str]:
     """Lines for people: each change of the model, and those of the run counted by set."""
     of_run = [one for one in found if "name" not in one.objects]
     for name in dict.fromkeys(one.permission_set for one in of_run):

@@ -28,7 +28,7 @@ FINGERPRINT = "keyless.fingerprint"
 FILES = "keyless.files"
 _PARENT = "mlflow.parentRunId"
 _TRIAL = "keyless.trial"
-# MLflow prints addresses and progress bars between our lines unless told otherwise, and by its
+# MLflow prints addresses and progress bars between our lines by default, and by its
 # own defaults a server that died is only given up after minutes.
 _ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -81,7 +81,7 @@ def connect(workspace: Workspace) -> "MlflowClient":
         _await_answer(address)
     import mlflow
 
-    # A failed request is told once, by the step, and not as a traceback of the database before it.
+    # The step reports a failed request once, and not as a traceback of the database before it.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)

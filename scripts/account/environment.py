@@ -26,7 +26,7 @@ _DEFINES_GITHUB = re.compile(r'(?m)^\s*"?github"?\s*[=:]')
 GITHUB_HELP = (
     "give it once as --github OWNER@ID/REPOSITORY@ID, or for good in "
     "terraform/platform/github.auto.tfvars.json; "
-    "gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id' tells the ids"
+    "gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id' prints the ids"
 )
 # Variables that would change Terraform's answers or redirect it.
 _NOT_PASSED = ("TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR", "TF_INPUT", "TF_STATE_PERSIST")
@@ -231,7 +231,7 @@ def parse_repository(text: str) -> dict[str, str]:
             f"{text!r} does not name a repository with its ids",
             why="names alone can be registered again by somebody else",
             fix="write OWNER@ID/REPOSITORY@ID, for example octo-org@1001/keyless-mlops@2002; "
-            "gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id' tells the ids",
+            "gh api repos/OWNER/REPOSITORY --jq '.owner.id, .id' prints the ids",
             exit_code=2,
         )
     return {

@@ -56,15 +56,15 @@ def explain_denial(
 
     Reads the decision log and, as the administrator, the policies of the running local cloud.
     The change is tried out with the policy engine before it is shown. A warning says where it
-    would be dangerous. What AWS's message does not tell is named and not guessed.
+    would be dangerous. What AWS's message does not say is named, not guessed.
     """
-    from scripts.commands._denial_told import explain_told
+    from scripts.commands._denial_reported import explain_reported
     from scripts.console import stdout_console
 
     if (message or aws) and (log or request_id):
         raise click.UsageError("REQUEST_ID and --log are for the local cloud's decision log")
     if message or aws:
-        found = explain_told(project, message.read() if message else None, environment, aws=aws)
+        found = explain_reported(project, message.read() if message else None, environment, aws=aws)
     else:
         found = _logged(project, request_id, log)
     if as_json:

@@ -89,7 +89,7 @@ def start(project: Project, chosen: Lab) -> None:
     run, fresh = _labs(project).start(chosen)
     click.echo(f"lab {chosen.number} {'is ready' if fresh else 'runs already'}: {run.folder}")
     click.echo(f"  cd {shlex.quote(str(run.folder))} && . ./env.sh")
-    click.echo("  README.md tells the story, what you have, and what to do")
+    click.echo("  README.md has the story, what you have, and what to do")
     try:
         click.echo(f"  watch the lab's requests as they are decided: {page.start(run.home)}")
     except UserError as failure:

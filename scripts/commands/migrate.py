@@ -73,7 +73,7 @@ def migrate(
         made = import_file(state, root, stack)
         output = output or Path("pulumi-import.json")
         write_whole(output, json.dumps(made, indent=2) + "\n")
-        _told(len([one for one in made["resources"] if "id" in one]), output)
+        _report(len([one for one in made["resources"] if "id" in one]), output)
         _next(
             f"pulumi up --stack {stack} --target '{made['nameTable']['aws']}'",
             f"pulumi import --stack {stack} --file {output.resolve()} --protect=false "
@@ -86,7 +86,7 @@ def migrate(
     where, ids = import_blocks(state, project.root / "terraform")
     output = output or Path("imports.tf")
     write_whole(output, rendered(ids))
-    _told(len(ids), output)
+    _report(len(ids), output)
     _next(f"mv {output} terraform/{where}/", f"terraform -chdir=terraform/{where} plan")
 
 
@@ -140,7 +140,7 @@ def _kept(account: Account, target: str, stack: str) -> str:
     return text
 
 
-def _told(count: int, output: Path) -> None:
+def _report(count: int, output: Path) -> None:
     click.echo(f"{count} resources: {output}")
 
 

@@ -20,7 +20,7 @@ def watch(project: Project, port: int) -> None:
     \b
     keyless watch          serve the page and print its address; Ctrl-C ends it
 
-    Each line tells who asked for what, the answer, and the statement that gave it. A line's
+    Each line shows who asked for what, the answer, and the statement that gave it. A line's
     details have every statement that was considered and what would change the answer. The page
     listens on 127.0.0.1 alone, and its address holds a token: whoever has it sees the decision
     log. In a lab's shell it shows the lab's cloud, its story and your score, too.

@@ -86,7 +86,7 @@ class Refused:
         if not ids and names and name and name.lower() not in known and len(exact) == len(wanted):
             return (
                 f"this is another repository: {name}; the role is for {' or '.join(names)}, and "
-                "compares no id by which a renamed repository could be told"
+                "compares no id by which a renamed repository could be recognised"
             )
         return ""
 

@@ -20,7 +20,7 @@ _FOLDER = re.compile(r"lab(?P<number>\d\d)_(?P<name>[a-z0-9_]+)")
 
 @dataclass(frozen=True)
 class Hint:
-    """One hint and the points that it costs. Each tells more than the one before."""
+    """One hint and the points that it costs. Each says more than the one before."""
 
     cost: int
     text: str

@@ -31,7 +31,7 @@ from scripts.localcloud.home import CloudDown, administrator
 from scripts.stack.attached import attached
 from scripts.stack.binary import StackError, find_binary
 from scripts.stack.roots import provider_cache, without_registry
-from scripts.stack.stack import Stack, told
+from scripts.stack.stack import Stack, reporting
 
 FOLDER = "labs"
 """In the student's home: a home for each started lab's cloud."""
@@ -79,7 +79,7 @@ def refuse_in_lab(home: Path) -> None:
 
 
 class Labs:
-    """The labs of one student, in `home`; `tell` hears what goes on."""
+    """The labs of one student, in `home`; `tell` gets a line for each thing that is done."""
 
     def __init__(self, home: Path, tell: Callable[[str], None] = lambda _: None) -> None:
         self.home = home_of_labs(home.absolute())
@@ -213,7 +213,7 @@ class Labs:
             stack.init()
         self._tell("terraform apply")
         with attached(stack.data_dir, process) as provider:
-            _stack(run.home, root, process | provider).apply(told(self._tell))
+            _stack(run.home, root, process | provider).apply(reporting(self._tell))
         run.outputs = run.applied_outputs()
 
     # the student's moves

@@ -31,18 +31,18 @@ START_SECONDS = 30
 
 
 def story(home: Path) -> dict[str, Any]:
-    """What the page tells of the lab whose cloud is in `home`."""
+    """What the page shows of the lab whose cloud is in `home`."""
     lab = find(Record.load(home).lab)
     try:
         progress = Labs(home).progress()
     except UserError as damaged:
         score = str(damaged)
     else:
-        score = f"{told(progress.of(lab), lab)}; all labs: {progress.points} points"
+        score = f"{score_line(progress.of(lab), lab)}; all labs: {progress.points} points"
     return {"number": lab.number, "title": lab.title, "story": html_of(lab), "score": score}
 
 
-def told(reached: Reached, lab: Lab) -> str:
+def score_line(reached: Reached, lab: Lab) -> str:
     """The score of a lab in one line."""
     parts = [f"{reached.points} of {ATTACK_POINTS + FIX_POINTS} points"]
     parts.append("flag found" if reached.flag else "flag open")

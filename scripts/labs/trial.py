@@ -91,7 +91,7 @@ def _outcome(kind: Literal["attack", "need"], trial: Trial, run: LabRun) -> Outc
         refusal = refusal_of(failure)
         if refusal is not None:
             return Outcome(kind, trial.what, "refused", refusal)
-        return Outcome(kind, trial.what, "unclear", _told(failure))
+        return Outcome(kind, trial.what, "unclear", _reason(failure))
 
 
 def refusal_of(failure: BaseException) -> str | None:
@@ -113,7 +113,7 @@ def refusal_of(failure: BaseException) -> str | None:
     return f"{code}: {message}" + (f" [{request}]" if request else "")
 
 
-def _told(failure: BaseException) -> str:
+def _reason(failure: BaseException) -> str:
     if isinstance(failure, UserError):
         return str(failure)
     return f"{type(failure).__name__}: {failure}"

@@ -76,7 +76,7 @@ def steps() -> tuple[Step, ...]:
 
 
 class Flow:
-    """One run of the main job in `home`, told to `phases`.
+    """One run of the main job in `home`; `phases` shows its progress.
 
     `model_servers` has servers made that answer with the model; None leaves it as it was.
     """
@@ -202,7 +202,7 @@ class Flow:
         return done
 
     def _listener(self, phase: Phase) -> Callable[[Event], None]:
-        """Tell the phase what Terraform does, and notice when the database role is complete."""
+        """Show what Terraform does, and notice when the database role is complete."""
         missing: set[str] = set()
 
         def hear(event: Event) -> None:
@@ -347,7 +347,7 @@ class Flow:
 
 
 def follow(process: subprocess.Popen[str], name: str, phase: Phase, logs: Path) -> None:
-    """Tell the phase every line of a process, keep them in `logs`, and judge how it ended.
+    """Show every line of a process, keep them in `logs`, and judge how it ended.
 
     Raises UserError with its last lines.
     """

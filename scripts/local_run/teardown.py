@@ -20,7 +20,7 @@ from scripts.localcloud import home as localhome
 from scripts.localcloud.home import Cloud, CloudDown
 from scripts.names import GITHUB_HOST
 from scripts.stack.binary import find_binary
-from scripts.stack.stack import Stack, told
+from scripts.stack.stack import Stack, reporting
 
 
 def tear_down(home: Path, phases: Phases, *, destroy: bool, environment: str = "dev") -> str:
@@ -112,7 +112,7 @@ def destroy_stack(stack: Stack, tell: Callable[[str], None]) -> int:
     """Remove every resource of a root; returns how many. Raises UserError if one is left."""
     if not stack.initialised:
         stack.init()
-    done = stack.destroy(told(tell))
+    done = stack.destroy(reporting(tell))
     left = stack.resources()
     left = [address for address in left if not address.startswith("data.")]
     if left:

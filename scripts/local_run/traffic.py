@@ -104,9 +104,9 @@ class Traffic:
                 at += THREADS
                 answer = self._ask(session, "/predict", row.values)
                 if answer is not None:
-                    told = row.challenger if self.truth == "good" else row.champion
+                    outcome = row.challenger if self.truth == "good" else row.champion
                     id_ = answer.headers["X-Prediction-Id"]
-                    outcomes.append({"prediction_id": id_, "outcome": told})
+                    outcomes.append({"prediction_id": id_, "outcome": outcome})
                 if len(outcomes) >= OUTCOMES_AT_ONCE:
                     self._ask(session, "/feedback", {"outcomes": outcomes})
                     outcomes = []

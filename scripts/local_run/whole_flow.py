@@ -27,7 +27,7 @@ from scripts.localcloud.home import Cloud, administrator, load
 from scripts.names import job_roles, state_bucket, state_key
 from scripts.signals import handled, terminated_as_interrupted
 from scripts.stack.binary import find_binary
-from scripts.stack.stack import Stack, told
+from scripts.stack.stack import Stack, reporting
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _plan(stack: Stack, home: Path, phase: Phase) -> None:
     """Plan as a job does, into a file that is gone at once: it holds what the state holds."""
     stack.init()
     path = home / "measured.tfplan"
-    stack.save_plan(path, told(phase.event), lock=False)
+    stack.save_plan(path, reporting(phase.event), lock=False)
     path.unlink()
 
 

@@ -62,7 +62,7 @@ class Server:
     ) -> None:
         self._handle = handle
         self._tls = None if certificate is None else _tls(certificate)
-        # Bound now, so that the port is known before anybody is told about it.
+        # Bound now, so that the port is known before anybody asks for it.
         self._listener = socket.create_server((HOST, 0), backlog=1024)
         self.port: int = self._listener.getsockname()[1]
         self._clients: dict[asyncio.Task[None], _Client] = {}
@@ -264,7 +264,7 @@ class _Client:
         return _Head(incoming, int(headers.get("content-length", "0")))
 
     async def _refuse(self, error: h11.RemoteProtocolError) -> None:
-        """Answer what is no HTTP; there is nothing yet that could tell how a service would."""
+        """Answer what is no HTTP; it is not known yet which service is meant."""
         _log.info("a request is not HTTP: %s", error)
         if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             return

@@ -48,16 +48,16 @@ def load(kind: type[T], given: Mapping[str, Any], path: str = "") -> T:
     for name in given:
         check(name in known, f"{path}{name} is no argument; there are: {', '.join(sorted(known))}.")
     # As in Terraform, null stands for the default, where null is no value itself.
-    told = {
+    converted = {
         name: value
         for name, value in given.items()
         if value is not None or NoneType in get_args(hints[name])
     }
     for name, each in known.items():
         has_default = each.default is not MISSING or each.default_factory is not MISSING
-        check(name in told or has_default, f"{path}{name} is missing.")
+        check(name in converted or has_default, f"{path}{name} is missing.")
     return kind(
-        **{name: _load(hints[name], value, f"{path}{name}") for name, value in told.items()}
+        **{name: _load(hints[name], value, f"{path}{name}") for name, value in converted.items()}
     )
 
 

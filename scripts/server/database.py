@@ -319,7 +319,7 @@ def _holders(engine: Any) -> str:
 
 
 def _upgrade(utils: Any, engine: Any, found: str, kept: object) -> None:
-    """Migrate; a migration that fails is told in a sentence, with the snapshot to go back to."""
+    """Migrate; a failure is one sentence, with the snapshot to go back to."""
     import sqlalchemy
     from alembic.util.exc import CommandError
 

@@ -111,7 +111,7 @@ def open_session(
     `document` fixes the port at the far end, and takes the `parameters` that it declares. The local
     cloud opens the near end itself; for AWS, `aws_cli` is the environment (credentials, region) in
     which `aws ssm start-session` runs. An instance whose agent has not registered yet is waited for
-    at most `wait_seconds`; `say` hears of it.
+    at most `wait_seconds`; `say` gets a line then.
 
     Raises `NotConnected` if it does not register in time, `UserError` if no instance runs or a
     program is missing, botocore's ClientError if the role may not.

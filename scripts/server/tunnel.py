@@ -135,7 +135,7 @@ class Tunnel:
             while not self._stopping.is_set():
                 try:
                     session = self._replace()
-                except Exception as failure:  # noqa: BLE001 - told, and tried again
+                except Exception as failure:  # noqa: BLE001 - reported, and tried again
                     if has_expired(failure):
                         if self._renewed(failure):
                             continue

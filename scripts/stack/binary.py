@@ -51,7 +51,7 @@ def find_binary(home: Path, search_path: str | None = None) -> Binary:
             continue
         version = _version(path)
         if version is None:
-            notices.append(f"{path} did not tell its version; passed over")
+            notices.append(f"{path} does not print its version; passed over")
         elif version < minimum:
             wanted = ".".join(map(str, minimum[:2]))
             notices.append(

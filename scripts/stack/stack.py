@@ -102,7 +102,7 @@ class Stack:
         self.backend, self.state = backend, None
 
     def apply(self, listener: Listener | None = None) -> Applied:
-        """Apply what differs, telling `listener` of every event. Raises StackError."""
+        """Apply what differs; `listener` gets every event. Raises StackError."""
         return self._change("apply", listener)
 
     def save_plan(
@@ -305,7 +305,7 @@ def _describe(diagnostic: Event) -> str:
 
 
 def messages(event: Event) -> Iterator[str]:
-    """What a person wants to read of an event: one short line, or nothing."""
+    """An event as one short line for people, or none."""
     kind, hook = event.get("type"), event.get("hook", {})
     address = hook.get("resource", {}).get("addr", "")
     if kind == "apply_start":
@@ -316,11 +316,11 @@ def messages(event: Event) -> Iterator[str]:
         yield f"{address} done"
 
 
-def told(tell: Callable[[str], None]) -> Listener:
-    """A listener that tells what a person wants to read of each event."""
+def reporting(report: Callable[[str], None]) -> Listener:
+    """A listener that passes each event on as lines for people."""
 
-    def hear(event: Event) -> None:
+    def listen(event: Event) -> None:
         for line in messages(event):
-            tell(line)
+            report(line)
 
-    return hear
+    return listen

@@ -42,7 +42,7 @@ Story = Callable[[], dict[str, Any] | None]
 
 
 class WatchServer(ThreadingHTTPServer):
-    """The page of one home's local cloud. `story` tells of a lab; None for a plain cloud."""
+    """The page of one home's local cloud. `story` is a lab's; None for a plain cloud."""
 
     daemon_threads = True
 

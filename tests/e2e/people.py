@@ -67,7 +67,7 @@ ELSEWHERE = {
 }
 
 
-def told() -> set[str]:
+def documented_commands() -> set[str]:
     """Every command of the docs for a person with an AWS account, without comments and pipes."""
     return {
         _plain(command)

@@ -105,7 +105,7 @@ def test_what_no_template_makes_has_no_parts_or_no_repository(subject: str) -> N
         ("refs/heads/gh-readonly-queue/main", None),
     ],
 )
-def test_the_branch_of_a_merge_queue_is_told(ref: str, base: str | None) -> None:
+def test_the_branch_of_a_merge_queue_is_reported(ref: str, base: str | None) -> None:
     assert subjects.queue_base(ref) == base
 
 

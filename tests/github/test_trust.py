@@ -157,14 +157,14 @@ def test_as_json_every_condition_is_listed(tmp_path: Path) -> None:
     assert holds == {"aud": True, "sub": True, "repository_id": True, "ref": False}
 
 
-def test_another_accounts_provider_is_told(tmp_path: Path) -> None:
+def test_another_accounts_provider_is_reported(tmp_path: Path) -> None:
     role = "arn:aws:iam::999999999999:role/keyless-dev-train"
     done = doctor(tmp_path, token(), trust(), role=role)
     assert done.exit_code == 1
     assert "arn:aws:iam::999999999999:oidc-provider" in done.stdout
 
 
-def test_a_deny_is_told(tmp_path: Path) -> None:
+def test_a_deny_is_reported(tmp_path: Path) -> None:
     document = trust()
     [allow] = document["Statement"]
     document["Statement"].append({**allow, "Sid": "Stop", "Effect": "Deny"})

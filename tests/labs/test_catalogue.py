@@ -275,7 +275,7 @@ def test_what_a_student_deleted_is_laid_out_again_and_the_rest_kept(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("why", "told"), [("no", "edit"), ("run terraform init", "take out")])
-def test_what_attacks_left_goes_before_terraform_runs_and_its_refusal_is_told(
+def test_what_attacks_left_goes_before_terraform_runs_and_its_refusal_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str, told: str
 ) -> None:
     mine, lab, done = Labs(tmp_path / "home"), find("10"), list[str]()

@@ -138,7 +138,7 @@ def test_a_size_that_no_object_has_is_refused_before_it_is_sent(running: Server)
     assert b"EntityTooLarge" in told(running, PUT + b"Content-Length: 99999999999\r\n\r\n")
 
 
-def test_a_client_that_falls_silent_inside_its_request_is_told(
+def test_a_client_that_falls_silent_inside_its_request_is_reported(
     running: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "SILENT_SECONDS", 0.2)

@@ -69,7 +69,7 @@ def test_a_missing_parameter_is_named(aws: Platform) -> None:
         load_platform(environ={"KEYLESS_ENVIRONMENT": "prod"})
 
 
-def test_without_any_platform_the_ways_to_name_one_are_told(tmp_path: Path) -> None:
+def test_without_any_platform_the_ways_to_name_one_are_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="pass --platform FILE"):
         load_platform(environ={}, terraform_root=tmp_path)
 

@@ -86,7 +86,7 @@ def test_own_types_that_nobody_reviewed_are_named(mine: Path, mlflow_uri: str) -
         ("broken:Thing", "cannot be imported: ZeroDivisionError"),
     ],
 )
-def test_an_import_path_that_leads_nowhere_is_told(mine: Path, path: str, message: str) -> None:
+def test_an_import_path_that_leads_nowhere_is_reported(mine: Path, path: str, message: str) -> None:
     (mine / "broken.py").write_text("1 / 0\n")
     own.look_in(mine)
     with pytest.raises(InputError, match=message):

@@ -123,7 +123,7 @@ def test_no_role_is_asked_for_before_the_environment_is_set_up(
     assert any(READY in str(one.condition) for one in asked)
 
 
-def test_whoever_starts_a_workflow_for_an_environment_that_is_not_set_up_is_told() -> None:
+def test_whoever_starts_a_workflow_for_an_environment_that_is_not_set_up_is_reported() -> None:
     for workflow in WORKFLOWS.values():
         if "environment" in workflow.on.get("workflow_dispatch", {}).get("inputs", {}):
             stop = workflow.jobs["not-set-up"]

@@ -138,7 +138,7 @@ class Controller:
 
 
 class NotNow(Exception):
-    """A person's wish that the rollout's state does not allow; the message says why."""
+    """A person asked for what the rollout's state does not allow; the message says why."""
 
 
 def by_hand(

@@ -26,7 +26,7 @@ _LOGGED = [
 # Each model's process has a log of its own, uploaded each minute one after the other. Until both
 # are there, one arm seems to lose keys.
 SETTLING = timedelta(minutes=3)
-# Sums of squares of larger ones would be infinite, and then no interval could be told any more.
+# Sums of squares of larger ones would be infinite, and then no interval could be given.
 LARGEST = 1e100
 _AREAS = {"answers": "date=", "copies": "_shadow/date=", "feedback": "_feedback/date="}
 
@@ -100,8 +100,8 @@ class Outcomes:
         if answers.empty or copies.empty:
             return pd.DataFrame(), pd.DataFrame()
         answers = answers.sort_values(["received_at", *KEY], kind="stable")
-        told = answers[[*KEY, "outcome", "received_at"]]
-        copies = told.merge(copies, on=KEY, how="inner")
+        labelled = answers[[*KEY, "outcome", "received_at"]]
+        copies = labelled.merge(copies, on=KEY, how="inner")
         answers = copies[KEY].merge(answers, on=KEY, how="inner")
         return answers, copies
 
@@ -150,7 +150,7 @@ class Outcomes:
         outputs = ["prediction", *(f"probability_{name}" for name in self.contract.classes)]
         wanted = [*_LOGGED, *(self.contract.output(name) for name in outputs)]
         if not set(wanted) <= set(names):
-            return pd.DataFrame()  # of a model that tells other classes apart
+            return pd.DataFrame()  # of a model with other classes
         found: pd.DataFrame = file.read(columns=wanted).to_pandas()
         return found[found["keyless_experiment"] == self.experiment]
 

@@ -121,11 +121,11 @@ def scored(table: "pd.DataFrame", facts: ModelFacts) -> Scored:
         if np.isnan(truth).any():
             raise ValueError(f"{int(np.isnan(truth).sum())} outcomes are no numbers")
         return Scored(truth, label.to_numpy(float))
-    index, told = pd.Index(contract.classes), outcomes.classes(table, contract)
-    found = index.get_indexer(pd.Index(told))
+    index, named = pd.Index(contract.classes), outcomes.classes(table, contract)
+    found = index.get_indexer(pd.Index(named))
     if (found < 0).any():
         raise ValueError(
-            f"{told[found < 0][0]!r} is none of the classes {', '.join(contract.classes)}"
+            f"{named[found < 0][0]!r} is none of the classes {', '.join(contract.classes)}"
         )
     return Scored(
         found,

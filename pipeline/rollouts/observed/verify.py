@@ -46,7 +46,7 @@ class IdleSet:
         try:
             loaded = self._get("/ready")["models"].get("challenger")
         except (OSError, ValueError) as error:
-            return f"the idle set at {self.url} does not answer: {_told(error)}"
+            return f"the idle set at {self.url} does not answer: {_reason(error)}"
         if loaded != policy.challenger.model_version:
             return f"the idle set has no version {policy.challenger.model_version} loaded"
         return None if requests else "there are no recent requests to replay on the idle set"
@@ -62,7 +62,7 @@ class IdleSet:
                 return Verdict(
                     False,
                     f"the idle set failed on request {number + 1} of {len(requests)} replayed "
-                    f"ones: {_told(error)}",
+                    f"ones: {_reason(error)}",
                 )
             slow += (time.perf_counter() - started) * 1000 > policy.guards.slow_ms
         # One answer may be slow by chance, such as the first one.
@@ -93,7 +93,7 @@ class IdleSet:
             answer.read()
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """An error with what the server said."""
     if isinstance(error, urllib.error.HTTPError):
         return f"{error.code}: {error.read(500).decode(errors='replace')}"

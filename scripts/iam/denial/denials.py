@@ -230,7 +230,7 @@ def _changes(request: Request, policies: PolicySet) -> _Amended:
         try:
             decision = evaluate(found.request, found.policies)
         except Unsupported as error:
-            found.notes.append(f"it cannot be told whether the changes suffice: {error}")
+            found.notes.append(f"whether the changes suffice is unknown: {error}")
             break
         if decision.allowed or not _amend(found, decision):
             break

@@ -51,7 +51,7 @@ _AWS_REASONS = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """One denial as AWS told it. `resource` is None where the message names none; `layer` is the
+    """A denial as AWS reported it. `resource` is None where the message names none; `layer` is the
     kind of policy that decided, in AWS's words, and empty where the message does not say."""
 
     principal: str
@@ -115,7 +115,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Read:
-    """What a text held: refusals told apart, encoded ones, and how many could not be read."""
+    """What a text held: the different refusals, encoded ones, and how many could not be read."""
 
     refusals: tuple[Refusal, ...]
     encoded: tuple[str, ...] = ()
@@ -182,14 +182,14 @@ def _arn(resource: str | None, account: str) -> str | None:
 
 def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) -> Iterator[str]:
     """Denials that name no caller or no action, each with the words around it."""
-    told: set[str] = set()
+    seen: set[str] = set()
     for found in _BARE.finditer(plain):
         near = any(start - 500 < found.start() < end for start, end in spans)
         if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
             continue
         words = plain[max(0, found.start() - 60) : found.end() + 80].strip()
-        if not any(found[0] in one for one in told):
-            told.add(words)
+        if not any(found[0] in one for one in seen):
+            seen.add(words)
             yield words
 
 

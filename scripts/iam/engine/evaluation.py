@@ -183,7 +183,7 @@ def _located(error: Unsupported, policy: Policy, statement: CompiledStatement) -
 def _best_allow(
     facts: Facts, layer: tuple[Policy, ...], enough: Named = Named.ACCOUNT
 ) -> tuple[_Hit | None, Unsupported | None]:
-    """The Allow that names the caller most directly, and what could not be told."""
+    """The Allow that names the caller most directly, and what is unknown."""
     best: _Hit | None = None
     unknown: Unsupported | None = None
     for policy in layer:

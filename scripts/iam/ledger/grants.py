@@ -53,7 +53,7 @@ class Grant:
 
     @property
     def key(self) -> tuple[str, str, str, str, str]:
-        """What tells two grants apart."""
+        """What makes two grants different."""
         return (self.role, self.policy, self.statement, self.action, self.resource)
 
 

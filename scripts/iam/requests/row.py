@@ -42,7 +42,7 @@ class Call:
         return f"arn:aws:{service}:{where}:{self.account.account_id}:{resource}"
 
     def facts(self, arn: str) -> Mapping[str, Any]:
-        """What the account tells of a resource; empty when it does not exist."""
+        """The account's facts about a resource; empty when it does not exist."""
         return self.account.describe(arn) or {}
 
 

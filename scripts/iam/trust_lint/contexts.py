@@ -213,7 +213,7 @@ def workflow(linted: Linted) -> Iterator[Finding]:
 def _is_the_unit_of_trust(linted: Linted) -> bool:
     """Whether more would get in if the workflow were not compared, and it may be a stranger's.
 
-    A policy that names the repository by its id alone does not tell whose the workflow is.
+    A policy that names the repository by its id alone does not say whose the workflow is.
     """
     if linted.names.ids and not linted.names.owners:
         return False

@@ -188,7 +188,7 @@ def _helps(before: Linted, after: Linted, finding: Finding) -> bool:
         return False
     strangers = ["anybody", "other_repository", "by_any_id", "other_pull_request"]
     if before.anything is not None:
-        # Of a policy that lets nobody in it does not tell whether names alone were meant.
+        # A policy that lets nobody in does not show whether names alone were meant.
         strangers.append("by_name")
     if any(getattr(after, name) and not getattr(before, name) for name in strangers):
         return False

@@ -35,7 +35,7 @@ def read_paths(paths: Iterable[Path], setting: Setting) -> Input:
     """Read files and all *.json below folders. Raises InputError or PolicyError.
 
     A file that was named has to be a trust policy. Beside the policies of a folder may be other
-    files; each is told as not judged.
+    files; each is reported as not judged.
     """
     found = Input()
     for path in paths:

@@ -104,7 +104,7 @@ def canonical(
         headers["content-encoding"] = _without_chunked(headers["content-encoding"])
         if not headers["content-encoding"]:
             del headers["content-encoding"]
-    # A WSGI server does not tell an empty type from a missing one (PEP 3333); nor does the reader.
+    # To a WSGI server an empty type and a missing one are the same (PEP 3333); here too.
     if not headers.get("content-type", "").strip():
         headers.pop("content-type", None)
     return HttpRequest(

@@ -113,8 +113,8 @@ def _modelled(reading: Reading, words: tuple[str, ...], message: str) -> AwsErro
     operation = _operation(reading)
     for shape in operation.error_shapes if operation is not None else ():
         if any(word in shape.name for word in words):
-            told = shape.metadata.get("error", {})
-            return AwsError(shape.error_code, message, int(told.get("httpStatusCode", 400)))
+            error = shape.metadata.get("error", {})
+            return AwsError(shape.error_code, message, int(error.get("httpStatusCode", 400)))
     return None
 
 

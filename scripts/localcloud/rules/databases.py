@@ -55,12 +55,12 @@ class Parameter(NamedTuple):
 
 @cache
 def postgres_parameters() -> dict[str, Parameter]:
-    """Every parameter of the PostgreSQL at hand, as it tells of itself."""
-    told = subprocess.run(
+    """Every parameter of the PostgreSQL at hand, as it lists them itself."""
+    printed = subprocess.run(
         [binaries() / "postgres", "--describe-config"], check=True, capture_output=True, text=True
     ).stdout
     found = {}
-    for line in told.splitlines():
+    for line in printed.splitlines():
         name, context, _, kind, _, least, most, *_ = line.split("\t")
         found[name.lower()] = Parameter(
             context == _STATIC,

@@ -168,11 +168,11 @@ class Observability(pulumi.ComponentResource):
         suffix: str,
         description: str,
         *after: pulumi.Resource,
-        tells: Sequence[str] = ("alarm", "ok"),
+        notifies_of: Sequence[str] = ("alarm", "ok"),
         **metric: Any,
     ) -> None:
-        """An alarm that tells the topic of the states in `tells`."""
-        actions: dict[str, Any] = {f"{state}_actions": [self._topic.arn] for state in tells}
+        """An alarm that notifies the topic of the states in `notifies_of`."""
+        actions: dict[str, Any] = {f"{state}_actions": [self._topic.arn] for state in notifies_of}
         alarm = cloudwatch.MetricAlarm(
             f"{self._name}-{resource}",
             name=f"{self._args.name}-{suffix}",
@@ -191,7 +191,7 @@ class Observability(pulumi.ComponentResource):
             "comparison_operator": "LessThanThreshold",
             "threshold": 1,
             "treat_missing_data": "missing",
-            "tells": ("alarm", "insufficient_data", "ok"),
+            "notifies_of": ("alarm", "insufficient_data", "ok"),
         }
         # A parked server is missing by schedule.
         if args.parked:
@@ -239,7 +239,7 @@ class Observability(pulumi.ComponentResource):
                 evaluation_periods=2,
                 **silence,
             )
-            # What was never heard has no metric: the group's own tells that there is an instance.
+            # A server that never reported has no metric; the group's own shows an instance.
             self._alarm(
                 "server-not-serving",
                 "server-not-serving",
@@ -351,7 +351,7 @@ class Observability(pulumi.ComponentResource):
                 f"no-training-{model}",
                 f"No training of {model} ended well in more than {days} days (the state is then "
                 '"insufficient data"): see the training workflow\'s last runs.',
-                tells=("alarm", "insufficient_data"),
+                notifies_of=("alarm", "insufficient_data"),
                 metric_name="TrainingsDone",
                 statistic="Sum",
                 comparison_operator="LessThanThreshold",
@@ -368,7 +368,7 @@ class Observability(pulumi.ComponentResource):
                 f"rejected-rows-{model}",
                 f"More than {percent:g} % of a day's rows for {model} were rejected: the manifest "
                 "beside the predictions says why.",
-                tells=("alarm",),
+                notifies_of=("alarm",),
                 comparison_operator="GreaterThanThreshold",
                 threshold=percent,
                 evaluation_periods=1,
@@ -401,7 +401,7 @@ class Observability(pulumi.ComponentResource):
             f"drift-{model}",
             f"drift-{model}",
             f"Monitoring asks for a new model of {model}: see its last report.",
-            tells=("alarm",),
+            notifies_of=("alarm",),
             metric_name="RetrainNeeded",
             statistic="Maximum",
             comparison_operator="GreaterThanOrEqualToThreshold",

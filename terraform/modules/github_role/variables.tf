@@ -1,5 +1,5 @@
 variable "audience" {
-  description = "Audience the token is minted for. The GitHub action asks for this one unless told otherwise."
+  description = "Audience the token is minted for. The GitHub action asks for this one by default."
   type        = string
   default     = "sts.amazonaws.com"
 

@@ -70,7 +70,7 @@ resource "aws_cloudwatch_log_metric_filter" "heartbeat" {
   }
 }
 
-# An alarm without data does nothing until it has had some, so none is on from the first day; what ends is told by
+# An alarm without data does nothing until it has had some, so none is on from the first day; what ends is shown by
 # the change to "insufficient data".
 resource "aws_cloudwatch_metric_alarm" "server_silent" {
   count = local.heartbeat
@@ -93,7 +93,7 @@ resource "aws_cloudwatch_metric_alarm" "server_silent" {
   depends_on = [aws_cloudwatch_log_metric_filter.heartbeat]
 }
 
-# What was never heard has no metric, and an alarm on it alone has no data for ever. The group's own metric tells that
+# A server that never reported has no metric, and an alarm on it alone has no data for ever. The group's own metric shows that
 # an instance was in service for the whole period: then no heartbeat counts as none, also where there never was one.
 resource "aws_cloudwatch_metric_alarm" "server_not_serving" {
   count = local.heartbeat

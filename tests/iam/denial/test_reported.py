@@ -10,7 +10,7 @@ from scripts.iam.account.decision_log import Record
 from scripts.iam.account.identities import identities
 from scripts.iam.denial.denials import Denial, explain_denial
 from scripts.iam.denial.messages import read
-from scripts.iam.denial.told import explain_refusal
+from scripts.iam.denial.reported import explain_refusal
 from scripts.iam.engine.documents import parse_policy
 from scripts.iam.engine.evaluation import Reason
 
@@ -275,7 +275,9 @@ def test_what_a_message_does_not_carry_is_not_what_failed() -> None:
     [change] = found.changes
     assert change.statement is not None
     assert change.statement["Resource"] == [f"{IAM}:role/chat-one", f"{IAM}:role/chat-two"]
-    assert "does not tell iam:PassedToService; it is taken for bedrock.amazonaws.com" in told(found)
+    assert "does not say what iam:PassedToService was; bedrock.amazonaws.com is assumed" in told(
+        found
+    )
 
 
 def test_a_path_is_part_of_a_roles_name() -> None:
@@ -286,7 +288,7 @@ def test_a_path_is_part_of_a_roles_name() -> None:
     assert change.statement["Resource"][-1] == f"{IAM}:role/service-role/Glue-x"
 
 
-def test_a_deny_on_a_value_that_is_not_told() -> None:
+def test_a_deny_on_a_value_that_is_not_reported() -> None:
     """aws/aws-nitro-enclaves-sdk-c#157"""
     image = {"StringNotEqualsIgnoreCase": {"kms:RecipientAttestation:ImageSha384": "ab"}}
     deny = {"Sid": "Enclave", "Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt",

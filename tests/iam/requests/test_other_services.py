@@ -76,7 +76,7 @@ def test_a_new_secret_carries_name_tags_and_key() -> None:
 # keys
 
 
-def test_a_key_is_found_by_alias_and_the_alias_is_told() -> None:
+def test_a_key_is_found_by_alias_and_the_alias_is_reported() -> None:
     account = FakeAccount(keys={"alias/k": KEY}, resources={KEY: {"Environment": "dev"}})
     [need] = needed(
         "kms", "Encrypt", account, KeyId="alias/k", Plaintext=b"a", EncryptionContext={"a": "b"}

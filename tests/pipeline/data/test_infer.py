@@ -324,7 +324,7 @@ def test_a_mark_before_an_exponent_is_a_decimal_mark() -> None:
     assert readings(["5,840E+07", "1,125E+03"]) == [Marks(decimal=",")]
 
 
-def test_a_minus_at_the_end_is_told(look: Look) -> None:
+def test_a_minus_at_the_end_is_reported(look: Look) -> None:
     values = [f"{n}.5-" if n % 3 == 1 else f"{n}.5" for n in range(ROWS)]
     with pytest.raises(InputError, match=r"20 rows \(1, 4, .*stands at their end; write it before"):
         look({"x": values})
@@ -347,12 +347,12 @@ NOTED: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize("name", NOTED)
-def test_what_may_mean_something_else_is_told(look: Look, name: str) -> None:
+def test_what_may_mean_something_else_is_reported(look: Look, name: str) -> None:
     values, said = NOTED[name]
     assert [note for note in look({"x": values}).notes if said in note]
 
 
-def test_nines_among_other_numbers_are_not_told(look: Look) -> None:
+def test_nines_among_other_numbers_are_not_reported(look: Look) -> None:
     assert not look({"x": [str(n + 980) for n in range(ROWS - 3)] + ["999"] * 3}).notes
 
 
@@ -386,13 +386,13 @@ def test_a_row_of_totals_is_an_offending_row(make_settings: Make, place: int) ->
     assert prepare(table.slice(1 - place // ROWS, ROWS), contract, settings).set_aside == 0
 
 
-def test_a_header_that_comes_again_is_told(look: Look) -> None:
+def test_a_header_that_comes_again_is_reported(look: Look) -> None:
     values = [*(f"{n}.5" for n in range(ROWS - 1)), "x"]
     with pytest.raises(InputError, match=r"1 rows \(59\), which hold 'x': the header again"):
         look({"x": values})
 
 
-def test_a_percent_sign_in_some_rows_only_is_told(look: Look) -> None:
+def test_a_percent_sign_in_some_rows_only_is_reported(look: Look) -> None:
     values = [f"{n}.5%" if n % 4 else f"0.{n:03d}" for n in range(ROWS)]
     with pytest.raises(InputError, match=r"25% of the rows are without %: is it so"):
         look({"x": values})
@@ -420,14 +420,14 @@ def test_days_written_as_numbers_are_told_with_what_reads_them(look: Look, as_fl
 
 
 @pytest.mark.parametrize("name", ["id", "customerID", "PassengerId", "patient_no"])
-def test_a_number_that_is_probably_an_id_is_told(look: Look, name: str) -> None:
+def test_a_number_that_is_probably_an_id_is_reported(look: Look, name: str) -> None:
     values = [1000 + 7 * n for n in range(ROWS)]
     assert any(f'id_columns = ["{name}"]' in note for note in look({name: values}).notes)
     assert not look({name: [*values[1:], values[1]]}).notes
     assert not look({"paid": values}).notes
 
 
-def test_numbers_of_eight_digits_that_are_no_days_are_not_told(look: Look) -> None:
+def test_numbers_of_eight_digits_that_are_no_days_are_not_reported(look: Look) -> None:
     assert not look({"x": [20260101 + 35 * n for n in range(ROWS)]}).notes
 
 
@@ -561,14 +561,16 @@ def test_a_copy_of_the_target_is_refused(
         _suspect(look, make_settings, x=copy)
 
 
-def test_a_feature_that_almost_tells_the_target_is_told(look: Look, make_settings: Make) -> None:
+def test_a_feature_that_almost_determines_the_target_is_reported(
+    look: Look, make_settings: Make
+) -> None:
     random = np.random.default_rng(1)
     near = [float(value == "yes") * 100 + random.random() * 30 for value in LETTERS]
-    assert "x alone almost tells y" in _suspect(look, make_settings, x=near)[0]
+    assert "x alone almost determines y" in _suspect(look, make_settings, x=near)[0]
     assert _suspect(look, make_settings, x=list(random.random(ROWS))) == []
 
 
-def test_sums_and_logarithms_of_the_target_are_told(make_settings: Make) -> None:
+def test_sums_and_logarithms_of_the_target_are_reported(make_settings: Make) -> None:
     random = np.random.default_rng(1)
     parts = random.integers(1, 900, (2, 200)).astype(float)
     target = parts.sum(axis=0)
@@ -587,5 +589,5 @@ def test_sums_and_logarithms_of_the_target_are_told(make_settings: Make) -> None
     )
     contract = infer(table, settings).contract
     found = suspicions.check(prepare(table, contract, settings).table, contract)
-    assert "log alone almost tells y" in found[0]
+    assert "log alone almost determines y" in found[0]
     assert "y is a sum of a, b" in found[1]

@@ -142,7 +142,7 @@ def test_rows_that_are_unevenly_spaced_are_told_where_a_lag_counts_rows() -> Non
     assert lags.doubts(lags.add(table, contract), contract) == []
 
 
-def test_lags_that_no_row_has_are_told() -> None:
+def test_lags_that_no_row_has_are_reported() -> None:
     table, contract = _with_gap(every="40min")
     said = lags.doubts(lags.add(table, contract), contract)
     assert [line.partition(" ")[0] for line in said] == ["power.lag_1"]

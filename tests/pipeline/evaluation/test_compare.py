@@ -158,7 +158,7 @@ def test_a_subgroup_that_loses_more_than_its_bound_keeps_the_champion() -> None:
     )
 
 
-def test_subgroups_are_measured_where_there_are_rows_enough_and_the_others_are_told() -> None:
+def test_subgroups_are_measured_where_there_are_rows_enough_and_the_others_are_reported() -> None:
     good, poor = _classifier(0.6), _classifier(0.1)
     column = np.array(["a"] * 150 + ["b"] * 45 + ["c"] * 4 + [np.nan], dtype=object)
     found = subgroups("roc_auc", poor, good, {"group": column}, min_rows=30)
@@ -276,7 +276,7 @@ def _one_class(rows: int = 50) -> Scored:
     return Scored(np.zeros(rows, dtype=np.intp), score.argmax(axis=1), score, ("no", "yes"), 1)
 
 
-def test_an_undefined_metric_is_never_promoted_and_the_reason_is_told() -> None:
+def test_an_undefined_metric_is_never_promoted_and_the_reason_is_reported() -> None:
     for champion in (None, _one_class()):
         decision = _decide(_one_class(), champion, "roc_auc")
         assert decision.verdict == "keep"

@@ -15,7 +15,7 @@ from pipeline.errors import InputError
 from pipeline.model.artifacts import ModelFacts
 from pipeline.model.batch import Counts, write_predictions
 from pipeline.model.features import build
-from pipeline.predict import _told
+from pipeline.predict import _warnings
 from pipeline.reading.files import find
 from pipeline.reading.formats import Format
 from pipeline.settings import Settings
@@ -143,7 +143,7 @@ def test_numbers_without_the_sign_that_each_had_are_predicted_and_counted(
     frame.loc[3:, "size"] += "%"
     counts, _ = predict(frame, facts=replace(FACTS, contract=contract))
     assert (counts.predicted, counts.unseen) == (20, {"size": 3})
-    assert _told(counts, contract) == [
+    assert _warnings(counts, contract) == [
         "size: 3 of 20 values are without %, which all had in training: do they mean the same?"
     ]
 

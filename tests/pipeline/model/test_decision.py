@@ -90,7 +90,7 @@ def test_wishes_that_make_no_sense_are_refused(
         make_settings(decision=decision)
 
 
-def test_a_recall_that_nothing_reaches_is_told(make_settings: Make) -> None:
+def test_a_recall_that_nothing_reaches_is_reported(make_settings: Make) -> None:
     scored = _rare()
     none = Scored(scored.truth * 0, scored.label, scored.score, scored.classes, 1)
     with pytest.raises(StepFailed, match=r"no threshold reaches a recall of 0\.5"):

@@ -180,7 +180,9 @@ def test_one_column_without_a_header_is_separated_otherwise(tmp_path: Path) -> N
         _read(tmp_path, "A11 6 A34\nA12 48 A32\nA14 12 A34\nA11 42 A32\n" * 9, header=False)
 
 
-def test_a_first_row_that_is_taken_for_a_header_of_doubled_names_is_told(tmp_path: Path) -> None:
+def test_a_first_row_that_is_taken_for_a_header_of_doubled_names_is_reported(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(InputError, match="a row and no header, write header = false"):
         _read(tmp_path, "0,0,klasse\n1,2,gut\n")
 

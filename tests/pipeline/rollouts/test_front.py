@@ -111,7 +111,7 @@ def test_to_agree_again_changes_nothing(serving: Serving, make_policy: MakePolic
     assert (found.active(), sizes()) == ("blue", {"blue": 2, "green": 0})
 
 
-def test_a_listener_that_somebody_changed_is_told(
+def test_a_listener_that_somebody_changed_is_reported(
     serving: Serving, make_policy: MakePolicy
 ) -> None:
     arns = [serving.blue.target_group_arn, serving.green.target_group_arn]

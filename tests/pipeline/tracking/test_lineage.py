@@ -36,7 +36,7 @@ def test_without_a_repository_the_runner_tells_the_commit(tmp_path: Path) -> Non
     assert lineage.git_commit({"GITHUB_SHA": "abc"}, tmp_path) == "abc"
 
 
-def test_a_change_that_was_not_committed_is_told(tmp_path: Path) -> None:
+def test_a_change_that_was_not_committed_is_reported(tmp_path: Path) -> None:
     assert lineage.git_dirty(tmp_path) is None
     _repository(tmp_path)
     assert lineage.git_dirty(tmp_path) is False

@@ -49,7 +49,7 @@ def on_aws(workspace: Workspace, aws: Platform) -> Workspace:
     return replace(workspace, platform=aws, folder=None)
 
 
-def test_changes_of_a_model_its_version_and_its_run_are_told(
+def test_changes_of_a_model_its_version_and_its_run_are_reported(
     logged: Callable[..., None], on_aws: Workspace
 ) -> None:
     model = on_aws.model
@@ -74,11 +74,11 @@ def test_changes_of_a_model_its_version_and_its_run_are_told(
         ("set_registered_model_tag", "operate"),
         ("set_tag", "train"),
     ]
-    told = list(record.told(found))
-    assert told[0].startswith("in MLflow, by train: 2 changes of the run, 20")
+    shown = list(record.lines(found))
+    assert shown[0].startswith("in MLflow, by train: 2 changes of the run, 20")
     assert any(
         one.startswith(f"in MLflow, by promote: set_registered_model_alias (name {model}, alias ch")
-        for one in told
+        for one in shown
     )
 
 
@@ -102,7 +102,7 @@ def started(at: str, document: str, by: str, **more: Any) -> dict[str, str]:
 PROMOTE = "arn:aws:sts::123456789012:assumed-role/keyless-dev-promote/GitHubActions"
 
 
-def test_who_had_a_session_to_a_set_that_changed_something_is_told(
+def test_who_had_a_session_to_a_set_that_changed_something_is_reported(
     on_aws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert on_aws.platform is not None

@@ -1,6 +1,6 @@
 """Systems Manager's two message services, which botocore has no model of.
 
-ssmmessages tells its calls by method and path, ec2messages by x-amz-target:
+ssmmessages distinguishes its calls by method and path, ec2messages by x-amz-target:
 https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-setting-up-messageAPIs.html
 The reference names no resource types. AWS's own policies grant OpenDataChannel, which a client
 needs as well as the agent, on the session; its error messages name the account for the others.

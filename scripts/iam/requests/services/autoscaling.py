@@ -80,7 +80,7 @@ def _groups_of_tags(call: Call) -> Iterator[Target]:
 
 
 def _tags(call: Call) -> Keys:
-    """Tags by group; a call that gives groups different tags could not be told in one context."""
+    """Tags by group; a call that gives groups different tags do not fit into one context."""
     by_group: dict[str, list[Mapping[str, Any]]] = {}
     for tag in call.get("Tags") or []:
         by_group.setdefault(str(tag.get("ResourceId")), []).append(tag)

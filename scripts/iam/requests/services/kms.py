@@ -148,7 +148,7 @@ def _ciphertext_key(parameter: str, blob: str) -> Targets:
             encoded = text if isinstance(text, str) else b64encode(text or b"").decode()
             name = call.facts(call.arn("kms", f"ciphertext/{encoded}")).get("key")
         if not name:
-            raise ValueError(f"the ciphertext does not tell its key here: send {parameter} too")
+            raise ValueError(f"the ciphertext does not name its key here: send {parameter} too")
         yield _named(call, checked(name, parameter))
 
     return found

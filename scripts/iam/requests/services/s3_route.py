@@ -1,4 +1,4 @@
-"""Tells which S3 operation a request is, from method, host, path, query and headers.
+"""Finds which S3 operation a request is, from method, host, path, query and headers.
 
 The routes are those of AWS's own model (botocore).
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html

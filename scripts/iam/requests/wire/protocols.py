@@ -71,7 +71,7 @@ def _speaks(protocol: str, spoken: list[str]) -> None:
 
 
 def _from_json(model: str, operation: str, content: dict[str, Any]) -> dict[str, Any]:
-    if not shapes.is_modelled(model, operation):  # SSM's agent has calls that no model tells of
+    if not shapes.is_modelled(model, operation):  # SSM's agent has calls that no model has
         return content
     shape = shapes.input_shape(model, operation)
     return cast("dict[str, Any]", shapes.from_json(shape, content))

@@ -80,5 +80,5 @@ def _without_form_signs(content: bytes) -> bytes:
 
 
 def as_json(content: Any) -> bytes:
-    """A JSON body for a call that no model tells of."""
+    """A JSON body for a call that no model has."""
     return _without_form_signs(json.dumps(content).encode())

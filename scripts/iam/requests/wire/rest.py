@@ -21,7 +21,7 @@ IGNORED = "x-id"
 
 @dataclass(frozen=True)
 class Route:
-    """What tells one operation from the others with the same method and path."""
+    """What distinguishes one operation from the others with the same method and path."""
 
     operation: str
     query: Mapping[str, str]  # fixed in the operation's address
@@ -30,7 +30,7 @@ class Route:
     known: frozenset[str] = field(repr=False)  # every parameter of the query that it takes
 
     def fits(self, query: Mapping[str, str], headers: Container[str]) -> bool:
-        """Whether a request has all that tells the operation."""
+        """Whether a request has all that identifies the operation."""
         return (
             all(query.get(name) == value for name, value in self.query.items())
             and all(name in query for name in self.parameters)

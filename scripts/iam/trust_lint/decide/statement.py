@@ -50,7 +50,7 @@ _NEVER_SET = (
 
 
 class NotJudged(Exception):
-    """The linter cannot tell what a statement admits. The message says what it does not know."""
+    """The linter cannot judge what a statement admits. The message says what is unknown."""
 
 
 @dataclass(frozen=True)

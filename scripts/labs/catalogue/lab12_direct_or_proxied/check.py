@@ -32,7 +32,7 @@ def leak(run: LabRun) -> None:
 
 
 def _mode(run: LabRun) -> str:
-    """What MLflow is told. Raises UserError for a word that is none of the two."""
+    """The mode of MLflow. Raises UserError for a word that is none of the two."""
     found = run.administrator("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"]
     if found not in ("proxied", "direct"):
         raise UserError(

@@ -36,14 +36,14 @@ def main() -> int:
     port = free.get("read", settings["permission_sets"]["read"]["port"])
     limits = settings["watchdog"]
     grace_ends = time.monotonic() + limits["grace_seconds"]
-    failures, seen_healthy, told = 0, False, -float(HEARTBEAT_SECONDS)
+    failures, seen_healthy, reported = 0, False, -float(HEARTBEAT_SECONDS)
     waited = None
     while True:
         if healthy(port):
             failures, seen_healthy = 0, True
-            if time.monotonic() - told >= HEARTBEAT_SECONDS:
+            if time.monotonic() - reported >= HEARTBEAT_SECONDS:
                 log(HEALTHY)
-                told = time.monotonic()
+                reported = time.monotonic()
         elif (latest := last_attempt()) not in (None, waited):
             failures, waited = 0, latest
         elif seen_healthy or time.monotonic() > grace_ends:
@@ -74,7 +74,7 @@ def last_attempt() -> int | None:
 
 
 def report(region: str) -> bool:
-    """Mark this instance unhealthy; False if Auto Scaling could not be told."""
+    """Mark this instance unhealthy; False if Auto Scaling did not answer."""
     import boto3
 
     try:

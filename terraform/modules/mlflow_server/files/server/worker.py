@@ -61,7 +61,7 @@ def pool_variables(pool: int) -> dict[str, str]:
 
 
 def options(settings: Given, address: str) -> list[str]:
-    """What `mlflow server` is told."""
+    """Settings of `mlflow server`."""
     if settings["artifact_access"] == "direct":
         # Clients read and write S3 themselves, each with its own role.
         artifacts = ["--default-artifact-root", settings["artifact_root"], "--no-serve-artifacts"]

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from moto import mock_aws
 
 from scripts.cli import keyless
-from scripts.commands import _denial_told
+from scripts.commands import _denial_reported
 
 ACCOUNT = "123456789012"
 SAID = (
@@ -58,7 +58,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
         document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
         iam.put_role_policy(RoleName=name, PolicyName="storage", PolicyDocument=document)
         account = Aws()
-        monkeypatch.setattr(_denial_told, "_clients", lambda project, aws: (account, ACCOUNT))
+        monkeypatch.setattr(_denial_reported, "_clients", lambda project, aws: (account, ACCOUNT))
         yield account
 
 
@@ -109,7 +109,7 @@ def test_what_cannot_be_explained_says_why_and_ends_with_2(
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "Decode")
 
     monkeypatch.setattr(
-        _denial_told,
+        _denial_reported,
         "_clients",
         lambda project, aws: (
             lambda service: SimpleNamespace(decode_authorization_message=refused),

@@ -1,4 +1,4 @@
-"""`keyless explain-denial --message` and `--aws`: denials as AWS tells them."""
+"""`keyless explain-denial --message` and `--aws`: denials as AWS reports them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GLOBAL_REGION = "us-east-1"
 Clients = Callable[..., Any]
 
 
-def explain_told(
+def explain_reported(
     project: Project, text: str | None, environment: str, *, aws: bool
 ) -> list[Denial]:
     """Explain what a message holds, or, without one, what CloudTrail does.
@@ -31,7 +31,7 @@ def explain_told(
     from scripts.iam.account.identities import read_identities
     from scripts.iam.account.resource_policies import ResourcePolicies
     from scripts.iam.denial.messages import read
-    from scripts.iam.denial.told import explain_refusal, moved
+    from scripts.iam.denial.reported import explain_refusal, moved
 
     clients, account = _clients(project, aws=aws)
     found = read(text) if text is not None else _trail(clients, environment)
@@ -53,7 +53,7 @@ def explain_told(
                          "it says is not judged")  # fmt: skip
             policies.unreadable.clear()
         denials.append(replace(denial, notes=tuple(notes)))
-    _tell_rest(found)
+    _print_rest(found)
     return denials
 
 
@@ -73,7 +73,7 @@ def _clients(project: Project, *, aws: bool) -> tuple[Clients, str]:
 
 def _trail(clients: Clients, environment: str) -> Read:
     from scripts.account.environment import callers_region
-    from scripts.iam.denial.told import from_trail
+    from scripts.iam.denial.reported import from_trail
     from scripts.names import prefix
 
     since = datetime.now(UTC) - timedelta(hours=HOURS)
@@ -143,7 +143,7 @@ def _need_one(found: Read, *, trail: bool) -> None:
         )
     if trail:
         raise UserError(
-            f"CloudTrail tells of no denial of this environment's roles in {HOURS} hours",
+            f"CloudTrail has no denial of this environment's roles in the last {HOURS} hours",
             why=f"its events come up to 15 minutes late; at most {EVENTS} a region were read; "
             "objects of S3 are not among them",
             fix="keyless explain-denial --message -, with what the job printed",
@@ -157,7 +157,7 @@ def _need_one(found: Read, *, trail: bool) -> None:
     )
 
 
-def _tell_rest(found: Read) -> None:
+def _print_rest(found: Read) -> None:
     """Say what is left unexplained beside what is explained."""
     from scripts.console import stderr_console
 

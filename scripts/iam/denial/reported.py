@@ -1,4 +1,4 @@
-"""Explain a denial that AWS told in words: with less than the decision log knows, and saying so."""
+"""Explain a denial that AWS reported. Its message says less than the log: doubts are named."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def explain_refusal(
         missing = f"the account that was looked at has no role {refusal.role}"
         return Denial(record, None, notes=(missing,))
     found = explain_denial(record, members, resource_policy)
-    granted = _taken_for_granted(refusal, found.explanation)
+    granted = _assumed(refusal, found.explanation)
     if granted:
         record = replace(record, keys={**record.keys, **granted})
         found = explain_denial(record, members, resource_policy)
@@ -58,12 +58,12 @@ def explain_refusal(
     doubts = [*_doubts(refusal, said), *_contradiction(refusal, said)]
     if doubts:
         return Denial(record, explanation, notes=tuple(doubts))
-    notes = (*_granted_words(granted), *_delegated(refusal, said), *found.notes)
+    notes = (*_assumptions(granted), *_delegated(refusal, said), *found.notes)
     return replace(found, explanation=explanation, notes=notes)
 
 
 def _open(one: Considered) -> Considered:
-    """The statement, with what is only not known told from what failed."""
+    """The statement, with conditions that are unknown marked as such, not as failed."""
     failures = tuple(
         replace(
             failure,
@@ -95,13 +95,13 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
         conditions += [(each.key, each.operator, each.wanted) for each in one.held
                        if not each.actual]  # fmt: skip
         if conditions:
-            told = " and ".join(
-                f"{key} ({operator}) {' or '.join(wanted)}{_or_none(operator)}"
-                for key, operator, wanted in conditions
+            wanted = " and ".join(
+                f"{key} ({operator}) {' or '.join(values)}{_or_none(operator)}"
+                for key, operator, values in conditions
             )
             verb = "allows" if one.effect == "Allow" else "denies"
             yield (
-                f"statement {one.statement} of {one.policy} {verb} it only with {told}; AWS's "
+                f"statement {one.statement} of {one.policy} {verb} it only with {wanted}; AWS's "
                 "message does not carry the request's value: compare it with the request"
             )
 
@@ -112,9 +112,7 @@ def _or_none(operator: str | None) -> str:
     return ", or without the key" if absent else ""
 
 
-def _taken_for_granted(
-    refusal: Refusal, explanation: Explanation | None
-) -> dict[str, tuple[str, ...]]:
+def _assumed(refusal: Refusal, explanation: Explanation | None) -> dict[str, tuple[str, ...]]:
     """Values of keys that the message does not carry and a statement wants which fails for
     something else: that is what the answer is about."""
     if refusal.explicit or explanation is None:
@@ -134,9 +132,9 @@ def _taken_for_granted(
     return found
 
 
-def _granted_words(granted: Mapping[str, tuple[str, ...]]) -> Iterable[str]:
+def _assumptions(granted: Mapping[str, tuple[str, ...]]) -> Iterable[str]:
     for key, (value,) in granted.items():
-        yield f"AWS's message does not tell {key}; it is taken for {value}"
+        yield f"AWS's message does not say what {key} was; {value} is assumed"
 
 
 def _left_to_the_account(refusal: Refusal, explanation: Explanation) -> bool:
@@ -170,7 +168,7 @@ def _contradiction(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
         return
     if decision.allowed:
         yield (
-            "the policies as they are now allow it, as far as the message tells: they changed "
+            "the policies as they are now allow it, as far as the message says: they changed "
             "since, or did not count yet (IAM needs up to minutes), or they are not those of the "
             "account that refused"
         )
@@ -201,7 +199,7 @@ def moved(refusal: Refusal, account: str) -> Refusal:
 
 def from_trail(events: Iterable[str], prefix: str) -> Read:
     """The denials of roles whose name begins with the prefix, from CloudTrail's events, newest
-    first. What an event does not tell in words that are understood is kept as it is (`bare`)."""
+    first. An event whose message cannot be parsed is kept as it is (`bare`)."""
     refusals: list[Refusal] = []
     encoded: list[str] = []
     bare: list[str] = []
@@ -228,7 +226,7 @@ def _denied(event: Mapping[str, Any], prefix: str) -> bool:
 
 
 def _with_event(refusal: Refusal, event: Mapping[str, Any]) -> Refusal:
-    """The denial with the keys that the event tells."""
+    """The denial with the condition keys that the event names."""
     keys = {"aws:RequestedRegion": (str(event["awsRegion"]),)}
     for name, key in (("userAgent", "aws:UserAgent"), ("vpcEndpointId", "aws:SourceVpce")):
         if event.get(name):
