@@ -8,7 +8,7 @@ import click
 
 from pipeline.errors import InputError
 from pipeline.pages import history
-from pipeline.step import Outcome, Workspace, step
+from pipeline.step import Outcome, Workspace, step, write_text
 from pipeline.storage import KeyAbsentError
 from pipeline.tracking import runs
 
@@ -32,7 +32,7 @@ def main(workspace: Workspace, *, model: str | None, html: Path | None) -> Outco
     if not found.versions:
         raise InputError(f"{workspace.model} has no version yet: run train first")
     if html is not None:
-        html.write_text(history.render(found), encoding="utf-8")
+        write_text(html, history.render(found))
     return Outcome(
         [*history.lines(found), *([f"page {html}"] if html else [])],
         {

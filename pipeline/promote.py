@@ -1,7 +1,6 @@
 """Decide on the challenger, and make it the champion of record if it is better."""
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.data import dataset as data
-from pipeline.errors import StepFailed
+from pipeline.errors import StepFailed, first_line
 from pipeline.evaluation.compare import Decision, decide
 from pipeline.evaluation.holdout import Evaluation, candidate, evaluate, find_version, log_metrics
 from pipeline.model.champion import Champion, MetricValue, change
@@ -70,9 +69,13 @@ def _decide(workspace: Workspace, version: "ModelVersion", options: _Options) ->
         workspace.settings.promotion,
         first=opponent is None,
     )
-    # A run that somebody deleted takes no metrics; the decision keeps them.
-    with suppress(Exception):
+    try:
         log_metrics(runs.connect(workspace), evaluation)
+    except Exception as error:  # noqa: BLE001 - a run that somebody deleted takes no metrics
+        evaluation.warnings.append(
+            f"MLflow did not take the metrics of the holdout ({first_line(error)}); the decision "
+            "keeps them"
+        )
     if decision.verdict == "keep":
         return _kept(workspace, evaluation, decision, current)
     champion = _record(workspace, evaluation, current)

@@ -4,7 +4,6 @@ import functools
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from typing import Any
 
 import click
 
-from pipeline.errors import InputError, StepFailed
+from pipeline.errors import InputError, StepFailed, first_line
 from pipeline.model.place import Place
 from pipeline.outputs import Platform, load_platform
 from pipeline.settings import Settings, load_settings, settings_path
@@ -190,7 +189,7 @@ def _foreseen(error: Exception) -> str | None:
     if "botocore" in kinds:
         return f"AWS refused or was not reached: {error}"
     if "mlflow" in kinds or "requests" in kinds:
-        return f"MLflow refused or was not reached: {str(error).splitlines()[0]}"
+        return f"MLflow refused or was not reached: {first_line(error)}"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return None
@@ -198,9 +197,12 @@ def _foreseen(error: Exception) -> str | None:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write a JSON file so that no reader ever sees half of it."""
+    write_text(path, json.dumps(values, indent=2, sort_keys=True, default=str) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that no reader ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=".part-", suffix=".json", delete=False, encoding="utf-8"
-    ) as handle:
-        handle.write(json.dumps(values, indent=2, sort_keys=True, default=str) + "\n")
-    Path(handle.name).replace(path)
+    temporary = path.with_name(f".part-{os.getpid()}-{path.name}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data.dataset import Dataset
-from pipeline.errors import InputError, StepFailed
+from pipeline.errors import InputError, StepFailed, first_line
 from pipeline.evaluation.metrics import METRICS, Scored, Undefined, compute, compute_all
 from pipeline.model.decision import DecisionRule, choose
 from pipeline.model.features import build, check_space, default, fit, suggest
@@ -272,7 +272,7 @@ def _try_fold(
     try:
         found = _fit_fold(dataset, fold, parameters, settings)
     except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-        return f"{parameters['family']} cannot be fitted: {str(error).splitlines()[0]}"
+        return f"{parameters['family']} cannot be fitted: {first_line(error)}"
     numbers = found.label if found.score is None else found.score
     if not np.isfinite(numbers).all():
         return f"{parameters['family']} predicts values that are no numbers"

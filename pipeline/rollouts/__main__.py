@@ -21,7 +21,7 @@ from pipeline.rollouts.plans import STRATEGIES, first_policy
 from pipeline.rollouts.policies import PolicyChanged, policies_of
 from pipeline.rollouts.policy import Challenger, TrafficPolicy
 from pipeline.rollouts.strategies import decide
-from pipeline.step import Outcome, Workspace, step, write_json
+from pipeline.step import Outcome, Workspace, step, write_json, write_text
 from pipeline.tracking.lineage import identity_tags, role_arn
 
 _EVERY = click.option("--every", default=5.0, show_default=True, help="Seconds between looks.")
@@ -228,11 +228,7 @@ def _write_page(workspace: Workspace, file: Path | None, look: Look) -> None:
         logs = _sources(workspace, None).outcomes(policy)
         logs.refresh()
         losses = logs.loss_by_key(policy.loss)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    text = page.render(look, policies_of(workspace).history(), series, losses)
-    temporary = file.with_name(f".part-{file.name}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)
+    write_text(file, page.render(look, policies_of(workspace).history(), series, losses))
 
 
 def front_of(workspace: Workspace) -> ListenerFront | None:

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlencode
 
+from pipeline.errors import first_line
 from pipeline.step import Workspace
 
 ALIAS = "champion"
@@ -28,8 +29,7 @@ def disagreement(workspace: Workspace, number: str) -> str | None:
             else _looked_up(workspace)
         )
     except Exception as error:  # noqa: BLE001 - the step's work is stored, whatever MLflow does
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return f"whether people see another champion is not known: {first}"
+        return f"whether people see another champion is not known: {first_line(error)}"
     if found in (None, number):
         return None
     return f"the alias {ALIAS} names version {found}; the predictions come from version {number}"

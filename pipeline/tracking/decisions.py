@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import first_line
 from pipeline.model.champion import Champion, read_pinned
 from pipeline.step import Workspace
 from pipeline.tracking import runs
@@ -58,10 +59,9 @@ def update_aliases(workspace: Workspace, champion: Champion) -> list[str]:
     try:
         warning = set_aliases(runs.connect(workspace), champion)
     except Exception as error:  # noqa: BLE001 - whatever MLflow does, the champion has changed
-        first = str(error).strip().splitlines() or [type(error).__name__]
         return [
             f"the champion of record is version {champion.model_version}, but the aliases in "
-            f"MLflow could not be set ({first[0]}): the next promote or rollback sets them"
+            f"MLflow could not be set ({first_line(error)}): the next promote or rollback sets them"
         ]
     return [warning] if warning else []
 

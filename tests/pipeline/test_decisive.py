@@ -154,3 +154,13 @@ def test_nothing_is_left_in_the_current_folder(
     for module in (ingest, train, promote, predict):
         run_local(module.main)
     assert list(elsewhere.iterdir()) == []
+
+
+def test_metrics_that_a_deleted_run_does_not_take_are_named(local: Step, mlflow_uri: str) -> None:
+    local(ingest)
+    client, run = _client(mlflow_uri), local(train)["run_id"]
+    client.delete_run(run)
+    promoted = local(promote)
+    assert promoted["verdict"] == "promote"
+    assert "MLflow did not take the metrics of the holdout" in promoted["output"]
+    assert "the decision keeps them" in promoted["output"]

@@ -6,9 +6,9 @@ import pytest
 from botocore.exceptions import NoRegionError
 
 from pipeline import predict
-from pipeline.errors import InputError
+from pipeline.errors import InputError, first_line
 from pipeline.outputs import load_platform
-from pipeline.step import Workspace, use_region
+from pipeline.step import Workspace, use_region, write_text
 from tests.pipeline.conftest import Run
 
 
@@ -59,3 +59,24 @@ def test_an_endpoint_that_is_a_bucket_is_refused(
 ) -> None:
     monkeypatch.setenv(name, "s3://bucket")
     assert f"{name} = 's3://bucket' must begin" in run_local(predict.main, code=2).output
+
+
+def test_an_error_without_words_is_named_by_its_class() -> None:
+    assert first_line(ValueError("")) == "ValueError"
+    assert first_line(ValueError("\n what went wrong\nand more")) == "what went wrong"
+
+
+def test_a_file_is_written_whole_and_its_folder_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "pages" / "models.html"
+    write_text(page, "before")
+
+    def full(self: Path, text: str, encoding: str) -> None:
+        self.write_bytes(text.encode()[:2])
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="no space"):
+        write_text(page, "after")
+    assert page.read_bytes() == b"before"
