@@ -59,4 +59,4 @@ class ResourcePolicies:
 
 def _owner(arn: str) -> str:
     """The resource that has the policy: an object's bucket."""
-    return arn.partition("/")[0] if arn.startswith("arn:aws:s3:::") else arn
+    return arn.partition("/")[0] if ":s3:::" in arn else arn

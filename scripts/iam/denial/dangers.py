@@ -13,6 +13,7 @@ DANGERS: dict[str, str] = {
     "iam:attach*policy": "attaches any policy, AdministratorAccess among them",
     "iam:createpolicyversion": "rewrites a policy for everyone who has it",
     "iam:setdefaultpolicyversion": "brings an older version of a policy back",
+    "iam:createservicelinkedrole": "makes a service's own role (limit iam:AWSServiceName)",
     "iam:create*": "makes identities (limit roles by iam:PermissionsBoundary)",
     "iam:update*": "changes who an identity is or who may use it",
     "iam:addusertogroup": "gives a user the group's rights",
@@ -26,7 +27,8 @@ DANGERS: dict[str, str] = {
     "s3:deletebucketpolicy": "takes the bucket's denials away",
     "s3:deleteobject*": "destroys data",
     "kms:putkeypolicy": "decides who uses the key",
-    "kms:creategrant": "lets others use the key",
+    "kms:creategrant": "lets others use the key (for AWS's services alone: require "
+    "kms:GrantIsForAWSResource)",
     "kms:schedulekeydeletion": "destroys everything encrypted with the key",
     "ssm:startsession": "opens a session; without ssm:SessionDocumentAccessCheck, a shell",
     "ssm:sendcommand": "runs commands with the instance's role",

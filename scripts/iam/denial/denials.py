@@ -13,7 +13,7 @@ from scripts.iam.denial.dangers import dangers
 from scripts.iam.engine.documents import Condition, Policy, PolicyKind, Statement
 from scripts.iam.engine.errors import Unsupported
 from scripts.iam.engine.evaluation import Decision, PolicySet, Principal, Reason, Request, evaluate
-from scripts.iam.engine.explanation import Considered, Explanation, explain
+from scripts.iam.engine.explanation import Considered, Explanation, Failure, explain
 
 # The decision log's reasons of a decision; any other is the code of an earlier refusal.
 _DECIDED = {str(reason) for reason in Reason}
@@ -250,6 +250,11 @@ def _amend(found: _Amended, decision: Decision) -> bool:
         Reason.NO_SESSION_ALLOW: (policies.session or (), "session"),
         Reason.NO_RESOURCE_ALLOW: (policies.resource, "resource"),
     }[decision.reason]
+    if kind == "resource" and not layer and (foreign := _foreign(found.request)):
+        found.notes.append(
+            f"what was asked for is account {foreign}'s: a policy of its own must allow it, too, "
+            "and was not looked at; whoever keeps that account can tell what it says"
+        )
     nearest = _nearest(found.request, policies, layer, kind)
     if isinstance(nearest, str):
         found.notes.append(nearest)
@@ -258,6 +263,13 @@ def _amend(found: _Amended, decision: Decision) -> bool:
     found.changes.append(change)
     found.policies = _with_layer(policies, kind, amended)
     return True
+
+
+def _foreign(request: Request) -> str:
+    """The account of what was asked for, if it is not the caller's; "" if it is or is not told."""
+    parts = request.resource.split(":", 5)
+    owner = request.resource_account or (parts[4] if len(parts) == 6 else "")
+    return owner if owner.isdigit() and owner != request.principal.account else ""
 
 
 def _with_layer(policies: PolicySet, kind: str, layer: tuple[Policy, ...]) -> PolicySet:
@@ -329,7 +341,7 @@ def _nearest(
         # Of a statement that lacks more than one thing, little fits.
         if len(closest.failures) == 1 or kind != "identity":
             return _widened(request, layer, closest, kind)
-    return _added(request, policies, layer, kind)
+    return _added(request, layer, kind)
 
 
 def _as_identity(layer: tuple[Policy, ...]) -> tuple[Policy, ...]:
@@ -341,37 +353,55 @@ def _widened(
 ) -> tuple[Change, tuple[Policy, ...]]:
     policy = next(one for one in layer if one.name == closest.policy)
     old = next(one for one in policy.statements if one.label == closest.statement)
-    new, edits, warnings = old, [], []
+    alone = policy.kind == "trust" or _is_for(request.action, old)
+    new, edits, warnings = old if alone else _like(old, request), [], []
     for failure in closest.failures:
         if failure.element == "Resource":
-            new = replace(new, resources=((*(new.resources or ()), request.resource)))
+            if alone:
+                new = replace(new, resources=(*(new.resources or ()), request.resource))
             edits.append(f"add {request.resource} to its resources")
-        else:
-            assert failure.key is not None
-            new = _with_value(new, failure.operator or "", failure.key, failure.actual)
-            has = ", ".join(failure.actual) or "no value"
-            edits.append(
-                f"{failure.key}: it wants {' or '.join(failure.wanted)} ({failure.operator}), the "
-                f"request has {has}; let the request carry the wanted value, or widen the condition"
-            )
-            warnings.append(f"widening the condition on {failure.key} opens it for every request")
+            continue
+        assert failure.key is not None
+        kept = failure.wanted if alone else ()
+        new = _with_values(new, failure, (*kept, *failure.actual[:1]))
+        has = ", ".join(failure.actual) or "no value"
+        edits.append(
+            f"{failure.key}: it wants {' or '.join(failure.wanted)} ({failure.operator}), the "
+            f"request has {has}; let the request carry the wanted value, or widen the condition"
+        )
+        warnings.append(f"widening the condition on {failure.key} opens it for every request")
     if policy.kind == "trust":
         warnings.append("this edits a trust policy: it decides who becomes the role")
     if kind == "boundary":
         warnings.append("this widens the boundary of every role that has it")
     warnings += dangers(request.action, new.resources or (), bool(new.conditions))
-    amended = replace(
-        policy,
-        statements=tuple(new if one is old else one for one in policy.statements),
-    )
-    change = Change(
-        policy.name,
-        policy.kind,
-        f"in statement {old.label}: " + "; ".join(edits),
-        as_json(new),
-        tuple(dict.fromkeys(warnings)),
-    )
+    if alone:
+        edit = f"in statement {old.label}: " + "; ".join(edits)
+        statements = tuple(new if one is old else one for one in policy.statements)
+    else:
+        edit = f"add a statement; {old.label} lacks only this, and allows other actions too"
+        statements = (*policy.statements, new)
+    change = Change(policy.name, policy.kind, edit, as_json(new), tuple(dict.fromkeys(warnings)))
+    amended = replace(policy, statements=statements)
     return change, tuple(amended if one is policy else one for one in layer)
+
+
+def _is_for(action: str, statement: Statement) -> bool:
+    """Whether a statement is for this action alone: a wider one is wider for nothing else."""
+    return [one.lower() for one in statement.actions or ()] == [action.lower()]
+
+
+def _like(statement: Statement, request: Request) -> Statement:
+    """A statement with the same conditions and principals, for the one request."""
+    return replace(
+        statement,
+        sid=None,
+        index=99,
+        actions=(request.action,),
+        not_actions=None,
+        resources=(request.resource,),
+        not_resources=None,
+    )
 
 
 # Operators whose list of values may grow by one that the request has.
@@ -416,25 +446,23 @@ _OF_THE_WAY = frozenset({"aws:sourceip", "aws:sourcevpce", "aws:sourcevpc", "aws
                          "aws:securetransport"})  # fmt: skip
 
 
-def _with_value(
-    statement: Statement, operator: str, key: str, actual: tuple[str, ...]
-) -> Statement:
-    """The statement with the request's value among the condition's."""
+def _with_values(statement: Statement, failure: Failure, values: tuple[str, ...]) -> Statement:
+    """The statement with other values in the condition that failed."""
+    assert failure.operator is not None and failure.key is not None
+    new = Condition(failure.operator, failure.key, values)
     return replace(
         statement,
         conditions=tuple(
-            Condition(operator, key, (*condition.values, actual[0]))
-            if (condition.operator, condition.key) == (operator, key)
-            else condition
-            for condition in statement.conditions
+            new if (one.operator, one.key) == (new.operator, new.key) else one
+            for one in statement.conditions
         ),
     )
 
 
 def _added(
-    request: Request, policies: PolicySet, layer: tuple[Policy, ...], kind: str
+    request: Request, layer: tuple[Policy, ...], kind: str
 ) -> tuple[Change, tuple[Policy, ...]]:
-    trust = any(policy.kind == "trust" for policy in policies.resource)
+    trust = request.action.startswith("sts:AssumeRole")
     principals = None
     if kind == "resource":
         caller = request.principal
@@ -464,7 +492,9 @@ def _added(
     else:
         made: PolicyKind = "resource" if kind == "resource" else "identity"
         version = "2012-10-17"
-        name, where = f"a new {kind} policy", made
+        foreign = kind == "resource" and _foreign(request)
+        name = f"the resource's policy in account {foreign}" if foreign else f"a new {kind} policy"
+        where = made
         amended = (Policy(name, made, version, (statement,)),)
     edit = "add a statement"
     return Change(name, where, edit, as_json(statement), tuple(warnings)), amended

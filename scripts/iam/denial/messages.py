@@ -40,6 +40,8 @@ _STAMP = re.compile(
     r"^(?:[^\n\t]*\t[^\n\t]*\t)?\ufeff?(?:\d{4}-\d\d-\d\dT[\d:.]+Z ?)?", re.MULTILINE
 )
 _FRAME = re.compile(r"^\s*(?:##\[\w+\]|[│╷╵|])?[ \t]*", re.MULTILINE)
+# A service-linked role has its service in its path.
+_LINKED = re.compile(r":role/aws-service-role/([\w.-]+)/")
 _AWS_REASONS = {
     "identity-based policy": Reason.NO_IDENTITY_ALLOW,
     "permissions boundary": Reason.NO_BOUNDARY_ALLOW,
@@ -51,8 +53,9 @@ _AWS_REASONS = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """A denial as AWS reported it. `resource` is None where the message names none; `layer` is the
-    kind of policy that decided, in AWS's words, and empty where the message does not say."""
+    """A denial as AWS reported it. `resource` is None where the message names none, and may be a
+    bare name; `layer` is the kind of policy that decided, in AWS's words, and empty where the
+    message does not say."""
 
     principal: str
     action: str
@@ -77,6 +80,12 @@ class Refusal:
         parts = self.principal.split(":")
         return parts[4] if len(parts) > 4 else ""
 
+    @property
+    def arn(self) -> str | None:
+        """The resource as a policy names it; None where the message does not tell."""
+        known = self.resource is not None and self.resource.startswith(("arn:", "*"))
+        return self.resource if known else None
+
     def record(self) -> Record:
         """As the decision log would have it, with the keys that are known."""
         if self.explicit:
@@ -93,7 +102,7 @@ class Refusal:
             service=service,
             operation=self.operation or self.action.partition(":")[2],
             action=self.action,
-            resource=self.resource or "*",
+            resource=self.arn or "*",
             keys=self.known_keys(),
             reason=reason,
             policy=self.policy,
@@ -104,7 +113,9 @@ class Refusal:
         keys: dict[str, tuple[str, ...]] = {}
         if self.account:
             keys["aws:PrincipalAccount"] = (self.account,)
-        parts = (self.resource or "").split(":", 5)
+        parts = (self.arn or "").split(":", 5)
+        if service := _LINKED.search(self.arn or ""):
+            keys["iam:AWSServiceName"] = (service[1],)
         if len(parts) == 6:
             if parts[4].isdigit():
                 keys["aws:ResourceAccount"] = (parts[4],)

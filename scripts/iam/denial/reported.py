@@ -28,6 +28,8 @@ _ELSEWHERE = {
     "resource control policy": "the organization's; nothing in this account lifts it: ask whoever "
     "keeps the organization's policies",
     "VPC endpoint policy": "the network's: terraform/modules/network/endpoints.tf writes it",
+    "session policy": "the session's own, given when the role was assumed and kept nowhere: give "
+    "the session less narrow a policy",
 }
 
 
@@ -54,7 +56,8 @@ def explain_refusal(
     said = found.explanation
     if said is None:
         return found
-    explanation = replace(said, considered=tuple(map(_open, said.considered)))
+    opened = (_open(refusal, one) for one in said.considered)
+    explanation = replace(said, considered=tuple(opened))
     doubts = [*_doubts(refusal, said), *_contradiction(refusal, said)]
     if doubts:
         return Denial(record, explanation, notes=tuple(doubts))
@@ -62,36 +65,48 @@ def explain_refusal(
     return replace(found, explanation=explanation, notes=notes)
 
 
-def _open(one: Considered) -> Considered:
-    """The statement, with conditions that are unknown marked as such, not as failed."""
+def _open(refusal: Refusal, one: Considered) -> Considered:
+    """The statement, with conditions and resources that are unknown marked as such."""
     failures = tuple(
-        replace(
-            failure,
-            unsupported=f"{failure.key} {failure.operator} wants {' or '.join(failure.wanted)}; "
-            "the message does not say what it was",
-        )
-        if _unknown(failure)
+        replace(failure, unsupported=_unreported(failure))
+        if _unknown(refusal, failure)
         else failure
         for failure in one.failures
     )
-    return replace(one, failures=failures)
+    held = tuple(replace(each, known=bool(each.actual)) for each in one.held)
+    return replace(one, failures=failures, held=held)
 
 
-def _unknown(failure: Failure) -> bool:
-    return failure.key is not None and not failure.actual and failure.unsupported is None
+def _unreported(failure: Failure) -> str:
+    wanted = f"wants {' or '.join(failure.wanted)}"
+    if failure.key is None:
+        return f"{failure.element} {wanted}; the message names no ARN"
+    return f"{failure.key} {failure.operator} {wanted}; the message does not say what it was"
+
+
+def _unknown(refusal: Refusal, failure: Failure) -> bool:
+    if failure.key is None:
+        return failure.element in ("Resource", "NotResource") and refusal.arn is None
+    return not failure.actual and failure.unsupported is None
 
 
 def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     """What the answer hangs on and the message does not carry."""
     if refusal.resource is None:
         yield "the message names no resource, so no change is proposed"
+    elif refusal.arn is None:
+        yield (
+            f"the message names the resource {refusal.resource} without its ARN, so no change is "
+            "proposed: a name alone means one of the caller's own account and region; what is "
+            "another account's must be asked for by its ARN"
+        )
     effect = "Deny" if refusal.explicit else "Allow"
     for one in explanation.considered:
         if one.effect != effect or one.kind not in _KINDS.get(refusal.layer, (one.kind,)):
             continue
-        if not all(map(_unknown, one.failures)):
+        if not all(_unknown(refusal, failure) for failure in one.failures):
             continue
-        conditions = [(each.key, each.operator, each.wanted) for each in one.failures]
+        conditions = [(each.key, each.operator, each.wanted) for each in one.failures if each.key]
         conditions += [(each.key, each.operator, each.wanted) for each in one.held
                        if not each.actual]  # fmt: skip
         if conditions:
@@ -119,7 +134,7 @@ def _assumed(refusal: Refusal, explanation: Explanation | None) -> dict[str, tup
         return {}
     found: dict[str, tuple[str, ...]] = {}
     for one in explanation.considered:
-        open_ones = [failure for failure in one.failures if _unknown(failure)]
+        open_ones = [failure for failure in one.failures if _unknown(refusal, failure)]
         near = not any(failure.element.endswith("Action") for failure in one.failures)
         if one.effect != "Allow" or not near or not 0 < len(open_ones) < len(one.failures):
             continue
@@ -167,10 +182,14 @@ def _contradiction(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     if decision is None or not (refusal.layer or refusal.explicit) or str(decision.reason) == said:
         return
     if decision.allowed:
+        others = "" if refusal.layer else (
+            "; or a policy denied it that is not looked at here, and AWS's message does not say "
+            "which: the organization's (SCP, RCP), a VPC endpoint's, the session's"
+        )  # fmt: skip
         yield (
             "the policies as they are now allow it, as far as the message says: they changed "
             "since, or did not count yet (IAM needs up to minutes), or they are not those of the "
-            "account that refused"
+            f"account that refused{others}"
         )
         return
     yield (

@@ -31,7 +31,8 @@ def applies(one: Considered) -> str:
     """Say that a statement applies, and of a Deny, by which conditions."""
     if one.effect == "Allow" or not one.held:
         return "applies"
-    return "applies: " + "; ".join(map(reason, one.held))
+    sure = all(held.known for held in one.held)
+    return ("applies: " if sure else "may apply: ") + "; ".join(map(reason, one.held))
 
 
 def _elsewhere(one: Considered) -> bool:

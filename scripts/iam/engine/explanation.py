@@ -34,12 +34,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class Held:
-    """A condition that the request fulfils; `actual` is empty where it lacks the key."""
+    """A condition that the request fulfils; `actual` is empty where it lacks the key, or where it
+    is not known whether it has it (`known` is false)."""
 
     operator: str
     key: str
     wanted: tuple[str, ...]
     actual: tuple[str, ...]
+    known: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,208 @@
+"""Public reports of denials: no change opens more than was asked, nothing unknown is a fact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scripts.iam.denial.messages import read
+from scripts.iam.denial.words import considered
+from tests.iam.denial.test_reported import (
+    ACCOUNT,
+    EVERYTHING,
+    IAM,
+    KEY,
+    explained,
+    pasted,
+    told,
+)
+
+OTHER = "444455556666"
+NO_MFA: dict[str, Any] = {
+    "Sid": "NeedsMfa", "Effect": "Deny", "NotAction": "sts:GetSessionToken", "Resource": "*",
+    "Condition": {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        # hashicorp/terraform#4115
+        ({"Action": "s3:*", "Resource": "arn:aws:s3:::b"},
+         's3:GetObject on resource: "arn:aws:s3:::b/prod"'),
+        # awsdocs/amazon-ecr-user-guide#19
+        ({"Action": "ecr:*", "Resource": f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mine"},
+         "ecr:GetAuthorizationToken on resource: *"),
+        # anomalyco/sst#1400
+        ({"Action": ["dynamodb:Query", "dynamodb:DeleteItem"],
+          "Resource": f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/t"},
+         f"dynamodb:Query on resource: arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/t/index/by"),
+        # zed-industries/zed#53960
+        ({"Action": "bedrock:InvokeModel*", "Resource": "arn:aws:bedrock:*::foundation-model/*"},
+         "bedrock:InvokeModelWithResponseStream on resource: "
+         f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:inference-profile/eu.model"),
+    ],
+)  # fmt: skip
+def test_of_a_statement_with_more_actions_nothing_is_widened(
+    statement: dict[str, Any], words: str
+) -> None:
+    action, _, resource = words.partition(" on resource: ")
+    found = pasted(f"{words} because no identity-based policy allows the {action} action",
+                   {"Effect": "Allow", **statement})  # fmt: skip
+    [change] = found.changes
+    assert found.proved
+    assert change.statement == {
+        "Effect": "Allow", "Action": [action], "Resource": [resource.strip('"')]
+    }  # fmt: skip
+
+
+def test_an_added_statement_keeps_the_conditions_that_held() -> None:
+    guarded = {"Effect": "Allow", "Action": ["s3:ListBucket", "s3:DeleteBucket"],
+               "Resource": "arn:aws:s3:::b", "Condition": {
+                   "StringLike": {"s3:prefix": "mine/*"},
+                   "StringEquals": {"aws:ResourceAccount": ACCOUNT}}}  # fmt: skip
+    found = explained("s3:ListBucket", "arn:aws:s3:::b", guarded, keys={"s3:prefix": ("env:/",)})
+    [change] = found.changes
+    assert found.proved
+    assert change.statement == {
+        "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::b"],
+        "Condition": {"StringLike": {"s3:prefix": ["env:/"]},
+                      "StringEquals": {"aws:ResourceAccount": [ACCOUNT]}},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("deny", "words", "key"),
+    [
+        # aws/aws-cdk#27622, cloud-custodian/cloud-custodian#4736
+        (NO_MFA, "lambda:GetFunction on resource: "
+         f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:f", "aws:MultiFactorAuthPresent"),
+        # posit-dev/positron#10683
+        ({"Effect": "Deny", "Action": "bedrock:*", "Resource": "*",
+          "Condition": {"StringNotEquals": {"aws:RequestedRegion": "us-east-1"}}},
+         "bedrock:InvokeModel on resource: arn:aws:bedrock:::foundation-model/m",
+         "aws:RequestedRegion"),
+        # moby/moby#34185
+        ({"Effect": "Deny", "Action": "s3:*", "Resource": "*",
+          "Condition": {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}},
+         's3:GetObject on resource: "arn:aws:s3:::b/k"', "aws:SourceVpce"),
+    ],
+)  # fmt: skip
+def test_no_statement_says_that_a_key_is_absent_which_no_message_carries(
+    deny: dict[str, Any], words: str, key: str
+) -> None:
+    found = pasted(f"{words} with an explicit deny in an identity-based policy", EVERYTHING, deny)
+    assert found.changes == ()
+    assert found.explanation is not None
+    lines = considered(found.explanation.considered, everything=True)
+    assert not any("the request has no" in line for line in (*lines, *found.notes))
+    assert any(f"may apply: {key}" in line for line in lines)
+
+
+def test_a_deny_that_is_nowhere_may_be_the_organizations() -> None:
+    """ministryofjustice/aws-root-account#977: the older sentence, and an SCP decided."""
+    found = pasted(f"iam:PassRole on resource: {IAM}:role/chat with an explicit deny", EVERYTHING)
+    assert found.changes == ()
+    assert "the organization's (SCP, RCP)" in told(found)
+
+
+def test_a_name_is_no_resource_of_a_policy() -> None:
+    """external-secrets/external-secrets#2685"""
+    reads = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue",
+             "Resource": f"arn:aws:secretsmanager:eu-west-1:{OTHER}:secret:app/*"}  # fmt: skip
+    found = pasted("secretsmanager:GetSecretValue on resource: app/test because no identity-based "
+                   "policy allows the secretsmanager:GetSecretValue action", reads)  # fmt: skip
+    assert found.changes == ()
+    assert "names the resource app/test without its ARN" in told(found)
+    assert found.explanation is not None
+    [line] = considered(found.explanation.considered, everything=False)
+    assert line.endswith("the message names no ARN")
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "element"),
+    [
+        # aws-samples/cdk-assume-role-credential-plugin#49
+        (
+            "secretsmanager:GetSecretValue",
+            f"arn:aws:secretsmanager:eu-west-1:{OTHER}:secret:s-abcdef",
+            "Resource",
+        ),
+        # phillbaker/terraform-provider-elasticsearch#346: a trust policy has no Resource
+        ("sts:AssumeRole", f"arn:aws:iam::{OTHER}:role/deploy", None),
+    ],
+)
+def test_what_another_account_says_is_not_known(
+    action: str, resource: str, element: str | None
+) -> None:
+    own = {"Effect": "Allow", "Action": action, "Resource": resource}
+    found = pasted(f"{action} on resource: {resource}", own)
+    [change] = found.changes
+    assert change.policy == f"the resource's policy in account {OTHER}"
+    assert f"account {OTHER}'s: a policy of its own must allow it, too, and was not looked at" in (
+        told(found)
+    )
+    assert change.statement is not None
+    assert set(change.statement) - {"Effect", "Action", "Principal"} == (
+        {element} if element else set()
+    )
+
+
+def test_the_service_of_a_linked_role_stands_in_its_arn() -> None:
+    """kubernetes-sigs/aws-load-balancer-controller#1961"""
+    elb = {"Sid": "Elb", "Effect": "Allow", "Action": "iam:CreateServiceLinkedRole",
+           "Resource": "*", "Condition": {"StringEquals": {
+               "iam:AWSServiceName": "elasticloadbalancing.amazonaws.com"}}}  # fmt: skip
+    role = f"{IAM}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    found = pasted(f"iam:CreateServiceLinkedRole on resource: {role} because no identity-based "
+                   "policy allows the iam:CreateServiceLinkedRole action", elb)  # fmt: skip
+    [change] = found.changes
+    assert change.statement is not None
+    assert change.statement["Condition"]["StringEquals"]["iam:AWSServiceName"][-1] == (
+        "autoscaling.amazonaws.com"
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "limit"),
+    [
+        # aws-samples/amazon-cloudwatch-auto-alarms#47
+        ("iam:CreateServiceLinkedRole",
+         f"{IAM}:role/aws-service-role/events.amazonaws.com/AWSServiceRoleForCloudWatchEvents",
+         "iam:AWSServiceName"),
+        # ministryofjustice/modernisation-platform#3516
+        ("kms:CreateGrant", KEY, "kms:GrantIsForAWSResource"),
+    ],
+)  # fmt: skip
+def test_a_warning_names_the_key_that_limits_this_action(
+    action: str, resource: str, limit: str
+) -> None:
+    found = pasted(f"{action} on resource: {resource} because no identity-based policy allows the "
+                   f"{action} action", {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"},
+                   of_resource={"Effect": "Allow", "Principal": {"AWS": f"{IAM}:root"},
+                                "Action": "kms:*", "Resource": "*"})  # fmt: skip
+    [change] = found.changes
+    [warning] = change.warnings
+    assert limit in warning
+
+
+def test_a_session_policy_is_the_sessions() -> None:
+    found = pasted('s3:ListBucket on resource: "arn:aws:s3:::b" because no session policy allows '
+                   "the s3:ListBucket action", EVERYTHING)  # fmt: skip
+    assert found.changes == ()
+    assert "given when the role was assumed and kept nowhere" in told(found)
+
+
+def test_the_whole_of_a_lambdas_log_stream_is_read() -> None:
+    """aws-solutions/aws-crr-monitor#8"""
+    stream = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:/aws/f:log-stream:2019/12/16/[$LATEST]9f"
+    [refusal] = read(
+        f"User: {IAM}:user/ci is not authorized to perform: logs:CreateLogStream on resource: "
+        f"{stream}"
+    ).refusals
+    assert refusal.resource == stream
+    puts = {"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": "*"}
+    [change] = pasted(f"logs:CreateLogStream on resource: {stream}", puts).changes
+    assert change.statement is not None
+    assert change.statement["Resource"] == [stream]
