@@ -164,6 +164,7 @@ def of_the_policy(case: Refused) -> Iterator[Change]:
     yield from _claims_by_template(case)
     yield from _queue(case)
     yield from _own_subject(case)
+    yield from _ids_in_patterns(case)
     yield from _own_environment(case)
 
 
@@ -323,6 +324,33 @@ def _own_subject(case: Refused) -> Iterator[Change]:
                     case.claims,
                     case.edited((old, replace(old, values=values))),
                 )
+
+
+# A pattern whose repository is names alone, or an owner's name and a star.
+_NAMES = re.compile(r"repo:(?P<owner>[\w-]+)/(?P<name>[\w.-]+|\*)(?P<rest>(?::.*)?)")
+
+
+def _ids_in_patterns(case: Refused) -> Iterator[Change]:
+    """The ids of a repository whose subjects carry them now, in a pattern that has its names."""
+    repo = subjects.repo_of(case.subject)
+    if repo is None or not repo.immutable or case.failed("sub") is None:
+        return
+    for old in case.conditions("sub"):
+        for value in old.values if old.operator.endswith("StringLike") else ():
+            found = _NAMES.fullmatch(value)
+            if found is None or found["owner"] != repo.owner:
+                continue
+            if found["name"] not in ("*", repo.name) or not set("*?") & set(value):
+                continue
+            name = "*" if found["name"] == "*" else f"{repo.name}@{repo.id}"
+            new = f"repo:{repo.owner}@{repo.owner_id}/{name}{found['rest']}"
+            values = tuple(new if one == value else one for one in old.values)
+            yield Change(
+                f"{_about_names(Repo(repo.owner, repo.name), repo, case)}: write {new} in place "
+                f"of {value}",
+                case.claims,
+                case.edited((old, replace(old, values=values))),
+            )
 
 
 def _own_environment(case: Refused) -> Iterator[Change]:

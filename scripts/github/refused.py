@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from scripts.github import subjects
 from scripts.github.issuers import Issuer, issuer_of, provider_of
-from scripts.github.subjects import NoSubject, Repo
+from scripts.github.subjects import NoSubject, Part, Repo
 from scripts.github.trust import Checked, Judged
 from scripts.iam.engine.documents import Condition, Policy, Statement
+from scripts.iam.trust_lint.decide.automata import (
+    Operand,
+    but,
+    common_word,
+    pattern,
+    repeated,
+    text,
+    then,
+)
 
 Claims = Mapping[str, Any]
 
@@ -56,10 +65,12 @@ class Refused:
     @property
     def wanted_subjects(self) -> tuple[str, ...]:
         """Wanted subjects, those of the token's own kind of job first."""
+        return self.own_kind_first(self.wanted("sub"))
+
+    def own_kind_first(self, values: Iterable[str]) -> tuple[str, ...]:
+        """Subjects, those of the token's own kind of job first."""
         own = str(subjects.context(self.claims)).partition(":")[0] if "ref" in self.claims else ""
-        return tuple(
-            sorted(self.wanted("sub"), key=lambda value: context_of(value).partition(":")[0] != own)
-        )
+        return tuple(sorted(values, key=lambda value: context_of(value).partition(":")[0] != own))
 
     def failed(self, key: str) -> Checked | None:
         """The condition on a claim, if it does not hold."""
@@ -152,12 +163,12 @@ def differences(case: Refused) -> Iterator[str]:
                 f"{one.operator} takes {' and '.join(one.wanted)} letter for letter: under it * "
                 "and ? are no wildcards"
             )
-        elif one.key == "sub":
-            yield from _about_subject(case)
-        elif one.key == "ref" and case.claims.get("event_name") == "pull_request":
-            yield f"a pull request's ref is {one.got[0]}: it is never a branch"
         elif "Not" in one.operator:
             yield f"{one.key} is {one.got[0]}, which the role refuses"
+        elif one.key == "sub":
+            yield from _about_subject(case, one)
+        elif one.key == "ref" and case.claims.get("event_name") == "pull_request":
+            yield f"a pull request's ref is {one.got[0]}: it is never a branch"
         else:
             yield f"{one.key} is {one.got[0]}, the role is for {' or '.join(one.wanted)}"
 
@@ -167,7 +178,7 @@ def _literal(wanted: Sequence[str]) -> bool:
     return all(set("*?") & set(value) for value in wanted)
 
 
-def _about_subject(case: Refused) -> Iterator[str]:
+def _about_subject(case: Refused, failed: Checked) -> Iterator[str]:
     base = subjects.queue_base(str(case.claims.get("ref", "")))
     if base is not None:
         yield (
@@ -176,21 +187,49 @@ def _about_subject(case: Refused) -> Iterator[str]:
         )
         return
     have = subjects.parts_of(case.subject)
-    for wanted in case.wanted_subjects[:1]:
+    for wanted in case.own_kind_first(failed.wanted)[:1]:
         need = subjects.parts_of(wanted)
-        if have is None or need is None:
-            yield f"the subject has another form than {wanted}"
-        elif [part.key for part in have] != [part.key for part in need]:
-            yield (
-                f"the subject is made of {', '.join(part.key for part in have)}; the role wants "
-                + ", ".join(part.key for part in need)
-            )
-        else:
+        if have is not None and need is not None and _keys(have) == _keys(need):
             yield from (
                 f"{mine.key} is {mine.value}, the role is for {theirs.value}"
                 for mine, theirs in zip(have, need, strict=True)
                 if not re.fullmatch(_regex(theirs.value), mine.value)
             )
+        elif have is not None and set("*?") & set(wanted):
+            yield _where_it_ends(case.subject, have, wanted)
+        elif have is None or need is None:
+            yield f"the subject has another form than {wanted}"
+        else:
+            yield (
+                f"the subject is made of {', '.join(_keys(have))}; the role wants "
+                + ", ".join(_keys(need))
+            )
+
+
+def _keys(parts: Sequence[Part]) -> list[str]:
+    return [part.key for part in parts]
+
+
+def _where_it_ends(subject: str, parts: Sequence[Part], wanted: str) -> str:
+    """The first part of a subject behind which nothing can make it fit a pattern any more."""
+    for count, part in enumerate(parts, 1):
+        if not _may_go_on(":".join(map(_written, parts[:count])), wanted):
+            return f"{part.key} is {part.value}, which {wanted} does not take"
+    return f"{wanted} wants more than {subject}"
+
+
+def _written(part: Part) -> str:
+    """A part as it stands in a subject."""
+    if part.key != "context":
+        return f"{part.key}:{subjects.escaped(part.value)}"
+    kind, colon, value = part.value.partition(":")
+    return f"{kind}{colon}{subjects.escaped(value)}"
+
+
+def _may_go_on(begun: str, wanted: str) -> bool:
+    """Whether some text that begins like this matches a pattern."""
+    anything = Operand(then(text(begun), repeated(but(""), least=0)))
+    return common_word([Operand(pattern(wanted)), anything]) is not None
 
 
 def _regex(pattern: str) -> str:

@@ -108,25 +108,26 @@ def _repo(claims: Mapping[str, Any], immutable: bool) -> Repo:
 def parts_of(subject: str) -> tuple[Part, ...] | None:
     """A subject taken apart; None for what no template makes.
 
-    The first environment, ref or pull request is the context: a template that names the claim in
-    place of the context makes the same text.
+    A bare `pull_request` is the context; else the first environment or ref is: a template that
+    names the claim in place of the context makes the same text.
     """
-    found: list[Part] = []
+    read: list[Part] = []
     pieces = subject.split(":")
     while pieces:
         key = pieces.pop(0)
-        no_context = all(part.key != "context" for part in found)
-        if key == PULL_REQUEST and no_context:
-            found.append(Part("context", PULL_REQUEST))
-            continue
-        if not pieces or not _KEY.fullmatch(key):
+        bare = key == PULL_REQUEST and all(part.key != "context" for part in read)
+        if bare:
+            read.append(Part("context", PULL_REQUEST))
+        elif not pieces or not _KEY.fullmatch(key):
             return None
-        value = pieces.pop(0).replace("%3A", ":")
-        if key in ("environment", "ref") and no_context:
-            found.append(Part("context", f"{key}:{value}"))
         else:
-            found.append(Part(key, value))
-    return tuple(found)
+            read.append(Part(key, pieces.pop(0).replace("%3A", ":")))
+    if any(part.key == "context" for part in read):
+        return tuple(read)
+    first = next((at for at, part in enumerate(read) if part.key in ("environment", "ref")), None)
+    if first is not None:
+        read[first] = Part("context", f"{read[first].key}:{read[first].value}")
+    return tuple(read)
 
 
 def repo_of(subject: str) -> Repo | None:

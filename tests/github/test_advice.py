@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from scripts.github.advice import Answer, advise, others
 from scripts.github.issuers import AUDIENCE
 from scripts.github.trust import judge
-from scripts.iam.engine.documents import Policy, parse_policy
+from scripts.iam.engine.documents import Condition, Policy, parse_policy
 from scripts.localcloud.sts.issuer import Job, claims
 from scripts.names import GITHUB_HOST, GITHUB_ISSUER
 
@@ -177,6 +178,18 @@ HELPS = [
         id="a subject without context",
     ),
     pytest.param(
+        policy("repo:octo-org/app:*", like=True),
+        token(),
+        "write repo:octo-org@1001/app@2002:* in place of repo:octo-org/app:*",
+        id="ids where the role has a pattern of names",
+    ),
+    pytest.param(
+        policy("repo:octo-org/*", like=True),
+        token(),
+        "write repo:octo-org@1001/* in place of repo:octo-org/*",
+        id="ids where the role has a pattern of an owner's name",
+    ),
+    pytest.param(
         policy(MAIN, provider=f"{GITHUB_HOST}/octo", key=GITHUB_HOST),
         token(issuer=f"{GITHUB_ISSUER}/octo"),
         f"{GITHUB_HOST}/octo:sub",
@@ -215,6 +228,12 @@ NOTHING = [
                  id="a wildcard under StringEquals"),
     pytest.param(policy(MAIN, provider=f"{GITHUB_HOST}/octo"), token(), "",
                  id="a token of another issuer"),
+    pytest.param(policy("repo:octo-org@1001/app@2002:environment:*ref:refs/heads/main", like=True),
+                 token(environment="prod"), "wants more than",
+                 id="an environment and a branch in one pattern"),
+    pytest.param(policy("repo:octo-org@1001/lib-*:*", like=True), token(),
+                 "repo is octo-org@1001/app@2002, which repo:octo-org@1001/lib-*:* does not take",
+                 id="a pattern of other repositories"),
 ]  # fmt: skip
 
 
@@ -231,6 +250,20 @@ def test_a_part_that_fits_its_pattern_does_not_differ() -> None:
     trust = policy("repo:octo-org@1001/*:ref:refs/heads/*", like=True)
     given = answer(trust, token(environment="prod"))
     assert given.differs == ("context is environment:prod, the role is for ref:refs/heads/*",)
+
+
+def test_of_two_conditions_on_the_subject_the_one_that_fails_is_told() -> None:
+    """terraform-aws-modules/terraform-aws-iam#633"""
+    exact = policy(MAIN)
+    [statement] = exact.statements
+    for operator, value, told in (
+        ("StringLike", "repo:octo-org@1001/lib-*:ref:refs/heads/*",
+         "repo is octo-org@1001/app@2002, the role is for octo-org@1001/lib-*"),
+        ("StringNotLike", "repo:*:ref:refs/heads/main", f"sub is {MAIN}, which the role refuses"),
+    ):  # fmt: skip
+        also = Condition(operator, f"{GITHUB_HOST}:sub", (value,))
+        both = replace(statement, conditions=(*statement.conditions, also))
+        assert answer(replace(exact, statements=(both,)), token()).differs == (told,)
 
 
 def test_a_key_that_aws_never_sets_is_called_that_though_the_token_lacks_it_too() -> None:

@@ -86,7 +86,10 @@ def test_a_subject_is_read_back_into_its_parts() -> None:
         Part("job_workflow_ref", "o/f/.github/workflows/x.yml@v1"),
     )
     assert repo_of(subject) == Repo("o", "a", "1", "2")
-    assert template_of("ref:refs/heads/main:repo:o/a:pull_request") is None
+    # Of a pull request the ref may stand before the context.
+    before = "ref:refs/pull/7/merge:repo:o/a:pull_request"
+    assert template_of(before) == ("ref", "repo", "context")
+    assert template_of("repo:o/a:pull_request:pull_request") is None
     assert template_of("repo:o/a:pull_request:base_ref:main") == ("repo", "context", "base_ref")
     assert repo_of("repository_owner:o") is None
 

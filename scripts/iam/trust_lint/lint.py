@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scripts.github.issuers import Issuer
+from scripts.github.issuers import Issuer, issuer_of
 from scripts.iam.engine.documents import Policy, PolicyError, Statement, parse_policy
 from scripts.iam.engine.patterns import glob, tokens
 from scripts.iam.trust_lint.claims import CLAIM_CHECKS, DEAD_CHECKS, names_with_ids
@@ -59,6 +59,10 @@ _NOT_ACTIONS = (
 )
 # What templates, documentation and their renderers leave in a value.
 _PLACEHOLDER = re.compile(r"<[A-Za-z_][^<>]*>|\{\{.*?\}\}|%\{")
+
+
+# IAM's message names the keys, one of which a policy has to compare.
+_KEY_TO_COMPARE = re.compile(r"must evaluate, .* or StringEqualsIgnoreCase, (\S+) ")
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,10 @@ def _tried(linted: Linted, finding: Finding) -> Finding:
     after = Linted(finding.change.applied(linted.one), linted.issuer, linted.setting)
     if _helps(linted, after, finding):
         return finding
+    if after.anything is not None and linted.anything is None:
+        # What nobody was let in by hides how wide the rest of the policy is.
+        wide = f"{finding.fix}; alone it would let in {after.reach.who}, so narrow sub with it"
+        return replace(finding, fix=wide)
     return replace(
         finding, fix="no change to this condition alone is enough; see the other findings"
     )
@@ -203,12 +211,9 @@ def _helps(before: Linted, after: Linted, finding: Finding) -> bool:
 
 
 def _refused(statement: Statement, message: str, setting: Setting) -> Finding:
-    providers = (statement.principals or {}).get("Federated", ())
-    hosts = [provider.partition(":oidc-provider/")[2] or provider for provider in providers]
     fix = "write sts:AssumeRoleWithWebIdentity"
-    if "must evaluate" in message:
-        keys = " and ".join(f"{host}:sub" for host in hosts)
-        fix = f"compare {keys} with whole subjects; a value that begins with * does not count"
+    if key := _KEY_TO_COMPARE.search(message):
+        fix = f"compare {key[1]} with whole values; one that begins with * does not count"
     return Finding(
         "refused-when-written",
         setting.origin,
@@ -366,7 +371,12 @@ def _providers(statement: Statement, setting: Setting) -> Iterator[Finding]:
     if not web:
         return
     speaks = _speaks_of_github(statement)
-    for provider in (statement.principals or {}).get("Federated", ()):
+    federated = (statement.principals or {}).get("Federated", ())
+    beside = any(
+        ":oidc-provider/" in provider and issuer_of(provider.partition(":oidc-provider/")[2])
+        for provider in federated
+    )
+    for provider in federated:
         host = provider.partition(":oidc-provider/")[2] or provider
         one = Trusting(statement, provider, Policy(setting.origin, "trust", "", (statement,)))
         if ":oidc-provider/" in provider and one.issuer is not None:
@@ -385,10 +395,15 @@ def _providers(statement: Statement, setting: Setting) -> Iterator[Finding]:
             setting.origin,
             statement.label,
             f"the provider is {provider}, {what}",
-            "nobody; the job that should get in is refused"
-            if dead
-            else "whoever runs that issuer: it signs what tokens it likes",
-            f"write Federated: arn:aws:iam::ACCOUNT:oidc-provider/{GITHUB_HOST}, with the "
+            "whoever runs that issuer: it signs what tokens it likes"
+            if not dead
+            else "nobody"
+            if beside
+            else "nobody; the job that should get in is refused",
+            f"take {provider} out: GitHub's provider stands beside it; another one needs a "
+            "statement of its own, with its own keys"
+            if beside
+            else f"write Federated: arn:aws:iam::ACCOUNT:oidc-provider/{GITHUB_HOST}, with the "
             "enterprise's slug behind it if its tokens have an issuer of their own",
             weight="note" if dead else None,
         )

@@ -72,8 +72,11 @@ class Linted(Openness):
         )
 
     def _beside(self, token: Token) -> dict[str, str]:
-        """The claims of a token that the statement compares beside the subject."""
-        compared = {found.claim for found in self.one.compared} - {"sub", "aud"}
+        """The claims of a token that the statement or a Deny compares beside the subject."""
+        one = self.one
+        compared = {
+            found.claim for part in (one.statement, *one.denies) for found in one.claims_of(part)
+        } - {"sub", "aud"}
         return {name: value for name, value in token.claims.items() if name in compared}
 
 

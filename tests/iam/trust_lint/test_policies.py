@@ -179,3 +179,38 @@ def test_a_subject_that_is_whole_is_not_to_be_written_whole() -> None:
     }  # fmt: skip
     assert f"{HOST}:repository_owner_id" in found["exact"][0].fix
     assert found["owned"] == []
+
+
+def test_advice_that_opens_more_than_is_named_says_whom() -> None:
+    """The action alone would let in what the pattern behind it takes."""
+    wide = {"StringEquals": {f"{HOST}:aud": "sts.amazonaws.com"},
+            "StringLike": {f"{HOST}:sub": "repo:o/a:*"}}  # fmt: skip
+    [found] = lint(document({"action": "sts:AssumeRole", "condition": wide}), Setting("p")).findings
+    assert found.rule == "wrong-action"
+    assert found.fix.startswith("write sts:AssumeRoleWithWebIdentity; alone it would let in every")
+    assert found.fix.endswith("so narrow sub with it")
+
+
+def test_a_provider_beside_githubs_is_not_the_one_to_exchange() -> None:
+    both = {"Federated": [PROVIDER, "cognito-identity.amazonaws.com"]}
+    exact = {"StringEquals": {f"{HOST}:aud": "sts.amazonaws.com",
+                              f"{HOST}:sub": "repo:o@1/a@2:ref:refs/heads/main"}}  # fmt: skip
+    case = {"principal": both, "condition": exact}
+    found = {one.rule: one for one in lint(document(case), Setting("p")).findings}
+    assert found["other-provider"].who == "nobody"
+    assert found["other-provider"].fix.startswith("take cognito-identity.amazonaws.com out")
+    assert "compare cognito-identity.amazonaws.com:aud " in found["refused-when-written"].fix
+
+
+def test_the_claims_of_a_witness_pass_every_deny() -> None:
+    """A Deny on a claim that the Allow does not compare: the proof names that claim, too."""
+    allow = document({"condition": {"StringEquals": {f"{HOST}:aud": "sts.amazonaws.com"},
+                                    "StringLike": {f"{HOST}:sub": "repo:o/*"}}})  # fmt: skip
+    denied = {"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRoleWithWebIdentity",
+              "Condition": {"StringNotLike": {f"{HOST}:workflow": "deploy-*"}}}  # fmt: skip
+    allow["Statement"].append(denied)
+    trust = parse_policy(allow, name="trust", kind="trust")
+    [found] = [one for one in lint(allow, Setting("p")).findings if one.rule == "any-repository"]
+    assert found.claims["workflow"].startswith("deploy-")
+    sent = {"iss": f"https://{HOST}", "aud": "sts.amazonaws.com", "sub": found.witness}
+    assert judge("arn:aws:iam::111122223333:role/ci", trust, {**sent, **found.claims}).allowed

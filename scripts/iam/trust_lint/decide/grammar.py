@@ -105,7 +105,10 @@ REFS: Mapping[JobKind, Language] = {
     "pull_request": PULL,
     "environment": CLAIMS["ref"],
 }
-_PULL_EVENT = then(text("pull_request"), optional(then(text("_"), _WORD)))
+_PULL_EVENT = both(
+    then(text("pull_request"), optional(then(text("_"), _WORD))),
+    outside(text("pull_request_target")),
+)
 _OF_KIND: Mapping[JobKind, Values] = {
     # pull_request_target runs on the base branch, and has base_ref all the same.
     "ref": {"event_name": both(_WORD, outside(text("pull_request")))},

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from scripts.iam.trust_lint.decide.grammar import JobKind
+from scripts.iam.trust_lint.decide.automata import text, then
+from scripts.iam.trust_lint.decide.grammar import OWNER, JobKind
 from scripts.iam.trust_lint.decide.openness import Openness
 from scripts.iam.trust_lint.decide.search import Asked, Token
 
@@ -86,7 +87,23 @@ def any_repository(found: Openness) -> str:
             f"{_template(token)} it sends this subject"
         )
     pinned = found.find_other_repository(_elsewhere(found)) is None
-    return f"everyone who can push to any repository of {owners}" + _limits(found, pinned=pinned)
+    limits = _limits(found, pinned=pinned)
+    some = _some_repositories(found, token)
+    if some:
+        return f"everyone who can push to {some}, or make such a repository of {owners}{limits}"
+    return f"everyone who can push to any repository of {owners}{limits}"
+
+
+# A name that nobody chooses: a policy that takes it takes any.
+_ANY_NAME = then(OWNER, text("/"), text("zq9.x-8w_7j"))
+
+
+def _some_repositories(found: Openness, token: Token | None) -> str:
+    """Which of an owner's repositories get in, if it is not all of them."""
+    if found.find_other_repository(Asked().also(repository=_ANY_NAME)) is not None:
+        return ""
+    taken = "" if token is None else found.values_for(token)
+    return f"a repository that {taken} takes" if taken else "a repository whose name fits"
 
 
 def whoever_has_the_names(found: Openness) -> str:
@@ -132,8 +149,6 @@ def contexts(found: Openness) -> str:
 
 
 def _gets_in(found: Openness, kind: JobKind, **values: str) -> bool:
-    from scripts.iam.trust_lint.decide.automata import text
-
     asked = Asked(kinds=(kind,)).also(**{claim: text(value) for claim, value in values.items()})
     return found.own(asked) is not None
 
