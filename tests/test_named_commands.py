@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import functools
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +18,10 @@ from tests import ROOT
 
 # `keyless`, options of its own, a verb, and what stands behind it in the same code or sentence.
 _NAMED = re.compile(r"\bkeyless (?:--[a-z-]+ )*([a-z][a-z-]*)((?: [^\s`'\";,()|&<>]+)*)")
-_PROSE = {"in", "project", "platform"}
-_FOLDERS = ("scripts", "pipeline", "terraform", ".github")
+_PROSE = {"in", "project", "platform", "docs", "dev"}
+# A target of make in backticks, or as a line of its own; a module that Python runs.
+_TARGET = re.compile(r"(?:`|^ *)make ([a-z][a-z-]*)(?=`| *(?:#.*)?$)", re.MULTILINE)
+_MODULE = re.compile(r"python3? -m ((?:scripts|pipeline|tests)(?:\.[a-z_]+)+)")
 
 
 def texts(path: Path) -> Iterator[str]:
@@ -33,17 +38,28 @@ def texts(path: Path) -> Iterator[str]:
             yield node.value
 
 
+@functools.cache
+def written() -> tuple[tuple[str, str], ...]:
+    """Every text that a person may read, with its file: all that is tracked, but for tests and for
+    the changelog, which names what was."""
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    found = []
+    for name in listed:
+        if name.startswith("tests/") or name == "CHANGELOG.md":
+            continue
+        with contextlib.suppress(UnicodeDecodeError):
+            found += [(name, text) for text in texts(ROOT / name)]
+    return tuple(found)
+
+
 def named() -> Iterator[tuple[str, str, list[str]]]:
     """Where a command is named, its verb, and the words behind it."""
-    for folder in _FOLDERS:
-        for path in sorted((ROOT / folder).rglob("*")):
-            hidden = {".terraform", "__pycache__"} & set(path.parts)
-            if path.suffix not in (".py", ".tf", ".yml", ".tftpl", ".sh") or hidden:
-                continue
-            for text in texts(path):
-                for found in _NAMED.finditer(text):
-                    if found[1] not in _PROSE:
-                        yield str(path.relative_to(ROOT)), found[1], found[2].split()
+    for name, text in written():
+        for found in _NAMED.finditer(text):
+            if found[1] not in _PROSE:
+                yield name, found[1], found[2].split()
 
 
 def fault(verb: str, words: list[str]) -> str | None:
@@ -76,6 +92,32 @@ def test_every_command_that_a_message_names_exists() -> None:
     assert len({verb for _, verb, _ in found}) > 15
     wrong = {(where, told) for where, verb, words in found if (told := fault(verb, words))}
     assert wrong == set()
+
+
+@pytest.mark.slow
+def test_every_kind_of_file_is_read_that_names_a_command() -> None:
+    """Terraform's and the labs' texts, workflows, pipelines, Pulumi's, the docs and the pages."""
+    where = {name for name, _, _ in named()}
+    for folder in ("terraform/", "scripts/labs/catalogue/", ".github/workflows/", "pipeline/",
+                   "docs/", "scripts/watch/page/"):  # fmt: skip
+        assert any(name.startswith(folder) for name in where), folder
+    assert {Path(name).suffix for name in where} >= {".py", ".md", ".tf", ".yml", ".toml", ".html"}
+
+
+@pytest.mark.slow
+def test_every_target_and_module_that_a_text_names_exists() -> None:
+    rules = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    targets = {(name, found) for name, text in written() for found in _TARGET.findall(text)}
+    assert len({target for _, target in targets}) > 5
+    assert {one for one in targets if one[1] not in rules} == set()
+    modules = {(name, found) for name, text in written() for found in _MODULE.findall(text)}
+    assert len({module for _, module in modules}) > 10
+    assert {one for one in modules if not _is_module(one[1])} == set()
+
+
+def _is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
 
 
 @pytest.mark.parametrize(
