@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -250,11 +250,8 @@ def _amend(found: _Amended, decision: Decision) -> bool:
         Reason.NO_SESSION_ALLOW: (policies.session or (), "session"),
         Reason.NO_RESOURCE_ALLOW: (policies.resource, "resource"),
     }[decision.reason]
-    if kind == "resource" and not layer and (foreign := _foreign(found.request)):
-        found.notes.append(
-            f"what was asked for is account {foreign}'s: a policy of its own must allow it, too, "
-            "and was not looked at; whoever keeps that account can tell what it says"
-        )
+    if kind == "resource" and not layer:
+        found.notes += _unread(found.request)
     nearest = _nearest(found.request, policies, layer, kind)
     if isinstance(nearest, str):
         found.notes.append(nearest)
@@ -265,11 +262,26 @@ def _amend(found: _Amended, decision: Decision) -> bool:
     return True
 
 
+def _unread(request: Request) -> Iterator[str]:
+    """What is not known where no policy of the resource was found."""
+    if request.principal.kind == "service":
+        yield (
+            "a service is allowed by the policy of what it asks for; none was found there: it has "
+            "none, or is of a kind whose policy is not read"
+        )
+    elif foreign := _foreign(request):
+        yield (
+            f"what was asked for is account {foreign}'s: a policy of its own must allow it, too, "
+            "and was not looked at; whoever keeps that account can tell what it says"
+        )
+
+
 def _foreign(request: Request) -> str:
     """The account of what was asked for, if it is not the caller's; "" if it is or is not told."""
     parts = request.resource.split(":", 5)
     owner = request.resource_account or (parts[4] if len(parts) == 6 else "")
-    return owner if owner.isdigit() and owner != request.principal.account else ""
+    own = request.principal.account
+    return owner if own and owner.isdigit() and owner != own else ""
 
 
 def _with_layer(policies: PolicySet, kind: str, layer: tuple[Policy, ...]) -> PolicySet:

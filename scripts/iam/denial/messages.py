@@ -19,7 +19,8 @@ _LAYER = (
 # IAM names what it guards by kind and name, other services by ARN; S3 puts it in quotes.
 _KINDS = "role|user|group|policy|instance profile|mfa device|server certificate|oidc provider"
 _SENTENCE = re.compile(
-    r"(?:User: )?(?P<principal>arn:[\w-]+:(?:sts|iam)::\d{12}:[^\s\"]+|anonymous) "
+    r"(?:User: )?(?P<principal>arn:[\w-]+:(?:sts|iam)::\d{12}:[^\s\"]+|anonymous|"
+    r"[a-z][\w.-]*\.amazonaws\.com) "
     r"is not authorized to perform: (?P<action>[\w-]+:\w+)"
     rf"(?: on resource: (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)))?"
     r"(?: on the resource associated with this ciphertext)?"
@@ -40,6 +41,7 @@ _STAMP = re.compile(
     r"^(?:[^\n\t]*\t[^\n\t]*\t)?\ufeff?(?:\d{4}-\d\d-\d\dT[\d:.]+Z ?)?", re.MULTILINE
 )
 _FRAME = re.compile(r"^\s*(?:##\[\w+\]|[│╷╵|])?[ \t]*", re.MULTILINE)
+_WHOLE = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:[\w-]*:.+")
 # A service-linked role has its service in its path.
 _LINKED = re.compile(r":role/aws-service-role/([\w.-]+)/")
 _AWS_REASONS = {
@@ -82,8 +84,8 @@ class Refusal:
 
     @property
     def arn(self) -> str | None:
-        """The resource as a policy names it; None where the message does not tell."""
-        known = self.resource is not None and self.resource.startswith(("arn:", "*"))
+        """The resource as a policy names it; None where the message does not tell it whole."""
+        known = self.resource == "*" or _WHOLE.fullmatch(self.resource or "")
         return self.resource if known else None
 
     def record(self) -> Record:
@@ -184,7 +186,9 @@ def _refusal(found: re.Match[str], plain: str) -> Refusal:
 def _arn(resource: str | None, account: str) -> str | None:
     if resource is None:
         return None
-    resource = resource.rstrip(".,;)'")
+    resource = resource.rstrip(".,;)'`")
+    if "[" not in resource:  # a log stream of Lambda's has both
+        resource = resource.rstrip("]")
     kind, _, name = resource.rpartition(" ")
     if not kind or name.startswith("arn:"):
         return name
@@ -195,7 +199,9 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
     """Denials that name no caller or no action, each with the words around it."""
     seen: set[str] = set()
     for found in _BARE.finditer(plain):
-        near = any(start - 500 < found.start() < end for start, end in spans)
+        # AWS's own sentence goes on with "(Service: ...; Error Code: AccessDenied; ...)".
+        more = 300 if plain[: found.start()].endswith("Error Code: ") else 0
+        near = any(start - 500 < found.start() < end + more for start, end in spans)
         if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
             continue
         words = plain[max(0, found.start() - 60) : found.end() + 80].strip()

@@ -58,7 +58,7 @@ def explain_refusal(
         return found
     opened = (_open(refusal, one) for one in said.considered)
     explanation = replace(said, considered=tuple(opened))
-    doubts = [*_doubts(refusal, said), *_contradiction(refusal, said)]
+    doubts = [*_doubts(refusal, said)] or [*_contradiction(refusal, said)]
     if doubts:
         return Denial(record, explanation, notes=tuple(doubts))
     notes = (*_assumptions(granted), *_delegated(refusal, said), *found.notes)
@@ -80,7 +80,7 @@ def _open(refusal: Refusal, one: Considered) -> Considered:
 def _unreported(failure: Failure) -> str:
     wanted = f"wants {' or '.join(failure.wanted)}"
     if failure.key is None:
-        return f"{failure.element} {wanted}; the message names no ARN"
+        return f"{failure.element} {wanted}; the message names no whole ARN"
     return f"{failure.key} {failure.operator} {wanted}; the message does not say what it was"
 
 
@@ -94,6 +94,11 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     """What the answer hangs on and the message does not carry."""
     if refusal.resource is None:
         yield "the message names no resource, so no change is proposed"
+    elif refusal.arn is None and refusal.resource.startswith("arn:"):
+        yield (
+            f"the message ends in the middle of the resource ({refusal.resource}), so no change is "
+            "proposed: paste it without the line break"
+        )
     elif refusal.arn is None:
         yield (
             f"the message names the resource {refusal.resource} without its ARN, so no change is "

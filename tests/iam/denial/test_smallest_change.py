@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from scripts.iam.account.identities import identities
 from scripts.iam.denial.messages import read
+from scripts.iam.denial.reported import explain_refusal
 from scripts.iam.denial.words import considered
 from tests.iam.denial.test_reported import (
     ACCOUNT,
@@ -117,7 +119,7 @@ def test_a_name_is_no_resource_of_a_policy() -> None:
     assert "names the resource app/test without its ARN" in told(found)
     assert found.explanation is not None
     [line] = considered(found.explanation.considered, everything=False)
-    assert line.endswith("the message names no ARN")
+    assert line.endswith("the message names no whole ARN")
 
 
 @pytest.mark.parametrize(
@@ -206,3 +208,63 @@ def test_the_whole_of_a_lambdas_log_stream_is_read() -> None:
     [change] = pasted(f"logs:CreateLogStream on resource: {stream}", puts).changes
     assert change.statement is not None
     assert change.statement["Resource"] == [stream]
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "",  # the message alone
+        ")",  # aws-solutions/instance-scheduler-on-aws#219
+        "]",  # MitocGroup/deep-framework#118
+        "`",
+        " because no identity-based policy allows the lambda:InvokeFunction action (Service: "
+        "AWSLambda; Status Code: 403; Error Code: AccessDeniedException; Request ID: c0c4199a-20fa"
+        "; Proxy: null)",  # awslabs/aws-deployment-framework#460
+    ],
+)
+def test_what_stands_behind_a_resource_is_not_part_of_it(tail: str) -> None:
+    function = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:f"
+    found = read(f"User: {IAM}:user/ci is not authorized to perform: lambda:InvokeFunction on "
+                 f"resource: {function}{tail}")  # fmt: skip
+    [refusal] = found.refusals
+    assert refusal.resource == function
+    assert found.bare == ()
+
+
+def test_a_resource_that_a_terminal_cut_is_no_resource() -> None:
+    """kubernetes-sigs/aws-fsx-csi-driver#214"""
+    cut = "arn:aws:fsx:us-west-\n2:012345678901:file-system/*"
+    found = pasted(f"fsx:TagResource on resource: {cut} because no identity-based policy allows it",
+                   {"Effect": "Allow", "Action": "fsx:*", "Resource": "*"})  # fmt: skip
+    assert found.changes == ()
+    assert "in the middle of the resource (arn:aws:fsx:us-west-)" in told(found)
+
+
+def test_a_service_is_a_caller_too() -> None:
+    """awslabs/aws-automated-incident-response-and-forensics#13"""
+    function = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:f"
+    [refusal] = read(
+        "User: sns.amazonaws.com is not authorized to perform: lambda:InvokeFunction on resource: "
+        f"{function} because no resource-based policy allows the lambda:InvokeFunction action"
+    ).refusals
+    nobody = identities({"RoleDetailList": [], "Policies": [], "UserDetailList": []})
+    found = explain_refusal(refusal, nobody, lambda _: None)
+    [change] = found.changes
+    assert change.statement is not None
+    assert change.statement["Principal"] == {"Service": ["sns.amazonaws.com"]}
+    assert "a service is allowed by the policy of what it asks for" in told(found)
+
+
+def test_where_a_condition_is_open_the_policies_are_not_said_to_differ() -> None:
+    """boto/boto3#2957"""
+    current = {"Sid": "Current", "Effect": "Allow", "Principal": {"AWS": f"{IAM}:user/ci"},
+               "Action": "secretsmanager:GetSecretValue", "Resource": "*", "Condition": {
+                   "ForAnyValue:StringEquals": {
+                       "secretsmanager:VersionStage": "AWSCURRENT"}}}  # fmt: skip
+    found = pasted("secretsmanager:GetSecretValue on resource: "
+                   f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:s-abcdef because no "
+                   "resource-based policy allows the secretsmanager:GetSecretValue action",
+                   {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"},
+                   of_resource=current)  # fmt: skip
+    [note] = found.notes
+    assert "allows it only with secretsmanager:VersionStage" in note
