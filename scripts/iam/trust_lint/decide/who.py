@@ -107,7 +107,12 @@ def _some_repositories(found: Openness, token: Token | None) -> str:
 
 
 def whoever_has_the_names(found: Openness) -> str:
-    """Today's owner of the names and any later one."""
+    """Today's owner of the names and any later one; of an owner's number, that owner alone."""
+    if found.names.owner_ids and found.by_any_id and not found.find_freed(Asked()):
+        return (
+            f"whoever makes a repository of {_owners(found)} with the name of "
+            f"{repositories(found)} once that is deleted, renamed or transferred"
+        )
     return (
         f"whoever registers {repositories(found)} once the name of the owner or repository is "
         "free: deleted, renamed or transferred"
