@@ -88,7 +88,7 @@ class Verbs(click.Group):
                 raise
             foreseen.fix = _at_home(foreseen.fix, ctx)
             print_error(foreseen)
-            if not isinstance(failure, UserError):
+            if not _is_ours(failure):
                 _keep(failure, ctx)
             ctx.exit(foreseen.exit_code)
 
@@ -118,8 +118,10 @@ def summary(verb: str) -> str:
     """Read a verb's line of help from its source, so that `keyless --help` imports no verb."""
     module = ast.parse((VERBS / f"{verb.replace('-', '_')}.py").read_text())
     for node in module.body:
+        # The first one; those of a group come after the group itself.
         if isinstance(node, ast.FunctionDef) and any(
-            "command" in ast.dump(decorator) for decorator in node.decorator_list
+            ast.unparse(decorator).startswith(("click.command", "click.group"))
+            for decorator in node.decorator_list
         ):
             text = ast.get_docstring(node) or ""
             break
@@ -136,14 +138,23 @@ NOT_WRITABLE = {
 }
 
 
+def _is_ours(failure: Exception) -> bool:
+    """Whether the message was written for people, so that the stack trace adds nothing."""
+    # Asked by name: the classes themselves come from packages that most verbs never import.
+    origin = type(failure).__module__
+    return isinstance(failure, UserError) or origin in (
+        "pipeline.errors",
+        "scripts.localcloud.home",
+    )
+
+
 def as_user_error(failure: Exception) -> UserError | None:
     """Translate failures that a user can do something about; None for all others."""
     if isinstance(failure, UserError):
         return failure
-    # Asked by name: the classes themselves come from packages that most verbs never import.
-    origin = type(failure).__module__
-    if origin in ("pipeline.errors", "scripts.localcloud.home"):
-        return UserError(str(failure), exit_code=getattr(failure, "exit_code", 1))
+    if _is_ours(failure):
+        fix, code = getattr(failure, "fix", ""), getattr(failure, "exit_code", 1)
+        return UserError(str(failure), fix=fix, exit_code=code)
     if isinstance(failure, OSError) and (fix := NOT_WRITABLE.get(failure.errno or 0)):
         what = failure.filename or "A file"
         return UserError(f"{what} cannot be written", why=failure.strerror or "", fix=fix)
@@ -167,8 +178,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     type=click.Path(file_okay=False, path_type=Path),
     default=ROOT / ".keyless",
     envvar="KEYLESS_HOME",
-    show_default=".keyless in the project",
-    help="State directory of the local cloud (also KEYLESS_HOME).",
+    help="Local cloud's state (also KEYLESS_HOME).  [default: .keyless in the project]",
 )
 @click.option(
     "--debug",

@@ -53,7 +53,11 @@ def test_help_lists_every_verb_with_its_first_line() -> None:
     shown = CliRunner().invoke(cli.keyless, ["--help"]).output
     for name in cli.keyless.list_commands(click.Context(cli.keyless)):
         summary = cli.summary(name)
-        assert summary, name
+        command = cli.keyless.get_command(click.Context(cli.keyless), name)
+        assert command is not None
+        assert (command.help or "").replace("\n", " ").startswith(summary), name
+        # One line in a terminal of 100 columns.
+        assert len(summary) <= 78, name
         assert summary.split()[0] in shown
         assert f"  {name} " in shown
 
@@ -237,3 +241,21 @@ def test_a_disk_that_takes_nothing_is_a_sentence(number: int) -> None:
     assert told.what == "/home/ada/file cannot be written"
     assert told.fix
     assert cli.as_user_error(PermissionError(errno.EACCES, "", "/a/file/to/read")) is None
+
+
+@pytest.mark.parametrize("foreign", [True, False])
+def test_the_whole_text_of_a_librarys_failure_is_kept_and_of_our_own_none(
+    foreign: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.errors import InputError
+
+    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetRole")
+    failure = denied if foreign else InputError("say it so")
+    monkeypatch.setattr(cli.Verbs, "get_command", failing(failure))
+    done = CliRunner().invoke(cli.keyless, ["--home", str(tmp_path), "doctor"])
+    kept = tmp_path / "last-failure.txt"
+    assert kept.exists() == foreign
+    assert ("the whole text" in done.stderr) == foreign
+    if foreign:
+        assert "Traceback" in kept.read_text()
+        assert kept.stat().st_mode & 0o777 == 0o600

@@ -40,9 +40,7 @@ class Project:
         try:
             return load(self.home)
         except CloudDown as down:
-            raise UserError(
-                "The local cloud does not run", why=str(down), fix="keyless up"
-            ) from None
+            raise UserError("The local cloud does not run", why=str(down), fix=down.fix) from None
 
     def administrator(self, cloud: Cloud, service: str) -> Any:
         """Make a client of the local account's administrator."""

@@ -29,7 +29,7 @@ def command(
     environment: str,
     aws: bool,
 ) -> None:
-    """Show a model's history: who trained it, on what, who promoted it, what it predicted.
+    """Show who trained a model, on what, who promoted it and what it predicted.
 
     \b
     keyless audit breast-cancer                its champion of record

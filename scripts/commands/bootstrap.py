@@ -61,7 +61,7 @@ def bootstrap(
     yes: bool,
     aws: bool,
 ) -> None:
-    """Prepare an account: state bucket, GitHub provider, boundaries, plan and apply roles.
+    """Prepare an account: state bucket, GitHub provider, boundaries and roles.
 
     \b
     keyless bootstrap --aws --disposable dev -e prod \\

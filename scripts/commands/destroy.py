@@ -47,7 +47,7 @@ def destroy(
     yes: bool,
     aws: bool,
 ) -> None:
-    """Destroy every resource of an environment; on your account it asks for the name first.
+    """Destroy every resource of an environment; on an account it asks first.
 
     \b
     keyless destroy -e dev                       on the local cloud; stops if a bucket holds data

@@ -209,8 +209,7 @@ def check_provider(machine: Machine) -> Iterator[Finding]:
         "AWS provider",
         "missing",
         f"no mirror is set up and {machine.registries[0]} does not answer",
-        "terraform -chdir=terraform/platform providers mirror FOLDER   (where there is internet; "
-        "then name FOLDER as filesystem_mirror in the file of TF_CLI_CONFIG_FILE)",
+        "terraform -chdir=terraform/platform providers mirror FOLDER   (online; see docs/cli.md)",
     )
 
 

@@ -43,7 +43,7 @@ def explain_denial(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Explain a denied request: what decided, and the smallest change that would allow it.
+    """Explain a denied request, with the smallest change that would allow it.
 
     \b
     keyless explain-denial              the last denied request, but for those tried on purpose

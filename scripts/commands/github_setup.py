@@ -87,7 +87,7 @@ def github_setup(
     yes: bool,
     aws: bool,
 ) -> None:
-    """Set the repository up as the trust policies expect: environments, reviewers, rules.
+    """Set up the repository's environments as the trust policies expect.
 
     \b
     keyless github-setup --account-id 111122223333 --dry-run

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @aws_option
 @pass_project
 def image(project: Project, proposal: bool, environment: str, aws: bool) -> None:
-    """Pin the newest Amazon Linux 2023 in the environment's variables, for you to commit.
+    """Pin the newest Amazon Linux 2023 in a file of the environment.
 
     \b
     keyless image --aws                     writes environments/dev.image.tfvars.json

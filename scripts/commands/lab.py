@@ -117,7 +117,7 @@ def hint(project: Project, chosen: Lab) -> None:
 def token(
     project: Project, chosen: Lab, repository: str, ref: str, environment: str | None
 ) -> None:
-    """Print the GitHub token of a job that you may start in LAB; a free name is registered."""
+    """Print the GitHub token of a job in LAB; a free name is registered for you."""
     job = {"ref": ref} | ({"environment": environment} if environment else {})
     click.echo(_labs(project).running(chosen).github.token_for_student(repository, **job))
 
@@ -127,7 +127,7 @@ def token(
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @pass_project
 def job(project: Project, chosen: Lab, words: tuple[str, ...]) -> None:
-    """Start the protected job of LAB with WORDS of your choice: it is approved without a look."""
+    """Start the protected job of LAB with your WORDS; nobody reviews them."""
     click.echo(_labs(project).job(chosen, list(words)))
 
 
@@ -136,7 +136,7 @@ def job(project: Project, chosen: Lab, words: tuple[str, ...]) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @pass_project
 def pull_request(project: Project, chosen: Lab, folder: Path) -> None:
-    """Open a pull request from your fork in LAB with the files of FOLDER, and print its log."""
+    """Open a pull request in LAB with the files of FOLDER, and print its log."""
     from scripts.labs.pull_requests import PullRequest, files_of, fork_of, run_workflows
 
     base, fork = fork_of(chosen)
@@ -198,7 +198,10 @@ def _show(verdict: Verdict, as_json: bool) -> None:
 @click.option("--fix", help="Which of the right fixes; without it the first.")
 @pass_project
 def solve(project: Project, chosen: Lab, fix: str | None) -> None:
-    """Put a right fix of LAB into your folder; what you had not reached earns nothing then."""
+    """Put a right fix of LAB into your folder.
+
+    What you had not reached before earns no points then.
+    """
     backup, name = _labs(project).solve(chosen, fix)
     others = ", ".join(one for one in chosen.fixes if one != name)
     click.echo(f"the fix {name} is in your folder; also right: {others}")
@@ -229,7 +232,7 @@ def reset(project: Project, name: str | None, everything: bool) -> None:
 @click.argument("names", metavar="[LAB]...", nargs=-1)
 @click.option("--html", "as_html", is_flag=True, help="A page to print, a lab on each sheet.")
 def sheet(names: tuple[str, ...], as_html: bool) -> None:
-    """Print the sheet of each LAB, or of all: the story, and room for what a student found."""
+    """Print the sheet of each LAB, or of all, for students to write on."""
     from scripts.labs.lab import find, labs
     from scripts.labs.sheet import html, markdown
 

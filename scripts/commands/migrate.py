@@ -52,7 +52,7 @@ def migrate(
     environment: str,
     aws: bool,
 ) -> None:
-    """Write the file by which Pulumi imports what Terraform made, or the other way round.
+    """Write the import file of Pulumi for what Terraform made, or vice versa.
 
     \b
     keyless migrate --to pulumi -e prod --aws          pulumi-import.json from Terraform's state

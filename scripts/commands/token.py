@@ -86,7 +86,7 @@ def token(
     keyless token --role train                         the job that may assume train
     keyless token --role apply --ref refs/heads/side   the same from another branch
     keyless token --role train --repository-id 9999    a name that was registered again
-    keyless token --event pull_request --head other/fork    refused, as GitHub refuses it
+    keyless token --event pull_request --head a/fork   refused, as GitHub refuses it
     keyless token --role train --subject-template repo,job_workflow_ref
     keyless token --raw --role plan | cut -d. -f2      the token alone
 

@@ -137,7 +137,7 @@ class Labs:
         except CloudDown as down:
             raise UserError(
                 f"The cloud of lab {lab.number} does not run",
-                why=f"{down}".partition(";")[0],
+                why=str(down),
                 fix=f"{start}   (your files in {self.workspace.folder(lab)} stay as they are)",
                 exit_code=2,
             ) from None

@@ -17,7 +17,11 @@ HOME_VARIABLE = "KEYLESS_PROCESS_OF"
 
 
 class CloudDown(Exception):
-    """No local cloud runs in the given home directory; the message says what to do."""
+    """No local cloud runs in the given home directory. `fix` is the command for it."""
+
+    def __init__(self, why: str, *, fix: str) -> None:
+        super().__init__(why)
+        self.fix = fix
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,13 @@ def load(home: Path) -> Cloud:
         recorded = json.loads((home / CLOUD_FILE).read_bytes())
         cloud = _cloud(home, recorded)
     except FileNotFoundError:
-        raise CloudDown(f"no local cloud runs in {home}; start one with `keyless up`") from None
+        raise CloudDown(f"no local cloud runs in {home}", fix="keyless up") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise CloudDown(f"{home / CLOUD_FILE} is not readable; run `keyless down`") from error
+        raise CloudDown(f"{home / CLOUD_FILE} is not readable", fix="keyless down") from error
     if not alive(cloud.pid, cloud.started, home):
         raise CloudDown(
-            f"the local cloud in {home} ended without cleaning up; "
-            "`keyless up` rebuilds it, `keyless down` removes what is left"
+            f"the local cloud in {home} ended without cleaning up",
+            fix="keyless up, which rebuilds it; keyless down removes what is left",
         )
     return cloud
 
@@ -84,7 +88,7 @@ def administrator(home: Path) -> Credentials:
     try:
         recorded = json.loads((home / ADMINISTRATOR_FILE).read_bytes())
     except FileNotFoundError:
-        raise CloudDown(f"no local cloud runs in {home}; start one with `keyless up`") from None
+        raise CloudDown(f"no local cloud runs in {home}", fix="keyless up") from None
     return Credentials(
         access_key_id=recorded["access_key_id"],
         secret_access_key=recorded["secret_access_key"],
