@@ -73,7 +73,7 @@ def _is_copy(table: "pd.DataFrame", name: str, contract: SchemaContract) -> bool
         return False
     truth, values = target[both], values[both]
     number = not contract.classes and contract.inputs[name] == "number"
-    # Nothing is told by one value beside one other, nor by names as different as the target.
+    # A target with one value says nothing, and neither do names that all differ.
     if not 1 < truth.nunique() < len(truth) and not number:
         return False
     if number:

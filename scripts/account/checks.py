@@ -11,6 +11,7 @@ from typing import Any
 from scripts.findings import Finding
 from scripts.names import prefix, server_tags
 from scripts.stack.roots import variables_file
+from scripts.stack.tfvars import literals
 
 SCALING_ROLE = "aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
 GRANT = (
@@ -44,21 +45,23 @@ def subject(clients: Callable[[str], Any], account: str, root: Path, environment
 
     Raises UserError (exit code 2) for an environment that has none.
     """
-    given = variables_file(root, environment).read_text()
+    given = literals(variables_file(root, environment).read_text())
     defaults = (root / "variables.tf").read_text()
 
-    def value(name: str) -> str:
-        found = re.search(rf'(?m)^\s*{name}\s*=\s*"([^"]+)"', given)
-        found = found or re.search(rf'{name}\s*=\s*optional\(string, "([^"]+)"\)', defaults)
+    def value(variable: str, name: str) -> str:
+        if (variable, name) in given:
+            return given[variable, name]
+        block = defaults.partition(f'variable "{variable}" {{')[2].partition("\nvariable ")[0]
+        found = re.search(rf'\b{name}\s*=\s*optional\(string, "([^"]+)"\)', block)
         return found[1] if found else ""
 
     return Subject(
         clients,
         account,
         environment,
-        value("instance_type"),
-        value("instance_class"),
-        value("engine_version"),
+        value("server", "instance_type"),
+        value("database", "instance_class"),
+        value("database", "engine_version"),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,9 +94,10 @@ def offline(
     from scripts.plan.cost import estimate
     from scripts.stack.offline import mocked_plans
     from scripts.stack.roots import variables_file
+    from scripts.stack.tfvars import literals
 
     variables = variables_file(root / "terraform" / "platform", environment)
-    parks = re.search(r"(?m)^\s*park\s*=\s*true\b", variables.read_text()) is not None
+    parks = literals(variables.read_text()).get(("park",)) == "true"
     variants: dict[str, Mapping[str, Any]] = {"configured": {}}
     variants |= {f"egress_{mode}": {"egress": mode} for mode in EGRESS}
     # Last: with a standby the code refuses it, and nothing runs after a refusal.

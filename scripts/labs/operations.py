@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -141,7 +140,9 @@ class Labs:
                 fix=f"{start}   (your files in {self.workspace.folder(lab)} stay as they are)",
                 exit_code=2,
             ) from None
-        return LabRun(lab, cloud, self.workspace, record, _outputs(home))
+        run = LabRun(lab, cloud, self.workspace, record)
+        run.outputs = run.applied_outputs()
+        return run
 
     def start(self, lab: Lab) -> tuple[LabRun, bool]:
         """Deploy the vulnerable variant; a running lab is left as it is (and False returned).
@@ -459,12 +460,6 @@ ATTACK_REFUSED = 3
 
 def _has_modules(root: Path) -> bool:
     return any("module " in path.read_text(errors="replace") for path in root.glob("*.tf"))
-
-
-def _outputs(home: Path) -> dict[str, Any]:
-    """The outputs of what was applied last."""
-    outputs = json.loads((home / STATE).read_bytes())["outputs"]
-    return {name: output["value"] for name, output in outputs.items()}
 
 
 def _moment(text: str) -> datetime:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 
 from scripts.plan.schedule import occurrences_of_week
+from scripts.stack.tfvars import literals
 
 # A stopped database takes minutes to start, and the server installs for minutes after it.
 AFTER_START = timedelta(minutes=45)
@@ -61,12 +61,11 @@ def parked_hours(tfvars: Path) -> WorkingHours | None:
 
     Raises ValueError for hours that cannot be read.
     """
-    text = re.sub(r"(?m)#.*$", "", tfvars.read_text())
-    if not re.search(r"(?m)^\s*park\s*=\s*true\b", text):
+    given = literals(tfvars.read_text())
+    if given.get(("park",)) != "true":
         return None
-    block = re.search(r"(?ms)^\s*working_hours\s*=\s*\{(.*?)\}", text)
-    given = dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', block[1])) if block else {}
-    hours = WorkingHours(**given)
+    hours = WorkingHours(**{path[1]: value for path, value in given.items()
+                            if path[0] == "working_hours"})  # fmt: skip
     try:
         ZoneInfo(hours.time_zone)
     except (ZoneInfoNotFoundError, ValueError):

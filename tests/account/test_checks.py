@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,6 +75,18 @@ def test_types_and_classes_are_those_of_the_environment() -> None:
     prod = checks.subject(Aws(), ACCOUNT, platform_root(ROOT), "prod")
     assert (prod.instance_type, prod.instance_class) == ("t4g.medium", "db.t4g.small")
     assert prod.engine_version == "17"
+
+
+def test_the_type_of_a_model_server_is_not_the_servers(tmp_path: Path) -> None:
+    (tmp_path / "environments").mkdir()
+    variables = (platform_root(ROOT) / "variables.tf").read_text()
+    (tmp_path / "variables.tf").write_text(variables)
+    file = tmp_path / "environments" / "dev.tfvars"
+    file.write_text('model_server = {\n  instance_type = "m7g.large"\n}\n')
+    found = checks.subject(Aws(), ACCOUNT, tmp_path, "dev")
+    assert found.instance_type == "t4g.small"
+    file.write_text('server = { instance_type = "t4g.large" }\n')
+    assert checks.subject(Aws(), ACCOUNT, tmp_path, "dev").instance_type == "t4g.large"
 
 
 def test_what_may_not_be_looked_at_is_not_judged() -> None:
