@@ -135,6 +135,13 @@ def known_environments(_: click.Context, __: click.Parameter, begun: str) -> lis
     return sorted(path.stem for path in root.glob(f"{begun}*.tfvars"))
 
 
+def check_role(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Refuse a role that no job assumes before a cloud is looked for. Raises UserError."""
+    from scripts.names import job_role
+
+    return None if value is None else job_role(value).name
+
+
 def known_roles(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
     """Roles that a job assumes, for the shell's completion."""
     from scripts.names import job_roles

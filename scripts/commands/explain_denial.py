@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("request_id", required=False)
 @click.option(
     "--log",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Read this decision log, not the local cloud's.",
 )
 @click.option(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option(
     "--log",
     "logs",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
     help="Read this decision log and the running local cloud's roles. Repeatable: all are read.",
 )

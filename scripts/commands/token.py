@@ -11,6 +11,7 @@ import click
 
 from scripts.commands import (
     Project,
+    check_role,
     environment_option,
     json_option,
     known_roles,
@@ -33,6 +34,7 @@ class Verdict:
 @click.command("token")
 @click.option(
     "--role",
+    callback=check_role,
     shell_complete=known_roles,
     help="Start from the job that may assume this role, such as train.",
 )

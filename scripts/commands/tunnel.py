@@ -20,6 +20,7 @@ from scripts.commands import (
     Project,
     aws_option,
     aws_platform,
+    check_role,
     environment_option,
     known_roles,
     pass_project,
@@ -54,6 +55,13 @@ class Route:
     look_at: str = "keyless doctor"
 
 
+def _job_or_administrator(
+    context: click.Context, parameter: click.Parameter, role: str | None
+) -> str | None:
+    """What people alone may open, the administrator opens."""
+    return role if role == "administrator" else check_role(context, parameter, role)
+
+
 @click.command("tunnel")
 @click.option(
     "--document",
@@ -64,6 +72,7 @@ class Route:
 )
 @click.option(
     "--role",
+    callback=_job_or_administrator,
     shell_complete=known_roles,
     help="Role that opens it locally.  [default: the one that may]",
 )

@@ -13,6 +13,7 @@ import click
 
 from scripts.commands import (
     Project,
+    check_role,
     environment_option,
     json_option,
     known_roles,
@@ -57,6 +58,7 @@ class Probe:
     "--role",
     default="train",
     show_default=True,
+    callback=check_role,
     shell_complete=known_roles,
     help="Role to assume.",
 )

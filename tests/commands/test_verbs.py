@@ -85,6 +85,25 @@ def test_what_can_be_no_environment_is_refused_before_anything_else(
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["token", "--role", "nobody"],
+        ["whoami", "--role", "nobody"],
+        ["tunnel", "--role", "nobody"],
+        ["explain-denial", "--log", "nothing"],
+        ["least-privilege", "--log", "nothing"],
+    ],
+)
+def test_wrong_input_is_named_before_a_cloud_is_looked_for(
+    words: list[str], tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(keyless, ["--home", str(tmp_path / "home"), *words])
+    assert done.exit_code == 2
+    assert words[-1] in done.stderr
+    assert "does not run" not in done.stderr
+
+
 def seen(arguments: list[str], monkeypatch: pytest.MonkeyPatch, **environment: str) -> Any:
     """Where `keyless outputs` would look: "aws" or "local", and for which environment."""
     for name in ("KEYLESS_AWS", "KEYLESS_ENVIRONMENT"):
