@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -78,8 +82,18 @@ def _print_result(summary: Summary) -> None:
     console.print()
     console.print("Next")
     for command, why in (
+        *_found_by_the_shell(),
         ("keyless whoami --role train", "what the training job may do, and what not"),
         ("keyless token --role train", "the token it does it with"),
         ("make down", "remove everything"),
     ):
         console.print(f"  {command:<40}{why}", highlight=False)
+
+
+def _found_by_the_shell() -> list[tuple[str, str]]:
+    """What lets the shell find keyless, where it does not yet."""
+    script = Path(sys.prefix) / "bin" / "activate"
+    if shutil.which("keyless") or not script.is_file():
+        return []
+    shown = script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script
+    return [(f"source {shlex.quote(str(shown))}", "so that this shell finds keyless")]

@@ -13,6 +13,7 @@ from scripts import commands
 from scripts.account.environment import Account
 from scripts.cli import keyless
 from scripts.commands import Project
+from scripts.commands.up import _found_by_the_shell
 
 # What has no counterpart on AWS: the local cloud itself, its issuer, the labs.
 LOCAL_ALONE = {
@@ -183,6 +184,24 @@ def test_a_real_account_is_changed_after_a_yes_alone(
         assert "put the previous champion back" in done.stderr
     if not changed:
         assert "nothing was changed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [(None, [("source env/bin/activate", "so that this shell finds keyless")]), ("/keyless", [])],
+)
+def test_up_names_what_lets_the_shell_find_keyless(
+    found: str | None,
+    expected: list[tuple[str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "env" / "bin").mkdir(parents=True)
+    (tmp_path / "env" / "bin" / "activate").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "env"))
+    monkeypatch.setattr("shutil.which", lambda _: found)
+    assert _found_by_the_shell() == expected
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
