@@ -35,13 +35,18 @@ Context = Mapping[str, tuple[str, ...]]  # condition key, in any case -> values;
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked. Without `resource_account`, the ARN's account counts, else the caller's."""
+    """What is asked. Without `resource_account`, the ARN's account counts, else the caller's.
+
+    `unknown` are condition keys, in lower case, that the request may have without `context` telling
+    (one that ends in a slash stands for all below it): a decision that needs one is Unsupported.
+    """
 
     principal: Principal
     action: str
     resource: str
     context: Context
     resource_account: str | None = None
+    unknown: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,7 @@ def facts_of(request: Request, policies: PolicySet) -> Facts:
         request.resource,
         request.context,
         bounded=policies.boundary is not None,
+        unknown=request.unknown,
     )
 
 

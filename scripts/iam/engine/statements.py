@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scripts.iam.engine.conditions import CompiledCondition, compile_condition
 from scripts.iam.engine.errors import PolicyError, Unsupported, all_hold, any_holds
@@ -33,13 +33,35 @@ class Facts:
     __slots__ = ("action", "bounded", "context", "principal", "resource")
 
     def __init__(
-        self, principal: Principal, action: str, resource: str, context: Values, bounded: bool
+        self,
+        principal: Principal,
+        action: str,
+        resource: str,
+        context: Values,
+        bounded: bool,
+        unknown: frozenset[str] = frozenset(),
     ) -> None:
         self.principal = principal
         self.action = action.lower()
         self.resource = resource
-        self.context = _lower_keys(context)
+        told = _lower_keys(context)
+        self.context = _Told(told, unknown) if unknown else told
         self.bounded = bounded
+
+
+class _Told(dict[str, tuple[str, ...]]):
+    """A context that says so where it does not know a key."""
+
+    def __init__(self, known: Values, unknown: frozenset[str]) -> None:
+        super().__init__(known)
+        self._unknown = unknown
+        self._stems = tuple(key for key in unknown if key.endswith("/"))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The values of a key; raises Unsupported for one that is not known."""
+        if key not in self and (key in self._unknown or key.startswith(self._stems)):
+            raise Unsupported(f"the value of the condition key {key} is not known here")
+        return super().get(key, default)
 
 
 def _lower_keys(context: Values) -> Values:

@@ -16,6 +16,7 @@ from scripts.iam.engine.evaluation import (
     evaluate,
 )
 from scripts.iam.requests import Need
+from scripts.iam.requests.unset import unset
 from scripts.localcloud.access.context import Keys, caller_keys, resource_keys
 from scripts.localcloud.access.decisions import DecisionLog
 from scripts.localcloud.access.errors import AwsError, Fault, Refusal
@@ -146,6 +147,7 @@ class Authorizer:
             resource=need.resource,
             context=context,
             resource_account=account[0] if account else None,
+            unknown=unset(need.action),
         )
         return evaluate(request, policies)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scripts.iam.requests import HttpRequest
+from scripts.iam.requests.services.s3_route import bucket_in_host
 from scripts.localcloud.access.context import Connection
 from scripts.localcloud.access.errors import AwsError, Fault, Protocol, Refusal, protocol_of
 from scripts.localcloud.access.signatures import Signature, SignedRequest, query_pairs
@@ -97,7 +98,7 @@ def canonical(
     account_id: str,
 ) -> HttpRequest:  # fmt: skip
     """The request without its signature. Raises Refusal for a header that is given twice."""
-    # A bucket in the host name would be another one than in the path.
+    _refuse_a_bucket_in_the_host(incoming.headers.get("host", ""), service)
     headers = dict(incoming.headers) | dict(trailers) | {"host": HOST}
     query = _unsigned_query(incoming.query, headers)
     if "content-encoding" in headers and service == "s3":
@@ -117,6 +118,20 @@ def canonical(
         region=region,
         account=account_id,
     )
+
+
+def _refuse_a_bucket_in_the_host(host: str, service: str) -> None:
+    """The bucket is read from the path: another one in the host name would be passed over."""
+    try:
+        bucket = bucket_in_host(host) if service == "s3" else None
+    except ValueError:  # no name of S3's at all
+        bucket = None
+    if bucket:
+        raise AwsError(
+            "LocalCloudVirtualHost",
+            f"The local cloud reads the bucket from the path, not from the host {host}: "
+            "address it path-style",
+        )
 
 
 def _without_chunked(encoding: str) -> str:

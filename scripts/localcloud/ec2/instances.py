@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from scripts.aws.sealed import sealed_environment
+from scripts.localcloud.access.context import Keys
 from scripts.localcloud.ec2 import log_agent
 from scripts.localcloud.ec2.forward import Forward, free_port
 from scripts.localcloud.ec2.log_agent import LogAgent
@@ -201,13 +202,22 @@ class Instance:
             enabled=options.get("HttpEndpoint", "enabled") != "disabled",
         )
 
-    def _credentials(self) -> Credentials:
+    def _credentials(self, delivery: str) -> Credentials:
         assert self._role is not None
-        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+        return self._host.credentials_for_role(self._role[1], self.id, self._session_keys(delivery))
+
+    def _session_keys(self, delivery: str) -> Keys:
+        """What the session tells of where it came from, in each of its requests.
+
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policies-for-amazon-ec2.html
+        """
         arn = f"arn:aws:ec2:{self._host.region}:{self._host.account_id}:instance/{self.id}"
-        return self._host.credentials_for_role(
-            self._role[1], self.id, {"ec2:SourceInstanceARN": (arn,)}
-        )
+        keys: Keys = {"ec2:SourceInstanceARN": (arn,), "ec2:RoleDelivery": (delivery,)}
+        if vpc := self._record.vpc_id:
+            keys["aws:Ec2InstanceSourceVpc"] = (str(vpc),)
+            keys["aws:Ec2InstanceSourcePrivateIPv4"] = (str(self._record.private_ip),)
+        return keys
 
 
 class Instances:

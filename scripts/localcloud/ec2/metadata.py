@@ -53,14 +53,15 @@ class Identity:
 class Metadata:
     """Serves one instance on a free loopback port.
 
-    `credentials` makes a new session of the instance's role; it is called again when one nears its
-    end. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+    `credentials` makes a new session of the instance's role, as version "1.0" or "2.0" delivers it
+    (the session carries which); it is called again when one nears its end.
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
     """
 
-    def __init__(self, identity: Identity, credentials: Callable[[], Credentials]) -> None:
+    def __init__(self, identity: Identity, credentials: Callable[[str], Credentials]) -> None:
         self.identity = identity
         self._make = credentials
-        self._current: Credentials | None = None
+        self._current: dict[str, Credentials] = {}
         self._tokens: dict[str, float] = {}
         self._lock = threading.Lock()
         self._server = Server(self._handle, threads=2)
@@ -88,28 +89,29 @@ class Metadata:
         with self._lock:
             return token is not None and self._tokens.get(token, 0) > _now()
 
-    def read(self, path: str) -> bytes | None:
-        """The answer to a GET, None for 404. A directory lists what is in it."""
+    def read(self, path: str, delivery: str = "2.0") -> bytes | None:
+        """The answer to a GET by version "1.0" or "2.0", None for 404. A directory lists what is
+        in it."""
         version, _, rest = path.removeprefix("/").partition("/")
         if path.strip("/") == "":
             return "\n".join((*VERSIONS, "latest")).encode()
         if version not in VERSIONS and version != "latest":
             return None
         name = rest.removesuffix("/")
-        tree = _tree(self)
+        tree = _tree(self, delivery)
         if name in tree:
             return tree[name]()
         names = _children(tree, name)
         return "\n".join(names).encode() if names else None
 
-    def role_credentials(self) -> Credentials:
-        """The role's session, renewed in time."""
+    def role_credentials(self, delivery: str) -> Credentials:
+        """The role's session for this version, renewed in time."""
         with self._lock:
-            current = self._current
+            current = self._current.get(delivery)
             if current is None or (
                 current.expiration is not None and current.expiration - datetime.now(UTC) < RENEWAL
             ):
-                current = self._current = self._make()
+                current = self._current[delivery] = self._make(delivery)
             return current
 
     def _handle(self, incoming: Incoming) -> Answer:
@@ -126,7 +128,7 @@ class Metadata:
         if needed and not self.knows(given):
             return _answer(401)
         try:
-            found = self.read(incoming.path)
+            found = self.read(incoming.path, "1.0" if given is None else "2.0")
         except Exception:  # noqa: BLE001 - the role cannot be assumed: the path has no answer
             found = None
         return _answer(404) if found is None else _answer(200, found)
@@ -161,7 +163,7 @@ def _children(tree: Iterable[str], directory: str) -> list[str]:
     return sorted(found)
 
 
-def _tree(service: Metadata) -> dict[str, Callable[[], bytes]]:
+def _tree(service: Metadata, delivery: str) -> dict[str, Callable[[], bytes]]:
     """Paths below a version and what makes their answers: credentials only when asked for."""
     identity = service.identity
     document = {
@@ -191,7 +193,7 @@ def _tree(service: Metadata) -> dict[str, Callable[[], bytes]]:
             json.dumps({"Code": "Success", "InstanceProfileArn": identity.profile_arn}).encode()
         )
         role = f"meta-data/iam/security-credentials/{identity.role_name}"
-        tree[role] = lambda: _document(service.role_credentials())
+        tree[role] = lambda: _document(service.role_credentials(delivery))
     return tree
 
 

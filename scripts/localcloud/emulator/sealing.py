@@ -1,10 +1,14 @@
-"""The key that something was encrypted with: an alias may point to another one later.
+"""What is encrypted stays so: the key that it was encrypted with, and what is shown of it.
 
-Moto keeps the alias; on AWS the data key was made by the key that it pointed to at the time.
+Moto keeps an alias that may point to another key later; on AWS the data key was made by the key
+that it pointed to at the time.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -14,9 +18,10 @@ from unittest.mock import patch
 from moto.kms.models import kms_backends
 from moto.s3.models import FakeKey, s3_backends
 from moto.secretsmanager.models import FakeSecret
-from moto.ssm.models import SimpleSystemManagerBackend
+from moto.ssm.models import Parameter, SimpleSystemManagerBackend
 
 _NAME = "keyless_key"
+_SALT = secrets.token_bytes(16)
 
 
 @contextmanager
@@ -28,6 +33,8 @@ def remembered() -> Iterator[None]:
             stack.enter_context(patch.object(owner, method, _remembering(owner, method)))
         put = _remembering_parameter(SimpleSystemManagerBackend.put_parameter)
         stack.enter_context(patch.object(SimpleSystemManagerBackend, "put_parameter", put))
+        shown = _showing_ciphertext(Parameter.response_object)
+        stack.enter_context(patch.object(Parameter, "response_object", shown))
         yield
 
 
@@ -76,3 +83,20 @@ def _remembering_parameter(original: Callable[..., Any]) -> Callable[..., Any]:
         return made
 
     return put
+
+
+def _showing_ciphertext(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Whoever does not ask for decryption sees a ciphertext; moto shows the text with a prefix.
+
+    https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html
+    """
+
+    @wraps(original)
+    def show(self: Any, decrypt: bool = False, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        found = original(self, decrypt, *args, **kwargs)
+        if self.parameter_type == "SecureString" and not decrypt:
+            digest = hashlib.sha512(_SALT + str(self.value).encode()).digest()
+            found["Value"] = base64.b64encode(digest).decode()
+        return found
+
+    return show

@@ -7,6 +7,7 @@ from typing import Any
 
 from scripts.iam.engine.documents import Policy, PolicyError, PolicyKind, parse_policy
 from scripts.iam.requests import Reading
+from scripts.localcloud.access import public_access
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.sts.trust_checks import check_trust_policy
@@ -81,7 +82,22 @@ def key(reading: Reading, backends: Backends) -> None:
 def secret(reading: Reading, _: Backends) -> None:
     """A secret's policy."""
     document = reading.parameters.get("ResourcePolicy")
-    _parsed(document, "policy", "resource", "MalformedPolicyDocumentException")
+    policy = _parsed(document, "policy", "resource", "MalformedPolicyDocumentException")
+    if reading.parameters.get("BlockPublicPolicy") and public_access.is_public(policy):
+        raise AwsError(
+            "PublicPolicyException",
+            "BlockPublicPolicy refuses a resource policy that grants broad access.",
+        )
+
+
+def not_of_aws(reading: Reading, _: Backends) -> None:
+    """AWS's own documents are AWS's to make and to change: their names are reserved."""
+    name = str(reading.parameters.get("Name", "")).rpartition(":document/")[2]
+    if name.lower().startswith(("aws", "amazon", "amzn")):
+        raise AwsError(
+            "ValidationException",
+            f"{name} is not a valid name: the prefixes aws, amazon and amzn are reserved.",
+        )
 
 
 def topic(reading: Reading, _: Backends) -> None:

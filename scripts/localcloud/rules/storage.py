@@ -1,4 +1,4 @@
-"""S3: the owner that a client expects, and what this cloud does not keep."""
+"""S3: the owner that a client expects; and what is kept neither there nor in Secrets Manager."""
 
 from __future__ import annotations
 
@@ -31,3 +31,16 @@ def public_policy(reading: Reading, backends: Backends) -> None:
             "are prevented by the BlockPublicPolicy setting in S3 Block Public Access.",
             403,
         )
+
+
+def customer_key(reading: Reading, _: Backends) -> None:
+    """Moto keeps no object under a customer's key: whoever has none could read it."""
+    for name in reading.parameters:
+        if "SSECustomer" in name:
+            raise AwsError("LocalCloudNotImplemented", f"The local cloud does not model {name}")
+
+
+def replicas(reading: Reading, _: Backends) -> None:
+    """Moto's replicas have no key: whoever may not decrypt the secret could read them."""
+    if reading.parameters.get("AddReplicaRegions"):
+        raise AwsError("LocalCloudNotImplemented", "The local cloud keeps no replicas of secrets")

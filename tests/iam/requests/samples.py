@@ -111,7 +111,6 @@ FITTING: dict[tuple[str, str], dict[str, Any]] = {
     ("elasticloadbalancing", "RemoveTags"): {"ResourceArns": [BALANCER]},
     ("elasticloadbalancing", "CreateLoadBalancer"): {"Type": "application", "Tags": TAGS},
     ("events", "ListTagsForResource"): {"ResourceARN": RULE},
-    ("events", "PutEvents"): {"EndpointId": None},  # botocore would need its CRT extra
     ("events", "TagResource"): {"ResourceARN": RULE},
     ("events", "UntagResource"): {"ResourceARN": RULE},
     **{
@@ -243,9 +242,11 @@ def rows() -> Iterator[tuple[str, str]]:
             yield name, operation
 
 
-def sample(service: str, operation: str, *, every: bool) -> list[Need]:
+def sample(
+    service: str, operation: str, *, every: bool, account: FakeAccount | None = None
+) -> list[Need]:
     model = SERVICES[service].model or service
     parameters = generated(input_shape(model, operation), every=every)
     parameters |= FITTING.get((service, operation), {})
     parameters = {name: value for name, value in parameters.items() if value is not None}
-    return needs(sent(model, operation, parameters), Rich())
+    return needs(sent(model, operation, parameters), account or Rich())

@@ -381,3 +381,6 @@ def test_the_instances_role_is_all_that_its_credentials_are(platform: ServerPlat
     assert session is not None
     instance = f"arn:aws:ec2:{platform.cloud.region}:{platform.account_id}:instance/"
     assert session.keys["ec2:SourceInstanceARN"] == (f"{instance}{platform.instance()['id']}",)
+    assert session.keys["ec2:RoleDelivery"] == ("2.0",)
+    assert session.keys["aws:Ec2InstanceSourceVpc"][0].startswith("vpc-")
+    assert session.keys["aws:Ec2InstanceSourcePrivateIPv4"][0].count(".") == 3

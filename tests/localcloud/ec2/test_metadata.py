@@ -38,10 +38,12 @@ class Issuer:
 
     def __init__(self) -> None:
         self.made = 0
+        self.deliveries: list[str] = []
         self.lifetime = timedelta(hours=6)
 
-    def __call__(self) -> Credentials:
+    def __call__(self, delivery: str) -> Credentials:
         self.made += 1
+        self.deliveries.append(delivery)
         return Credentials(f"ASIA{self.made}", "secret", "token", datetime.now(UTC) + self.lifetime)
 
 
@@ -96,6 +98,10 @@ def test_version_1_answers_where_the_instance_allows_it(issuer: Issuer) -> None:
     try:
         role = "meta-data/iam/security-credentials/keyless-dev-server"
         assert json.loads(call(service, role)[1])["AccessKeyId"] == "ASIA1"
+        # The sessions tell the versions apart: a policy may refuse those of version 1.
+        assert json.loads(call(service, role, headers=token(service))[1])["AccessKeyId"] == "ASIA2"
+        assert json.loads(call(service, role)[1])["AccessKeyId"] == "ASIA1"
+        assert issuer.deliveries == ["1.0", "2.0"]
     finally:
         service.stop()
 

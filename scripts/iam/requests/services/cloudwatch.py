@@ -36,9 +36,15 @@ def _existing_alarm(call: Call, name: str) -> Target:
     return Target(arn, resource_tags(call, arn))
 
 
+_CHOOSE = ("AlarmNamePrefix", "ActionPrefix", "ChildrenOfAlarmName", "ParentsOfAlarmName",
+           "StateValue")  # fmt: skip
+
+
 def _alarms(call: Call) -> Iterator[Target]:
-    """The alarms that a call names; every alarm when it names none."""
+    """The alarms that a call names; every alarm when it names none, or chooses others besides."""
     names = call.texts("AlarmNames") or [call.get("AlarmName") or "*"]
+    if any(call.get(chosen) for chosen in _CHOOSE):
+        names = ["*"]
     for name in names:
         yield _existing_alarm(call, checked(name, "AlarmNames"))
 

@@ -63,16 +63,6 @@ def _bus(call: Call) -> Iterator[Target]:
     yield Target(arn, resource_tags(call, arn))
 
 
-def _buses_of_events(call: Call) -> Iterator[Target]:
-    for entry in call.get("Entries") or []:
-        keys: Keys = {}
-        for name, key in (("Source", "events:source"), ("DetailType", "events:detail-type")):
-            if entry.get(name):
-                keys[key] = (str(entry[name]),)
-        arn = _bus_arn(call, entry.get("EventBusName"))
-        yield Target(arn, {**keys, **resource_tags(call, arn)})
-
-
 def _target_arns(call: Call) -> Keys:
     found = [checked(t.get("Arn"), "Targets.Arn") for t in call.get("Targets") or []]
     return {"events:TargetArn": tuple(found)} if found else {}
@@ -108,7 +98,6 @@ TABLE: Table = {
     "RemoveTargets": Row(_rule),
     "PutTargets": Row(_rule, keys=_target_arns, also=(_target_roles,)),
     "DescribeEventBus": Row(_bus),
-    "PutEvents": Row(_buses_of_events),
     "ListTagsForResource": Row(_by_arn),
     "TagResource": Row(_by_arn, keys=_tags),
     "UntagResource": Row(_by_arn, keys=lambda call: tag_keys(call.texts("TagKeys"))),

@@ -84,12 +84,14 @@ def _named(kind: str, parameter: str) -> Targets:
 
 
 def _named_or_all(kind: str, parameter: str) -> Targets:
-    """For Describe calls: without a name, every resource of the type."""
+    """For Describe calls: without a name, every resource of the type; also beside a filter, which
+    may name others."""
 
     def found(call: Call) -> Iterator[Target]:
         if call.get(parameter):
             yield _existing(call, kind, call.text(parameter))
-        else:
+        shared = call.get("SnapshotType") in {"shared", "public"}
+        if not call.get(parameter) or call.get("Filters") or shared:
             yield Target(call.arn("rds", f"{kind}:*"), {})
 
     return found

@@ -125,7 +125,7 @@ def _bucket_and_key(request: HttpRequest) -> tuple[str | None, str | None]:
     if not request.path.startswith("/"):
         raise Malformed("the path must begin with /", "InvalidURI")
     rest_of_path = request.path[1:]
-    bucket = _bucket_in_host(request.headers.get("host", ""))
+    bucket = bucket_in_host(request.headers.get("host", ""))
     if bucket is None:
         bucket, _, rest_of_path = rest_of_path.partition("/")
         if not bucket:
@@ -164,7 +164,7 @@ def _copy_source(text: str) -> CopySource:
     return CopySource(bucket, key, decoded(version) or None)
 
 
-def _bucket_in_host(host: str) -> str | None:
+def bucket_in_host(host: str) -> str | None:
     """The bucket of a virtual-host address; None for path style."""
     name = host.lower()
     name = (

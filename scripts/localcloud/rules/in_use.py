@@ -1,0 +1,68 @@
+"""What something else uses is neither deleted nor taken away from it: moto lets both happen."""
+
+from __future__ import annotations
+
+from scripts.iam.requests import Reading
+from scripts.localcloud.access.errors import AwsError
+from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.emulator.facts import ec2_resource
+
+# The error of IAM for something that others need.
+_CONFLICT = "DeleteConflict"
+
+
+def policy(reading: Reading, backends: Backends) -> None:
+    """A managed policy that is attached, or is a boundary.
+
+    Deleted and made again under its name, it would be another one for all who have it.
+    """
+    iam, arn = backends("iam"), reading.parameters.get("PolicyArn")
+    identities = [*iam.roles.values(), *iam.users.values(), *iam.groups.values()]
+    for one in identities:
+        if arn in one.managed_policies or arn == getattr(one, "permissions_boundary_arn", None):
+            raise AwsError(_CONFLICT, "Cannot delete a policy attached to entities.", 409)
+
+
+def volume(reading: Reading, backends: Backends) -> None:
+    """A volume that is attached is not attached to another instance."""
+    name = reading.parameters["VolumeId"]
+    found = ec2_resource(backends("ec2", reading.request.region), "volume", name)
+    if found is not None and found.attachment is not None:
+        raise AwsError("VolumeInUse", f"{name} is already attached to an instance")
+
+
+def subnet(reading: Reading, backends: Backends) -> None:
+    """A subnet that has a route table is not associated with another one."""
+    name, wanted = (reading.parameters.get(which) for which in ("SubnetId", "RouteTableId"))
+    tables = list(backends("ec2", reading.request.region).route_tables.values())
+    for table in tables if name else ():
+        if table.id != wanted and name in table._associations.values():
+            raise AwsError(
+                "Resource.AlreadyAssociated",
+                f"the specified association for route table {wanted} conflicts with an existing "
+                "association",
+            )
+
+
+def instances(reading: Reading, backends: Backends) -> None:
+    """An instance of one Auto Scaling group is not attached to another."""
+    wanted = set(reading.parameters.get("InstanceIds") or ())
+    groups = backends("autoscaling", reading.request.region).autoscaling_groups
+    for group in list(groups.values()):
+        for name in wanted & {str(state.instance.id) for state in group.instance_states}:
+            raise AwsError(
+                "ValidationError",
+                f"Instance {name} is already part of AutoScalingGroup:{group.name}",
+            )
+
+
+def secret(reading: Reading, backends: Backends) -> None:
+    """A secret that waits for its deletion is not changed."""
+    name = reading.parameters["SecretId"]
+    for one in list(dict.values(backends("secretsmanager", reading.request.region).secrets)):
+        if name in (one.name, one.arn, one.arn[:-7]) and one.is_deleted():
+            raise AwsError(
+                "InvalidRequestException",
+                "You can't perform this operation on the secret because it was marked for "
+                "deletion.",
+            )
