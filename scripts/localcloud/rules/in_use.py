@@ -5,7 +5,6 @@ from __future__ import annotations
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
-from scripts.localcloud.emulator.facts import ec2_resource
 
 # The error of IAM for something that others need.
 _CONFLICT = "DeleteConflict"
@@ -23,14 +22,6 @@ def policy(reading: Reading, backends: Backends) -> None:
             raise AwsError(_CONFLICT, "Cannot delete a policy attached to entities.", 409)
 
 
-def volume(reading: Reading, backends: Backends) -> None:
-    """A volume that is attached is not attached to another instance."""
-    name = reading.parameters["VolumeId"]
-    found = ec2_resource(backends("ec2", reading.request.region), "volume", name)
-    if found is not None and found.attachment is not None:
-        raise AwsError("VolumeInUse", f"{name} is already attached to an instance")
-
-
 def subnet(reading: Reading, backends: Backends) -> None:
     """A subnet that has a route table is not associated with another one."""
     name, wanted = (reading.parameters.get(which) for which in ("SubnetId", "RouteTableId"))
@@ -41,18 +32,6 @@ def subnet(reading: Reading, backends: Backends) -> None:
                 "Resource.AlreadyAssociated",
                 f"the specified association for route table {wanted} conflicts with an existing "
                 "association",
-            )
-
-
-def instances(reading: Reading, backends: Backends) -> None:
-    """An instance of one Auto Scaling group is not attached to another."""
-    wanted = set(reading.parameters.get("InstanceIds") or ())
-    groups = backends("autoscaling", reading.request.region).autoscaling_groups
-    for group in list(groups.values()):
-        for name in wanted & {str(state.instance.id) for state in group.instance_states}:
-            raise AwsError(
-                "ValidationError",
-                f"Instance {name} is already part of AutoScalingGroup:{group.name}",
             )
 
 

@@ -36,7 +36,10 @@ FITTING: dict[tuple[str, str], dict[str, Any]] = {
     ("autoscaling", "CreateOrUpdateTags"): {"Tags": [{**TAGS[0], "ResourceId": "some-group"}]},
     ("autoscaling", "DeleteTags"): {"Tags": [{**TAGS[0], "ResourceId": "some-group"}]},
     ("autoscaling", "DeletePolicy"): {"AutoScalingGroupName": "some-group"},
-    ("autoscaling", "TerminateInstanceInAutoScalingGroup"): {"InstanceId": "i-0a"},
+    ("autoscaling", "TerminateInstanceInAutoScalingGroup"): {
+        "InstanceId": "i-0a",
+        "InstanceIds": None,
+    },
     ("budgets", "ListTagsForResource"): {"ResourceARN": BUDGET},
     ("budgets", "TagResource"): {"ResourceARN": BUDGET},
     ("budgets", "UntagResource"): {"ResourceARN": BUDGET},

@@ -31,9 +31,9 @@ def test_each_excuse_excuses_something() -> None:
     ("action", "key"),
     [
         ("s3:PutObject", "s3:object-lock-remaining-retention-days"),
-        ("ec2:AttachVolume", "ec2:encrypted"),
+        ("ec2:DeleteVolume", "ec2:encrypted"),
         ("iam:PassRole", "iam:associatedresourcearn"),
-        ("ec2:ModifyVolume", "ec2:attribute/"),
+        ("ec2:ModifyLaunchTemplate", "ec2:attribute/"),
     ],
 )
 def test_a_key_that_attackers_would_use_is_on_it(action: str, key: str) -> None:

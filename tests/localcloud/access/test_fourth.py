@@ -151,22 +151,6 @@ def image(account: Account) -> str:
     return str(account.client("ec2").describe_images(Owners=["amazon"])["Images"][0]["ImageId"])
 
 
-def test_a_volume_stays_with_its_instance(
-    account: Account, anybody: Credentials, image: str
-) -> None:
-    ec2, mine = account.client("ec2"), account.client("ec2", anybody)
-    one, two = (
-        made["InstanceId"]
-        for made in ec2.run_instances(ImageId=image, MinCount=2, MaxCount=2)["Instances"]
-    )
-    volume = ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
-    ec2.attach_volume(VolumeId=volume, InstanceId=one, Device="/dev/sdf")
-    code = fails(mine.attach_volume, VolumeId=volume, InstanceId=two, Device="/dev/sdf")
-    assert code == "VolumeInUse"
-    mine.detach_volume(VolumeId=volume, InstanceId=one)
-    mine.attach_volume(VolumeId=volume, InstanceId=two, Device="/dev/sdf")
-
-
 def test_a_subnet_keeps_its_route_table(account: Account, anybody: Credentials) -> None:
     ec2, mine = account.client("ec2"), account.client("ec2", anybody)
     vpc = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
@@ -182,26 +166,30 @@ def test_a_subnet_keeps_its_route_table(account: Account, anybody: Credentials) 
     assert mine.replace_route_table_association(AssociationId=made, RouteTableId=second)
 
 
-def test_an_instance_is_one_of_one_group(
-    account: Account, anybody: Credentials, image: str
+def test_an_instance_is_its_groups_whatever_group_the_call_names(
+    account: Account, image: str
 ) -> None:
-    """As a second group's it would go when that one is deleted."""
-    groups, mine = account.client("autoscaling"), account.client("autoscaling", anybody)
+    groups = account.client("autoscaling")
     account.client("ec2").create_launch_template(
         LaunchTemplateName="of-groups",
         LaunchTemplateData={"ImageId": image, "InstanceType": "t3.micro"},
     )
-    for name, size in (("has-one", 1), ("has-none", 0)):
+    for name in ("theirs-fourth", "mine-fourth"):
         groups.create_auto_scaling_group(
-            AutoScalingGroupName=name, MinSize=0, MaxSize=2, DesiredCapacity=size,
+            AutoScalingGroupName=name, MinSize=0, MaxSize=2, DesiredCapacity=1,
             AvailabilityZones=["us-east-1a"],
             LaunchTemplate={"LaunchTemplateName": "of-groups", "Version": "1"},
         )  # fmt: skip
-    [found] = groups.describe_auto_scaling_groups(AutoScalingGroupNames=["has-one"])[
-        "AutoScalingGroups"
-    ]
-    names = [found["Instances"][0]["InstanceId"]]
-    code = fails(mine.attach_instances, AutoScalingGroupName="has-none", InstanceIds=names)
+    found = groups.describe_auto_scaling_groups(AutoScalingGroupNames=["theirs-fourth"])
+    instance = found["AutoScalingGroups"][0]["Instances"][0]["InstanceId"]
+    own = "arn:aws:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/mine-fourth"
+    mine = account.client("autoscaling", account.session("ends-own", statement("*", own)))
+    end = mine.terminate_instance_in_auto_scaling_group
+    for more in ({}, {"AutoScalingGroupName": "mine-fourth"}):
+        code = fails(end, InstanceId=instance, ShouldDecrementDesiredCapacity=False, **more)
+        assert code == "AccessDenied"
+    code = fails(end, InstanceIds=[instance], AutoScalingGroupName="mine-fourth",
+                 ShouldDecrementDesiredCapacity=False)  # fmt: skip
     assert code == "ValidationError"
 
 
@@ -281,11 +269,9 @@ def test_a_bucket_in_the_host_is_not_passed_over(
 @pytest.mark.parametrize(
     ("service", "call", "asked", "condition"),
     [
-        ("ec2", "attach_volume",
-         {"VolumeId": "vol-0a", "InstanceId": "i-0a", "Device": "/dev/sdf"},
-         {"Bool": {"ec2:Encrypted": "false"}}),
-        ("ec2", "modify_volume", {"VolumeId": "vol-0a", "Size": 2},
-         {"StringEquals": {"ec2:Attribute/Size": "2"}}),
+        ("ec2", "delete_volume", {"VolumeId": "vol-0a"}, {"Bool": {"ec2:Encrypted": "false"}}),
+        ("ec2", "modify_launch_template", {"LaunchTemplateId": "lt-0a", "DefaultVersion": "2"},
+         {"StringEquals": {"ec2:Attribute/DefaultVersion": "2"}}),
         ("kms", "generate_data_key_pair", {"KeyPairSpec": "RSA_2048"},
          {"StringEquals": {"kms:DataKeyPairSpec": "RSA_2048"}}),
         ("s3", "create_bucket", {"Bucket": "namespaced-things"},
@@ -312,12 +298,11 @@ def test_a_deny_by_a_key_that_is_never_set_is_not_passed_over(
 def test_a_key_that_is_never_set_refuses_only_where_it_counts(account: Account) -> None:
     """Another statement that denies or allows by itself decides, as does another action."""
     condition = {"Bool": {"ec2:Encrypted": "false"}}
-    who = account.session("unset-beside", statement("*"), deny("ec2:AttachVolume", condition))
+    who = account.session("unset-beside", statement("*"), deny("ec2:DeleteVolume", condition))
     assert account.client("ec2", who).describe_volumes() is not None
-    who = account.session("unset-denied", statement("*"), deny("ec2:AttachVolume", condition),
-                          deny("ec2:AttachVolume"))  # fmt: skip
-    code = fails(account.client("ec2", who).attach_volume, VolumeId="vol-0a", InstanceId="i-0a",
-                 Device="/dev/sdf")  # fmt: skip
+    who = account.session("unset-denied", statement("*"), deny("ec2:DeleteVolume", condition),
+                          deny("ec2:DeleteVolume"))  # fmt: skip
+    code = fails(account.client("ec2", who).delete_volume, VolumeId="vol-0a")
     assert code == "UnauthorizedOperation"
 
 

@@ -60,10 +60,10 @@ def _new_group(call: Call) -> Iterator[Target]:
 
 
 def _group_of_instance(call: Call) -> Iterator[Target]:
-    """SetInstanceHealth and its like name an instance; its own tag tells the group."""
-    if call.get("AutoScalingGroupName"):
-        yield from _group(call)
-        return
+    """SetInstanceHealth and its like name an instance; its own tag tells the group, whatever group
+    the call names."""
+    if call.get("InstanceIds"):
+        raise Malformed("InstanceIds: name one instance by InstanceId", "ValidationError")
     tags = call.account.tags(call.arn("ec2", f"instance/{call.text('InstanceId')}")) or {}
     name = tags.get("aws:autoscaling:groupName")
     if not name:
