@@ -132,6 +132,7 @@ def tunnel(
     )
     name = route.platform.sessions.documents[document]
     tags = route.platform.mlflow.instance_tags
+    parameters = {"host": route.platform.database.address} if document == "database" else {}
     console = stderr_console()
 
     def say(text: str) -> None:
@@ -141,7 +142,9 @@ def tunnel(
     with (
         ended_in_order(),
         Tunnel(
-            lambda: open_session(route.clients, name, tags, aws_cli=route.aws_cli),
+            lambda: open_session(
+                route.clients, name, tags, parameters=parameters, aws_cli=route.aws_cli
+            ),
             port=first_free(FIRST_PORT.get(document, 5000)) if port is None else port,
             wait_seconds=wait,
             renew=route.renew,

@@ -17,6 +17,8 @@ from click.testing import CliRunner
 from moto import mock_aws
 
 from scripts.cli import ROOT, keyless
+from scripts.console import UserError
+from scripts.server import sessions
 from tests.commands.test_commands import GREETING, Seeded, platform, seeded
 from tests.server.test_tunnel import programs
 
@@ -169,3 +171,28 @@ def test_on_aws_the_callers_own_credentials_open_the_session(
     assert given["--target"] == started["Instances"][0]["InstanceId"]
     assert given["--document-name"] == "keyless-dev-mlflow-read-session"
     assert key == "ASIAOWN"
+
+
+@pytest.mark.parametrize("document", ["database", "read"])
+def test_a_session_names_the_host_that_its_document_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: str
+) -> None:
+    made = platform("123456789012")
+    database = made["database"]
+    assert isinstance(database, dict)
+    host = {"host": database["address"]} if document == "database" else {}
+    contract = tmp_path / "platform.json"
+    contract.write_text(json.dumps(made))
+    for name, value in {**programs(tmp_path), "KEYLESS_PLATFORM": str(contract)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    asked: list[object] = []
+
+    def refuse(*_: object, parameters: object = None, **__: object) -> None:
+        asked.append(parameters)
+        raise UserError("asked")
+
+    monkeypatch.setattr(sessions, "open_session", refuse)
+    with mock_aws():
+        result = CliRunner().invoke(keyless, ["tunnel", "--aws", "--document", document])
+    assert (result.exit_code, asked) == (1, [host])
