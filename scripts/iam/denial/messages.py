@@ -69,11 +69,13 @@ class Refusal:
     operation: str = ""
     time: float = 0.0
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    every_key: bool = False
+    """Whether `keys` are all that the request had, as in a decoded message."""
 
     @property
     def role(self) -> str | None:
         """The name of the role whose session it was."""
-        found = re.fullmatch(r"arn:[\w-]+:sts::\d{12}:assumed-role/([^/]+)/.+", self.principal)
+        found = re.fullmatch(r"arn:[\w-]+:sts::\d{12}:assumed-role/([^/]+)(/.+)?", self.principal)
         return found[1] if found else None
 
     @property
@@ -200,7 +202,7 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
     seen: set[str] = set()
     for found in _BARE.finditer(plain):
         # AWS's own sentence goes on with "(Service: ...; Error Code: AccessDenied; ...)".
-        more = 300 if plain[: found.start()].endswith("Error Code: ") else 0
+        more = 300 if plain[: found.start()].endswith(("Error Code: ", "ErrorCode: ")) else 0
         near = any(start - 500 < found.start() < end + more for start, end in spans)
         if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
             continue
@@ -230,4 +232,4 @@ def _decoded(text: str) -> Refusal | None:
         }
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return replace(refusal, keys=keys)
+    return replace(refusal, keys=keys, every_key=True)

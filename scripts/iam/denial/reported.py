@@ -73,7 +73,8 @@ def _open(refusal: Refusal, one: Considered) -> Considered:
         else failure
         for failure in one.failures
     )
-    held = tuple(replace(each, known=bool(each.actual)) for each in one.held)
+    every = refusal.every_key
+    held = tuple(replace(each, known=every or bool(each.actual)) for each in one.held)
     return replace(one, failures=failures, held=held)
 
 
@@ -87,7 +88,7 @@ def _unreported(failure: Failure) -> str:
 def _unknown(refusal: Refusal, failure: Failure) -> bool:
     if failure.key is None:
         return failure.element in ("Resource", "NotResource") and refusal.arn is None
-    return not failure.actual and failure.unsupported is None
+    return not (failure.actual or failure.unsupported or refusal.every_key)
 
 
 def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
@@ -113,7 +114,7 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
             continue
         conditions = [(each.key, each.operator, each.wanted) for each in one.failures if each.key]
         conditions += [(each.key, each.operator, each.wanted) for each in one.held
-                       if not each.actual]  # fmt: skip
+                       if not (each.actual or refusal.every_key)]  # fmt: skip
         if conditions:
             wanted = " and ".join(
                 f"{key} ({operator}) {' or '.join(values)}{_or_none(operator)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.iam.denial.test_reported import (
     EVERYTHING,
     IAM,
     KEY,
+    document,
     explained,
     pasted,
     told,
@@ -220,6 +222,8 @@ def test_the_whole_of_a_lambdas_log_stream_is_read() -> None:
         " because no identity-based policy allows the lambda:InvokeFunction action (Service: "
         "AWSLambda; Status Code: 403; Error Code: AccessDeniedException; Request ID: c0c4199a-20fa"
         "; Proxy: null)",  # awslabs/aws-deployment-framework#460
+        " because no identity-based policy allows the lambda:InvokeFunction action (Service: Lambda"
+        ', Status Code: 403)" (RequestToken: 7, HandlerErrorCode: AccessDenied)',  # aws-cdk#27067
     ],
 )
 def test_what_stands_behind_a_resource_is_not_part_of_it(tail: str) -> None:
@@ -268,3 +272,44 @@ def test_where_a_condition_is_open_the_policies_are_not_said_to_differ() -> None
                    of_resource=current)  # fmt: skip
     [note] = found.notes
     assert "allows it only with secretsmanager:VersionStage" in note
+
+
+def test_a_role_is_known_without_its_sessions_name() -> None:
+    """buildkite/elastic-ci-stack-for-aws#166"""
+    words = (f"User: arn:aws:sts::{ACCOUNT}:assumed-role/app is not authorized to perform: "
+             "ecr:GetAuthorizationToken on resource: *")  # fmt: skip
+    [refusal] = read(words).refusals
+    assert refusal.role == "app"
+
+
+def test_a_decoded_message_has_every_key() -> None:
+    """aws/aws-cli#8538: what is not in it, the request did not have."""
+    tags = [{"key": "aws:RequestTag/project", "values": {"items": [{"value": "moon"}]}}]
+    decoded = {"allowed": False, "explicitDeny": True, "context": {
+        "principal": {"id": "A:i", "arn": f"{IAM}:user/ci"}, "action": "ec2:CreateVolume",
+        "resource": f"arn:aws:ec2:us-east-1:{ACCOUNT}:volume/*",
+        "conditions": {"items": tags}}}  # fmt: skip
+    [refusal] = read(json.dumps({"DecodedMessage": json.dumps(decoded)})).refusals
+    deny = {"Sid": "Owned", "Effect": "Deny", "Action": "ec2:CreateVolume", "Resource": "*",
+            "Condition": {"Null": {"aws:RequestTag/owner": "true"}}}  # fmt: skip
+    own = [{"PolicyName": "own", "PolicyDocument": document(EVERYTHING, deny)}]
+    user = {"UserName": "ci", "Arn": f"{IAM}:user/ci", "UserPolicyList": own}
+    members = identities({"RoleDetailList": [], "Policies": [], "UserDetailList": [user]})
+    found = explain_refusal(refusal, members, lambda _: None)
+    [change] = found.changes
+    assert found.proved
+    assert change.edit == "tag what the call makes: owner=a value"
+    assert found.explanation is not None
+    lines = considered(found.explanation.considered, everything=True)
+    assert any("applies: the request has no aws:RequestTag/owner" in line for line in lines)
+
+
+def test_everything_of_a_service_is_warned_of() -> None:
+    """aws-solutions/aws-control-tower-customizations#208"""
+    everything = f"arn:aws:ssm:eu-central-1:{ACCOUNT}:*"
+    reads = {"Effect": "Allow", "Action": "ssm:GetParameter",
+             "Resource": f"arn:aws:ssm:eu-central-1:{ACCOUNT}:parameter/x"}  # fmt: skip
+    found = pasted(f"ssm:GetParameter on resource: {everything} because no identity-based policy "
+                   "allows the ssm:GetParameter action", reads)  # fmt: skip
+    [change] = found.changes
+    assert any("everything of the service" in one for one in change.warnings)
