@@ -74,6 +74,8 @@ def show_step(
     project: Project, step: str, arguments: Sequence[str], *, as_json: bool, **how: Any
 ) -> int:
     """Run a step that reads, as `run_step` does; `as_json` prints its result in place of lines."""
+    if sys.stderr.isatty():  # MLflow's client alone takes seconds to import
+        click.echo("reading what is stored, which takes some seconds", err=True)
     if not as_json:
         return run_step(project, step, arguments, **how)
     with tempfile.TemporaryDirectory() as folder:

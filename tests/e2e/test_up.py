@@ -192,10 +192,13 @@ def test_no_secret_is_in_a_file_but_the_private_test_keys(home: Home) -> None:
 
 
 def test_every_file_with_a_key_or_token_is_private(home: Home) -> None:
+    private = []
     for path in files_of(home.path):
         content = path.read_bytes()
         if b"PRIVATE KEY" in content or b"secret_access_key" in content or path.name == "pgpass":
+            private.append(path.name)
             assert path.stat().st_mode & 0o077 == 0, path
+    assert {"administrator.json", "pgpass"} <= set(private)
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -222,7 +225,9 @@ def test_no_process_has_the_master_password_in_its_environment_or_arguments(home
 
 
 def test_nothing_poisoned_reached_a_process(home: Home) -> None:
-    for process in leftovers.find(home.path):
+    processes = leftovers.find(home.path)
+    assert processes
+    for process in processes:
         try:
             values = process.environ().values()
         except psutil.NoSuchProcess:

@@ -81,5 +81,10 @@ def test_lines_wait_for_their_group(host: Any, tmp_path: Path) -> None:
     assert events() == [("i-1/mlflow", "early")]
 
 
+@mock_aws
 def test_without_a_configuration_nothing_is_sent(host: Any, tmp_path: Path) -> None:
-    LogAgent(host, "i-1", None, {WRITTEN: tmp_path / "x"}).send()
+    boto3.client("logs", region_name="us-east-1").create_log_group(logGroupName=GROUP)
+    log = tmp_path / "keyless-mlflow.log"
+    log.write_text("early\n")
+    LogAgent(host, "i-1", None, {WRITTEN: log}).send()
+    assert events() == []
