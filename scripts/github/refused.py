@@ -62,11 +62,6 @@ class Refused:
             value for one in self.judged.conditions if one.key == key for value in one.wanted
         )
 
-    @property
-    def wanted_subjects(self) -> tuple[str, ...]:
-        """Wanted subjects, those of the token's own kind of job first."""
-        return self.own_kind_first(self.wanted("sub"))
-
     def own_kind_first(self, values: Iterable[str]) -> tuple[str, ...]:
         """Subjects, those of the token's own kind of job first."""
         own = str(subjects.context(self.claims)).partition(":")[0] if "ref" in self.claims else ""
