@@ -1,6 +1,7 @@
 """The HTTP side: routes, bodies within limits, and errors that say what is wrong."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -23,6 +24,7 @@ from pipeline.serving.gauges import Gauges, Tallies
 from pipeline.serving.process import Busy, ModelFailed
 from pipeline.serving.worker.rows import BadRequest
 
+log = logging.getLogger(__name__)
 _JSON = "application/json"
 _RETRY = {"Retry-After": "1"}
 
@@ -76,7 +78,8 @@ class Server:
         for experiment, tallies in self._tallies.take().items():
             try:
                 await asyncio.to_thread(self._counters.add, experiment, tallies)
-            except Exception:  # noqa: BLE001 - whatever keeps them from being sent; the next time may do
+            except Exception as error:  # noqa: BLE001 - whatever keeps them; the next time may do
+                log.warning("the counts of %s are not sent: %r", experiment, error)
                 self._tallies.give_back(experiment, tallies)
 
     async def _upload(self) -> None:

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.rollouts.policy import CHALLENGER
+from pipeline.serving.app import Server
 from pipeline.serving.config import Served
 from pipeline.serving.feedback import Feedback, NotStored, parse
+from pipeline.serving.gauges import Tallies
 from pipeline.serving.worker.rows import BadRequest
 from pipeline.storage import FolderStore
 
@@ -95,3 +98,21 @@ def test_outcomes_that_could_not_be_stored_are_not_acknowledged(
 
     asyncio.run(send())
     assert len(FolderStore(tmp_path).keys("predictions/small/_feedback/")) == 1
+
+
+def test_counts_that_cannot_be_sent_are_kept_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Without them the guards of a rollout see nothing, so silence would be worst."""
+
+    class Denied:
+        def add(self, experiment: str, tallies: Any) -> None:
+            raise PermissionError("cloudwatch:PutMetricData")
+
+    server = Server.__new__(Server)
+    server._tallies, server._counters = Tallies(), Denied()  # type: ignore[assignment]
+    server._tallies.add("october", CHALLENGER, requests=3)
+    asyncio.run(server.send_counts())
+    assert "the counts of october are not sent" in caplog.text
+    assert "cloudwatch:PutMetricData" in caplog.text
+    assert server._tallies.take()["october"][CHALLENGER].requests == 3
