@@ -53,7 +53,13 @@ def _job_changes(case: Refused) -> Iterator[tuple[str, dict[str, Any]]]:
     event = case.claims.get("event_name")
     refs = [] if event in NOT_FOR_PEOPLE else [*_refs(case)]
     if case.claims.get("environment") and case.failed("sub"):
-        yield "take environment: out of the job", {"environment": None, **audience}
+        without = {"environment": None, **audience}
+        yield "take environment: out of the job", without
+        for ref in refs:
+            yield (
+                f"take environment: out of the job, and {_run_on(ref)}",
+                {**without, **_on(case, _sample(ref))},
+            )
     # The environment of a branch is not for code that nobody reviewed.
     for environment in [] if event in NOT_FOR_PEOPLE else _environments(case):
         if environment != case.claims.get("environment"):

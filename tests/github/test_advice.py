@@ -76,6 +76,12 @@ HELPS = [
     ),
     pytest.param(
         policy(MAIN),
+        token(environment="prod", ref="refs/heads/side"),
+        "take environment: out of the job, and run the workflow on refs/heads/main",
+        id="an environment on another branch, where the role wants its branch",
+    ),
+    pytest.param(
+        policy(MAIN),
         token(environment="prod"),
         f"write StringEquals {GITHUB_HOST}:sub: {PROD} and {GITHUB_HOST}:ref: refs/heads/main in "
         f"place of {MAIN}",
