@@ -22,6 +22,8 @@ _KINDS = {
     "resource-based policy": ("resource",),
     "role trust policy": ("trust",),
 }
+# Of the shorter sentence, without "because no ... policy allows".
+_UNSAID = "the message does not say by what"
 _ELSEWHERE = {
     "service control policy": "the organization's; nothing in this account lifts it: ask whoever "
     "keeps the organization's policies",
@@ -41,6 +43,13 @@ def explain_refusal(
     A condition on a key that the message does not carry is neither met nor failed: where the
     answer hangs on one, the key is named and no change is proposed.
     """
+    found = _explained(refusal, members, resource_policy)
+    if refusal.layer or refusal.explicit:
+        return found
+    return replace(found, record=replace(found.record, reason=_UNSAID))
+
+
+def _explained(refusal: Refusal, members: Identities, resource_policy: ResourcePolicy) -> Denial:
     record = refusal.record()
     if refusal.layer in _ELSEWHERE:
         whose = f"the {refusal.layer}{f' {refusal.policy}' if refusal.policy else ''} decided"

@@ -10,7 +10,7 @@ import pytest
 from scripts.iam.account.identities import identities
 from scripts.iam.denial.messages import read
 from scripts.iam.denial.reported import explain_refusal
-from scripts.iam.denial.words import considered
+from scripts.iam.denial.words import considered, decision
 from tests.iam.denial.test_reported import (
     ACCOUNT,
     EVERYTHING,
@@ -313,3 +313,11 @@ def test_everything_of_a_service_is_warned_of() -> None:
                    "allows the ssm:GetParameter action", reads)  # fmt: skip
     [change] = found.changes
     assert any("everything of the service" in one for one in change.warnings)
+
+
+def test_what_decided_is_not_stated_where_the_message_does_not_say() -> None:
+    short = f"iam:GetRole on resource: {IAM}:role/x"
+    reads = {"Effect": "Allow", "Action": "iam:ListRoles", "Resource": "*"}
+    assert decision(pasted(short, reads).record) == "the message does not say by what"
+    long = f"{short} because no identity-based policy allows the iam:GetRole action"
+    assert decision(pasted(long, reads).record) == "no identity-based policy allows"
