@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import secrets
 import threading
@@ -16,6 +17,7 @@ from scripts.localcloud.access.errors import Answer
 from scripts.localcloud.access.incoming import Incoming
 from scripts.localcloud.server import Server
 
+_log = logging.getLogger(__name__)
 LONGEST_TTL_SECONDS = 21600
 # AWS hands out new credentials at least five minutes before the old ones end.
 RENEWAL = timedelta(minutes=5)
@@ -129,7 +131,8 @@ class Metadata:
             return _answer(401)
         try:
             found = self.read(incoming.path, "1.0" if given is None else "2.0")
-        except Exception:  # noqa: BLE001 - the role cannot be assumed: the path has no answer
+        except Exception as error:  # noqa: BLE001 - the role cannot be assumed: no answer
+            _log.warning("the metadata service has no answer to %s: %r", incoming.path, error)
             found = None
         return _answer(404) if found is None else _answer(200, found)
 

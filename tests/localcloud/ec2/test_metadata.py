@@ -242,3 +242,18 @@ def test_a_silent_client_holds_up_nobody(metadata: Metadata) -> None:
     assert call(metadata, "meta-data/instance-id", headers=token(metadata))[0] == 200
     for client in silent:
         client.close()
+
+
+def test_a_role_that_cannot_be_assumed_is_named_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refused(_: str) -> Credentials:
+        raise PermissionError("sts:AssumeRole is denied")
+
+    service = Metadata(IDENTITY, refused)
+    try:
+        path = "meta-data/iam/security-credentials/keyless-dev-server"
+        assert call(service, path, headers=token(service))[0] == 404
+    finally:
+        service.stop()
+    assert "sts:AssumeRole is denied" in caplog.text
