@@ -399,7 +399,7 @@ def _by_texts(case: Case) -> Column | None:
 
 
 def _one_a_row(case: Case) -> bool:
-    """Whether nearly every row has a text of its own, so that a category tells nothing of others.
+    """Whether nearly every row has a text of its own, so that a category says nothing about others.
 
     Few rows may hold few names by chance.
     """

@@ -57,8 +57,8 @@ def _told_by_gaps(sample: "pd.DataFrame", contract: SchemaContract) -> list[str]
         if empty.any() and judge(empty.astype(float), sample[contract.target]) > _ALMOST:
             names.setdefault(contract.column_of(name))
     return [
-        f"whether {name} is missing alone almost tells {contract.target}: is it known before the "
-        "target is? If not, add it to drop under [data]"
+        f"whether {name} is missing alone almost determines {contract.target}: is it known before "
+        "the target is? If not, add it to drop under [data]"
         for name in names
     ]
 

@@ -133,7 +133,7 @@ def _encoding_fault(
 
 
 def rows_in_form(lines: list[str], separator: str, form: Format) -> list[str]:
-    """The header as far as its first line tells, for a file in which a quote is amiss."""
+    """The header as far as its first line shows, for a file in which a quote is amiss."""
     return lines[form.skip_lines].split(separator) if lines[form.skip_lines :] else []
 
 

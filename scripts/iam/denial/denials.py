@@ -277,7 +277,7 @@ def _unread(request: Request) -> Iterator[str]:
 
 
 def _foreign(request: Request) -> str:
-    """The account of what was asked for, if it is not the caller's; "" if it is or is not told."""
+    """The account of what was asked for, if it is not the caller's; "" if it is or is not known."""
     parts = request.resource.split(":", 5)
     owner = request.resource_account or (parts[4] if len(parts) == 6 else "")
     own = request.principal.account

@@ -44,12 +44,12 @@ class Facts:
         self.principal = principal
         self.action = action.lower()
         self.resource = resource
-        told = _lower_keys(context)
-        self.context = _Told(told, unknown) if unknown else told
+        known = _lower_keys(context)
+        self.context = _PartlyKnown(known, unknown) if unknown else known
         self.bounded = bounded
 
 
-class _Told(dict[str, tuple[str, ...]]):
+class _PartlyKnown(dict[str, tuple[str, ...]]):
     """A context that says so where it does not know a key."""
 
     def __init__(self, known: Values, unknown: frozenset[str]) -> None:

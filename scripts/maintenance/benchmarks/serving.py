@@ -353,7 +353,7 @@ def processor_seconds(pid: int) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class _Told:
+class _Measured:
     """What wrk told of a turn; `took` has the milliseconds of each request."""
 
     requests: int
@@ -374,7 +374,7 @@ def wrk(address: str, load: Load, seconds: int, folder: Path) -> dict[str, float
     }
 
 
-def _wrk(address: str, load: Load, seconds: int, folder: Path) -> _Told:
+def _wrk(address: str, load: Load, seconds: int, folder: Path) -> _Measured:
     import numpy as np
 
     done = subprocess.run(
@@ -394,7 +394,7 @@ def _wrk(address: str, load: Load, seconds: int, folder: Path) -> _Told:
     requests, duration, p50, p99 = map(int, match.groups()[:4])
     counted = np.array(re.findall(r"TOOK (\d+) (\d+)", done.stdout), dtype=int)
     took = np.repeat(counted[:, 0] / 1000, counted[:, 1])
-    return _Told(requests, duration / 1e6, p50 / 1000, p99 / 1000, took)
+    return _Measured(requests, duration / 1e6, p50 / 1000, p99 / 1000, took)
 
 
 if __name__ == "__main__":

@@ -187,7 +187,7 @@ def test_gaps_that_give_the_target_away_are_told(look: Look) -> None:
         update={"features": {"x": contract.features["x"].model_copy(update={"parts": ["elapsed"]})}}
     )
     (note,) = suspicions.check(frame, contract)
-    assert note.startswith("whether x is missing alone almost tells y")
+    assert note.startswith("whether x is missing alone almost determines y")
 
 
 def test_a_sign_for_missing_among_categories_is_told(look: Look) -> None:

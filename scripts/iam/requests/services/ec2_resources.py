@@ -56,7 +56,7 @@ def arn_of(call: Call, kind: str, name: str) -> str:
 
 
 def existing(call: Call, kind: str, name: str) -> Target:
-    """A resource that exists, with its tags and what the account tells of it."""
+    """A resource that exists, with its tags and the account's facts about it."""
     if not re.fullmatch(r"[\w-]+", name, re.ASCII):
         raise ValueError(f"{name!r} is no id of an EC2 {kind}")
     arn = arn_of(call, kind, name)
