@@ -140,7 +140,9 @@ def create(config: Config) -> FastAPI:
         yield
         await server.close()
 
-    app = FastAPI(title=f"{config.place.model}: predictions", lifespan=lifespan)
+    # A redirect to the path without its last slash would lead from the front's https to http.
+    title = f"{config.place.model}: predictions"
+    app = FastAPI(title=title, lifespan=lifespan, redirect_slashes=False)
     app.state.server = server
     _add_predictions(app, server)
     _add_feedback(app, server)

@@ -19,10 +19,11 @@ from pydantic import (
 
 from pipeline.model.place import Place
 from pipeline.rollouts.observed.outcomes import LARGEST
-from pipeline.serving.worker.rows import BadRequest, unique
+from pipeline.serving.worker.rows import BadRequest, odd_beginning, unique
 
 log = logging.getLogger(__name__)
 MOST_OUTCOMES = 10_000
+_SHOWN = 20
 FOLDER = "_feedback"
 
 _Id = Annotated[str, StringConstraints(pattern=r"^[0-9]{8}-[0-9a-f]{32}$")]
@@ -34,6 +35,7 @@ _Outcome = (
     | Annotated[int, Field(ge=-(2**63), lt=2**63)]
     | Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 )
+_RULE = f"a text of 1 to 1,000 characters, true, false, or a number up to {LARGEST:g} is needed"
 
 
 class Outcome(BaseModel):
@@ -60,22 +62,39 @@ class NotStored(Exception):
 
 def parse(body: bytes) -> list[Outcome]:
     """The outcomes of a body: one, or a list of them. Raises BadRequest."""
-    try:
-        raw = json.loads(body, parse_constant=_refuse, object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(400, f"the body is not JSON: {error}") from None
+    raw = _json(body)
     try:
         if isinstance(raw, dict) and "outcomes" not in raw:
             return [Outcome.model_validate(raw)]
         return Outcomes.model_validate(raw).outcomes
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        details = [
-            {"where": ".".join(map(str, fault["loc"])), "rule": fault["msg"]}
-            for fault in faults[:20]
-        ]
+        details = list({fault["where"]: fault for fault in map(_told, _faults(error))}.values())
         message = f"{details[0]['where'] or 'the body'}: {details[0]['rule']}"
-        raise BadRequest(422, message, details) from None
+        raise BadRequest(422, message, details[:_SHOWN]) from None
+
+
+def _json(body: bytes) -> Any:
+    try:
+        # Not bytes: json would guess at UTF-16 and UTF-32.
+        return json.loads(body.decode(), parse_constant=_refuse, object_pairs_hook=unique)
+    except RecursionError:
+        raise BadRequest(400, "the body is nested too deeply") from None
+    except ValueError as error:
+        said = "a number has too many digits" if "int_max_str" in str(error) else str(error)
+        raise BadRequest(400, f"the body is not JSON: {said}{odd_beginning(body)}") from None
+
+
+def _faults(error: ValidationError) -> list[Any]:
+    return list(error.errors(include_url=False, include_context=False, include_input=False))
+
+
+def _told(fault: Any) -> dict[str, str]:
+    """A fault as it is told: an outcome fits one of four types, and each says why it does not."""
+    place = list(fault["loc"])
+    if "outcome" in place[:-1]:
+        place = place[: place.index("outcome") + 1]
+        return {"where": ".".join(map(str, place)), "rule": _RULE}
+    return {"where": ".".join(map(str, place)), "rule": fault["msg"]}
 
 
 def _is_whole(row: Any) -> bool:

@@ -131,14 +131,19 @@ def _json(body: bytes) -> Any:
 
 def _advice(body: bytes) -> str:
     """What commonly makes a body no JSON."""
+    if (found := odd_beginning(body)) or not (b"NaN" in body or b"Infinity" in body):
+        return found
+    return "; JSON has no NaN and no Infinity: send null for a missing value"
+
+
+def odd_beginning(body: bytes) -> str:
+    """What the first bytes tell of a body that is no JSON."""
     if not body.strip():
         return "; it is empty"
     if body.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")):
         return "; it is compressed: send it as it is"
     if body.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         return "; it begins with a byte order mark: send UTF-8 without one"
-    if b"NaN" in body or b"Infinity" in body:
-        return "; JSON has no NaN and no Infinity: send null for a missing value"
     return ""
 
 

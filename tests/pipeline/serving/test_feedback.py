@@ -33,13 +33,17 @@ def test_an_outcome_is_a_text_a_number_or_a_truth_value(outcome: Any) -> None:
 FAULTS: dict[str, tuple[bytes, int, str]] = {
     "nothing": (b"", 400, "not JSON"),
     "NaN": (b'{"prediction_id": "x", "outcome": NaN}', 400, "NaN is no number"),
-    "deep nesting": (b'{"a":' * 100_000, 400, "not JSON"),
+    "deep nesting": (b'{"a":' * 100_000, 400, "nested too deeply"),
+    "no UTF-8": (json.dumps(one()).encode("utf-16"), 400, "byte order mark"),
+    "UTF-16 without a mark": (json.dumps(one()).encode("utf-16-le"), 400, "not JSON"),
+    "a byte order mark": (b"\xef\xbb\xbf" + json.dumps(one()).encode(), 400, "byte order mark"),
+    "a number of 5,000 digits": (b'{"outcome": ' + b"9" * 5000 + b"}", 400, "too many digits$"),
     "a list": (b"[]", 422, "the body"),
     "no outcomes": (b'{"outcomes": []}', 422, "outcomes: List should have at least 1"),
     "an id that is none": (json.dumps(one(prediction_id="../x")).encode(), 422, "prediction_id"),
     "a missing outcome": (json.dumps({"prediction_id": ID}).encode(), 422, "outcome"),
-    "a list as outcome": (json.dumps(one(outcome=[1])).encode(), 422, "outcome"),
-    "null as outcome": (json.dumps(one(outcome=None)).encode(), 422, "outcome"),
+    "a list as outcome": (json.dumps(one(outcome=[1])).encode(), 422, "^outcome: a text of 1"),
+    "null as outcome": (json.dumps(one(outcome=None)).encode(), 422, "^outcome: a text of 1"),
     "a text without end": (json.dumps(one(outcome="x" * 1001)).encode(), 422, "outcome"),
     "a number beyond all sums": (json.dumps(one(outcome=1e200)).encode(), 422, "outcome"),
     "a number without end": (json.dumps(one(outcome=10**120)).encode(), 422, "outcome"),
@@ -50,6 +54,11 @@ FAULTS: dict[str, tuple[bytes, int, str]] = {
     ),
     "a row below zero": (json.dumps(one(row=-1)).encode(), 422, "row"),
     "an unknown key": (json.dumps(one(label=1)).encode(), 422, "label"),
+    "the second of two": (
+        json.dumps({"outcomes": [one(), one(outcome={})]}).encode(),
+        422,
+        r"^outcomes\.1\.outcome: a text",
+    ),
     "too many": (json.dumps({"outcomes": [one()] * 10_001}).encode(), 422, "outcomes"),
 }
 

@@ -1,6 +1,7 @@
 """A request's head has bounds: its size, and how long it may take."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -31,6 +32,11 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": str(len(body)).encode()})
 
 
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nHost"
+CHUNKED = (
+    b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"2\r\nok\r\n4\r\nlong\r\n0\r\n\r\n"
+)
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bytes]]
 
 
@@ -119,3 +125,40 @@ def test_what_is_no_http_gets_an_error_like_all_others() -> None:
 
     assert found.startswith(b"HTTP/1.1 400 Bad Request")
     assert b'"error":' in found
+
+
+@pytest.mark.parametrize(
+    ("request_", "length"),
+    [
+        pytest.param(GOOD, 2, id="length"),
+        pytest.param(CHUNKED, 6, id="chunks"),
+        pytest.param(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n", 0, id="no body"),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 3, 20])
+def test_an_offer_of_another_protocol_is_ignored_and_the_body_read(
+    request_: bytes, length: int, pieces: int
+) -> None:
+    """https://github.com/Kludex/uvicorn/issues/2722: Java's client makes one, and lost its body."""
+    offered = request_.replace(b"Host", OFFER)
+    last = GOOD.replace(b"Host", b"Connection: close\r\nHost")
+    whole = offered + offered + last
+    size = len(whole) // pieces + 1
+    found = sent(*(whole[at : at + size] for at in range(0, len(whole), size)))
+
+    # Each answer is one chunk of one byte.
+    lengths = re.findall(rb"200 OK\r\n.*?\r\n\r\n1\r\n(\d)\r\n0\r\n", found, re.DOTALL)
+    assert list(map(int, lengths)) == [length, length, 2], found
+
+
+def test_a_body_after_an_offer_that_is_no_body_is_refused() -> None:
+    found = sent(CHUNKED.replace(b"Host", OFFER).replace(b"2\r\nok", b"x\r\nok"))
+
+    assert found.startswith(b"HTTP/1.1 400 ")
+
+
+def test_offers_in_great_number_are_as_many_requests() -> None:
+    offer = b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n"
+    last = GOOD.replace(b"Host", b"Connection: close\r\nHost")
+
+    assert sent(offer * 1500 + last).count(b"HTTP/1.1 200 OK") == 1501
