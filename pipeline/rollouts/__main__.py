@@ -24,14 +24,29 @@ from pipeline.rollouts.strategies import decide
 from pipeline.step import Outcome, Workspace, step, write_json, write_text
 from pipeline.tracking.lineage import identity_tags, role_arn
 
-_EVERY = click.option("--every", default=5.0, show_default=True, help="Seconds between looks.")
+_AT_LEAST_ZERO = click.FloatRange(min=0)
+_EVERY = click.option(
+    "--every", default=5.0, type=_AT_LEAST_ZERO, show_default=True, help="Seconds between looks."
+)
 _PAGE = click.option(
     "--page",
     "file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write an HTML page with the curves here.",
 )
-_WHY = click.option("--why", required=True, help="The reason; it is kept with the change.")
+_LONGEST_REASON = 500
+
+
+def _reason(_: click.Context, __: click.Parameter, value: str) -> str:
+    text = " ".join(value.split())
+    if not 0 < len(text) <= _LONGEST_REASON:
+        raise click.BadParameter(f"give a reason of 1 to {_LONGEST_REASON} characters")
+    return text
+
+
+_WHY = click.option(
+    "--why", required=True, callback=_reason, help="The reason; it is kept with the change."
+)
 
 
 @click.group()
@@ -81,7 +96,7 @@ def start(workspace: Workspace, *, strategy: str, challenger: str, why: str) -> 
 @step
 @_EVERY
 @_PAGE
-@click.option("--seconds", type=float, help="End after so long, to be gone on with later.")
+@click.option("--seconds", type=_AT_LEAST_ZERO, help="End after so long, to be gone on with later.")
 @click.option("--once", is_flag=True, help="Look once, take the step that is due, and end.")
 @click.option("--idle", "url", help="Address that leads to the idle set, for blue_green.")
 @click.option("--progress", type=click.Path(path_type=Path), help="Write each look here as JSON.")
@@ -174,7 +189,9 @@ def history(workspace: Workspace) -> Outcome:
 
 @step
 @click.option(
-    "--per-day", type=float, help="Keys a day that get an outcome; shows the days that this takes."
+    "--per-day",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Keys a day that get an outcome; shows the days that this takes.",
 )
 def size(workspace: Workspace, *, per_day: float | None) -> Outcome:
     """Show how many outcomes an A/B test by these settings needs."""

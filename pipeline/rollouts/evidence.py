@@ -22,7 +22,7 @@ class Evidence:
     `losses` and `units` are of keys: one loss for each key whose outcome came, one unit for each
     key that was assigned. `paired` has challenger minus champion on the same request. `promotion`
     is the promotion rule's verdict on the feedback, once there is enough of it; `verified` that of
-    the check of the idle set.
+    the check of the idle set. `odd` counts outcomes that say nothing and are left out.
     """
 
     tallies: Mapping[Variant, Tally] = field(default_factory=dict)
@@ -31,6 +31,7 @@ class Evidence:
     paired: Sums = field(default_factory=Sums)
     promotion: Verdict | None = None
     verified: Verdict | None = None
+    odd: int = 0
     champion_sequence: int = 0
     champion_version: str = ""
 

@@ -8,6 +8,7 @@ history, under its number, where nothing is overwritten.
 
 from dataclasses import dataclass
 
+from pipeline.errors import InputError
 from pipeline.model.place import Place
 from pipeline.rollouts import policy as document
 from pipeline.rollouts.policy import TrafficPolicy
@@ -40,6 +41,28 @@ class Policies:
             return self.read_newer(None)
         except KeyAbsentError:
             return None
+        except InputError as error:
+            raise InputError(
+                f"{error}; servers go on by the last version that they read, and keyless rollout "
+                "abort ends its rollout"
+            ) from None
+
+    def last_good(self) -> Read | None:
+        """As `read`; but what somebody made no policy is as if it still were the version before.
+
+        Raises InputError where there was none before.
+        """
+        try:
+            return self.read()
+        except InputError:
+            stored = self._store.read(self.key)[1]
+            kept = self._store.keys(self._history)
+            if not kept:
+                raise InputError(
+                    f"{self.key} is no traffic policy, and there was none before it: delete it, "
+                    "and the champion answers alone"
+                ) from None
+            return Read(document.parse(self._store.read(kept[-1])[0], kept[-1]), stored.etag)
 
     def read_newer(self, etag: str | None) -> Read | None:
         """The policy if it is not the one with this etag. Raises KeyAbsentError without one."""

@@ -60,7 +60,13 @@ def decide(policy: TrafficPolicy, evidence: Evidence, now: datetime) -> Move | H
         return Hold("the rollout is paused; the guards are watched")
     if policy.phase == "succeeded":
         return Hold("waiting for promote to make the challenger the champion of record")
-    return _STRATEGIES[policy.strategy.kind](policy, evidence, now)
+    found = _STRATEGIES[policy.strategy.kind](policy, evidence, now)
+    if isinstance(found, Hold) and evidence.odd:
+        return Hold(
+            f"{found.why}; {evidence.odd} outcomes are left out: they are no class of the model, "
+            "or no number where one is needed"
+        )
+    return found
 
 
 def stop(policy: TrafficPolicy, phase: Phase, why: str) -> Move:

@@ -77,8 +77,10 @@ class Copies:
         while True:
             await self._arrived.wait()
             await asyncio.sleep(GATHER_SECONDS)
+            if not (group := self._group()):  # they were dropped meanwhile
+                continue
             began = time.monotonic()
-            self._under_way = asyncio.create_task(self._hand_on(self._group()))
+            self._under_way = asyncio.create_task(self._hand_on(group))
             await asyncio.wait({self._under_way})
             pauses = _pauses() if self._pauses is None else self._pauses
             pause = pauses * (time.monotonic() - began)
@@ -109,10 +111,7 @@ class Copies:
 
     async def _hand_on(self, group: Sequence[Copy]) -> None:
         # Between two looks one rollout may end and another begin.
-        held = self._challenger.wanted
-        experiments = {copy.experiment for copy in group}
-        on_trial = held is not None and experiments == {held.note.get("experiment")}
-        if not on_trial or not self._challenger.ready:
+        if not self._challenger.on_trial(group[0].experiment):
             self._count("dropped", len(group))
             return
         replies = await self._challenger.try_all([copy.call for copy in group])

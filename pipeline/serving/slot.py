@@ -43,6 +43,14 @@ class Slot:
         """Whether a process with a model answers now."""
         return self._process is not None and not self._process.ended.is_set()
 
+    def on_trial(self, experiment: str) -> bool:
+        """Whether the model that answers is this experiment's: one may begin as another ends."""
+        return (
+            self.ready
+            and self.wanted is not None
+            and self.wanted.note.get("experiment") == experiment
+        )
+
     @property
     def facts(self) -> dict[str, Any]:
         """What the model's process said of its contract; empty before the first model."""

@@ -89,7 +89,7 @@ class Traffic:
 
     async def _by_challenger(self, call: Call, policy: TrafficPolicy, started: float) -> Response:
         """The challenger's answer; where it has none in time, the champion's."""
-        if not self.challenger.ready:
+        if not self.challenger.on_trial(policy.experiment):
             # Not its fault: it is being loaded. Refusals are counted where they happen.
             return await self._by_champion(call, None, started)
         patience = max(_PATIENCE * policy.guards.slow_ms / 1000, _LEAST_PATIENCE_SECONDS)

@@ -69,7 +69,7 @@ class Controller:
         if not seen.policy.live:
             self._agree(seen.policy)
             return Look(seen.policy, None, f"{seen.policy.phase}: {seen.policy.why}", ended=True)
-        if not self._lease.hold():
+        if not self._lease.hold(seen.policy.lease):
             return Look(seen.policy, None, f"another controller acts: {self._lease.other}")
         try:
             return self._step(self._own(seen))
@@ -151,10 +151,10 @@ def by_hand(
 ) -> TrafficPolicy:
     """A person's advance, pause or abort: the same conditional write, without the lease.
 
-    Raises NotNow where there is nothing to do it to.
+    An abort also replaces what is no policy. Raises NotNow where there is nothing to do it to.
     """
     while True:
-        seen = policies.read()
+        seen = policies.last_good() if verb == "abort" else policies.read()
         if seen is None or not seen.policy.live:
             state = f"is {seen.policy.phase}" if seen else "does not exist"
             raise NotNow(f"the rollout {state}: there is nothing to {verb}")

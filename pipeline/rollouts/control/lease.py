@@ -8,7 +8,7 @@ the policy, so a holder that stood still and comes back finds a policy that is n
 import time
 from collections.abc import Callable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.storage import KeyAbsentError, KeyChangedError, Store
 
@@ -48,9 +48,12 @@ class Lease:
         """Of the lease that this process holds; 0 while it holds none."""
         return self._mine.number if self._mine else 0
 
-    def hold(self) -> bool:
-        """Renew the lease, or take it where it is free; False while another process holds it."""
-        return self._renew() if self._mine else self._take()
+    def hold(self, above: int = 0) -> bool:
+        """Renew the lease, or take it where it is free; False while another process holds it.
+
+        Its number will be `above` the one in the policy, also where the lease was lost or spoilt.
+        """
+        return self._renew(above) if self._mine else self._take(above)
 
     def release(self) -> None:
         """Let the next controller begin at once."""
@@ -58,29 +61,32 @@ class Lease:
             self._write(self._mine.model_copy(update={"released": True}))
             self._mine = None
 
-    def _renew(self) -> bool:
+    def _renew(self, above: int) -> bool:
         assert self._mine is not None
         following = self._mine.model_copy(update={"beat": self._mine.beat + 1})
         if self._write(following):
             self._mine = following
             return True
         self._mine, self._etag, self._since = None, None, self._clock()
-        return self._take()
+        return self._take(above)
 
-    def _take(self) -> bool:
+    def _take(self, above: int) -> bool:
         try:
             found = self._store.read_newer(self._key, None)
         except KeyAbsentError:
             found = None
         if found is None:
-            return self._begin(1, None)
+            return self._begin(above + 1, None)
         data, stored = found
-        state = _State.model_validate_json(data)
+        try:
+            state = _State.model_validate_json(data)
+        except ValidationError:  # whoever held it, the policy has its number
+            return self._begin(above + 1, stored.etag)
         if stored.etag != self._etag:
             self._etag, self._since = stored.etag, self._clock()
         stands_still = self._clock() - self._since > self._stale
         if state.released or stands_still:
-            return self._begin(state.number + 1, stored.etag)
+            return self._begin(max(state.number, above) + 1, stored.etag)
         self.other = state.holder
         return False
 

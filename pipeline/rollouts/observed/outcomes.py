@@ -90,7 +90,15 @@ class Outcomes:
         if joined.empty:
             return pd.DataFrame(columns=["keyless_assigned", "loss"])
         first = joined.sort_values("received_at", kind="stable").drop_duplicates("keyless_unit")
-        return first[["keyless_assigned"]].assign(loss=self._loss(first, kind))
+        losses = self._loss(first, kind)
+        found = first[["keyless_assigned"]].assign(loss=losses)
+        usable: pd.DataFrame = found[abs(losses) <= LARGEST]
+        return usable
+
+    def odd(self, kind: Loss) -> int:
+        """Outcomes that are left out: no class of the model, or no number where one is needed."""
+        joined = self._joined("answers")
+        return 0 if joined.empty else int((~(abs(self._loss(joined, kind)) <= LARGEST)).sum())
 
     def pairs(self) -> "tuple[pd.DataFrame, pd.DataFrame]":
         """Champion's and challenger's answers to the same rows with their outcomes, first first."""
@@ -102,8 +110,17 @@ class Outcomes:
         answers = answers.sort_values(["received_at", *KEY], kind="stable")
         labelled = answers[[*KEY, "outcome", "received_at"]]
         copies = labelled.merge(copies, on=KEY, how="inner")
+        # One outcome that is no class must not decide a comparison of hundreds.
+        copies = copies[self._usable(copies)]
         answers = copies[KEY].merge(answers, on=KEY, how="inner")
         return answers, copies
+
+    def _usable(self, table: "pd.DataFrame") -> Any:
+        import numpy as np
+
+        if self.contract.classes:
+            return np.isin(classes(table, self.contract), self.contract.classes)
+        return abs(numbers(table)) <= LARGEST
 
     def paired(self, kind: Loss) -> Sums:
         """Challenger's loss minus champion's on the same rows."""
@@ -156,12 +173,15 @@ class Outcomes:
 
 
 def _sums(losses: Any) -> Sums:
-    """Without outcomes that are no number where one is needed: they say nothing of a model."""
+    """Without outcomes that say nothing of a model: no class, or no number where one is needed."""
     return Sums.of(value for value in losses.tolist() if abs(value) <= LARGEST)
 
 
 def loss(table: "pd.DataFrame", kind: Loss, contract: SchemaContract) -> Any:
-    """One loss a row, as a NumPy array; the smaller the better. See TrafficPolicy.loss."""
+    """One loss a row, as a NumPy array; the smaller the better. See TrafficPolicy.loss.
+
+    It is NaN where the outcome is no class of the contract, or no number where one is needed.
+    """
     import numpy as np
 
     if kind == "value":
@@ -171,11 +191,12 @@ def loss(table: "pd.DataFrame", kind: Loss, contract: SchemaContract) -> Any:
         off = numbers(table) - label.to_numpy(float)
         return np.abs(off) if kind == "absolute" else off**2
     truth = classes(table, contract)
+    known = np.isin(truth, contract.classes)
     if kind == "error":
-        return (label.to_numpy() != truth).astype(float)
+        return np.where(known, label.to_numpy() != truth, np.nan)
     chances = table[[contract.output(f"probability_{name}") for name in contract.classes]]
     hit = truth[:, None] == np.array(contract.classes, dtype=object)[None, :]
-    return ((chances.to_numpy(float) - hit) ** 2).sum(axis=1)
+    return np.where(known, ((chances.to_numpy(float) - hit) ** 2).sum(axis=1), np.nan)
 
 
 def numbers(table: "pd.DataFrame") -> Any:

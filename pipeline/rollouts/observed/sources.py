@@ -44,6 +44,7 @@ class StoreSources:
             paired=logs.paired(policy.loss),
             promotion=self._promotion(policy, logs),
             verified=self._verified(policy),
+            odd=logs.odd(policy.loss),
             champion_sequence=record.sequence,
             champion_version=record.model_version,
         )

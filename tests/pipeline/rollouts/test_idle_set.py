@@ -83,8 +83,13 @@ def policy(make_policy: MakePolicy) -> Callable[..., TrafficPolicy]:
 
 
 def test_a_set_that_answers_what_was_asked_before_passes(
-    idle: Servers, place: Served, policy: Callable[..., TrafficPolicy]
+    idle: Servers,
+    place: Served,
+    policy: Callable[..., TrafficPolicy],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):  # which knows no way to this machine's own ports
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     found = IdleSet(place, idle.url).verify(policy())
     assert found is not None and found.passed
     assert "5 replayed requests were answered" in found.sentence

@@ -177,6 +177,27 @@ def test_outcomes_that_are_no_number_are_left_out(logs: Logs) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "right", "odd"), [("error", "yes", "purple"), ("brier", True, 7), ("value", 3, "much")]
+)
+def test_an_outcome_that_says_nothing_is_left_out_and_counted(
+    kind: Any, right: Any, odd: Any, logs: Logs
+) -> None:
+    """One such among hundreds made the promotion rule refuse the challenger."""
+    logs.put("", [answer(1), answer(2)])
+    logs.put("_shadow/", [answer(1, prediction="no"), answer(2)])
+    logs.feedback([outcome(1, odd), outcome(2, right)])
+    found = logs.read()
+
+    assert found.odd(kind) == 1
+    assert found.losses(kind)["champion"].count == 1
+    champion, challenger = found.pairs()
+    # The rule compares classes, whatever the loss is.
+    kept = [] if kind == "value" else ["id-2"]
+    assert list(champion["keyless_prediction_id"]) == kept
+    assert list(challenger["keyless_prediction_id"]) == kept
+
+
+@pytest.mark.parametrize(
     ("kind", "prediction", "truth", "wanted"),
     [
         ("error", "yes", "yes", 0),
@@ -184,6 +205,7 @@ def test_outcomes_that_are_no_number_are_left_out(logs: Logs) -> None:
         ("error", "yes", True, 0),
         ("error", "yes", 1, 0),
         ("error", "yes", "False", 1),
+        ("error", "yes", "purple", np.nan),
         ("brier", "yes", "yes", 2 * 0.2**2),
         ("brier", "yes", "no", 2 * 0.8**2),
         ("absolute", 3.0, 5, 2),

@@ -14,7 +14,7 @@ from pipeline.rollouts.stats.sequential import Sums
 from pipeline.rollouts.strategies import Hold, decide
 from pipeline.storage import FolderStore
 
-from .conftest import MakePolicy
+from .conftest import START, MakePolicy
 from .world import Behaviour, World
 
 GOOD = Behaviour()
@@ -230,6 +230,14 @@ def test_an_ab_test_whose_log_loses_one_arm_is_aborted(
     assert "sample ratio" in history[-1].why
 
 
+def test_outcomes_that_are_left_out_are_told(make_policy: MakePolicy) -> None:
+    policy = make_policy(strategy={"kind": "champion_challenger"}, share=0.0, shadow=True)
+    found = decide(policy, Evidence(odd=37, champion_sequence=1), START)
+
+    assert isinstance(found, Hold)
+    assert "0 of 500 paired outcomes came; 37 outcomes are left out" in found.why
+
+
 @pytest.mark.parametrize(("passed", "phase"), [(True, "succeeded"), (False, "rolled_back")])
 def test_a_champion_challenger_comparison_ends_by_the_promotion_rule(
     passed: bool, phase: str, tmp_path: Path, make_policy: MakePolicy
@@ -328,6 +336,23 @@ def test_a_killed_controller_is_followed_by_another(
     assert last.policy.phase == "succeeded"
     assert [policy.share for policy in policies.history()] == [0.05, 0.05, 0.5, 0.5, 1.0, 1.0]
     assert {policy.changed_by for policy in policies.history()[1:]} == {"killed", "follower"}
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_lease_that_was_lost_or_spoilt_is_taken_above_the_policys_number(
+    lost: bool, tmp_path: Path, make_policy: MakePolicy
+) -> None:
+    """A lower number would wait for ever for the controller that the policy names."""
+    store = FolderStore(tmp_path)
+    policies = Policies(store, "rollouts/small")
+    policies.write(make_policy(lease=7), None)
+    if not lost:
+        store.put("rollouts/small/lease.json", b"{")
+    look = _controller(store, World(GOOD)).look()
+
+    assert look.sentence.endswith("requests at 5%")
+    found = policies.read()
+    assert found is not None and found.policy.lease == 8
 
 
 def test_a_controller_that_is_ended_by_hand_is_followed_at_once(

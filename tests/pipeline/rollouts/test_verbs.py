@@ -85,3 +85,40 @@ def test_a_change_without_a_reason_is_refused(tmp_path: Path, verb: str) -> None
     refused = run(tmp_path, verb)
     assert refused.exit_code == 2 and "--why" in refused.output
     assert len(run(tmp_path, "history").output.splitlines()) == 1
+
+
+def spoil(folder: Path, name: str) -> Path:
+    path = folder / "rollouts" / MODEL / name
+    path.write_text("{")
+    return path
+
+
+def test_abort_ends_a_rollout_whose_policy_somebody_spoilt(tmp_path: Path) -> None:
+    """Servers go on by the last good version: without this, no verb could end it."""
+    begun(tmp_path)
+    assert run(tmp_path, "pause", "--why", "to look").exit_code == 0
+    spoil(tmp_path, "policy.json")
+    shown = run(tmp_path, "status")
+    assert shown.exit_code == 2
+    assert "keyless rollout abort ends its rollout" in shown.output
+
+    assert run(tmp_path, "abort", "--why", "spoilt by hand").exit_code == 0
+    listed = run(tmp_path, "history").output.splitlines()
+    assert [line.split()[3] for line in listed] == ["running", "aborted"]
+
+
+def test_a_spoilt_policy_without_a_version_before_it_is_to_be_deleted(tmp_path: Path) -> None:
+    begun(tmp_path)
+    path = spoil(tmp_path, "policy.json")
+    refused = run(tmp_path, "abort", "--why", "spoilt by hand")
+    assert refused.exit_code == 2
+    assert "delete it, and the champion answers alone" in refused.output
+    assert path.read_text() == "{"
+
+
+@pytest.mark.parametrize("reason", ["", "  \n ", "x" * 501])
+def test_a_reason_says_something_and_is_short(tmp_path: Path, reason: str) -> None:
+    begun(tmp_path)
+    refused = run(tmp_path, "abort", "--why", reason)
+    assert refused.exit_code == 2
+    assert "give a reason of 1 to 500 characters" in refused.output

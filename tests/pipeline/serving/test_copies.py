@@ -34,6 +34,9 @@ class Model:
         self.groups: list[list[Call]] = []
         self.asked = 0
 
+    def on_trial(self, experiment: str) -> bool:
+        return Slot.on_trial(cast("Slot", self), experiment)
+
     async def answer(self, _: Call) -> Reply:
         self.asked += 1
         if self.reply is None:
@@ -174,6 +177,23 @@ def test_without_a_spare_core_the_challenger_works_a_part_of_the_time() -> None:
     assert asyncio.run(groups_within(9, 0.5)) <= 3 < asyncio.run(groups_within(0, 0.5))
 
 
+def test_copies_that_are_dropped_before_their_turn_are_no_group() -> None:
+    async def run() -> None:
+        task = asyncio.create_task(queue.run())
+        await asyncio.sleep(0)
+        queue.clear()
+        await asyncio.sleep(0.02)
+        assert queue._under_way is None
+        assert not task.done()
+        task.cancel()
+
+    side, model = Side(), Model()
+    queue = queued(model, side, [10] * 3)
+    asyncio.run(run())
+
+    assert side.outcomes() == {"dropped": 3}
+
+
 def test_copies_of_a_rollout_that_ended_reach_no_other_challenger() -> None:
     side, model = Side(), Model()
     queue = queued(model, side, [10] * 3)
@@ -233,6 +253,15 @@ def test_a_request_that_only_the_challenger_refuses_is_its_error_and_gets_an_ans
 
     assert side.answer(policy()) == [(200, "champion")]
     assert side.counted()["challenger"] == Tally(requests=1, errors=1)
+
+
+def test_the_model_of_a_rollout_that_ended_answers_for_no_other() -> None:
+    """https://github.com/kserve/kserve/issues/2130: one ends, and the next begins before a look."""
+    side = Side()
+
+    assert side.answer(policy(experiment="e2")) == [(200, "champion")]
+    assert side.challenger.asked == 0
+    assert side.tallies.take() == {}
 
 
 def test_a_copy_that_only_the_challenger_refuses_is_its_error() -> None:

@@ -127,28 +127,18 @@ def test_what_is_no_http_gets_an_error_like_all_others() -> None:
     assert b'"error":' in found
 
 
-@pytest.mark.parametrize(
-    ("request_", "length"),
-    [
-        pytest.param(GOOD, 2, id="length"),
-        pytest.param(CHUNKED, 6, id="chunks"),
-        pytest.param(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n", 0, id="no body"),
-    ],
-)
-@pytest.mark.parametrize("pieces", [1, 3, 20])
-def test_an_offer_of_another_protocol_is_ignored_and_the_body_read(
-    request_: bytes, length: int, pieces: int
-) -> None:
+@pytest.mark.parametrize("pieces", [1, 11])
+def test_an_offer_of_another_protocol_is_ignored_and_the_body_read(pieces: int) -> None:
     """https://github.com/Kludex/uvicorn/issues/2722: Java's client makes one, and lost its body."""
-    offered = request_.replace(b"Host", OFFER)
-    last = GOOD.replace(b"Host", b"Connection: close\r\nHost")
-    whole = offered + offered + last
+    bare = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+    offered = b"".join(each.replace(b"Host", OFFER) for each in (GOOD, CHUNKED, bare, GOOD))
+    whole = offered + GOOD.replace(b"Host", b"Connection: close\r\nHost")
     size = len(whole) // pieces + 1
     found = sent(*(whole[at : at + size] for at in range(0, len(whole), size)))
 
     # Each answer is one chunk of one byte.
     lengths = re.findall(rb"200 OK\r\n.*?\r\n\r\n1\r\n(\d)\r\n0\r\n", found, re.DOTALL)
-    assert list(map(int, lengths)) == [length, length, 2], found
+    assert list(map(int, lengths)) == [2, 6, 0, 2, 2], found
 
 
 def test_a_body_after_an_offer_that_is_no_body_is_refused() -> None:
