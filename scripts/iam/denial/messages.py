@@ -24,10 +24,11 @@ _SENTENCE = re.compile(
     r"is not authorized to perform: (?P<action>[\w-]+:\w+)"
     rf"(?: on resource: (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)))?"
     r"(?: on the resource associated with this ciphertext)?"
-    rf"(?:[,.]? (?:because no (?P<missing>{_LAYER}) allows the \S+ action"
+    rf"(?:[,.]? (?:because no (?P<missing>{_LAYER}) allows the (?P<lacking>\S+) action"
     rf"|(?P<explicit>with an explicit deny)"  # before 2021 the sentence ended here
     rf"(?: in an? (?P<deny>{_LAYER})(?:: (?P<policy>arn:[^\s\"]+))?)?))?"
 )
+_ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
 _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?\"?([\w-]{10,})")
 _OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) operation")
@@ -172,7 +173,9 @@ def _refusal(found: re.Match[str], plain: str) -> Refusal:
     requests = _REQUEST.findall(before) or _REQUEST.findall(after)[:1]
     operations = _OPERATION.findall(before)
     account = found["principal"].split(":")[4] if ":" in found["principal"] else ""
-    service, _, name = found["action"].partition(":")
+    # A call may need a second action, and AWS names that one behind "allows the".
+    lacking = _ACTION.fullmatch(found["lacking"] or "") or found
+    service, _, name = lacking["action"].partition(":")
     return Refusal(
         found["principal"],
         f"{service.lower()}:{name}",

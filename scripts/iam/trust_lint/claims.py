@@ -145,7 +145,7 @@ def audience(linted: Linted) -> Iterator[Finding]:
     listed = {value for found in compared for value in found.values}
     operands = [Operand(VALUE), *(found.operand for found in compared)]
     beyond = common_word([*operands, Operand(either(*map(text, listed)), negated=True)])
-    who = f"{linted.reach.who}, with a token that the job got for another service"
+    who = f"{linted.reach.who}, with a token for another service that the provider lists"
     if not compared or (beyond is not None and len(listed) <= 1 and "*" in listed):
         yield linted.finding(
             "no-audience",

@@ -17,7 +17,7 @@ from scripts.iam.trust_lint.contexts import CONTEXT_CHECKS
 from scripts.iam.trust_lint.decide.automata import TooComplex
 from scripts.iam.trust_lint.decide.grammar import TOKEN_CLAIMS
 from scripts.iam.trust_lint.decide.statement import NotJudged, Trusting, trusting
-from scripts.iam.trust_lint.decide.who import Reach, widest
+from scripts.iam.trust_lint.decide.who import Reach, together
 from scripts.iam.trust_lint.findings import Finding
 from scripts.iam.trust_lint.rules import IDENTITY_CHECKS, Linted, Setting
 from scripts.iam.trust_lint.written import refusals
@@ -121,7 +121,7 @@ def lint_policy(policy: Policy, setting: Setting) -> Judgement:
             not_judged.append(f"{setting.origin}, statement {one.statement.label}: {reason}")
     if not setting.github_only:
         not_judged += _built_in(policy, setting)
-    known = {} if not_judged and not reaches else {setting.origin: widest(reaches)}
+    known = {} if not_judged and not reaches else {setting.origin: together(reaches)}
     return Judgement(tuple(found), tuple(not_judged), known)
 
 

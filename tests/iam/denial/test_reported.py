@@ -297,3 +297,18 @@ def test_a_deny_on_a_value_that_is_not_reported() -> None:
     found = pasted(words, EVERYTHING, of_resource=deny)
     assert found.changes == ()
     assert "denies it only with kms:RecipientAttestation:ImageSha384" in told(found)
+
+
+def test_the_action_that_is_lacking_may_be_another_than_the_calls() -> None:
+    """ministryofjustice/modernisation-platform#12326: a call that needs a second action."""
+    where = f"arn:aws:ec2:eu-west-2:{ACCOUNT}:vpc-endpoint/*"
+    words = (
+        f"ec2:CreateVpcEndpoint on resource: {where} because no identity-based policy allows the "
+    )
+    found = pasted(f"{words}vpce:AllowMultiRegion action.",
+                   {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"})  # fmt: skip
+    [change] = found.changes
+    assert found.proved
+    assert change.statement == {
+        "Effect": "Allow", "Action": ["vpce:AllowMultiRegion"], "Resource": [where]
+    }  # fmt: skip

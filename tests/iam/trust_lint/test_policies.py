@@ -214,3 +214,15 @@ def test_the_claims_of_a_witness_pass_every_deny() -> None:
     assert found.claims["workflow"].startswith("deploy-")
     sent = {"iss": f"https://{HOST}", "aud": "sts.amazonaws.com", "sub": found.witness}
     assert judge("arn:aws:iam::111122223333:role/ci", trust, {**sent, **found.claims}).allowed
+
+
+def test_whoever_gets_in_by_any_statement_is_said() -> None:
+    """department-of-veterans-affairs/va.gov-team#136742: a statement for each of two servers."""
+    main = {f"{HOST}:aud": "sts.amazonaws.com", f"{HOST}:sub": "repo:o/a:ref:refs/heads/main"}
+    both = document({"condition": {"StringEquals": main}})
+    host = "token.actions.octocorp.ghe.com"
+    both["Statement"] += json.loads(json.dumps(both["Statement"]).replace(HOST, host)
+                                    .replace("repo:o/a:", "repo:p/b:"))  # fmt: skip
+    assert lint(both, Setting("p")).reach["p"].who == (
+        "jobs of o/a: refs/heads/main; and jobs of p/b: refs/heads/main"
+    )

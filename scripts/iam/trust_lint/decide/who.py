@@ -29,9 +29,13 @@ class Reach:
 NOBODY = Reach("nobody", "nobody")
 
 
-def widest(found: Iterable[Reach]) -> Reach:
-    """The widest of several: what statements let in, a policy lets in."""
-    return max(found, key=lambda reach: LEVELS.index(reach.level), default=NOBODY)
+def together(found: Iterable[Reach]) -> Reach:
+    """What statements let in, a policy lets in: all of them, the widest first and as the proof."""
+    ordered = sorted(found, key=lambda reach: -LEVELS.index(reach.level))
+    if not ordered or ordered[0].level in ("nobody", "anybody"):
+        return ordered[0] if ordered else NOBODY
+    said = dict.fromkeys(reach.who for reach in ordered if reach.level != "nobody")
+    return replace(ordered[0], who="; and ".join(said))
 
 
 def reach(found: Openness) -> Reach:
