@@ -9,7 +9,14 @@ from typing import Any
 from pipeline.errors import InputError, StepFailed
 from pipeline.model.champion import Champion
 from pipeline.rollouts.policies import policies_of
-from pipeline.rollouts.policy import CHALLENGER, CHAMPION, BlueGreen, TrafficPolicy, Variant
+from pipeline.rollouts.policy import (
+    CHALLENGER,
+    CHAMPION,
+    BlueGreen,
+    ChampionChallenger,
+    TrafficPolicy,
+    Variant,
+)
 from pipeline.serving.config import Config
 from pipeline.serving.gauges import Gauges, Tallies
 from pipeline.serving.models import ModelFiles, Wanted
@@ -111,7 +118,7 @@ class Follower:
                 await slot.clear()
             return
         assert policy is not None
-        slot.background = policy.shadow
+        slot.background = _in_background(policy)
         await self._show(slot, wanted, CHALLENGER)
 
     async def _show(self, slot: Slot, wanted: Wanted, variant: Variant) -> None:
@@ -203,10 +210,15 @@ def _challenger(policy: TrafficPolicy, config: Config) -> Wanted | None:
         model.run_id,
         champion_sequence=0,
         reference=None,
-        shadow=policy.shadow,
+        shadow=_in_background(policy),
         experiment=policy.experiment,
     )
     return Wanted(model.model_version, model.files, note)
+
+
+def _in_background(policy: TrafficPolicy) -> bool:
+    """By the strategy, not by whether copies are on just now: a model loaded stays as it is."""
+    return isinstance(policy.strategy, ChampionChallenger)
 
 
 def _note(config: Config, version: str, run_id: str, **more: Any) -> dict[str, Any]:

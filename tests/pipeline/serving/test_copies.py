@@ -12,7 +12,7 @@ from pipeline.rollouts.policy import Tally, TrafficPolicy
 from pipeline.serving import copies
 from pipeline.serving.config import Config, Served
 from pipeline.serving.copies import Copies, Copy
-from pipeline.serving.follower import Follower
+from pipeline.serving.follower import Follower, _challenger
 from pipeline.serving.gauges import Gauges, Tallies
 from pipeline.serving.models import Wanted
 from pipeline.serving.process import Call, ModelFailed, Reply
@@ -285,6 +285,17 @@ def follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Follow:
     return lambda: Follower(
         Config(Served("small", None, tmp_path), tmp_path / "state", "server"), Gauges(), Tallies()
     )
+
+
+def test_copies_switched_off_and_on_leave_the_challenger_loaded(follow: Follow) -> None:
+    """The benchmark does so; a load within a turn made its p99."""
+    on = policy("shadow")
+    off = on.model_copy(update={"shadow": False})
+    config = follow()._config
+    wanted = [_challenger(each, config) for each in (on, off)]
+
+    assert wanted[0] is not None and wanted[1] is not None
+    assert wanted[0].identity == wanted[1].identity
 
 
 def test_a_challenger_that_never_loads_is_refused_after_a_few_attempts(follow: Follow) -> None:
