@@ -85,6 +85,7 @@ class Account(Protocol):
     | EC2 subnet, security group,    | vpc (id), availability_zone                                |
     | route table, interface         |                                                            |
     | EC2 vpc-endpoint               | vpc (id), private_dns                                      |
+    | EC2 snapshot                   | kms_key (id, ARN or alias)                                 |
     | EC2 instance                   | instance_profile (ARN), instance_type, availability_zone   |
     | EC2 route-table-association/ID | route_table, subnet (ids)                                  |
     | EC2 address-association/ID     | allocation (id)                                            |
@@ -105,7 +106,8 @@ class Account(Protocol):
     | budget                         | billing_view (ARN)                                         |
     | SNS topic                      | kms_key (id, ARN or alias)                                 |
     | SSM document                   | type                                                       |
-    | SSM parameter/PATH             | keys ({name: key} of the SecureStrings under the path)     |
+    | SSM parameter/PATH             | keys ({name: key} of the SecureStrings under the path),    |
+    |                                | versions (keys of the versions of the parameter at it)     |
     """
 
     account_id: str
@@ -128,7 +130,8 @@ class Account(Protocol):
         """KMS key ARN that an existing object is encrypted with; None for SSE-S3."""
 
     def parameter_key(self, name: str) -> str | None:
-        """KMS key ARN of an SSM SecureString; None for other types."""
+        """KMS key ARN of an SSM SecureString, or of the version that `name:version` or `name:label`
+        names; None for other types."""
 
     def secret_key(self, arn_or_name: str) -> str | None:
         """KMS key ARN of a secret; None if there is no such secret."""

@@ -8,6 +8,7 @@ from typing import Any
 from moto.kms.utils import _deserialize_ciphertext_blob
 
 from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.emulator.sealing import key_of
 
 Facts = dict[str, Any]
 
@@ -72,6 +73,9 @@ def _ec2(backends: Backends, parts: list[str]) -> Facts | None:
         return None
     if kind == "instance":
         return _instance(backends, found)
+    if kind == "snapshot":
+        key = _key_of_snapshot(ec2, found)
+        return {"kms_key": key} if key else {}
     if kind == "vpc-endpoint":
         return {"vpc": found.vpc_id, "private_dns": bool(found.private_dns_enabled)}
     subnet = getattr(found, "subnet", None) if kind == "network-interface" else found
@@ -80,6 +84,15 @@ def _ec2(backends: Backends, parts: list[str]) -> Facts | None:
         "availability_zone": getattr(subnet, "availability_zone", None),
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _key_of_snapshot(ec2: Any, snapshot: Any) -> str | None:
+    """The key of a snapshot, which may be that of the snapshot that its volume was made from."""
+    while snapshot is not None:
+        if key := snapshot.kms_key_id or snapshot.volume.kms_key_id:
+            return str(key)
+        snapshot = ec2.snapshots.get(snapshot.volume.snapshot_id)
+    return None
 
 
 def _instance(backends: Backends, instance: Any) -> Facts:
@@ -151,8 +164,9 @@ def _rds(backends: Backends, parts: list[str]) -> Facts | None:
     if kind == "snapshot":
         snapshot = rds.database_snapshots.get(name)
         found = None if snapshot is None else snapshot.database
+        sealed = snapshot
     else:
-        found = rds.databases.get(name) if kind == "db" else None
+        found = sealed = rds.databases.get(name) if kind == "db" else None
     if found is None:
         return None
     facts: Facts = {
@@ -166,7 +180,7 @@ def _rds(backends: Backends, parts: list[str]) -> Facts | None:
         "copies_tags": bool(getattr(found, "copy_tags_to_snapshot", False)),
         "resource_id": found.dbi_resource_id,
     }
-    key = getattr(found, "kms_key_id", None)
+    key = getattr(sealed, "kms_key_id", None)  # a copy has its own
     if key and str(key).startswith("arn:"):
         facts["kms_key"] = key
     secret = getattr(found, "master_user_secret", None)
@@ -276,15 +290,26 @@ def _ssm(backends: Backends, parts: list[str]) -> Facts | None:
 
 
 def _parameters_under(ssm: Any, path: str) -> Facts:
+    """The keys of the SecureStrings under a path, and of each version of the one at it."""
     start = f"/{path}/" if path else "/"
     newest = {name: ssm.get_parameter(name) for name in list(ssm._parameters)}
+    versions = [one for name in (path, f"/{path}") for one in ssm._parameters.get(name) or ()]
     return {
         "keys": {
-            name: parameter.keyid or "alias/aws/ssm"
+            name: _key_of_parameter(parameter)
             for name, parameter in newest.items()
             if name.startswith(start) and parameter.parameter_type == "SecureString"
-        }
+        },
+        "versions": list(
+            dict.fromkeys(
+                _key_of_parameter(one) for one in versions if one.parameter_type == "SecureString"
+            )
+        ),
     }
+
+
+def _key_of_parameter(parameter: Any) -> str:
+    return key_of(parameter, parameter.keyid) or "alias/aws/ssm"
 
 
 DESCRIBERS: Mapping[str, Callable[[Backends, list[str]], Facts | None]] = {

@@ -15,7 +15,9 @@ from functools import wraps
 from typing import Any
 from unittest.mock import patch
 
+from moto.ec2.models.elastic_block_store import Volume
 from moto.kms.models import kms_backends
+from moto.rds.models import DBInstance
 from moto.s3.models import FakeKey, s3_backends
 from moto.secretsmanager.models import FakeSecret
 from moto.ssm.models import Parameter, SimpleSystemManagerBackend
@@ -31,6 +33,8 @@ def remembered() -> Iterator[None]:
         for owner, method in ((FakeKey, "__init__"), (FakeSecret, "__init__"),
                               (FakeSecret, "update")):  # fmt: skip
             stack.enter_context(patch.object(owner, method, _remembering(owner, method)))
+        for maker in (Volume, DBInstance):
+            stack.enter_context(patch.object(maker, "__init__", _naming_the_key(maker)))
         put = _remembering_parameter(SimpleSystemManagerBackend.put_parameter)
         stack.enter_context(patch.object(SimpleSystemManagerBackend, "put_parameter", put))
         shown = _showing_ciphertext(Parameter.response_object)
@@ -72,6 +76,22 @@ def _remembering(owner: Any, method: str) -> Callable[..., None]:
         setattr(self, _NAME, known)
 
     return call
+
+
+def _naming_the_key(owner: Any) -> Callable[..., None]:
+    """Volumes and databases show their key by its ARN, however it was named."""
+    original = owner.__init__
+
+    @wraps(original)
+    def make(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        name = getattr(self, "kms_key_id", None)
+        place = getattr(self, "ec2_backend", self)
+        region = getattr(place, "region_name", None) or getattr(place, "region", None)
+        if name and not str(name).startswith(("arn:", "alias/aws/")):
+            self.kms_key_id = _resolved(place.account_id, str(region), str(name)) or name
+
+    return make
 
 
 def _remembering_parameter(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from scripts.localcloud.rules import (
     documents,
     identities,
     in_use,
+    keys,
     storage,
     taken,
 )
@@ -154,6 +155,8 @@ RULES = (
     Rule("Which instance types and database classes a zone or region offers.", "ec2",
          "RunInstances",
          f"{_AWS}AWSEC2/latest/APIReference/API_DescribeInstanceTypeOfferings.html"),
+    Rule("A key is deleted after 7 to 30 days.", "kms", "ScheduleKeyDeletion",
+         f"{_AWS}kms/latest/APIReference/API_ScheduleKeyDeletion.html", keys.deletion),
     Rule("A key policy that locks its maker out is stored.", "kms", "CreateKey PutKeyPolicy",
          f"{_AWS}kms/latest/developerguide/key-policy-default.html"),
 )  # fmt: skip

@@ -128,7 +128,8 @@ def test_a_put_with_tags_needs_the_right_to_tag() -> None:
 
 
 def test_a_secure_parameter_is_read_with_its_key() -> None:
-    account = FakeAccount(parameter_keys={"/keyless/dev/platform": KEY})
+    account = FakeAccount(parameter_keys={"/keyless/dev/platform:3": KEY})
+    assert len(ssm("GetParameter", account, Name="/keyless/dev/platform", WithDecryption=True)) == 1
     found = ssm("GetParameter", account, Name="/keyless/dev/platform:3", WithDecryption=True)
     need = only(found, "kms:Decrypt", KEY)
     assert need.context["kms:ViaService"] == ("ssm.us-east-1.amazonaws.com",)

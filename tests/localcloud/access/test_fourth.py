@@ -64,6 +64,100 @@ def test_a_secure_string_is_shown_encrypted(
     assert all("in the clear" in value for value in shown(account, who))
 
 
+@pytest.fixture(scope="module")
+def rekeyed(account: Account) -> Credentials:
+    """Who may use the key of the newest version of `/rekeyed/a`, and not that of the first."""
+    first, second = key(account, "mine"), key(account, "mine")
+    ssm = account.client("ssm")
+    for sealed, text in ((first, "first"), (second, "second")):
+        ssm.put_parameter(Name="/rekeyed/a", Value=text, Type="SecureString", KeyId=sealed,
+                          Overwrite=True)  # fmt: skip
+    ssm.label_parameter_version(Name="/rekeyed/a", ParameterVersion=1, Labels=["old"])
+    kept = {"Effect": "Deny", "Action": "kms:*", "Resource": first}
+    return account.session("rekeyed", statement("*"), kept)
+
+
+def test_each_version_of_a_parameter_has_its_key(account: Account, rekeyed: Credentials) -> None:
+    ssm = account.client("ssm", rekeyed)
+    for name in ("/rekeyed/a", "/rekeyed/a:2"):
+        found = ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]
+        assert found["Value"] == "second"
+    arn = f"arn:aws:ssm:{account.cloud.region}:{account.cloud.account_id}:parameter/rekeyed/a"
+    for name in ("/rekeyed/a:1", "/rekeyed/a:old", f"{arn}:1", "rekeyed/a:1"):
+        fails(ssm.get_parameter, Name=name, WithDecryption=True)
+        fails(ssm.get_parameters, Names=["/rekeyed/a", name], WithDecryption=True)
+    fails(ssm.get_parameter_history, Name="/rekeyed/a", WithDecryption=True)
+    assert ssm.get_parameter_history(Name="/rekeyed/a")["Parameters"]
+
+
+def kept_out(account: Account, name: str) -> tuple[Credentials, str]:
+    """Who may do everything but use a key, and the key."""
+    sealed = key(account, "mine")
+    kept = {"Effect": "Deny", "Action": "kms:*", "Resource": sealed}
+    return account.session(name, statement("*"), kept), sealed
+
+
+@pytest.mark.parametrize("how", ["alias", "id", "copy"])
+def test_a_database_is_restored_with_its_key_however_that_was_named(
+    account: Account, how: str
+) -> None:
+    who, sealed = kept_out(account, f"restores-{how}")
+    rds, named = account.client("rds"), {"alias": f"alias/{how}-db", "id": sealed[-36:]}
+    account.client("kms").create_alias(AliasName=f"alias/{how}-db", TargetKeyId=sealed)
+    first = key(account, "mine") if how == "copy" else named[how]
+    source = {"DBInstanceIdentifier": f"by-{how}", "DBSnapshotIdentifier": f"by-{how}"}
+    rds.create_db_instance(DBInstanceIdentifier=f"by-{how}", StorageEncrypted=True, KmsKeyId=first,
+                           **DATABASE)  # fmt: skip
+    rds.create_db_snapshot(**source)
+    snapshot = f"by-{how}"
+    if how == "copy":
+        snapshot = "by-copy-sealed"
+        rds.copy_db_snapshot(SourceDBSnapshotIdentifier="by-copy", KmsKeyId=sealed,
+                             TargetDBSnapshotIdentifier=snapshot)  # fmt: skip
+    account.client("kms").update_alias(AliasName=f"alias/{how}-db",
+                                       TargetKeyId=key(account, "mine"))  # fmt: skip
+    code = fails(account.client("rds", who).restore_db_instance_from_db_snapshot,
+                 DBInstanceIdentifier=f"stolen-{how}", DBSnapshotIdentifier=snapshot)  # fmt: skip
+    assert code == "AccessDenied"
+
+
+def test_a_volume_of_a_snapshot_needs_the_snapshots_key(account: Account, image: str) -> None:
+    who, sealed = kept_out(account, "of-snapshots")
+    ec2, mine = account.client("ec2"), account.client("ec2", who)
+    place = {"AvailabilityZone": "us-east-1a"}
+    volume = ec2.create_volume(**place, Size=1, Encrypted=True, KmsKeyId=sealed)["VolumeId"]
+    first = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    second = ec2.create_snapshot(
+        VolumeId=ec2.create_volume(**place, SnapshotId=first)["VolumeId"]
+    )["SnapshotId"]  # fmt: skip
+    own = {"Encrypted": True, "KmsKeyId": key(account, "mine")}
+    for snapshot in (first, second):
+        for more in ({}, own):
+            code = fails(mine.create_volume, **place, SnapshotId=snapshot, **more)
+            assert code == "UnauthorizedOperation"
+        disk = {"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": snapshot, "VolumeSize": 2}}
+        code = fails(mine.run_instances, ImageId=image, MinCount=1, MaxCount=1,
+                     BlockDeviceMappings=[disk])  # fmt: skip
+        assert code == "UnauthorizedOperation"
+
+
+def test_a_key_that_waits_for_its_deletion_is_not_revived(
+    account: Account, anybody: Credentials
+) -> None:
+    name = key(account, "mine").rpartition("/")[2]
+    kms, mine = account.client("kms"), account.client("kms", anybody)
+    for days in (1, 31):
+        code = fails(kms.schedule_key_deletion, KeyId=name, PendingWindowInDays=days)
+        assert code == "ValidationException"
+    kms.schedule_key_deletion(KeyId=name, PendingWindowInDays=7)
+    for call in (mine.enable_key, mine.disable_key, mine.schedule_key_deletion):
+        assert fails(call, KeyId=name) == "KMSInvalidStateException"
+    code = fails(mine.create_alias, AliasName="alias/waiting", TargetKeyId=name)
+    assert code == "KMSInvalidStateException"
+    kms.cancel_key_deletion(KeyId=name)
+    kms.enable_key(KeyId=name)
+
+
 def test_an_object_under_a_customers_key_is_refused(account: Account) -> None:
     """Moto stored it as any other, and gave it to whoever had no key."""
     s3 = account.client("s3")

@@ -286,15 +286,21 @@ def _volume_keys(call: Call, launch: Launch) -> Iterator[Need]:
 
 
 def volume_key(call: Call, volume: Mapping[str, Any]) -> Iterator[Need]:
-    """The key that a new volume is encrypted with."""
-    key = volume.get("KmsKeyId") or (f"{kms.MANAGED}ebs" if volume.get("Encrypted") else None)
+    """The key of a new volume, and that of the snapshot that it is made from."""
+    snapshot = volume.get("SnapshotId")
+    source = (
+        call.facts(arn_of(call, "snapshot", str(snapshot))).get("kms_key") if snapshot else None
+    )
+    default = f"{kms.MANAGED}ebs" if volume.get("Encrypted") else None
+    keys = dict.fromkeys((source, volume.get("KmsKeyId") or (None if source else default)))
     actions = (
         "kms:CreateGrant",
         "kms:Decrypt",
         "kms:DescribeKey",
         "kms:GenerateDataKeyWithoutPlaintext",
     )
-    yield from kms.behind(call, "ec2", key, actions)
+    for key in keys:
+        yield from kms.behind(call, "ec2", key, actions)
 
 
 def _from_call(call: Call) -> Iterator[Need]:

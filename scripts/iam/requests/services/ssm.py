@@ -69,13 +69,26 @@ def _path(call: Call) -> Iterator[Target]:
 
 
 def _decrypts(call: Call) -> Iterator[Need]:
-    """https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html"""
+    """Each version has the key that it was written with.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
+    """
     if not call.flag("WithDecryption"):
         return
     for name in [call.text("Name")] if call.get("Name") else call.texts("Names"):
         arn = parameter_arn(call, name)
-        key = call.account.parameter_key(_stored_name(arn))
+        selector = ":".join(name.split(":")[6:] if name.startswith("arn:") else name.split(":")[1:])
+        stored = _stored_name(arn)
+        key = call.account.parameter_key(f"{stored}:{selector}" if selector else stored)
         yield from kms.behind(call, "ssm", key, ("kms:Decrypt",), {"PARAMETER_ARN": arn})
+
+
+def _decrypts_history(call: Call) -> Iterator[Need]:
+    """The keys of all versions."""
+    if call.flag("WithDecryption"):
+        arn = parameter_arn(call, call.text("Name"))
+        for key in call.facts(arn).get("versions") or ():
+            yield from kms.behind(call, "ssm", key, ("kms:Decrypt",), {"PARAMETER_ARN": arn})
 
 
 def _stored_name(arn: str) -> str:
@@ -254,7 +267,8 @@ TABLE: Table = {
         ),
     ),
     **same("DeleteParameter LabelParameterVersion", Row(_parameter)),
-    **same("GetParameter GetParameterHistory", Row(_parameter, also=(_decrypts,))),
+    "GetParameter": Row(_parameter, also=(_decrypts,)),
+    "GetParameterHistory": Row(_parameter, also=(_decrypts_history,)),
     "GetParameters": Row(_parameters, also=(_decrypts,)),
     "DeleteParameters": Row(_parameters),
     "GetParametersByPath": Row(
