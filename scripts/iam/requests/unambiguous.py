@@ -107,13 +107,31 @@ def _structures(value: Any) -> Iterator[Mapping[str, Any]]:
             yield from _structures(inner)
 
 
+# Service and beginning of the resource: whose ARNs have no region, and whose have no account. Any
+# other ARN without them would be the same thing under a name that no policy knows.
+_NO_REGION = (
+    ("billing", ""), ("budgets", ""), ("cloudwatch", "dashboard/"), ("iam", ""), ("route53", ""),
+    ("s3", ""), ("sts", ""),
+)  # fmt: skip
+_NO_ACCOUNT = (
+    ("ec2", "image/"), ("ec2", "snapshot/"), ("route53", ""), ("s3", ""),
+    ("ssm", "document/AWS-"), ("ssm", "document/Amazon"), ("ssm", "parameter/aws/service/"),
+)  # fmt: skip
+
+
+def _has_none(kinds: tuple[tuple[str, str], ...], service: str, resource: str) -> bool:
+    return any(service == of and resource.startswith(start) for of, start in kinds)
+
+
 def check_here(need: Need, request: HttpRequest, account_id: str) -> None:
     """Raise Malformed for a resource of another account or region: there is none of them here."""
     parts = need.resource.split(":", 5)
     if len(parts) < 6:
         return
-    _, _, _, region, account, _ = parts
-    if region in ("", request.region) and account in ("", "aws", account_id):
+    _, _, service, region, account, resource = parts
+    here = region == request.region or (region == "" and _has_none(_NO_REGION, service, resource))
+    ours = account == account_id or (account == "" and _has_none(_NO_ACCOUNT, service, resource))
+    if here and (ours or (service, account) == ("iam", "aws")):
         return
     raise Malformed(
         f"{need.resource} belongs to another account or region than the request, which is for "

@@ -49,12 +49,16 @@ class MotoAccount:
     def _backend(self, service: str, region: str | None = None) -> Any:
         return self._backends(service, region or self.region)
 
+    def _is_here(self, parts: list[str]) -> bool:
+        """Whether an ARN is whole and of the request's region; there may be no other one."""
+        return len(parts) == 6 and parts[3] in ("", self.region)
+
     def tags(self, arn: str) -> Mapping[str, str] | None:
         """Tags of a resource; None if there is no such resource, or its kind is not known."""
         parts = arn.split(":", 5)
         if len(parts) == 6 and parts[2] == "ssm" and parts[5].startswith("session/"):
             return self.session_tags(parts[5].removeprefix("session/"))
-        read = _TAGS.get(parts[2]) if len(parts) == 6 else None
+        read = _TAGS.get(parts[2]) if self._is_here(parts) else None
         if read is None:
             return None
         with self._lock:
@@ -65,7 +69,7 @@ class MotoAccount:
     def describe(self, arn: str) -> Mapping[str, Any] | None:
         """Facts of a resource that only its service has; see `Account`."""
         parts = arn.split(":", 5)
-        describe = DESCRIBERS.get(parts[2]) if len(parts) == 6 else None
+        describe = DESCRIBERS.get(parts[2]) if self._is_here(parts) else None
         if describe is None:
             return None
         with self._lock:
@@ -162,8 +166,8 @@ class MotoAccount:
             return None
         region = parts[3] if parts[0] == "arn" else None
         with self._lock:
-            kms = self._backend("kms", region)
             try:
+                kms = self._backend("kms", region)
                 # For an alias of AWS's own this makes the key, as the first use of it does on AWS.
                 key = kms.keys.get(kms.any_id_to_key_id(id_or_alias))
             except (KeyError, TypeError, AttributeError):

@@ -14,6 +14,7 @@ import pytest
 from moto.ssm.models import Parameter
 
 from scripts.aws.credentials import Credentials
+from scripts.iam.requests import unambiguous
 from scripts.localcloud.access import authorization
 from tests.localcloud.access.test_further import ALARM, DATABASE
 from tests.localcloud.access.test_let_in import send
@@ -412,3 +413,62 @@ def test_a_session_of_metadata_version_1_can_be_refused(account: Account) -> Non
         who = account.cloud.credentials_for_role(arn, "i-1", {"ec2:RoleDelivery": (delivery,)})
         roles = account.client("iam", who).list_roles
         assert roles() if allowed else fails(roles) == "AccessDenied"
+
+
+# Names that no policy knows
+
+
+@pytest.fixture(scope="module")
+def walled(account: Account) -> Credentials:
+    """Who may do everything but touch what is this account's, in these services."""
+    own = f"{account.cloud.region}:{account.cloud.account_id}"
+    services = ("ssm", "logs", "rds", "secretsmanager", "events", "scheduler", "sns", "kms")
+    walls = {"Effect": "Deny", "Action": "*",
+             "Resource": [f"arn:aws:{service}:{own}:*" for service in services]}  # fmt: skip
+    account.client("ssm").create_document(
+        Name="walled", Content=PORT_DOCUMENT, DocumentType="Session"
+    )
+    account.client("ssm").put_parameter(Name="/walled/a", Value="x", Type="String")
+    account.client("logs").create_log_group(logGroupName="walled")
+    account.client("rds").create_db_instance(DBInstanceIdentifier="walled", **DATABASE)
+    account.client("secretsmanager").create_secret(Name="walled", SecretString="x")
+    account.client("events").put_rule(Name="walled", ScheduleExpression="rate(1 day)")
+    account.client("scheduler").create_schedule_group(Name="walled")
+    return account.session("walled", statement("*"), walls)
+
+
+TAG = [{"Key": "a", "Value": "b"}]
+
+
+@pytest.mark.parametrize("place", ["us-east-1:", "us-east-1:aws", ":{account}", ":", ":aws",
+                                   "mars-1:{account}", "us-east-1:111122223333"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("service", "call", "parameter", "resource", "more"),
+    [
+        ("ssm", "get_document", "Name", "document/walled", {}),
+        ("ssm", "get_parameter", "Name", "parameter/walled/a", {}),
+        ("logs", "describe_log_streams", "logGroupIdentifier", "log-group:walled", {}),
+        ("rds", "add_tags_to_resource", "ResourceName", "db:walled", {"Tags": TAG}),
+        ("secretsmanager", "get_secret_value", "SecretId", "secret:walled", {}),
+        ("events", "tag_resource", "ResourceARN", "rule/walled", {"Tags": TAG}),
+        ("scheduler", "tag_resource", "ResourceArn", "schedule-group/walled", {"Tags": TAG}),
+        ("kms", "describe_key", "KeyId", "alias/walled", {}),
+    ],
+)
+def test_an_arn_without_its_region_or_account_names_nothing(
+    account: Account, walled: Credentials, service: str, call: str, parameter: str,
+    resource: str, more: dict[str, Any], place: str,
+) -> None:  # fmt: skip
+    arn = f"arn:aws:{service}:{place.format(account=account.cloud.account_id)}:{resource}"
+    code = fails(getattr(account.client(service, walled), call), **{parameter: arn}, **more)
+    assert code != "LocalCloudFailed"
+
+
+def test_without_the_control_such_an_arn_opens_a_secret(
+    account: Account, walled: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = account.client("secretsmanager", walled).get_secret_value
+    short = f"arn:aws:secretsmanager:{account.cloud.region}::secret:walled"
+    fails(read, SecretId=short)
+    monkeypatch.setattr(unambiguous, "_has_none", lambda *_: True)
+    assert read(SecretId=short)["SecretString"] == "x"
