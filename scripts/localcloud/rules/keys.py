@@ -29,7 +29,11 @@ _CHANGES = frozenset(
     )
 )  # fmt: skip
 # The service's own code, where it has one, for any key that it cannot use.
-_CODES = {"ssm": "InvalidKeyId", "secretsmanager": "InvalidRequestException"}
+_CODES = {
+    "rds": "KMSKeyNotAccessibleFault",
+    "secretsmanager": "InvalidRequestException",
+    "ssm": "InvalidKeyId",
+}
 
 
 def check(needs: Iterable[Need], service: str, backends: Backends) -> None:

@@ -120,8 +120,13 @@ def test_facts_that_only_a_service_has_are_known(account: Account, known: MotoAc
     ssm.put_parameter(Name="/down/locked", Value="x", Type="SecureString")
     ssm.put_parameter(Name="/down/plain", Value="x", Type="String")
     assert known.describe(arn(account, "ssm", "parameter/down")) == {
-        "keys": {"/down/here/locked": key, "/down/locked": "alias/aws/ssm"}
+        "keys": {"/down/here/locked": key, "/down/locked": "alias/aws/ssm"},
+        "versions": [],
     }
+    ssm.put_parameter(Name="/down/locked", Value="y", KeyId=key, Overwrite=True)
+    known_versions = known.describe(arn(account, "ssm", "parameter/down/locked"))
+    assert known_versions is not None
+    assert known_versions["versions"] == ["alias/aws/ssm", key]
     database(account, "named", DBName="inside")
     database(account, "unnamed")
     facts = [known.describe(arn(account, "rds", f"db:{name}")) for name in ("named", "unnamed")]
