@@ -536,6 +536,19 @@ def _keep_the_ids_of_the_deleted(stack: ExitStack) -> None:
         stack.enter_context(patch.object(IAMBackend, name, _leaving_ids(name, kind)))
 
 
+def _leave_a_deleted_boundary_deleted(stack: ExitStack) -> None:
+    """A boundary that was deleted allows nothing, also when a policy of its name is made again."""
+    original = IAMBackend.delete_policy
+
+    def delete(self: Any, policy_arn: str) -> None:
+        original(self, policy_arn)
+        for one in (*self.roles.values(), *self.users.values()):
+            if getattr(one, "permissions_boundary_arn", None) == policy_arn:
+                one.permissions_boundary_arn = f"{policy_arn}+{secrets.token_hex(8)}"
+
+    stack.enter_context(patch.object(IAMBackend, "delete_policy", delete))
+
+
 def _leaving_ids(name: str, kind: str) -> Callable[..., Any]:
     original = getattr(IAMBackend, name)
 
@@ -708,6 +721,7 @@ _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _bound_users,
     _find_documents_by_arn_and_default,
     _keep_the_ids_of_the_deleted,
+    _leave_a_deleted_boundary_deleted,
     _know_aws_policies_when_they_are_named,
     _deliver_access_logs_in_batches,
     _tell_who_pays_for_requests,

@@ -11,14 +11,14 @@ _CONFLICT = "DeleteConflict"
 
 
 def policy(reading: Reading, backends: Backends) -> None:
-    """A managed policy that is attached, or is a boundary.
+    """A managed policy that is attached.
 
     Deleted and made again under its name, it would be another one for all who have it.
     """
     iam, arn = backends("iam"), reading.parameters.get("PolicyArn")
     identities = [*iam.roles.values(), *iam.users.values(), *iam.groups.values()]
     for one in identities:
-        if arn in one.managed_policies or arn == getattr(one, "permissions_boundary_arn", None):
+        if arn in one.managed_policies:
             raise AwsError(_CONFLICT, "Cannot delete a policy attached to entities.", 409)
 
 

@@ -68,7 +68,7 @@ RULES = (
     Rule("AWS's own managed policies are AWS's to change.", "iam",
          "CreatePolicyVersion DeletePolicy DeletePolicyVersion SetDefaultPolicyVersion TagPolicy "
          "UntagPolicy", f"{_IAM}access_policies_managed-vs-inline.html", identities.aws_policy),
-    Rule("A policy that is attached, or is a boundary, is not deleted.", "iam", "DeletePolicy",
+    Rule("A policy that is attached is not deleted.", "iam", "DeletePolicy",
          f"{_AWS}IAM/latest/APIReference/API_DeletePolicy.html", in_use.policy),
     Rule("A subnet that has a route table is not associated with another one.", "ec2",
          "AssociateRouteTable", f"{_AWS}AWSEC2/latest/APIReference/API_AssociateRouteTable.html",
