@@ -12,7 +12,9 @@ import boto3
 from scripts.labs.attacking import attack
 from scripts.labs.trial import Refused
 
-CALL = "__import__('boto3').client('ssm').get_parameter(Name='/lab/payments-key')"
+CALL = (
+    "__import__('boto3').client('ssm').get_parameter(Name='/lab/payments-key', WithDecryption=True)"
+)
 
 
 class Poison:
