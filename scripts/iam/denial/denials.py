@@ -477,13 +477,7 @@ def _added(
     trust = request.action.startswith("sts:AssumeRole")
     principals = None
     if kind == "resource":
-        caller = request.principal
-        if caller.kind == "federated":
-            principals = {"Federated": (str(caller.federated_provider),)}
-        elif caller.kind == "service":
-            principals = {"Service": (str(caller.service),)}
-        else:
-            principals = {"AWS": (caller.role_arn or caller.arn,)}
+        principals = _named(request.principal, layer)
     statement = Statement(
         sid=None,
         index=99,
@@ -510,6 +504,22 @@ def _added(
         amended = (Policy(name, made, version, (statement,)),)
     edit = "add a statement"
     return Change(name, where, edit, as_json(statement), tuple(warnings)), amended
+
+
+def _named(caller: Principal, layer: tuple[Policy, ...]) -> Mapping[str, tuple[str, ...]]:
+    """The caller as a Principal: its role, or this session alone where sessions are told apart."""
+    if caller.kind == "federated":
+        return {"Federated": (str(caller.federated_provider),)}
+    if caller.kind == "service":
+        return {"Service": (str(caller.service),)}
+    of_role = caller.arn.rpartition("/")[0]
+    apart = "/" in of_role and any(
+        caller.kind == "assumed-role" and name.startswith(f"{of_role}/")
+        for policy in layer
+        for statement in policy.statements
+        for name in (statement.principals or {}).get("AWS", ())
+    )
+    return {"AWS": (caller.arn if apart else caller.role_arn or caller.arn,)}
 
 
 def as_json(statement: Statement) -> dict[str, Any]:

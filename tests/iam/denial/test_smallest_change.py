@@ -259,6 +259,35 @@ def test_a_service_is_a_caller_too() -> None:
     assert "a service is allowed by the policy of what it asks for" in told(found)
 
 
+@pytest.mark.parametrize(
+    ("trusted", "opened"),
+    [
+        (f"arn:aws:sts::{ACCOUNT}:assumed-role/main/alice",
+         f"arn:aws:sts::{ACCOUNT}:assumed-role/main/bob"),
+        (f"{IAM}:role/another", f"{IAM}:role/main"),
+    ],
+)  # fmt: skip
+def test_where_a_trust_tells_sessions_apart_no_other_session_is_let_in(
+    trusted: str, opened: str
+) -> None:
+    assume = {"Effect": "Allow", "Action": "sts:AssumeRole"}
+    service = {"Principal": {"Service": "ec2.amazonaws.com"}}
+    roles = [
+        {"RoleName": name, "Arn": f"{IAM}:role/{name}", "RolePolicyList": [
+            {"PolicyName": "own", "PolicyDocument": document({**assume, "Resource": "*"})}],
+         "AssumeRolePolicyDocument": document({**assume, **principal})}
+        for name, principal in (("main", service), ("target", {"Principal": {"AWS": trusted}}))
+    ]  # fmt: skip
+    [refusal] = read(
+        f"User: arn:aws:sts::{ACCOUNT}:assumed-role/main/bob is not authorized to perform: "
+        f"sts:AssumeRole on resource: {IAM}:role/target"
+    ).refusals
+    members = identities({"RoleDetailList": roles, "Policies": [], "UserDetailList": []})
+    [change] = explain_refusal(refusal, members, lambda _: None).changes
+    assert change.statement is not None
+    assert change.statement["Principal"] == {"AWS": [opened]}
+
+
 def test_where_a_condition_is_open_the_policies_are_not_said_to_differ() -> None:
     """boto/boto3#2957"""
     current = {"Sid": "Current", "Effect": "Allow", "Principal": {"AWS": f"{IAM}:user/ci"},
