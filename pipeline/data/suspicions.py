@@ -39,7 +39,7 @@ def check(table: "pd.DataFrame", contract: SchemaContract) -> list[str]:
                 f"{name} alone almost determines {contract.target} ({share:.4f} of 1): is it known "
                 "before the target is? If not, add it to drop under [data]"
             )
-    found += _told_by_gaps(sample, contract)
+    found += _determined_by_gaps(sample, contract)
     if not contract.classes and (names_of := _sum_of(sample, contract)):
         found.append(
             f"{contract.target} is a sum of {', '.join(names_of)}: are they known before it is? If "
@@ -48,8 +48,8 @@ def check(table: "pd.DataFrame", contract: SchemaContract) -> list[str]:
     return found
 
 
-def _told_by_gaps(sample: "pd.DataFrame", contract: SchemaContract) -> list[str]:
-    """Warnings about columns of which only some rows have a value, and those tell the target."""
+def _determined_by_gaps(sample: "pd.DataFrame", contract: SchemaContract) -> list[str]:
+    """Warnings about columns that have gaps, where the gaps determine the target."""
     judge = _explained if contract.classes == [] else _ranked
     names: dict[str, None] = {}
     for name in contract.inputs:
