@@ -36,7 +36,7 @@ class Pace:
     metrics: float = 10.0
     feedback: float = 0.2
     ready: float = 2.0
-    copies: float = 10.0
+    copies: float = 5.0
 
     def times(self, factor: float) -> "Pace":
         """Every pause longer or shorter by a factor."""

@@ -15,13 +15,14 @@ from pipeline.serving.slot import Slot
 
 # A group takes little more of the processor than one copy alone, so copies wait for each other.
 GATHER_SECONDS = 0.05
-GROUP_REQUESTS, GROUP_BYTES = 256, 256 << 10
+# To send one and to read its answers holds the server's loop, so it is small.
+GROUP_REQUESTS, GROUP_BYTES = 64, 256 << 10
 # A challenger that hangs keeps what waits in memory.
 MOST_BYTES = 16 << 20
 # The server and the champion's process fill two cores. Without a third one the challenger works
-# one part in 200 of the time: whatever that does to the champion's answers, it does to fewer than
-# one in a hundred of them, and a large group still brings as many copies as most rollouts need.
-_BUSY_CORES, _PAUSES = 2, 199
+# one part in 1,000 of the time, so that fewer than one in a hundred answers can notice it. `Pace`
+# bounds the pause: a group that took long has mostly waited for the processor.
+_BUSY_CORES, _PAUSES = 2, 999
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Copies:
         pauses: int | None = None,
     ) -> None:
         self._challenger, self._gauges, self._tallies = challenger, gauges, tallies
+        # Looked up once: where a challenger hangs, every request counts here.
+        self._dropped = gauges.copies.labels("dropped")
         self._most, self._longest_pause, self._pauses = most, longest_pause, pauses
         self._waiting: deque[Copy] = deque()
         self._bytes = 0
@@ -66,7 +69,7 @@ class Copies:
         size = len(copy.call.body)
         full = self.waiting >= self._most or self._bytes + size > MOST_BYTES
         if full or not self._challenger.ready:
-            self._count("dropped", 1)
+            self._dropped.inc()
             return
         self._waiting.append(copy)
         self._bytes += size

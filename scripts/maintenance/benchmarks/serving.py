@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import psutil
 
+from pipeline.serving.config import Pace
 from scripts.maintenance.benchmarks.prediction import _model
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ class Load:
 LOADS = (Load(1, 1), Load(1, 16), Load(1, 64), Load(1000, 1), Load(1000, 4))
 # One connection fills one core, sixteen fill both; with pauses half of each core is free.
 SHADOW_LOADS = (Load(1, 1), Load(1, 16), Load(1, 16, pause_ms=30))
-SHADOW_SECONDS = 3
+# As long as the longest pause between two groups of copies: each turn with copies has some.
+SHADOW_SECONDS = round(Pace().copies)
 
 
 @click.command()
@@ -204,15 +206,20 @@ def shadows(modes: Sequence[str], repeat: int, folder: Path) -> dict[str, Any]:
 
     trusted = ("--trusted-type", f"{Misbehaving.__module__}.{Misbehaving.__name__}")
     found: dict[str, Any] = {}
+    of_all: dict[Load, list[shadow.Pair]] = {load: [] for load in SHADOW_LOADS}
     with ours(folder, 8603, *trusted) as (address, facts):
         trial = shadow.Trial(folder / "work", NAME, address)
         for mode in modes:
             trial.begin(mode)
             for load in SHADOW_LOADS:
                 turn = partial(_champions_turn, address, facts["pid"], load, folder)
-                found[f"{mode}, {load}"] = shadow.cost(trial, turn, repeat)
+                before = trial.copies()
+                pairs = shadow.take_turns(trial, turn, repeat)
+                copies = {name: n - before.get(name, 0) for name, n in trial.copies().items()}
+                found[f"{mode}, {load}"] = shadow.cost(pairs) | {"copies": copies}
+                of_all[load] += pairs
             trial.end()
-    return found
+    return found | {f"all, {load}": shadow.cost(pairs) for load, pairs in of_all.items()}
 
 
 def _champions_turn(address: str, pid: int, load: Load, folder: Path) -> shadow.Turn:

@@ -80,7 +80,7 @@ class Side:
         return {
             sample.labels["outcome"]: sample.value
             for sample in family.samples
-            if sample.name.endswith("_total")
+            if sample.name.endswith("_total") and sample.value
         }
 
 
