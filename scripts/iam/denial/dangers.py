@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
+from scripts.iam.reference import only_star
+
 # Action pattern in lower case -> what whoever has it can do.
 DANGERS: dict[str, str] = {
     "iam:passrole": "hands the role to a service, which acts with it (limit iam:PassedToService)",
@@ -78,7 +80,7 @@ def dangers(action: str, resources: Iterable[str], conditions: bool) -> list[str
             found.append(f"{action} {why}")
             break
     for resource in resources:
-        if resource == "*" and not conditions:
+        if resource == "*" and not conditions and not only_star(action):
             found.append("the resource is * and no condition limits it")
         elif resource.count(":") == 5 and resource.endswith(":*"):
             found.append(f"{resource} is everything of the service: AWS names it so where what was "

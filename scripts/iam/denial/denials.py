@@ -14,11 +14,14 @@ from scripts.iam.engine.documents import Condition, Policy, PolicyKind, Statemen
 from scripts.iam.engine.errors import Unsupported
 from scripts.iam.engine.evaluation import Decision, PolicySet, Principal, Reason, Request, evaluate
 from scripts.iam.engine.explanation import Considered, Explanation, Failure, explain
+from scripts.iam.reference import never_sets, only_star
 
 # The decision log's reasons of a decision; any other is the code of an earlier refusal.
 _DECIDED = {str(reason) for reason in Reason}
 # A policy that applies uses what the engine does not model.
 _UNSUPPORTED = "unsupported"
+# What the trust policy of the role that is asked for decides.
+_BY_TRUST = ("sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession")
 ResourcePolicy = Callable[[str], Policy | None]
 
 
@@ -191,7 +194,7 @@ def _policies(
     members: Identities,
     resource_policy: ResourcePolicy,
 ) -> PolicySet:
-    if record.action.startswith("sts:AssumeRole"):
+    if record.action.startswith(_BY_TRUST):
         target = members.members.get(record.resource)
         policy = target.trust if target else None
     else:
@@ -257,9 +260,16 @@ def _amend(found: _Amended, decision: Decision) -> bool:
         found.notes.append(nearest)
         return False
     change, amended = nearest
+    found.notes += _by_reference(found.request, change)
     found.changes.append(change)
     found.policies = _with_layer(policies, kind, amended)
     return True
+
+
+def _by_reference(request: Request, change: Change) -> Iterator[str]:
+    """What AWS's reference says of the action, where the change rests on it."""
+    if only_star(request.action) and "*" in (change.statement or {}).get("Resource", ()):
+        yield f"{request.action} takes no resource, so a policy has to name *"
 
 
 def _unread(request: Request) -> Iterator[str]:
@@ -350,8 +360,9 @@ def _nearest(
         closest = min(allows, key=lambda one: len(one.failures))
         if refused := _must_not_widen(request, closest):
             return refused
+        dead = [failure for failure in closest.failures if is_dead(request.action, failure)]
         # Of a statement that lacks more than one thing, little fits.
-        if len(closest.failures) == 1 or kind != "identity":
+        if len(closest.failures) - len(dead) <= 1 or kind != "identity":
             return _widened(request, layer, closest, kind)
     return _added(request, layer, kind)
 
@@ -365,13 +376,18 @@ def _widened(
 ) -> tuple[Change, tuple[Policy, ...]]:
     policy = next(one for one in layer if one.name == closest.policy)
     old = next(one for one in policy.statements if one.label == closest.statement)
-    alone = policy.kind == "trust" or _is_for(request.action, old)
+    dead = {f.key for f in closest.failures if is_dead(request.action, f)}
+    alone = policy.kind == "trust" or (_is_for(request.action, old) and not dead)
     new, edits, warnings = old if alone else _like(old, request), [], []
+    new = replace(new, conditions=tuple(one for one in new.conditions if one.key not in dead))
     for failure in closest.failures:
+        if failure.key in dead and failure.key is not None:
+            edits.append(f"without {failure.key}, which AWS never sets for {request.action}")
+            continue
         if failure.element == "Resource":
             if alone:
-                new = replace(new, resources=(*(new.resources or ()), request.resource))
-            edits.append(f"add {request.resource} to its resources")
+                new = replace(new, resources=(*(new.resources or ()), grantable(request)))
+            edits.append(f"add {grantable(request)} to its resources")
             continue
         assert failure.key is not None
         kept = failure.wanted if alone else ()
@@ -392,6 +408,8 @@ def _widened(
         statements = tuple(new if one is old else one for one in policy.statements)
     else:
         edit = f"add a statement; {old.label} lacks only this, and allows other actions too"
+        if dead:
+            edit = f"add a statement like {old.label}, " + "; ".join(edits)
         statements = (*policy.statements, new)
     change = Change(policy.name, policy.kind, edit, as_json(new), tuple(dict.fromkeys(warnings)))
     amended = replace(policy, statements=statements)
@@ -411,9 +429,19 @@ def _like(statement: Statement, request: Request) -> Statement:
         index=99,
         actions=(request.action,),
         not_actions=None,
-        resources=(request.resource,),
+        resources=(grantable(request),),
         not_resources=None,
     )
+
+
+def grantable(request: Request) -> str:
+    """What a policy has to name for the action: its resource, or * where it takes none."""
+    return "*" if only_star(request.action) else request.resource
+
+
+def is_dead(action: str, failure: Failure) -> bool:
+    """Whether a condition fails because AWS never sets its key for the action."""
+    return failure.key is not None and not failure.actual and never_sets(action, failure.key)
 
 
 # Operators whose list of values may grow by one that the request has.
@@ -423,7 +451,7 @@ _LISTS = ("StringEquals", "StringLike", "ArnLike", "ArnEquals", "StringEqualsIfE
 def _must_not_widen(request: Request, closest: Considered) -> str | None:
     """Why a statement's failed conditions are none to widen, if so."""
     for failure in closest.failures:
-        if failure.key is None:
+        if failure.key is None or is_dead(request.action, failure):
             continue
         place = f"statement {closest.statement} of {closest.policy}"
         wanted = " or ".join(value or '""' for value in failure.wanted)
@@ -474,7 +502,10 @@ def _with_values(statement: Statement, failure: Failure, values: tuple[str, ...]
 def _added(
     request: Request, layer: tuple[Policy, ...], kind: str
 ) -> tuple[Change, tuple[Policy, ...]]:
-    trust = request.action.startswith("sts:AssumeRole")
+    # A role's trust policy and a repository's policy are taken with no Resource alone.
+    # https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policy-examples.html
+    trust = request.action.startswith(_BY_TRUST)
+    bare = trust or request.action.startswith("ecr:")
     principals = None
     if kind == "resource":
         principals = _named(request.principal, layer)
@@ -483,10 +514,10 @@ def _added(
         index=99,
         effect="Allow",
         actions=(request.action,),
-        resources=None if trust and kind == "resource" else (request.resource,),
+        resources=None if bare and kind == "resource" else (grantable(request),),
         principals=principals,
     )
-    warnings = dangers(request.action, [request.resource], conditions=False)
+    warnings = dangers(request.action, [grantable(request)], conditions=False)
     if kind == "resource" and trust:
         warnings.insert(0, "this edits a trust policy: it decides who becomes the role")
     if kind == "boundary":

