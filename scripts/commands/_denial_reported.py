@@ -30,7 +30,7 @@ def explain_reported(
     """
     from scripts.iam.account.identities import read_identities
     from scripts.iam.account.resource_policies import ResourcePolicies
-    from scripts.iam.denial.messages import read
+    from scripts.iam.denial.messages import MASK, read
     from scripts.iam.denial.reported import explain_refusal, moved
 
     clients, account = _clients(project, aws=aws)
@@ -43,6 +43,8 @@ def explain_reported(
     for refusal in found.refusals:
         denial = explain_refusal(moved(refusal, account), members, policies)
         notes = list(denial.notes)
+        if refusal.account == MASK:
+            notes.append(f"the log masks the account ({MASK}): it is taken for {account}")
         if not aws:
             notes.append(
                 "by the policies of the local cloud, which the same Terraform rendered; --aws "

@@ -74,6 +74,14 @@ def test_a_message_is_explained_by_the_accounts_own_policies(aws: Aws) -> None:
     assert "add arn:aws:s3:::bucket/b/x to its resources" in denial["changes"][0]["edit"]
 
 
+def test_a_masked_account_is_said_to_be_taken_for_this_one(aws: Aws) -> None:
+    done = run("--aws", "--message", "-", "--json", said=SAID.replace(ACCOUNT, "***"))
+    assert done.exit_code == 0, done.output
+    [denial] = json.loads(done.stdout)
+    assert denial["proved"] is True
+    assert any(f"it is taken for {ACCOUNT}" in note for note in denial["notes"])
+
+
 def test_the_trail_is_read_here_and_where_global_services_are(aws: Aws) -> None:
     event = {
         "eventTime": "2026-11-28T10:00:00Z", "eventSource": "s3.amazonaws.com",

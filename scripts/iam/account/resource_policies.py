@@ -57,6 +57,14 @@ class ResourcePolicies:
         return None
 
 
+def is_read(arn: str) -> bool:
+    """Whether the policy of what an ARN names is one of those that are asked for."""
+    parts = arn.split(":", 5)
+    if len(parts) < 6 or parts[2] not in ("s3", "kms", "secretsmanager", "sns"):
+        return False
+    return parts[2] != "kms" or parts[5].startswith("key/")
+
+
 def _owner(arn: str) -> str:
     """The resource that has the policy: an object's bucket."""
     return arn.partition("/")[0] if ":s3:::" in arn else arn

@@ -20,8 +20,9 @@ from scripts.iam.reference import never_sets, only_star
 _DECIDED = {str(reason) for reason in Reason}
 # A policy that applies uses what the engine does not model.
 _UNSUPPORTED = "unsupported"
-# What the trust policy of the role that is asked for decides.
-_BY_TRUST = ("sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession")
+# What the trust policy of the role that is asked for decides, beside sts:AssumeRole*.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html and the pages beside it
+_OF_TRUST = ("sts:tagsession", "sts:setsourceidentity", "sts:setcontext")
 ResourcePolicy = Callable[[str], Policy | None]
 
 
@@ -188,13 +189,19 @@ def _request(record: Record, members: Identities) -> tuple[Request, Identity | N
     return request, member
 
 
+def by_trust(action: str, resource: str) -> bool:
+    """Whether the trust policy of a role decides, and the caller's policies."""
+    lower = action.lower()
+    return lower.startswith("sts:assumerole") or (lower in _OF_TRUST and ":role/" in resource)
+
+
 def _policies(
     record: Record,
     member: Identity | None,
     members: Identities,
     resource_policy: ResourcePolicy,
 ) -> PolicySet:
-    if record.action.startswith(_BY_TRUST):
+    if by_trust(record.action, record.resource):
         target = members.members.get(record.resource)
         policy = target.trust if target else None
     else:
@@ -290,8 +297,17 @@ def _foreign(request: Request) -> str:
     """The account of what was asked for, if it is not the caller's; "" if it is or is not known."""
     parts = request.resource.split(":", 5)
     owner = request.resource_account or (parts[4] if len(parts) == 6 else "")
-    own = request.principal.account
-    return owner if own and owner.isdigit() and owner != own else ""
+    return owner if _differs(owner, request.principal.account) else ""
+
+
+def foreign_account(arn: str, own: str) -> str:
+    """The account in an ARN, if it is another one; "" if it is not or the ARN has none."""
+    owner = [*arn.split(":", 5), "", "", "", "", ""][4]
+    return owner if _differs(owner, own) else ""
+
+
+def _differs(owner: str, own: str) -> bool:
+    return bool(own) and owner.isdigit() and owner != own
 
 
 def _with_layer(policies: PolicySet, kind: str, layer: tuple[Policy, ...]) -> PolicySet:
@@ -460,8 +476,8 @@ def _must_not_widen(request: Request, closest: Considered) -> str | None:
         if not failure.actual:
             return (
                 f"{place} wants {failure.key} to be {wanted} ({failure.operator}), and the request "
-                "has no such key: let the request carry it; without the condition everybody's "
-                "request would pass"
+                f"has no such key: {deny.carried(request, failure.key)}; without the condition "
+                "everybody's request would pass"
             )
         if failure.key.lower() in _GUARDS:
             return (
@@ -504,7 +520,7 @@ def _added(
 ) -> tuple[Change, tuple[Policy, ...]]:
     # A role's trust policy and a repository's policy are taken with no Resource alone.
     # https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policy-examples.html
-    trust = request.action.startswith(_BY_TRUST)
+    trust = by_trust(request.action, request.resource)
     bare = trust or request.action.startswith("ecr:")
     principals = None
     if kind == "resource":
@@ -516,6 +532,7 @@ def _added(
         actions=(request.action,),
         resources=None if bare and kind == "resource" else (grantable(request),),
         principals=principals,
+        conditions=_limits(request),
     )
     warnings = dangers(request.action, [grantable(request)], conditions=False)
     if kind == "resource" and trust:
@@ -530,11 +547,26 @@ def _added(
         made: PolicyKind = "resource" if kind == "resource" else "identity"
         version = "2012-10-17"
         foreign = kind == "resource" and _foreign(request)
-        name = f"the resource's policy in account {foreign}" if foreign else f"a new {kind} policy"
+        whose = "role's trust" if trust else "resource's"
+        name = f"the {whose} policy in account {foreign}" if foreign else f"a new {kind} policy"
         where = made
         amended = (Policy(name, made, version, (statement,)),)
     edit = "add a statement"
     return Change(name, where, edit, as_json(statement), tuple(warnings)), amended
+
+
+# The keys that say for which service a role is: an Allow without them is for every service.
+_LIMITED = {
+    "iam:passrole": "iam:PassedToService",
+    "iam:createservicelinkedrole": "iam:AWSServiceName",
+}
+
+
+def _limits(request: Request) -> tuple[Condition, ...]:
+    """The condition that keeps an Allow to the service of this request, where it is known."""
+    key = _LIMITED.get(request.action.lower(), "")
+    known = (had for name, had in request.context.items() if name.lower() == key.lower() and had)
+    return tuple(Condition("StringEquals", key, had) for had in known)
 
 
 def _named(caller: Principal, layer: tuple[Policy, ...]) -> Mapping[str, tuple[str, ...]]:

@@ -98,6 +98,26 @@ def never_tagged(request: Request, key: str) -> str | None:
     )
 
 
+# Who puts a key into a request, where it is not the request's sender by a parameter.
+_CARRIERS = {
+    ":resourcetag/": "it is a tag of {resource}: tag that, if it is meant to be reached",
+    ":existingobjecttag/": "it is a tag of the object: tag that, if it is meant to be reached",
+    "aws:principaltag/": "it is a tag of the caller's role, user or session: tag that",
+    "aws:principalorg": "AWS sets it where the caller is a user or role of an organization's "
+    "account, and of no service; there aws:SourceOrgID and aws:SourceOrgPaths tell whose resource "
+    "it acts for",
+    "aws:multifactorauth": "sign in with MFA",
+    "aws:calledvia": "make the call through the service that is named",
+    "aws:sourcevpc": "send it through the VPC endpoint",
+}
+
+
+def carried(request: Request, key: str) -> str:
+    """How a request comes to have a key that it lacks."""
+    found = (way for part, way in _CARRIERS.items() if part in key.lower())
+    return next(found, "let the request carry it").format(resource=request.resource)
+
+
 def nothing_fits(request: Request, denier: Considered) -> str:
     """Why no change of a Deny is proposed."""
     for held in denier.held:

@@ -13,20 +13,28 @@ from scripts.iam.engine.evaluation import Reason
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 _LAYER = (
-    "identity-based policy|resource-based policy|permissions boundary|session policy|"
+    "identity-based policy|resource-based policy|permissions boundary|sessions? policy|"
     "service control policy|resource control policy|VPC endpoint policy|role trust policy"
 )
+# GitHub puts stars in the place of a masked account. An alarm is a caller, too, and S3 names the
+# setting that refuses what would be public.
+_CALLER = (
+    r"arn:[\w-]+:(?:sts|iam)::(?:\d{12}|\*{3}):[^\s\"]+|"
+    r"arn:[\w-]+:cloudwatch:[\w-]+:(?:\d{12}|\*{3}):alarm:.+?|anonymous|[a-z][\w.-]*\.amazonaws\.com"
+)
+BLOCKED = "S3 Block Public Access"
 # IAM names what it guards by kind and name, other services by ARN; S3 puts it in quotes.
 _KINDS = "role|user|group|policy|instance profile|mfa device|server certificate|oidc provider"
 _SENTENCE = re.compile(
-    r"(?:User: )?(?P<principal>arn:[\w-]+:(?:sts|iam)::\d{12}:[^\s\"]+|anonymous|"
-    r"[a-z][\w.-]*\.amazonaws\.com) "
+    rf"(?:(?:User|Resource): )?(?P<principal>{_CALLER}) "
     r"is not authorized to perform: (?P<action>[\w-]+:\w+)"
     rf"(?: on resource: (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)))?"
     r"(?: on the resource associated with this ciphertext)?"
     rf"(?:[,.]? (?:because no (?P<missing>{_LAYER}) allows the (?P<lacking>\S+) action"
+    rf"|because public \w+ are (?:prevented|blocked) by the (?P<setting>\w+) setting in {BLOCKED}"
     rf"|(?P<explicit>with an explicit deny)"  # before 2021 the sentence ended here
-    rf"(?: in an? (?P<deny>{_LAYER})(?:: (?P<policy>arn:[^\s\"]+))?)?))?"
+    rf"(?: in (?:an?|the) (?P<deny>{_LAYER})(?: transitively through an? (?P<through>{_LAYER}))?"
+    rf"(?:: (?P<policy>arn:[^\s\"]+))?)?))?"
 )
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
@@ -45,6 +53,9 @@ _FRAME = re.compile(r"^\s*(?:##\[\w+\]|[│╷╵|])?[ \t]*", re.MULTILINE)
 _WHOLE = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:[\w-]*:.+")
 # A service-linked role has its service in its path.
 _LINKED = re.compile(r":role/aws-service-role/([\w.-]+)/")
+# Of the keys that are the same for every service, those that a decoded message has.
+_TAGS = ("aws:requesttag/", "aws:resourcetag/", "aws:tagkeys")
+MASK = "***"
 _AWS_REASONS = {
     "identity-based policy": Reason.NO_IDENTITY_ALLOW,
     "permissions boundary": Reason.NO_BOUNDARY_ALLOW,
@@ -71,12 +82,13 @@ class Refusal:
     time: float = 0.0
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     every_key: bool = False
-    """Whether `keys` are all that the request had, as in a decoded message."""
+    """Whether the message is a decoded one; `tells` says of which keys it has all."""
 
     @property
     def role(self) -> str | None:
         """The name of the role whose session it was."""
-        found = re.fullmatch(r"arn:[\w-]+:sts::\d{12}:assumed-role/([^/]+)(/.+)?", self.principal)
+        session = r"arn:[\w-]+:sts::(?:\d{12}|\*{3}):assumed-role/([^/]+)(/.+)?"
+        found = re.fullmatch(session, self.principal)
         return found[1] if found else None
 
     @property
@@ -118,6 +130,9 @@ class Refusal:
         keys: dict[str, tuple[str, ...]] = {}
         if self.account:
             keys["aws:PrincipalAccount"] = (self.account,)
+        if ":user/" in self.principal:
+            keys["aws:PrincipalArn"] = (self.principal,)
+            keys["aws:username"] = (self.principal.rpartition("/")[2],)
         parts = (self.arn or "").split(":", 5)
         if service := _LINKED.search(self.arn or ""):
             keys["iam:AWSServiceName"] = (service[1],)
@@ -126,7 +141,21 @@ class Refusal:
                 keys["aws:ResourceAccount"] = (parts[4],)
             if parts[3]:
                 keys["aws:RequestedRegion"] = (parts[3],)
-        return keys | dict(self.keys)
+        # What EC2 and others call a resource's tag is what AWS calls it, too.
+        aliases = {
+            f"aws:ResourceTag/{name.partition(':ResourceTag/')[2]}": values
+            for name, values in self.keys.items()
+            if ":ResourceTag/" in name
+        }
+        return keys | aliases | dict(self.keys)
+
+    def tells(self, key: str) -> bool:
+        """Whether the message has the key if the request had it: a decoded one has those of the
+        service and the tags, and none of the others that are the same for every service."""
+        lower = key.lower()
+        if self.principal.endswith(".amazonaws.com") and lower.startswith("aws:principalorg"):
+            return True  # no service is a member of an organization
+        return self.every_key and (not lower.startswith("aws:") or lower.startswith(_TAGS))
 
 
 @dataclass(frozen=True)
@@ -176,13 +205,20 @@ def _refusal(found: re.Match[str], plain: str) -> Refusal:
     # A call may need a second action, and AWS names that one behind "allows the".
     lacking = _ACTION.fullmatch(found["lacking"] or "") or found
     service, _, name = lacking["action"].partition(":")
+    principal, keys = found["principal"], {}
+    if ":cloudwatch:" in principal:
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+        keys = {"aws:SourceArn": (principal,), "aws:SourceAccount": (account,)}
+        principal = "cloudwatch.amazonaws.com"
+    layer = found["through"] or found["missing"] or found["deny"] or ""
     return Refusal(
-        found["principal"],
+        principal,
         f"{service.lower()}:{name}",
         found["quoted"] or _arn(found["resource"], account),
-        found["missing"] or found["deny"] or "",
+        BLOCKED if found["setting"] else layer.replace("sessions", "session"),
         explicit=found["explicit"] is not None,
-        policy=found["policy"] and found["policy"].rstrip(".,;)"),
+        policy=found["setting"] or (found["policy"] and found["policy"].rstrip(".,;)")),
+        keys=keys,
         request_id=requests[-1] if requests else "",
         operation=(operations[-1][1] or operations[-1][2]) if operations else "",
     )

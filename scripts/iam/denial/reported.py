@@ -9,8 +9,15 @@ from datetime import datetime
 from typing import Any
 
 from scripts.iam.account.identities import Identities
-from scripts.iam.denial.denials import Denial, ResourcePolicy, explain_denial
-from scripts.iam.denial.messages import Read, Refusal, read
+from scripts.iam.account.resource_policies import ResourcePolicies, is_read
+from scripts.iam.denial.denials import (
+    Denial,
+    ResourcePolicy,
+    by_trust,
+    explain_denial,
+    foreign_account,
+)
+from scripts.iam.denial.messages import BLOCKED, MASK, Read, Refusal, read
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.engine.explanation import Considered, Explanation, Failure
 from scripts.iam.reference import never_sets, only_star
@@ -30,9 +37,12 @@ _ELSEWHERE = {
     "keeps the organization's policies",
     "resource control policy": "the organization's; nothing in this account lifts it: ask whoever "
     "keeps the organization's policies",
-    "VPC endpoint policy": "the network's: terraform/modules/network/endpoints.tf writes it",
-    "session policy": "the session's own, given when the role was assumed and kept nowhere: give "
+    "VPC endpoint policy": "the network's: in this platform's own, "
+    "terraform/modules/network/endpoints.tf writes it",
+    "session policy": "the session's own, given when the session was made and kept nowhere: give "
     "the session less narrow a policy",
+    BLOCKED: "a setting of the bucket or of its account, and no policy of IAM lifts it: make what "
+    "is put not public; whoever switches it off lets everybody in whom a policy or ACL names",
 }
 
 
@@ -47,19 +57,29 @@ def explain_refusal(
     if refusal.resource is None and only_star(refusal.action):
         refusal = replace(refusal, resource="*")
     found = _explained(refusal, members, resource_policy)
-    if refusal.layer or refusal.explicit:
-        return found
-    return replace(found, record=replace(found.record, reason=_UNSAID))
+    return replace(found, record=replace(found.record, reason=_said(refusal)))
+
+
+def _said(refusal: Refusal) -> str:
+    """What decided, in the message's words."""
+    if refusal.explicit:
+        article = "an" if refusal.layer.startswith("identity") else "a"
+        return f"{Reason.EXPLICIT_DENY}" + (f" in {article} {refusal.layer}" * bool(refusal.layer))
+    if refusal.layer == BLOCKED:
+        return BLOCKED
+    return f"no {refusal.layer} allows" if refusal.layer else _UNSAID
 
 
 def _explained(refusal: Refusal, members: Identities, resource_policy: ResourcePolicy) -> Denial:
     record = refusal.record()
     if refusal.layer in _ELSEWHERE:
-        whose = f"the {refusal.layer}{f' {refusal.policy}' if refusal.policy else ''} decided"
-        return Denial(record, None, notes=(f"{whose}: it is {_ELSEWHERE[refusal.layer]}",))
-    if refusal.role and members.role(refusal.role) is None:
-        missing = f"the account that was looked at has no role {refusal.role}"
+        which = f" ({refusal.policy})" if refusal.policy else ""
+        told = f"the {refusal.layer}{which} decided: it is {_ELSEWHERE[refusal.layer]}"
+        return Denial(record, None, notes=(told.replace(f"the {BLOCKED}", BLOCKED),))
+    if missing := _missing(refusal, members):
         return Denial(record, None, notes=(missing,))
+    if refusal.role and (member := members.role(refusal.role)):
+        record = replace(record, keys={"aws:PrincipalArn": (member.arn,), **record.keys})
     found = explain_denial(record, members, resource_policy)
     granted = _assumed(refusal, found.explanation)
     if granted:
@@ -68,13 +88,52 @@ def _explained(refusal: Refusal, members: Identities, resource_policy: ResourceP
     said = found.explanation
     if said is None:
         return found
+    unseen = _unseen(refusal, resource_policy)
     opened = (_open(refusal, one) for one in said.considered)
     explanation = replace(said, considered=tuple(opened))
-    doubts = [*_doubts(refusal, said)] or [*_contradiction(refusal, said)]
+    doubts = [*_doubts(refusal, said)] or [*_contradiction(refusal, said, unseen)]
     if doubts:
         return Denial(record, explanation, notes=tuple(doubts))
     notes = (*_assumptions(granted), *_delegated(refusal, said), *found.notes)
     return replace(found, explanation=explanation, notes=notes)
+
+
+def _missing(refusal: Refusal, members: Identities) -> str | None:
+    """Why the policies of the caller, or the role that it asked for, cannot be looked at."""
+    caller = refusal.principal
+    if ":federated-user/" in caller:
+        return (
+            "a federated user has what the user may who asked for the token, and the token's own "
+            "policy allows; the message names neither: not judged"
+        )
+    if refusal.role == MASK:
+        return f"the log masks the role's name ({MASK}): paste it with the name"
+    if refusal.role and members.role(refusal.role) is None:
+        return f"the account that was looked at has no role {refusal.role}"
+    if ":user/" in caller and caller not in members.members:
+        return f"the account that was looked at has no user {caller.partition(':user/')[2]}"
+    role = refusal.arn or ""
+    own = role.split(":", 5)[4:5] == [refusal.account]
+    if by_trust(refusal.action, role) and own and role not in members.members:
+        return (
+            f"the account that was looked at has no role {role.partition(':role/')[2]}; of a role "
+            "that is not there AWS says the same"
+        )
+    return None
+
+
+def _unseen(refusal: Refusal, resource_policy: ResourcePolicy) -> str:
+    """Why the policy of what was asked for was not looked at, where that is what decided."""
+    arn = refusal.arn
+    if refusal.layer != "resource-based policy" or arn is None:
+        return ""
+    if foreign := foreign_account(arn, refusal.account):
+        return f"it is account {foreign}'s; whoever keeps that account can tell what it says"
+    if not is_read(arn):
+        return f"policies of its kind ({arn.split(':')[2]}) are not read here"
+    if isinstance(resource_policy, ResourcePolicies) and resource_policy.unreadable:
+        return "you may not read it"
+    return ""
 
 
 def _open(refusal: Refusal, one: Considered) -> Considered:
@@ -104,7 +163,7 @@ def _unknown(refusal: Refusal, failure: Failure) -> bool:
 
 def _known(refusal: Refusal, key: str, actual: tuple[str, ...]) -> bool:
     """Whether it is known what the request had: the value, or that it had none."""
-    return bool(actual) or refusal.every_key or never_sets(refusal.action, key)
+    return bool(actual) or refusal.tells(key) or never_sets(refusal.action, key)
 
 
 def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
@@ -195,18 +254,26 @@ def _delegated(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
         )
 
 
-def _contradiction(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
+def _contradiction(refusal: Refusal, explanation: Explanation, unseen: str) -> Iterable[str]:
     """AWS's answer and the engine's differ: then these are not the policies that decided."""
     decision = explanation.decision
     if _left_to_the_account(refusal, explanation):
         return
+    if unseen:
+        # AWS names one kind of policy, though more may lack the right.
+        if refusal.explicit or (decision and decision.allowed):
+            verb = "denied it" if refusal.explicit else "does not allow it"
+            yield f"the policy of what was asked for {verb}, and was not looked at: {unseen}"
+        return
     said = refusal.record().reason
-    if decision is None or not (refusal.layer or refusal.explicit) or str(decision.reason) == said:
+    told = bool(refusal.layer or refusal.explicit or (decision and decision.allowed))
+    if decision is None or not told or str(decision.reason) == said:
         return
     if decision.allowed:
         others = "" if refusal.layer else (
             "; or a policy denied it that is not looked at here, and AWS's message does not say "
-            "which: the organization's (SCP, RCP), a VPC endpoint's, the session's"
+            "which: the organization's (SCP, RCP), a VPC endpoint's, the session's, or that of "
+            "what was asked for, if it is of a kind that is not read"
         )  # fmt: skip
         yield (
             "the policies as they are now allow it, as far as the message says: they changed "
@@ -227,6 +294,8 @@ def moved(refusal: Refusal, account: str) -> Refusal:
         return refusal
 
     def there(text: str) -> str:
+        if theirs == MASK:
+            return text.replace(f":{MASK}:", f":{account}:")
         return text.replace(theirs, account)
 
     return replace(

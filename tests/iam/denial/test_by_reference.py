@@ -145,7 +145,8 @@ def across(action: str, resource: str) -> Denial:
 )
 def test_a_policy_that_takes_no_resource_element_is_given_none(action: str, resource: str) -> None:
     [change] = across(action, resource).changes
-    assert change.policy == f"the resource's policy in account {OTHER}"
+    whose = "role's trust" if action.startswith("sts:") else "resource's"
+    assert change.policy == f"the {whose} policy in account {OTHER}"
     assert change.statement == {
         "Effect": "Allow", "Action": [action], "Principal": {"AWS": [f"{IAM}:user/ci"]}
     }  # fmt: skip

@@ -143,7 +143,8 @@ def test_what_another_account_says_is_not_known(
     own = {"Effect": "Allow", "Action": action, "Resource": resource}
     found = pasted(f"{action} on resource: {resource}", own)
     [change] = found.changes
-    assert change.policy == f"the resource's policy in account {OTHER}"
+    whose = "resource's" if element else "role's trust"
+    assert change.policy == f"the {whose} policy in account {OTHER}"
     assert f"account {OTHER}'s: a policy of its own must allow it, too, and was not looked at" in (
         told(found)
     )
@@ -195,7 +196,7 @@ def test_a_session_policy_is_the_sessions() -> None:
     found = pasted('s3:ListBucket on resource: "arn:aws:s3:::b" because no session policy allows '
                    "the s3:ListBucket action", EVERYTHING)  # fmt: skip
     assert found.changes == ()
-    assert "given when the role was assumed and kept nowhere" in told(found)
+    assert "given when the session was made and kept nowhere" in told(found)
 
 
 def test_the_whole_of_a_lambdas_log_stream_is_read() -> None:
