@@ -266,7 +266,7 @@ def onto(action: str, targets: Targets, keys: Callable[[Call], Keys] = no_keys) 
 
 _ROLE = re.compile(r"arn:aws:iam::\d{12}:role/.+\Z")
 VIA_SERVICE: Keys = {"aws:ViaAWSService": ("true",)}
-_LINKED = {
+LINKED = {
     "autoscaling.amazonaws.com": "AWSServiceRoleForAutoScaling",
     "budgets.amazonaws.com": "AWSServiceRoleForBudgets",
     "cloudtrail.amazonaws.com": "AWSServiceRoleForCloudTrail",
@@ -278,7 +278,7 @@ _LINKED = {
 
 def service_linked_role_arn(call: Call, service: str) -> str:
     """ARN of a service's own role; the name's tail is open for services not listed here."""
-    name = _LINKED.get(service, "AWSServiceRoleFor*")
+    name = LINKED.get(service, "AWSServiceRoleFor*")
     return call.arn("iam", f"role/aws-service-role/{service}/{name}", region="")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from scripts.iam.requests import Reading
+from scripts.iam.requests.row import LINKED
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.rules.documents import size
@@ -98,6 +99,22 @@ def protected(reading: Reading, backends: Backends) -> None:
             "UnmodifiableEntity",
             f"Cannot perform the operation on the protected role '{name}' - this role is only "
             "modifiable by AWS",
+        )
+
+
+def path(reading: Reading, _: Backends) -> None:
+    """The paths of AWS's own roles are AWS's: nobody could change what is made there."""
+    if str(reading.parameters.get("Path", "")).startswith(_ONLY_AWS):
+        raise AwsError("InvalidInput", f"The path {reading.parameters['Path']} is AWS's own.")
+
+
+def linked_role(reading: Reading, _: Backends) -> None:
+    """Of other services AWS's name for the role is not known here, so no Deny by it is seen."""
+    service = str(reading.parameters.get("AWSServiceName"))
+    if service not in LINKED or reading.parameters.get("CustomSuffix"):
+        raise AwsError(
+            "LocalCloudNotImplemented",
+            f"The local cloud does not know the name of the service-linked role of {service}",
         )
 
 

@@ -22,6 +22,31 @@ def policy(reading: Reading, backends: Backends) -> None:
             raise AwsError(_CONFLICT, "Cannot delete a policy attached to entities.", 409)
 
 
+def group(reading: Reading, backends: Backends) -> None:
+    """A group with members or policies: they would lose what the group denies them.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteGroup.html
+    """
+    found = backends("iam").groups.get(reading.parameters.get("GroupName"))
+    if found and (found.users or found.policies or found.managed_policies):
+        raise AwsError(
+            _CONFLICT, "Cannot delete entity, must remove users from group and policies first.", 409
+        )
+
+
+def user(reading: Reading, backends: Backends) -> None:
+    """A user with keys, a password or groups.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteUser.html
+    """
+    iam, name = backends("iam"), reading.parameters.get("UserName")
+    found = iam.users.get(name)
+    if found and (found.access_keys or found.password or iam.get_groups_for_user(name)):
+        raise AwsError(
+            _CONFLICT, "Cannot delete entity, must delete its keys and leave its groups first.", 409
+        )
+
+
 def subnet(reading: Reading, backends: Backends) -> None:
     """A subnet that has a route table is not associated with another one."""
     name, wanted = (reading.parameters.get(which) for which in ("SubnetId", "RouteTableId"))

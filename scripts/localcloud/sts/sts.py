@@ -195,7 +195,8 @@ class Sts:
         if not alone:
             context |= self._authorizer.context(caller, Need(action, arn), keys)
         for tag in role.tags or ():
-            context[f"aws:ResourceTag/{tag['Key']}"] = (tag["Value"],)
+            for prefix in ("aws:ResourceTag/", "iam:ResourceTag/"):
+                context[f"{prefix}{tag['Key']}"] = (tag["Value"],)
         request = Request(caller.principal, action, arn, context, self._account_id)
         trust = self._authorizer.policies.trust(role)
         if alone:
