@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from scripts.github import subjects
@@ -210,6 +211,10 @@ def _where_it_ends(subject: str, parts: Sequence[Part], wanted: str) -> str:
     for count, part in enumerate(parts, 1):
         if not _may_go_on(":".join(map(_written, parts[:count])), wanted):
             return f"{part.key} is {part.value}, which {wanted} does not take"
+    have = {part.key: part.value for part in parts}
+    for key, value in pairwise(wanted.split(":")):
+        if key in have and not set("*?") & set(value) and have[key] != value.replace("%3A", ":"):
+            return f"{key} is {have[key]}, the role is for {value}"
     return f"{wanted} wants more than {subject}"
 
 

@@ -231,6 +231,16 @@ def _only(key: str, values: Language) -> Language:
     return after(":", network(1, steps, [0]))
 
 
+def at_most(times: int, key: str) -> Language:
+    """Subjects that have no more parts of this name."""
+    steps = []
+    for node in range(times + 1):
+        steps += [(node, _part(text("pull_request")), node), (node, _other_part(key), node)]
+        if node < times:
+            steps.append((node, then(_part(text(key)), _part(_TOKEN)), node + 1))
+    return after(":", network(times + 1, steps, range(times + 1)))
+
+
 @cache
 def _other_part(key: str) -> Language:
     """A part of a subject with another name than this one."""

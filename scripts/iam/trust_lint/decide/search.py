@@ -14,8 +14,12 @@ from scripts.iam.trust_lint.decide.automata import (
     Language,
     Operand,
     TooComplex,
+    both,
+    but,
     common_word,
     either,
+    outside,
+    repeated,
     text,
     then,
 )
@@ -29,6 +33,7 @@ from scripts.iam.trust_lint.decide.grammar import (
     JobKind,
     Limited,
     all_subjects,
+    at_most,
     default_subjects,
     keys_in,
     limit_on_subject,
@@ -164,8 +169,7 @@ class Search:
             for token in _tokens(subject, values, self._issuer):
                 if self._lets_in(limits, token):
                     return token
-            # Its parts contradict each other, as two names of one repository do.
-            refused.append(Operand(text(subject), negated=True))
+            refused.append(_without(subject))
         raise TooComplex(f"{MOST_TRIES} subjects in a row contradict themselves")
 
     def _limits_on_subject(self, values: Claims, keys: frozenset[str]) -> Iterator[Operand]:
@@ -260,6 +264,28 @@ def _tokens(subject: str, values: Claims, issuer: Issuer) -> Iterator[Token]:
         if made == subject:
             yield Token({**whole, "sub": subject}, template)
             return
+
+
+def _without(subject: str) -> Operand:
+    """Leaves out a subject whose parts contradict each other, and those that do so likewise.
+
+    A claim stands there twice, or the context names another ref or environment than the claim.
+    Other contradictions, as two names of one repository, are left out one by one.
+    """
+    parts = subjects.parts_of(subject) or ()
+    keys = [part.key for part in parts]
+    for key in keys:
+        if keys.count(key) > 1:
+            return Operand(at_most(2 if key in ("environment", "ref") else 1, key))
+    said = {part.key: part.value for part in parts}
+    kind, _, value = said.get("context", "").partition(":")
+    if value and kind in said and said[kind] != value:
+        at = keys.index("context")
+        before = "".join(f"{part.key}:{subjects.escaped(part.value)}:" for part in parts[:at])
+        rest = "".join(f":{part.key}:{subjects.escaped(part.value)}" for part in parts[at + 1 :])
+        others = both(repeated(but(":")), outside(text(subjects.escaped(said[kind]))))
+        return Operand(then(text(f"{before}{kind}:"), others, text(rest)), negated=True)
+    return Operand(text(subject), negated=True)
 
 
 def _templates(keys: tuple[str, ...], kind: JobKind) -> Iterator[tuple[str, ...]]:
