@@ -222,6 +222,8 @@ def _target(name: str, raw: "pyarrow.ChunkedArray", found: Findings) -> Column |
     column = kinds.of_kind(case, "number")
     if isinstance(column, NumberColumn) and len(case.counts) < 2:
         case.refuse("is the target, and has fewer than two values")
+    if column is not None and chosen.type != "number":
+        kinds.loses_digits(case, "an id rather than a target? If")
     return column
 
 

@@ -222,7 +222,11 @@ def number(case: Case, *, forced: bool = False) -> NumberColumn | None:
     present = values[~np.isnan(values)]
     if _beyond(case, values) or (not forced and _counts_rows(case, present)):
         return None
-    if not forced and _loses_digits(case, marks):
+    if not forced and loses_digits(
+        case,
+        "an id? Drop it, or name it in id_columns or categories under [data]; if",
+        drop=True,
+    ):
         return None
     if case.is_text:
         case.found.said.add(evidence(list(case.counts)[:_SAMPLE]))
@@ -334,17 +338,22 @@ def _beyond(case: Case, values: Any) -> bool:
     return False
 
 
-def _loses_digits(case: Case, marks: Marks) -> bool:
-    """Refuse whole numbers with more digits than a float64 holds: most likely they are ids."""
+def loses_digits(case: Case, advice: str, *, drop: bool = False) -> bool:
+    """Refuse whole numbers with more digits than a float64 holds: most likely they are ids.
+
+    `advice` is what else may be done, before what keeps them.
+    """
+    marks = _marks(case)
     for text in case.counts:
         bare = marks.cut(text).replace(marks.thousands or "_", "")
         if len(bare) <= _FLOAT_DIGITS or not _WHOLE.fullmatch(bare) or int(bare) == float(bare):
             continue
         case.refuse(
             f"holds whole numbers such as {text}, which would be learnt as {float(bare):.0f}: "
-            "an id? Drop it, or name it in id_columns or categories under [data]; if its last "
-            f'digits do not matter, write {quoted(case.name)} = "number" under [columns]',
-            drop=True,
+            f"{advice} its last digits do not matter, write {quoted(case.name)} = "
+            '"number" under [columns]',
+            drop=drop,
+            column=None if drop else 'type = "number"',
         )
         return True
     return False

@@ -140,6 +140,27 @@ def test_whole_numbers_with_more_digits_than_a_float_are_no_numbers_without_a_wo
     assert look({"x": [n * 2**20 for n in range(2**40, 2**40 + ROWS * 3, 3)]}).contract.features
 
 
+def test_a_target_with_more_digits_than_a_float_is_refused_unless_they_do_not_matter(
+    look: Look,
+) -> None:
+    task = {"type": "regression", "metric": "rmse"}
+
+    def target(values: list[Any], **settings: Any) -> Inference:
+        return look({"y": values}, data={"positive": None}, task=task, **settings)
+
+    for values in (LONG, [str(n) for n in LONG], [f"{n:,}" for n in LONG]):
+        marks = {"y": {"thousands": ","}}
+        with pytest.raises(
+            InputError, match=r"y holds whole numbers such as [\d,]+, which would be learnt as 9"
+        ) as caught:
+            target(values, columns=marks)
+        assert 'y = { type = "number" }' in str(caught.value)
+        assert "drop" not in str(caught.value)
+        chosen = target(values, columns={"y": {**marks["y"], "type": "number"}})
+        assert isinstance(chosen.contract.others["y"], NumberColumn)
+    assert target([n - 1 for n in LONG]).contract.others["y"]
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
