@@ -68,9 +68,12 @@ def parse(
         escapechar=form.escape,
         strict=True,
     )
+    whole = len(separator) > 1 and separator != WHITESPACE
     for record in reader:
         if record:
-            yield reader.line_num, record
+            # Within quotes it separates nothing.
+            cells = [cell.replace(UNIT, separator) for cell in record] if whole else record
+            yield reader.line_num, cells
 
 
 def joined(line: str, quote: str) -> str:

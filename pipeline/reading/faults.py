@@ -61,6 +61,8 @@ def check_start(file: DataFile, form: Format, wanted: Sequence[str]) -> None:
         proposal = _propose(file, form, wanted, codec)
         cause = f"the first line of {file.name} is {lines[0].strip()!r}, which is for spreadsheets"
         raise InputError(_message(cause, proposal, form))
+    if fault := _blanks_before_quotes(file, form, lines):
+        raise InputError(fault)
     try:
         rows = _head(lines, separator_of(file, form), form)
     except csv.Error as error:
@@ -77,6 +79,28 @@ def check_start(file: DataFile, form: Format, wanted: Sequence[str]) -> None:
             f"{file.name}: texts stand in {mark} quotes: write {line('quote', mark)} under [data]"
         )
     _check_header(file, form, rows, wanted, codec)
+
+
+def _blanks_before_quotes(file: DataFile, form: Format, lines: list[str]) -> str | None:
+    """What to do if most lines have a blank before a quote, which then is part of the text."""
+    separator = separator_of(file, form)
+    if not form.quote or len(separator) > 1:
+        return None
+    mark, apart = re.escape(form.quote), re.escape(separator)
+    spaced = re.compile(rf"{apart} +{mark}(?:[^{mark}]|{mark}{mark})*{mark} *(?={apart}|$)")
+    taken = [text.rstrip() for text in lines[form.skip_lines : form.skip_lines + _LINES]]
+    # Not of the header alone, nor of a text that happens to look like it.
+    if sum(map(bool, map(spaced.search, taken))) <= max(1, len(taken) / 10):
+        return None
+    cause = f"{file.name} has blanks before quotes, which then are part of the texts"
+    changed = form.model_copy(update={"separator": f"{separator} "})
+    if _alike(file, changed) and not any(
+        cell.lstrip(" ").startswith(form.quote)
+        for row in _head(lines, f"{separator} ", changed)
+        for cell in row
+    ):
+        return f"{cause}: write under [data]\n  {line('separator', changed.separator)}"
+    return f"{cause}: remove these blanks"
 
 
 def _quoted_otherwise(rows: list[list[str]], form: Format) -> str | None:

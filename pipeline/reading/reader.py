@@ -226,6 +226,7 @@ def _csv(
     try:
         with _stream(file, form) as stream:
             for batch in _open(stream, form, names, file):
+                batch = _with_separators(batch, separator_of(file, form))
                 multiline = multiline or faults.holds_line_breaks(batch)
                 for start in range(0, batch.num_rows, size):
                     yield batch.slice(start, size)
@@ -234,6 +235,17 @@ def _csv(
         raise faults.explain(file, form, names, error, wanted) from None
     if multiline:
         faults.check_quotes(file, form, names)
+
+
+def _with_separators(batch: "pyarrow.RecordBatch", separator: str) -> "pyarrow.RecordBatch":
+    """Texts as they were: where UNIT stands for the separator, it does so within quotes, too."""
+    import pyarrow
+    import pyarrow.compute
+
+    if _known(separator) or separator == WHITESPACE:
+        return batch
+    cells = [pyarrow.compute.replace_substring(column, UNIT, separator) for column in batch.columns]
+    return pyarrow.RecordBatch.from_arrays(cells, schema=batch.schema)
 
 
 def header(file: DataFile, form: Format) -> list[str]:

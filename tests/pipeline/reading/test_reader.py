@@ -68,6 +68,8 @@ def test_a_file_is_read_as_the_settings_say(
         (PLAIN.replace("gut", "'gut, a'"), ['quote = "\'"']),
         ("Export\n" + GERMAN, ["skip_lines = 1", 'separator = ";"', 'decimal = ","']),
         (PLAIN.encode("utf-16-le"), ['encoding = "utf-16-le"']),
+        (PLAIN.replace(",", ", ").replace("gut", '"gut"'), ['separator = ", "']),
+        (PLAIN.replace(",", ", ").replace("gut", '"gut, a"'), ['separator = ", "']),
     ],
 )
 def test_a_file_that_is_written_otherwise_is_refused_with_lines_that_read_it(
@@ -125,6 +127,28 @@ def test_a_file_without_a_header_is_recognised(tmp_path: Path) -> None:
 def test_a_row_that_slips_is_named(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         _read(tmp_path, content)
+
+
+@pytest.mark.parametrize("blanks", [" ", "  "])
+def test_blanks_before_quotes_are_named_where_no_separator_reads_them(
+    tmp_path: Path, blanks: str
+) -> None:
+    for text in ('"gut"', '"gut, ""ja"""'):
+        with pytest.raises(InputError, match=r"blanks before quotes.*: remove these blanks"):
+            _read(tmp_path, PLAIN.replace(",gut", f",{blanks}{text}"))
+    # A text that has quotes within is none of these.
+    assert _read(tmp_path, PLAIN.replace("gut", ' sehr "gut"'))[0]["klasse"] == ' sehr "gut"'
+
+
+@pytest.mark.parametrize("separator", [", ", "::", "§"])
+def test_a_separator_of_any_kind_is_part_of_a_text_within_quotes(
+    tmp_path: Path, separator: str
+) -> None:
+    text = f"gut{separator}sehr\ngut{separator}"
+    content = PLAIN.replace(",", separator).replace("gut", f'"{text}"')
+    content = content.replace("saeure", f'"saeure{separator}"', 1)
+    rows = _read(tmp_path, content, separator=separator)
+    assert rows[3] == {f"saeure{separator}": "3.5", "dichte": "2003", "klasse": text}
 
 
 def test_quoted_line_breaks_separators_and_quotes_are_part_of_a_text(tmp_path: Path) -> None:
