@@ -20,6 +20,7 @@ from pipeline.data.contract import (
     lag_name,
 )
 from pipeline.data.kinds import Case, Fault, Findings
+from pipeline.data.leading import describing_rows
 from pipeline.data.marks import PLAIN
 from pipeline.errors import InputError
 from pipeline.reading.faults import near
@@ -44,6 +45,8 @@ def infer(table: "pyarrow.Table", settings: Settings) -> Inference:
     """The contract that fits this data. Raises InputError that names every column at fault."""
     check_columns(table.schema.names, settings)
     form = settings.data.format()
+    if described := describing_rows(table, form):
+        raise InputError(f"{settings.data.shown_source}: {described}")
     found = Findings(settings, form)
     features: dict[str, Column] = {}
     for name in table.schema.names:

@@ -182,6 +182,50 @@ def test_notes_at_numbers_are_refused_with_what_reads_them(
     )
 
 
+DESCRIBED: dict[str, list[str]] = {
+    "length": [f"{n}.5" for n in range(ROWS)],
+    "mass": [str(n * 3 + 1) for n in range(ROWS)],
+    "day": [f"2026-01-{n % 28 + 1:02d}" for n in range(ROWS)],
+    "colour": _repeated("red", "blue", "green"),
+}
+
+
+@pytest.mark.parametrize(
+    ("above", "left_out"),
+    [
+        ([["mm", "kg", "date", "name"]], 1),
+        ([["c", "c", "t", "d"], ["", "", "", ""]], 2),
+        ([["mm", "kg", "", "name"]], 1),
+    ],
+)
+def test_rows_that_say_what_the_columns_are_are_no_rows_to_learn_from(
+    look: Look, above: list[list[str]], left_out: int
+) -> None:
+    columns = {
+        name: [*(row[place] for row in above), *cells]
+        for place, (name, cells) in enumerate(DESCRIBED.items())
+    }
+    answers = ["class", *[""] * (len(above) - 1), *LETTERS]
+    rest = ["unit", *[""] * (len(above) - 1), *(str(n % 7) for n in range(ROWS))]
+    with pytest.raises(InputError, match="first row seems to say what the columns are") as caught:
+        look({**columns, "y": answers, "z": rest})
+    written = tomllib.loads(str(caught.value).partition("under [data]\n")[2])
+    assert written == {
+        "skip_lines": 1 + left_out,
+        "header": False,
+        "names": ["y", "z", *DESCRIBED],
+    }
+
+
+def test_a_first_row_of_rare_words_or_spoilt_numbers_is_a_row_like_any_other(look: Look) -> None:
+    assert look(DESCRIBED).contract.features
+    rare = {**DESCRIBED, "colour": ["pink", *DESCRIBED["colour"][1:]]}
+    assert look({**rare, "shape": ["odd", *_repeated("round", "flat")[1:]]}).contract.features
+    spoilt = {"length": ["broken", *DESCRIBED["length"][1:]]}
+    with pytest.raises(InputError, match=r"length looks like numbers, except 1 rows \(0\)"):
+        look({**DESCRIBED, **spoilt})
+
+
 def test_years_without_a_gap_are_no_index(look: Look) -> None:
     assert "x" in look({"x": [1940 + n for n in range(ROWS)]}).contract.features
     assert "x" in look({"x": [n + 1 for n in range(ROWS)]}).contract.left_out
