@@ -105,6 +105,19 @@ class Data(ReadSettings):
     drop_classes: list[Word] = []
     batch_fraction: float = Field(default=0.0, ge=0, lt=0.5)
 
+    @model_validator(mode="after")
+    def _one_class_each(self) -> Self:
+        old = [name for names in self.merge_classes.values() for name in names]
+        if twice := sorted({name for name in old if old.count(name) > 1}):
+            raise ValueError(
+                f"merge_classes names {', '.join(twice)} more than once: a class becomes one other"
+            )
+        if both := sorted({*old, *self.merge_classes} & set(self.drop_classes)):
+            raise ValueError(
+                f"{', '.join(both)}: in merge_classes and in drop_classes; keep one of both"
+            )
+        return self
+
     @property
     def shown_source(self) -> str:
         """The source without what may be a secret in its address."""
@@ -346,6 +359,9 @@ class LagSettings(_Section):
     def _whole(self) -> Self:
         if bool(self.columns) != bool(self.steps):
             raise ValueError("columns and steps go together: write both")
+        for name in ("columns", "steps", "by"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ValueError(f"{name} names something twice: write each once")
         if any(step < 1 for step in self.steps):
             raise ValueError("a step is 1 or more: a row may not see itself or what comes after")
         return self
@@ -498,6 +514,13 @@ class Settings(_Section):
             )
         if data.target in {*data.drop, *data.id_columns}:
             raise ValueError(f"data.target {data.target!r} is also dropped or an id")
+        for name in data.categories:
+            kind = self.columns[name].type if name in self.columns else None
+            if kind not in (None, "category"):
+                raise ValueError(
+                    f"{name!r} is one of data.categories, and a {kind} under [columns]; keep one "
+                    "of both"
+                )
         self._decision_fits()
         if self.lags.columns and self.holdout.rule != "time":
             raise ValueError(
@@ -539,7 +562,10 @@ def load_settings(path: Path) -> Settings:
     except OSError as error:
         raise InputError(f"settings {path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"settings {path} is not TOML: {error}") from None
+        # What tomllib says of these names neither the key nor what is wrong with it.
+        twice = re.match(r"Cannot (overwrite|declare|mutate)", str(error))
+        hint = "; a key or a section is written twice: keep one of each" if twice else ""
+        raise InputError(f"settings {path} is not TOML: {error}{hint}") from None
     return parse_settings(raw, origin=str(path))
 
 

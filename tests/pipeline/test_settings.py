@@ -61,6 +61,20 @@ def test_the_settings_files_that_come_with_the_pipeline_are_valid(name: str) -> 
         ({"promotion": {"floors": {"rmse": 1.0}}}, r"floors names 'rmse'"),
         ({"promotion": {"min_improvement": -0.1}}, r"\[promotion\] min_improvement = -0.1"),
         ({"nonsense": {"x": 1}}, r"nonsense: unknown key"),
+        (
+            {"data": {"merge_classes": {"a": ["c"], "b": ["c", "d"]}}},
+            r"merge_classes names c more than once",
+        ),
+        (
+            {"data": {"merge_classes": {"a": ["c"]}, "drop_classes": ["c"]}},
+            r"c: in merge_classes and in drop_classes",
+        ),
+        (
+            {"data": {"categories": ["x"]}, "columns": {"x": "text"}},
+            r"'x' is one of data\.categories, and a text under \[columns\]",
+        ),
+        ({"lags": {"columns": ["x", "x"], "steps": [1]}}, r"columns names something twice"),
+        ({"lags": {"columns": ["x"], "steps": [1, 1]}}, r"steps names something twice"),
     ],
 )
 def test_a_wrong_key_is_refused_with_the_line_to_write(
@@ -99,6 +113,10 @@ def test_a_file_that_is_not_toml_is_refused(tmp_path: Path) -> None:
     path.write_text("model =")
     with pytest.raises(InputError, match="is not TOML"):
         load_settings(path)
+    for doubled in ("model = 'a'\nmodel = 'b'", "[data]\n[data]", "[columns]\nc = 1\n'c' = 2"):
+        path.write_text(doubled)
+        with pytest.raises(InputError, match="is written twice: keep one of each"):
+            load_settings(path)
 
 
 def test_a_byte_order_mark_in_the_settings_does_no_harm(tmp_path: Path) -> None:
