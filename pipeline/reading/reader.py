@@ -240,7 +240,7 @@ def _csv(
 def _with_separators(batch: "pyarrow.RecordBatch", separator: str) -> "pyarrow.RecordBatch":
     """Texts as they were: where UNIT stands for the separator, it does so within quotes, too."""
     import pyarrow
-    import pyarrow.compute
+    import pyarrow.compute  # type: ignore[import-untyped]
 
     if _known(separator) or separator == WHITESPACE:
         return batch
