@@ -262,6 +262,9 @@ def _amend(found: _Amended, decision: Decision) -> bool:
     }[decision.reason]
     if kind == "resource" and not layer:
         found.notes += _unread(found.request)
+    if fixed := _cannot_edit(found.request.principal, layer, kind):
+        found.notes.append(fixed)
+        return False
     nearest = _nearest(found.request, policies, layer, kind)
     if isinstance(nearest, str):
         found.notes.append(nearest)
@@ -333,7 +336,7 @@ def _lift_deny(found: _Amended, decision: Decision) -> bool:
         if (one.policy, one.statement, one.matched) == (policy.name, old.label, True)
     )
     whose = f"statement {old.label} of {policy.name} denies"
-    why = "; ".join(map(deny.reason, denier.held))
+    why = "; ".join(deny.reasons(found.request, denier, old))
     found.notes.append(f"{whose} because {why}" if why else f"{whose} whatever the request carries")
     for proposal in deny.proposals(found.request, denier, old):
         amended = layer
@@ -378,9 +381,31 @@ def _nearest(
             return refused
         dead = [failure for failure in closest.failures if is_dead(request.action, failure)]
         # Of a statement that lacks more than one thing, little fits.
-        if len(closest.failures) - len(dead) <= 1 or kind != "identity":
+        little = len(closest.failures) - len(dead) <= 1 or kind != "identity"
+        if little and not _is_awss(closest.policy):
             return _widened(request, layer, closest, kind)
     return _added(request, layer, kind)
+
+
+def _cannot_edit(caller: Principal, layer: tuple[Policy, ...], kind: str) -> str | None:
+    """Why no policy of this layer is anybody's here to edit.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/using-service-linked-roles.html
+    https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html
+    """
+    role = caller.role_arn or ""
+    if kind == "identity" and ":role/aws-service-role/" in role:
+        return f"{role} is its service's own: AWS alone edits what it may"
+    if kind == "identity" and ":role/aws-reserved/" in role:
+        return f"{role} is IAM Identity Center's: edit its permission set there"
+    if kind == "boundary" and layer and all(_is_awss(one.name) for one in layer):
+        return f"the boundary {layer[0].name} is AWS's own: another one must take its place"
+    return None
+
+
+def _is_awss(policy: str) -> bool:
+    """Whether a managed policy is AWS's, which nobody else edits."""
+    return ":iam::aws:policy/" in policy
 
 
 def _as_identity(layer: tuple[Policy, ...]) -> tuple[Policy, ...]:
@@ -471,7 +496,9 @@ def _must_not_widen(request: Request, closest: Considered) -> str | None:
             continue
         place = f"statement {closest.statement} of {closest.policy}"
         wanted = " or ".join(value or '""' for value in failure.wanted)
-        if not failure.actual and (never := deny.never_tagged(request, failure.key)):
+        if not failure.actual and (
+            never := deny.never_tagged(request.action, request.resource, failure.key)
+        ):
             return f"{never}; allow the action on it in a statement without this condition"
         if not failure.actual:
             return (
@@ -539,9 +566,11 @@ def _added(
         warnings.insert(0, "this edits a trust policy: it decides who becomes the role")
     if kind == "boundary":
         warnings.insert(0, "this widens the boundary of every role that has it")
-    if layer:
-        target = layer[-1]
-        amended = (*layer[:-1], replace(target, statements=(*target.statements, statement)))
+    own = [policy for policy in layer if not _is_awss(policy.name)]
+    if own:
+        target = own[-1]
+        longer = replace(target, statements=(*target.statements, statement))
+        amended = tuple(longer if one is target else one for one in layer)
         name, where = target.name, target.kind
     else:
         made: PolicyKind = "resource" if kind == "resource" else "identity"
@@ -550,7 +579,7 @@ def _added(
         whose = "role's trust" if trust else "resource's"
         name = f"the {whose} policy in account {foreign}" if foreign else f"a new {kind} policy"
         where = made
-        amended = (Policy(name, made, version, (statement,)),)
+        amended = (*layer, Policy(name, made, version, (statement,)))
     edit = "add a statement"
     return Change(name, where, edit, as_json(statement), tuple(warnings)), amended
 

@@ -61,6 +61,20 @@ def reason(held: Held) -> str:
     return f"the request has no {held.key}, and {held.operator} is true without it"
 
 
+def reasons(request: Request, denier: Considered, statement: Statement) -> Iterator[str]:
+    """Why a Deny held: what it excepts and the request is not among, and its conditions."""
+    excepted = (
+        ("NotAction", request.action, statement.not_actions),
+        ("NotResource", request.resource, statement.not_resources),
+    )
+    for element, had, values in excepted:
+        if values is not None:
+            yield f"{had} is not among its {element} ({', '.join(values)})"
+    if statement.not_principals is not None:
+        yield f"{request.principal.arn} is not among its NotPrincipal"
+    yield from map(reason, denier.held)
+
+
 def proposals(request: Request, denier: Considered, statement: Statement) -> Iterator[Proposal]:
     """What could be done about a Deny, the safest first; nothing of it is tried out yet."""
     if statement.not_principals is not None:
@@ -82,18 +96,18 @@ def proposals(request: Request, denier: Considered, statement: Statement) -> Ite
             )
 
 
-def never_tagged(request: Request, key: str) -> str | None:
+def never_tagged(action: str, resource: str, key: str) -> str | None:
     """Why no request carries a tag on this resource, if so: EC2 sets the tags of a request for what
     it makes, whose ARN still ends in a star, and for what CreateTags names.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
     """
-    service, _, action = request.action.partition(":")
-    made = request.resource.endswith("*") or action in ("CreateTags", "DeleteTags")
+    service, _, name = action.partition(":")
+    made = resource.endswith("*") or name in ("CreateTags", "DeleteTags")
     if not key.lower().startswith(_TAG) or service != "ec2" or made:
         return None
     return (
-        f"AWS sets {key} for what {request.action} makes, and {request.resource} is there already: "
+        f"AWS sets {key} for what {action} makes, and {resource} is there already: "
         "no request carries it there"
     )
 
@@ -121,7 +135,7 @@ def carried(request: Request, key: str) -> str:
 def nothing_fits(request: Request, denier: Considered) -> str:
     """Why no change of a Deny is proposed."""
     for held in denier.held:
-        if not held.actual and (never := never_tagged(request, held.key)):
+        if not held.actual and (never := never_tagged(request.action, request.resource, held.key)):
             return f"{never}; whoever wrote the Deny may limit its Resource to what the call makes"
     if any(held.key.lower() == _PRINCIPAL and _negated(held) for held in denier.held):
         return (
@@ -149,7 +163,11 @@ def _another_request(request: Request, held: Held) -> Iterator[Proposal]:
     if lower == _BOUNDARY and plain and fixed:
         context = _with(request, held.key, (fixed[0],))
         yield Proposal(f"make the call with the permissions boundary {fixed[0]}", context=context)
-    if lower.startswith(_TAG) and not held.actual and never_tagged(request, held.key) is None:
+    if (
+        lower.startswith(_TAG)
+        and not held.actual
+        and never_tagged(request.action, request.resource, held.key) is None
+    ):
         value = fixed[0] if plain and fixed else "a value"
         context = _with(request, held.key, (value,))
         yield Proposal(f"tag what the call makes: {held.key[len(_TAG) :]}={value}", context=context)

@@ -17,6 +17,7 @@ from scripts.iam.denial.denials import (
     explain_denial,
     foreign_account,
 )
+from scripts.iam.denial.deny import never_tagged
 from scripts.iam.denial.messages import BLOCKED, MASK, Read, Refusal, read
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.engine.explanation import Considered, Explanation, Failure
@@ -163,7 +164,8 @@ def _unknown(refusal: Refusal, failure: Failure) -> bool:
 
 def _known(refusal: Refusal, key: str, actual: tuple[str, ...]) -> bool:
     """Whether it is known what the request had: the value, or that it had none."""
-    return bool(actual) or refusal.tells(key) or never_sets(refusal.action, key)
+    never = never_sets(refusal.action, key) or never_tagged(refusal.action, refusal.arn or "*", key)
+    return bool(actual) or refusal.tells(key) or bool(never)
 
 
 def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:

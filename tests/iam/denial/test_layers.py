@@ -290,3 +290,88 @@ def test_who_asked_is_a_key_that_every_message_carries() -> None:
     assert found.explanation is not None
     lines = considered(found.explanation.considered, everything=True)
     assert not any("may apply" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("excepts", "why"),
+    [
+        ({"NotAction": ["s3:*", "logs:*"], "Resource": "*"},
+         "iam:GetRole is not among its NotAction (s3:*, logs:*)"),
+        ({"Action": "iam:*", "NotResource": f"{IAM}:role/mine"},
+         f"{IAM}:role/x is not among its NotResource ({IAM}:role/mine)"),
+    ],
+)  # fmt: skip
+def test_a_deny_of_all_but_some_says_what_is_not_among_them(
+    excepts: dict[str, Any], why: str
+) -> None:
+    found = pasted(f"iam:GetRole on resource: {IAM}:role/x with an explicit deny in an "
+                   "identity-based policy", EVERYTHING,
+                   {"Sid": "OnlyThese", "Effect": "Deny", **excepts})  # fmt: skip
+    assert found.changes == ()
+    assert f"OnlyThese of own denies because {why}" in told(found)
+
+
+def test_of_what_is_there_already_no_message_hides_a_tag_of_the_request() -> None:
+    """kubernetes/kops#17754"""
+    tagged = {"Effect": "Allow", "Action": "ec2:CreateVolume", "Resource": "*",
+              "Condition": {"StringEquals": {"aws:RequestTag/Cluster": "c"}}}  # fmt: skip
+    found = of_app("ec2:CreateVolume", "arn:aws:ec2:eu-north-1::snapshot/snap-0a", "because no "
+                   "identity-based policy allows the ec2:CreateVolume action", tagged)  # fmt: skip
+    assert found.changes == ()
+    assert "allow the action on it in a statement without this condition" in told(found)
+
+
+def test_a_service_linked_role_is_named_with_its_path() -> None:
+    """aws/aws-cdk#34491"""
+    linked = f"{IAM}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    members = identities(
+        {"RoleDetailList": [{"RoleName": "AWSServiceRoleForAutoScaling", "Arn": linked,
+                             "AssumeRolePolicyDocument": document(EC2)}],
+         "Policies": [], "UserDetailList": []})  # fmt: skip
+    name = "AWSServiceRoleForAutoScaling/AutoScaling"
+    asked = refusal("kms:Decrypt", KEY, "because no resource-based policy allows the kms:Decrypt "
+                    "action", caller=f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}")  # fmt: skip
+    keeps = {"Effect": "Allow", "Principal": {"AWS": f"{IAM}:root"}, "Action": "kms:Put*",
+             "Resource": "*"}  # fmt: skip
+    policy = parse_policy(document(keeps), name="key", kind="resource")
+    [change] = explain_refusal(asked, members, lambda _: policy).changes
+    assert change.statement is not None
+    assert change.statement["Principal"] == {"AWS": [linked]}
+
+
+AWSS = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
+READS = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}
+
+
+def of_awss(path: str = "", **more: Any) -> Denial:
+    """What is told of a role in this path with AWS's own policy, and more."""
+    role = {"RoleName": "app", "Arn": f"{IAM}:role/{path}app", "RolePolicyList": [],
+            "AssumeRolePolicyDocument": document(EC2),
+            "AttachedManagedPolicies": [{"PolicyArn": AWSS}], **more}  # fmt: skip
+    versions = [{"IsDefaultVersion": True, "Document": document(READS)}]
+    managed = [{"Arn": AWSS, "PolicyVersionList": versions}]
+    members = identities({"RoleDetailList": [role], "Policies": managed, "UserDetailList": []})
+    asked = refusal("s3:GetObject", "arn:aws:s3:::other/k", "because no identity-based policy "
+                    "allows the s3:GetObject action")  # fmt: skip
+    return explain_refusal(asked, members, lambda _: None)
+
+
+def test_nobody_edits_awss_own_policies() -> None:
+    [change] = of_awss().changes
+    assert change.policy == "a new identity policy"
+    inline = {"PolicyName": "own", "PolicyDocument": document({**READS, "Action": "s3:ListBucket"})}
+    [change] = of_awss(RolePolicyList=[inline]).changes
+    assert change.policy == "own"
+
+
+@pytest.mark.parametrize(
+    ("path", "told_by"),
+    [
+        ("aws-service-role/autoscaling.amazonaws.com/", "AWS alone edits what it may"),
+        ("aws-reserved/sso.amazonaws.com/", "edit its permission set there"),
+    ],
+)
+def test_roles_that_are_not_edited_in_iam_are_not_to_be_edited(path: str, told_by: str) -> None:
+    found = of_awss(path)
+    assert found.changes == ()
+    assert told_by in told(found)
