@@ -260,6 +260,12 @@ def _amend(found: _Amended, decision: Decision) -> bool:
         Reason.NO_SESSION_ALLOW: (policies.session or (), "session"),
         Reason.NO_RESOURCE_ALLOW: (policies.resource, "resource"),
     }[decision.reason]
+    if kind == "resource" and only_star(found.request.action):
+        found.notes.append(
+            f"{found.request.action} takes no resource, so no policy of a resource can allow it: "
+            "ask as somebody of the account whose it is"
+        )
+        return False
     if kind == "resource" and not layer:
         found.notes += _unread(found.request)
     if fixed := _cannot_edit(found.request.principal, layer, kind):

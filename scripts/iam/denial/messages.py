@@ -101,7 +101,8 @@ class Refusal:
     def arn(self) -> str | None:
         """The resource as a policy names it; None where the message does not tell it whole."""
         known = self.resource == "*" or _WHOLE.fullmatch(self.resource or "")
-        return self.resource if known else None
+        # As a pattern the stars of a mask would take anything.
+        return self.resource if known and MASK not in str(self.resource) else None
 
     def record(self) -> Record:
         """As the decision log would have it, with the keys that are known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -172,6 +173,11 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     """What the answer hangs on and the message does not carry."""
     if refusal.resource is None:
         yield "the message names no resource, so no change is proposed"
+    elif MASK in refusal.resource:
+        yield (
+            f"the log masks a part of the resource ({refusal.resource}), so no change is proposed: "
+            "paste it with what stands there"
+        )
     elif refusal.arn is None and refusal.resource.startswith("arn:"):
         yield (
             f"the message ends in the middle of the resource ({refusal.resource}), so no change is "
@@ -297,7 +303,8 @@ def moved(refusal: Refusal, account: str) -> Refusal:
 
     def there(text: str) -> str:
         if theirs == MASK:
-            return text.replace(f":{MASK}:", f":{account}:")
+            # A region or a bucket that is masked, too, is another word.
+            return re.sub(r"(arn:[\w-]+:[\w-]+:[^:]*:)\*{3}(?=:)", rf"\g<1>{account}", text)
         return text.replace(theirs, account)
 
     return replace(

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from scripts.iam.denial.denials import Denial
+from scripts.iam.denial.messages import read
+from scripts.iam.denial.reported import moved
 from scripts.iam.engine.evaluation import Reason
 from tests.iam.denial.test_reported import ACCOUNT, IAM, explained, pasted, told
 
@@ -150,3 +152,36 @@ def test_a_policy_that_takes_no_resource_element_is_given_none(action: str, reso
     assert change.statement == {
         "Effect": "Allow", "Action": [action], "Principal": {"AWS": [f"{IAM}:user/ci"]}
     }  # fmt: skip
+
+
+def test_what_takes_no_resource_is_granted_by_no_policy_of_one() -> None:
+    """mooyoul/serverless-latest-layer-version#31: Lambda takes GetLayerVersion there alone."""
+    found = across("lambda:ListLayerVersions", f"arn:aws:lambda:eu-west-1:{OTHER}:layer:shared")
+    assert found.changes == ()
+    assert "so no policy of a resource can allow it" in told(found)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        # peterkimzz/aws-ssm-send-command#14
+        "arn:aws:ssm:***::document/AWS-RunShellScript",
+        "arn:aws:s3:::***/state",
+    ],
+)
+def test_what_a_log_masks_is_no_pattern(resource: str) -> None:
+    action = "ssm:SendCommand" if ":ssm:" in resource else "s3:GetObject"
+    own = {"Effect": "Allow", "Action": action, "Resource": f"{IAM}:nothing"}
+    found = pasted(lacking(action, resource), own)
+    assert found.changes == ()
+    assert f"the log masks a part of the resource ({resource})" in told(found)
+
+
+def test_a_masked_account_is_this_one_and_a_masked_region_is_not() -> None:
+    [refusal] = read(
+        "User: arn:aws:sts::***:assumed-role/app/run is not authorized to perform: "
+        "ssm:SendCommand on resource: arn:aws:ssm:***:***:document/mine"
+    ).refusals
+    found = moved(refusal, ACCOUNT)
+    assert found.principal == f"arn:aws:sts::{ACCOUNT}:assumed-role/app/run"
+    assert found.resource == f"arn:aws:ssm:***:{ACCOUNT}:document/mine"
