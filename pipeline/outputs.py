@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StepFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -209,13 +209,20 @@ def _from_parameter(name: str) -> Platform:
     from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
     try:
-        client: SSMClient = boto3.client("ssm")
+        # boto3 alone reads AWS_DEFAULT_REGION only.
+        region = os.environ.get("AWS_REGION") or None
+        client: SSMClient = boto3.client("ssm", region_name=region)
         value = client.get_parameter(Name=name)["Parameter"]["Value"]
     except NoRegionError:
         raise InputError(
             f"the SSM parameter {name} cannot be read without a region: set AWS_REGION"
         ) from None
-    except (BotoCoreError, ClientError) as error:
+    except BotoCoreError as error:
+        raise StepFailed(
+            f"the SSM parameter {name} cannot be read: {error}; `keyless doctor --aws` says what "
+            "is wrong with the way there"
+        ) from None
+    except ClientError as error:
         raise InputError(f"the SSM parameter {name} cannot be read: {error}") from None
     return parse_platform(value, origin=f"the SSM parameter {name}")
 

@@ -17,7 +17,7 @@ import click
 from click.core import ParameterSource
 
 from scripts import foreign
-from scripts.commands import Project
+from scripts.commands import ON_AWS, Project
 from scripts.console import UserError, print_error
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,11 +86,17 @@ class Verbs(click.Group):
             foreseen = as_user_error(failure)
             if foreseen is None or ctx.params.get("debug"):
                 raise
+            if ctx.meta.get(ON_AWS) and not _is_ours(failure):
+                foreseen.fix = _NEEDS_AWS.sub(r"\g<0> --aws", foreseen.fix)
             foreseen.fix = _at_home(foreseen.fix, ctx)
             print_error(foreseen)
             if not _is_ours(failure):
                 _keep(failure, ctx)
             ctx.exit(foreseen.exit_code)
+
+
+# What a library's failure names, for the account that it happened in.
+_NEEDS_AWS = re.compile(r"\bkeyless (?:doctor|explain-denial|database)(?! --aws)\b")
 
 
 def _at_home(fix: str, ctx: click.Context) -> str:

@@ -27,15 +27,28 @@ def first_line(failure: BaseException) -> str:
     return text[:LONGEST] or type(failure).__name__
 
 
+# Codes of AWS, in lower case, and the way out.
+_CODES = (
+    ("denied", "keyless explain-denial"),
+    ("expired", "sign in again, then the same command"),
+    ("requestlimitexceeded", "wait a minute, then the same command again"),
+    ("throttl", "wait a minute, then the same command again"),
+    ("toomanyrequests", "wait a minute, then the same command again"),
+    ("limitexceeded", "ask AWS for a higher quota, or remove what is not needed"),
+)
+
+
 def _botocore(failure: BaseException) -> UserError | None:
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
     if isinstance(failure, ClientError):
         error = failure.response.get("Error", {})
+        code = str(error.get("Code"))
+        fixes = (fix for sign, fix in _CODES if sign in code.lower())
         return UserError(
             f"AWS refused {failure.operation_name}",
-            why=f"{error.get('Code')}: {error.get('Message')}",
-            fix="keyless explain-denial" if "denied" in str(error.get("Code")).lower() else "",
+            why=f"{code}: {error.get('Message')}",
+            fix=next(fixes, "keyless doctor"),
         )
     if isinstance(failure, NoCredentialsError):
         return UserError("AWS was not asked", why=str(failure), fix="keyless doctor --aws")

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from scripts import cli, foreign
+from scripts.commands import aws_option
 
 
 def failures() -> list[tuple[BaseException, str]]:
@@ -41,6 +42,41 @@ def test_a_librarys_failure_is_one_sentence_with_a_way_out(at: int) -> None:
     assert "\n" not in told.why
     assert "Background on this error" not in told.why
     assert told.fix
+
+
+@pytest.mark.parametrize(
+    ("code", "fix"),
+    [
+        ("AccessDeniedException", "keyless explain-denial"),
+        ("ExpiredToken", "sign in again, then the same command"),
+        ("ThrottlingException", "wait a minute, then the same command again"),
+        ("RequestLimitExceeded", "wait a minute, then the same command again"),
+        ("LimitExceededException", "ask AWS for a higher quota, or remove what is not needed"),
+        ("NoSuchBucket", "keyless doctor"),
+    ],
+)
+def test_every_refusal_of_aws_comes_with_a_way_out(code: str, fix: str) -> None:
+    from botocore.exceptions import ClientError
+
+    told = foreign.as_user_error(ClientError({"Error": {"Code": code, "Message": "no"}}, "Get"))
+    assert told is not None
+    assert told.fix == fix
+
+
+@pytest.mark.parametrize("aws", [True, False])
+def test_the_way_out_is_for_the_account_that_it_happened_in(
+    aws: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command("outputs")
+    @aws_option
+    def failing(**_: Any) -> None:
+        raise failures()[6][0]
+
+    monkeypatch.setattr(cli.Verbs, "get_command", lambda *_: failing)
+    given = ["--aws"] if aws else []
+    done = CliRunner().invoke(cli.keyless, ["--home", str(tmp_path), "outputs", *given])
+    assert done.exit_code == 1
+    assert ("explain-denial --aws" in done.stderr) == aws
 
 
 def test_what_is_not_foreseen_is_not_hidden() -> None:

@@ -129,6 +129,16 @@ def check_environment(_: click.Context, parameter: click.Parameter, value: Any) 
     return value
 
 
+ON_AWS = "keyless.aws"
+"""Where the command's context keeps whether the verb acts on a real account."""
+
+
+def note_aws(context: click.Context, _: click.Parameter, aws: bool) -> bool:
+    """Keep where the verb acts, for the advice of a failure."""
+    context.meta[ON_AWS] = aws
+    return aws
+
+
 def known_environments(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
     """Environments with a tfvars file, for the shell's completion."""
     root = Path(__file__).resolve().parents[2] / "terraform" / "platform" / "environments"
@@ -165,6 +175,7 @@ aws_option = click.option(
     "aws",
     default=False,
     envvar="KEYLESS_AWS",
+    callback=note_aws,
     help="Act on your AWS account, by your credentials (also KEYLESS_AWS=1), or on the local "
     "cloud.  [default: local]",
 )

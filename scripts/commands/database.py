@@ -136,7 +136,7 @@ def _on_aws(ca: Path | None) -> Access:
             f"with --aws, name RDS's certificates: curl -O {RDS_CERTIFICATES}, "
             "then --ca global-bundle.pem"
         )
-    session = boto3.Session()
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
     return Access(lambda service: session.client(service), ca, dict(os.environ))  # type: ignore[call-overload]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import boto3
 import pytest
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StepFailed
 from pipeline.outputs import Platform, load_platform, parse_platform
 
 
@@ -67,6 +67,32 @@ def test_the_parameter_of_the_environment_comes_third(
 def test_a_missing_parameter_is_named(aws: Platform) -> None:
     with pytest.raises(InputError, match="/keyless/prod/platform cannot be read"):
         load_platform(environ={"KEYLESS_ENVIRONMENT": "prod"})
+
+
+def test_the_region_may_be_named_as_for_other_tools(
+    aws: Platform, contract: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """boto3 alone reads AWS_DEFAULT_REGION, and the message names AWS_REGION."""
+    boto3.client("ssm", region_name="us-east-1").put_parameter(
+        Name="/keyless/dev/platform", Value=json.dumps(contract), Type="String"
+    )
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    assert load_platform(environ={"KEYLESS_ENVIRONMENT": "dev"}) == aws
+
+
+def test_an_aws_that_does_not_answer_is_no_wrong_input(
+    aws: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from botocore.exceptions import EndpointConnectionError
+
+    class Silent:
+        def get_parameter(self, **_: Any) -> None:
+            raise EndpointConnectionError(endpoint_url="https://a")
+
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: Silent())
+    with pytest.raises(StepFailed, match="keyless doctor --aws"):
+        load_platform(environ={"KEYLESS_ENVIRONMENT": "dev"})
 
 
 def test_without_any_platform_the_ways_to_name_one_are_reported(tmp_path: Path) -> None:
