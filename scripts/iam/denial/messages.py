@@ -10,6 +10,7 @@ from typing import Any
 
 from scripts.iam.account.decision_log import Record
 from scripts.iam.engine.evaluation import Reason
+from scripts.iam.reference import judged, unknown
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 _LAYER = (
@@ -36,6 +37,11 @@ _SENTENCE = re.compile(
     rf"(?: in (?:an?|the) (?P<deny>{_LAYER})(?: transitively through an? (?P<through>{_LAYER}))?"
     rf"(?:: (?P<policy>arn:[^\s\"]+))?)?))?"
 )
+# What a terminal breaks at its edge: an ARN, where the sentence goes on behind it, and an action.
+_CUT = re.compile(
+    r"(on resource: \"?arn:[^\s\"]+)\r?\n([^\s\"]+)(?=\"?\s(?:because no|with an explicit deny))"
+)
+_BROKEN = re.compile(r"(?<=to perform: )(?P<begun>[\w-]+:\w*) (?P<rest>\w+)")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
 _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?\"?([\w-]{10,})")
@@ -194,7 +200,13 @@ def read(text: str) -> Read:
 def _plain(text: str) -> str:
     text = _FRAME.sub("", _STAMP.sub("", _ANSI.sub("", text)))
     text = text.replace('\\"', '"').replace("\\n", " ")
-    return " ".join(text.split())
+    return _BROKEN.sub(_joined, " ".join(_CUT.sub(r"\1\2", text).split()))
+
+
+def _joined(found: re.Match[str]) -> str:
+    """An action that a terminal broke in the middle, where AWS's reference has the whole one."""
+    whole = found["begun"] + found["rest"]
+    return whole if unknown(found["begun"]) and judged(whole) else found[0]
 
 
 def _refusal(found: re.Match[str], plain: str) -> Refusal:

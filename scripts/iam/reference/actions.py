@@ -76,6 +76,11 @@ def judged(action: str) -> bool:
     return _action(action) is not None
 
 
+def unknown(action: str) -> bool:
+    """Whether the action's service is known here and the reference has no such action of it."""
+    return action.lower().partition(":")[0] in _content() and not judged(action)
+
+
 def only_star(action: str) -> bool:
     """Whether the action takes no resource, so that a policy can allow it on * alone."""
     found = _action(action)

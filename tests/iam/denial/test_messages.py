@@ -327,3 +327,29 @@ def test_cloudtrails_denials_of_our_roles_are_read_with_their_keys() -> None:
     assert refusal.known_keys()["aws:SourceIp"] == ("198.51.100.7",)
     [bare] = found.bare
     assert "CreateTags" in bare
+
+
+@pytest.mark.parametrize(
+    ("text", "action", "resource"),
+    [
+        # aws-amplify/amplify-backend#2092
+        ("iam:PutRolePo\nlicy on resource: role cdk because no identity-based policy allows the "
+         "iam:PutRolePolicy action", "iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/cdk"),
+        (f"iam:GetRole on resource: arn:aws:iam::{ACCOUNT}:role/a-long-na\nme because no identity-"
+         "based policy allows the iam:GetRole action", "iam:GetRole",
+         f"arn:aws:iam::{ACCOUNT}:role/a-long-name"),
+        # kubernetes-sigs/aws-fsx-csi-driver#214
+        (f"fsx:TagResource on resource: arn:aws:fsx:us-west-\n2:{ACCOUNT}:file-system/* because no "
+         "identity-based policy allows the fsx:TagResource action", "fsx:TagResource",
+         f"arn:aws:fsx:us-west-2:{ACCOUNT}:file-system/*"),
+        # what stands behind an action need not be a part of it
+        ("iam:GetRole once more", "iam:GetRole", None),
+        ("nosuch:Thing on it", "nosuch:Thing", None),
+    ],
+)  # fmt: skip
+def test_what_a_terminal_broke_is_put_together(
+    text: str, action: str, resource: str | None
+) -> None:
+    caller = f"arn:aws:iam::{ACCOUNT}:user/ci"
+    [refusal] = read(f"User: {caller} is not authorized to perform: {text}").refusals
+    assert (refusal.action, refusal.resource) == (action, resource)
