@@ -14,6 +14,7 @@ from scripts.iam.engine.elements import Condition, Statement
 from scripts.iam.engine.errors import Unsupported
 from scripts.iam.engine.evaluation import PolicySet, Principal, Request, evaluate
 from scripts.iam.engine.explanation import Considered, Held
+from scripts.iam.reference import never_sets
 
 _NEGATED = ("StringNot", "ArnNot", "NumericNot", "DateNot", "NotIpAddress")
 # Headers that the sender of a request chooses.
@@ -87,7 +88,8 @@ def proposals(request: Request, denier: Considered, statement: Statement) -> Ite
         yield from _by_all_ways(request, statement)
         return
     for held in denier.held:
-        if held.key.lower().startswith(_HEADERS) and not held.actual and _negated(held):
+        header = held.key.lower().startswith(_HEADERS) and not never_sets(request.action, held.key)
+        if header and not held.actual and _negated(held):
             guard = Condition("Null", held.key, ("false",))
             yield Proposal(
                 f"deny only requests that have {held.key}: add a Null condition to it",
@@ -135,6 +137,11 @@ def carried(request: Request, key: str) -> str:
 def nothing_fits(request: Request, denier: Considered) -> str:
     """Why no change of a Deny is proposed."""
     for held in denier.held:
+        if not held.actual and never_sets(request.action, held.key):
+            return (
+                f"AWS never sets {held.key} for {request.action}, so every such request is denied; "
+                "whoever wrote the Deny may limit it to actions that have the key"
+            )
         if not held.actual and (never := never_tagged(request.action, request.resource, held.key)):
             return f"{never}; whoever wrote the Deny may limit its Resource to what the call makes"
     if any(held.key.lower() == _PRINCIPAL and _negated(held) for held in denier.held):
@@ -155,6 +162,8 @@ def _negated(held: Held) -> bool:
 def _another_request(request: Request, held: Held) -> Iterator[Proposal]:
     """The same request with what the condition does not mean."""
     lower = held.key.lower()
+    if not held.actual and never_sets(request.action, held.key):
+        return
     if lower == "aws:securetransport" and held.actual == ("false",):
         context = _with(request, held.key, ("true",))
         yield Proposal("send the request over TLS (https)", context=context)

@@ -185,3 +185,24 @@ def test_a_masked_account_is_this_one_and_a_masked_region_is_not() -> None:
     found = moved(refusal, ACCOUNT)
     assert found.principal == f"arn:aws:sts::{ACCOUNT}:assumed-role/app/run"
     assert found.resource == f"arn:aws:ssm:***:{ACCOUNT}:document/mine"
+
+
+@pytest.mark.parametrize(
+    ("action", "operator", "key"),
+    [
+        ("ec2:DescribeInstances", "Null", "aws:RequestTag/owner"),
+        ("s3:GetBucketLocation", "StringNotEquals", "s3:x-amz-server-side-encryption"),
+        ("iam:ListRoles", "StringNotEquals", "iam:PermissionsBoundary"),
+    ],
+)
+def test_no_request_is_proposed_with_a_key_that_the_action_never_has(
+    action: str, operator: str, key: str
+) -> None:
+    value = "true" if operator == "Null" else "wanted"
+    deny = {"Sid": "D", "Effect": "Deny", "Action": f"{action.partition(':')[0]}:*",
+            "Resource": "*", "Condition": {operator: {key: value}}}  # fmt: skip
+    found = pasted(f"{action} on resource: * with an explicit deny in an identity-based policy",
+                   {"Effect": "Allow", "Action": "*", "Resource": "*"}, deny)  # fmt: skip
+    assert found.changes == ()
+    assert f"the request has no {key}" in told(found)
+    assert f"AWS never sets {key} for {action}, so every such request is denied" in told(found)
