@@ -2,8 +2,8 @@
 
 Which of several good trials is best on the folds is mostly chance; their average is better than
 most of them. Caruana et al., Ensemble Selection from Libraries of Models, 2004. Which weights are
-best there is chance, too: families get more even ones as far as the folds cannot tell the
-difference. Breiman et al., Classification and Regression Trees, 1984, on one standard error.
+best there is chance, too: half of them is even among the families that the folds cannot tell from
+the best. Breiman et al., Classification and Regression Trees, 1984, on one standard error.
 """
 
 from collections import Counter
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 _OF_EACH_FAMILY = 3
 _ROUNDS = 20
 _ROWS = 20_000
-# Student's quantile for five folds is 2.1 at 95 %, of one side.
-_ERRORS = 2.0
 
 
 @dataclass(frozen=True)
@@ -105,9 +103,8 @@ def choose_models(
 ) -> Chosen:
     """The best trial, or an average of at most `search.ensemble` where one is better on the folds.
 
-    Trials are added one by one, also again, each time the one that helps the average most. Of the
-    averages that lie between these weights and even ones of the families, the most even counts
-    that is not surely worse on the folds. Raises StepFailed where no trial has a value.
+    Trials are added one by one, also again, each time the one that helps the average most. These
+    weights are made more even, as `_more_even` says. Raises StepFailed where no trial has a value.
     """
     first = best(finalists.trials, settings)
     most = settings.search.ensemble
@@ -125,7 +122,7 @@ def choose_models(
     value, before = found.value(metric.name), first.value(metric.name)
     if value is None or before is None or metric.sign * (value - before) <= 0:
         return replace(alone, held=held[first.number])
-    counted = _most_even([*_more_even(counted, pool, most), counted], held, settings)
+    counted = _more_even(counted, pool, settings, most)
     members = tuple((counted[trial.number], trial) for trial in pool if counted[trial.number])
     mixed = _mixed(counted, held)
     return Chosen(members, judged(first.number, first.parameters, mixed, settings), mixed)
@@ -135,37 +132,33 @@ def _mixed(counts: Counter[int], held: dict[int, list[Scored]]) -> list[Scored]:
     return mean([(weight, held[number]) for number, weight in counts.items()])
 
 
-def _more_even(counts: Counter[int], pool: list[Trial], most: int) -> list[Counter[int]]:
-    """Weights of which half are these, and half are even among the best of so many families; all
-    families first."""
-    leaders: dict[str, int] = {}
-    for trial in pool:
-        leaders.setdefault(str(trial.parameters["family"]), trial.number)
-    ways = []
-    for many in range(min(len(leaders), most), 1, -1):
-        way = Counter({number: weight * many for number, weight in counts.items()})
-        way.update(dict.fromkeys(list(leaders.values())[:many], counts.total()))
-        ways.append(Counter(dict(way.most_common(most))))
-    return ways
-
-
-def _most_even(
-    ways: list[Counter[int]], held: dict[int, list[Scored]], settings: Settings
+def _more_even(
+    counts: Counter[int], pool: list[Trial], settings: Settings, most: int
 ) -> Counter[int]:
-    """The first of these weights that is not surely worse than the best of them, fold by fold."""
+    """Weights of which half are these, and half are even among the families that are level.
+
+    Where no other is level with the best trial of all, that one has this half alone.
+    """
+    leaders: dict[str, Trial] = {}
+    for trial in pool:
+        leaders.setdefault(str(trial.parameters["family"]), trial)
+    level = [trial for trial in leaders.values() if _is_level(trial, pool[0], settings)]
+    even = Counter({number: weight * len(level) for number, weight in counts.items()})
+    even.update({trial.number: counts.total() for trial in level})
+    return Counter(dict(even.most_common(most)))
+
+
+def _is_level(trial: Trial, first: Trial, settings: Settings) -> bool:
+    """Whether a trial is worse than the best by one standard error at most, fold by fold."""
     import numpy as np
 
     name, sign = settings.metric.name, settings.metric.sign
-    sample = {number: _sampled(parts) for number, parts in held.items()}
-    trials = [judged(0, {}, _mixed(way, sample), settings, only=name) for way in ways]
-    values = sign * np.array([trial.folds[name] for trial in trials], dtype=float)
-    # A fold without a value has none for any weights: it depends on the fold's classes.
-    values = values[:, ~np.isnan(values).any(axis=0)]
-    if values.shape[1] < 2:
-        return ways[-1]
-    losses = values[values.mean(axis=1).argmax()] - values
-    errors = losses.std(axis=1, ddof=1) / values.shape[1] ** 0.5
-    return ways[int((losses.mean(axis=1) <= _ERRORS * errors).argmax())]
+    values = np.array([first.folds[name], trial.folds[name]], dtype=float)
+    losses = sign * (values[0] - values[1])
+    losses = losses[~np.isnan(losses)]
+    if trial is first or len(losses) < 2:
+        return trial is first
+    return bool(losses.mean() <= losses.std(ddof=1) / len(losses) ** 0.5)
 
 
 def _weights(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from scipy.stats import sem  # type: ignore[import-untyped]
 
 from pipeline.data.dataset import Dataset
 from pipeline.errors import StepFailed
@@ -15,7 +16,7 @@ from pipeline.model import average
 from pipeline.model.average import Chosen, Finalists, choose_models, fitted, mean
 from pipeline.model.families import trusted_types
 from pipeline.model.features import one_thread
-from pipeline.model.search import Trial, judged, make_folds
+from pipeline.model.search import Trial, cross_validate, judged, make_folds
 from pipeline.settings import Settings, parse_settings
 from tests.pipeline.conftest import make_dataset
 
@@ -126,24 +127,59 @@ def _shares(chosen: Chosen) -> dict[str, float]:
     }
 
 
+def _level(trials: list[Trial]) -> bool:
+    """Whether the best of each family differ by one standard error at most, by scipy's formula."""
+    best = {str(trial.parameters["family"]): trial for trial in sorted(trials, key=_badness)[::-1]}
+    values = [np.array(trial.folds["rmse"], dtype=float) for trial in best.values()]
+    differences = values[0] - values[1]
+    return bool(abs(differences.mean()) <= sem(differences))
+
+
+def _badness(trial: Trial) -> float:
+    return trial.value("rmse") or np.inf
+
+
 def test_families_that_the_folds_cannot_tell_apart_get_more_even_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    trials = [_two_families(seed, second=0.55) for seed in range(8)]
-    even = [_shares(_chosen(REGRESSION, found))["linear"] for found in trials]
-    monkeypatch.setattr(average, "_more_even", lambda *_: [])
-    best = [_shares(_chosen(REGRESSION, found))["linear"] for found in trials]
-    distances = [
-        (abs(share - 0.5), abs(other - 0.5)) for share, other in zip(even, best, strict=True)
+    trials = [_two_families(seed, second=0.5) for seed in range(24)]
+    even = [_shares(_chosen(REGRESSION, found)) for found in trials]
+    monkeypatch.setattr(average, "_more_even", lambda counts, *_: counts)
+    best = [_shares(_chosen(REGRESSION, found)) for found in trials]
+    compared = list(zip(trials, even, best, strict=True))
+    level = [
+        (share["linear"], other["linear"]) for found, share, other in compared if _level(found)
     ]
-    assert all(near <= far for near, far in distances)
-    assert sum(near < far for near, far in distances) > 4
+    assert len(level) > 4
+    for mixed, alone in level:
+        assert mixed - 0.5 == pytest.approx((alone - 0.5) / 2)
+    # Where they can be told apart, half of the weights goes to the better one.
+    apart = [entry for entry in compared if not _level(entry[0])]
+    assert len(apart) > 4
+    for found, share, other in apart:
+        first = str(min(found, key=_badness).parameters["family"])
+        assert share[first] == pytest.approx(0.5 + other[first] / 2)
 
 
-def test_a_family_that_is_surely_worse_gets_no_more_than_the_folds_give_it() -> None:
+def test_a_family_that_is_surely_worse_gets_half_of_what_the_folds_give_it_at_most() -> None:
     for seed in range(8):
         shares = _shares(_chosen(REGRESSION, _two_families(seed, second=3.0)))
-        assert shares.get("linear", 0.0) < 0.1
+        assert shares.get("linear", 0.0) < 0.05
+
+
+def test_a_nearly_linear_target_of_few_rows_gets_no_forest(make_settings: Make) -> None:
+    """A forest beside a linear model that is far better may not get a share for evenness' sake."""
+    settings = _settings(make_settings, regression=True, folds=5)
+    dataset = _dataset(settings, rows=60)
+    folds, finalists = make_folds(dataset, settings), Finalists(settings)
+    few: dict[str, dict[str, object]] = {"linear": {}, "random_forest": {"n_estimators": 20}}
+    for number, (name, options) in enumerate(few.items()):
+        parameters = {"family": name, **options}
+        held = cross_validate(dataset, folds, parameters, settings)
+        trial = judged(number, parameters, held, settings)
+        finalists.add(replace(trial, held=tuple(held)))
+    shares = _shares(choose_models(finalists, dataset, folds, settings))
+    assert shares["linear"] > 0.8
 
 
 def test_trials_without_a_value_make_no_model() -> None:
