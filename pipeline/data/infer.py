@@ -4,6 +4,7 @@ What cannot be decided is refused, all columns at once, with the settings that d
 proposal was tried on the column.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]
 
 _SHOWN_FAULTS = 30
+# Parts of a time that come again; the others of a holdout by time lie beyond what was learnt.
+_CYCLES = ("month_cycle", "weekday", "hour_cycle")
 
 
 @dataclass
@@ -59,8 +62,8 @@ def infer(table: "pyarrow.Table", settings: Settings) -> Inference:
     _file_marks(found)
     if found.faults:
         raise InputError(_report(found))
-    if not features:
-        raise InputError(_nothing_left(others, settings))
+    if not features and not settings.lags.columns:
+        raise InputError(_nothing_left(others, found))
     data = settings.data
     contract = SchemaContract(
         model=settings.model,
@@ -157,15 +160,19 @@ def _wanted_too(name: str, settings: Settings) -> bool:
     return name == settings.holdout.column and chosen is not None and bool(chosen.parts)
 
 
-def _nothing_left(others: dict[str, Column], settings: Settings) -> str:
-    column = settings.holdout.column
+def _nothing_left(others: dict[str, Column], found: Findings) -> str:
+    settings = found.settings
     said = "no feature is left: every column is an id, dropped, empty or the target"
-    if column is not None and isinstance(others.get(column), DateColumn):
-        said += (
-            f"; parts of {column} can be features, such as {quoted(column)} = "
-            '{ parts = ["month_cycle", "weekday"] } under [columns]'
-        )
-    return said
+    column = settings.holdout.column
+    if column is None or not isinstance(others.get(column), DateColumn):
+        return said
+    ways = []
+    if parts := [part for part in _CYCLES if part in found.time_parts]:
+        ways.append(f"{quoted(column)} = {{ {line('parts', parts)} }} under [columns]")
+    if isinstance(others.get(settings.data.target), NumberColumn):
+        ways.append(f"{line('columns', [settings.data.target])} and steps = [1] under [lags]")
+    means = "parts of the time and earlier values of numbers can be features, such as"
+    return f"{said}; {means} {', or '.join(ways)}" if ways else said
 
 
 def _others(table: "pyarrow.Table", found: Findings) -> dict[str, Column]:
@@ -209,7 +216,12 @@ def _times(case: Case) -> Column | None:
     if undecided and not kinds.looks_like_times(case):
         shown = next(iter(case.counts), "")
         case.refuse(f"is the holdout's column of times, but holds texts such as {shown!r}")
-    return moments.model_copy(update={"parts": []}) if isinstance(moments, DateColumn) else None
+    if not isinstance(moments, DateColumn):
+        return None
+    # The weekday of a month is that of its first day, which says nothing.
+    months = all(re.fullmatch(r"\d{4}-\d{2}", text) for text in case.counts)
+    case.found.time_parts = [part for part in moments.parts if part != "weekday" or not months]
+    return moments.model_copy(update={"parts": []})
 
 
 def _target(name: str, raw: "pyarrow.ChunkedArray", found: Findings) -> Column | None:

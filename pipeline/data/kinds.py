@@ -71,6 +71,7 @@ class Findings:
     left_out: dict[str, str] = field(default_factory=dict)
     said: Evidence = field(default_factory=Evidence)
     without_target: int = 0
+    time_parts: list[str] = field(default_factory=list)
 
     def settled(self, name: str) -> bool:
         """Whether the column is left out or at fault already."""

@@ -9,12 +9,16 @@ rows before it, or they are taken from the history that ingest leaves.
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data.contract import DateColumn, LagPlan, SchemaContract, lag_name
+from pipeline.data.dates import DAY
 from pipeline.data.prepare import read_all
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow  # type: ignore[import-untyped]
+
+# Periods of the calendar are not equally long: their days, less or more an hour for summer time.
+_CALENDAR = (("month", 27.9, 31.1), ("quarter", 89.9, 92.1), ("year", 364.9, 366.1))
 
 
 def add(
@@ -83,16 +87,30 @@ def doubts(table: "pyarrow.Table", contract: SchemaContract) -> list[str]:
     frame = _values(table, contract, plan).sort_values("time", kind="stable")
     groups = frame.groupby(plan.by, dropna=False, sort=False) if plan.by else frame
     gaps = groups["time"].diff().dropna()
-    usual = gaps.mode().iloc[0] if len(gaps) else 0.0
-    other = int((gaps != usual).sum())
+    dated = isinstance(contract.others.get(plan.time), DateColumn)
+    usual = float(gaps.mode().iloc[0]) if len(gaps) else 0.0
+    same, period = gaps == usual, None
+    for name, low, high in _CALENDAR if dated else ():
+        if low <= usual / DAY <= high:
+            same, period = (gaps / DAY).between(low, high), name
+    other = int((~same).sum())
     if other * 100 <= len(gaps):
         return []
-    dated = isinstance(contract.others.get(plan.time), DateColumn)
-    shown = f'"{usual:g}s"' if dated else f"{usual:g}"
+    said = f"a lag counts rows, and {other} of {len(gaps)} rows follow the one before at another"
+    if period is not None:
+        return [f"{said} distance than the usual, which is a {period}"]
+    shown = f'"{_length(usual)}"' if dated else f"{usual:g}"
     return [
-        f"a lag counts rows, and {other} of {len(gaps)} rows follow the one before at another "
-        f"distance than the usual: write every = {shown} under [lags] to count time instead"
+        f"{said} distance than the usual: write every = {shown} under [lags] to count time instead"
     ]
+
+
+def _length(seconds: float) -> str:
+    """A length of time as pandas reads it: 1D, 6h, 0.5s."""
+    for unit, size in (("D", DAY), ("h", 3600), ("min", 60)):
+        if seconds % size == 0:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
 def _values(table: "pyarrow.Table", contract: SchemaContract, plan: LagPlan) -> "pd.DataFrame":

@@ -138,8 +138,52 @@ def test_rows_that_are_unevenly_spaced_are_told_where_a_lag_counts_rows() -> Non
     table, contract = _with_gap()
     few = table.take(np.sort(random.choice(table.num_rows, 80, replace=False)))
     (said,) = lags.doubts(lags.add(few, contract), contract)
-    assert 'write every = "3600s" under [lags]' in said
+    assert 'write every = "1h" under [lags]' in said
     assert lags.doubts(lags.add(table, contract), contract) == []
+
+
+def _series(times: pd.DatetimeIndex, **changes: Any) -> tuple[pyarrow.Table, SchemaContract]:
+    """Nothing but times and a number."""
+    power = np.random.default_rng(0).normal(size=len(times))
+    table = pyarrow.table({"when": times.astype(str).tolist(), "power": power})
+    wanted = {"columns": ["power"], "steps": [1], **changes}
+    return table, infer(table, _settings(lags=wanted, columns={})).contract
+
+
+@pytest.mark.parametrize("step", ["MS", "QS", "YS"])
+def test_periods_of_the_calendar_are_evenly_spaced(step: str) -> None:
+    times = pd.date_range("1970-01-01", periods=60, freq=step)
+    table, contract = _series(times)
+    assert lags.doubts(lags.add(table, contract), contract) == []
+    table, contract = _series(times[np.arange(60) % 7 > 0])
+    (said,) = lags.doubts(lags.add(table, contract), contract)
+    assert "rows follow the one before at another distance than the usual, which is a" in said
+    assert "every" not in said
+
+
+@pytest.mark.parametrize("step", ["1D", "2h", "7min", "1.5s", "36D"])
+def test_the_length_of_a_step_is_one_that_the_settings_take(step: str) -> None:
+    times = pd.date_range("2020-01-01", periods=200, freq=step)
+    table, contract = _series(times[np.arange(200) % 9 > 0])
+    (said,) = lags.doubts(lags.add(table, contract), contract)
+    written = said.partition("write every = ")[2].partition(" under")[0].strip('"')
+    assert written == step
+    table, contract = _series(times, every=written)
+    assert lags.add(table, contract)["power.lag_1"].null_count == 1
+
+
+def test_a_series_without_features_says_which_there_can_be() -> None:
+    times = pd.date_range("2020-01-01", periods=400, freq="6h")
+    for index, parts in (
+        (times.astype(str), '["month_cycle", "weekday", "hour_cycle"]'),
+        (times.to_period("D")[::4].astype(str), '["month_cycle", "weekday"]'),
+        (pd.period_range("1950-01", periods=100, freq="M").astype(str), '["month_cycle"]'),
+    ):
+        table = pyarrow.table({"when": index.tolist(), "power": np.arange(len(index)) % 7.0})
+        with pytest.raises(InputError, match="no feature is left") as caught:
+            infer(table, _settings(lags={}, columns={}))
+        assert f"when = {{ parts = {parts} }} under [columns]" in str(caught.value)
+        assert 'columns = ["power"] and steps = [1] under [lags]' in str(caught.value)
 
 
 def test_lags_that_no_row_has_are_reported() -> None:
