@@ -16,3 +16,18 @@ class StepFailed(Exception):
 def first_line(error: Exception) -> str:
     """The first line of an error's text, or its class where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same request may succeed soon: AWS was not reached, is busy or has a fault."""
+    from botocore import exceptions
+
+    if isinstance(error, exceptions.ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= 500 or status == 429 or "Throttl" in error.response["Error"]["Code"]
+    passing = (
+        exceptions.ConnectionError,
+        exceptions.HTTPClientError,
+        exceptions.IncompleteReadError,
+    )
+    return isinstance(error, passing)

@@ -22,7 +22,8 @@ class Evidence:
     `losses` and `units` are of keys: one loss for each key whose outcome came, one unit for each
     key that was assigned. `paired` has challenger minus champion on the same request. `promotion`
     is the promotion rule's verdict on the feedback, once there is enough of it; `verified` that of
-    the check of the idle set. `odd` counts outcomes that say nothing and are left out.
+    the check of the idle set. `odd` counts outcomes that say nothing and are left out. `lost` says
+    that the challenger's files are no longer those that its trial began with.
     """
 
     tallies: Mapping[Variant, Tally] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class Evidence:
     promotion: Verdict | None = None
     verified: Verdict | None = None
     odd: int = 0
+    lost: str | None = None
     champion_sequence: int = 0
     champion_version: str = ""
 

@@ -119,9 +119,10 @@ def first_policy(
 ) -> TrafficPolicy:
     """The policy that starts a rollout. `champion` is the record's sequence and version.
 
-    Raises InputError while another rollout is under way.
+    Raises InputError while another rollout is under way: one whose challenger is the champion of
+    record is not, though no controller has completed it.
     """
-    if seen is not None and seen.live:
+    if seen is not None and seen.live and seen.challenger.model_version != champion[1]:
         raise InputError(
             f"a rollout of version {seen.challenger.model_version} is {seen.phase}: abort it "
             "first, or promote it"

@@ -17,10 +17,14 @@ from pipeline.storage import KeyAbsentError, KeyChangedError, KeyExistsError, St
 
 @dataclass(frozen=True)
 class Read:
-    """A policy as it was read; `etag` is for the next conditional read or write."""
+    """A policy as it was read; `etag` is for the next conditional read or write.
+
+    `spoilt` says that what is in force is no policy, and this is the version before it.
+    """
 
     policy: TrafficPolicy
     etag: str
+    spoilt: bool = False
 
 
 class PolicyChanged(Exception):
@@ -59,10 +63,11 @@ class Policies:
             kept = self._store.keys(self._history)
             if not kept:
                 raise InputError(
-                    f"{self.key} is no traffic policy, and there was none before it: delete it, "
-                    "and the champion answers alone"
+                    f"{self.key} is no traffic policy, and there was none before it: have an "
+                    "administrator delete it (no role may), and the champion answers alone"
                 ) from None
-            return Read(document.parse(self._store.read(kept[-1])[0], kept[-1]), stored.etag)
+            last = document.parse(self._store.read(kept[-1])[0], kept[-1])
+            return Read(last, stored.etag, spoilt=True)
 
     def read_newer(self, etag: str | None) -> Read | None:
         """The policy if it is not the one with this etag. Raises KeyAbsentError without one."""

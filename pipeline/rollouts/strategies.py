@@ -53,6 +53,8 @@ def decide(policy: TrafficPolicy, evidence: Evidence, now: datetime) -> Move | H
             f"the champion of record became version {evidence.champion_version}, which is not "
             "what the challenger was compared with",
         )
+    if evidence.lost:
+        return stop(policy, "rolled_back", evidence.lost)
     broken = [check.sentence for check in guards.check(policy, evidence) if check.broken]
     if broken:
         return stop(policy, "rolled_back", f"guard broken: {'; '.join(broken)}")

@@ -1,6 +1,7 @@
 """A model's files on their way to its process: read by version, verified, kept at hand."""
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from pipeline.model.artifacts import CARD_FILE, MODEL_FILE
 from pipeline.model.champion import PinnedFile, read_pinned
 from pipeline.serving.process import Load
 from pipeline.storage import Store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,18 @@ class ModelFiles:
             if hashlib.sha256(data).hexdigest() == pin.sha256:
                 return data
         data = read_pinned(self._store, pin)
-        self._keep(path, data)
+        try:
+            self._keep(path, data)
+        except OSError as error:  # a full disk, for one: the next start reads it from the store
+            log.warning("%s is not kept at hand: %s", name, error)
         return data
 
     def _keep(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, name = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).replace(path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ _ERROR = {
 _FAULTS = {
     "400": "The body is no JSON, no CSV or no UTF-8.",
     "408": "The body did not come in time.",
-    "413": "The body or the number of rows is over the limit.",
+    "413": "The body, or the number of its rows or values, is over the limit.",
     "415": "The media type is none that is read here.",
     "422": "The body does not fit the model's columns; the details name row, column and rule.",
     "503": "No model is loaded, too many requests wait, or the model failed.",

@@ -9,14 +9,27 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from pipeline.errors import first_line, may_pass
 from pipeline.rollouts.control.lease import Lease
 from pipeline.rollouts.evidence import Evidence
 from pipeline.rollouts.policies import Policies, PolicyChanged, Read
 from pipeline.rollouts.policy import TrafficPolicy
 from pipeline.rollouts.strategies import Hold, Move, advance, apply, decide, stop
+
+LONGEST_OUTAGE_SECONDS = 600.0
+"""A controller that cannot look for so long ends with the error."""
+
+
+def steady_clock() -> Callable[[], datetime]:
+    """The time of day as it goes on from now, whatever the machine's clock is set to later.
+
+    A clock that jumps ahead would end a step before its time.
+    """
+    at, began = datetime.now(UTC), time.monotonic()
+    return lambda: at + timedelta(seconds=time.monotonic() - began)
 
 
 class Sources(Protocol):
@@ -56,10 +69,10 @@ class Controller:
         *,
         who: str,
         front: Front | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._policies, self._lease, self._sources = policies, lease, sources
-        self._who, self._front, self._clock = who, front, clock
+        self._who, self._front, self._clock = who, front, clock or steady_clock()
 
     def look(self) -> Look:
         """Look once, and take the next step if it is due."""
@@ -84,14 +97,28 @@ class Controller:
         *,
         seconds: float = math.inf,
     ) -> Look:
-        """Look every so many seconds until the rollout ends, has succeeded, or time is up."""
-        began = time.monotonic()
+        """Look every so many seconds until the rollout ends, has succeeded, or time is up.
+
+        While AWS is not reached, the rollout stays as it is and is looked at again.
+        """
+        began = reached = time.monotonic()
         try:
             while True:
-                found = self.look()
+                last = time.monotonic() - began + every > seconds
+                try:
+                    found = self.look()
+                except Exception as error:
+                    if last or not _may_wait(error, reached):
+                        raise
+                    tell(
+                        Look(None, None, f"nothing changes until AWS answers: {first_line(error)}")
+                    )
+                    wait(every)
+                    continue
+                reached = time.monotonic()
                 tell(found)
                 succeeded = found.policy is not None and found.policy.phase == "succeeded"
-                if found.ended or succeeded or time.monotonic() - began + every > seconds:
+                if found.ended or succeeded or reached - began + every > seconds:
                     self._lease.release()
                     return found
                 wait(every)
@@ -137,6 +164,10 @@ class Controller:
             self._front.agree(policy)
 
 
+def _may_wait(error: Exception, reached: float) -> bool:
+    return may_pass(error) and time.monotonic() - reached <= LONGEST_OUTAGE_SECONDS
+
+
 class NotNow(Exception):
     """A person asked for what the rollout's state does not allow; the message says why."""
 
@@ -155,7 +186,7 @@ def by_hand(
     """
     while True:
         seen = policies.last_good() if verb == "abort" else policies.read()
-        if seen is None or not seen.policy.live:
+        if seen is None or not (seen.policy.live or seen.spoilt):
             state = f"is {seen.policy.phase}" if seen else "does not exist"
             raise NotNow(f"the rollout {state}: there is nothing to {verb}")
         evidence = sources.gather(seen.policy) if verb == "advance" else Evidence()
@@ -170,7 +201,8 @@ def by_hand(
 
 def _wish(policy: TrafficPolicy, verb: str, why: str, evidence: Evidence) -> Move | Hold:
     if verb == "abort":
-        return stop(policy, "aborted", why)
+        # What was spoilt began a rollout that switched nothing yet: the one before it had ended.
+        return stop(policy, "aborted", why) if policy.live else Move(policy.phase, why)
     if verb == "advance":
         return advance(policy, evidence, why)
     if policy.phase != "running":

@@ -32,6 +32,11 @@ METRICS = {
 # Points of a minute are kept for 15 days, of five minutes for 63 days, of an hour for 455 days.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html
 _KEPT = ((timedelta(days=14), 60), (timedelta(days=62), 300), (timedelta(days=455), 3600))
+SKEW = timedelta(minutes=15)
+"""By so much the clocks of servers and controller may differ: of others AWS takes no request.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html
+"""
 
 
 class Counters(Protocol):
@@ -86,7 +91,8 @@ class CloudWatchCounters:
         """Sums by period, longer ones the older the experiment is."""
         now = datetime.now(UTC)
         period = next((each for age, each in _KEPT if now - since < age), 3600)
-        start = datetime.fromtimestamp(since.timestamp() // period * period, UTC)
+        # No other experiment has this one's name, so a margin finds nothing that is not its own.
+        start = datetime.fromtimestamp((since - SKEW).timestamp() // period * period, UTC)
         wanted = {f"{variant}_{name}": (variant, name) for variant in VARIANTS for name in METRICS}
         queries: list[MetricDataQueryTypeDef] = [
             {
@@ -104,7 +110,9 @@ class CloudWatchCounters:
             for key, (variant, name) in wanted.items()
         ]
         pages = self._client.get_paginator("get_metric_data").paginate(
-            MetricDataQueries=queries, StartTime=start, EndTime=now + timedelta(seconds=period)
+            MetricDataQueries=queries,
+            StartTime=start,
+            EndTime=now + SKEW + timedelta(seconds=period),
         )
         points: dict[datetime, dict[Variant, dict[str, float]]] = {}
         for page in pages:

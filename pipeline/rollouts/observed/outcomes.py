@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pipeline.data.contract import SchemaContract
+from pipeline.rollouts.observed.counters import SKEW
 from pipeline.rollouts.policy import CHALLENGER, CHAMPION, Loss, Variant
 from pipeline.rollouts.stats.sequential import Sums
 from pipeline.storage import Store
@@ -53,10 +54,11 @@ class Outcomes:
     def refresh(self) -> None:
         """Read what came since the last time."""
         self._looked_at = self.clock()
+        since = (self.began.astimezone(UTC) - SKEW).date().isoformat()
         for area, start in _AREAS.items():
             for key in self.store.keys(f"{self.prefix}/{start}"):
                 day = key.removeprefix(f"{self.prefix}/{start}").partition("/")[0]
-                if key not in self._seen and day >= self.began.date().isoformat():
+                if key not in self._seen and day >= since:
                     self._seen.add(key)
                     self._tables[area].append(self._read(area, key))
 

@@ -32,13 +32,23 @@ class StoreSources:
 
     def gather(self, policy: TrafficPolicy) -> Evidence:
         """Look at all of it once."""
-        logs = self.outcomes(policy)
-        logs.refresh()
         record = self._workspace.records.read()[0]
         if record is None:
             raise StepFailed(f"{self._workspace.model} has no champion of record any more")
+        tallies = total(self._counters, policy.experiment, policy.started_at)
+        try:
+            self._facts(policy)
+        except StepFailed as error:
+            return Evidence(
+                tallies=tallies,
+                lost=f"the challenger's files are not those that it began with: {error}",
+                champion_sequence=record.sequence,
+                champion_version=record.model_version,
+            )
+        logs = self.outcomes(policy)
+        logs.refresh()
         return Evidence(
-            tallies=total(self._counters, policy.experiment, policy.started_at),
+            tallies=tallies,
             losses=logs.losses(policy.loss),
             units=logs.units(),
             paired=logs.paired(policy.loss),

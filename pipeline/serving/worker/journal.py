@@ -12,6 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ class Journal:
         self._rows = 0
         self._seen: Counter[str] = Counter()
         self._samples: list[dict[str, str]] = []
+        self._lost = 0
 
     def sample(self, kind: str, body: bytes) -> None:
         """Keep a request as it came, a few in each file, to be replayed on another server."""
@@ -48,7 +50,40 @@ class Journal:
             self._samples.append({"kind": kind, "body": body.decode()})
 
     def add(self, table: "pyarrow.Table", seen: Mapping[str, int]) -> None:
-        """Append rows; they are in the operating system's hands when this returns."""
+        """Append rows; they are in the operating system's hands when this returns.
+
+        Where the disk is full, they are lost, counted and told in the log: answers come first.
+        """
+        try:
+            self._write(table)
+        except OSError as error:
+            if not self._lost:
+                log.error("predictions are not kept: %s", error)
+            self._lost += table.num_rows
+            self._give_up()
+            return
+        self._rows += table.num_rows
+        self._seen.update(seen)
+        if self._rows >= self._most_rows:
+            self.rotate()
+
+    def rotate(self) -> None:
+        """Make what was written a Parquet file in the outbox."""
+        if self._lost:
+            log.error("%d predicted rows were not kept", self._lost)
+            self._lost = 0
+        if self._writer is None or self._file is None:
+            return
+        try:
+            self._writer.close()
+        except OSError:  # only the mark of its end is lacking, which is not needed
+            log.exception("%s has no end", self._path)
+        facts = {**self._facts, "requests": self._samples}
+        self._publisher.submit(_publish_and_close, self._file, self._path, facts, self._seen)
+        self._file, self._writer, self._rows = None, None, 0
+        self._seen, self._samples = Counter(), []
+
+    def _write(self, table: "pyarrow.Table") -> None:
         import pyarrow
 
         if self._writer is None:
@@ -57,20 +92,14 @@ class Journal:
         columns = [table[name] for name in self._schema.names]
         self._writer.write_table(pyarrow.Table.from_arrays(columns, schema=self._schema))
         self._file.flush()
-        self._rows += table.num_rows
-        self._seen.update(seen)
-        if self._rows >= self._most_rows:
-            self.rotate()
 
-    def rotate(self) -> None:
-        """Make what was written a Parquet file in the outbox."""
-        if self._writer is None or self._file is None:
-            return
-        self._writer.close()
-        facts = {**self._facts, "requests": self._samples}
-        self._publisher.submit(_publish_and_close, self._file, self._path, facts, self._seen)
+    def _give_up(self) -> None:
+        """Leave a file whose last batch is not whole; the others in it are published later."""
+        if self._file is not None:
+            with suppress(OSError):  # closing writes what is left
+                self._file.close()
         self._file, self._writer, self._rows = None, None, 0
-        self._seen, self._samples = Counter(), []
+        self._seen = Counter()
 
     def close(self) -> None:
         """Rotate, and wait until the outbox has it all."""
@@ -82,12 +111,17 @@ class Journal:
 
         self._schema = pyarrow.schema([field.with_nullable(True) for field in schema])
         self._path = self._folder / f"{uuid.uuid4().hex}{_OPEN}"
-        self._path.with_suffix(".json").write_text(json.dumps(self._facts))
-        hidden = self._path.with_suffix(".part")
-        self._file = hidden.open("wb")
-        # Whoever holds the lock is alive, so the file gets its name after it is locked.
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        hidden.rename(self._path)
+        note, hidden = self._path.with_suffix(".json"), self._path.with_suffix(".part")
+        try:
+            note.write_text(json.dumps(self._facts))
+            self._file = hidden.open("wb")
+            # Whoever holds the lock is alive, so the file gets its name after it is locked.
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            hidden.rename(self._path)
+        except OSError:
+            note.unlink(missing_ok=True)
+            hidden.unlink(missing_ok=True)
+            raise
         self._writer = pyarrow.ipc.new_stream(self._file, self._schema)
 
 
@@ -97,23 +131,32 @@ def _publish_and_close(
     try:
         publish(path, facts, seen)
     except OSError:
-        # A full disk, for one: the journal stays, and the next process publishes it.
+        # A full disk, for one: the journal stays, and is published the next time.
         log.exception("%s is not published yet", path)
     finally:
-        file.close()
+        with suppress(OSError):  # closing writes the mark of the end, if that could not be written
+            file.close()
+    recover(path.parent)
 
 
 def recover(folder: Path) -> None:
-    """Publish what processes left that were killed."""
+    """Publish what processes left that were killed, or that found the disk full."""
     for path in sorted(folder.glob(f"*{_OPEN}")):
-        with path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            if path.exists():
-                facts = json.loads(path.with_suffix(".json").read_text())
-                publish(path, facts, {})
+        try:
+            _publish_left(path)
+        except (OSError, ValueError):  # a full disk, or a note that a power cut left empty
+            log.exception("%s is not published yet", path)
+
+
+def _publish_left(path: Path) -> None:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        if path.exists():
+            facts = json.loads(path.with_suffix(".json").read_text())
+            publish(path, facts, {})
 
 
 def publish(source: Path, facts: Mapping[str, Any], seen: Mapping[str, int]) -> None:

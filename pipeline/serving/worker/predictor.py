@@ -19,7 +19,15 @@ from pipeline.reading.files import TextInMemory
 from pipeline.reading.formats import Format
 from pipeline.reading.reader import read_table
 from pipeline.serving.worker.direct import Direct, direct_or_same
-from pipeline.serving.worker.rows import BadRequest, Rows, check_length, check_text, listed, parse
+from pipeline.serving.worker.rows import (
+    BadRequest,
+    Rows,
+    check_length,
+    check_plain,
+    check_text,
+    listed,
+    parse,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -225,6 +233,7 @@ class Predictor:
             (batch,) = table.combine_chunks().to_batches()
             return batch
         rows = self._parse(request, spelled=True)
+        check_plain(rows)
         return pyarrow.RecordBatch.from_pydict(
             {name: json_column(values, name, "the body") for name, values in rows.columns.items()}
         )

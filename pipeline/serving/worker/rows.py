@@ -14,6 +14,9 @@ import orjson
 
 from pipeline.reading.documents import JsonNumber
 
+# A value of one byte takes up to a hundred in memory. Twice as many values are read as the model's
+# columns have in all rows, and of small models so many.
+_LEAST_VALUES = 500_000
 PROTOCOL = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _SHOWN = 20
 _TOO_DEEP = "the body is nested too deeply: send a table of plain values"
@@ -58,9 +61,12 @@ def parse(
 
     Raises BadRequest for anything that is no table with all features and at most so many rows.
     """
-    document = _spelled(body) if spelled else _json(body)
     wanted = _Wanted(features, [*features, *ids], most_rows)
+    _check_values(body, max(_LEAST_VALUES, 2 * most_rows * len(wanted.columns)))
+    document = _spelled(body) if spelled else _json(body)
     rows = _row(document, wanted) if kind == "row" else _invocation(document, wanted)
+    if rows.count == 0:
+        raise BadRequest(422, "the request has no rows")
     missing = [name for name in features if name not in rows.columns]
     if missing:
         raise BadRequest(
@@ -68,10 +74,25 @@ def parse(
             f"the request lacks the columns {listed(missing)}",
             [{"column": name, "rule": "missing column"} for name in missing[:_SHOWN]],
         )
-    if rows.count == 0:
-        raise BadRequest(422, "the request has no rows")
     there = [*features, *(name for name in ids if name in rows.columns)]
     return Rows({name: rows.columns[name] for name in there}, rows.count, _truths(body), spelled)
+
+
+def _check_values(body: bytes, most: int) -> None:
+    """Raises BadRequest for more values than anybody needs, before they take memory and time."""
+    if sum(map(body.count, (b",", b"[", b"{"))) <= most:
+        return
+    # Texts may hold commas, so what stands between quotes is left out of account.
+    import numpy as np
+
+    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    signs = np.frombuffer(plain, dtype=np.uint8)
+    outside = ~np.logical_xor.accumulate(signs == ord('"'))
+    count = sum(int((outside & (signs == sign)).sum()) for sign in b",[{")
+    if count > most:
+        raise BadRequest(
+            413, f"the body has more than {most} values: send fewer rows, or no other columns"
+        )
 
 
 def _truths(body: bytes) -> bool:
@@ -97,6 +118,19 @@ class _Wanted:
     def check(self, count: int) -> None:
         """Raises BadRequest for too many rows, before time goes into them."""
         check_length(count, self.most_rows)
+
+
+def check_plain(rows: Rows) -> None:
+    """Raises BadRequest for a value that is a list or an object."""
+    for name, values in rows.columns.items():
+        for number, value in enumerate(values):
+            if isinstance(value, dict | list):
+                found = "an object" if isinstance(value, dict) else "a list"
+                raise BadRequest(
+                    422,
+                    f"row {number}, column {name}: a plain value is needed, not {found}",
+                    [{"row": number, "column": name, "rule": "a plain value is needed"}],
+                )
 
 
 def check_length(count: int, most: int) -> None:

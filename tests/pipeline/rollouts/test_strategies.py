@@ -1,10 +1,14 @@
 """Each strategy ends as it should, whatever the challenger is like."""
 
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
+from pipeline.errors import may_pass
+from pipeline.rollouts.control import controller as control
 from pipeline.rollouts.control.controller import Controller, Look, NotNow, by_hand
 from pipeline.rollouts.control.lease import Lease
 from pipeline.rollouts.evidence import Evidence, Verdict
@@ -530,3 +534,81 @@ def test_a_score_without_spread_that_moves_is_noticed(
     assert [found.name for found in check(make_policy(), evidence) if found.broken] == [
         "score shift"
     ]
+
+
+class Unreachable(World):
+    """AWS fails at some looks."""
+
+    def __init__(self, error: Exception, looks: int) -> None:
+        super().__init__(GOOD)
+        self.error, self.looks = error, looks
+
+    def gather(self, policy: TrafficPolicy) -> Evidence:
+        self.looks -= 1
+        if self.looks >= 0:
+            raise self.error
+        return super().gather(policy)
+
+
+NOT_REACHED = EndpointConnectionError(endpoint_url="https://s3.us-east-1.amazonaws.com")
+DENIED = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
+
+
+def test_a_controller_outlives_an_outage_of_aws_and_says_so(
+    tmp_path: Path, make_policy: MakePolicy
+) -> None:
+    store, said = FolderStore(tmp_path), list[str]()
+    Policies(store, "rollouts/small").write(make_policy(), None)
+    controller = _controller(store, Unreachable(NOT_REACHED, 3))
+    last = controller.run(0, lambda look: said.append(look.sentence), lambda _: None)
+
+    assert last.policy is not None and last.policy.phase == "succeeded"
+    assert (
+        sum(each.startswith("nothing changes until AWS answers: Could not") for each in said) == 3
+    )
+
+
+@pytest.mark.parametrize(("error", "longest"), [(NOT_REACHED, -1.0), (DENIED, 600.0)])
+def test_what_does_not_pass_ends_the_controller(
+    error: Exception,
+    longest: float,
+    tmp_path: Path,
+    make_policy: MakePolicy,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(control, "LONGEST_OUTAGE_SECONDS", longest)
+    store = FolderStore(tmp_path)
+    Policies(store, "rollouts/small").write(make_policy(), None)
+    with pytest.raises(type(error)):
+        _controller(store, Unreachable(error, 1)).run(0, lambda _: None, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "passes"),
+    [
+        ("SlowDown", 503, True),
+        ("Throttling", 400, True),
+        ("InternalError", 500, True),
+        ("AccessDenied", 403, False),
+        ("ExpiredToken", 400, False),
+    ],
+)
+def test_a_busy_aws_passes_and_a_denial_does_not(code: str, status: int, passes: bool) -> None:
+    answer: Any = {
+        "Error": {"Code": code, "Message": "no"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    assert may_pass(ClientError(answer, "GetObject")) == passes
+
+
+def test_a_clock_that_is_set_ends_no_step_before_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = control.steady_clock()
+    before = clock()
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(hours=1)
+
+    monkeypatch.setattr(control, "datetime", Later)
+    assert timedelta() <= clock() - before < timedelta(minutes=1)

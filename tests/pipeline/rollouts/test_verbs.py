@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from pipeline.errors import InputError
+from pipeline.model.artifacts import CARD_FILE
+from pipeline.model.champion import Champion, FileRecords, MetricValue, PinnedFile
 from pipeline.rollouts.__main__ import rollouts
 from pipeline.rollouts.plans import first_policy
 from pipeline.rollouts.policies import Policies
@@ -112,8 +115,68 @@ def test_a_spoilt_policy_without_a_version_before_it_is_to_be_deleted(tmp_path: 
     path = spoil(tmp_path, "policy.json")
     refused = run(tmp_path, "abort", "--why", "spoilt by hand")
     assert refused.exit_code == 2
-    assert "delete it, and the champion answers alone" in refused.output
+    assert "administrator delete it (no role may), and the champion answers alone" in refused.output
     assert path.read_text() == "{"
+
+
+def test_abort_ends_a_rollout_that_was_spoilt_before_it_had_a_second_version(
+    tmp_path: Path,
+) -> None:
+    """Servers still go on by it, and the version before it is of a rollout that had ended."""
+    begun(tmp_path)
+    assert run(tmp_path, "abort", "--why", "the first one").exit_code == 0
+    policies = Policies(FolderStore(tmp_path), f"rollouts/{MODEL}")
+    seen = policies.read()
+    assert seen is not None
+    again = {"phase": "running", "share": 0.01, "experiment": "e2", "why": "the second one"}
+    policies.write(seen.policy.model_copy(update={**again, "version": 3}), seen)
+    spoil(tmp_path, "policy.json")
+
+    assert run(tmp_path, "abort", "--why", "spoilt by hand").exit_code == 0
+    ended = policies.read()
+    assert ended is not None and not ended.policy.live
+    assert ended.policy.why == "spoilt by hand"
+
+
+def champion(folder: Path, version: str) -> None:
+    FileRecords(folder / "champion" / MODEL).write(
+        Champion(
+            model=MODEL,
+            sequence=1,
+            model_version=version,
+            run_id="run",
+            metric=MetricValue(name="roc_auc", value=1),
+            files={},
+            changed_at="2026-11-28T00:00:00+00:00",
+        )
+    )
+
+
+def test_a_challenger_whose_files_are_gone_is_rolled_back(tmp_path: Path) -> None:
+    """A server that starts could not load it, and the controller not read what it was asked."""
+    champion(tmp_path, "1")
+    pin = PinnedFile(key="decisions/x/card.json", version=None, sha256="0" * 64)
+    gone = Challenger(model_version="2", run_id="run", files={CARD_FILE: pin})
+    begun(tmp_path, challenger=gone)
+
+    done = run(tmp_path, "watch", "--once")
+    assert done.exit_code == 0, done.output
+    policy = json.loads((tmp_path / "rollouts" / MODEL / "policy.json").read_text())
+    assert policy["phase"] == "rolled_back"
+    assert "the challenger's files are not those that it began with" in policy["why"]
+    assert "card.json does not exist" in policy["why"]
+
+
+def test_a_rollout_begins_though_no_controller_completed_the_last_one(tmp_path: Path) -> None:
+    last = begun(tmp_path, phase="succeeded")
+    settings = load_settings(settings_path(None, {})).rollout
+    following = Challenger(model_version="3", run_id="run", files={})
+    record = (2, last.challenger.model_version)
+    options: dict[str, Any] = {"classes": True, "who": "somebody", "why": "the next one"}
+    found = first_policy(MODEL, "canary", settings, following, record, last, **options)
+    assert (found.version, found.phase, found.champion_version) == (2, "running", "2")
+    with pytest.raises(InputError, match="abort it first, or promote it"):
+        first_policy(MODEL, "canary", settings, following, (1, "1"), last, **options)
 
 
 @pytest.mark.parametrize("reason", ["", "  \n ", "x" * 501])

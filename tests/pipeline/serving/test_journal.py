@@ -2,16 +2,23 @@
 
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pyarrow  # type: ignore[import-untyped]
 import pytest
 
+from pipeline.model.artifacts import CARD_FILE, MODEL_FILE
+from pipeline.model.champion import PinnedFile
 from pipeline.serving.config import Served
+from pipeline.serving.models import ModelFiles, Wanted
 from pipeline.serving.upload import send_all
 from pipeline.serving.worker.journal import OUTBOX, Journal, recover
 from pipeline.storage import FolderStore
@@ -156,3 +163,78 @@ def test_files_that_cannot_be_sent_stay(tmp_path: Path, monkeypatch: pytest.Monk
         assert send_all(place, tmp_path / "journal") == 3
     assert send_all(place, tmp_path / "journal") == 0
     assert len(FolderStore(tmp_path / "store").keys("predictions/small/date=")) == 3
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file may grow beyond a size: the operating system refuses as it does on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [0, 4096])
+def test_a_full_disk_costs_rows_of_the_log_and_says_how_many(
+    size: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(tmp_path, NOTE, 10_000)
+    journal.add(table(-1), {})
+    with room_for(size):
+        for number in range(100):
+            journal.add(table(number), {})
+    journal.add(table(-2), {})
+    journal.close()
+
+    kept = pd.concat(pd.read_parquet(note.with_suffix(".parquet")) for note in outbox(tmp_path))
+    told = re.findall(r"(\d+) predicted rows were not kept", caplog.text)
+    lost = sum(map(int, told))
+    assert lost > 0
+    assert len(kept) + lost == 102
+    assert {-1, -2} <= set(kept["a"])
+    assert [path.name for path in tmp_path.iterdir()] == [OUTBOX]
+
+
+def test_what_a_full_disk_kept_from_the_outbox_goes_there_the_next_time(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, NOTE, 10_000)
+    journal.add(table(1), {})
+    with room_for(0):
+        journal.close()
+    assert outbox(tmp_path) == []
+
+    later = Journal(tmp_path, NOTE, 10_000)
+    later.add(table(2), {})
+    later.close()
+    kept = [pd.read_parquet(note.with_suffix(".parquet"))["a"].item() for note in outbox(tmp_path)]
+    assert sorted(kept) == [1, 2]
+
+
+def test_a_note_that_a_power_cut_left_empty_stops_no_other_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(2):
+        journal = Journal(tmp_path, NOTE, 100)
+        journal.add(table(number), {})
+        with room_for(0):
+            journal.close()
+    first, _ = sorted(tmp_path.glob("*.arrows"))
+    first.with_suffix(".json").write_text("")
+    recover(tmp_path)
+
+    assert len(outbox(tmp_path)) == 1
+    assert f"{first} is not published yet" in caplog.text
+
+
+def test_a_model_is_loaded_though_its_file_finds_no_room_beside_the_server(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    files = {}
+    for name in (CARD_FILE, MODEL_FILE):
+        stored = store.put(f"decisions/{name}", name.encode())
+        files[name] = PinnedFile(key=stored.key, version=None, sha256=stored.sha256)
+    cache = tmp_path / "models"
+    with room_for(0):
+        load = ModelFiles(store, cache).load(Wanted("1", files, {}), {})
+    assert (load.card, load.model) == (CARD_FILE.encode(), MODEL_FILE.encode())
+    assert list(cache.iterdir()) == []

@@ -120,6 +120,16 @@ def test_deep_nesting_ends_no_process(depth: int) -> None:
         assert status in (400, 422), said
 
 
+@pytest.mark.parametrize("value", [[10.1], {"a": 1}, []])
+@pytest.mark.parametrize("column", ["mean radius", "size", "seen"])
+def test_a_value_that_is_not_plain_is_refused_with_its_place(column: str, value: object) -> None:
+    bad = {**models.rows()[0], column: value}
+    ((status, said),) = answers(predictor(), request({"instances": [models.rows()[0], bad]}))
+    assert status == 422
+    assert said["error"].startswith(f"row 1, column {column}: a plain value is needed, not a")
+    assert said["details"] == [{"row": 1, "column": column, "rule": "a plain value is needed"}]
+
+
 HEADER = ",".join(map(str, models.features())).encode()
 LINE = ",".join(map(str, models.rows()[0].values())).encode()
 TEXTS: dict[str, tuple[bytes, int, str]] = {

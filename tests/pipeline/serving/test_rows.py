@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.serving.worker import rows
 from pipeline.serving.worker.rows import BadRequest, parse
 
 FEATURES = ["a", "b"]
@@ -118,6 +119,8 @@ FAULTS: dict[str, tuple[bytes, int, str]] = {
     "two forms": (b'{"inputs": [], "instances": []}', 422, "the body has inputs, instances"),
     "params": (b'{"inputs": [], "params": {"x": 1}}', 422, "takes no params"),
     "no rows": (b'{"instances": []}', 422, "no rows"),
+    "no records": (b'{"dataframe_records": []}', 422, "no rows"),
+    "no columns": (b'{"inputs": {}}', 422, "no rows"),
     "records that are none": (b'{"dataframe_records": [1]}', 422, "a list of objects"),
     "records in an object": (b'{"dataframe_records": {"a": 1}}', 422, "a list of objects"),
     "instances in a text": (b'{"instances": "1,x"}', 422, "a list of rows"),
@@ -210,3 +213,39 @@ def test_a_thousand_missing_columns_are_not_all_listed() -> None:
 
     assert len(error.value.body()) < 3000
     assert "and 980 more" in error.value.message
+
+
+NUMBER = 600_000
+CROWDS = {
+    "values in a row": b'{"instances": [[' + b",".join([b"1"] * NUMBER) + b"]]}",
+    "an index": b'{"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"]], "index": ['
+    + b",".join([b"1"] * NUMBER)
+    + b"]}}",
+    "empty rows": b'{"instances": [' + b",".join([b"{}"] * (NUMBER // 2)) + b"]}",
+    "lists in lists": b'{"instances": [' + b",".join([b"[" * 99 + b"]" * 99] * 6000) + b"]}",
+    "columns that nobody asked for": b'{"instances": [{'
+    + b",".join(b'"%x":"\\","' % number for number in range(NUMBER))
+    + b'"a": 1, "b": "x"}]}',
+}
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_more_values_than_anybody_needs_are_refused_before_they_are_read(
+    crowd: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(rows, "_json")
+    with pytest.raises(BadRequest, match="more than 500000 values") as error:
+        parse("json", CROWDS[crowd], FEATURES, (), most_rows=10_000)
+    assert error.value.status == 413
+
+
+@pytest.mark.parametrize("text", ["a, b", "[{", '\\"', "\\"])
+def test_signs_in_texts_are_no_values(text: str) -> None:
+    body = json.dumps({"instances": [{"a": 1, "b": (text + ",") * 300_000}]}).encode()
+    assert parse("json", body, FEATURES, (), most_rows=10_000).count == 1
+
+
+def test_as_many_rows_as_are_allowed_are_read_whatever_the_width() -> None:
+    names = [f"c{number}" for number in range(60)]
+    body = json.dumps({"instances": [[1] * 60] * 10_000}).encode()
+    assert parse("json", body, names, (), most_rows=10_000).count == 10_000
