@@ -44,7 +44,7 @@ def explain_reported(
         denial = explain_refusal(moved(refusal, account), members, policies)
         notes = list(denial.notes)
         if refusal.account == MASK:
-            notes.append(f"the log masks the account ({MASK}): it is taken for {account}")
+            notes.append(f"the message hides the account: it is taken for {account}")
         if not aws:
             notes.append(
                 "by the policies of the local cloud, which the same Terraform rendered; --aws "
@@ -137,7 +137,7 @@ def _need_one(found: Read, *, trail: bool) -> None:
         )
     if found.bare:
         raise UserError(
-            "The denial names no caller or no action, so nothing can be decided about it",
+            "The denial names no caller by a whole ARN, or no action, so nothing can be decided",
             why=found.bare[0],
             fix="keyless explain-denial --aws reads CloudTrail, which knows both; data events "
             "(objects of S3) are there only if a trail records them",

@@ -42,6 +42,11 @@ _CUT = re.compile(
     r"(on resource: \"?arn:[^\s\"]+)\r?\n([^\s\"]+)(?=\"?\s(?:because no|with an explicit deny))"
 )
 _BROKEN = re.compile(r"(?<=to perform: )(?P<begun>[\w-]+:\w*) (?P<rest>\w+)")
+# Who reports a denial in public puts something in the place of the account: a few digits, or words.
+_HIDDEN = re.compile(
+    r"(?<=:)(?!\d{12}:)(?:[\dXx*#.-]+|<[^<>:]+>|\[[^\[\]:]+\]|\{[^{}]+\}|(?i:\w*account[\w-]*))(?=:)"
+)
+_ARN = re.compile(r"(arn:[\w-]+:[\w-]+:[\w-]*)(:(?:<[^<>:]+>|\{[^{}]+\}|[^:\s\"]+):)")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
 _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?\"?([\w-]{10,})")
@@ -200,7 +205,9 @@ def read(text: str) -> Read:
 def _plain(text: str) -> str:
     text = _FRAME.sub("", _STAMP.sub("", _ANSI.sub("", text)))
     text = text.replace('\\"', '"').replace("\\n", " ")
-    return _BROKEN.sub(_joined, " ".join(_CUT.sub(r"\1\2", text).split()))
+    text = " ".join(_CUT.sub(r"\1\2", text).split())
+    text = _ARN.sub(lambda arn: arn[1] + _HIDDEN.sub(MASK, arn[2]), text)
+    return _BROKEN.sub(_joined, text)
 
 
 def _joined(found: re.Match[str]) -> str:

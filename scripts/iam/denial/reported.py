@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,9 @@ from scripts.iam.denial.messages import BLOCKED, MASK, Read, Refusal, read
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.engine.explanation import Considered, Explanation, Failure
 from scripts.iam.reference import never_sets, only_star
+
+# A condition's key, operator and values.
+_Condition = tuple[str, str | None, tuple[str, ...]]
 
 # AWS's words for a layer -> the engine's kinds of policies.
 _KINDS = {
@@ -78,6 +81,9 @@ def _explained(refusal: Refusal, members: Identities, resource_policy: ResourceP
         which = f" ({refusal.policy})" if refusal.policy else ""
         told = f"the {refusal.layer}{which} decided: it is {_ELSEWHERE[refusal.layer]}"
         return Denial(record, None, notes=(told.replace(f"the {BLOCKED}", BLOCKED),))
+    if "${" in (refusal.resource or ""):
+        told = f"{refusal.resource} holds a placeholder that nobody filled in"
+        return Denial(record, None, notes=(f"{told}: the request is to be put right, no policy",))
     if missing := _missing(refusal, members):
         return Denial(record, None, notes=(missing,))
     if refusal.role and (member := members.role(refusal.role)):
@@ -200,7 +206,7 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
                        if not _known(refusal, each.key, each.actual)]  # fmt: skip
         if conditions:
             wanted = " and ".join(
-                f"{key} ({operator}) {' or '.join(values)}{_or_none(operator)}"
+                f"{key} ({operator}) {' or '.join(values)}{_or_none(key, operator, conditions)}"
                 for key, operator, values in conditions
             )
             verb = "allows" if one.effect == "Allow" else "denies"
@@ -210,10 +216,22 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
             )
 
 
-def _or_none(operator: str | None) -> str:
-    """Some operators are true of a key that is not there, too."""
-    absent = operator is not None and ("Not" in operator or operator.endswith("IfExists"))
-    return ", or without the key" if absent else ""
+def _or_none(key: str, operator: str | None, conditions: Iterable[_Condition]) -> str:
+    """Some operators are true of a key that is not there, too, where all of the key's are."""
+    of_key = [(each, wanted) for name, each, wanted in conditions if name.lower() == key.lower()]
+    if operator == "Null" or not all(_true_without(each, wanted) for each, wanted in of_key):
+        return ""
+    return ", or without the key"
+
+
+def _true_without(operator: str | None, wanted: Sequence[str]) -> bool:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html"""
+    operator = operator or ""
+    if operator == "Null":
+        return "true" in wanted
+    if operator.endswith("IfExists") or operator.startswith("ForAllValues:"):
+        return True
+    return "Not" in operator and not operator.startswith("ForAnyValue:")
 
 
 def _assumed(refusal: Refusal, explanation: Explanation | None) -> dict[str, tuple[str, ...]]:

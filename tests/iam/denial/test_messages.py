@@ -70,7 +70,7 @@ def test_the_policy_that_denied_is_kept_where_aws_names_it() -> None:
         (f"policy {IAM}:policy/keyless-dev-boundary", f"{IAM}:policy/keyless-dev-boundary"),
         ("*", "*"),
         ('"arn:aws:s3:::bucket/a key with spaces"', "arn:aws:s3:::bucket/a key with spaces"),
-        ("arn:aws:ssm:us-east-1:1:document/x.", "arn:aws:ssm:us-east-1:1:document/x"),
+        ("arn:aws:ssm:us-east-1::document/x.", "arn:aws:ssm:us-east-1::document/x"),
     ],
 )
 def test_resources_are_arns_whatever_a_service_calls_them(said: str, resource: str) -> None:
@@ -281,6 +281,28 @@ def test_a_message_without_a_resource_gets_no_change() -> None:
     found = explain_refusal(one(text), members, no_policy)
     assert found.changes == ()
     assert "names no resource" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    ["1234567", "1111111111111", "XXXXXXXXXXXX", "xxxx1234", "<account>", "<my account id>",
+     "[redacted]", "{accountid}", "ACCOUNT_ID", "****"],
+)  # fmt: skip
+def test_whatever_stands_in_the_place_of_an_account_hides_it(hidden: str) -> None:
+    words = denied("lambda:GetFunction", f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f")
+    found = one(words.replace(ACCOUNT, hidden))
+    assert found.account == "***"
+    assert found.role == "keyless-dev-train"
+    assert moved(found, ACCOUNT) == one(words)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    ["arn:aws:iam::aws:policy/ReadOnlyAccess", "arn:aws:s3:::b-1.x/a:1:c",
+     "arn:aws:apigateway:eu-west-1::/restapis/1:2:3", "arn:aws:logs:eu-west-1:999988887777:a:12:b"],
+)  # fmt: skip
+def test_what_is_no_place_of_an_account_stays(resource: str) -> None:
+    assert one(denied("iam:GetPolicy", resource)).resource == resource
 
 
 def test_a_denial_is_moved_to_the_account_whose_policies_are_looked_at() -> None:

@@ -265,6 +265,38 @@ def test_the_older_sentence_of_a_deny_tells_no_values(
     assert "the request has no" not in told(found)
 
 
+@pytest.mark.parametrize(
+    ("conditions", "without"),
+    [
+        # aws/copilot-cli#5329
+        ({"StringNotEqualsIfExists": {"s3:x-amz-acl": "private"},
+          "Null": {"s3:x-amz-acl": "false"}}, False),
+        ({"StringNotEquals": {"s3:x-amz-acl": "private"}, "Null": {"s3:x-amz-acl": "true"}}, True),
+        ({"StringNotEquals": {"s3:x-amz-acl": "private"}}, True),
+        ({"ForAllValues:StringEquals": {"s3:x-amz-acl": "private"}}, True),
+        ({"ForAnyValue:StringNotEquals": {"s3:x-amz-acl": "private"}}, False),
+    ],
+)  # fmt: skip
+def test_a_condition_holds_without_the_key_where_all_of_the_keys_conditions_do(
+    conditions: dict[str, Any], without: bool
+) -> None:
+    deny = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*", "Condition": conditions}
+    words = "s3:PutObject on resource: arn:aws:s3:::bucket/x with an explicit deny"
+    found = pasted(words, EVERYTHING, deny)
+    assert "denies it only with s3:x-amz-acl" in told(found)
+    assert ("or without the key" in told(found)) is without
+
+
+def test_a_placeholder_that_nobody_filled_in_is_the_requests_fault() -> None:
+    """corymhall/cdk-diff-action#62."""
+    role = "arn:aws:iam::${AWS::AccountId}:role/lookup-${AWS::Region}"
+    found = pasted(f"sts:AssumeRole on resource: {role}", EVERYTHING)
+    assert found.changes == ()
+    assert "holds a placeholder that nobody filled in: the request is to be put right" in told(
+        found
+    )
+
+
 def test_what_a_message_does_not_carry_is_not_what_failed() -> None:
     """alphagov/govuk-infrastructure#2439: the role was another one."""
     passes = {"Sid": "Pass", "Effect": "Allow", "Action": "iam:PassRole",
