@@ -166,9 +166,12 @@ class Phases:
         return table
 
     def running(self) -> list[Phase]:
-        """Phases that have not ended, oldest first."""
-        with self._lock:
-            return [phase for phase in self.phases if phase.ended is None]
+        """Phases that have not ended, oldest first.
+
+        Takes no lock: the live region asks while it holds the console's, for which whoever ends a
+        phase waits with ours.
+        """
+        return [phase for phase in tuple(self.phases) if phase.ended is None]
 
     def _overlap(self) -> bool:
         return any(
@@ -239,14 +242,15 @@ def stdout_console() -> Console:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
-    return Console(file=sys.stdout, highlight=False, width=width)
+    # An ARN of Secrets Manager has `:secret:` in it, which is also the name of an emoji.
+    return Console(file=sys.stdout, highlight=False, emoji=False, width=width)
 
 
 def stderr_console() -> Console:
     """The console for progress and errors, so that results can be piped."""
     from rich.console import Console
 
-    return Console(file=sys.stderr, highlight=False)
+    return Console(file=sys.stderr, highlight=False, emoji=False)
 
 
 def ascii_only(console: Console) -> bool:

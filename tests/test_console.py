@@ -3,11 +3,21 @@
 import io
 import re
 import threading
+from collections.abc import Callable
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
-from scripts.console import Phase, Phases, UserError, duration, print_error
+from scripts.console import (
+    Phase,
+    Phases,
+    UserError,
+    duration,
+    print_error,
+    stderr_console,
+    stdout_console,
+)
 
 
 def console(*, terminal: bool, width: int = 100) -> Console:
@@ -54,6 +64,18 @@ def test_on_a_terminal_running_phases_are_live_with_role_seconds_and_last_event(
         shown = written(out)
     assert re.search(r"0 s +Apply +apply +aws_vpc.main: creating", shown)
     assert re.search(r"✓ +0\.\d s +Apply +apply", written(out))
+
+
+def test_the_live_lines_wait_for_nobody_who_waits_for_them() -> None:
+    """Whoever ends a phase holds the phases' lock and prints; a refresh prints and reads them."""
+    with Phases(console(terminal=True)) as phases, phases.phase("Apply"):
+        assert phases._live is not None
+        refresh = threading.Thread(target=phases._live.refresh, daemon=True)
+        with phases._lock:
+            refresh.start()
+            refresh.join(timeout=30)
+            waiting = refresh.is_alive()
+    assert not waiting
 
 
 def test_a_live_line_is_cut_to_the_terminal() -> None:
@@ -157,3 +179,19 @@ def test_a_terminal_without_utf8_gets_plain_marks() -> None:
         phases._live.refresh()
     file.seek(0)
     assert "ok" in file.read()
+
+
+@pytest.mark.parametrize("make", [stdout_console, stderr_console])
+def test_an_arn_is_printed_as_it_is(
+    make: Callable[[], Console], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rich takes `:secret:` for the name of an emoji, in tables and with markup=False too."""
+    arn = "arn:aws:secretsmanager:us-east-1:111122223333:secret:rds!db-1"
+    table = Table()
+    table.add_column("ARN", no_wrap=True)
+    table.add_row(arn)
+    to = make()
+    to.print(arn, markup=False, soft_wrap=True)
+    to.print(table)
+    shown = capsys.readouterr()
+    assert (shown.out + shown.err).count(arn) == 2

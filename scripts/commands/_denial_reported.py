@@ -118,6 +118,7 @@ def _decoded(found: Read, clients: Clients | None) -> Read:
 
 def _need_one(found: Read, *, trail: bool) -> None:
     from scripts.console import UserError
+    from scripts.iam.denial.reported import decided_elsewhere
 
     if found.refusals:
         return
@@ -135,6 +136,8 @@ def _need_one(found: Read, *, trail: bool) -> None:
             fix="keyless doctor --github, in the job or with its claims",
             exit_code=2,
         )
+    if found.bare and (decided := decided_elsewhere(found.bare[0])):
+        raise UserError("The denial names no caller", why=decided, exit_code=2)
     if found.bare:
         raise UserError(
             "The denial names no caller by a whole ARN, or no action, so nothing can be decided",

@@ -107,6 +107,9 @@ def test_the_trail_is_read_here_and_where_global_services_are(aws: Aws) -> None:
         ("api error AccessDenied: Access Denied", "names no caller by a whole ARN, or no action"),
         ("AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity",
          "keyless doctor --github"),
+        # turbot/steampipe-mod-aws-compliance#934
+        ("AccessDeniedException: User is not authorized to perform: cloudtrail:DescribeTrails with "
+         "an explicit deny in a service control policy", "it is the organization's"),
         (f"You are not authorized to perform this operation. {ENCODED}", "--aws"),
     ],
 )  # fmt: skip

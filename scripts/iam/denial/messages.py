@@ -265,7 +265,7 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         near = any(start - 500 < found.start() < end + more for start, end in spans)
         if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
             continue
-        words = plain[max(0, found.start() - 60) : found.end() + 80].strip()
+        words = plain[max(0, found.start() - 60) : found.end() + 160].strip()
         if not any(found[0] in one for one in seen):
             seen.add(words)
             yield words

@@ -65,6 +65,14 @@ def explain_refusal(
     return replace(found, record=replace(found.record, reason=_said(refusal)))
 
 
+def decided_elsewhere(words: str) -> str | None:
+    """What decided, by the words of a denial that names no caller; None if they do not say."""
+    return next(
+        (f"the {layer} decided: it is {whose}" for layer, whose in _ELSEWHERE.items()
+         if layer in words), None
+    )  # fmt: skip
+
+
 def _said(refusal: Refusal) -> str:
     """What decided, in the message's words."""
     if refusal.explicit:
