@@ -572,11 +572,7 @@ def _looks_like_numbers(case: Case) -> bool:
     # A word for missing may come often; many different words are no words for missing.
     least = 0.5 if len(wrong) <= _EXAMPLES else _MOSTLY
     if case.share(plain) >= least and len(plain) > _MANY:
-        header = ": the header again? Remove that line" if wrong == [case.name] else ""
-        case.refuse(
-            f"looks like numbers, except {_rows(case, wrong)}{header}",
-            column=None if header else line("missing", wrong[:_EXAMPLES]),
-        )
+        _refuse_some(case, "numbers", wrong)
         return True
     listed = [text for text in case.counts if text not in _PLACEHOLDERS]
     ways = [
@@ -598,6 +594,21 @@ def _looks_like_numbers(case: Case) -> bool:
         marks=not ways[0].remove,
     )
     return True
+
+
+def _refuse_some(case: Case, kind: str, wrong: list[str]) -> None:
+    """Refuse numbers or times among which there are other texts; few may mean missing."""
+    said = f"looks like {kind}, except {_rows(case, wrong)}"
+    if wrong == [case.name]:
+        case.refuse(f"{said}: the header again? Remove that line")
+    elif len(wrong) <= _MANY:
+        case.refuse(said, column=line("missing", wrong))
+    else:
+        case.refuse(
+            f"{said} and others, {len(wrong)} in all: ids or codes?",
+            drop=True,
+            column='type = "text"',
+        )
 
 
 def _few_are_codes(case: Case, plain: list[str]) -> bool:
@@ -706,10 +717,8 @@ def looks_like_times(case: Case) -> bool:
     if len(wrong) > most:
         return False
     if wrong:
-        case.refuse(
-            f"looks like times, except {_rows(case, wrong)}",
-            column=line("missing", wrong[:_EXAMPLES]),
-        )
+        wrong += [text for text in case.counts if not has_shape(text) and text not in wrong]
+        _refuse_some(case, "times", wrong)
     else:
         case.refuse("holds times in several formats: write all of them in one", drop=True)
     return True

@@ -182,6 +182,30 @@ def test_notes_at_numbers_are_refused_with_what_reads_them(
     )
 
 
+@pytest.mark.parametrize(
+    "plain", [lambda n: str(n * 3), lambda n: datetime.date.fromordinal(740_000 + n).isoformat()]
+)
+def test_words_among_numbers_and_times_are_named_all_or_taken_for_codes(
+    look: Look, plain: Callable[[int], str]
+) -> None:
+    rows = 400
+    answers, numbers = (_repeated("yes", "no") * 7)[:rows], [n % 7 + 0.5 for n in range(rows)]
+
+    def column(step: int) -> dict[str, Any]:
+        texts = [f"C{n}" if n % step == 5 else plain(n) for n in range(rows)]
+        return {"y": answers, "z": numbers, "x": texts}
+
+    with pytest.raises(InputError, match=r"looks like (numbers|times), except 12 rows") as caught:
+        look(column(33))
+    shown = str(caught.value).rpartition("x = { ")[2].partition(" }")[0]
+    chosen = tomllib.loads(f"x = {{ {shown} }}")
+    assert look(column(33), columns=chosen).contract.features["x"].kind in ("number", "date")
+    with pytest.raises(InputError, match="21 in all: ids or codes") as caught:
+        look(column(19))
+    assert 'drop = ["x"]' in str(caught.value)
+    assert "missing" not in str(caught.value)
+
+
 DESCRIBED: dict[str, list[str]] = {
     "length": [f"{n}.5" for n in range(ROWS)],
     "mass": [str(n * 3 + 1) for n in range(ROWS)],
