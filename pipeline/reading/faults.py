@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.data.marks import PLAIN, evidence
+from pipeline.data.times import has_shape
 from pipeline.errors import InputError
 from pipeline.reading import arff
 from pipeline.reading.dialect import encoding_of, parse, records, sample, separator_of
@@ -252,6 +253,11 @@ def without_header(rows: list[list[str]]) -> bool:
             alike += 1
         elif PLAIN.fits(name.strip()):
             alike += all(map(PLAIN.fits, present))
+        elif not has_shape(name.strip()) and (
+            all(map(PLAIN.fits, present)) or all(map(has_shape, present))
+        ):
+            # A word above numbers or times is a name, whatever stands above the others.
+            return False
         else:
             alike += name.strip() in present
     return alike >= max(1, round(0.8 * len(first)))

@@ -199,6 +199,18 @@ def test_a_quote_that_is_not_closed_is_found_beyond_the_first_lines(tmp_path: Pa
         _read(tmp_path, f'a,b,klasse\n{rows}1,"two,gut\n3,4,gut\n')
 
 
+def test_numbers_as_names_beside_a_word_above_times_are_a_header(tmp_path: Path) -> None:
+    rows = "".join(f"2026-01-{n + 1:02d},{n}.5,{n * 2}\n" for n in range(28))
+    for name in ("ts", "day"):
+        assert _read(tmp_path, f"{name},00,10\n{rows}")[3] == {
+            name: "2026-01-04",
+            "00": "3.5",
+            "10": "6",
+        }
+    with pytest.raises(InputError, match="seems to have no header"):
+        _read(tmp_path, rows)
+
+
 def test_one_column_without_a_header_is_separated_otherwise(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r'only one column.*\n  separator = "whitespace"'):
         _read(tmp_path, "A11 6 A34\nA12 48 A32\nA14 12 A34\nA11 42 A32\n" * 9, header=False)
