@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,11 @@ def watch(
     progress: Path | None,
 ) -> Outcome:
     """Take the rollout's steps until it ends: the controller."""
+    sources = _sources(workspace, url)
     controller = Controller(
         policies_of(workspace),
         Lease(workspace.store, workspace.key("rollouts", "lease.json"), holder()),
-        _sources(workspace, url),
+        sources,
         who=signature(workspace),
         front=front_of(workspace),
     )
@@ -130,7 +132,7 @@ def watch(
 
     until = 0.0 if once else seconds
     found = _run(controller, every, until, tell)
-    _write_page(workspace, file, found)
+    _write_page(workspace, file, found, sources)
     return _outcome(workspace, "watch", found)
 
 
@@ -148,14 +150,16 @@ def _run(
 @click.option("--live", is_flag=True, help="Look again and again until the rollout ends.")
 def status(workspace: Workspace, *, every: float, file: Path | None, live: bool) -> Outcome:
     """Show how the rollout stands, and change nothing."""
-    look = _look(workspace)
+    # They keep what they read: of a day's feedback each look would read all of it again.
+    sources = _sources(workspace, None)
+    look = _look(workspace, sources)
     while live and not look.ended:
         click.clear()
         click.echo("\n".join(view.lines(look)))
-        _write_page(workspace, file, look)
+        _write_page(workspace, file, look, sources)
         time.sleep(every)
-        look = _look(workspace)
-    _write_page(workspace, file, look)
+        look = _look(workspace, sources)
+    _write_page(workspace, file, look, sources)
     return _outcome(workspace, "status", look)
 
 
@@ -218,13 +222,13 @@ def _head(workspace: Workspace, verb: str) -> dict[str, Any]:
     return {"step": "rollout", "model": workspace.model, "verb": verb}
 
 
-def _look(workspace: Workspace) -> Look:
+def _look(workspace: Workspace, sources: StoreSources) -> Look:
     """What the controller would see and decide, without its lease."""
     seen = policies_of(workspace).read()
     if seen is None:
         return Look(None, None, f"{workspace.model} never had a rollout", ended=True)
     policy = seen.policy
-    evidence = _sources(workspace, None).gather(policy)
+    evidence = sources.gather(policy)
     decision = decide(policy, evidence, policy.changed_at.now(policy.changed_at.tzinfo))
     sentence = decision.why if policy.live else f"{policy.phase}: {policy.why}"
     return Look(policy, evidence, sentence, ended=not policy.live)
@@ -234,7 +238,7 @@ def _sources(workspace: Workspace, url: str | None) -> StoreSources:
     return StoreSources(workspace, IdleSet(workspace, url).verify if url else None)
 
 
-def _write_page(workspace: Workspace, file: Path | None, look: Look) -> None:
+def _write_page(workspace: Workspace, file: Path | None, look: Look, sources: StoreSources) -> None:
     if file is None:
         return
     series: page.Series = []
@@ -242,9 +246,10 @@ def _write_page(workspace: Workspace, file: Path | None, look: Look) -> None:
     if look.policy is not None:
         policy: TrafficPolicy = look.policy
         series = counters_of(workspace).series(policy.experiment, policy.started_at)
-        logs = _sources(workspace, None).outcomes(policy)
-        logs.refresh()
-        losses = logs.loss_by_key(policy.loss)
+        with suppress(StepFailed):  # the files of a challenger that is rolled back may be gone
+            logs = sources.outcomes(policy)
+            logs.refresh()
+            losses = logs.loss_by_key(policy.loss)
     write_text(file, page.render(look, policies_of(workspace).history(), series, losses))
 
 

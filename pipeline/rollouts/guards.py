@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.rollouts.evidence import Evidence
 from pipeline.rollouts.policy import CHALLENGER, CHAMPION, ChampionChallenger, TrafficPolicy
-from pipeline.rollouts.stats.sequential import Estimate, Sums, of_difference, of_mean
+from pipeline.rollouts.stats.sequential import LEAST, Estimate, Sums, of_difference, of_mean
 
 # Guards are looked at all the time, and must find a fault early: their intervals are narrowest
 # at so many observations.
@@ -66,7 +66,8 @@ def _excess(name: str, challenger: Sums, champion: Sums, limit: float, alpha: fl
         found,
         limit,
         found.low > limit,
-        f"{name}: {_percent(challenger.mean)} against {_percent(champion.mean)}, "
+        _too_few(name, "answers", challenger.count, champion.count)
+        or f"{name}: {_percent(challenger.mean)} against {_percent(champion.mean)}, "
         f"excess at least {_percent(found.low)}, allowed {_percent(limit)}",
     )
 
@@ -82,7 +83,8 @@ def _shift(challenger: Sums, champion: Sums, limit: float, alpha: float) -> Chec
         found,
         limit,
         shift > limit,
-        f"score shift: mean {challenger.mean:.4f} against {champion.mean:.4f}, at least "
+        _too_few("score shift", "rows", challenger.count, champion.count)
+        or f"score shift: mean {challenger.mean:.4f} against {champion.mean:.4f}, at least "
         f"{shift:.2f} standard deviations, allowed {limit:g}",
     )
 
@@ -91,20 +93,31 @@ def _outcomes(policy: TrafficPolicy, evidence: Evidence) -> Check:
     """The loss on outcomes that came back must not exceed the champion's by more than the limit."""
     limit, alpha = policy.guards.outcome_loss, policy.guards.alpha
     if isinstance(policy.strategy, ChampionChallenger):
+        counts = [evidence.paired.count]
         found = of_mean(evidence.paired, alpha, PLANNED)
     else:
-        losses = evidence.losses
-        found = of_difference(
-            losses.get(CHALLENGER, Sums()), losses.get(CHAMPION, Sums()), alpha, PLANNED
+        challenger, champion = (
+            evidence.losses.get(variant, Sums()) for variant in (CHALLENGER, CHAMPION)
         )
+        counts = [challenger.count, champion.count]
+        found = of_difference(challenger, champion, alpha, PLANNED)
     return Check(
         "outcome loss",
         found,
         limit,
         found.low > limit,
-        f"outcome loss: {found.value:+.4f} on {found.count:.0f} outcomes, at least "
+        _too_few("outcome loss", "outcomes", *counts)
+        or f"outcome loss: {found.value:+.4f} on {found.count:.0f} outcomes, at least "
         f"{found.low:+.4f}, allowed {limit:+g}",
     )
+
+
+def _too_few(name: str, what: str, *counts: float) -> str | None:
+    """In words what is no number yet; None where there is one."""
+    if min(counts) >= LEAST:
+        return None
+    shown = " and ".join(f"{count:.0f}" for count in counts)
+    return f"{name}: {shown} {what} are too few to tell, {LEAST} are needed"
 
 
 def _percent(value: float) -> str:

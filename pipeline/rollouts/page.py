@@ -103,12 +103,14 @@ def curves(
     figure = Figure(figsize=(9, 2.2 * count), layout="constrained")
     axes = figure.subplots(count, 1)
     start = policy.started_at
-    _traffic(axes[0], history, series, start)
+    ends = [policy.changed_at for policy in history] + [at for at, _ in series]
+    end = max(((at - start).total_seconds() for at in ends), default=0.0)
+    _traffic(axes[0], history, series, start, end)
     _fractions(axes[1], series, start, policy)
     _scores(axes[2], series, start)
     for axis in axes[:3]:
         axis.set_xlabel("seconds since the start")
-        axis.set_xlim(left=0)
+        axis.set_xlim(0, max(1.03 * end, 1.0))
     if with_test:
         assert losses is not None
         _interval(axes[3], policy, losses)
@@ -125,17 +127,24 @@ def _values(series: Series, variant: Variant) -> list[Tally]:
 
 
 def _traffic(
-    axis: "Axes", history: Sequence[TrafficPolicy], series: Series, start: datetime
+    axis: "Axes",
+    history: Sequence[TrafficPolicy],
+    series: Series,
+    start: datetime,
+    end: float,
 ) -> None:
-    times = _times(series, start)
+    """Each count from its time until the next one."""
+    times = [*_times(series, start), end]
     for variant, colour in _COLOURS.items():
         counts = [tally.requests for tally in _values(series, variant)]
+        counts += counts[-1:] or [0]
         axis.step(times, counts, "o-", where="post", color=colour, label=variant, markersize=3)
     for policy in history:
         at = (policy.changed_at - start).total_seconds()
         axis.axvline(at, color="#a3be8c" if policy.live else "#bf616a", linewidth=0.8)
     axis.set_ylabel("requests")
-    axis.margins(y=0.2)
+    # From zero, with room for the legend.
+    axis.set_ylim(0, max(1.0, 1.5 * axis.get_ylim()[1]))
     axis.legend(loc="upper left", frameon=False)
     _shares(axis.twinx(), history, start)
 

@@ -1,5 +1,6 @@
 """A rollout as lines for a terminal, and as plain values for machines."""
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -81,9 +82,13 @@ def test_of(policy: TrafficPolicy, evidence: Evidence) -> list[str]:
     if found is None or not isinstance(plan, AbTest):
         return []
     balance = ratio.check(evidence.units, {"challenger": plan.share, "champion": 1 - plan.share})
+    effect = (
+        f"{found.value:+.4f}, {1 - plan.alpha:.0%} interval {found.low:+.4f} to {found.high:+.4f}"
+        if math.isfinite(found.high)
+        else "too few outcomes of a variant to tell"
+    )
     return [
-        f"effect on the loss: {found.value:+.4f}, {1 - plan.alpha:.0%} interval {found.low:+.4f} "
-        f"to {found.high:+.4f}, on {found.count:.0f} of {plan.planned} planned keys",
+        f"effect on the loss: {effect}, on {found.count:.0f} of {plan.planned} planned keys",
         f"sample ratio: {dict(balance.counts)}, p = {balance.p_value:.3g}",
     ]
 

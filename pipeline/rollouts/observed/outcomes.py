@@ -54,11 +54,11 @@ class Outcomes:
     def refresh(self) -> None:
         """Read what came since the last time."""
         self._looked_at = self.clock()
-        since = (self.began.astimezone(UTC) - SKEW).date().isoformat()
+        # Feedback is named by its time of day, so what came before is not even read.
+        since = f"{self.began.astimezone(UTC) - SKEW:%Y-%m-%d/%H%M%S}"
         for area, start in _AREAS.items():
             for key in self.store.keys(f"{self.prefix}/{start}"):
-                day = key.removeprefix(f"{self.prefix}/{start}").partition("/")[0]
-                if key not in self._seen and day >= since:
+                if key not in self._seen and key.removeprefix(f"{self.prefix}/{start}") >= since:
                     self._seen.add(key)
                     self._tables[area].append(self._read(area, key))
 

@@ -13,7 +13,7 @@ import pytest
 from pipeline.data.contract import CategoryColumn, NumberColumn, SchemaContract
 from pipeline.rollouts.observed.outcomes import Outcomes, loss
 from pipeline.rollouts.stats.sequential import Sums
-from pipeline.storage import FolderStore
+from pipeline.storage import FolderStore, Stored
 
 CONTRACT = SchemaContract(
     model="small",
@@ -40,9 +40,11 @@ class Logs:
         pd.DataFrame(rows).to_parquet(buffer, index=False)
         self.store.put(key, buffer.getvalue())
 
-    def feedback(self, rows: list[dict[str, Any]], day: str = "2026-11-28") -> None:
+    def feedback(
+        self, rows: list[dict[str, Any]], day: str = "2026-11-28", at: str = "120500"
+    ) -> None:
         self.number += 1
-        key = f"predictions/small/_feedback/date={day}/{self.number}.json"
+        key = f"predictions/small/_feedback/date={day}/{at}-server-{self.number}.json"
         self.store.put(key, json.dumps(rows).encode())
 
     def read(self) -> Outcomes:
@@ -147,6 +149,36 @@ def test_other_experiments_earlier_days_and_batch_predictions_do_not_count(logs:
     logs.feedback([outcome(number, "yes") for number in (1, 2, 3)])
 
     assert logs.read().losses("error") == {}
+
+
+def test_a_server_whose_clock_is_some_minutes_late_is_heard(logs: Logs) -> None:
+    logs.put("", [answer(1), answer(2)], day="2026-11-27")
+    logs.feedback([outcome(1, "yes")], day="2026-11-27", at="235500")
+    began = datetime(2026, 11, 28, 0, 5, tzinfo=UTC)
+    found = Outcomes(logs.store, "predictions/small", CONTRACT, "e1", began, lambda: logs.now)
+    found.refresh()
+    assert found.losses("error")["champion"].count == 1
+
+
+def test_feedback_from_before_the_rollout_is_not_even_read(
+    logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server stores five objects a second: of a whole day a controller would read for hours."""
+    logs.put("", [answer(1)])
+    for at in ("000000", "114459", "114500", "120001"):
+        logs.feedback([outcome(1, "yes")], at=at)
+    keep, keys = logs.store.read, list[str]()
+
+    def read(key: str) -> tuple[bytes, Stored]:
+        keys.append(key)
+        return keep(key)
+
+    monkeypatch.setattr(logs.store, "read", read)
+    logs.read()
+    assert [key.rpartition("/")[2][:6] for key in keys if "_feedback" in key] == [
+        "114500",
+        "120001",
+    ]
 
 
 def test_copies_are_paired_with_answers_row_by_row(logs: Logs) -> None:

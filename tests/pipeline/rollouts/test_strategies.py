@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from pipeline.errors import may_pass
+from pipeline.rollouts import guards
 from pipeline.rollouts.control import controller as control
 from pipeline.rollouts.control.controller import Controller, Look, NotNow, by_hand
 from pipeline.rollouts.control.lease import Lease
@@ -612,3 +613,16 @@ def test_a_clock_that_is_set_ends_no_step_before_its_time(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(control, "datetime", Later)
     assert timedelta() <= clock() - before < timedelta(minutes=1)
+
+
+def test_a_guard_without_numbers_says_so_in_words(make_policy: MakePolicy) -> None:
+    sentences = [check.sentence for check in guards.check(make_policy(), Evidence())]
+    assert sentences[1:] == [
+        "errors: 0 and 0 answers are too few to tell, 20 are needed",
+        "answers over 250 ms: 0 and 0 answers are too few to tell, 20 are needed",
+        "score shift: 0 and 0 rows are too few to tell, 20 are needed",
+        "outcome loss: 0 and 0 outcomes are too few to tell, 20 are needed",
+    ]
+    shadow = make_policy(strategy={"kind": "champion_challenger"}, share=0.0, shadow=True)
+    (*_, outcome) = guards.check(shadow, Evidence(paired=Sums.of([0.0] * 19)))
+    assert outcome.sentence == "outcome loss: 19 outcomes are too few to tell, 20 are needed"

@@ -11,6 +11,7 @@ from pipeline.errors import InputError
 from pipeline.model.artifacts import CARD_FILE
 from pipeline.model.champion import Champion, FileRecords, MetricValue, PinnedFile
 from pipeline.rollouts.__main__ import rollouts
+from pipeline.rollouts.observed.sources import StoreSources
 from pipeline.rollouts.plans import first_policy
 from pipeline.rollouts.policies import Policies
 from pipeline.rollouts.policy import Challenger, TrafficPolicy
@@ -159,12 +160,38 @@ def test_a_challenger_whose_files_are_gone_is_rolled_back(tmp_path: Path) -> Non
     gone = Challenger(model_version="2", run_id="run", files={CARD_FILE: pin})
     begun(tmp_path, challenger=gone)
 
-    done = run(tmp_path, "watch", "--once")
+    page = tmp_path / "page.html"
+    done = run(tmp_path, "watch", "--once", "--page", str(page))
     assert done.exit_code == 0, done.output
+    assert "rolled_back" in page.read_text()
     policy = json.loads((tmp_path / "rollouts" / MODEL / "policy.json").read_text())
     assert policy["phase"] == "rolled_back"
     assert "the challenger's files are not those that it began with" in policy["why"]
     assert "card.json does not exist" in policy["why"]
+
+
+def test_the_live_view_keeps_what_it_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    champion(tmp_path, "1")
+    policy, made = begun(tmp_path), list[int]()
+    policies = Policies(FolderStore(tmp_path), f"rollouts/{MODEL}")
+
+    class Counted(StoreSources):
+        def __init__(self, *arguments: Any) -> None:
+            made.append(1)
+            super().__init__(*arguments)
+
+    def end_after_two_looks(_: float) -> None:
+        looks.append(1)
+        if len(looks) == 2:
+            ended = {"version": 2, "phase": "aborted", "share": 0.0}
+            policies.write(policy.model_copy(update=ended), policies.read())
+
+    looks: list[int] = []
+    monkeypatch.setattr("pipeline.rollouts.__main__.StoreSources", Counted)
+    monkeypatch.setattr("time.sleep", end_after_two_looks)
+    done = run(tmp_path, "status", "--live")
+    assert done.exit_code == 0, done.output
+    assert (len(looks), len(made)) == (2, 1)
 
 
 def test_a_rollout_begins_though_no_controller_completed_the_last_one(tmp_path: Path) -> None:
