@@ -21,6 +21,8 @@ _NAMED = re.compile(r"\bkeyless (?:--[a-z-]+ )*([a-z][a-z-]*)((?: [^\s`'\";,()|&
 _PROSE = {"in", "project", "platform", "docs", "dev"}
 # A target of make in backticks, or as a line of its own; a module that Python runs.
 _TARGET = re.compile(r"(?:`|^ *)make ([a-z][a-z-]*)(?=`| *(?:#.*)?$)", re.MULTILINE)
+# What a message sends the reader to a page for: `words` in docs/page.md.
+_ON_A_PAGE = re.compile(r"`([^`\n]+)` in (docs/[a-z-]+\.md)")
 _MODULE = re.compile(r"python3? -m ((?:scripts|pipeline|tests)(?:\.[a-z_]+)+)")
 
 
@@ -113,6 +115,13 @@ def test_every_target_and_module_that_a_text_names_exists() -> None:
     modules = {(name, found) for name, text in written() for found in _MODULE.findall(text)}
     assert len({module for _, module in modules}) > 10
     assert {one for one in modules if not _is_module(one[1])} == set()
+
+
+@pytest.mark.slow
+def test_what_a_message_sends_to_a_page_for_stands_there() -> None:
+    found = {(name, *told) for name, text in written() for told in _ON_A_PAGE.findall(text)}
+    assert found
+    assert {one for one in found if one[1] not in (ROOT / one[2]).read_text()} == set()
 
 
 def _is_module(name: str) -> bool:

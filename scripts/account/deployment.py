@@ -339,7 +339,7 @@ _ADVICE = (
     ),
     (
         "state lock",
-        "wait for the other run; if it died, see `terraform force-unlock` in docs/cli.md",
+        "wait for the other run; if it died, see `force-unlock` in docs/github.md",
     ),
     (
         "AlreadyExists",

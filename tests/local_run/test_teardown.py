@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,3 +60,21 @@ def test_after_a_failed_destroy_the_next_down_tries_again(
     assert attempt(home, monkeypatch, UserError("a bucket holds data"))
     assert attempt(home, monkeypatch, None)
     assert not home.exists()
+
+
+@pytest.mark.parametrize("code", [errno.EBUSY, errno.EACCES])
+def test_the_mount_point_of_a_volume_stays_and_is_empty(
+    code: int, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: Path) -> None:
+        raise OSError(code, "refused", str(self))
+
+    monkeypatch.setattr(teardown, "_destroy", lambda *_: 7)
+    monkeypatch.setattr(Path, "rmdir", refused)
+    with Phases() as phases:
+        if code == errno.EBUSY:
+            teardown.tear_down(home, phases, destroy=True)
+        else:
+            with pytest.raises(OSError, match="refused"):
+                teardown.tear_down(home, phases, destroy=True)
+    assert list(home.iterdir()) == []
