@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from difflib import get_close_matches
 
 from scripts.iam.engine.documents import Condition
 from scripts.iam.trust_lint.decide.automata import Operand, common_word, either, text
@@ -26,7 +27,7 @@ def unknown_keys(linted: Linted) -> Iterator[Finding]:
     one, dead = linted.one, linted.anything is None
     for condition in one.never:
         vacuous = one.lacking(condition)
-        claim = condition.key.strip(":").rpartition(":")[2].lower()
+        claim = _meant(linted, condition.key.strip(":").rpartition(":")[2].lower())
         right = f"{one.host}:{claim}"
         known = claim in linted.issuer.claims
         renamed = replace(condition, key=right)
@@ -46,6 +47,13 @@ def unknown_keys(linted: Linted) -> Iterator[Finding]:
             fix,
             weight="note" if dead else None,
         )
+
+
+def _meant(linted: Linted, claim: str) -> str:
+    """The claim that a misspelt name stands for; any other name as it is."""
+    if claim in TOKEN_CLAIMS or claim.startswith(CUSTOM):
+        return claim
+    return next(iter(get_close_matches(claim, linted.issuer.claims, 1, 0.8)), claim)
 
 
 def _instead(linted: Linted, condition: Condition, claim: str) -> str:

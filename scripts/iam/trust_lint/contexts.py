@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from scripts.iam.trust_lint.decide import who
 from scripts.iam.trust_lint.decide.grammar import BRANCH, TAG, JobKind
 from scripts.iam.trust_lint.decide.search import ON_TARGET, Token
+from scripts.iam.trust_lint.decide.statement import Compared
 from scripts.iam.trust_lint.decide.who import listed
 from scripts.iam.trust_lint.findings import Finding
-from scripts.iam.trust_lint.fixes import Fix, added
+from scripts.iam.trust_lint.fixes import Fix, added, without
 from scripts.iam.trust_lint.rules import Check, Linted, exact_subject, under_template
 from scripts.iam.trust_lint.rules import requires_subject as _requires_subject
 
@@ -136,6 +137,37 @@ def _queue_finding(linted: Linted, base: str, token: Token | None) -> Finding:
     )
 
 
+def contradicted(linted: Linted) -> Iterator[Finding]:
+    """A default subject, and beside it a claim that no job with this subject has."""
+    if linted.setting.subjects or linted.anything is None or linted.is_default:
+        return
+    against = [
+        found
+        for found in linted.one.compared
+        if found.claim not in ("sub", "aud") and not found.negated
+        and _by_default_without(linted, found)
+    ]  # fmt: skip
+    if not against:
+        return
+    claims = " or ".join(f"{found.claim} {' or '.join(found.values)}" for found in against)
+    keys = " or ".join(found.key for found in against)
+    yield linted.finding(
+        "template-decides",
+        f"with GitHub's default subject nobody gets in: no job with {claims} has a subject that "
+        "the policy takes",
+        linted.reach.who,
+        "write the subject that `keyless doctor --github` prints in the job (one with an "
+        f"environment ends in environment:NAME, whatever its branch), or take {keys} out",
+        weight="note",
+    )
+
+
+def _by_default_without(linted: Linted, found: Compared) -> bool:
+    """Whether the default subject gets in if one condition is not there."""
+    change = Fix("", without(linted.one, found.condition))
+    return Linted(change.applied(linted.one), linted.issuer, linted.setting).is_default
+
+
 def ref(linted: Linted) -> Iterator[Finding]:
     """An environment's subject does not say which branch asks."""
     token = linted.hidden_ref
@@ -189,10 +221,24 @@ def pull_request(linted: Linted) -> Iterator[Finding]:
         else f"{token.subject!r}: what the role may do is not in this input"
         if writes is None
         else f"{token.subject!r} may do {shown} in the named workflow",
-        f"whoever may push a branch to {who.repositories(linted)}: the pull request's own code "
-        "runs with this role",
+        f"whoever may push a branch to {who.repositories(linted)}: "
+        + (
+            "what the named workflow runs of the pull request, it runs with this role"
+            if _is_elsewhere(linted)
+            else "the pull request's own code runs with this role"
+        ),
         "give pull requests a role of their own that reads configuration and no secret",
         token,
+    )
+
+
+def _is_elsewhere(linted: Linted) -> bool:
+    """Whether the workflow is compared, and never with one as the pull request itself has it."""
+    compared = list(_workflows(linted))
+    return bool(compared) and not any(
+        at_ref.startswith("refs/pull/") or set("*?") & set(at_ref)
+        for _, value in compared
+        for at_ref in [value.rpartition("@")[2]]
     )
 
 
@@ -250,4 +296,4 @@ def _movable(linted: Linted, operator: str, value: str) -> str:
     return "a branch moves" + ("" if own else other)
 
 
-CONTEXT_CHECKS: tuple[Check, ...] = (context, ref, pull_request, workflow)
+CONTEXT_CHECKS: tuple[Check, ...] = (context, contradicted, ref, pull_request, workflow)

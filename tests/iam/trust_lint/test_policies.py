@@ -226,3 +226,44 @@ def test_whoever_gets_in_by_any_statement_is_said() -> None:
     assert lint(both, Setting("p")).reach["p"].who == (
         "jobs of o/a: refs/heads/main; and jobs of p/b: refs/heads/main"
     )
+
+
+def test_a_misspelt_claim_is_written_right() -> None:
+    exact = {f"{HOST}:aud": "sts.amazonaws.com", f"{HOST}:repositry": "o/a",
+             f"{HOST}:sub": "repo:o/a:ref:refs/heads/main"}  # fmt: skip
+    [found] = lint(document({"condition": {"StringEquals": exact}}), Setting("p")).findings
+    assert found.rule == "unknown-key"
+    assert found.fix == f"write {HOST}:repository"
+
+
+@pytest.mark.parametrize(
+    ("workflow", "who"),
+    [
+        ("o/a/.github/workflows/ci.yml@refs/heads/main", "what the named workflow runs of the"),
+        ("shared/b/.github/workflows/ci.yml@" + "0a" * 20, "what the named workflow runs of the"),
+        ("o/a/.github/workflows/ci.yml@refs/pull/*", "the pull request's own code runs with"),
+        ("o/a/.github/workflows/ci.yml@*", "the pull request's own code runs with"),
+        ("*", "the pull request's own code runs with"),
+    ],
+)
+def test_a_pull_request_runs_its_own_code_unless_the_workflow_is_fixed(
+    workflow: str, who: str
+) -> None:
+    condition = {
+        "StringEquals": {
+            f"{HOST}:aud": "sts.amazonaws.com",
+            f"{HOST}:sub": "repo:o/a:pull_request",
+        },
+        "StringLike": {f"{HOST}:job_workflow_ref": workflow},
+    }
+    found = {
+        one.rule: one for one in lint(document({"condition": condition}), Setting("p")).findings
+    }
+    assert who in found["pull-request-unknown"].who
+
+
+def test_whoever_owns_the_name_today_gets_in_too() -> None:
+    equals = {f"{HOST}:aud": "sts.amazonaws.com", f"{HOST}:repository": "o/a"}
+    condition = {"StringEquals": equals, "StringLike": {f"{HOST}:sub": "repo:*:environment:prod"}}
+    found = lint(document({"condition": condition}), Setting("p"))
+    assert found.reach["p"].who.startswith("jobs of o/a, and whoever registers o/a once the name")

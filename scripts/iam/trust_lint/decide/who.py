@@ -67,7 +67,8 @@ def _reach(found: Openness) -> Reach:
     if other is not None and (other.is_default or not found.by_any_id):
         return Reach("owner", any_repository(found), other)
     if found.by_any_id:
-        return Reach("name", whoever_has_the_names(found), found.by_any_id)
+        said = f"jobs of {repositories(found)}, and {whoever_has_the_names(found)}"
+        return Reach("name", said, found.by_any_id)
     more = found.other_pull_request or found.other_ref or found.other_environment
     if more:
         return Reach("repository", more_contexts(found), more)
