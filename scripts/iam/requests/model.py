@@ -84,6 +84,8 @@ class Account(Protocol):
     | instance profile (by name)     |                                                            |
     | EC2 subnet, security group,    | vpc (id), availability_zone                                |
     | route table, interface         |                                                            |
+    | EC2 vpc                        | default_group (id)                                         |
+    | EC2 vpc/default                | vpc (id), subnets ({availability zone: id of its default}) |
     | EC2 vpc-endpoint               | vpc (id), private_dns                                      |
     | EC2 snapshot                   | kms_key (id, ARN or alias)                                 |
     | EC2 instance                   | instance_profile (ARN), instance_type, availability_zone   |

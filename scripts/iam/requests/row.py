@@ -211,6 +211,8 @@ def request_tags(tags: Mapping[str, str], *also: str) -> Keys:
 def tag_keys(names: Iterable[str]) -> Keys:
     """aws:TagKeys of a request that removes tags."""
     found = tuple(names)
+    if any(name.lower().startswith("aws:") for name in found):
+        raise ValueError("tag keys that begin with aws: are AWS's own to take away")
     return {"aws:TagKeys": found} if found else {}
 
 

@@ -68,6 +68,8 @@ def _ec2(backends: Backends, parts: list[str]) -> Facts | None:
         # By name alone: an id may be another one's name.
         template_id = ec2.launch_template_name_to_ids.get(name)
         return {"id": template_id} if template_id in ec2.launch_templates else None
+    if kind == "vpc":
+        return _network(ec2, name)
     found = ec2_resource(ec2, kind, name)
     if found is None:
         return None
@@ -84,6 +86,18 @@ def _ec2(backends: Backends, parts: list[str]) -> Facts | None:
         "availability_zone": getattr(subnet, "availability_zone", None),
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _network(ec2: Any, name: str) -> Facts | None:
+    """A network's default group; `default` is the network of whoever names none."""
+    if name == "default":
+        default = ec2.get_default_vpc()
+        return default and {
+            "vpc": default.id,
+            "subnets": {place: one.id for place, one in ec2.get_default_subnets().items()},
+        }
+    group = _first(one for one in ec2.groups.get(name, {}).values() if one.name == "default")
+    return {"default_group": group.id} if group else {}
 
 
 def _key_of_snapshot(ec2: Any, snapshot: Any) -> str | None:

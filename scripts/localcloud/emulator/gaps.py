@@ -46,6 +46,10 @@ from moto.secretsmanager.models import secretsmanager_backends
 from moto.sns.models import sns_backends
 from moto.ssm.models import Documents, SimpleSystemManagerBackend
 
+from scripts.iam.engine.documents import PolicyError, parse_policy
+from scripts.iam.engine.evaluation import PolicySet, Principal, Request, Unsupported, evaluate
+
+LOG_DELIVERY = "logging.s3.amazonaws.com"
 ACCESS_LOG_SECONDS = 30.0
 """From one delivery of a bucket's access logs to the next."""
 
@@ -408,6 +412,9 @@ def _deliver_access_logs_in_batches(stack: ExitStack) -> None:
 
     def log(self: Any, request: Any, bucket_name: str) -> None:
         def keep(target: str, key: str, value: str) -> None:
+            source = self.get_bucket(bucket_name)
+            if not _may_deliver(source, self.get_bucket(target), key):
+                return
             place = (self.account_id, target)
             waiting.setdefault(place, []).append(value)
             if time.monotonic() - delivered.get(place, -math.inf) >= ACCESS_LOG_SECONDS:
@@ -418,6 +425,30 @@ def _deliver_access_logs_in_batches(stack: ExitStack) -> None:
         original(writer, request, bucket_name)
 
     stack.enter_context(patch.object(S3Backend, "log_incoming_request", log))
+
+
+def _may_deliver(source: Any, target: Any, key: str) -> bool:
+    """Whether the policy of a bucket lets the access logs of another one in; moto passes its
+    conditions over.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+    """
+    if not target.policy:
+        return False
+    text = target.policy.decode() if isinstance(target.policy, bytes) else str(target.policy)
+    service = Principal(LOG_DELIVERY, "", "service", service=LOG_DELIVERY)
+    keys = {
+        "aws:PrincipalIsAWSService": ("true",),
+        "aws:SecureTransport": ("true",),
+        "aws:SourceAccount": (str(source.account_id),),
+        "aws:SourceArn": (str(source.arn),),
+    }
+    asked = Request(service, "s3:PutObject", f"{target.arn}/{key}", keys, str(target.account_id))
+    try:
+        policy = parse_policy(text, name=target.name, kind="resource", stored=True)
+        return evaluate(asked, PolicySet(resource=(policy,))).allowed
+    except (PolicyError, Unsupported):
+        return False
 
 
 def _tell_who_pays_for_requests(stack: ExitStack) -> None:

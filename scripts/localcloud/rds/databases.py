@@ -142,7 +142,7 @@ class Databases:
     def _add(self, resource_id: str, record: Any) -> None:
         password = self._master_password(record)
         postgres = Postgres(
-            self._directory / record.db_instance_identifier,
+            self._directory / str(record.dbi_resource_id),  # the name may change
             home=self._host.home,
             master=record.master_username,
             password=password,
@@ -187,7 +187,7 @@ class Databases:
             instance = self._running.pop(resource_id)
         self._close(instance)
         instance.postgres.stop()
-        remove(self._directory / instance.record.db_instance_identifier)
+        remove(self._directory / resource_id)
 
     def _await(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)

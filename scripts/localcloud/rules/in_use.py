@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
@@ -57,6 +59,172 @@ def subnet(reading: Reading, backends: Backends) -> None:
                 "Resource.AlreadyAssociated",
                 f"the specified association for route table {wanted} conflicts with an existing "
                 "association",
+            )
+
+
+def network(reading: Reading, backends: Backends) -> None:
+    """A security group, subnet or network that something else needs.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    """
+    kind = reading.operation.removeprefix("Delete")
+    name = reading.parameters.get({"SecurityGroup": "GroupId"}.get(kind, f"{kind}Id"))
+    region = reading.request.region
+    group = next((g[name] for g in backends("ec2", region).groups.values() if name in g), None)
+    if group is not None and group.name == "default":
+        raise AwsError(
+            "CannotDelete",
+            f'the specified group: "{name}" name: "default" cannot be deleted by a user',
+        )
+    if name in _needed(backends, region, apart_from=str(name)):
+        raise AwsError(
+            "DependencyViolation", f"The resource '{name}' has dependencies and cannot be deleted."
+        )
+
+
+def _needed(backends: Backends, region: str, apart_from: str) -> set[str]:
+    """The ids of the groups, subnets and networks that moto's state has a use of."""
+    ec2, rds = backends("ec2", region), backends("rds", region)
+    found: set[str] = set()
+    for interface in list(ec2.enis.values()):
+        found |= {interface.subnet.id, *(group.id for group in interface.group_set)}
+    for balancer in list(backends("elasticloadbalancing", region).load_balancers.values()):
+        found |= {*balancer.security_groups, *(subnet.id for subnet in balancer.subnets)}
+    for database in list(rds.databases.values()):
+        found |= set(database.vpc_security_group_ids)
+        if subnets := getattr(database, "db_subnet_group", None):
+            found |= {_subnet_of(one) for one in subnets.subnets}
+    found |= {gateway.vpc.id for gateway in ec2.internet_gateways.values() if gateway.vpc}
+    for endpoint in list(ec2.vpc_end_points.values()):
+        if endpoint.state == "available":
+            found |= {endpoint.vpc_id, *(endpoint.subnet_ids or ())}
+            found |= set(endpoint.security_group_ids or ())
+    for vpc, groups in ec2.groups.items():
+        if vpc is not None and any(group.name != "default" for group in groups.values()):
+            found.add(vpc)
+        for group in groups.values():
+            if group.id != apart_from:
+                rules = (*group.ingress_rules, *group.egress_rules)
+                found |= {str((rule.source_group or {}).get("GroupId")) for rule in rules}
+    return found
+
+
+def _subnet_of(shown: Any) -> str:
+    """The id of a subnet of a database's group, which moto keeps as RDS shows it."""
+    return str(shown["SubnetIdentifier"] if isinstance(shown, dict) else shown.id)
+
+
+def route_table(reading: Reading, backends: Backends) -> None:
+    """The main route table of a network.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteRouteTable.html
+    """
+    name = reading.parameters.get("RouteTableId")
+    found = backends("ec2", reading.request.region).route_tables.get(name)
+    if found is not None and found.main_association_id:
+        message = f"The routeTable '{name}' has dependencies and cannot be deleted."
+        raise AwsError("DependencyViolation", message)
+
+
+def scaling_group(reading: Reading, backends: Backends) -> None:
+    """A group that has instances.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DeleteAutoScalingGroup.html
+    """
+    name = reading.parameters.get("AutoScalingGroupName")
+    groups = backends("autoscaling", reading.request.region).autoscaling_groups
+    found = groups.get(name)
+    if found and found.instance_states and not reading.parameters.get("ForceDelete"):
+        raise AwsError(
+            "ResourceInUse",
+            "You cannot delete an AutoScalingGroup while there are instances or pending Spot "
+            "instance request(s) still in the group.",
+        )
+
+
+def interface(reading: Reading, backends: Backends) -> None:
+    """An interface that is attached.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteNetworkInterface.html
+    """
+    name = reading.parameters.get("NetworkInterfaceId")
+    found = backends("ec2", reading.request.region).enis.get(name)
+    if found is not None and (found.attachment_id or found.instance):
+        raise AwsError("InvalidParameterValue", f"Network interface '{name}' is currently in use.")
+
+
+def address(reading: Reading, backends: Backends) -> None:
+    """An address that is associated.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ReleaseAddress.html
+    """
+    given = reading.parameters
+    for one in list(backends("ec2", reading.request.region).addresses):
+        named = one.allocation_id == given.get("AllocationId") or (
+            given.get("AllocationId") is None and one.public_ip == given.get("PublicIp")
+        )
+        if named and one.association_id:
+            raise AwsError("InvalidIPAddress.InUse", f"The address {one.public_ip} is in use.")
+
+
+def parameter_group(reading: Reading, backends: Backends) -> None:
+    """A parameter group that an instance has.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DeleteDBParameterGroup.html
+    """
+    name = reading.parameters.get("DBParameterGroupName")
+    for database in list(backends("rds", reading.request.region).databases.values()):
+        if database.db_parameter_group_name == name:
+            raise AwsError(
+                "InvalidDBParameterGroupState",
+                "One or more database instances are still members of this parameter group "
+                f"{name}, so the group cannot be deleted",
+            )
+
+
+def subnet_group(reading: Reading, backends: Backends) -> None:
+    """A subnet group that an instance is in.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DeleteDBSubnetGroup.html
+    """
+    name = reading.parameters.get("DBSubnetGroupName")
+    for database in list(backends("rds", reading.request.region).databases.values()):
+        group = getattr(database, "db_subnet_group", None)
+        if group is not None and group.name == name:
+            raise AwsError(
+                "InvalidDBSubnetGroupStateFault",
+                f"Cannot delete the subnet group '{name}' because at least one database instance "
+                f"is still using it: {database.db_instance_identifier}",
+            )
+
+
+def balancer(reading: Reading, backends: Backends) -> None:
+    """A load balancer that is protected.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DeleteLoadBalancer.html
+    """
+    arn = reading.parameters.get("LoadBalancerArn")
+    elb = backends("elasticloadbalancing", reading.request.region)
+    found = elb.load_balancers.get(arn)
+    if found is not None and found.attrs.get("deletion_protection.enabled") == "true":
+        raise AwsError(
+            "OperationNotPermitted",
+            f"Load balancer '{arn}' cannot be deleted because deletion protection is enabled",
+        )
+
+
+def managed_secret(reading: Reading, backends: Backends) -> None:
+    """A secret that another service manages, which its name begins with.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/service-linked-secrets.html
+    """
+    name = reading.parameters["SecretId"]
+    for one in list(dict.values(backends("secretsmanager", reading.request.region).secrets)):
+        if name in (one.name, one.arn, one.arn[:-7]) and one.name.startswith("rds!"):
+            raise AwsError(
+                "InvalidRequestException",
+                "The secret is managed by another service, and you must use that service to "
+                "update it.",
             )
 
 

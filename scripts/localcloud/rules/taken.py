@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
+
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html
+_DATABASE = re.compile(r"(?=.{1,63}\Z)[a-z](?:-?[a-z0-9])*", re.ASCII)
 
 
 def scaling_group(reading: Reading, backends: Backends) -> None:
@@ -33,6 +38,8 @@ def database(reading: Reading, backends: Backends) -> None:
     https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html
     """
     name, old = (reading.parameters.get(f"{which}DBInstanceIdentifier") for which in ("New", ""))
+    if name and not _DATABASE.fullmatch(name):
+        raise AwsError("InvalidParameterValue", f"{name} is not a valid DB instance identifier.")
     if name and name != old and name in backends("rds", reading.request.region).databases:
         raise AwsError("DBInstanceAlreadyExists", "DB instance already exists")
 
@@ -61,3 +68,25 @@ def user(reading: Reading, backends: Backends) -> None:
     others = {name.lower() for name in list(backends("iam").users) if name != old}
     if new and new.lower() in others:
         raise AwsError("EntityAlreadyExists", f"User with name {new} already exists.", 409)
+
+
+def balancer(reading: Reading, backends: Backends) -> None:
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html"""
+    name = reading.parameters["Name"]
+    known = backends("elasticloadbalancing", reading.request.region).load_balancers.values()
+    if any(one.name == name for one in list(known)):
+        raise AwsError(
+            "DuplicateLoadBalancerName", f"A load balancer with the name {name} already exists."
+        )
+
+
+def listener(reading: Reading, backends: Backends) -> None:
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html"""
+    given = reading.parameters
+    elb = backends("elasticloadbalancing", reading.request.region)
+    owner = elb.load_balancers.get(given["LoadBalancerArn"])
+    ports = {str(one.port) for one in list(owner.listeners.values())} if owner else set()
+    if str(given.get("Port")) in ports:
+        raise AwsError(
+            "DuplicateListener", "A listener already exists on this port for this load balancer"
+        )

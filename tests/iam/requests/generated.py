@@ -109,7 +109,7 @@ def _structure(shape: StructureShape, every: bool, depth: int) -> dict[str, Any]
 
 def _stands_already(name: str, found: dict[str, Any], names: Iterable[str]) -> bool:
     """Whether AWS would refuse the parameter beside those that are there."""
-    if name.startswith("SecurityGroup") and "NetworkInterfaces" in names:
+    if name.startswith(("SecurityGroup", "SubnetId")) and "NetworkInterfaces" in names:
         return True
     return any(name in alike and alike & found.keys() for alike in _ALIKE)
 

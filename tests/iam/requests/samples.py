@@ -7,6 +7,7 @@ from typing import Any
 
 from scripts.iam.requests import Need, needs
 from scripts.iam.requests.mapping import SERVICES
+from scripts.iam.requests.services.ec2 import KIND_OF_PREFIX as KINDS
 from scripts.iam.requests.wire.shapes import input_shape, is_modelled
 
 from .generated import ROLE, generated
@@ -71,7 +72,7 @@ FITTING: dict[tuple[str, str], dict[str, Any]] = {
     ("ec2", "CreateSecurityGroup"): tagged("security-group"),
     ("ec2", "CreateSnapshot"): tagged("snapshot"),
     ("ec2", "CreateSubnet"): tagged("subnet"),
-    ("ec2", "CreateTags"): {"Resources": ["vpc-0a", "i-0a", "ami-0a"], "Tags": TAGS},
+    ("ec2", "CreateTags"): {"Resources": [f"{kind}-0a" for kind in KINDS], "Tags": TAGS},
     ("ec2", "CreateVolume"): tagged("volume"),
     ("ec2", "CreateVpc"): tagged("vpc"),
     ("ec2", "CreateVpcEndpoint"): {
@@ -83,6 +84,7 @@ FITTING: dict[tuple[str, str], dict[str, Any]] = {
     ("ec2", "DeleteSecurityGroup"): {"GroupId": "sg-0a"},
     ("ec2", "DeleteTags"): {"Resources": ["subnet-0a", "sg-0a"], "Tags": TAGS},
     ("ec2", "DisassociateAddress"): {"AssociationId": "eipassoc-0a"},
+    ("ec2", "ModifyInstanceAttribute"): {"Attribute": None, "Value": None},
     ("ec2", "ModifyLaunchTemplate"): {"LaunchTemplateId": "lt-0a"},
     ("ec2", "ReleaseAddress"): {"AllocationId": "eipalloc-0a"},
     ("ec2", "RevokeSecurityGroupIngress"): {"GroupId": "sg-0a"},

@@ -41,10 +41,7 @@ ABSENT: list[tuple[str, str, str]] = [
     ("ec2:sourceinstancearn", "*", "an instance's session has it"),
     ("ec2:associatepublicipaddress", "ec2:RunInstances", "the sample names an interface"),
     ("ec2:subnet", "ec2:RunInstances", "the sample names an interface"),
-    ("ec2:*", "ec2:CreateTags", "`existing` sets what is known of each kind that is tagged"),
     ("ec2:*id", "ec2:Create*", "what is being made has no id yet"),
-    ("ec2:*", "ec2:Dis*", "the sample's association is of nothing"),
-    ("ec2:*", "ec2:Replace*Association", "the sample's association is of nothing"),
     ("autoscaling:instancetypes", "*", "the sample starts from an instance"),
     ("autoscaling:launchtemplateversionspecified", "*", "the sample starts from an instance"),
 ]
@@ -57,7 +54,9 @@ class Whole(Rich):
         known = super().describe(arn)
         more = {"database": "x", "storage_encrypted": True, "storage_size": 20, "usage": "x",
                 "origin": "x", "multi_region": False, "aliases": ["alias/a"],
-                "instance_profile": "arn:x", "instance_type": "t3.micro"}  # fmt: skip
+                "instance_profile": "arn:x", "instance_type": "t3.micro",
+                "allocation": "eipalloc-0a", "instance": "i-0a", "route_table": "rtb-0a",
+                "subnet": "subnet-0a"}  # fmt: skip
         return known and {**known, **more}
 
     def key_arn(self, id_or_alias: str) -> str | None:

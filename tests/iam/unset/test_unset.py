@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatchcase
 
 import pytest
 
 from scripts.iam.requests.unset import FILE, unset
+from tests.iam.unset import unseen_names
 from tests.iam.unset.reference_keys import ABSENT, _excused, _of_reference, _set_keys, render
 
 pytestmark = pytest.mark.slow
@@ -44,3 +46,17 @@ def test_a_key_that_attackers_would_use_is_on_it(action: str, key: str) -> None:
 def test_a_key_that_is_set_is_not_on_it() -> None:
     assert "ec2:instancetype" not in unset("ec2:RunInstances")
     assert not unset("s3:GetObject")
+
+
+def test_each_name_in_a_call_is_seen_by_a_permission_or_on_the_list() -> None:
+    """A name that no permission sees could be another's: it is looked at before it is listed."""
+    assert unseen_names.FILE.read_text() == unseen_names.render(), (
+        "run python -m tests.iam.unset.unseen_names, and look at what is new"
+    )
+
+
+def test_names_that_attackers_would_use_are_seen() -> None:
+    listed = json.loads(unseen_names.FILE.read_text())
+    assert "VpcId" not in listed.get("ec2:CreateSecurityGroup", ())
+    assert "SubnetId" not in listed["ec2:RunInstances"]
+    assert "SubscriptionArn" in listed["sns:Unsubscribe"]  # its topic is seen

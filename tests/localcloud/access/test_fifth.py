@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from botocore import xform_name
 from moto.cloudtrail.models import CloudTrailBackend
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.iam.models import IAMBackend
@@ -21,9 +22,11 @@ from moto.ssm.models import SimpleSystemManagerBackend
 from moto.utilities.tagging_service import TaggingService
 
 from scripts.aws.credentials import Credentials
+from scripts.iam.requests.services import ec2_launch
+from scripts.localcloud.emulator import gaps
 from scripts.localcloud.rules import table
 from tests.localcloud.access.test_fourth import deny
-from tests.localcloud.access.test_further import ALARM
+from tests.localcloud.access.test_further import ALARM, DATABASE
 from tests.localcloud.access.test_names import fails
 from tests.localcloud.clients import Account, statement
 
@@ -247,3 +250,365 @@ def test_awss_own_roles_are_not_made_by_others(
     without_rules("iam", "CreateRole", "CreateServiceLinkedRole")
     assert iam.create_role(Path="/aws-reserved/sso.amazonaws.com/", **role)
     assert iam.create_service_linked_role(AWSServiceName="ecs.amazonaws.com")
+
+
+# What is in use
+
+
+def without(
+    account: Account, without_rules: Callable[..., None], who: Credentials,
+    refused: list[tuple[str, str, dict[str, Any], str]],
+) -> None:  # fmt: skip
+    """Each call fails with its code, and goes through without its rule, in this order."""
+    for service, operation, asked, code in refused:
+        call = getattr(account.client(service, who), xform_name(operation))
+        assert fails(call, **asked) == code, operation
+    for service, operation, asked, _ in refused:
+        without_rules(SIGNED.get(service, service), operation)
+        getattr(account.client(service, who), xform_name(operation))(**asked)
+
+
+SIGNED = {"elbv2": "elasticloadbalancing"}
+
+
+@pytest.fixture(scope="module")
+def network(account: Account) -> dict[str, Any]:
+    """A network with an instance, a NAT gateway and a database."""
+    ec2, place = account.client("ec2"), account.cloud.region
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{i}.0/24", AvailabilityZone=f"{place}{zone}")[
+            "Subnet"
+        ]["SubnetId"]
+        for i, zone in enumerate("abc")
+    ]
+    groups = [
+        ec2.create_security_group(VpcId=vpc, GroupName=name, Description="d")["GroupId"]
+        for name in ("used", "named-in-a-rule", "of-the-database", "of-nothing")
+    ]
+    pair = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1,
+            "UserIdGroupPairs": [{"GroupId": groups[1]}]}  # fmt: skip
+    ec2.authorize_security_group_ingress(GroupId=groups[0], IpPermissions=[pair])
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    instance = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=subnets[0],
+                                 SecurityGroupIds=[groups[0]])["Instances"][0]  # fmt: skip
+    address, other = (ec2.allocate_address(Domain="vpc")["AllocationId"] for _ in range(2))
+    ec2.associate_address(AllocationId=address, InstanceId=instance["InstanceId"])
+    ec2.create_nat_gateway(SubnetId=subnets[1], AllocationId=other)
+    return {
+        "vpc": vpc, "subnets": subnets, "groups": groups, "image": image,
+        "interface": instance["NetworkInterfaces"][0]["NetworkInterfaceId"],
+        "instance": instance["InstanceId"], "addresses": [address, other],
+    }  # fmt: skip
+
+
+def test_a_network_in_use_stays(
+    account: Account, anybody: Credentials, network: dict[str, Any],
+    without_rules: Callable[..., None],
+) -> None:  # fmt: skip
+    ec2 = account.client("ec2")
+    of_network = [{"Name": "vpc-id", "Values": [network["vpc"]]}]
+    [main] = ec2.describe_route_tables(Filters=of_network)["RouteTables"]
+    default = next(
+        group["GroupId"]
+        for group in ec2.describe_security_groups(Filters=of_network)["SecurityGroups"]
+        if group["GroupName"] == "default"
+    )
+    ec2.delete_security_group(GroupId=network["groups"][3])
+    ec2.delete_subnet(SubnetId=network["subnets"][2])
+    needed, in_use = "DependencyViolation", "InvalidIPAddress.InUse"
+    without(
+        account, without_rules, anybody,
+        [
+            ("ec2", "DeleteRouteTable", {"RouteTableId": main["RouteTableId"]}, needed),
+            ("ec2", "DeleteSecurityGroup", {"GroupId": network["groups"][1]}, needed),
+            ("ec2", "DeleteSecurityGroup", {"GroupId": network["groups"][0]}, needed),
+            ("ec2", "DeleteSecurityGroup", {"GroupId": default}, "CannotDelete"),
+            ("ec2", "ReleaseAddress", {"AllocationId": network["addresses"][0]}, in_use),
+            ("ec2", "ReleaseAddress", {"AllocationId": network["addresses"][1]}, in_use),
+            ("ec2", "DeleteNetworkInterface", {"NetworkInterfaceId": network["interface"]},
+             "InvalidParameterValue"),
+            ("ec2", "DeleteSubnet", {"SubnetId": network["subnets"][1]}, needed),
+        ],
+    )  # fmt: skip
+
+
+def test_groups_of_a_database_in_use_stay_and_its_secret_is_rdss(
+    account: Account, anybody: Credentials, network: dict[str, Any],
+    without_rules: Callable[..., None],
+) -> None:  # fmt: skip
+    rds = account.client("rds")
+    ec2 = account.client("ec2")
+    subnets = [
+        ec2.create_subnet(VpcId=network["vpc"], CidrBlock=f"10.9.{10 + i}.0/24",
+                          AvailabilityZone=f"{account.cloud.region}{zone}")["Subnet"]["SubnetId"]
+        for i, zone in enumerate("ab")
+    ]  # fmt: skip
+    rds.create_db_subnet_group(DBSubnetGroupName="needed", DBSubnetGroupDescription="d",
+                               SubnetIds=subnets)  # fmt: skip
+    rds.create_db_parameter_group(DBParameterGroupName="needed", Description="d",
+                                  DBParameterGroupFamily="postgres16")  # fmt: skip
+    made = rds.create_db_instance(
+        DBInstanceIdentifier="in-use", DBSubnetGroupName="needed", DBParameterGroupName="needed",
+        VpcSecurityGroupIds=[network["groups"][2]], **DATABASE,
+    )["DBInstance"]  # fmt: skip
+    secret = {"SecretId": made["MasterUserSecret"]["SecretArn"]}
+    managed = "InvalidRequestException"
+    without(
+        account, without_rules, anybody,
+        [
+            ("rds", "DeleteDBParameterGroup", {"DBParameterGroupName": "needed"},
+             "InvalidDBParameterGroupState"),
+            ("ec2", "DeleteSecurityGroup", {"GroupId": network["groups"][2]},
+             "DependencyViolation"),
+            ("ec2", "DeleteSubnet", {"SubnetId": subnets[0]}, "DependencyViolation"),
+            ("rds", "DeleteDBSubnetGroup", {"DBSubnetGroupName": "needed"},
+             "InvalidDBSubnetGroupStateFault"),
+            ("secretsmanager", "PutSecretValue", {**secret, "SecretString": "{}"}, managed),
+            ("secretsmanager", "UpdateSecret", {**secret, "SecretString": "{}"}, managed),
+            ("secretsmanager", "DeleteSecret", secret, managed),
+        ],
+    )  # fmt: skip
+    fails(account.client("secretsmanager", anybody).untag_resource, **secret,
+          TagKeys=["aws:rds:primaryDBInstanceArn"])  # fmt: skip
+
+
+def test_a_database_is_not_renamed_to_a_folder(
+    account: Account, anybody: Credentials, without_rules: Callable[..., None]
+) -> None:
+    account.client("rds").create_db_instance(DBInstanceIdentifier="renamed-out", **DATABASE)
+    rds = account.client("rds", anybody)
+    for name in ("..", ".", "a--b", "1x", "x" * 64):
+        code = fails(rds.modify_db_instance, DBInstanceIdentifier="renamed-out",
+                     NewDBInstanceIdentifier=name)  # fmt: skip
+        assert code == "InvalidParameterValue"
+    without_rules("rds", "ModifyDBInstance")
+    rds.modify_db_instance(DBInstanceIdentifier="renamed-out", NewDBInstanceIdentifier="..")
+
+
+def test_balancers_and_scaling_groups_in_use_stay_and_have_one_name(
+    account: Account, anybody: Credentials, without_rules: Callable[..., None]
+) -> None:
+    ec2, elb, scaling = (account.client(name) for name in ("ec2", "elbv2", "autoscaling"))
+    defaults = ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])
+    subnets = [one["SubnetId"] for one in defaults["Subnets"]][:2]
+    vpc = defaults["Subnets"][0]["VpcId"]
+    balancer = elb.create_load_balancer(Name="one", Subnets=subnets)["LoadBalancers"][0]
+    arn = {"LoadBalancerArn": balancer["LoadBalancerArn"]}
+    target = elb.create_target_group(Name="one", Protocol="HTTP", Port=80, VpcId=vpc)
+    forward = {"Type": "forward", "TargetGroupArn": target["TargetGroups"][0]["TargetGroupArn"]}
+    listener = {**arn, "Protocol": "HTTP", "Port": 80, "DefaultActions": [forward]}
+    elb.create_listener(**listener)
+    elb.modify_load_balancer_attributes(
+        **arn, Attributes=[{"Key": "deletion_protection.enabled", "Value": "true"}]
+    )
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    ec2.create_launch_template(LaunchTemplateName="one",
+                               LaunchTemplateData={"ImageId": image})  # fmt: skip
+    scaling.create_auto_scaling_group(
+        AutoScalingGroupName="one", MinSize=1, MaxSize=1, VPCZoneIdentifier=subnets[0],
+        LaunchTemplate={"LaunchTemplateName": "one"},
+    )  # fmt: skip
+    group = {"AutoScalingGroupName": "one"}
+    without(
+        account, without_rules, anybody,
+        [
+            ("elbv2", "CreateLoadBalancer", {"Name": "one", "Subnets": subnets},
+             "DuplicateLoadBalancerName"),
+            ("elbv2", "CreateListener", listener, "DuplicateListener"),
+            ("elbv2", "DeleteLoadBalancer", arn, "OperationNotPermitted"),
+            ("autoscaling", "DeleteAutoScalingGroup", group, "ResourceInUse"),
+        ],
+    )  # fmt: skip
+
+
+# What a service sends on its own
+
+
+def test_nothing_is_sent_that_its_receiver_does_not_let_in(
+    account: Account, anybody: Credentials, without_rules: Callable[..., None]
+) -> None:
+    """Messages to any address of this machine; a bucket's events in a stranger's log group."""
+    sns, s3, logs = (account.client(name, anybody) for name in ("sns", "s3", "logs"))
+    topic = sns.create_topic(Name="outwards")["TopicArn"]
+    assert sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="a@example.com")
+    here = {"TopicArn": topic, "Protocol": "http", "Endpoint": "http://127.0.0.1:9/x"}
+    assert fails(sns.subscribe, **here) == "LocalCloudNotImplemented"
+    s3.create_bucket(Bucket="telling")
+    asked = {"Bucket": "telling", "NotificationConfiguration": {"EventBridgeConfiguration": {}}}
+    s3.put_bucket_notification_configuration(Bucket="telling", NotificationConfiguration={})
+    code = fails(s3.put_bucket_notification_configuration, **asked)
+    assert code == "LocalCloudNotImplemented"
+    account.client("logs").create_log_group(logGroupName="/of-a-stranger")
+    cloud = account.cloud
+    arn = f"arn:aws:logs:{cloud.region}:{cloud.account_id}:log-group:/of-a-stranger"
+    events = account.client("events", anybody)
+    events.put_rule(Name="outwards", EventPattern=json.dumps({"source": ["aws.s3"]}))
+    events.put_targets(Rule="outwards", Targets=[{"Id": "1", "Arn": arn}])
+
+    def written() -> Any:
+        s3.put_object(Bucket="telling", Key="words", Body=b"")
+        return logs.describe_log_streams(logGroupName="/of-a-stranger")["logStreams"]
+
+    assert not written()
+    without_rules("s3", "PutBucketNotificationConfiguration")
+    s3.put_bucket_notification_configuration(**asked)
+    assert written()
+    without_rules("sns", "Subscribe")
+    assert sns.subscribe(**here)
+
+
+def test_access_logs_come_only_from_whom_their_bucket_lets_in(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = account.client("s3")
+    for name in ("of-others", "let-in", "logs-of-one"):
+        s3.create_bucket(Bucket=name)
+    delivery = {
+        "Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::logs-of-one/*",
+        "Principal": {"Service": gaps.LOG_DELIVERY},
+        "Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:s3:::let-in"}},
+    }  # fmt: skip
+    s3.put_bucket_policy(
+        Bucket="logs-of-one",
+        Policy=json.dumps({"Version": "2012-10-17", "Statement": [delivery]}),
+    )
+    monkeypatch.setattr(gaps, "ACCESS_LOG_SECONDS", 0.0)
+
+    def logged(source: str, prefix: str) -> Any:
+        where = {"LoggingEnabled": {"TargetBucket": "logs-of-one", "TargetPrefix": prefix}}
+        s3.put_bucket_logging(Bucket=source, BucketLoggingStatus=where)
+        s3.list_objects_v2(Bucket=source)
+        return s3.list_objects_v2(Bucket="logs-of-one", Prefix=prefix).get("Contents")
+
+    assert logged("let-in", "in/")
+    assert not logged("of-others", "out/")
+    monkeypatch.setattr(gaps, "_may_deliver", lambda *_: True)
+    assert logged("of-others", "out/")
+
+
+# What a call does not say
+
+
+def test_what_a_call_does_not_say_is_seen_as_it_will_be(
+    account: Account, network: dict[str, Any]
+) -> None:
+    """A volume that is not encrypted, a default subnet, group, network and type."""
+    cloud, ec2 = account.cloud, account.client("ec2")
+    prefix = f"arn:aws:ec2:{cloud.region}:{cloud.account_id}"
+    vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0][
+        "VpcId"
+    ]
+    own = ec2.create_security_group(VpcId=network["vpc"], GroupName="own", Description="d")
+    subnet = ec2.create_subnet(VpcId=network["vpc"], CidrBlock="10.9.30.0/24")["Subnet"]["SubnetId"]
+    everything = statement("ec2:*")
+    names = ("instance/*", "volume/*", "network-interface/*", "security-group/*")
+    one_subnet = statement(
+        "ec2:RunInstances",
+        [*(f"{prefix}:{name}" for name in names), f"{prefix}:subnet/{subnet}",
+         f"arn:aws:ec2:{cloud.region}::image/*"],
+    )  # fmt: skip
+    start = {"ImageId": network["image"], "MinCount": 1, "MaxCount": 1}
+    placed = {**start, "SubnetId": subnet, "SecurityGroupIds": [own["GroupId"]]}
+    disk = {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8, "Encrypted": True}}
+    sealed = {**placed, "BlockDeviceMappings": [disk]}
+    bare = {**placed, "BlockDeviceMappings": [{**disk, "Ebs": {"VolumeSize": 8}}]}
+    volume = {"AvailabilityZone": f"{cloud.region}a", "Size": 1}
+    plain = deny("ec2:*", {"Bool": {"ec2:Encrypted": "false"}})
+    tried = {
+        "in-one-subnet": ([one_subnet], "RunInstances", [placed], [start]),
+        "encrypted": (
+            [everything, {**plain, "Action": "ec2:RunInstances"}], "RunInstances", [sealed],
+            [placed, bare],
+        ),
+        "encrypted-volumes": (
+            [everything, {**plain, "Action": "ec2:CreateVolume"}], "CreateVolume",
+            [{**volume, "Encrypted": True}], [volume],
+        ),
+        "no-gp2": (
+            [everything, deny("ec2:CreateVolume", {"StringEquals": {"ec2:VolumeType": "gp2"}})],
+            "CreateVolume", [{**volume, "VolumeType": "gp3"}], [volume],
+        ),
+        "no-small-ones": (
+            [everything,
+             deny("ec2:RunInstances", {"StringEquals": {"ec2:InstanceType": "m1.small"}})],
+            "RunInstances", [{**placed, "InstanceType": "t3.micro"}], [placed],
+        ),
+        "no-default-network": (
+            [everything, {**deny("ec2:*"), "Resource": f"{prefix}:vpc/{vpc}"}],
+            "CreateSecurityGroup",
+            [{"GroupName": "x", "Description": "d", "VpcId": network["vpc"]}],
+            [{"GroupName": "x", "Description": "d"}],
+        ),
+        "no-default-group": (
+            [everything,
+             {**deny("ec2:*"), "NotResource": [f"{prefix}:security-group/{own['GroupId']}",
+                                               *(f"{prefix}:{n}" for n in names[:3]),
+                                               f"{prefix}:subnet/*",
+                                               f"arn:aws:ec2:{cloud.region}::image/*"]}],
+            "RunInstances", [placed], [{**start, "SubnetId": subnet}],
+        ),
+    }  # fmt: skip
+    del tried["no-default-group"][0][1]["Resource"]
+    for name, (statements, operation, allowed, refused) in tried.items():
+        call = getattr(account.client("ec2", account.session(name, *statements)),
+                       xform_name(operation))  # fmt: skip
+        for asked in allowed:
+            call(**asked)
+        for asked in refused:
+            assert fails(call, **asked) == "UnauthorizedOperation", name
+
+
+def test_an_attribute_has_one_name(account: Account, network: dict[str, Any]) -> None:
+    kept = deny("ec2:ModifyInstanceAttribute",
+                {"StringLike": {"ec2:Attribute/DisableApiTermination": "*"}})  # fmt: skip
+    ec2 = account.client("ec2", account.session("keeps-attributes", statement("ec2:*"), kept))
+    instance = {"InstanceId": network["instance"]}
+    for asked in ({"DisableApiTermination": {"Value": False}},
+                  {"Attribute": "disableApiTermination", "Value": "false"}):  # fmt: skip
+        fails(ec2.modify_instance_attribute, **instance, **asked)
+    ec2.modify_instance_attribute(**instance, SourceDestCheck={"Value": False})
+
+
+@pytest.mark.parametrize(
+    ("action", "condition", "asked"),
+    [
+        ("CreateTags", {"Bool": {"ec2:Encrypted": "false"}},
+         {"Resources": ["vol-0a"], "Tags": FIRST}),
+        ("DisassociateAddress", {"StringEquals": {"ec2:Domain": "vpc"}},
+         {"AssociationId": "eipassoc-0a"}),
+        ("DisassociateIamInstanceProfile", {"StringEquals": {"ec2:Tenancy": "default"}},
+         {"AssociationId": "iip-assoc-0a"}),
+    ],
+)  # fmt: skip
+def test_no_excuse_covers_a_key_that_is_never_set(
+    account: Account, action: str, condition: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    who = account.session(f"unset-{action}", statement("*"), deny(f"ec2:{action}", condition))
+    call = getattr(account.client("ec2", who), xform_name(action))
+    assert fails(call, **asked) == "LocalCloudUnsupportedPolicy"
+
+
+def test_a_subnet_is_named_once(
+    account: Account, network: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a template's interfaces, moto takes the call's own subnet for them."""
+    ec2 = account.client("ec2")
+    mine, other = (
+        ec2.create_subnet(VpcId=network["vpc"], CidrBlock=f"10.9.{40 + i}.0/24")["Subnet"][
+            "SubnetId"
+        ]
+        for i in range(2)
+    )
+    interface = {"DeviceIndex": 0, "SubnetId": mine}
+    data = {"ImageId": network["image"], "NetworkInterfaces": [interface]}
+    ec2.create_launch_template(LaunchTemplateName="placed", LaunchTemplateData=data)
+    prefix = f"arn:aws:ec2:{account.cloud.region}:{account.cloud.account_id}"
+    kept = {**deny("ec2:*"), "Resource": f"{prefix}:subnet/{other}"}
+    who = account.client("ec2", account.session("in-its-subnet", statement("ec2:*"), kept))
+    asked = {"LaunchTemplate": {"LaunchTemplateName": "placed"}, "MinCount": 1, "MaxCount": 1}
+    assert who.run_instances(**asked)
+    assert fails(who.run_instances, SubnetId=other, **asked) == "InvalidParameterCombination"
+    monkeypatch.setattr(ec2_launch, "_check_places", lambda _: None)
+    [made] = who.run_instances(SubnetId=other, **asked)["Instances"]
+    assert made["SubnetId"] == other

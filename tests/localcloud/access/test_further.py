@@ -297,8 +297,8 @@ def test_a_subscription_passes_its_role(account: Account, intruder: Credentials)
     fails(mine.subscribe, TopicArn=topic, Protocol="firehose", Endpoint=end,
           Attributes={"SubscriptionRoleArn": passed})  # fmt: skip
     made = sns.subscribe(
-        TopicArn=topic, Protocol="sqs", Endpoint=end, ReturnSubscriptionArn=True
-    )["SubscriptionArn"]  # fmt: skip
+        TopicArn=topic, Protocol="email", Endpoint="a@example.com", ReturnSubscriptionArn=True
+    )["SubscriptionArn"]
     fails(mine.set_subscription_attributes, SubscriptionArn=made,
           AttributeName="SubscriptionRoleArn", AttributeValue=passed)  # fmt: skip
 

@@ -434,9 +434,11 @@ def test_a_deleted_instance_leaves_nothing(cloud: Cloud) -> None:
     cloud.create("keyless-gone")
     port = cloud.databases.wait("keyless-gone", timeout=60)
     pid = pid_of(cloud, "keyless-gone")
-    del cloud.host.backend("rds").databases["keyless-gone"]
+    gone = cloud.host.backend("rds").databases.pop("keyless-gone")
+    folder = cloud.host.home / "rds" / gone.dbi_resource_id
+    assert folder.exists()
     deadline = time.monotonic() + 30
-    while psutil.pid_exists(pid) or (cloud.host.home / "rds" / "keyless-gone").exists():
+    while psutil.pid_exists(pid) or folder.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     with pytest.raises(ConnectionRefusedError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from scripts.iam.requests.model import Keys, Need
+from scripts.iam.requests.model import Keys, Malformed, Need
 from scripts.iam.requests.row import (
     VIA_SERVICE,
     Call,
@@ -19,6 +19,7 @@ from scripts.iam.requests.row import (
     both,
     checked,
     everything,
+    join_keys,
     keys_from,
     pairs,
     pass_role,
@@ -34,6 +35,7 @@ from scripts.iam.requests.services.ec2_launch import (
     resolved_images,
     template_image,
     volume_key,
+    volume_keys,
 )
 from scripts.iam.requests.services.ec2_resources import (
     create_row,
@@ -46,7 +48,7 @@ from scripts.iam.requests.services.ec2_resources import (
 )
 
 # The prefix of an id tells the resource type that CreateTags and DeleteTags are checked on.
-_KIND_OF_PREFIX = {
+KIND_OF_PREFIX = {
     "ami": "image",
     "acl": "network-acl",
     "dopt": "dhcp-options",
@@ -75,7 +77,7 @@ _KIND_OF_PREFIX = {
 
 def _by_prefix(call: Call) -> Iterator[Target]:
     for name in call.texts("Resources"):
-        kind = _KIND_OF_PREFIX.get(name.partition("-")[0])
+        kind = KIND_OF_PREFIX.get(name.partition("-")[0])
         if kind is None:
             raise ValueError(f"{name!r} is no id of a resource that can carry tags here")
         yield existing(call, kind, name)
@@ -90,6 +92,9 @@ def _attribute(*targets: Targets) -> Row:
     ids = {"VpcId", "SubnetId", "InstanceId", "NetworkInterfaceId", "DryRun"}
 
     def keys(call: Call) -> Keys:
+        if call.get("Attribute") is not None:  # a second way to name what is changed
+            raise Malformed("Attribute: name what is changed by its own parameter",
+                            "InvalidParameterCombination")  # fmt: skip
         changed = tuple(name for name in call.parameters if name not in ids)
         values = {
             f"ec2:Attribute/{name}": (_plain(call.get(name)),)
@@ -191,6 +196,13 @@ def _passes_profile(call: Call) -> Iterator[Need]:
         yield pass_role(instance_profile(call, name), "ec2.amazonaws.com")
 
 
+def _vpc_or_default(call: Call) -> Iterator[Target]:
+    """The network of a new group: without a name, the default one."""
+    default = call.facts(call.arn("ec2", "vpc/default")).get("vpc")
+    if name := call.get("VpcId") or default:
+        yield existing(call, "vpc", checked(name, "VpcId"))
+
+
 _vpc = named("vpc", "VpcId")
 _subnet = named("subnet", "SubnetId")
 _route_table = named("route-table", "RouteTableId")
@@ -253,7 +265,7 @@ TABLE: Table = {
     "CreateNatGateway": create_row("natgateway", _subnet, named("elastic-ip", "AllocationId")),
     "DeleteNatGateway": on_row(named("natgateway", "NatGatewayId")),
     # security groups
-    "CreateSecurityGroup": create_row("security-group", _vpc),
+    "CreateSecurityGroup": create_row("security-group", _vpc_or_default),
     "DeleteSecurityGroup": on_row(_security_group),
     **same("AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress", _rules),
     **same(
@@ -301,13 +313,9 @@ TABLE: Table = {
     "CreateVolume": create_row(
         "volume",
         named("snapshot", "SnapshotId"),
-        keys=keys_from(
-            AvailabilityZone="ec2:AvailabilityZone",
-            Encrypted="ec2:Encrypted",
-            Size="ec2:VolumeSize",
-            VolumeType="ec2:VolumeType",
-            Iops="ec2:VolumeIops",
-            Throughput="ec2:VolumeThroughput",
+        keys=join_keys(
+            keys_from(AvailabilityZone="ec2:AvailabilityZone", Size="ec2:VolumeSize"),
+            lambda call: volume_keys(call, call.parameters),
         ),
         also=(lambda call: volume_key(call, call.parameters),),
     ),

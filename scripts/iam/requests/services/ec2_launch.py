@@ -133,13 +133,17 @@ def run_instances(call: Call, launch: Launch) -> Iterator[Need]:
 
 def _targets(call: Call, launch: Launch) -> Iterator[tuple[Target, tuple[str, ...]]]:
     data = launch.data
-    _check_groups(data)
+    _check_places(data)
     tags = specified_tags(data.get("TagSpecifications"), _TAGGABLE)
     if launch.template is not None:
         yield existing(call, "launch-template", launch.template), ("LaunchTemplate",)
     yield _image(call, data), ("ImageId",)
     yield _instance(call, data, tags.get("instance", {})), ("InstanceType",)
-    interfaces = _interfaces(data, launch.subnets)
+    interfaces = [
+        placed
+        for interface in _interfaces(data, launch.subnets)
+        for placed in _placed(call, data, interface)
+    ]
     for interface in interfaces:
         yield (
             _interface(call, interface, tags.get("network-interface", {})),
@@ -150,11 +154,11 @@ def _targets(call: Call, launch: Launch) -> Iterator[tuple[Target, tuple[str, ..
         )
     for subnet in dict.fromkeys(i["SubnetId"] for i in interfaces if i.get("SubnetId")):
         yield existing(call, "subnet", subnet), ("SubnetId", "NetworkInterfaces")
-    groups = dict.fromkeys(g for i in interfaces for g in i.get("Groups") or [])
-    for group in groups:
-        yield existing(call, "security-group", group), ("SecurityGroupIds", "NetworkInterfaces")
-    if not groups:  # the default group of the network
-        yield Target(arn_of(call, "security-group", "*"), {}), ("SecurityGroupIds",)
+    for group in dict.fromkeys(g for i in interfaces for g in _groups(call, i)):
+        found = Target(arn_of(call, "security-group", "*"), {})
+        if group != "*":
+            found = existing(call, "security-group", group)
+        yield found, ("SecurityGroupIds", "NetworkInterfaces")
     if data.get("KeyName"):
         name = name_of(data["KeyName"], "KeyName", r"[^:*?/]+")
         key_pair = Target(arn_of(call, "key-pair", name), {"ec2:KeyPairName": (name,)})
@@ -166,8 +170,9 @@ def _targets(call: Call, launch: Launch) -> Iterator[tuple[Target, tuple[str, ..
             yield existing(call, "snapshot", str(disk["SnapshotId"])), ("BlockDeviceMappings",)
 
 
-def _check_groups(data: Mapping[str, Any]) -> None:
-    """Refuse security groups in two places, and by names, which only a default VPC knows."""
+def _check_places(data: Mapping[str, Any]) -> None:
+    """Refuse security groups and subnets in two places, and groups by names, which only a default
+    VPC knows."""
     if data.get("SecurityGroups"):
         raise Malformed(
             "SecurityGroups: name security groups by their ids", "InvalidParameterValue"
@@ -176,6 +181,12 @@ def _check_groups(data: Mapping[str, Any]) -> None:
         raise Malformed(
             "Network interfaces and an instance-level security groups may not be specified on the "
             "same request",
+            "InvalidParameterCombination",
+        )
+    if data.get("NetworkInterfaces") and data.get("SubnetId"):
+        raise Malformed(
+            "Network interfaces and an instance-level subnet ID may not be specified on the same "
+            "request",
             "InvalidParameterCombination",
         )
 
@@ -189,8 +200,8 @@ def _image(call: Call, data: Mapping[str, Any]) -> Target:
 
 def _instance(call: Call, data: Mapping[str, Any], tags: Mapping[str, str]) -> Target:
     keys: Keys = {**request_tags(tags), "ec2:Tenancy": (_tenancy(data),)}
-    if data.get("InstanceType"):
-        keys["ec2:InstanceType"] = (str(data["InstanceType"]),)
+    # The type that AWS starts when none is named.
+    keys["ec2:InstanceType"] = (str(data.get("InstanceType") or "m1.small"),)
     keys["ec2:EbsOptimized"] = (as_text(data.get("EbsOptimized") or False),)
     metadata = data.get("MetadataOptions") or {}
     for name, key in _METADATA_KEYS.items():
@@ -221,6 +232,34 @@ def _interfaces(data: Mapping[str, Any], subnets: tuple[str, ...]) -> list[dict[
     return [dict(interface) for interface in given]
 
 
+def _placed(
+    call: Call, data: Mapping[str, Any], interface: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """An interface without a subnet is put into a default one: of its zone, or any that AWS likes.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/default-subnet.html
+    """
+    zone = (data.get("Placement") or {}).get("AvailabilityZone")
+    found = []
+    if not interface.get("SubnetId") and not interface.get("NetworkInterfaceId"):
+        defaults = call.facts(arn_of(call, "vpc", "default")).get("subnets") or {}
+        found = [subnet for place, subnet in sorted(defaults.items()) if zone in (None, place)]
+    for subnet in found:
+        yield {**interface, "SubnetId": subnet}
+    if not found:
+        yield interface
+
+
+def _groups(call: Call, interface: Mapping[str, Any]) -> list[str]:
+    """Without a group an interface is in the default one of its network."""
+    if interface.get("Groups"):
+        return list(interface["Groups"])
+    subnet = interface.get("SubnetId")
+    vpc = call.facts(arn_of(call, "subnet", str(subnet))).get("vpc") if subnet else None
+    group = call.facts(arn_of(call, "vpc", str(vpc))).get("default_group") if vpc else None
+    return [str(group or "*")]
+
+
 def _interface(call: Call, interface: Mapping[str, Any], tags: Mapping[str, str]) -> Target:
     if interface.get("NetworkInterfaceId"):
         return existing(call, "network-interface", str(interface["NetworkInterfaceId"]))
@@ -237,11 +276,29 @@ def _interface(call: Call, interface: Mapping[str, Any], tags: Mapping[str, str]
 
 
 def _volume(call: Call, ebs: Mapping[str, Any], tags: Mapping[str, str]) -> Target:
-    keys = request_tags(tags)
-    for name, key in _VOLUME_KEYS.items():
-        if ebs.get(name) is not None:
-            keys[key] = (as_text(ebs[name]),)
-    return Target(arn_of(call, "volume", "*"), keys)
+    return Target(arn_of(call, "volume", "*"), {**request_tags(tags), **volume_keys(call, ebs)})
+
+
+def volume_keys(call: Call, ebs: Mapping[str, Any]) -> Keys:
+    """What a new volume will be, also where the call says nothing of it: a gp2 one, and encrypted
+    with its snapshot.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
+    """
+    snapshot = arn_of(call, "snapshot", str(ebs.get("SnapshotId")))
+    sealed = bool(ebs.get("SnapshotId") and call.facts(snapshot).get("kms_key"))
+    asked = {**ebs, "Encrypted": _is_true(ebs.get("Encrypted")) or sealed,
+             "VolumeType": ebs.get("VolumeType") or "gp2"}  # fmt: skip
+    return {
+        key: (as_text(asked[name]),)
+        for name, key in _VOLUME_KEYS.items()
+        if asked.get(name) is not None
+    }
+
+
+def _is_true(value: object) -> bool:
+    """A parameter of a structure that is true or false."""
+    return value in {True, "true", "True"}
 
 
 def image_parameter(call: Call, image: object, extra: Keys) -> Iterator[Need]:
