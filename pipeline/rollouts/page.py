@@ -12,7 +12,6 @@ from pipeline.rollouts.policy import (
     CHALLENGER,
     CHAMPION,
     AbTest,
-    BlueGreen,
     Tally,
     TrafficPolicy,
     Variant,
@@ -80,7 +79,7 @@ def _guards(look: Look, policy: TrafficPolicy) -> str:
 def _history(policies: Sequence[TrafficPolicy]) -> str:
     rows = "".join(
         f"<tr><td>{policy.version}</td><td>{view.when(policy.changed_at)}</td>"
-        f"<td>{policy.phase}</td><td>{policy.share:.0%}</td>"
+        f"<td>{policy.phase}</td><td>{view.share(policy):.0%}</td>"
         f"<td>{html.escape(policy.changed_by)}</td><td>{html.escape(policy.why)}</td></tr>"
         for policy in policies
     )
@@ -152,18 +151,11 @@ def _traffic(
 def _shares(axis: "Axes", history: Sequence[TrafficPolicy], start: datetime) -> None:
     """What part of the answers is the challenger's, by the policy: known to the second."""
     times = [(policy.changed_at - start).total_seconds() for policy in history]
-    shares = [100 * _share(policy) for policy in history]
+    shares = [100 * view.share(policy) for policy in history]
     axis.step(times, shares, "--", where="post", color=_SHARE_COLOUR, label="share")
     axis.set_ylim(-5, 105)
     axis.set_ylabel("% to the challenger")
     axis.legend(loc="upper right", frameon=False)
-
-
-def _share(policy: TrafficPolicy) -> float:
-    plan = policy.strategy
-    if isinstance(plan, BlueGreen):
-        return float(policy.live and policy.active_set == plan.target)
-    return policy.share
 
 
 def _fractions(axis: "Axes", series: Series, start: datetime, policy: TrafficPolicy) -> None:
@@ -213,7 +205,7 @@ def _interval(axis: "Axes", policy: TrafficPolicy, losses: "pd.DataFrame") -> No
     axis.axvline(plan.planned, color="#5e81ac", linewidth=0.8, label="planned")
     axis.set_xlabel("keys with an outcome")
     axis.set_ylabel("challenger - champion")
-    axis.legend(loc="upper right", frameon=False)
+    axis.legend(loc="best", frameon=False)
 
 
 def svg(figure: "Figure") -> str:

@@ -189,7 +189,7 @@ def _ab(policy: TrafficPolicy, evidence: Evidence, now: datetime) -> Move | Hold
         return stop(
             policy,
             "aborted",
-            f"sample ratio: {balance.counts} keys instead of {plan.share:.0%} to the challenger "
+            f"sample ratio: {balance.shown} instead of {plan.share:.0%} to the challenger "
             f"(p = {balance.p_value:.2g}); assignment or logging prefers one arm, so no effect "
             "can be believed",
         )

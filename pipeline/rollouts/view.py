@@ -89,7 +89,7 @@ def test_of(policy: TrafficPolicy, evidence: Evidence) -> list[str]:
     )
     return [
         f"effect on the loss: {effect}, on {found.count:.0f} of {plan.planned} planned keys",
-        f"sample ratio: {dict(balance.counts)}, p = {balance.p_value:.3g}",
+        f"sample ratio: {balance.shown}, p = {balance.p_value:.3g}",
     ]
 
 
@@ -113,9 +113,17 @@ def history(policies: list[TrafficPolicy]) -> list[str]:
     """One line for each version: when, who, what and why."""
     return [
         f"{policy.version:>4}  {when(policy.changed_at)}  {policy.phase:11}  "
-        f"{policy.share:>4.0%}  {policy.changed_by}: {policy.why}"
+        f"{share(policy):>4.0%}  {policy.changed_by}: {policy.why}"
         for policy in policies
     ]
+
+
+def share(policy: TrafficPolicy) -> float:
+    """The challenger's part of the answers; a set that is active answers everything."""
+    plan = policy.strategy
+    if isinstance(plan, BlueGreen):
+        return float(policy.live and policy.active_set == plan.target)
+    return policy.share
 
 
 def when(moment: datetime) -> str:

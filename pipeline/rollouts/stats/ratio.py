@@ -24,6 +24,13 @@ class Ratio:
     expected: Mapping[Variant, float]
     p_value: float
 
+    @property
+    def shown(self) -> str:
+        """The counts in words."""
+        return " and ".join(
+            f"{self.counts.get(name, 0)} keys to the {name}" for name in self.expected
+        )
+
 
 def check(counts: Mapping[Variant, int], shares: Mapping[Variant, float]) -> Ratio:
     """Compare counts with the shares that the policy gives. The shares sum to 1."""

@@ -1,5 +1,6 @@
 """Each strategy ends as it should, whatever the challenger is like."""
 
+import re
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Self
@@ -8,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from pipeline.errors import may_pass
-from pipeline.rollouts import guards
+from pipeline.rollouts import guards, view
 from pipeline.rollouts.control import controller as control
 from pipeline.rollouts.control.controller import Controller, Look, NotNow, by_hand
 from pipeline.rollouts.control.lease import Lease
@@ -232,7 +233,10 @@ def test_an_ab_test_whose_log_loses_one_arm_is_aborted(
     history, _ = play(tmp_path, policy, Losing(GOOD))
 
     assert history[-1].phase == "aborted"
-    assert "sample ratio" in history[-1].why
+    assert re.match(
+        r"sample ratio: \d+ keys to the challenger and \d+ keys to the champion instead of 50%",
+        history[-1].why,
+    )
 
 
 def test_outcomes_that_are_left_out_are_told(make_policy: MakePolicy) -> None:
@@ -274,6 +278,8 @@ def test_blue_green_switches_a_verified_set_once_and_keeps_it(
 
     assert history[-1].phase == "succeeded"
     assert front.active == ["blue", "green"]
+    shown = [line.split()[4] for line in view.history(history)]
+    assert (shown[0], shown[-1]) == ("0%", "100%")
 
 
 def test_blue_green_waits_for_answers_of_the_champion_to_compare_with(
