@@ -126,8 +126,9 @@ def _missing(refusal: Refusal, members: Identities) -> str | None:
         return f"the log masks the role's name ({MASK}): paste it with the name"
     if refusal.role and members.role(refusal.role) is None:
         return f"the account that was looked at has no role {refusal.role}"
-    if ":user/" in caller and caller not in members.members:
-        return f"the account that was looked at has no user {caller.partition(':user/')[2]}"
+    for kind in ("user", "role"):
+        if f":{kind}/" in caller and caller not in members.members:
+            return f"the account that was looked at has no {kind} {caller.split(f':{kind}/')[1]}"
     role = refusal.arn or ""
     own = role.split(":", 5)[4:5] == [refusal.account]
     if by_trust(refusal.action, role) and own and role not in members.members:

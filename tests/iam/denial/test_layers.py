@@ -128,13 +128,14 @@ def test_a_role_that_is_not_there_is_refused_in_the_same_words() -> None:
     assert "has no role gone; of a role that is not there AWS says the same" in told(found)
 
 
-def test_a_user_that_is_not_there_is_said_to_be_missing() -> None:
+@pytest.mark.parametrize("kind", ["user", "role"])
+def test_a_caller_that_is_not_there_is_said_to_be_missing(kind: str) -> None:
     found = explain_refusal(
-        refusal("s3:GetObject", "arn:aws:s3:::b/k", caller=f"{IAM}:user/gone"),
+        refusal("s3:GetObject", "arn:aws:s3:::b/k", caller=f"{IAM}:{kind}/gone"),
         people(),
         lambda _: None,
     )
-    assert found.notes == ("the account that was looked at has no user gone",)
+    assert found.notes == (f"the account that was looked at has no {kind} gone",)
 
 
 def test_a_federated_user_is_not_judged() -> None:
