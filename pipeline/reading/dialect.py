@@ -6,6 +6,7 @@ import io
 import itertools
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from pipeline.reading.files import DataFile
 from pipeline.reading.formats import WHITESPACE, Format
@@ -59,7 +60,7 @@ def parse(
     if separator == WHITESPACE:
         lines = (joined(line, form.quote) for line in lines)
     elif len(separator) > 1:
-        lines = (line.replace(separator, UNIT) for line in lines)
+        lines = (divided(line, separator, form) for line in lines)
     reader = csv.reader(
         lines,
         delimiter=separator if len(separator) == 1 else UNIT,
@@ -74,6 +75,26 @@ def parse(
             # Within quotes it separates nothing.
             cells = [cell.replace(UNIT, separator) for cell in record] if whole else record
             yield reader.line_num, cells
+
+
+def divided(line: str, separator: str, form: Format) -> str:
+    """A line with UNIT for the separator; one that ends in a blank has any blanks after it.
+
+    What is within quotes stays as it is where it ends in the same line.
+    """
+    if not separator.endswith(" ") or not separator.strip():
+        return line.replace(separator, UNIT)
+    return _spaced(separator, form.quote, form.escape).sub(lambda m: m[1] or UNIT, line)
+
+
+@cache
+def _spaced(separator: str, quote: str, escape: str | None) -> "re.Pattern[str]":
+    """Texts within quotes, or a separator with all blanks after it."""
+    mark = re.escape(quote or UNIT)
+    cut = re.escape(escape or "")
+    kept = rf"{cut}.|" if escape else ""
+    inner = rf"(?:{kept}{mark}{mark}|[^{mark}{cut}])*"
+    return re.compile(rf"({mark}{inner}{mark})|{re.escape(separator)} *")
 
 
 def joined(line: str, quote: str) -> str:

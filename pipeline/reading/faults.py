@@ -88,19 +88,21 @@ def _blanks_before_quotes(file: DataFile, form: Format, lines: list[str]) -> str
     if not form.quote or len(separator) > 1:
         return None
     mark, apart = re.escape(form.quote), re.escape(separator)
-    spaced = re.compile(rf"{apart} +{mark}(?:[^{mark}]|{mark}{mark})*{mark} *(?={apart}|$)")
+    inner = rf"(?:\\.|{mark}{mark}|[^{mark}\\])*"
+    spaced = re.compile(rf"{apart} +{mark}{inner}{mark} *(?={apart}|$)")
     taken = [text.rstrip() for text in lines[form.skip_lines : form.skip_lines + _LINES]]
     # Not of the header alone, nor of a text that happens to look like it.
     if sum(map(bool, map(spaced.search, taken))) <= max(1, len(taken) / 10):
         return None
     cause = f"{file.name} has blanks before quotes, which then are part of the texts"
     changed = form.model_copy(update={"separator": f"{separator} "})
-    if _alike(file, changed) and not any(
-        cell.lstrip(" ").startswith(form.quote)
-        for row in _head(lines, f"{separator} ", changed)
-        for cell in row
-    ):
-        return f"{cause}: write under [data]\n  {line('separator', changed.separator)}"
+    for way in (changed, changed.model_copy(update={"escape": "\\"})):
+        if _alike(file, way) and not any(
+            cell.lstrip(" ").startswith(form.quote)
+            for row in _head(lines, f"{separator} ", way)
+            for cell in row
+        ):
+            return _message(cause, Proposal(way, []), form)
     return f"{cause}: remove these blanks"
 
 

@@ -16,7 +16,14 @@ from pipeline.data.marks import PLAIN
 from pipeline.errors import InputError
 from pipeline.model.threads import cores
 from pipeline.reading import documents, faults
-from pipeline.reading.dialect import UNIT, encoding_of, first_record, joined, separator_of
+from pipeline.reading.dialect import (
+    UNIT,
+    divided,
+    encoding_of,
+    first_record,
+    joined,
+    separator_of,
+)
 from pipeline.reading.documents import json_column
 from pipeline.reading.files import DataFile
 from pipeline.reading.formats import WHITESPACE, Format, line
@@ -329,7 +336,7 @@ def _stream(file: DataFile, form: Format) -> IO[bytes]:
     if _known(separator) and codec in ("utf-8", "utf-8-sig"):
         return stream
     text = io.TextIOWrapper(stream, encoding=codec, newline="")
-    return _Rewritten(text, separator, form.quote)  # type: ignore[return-value]
+    return _Rewritten(text, separator, form)  # type: ignore[return-value]
 
 
 def _known(separator: str) -> bool:
@@ -339,13 +346,13 @@ def _known(separator: str) -> bool:
 class _Rewritten(io.RawIOBase):
     """A text stream as UTF-8 bytes, line by line, with Arrow's kind of separator in its lines."""
 
-    def __init__(self, text: io.TextIOWrapper, separator: str, quote: str) -> None:
+    def __init__(self, text: io.TextIOWrapper, separator: str, form: Format) -> None:
         self._text, self._rest = text, b""
         self._change: Callable[[str], str] = lambda line: line
         if separator == WHITESPACE:
-            self._change = lambda line: joined(line, quote) + "\n"
+            self._change = lambda line: joined(line, form.quote) + "\n"
         elif not _known(separator):
-            self._change = lambda line: line.replace(separator, UNIT)
+            self._change = lambda line: divided(line, separator, form)
 
     def readable(self) -> bool:
         return True

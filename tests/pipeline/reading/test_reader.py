@@ -70,6 +70,11 @@ def test_a_file_is_read_as_the_settings_say(
         (PLAIN.encode("utf-16-le"), ['encoding = "utf-16-le"']),
         (PLAIN.replace(",", ", ").replace("gut", '"gut"'), ['separator = ", "']),
         (PLAIN.replace(",", ", ").replace("gut", '"gut, a"'), ['separator = ", "']),
+        (PLAIN.replace(",", ",   ").replace("gut", '"gut, a"'), ['separator = ", "']),
+        (
+            PLAIN.replace(",", ",  ").replace("gut", '"gut, \\"ja\\""'),
+            ['separator = ", "', 'escape = "\\\\"'],
+        ),
     ],
 )
 def test_a_file_that_is_written_otherwise_is_refused_with_lines_that_read_it(
@@ -138,6 +143,19 @@ def test_blanks_before_quotes_are_named_where_no_separator_reads_them(
             _read(tmp_path, PLAIN.replace(",gut", f",{blanks}{text}"))
     # A text that has quotes within is none of these.
     assert _read(tmp_path, PLAIN.replace("gut", ' sehr "gut"'))[0]["klasse"] == ' sehr "gut"'
+
+
+def test_a_separator_that_ends_in_a_blank_has_more_of_them_but_not_within_quotes(
+    tmp_path: Path,
+) -> None:
+    text = 'gut,   ""sehr"",  gut'
+    content = PLAIN.replace(",", ",     ").replace("gut", f'"{text}"')
+    rows = _read(tmp_path, content, separator=", ")
+    assert rows[3] == {"saeure": "3.5", "dichte": "2003", "klasse": 'gut,   "sehr",  gut'}
+    escaped = content.replace('""', '\\"')
+    assert _read(tmp_path, escaped, separator=", ", escape="\\") == rows
+    bare = _read(tmp_path, PLAIN.replace(",", ",  ").replace("gut", "'gut"), separator=", ")
+    assert bare[3] == {"saeure": "3.5", "dichte": "2003", "klasse": "'gut"}
 
 
 @pytest.mark.parametrize("separator", [", ", "::", "§"])
