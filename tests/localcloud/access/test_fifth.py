@@ -403,8 +403,12 @@ def test_balancers_and_scaling_groups_in_use_stay_and_have_one_name(
         **arn, Attributes=[{"Key": "deletion_protection.enabled", "Value": "true"}]
     )
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    ec2.create_launch_template(LaunchTemplateName="one",
-                               LaunchTemplateData={"ImageId": image})  # fmt: skip
+    of_its_instances = ec2.create_security_group(VpcId=vpc, GroupName="scaled", Description="d")
+    interface = {"DeviceIndex": 0, "Groups": [of_its_instances["GroupId"]]}
+    ec2.create_launch_template(
+        LaunchTemplateName="one",
+        LaunchTemplateData={"ImageId": image, "NetworkInterfaces": [interface]},
+    )
     scaling.create_auto_scaling_group(
         AutoScalingGroupName="one", MinSize=1, MaxSize=1, VPCZoneIdentifier=subnets[0],
         LaunchTemplate={"LaunchTemplateName": "one"},
@@ -417,6 +421,8 @@ def test_balancers_and_scaling_groups_in_use_stay_and_have_one_name(
              "DuplicateLoadBalancerName"),
             ("elbv2", "CreateListener", listener, "DuplicateListener"),
             ("elbv2", "DeleteLoadBalancer", arn, "OperationNotPermitted"),
+            ("ec2", "DeleteSecurityGroup", {"GroupId": of_its_instances["GroupId"]},
+             "DependencyViolation"),
             ("autoscaling", "DeleteAutoScalingGroup", group, "ResourceInUse"),
         ],
     )  # fmt: skip
