@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from moto.autoscaling.models import FakeAutoScalingGroup
+from moto.autoscaling.models import AutoScalingBackend, FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.budgets.exceptions import NotFoundException
 from moto.budgets.responses import BudgetsResponse
@@ -113,6 +113,33 @@ def _end_an_instances_own_interface_with_it(stack: ExitStack) -> None:
 
     stack.enter_context(patch.object(Instance, "prep_nics", prep_nics))
     stack.enter_context(patch.object(Instance, "terminate", terminate))
+
+
+def _end_what_belongs_to_a_group_with_it(stack: ExitStack) -> None:
+    """Moto keeps a deleted scaling group's actions, policies and hooks, and a deleted log group's
+    metric filters: a namesake would have them.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_DeleteAutoScalingGroup.html
+    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_DeleteLogGroup.html
+    """
+    scaled, logged = AutoScalingBackend.delete_auto_scaling_group, LogsBackend.delete_log_group
+
+    def delete_scaling_group(self: Any, group_name: str) -> None:
+        scaled(self, group_name)
+        for owned in (self.scheduled_actions, self.policies, self.lifecycle_hooks):
+            for key, one in list(owned.items()):
+                if one.auto_scaling_group_name == group_name:
+                    del owned[key]
+
+    def delete_log_group(self: Any, log_group_name: str) -> None:
+        logged(self, log_group_name)
+        kept = [one for one in self.filters.metric_filters if one["logGroupName"] != log_group_name]
+        self.filters.metric_filters[:] = kept
+
+    stack.enter_context(
+        patch.object(AutoScalingBackend, "delete_auto_scaling_group", delete_scaling_group)
+    )
+    stack.enter_context(patch.object(LogsBackend, "delete_log_group", delete_log_group))
 
 
 def _refresh_instances_of_a_group(stack: ExitStack) -> None:
@@ -759,6 +786,7 @@ _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _tell_how_long_an_object_is_kept,
     _give_instances_of_a_group_what_their_template_says,
     _end_an_instances_own_interface_with_it,
+    _end_what_belongs_to_a_group_with_it,
     _refresh_instances_of_a_group,
     _tell_who_hears_of_a_budget,
     _keep_tags_of_budgets,

@@ -618,3 +618,40 @@ def test_a_subnet_is_named_once(
     monkeypatch.setattr(ec2_launch, "_check_places", lambda _: None)
     [made] = who.run_instances(SubnetId=other, **asked)["Instances"]
     assert made["SubnetId"] == other
+
+
+def test_a_namesake_has_nothing_of_a_deleted_group(
+    account: Account, network: dict[str, Any]
+) -> None:
+    ec2, scaling, logs = (account.client(name) for name in ("ec2", "autoscaling", "logs"))
+    subnet = ec2.create_subnet(VpcId=network["vpc"], CidrBlock="10.9.50.0/24")["Subnet"]["SubnetId"]
+    ec2.create_launch_template(LaunchTemplateName="once-more",
+                               LaunchTemplateData={"ImageId": network["image"]})  # fmt: skip
+    group = {"AutoScalingGroupName": "once-more"}
+
+    def make() -> None:
+        scaling.create_auto_scaling_group(
+            **group, MinSize=0, MaxSize=1, VPCZoneIdentifier=subnet,
+            LaunchTemplate={"LaunchTemplateName": "once-more"},
+        )  # fmt: skip
+        logs.create_log_group(logGroupName="/once-more")
+
+    def owned() -> list[Any]:
+        return [
+            scaling.describe_scheduled_actions(**group)["ScheduledUpdateGroupActions"],
+            scaling.describe_policies(**group)["ScalingPolicies"],
+            logs.describe_metric_filters(logGroupName="/once-more")["metricFilters"],
+        ]
+
+    make()
+    scaling.put_scheduled_update_group_action(**group, ScheduledActionName="once-more", MinSize=1)
+    scaling.put_scaling_policy(**group, PolicyName="once-more", PolicyType="SimpleScaling",
+                               AdjustmentType="ChangeInCapacity", ScalingAdjustment=1)  # fmt: skip
+    value = {"metricName": "m", "metricNamespace": "n", "metricValue": "1"}
+    logs.put_metric_filter(logGroupName="/once-more", filterName="f", filterPattern="x",
+                           metricTransformations=[value])  # fmt: skip
+    assert all(owned())
+    scaling.delete_auto_scaling_group(**group)
+    logs.delete_log_group(logGroupName="/once-more")
+    make()
+    assert not any(owned())
