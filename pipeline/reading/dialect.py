@@ -5,8 +5,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
 
 from pipeline.reading.files import DataFile
 from pipeline.reading.formats import WHITESPACE, Format
@@ -60,7 +59,7 @@ def parse(
     if separator == WHITESPACE:
         lines = (joined(line, form.quote) for line in lines)
     elif len(separator) > 1:
-        lines = (divided(line, separator, form) for line in lines)
+        lines = map(divider(separator, form), lines)
     reader = csv.reader(
         lines,
         delimiter=separator if len(separator) == 1 else UNIT,
@@ -77,24 +76,35 @@ def parse(
             yield reader.line_num, cells
 
 
-def divided(line: str, separator: str, form: Format) -> str:
-    """A line with UNIT for the separator; one that ends in a blank has any blanks after it.
+def divider(separator: str, form: Format) -> Callable[[str], str]:
+    """A function that puts UNIT in place of the separator; it is to be given each line in order.
 
-    What is within quotes stays as it is where it ends in the same line.
+    A separator that ends in a blank has any blanks after it. Texts within quotes, which may go on
+    in the next line, keep theirs.
     """
     if not separator.endswith(" ") or not separator.strip():
-        return line.replace(separator, UNIT)
-    return _spaced(separator, form.quote, form.escape).sub(lambda m: m[1] or UNIT, line)
+        return lambda line: line.replace(separator, UNIT)
+    mark, cut = re.escape(form.quote or UNIT), re.escape(form.escape or "")
+    escaped = rf"{cut}.|" if cut else ""
+    rest = rf"(?:{escaped}{mark}{mark}|[^{mark}{cut}])*(?P<end>{mark})?"
+    onwards = re.compile(rest, re.DOTALL)
+    field = re.compile(rf"(?P<start>^|{re.escape(separator)} *)(?P<text>{mark}{rest})?", re.DOTALL)
+    within = False
 
+    def divided(found: "re.Match[str]") -> str:
+        nonlocal within
+        within = found["text"] is not None and found["end"] is None
+        return (UNIT if found["start"] else "") + (found["text"] or "")
 
-@cache
-def _spaced(separator: str, quote: str, escape: str | None) -> "re.Pattern[str]":
-    """Texts within quotes, or a separator with all blanks after it."""
-    mark = re.escape(quote or UNIT)
-    cut = re.escape(escape or "")
-    kept = rf"{cut}.|" if escape else ""
-    inner = rf"(?:{kept}{mark}{mark}|[^{mark}{cut}])*"
-    return re.compile(rf"({mark}{inner}{mark})|{re.escape(separator)} *")
+    def change(line: str) -> str:
+        nonlocal within
+        kept = ""
+        if within and (found := onwards.match(line)):
+            kept, line = found[0], line[found.end() :]
+            within = found["end"] is None
+        return kept if within else kept + field.sub(divided, line)
+
+    return change
 
 
 def joined(line: str, quote: str) -> str:

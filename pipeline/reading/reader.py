@@ -18,7 +18,7 @@ from pipeline.model.threads import cores
 from pipeline.reading import documents, faults
 from pipeline.reading.dialect import (
     UNIT,
-    divided,
+    divider,
     encoding_of,
     first_record,
     joined,
@@ -352,7 +352,7 @@ class _Rewritten(io.RawIOBase):
         if separator == WHITESPACE:
             self._change = lambda line: joined(line, form.quote) + "\n"
         elif not _known(separator):
-            self._change = lambda line: divided(line, separator, form)
+            self._change = divider(separator, form)
 
     def readable(self) -> bool:
         return True

@@ -1,6 +1,7 @@
 """CSV as people and programs write it: read as the settings say, or refused with what to write."""
 
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -156,6 +157,33 @@ def test_a_separator_that_ends_in_a_blank_has_more_of_them_but_not_within_quotes
     assert _read(tmp_path, escaped, separator=", ", escape="\\") == rows
     bare = _read(tmp_path, PLAIN.replace(",", ",  ").replace("gut", "'gut"), separator=", ")
     assert bare[3] == {"saeure": "3.5", "dichte": "2003", "klasse": "'gut"}
+
+
+HOSTILE = ("a", "b,c", "x, y", 'he said "no"', "  lead", "é§", "it's", "1,   2", '",', 'a"b', "\\")
+
+
+def test_hostile_texts_are_read_as_they_were_written_with_blanks_after_commas(
+    tmp_path: Path,
+) -> None:
+    random = Random(0)
+
+    def written(text: str) -> str:
+        bare = not set(text) & set(',"\n ') and random.random() < 0.3
+        return text if bare else '"' + text.replace('"', '""') + '"'
+
+    for _ in range(60):
+        names = ["klasse", *(f"h{place}" for place in range(random.randint(1, 4)))]
+        texts = (*HOSTILE, "x\ny", "p,\n  q\n")
+        rows = [{name: random.choice(texts) for name in names} for _ in range(6)]
+        lines = [
+            "".join(
+                ("," + " " * random.randint(1, 4) if place else "") + written(text)
+                for place, text in enumerate(row.values())
+            )
+            for row in rows
+        ]
+        content = "\n".join([", ".join(names), *lines, ""])
+        assert _read(tmp_path, content, separator=", ") == rows
 
 
 @pytest.mark.parametrize("separator", [", ", "::", "§"])
