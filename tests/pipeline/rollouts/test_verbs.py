@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -212,3 +213,25 @@ def test_a_reason_says_something_and_is_short(tmp_path: Path, reason: str) -> No
     refused = run(tmp_path, "abort", "--why", reason)
     assert refused.exit_code == 2
     assert "give a reason of 1 to 500 characters" in refused.output
+
+
+@pytest.mark.slow  # imports MLflow
+def test_a_champion_that_was_rolled_back_is_no_challenger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion(tmp_path, "1")
+    found = SimpleNamespace(number="2", run_id="run", files={})
+    monkeypatch.setattr("pipeline.tracking.runs.connect", lambda _: None)
+    monkeypatch.setattr("pipeline.evaluation.holdout.find_version", lambda *_: None)
+    monkeypatch.setattr("pipeline.evaluation.holdout.candidate", lambda *_: found)
+    barred = {"2": "complaints"}
+    monkeypatch.setattr("pipeline.tracking.decisions.barred", lambda *_: barred)
+    start = ("start", "--strategy", "canary", "--challenger", "2", "--why", "once more")
+
+    refused = run(tmp_path, *start)
+    assert refused.exit_code == 2
+    assert "version 2 was rolled back (complaints); promote it with --reinstate" in refused.output
+    assert not (tmp_path / "rollouts").exists()
+
+    barred.clear()
+    assert run(tmp_path, *start).exit_code == 0
