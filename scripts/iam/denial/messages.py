@@ -21,7 +21,7 @@ _LAYER = (
 # setting that refuses what would be public.
 _CALLER = (
     r"arn:[\w-]+:(?:sts|iam)::(?:\d{12}|\*{3}):[^\s\"]+|"
-    r"arn:[\w-]+:cloudwatch:[\w-]+:(?:\d{12}|\*{3}):alarm:.+?|anonymous|[a-z][\w.-]*\.amazonaws\.com"
+    r"arn:[\w-]+:cloudwatch:[\w-]+:(?:\d{12}|\*{3}):alarm:.{1,255}?|anonymous|[a-z][\w.-]*\.amazonaws\.com"
 )
 BLOCKED = "S3 Block Public Access"
 # IAM names what it guards by kind and name, other services by ARN; S3 puts it in quotes.

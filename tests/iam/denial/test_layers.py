@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/troubleshoot-403-errors.ht
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -213,6 +214,13 @@ def test_an_alarm_asks_as_cloudwatch() -> None:
     [change] = explain_refusal(asked, people(), lambda _: policy).changes
     assert change.statement is not None
     assert change.statement["Principal"] == {"Service": ["cloudwatch.amazonaws.com"]}
+
+
+def test_a_long_list_of_alarms_is_read_in_a_moment() -> None:
+    alarm = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:n "
+    began = time.process_time()
+    assert read(alarm * 3_000).refusals == ()
+    assert time.process_time() - began < 2
 
 
 def decoded(*items: tuple[str, str]) -> str:
