@@ -170,6 +170,21 @@ def test_what_would_destroy_what_others_use_is_refused(made: Applied) -> None:
         assert said in " ".join(text.split()), text
 
 
+def test_a_provider_of_its_own_in_place_of_the_accounts_destroys_nothing(made: Applied) -> None:
+    """The way back, from "existing" to "create": IAM then says that there is one, and stops."""
+    if made.root == "platform":
+        return
+    kind = "aws_iam_openid_connect_provider"
+    kept = [one for one in made.states[0]["resources"] if one["type"] != kind]
+    assert len(kept) == len(made.states[0]["resources"]) - 1
+    made.states.append({**made.states[0], "resources": kept})
+    code, text, plan = made.planned(len(made.states) - 1, made.given[0])
+    assert code == 0, text[text.find("Error:") :]
+    actions = {change["type"]: change["change"]["actions"] for change in plan.changes}
+    assert actions[kind] == ["create"]
+    assert not any("delete" in change["change"]["actions"] for change in plan.changes)
+
+
 def test_another_environment_in_the_same_state_takes_no_data_along(made: Applied) -> None:
     """The kit keeps a state for each environment, so this needs the wrong backend key.
 
