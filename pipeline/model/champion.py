@@ -173,8 +173,9 @@ def read_pinned(store: Store, pin: PinnedFile) -> bytes:
 
 def _altered(store: Store, pin: PinnedFile, found: str) -> str:
     return (
-        f"{store.uri(pin.key)} is not what was promoted: SHA-256 {found[:12]}… instead of "
-        f"{pin.sha256[:12]}…. Nothing was loaded; `keyless rollback` restores the previous champion"
+        f"{store.uri(pin.key)} is not what was recorded: SHA-256 {found[:12]}… instead of "
+        f"{pin.sha256[:12]}…. Nothing was loaded. Of a champion `keyless rollback` restores "
+        "the one before it; of a challenger `keyless rollout abort` ends the rollout"
     )
 
 

@@ -349,7 +349,7 @@ def test_without_pinned_versions_the_overwritten_artifact_would_be_loaded(cloud:
         entry["version"] = None
     boto3.client("ssm").put_parameter(Name=PARAMETER, Value=json.dumps(record), Overwrite=True)
     output = cloud(predict, code=1)["output"]
-    assert "is not what was promoted" in output
+    assert "is not what was recorded" in output
 
 
 def test_a_challenger_that_was_altered_after_registration_is_not_promoted(cloud: Step) -> None:

@@ -155,5 +155,5 @@ def test_an_object_that_is_not_what_was_pinned_is_not_returned(tmp_path: Path) -
     stored = store.put("key", b"good")
     store.put("key", b"evil")
     pin = PinnedFile(key="key", version=None, sha256=stored.sha256)
-    with pytest.raises(StepFailed, match="is not what was promoted"):
+    with pytest.raises(StepFailed, match="is not what was recorded"):
         read_pinned(store, pin)

@@ -50,7 +50,7 @@ def test_a_file_that_was_replaced_where_there_are_no_versions_is_refused(tmp_pat
     store = FolderStore(tmp_path / "store")
     wanted = pinned(store)
     attack(store)
-    with pytest.raises(StepFailed, match="is not what was promoted"):
+    with pytest.raises(StepFailed, match="is not what was recorded"):
         ModelFiles(store, tmp_path / "models").load(wanted, {})
 
 
