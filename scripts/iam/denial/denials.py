@@ -568,6 +568,13 @@ def _added(
         conditions=_limits(request),
     )
     warnings = dangers(request.action, [grantable(request)], conditions=False)
+    if kind == "resource" and request.principal.arn.endswith(":root"):
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+        warnings.insert(
+            0,
+            f"{request.principal.arn} as a principal is the whole account: everybody in it whose "
+            "own policies allow the action; ask as a role, which can be named alone",
+        )
     if kind == "resource" and trust:
         warnings.insert(0, "this edits a trust policy: it decides who becomes the role")
     if kind == "boundary":

@@ -55,6 +55,8 @@ _BARE = re.compile(
     r"AccessDenied\w*|UnauthorizedOperation|Not authorized to perform sts:\w+|"
     r"is not authorized to perform"
 )
+# An SDK's code in brackets, directly behind AWS's sentence: "(code=AccessDeniedException)".
+_CODE = re.compile(r"[.,;]? ?[(\[{] ?(?:\w+ ?[=:] ?)?['\"]?")
 # What terminals, GitHub and Terraform put before and between the words.
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _STAMP = re.compile(
@@ -262,7 +264,11 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
     for found in _BARE.finditer(plain):
         # AWS's own sentence goes on with "(Service: ...; Error Code: AccessDenied; ...)".
         more = 300 if plain[: found.start()].endswith(("Error Code: ", "ErrorCode: ")) else 0
-        near = any(start - 500 < found.start() < end + more for start, end in spans)
+        near = any(
+            start - 500 < found.start() < end + more
+            or (found.start() > end and _CODE.fullmatch(plain, end, found.start()))
+            for start, end in spans
+        )
         if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
             continue
         words = plain[max(0, found.start() - 60) : found.end() + 160].strip()

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from difflib import get_close_matches
 
+from scripts.github.issuers import AUDIENCE
 from scripts.iam.engine.documents import Condition
 from scripts.iam.trust_lint.decide.automata import Operand, common_word, either, text
 from scripts.iam.trust_lint.decide.grammar import CUSTOM, TOKEN_CLAIMS, VALUE
-from scripts.iam.trust_lint.decide.statement import EXACT, Compared, has_wildcard
+from scripts.iam.trust_lint.decide.statement import EXACT, Compared, Trusting, has_wildcard
 from scripts.iam.trust_lint.decide.who import repositories
 from scripts.iam.trust_lint.findings import Finding
 from scripts.iam.trust_lint.fixes import Fix, added, exchanged, without
@@ -19,6 +20,7 @@ from scripts.iam.trust_lint.rules import Check, Linted
 _IMMUTABLE = re.compile(r"repo:([^/@:]+)@(\d+)/([^/@:]+)@(\d+)(?::.+)?")
 _NAMES = re.compile(r"repo:([^/@:*?]+)/([^/@:*?]+)(?::.+)?")
 _STALE = re.compile(r"repo:([A-Za-z0-9-]+)-(\d+)/([A-Za-z0-9._-]+)-(\d+):(.+)")
+_ADDRESS = re.compile(r"repo:(?:https?://)?(?:www\.)?github\.com/")
 _STS_AUDIENCE = re.compile(r"sts\.(?:[a-z0-9-]+\.)*amazonaws\.[a-z.]+")
 
 
@@ -154,18 +156,18 @@ def audience(linted: Linted) -> Iterator[Finding]:
     operands = [Operand(VALUE), *(found.operand for found in compared)]
     beyond = common_word([*operands, Operand(either(*map(text, listed)), negated=True)])
     who = f"{linted.reach.who}, with a token for another service that the provider lists"
+    wanted = _usual_audience(linted)
     if not compared or (beyond is not None and len(listed) <= 1 and "*" in listed):
         yield linted.finding(
             "no-audience",
             "there is no condition on aud" if not compared else f"{key} may be anything",
             who,
             Fix(
-                f"add StringEquals {key}: {linted.setting.audiences[0]}",
+                f"add StringEquals {key}: {wanted}",
                 added(
-                    linted.one, "StringEquals", key, linted.setting.audiences[:1]
+                    linted.one, "StringEquals", key, (wanted,)
                 ) if not compared else exchanged(
-                    linted.one, compared[0].condition,
-                    Condition("StringEquals", key, linted.setting.audiences[:1]),
+                    linted.one, compared[0].condition, Condition("StringEquals", key, (wanted,)),
                 ),
             ),
         )  # fmt: skip
@@ -180,9 +182,16 @@ def audience(linted: Linted) -> Iterator[Finding]:
             "other-audience",
             f"aud may be {', '.join(others)}",
             f"{linted.reach.who}, and the service that such a token is made for",
-            f"write StringEquals {key}: {linted.setting.audiences[0]} and let the job ask for it; "
+            f"write StringEquals {key}: {wanted} and let the job ask for it; "
             "if the audience is meant, name it with --audience",
         )
+
+
+def _usual_audience(linted: Linted) -> str:
+    """The audience to write: AWS's, which is another one in China, or the first that is meant."""
+    meant = linted.setting.audiences
+    china = linted.one.provider.startswith("arn:aws-cn:")
+    return f"{AUDIENCE}.cn" if china and meant == (AUDIENCE,) else meant[0]
 
 
 def _elsewhere(linted: Linted) -> bool:
@@ -357,8 +366,19 @@ def _never(linted: Linted) -> Iterator[Finding]:
         + " together"
         + (f"; without {why} some would" if alone else ""),
         "nobody; the job that should get in is refused",
-        "compare the values with those that `keyless doctor --github` prints in the job: repo, "
+        _without_host(one)
+        or "compare the values with those that `keyless doctor --github` prints in the job: repo, "
         "environment, ref and pull_request are in lower case, names in the case of the account",
+    )
+
+
+def _without_host(one: Trusting) -> str:
+    """What to write for subjects with GitHub's address before the owner; "" where none has it."""
+    return " and ".join(
+        f"write {_ADDRESS.sub('repo:', value)!r} for {value!r}: a subject has no host"
+        for found in one.on("sub")
+        for value in found.values
+        if _ADDRESS.match(value)
     )
 
 

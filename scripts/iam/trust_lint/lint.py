@@ -19,7 +19,7 @@ from scripts.iam.trust_lint.decide.grammar import TOKEN_CLAIMS
 from scripts.iam.trust_lint.decide.statement import NotJudged, Trusting, trusting
 from scripts.iam.trust_lint.decide.who import Reach, together
 from scripts.iam.trust_lint.findings import Finding
-from scripts.iam.trust_lint.rules import IDENTITY_CHECKS, Linted, Setting
+from scripts.iam.trust_lint.rules import IDENTITY_CHECKS, Linted, Setting, refused_intent
 from scripts.iam.trust_lint.written import refusals
 from scripts.names import GITHUB_HOST
 
@@ -106,6 +106,7 @@ def lint_policy(policy: Policy, setting: Setting) -> Judgement:
     found: list[Finding] = []
     not_judged: list[str] = []
     reaches: list[Reach] = []
+    github: list[Linted] = []
     for statement in policy.statements:
         if statement.effect == "Allow":
             found += _principals(statement, setting)
@@ -114,11 +115,13 @@ def lint_policy(policy: Policy, setting: Setting) -> Judgement:
         try:
             issuer = _issuer(one, setting)
             if issuer is not None:
-                linted = Linted(one, issuer, setting)
+                github.append(linted := Linted(one, issuer, setting))
                 found += _statement(linted)
                 reaches.append(linted.reach)
         except (NotJudged, TooComplex) as reason:
             not_judged.append(f"{setting.origin}, statement {one.statement.label}: {reason}")
+    if len(reaches) == len(github):  # each was judged
+        found += refused_intent(github)
     if not setting.github_only:
         not_judged += _built_in(policy, setting)
     known = {} if not_judged and not reaches else {setting.origin: together(reaches)}

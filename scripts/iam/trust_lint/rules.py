@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -195,7 +195,6 @@ def intended(linted: Linted) -> Iterator[Finding]:
     setting = linted.setting
     if not setting.subjects or not requires_subject(linted.one):
         return
-    fix = f"write StringEquals {linted.one.host}:sub: {' or '.join(setting.subjects)}"
     meant = Operand(either(*map(text, setting.subjects)), negated=True)
     other = _beyond(linted, meant)
     if other is not None:
@@ -203,17 +202,26 @@ def intended(linted: Linted) -> Iterator[Finding]:
             "not-the-intended",
             "a subject is accepted that is not among the intended ones" + under_template(other),
             "whoever gets that subject",
-            fix,
+            _intended_fix(linted),
             other,
         )
-    for subject in setting.subjects:
-        if linted.search.find(Asked(subject=(Operand(text(subject)),))) is None:
-            yield linted.finding(
+
+
+def refused_intent(github: Sequence[Linted]) -> Iterator[Finding]:
+    """Intended subjects that no statement of GitHub's in the policy accepts."""
+    for subject in github[0].setting.subjects if github else ():
+        asked = Asked(subject=(Operand(text(subject)),))
+        if all(linted.search.find(asked) is None for linted in github):
+            yield github[0].finding(
                 "not-the-intended",
                 f"the intended subject {subject!r} is not accepted",
                 "nobody; the job that should get in is refused",
-                fix,
+                _intended_fix(github[0]),
             )
+
+
+def _intended_fix(linted: Linted) -> str:
+    return f"write StringEquals {linted.one.host}:sub: {' or '.join(linted.setting.subjects)}"
 
 
 def _beyond(linted: Linted, meant: Operand) -> Token | None:

@@ -316,6 +316,25 @@ def test_reading_is_not_said_to_change_anything(action: str) -> None:
     assert dangers(action, ["arn:aws:x:::y"], conditions=False) == []
 
 
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        ("iam:CreateUser", "limit it by iam:PermissionsBoundary"),
+        ("iam:CreateAccessKey", "a key that acts as the user"),
+        # ministryofjustice/modernisation-platform#13250
+        ("iam:UpdateRole", "how long a session of the role may last"),
+        ("iam:UpdateSAMLProvider", "an issuer of identities"),
+        # elastic/apm-aws-lambda#526: no such key, and no identity
+        ("iam:CreatePolicy", None),
+        ("iam:UpdateRoleDescription", None),
+    ],
+)
+def test_a_warning_is_of_what_this_action_of_iam_does(action: str, words: str | None) -> None:
+    found = dangers(action, ["arn:aws:x:::y"], conditions=False)
+    assert [words in one for one in found if words] == ([True] if words else [])
+    assert len(found) == bool(words)
+
+
 def test_reading_one_object_is_not_warned_of() -> None:
     assert dangers("s3:GetObject", ["arn:aws:s3:::b/x"], conditions=False) == []
     assert dangers("ec2:DescribeInstances", ["*"], conditions=True) == []

@@ -185,6 +185,17 @@ def test_of_two_policies_that_lack_the_right_aws_names_one() -> None:
     assert found.proved
 
 
+def test_a_root_user_as_a_principal_is_said_to_be_its_whole_account() -> None:
+    """ZhangYuanhan-AI/CelebASpoofChallengeSubmissionExample#9"""
+    [refusal] = read(f"User: {IAM}:root is not authorized to perform: ecr:PutImage on resource: "
+                     f"arn:aws:ecr:us-east-1:{OTHER}:repository/r").refusals  # fmt: skip
+    [change] = explain_refusal(refusal, people(), lambda _: None).changes
+    assert change.statement is not None
+    assert change.statement["Principal"] == {"AWS": [f"{IAM}:root"]}
+    [warning] = change.warnings
+    assert "the whole account" in warning
+
+
 def test_a_masked_account_is_that_of_the_policies() -> None:
     """ministryofjustice/modernisation-platform#12326, as the job's log shows it"""
     group = "arn:aws:network-firewall:eu-west-2:{}:stateful-rulegroup/strict"

@@ -119,6 +119,19 @@ def test_equal_denials_are_told_once_and_others_apart() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "code", ["(code=AccessDeniedException)", "[AccessDenied]", "(code: 'AccessDenied')"]
+)
+def test_a_code_in_brackets_is_of_the_denial_before_it(code: str) -> None:
+    """aws-samples/aws-bootstrap-kit-examples#34"""
+    said = denied("ssm:GetParameter", f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/a/version", "")
+    found = read(f"{said} {code}")
+    assert len(found.refusals) == 1
+    assert found.bare == ()
+    [bare] = read(f"{said} {code}\nput failed (AccessDenied): Access Denied").bare
+    assert "put failed" in bare
+
+
 def test_what_names_nobody_is_kept_and_not_guessed() -> None:
     for text in (
         "An error occurred (AccessDenied) when calling the GetObject operation: Access Denied",

@@ -140,6 +140,45 @@ def test_an_intended_subject_that_is_refused_is_printed() -> None:
     assert "pull_request" in found.message
 
 
+def of(subject: str, operator: str = "StringEquals", provider: str = PROVIDER) -> dict[str, Any]:
+    condition: dict[str, Any] = {
+        "StringEquals": {f"{HOST}:aud": "sts.amazonaws.com", f"{HOST}:repository_id": "2"}
+    }
+    condition.setdefault(operator, {})[f"{HOST}:sub"] = subject
+    return document({"condition": condition, "principal": {"Federated": provider}})
+
+
+def test_an_intended_subject_may_be_another_statements() -> None:
+    main, prod = (f"repo:o@1/a@2:{one}" for one in ("ref:refs/heads/main", "environment:prod"))
+    both = of(main)
+    both["Statement"] += of(main.replace("main", "x"))["Statement"]
+    other = main.replace("main", "x")
+    assert lint(both, Setting("x", (main, other))).findings == ()
+    [found] = lint(both, Setting("x", (main, other, prod))).findings
+    assert found.message == f"the intended subject {prod!r} is not accepted"
+
+
+def test_a_policy_that_lets_nobody_in_refuses_what_is_intended() -> None:
+    """aws-actions/configure-aws-credentials#721"""
+    policy = of("repo:github.com/o@1/a@2:*", "StringLike")
+    found = lint(policy, Setting("x", ("repo:o@1/a@2:ref:refs/heads/main",))).findings
+    assert {one.rule: one.severity for one in found} == {
+        "not-the-intended": "error", "never-matches": "note",
+    }  # fmt: skip
+    [dead] = lint(policy, Setting("x")).findings
+    assert "write 'repo:o@1/a@2:*' for" in dead.fix
+
+
+def test_chinas_audience_is_proposed_for_a_role_in_china() -> None:
+    """aws-actions/configure-aws-credentials#457"""
+    policy = of("repo:o@1/a@2:ref:refs/heads/main", provider=PROVIDER.replace("aws", "aws-cn", 1))
+    del policy["Statement"][0]["Condition"]["StringEquals"][f"{HOST}:aud"]
+    [found] = lint(policy, Setting("x")).findings
+    assert found.fix.endswith(": sts.amazonaws.com.cn")
+    [found] = lint(policy, Setting("x", audiences=("mine",))).findings
+    assert found.fix.endswith(": mine")
+
+
 def test_a_pattern_may_equal_the_intended_subjects() -> None:
     condition = {
         "StringEquals": {f"{HOST}:aud": "sts.amazonaws.com", f"{HOST}:repository_id": "2",
