@@ -1,7 +1,8 @@
 """Names in a call that no permission sees: `python -m tests.iam.unset.unseen_names` writes them.
 
-Each was looked at: AWS's reference has no resource type or key for it, it only narrows what is
-shown, or a rule of the gateway holds it to its owner. A row that is new shows what it passes over.
+A name may be here because AWS's reference has no resource type or key for it, because it only
+narrows what is shown, or because a rule of the gateway holds it to its owner. The list was read as
+a whole, not judged name by name; it is there so that a row that is new shows what it passes over.
 """
 
 from __future__ import annotations
