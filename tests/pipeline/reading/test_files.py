@@ -146,7 +146,7 @@ def test_files_of_one_folder_may_differ_in_types_and_order_but_not_in_columns(
         ("x.jsonl", b'{"a": {"b": 1}, "a.b": 2}\n{}\n', "names 'a.b' twice"),
         ("x.jsonl", b'{"a":' * 40 + b"1" + b"}" * 40, "holds objects more than 30 deep"),
         ("x.csv", b"<stata_dta><header>", "is a Stata file: save it as CSV or Parquet"),
-        ("x.rda", gzip.compress(b"RDX3\nX\n"), "is data of R"),
+        ("x.rda", gzip.compress(b"RDX3\nX\n", mtime=0), "is data of R"),
         ("x.csv.xz", lzma.compress(ROWS)[:-9], "cannot be read|cannot be unpacked"),
         ("x.csv.bz2", bz2.compress(ROWS)[:-9], "cannot be read|cannot be unpacked"),
         ("x.pkl", b"\x80\x04\x95\x01", "is a Python pickle, which is not loaded"),
