@@ -12,8 +12,8 @@ import click
 
 from pipeline.data import lags, suspicions
 from pipeline.data.contract import VERSION, SchemaContract
-from pipeline.data.dataset import MANIFEST
-from pipeline.data.infer import check_columns, infer
+from pipeline.data.dataset import MANIFEST, check_task
+from pipeline.data.infer import check_columns, check_said, infer
 from pipeline.data.prepare import Prepared, prepare, rows_of
 from pipeline.data.splits import (
     HoldoutDefinition,
@@ -83,7 +83,9 @@ def _settle(workspace: Workspace, table: "pyarrow.Table", *, renew: bool) -> Ing
     elif not _put_new(workspace, "contract.json", fresh.contract.model_dump(mode="json")):
         stored = _read(workspace, "contract.json")
         assert stored is not None
-        return _under(workspace, table, _contract(stored), None, None)
+        known = _contract(stored)
+        check_said(known, fresh.contract, workspace.settings)
+        return _under(workspace, table, known, None, None)
     return _under(workspace, table, fresh.contract, fresh, None)
 
 
@@ -211,6 +213,7 @@ def _check_stored(contract: SchemaContract, table: "pyarrow.Table", workspace: W
     renew = "pass --renew-contract (no row changes sides by that)"
     if contract.target != settings.data.target:
         raise InputError(f"the contract has the target {contract.target!r}: {renew}")
+    check_task(contract, settings)
     derived = set(contract.lags.names) if contract.lags else set[str]()
     known = {*contract.features, *contract.left_out, *derived}
     unused = settings.unused_columns - {settings.holdout.column}

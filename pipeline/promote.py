@@ -63,11 +63,15 @@ def _decide(workspace: Workspace, version: "ModelVersion", options: _Options) ->
     evaluation = evaluate(
         workspace, candidate(workspace, version), opponent, data.load(workspace, "holdout")
     )
+    alone = "first champion"
+    if current is not None:
+        alone = f"in place of version {current.model_version} without a comparison"
     decision = decide(
         evaluation.comparison,
         evaluation.values,
         workspace.settings.promotion,
         first=opponent is None,
+        alone=alone,
     )
     try:
         log_metrics(runs.connect(workspace), evaluation)

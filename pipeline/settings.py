@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 import tomllib
@@ -208,8 +209,9 @@ class TaskSettings(_Section):
             raise ValueError("class_weight and calibration are for classes, not for regression")
         if self.type != "regression" and self.target_transform:
             raise ValueError("target_transform is for regression")
-        if isinstance(self.class_weight, dict) and min(self.class_weight.values(), default=1) <= 0:
-            raise ValueError("a class_weight is above 0")
+        weights = self.class_weight.values() if isinstance(self.class_weight, dict) else ()
+        if not all(0 < weight < math.inf for weight in weights):
+            raise ValueError("a class_weight is a number above 0")
         return self
 
     @model_validator(mode="after")
@@ -317,8 +319,8 @@ class DecisionSettings(_Section):
         named = [name for name in ("threshold", "metric", "recall", "costs") if getattr(self, name)]
         if len(named) > 1:
             raise ValueError(f"{' and '.join(named)} exclude each other: keep one")
-        if any(cost < 0 for row in self.costs.values() for cost in row.values()):
-            raise ValueError("a cost is not below 0")
+        if not all(0 <= cost < math.inf for row in self.costs.values() for cost in row.values()):
+            raise ValueError("a cost is a number, and not below 0")
         return self
 
 

@@ -131,8 +131,36 @@ def numbers(
 ) -> "tuple[pyarrow.Array, NDArray[np.bool_] | None]":
     """Values as float64, missing ones null, and which rows hold no number (None: none does).
 
-    With `flag` true and false are 1 and 0: where training had nothing but these two numbers.
+    A word for missing that is a number, such as -999, is that number in every spelling and in
+    every kind of file. With `flag` true and false are 1 and 0: where training had nothing but
+    these two numbers.
     """
+    import pyarrow.compute
+
+    values, wrong = _as_numbers(raw, marks, missing, flag=flag)
+    stand_ins = _stand_ins(tuple(missing), marks.decimal, marks.thousands)
+    if stand_ins is not None:
+        found = pyarrow.compute.is_in(values, value_set=stand_ins)
+        values = pyarrow.compute.if_else(found, None, values)
+    return values, wrong
+
+
+@cache
+def _stand_ins(
+    missing: tuple[str, ...], decimal: str, thousands: str | None
+) -> "pyarrow.Array | None":
+    """The numbers that mean a missing value; None where no word is a number."""
+    import pyarrow
+
+    marks = Marks(decimal=decimal, thousands=thousands)
+    words = [word.replace(thousands or " ", "") for word in missing if marks.fits(word)]
+    found = [float(marks.cut(word).replace(decimal, ".")) for word in words]
+    return pyarrow.array(found, type=pyarrow.float64()) if found else None
+
+
+def _as_numbers(
+    raw: "pyarrow.Array", marks: Marks, missing: Sequence[str], *, flag: bool
+) -> "tuple[pyarrow.Array, NDArray[np.bool_] | None]":
     import pyarrow
     import pyarrow.compute
 
@@ -150,7 +178,7 @@ def numbers(
         step = raw.cast(pyarrow.time64("us"), safe=False).cast(pyarrow.int64())
         return pyarrow.compute.divide(step.cast(pyarrow.float64()), 1e6), None
     if types.is_dictionary(kind):
-        return numbers(raw.dictionary_decode(), marks, missing, flag=flag)
+        return _as_numbers(raw.dictionary_decode(), marks, missing, flag=flag)
     if marks.plain and (types.is_string(kind) or types.is_large_string(kind)):
         try:
             values = raw.cast(pyarrow.float64())

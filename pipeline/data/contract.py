@@ -313,7 +313,8 @@ def conform(
     if lost := [name for name, _ in [*wanted, *extra] if name not in names]:
         raise InputError(lacking(list(dict.fromkeys(lost)), names))
     found = Conformed()
-    plain = _plain_numbers(batch, wanted) if batch.num_rows <= _FEW_ROWS else {}
+    few = batch.num_rows <= _FEW_ROWS and not contract.format.missing
+    plain = _plain_numbers(batch, wanted) if few else {}
     for name, column in wanted:
         if name in plain:
             found.columns[name] = plain[name]
@@ -359,7 +360,9 @@ def _plain_numbers(
     arrays, low, high = {}, [], []
     for name, column in wanted:
         raw = batch.column(name)
-        if isinstance(column, NumberColumn) and pyarrow.types.is_float64(raw.type):
+        typed = pyarrow.types.is_float64(raw.type)
+        # A number that stands for missing is looked for in its column alone.
+        if typed and isinstance(column, NumberColumn) and column.missing is None:
             arrays[name] = raw
             low.append(column.minimum)
             high.append(column.maximum)

@@ -10,6 +10,7 @@ from pipeline.data.contract import VERSION, SchemaContract, frame
 from pipeline.data.prepare import read_all
 from pipeline.data.splits import HoldoutDefinition, identities
 from pipeline.errors import InputError, StepFailed
+from pipeline.settings import Settings
 from pipeline.step import Workspace
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def load(workspace: Workspace, side: Literal["train", "holdout"]) -> Dataset:
         )
     contract = SchemaContract.model_validate(manifest["contract"])
     settings = workspace.settings
+    check_task(contract, settings)
     unused = settings.unused_columns - {settings.holdout.column}
     if contract.target != settings.data.target or unused & set(contract.features):
         raise InputError(
@@ -122,6 +124,22 @@ def load(workspace: Workspace, side: Literal["train", "holdout"]) -> Dataset:
         key=part["key"],
         sha256=part["sha256"],
     )
+
+
+def check_task(contract: SchemaContract, settings: Settings) -> None:
+    """Refuse a task, or a class to find, that the contract's target does not have."""
+    classes, task, positive = contract.classes, settings.task.type, settings.data.positive
+    if bool(classes) != (task != "regression") or (task == "binary" and len(classes) != 2):
+        found = f"has the classes {', '.join(classes[:10])}" if classes else "is a number"
+        raise InputError(
+            f"the target {contract.target!r} was ingested for another task, and {found}: put type "
+            "back under [task], or run ingest again with --renew-contract"
+        )
+    if positive is not None and contract.class_named(positive) not in classes:
+        raise InputError(
+            f"data.positive {positive!r} is not one of the classes of {contract.target!r}; write "
+            f"one of {', '.join(classes)}"
+        )
 
 
 def _manifest(workspace: Workspace, side: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pipeline.data.contract import (
     SchemaContract,
     lag_name,
 )
-from pipeline.data.kinds import Case, Fault, Findings
+from pipeline.data.kinds import PLACEHOLDERS, Case, Fault, Findings
 from pipeline.data.leading import describing_rows
 from pipeline.data.marks import PLAIN
 from pipeline.errors import InputError
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 _SHOWN_FAULTS = 30
 # Parts of a time that come again; the others of a holdout by time lie beyond what was learnt.
 _CYCLES = ("month_cycle", "weekday", "hour_cycle")
+# What of a column each of its settings decides.
+_DECIDED = {
+    **dict.fromkeys(("decimal", "thousands", "remove"), "marks"),
+    **{name: name for name in ("true", "false", "format", "zone", "parts")},
+}
 
 
 @dataclass
@@ -152,6 +157,45 @@ def check_columns(names: list[str], settings: Settings) -> None:
             f"the data has {len(names)} columns, more than {limit}: drop some, or write "
             f"max_columns = {len(names)} under [contract]"
         )
+
+
+def check_said(stored: SchemaContract, fresh: SchemaContract, settings: Settings) -> None:
+    """Refuse settings that say of a column or a class what the stored contract does not.
+
+    Without a word they would have no effect. `fresh` is what they make of the same data.
+    """
+    names = dict.fromkeys([*settings.data.categories, *settings.columns])
+    changed = [name for name in names if _said_otherwise(name, stored, fresh, settings)]
+    changed += ["merge_classes"] * (stored.merged != fresh.merged)
+    changed += ["drop_classes"] * (sorted(stored.dropped) != sorted(fresh.dropped))
+    if changed:
+        raise InputError(
+            f"the settings for {', '.join(changed)} differ from the contract of the first ingest, "
+            "by which all data is read, and would have no effect: put them back, or pass "
+            "--renew-contract (no row changes sides by that)"
+        )
+
+
+def _said_otherwise(
+    name: str, stored: SchemaContract, fresh: SchemaContract, settings: Settings
+) -> bool:
+    chosen = settings.columns.get(name, ColumnSettings())
+    of_a_kind = bool(name in settings.data.categories or chosen.type or chosen.format)
+    old, new = stored.columns.get(name), fresh.columns.get(name)
+    if old is None or new is None:
+        return of_a_kind and name in stored.left_out and new is not None
+    if of_a_kind and old.kind != new.kind:
+        return True
+    for said, field in _DECIDED.items():
+        # What comes as times has no format of texts, whatever the settings say.
+        alike = (getattr(new, field, None), getattr(chosen, said))
+        if getattr(chosen, said) and getattr(old, field, None) not in alike:
+            return True
+    if chosen.missing is None:
+        return False
+    # Words that stand for missing without being named differ from file to file.
+    words = set(old.missing or ()) ^ set(new.missing or ())
+    return bool(words - (PLACEHOLDERS - set(chosen.missing)))
 
 
 def _wanted_too(name: str, settings: Settings) -> bool:

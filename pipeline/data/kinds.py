@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]
 
 # Further words that mean missing, in columns of numbers only.
-_PLACEHOLDERS = frozenset(
+PLACEHOLDERS = frozenset(
     {"-", "--", "---", ".", "..", "*", "_", "na", "Na", "N.A.", "n.a.", "none", "NONE", "Null"}
     | {"missing", "Missing", "MISSING", "unknown", "Unknown", "UNKNOWN", "nil", "#DIV/0!", "#REF!"}
     | {"#VALUE!", "NAN", "(null)", "not available", "Not available", "Not Available"}
@@ -211,7 +211,7 @@ def number(case: Case, *, forced: bool = False) -> NumberColumn | None:
         return None
     marks, missing = _marks(case), case.missing
     wrong = [text for text in case.counts if case.is_text and not _fits(text, marks)]
-    words = [text for text in wrong if text in _PLACEHOLDERS]
+    words = [text for text in wrong if text in PLACEHOLDERS]
     if wrong and (len(words) < len(wrong) or case.share(wrong) > 0.5):
         return None
     if words:
@@ -442,7 +442,7 @@ def category(case: Case) -> CategoryColumn:
     )
     listed = spelled(case.array(), column).cast(pyarrow.string()).to_pylist()
     if case.chosen.missing is None and "+" not in case.counts:
-        signs = [text for text in case.counts if text in _PLACEHOLDERS and not text.strip("-._*")]
+        signs = [text for text in case.counts if text in PLACEHOLDERS and not text.strip("-._*")]
         if signs and len(case.counts) > len(signs) + 1:
             case.found.notes.append(
                 f"{case.name}: {_rows(case, signs)}: read as a category of its own; if it means "
@@ -574,7 +574,7 @@ def _looks_like_numbers(case: Case) -> bool:
     if case.share(plain) >= least and len(plain) > _MANY:
         _refuse_some(case, "numbers", wrong)
         return True
-    listed = [text for text in case.counts if text not in _PLACEHOLDERS]
+    listed = [text for text in case.counts if text not in PLACEHOLDERS]
     ways = [
         marks for marks in readings(listed[:_SAMPLE]) if all(marks.fits(text) for text in listed)
     ]

@@ -34,7 +34,10 @@ def check(table: "pd.DataFrame", contract: SchemaContract) -> list[str]:
     judge = _explained if contract.classes == [] else _ranked
     found = []
     for name, kind in contract.inputs.items():
-        if kind == "number" and (share := judge(sample[name], sample[contract.target])) > _ALMOST:
+        of_kind = judge if kind == "number" else _told_by_category
+        # Words of a text are not looked at.
+        share = 0.0 if kind == "text" else of_kind(sample[name], sample[contract.target])
+        if share > _ALMOST:
             found.append(
                 f"{name} alone almost determines {contract.target} ({share:.4f} of 1): is it known "
                 "before the target is? If not, add it to drop under [data]"
@@ -119,6 +122,34 @@ def _explained(values: "pd.Series", target: "pd.Series") -> float:
     if first.std() == 0 or second.std() == 0:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1] ** 2)
+
+
+def _told_by_category(values: "pd.Series", target: "pd.Series") -> float:
+    """How much the other rows of a category tell: of classes the mean recall, else R squared.
+
+    A row is left out of its own category, so that names that hardly come again tell nothing.
+    """
+    import numpy as np
+    import pandas as pd
+
+    codes = pd.factorize(values, use_na_sentinel=False)[0]
+    if target.dtype.kind == "f":
+        numbers = target.to_numpy(dtype=float)
+        rows = np.bincount(codes)[codes]
+        means = (np.bincount(codes, numbers) / np.bincount(codes))[codes]
+        # What a row deviates from the others of its category; one alone tells nothing.
+        rest = (numbers - means) * rows / np.maximum(rows - 1, 1)
+        rest = np.where(rows > 1, rest, numbers - numbers.mean())
+        spread = float(((numbers - numbers.mean()) ** 2).sum())
+        return 1 - float((rest**2).sum()) / spread if spread else 0.0
+    truth, names = pd.factorize(target)
+    counts = np.bincount(codes * len(names) + truth, minlength=(codes.max() + 1) * len(names))
+    counts = counts.reshape(-1, len(names))
+    if counts.sum(axis=0).min() < _FEWEST:
+        return 0.0
+    others = np.array([np.delete(counts, place, 1).max(axis=1) for place in range(len(names))]).T
+    right = np.where(counts - 1 > others, counts, 0).sum(axis=0)
+    return float((right / counts.sum(axis=0)).mean())
 
 
 def _sum_of(table: "pd.DataFrame", contract: SchemaContract) -> list[str]:

@@ -218,7 +218,12 @@ def stretched(value: float, bound: float, wider: float, least: float, most: floa
 
 
 def decide(
-    comparison: Comparison, values: Mapping[str, float], settings: Promotion, *, first: bool
+    comparison: Comparison,
+    values: Mapping[str, float],
+    settings: Promotion,
+    *,
+    first: bool,
+    alone: str = "first champion",
 ) -> Decision:
     """The rule of promotion.
 
@@ -226,7 +231,7 @@ def decide(
     treated worse than the settings allow. A first model then
     wins; another only if the lower bound of its improvement is above min_improvement and no
     subgroup loses more than max_subgroup_loss. So a tie keeps the champion. A champion without a
-    value is none that could be kept for its value.
+    value is none that could be kept for its value. `alone` says why there is no comparison.
     """
     if comparison.challenger is None:
         return Decision(
@@ -236,7 +241,7 @@ def decide(
         return Decision("keep", missed)
     shown = f"{comparison.metric} {comparison.challenger.value:.4f}{_absent(comparison)}"
     if first:
-        return Decision("promote", f"first champion, with {shown}; every floor holds")
+        return Decision("promote", f"{alone}, with {shown}; every floor holds")
     if comparison.champion is None:
         return Decision(
             "promote",

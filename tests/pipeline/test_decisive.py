@@ -44,7 +44,9 @@ def two(local: Step, settings_file: Path) -> Step:
     local(promote)
     settings_file.write_text(BETTER)
     local(train)
-    assert local(promote, "--floors-only")["champion_version"] == "2"
+    promoted = local(promote, "--floors-only")
+    assert promoted["champion_version"] == "2"
+    assert "in place of version 1 without a comparison, with" in promoted["sentence"]
     return local
 
 

@@ -317,3 +317,84 @@ def test_rows_that_are_alike_in_all_that_is_learnt_are_told_with_a_way_out(
         "are like an earlier one"
         not in ingest_data(frame, "--renew-contract", settings=again).output
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('[columns]\nsize = { missing = ["-9"] }', "size"),
+        ('[columns]\nsize = { missing = ["-9"] }\ncolour = "text"', "size, colour"),
+        ('[columns]\ncolour = { missing = ["-"] }', "colour"),
+        ('[columns]\ncode = { type = "date", format = "%Y%m%d" }', "code"),
+        ('[columns]\ncode = "category"', "code"),
+        ('[columns]\nday = { zone = "Europe/Berlin" }', "day"),
+        ('[columns]\nday = { parts = ["month"] }', "day"),
+        ('[columns]\ncolour = { true = "red", false = "green" }', "colour"),
+        ('[columns]\nnumber = { type = "number" }', "number"),
+    ],
+)
+def test_settings_that_a_stored_contract_does_not_follow_are_refused(
+    ingest_data: Ingest, tmp_path: Path, line: str, said: str
+) -> None:
+    """Notes of the first ingest say what to write; without a word it would have no effect."""
+    frame = _frame().assign(
+        code=[20260100 + n % 28 + 1 for n in range(60)],
+        day=[f"2026-{n % 12 + 1:02d}-{n % 28 + 1:02d}" for n in range(60)],
+        number=range(1, 61),
+    )
+    frame.loc[::10, "size"] = -9.0
+    ingest_data(frame)
+    before = _files(tmp_path)
+    changed = f"{SETTINGS}{line}"
+    output = ingest_data(frame, settings=changed, code=2).output
+    assert f"the settings for {said} differ from the contract" in output
+    assert _files(tmp_path) == before
+    ingest_data(frame, "--renew-contract", settings=changed)
+    # From then on the contract says the same.
+    ingest_data(frame, settings=changed)
+
+
+def test_a_category_or_classes_that_are_named_later_are_refused(ingest_data: Ingest) -> None:
+    frame = _frame().assign(code=[n % 7 for n in range(60)])
+    frame.loc[::9, "y"] = "maybe"
+    several = SETTINGS.replace('"binary"', '"multiclass"').replace('positive = "yes"\n', "")
+    ingest_data(frame, settings=several)
+    for line, said in (
+        ('categories = ["code"]', "code"),
+        ('drop_classes = ["maybe"]', "drop_classes"),
+        ('merge_classes = { no = ["maybe"] }', "merge_classes"),
+    ):
+        changed = several.replace("[task]", f"{line}\n[task]")
+        output = ingest_data(frame, settings=changed, code=2).output
+        assert f"the settings for {said} differ from the contract" in output
+
+
+def test_words_and_marks_that_come_and_go_with_the_data_are_no_change(ingest_data: Ingest) -> None:
+    lines = '[columns]\nsize = { missing = ["x"] }\nday = { type = "date", format = "%d.%m.%Y" }\n'
+    frame = _frame().assign(day=[f"{n % 28 + 1:02d}.03.2026" for n in range(60)])
+    dashed = frame.astype({"size": object})
+    dashed.loc[3, "size"] = "-"
+    dashed.loc[4, "size"] = "x"
+    ingest_data(dashed, settings=SETTINGS + lines)
+    ingest_data(frame, settings=SETTINGS + lines)
+    typed = frame.assign(day=pd.to_datetime(frame["day"], format="%d.%m.%Y"))
+    ingest_data(typed.to_parquet(index=False), settings=SETTINGS + lines)
+
+
+def test_a_task_that_the_stored_target_is_not_for_is_refused(ingest_data: Ingest) -> None:
+    frame = _frame().assign(y=[n % 4 for n in range(60)])
+    number = SETTINGS.replace('"binary"', '"regression"').replace('"roc_auc"', '"rmse"')
+    number = number.replace('positive = "yes"\n', "")
+    ingest_data(frame, settings=number)
+    several = number.replace('"regression"', '"multiclass"').replace('"rmse"', '"accuracy"')
+    assert "is a number: put type back" in ingest_data(frame, settings=several, code=2).output
+    ingest_data(frame, "--renew-contract", settings=several)
+    output = ingest_data(frame, settings=number, code=2).output
+    assert "has the classes 0, 1, 2, 3: put type back" in output
+
+
+def test_a_class_to_find_that_there_is_not_is_refused_later_too(ingest_data: Ingest) -> None:
+    ingest_data(_frame())
+    wrong = SETTINGS.replace('positive = "yes"', 'positive = "ja"')
+    output = ingest_data(_frame(), settings=wrong, code=2).output
+    assert "'ja' is not one of the classes of 'y'; write one of no, yes" in output

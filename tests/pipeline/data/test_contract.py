@@ -1,6 +1,7 @@
 """Rows held to the contract: the same answer for every way in which a cell may come."""
 
 import datetime
+import decimal
 from typing import Any
 from unittest import mock
 
@@ -25,6 +26,7 @@ from pipeline.data.contract import (
 from pipeline.data.infer import infer
 from pipeline.data.marks import Marks
 from pipeline.errors import InputError
+from pipeline.reading.formats import Format
 from pipeline.settings import parse_settings
 
 CONTRACT = SchemaContract(
@@ -85,6 +87,43 @@ def test_words_for_missing_are_missing_in_every_kind_of_column(word: str | None)
     assert _values(NumberColumn(minimum=0, maximum=9), ["1", word]) == [1.0, None]
     assert _values(CategoryColumn(categories=["a"]), ["a", word]) == ["a", None]
     assert _values(DateColumn(parts=["year"]), ["2026-01-01", word]) == [2026.0, None]
+
+
+@pytest.mark.parametrize("for_the_file", [False, True])
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["-999", "1.5"],
+        ["-999.0", "1.5"],
+        [" -999.00", "1.5", ""],
+        [-999.0, 1.5],
+        [-999.0, 1.5, None],
+        pyarrow.array([-999.0, 1.5], type=pyarrow.float32()),
+        pyarrow.array(["-999", "1.5"]).dictionary_encode(),
+        [decimal.Decimal("-999.0"), decimal.Decimal("1.5")],
+    ],
+)
+@pytest.mark.parametrize("few", [0, 2048])
+def test_a_number_that_means_missing_does_so_in_every_spelling_and_kind_of_file(
+    values: Any, for_the_file: bool, few: int
+) -> None:
+    words = ("", "-999", "n.a.")
+    form = Format(missing=list(words[1:]) if for_the_file else [])
+    own = None if for_the_file else words
+    column = NumberColumn(minimum=0, maximum=9, missing=own)
+    contract = SchemaContract(model="m", target="y", features={"x": column}, format=form)
+    array = values if isinstance(values, pyarrow.Array) else pyarrow.array(values)
+    with mock.patch("pipeline.data.contract._FEW_ROWS", few):
+        found = conform(pyarrow.RecordBatch.from_arrays([array], ["x"]), contract)
+    assert found.columns["x"].to_pylist() == [None, 1.5, None][: len(values)]
+    assert found.broken == {}
+
+
+def test_numbers_that_mean_missing_are_written_in_the_columns_marks() -> None:
+    column = NumberColumn(
+        minimum=0, maximum=9999, marks=Marks(decimal=",", thousands="."), missing=("1.000", "-9,5")
+    )
+    assert _values(column, ["1.000", "1000", "-9,50", "1", "-95"]) == [None, None, None, 1.0, -95.0]
 
 
 def test_a_column_may_have_words_for_missing_of_its_own() -> None:

@@ -441,6 +441,19 @@ def test_what_may_mean_something_else_is_reported(look: Look, name: str) -> None
     assert [note for note in look({"x": values}).notes if said in note]
 
 
+@pytest.mark.parametrize("typed", [False, True])
+def test_what_a_note_says_of_nines_makes_them_missing(look: Look, typed: bool) -> None:
+    values = [(-999.0 if n % 4 == 0 else n + 0.5) for n in range(ROWS)]
+    columns = {"x": values if typed else [f"{value:g}" for value in values]}
+    (note,) = look(columns).notes
+    shown = note.rpartition("x = { ")[2].partition(" }")[0]
+    found = look(columns, columns=tomllib.loads(f"x = {{ {shown} }}"))
+    column = found.contract.features["x"]
+    assert isinstance(column, NumberColumn)
+    assert (column.null_rate, found.notes) == (0.25, [])
+    assert column.minimum > -999
+
+
 def test_nines_among_other_numbers_are_not_reported(look: Look) -> None:
     assert not look({"x": [str(n + 980) for n in range(ROWS - 3)] + ["999"] * 3}).notes
 
@@ -657,6 +670,44 @@ def test_a_feature_that_almost_determines_the_target_is_reported(
     near = [float(value == "yes") * 100 + random.random() * 30 for value in LETTERS]
     assert "x alone almost determines y" in _suspect(look, make_settings, x=near)[0]
     assert _suspect(look, make_settings, x=list(random.random(ROWS))) == []
+
+
+def test_a_category_that_almost_determines_the_target_is_reported(
+    look: Look, make_settings: Make
+) -> None:
+    """A copy in which one row differs, or that has two words for a class."""
+    random = np.random.default_rng(1)
+    answers = random.choice(["yes", "no"], 300)
+    columns = {"y": list(answers), "z": [n % 7 + 0.5 for n in range(300)]}
+    words = {"yes": ["died", "lost"], "no": ["here", "moved"]}
+    near = [words[answer][n % 2] for n, answer in enumerate(answers)]
+    near[7] = words["no" if answers[7] == "yes" else "yes"][0]
+    for values, said in (
+        (near, True),
+        ([*near[:250], *(["here"] * 50)], False),
+        (list(random.choice(["a", "b"], 300)), False),
+        ([f"name {n // 2}" for n in range(300)], False),
+    ):
+        chosen = {"x": values}
+        contract = look({**columns, **chosen}, contract={"max_categories": 500}).contract
+        found = suspicions.check(pd.DataFrame({**columns, **chosen}), contract)
+        assert bool(found) == said
+        assert all(note.startswith("x alone almost determines y (0.99") for note in found)
+
+
+def test_a_category_that_stands_for_the_number_is_reported(make_settings: Make) -> None:
+    random = np.random.default_rng(1)
+    band = random.integers(0, 5, 200)
+    table = {
+        "y": list(band * 10 + 2 * random.random(200)),
+        "x": [f"band {n}" for n in band],
+        "other": list(random.choice(["a", "b"], 200)),
+    }
+    data = {"source": "x.csv", "target": "y", "positive": None}
+    settings = make_settings(data=data, task={"type": "regression", "metric": "rmse"})
+    contract = infer(pyarrow.table(table), settings).contract
+    (note,) = suspicions.check(pd.DataFrame(table), contract)
+    assert note.startswith("x alone almost determines y (0.99")
 
 
 def test_sums_and_logarithms_of_the_target_are_reported(make_settings: Make) -> None:

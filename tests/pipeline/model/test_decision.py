@@ -1,5 +1,6 @@
 """From probabilities to a class, as the settings wish."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -80,7 +81,8 @@ def test_costs_of_a_class_that_is_none_are_refused(make_settings: Make) -> None:
         ({"threshold": 0.5, "metric": "f1"}, "threshold and metric exclude each other"),
         ({"metric": "roc_auc"}, "does not depend on a threshold; write one of"),
         ({"threshold": 1.5}, "less than 1"),
-        ({"costs": {"yes": {"no": -1.0}}}, "a cost is not below 0"),
+        ({"costs": {"yes": {"no": -1.0}}}, "a cost is a number, and not below 0"),
+        ({"costs": {"yes": {"no": math.nan}}}, "a cost is a number, and not below 0"),
     ],
 )
 def test_wishes_that_make_no_sense_are_refused(
