@@ -85,10 +85,9 @@ def connect(workspace: Workspace) -> "MlflowClient":
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     mlflow.set_tracking_uri(address)
     mlflow.set_registry_uri(address)
-    client = mlflow.MlflowClient()
     if address.startswith("sqlite:///") and workspace.folder is not None:
-        _prepare_database(client, Path(address.removeprefix("sqlite:///")))
-    return client
+        return _client_of(Path(address.removeprefix("sqlite:///")))
+    return mlflow.MlflowClient()
 
 
 def _await_answer(address: str) -> None:
@@ -113,17 +112,25 @@ def _await_answer(address: str) -> None:
     )
 
 
-def _prepare_database(client: "MlflowClient", database: Path) -> None:
-    """Let one process at a time make the tables: two would undo each other's migrations."""
+def _client_of(database: Path) -> "MlflowClient":
+    """A client for a database file.
+
+    To make one makes the tables, too. One process at a time does so: two would undo each other's
+    migrations.
+    """
     import fcntl
 
+    from mlflow import MlflowClient
+
     if _PREPARED.get(database):
-        return
+        return MlflowClient()
     database.parent.mkdir(parents=True, exist_ok=True)
     with database.with_name(f".{database.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        client = MlflowClient()
         client.search_experiments(max_results=1)
     _PREPARED[database] = True
+    return client
 
 
 def open_run(workspace: Workspace, fingerprint: str, tags: Mapping[str, str]) -> Tracking:

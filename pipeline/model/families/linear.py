@@ -22,9 +22,11 @@ def build(
 
     del jobs
     strength = float(options.pop("strength", 1.0))
+    # Without any regularisation C is without bounds.
+    bound = 1 / strength if strength else float("inf")
     model = (
         Ridge(alpha=strength, random_state=seed, **options)
         if task == "regression"
-        else LogisticRegression(C=1 / strength, max_iter=2000, random_state=seed, **options)
+        else LogisticRegression(C=bound, max_iter=2000, random_state=seed, **options)
     )
     return imputed(inputs, scaled=True), model

@@ -131,6 +131,14 @@ def test_a_range_of_the_settings_that_leaves_the_default_out_begins_at_its_low_e
     assert found == {"family": "random_forest", "n_estimators": 3}
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_a_linear_model_may_be_without_regularisation(make_settings: Make, task: Task) -> None:
+    features, target = _data(task)
+    options = {"family": "linear", "strength": 0.0}
+    model = build(CONTRACT, _settings(make_settings, task), options).fit(features, target)
+    assert len(model.predict(features)) == len(features)
+
+
 @pytest.mark.parametrize(
     ("space", "message"),
     [
