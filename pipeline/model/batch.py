@@ -212,9 +212,19 @@ def _part(model: Any, facts: ModelFacts, chunk: Chunk) -> _Part:
         ids = {name: array.filter(right) for name, array in ids.items()}
     good = None
     if seen.rejected < seen.rows:
-        full = {field.name for field in rows.schema if not field.nullable}
+        full = [field.name for field in rows.schema if _stays_full(field, facts.contract)]
         good = predictions(model, facts, kept, ids, full)
     return _Part(good, bad, seen)
+
+
+def _stays_full(field: Any, contract: SchemaContract) -> bool:
+    """Whether a column without nulls has none when it was read: no cell of it means missing."""
+    import pyarrow
+
+    types, column = pyarrow.types, contract.features.get(field.name)
+    if field.nullable or not (types.is_integer(field.type) or types.is_floating(field.type)):
+        return False
+    return column is not None and column.missing is None and not contract.format.missing
 
 
 def predictions(

@@ -321,6 +321,21 @@ def test_only_a_number_that_is_never_null_in_the_whole_input_is_not_nullable(
     assert _nullable(unknown)["size"]
 
 
+def test_cells_of_parquet_that_mean_missing_are_written_as_null(predict: Predict) -> None:
+    """Its own statistics say that no value is null."""
+    texts = _input(20).astype({"size": str})
+    texts.loc[3, "size"] = " "
+    typed = _input(20).astype({"size": float})
+    typed.loc[3, "size"] = -9.0
+    size = CONTRACT.features["size"].model_copy(update={"missing": ("", "-9")})
+    contract = CONTRACT.model_copy(update={"features": {**CONTRACT.features, "size": size}})
+    for frame, facts in ((texts, FACTS), (typed, replace(FACTS, contract=contract))):
+        counts, folder = predict(frame, "parquet", facts=facts)
+        assert (counts.predicted, counts.rejected) == (20, 0)
+        found = pd.read_parquet(folder / "predictions.parquet")
+        assert found["size"].isna().tolist() == [n == 3 for n in range(20)]
+
+
 def test_partitions_with_and_without_missing_values_read_as_one_table(
     predict_parquet: Callable[..., Path],
 ) -> None:
