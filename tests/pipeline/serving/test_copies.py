@@ -121,7 +121,7 @@ def policy(kind: str = "canary", **changes: Any) -> TrafficPolicy:
 
 
 def queued(model: Model, side: Side, sizes: Sequence[int], most: int = 256) -> Copies:
-    queue = Copies(cast("Slot", model), side.gauges, side.tallies, most, 10)
+    queue = Copies(cast("Slot", model), side.gauges, side.tallies, most, 0.1)
     for number, size in enumerate(sizes):
         queue.add(Copy(Call(str(number), "json", b"x" * size, ""), "e1"))
     return queue
