@@ -1,4 +1,4 @@
-"""Weka's ARFF files: a CSV file after a header of its own, which settings can describe."""
+"""Files of other tools: Weka's ARFF, which settings can describe, and LIBSVM's, refused by name."""
 
 import csv
 import re
@@ -11,6 +11,7 @@ from pipeline.reading.formats import Format, line
 _ATTRIBUTE = re.compile(
     r"""@attribute\s+('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\S+)""", re.IGNORECASE
 )
+_NUMBERED = re.compile(r"[-+.\w]+(?:[ \t]+\d+:[-+.\w]+)+\s*(?:#.*)?", re.DOTALL)
 
 
 def check(lines: Sequence[str], file: str, form: Format) -> None:
@@ -42,6 +43,16 @@ def check(lines: Sequence[str], file: str, form: Format) -> None:
         *([line("quote", quote)] if quote != form.quote else []),
     ]
     raise InputError("\n  ".join([f"{said}: write under [data]", *written]))
+
+
+def check_libsvm(lines: Sequence[str], file: str, form: Format) -> None:
+    """Refuse a file of labels with numbered values, most of which it leaves out."""
+    rows = [text for text in lines[form.skip_lines : form.skip_lines + 100] if text.strip()]
+    if form.separator is None and rows and all(map(_NUMBERED.fullmatch, rows)):
+        raise InputError(
+            f"{file} is a LIBSVM file, whose rows name only the values that are not 0: convert it "
+            "to CSV (sklearn.datasets.load_svmlight_file reads it)"
+        )
 
 
 def _is_content(text: str) -> bool:

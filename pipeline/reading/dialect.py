@@ -5,7 +5,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pipeline.reading.files import DataFile
 from pipeline.reading.formats import WHITESPACE, Format
@@ -24,6 +24,41 @@ def encoding_of(file: DataFile, form: Format) -> str:
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     return "utf-8-sig"
+
+
+# The usual one of each script; a file that none of these reads is in a rarer one.
+_LIKELY = ("cp1252", "cp1250", "cp1251", "cp1253", "cp932", "gb18030", "cp949", "big5", "latin-1")
+
+
+def encodings(file: DataFile, wanted: Sequence[str]) -> list[str]:
+    """Encodings in which a file that is not UTF-8 may be: one if there is reason to prefer it.
+
+    That is one that reads names of `wanted`, or that reads letters of Western Europe. Where only
+    other scripts can be meant nothing tells them apart but the words.
+    """
+    with file.open() as stream:
+        data = stream.read(1 << 24)
+    texts = {}
+    for codec in _LIKELY:
+        try:
+            text = codecs.getincrementaldecoder(codec)().decode(data, final=len(data) < 1 << 24)
+        except UnicodeDecodeError:
+            continue
+        if not re.search("[\x80-\x9f]", text):  # control characters, which no text has
+            texts[codec] = text
+    names = [name for name in wanted if not name.isascii()]
+    telling = [codec for codec in texts if names and all(name in texts[codec] for name in names)]
+    if telling:
+        return telling[:1]
+    western = [codec for codec in ("cp1252", "latin-1") if _western(texts.get(codec, ""))]
+    return western[:1] if western and not names else list(texts)
+
+
+def _western(text: str) -> bool:
+    """Whether what is beyond ASCII is mostly letters and marks that people write."""
+    beyond = re.sub(r"[\0-\x7f]", "", text)
+    marks = r"€£§°µ·«»²³½\xd7\u2013\u2014\u2018-\u201e\u2026"
+    return len(re.findall(rf"[^\W\d_]|[{marks}]", beyond)) > 2 / 3 * len(beyond)
 
 
 def separator_of(file: DataFile, form: Format) -> str:
@@ -79,16 +114,17 @@ def parse(
 def divider(separator: str, form: Format) -> Callable[[str], str]:
     """A function that puts UNIT in place of the separator; it is to be given each line in order.
 
-    A separator that ends in a blank has any blanks after it. Texts within quotes, which may go on
-    in the next line, keep theirs.
+    A separator that ends in a blank has any blanks after it, one that ends in ` *` any or none.
+    Texts within quotes, which may go on in the next line, keep theirs.
     """
-    if not separator.endswith(" ") or not separator.strip():
+    least = separator.removesuffix(" *")
+    if (least == separator and not separator.endswith(" ")) or not least.strip():
         return lambda line: line.replace(separator, UNIT)
     mark, cut = re.escape(form.quote or UNIT), re.escape(form.escape or "")
     escaped = rf"{cut}.|" if cut else ""
     rest = rf"(?:{escaped}{mark}{mark}|[^{mark}{cut}])*(?P<end>{mark})?"
     onwards = re.compile(rest, re.DOTALL)
-    field = re.compile(rf"(?P<start>^|{re.escape(separator)} *)(?P<text>{mark}{rest})?", re.DOTALL)
+    field = re.compile(rf"(?P<start>^|{re.escape(least)} *)(?P<text>{mark}{rest})?", re.DOTALL)
     within = False
 
     def divided(found: "re.Match[str]") -> str:

@@ -12,7 +12,14 @@ from pipeline.data.marks import PLAIN, evidence
 from pipeline.data.times import has_shape
 from pipeline.errors import InputError
 from pipeline.reading import arff
-from pipeline.reading.dialect import encoding_of, parse, records, sample, separator_of
+from pipeline.reading.dialect import (
+    encoding_of,
+    encodings,
+    parse,
+    records,
+    sample,
+    separator_of,
+)
 from pipeline.reading.files import DataFile
 from pipeline.reading.formats import MISSING, WHITESPACE, Format, line
 
@@ -32,6 +39,8 @@ _LINES = 500
 _LARGE_SAMPLE = 1 << 18
 _MIN_RECORDS = 3
 _SHOWN = 60
+# R writes a name before each row, and none for it in the header.
+_ROW = ("row", "row_name", "name of the row")
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ def check_start(file: DataFile, form: Format, wanted: Sequence[str]) -> None:
     _check_encoding(file, form, codec, wanted)
     lines = sample(file, codec)
     arff.check(lines, file.name, form)
+    arff.check_libsvm(lines, file.name, form)
     instruction = re.fullmatch(r"sep=(.)\s*", lines[0]) if lines else None
     if instruction and not form.skip_lines:
         proposal = _propose(file, form, wanted, codec)
@@ -95,11 +105,11 @@ def _blanks_before_quotes(file: DataFile, form: Format, lines: list[str]) -> str
     if sum(map(bool, map(spaced.search, taken))) <= max(1, len(taken) / 10):
         return None
     cause = f"{file.name} has blanks before quotes, which then are part of the texts"
-    changed = form.model_copy(update={"separator": f"{separator} "})
-    for way in (changed, changed.model_copy(update={"escape": "\\"})):
+    for change in itertools.product((f"{separator} ", f"{separator} *"), (form.escape, "\\")):
+        way = form.model_copy(update=dict(zip(("separator", "escape"), change, strict=True)))
         if _alike(file, way) and not any(
             cell.lstrip(" ").startswith(form.quote)
-            for row in _head(lines, f"{separator} ", way)
+            for row in _head(lines, change[0], way)
             for cell in row
         ):
             return _message(cause, Proposal(way, []), form)
@@ -145,18 +155,22 @@ def _encoding_fault(
     around = re.search(rb"[^\s,;|\t\"]*$", error.object[: error.start])
     rest = re.match(rb"[^\s,;|\t\"]*", error.object[error.start :])
     word = (around[0] if around else b"") + (rest[0] if rest else b"")
-    for codec in ("cp1252", "latin-1"):
-        changed = form.model_copy(update={"encoding": codec})
-        with file.open() as stream:
-            try:
-                stream.read(1 << 24).decode(codec)
-            except UnicodeDecodeError:
-                continue
-        proposal = _propose(file, changed, wanted, codec) or Proposal(changed, [])
+    likely = encodings(file, wanted)
+    if not likely:
+        return InputError(
+            f"{cause}: write its encoding under [data], such as {line('encoding', 'x')}"
+        )
+    if len(likely) == 1:
+        changed = form.model_copy(update={"encoding": likely[0]})
+        proposal = _propose(file, changed, wanted, likely[0]) or Proposal(changed, [])
         # One byte means another letter in each encoding: only a person sees which word is right.
-        read = f", which {codec} reads as {word.decode(codec)[:_SHOWN]!r}"
+        read = f", which {likely[0]} reads as {word.decode(likely[0], 'replace')[:_SHOWN]!r}"
         return InputError(_message(cause + read, proposal, form))
-    return InputError(f"{cause}: write its encoding under [data], such as {line('encoding', 'x')}")
+    ways = [
+        f"{line('encoding', codec)}    # {word.decode(codec, 'replace')[:_SHOWN]}"
+        for codec in likely
+    ]
+    return InputError("\n  ".join([f"{cause}: write under [data] the one that reads it", *ways]))
 
 
 def rows_in_form(lines: list[str], separator: str, form: Format) -> list[str]:
@@ -268,18 +282,7 @@ def without_header(rows: list[list[str]]) -> bool:
 def _propose(file: DataFile, form: Format, wanted: Sequence[str], codec: str) -> Proposal | None:
     """The one other separator, with leading lines left out, under which all rows are alike."""
     lines = sample(file, codec)
-    candidates = []
-    for separator in _SEPARATORS:
-        if separator == WHITESPACE and re.search(r"[,;|]", lines[0] if lines else ""):
-            continue
-        changed = form.model_copy(update={"separator": separator})
-        skip, rows, before = _regular(lines, separator, changed)
-        # What comes before is no title if it names the columns that are looked for.
-        if rows is None or any(wanted and set(wanted) <= set(record) for record in before):
-            continue
-        known = len(set(wanted) & set(rows[0]))
-        changed = changed.model_copy(update={"skip_lines": skip})
-        candidates.append((known, len(rows[0]), changed, rows))
+    candidates = _candidates(lines, form, wanted)
     if not candidates:
         return None
     known, _, best, rows = max(candidates, key=lambda found: (found[0], found[1]))
@@ -295,12 +298,52 @@ def _propose(file: DataFile, form: Format, wanted: Sequence[str], codec: str) ->
     causes = []
     if best.separator != form.separator:
         causes.append(f"its columns seem to be separated by {_named(separator)}")
-    if best.skip_lines > form.skip_lines:
+    if best.header < form.header:
+        named = best.names[0] in _ROW
+        causes.append(
+            "if each of its rows begins with a name of its own"
+            if named
+            else "its header ends in a separator, and its rows do not"
+        )
+    elif best.skip_lines > form.skip_lines:
         causes.append(f"its header seems to be line {best.skip_lines + 1}")
     best = _with_marks(best, rows)
     if best.decimal != form.decimal:
         causes.append("its numbers have a decimal comma")
     return Proposal(best, causes)
+
+
+def _candidates(
+    lines: list[str], form: Format, wanted: Sequence[str]
+) -> list[tuple[int, int, Format, list[list[str]]]]:
+    """How the lines can be read alike, and the rows; first how many columns are wanted, and are."""
+    candidates = []
+    for separator in _SEPARATORS:
+        if separator == WHITESPACE and re.search(r"[,;|]", lines[0] if lines else ""):
+            continue
+        changed = form.model_copy(update={"separator": separator})
+        skip, rows, before = _regular(lines, separator, changed)
+        if rows is None:
+            continue
+        names = rows[0]
+        if any(wanted and set(wanted) <= set(record) for record in before):
+            # What comes before is no title if it names the columns that are looked for.
+            names = _names_of_rows(before[-1], rows) if form.header else []
+            if not set(wanted) <= set(names):
+                continue
+            changed = changed.model_copy(update={"header": False, "names": names})
+        known = len(set(wanted) & set(names))
+        changed = changed.model_copy(update={"skip_lines": skip})
+        candidates.append((known, len(names), changed, rows))
+    return candidates
+
+
+def _names_of_rows(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Names for rows of another width than their header's, if it is clear why; else none."""
+    width = len(rows[0])
+    if len(header) == width - 1 and any(row[-1].strip() for row in rows):
+        return [next(name for name in _ROW if name not in header), *header]
+    return header[:-1] if len(header) == width + 1 and not header[-1].strip() else []
 
 
 def _in_one_piece(lines: list[str], separator: str, form: Format) -> bool:
@@ -380,7 +423,7 @@ def explain(
 
 def _quote_advice(file: DataFile, form: Format) -> str:
     escaped = form.model_copy(update={"escape": "\\"})
-    if form.escape is None and _alike(file, escaped):
+    if form.escape is None and _alike(file, escaped, whole=True):
         return (
             "quotes within texts have a backslash before them: write "
             f"{line('escape', escaped.escape)} under [data]"
@@ -405,42 +448,37 @@ def _width_fault(
         f"line {number} of {file.name} has {_counted(len(record), 'field')}, but the header has "
         f"{_counted(len(names), 'column')}"
     )
-    shown = separator_of(file, form).join(record)[:_SHOWN]
+    separator = separator_of(file, form)
+    shown = (" " if separator == WHITESPACE else separator).join(record)[:_SHOWN]
     cause += f": {shown!r}"
+    if _alike(file, form.model_copy(update={"quote": "'"}), len(names), whole=True):
+        return f"{cause}; texts stand in ' quotes: write {line('quote', chr(39))} under [data]"
     try:
         proposal = _propose(file, form, wanted, encoding_of(file, form))
     except UnicodeDecodeError:
         proposal = None
-    if proposal is not None and proposal.causes:
+    # Of what comes later than the sample a proposal knows nothing.
+    if proposal is not None and proposal.causes and row < _LINES:
         return _message(cause, proposal, form)
-    if _alike(file, form.model_copy(update={"quote": "'"}), len(names)):
-        return f"{cause}; texts stand in ' quotes: write {line('quote', chr(39))} under [data]"
     if len(record) == len(names) + 1 and not record[-1].strip():
         return f"{cause}; it ends in a separator: fix the file, so that no value slips a column"
-    if row == 1 and len(record) == len(names) + 1:
-        free = next(name for name in ("row", "row_name", "name of the row") if name not in names)
-        return "\n  ".join(
-            [
-                f"{cause}; if each row begins with a name of its own, write under [data]",
-                line("skip_lines", form.skip_lines + 1),
-                line("header", False),
-                line("names", [free, *names]),
-            ]
-        )
     if len(record) < len(names):
         return f"{cause}; is it cut short, or a line that is no row? Fix or remove it"
     return f"{cause}; a field that holds the separator must stand in quotes: fix that line"
 
 
-def _alike(file: DataFile, form: Format, width: int | None = None) -> bool:
-    """Whether all first rows have this width, or else that of the first, if read by `form`."""
+def _alike(file: DataFile, form: Format, width: int | None = None, *, whole: bool = False) -> bool:
+    """Whether all first rows have this width, or else that of the first, if read by `form`.
+
+    All rows of the file if it is to be the `whole`, which is slow.
+    """
     try:
         lines = sample(file, encoding_of(file, form))
-        found = _start(lines, separator_of(file, form), form)
+        rows = records(file, form) if whole else _start(lines, separator_of(file, form), form)
+        widths = [len(record) for _, record in rows]
     except (csv.Error, UnicodeDecodeError):
         return False
-    wide = width or (len(found[0][1]) if found else 0)
-    return len(found) >= _MIN_RECORDS and all(len(row) == wide for _, row in found)
+    return len(widths) >= _MIN_RECORDS and set(widths) == {width or widths[0]}
 
 
 def _counted(number: int, what: str) -> str:

@@ -11,6 +11,9 @@ from pipeline.reading.formats import Format
 from pipeline.reading.reader import read_chunks, read_table
 
 PLAIN = "saeure,dichte,klasse\n" + "".join(f"{n}.5,{2000 + n},gut\n" for n in range(40))
+R_TABLE = '"saeure" "dichte" "klasse"\n' + "".join(
+    f'"row {n}" {n}.5 {2000 + n} "gut"\n' for n in range(40)
+)
 GERMAN = "saeure;dichte;klasse\n" + "".join(f"{n},5;2.{100 + n};gut\n" for n in range(40))
 
 
@@ -67,6 +70,11 @@ def test_a_file_is_read_as_the_settings_say(
         (PLAIN.replace("gut\n", "gut,a\n"), ["skip_lines = 1", "header = false", 'names = ["row']),
         (PLAIN.replace("gut", "'gut'"), ['quote = "\'"']),
         (PLAIN.replace("gut", "'gut, a'"), ['quote = "\'"']),
+        (R_TABLE, ['separator = "whitespace"', "skip_lines = 1", 'names = ["row", "saeure"']),
+        (R_TABLE.replace(" ", "\t"), ['separator = "\\t"', 'names = ["row", "saeure"']),
+        (PLAIN.replace("klasse", "klasse,"), ["skip_lines = 1", 'names = ["saeure", "dichte", "k']),
+        (PLAIN.replace(",gut", ', "gut"'), ['separator = ", *"']),
+        (PLAIN.replace(",gut", ',  "gut, ""ja"""'), ['separator = ", *"']),
         ("Export\n" + GERMAN, ["skip_lines = 1", 'separator = ";"', 'decimal = ","']),
         (PLAIN.encode("utf-16-le"), ['encoding = "utf-16-le"']),
         (PLAIN.replace(",", ", ").replace("gut", '"gut"'), ['separator = ", "']),
@@ -135,15 +143,61 @@ def test_a_row_that_slips_is_named(tmp_path: Path, content: str | bytes, message
         _read(tmp_path, content)
 
 
-@pytest.mark.parametrize("blanks", [" ", "  "])
-def test_blanks_before_quotes_are_named_where_no_separator_reads_them(
-    tmp_path: Path, blanks: str
-) -> None:
-    for text in ('"gut"', '"gut, ""ja"""'):
-        with pytest.raises(InputError, match=r"blanks before quotes.*: remove these blanks"):
-            _read(tmp_path, PLAIN.replace(",gut", f",{blanks}{text}"))
+def test_blanks_before_quotes_are_named_where_no_separator_reads_them(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"blanks before quotes.*: remove these blanks"):
+        _read(tmp_path, PLAIN.replace(",200", ', "200').replace(",gut", '" ,gut'))
     # A text that has quotes within is none of these.
     assert _read(tmp_path, PLAIN.replace("gut", ' sehr "gut"'))[0]["klasse"] == ' sehr "gut"'
+
+
+def test_any_blanks_or_none_may_follow_a_separator(tmp_path: Path) -> None:
+    content = PLAIN.replace("1.5,", "1.5,   ").replace(",gut", ', "gut, *x"')
+    rows = _read(tmp_path, content, separator=", *")
+    assert rows[1] == {"saeure": "1.5", "dichte": "2001", "klasse": "gut, *x"}
+    assert rows[2]["dichte"] == "2002"
+
+
+CYRILLIC = "цена,klasse\n" + "".join(f"{n},да\n" for n in range(40))
+JAPANESE = "価格,klasse\n" + "".join(f"{n},良い部屋\n" for n in range(40))
+
+
+@pytest.mark.parametrize(
+    ("content", "codec", "target"),
+    [(CYRILLIC, "cp1251", "цена"), (JAPANESE, "cp932", "価格"), (JAPANESE, "gb18030", "価格")],
+)
+def test_the_encoding_is_the_one_in_which_the_columns_have_their_names(
+    tmp_path: Path, content: str, codec: str, target: str
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(content.encode(codec))
+    with pytest.raises(InputError) as caught:
+        read_table(find(path, "x.csv"), Format(), [target])
+    assert f'encoding = "{codec}"' in str(caught.value)
+    assert f"{codec} reads as '{target}'" in str(caught.value)
+
+
+def test_no_encoding_is_proposed_under_which_a_text_has_control_characters(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        _read(tmp_path, JAPANESE.encode("cp932"))
+    assert 'encoding = "cp932"    # 価格' in str(caught.value)
+    assert "latin-1" not in str(caught.value)
+
+
+@pytest.mark.parametrize("row", ["1,2", "1,2,3,gut", '1,"2,gut'])
+def test_no_setting_is_proposed_for_a_fault_that_stands_after_the_sample(
+    tmp_path: Path, row: str
+) -> None:
+    content = PLAIN + "9,9,gut\n" * 600 + row + "\n" + "9,9,gut\n" * 9
+    with pytest.raises(InputError, match=r"line 642 ") as caught:
+        _read(tmp_path, content)
+    assert "escape" not in str(caught.value)
+    assert 'quote = "\'"' not in str(caught.value)
+
+
+def test_a_libsvm_file_is_refused_by_name(tmp_path: Path) -> None:
+    rows = "".join(f"{n % 2} 1:{n}.5 3:-0.25\n" for n in range(40))
+    with pytest.raises(InputError, match=r"LIBSVM file.*convert it to CSV"):
+        _read(tmp_path, rows, header=False, names=["klasse"])
 
 
 def test_a_separator_that_ends_in_a_blank_has_more_of_them_but_not_within_quotes(
