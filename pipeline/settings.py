@@ -172,6 +172,21 @@ class ColumnSettings(_Section):
             ) from None
         return zone
 
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, form: str | None) -> str | None:
+        from pipeline.data.cells import EPOCHS, parse_times
+
+        try:
+            if form is not None and form not in EPOCHS:
+                parse_times(["x"], form, None)
+        except ValueError as error:
+            raise ValueError(
+                f"{form!r} is no format of times ({error}); write one as Python's strptime takes "
+                "it, such as %d.%m.%Y, with Q%q for a quarter"
+            ) from None
+        return form
+
     @field_validator("parts")
     @classmethod
     def _known_parts(cls, parts: list[str]) -> list[str]:

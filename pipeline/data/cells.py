@@ -3,6 +3,7 @@
 Functions take whole Arrow columns; single cells are only examined where something is wrong.
 """
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ TRUE = ("true", "t", "yes", "y", "1")
 FALSE = ("false", "f", "no", "n", "0")
 ISO = "ISO8601"
 EPOCHS = {"unix": "s", "unix_ms": "ms", "unix_us": "us", "unix_ns": "ns"}
+QUARTER = "Q%q"  # in a format of times; as pandas' periods write quarters
 _WHOLE = r"^([+-]?(?:0|[1-9][0-9]*))\.0+$"
 OFFSET = r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})$"
 
@@ -278,6 +280,9 @@ def parse_times(texts: Sequence[str], form: str, zone: str | None) -> "pd.Dateti
     series = pd.Series(list(texts), dtype=object)
     if series.empty:
         return pd.DatetimeIndex([], tz="UTC")
+    if QUARTER in form:
+        series = series.map(lambda text: quarter_as_month(text, form)[0], na_action="ignore")
+        form = quarter_as_month("", form)[1]
     if form != ISO and "%z" not in form.lower():
         return _in_utc(pd.DatetimeIndex(_strptime(series, form, utc=False)), zone)
     if form != ISO:
@@ -292,6 +297,14 @@ def parse_times(texts: Sequence[str], form: str, zone: str | None) -> "pd.Dateti
     return (
         pd.DatetimeIndex(np.where(aware, utc, local)).tz_localize("UTC") if aware.any() else local
     )
+
+
+def quarter_as_month(text: str, form: str) -> tuple[str, str]:
+    """Text and format with the first month of a quarter, which strptime does not know."""
+    if QUARTER not in form:
+        return text, form
+    changed, count = re.subn(r"Q([1-4])(?!\d)", lambda found: f"Q{3 * int(found[1]) - 2}", text)
+    return changed if count == 1 else "", form.replace(QUARTER, "Q%m")
 
 
 def _strptime(series: "pd.Series", form: str, *, utc: bool) -> "pd.Series":

@@ -4,7 +4,6 @@ What cannot be decided is refused, all columns at once, with the settings that d
 proposal was tried on the column.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -259,12 +258,14 @@ def _times(case: Case) -> Column | None:
     undecided = moments is None and not case.found.settled(case.name)
     if undecided and not kinds.looks_like_times(case):
         shown = next(iter(case.counts), "")
-        case.refuse(f"is the holdout's column of times, but holds texts such as {shown!r}")
+        case.refuse(
+            f"is the holdout's column of times, but holds texts such as {shown!r}: if they are "
+            f'times, write {quoted(case.name)} = {{ type = "date", format = … }} under [columns], '
+            "with the format as Python's strptime takes it"
+        )
     if not isinstance(moments, DateColumn):
         return None
-    # The weekday of a month is that of its first day, which says nothing.
-    months = all(re.fullmatch(r"\d{4}-\d{2}", text) for text in case.counts)
-    case.found.time_parts = [part for part in moments.parts if part != "weekday" or not months]
+    case.found.time_parts = moments.parts
     return moments.model_copy(update={"parts": []})
 
 

@@ -15,7 +15,7 @@ from pipeline.data.contract import (
     spelled,
 )
 from pipeline.data.marks import PLAIN, Evidence, Marks, evidence, readings
-from pipeline.data.times import formats_of, has_shape
+from pipeline.data.times import formats_of, has_shape, of_months
 from pipeline.errors import InputError
 from pipeline.reading.formats import Format, line, quoted
 from pipeline.settings import ColumnSettings, Settings
@@ -548,6 +548,8 @@ def _with_parts(case: Case, column: DateColumn) -> DateColumn | None:
         for name, values in dates.parts(index, column.zone, "", dates.DEFAULT_PARTS).items():
             if len(values.drop_null().unique()) > 1:
                 varying.setdefault(name.split(".")[1])
+    if of_months(case.counts, column.format):
+        varying = {part: None for part in varying if not part.startswith("weekday")}
     wanted = case.chosen.parts or [part for part in dates.DEFAULT_PARTS if part in varying]
     return column.model_copy(update={"parts": list(wanted), **_seen(ends, case.found.settings)})
 

@@ -57,6 +57,8 @@ def test_the_settings_files_that_come_with_the_pipeline_are_valid(name: str) -> 
         ({"data": {"source": "ftp://x/y.csv"}}, r"source = 'ftp://x/y.csv': write a path, file://"),
         ({"holdout": {"rule": "group"}}, r'rule = "group" needs the column'),
         ({"holdout": {"column": "x"}}, r'column is for rule = "group" or "time"'),
+        ({"columns": {"x": {"format": "%d.%k"}}}, r"'%d.%k' is no format of times .*strptime"),
+        ({"columns": {"x": {"format": "%q %Y"}}}, r"is no format of times .*Q%q for a quarter"),
         ({"holdout": {"fraction": 1.0}}, r"\[holdout\] fraction = 1.0"),
         ({"promotion": {"floors": {"rmse": 1.0}}}, r"floors names 'rmse'"),
         ({"promotion": {"min_improvement": -0.1}}, r"\[promotion\] min_improvement = -0.1"),

@@ -97,4 +97,5 @@ def _moment(random: Random, form: str) -> float | str:
     if form in EPOCHS:
         return float(seconds * 1000 ** ("s", "ms", "us", "ns").index(EPOCHS[form]))
     moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat() if form == ISO else moment.strftime(form)
+    quarter = form.replace("%q", str((moment.month + 2) // 3))
+    return moment.isoformat() if form == ISO else moment.strftime(quarter)

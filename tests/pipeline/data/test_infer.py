@@ -12,6 +12,7 @@ import pyarrow  # type: ignore[import-untyped]
 import pytest
 
 from pipeline.data import suspicions
+from pipeline.data.cells import parse_times
 from pipeline.data.contract import CategoryColumn, DateColumn, NumberColumn, TextColumn
 from pipeline.data.infer import Inference, infer
 from pipeline.data.marks import Marks, readings
@@ -335,6 +336,19 @@ TIMES: dict[str, tuple[list[Any], str]] = {
         "%b %d %Y",
     ),
     "a clock after a dash": ([f"{day:%Y-%m-%d-%H:%M:%S}" for day in DAYS], "%Y-%m-%d-%H:%M:%S"),
+    "months after their year": (
+        [f"{day:%Y-%b}" for day in pd.date_range("2026-01-20", periods=ROWS, freq="MS")],
+        "%Y-%b",
+    ),
+    "quarters": ([f"{2000 + n // 4}Q{n % 4 + 1}" for n in range(ROWS)], "%YQ%q"),
+    "quarters before their year": (
+        [f"Q{n % 4 + 1} {2000 + n // 4}" for n in range(ROWS)],
+        "Q%q %Y",
+    ),
+    "Japanese days": (
+        [f"2026年{n // 20 + 1}月{n % 20 + 1}日" for n in range(ROWS)],
+        "%Y年%m月%d日",
+    ),
     "times of day": ([f"{n % 24:02d}:{n:02d}" for n in range(ROWS)], "%H:%M"),
 }
 
@@ -347,6 +361,25 @@ def test_times_are_recognised_with_their_format(look: Look, name: str) -> None:
     assert isinstance(column, DateColumn)
     assert column.format == form
     assert {"x.weekday", "x.hour", "x.month"} & set(found.inputs)
+    assert ("x.weekday" in found.inputs) == ("%d" in form or ("ISO" in form and name != "months"))
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "day"),
+    [
+        ("1974Q1", "%YQ%q", "1974-01-01"),
+        ("Q4 1974", "Q%q %Y", "1974-10-01"),
+        ("1974-Q3", "%Y-Q%q", "1974-07-01"),
+        ("1974Q5", "%YQ%q", None),
+        ("1974Q12", "%YQ%q", None),
+        ("1974Q", "%YQ%q", None),
+    ],
+)
+def test_a_quarter_is_read_as_pandas_reads_it(text: str, form: str, day: str | None) -> None:
+    (found,) = parse_times([text], form, None)
+    assert pd.isna(found) if day is None else str(found.date()) == day
+    if form == "%YQ%q" and day:
+        assert pd.Period(text).start_time == found.tz_localize(None)
 
 
 REFUSED: dict[str, tuple[list[Any], str]] = {
