@@ -29,6 +29,8 @@ PLACEHOLDERS = frozenset(
     | {"missing", "Missing", "MISSING", "unknown", "Unknown", "UNKNOWN", "nil", "#DIV/0!", "#REF!"}
     | {"#VALUE!", "NAN", "(null)", "not available", "Not available", "Not Available"}
 )
+# Words for missing that are categories in some data: a continent, no basement, not applicable.
+_AMBIGUOUS = ("NA", "None", "N/A", "n/a")
 _MOSTLY = 0.9
 _MANY = 20
 _SAMPLE = 2000
@@ -80,13 +82,14 @@ class Findings:
 
 @dataclass(frozen=True)
 class Case:
-    """One column: its different texts with how often each comes, without words for missing."""
+    """One column: its different texts with how often each comes; `gaps` are those for missing."""
 
     name: str
     raw: "pyarrow.ChunkedArray"
     chosen: ColumnSettings
     counts: Mapping[str, int]
     found: Findings
+    gaps: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -138,14 +141,15 @@ def look_at(
     import pyarrow.compute  # type: ignore[import-untyped]
 
     chosen = chosen or found.settings.columns.get(name, ColumnSettings())
-    empty = Case(name, raw, chosen, {}, found)
-    parts = [cells.present(cells.as_text(part), empty.missing) for part in raw.chunks]
-    counted = pyarrow.compute.value_counts(pyarrow.chunked_array(parts, type=pyarrow.string()))
-    pairs = zip(
-        counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True
-    )
-    counts = {text: count for text, count in pairs if text is not None}
-    return Case(name, raw, chosen, counts, found)
+    missing = set(Case(name, raw, chosen, {}, found).missing)
+    texts = pyarrow.chunked_array(map(cells.as_text, raw.chunks), type=pyarrow.string())
+    counts, gaps = dict[str, int](), dict[str, int]()
+    for entry in pyarrow.compute.value_counts(texts).to_pylist():
+        # What holds no text at all is as one that is empty.
+        text = entry["values"] or ""
+        kept = gaps if entry["values"] is None or text in missing else counts
+        kept[text] = kept.get(text, 0) + entry["counts"]
+    return Case(name, raw, chosen, counts, found, gaps)
 
 
 def feature(name: str, raw: "pyarrow.ChunkedArray", found: Findings) -> Column | None:
@@ -405,6 +409,11 @@ def _by_texts(case: Case) -> Column | None:
             column='type = "text"',
         )
         return None
+    if 1 == max(case.counts.values()) < len(case.counts):
+        case.found.notes.append(
+            f"{case.name} holds another text in each row, which says nothing about later ones: if "
+            "it is a name or an id, add it to drop or id_columns under [data]"
+        )
     return category(case)
 
 
@@ -449,7 +458,38 @@ def category(case: Case) -> CategoryColumn:
                 f"missing, write {quoted(case.name)} = {{ {line('missing', signs)} }} under "
                 "[columns]"
             )
+    _note_gaps(case)
     return column.model_copy(update={"categories": sorted(set(listed))})
+
+
+def _note_gaps(case: Case) -> None:
+    """Say which words for missing may be categories: NA of North America, or "None" for nothing.
+
+    They look like the column's categories, or another word or an empty cell means missing, too.
+    """
+    if case.chosen.missing is not None or not case.is_text:
+        return
+    shape = {_shape(text) for text in case.counts}
+    words = [word for word in _AMBIGUOUS if word in set(case.gaps) - {*case.found.form.missing}]
+    alike = [word for word in words if word == "None" or shape == {_shape(word)}]
+    doubtful = alike or (words if len(words) == 1 < len(case.gaps) else [])
+    if doubtful:
+        rest = [word for word in case.gaps if word and word not in doubtful]
+        case.found.notes.append(
+            f"{case.name}: {_rows_of_gaps(case, doubtful)} read as missing; if it is a category, "
+            f"write {quoted(case.name)} = {{ {line('missing', rest)} }} under [columns]"
+        )
+
+
+def _rows_of_gaps(case: Case, words: list[str]) -> str:
+    return " and ".join(f"{word!r} ({case.gaps[word]} rows)" for word in words) + (
+        " is" if len(words) == 1 else " are"
+    )
+
+
+def _shape(text: str) -> tuple[int, bool]:
+    """What codes of one kind share: their length, and whether they are capital letters."""
+    return len(text), text.isalpha() and text.isupper()
 
 
 def _spelling(case: Case) -> tuple[Literal["text", "number", "boolean"], str, str]:

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import re
 import tomllib
 from collections.abc import Callable
 from typing import Any
@@ -362,6 +363,41 @@ def test_times_are_recognised_with_their_format(look: Look, name: str) -> None:
     assert column.format == form
     assert {"x.weekday", "x.hour", "x.month"} & set(found.inputs)
     assert ("x.weekday" in found.inputs) == ("%d" in form or ("ISO" in form and name != "months"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "note"),
+    [
+        (["NA", "EU", "AS"], r"x: 'NA' \(20 rows\) is read as missing.*x = \{ missing = \[\] \}"),
+        (["None", "Gd", "TA", "NA"], r"'None' .*x = \{ missing = \[\"NA\"\] \} under \[columns\]"),
+        (["N/A", "yearly", "monthly", ""], r"'N/A' .*is read as missing"),
+        (["NA", "left", "right"], None),
+        (["", "EU", "AS"], None),
+        (["nan", "red", "low"], None),
+    ],
+)
+def test_a_word_for_missing_that_may_be_a_category_is_named(
+    look: Look, texts: list[str], note: str | None
+) -> None:
+    values = _repeated(*texts)
+    found = look({"x": values})
+    said = [text for text in found.notes if "read as missing" in text]
+    if note is None:
+        assert not said
+        return
+    assert re.search(note, said[0])
+    advice = tomllib.loads("[columns]\n" + said[0].partition("write ")[2].partition(" under ")[0])
+    again = look({"x": values}, **advice)
+    column = again.contract.features["x"]
+    assert isinstance(column, CategoryColumn)
+    assert texts[0] in column.categories
+    assert not [text for text in again.notes if "read as missing" in text]
+
+
+def test_a_small_column_of_names_is_named(look: Look) -> None:
+    few = {"y": list(LETTERS[:18]), "z": [float(n % 7) for n in range(18)]}
+    found = look({**few, "x": [f"name {n}" for n in range(18)]})
+    assert any("x holds another text in each row" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
