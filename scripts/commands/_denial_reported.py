@@ -38,7 +38,7 @@ def explain_reported(
     found = _decoded(found, clients if aws else None)
     _need_one(found, trail=text is None)
     members = read_identities(clients("iam"))
-    policies = ResourcePolicies(clients)
+    policies = ResourcePolicies(clients, regional=aws)
     denials = []
     for refusal in found.refusals:
         denial = explain_refusal(moved(refusal, account), members, policies)
@@ -50,10 +50,10 @@ def explain_reported(
                 "by the policies of the local cloud, which the same Terraform rendered; --aws "
                 "reads the account's own"
             )
-        if policies.unreadable:
-            notes.append(f"you may not read the policy of {', '.join(policies.unreadable)}: what "
-                         "it says is not judged")  # fmt: skip
-            policies.unreadable.clear()
+        unknown = policies.unknown(denial.record.resource)
+        if unknown and not any(unknown in note for note in notes):
+            notes.append(f"what the policy of {denial.record.resource} says is not judged: "
+                         f"{unknown}")  # fmt: skip
         denials.append(replace(denial, notes=tuple(notes)))
     _print_rest(found)
     return denials

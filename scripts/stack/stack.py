@@ -15,6 +15,9 @@ from scripts.stack.process import Driver
 
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
+WHOLE_ERRORS = 5
+LAST_LINES = 40
+"""How much of a failure of Terraform is shown: it tells the same of each resource."""
 
 
 @dataclass(frozen=True)
@@ -261,8 +264,8 @@ class Stack:
             command, *arguments, on_line=note, json=IsFlagged, **options
         )
         if code != 0:
-            text = "\n".join(_describe(entry) for entry in diagnostics)
-            raise self._failure(command, text or errors or out)
+            text = "\n".join(_described(diagnostics)) or _end(errors or out)
+            raise self._failure(command, text)
 
     def _arguments(self) -> dict[str, Any]:
         return {
@@ -292,6 +295,19 @@ def _parse(line: str) -> Event | None:
     except ValueError:
         return None
     return event if isinstance(event, dict) else None
+
+
+def _described(diagnostics: Sequence[Event]) -> Iterator[str]:
+    """Each error once: the first ones whole, of the others what and where."""
+    whole = list(dict.fromkeys(_describe(entry) for entry in diagnostics))
+    yield from whole[:WHOLE_ERRORS]
+    yield from (one.partition("\n")[0] for one in whole[WHOLE_ERRORS:])
+
+
+def _end(text: str) -> str:
+    lines = text.strip().splitlines()
+    left_out = ["..."] if len(lines) > LAST_LINES else []
+    return "\n".join(left_out + lines[-LAST_LINES:])
 
 
 def _describe(diagnostic: Event) -> str:

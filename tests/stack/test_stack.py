@@ -12,7 +12,7 @@ import pytest
 
 from scripts.stack.binary import Binary, StackError, find_binary
 from scripts.stack.roots import without_registry
-from scripts.stack.stack import Stack, messages
+from scripts.stack.stack import LAST_LINES, WHOLE_ERRORS, Stack, _described, _end, messages
 
 
 def fake_binary(folder: Path, name: str, version: str) -> Path:
@@ -70,6 +70,18 @@ def test_without_any_terraform_the_error_names_what_to_install(
     with pytest.raises(StackError) as failure:
         find_binary(tmp_path, str(tmp_path))
     assert "1.11" in failure.value.fix
+
+
+def test_many_errors_of_terraform_are_told_briefly() -> None:
+    said = [
+        {"summary": "creating role", "address": f"aws_iam_role.r[{number}]", "detail": "no\nnever"}
+        for number in range(9)
+    ]
+    lines = "\n".join(_described([*said, *said])).splitlines()
+    assert len(lines) == 3 * WHOLE_ERRORS + (9 - WHOLE_ERRORS)
+    assert lines[-1] == "creating role (aws_iam_role.r[8])"
+    assert _end("\n".join(map(str, range(99)))).splitlines()[:2] == ["...", str(99 - LAST_LINES)]
+    assert _end("one\ntwo\n") == "one\ntwo"
 
 
 def test_events_become_short_lines() -> None:

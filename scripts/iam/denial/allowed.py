@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 
 from scripts.iam.account.decision_log import Record
 from scripts.iam.account.identities import Identities
-from scripts.iam.denial.denials import ResourcePolicy, asked
+from scripts.iam.denial.denials import ResourcePolicy, asked, without
 from scripts.iam.engine import (
-    Considered,
     Explanation,
     Held,
-    Policy,
     PolicySet,
     Request,
     Unsupported,
@@ -63,9 +61,10 @@ def _try(request: Request, policies: PolicySet, found: Explanation) -> Iterator[
     allows = [one for one in found.considered if one.matched and one.effect == "Allow"]
     for one in allows:
         place = f"without statement {one.statement} of {one.policy}"
-        yield _answered(place, request, _without(policies, [one]))
+        yield _answered(place, request, without(policies, [(one.policy, one.statement)]))
     if len(allows) > 1:
-        yield _answered("without any of these statements", request, _without(policies, allows))
+        names = [(one.policy, one.statement) for one in allows]
+        yield _answered("without any of these statements", request, without(policies, names))
     for held in dict.fromkeys(held for one in allows for held in one.held):
         yield _answered(f"if the request had no {held.key}", _with(request, held.key, ()), policies)
         if (other := _another(held)) is not None:
@@ -84,29 +83,6 @@ def _another(held: Held) -> tuple[str, ...] | None:
 def _with(request: Request, key: str, values: tuple[str, ...]) -> Request:
     kept = {name: had for name, had in request.context.items() if name.lower() != key.lower()}
     return replace(request, context=kept | ({key: values} if values else {}))
-
-
-def _without(policies: PolicySet, gone: list[Considered]) -> PolicySet:
-    names = {(one.policy, one.statement) for one in gone}
-
-    def cut(layer: tuple[Policy, ...]) -> tuple[Policy, ...]:
-        return tuple(
-            replace(
-                policy,
-                statements=tuple(
-                    one for one in policy.statements if (policy.name, one.label) not in names
-                ),
-            )
-            for policy in layer
-        )
-
-    return replace(
-        policies,
-        identity=cut(policies.identity),
-        boundary=None if policies.boundary is None else cut(policies.boundary),
-        session=None if policies.session is None else cut(policies.session),
-        resource=cut(policies.resource),
-    )
 
 
 def _answered(what: str, request: Request, policies: PolicySet) -> Tried:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
 from scripts.iam.reference import only_star
@@ -76,17 +77,25 @@ DANGERS: dict[str, str] = {
 }
 
 
-def dangers(action: str, resources: Iterable[str], conditions: bool) -> list[str]:
+# What a danger advises to limit the Allow by: a condition key.
+_ADVICE = re.compile(r" \((?:for AWS's services alone: require|limit(?: it by)?) (\S+)\)$")
+
+
+def dangers(action: str, resources: Iterable[str], conditions: Collection[str] = ()) -> list[str]:
     """Why allowing the action on these resources deserves a second look; [] if nothing is known.
 
-    `conditions`: whether the Allow would carry any.
+    `conditions`: the keys of the conditions that the Allow would carry.
     """
+    carried = {key.lower() for key in conditions}
     found = []
     lower = action.lower()
     if "*" in action or "?" in action:
         found.append(f"{action} is a wildcard: it grants more than the one request")
     for pattern, why in DANGERS.items():
         if fnmatchcase(lower, pattern):
+            advice = _ADVICE.search(why)
+            if advice and advice[1].lower() in carried:
+                why = why[: advice.start()]
             found.append(f"{action} {why}")
             break
     for resource in resources:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from scripts.iam.account.decision_log import Record
 from scripts.iam.account.identities import Identities, Identity
 from scripts.iam.denial import deny
 from scripts.iam.denial.dangers import dangers
+from scripts.iam.denial.nearly import near_misses
 from scripts.iam.engine.documents import Condition, Policy, PolicyKind, Statement
 from scripts.iam.engine.errors import Unsupported
 from scripts.iam.engine.evaluation import Decision, PolicySet, Principal, Reason, Request, evaluate
@@ -126,11 +127,20 @@ def _decider(record: Record) -> str:
     return f"statement {record.statement} of {record.policy}"
 
 
-def explain_denial(record: Record, members: Identities, resource_policy: ResourcePolicy) -> Denial:
-    """Explain one denied permission by the policies as they are now."""
+def explain_denial(
+    record: Record,
+    members: Identities,
+    resource_policy: ResourcePolicy,
+    ruled_out: Collection[tuple[str, str]] = (),
+) -> Denial:
+    """Explain one denied permission by the policies as they are now.
+
+    `ruled_out` are statements, by policy and label, that are known not to have applied.
+    """
     if record.reason not in _DECIDED | {_UNSUPPORTED}:
         return Denial(record, None, notes=(_no_policy(record),))
     request, policies, member = asked(record, members, resource_policy)
+    policies = without(policies, ruled_out)
     found = explain(request, policies)
     notes = []
     if member is None and request.principal.kind == "assumed-role":
@@ -145,7 +155,8 @@ def explain_denial(record: Record, members: Identities, resource_policy: Resourc
         notes.append(f"{found.unsupported}; docs/policy-engine.md says what to write instead")
         return Denial(record, found, notes=tuple(notes))
     amended = _changes(request, policies)
-    return Denial(record, found, tuple(amended.changes), amended.allowed, (*notes, *amended.notes))
+    notes += [*near_misses(found.considered), *amended.notes]
+    return Denial(record, found, tuple(amended.changes), amended.allowed, tuple(notes))
 
 
 def asked(
@@ -154,6 +165,29 @@ def asked(
     """What a record asked, the policies that decide it now, and the caller if it still exists."""
     request, member = _request(record, members)
     return request, _policies(record, member, members, resource_policy), member
+
+
+def without(policies: PolicySet, gone: Collection[tuple[str, str]]) -> PolicySet:
+    """The policies without the statements that are named by policy and label."""
+
+    def cut(layer: tuple[Policy, ...]) -> tuple[Policy, ...]:
+        return tuple(
+            replace(
+                policy,
+                statements=tuple(
+                    one for one in policy.statements if (policy.name, one.label) not in gone
+                ),
+            )
+            for policy in layer
+        )
+
+    return replace(
+        policies,
+        identity=cut(policies.identity),
+        boundary=None if policies.boundary is None else cut(policies.boundary),
+        session=None if policies.session is None else cut(policies.session),
+        resource=cut(policies.resource),
+    )
 
 
 def _no_policy(record: Record) -> str:
@@ -449,7 +483,7 @@ def _widened(
         warnings.append("this edits a trust policy: it decides who becomes the role")
     if kind == "boundary":
         warnings.append("this widens the boundary of every role that has it")
-    warnings += dangers(request.action, new.resources or (), bool(new.conditions))
+    warnings += dangers(request.action, new.resources or (), [one.key for one in new.conditions])
     if alone:
         edit = f"in statement {old.label}: " + "; ".join(edits)
         statements = tuple(new if one is old else one for one in policy.statements)
@@ -567,7 +601,9 @@ def _added(
         principals=principals,
         conditions=_limits(request),
     )
-    warnings = dangers(request.action, [grantable(request)], conditions=False)
+    warnings = dangers(
+        request.action, [grantable(request)], [one.key for one in statement.conditions]
+    )
     if kind == "resource" and request.principal.arn.endswith(":root"):
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
         warnings.insert(

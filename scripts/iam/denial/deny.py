@@ -14,7 +14,7 @@ from scripts.iam.engine.elements import Condition, Statement
 from scripts.iam.engine.errors import Unsupported
 from scripts.iam.engine.evaluation import PolicySet, Principal, Request, evaluate
 from scripts.iam.engine.explanation import Considered, Held
-from scripts.iam.reference import never_sets
+from scripts.iam.reference import GLOBAL_REGION, is_global, never_sets
 
 _NEGATED = ("StringNot", "ArnNot", "NumericNot", "DateNot", "NotIpAddress")
 # Headers that the sender of a request chooses.
@@ -149,10 +149,18 @@ def nothing_fits(request: Request, denier: Considered) -> str:
             "no change is proposed: the Deny excepts those that it names, and the caller is not "
             "among them; whether it should be is for whoever wrote it to say"
         )
-    return (
-        "no change is proposed: what would lift the Deny would lift it for others too; ask whoever "
-        "wrote it"
+    told = (
+        "no change is proposed: nothing less than lifting the Deny was found; ask whoever wrote it"
     )
+    if is_global(request.action) and any(
+        held.key.lower() == "aws:requestedregion" for held in denier.held
+    ):
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_examples_aws_deny-requested-region.html
+        told += (
+            f". {request.action.partition(':')[0]} has one endpoint for all regions, in "
+            f"{GLOBAL_REGION}; AWS's example of a Deny by region excepts such services by NotAction"
+        )
+    return told
 
 
 def _negated(held: Held) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from scripts.iam.account.decision_log import Record
 from scripts.iam.engine.evaluation import Reason
-from scripts.iam.reference import judged, unknown
+from scripts.iam.reference import GLOBAL_REGION, is_global, judged, unknown
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 _LAYER = (
@@ -24,13 +24,17 @@ _CALLER = (
     r"arn:[\w-]+:cloudwatch:[\w-]+:(?:\d{12}|\*{3}):alarm:.{1,255}?|anonymous|[a-z][\w.-]*\.amazonaws\.com"
 )
 BLOCKED = "S3 Block Public Access"
+# KMS does not say which key; it goes on with three causes, and which one it was is not told.
+UNNAMED_KEY = "on the resource associated with this ciphertext"
 # IAM names what it guards by kind and name, other services by ARN; S3 puts it in quotes.
-_KINDS = "role|user|group|policy|instance profile|mfa device|server certificate|oidc provider"
+_KINDS = (
+    "role|user|group|policy(?: path)?|instance profile|mfa device|server certificate|oidc provider"
+)
 _SENTENCE = re.compile(
     rf"(?:(?:User|Resource): )?(?P<principal>{_CALLER}) "
     r"is not authorized to perform: (?P<action>[\w-]+:\w+)"
     rf"(?: on resource: (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)))?"
-    r"(?: on the resource associated with this ciphertext)?"
+    rf"(?P<unnamed> {UNNAMED_KEY})?"
     rf"(?:[,.]? (?:because no (?P<missing>{_LAYER}) allows the (?P<lacking>\S+) action"
     rf"|because public \w+ are (?:prevented|blocked) by the (?P<setting>\w+) setting in {BLOCKED}"
     rf"|(?P<explicit>with an explicit deny)"  # before 2021 the sentence ended here
@@ -53,7 +57,7 @@ _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?\"?([\w-]{10,})")
 _OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) operation")
 _BARE = re.compile(
     r"AccessDenied\w*|UnauthorizedOperation|Not authorized to perform sts:\w+|"
-    r"is not authorized to perform"
+    rf"is not authorized to perform|because no (?:{_LAYER}) allows the \S+"
 )
 # An SDK's code in brackets, directly behind AWS's sentence: "(code=AccessDeniedException)".
 _CODE = re.compile(r"[.,;]? ?[(\[{] ?(?:\w+ ?[=:] ?)?['\"]?")
@@ -94,6 +98,8 @@ class Refusal:
     operation: str = ""
     time: float = 0.0
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unnamed: bool = False
+    """Whether KMS told that it refused the key of a ciphertext, and not which key."""
     every_key: bool = False
     """Whether the message is a decoded one; `tells` says of which keys it has all."""
 
@@ -109,6 +115,11 @@ class Refusal:
         """The caller's account."""
         parts = self.principal.split(":")
         return parts[4] if len(parts) > 4 else ""
+
+    @property
+    def is_global(self) -> bool:
+        """Whether it is of a service that answers in one region alone."""
+        return self.principal.startswith("arn:aws:") and is_global(self.action)
 
     @property
     def arn(self) -> str | None:
@@ -155,6 +166,8 @@ class Refusal:
                 keys["aws:ResourceAccount"] = (parts[4],)
             if parts[3]:
                 keys["aws:RequestedRegion"] = (parts[3],)
+        if self.is_global:
+            keys["aws:RequestedRegion"] = (GLOBAL_REGION,)
         # What EC2 and others call a resource's tag is what AWS calls it, too.
         aliases = {
             f"aws:ResourceTag/{name.partition(':ResourceTag/')[2]}": values
@@ -241,6 +254,7 @@ def _refusal(found: re.Match[str], plain: str) -> Refusal:
         explicit=found["explicit"] is not None,
         policy=found["setting"] or (found["policy"] and found["policy"].rstrip(".,;)")),
         keys=keys,
+        unnamed=found["unnamed"] is not None,
         request_id=requests[-1] if requests else "",
         operation=(operations[-1][1] or operations[-1][2]) if operations else "",
     )
@@ -255,6 +269,8 @@ def _arn(resource: str | None, account: str) -> str | None:
     kind, _, name = resource.rpartition(" ")
     if not kind or name.startswith("arn:"):
         return name
+    if kind == "policy path":
+        return f"arn:aws:iam::{account}:policy{name}"
     return f"arn:aws:iam::{account}:{kind.replace(' ', '-')}/{name}"
 
 

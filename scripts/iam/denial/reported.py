@@ -20,8 +20,8 @@ from scripts.iam.denial.denials import (
 )
 from scripts.iam.denial.deny import never_tagged
 from scripts.iam.denial.messages import BLOCKED, MASK, Read, Refusal, read
-from scripts.iam.engine.evaluation import Reason
-from scripts.iam.engine.explanation import Considered, Explanation, Failure
+from scripts.iam.engine.evaluation import Decision, Reason
+from scripts.iam.engine.explanation import Considered, Explanation, Failure, Held
 from scripts.iam.reference import never_sets, only_star
 
 # A condition's key, operator and values.
@@ -35,8 +35,10 @@ _KINDS = {
     "resource-based policy": ("resource",),
     "role trust policy": ("trust",),
 }
-# Of the shorter sentence, without "because no ... policy allows".
+# Of the shorter sentence, without "because no ... policy allows", and of a decoded message.
 _UNSAID = "the message does not say by what"
+_NOT_ALLOWED = "no policy allows; the message does not say of which kind"
+_UNNAMED = "(the message names none)"
 _ELSEWHERE = {
     "service control policy": "the organization's; nothing in this account lifts it: ask whoever "
     "keeps the organization's policies",
@@ -62,7 +64,18 @@ def explain_refusal(
     if refusal.resource is None and only_star(refusal.action):
         refusal = replace(refusal, resource="*")
     found = _explained(refusal, members, resource_policy)
-    return replace(found, record=replace(found.record, reason=_said(refusal)))
+    said = replace(found.record, reason=_said(refusal), resource=refusal.resource or _UNNAMED)
+    return replace(found, record=said, notes=(*found.notes, *_of_session(refusal)))
+
+
+def _of_session(refusal: Refusal) -> Iterable[str]:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html"""
+    if refusal.action.lower() == "sts:tagsession":
+        yield (
+            "the call passes session tags: those need sts:TagSession in the trust policy of the "
+            "role, beside sts:AssumeRole; a call without tags does not (role-skip-session-tagging: "
+            "true of aws-actions/configure-aws-credentials); leave them out if no policy needs them"
+        )
 
 
 def decided_elsewhere(words: str) -> str | None:
@@ -80,7 +93,9 @@ def _said(refusal: Refusal) -> str:
         return f"{Reason.EXPLICIT_DENY}" + (f" in {article} {refusal.layer}" * bool(refusal.layer))
     if refusal.layer == BLOCKED:
         return BLOCKED
-    return f"no {refusal.layer} allows" if refusal.layer else _UNSAID
+    if refusal.layer:
+        return f"no {refusal.layer} allows"
+    return _NOT_ALLOWED if refusal.every_key else _UNSAID
 
 
 def _explained(refusal: Refusal, members: Identities, resource_policy: ResourcePolicy) -> Denial:
@@ -101,17 +116,45 @@ def _explained(refusal: Refusal, members: Identities, resource_policy: ResourceP
     if granted:
         record = replace(record, keys={**record.keys, **granted})
         found = explain_denial(record, members, resource_policy)
-    said = found.explanation
-    if said is None:
+    whole = found.explanation
+    if whole is None:
         return found
+    if unsure := _unsure(refusal, whole):
+        rest = explain_denial(record, members, resource_policy, unsure)
+        lacks = rest.explanation and rest.explanation.decision
+        if _is_implicit(refusal) or (lacks and not lacks.allowed):
+            found = rest
+    said = found.explanation
+    assert said is not None
     unseen = _unseen(refusal, resource_policy)
-    opened = (_open(refusal, one) for one in said.considered)
+    opened = (_open(refusal, one) for one in whole.considered)
     explanation = replace(said, considered=tuple(opened))
     doubts = [*_doubts(refusal, said)] or [*_contradiction(refusal, said, unseen)]
     if doubts:
         return Denial(record, explanation, notes=tuple(doubts))
     notes = (*_assumptions(granted), *_delegated(refusal, said), *found.notes)
+    if said is not whole and not _is_implicit(refusal):
+        notes = (*notes, *_hinging(refusal, whole, "Deny", "denies it, too, with"))
     return replace(found, explanation=explanation, notes=notes)
+
+
+def _is_implicit(refusal: Refusal) -> bool:
+    """Whether the message says that an Allow is lacking, and so that no Deny applied: AWS names a
+    Deny where there is one."""
+    return not refusal.explicit and bool(refusal.layer or refusal.every_key)
+
+
+def _unsure(refusal: Refusal, explanation: Explanation) -> list[tuple[str, str]]:
+    """The Denies that apply only if a key that the message does not carry is as they ask."""
+    if refusal.explicit:
+        return []
+    return [
+        (one.policy, one.statement)
+        for one in explanation.considered
+        if one.effect == "Deny"
+        and one.matched
+        and not all(_known(refusal, held.key, held.actual) for held in one.held)
+    ]
 
 
 def _missing(refusal: Refusal, members: Identities) -> str | None:
@@ -130,6 +173,11 @@ def _missing(refusal: Refusal, members: Identities) -> str | None:
         if f":{kind}/" in caller and caller not in members.members:
             return f"the account that was looked at has no {kind} {caller.split(f':{kind}/')[1]}"
     role = refusal.arn or ""
+    if by_trust(refusal.action, role) and role not in ("", "*") and ":role/" not in role:
+        return (
+            f"{role} is no role, and {refusal.action} takes a role's ARN alone (arn:aws:iam::"
+            "ACCOUNT:role/NAME): the request is to be put right, no policy"
+        )
     own = role.split(":", 5)[4:5] == [refusal.account]
     if by_trust(refusal.action, role) and own and role not in members.members:
         return (
@@ -140,17 +188,15 @@ def _missing(refusal: Refusal, members: Identities) -> str | None:
 
 
 def _unseen(refusal: Refusal, resource_policy: ResourcePolicy) -> str:
-    """Why the policy of what was asked for was not looked at, where that is what decided."""
-    arn = refusal.arn
-    if refusal.layer != "resource-based policy" or arn is None:
+    """Why the policy of what was asked for was not looked at, if so."""
+    arn = refusal.arn or "*"
+    if arn == "*" or by_trust(refusal.action, arn):
         return ""
     if foreign := foreign_account(arn, refusal.account):
         return f"it is account {foreign}'s; whoever keeps that account can tell what it says"
     if not is_read(arn):
         return f"policies of its kind ({arn.split(':')[2]}) are not read here"
-    if isinstance(resource_policy, ResourcePolicies) and resource_policy.unreadable:
-        return "you may not read it"
-    return ""
+    return resource_policy.unknown(arn) if isinstance(resource_policy, ResourcePolicies) else ""
 
 
 def _open(refusal: Refusal, one: Considered) -> Considered:
@@ -162,7 +208,16 @@ def _open(refusal: Refusal, one: Considered) -> Considered:
         for failure in one.failures
     )
     held = tuple(replace(each, known=_known(refusal, each.key, each.actual)) for each in one.held)
+    if one.effect == "Deny" and one.matched and _is_implicit(refusal):
+        failures = tuple(_did_not_hold(each) for each in held if not each.known)
     return replace(one, failures=failures, held=held)
+
+
+def _did_not_hold(held: Held) -> Failure:
+    """A condition of a Deny, where AWS says that none applied."""
+    wanted = " or ".join(held.wanted)
+    why = f"{held.key} {held.operator} {wanted}: AWS names no Deny, so this did not hold"
+    return Failure("Condition", held.wanted, (), held.operator, held.key, unsupported=why)
 
 
 def _unreported(failure: Failure) -> str:
@@ -186,7 +241,13 @@ def _known(refusal: Refusal, key: str, actual: tuple[str, ...]) -> bool:
 
 def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     """What the answer hangs on and the message does not carry."""
-    if refusal.resource is None:
+    if refusal.unnamed:
+        yield (
+            "KMS names no key, so no change is proposed: the ciphertext's key is not there, or of "
+            "another region; or its policy does not let the caller in; or that policy denies it. "
+            "Asked with the key's ARN (aws kms decrypt --key-id ARN), KMS names the policy"
+        )
+    elif refusal.resource is None:
         yield "the message names no resource, so no change is proposed"
     elif MASK in refusal.resource:
         yield (
@@ -204,7 +265,17 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
             "proposed: a name alone means one of the caller's own account and region; what is "
             "another account's must be asked for by its ARN"
         )
-    effect = "Deny" if refusal.explicit else "Allow"
+    denied = explanation.decision is not None and (
+        explanation.decision.reason is Reason.EXPLICIT_DENY
+    )
+    if refusal.explicit or (denied and not _is_implicit(refusal)):
+        yield from _hinging(refusal, explanation, "Deny", "denies it only with")
+    else:
+        yield from _hinging(refusal, explanation, "Allow", "allows it only with")
+
+
+def _hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str) -> Iterable[str]:
+    """The statements that apply or not by a key that the message does not carry."""
     for one in explanation.considered:
         if one.effect != effect or one.kind not in _KINDS.get(refusal.layer, (one.kind,)):
             continue
@@ -218,10 +289,9 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
                 f"{key} ({operator}) {' or '.join(values)}{_or_none(key, operator, conditions)}"
                 for key, operator, values in conditions
             )
-            verb = "allows" if one.effect == "Allow" else "denies"
             yield (
-                f"statement {one.statement} of {one.policy} {verb} it only with {wanted}; AWS's "
-                "message does not carry the request's value: compare it with the request"
+                f"statement {one.statement} of {one.policy} {verb} {wanted}; AWS's message does "
+                "not carry the request's value: compare it with the request"
             )
 
 
@@ -294,11 +364,16 @@ def _contradiction(refusal: Refusal, explanation: Explanation, unseen: str) -> I
     decision = explanation.decision
     if _left_to_the_account(refusal, explanation):
         return
-    if unseen:
+    if unseen and refusal.layer == "resource-based policy":
         # AWS names one kind of policy, though more may lack the right.
         if refusal.explicit or (decision and decision.allowed):
             verb = "denied it" if refusal.explicit else "does not allow it"
             yield f"the policy of what was asked for {verb}, and was not looked at: {unseen}"
+            return
+        if not _unowned(decision, refusal):
+            return
+    if unseen and _unowned(decision, refusal):
+        yield f"what the policy of what was asked for says is not known: {unseen}"
         return
     said = refusal.record().reason
     told = bool(refusal.layer or refusal.explicit or (decision and decision.allowed))
@@ -319,6 +394,15 @@ def _contradiction(refusal: Refusal, explanation: Explanation, unseen: str) -> I
     yield (
         f"AWS says: {said}; by the policies that were looked at it is: {decision.reason}. They "
         "changed since, or are not those of the account that refused: no change is proposed"
+    )
+
+
+def _unowned(decision: Decision | None, refusal: Refusal) -> bool:
+    """Whether an Allow is lacking in a policy of this account's that was not looked at."""
+    return (
+        decision is not None
+        and decision.reason is Reason.NO_RESOURCE_ALLOW
+        and not foreign_account(refusal.arn or "", refusal.account)
     )
 
 

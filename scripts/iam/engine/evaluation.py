@@ -120,7 +120,7 @@ def evaluate(request: Request, policies: PolicySet) -> Decision:
     principal = request.principal
     if principal.kind in ("anonymous", "service", "federated"):
         return _resource_alone(facts, policies)
-    if resource_account(request) != principal.account:
+    if resource_account(request) != principal.account or _is_chained_identity(request):
         return _across_accounts(facts, policies)
     return _within_account(facts, policies, _is_required(request, policies))
 
@@ -133,6 +133,16 @@ def evaluate_trust(request: Request, trust: Policy) -> Decision:
     another account, needs an identity policy too and is denied here: call evaluate() with both.
     """
     return evaluate(request, PolicySet(resource=(trust,)))
+
+
+def _is_chained_identity(request: Request) -> bool:
+    """Whether a role sets the source identity of another's session: both roles' policies must allow
+    that, in one account, too.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_monitor.html
+    """
+    chained = request.principal.kind == "assumed-role"
+    return chained and request.action.lower() == "sts:setsourceidentity"
 
 
 def resource_account(request: Request) -> str:

@@ -1,5 +1,12 @@
 """What AWS's Service Authorization Reference says of actions."""
 
-from scripts.iam.reference.actions import judged, never_sets, only_star, unknown
+from scripts.iam.reference.actions import (
+    GLOBAL_REGION,
+    is_global,
+    judged,
+    never_sets,
+    only_star,
+    unknown,
+)
 
-__all__ = ["judged", "never_sets", "only_star", "unknown"]
+__all__ = ["GLOBAL_REGION", "is_global", "judged", "never_sets", "only_star", "unknown"]

@@ -19,6 +19,10 @@ FILE = Path(__file__).with_name("actions.json")
 # Of the keys that begin with aws: the reference lists these by action; the others come with every
 # request or not, whatever the action.
 _BY_ACTION = ("aws:resourcetag/", "aws:requesttag/", "aws:tagkeys")
+# Services whose one endpoint, for every region of the commercial partition, is in this region.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_examples_aws_deny-requested-region.html
+GLOBAL_REGION = "us-east-1"
+_GLOBAL = frozenset({"cloudfront", "iam", "organizations", "route53", "support"})
 # Services set these by the credentials, whatever is asked with them.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 _BY_SESSION = frozenset(
@@ -79,6 +83,11 @@ def judged(action: str) -> bool:
 def unknown(action: str) -> bool:
     """Whether the action's service is known here and the reference has no such action of it."""
     return action.lower().partition(":")[0] in _content() and not judged(action)
+
+
+def is_global(action: str) -> bool:
+    """Whether the action's service has one endpoint for all regions, which is in GLOBAL_REGION."""
+    return action.lower().partition(":")[0] in _GLOBAL
 
 
 def only_star(action: str) -> bool:

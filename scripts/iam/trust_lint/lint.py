@@ -122,6 +122,10 @@ def lint_policy(policy: Policy, setting: Setting) -> Judgement:
             not_judged.append(f"{setting.origin}, statement {one.statement.label}: {reason}")
     if len(reaches) == len(github):  # each was judged
         found += refused_intent(github)
+    if setting.subjects and not github and not not_judged:
+        # The job that is meant gets in by nothing else, so the wrong provider is no mere note.
+        found = [replace(one, weight=None) if one.rule == "other-provider" else one
+                 for one in found]  # fmt: skip
     if not setting.github_only:
         not_judged += _built_in(policy, setting)
     known = {} if not_judged and not reaches else {setting.origin: together(reaches)}

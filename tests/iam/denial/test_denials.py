@@ -302,18 +302,18 @@ STEPS = {
 
 @pytest.mark.parametrize("action", sorted(STEPS - HARMLESS | {"s3:*", "ssm:PutParameter"}))
 def test_every_step_of_the_escalation_search_is_warned_of(action: str) -> None:
-    assert dangers(action, ["arn:aws:x:::y"], conditions=False)
+    assert dangers(action, ["arn:aws:x:::y"])
 
 
 def test_a_forged_champion_is_warned_of() -> None:
     arn = f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/keyless/dev/champion/x"
-    assert any("champion of record" in one for one in dangers("ssm:PutParameter", [arn], False))
-    assert not any("champion" in one for one in dangers("ssm:GetParameter", [arn], False))
+    assert any("champion of record" in one for one in dangers("ssm:PutParameter", [arn]))
+    assert not any("champion" in one for one in dangers("ssm:GetParameter", [arn]))
 
 
 @pytest.mark.parametrize("action", ["ssm:GetDocument", "ssm:DescribeDocument", "s3:ListBucket"])
 def test_reading_is_not_said_to_change_anything(action: str) -> None:
-    assert dangers(action, ["arn:aws:x:::y"], conditions=False) == []
+    assert dangers(action, ["arn:aws:x:::y"]) == []
 
 
 @pytest.mark.parametrize(
@@ -330,16 +330,16 @@ def test_reading_is_not_said_to_change_anything(action: str) -> None:
     ],
 )
 def test_a_warning_is_of_what_this_action_of_iam_does(action: str, words: str | None) -> None:
-    found = dangers(action, ["arn:aws:x:::y"], conditions=False)
+    found = dangers(action, ["arn:aws:x:::y"])
     assert [words in one for one in found if words] == ([True] if words else [])
     assert len(found) == bool(words)
 
 
 def test_reading_one_object_is_not_warned_of() -> None:
-    assert dangers("s3:GetObject", ["arn:aws:s3:::b/x"], conditions=False) == []
-    assert dangers("ec2:DescribeInstances", ["*"], conditions=True) == []
-    assert dangers("s3:GetObject", ["*"], conditions=False)
-    assert dangers("s3:GetObject", ["arn:aws:s3:::b/prod.tfstate"], conditions=False)
+    assert dangers("s3:GetObject", ["arn:aws:s3:::b/x"]) == []
+    assert dangers("ec2:DescribeInstances", ["*"], ["ec2:Region"]) == []
+    assert dangers("s3:GetObject", ["*"])
+    assert dangers("s3:GetObject", ["arn:aws:s3:::b/prod.tfstate"])
 
 
 def test_without_an_id_the_last_denied_request_is_meant() -> None:

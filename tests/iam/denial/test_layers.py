@@ -154,7 +154,10 @@ def test_a_federated_user_is_not_judged() -> None:
     [
         # ministryofjustice/modernisation-platform#2343
         (KEY.replace(ACCOUNT, OTHER), f"it is account {OTHER}'s"),
-        (f"arn:aws:sqs:us-east-1:{ACCOUNT}:q", "policies of its kind (sqs) are not read here"),
+        (
+            f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/q",
+            "policies of its kind (kinesis) are not read here",
+        ),
     ],
 )
 @pytest.mark.parametrize(

@@ -306,3 +306,14 @@ def test_whoever_owns_the_name_today_gets_in_too() -> None:
     condition = {"StringEquals": equals, "StringLike": {f"{HOST}:sub": "repo:*:environment:prod"}}
     found = lint(document({"condition": condition}), Setting("p"))
     assert found.reach["p"].who.startswith("jobs of o/a, and whoever registers o/a once the name")
+
+
+@pytest.mark.parametrize("host", ["vstoken.actions.githubusercontent.com", "gitlab.com"])
+def test_a_job_that_only_the_wrong_provider_is_for_is_an_error(host: str) -> None:
+    subject = "repo:octo-org/app:ref:refs/heads/main"
+    provider = f"arn:aws:iam::111122223333:oidc-provider/{host}"
+    case = {"principal": {"Federated": provider},
+            "condition": {"StringEquals": {f"{HOST}:sub": subject}}}  # fmt: skip
+    for subjects, severity in (((), "note"), ((subject,), "error")):
+        found = lint(document(case), Setting("p", subjects=subjects)).findings
+        assert [one.severity for one in found if one.rule == "other-provider"] == [severity]

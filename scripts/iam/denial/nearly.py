@@ -1,0 +1,48 @@
+"""Resources that a statement names but for one part: region, account, letters' case, a slash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from scripts.iam.engine.explanation import Considered
+from scripts.iam.engine.patterns import expand, glob, tokens
+
+# The parts of an ARN before what is its service's own.
+_PARTS = ("prefix", "partition", "service", "region", "account")
+
+
+def near_misses(considered: Iterable[Considered]) -> Iterator[str]:
+    """Say of each Allow that lacks the resource alone how little it lacks."""
+    for one in considered:
+        if one.effect != "Allow" or [failure.element for failure in one.failures] != ["Resource"]:
+            continue
+        [failure] = one.failures
+        for wanted in failure.wanted:
+            if failure.actual and (what := _difference(wanted, failure.actual[0])):
+                yield f"statement {one.statement} of {one.policy} names {wanted}: {what}"
+                break
+
+
+def _difference(wanted: str, had: str) -> str | None:
+    """What differs, if it is one thing alone."""
+    theirs, ours = wanted.split(":", 5), had.split(":", 5)
+    if len(theirs) != len(ours) or len(ours) != 6:
+        return None
+    apart = [at for at in range(6) if not _like(ours[at], theirs[at])]
+    if len(apart) != 1:
+        return None
+    if (at := apart[0]) < len(_PARTS):
+        return f"the request differs by its {_PARTS[at]} alone, {ours[at] or 'which is empty'}"
+    pattern, name = theirs[5], ours[5]
+    if _like(name.lower(), pattern.lower()):
+        return "the request differs by capital letters alone"
+    if _like(name, pattern.replace("//", "/")):
+        return "it has a slash twice that the request has once"
+    if ours[2] == "s3" and "/" not in pattern and name.startswith(f"{pattern}/"):
+        return f"that is the bucket; what is in it is named by {wanted}/*"
+    return None
+
+
+def _like(value: str, pattern: str) -> bool:
+    plain = expand(tokens(pattern, variables=False), {})
+    return plain is not None and glob(plain)(value)

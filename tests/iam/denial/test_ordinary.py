@@ -1,0 +1,182 @@
+"""Ordinary denials as AWS words them: guards by region and MFA, names, near misses, chains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scripts.iam.account.identities import identities
+from scripts.iam.denial.denials import Denial
+from scripts.iam.denial.messages import read
+from scripts.iam.denial.reported import explain_refusal
+from tests.iam.denial.test_reported import ACCOUNT, EVERYTHING, IAM, document, pasted, told
+
+ROLE = f"{IAM}:role/hub"
+
+
+def by_role(words: str, *own: dict[str, Any], trusted: dict[str, Any] | None = None) -> Denial:
+    """What is said of a message by the policies of the role `app`, beside a role `hub`."""
+    service = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"},
+               "Action": "sts:AssumeRole"}  # fmt: skip
+    roles = [
+        {"Arn": f"{IAM}:role/{name}", "RoleName": name,
+         "AssumeRolePolicyDocument": document(trust),
+         "RolePolicyList": [{"PolicyName": "own", "PolicyDocument": document(*policies)}]}
+        for name, trust, policies in (("app", service, own), ("hub", trusted or service, (READS,)))
+    ]  # fmt: skip
+    caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/app/run"
+    [refusal] = read(f"User: {caller} is not authorized to perform: {words}").refusals
+    members = identities({"RoleDetailList": roles, "Policies": []})
+    return explain_refusal(refusal, members, lambda _: None)
+
+
+def guard(operator: str, key: str, value: str) -> dict[str, Any]:
+    return {"Sid": "Guard", "Effect": "Deny", "Action": "*", "Resource": "*",
+            "Condition": {operator: {key: value}}}  # fmt: skip
+
+
+GUARDS = [
+    guard("StringNotEquals", "aws:RequestedRegion", "eu-west-1"),
+    guard("BoolIfExists", "aws:MultiFactorAuthPresent", "false"),
+]
+PUT = 's3:PutObject on resource: "arn:aws:s3:::b/x"'
+READS = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}
+
+
+@pytest.mark.parametrize("deny", GUARDS)
+def test_where_aws_names_no_deny_none_held(deny: dict[str, Any]) -> None:
+    found = pasted(
+        f"{PUT} because no identity-based policy allows the s3:PutObject action", READS, deny
+    )
+    [change] = found.changes
+    assert found.proved
+    assert change.statement is not None
+    assert change.statement["Action"] == ["s3:PutObject"]
+    assert "changed since" not in told(found)
+    assert found.explanation is not None
+    [guarding] = [one for one in found.explanation.considered if one.statement == "Guard"]
+    assert not guarding.matched
+    assert "AWS names no Deny, so this did not hold" in str(guarding.failures[0].unsupported)
+
+
+@pytest.mark.parametrize("deny", GUARDS)
+def test_where_the_message_names_no_kind_an_open_deny_is_named(deny: dict[str, Any]) -> None:
+    found = pasted(PUT, EVERYTHING, deny)
+    assert found.changes == ()
+    assert "statement Guard of own denies it only with" in told(found)
+    assert "the request has no" not in told(found)
+    both = pasted(PUT, READS, deny)
+    assert len(both.changes) == 1
+    assert "statement Guard of own denies it, too, with" in told(both)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        # nccgroup/ScoutSuite#727
+        "iam:ListPolicies on resource: policy path / with an explicit deny",
+        f"iam:ListUsers on resource: {IAM}:user/ with an explicit deny",
+    ],
+)
+def test_a_service_with_one_endpoint_is_asked_in_its_region(words: str) -> None:
+    found = pasted(words, EVERYTHING, GUARDS[0])
+    assert "because aws:RequestedRegion is us-east-1 (StringNotEquals eu-west-1)" in told(found)
+    assert "iam has one endpoint for all regions, in us-east-1" in told(found)
+    assert found.changes == ()
+    assert found.record.resource.startswith(f"{IAM}:")
+    assert "path" not in found.record.resource
+
+
+def test_a_deny_of_one_user_is_not_said_to_be_others() -> None:
+    deny = {"Effect": "Deny", "Action": "s3:DeleteBucket", "Resource": "*"}
+    words = 's3:DeleteBucket on resource: "arn:aws:s3:::b" with an explicit deny in an identity-'
+    found = pasted(f"{words}based policy", EVERYTHING, deny)
+    assert "others" not in told(found)
+    assert "nothing less than lifting the Deny was found" in told(found)
+
+
+@pytest.mark.parametrize(
+    ("resource", "shown"),
+    [("on resource: app/db", "app/db"), ("on resource: ***", "***"),
+     ("", "(the message names none)")],
+)  # fmt: skip
+def test_the_resource_is_shown_as_the_message_has_it(resource: str, shown: str) -> None:
+    found = pasted(f"secretsmanager:GetSecretValue {resource}", EVERYTHING)
+    assert found.record.resource == shown
+    assert found.changes == ()
+
+
+def test_session_tags_are_the_trust_policys() -> None:
+    """aws-actions/configure-aws-credentials#465"""
+    found = pasted("sts:TagSession on resource: ***", EVERYTHING)
+    assert "those need sts:TagSession in the trust policy of the role" in told(found)
+    assert "role-skip-session-tagging" in told(found)
+
+
+@pytest.mark.parametrize("named", [f"{IAM}:user/ci", f"arn:aws:sts::{ACCOUNT}:assumed-role/hub/x"])
+def test_only_a_role_can_be_assumed(named: str) -> None:
+    """amzn/selling-partner-api-models#2523"""
+    found = pasted(f"sts:AssumeRole on resource: {named}", EVERYTHING)
+    assert found.changes == ()
+    assert f"{named} is no role" in told(found)
+    assert "the request is to be put right, no policy" in told(found)
+
+
+def test_a_chained_source_identity_is_allowed_by_both_roles() -> None:
+    """noqdev/iambic#357"""
+    trusted = {"Effect": "Allow", "Principal": {"AWS": f"{IAM}:role/app"},
+               "Action": "sts:AssumeRole"}  # fmt: skip
+    own = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": ROLE}
+    found = by_role(f"sts:SetSourceIdentity on resource: {ROLE}", own, trusted=trusted)
+    assert found.proved
+    assert [change.kind for change in found.changes] == ["identity", "trust"]
+
+
+@pytest.mark.parametrize(
+    ("action", "granted", "asked", "what"),
+    [
+        # doctorray117/minecraft-ondemand#53
+        ("ecs:DescribeServices", "ecs:us-west-2:{}:service/m/s", "ecs:us-west-1:{}:service/m/s",
+         "by its region alone, us-west-1"),
+        ("dynamodb:GetItem", "dynamodb:eu-west-1:{}:table/locks",
+         "dynamodb:eu-west-1:{}:table/Locks", "by capital letters alone"),
+        ("dynamodb:GetItem", "dynamodb:eu-west-1:222222222222:table/*",
+         "dynamodb:eu-west-1:{}:table/Locks", f"by its account alone, {ACCOUNT}"),
+        ("ssm:GetParameter", "ssm:eu-west-1:{}:parameter//a/b", "ssm:eu-west-1:{}:parameter/a/b",
+         "a slash twice"),
+        ("s3:GetObject", "s3:::b", "s3:::b/x", "that is the bucket; what is in it is named by"),
+        ("logs:PutLogEvents", "logs:eu-west-1:{}:log-group:a",
+         "logs:eu-west-1:{}:log-group:a:log-stream:[$LATEST]1", None),
+    ],
+)  # fmt: skip
+def test_how_little_a_statement_lacks_is_said(
+    action: str, granted: str, asked: str, what: str | None
+) -> None:
+    arn = f"arn:aws:{asked.format(ACCOUNT)}"
+    own = {"Effect": "Allow", "Action": action, "Resource": f"arn:aws:{granted.format(ACCOUNT)}"}
+    found = by_role(
+        f"{action} on resource: {arn} because no identity-based policy allows the {action} action",
+        own,
+    )
+    assert len(found.changes) == 1
+    assert (what in told(found)) if what else ("names" not in told(found))
+
+
+def test_kms_that_names_no_key_is_asked_with_one() -> None:
+    """metaps/genova#375"""
+    found = by_role("kms:Decrypt on the resource associated with this ciphertext because the "
+                    "resource does not exist in this Region, no resource-based policies allow "
+                    "access, or a resource-based policy explicitly denies access",
+                    EVERYTHING)  # fmt: skip
+    assert found.changes == ()
+    assert "KMS names no key" in told(found)
+
+
+def test_a_limit_that_is_there_is_not_advised() -> None:
+    own = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": f"{IAM}:role/other",
+           "Condition": {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}}  # fmt: skip
+    words = f"iam:PassRole on resource: {ROLE} because no identity-based policy allows the "
+    [change] = by_role(f"{words}iam:PassRole action", own).changes
+    [warning] = change.warnings
+    assert "limit" not in warning
