@@ -4,6 +4,7 @@ import logging
 import traceback
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -125,20 +126,14 @@ class Gateway:
                 bucket = self._emulator.backend("s3").buckets.get(reading.parameters.get("Bucket"))
                 check_bucket_region(reading, bucket.region_name if bucket and signature else None)
                 keys |= s3_keys(incoming.connection, signature, incoming.headers, now)
-            needs = requests.needs_of(reading, self._account.at(request.region))
+            with self._locked():
+                answer = self._carry_out(found, reading, keys, info)
         except Unmapped as error:
             raise self._unmapped(error, caller, request_id) from error
         except ValueError as error:
             raise _malformed(error) from error
-        self._authorizer.require(caller, needs, keys, info)
-        kms_keys.check(needs, request.service, self._emulator.backend)
-        for name in ("*", operation):
-            if check := self.checks.get((request.service, name)):
-                check(reading)
-        if handler := self.handlers.get((request.service, operation)):
-            return handler(reading, caller)
-        key_id = signature.access_key_id if signature else "ANONYMOUS"
-        answer = self._emulator.call(reading, key_id)
+        if answer is None:
+            return self.handlers[request.service, operation](reading, caller)
         if found.form is not None:
             answer = post_form.answer(found.form, answer, self._issuer.endpoint)
         # Moto has an id of its own for the request, which no decision in the log carries.
@@ -148,6 +143,27 @@ class Gateway:
             if name.lower() != "x-amzn-requestid"
         }
         return Answer(answer.status, {**headers, "x-amzn-RequestId": request_id}, answer.body)
+
+    def _locked(self) -> AbstractContextManager[object]:
+        """Nobody changes what a request is judged by until it is carried out: a launch template
+        could get another role in between."""
+        return self._emulator.lock
+
+    def _carry_out(
+        self, found: Authenticated, reading: Reading, keys: Keys, info: RequestInfo
+    ) -> Answer | None:
+        """Decide a request and let moto carry it out; None where a handler is to answer it."""
+        request = found.request
+        needs = requests.needs_of(reading, self._account.at(request.region))
+        self._authorizer.require(found.caller, needs, keys, info)
+        kms_keys.check(needs, request.service, self._emulator.backend)
+        for name in ("*", reading.operation):
+            if check := self.checks.get((request.service, name)):
+                check(reading)
+        if (request.service, reading.operation) in self.handlers:
+            return None
+        key_id = found.signature.access_key_id if found.signature else "ANONYMOUS"
+        return self._emulator.call(reading, key_id)
 
     def authenticate(
         self, incoming: Incoming, signature: Signature | None, now: datetime

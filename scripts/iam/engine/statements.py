@@ -55,7 +55,7 @@ class _PartlyKnown(dict[str, tuple[str, ...]]):
     def __init__(self, known: Values, unknown: frozenset[str]) -> None:
         super().__init__(known)
         self._unknown = unknown
-        self._stems = tuple(key for key in unknown if key.endswith("/"))
+        self._stems = tuple(key for key in unknown if key.endswith(("/", ":")))
 
     def get(self, key: str, default: Any = None) -> Any:
         """The values of a key; raises Unsupported for one that is not known."""

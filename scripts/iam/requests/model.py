@@ -31,11 +31,13 @@ class HttpRequest:
 @dataclass(frozen=True)
 class Need:
     """One permission that AWS would check: an action on a resource, with the condition keys
-    that stem from the request or the resource (not those of the caller)."""
+    that stem from the request or the resource (not those of the caller). `unknown` are keys that
+    AWS sets to what nobody knows here; one that ends in `/` or `:` stands for all below it."""
 
     action: str
     resource: str
     context: Keys = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,10 @@ class Account(Protocol):
     | EC2 vpc/default                | vpc (id), subnets ({availability zone: id of its default}) |
     | EC2 vpc-endpoint               | vpc (id), private_dns                                      |
     | EC2 snapshot                   | kms_key (id, ARN or alias)                                 |
-    | EC2 instance                   | instance_profile (ARN), instance_type, availability_zone   |
-    | EC2 route-table-association/ID | route_table, subnet (ids)                                  |
-    | EC2 address-association/ID     | allocation (id)                                            |
+    | EC2 instance                   | instance_profile (ARN), instance_type, availability_zone,  |
+    |                                | volumes ({device: id})                                     |
+    | EC2 route-table-association/ID | route_table, subnet (ids; or the gateway's)                |
+    | EC2 address-association/ID     | allocation, interface (ids)                                |
     | EC2 iam-instance-profile-      | instance (id)                                              |
     |   association/ID               |                                                            |
     | EC2 launch-template/NAME       | id                                                         |

@@ -243,7 +243,10 @@ def pass_role(role: str, service: str) -> Need:
     """iam:PassRole of a role to a service."""
     if not _ROLE.match(role):
         raise ValueError(f"{role!r} is not the ARN of a role")
-    return Need("iam:PassRole", role, {"iam:PassedToService": (service,)})
+    # AWS warns that the tags of a role do not tell reliably who may pass it.
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+    tags = ("aws:ResourceTag/", "iam:ResourceTag/")
+    return Need("iam:PassRole", role, {"iam:PassedToService": (service,)}, tags)
 
 
 def passes(parameter: str, service: str) -> Also:

@@ -26,7 +26,11 @@ ONE_OF: Mapping[str, tuple[frozenset[str], ...]] = {
         frozenset({"LaunchTemplateId", "LaunchTemplateName"}),
         frozenset({"SecurityGroupIds", "SecurityGroups"}),
     ),
-    "kms": (frozenset({"GrantToken", "GrantId"}), frozenset({"GrantToken", "KeyId"})),
+    "kms": (
+        frozenset({"CustomerMasterKeySpec", "KeySpec"}),
+        frozenset({"GrantToken", "GrantId"}),
+        frozenset({"GrantToken", "KeyId"}),
+    ),
     "logs": (
         frozenset({"logGroupName", "logGroupIdentifier", "resourceIdentifier"}),
         frozenset({"logGroupName", "logGroupNames", "logGroupIdentifiers"}),

@@ -105,7 +105,7 @@ class Authorizer:
         return {
             **keys,
             **caller_keys(caller, self._tags(caller)),
-            **resource_keys(need.resource, self._account_id),
+            **resource_keys(need.action, need.resource, self._account_id),
             **need.context,
         }
 
@@ -147,7 +147,7 @@ class Authorizer:
             resource=need.resource,
             context=context,
             resource_account=account[0] if account else None,
-            unknown=unset(need.action),
+            unknown=_unknown(need),
         )
         return evaluate(request, policies)
 
@@ -160,6 +160,12 @@ class Authorizer:
             tags = iam.tagger.list_tags_for_resource(caller.principal.arn)["Tags"]
             return {tag["Key"]: tag["Value"] for tag in tags}
         return {tag["Key"]: tag["Value"] for tag in (owner.tags if owner else ())}
+
+
+def _unknown(need: Need) -> frozenset[str]:
+    """The keys that AWS sets for a permission, and whose values nobody knows here."""
+    found = unset(need.action, need.resource)
+    return found | {"aws:resourceaccount", *(key.lower() for key in need.unknown)}
 
 
 def explain(caller: Caller, need: Need, decision: Decision) -> str:

@@ -96,15 +96,26 @@ def s3_keys(connection: Connection, signature: Signature | None, headers: Mappin
     return keys
 
 
-def resource_keys(resource: str, account_id: str) -> Keys:
-    """The keys of the resource that its ARN gives away."""
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-resourceaccount
+_WITHOUT_ACCOUNT = frozenset(
+    {
+        "ec2:CreateVolume", "ec2:CreateVpcEndpoint", "route53:AssociateVPCWithHostedZone",
+        "route53:DisassociateVPCFromHostedZone",
+    }
+)  # fmt: skip
+
+
+def resource_keys(action: str, resource: str, account_id: str) -> Keys:
+    """Whose the resource is: the account that its ARN names, and of what has no ARN this one.
+
+    Some ARNs name none (images, AWS's own documents), and for some actions AWS does not say.
+    """
     parts = resource.split(":", 5)
-    if len(parts) < 6:
+    ours = resource == "*" or parts[2:3] == ["s3"]
+    account = account_id if ours else parts[4] if len(parts) == 6 else ""
+    if not account.isdigit() or action in _WITHOUT_ACCOUNT:
         return {}
-    account = parts[4] or (account_id if parts[2] == "s3" else "")
-    keys: Keys = {}
-    if account.isdigit():
-        keys["aws:ResourceAccount"] = (account,)
-        if parts[2] == "s3":
-            keys["s3:ResourceAccount"] = (account,)
+    keys: Keys = {"aws:ResourceAccount": (account,)}
+    if parts[2:3] == ["s3"]:
+        keys["s3:ResourceAccount"] = (account,)
     return keys

@@ -119,6 +119,9 @@ def _instance(backends: Backends, instance: Any) -> Facts:
     association = associations.get(instance.id)
     if association is not None:
         facts["instance_profile"] = association.iam_instance_profile.arn
+    facts["volumes"] = {
+        device: str(disk.volume_id) for device, disk in instance.get_block_device_mapping
+    }
     del backends
     return facts
 
@@ -133,7 +136,13 @@ def _route_table_association(ec2: Any, name: str) -> Facts | None:
 
 def _address_association(ec2: Any, name: str) -> Facts | None:
     found = _first(a for a in ec2.addresses if name in (a.association_id, a.public_ip))
-    return None if found is None else {"allocation": found.allocation_id}
+    if found is None:
+        return None
+    interface = found.eni or (found.instance.nics.get(0) if found.instance else None)
+    return {
+        "allocation": found.allocation_id,
+        **({"interface": interface.id} if interface else {}),
+    }
 
 
 def _profile_association(ec2: Any, name: str) -> Facts | None:

@@ -28,6 +28,9 @@ DEFAULT_DURATION = 3600
 # A role that was itself assumed can only make sessions of an hour (role chaining).
 CHAINED = 3600
 LONGEST_POLICY = 2048
+_NOT_MODELLED = frozenset(
+    {"ProvidedContexts", "SerialNumber", "SourceIdentity", "Tags", "TokenCode", "TransitiveTagKeys"}
+)
 _SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 _ROLE_ARN = re.compile(r"arn:aws:iam::(\d{12}):role/(?:[\w+=,.@/-]*/)?[\w+=,.@-]{1,64}", re.ASCII)
 
@@ -263,7 +266,7 @@ class Sts:
 
 def _refuse_what_is_not_modelled(parameters: Mapping[str, Any]) -> None:
     for name in parameters:
-        if name in ("ProvidedContexts", "SerialNumber", "SourceIdentity", "Tags"):
+        if name in _NOT_MODELLED:
             raise AwsError("LocalCloudNotImplemented", f"The local cloud does not model {name}")
 
 

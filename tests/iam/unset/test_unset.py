@@ -9,7 +9,16 @@ import pytest
 
 from scripts.iam.requests.unset import FILE, unset
 from tests.iam.unset import unseen_names
-from tests.iam.unset.reference_keys import ABSENT, _excused, _of_reference, _set_keys, render
+from tests.iam.unset.reference_keys import (
+    ABSENT,
+    NEW,
+    UNSAID,
+    _excused,
+    _of_reference,
+    _plain,
+    _set_keys,
+    render,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -20,32 +29,41 @@ def test_the_list_is_what_the_reference_has_and_no_row_sets() -> None:
 
 def test_each_excuse_excuses_something() -> None:
     actions = _set_keys()
-    for pattern, of, why in ABSENT:
+    for pattern, of, why in (*ABSENT, *UNSAID, *NEW):
         assert why
         assert any(
-            fnmatchcase(action, of)
-            and any(fnmatchcase(key.lower(), pattern) for key in _of_reference(action))
+            fnmatchcase(action, of) and fnmatchcase(_plain(key), pattern)
             for action in actions
+            for keys in _of_reference(action).values()
+            for key in keys
         ), (pattern, of)
 
 
 @pytest.mark.parametrize(
-    ("action", "key"),
+    ("action", "key", "resource"),
     [
-        ("s3:PutObject", "s3:object-lock-remaining-retention-days"),
-        ("ec2:DeleteVolume", "ec2:encrypted"),
-        ("iam:PassRole", "iam:associatedresourcearn"),
-        ("ec2:ModifyLaunchTemplate", "ec2:attribute/"),
+        ("s3:PutObject", "s3:object-lock-remaining-retention-days", "bucket/key"),
+        ("ec2:DeleteVolume", "ec2:encrypted", "volume/vol-0a"),
+        ("iam:PassRole", "iam:associatedresourcearn", "role/some-role"),
+        ("ec2:ModifyLaunchTemplate", "ec2:attribute/", "launch-template/lt-0a"),
+        ("ec2:RunInstances", "ec2:metadatahttptokens", "instance/*"),
+        ("ec2:RunInstances", "ec2:associatepublicipaddress", "network-interface/*"),
+        ("ec2:RunInstances", "ec2:volumesize", "volume/*"),
     ],
 )
-def test_a_key_that_attackers_would_use_is_on_it(action: str, key: str) -> None:
-    assert key in unset(action)
+def test_a_key_that_attackers_would_use_is_on_it(action: str, key: str, resource: str) -> None:
+    assert key in unset(action, f"arn:aws:x:y:z:{resource}")
     assert not _excused(action, key)
 
 
+def test_a_key_of_another_kind_of_resource_is_not_on_it() -> None:
+    """A Deny by a key of the instance is not about the image, on AWS as here."""
+    assert "ec2:metadatahttptokens" not in unset("ec2:RunInstances", "arn:aws:x:y::image/ami-0a")
+
+
 def test_a_key_that_is_set_is_not_on_it() -> None:
-    assert "ec2:instancetype" not in unset("ec2:RunInstances")
-    assert not unset("s3:GetObject")
+    assert "ec2:instancetype" not in unset("ec2:RunInstances", "arn:aws:x:y:z:instance/*")
+    assert not unset("s3:GetObject", "arn:aws:s3:::bucket/key")
 
 
 def test_each_name_in_a_call_is_seen_by_a_permission_or_on_the_list() -> None:

@@ -118,8 +118,9 @@ def _route_table_of_association(call: Call) -> Iterator[Target]:
         yield existing(call, "route-table", facts["route_table"])
     else:  # an association that does not exist: AWS still asks before it says so
         yield Target(call.arn("ec2", "route-table/*"), {})
-    if facts.get("subnet"):
-        yield existing(call, "subnet", facts["subnet"])
+    if name := facts.get("subnet"):  # or the gateway that the table is associated with
+        kind = "internet-gateway" if name.startswith("igw-") else "subnet"
+        yield existing(call, kind, name)
 
 
 def _address(call: Call) -> Iterator[Target]:
@@ -133,6 +134,23 @@ def _address(call: Call) -> Iterator[Target]:
         yield existing(call, "elastic-ip", facts["allocation"])
     else:
         yield Target(call.arn("ec2", "elastic-ip/*"), {})
+
+
+def _interface_of_address(call: Call) -> Iterator[Target]:
+    """The interface that loses its address."""
+    name = call.get("AssociationId") or call.get("PublicIp")
+    facts = call.facts(call.arn("ec2", f"address-association/{name}"))
+    if facts.get("interface"):
+        yield existing(call, "network-interface", facts["interface"])
+
+
+def _mapped_volumes(call: Call) -> Iterator[Target]:
+    """The volumes whose devices a call names."""
+    facts = call.facts(call.arn("ec2", f"instance/{call.text('InstanceId')}"))
+    volumes: dict[str, str] = facts.get("volumes") or {}
+    for mapping in call.get("BlockDeviceMappings") or ():
+        name = volumes.get(str(mapping.get("DeviceName")))
+        yield existing(call, "volume", name) if name else Target(call.arn("ec2", "volume/*"), {})
 
 
 def _security_group(call: Call) -> Iterator[Target]:
@@ -260,9 +278,11 @@ TABLE: Table = {
     # addresses and NAT
     "AllocateAddress": create_row("elastic-ip"),
     "ReleaseAddress": on_row(_address),
-    "DisassociateAddress": on_row(_address),
+    "DisassociateAddress": on_row(_address, _interface_of_address),
     "AssociateAddress": on_row(_address, _instance, _interface),
-    "CreateNatGateway": create_row("natgateway", _subnet, named("elastic-ip", "AllocationId")),
+    "CreateNatGateway": create_row(
+        "natgateway", _subnet, _vpc, named("elastic-ip", "AllocationId")
+    ),
     "DeleteNatGateway": on_row(named("natgateway", "NatGatewayId")),
     # security groups
     "CreateSecurityGroup": create_row("security-group", _vpc_or_default),
@@ -304,7 +324,9 @@ TABLE: Table = {
     "RunInstances": RUN_INSTANCES,
     **same("StartInstances StopInstances TerminateInstances", on_row(_instances)),
     **same("DescribeInstanceAttribute GetConsoleOutput GetInstanceUefiData", on_row(_instance)),
-    **same("ModifyInstanceAttribute", _attribute(_instance, named("security-group", "Groups"))),
+    "ModifyInstanceAttribute": _attribute(
+        _instance, named("security-group", "Groups"), _mapped_volumes
+    ),
     "ModifyInstanceMetadataOptions": _attribute(_instance),
     "AssociateIamInstanceProfile": on_row(_instance, also=(_passes_profile,)),
     "ReplaceIamInstanceProfileAssociation": on_row(_profile_association, also=(_passes_profile,)),

@@ -138,12 +138,14 @@ def _targets(call: Call, launch: Launch) -> Iterator[tuple[Target, tuple[str, ..
     if launch.template is not None:
         yield existing(call, "launch-template", launch.template), ("LaunchTemplate",)
     yield _image(call, data), ("ImageId",)
-    yield _instance(call, data, tags.get("instance", {})), ("InstanceType",)
     interfaces = [
         placed
         for interface in _interfaces(data, launch.subnets)
         for placed in _placed(call, data, interface)
     ]
+    zone = _zone(call, data, interfaces)
+    made = _instance(call, data, tags.get("instance", {}))
+    yield Target(made.arn, {**made.keys, **zone}), ("InstanceType",)
     for interface in interfaces:
         yield (
             _interface(call, interface, tags.get("network-interface", {})),
@@ -165,9 +167,19 @@ def _targets(call: Call, launch: Launch) -> Iterator[tuple[Target, tuple[str, ..
         yield key_pair, ("KeyName",)
     for mapping in data.get("BlockDeviceMappings") or [{}]:
         disk = mapping.get("Ebs") or {}
-        yield _volume(call, disk, tags.get("volume", {})), ("BlockDeviceMappings",)
+        volume = _volume(call, disk, tags.get("volume", {}))
+        yield Target(volume.arn, {**volume.keys, **zone}), ("BlockDeviceMappings",)
         if disk.get("SnapshotId"):
             yield existing(call, "snapshot", str(disk["SnapshotId"])), ("BlockDeviceMappings",)
+
+
+def _zone(call: Call, data: Mapping[str, Any], interfaces: list[dict[str, Any]]) -> Keys:
+    """ec2:AvailabilityZone, where all that is launched is in one."""
+    subnets = (arn_of(call, "subnet", str(one.get("SubnetId"))) for one in interfaces)
+    named = (data.get("Placement") or {}).get("AvailabilityZone")
+    found = {call.facts(arn).get("availability_zone", named) for arn in subnets}
+    known = len(found) == 1 and None not in found
+    return {"ec2:AvailabilityZone": (str(found.pop()),)} if known else {}
 
 
 def _check_places(data: Mapping[str, Any]) -> None:
@@ -270,8 +282,11 @@ def _interface(call: Call, interface: Mapping[str, Any], tags: Mapping[str, str]
     if interface.get("SubnetId"):
         subnet = arn_of(call, "subnet", str(interface["SubnetId"]))
         keys["ec2:Subnet"] = (subnet,)
-        if call.facts(subnet).get("vpc"):
-            keys["ec2:Vpc"] = (arn_of(call, "vpc", call.facts(subnet)["vpc"]),)
+        facts = call.facts(subnet)
+        if facts.get("vpc"):
+            keys["ec2:Vpc"] = (arn_of(call, "vpc", facts["vpc"]),)
+        if facts.get("availability_zone"):
+            keys["ec2:AvailabilityZone"] = (str(facts["availability_zone"]),)
     return Target(arn_of(call, "network-interface", "*"), keys)
 
 

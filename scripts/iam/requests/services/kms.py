@@ -32,6 +32,10 @@ from scripts.iam.requests.row import (
 )
 
 MANAGED = "alias/aws/"
+# What a service says of its grants, and of the context that it encrypts a volume or database in.
+_OF_GRANT = ("kms:GrantConstraintType", "kms:GrantOperations", "kms:GranteePrincipal",
+             "kms:RetiringPrincipal")  # fmt: skip
+_OF_CONTEXT = ("kms:EncryptionContext:", "kms:EncryptionContextKeys")
 
 
 def behind(
@@ -57,11 +61,15 @@ def behind(
             **VIA_SERVICE,
             "kms:ViaService": (f"{service}.{region}.amazonaws.com",),
         }
-        if context and action not in {"kms:DescribeKey", "kms:CreateGrant"}:
-            keys |= encryption_context(context)
+        unknown: tuple[str, ...] = ()
         if action == "kms:CreateGrant":
             keys["kms:GrantIsForAWSResource"] = ("true",)
-        yield Need(action, arn, keys)
+            unknown = (*_OF_GRANT, *_OF_CONTEXT)
+        elif action != "kms:DescribeKey":
+            keys["kms:EncryptionAlgorithm"] = ("SYMMETRIC_DEFAULT",)
+            keys |= encryption_context(context or {})
+            unknown = () if context else _OF_CONTEXT
+        yield Need(action, arn, keys, unknown)
 
 
 def encryption_context(context: Mapping[str, str]) -> Keys:
@@ -154,10 +162,12 @@ def _ciphertext_key(parameter: str, blob: str) -> Targets:
     return found
 
 
-def _context_of(parameter: str = "EncryptionContext") -> Callable[[Call], Keys]:
+def _context_of(side: str = "") -> Callable[[Call], Keys]:
+    """Context and algorithm, of re-encryption those of one of its two sides."""
+
     def found(call: Call) -> Keys:
-        algorithm = call.get("EncryptionAlgorithm") or "SYMMETRIC_DEFAULT"
-        keys = encryption_context(call.get(parameter) or {})
+        algorithm = call.get(f"{side}EncryptionAlgorithm") or "SYMMETRIC_DEFAULT"
+        keys = encryption_context(call.get(f"{side}EncryptionContext") or {})
         return {**keys, "kms:EncryptionAlgorithm": (str(algorithm),)}
 
     return found
@@ -181,12 +191,15 @@ def _grant(call: Call) -> Keys:
 
 
 def _new_key(call: Call) -> Keys:
-    defaults = {"KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT", "Origin": "AWS_KMS"}
-    names = {"KeySpec": "kms:KeySpec", "KeyUsage": "kms:KeyUsage", "Origin": "kms:KeyOrigin"}
+    defaults = {"KeyUsage": "ENCRYPT_DECRYPT", "Origin": "AWS_KMS"}
+    names = {"KeyUsage": "kms:KeyUsage", "Origin": "kms:KeyOrigin"}
     lockout = as_text(call.flag("BypassPolicyLockoutSafetyCheck"))
+    # The older name of the same parameter.
+    spec = call.get("KeySpec") or call.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
     return {
         **request_tags(pairs(call.get("Tags"), "TagKey", "TagValue")),
         **{key: (str(call.get(name) or defaults[name]),) for name, key in names.items()},
+        "kms:KeySpec": (str(spec),),
         "kms:BypassPolicyLockoutSafetyCheck": (lockout,),
         "kms:CallerAccount": (call.account.account_id,),
         "kms:MultiRegion": (as_text(call.flag("MultiRegion")),),
@@ -261,12 +274,12 @@ TABLE: Table = {
     "ReEncrypt": Row(
         _ciphertext_key("SourceKeyId", "CiphertextBlob"),
         action="kms:ReEncryptFrom",
-        keys=_context_of("SourceEncryptionContext"),
+        keys=_context_of("Source"),
         also=(
             onto(
                 "kms:ReEncryptTo",
                 lambda call: [_named(call, call.text("DestinationKeyId"))],
-                _context_of("DestinationEncryptionContext"),
+                _context_of("Destination"),
             ),
         ),
     ),

@@ -218,8 +218,10 @@ def _managed_secret(call: Call) -> Iterator[Need]:
     arn = call.arn("secretsmanager", "secret:rds!db-*")
     tags = {"aws:rds:primaryDBInstanceArn": database, "aws:secretsmanager:owningService": "rds"}
     keys = {**request_tags(tags), **VIA_SERVICE}
-    yield Need("secretsmanager:CreateSecret", arn, keys)
-    yield Need("secretsmanager:TagResource", arn, keys)
+    named = tuple(f"secretsmanager:{name}" for name in ("Description", "KmsKeyArn", "KmsKeyId",
+                                                        "Name"))  # fmt: skip
+    yield Need("secretsmanager:CreateSecret", arn, keys, named)
+    yield Need("secretsmanager:TagResource", arn, keys, ("secretsmanager:SecretId",))
     yield from _described_default_key(call)
     key = call.get("MasterUserSecretKmsKeyId")
     actions = ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:CreateGrant")
@@ -243,6 +245,7 @@ def _rotated_secret(call: Call) -> Iterator[Need]:
         keys = {
             **resource_tags(call, arn, "secretsmanager:ResourceTag/"),
             **VIA_SERVICE,
+            "secretsmanager:SecretId": (arn,),
         }
         yield Need("secretsmanager:RotateSecret", arn, keys)
 
@@ -419,9 +422,9 @@ TABLE: Table = {
             _key_of(_restored("SourceDBSnapshotIdentifier")),
         ),
     ),
+    "ModifyDBSnapshot": Row(both(_snapshot, _named("og", "OptionGroupName"))),
     **same(
-        "DeleteDBSnapshot DescribeDBSnapshotAttributes ModifyDBSnapshot ModifyDBSnapshotAttribute",
-        Row(_snapshot),
+        "DeleteDBSnapshot DescribeDBSnapshotAttributes ModifyDBSnapshotAttribute", Row(_snapshot)
     ),
     "DescribeDBSnapshots": Row(
         lambda call: (

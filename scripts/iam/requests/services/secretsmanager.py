@@ -113,7 +113,9 @@ def _decrypts(call: Call) -> Iterator[Need]:
 def _batch(call: Call) -> Iterator[Need]:
     for name in call.texts("SecretIdList"):
         target = existing(call, name)
-        yield Need("secretsmanager:GetSecretValue", target.arn, target.keys)
+        of_value = {"secretsmanager:SecretId": (target.arn,),
+                    "secretsmanager:VersionStage": ("AWSCURRENT",)}  # fmt: skip
+        yield Need("secretsmanager:GetSecretValue", target.arn, {**target.keys, **of_value})
         key = call.account.secret_key(target.arn)
         context = {"SecretARN": target.arn}
         yield from kms.behind(call, "secretsmanager", key, ("kms:Decrypt",), context)
