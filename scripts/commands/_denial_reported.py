@@ -51,7 +51,8 @@ def explain_reported(
                 "reads the account's own"
             )
         unknown = policies.unknown(denial.record.resource)
-        if unknown and not any(unknown in note for note in notes):
+        said = any(unknown in note or "was not looked at" in note for note in notes)
+        if unknown and not said:
             notes.append(f"what the policy of {denial.record.resource} says is not judged: "
                          f"{unknown}")  # fmt: skip
         denials.append(replace(denial, notes=tuple(notes)))

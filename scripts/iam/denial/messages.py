@@ -67,6 +67,7 @@ _STAMP = re.compile(
     r"^(?:[^\n\t]*\t[^\n\t]*\t)?\ufeff?(?:\d{4}-\d\d-\d\dT[\d:.]+Z ?)?", re.MULTILINE
 )
 _FRAME = re.compile(r"^\s*(?:##\[\w+\]|[│╷╵|])?[ \t]*", re.MULTILINE)
+_NUMBER = re.compile(r"\+[\dXx*]+")
 _WHOLE = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:[\w-]*:.+")
 # A service-linked role has its service in its path.
 _LINKED = re.compile(r":role/aws-service-role/([\w.-]+)/")
@@ -122,8 +123,16 @@ class Refusal:
         return self.principal.startswith("arn:aws:") and is_global(self.action)
 
     @property
+    def is_text_message(self) -> bool:
+        """Whether it was sent to a telephone: a number has no ARN, so a policy can name * alone."""
+        number = _NUMBER.fullmatch(self.resource or "")
+        return self.action.lower() == "sns:publish" and number is not None
+
+    @property
     def arn(self) -> str | None:
         """The resource as a policy names it; None where the message does not tell it whole."""
+        if self.is_text_message:
+            return "*"
         known = self.resource == "*" or _WHOLE.fullmatch(self.resource or "")
         # As a pattern the stars of a mask would take anything.
         return self.resource if known and MASK not in str(self.resource) else None

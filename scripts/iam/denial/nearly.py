@@ -38,9 +38,11 @@ def _difference(wanted: str, had: str) -> str | None:
         return "the request differs by capital letters alone"
     if _like(name, pattern.replace("//", "/")):
         return "it has a slash twice that the request has once"
-    if ours[2] == "s3" and "/" not in pattern and name.startswith(f"{pattern}/"):
-        return f"that is the bucket; what is in it is named by {wanted}/*"
-    return None
+    if ours[2] == "secretsmanager" and _like(name, f"{pattern}-??????"):
+        return f"a secret's ARN ends in six characters of its own, so write {wanted}-??????"
+    # Objects of a bucket, versions of a function, indices of a table, streams of a group.
+    below = next((mark for mark in "/:" if name.startswith(pattern + mark)), None)
+    return f"what is below it is named by {wanted}{below}*" if below else None
 
 
 def _like(value: str, pattern: str) -> bool:

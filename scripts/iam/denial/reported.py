@@ -65,11 +65,20 @@ def explain_refusal(
         refusal = replace(refusal, resource="*")
     found = _explained(refusal, members, resource_policy)
     said = replace(found.record, reason=_said(refusal), resource=refusal.resource or _UNNAMED)
-    return replace(found, record=said, notes=(*found.notes, *_of_session(refusal)))
+    return replace(found, record=said, notes=(*found.notes, *_of_the_call(refusal)))
 
 
-def _of_session(refusal: Refusal) -> Iterable[str]:
-    """https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html"""
+def _of_the_call(refusal: Refusal) -> Iterable[str]:
+    """What a call of this kind needs that its message does not tell.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html
+    """
+    if refusal.is_text_message:
+        yield (
+            "a text message goes to a number and to no topic; a number has no ARN, so a policy has "
+            "to name * (a Deny with topics' ARNs, or NotResource, keeps it from topics)"
+        )
     if refusal.action.lower() == "sts:tagsession":
         yield (
             "the call passes session tags: those need sts:TagSession in the trust policy of the "
@@ -178,6 +187,14 @@ def _missing(refusal: Refusal, members: Identities) -> str | None:
             f"{role} is no role, and {refusal.action} takes a role's ARN alone (arn:aws:iam::"
             "ACCOUNT:role/NAME): the request is to be put right, no policy"
         )
+    if refusal.action.lower() == "iam:passrole" and (
+        other := foreign_account(role, refusal.account)
+    ):
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+        return (
+            f"{role} is account {other}'s, and only a role of one's own account can be passed: the "
+            "request is to be put right, no policy"
+        )
     own = role.split(":", 5)[4:5] == [refusal.account]
     if by_trust(refusal.action, role) and own and role not in members.members:
         return (
@@ -260,11 +277,14 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
             "proposed: paste it without the line break"
         )
     elif refusal.arn is None:
-        yield (
+        told = (
             f"the message names the resource {refusal.resource} without its ARN, so no change is "
-            "proposed: a name alone means one of the caller's own account and region; what is "
-            "another account's must be asked for by its ARN"
         )
+        by_name = refusal.action.startswith(("secretsmanager:", "ssm:"))
+        yield told + "proposed" + (
+            ": a name alone means one of the caller's own account and region; what is another "
+            "account's must be asked for by its ARN" if by_name else ""
+        )  # fmt: skip
     denied = explanation.decision is not None and (
         explanation.decision.reason is Reason.EXPLICIT_DENY
     )

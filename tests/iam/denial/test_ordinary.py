@@ -123,6 +123,33 @@ def test_only_a_role_can_be_assumed(named: str) -> None:
     assert "the request is to be put right, no policy" in told(found)
 
 
+def test_only_a_role_of_ones_own_account_can_be_passed() -> None:
+    other = "arn:aws:iam::999988887777:role/x"
+    found = pasted(f"iam:PassRole on resource: {other}", EVERYTHING)
+    assert found.changes == ()
+    assert "only a role of one's own account can be passed" in told(found)
+
+
+@pytest.mark.parametrize("number", ["+358401234567", "+358XXXX"])
+def test_a_text_message_goes_to_no_topic(number: str) -> None:
+    """functionalone/serverless-iam-roles-per-function#106"""
+    topic = {"Effect": "Allow", "Action": "sns:Publish",
+             "Resource": f"arn:aws:sns:eu-west-1:{ACCOUNT}:signup"}  # fmt: skip
+    words = f"SNS:Publish on resource: {number} because no identity-based policy allows the "
+    found = pasted(f"{words}SNS:Publish action", topic)
+    [change] = found.changes
+    assert found.record.resource == number
+    assert change.statement is not None
+    assert "*" in change.statement["Resource"]
+    assert "a number has no ARN" in told(found)
+
+
+def test_what_a_name_alone_means_is_said_where_it_is_known() -> None:
+    found = pasted("elasticache:Connect on resource: cache-one", EVERYTHING)
+    assert "without its ARN, so no change is proposed" in told(found)
+    assert "own account and region" not in told(found)
+
+
 def test_a_chained_source_identity_is_allowed_by_both_roles() -> None:
     """noqdev/iambic#357"""
     trusted = {"Effect": "Allow", "Principal": {"AWS": f"{IAM}:role/app"},
@@ -145,9 +172,13 @@ def test_a_chained_source_identity_is_allowed_by_both_roles() -> None:
          "dynamodb:eu-west-1:{}:table/Locks", f"by its account alone, {ACCOUNT}"),
         ("ssm:GetParameter", "ssm:eu-west-1:{}:parameter//a/b", "ssm:eu-west-1:{}:parameter/a/b",
          "a slash twice"),
-        ("s3:GetObject", "s3:::b", "s3:::b/x", "that is the bucket; what is in it is named by"),
+        ("s3:GetObject", "s3:::b", "s3:::b/x", "what is below it is named by arn:aws:s3:::b/*"),
         ("logs:PutLogEvents", "logs:eu-west-1:{}:log-group:a",
-         "logs:eu-west-1:{}:log-group:a:log-stream:[$LATEST]1", None),
+         "logs:eu-west-1:{}:log-group:a:log-stream:[$LATEST]1", "log-group:a:*"),
+        ("secretsmanager:GetSecretValue", "secretsmanager:eu-west-1:{}:secret:a/b",
+         "secretsmanager:eu-west-1:{}:secret:a/b-AbCdEf", "so write arn:aws:secretsm"),
+        ("lambda:InvokeFunction", "lambda:eu-west-1:{}:function:a",
+         "lambda:eu-west-1:{}:function:ab", None),
     ],
 )  # fmt: skip
 def test_how_little_a_statement_lacks_is_said(
