@@ -31,6 +31,7 @@ from pipeline.reading.files import DataFile
 from pipeline.reading.reader import read_table
 from pipeline.step import Outcome, Workspace, step
 from pipeline.storage import KeyExistsError
+from pipeline.tracking import progress
 
 if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]
@@ -55,10 +56,12 @@ def main(workspace: Workspace, *, renew_contract: bool) -> Outcome:
     """Read the source, check it, cut the holdout and store raw, training and holdout data."""
     settings = workspace.settings
     with tempfile.TemporaryDirectory() as temporary:
+        progress.note("reading the source")
         found = sources.fetch(workspace, settings.data.source, Path(temporary))
         wanted = [settings.data.target, *settings.data.id_columns]
         table = read_table(found, settings.data.format(), wanted)
         check_columns(table.schema.names, settings)
+        progress.note(f"reading {table.num_columns} columns of {table.num_rows} rows")
         ingested = _settle(workspace, table, renew=renew_contract)
         raw = [_store_raw(workspace, file) for file in found]
         raw_sha256 = files.digest(found)

@@ -16,6 +16,7 @@ from pipeline.errors import InputError, StepFailed, first_line
 from pipeline.model.place import Place
 from pipeline.outputs import Platform, load_platform
 from pipeline.settings import Settings, load_settings, settings_path
+from pipeline.tracking import progress
 from pipeline.tracking.quiet import each_warning_once
 from pipeline.tracking.results import parse_result
 
@@ -130,7 +131,7 @@ def step(function: Callable[..., Outcome]) -> click.Command:
         def run() -> Outcome:
             return function(open_workspace(platform, local, settings, os.environ), **options)
 
-        with each_warning_once():
+        with each_warning_once(), progress.shown():
             outcome = guarded(run)
         seconds = round(time.perf_counter() - started, 3)
         reported = parse_result({**outcome.values, "seconds": seconds})

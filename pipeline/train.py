@@ -19,7 +19,7 @@ from pipeline.model.scoring import positive_class
 from pipeline.model.search import Trial, cross_validate, make_folds, merge, search
 from pipeline.settings import DecisionSettings, without_secrets
 from pipeline.step import Outcome, Workspace, step
-from pipeline.tracking import cloudwatch, lineage, runs
+from pipeline.tracking import cloudwatch, lineage, progress, runs
 from pipeline.tracking.register import CHALLENGER, upload_and_register
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def _fit_and_register(
     tags: Mapping[str, str],
 ) -> "ModelVersion":
     settings = workspace.settings
+    progress.note("fitting on all training rows")
     model = fitted(chosen, rows, folds, settings)
     parameters = {**chosen.parameters, "rows": len(rows.table)}
     rule = DecisionRule()
@@ -139,6 +140,7 @@ def _fit_and_register(
             identity,
         )
 
+    progress.note("registering the model")
     return upload_and_register(run, workspace.model, tags, save)
 
 

@@ -27,7 +27,7 @@ from pipeline.model.threads import limited
 from pipeline.pages import card
 from pipeline.step import Workspace
 from pipeline.storage import KeyExistsError
-from pipeline.tracking import lineage, runs
+from pipeline.tracking import lineage, progress, runs
 from pipeline.tracking.register import VERSION_TAGS
 
 if TYPE_CHECKING:
@@ -231,6 +231,7 @@ def _compare(
     warnings: list[str],
 ) -> Evaluation:
     settings = workspace.settings
+    progress.note(f"comparing on {rows.raw.num_rows} held-out rows")
     new = _score(models[0], rows)
     old = _score(models[1], rows) if champion else None
     groups = subgroups(

@@ -18,6 +18,7 @@ from pipeline.reading.files import DataFile
 from pipeline.reading.formats import Format
 from pipeline.reading.reader import Chunk, header, read_chunks, read_table
 from pipeline.settings import Settings
+from pipeline.tracking import progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,6 +131,7 @@ def write_predictions(
         good.write(part.good)
         bad.write(part.bad)
         counts.add(part.seen)
+        progress.note(f"{counts.rows} rows done")
 
     with (
         ParquetFile(folder / "predictions.parquet") as good,

@@ -13,6 +13,7 @@ from pipeline.model.features import build, check_space, default, fit, suggest
 from pipeline.model.scoring import positive_class, score
 from pipeline.model.threads import limited
 from pipeline.settings import Settings
+from pipeline.tracking import progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -158,6 +159,8 @@ def _results(
     finished: Callable[[list[Trial]], None],
 ) -> dict[int, Trial]:
     """Every drawn trial in order, those that are done recalled, the others run."""
+    last = max(drawn, default=-1) + 1
+    progress.note(f"trial {last} of {settings.search.trials}")
     ran = _run(dataset, folds, settings, {n: drawn[n] for n in drawn if n not in done})
     finished(list(ran.values()))
     return {number: ran.get(number) or done[number] for number in drawn}

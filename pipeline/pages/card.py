@@ -136,6 +136,6 @@ def _bars(name: str, entries: Sequence[Importance]) -> str:
         [text(entry.feature), f"{entry.loss:.4f}", bar(entry.loss / widest)]
         for entry in entries[:_SHOWN_FEATURES]
     ]
-    more = len(entries) - _SHOWN_FEATURES
+    more = sum(entry.features for entry in entries[_SHOWN_FEATURES:])
     note = f"<p>and {more} more</p>" if more > 0 else ""
     return f"<h2>{text(name)}</h2>{grid(['feature', 'loss', ''], rows)}{note}"
