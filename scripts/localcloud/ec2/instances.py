@@ -57,9 +57,8 @@ class Instance:
         self._processes: list[SupervisedProcess] = []
         self.agent = LogAgent(host, self.id, None, {})
         self._booted = time.monotonic()
-        launch = _launch_settings(host, record)
-        self._role = _role(host, launch)
-        self.metadata = Metadata(self._identity(launch), self._credentials)
+        self._role = _role(host, _profile(host, record))
+        self.metadata = Metadata(self._identity, self._credentials)
         self._database = Forward(self._database_port)
 
     def start(self) -> None:
@@ -184,9 +183,9 @@ class Instance:
         environment = _tags(self._record).get("Environment")
         return self._databases.port_of_environment(environment) if environment else None
 
-    def _identity(self, launch: dict[str, Any]) -> Identity:
+    def _identity(self) -> Identity:
         record = self._record
-        options = launch.get("MetadataOptions") or {}
+        options = record.metadata_options
         return Identity(
             instance_id=self.id,
             image_id=str(record.image_id),
@@ -194,12 +193,12 @@ class Instance:
             account_id=self._host.account_id,
             region=self._host.region,
             zone=str(record.placement.zone),
-            tags=_tags(record),
+            tags=_tags(record) if options.instance_metadata_tags == "enabled" else {},
             user_data=base64.b64decode(_encoded(record)),
             role_name=self._role[1].rpartition("/")[2] if self._role else None,
             profile_arn=self._role[0] if self._role else None,
-            tokens_required=options.get("HttpTokens", "optional") == "required",
-            enabled=options.get("HttpEndpoint", "enabled") != "disabled",
+            tokens_required=options.http_tokens == "required",
+            enabled=options.http_endpoint != "disabled",
         )
 
     def _credentials(self, delivery: str) -> Credentials:
@@ -292,22 +291,19 @@ class Instances:
             log.info("instance %s ended", instance.id)
 
 
-def _launch_settings(host: Host, record: Any) -> dict[str, Any]:
-    """Profile and metadata options; moto's instances of an Auto Scaling group do not show them."""
+def _profile(host: Host, record: Any) -> dict[str, Any]:
+    """The instance profile; moto's instances of an Auto Scaling group do not show theirs."""
     groups = host.backend("autoscaling").autoscaling_groups.values()
     for group in list(groups):
         members = {str(state.instance.id) for state in group.instance_states}
         if str(record.id) in members and group.ec2_launch_template is not None:
             version = group.ec2_launch_template.get_version(group.launch_template_version)
-            return dict(version.data)
-    profile = getattr(record, "iam_instance_profile", None)
-    tokens = str(getattr(record.metadata_options, "http_tokens", "optional"))
-    return {"IamInstanceProfile": profile or {}, "MetadataOptions": {"HttpTokens": tokens}}
+            return dict(version.data.get("IamInstanceProfile") or {})
+    return dict(getattr(record, "iam_instance_profile", None) or {})
 
 
-def _role(host: Host, launch: dict[str, Any]) -> tuple[str, str] | None:
+def _role(host: Host, wanted: dict[str, Any]) -> tuple[str, str] | None:
     """The ARNs of the instance profile and of its role; None without a profile or role."""
-    wanted = launch.get("IamInstanceProfile") or {}
     for profile in list(host.backend("iam").get_instance_profiles()):
         named = profile.arn == wanted.get("Arn") or profile.name == wanted.get("Name")
         if named and profile.roles:

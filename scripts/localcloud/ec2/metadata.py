@@ -60,8 +60,12 @@ class Metadata:
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
     """
 
-    def __init__(self, identity: Identity, credentials: Callable[[str], Credentials]) -> None:
-        self.identity = identity
+    def __init__(
+        self,
+        identity: Identity | Callable[[], Identity],
+        credentials: Callable[[str], Credentials],
+    ) -> None:
+        self._identity = identity
         self._make = credentials
         self._current: dict[str, Credentials] = {}
         self._tokens: dict[str, float] = {}
@@ -69,6 +73,11 @@ class Metadata:
         self._server = Server(self._handle, threads=2)
         self.port = self._server.port
         self._server.start()
+
+    @property
+    def identity(self) -> Identity:
+        """The instance as it is now: its options may change while it runs."""
+        return self._identity() if callable(self._identity) else self._identity
 
     @property
     def endpoint(self) -> str:
@@ -119,14 +128,15 @@ class Metadata:
     def _handle(self, incoming: Incoming) -> Answer:
         if incoming.refusal is not None:
             return _answer(400)
-        if not self.identity.enabled:
+        identity = self.identity
+        if not identity.enabled:
             return _answer(403)
         if incoming.method == "PUT":
             return self._put(incoming)
         if incoming.method not in ("GET", "HEAD"):
             return _answer(405)
         given = incoming.headers.get(TOKEN.lower())
-        needed = self.identity.tokens_required or given is not None
+        needed = identity.tokens_required or given is not None
         if needed and not self.knows(given):
             return _answer(401)
         try:

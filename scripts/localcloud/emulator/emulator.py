@@ -23,7 +23,16 @@ from werkzeug.exceptions import HTTPException
 from scripts.iam.requests import HttpRequest, Reading, rebuilt
 from scripts.iam.requests.wire.rebuild import Rebuilt
 from scripts.localcloud.access.errors import Answer, AwsError
-from scripts.localcloud.emulator import cbor, failures, gaps, managed_keys, patches, sealing, tags
+from scripts.localcloud.emulator import (
+    cbor,
+    failures,
+    gaps,
+    launches,
+    managed_keys,
+    patches,
+    sealing,
+    tags,
+)
 from scripts.localcloud.emulator.consistency import Consistency, Lags
 
 _log = logging.getLogger(__name__)
@@ -59,6 +68,7 @@ class Emulator:
         BackendDict.reset()
         self._patches.enter_context(patches.applied())
         self._patches.enter_context(gaps.filled())
+        self._patches.enter_context(launches.as_asked())
         self._patches.enter_context(managed_keys.applied())
         self._patches.enter_context(sealing.remembered())
         self._patches.enter_context(tags.ended())

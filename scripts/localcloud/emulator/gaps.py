@@ -20,7 +20,7 @@ from moto.budgets.exceptions import NotFoundException
 from moto.budgets.responses import BudgetsResponse
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import utcnow
-from moto.ec2.models.instances import Instance, MetadataOptions
+from moto.ec2.models.instances import Instance
 from moto.ec2.models.launch_templates import LaunchTemplate
 from moto.ec2.models.nat_gateways import NatGatewayBackend
 from moto.ec2.models.security_groups import SecurityGroupRule
@@ -48,7 +48,10 @@ from moto.ssm.models import Documents, SimpleSystemManagerBackend
 
 from scripts.iam.engine.documents import PolicyError, parse_policy
 from scripts.iam.engine.evaluation import PolicySet, Principal, Request, Unsupported, evaluate
+from scripts.localcloud.emulator import launches
 
+# Without its protection, which does not keep a group from ending its own instances.
+_OF_TEMPLATE = ("IamInstanceProfile", "MetadataOptions")
 LOG_DELIVERY = "logging.s3.amazonaws.com"
 ACCESS_LOG_SECONDS = 30.0
 """From one delivery of a bucket's access logs to the next."""
@@ -75,23 +78,12 @@ def _give_instances_of_a_group_what_their_template_says(stack: ExitStack) -> Non
         data = self.ec2_launch_template.get_version(self.launch_template_version).data
         for state in self.instance_states:
             if state.instance.id not in before:
-                _apply_template(self.ec2_backend, state.instance, data)
+                started = {name: data[name] for name in _OF_TEMPLATE if name in data}
+                launches.apply(self.ec2_backend, state.instance, started)
 
     stack.enter_context(
         patch.object(FakeAutoScalingGroup, "replace_autoscaling_group_instances", replace)
     )
-
-
-def _apply_template(ec2: Any, instance: Any, data: dict[str, Any]) -> None:
-    profile = data.get("IamInstanceProfile") or {}
-    if profile:
-        ec2.associate_iam_instance_profile(
-            instance.id,
-            iam_instance_profile_name=profile.get("Name"),
-            iam_instance_profile_arn=profile.get("Arn"),
-        )
-    if "MetadataOptions" in data:
-        instance.metadata_options = MetadataOptions(data["MetadataOptions"])
 
 
 def _end_an_instances_own_interface_with_it(stack: ExitStack) -> None:

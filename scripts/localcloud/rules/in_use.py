@@ -252,3 +252,23 @@ def secret(reading: Reading, backends: Backends) -> None:
                 "You can't perform this operation on the secret because it was marked for "
                 "deletion.",
             )
+
+
+def default_schedules(reading: Reading, _: Backends) -> None:
+    """The default group of schedules.
+
+    https://docs.aws.amazon.com/scheduler/latest/APIReference/API_DeleteScheduleGroup.html
+    """
+    if reading.parameters.get("Name") == "default":
+        raise AwsError("ValidationException", "The default schedule group cannot be deleted.")
+
+
+def protection(reading: Reading, _: Backends) -> None:
+    """Moto keeps no protection of log groups and scaling groups: they could be deleted."""
+    given = reading.parameters
+    asked = given.get("deletionProtectionEnabled") or given.get("DeletionProtection")
+    if asked and asked != "none":
+        raise AwsError(
+            "LocalCloudNotImplemented",
+            "The local cloud does not protect log groups and scaling groups from their deletion",
+        )

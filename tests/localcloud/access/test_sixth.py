@@ -6,14 +6,21 @@ Where a control can be taken away alone, the attack is tried once more without i
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 from botocore import xform_name
+from moto.ec2.models.instances import InstanceBackend
+from moto.ec2.responses.instances import InstanceResponse
 
 from scripts.localcloud.access import authorization
+from scripts.localcloud.ec2.instances import Instance
 from tests.localcloud.access.test_fourth import deny
 from tests.localcloud.access.test_names import fails
 from tests.localcloud.clients import Account, statement
@@ -232,3 +239,152 @@ def test_nothing_changes_between_a_decision_and_what_is_done(
         ec2.create_launch_template_version(**template, LaunchTemplateData=data)
         monkeypatch.setattr(gateway, "_locked", nullcontext)
         assert started() == "m5.large"
+
+
+# What an instance is launched with
+
+
+@pytest.fixture
+def as_moto_has_it(account: Account, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str], None]:
+    def restore(owner: Any, name: str) -> None:
+        monkeypatch.setattr(owner, name, inspect.unwrap(getattr(owner, name)))
+
+    return restore
+
+
+def test_a_launch_is_by_the_whole_template(
+    account: Account, launch: dict[str, Any], as_moto_has_it: Callable[[Any, str], None]
+) -> None:
+    """A template that demands tokens lets its user through, and moto forgets the demand."""
+    ec2 = account.client("ec2")
+    ec2.create_launch_template(
+        LaunchTemplateName="demands",
+        LaunchTemplateData={
+            "ImageId": launch["ImageId"], "MetadataOptions": {"HttpTokens": "required"},
+            "DisableApiTermination": True, "DisableApiStop": True,
+        },
+    )  # fmt: skip
+    asked = {"LaunchTemplate": {"LaunchTemplateName": "demands"}, "MinCount": 1, "MaxCount": 1,
+             "SubnetId": launch["SubnetId"]}  # fmt: skip
+    [made] = ec2.run_instances(**asked)["Instances"]
+    assert made["MetadataOptions"]["HttpTokens"] == "required"
+    names = {"InstanceIds": [made["InstanceId"]]}
+    assert fails(ec2.terminate_instances, **names) == "OperationNotPermitted"
+    assert fails(ec2.stop_instances, **names) == "OperationNotPermitted"
+    one = {"InstanceId": made["InstanceId"]}
+    ec2.modify_instance_attribute(**one, DisableApiTermination={"Value": False})
+    ec2.terminate_instances(**names)
+    as_moto_has_it(InstanceResponse, "run_instances")
+    [made] = ec2.run_instances(**asked)["Instances"]
+    assert made["MetadataOptions"]["HttpTokens"] == "optional"
+    ec2.terminate_instances(InstanceIds=[made["InstanceId"]])
+
+
+def test_a_protected_instance_is_not_ended(
+    account: Account, launch: dict[str, Any], as_moto_has_it: Callable[[Any, str], None]
+) -> None:
+    ec2 = account.client("ec2")
+
+    def started() -> dict[str, Any]:
+        [made] = ec2.run_instances(**launch, DisableApiTermination=True)["Instances"]
+        return {"InstanceIds": [made["InstanceId"]]}
+
+    assert fails(ec2.terminate_instances, **started()) == "OperationNotPermitted"
+    as_moto_has_it(InstanceResponse, "run_instances")
+    ec2.terminate_instances(**started())
+
+
+def test_a_change_of_one_option_leaves_the_others(
+    account: Account, launch: dict[str, Any], as_moto_has_it: Callable[[Any, str], None]
+) -> None:
+    """With the right to the endpoint alone, moto takes the demand for tokens away."""
+    ec2 = account.client("ec2")
+    options = {"HttpTokens": "required", "HttpPutResponseHopLimit": 3}
+    [made] = ec2.run_instances(**launch, MetadataOptions=options)["Instances"]
+    one = {"InstanceId": made["InstanceId"]}
+    kept = deny("ec2:ModifyInstanceMetadataOptions",
+                {"StringLike": {"ec2:Attribute/HttpTokens": "*"}})  # fmt: skip
+    mine = account.client("ec2", account.session("endpoint-alone", statement("*"), kept))
+    change = mine.modify_instance_metadata_options
+    assert fails(change, **one, HttpTokens="optional") == "UnauthorizedOperation"
+
+    def left() -> Any:
+        found = ec2.describe_instances(InstanceIds=[made["InstanceId"]])["Reservations"][0]
+        return found["Instances"][0]["MetadataOptions"]
+
+    change(**one, HttpEndpoint="enabled")
+    assert options.items() <= left().items()
+    as_moto_has_it(InstanceBackend, "modify_instance_metadata_options")
+    change(**one, HttpEndpoint="enabled")
+    assert left().get("HttpTokens") is None
+
+
+def test_the_metadata_service_is_as_its_options_are_now(
+    account: Account, launch: dict[str, Any]
+) -> None:
+    """An endpoint that is off gives nothing out, tags are shown to who asked for that alone."""
+    ec2 = account.client("ec2")
+    [made] = ec2.run_instances(
+        **launch, MetadataOptions={"HttpEndpoint": "disabled", "HttpTokens": "required"},
+        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "b"}]}],
+    )["Instances"]  # fmt: skip
+    cloud = account.cloud
+    with cloud.lock:
+        record = cloud.backend("ec2").get_instance(made["InstanceId"])
+    host: Any = SimpleNamespace(
+        home=cloud.home, region=cloud.region, account_id=cloud.account_id, backend=cloud.backend
+    )
+    instance = Instance(host, SimpleNamespace(), record)  # type: ignore[arg-type]
+    try:
+        one = {"InstanceId": made["InstanceId"]}
+
+        def answers(path: str) -> int:
+            address = f"{instance.metadata.endpoint}/latest/{path}"
+            return requests.get(address, timeout=5).status_code
+
+        assert answers("meta-data/instance-id") == 403
+        ec2.modify_instance_metadata_options(**one, HttpEndpoint="enabled")
+        assert answers("meta-data/instance-id") == 401
+        ec2.modify_instance_metadata_options(**one, HttpTokens="optional")
+        assert answers("meta-data/instance-id") == 200
+        assert answers("meta-data/tags/instance/a") == 404
+        ec2.modify_instance_metadata_options(**one, InstanceMetadataTags="enabled")
+        assert answers("meta-data/tags/instance/a") == 200
+    finally:
+        instance.stop()
+
+
+# What is protected
+
+
+def test_a_protection_that_is_not_kept_is_refused_by_name(
+    account: Account, launch: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs, scaling = account.client("logs"), account.client("autoscaling")
+    account.client("ec2").create_launch_template(
+        LaunchTemplateName="protected", LaunchTemplateData={"ImageId": launch["ImageId"]}
+    )
+    group = {"AutoScalingGroupName": "protected", "MinSize": 0, "MaxSize": 0,
+             "VPCZoneIdentifier": launch["SubnetId"],
+             "LaunchTemplate": {"LaunchTemplateName": "protected"}}  # fmt: skip
+    for call, asked in (
+        (logs.create_log_group, {"logGroupName": "/kept", "deletionProtectionEnabled": True}),
+        (scaling.create_auto_scaling_group,
+         {**group, "DeletionProtection": "prevent-all-deletion"}),
+    ):  # fmt: skip
+        assert fails(call, **asked) == "LocalCloudNotImplemented"
+    scaling.create_auto_scaling_group(**group, DeletionProtection="none")
+    place = ("logs", "CreateLogGroup")
+    monkeypatch.setitem(account.cloud.gateway.checks, place, lambda _: None)
+    logs.create_log_group(logGroupName="/kept", deletionProtectionEnabled=True)
+    logs.delete_log_group(logGroupName="/kept")
+
+
+def test_the_default_group_of_schedules_stays(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = account.client("scheduler").delete_schedule_group
+    assert fails(delete, Name="default") == "ValidationException"
+    place = ("scheduler", "DeleteScheduleGroup")
+    monkeypatch.setitem(account.cloud.gateway.checks, place, lambda _: None)
+    delete(Name="default")
