@@ -1,8 +1,10 @@
 """What every step shares: options, workspace, summary, result file and exit codes."""
 
+import errno
 import functools
 import json
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Mapping, MutableMapping
@@ -186,6 +188,10 @@ def _foreseen(error: Exception) -> str | None:
 
     Their modules are only looked at when already imported: importing MLflow takes seconds.
     """
+    if _is_full(error):
+        at = getattr(error, "filename2", None) or getattr(error, "filename", None)
+        shown = f" for {at}" if at else ""
+        return f"no space is left on the disk{shown}: free some, and run the step again"
     kinds = {base.__module__.partition(".")[0] for base in type(error).__mro__}
     if "botocore" in kinds:
         return f"AWS refused or was not reached: {error}"
@@ -194,6 +200,17 @@ def _foreseen(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return None
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a full disk or quota is behind an error, also of SQLite in MLflow's words."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if isinstance(error, sqlite3.Error) and "disk is full" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

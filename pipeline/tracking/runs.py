@@ -116,19 +116,33 @@ def _client_of(database: Path) -> "MlflowClient":
     """A client for a database file.
 
     To make one makes the tables, too. One process at a time does so: two would undo each other's
-    migrations.
+    migrations. It does so under another name: half of the tables, as a full disk leaves them, can
+    neither be used nor finished.
     """
     import fcntl
 
-    from mlflow import MlflowClient
+    import mlflow
 
     if _PREPARED.get(database):
-        return MlflowClient()
+        return mlflow.MlflowClient()
+
+    def client_at(path: Path) -> "MlflowClient":
+        mlflow.set_tracking_uri(f"sqlite:///{path}")
+        mlflow.set_registry_uri(f"sqlite:///{path}")
+        client = mlflow.MlflowClient()
+        client.search_experiments(max_results=1)
+        return client
+
     database.parent.mkdir(parents=True, exist_ok=True)
     with database.with_name(f".{database.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        client = MlflowClient()
-        client.search_experiments(max_results=1)
+        if not database.exists():
+            unfinished = database.with_name(f".part-{database.name}")
+            for left in database.parent.glob(f"{unfinished.name}*"):
+                left.unlink()
+            client_at(unfinished)
+            unfinished.replace(database)
+        client = client_at(database)
     _PREPARED[database] = True
     return client
 

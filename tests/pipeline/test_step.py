@@ -1,14 +1,23 @@
+import errno
 import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import NoRegionError
+from botocore.exceptions import ClientError, NoRegionError
 
-from pipeline import predict
+from pipeline import predict, train
 from pipeline.errors import InputError, first_line
 from pipeline.outputs import load_platform
-from pipeline.step import Workspace, use_region, write_text
+from pipeline.settings import Settings
+from pipeline.step import Outcome, Workspace, guarded, use_region, write_text
+from pipeline.storage import BucketStore
+from pipeline.tracking import lineage
 from tests.pipeline.conftest import Run
 
 
@@ -80,3 +89,86 @@ def test_a_file_is_written_whole_and_its_folder_is_made(
     with pytest.raises(OSError, match="no space"):
         write_text(page, "after")
     assert page.read_bytes() == b"before"
+
+
+def _write_to_a_full_device() -> Outcome:
+    # Its error says no name of a file, as those of writes do.
+    with Path("/dev/full").open("w") as file:
+        file.write("x")
+    return Outcome([], {})
+
+
+def _fill_a_database() -> Outcome:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("PRAGMA max_page_count = 1")
+        try:
+            database.execute("CREATE TABLE one (x)")
+        except sqlite3.Error as error:
+            raise RuntimeError("the library's own words") from error
+    return Outcome([], {})
+
+
+@pytest.mark.parametrize("run", [_write_to_a_full_device, _fill_a_database])
+def test_a_full_disk_is_said_in_one_line(
+    run: Callable[[], Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        guarded(run)
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said == "error: no space is left on the disk: free some, and run the step again\n"
+
+
+def test_of_a_copy_that_finds_the_disk_full_the_copy_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        guarded(lambda: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full", "a", None, "b")))
+    assert "on the disk for b: free" in capsys.readouterr().err
+
+
+def test_another_error_of_the_operating_system_is_not_taken_for_a_full_disk() -> None:
+    with pytest.raises(OSError, match="broken"):
+        guarded(lambda: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
+
+
+def test_training_before_the_first_ingest_says_what_comes_first(
+    run_local: Run, run_aws: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "no data of small was ingested yet: run ingest first"
+    assert said in run_local(train.main, code=2).output
+    assert said in run_aws(train.main, code=2).output
+
+    # Without the right to list, S3 hides that there is no such object.
+    def denied(*_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
+
+    monkeypatch.setattr(BucketStore, "read", denied)
+    assert f"{said}; or this role may not" in run_aws(train.main, code=2).output
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"monitor": {"min_rows": 7, "column_threshold": 0.5, "labels": "l.csv"}}, True),
+        ({"predict": {"chunk_rows": 9, "input": "b.csv", "separator": ";"}}, True),
+        ({"evaluation": {"importance_repeats": 9, "plots": True}}, True),
+        ({"promotion": {"min_improvement": 0.1, "floors": {"roc_auc": 0.6}}}, True),
+        ({"rollout": {"sticky_header": "x-user"}}, True),
+        ({"search": {"trials": 9}}, False),
+        ({"task": {"metric": "f1"}}, False),
+        ({"features": {"text_size": 9}}, False),
+        ({"decision": {"threshold": 0.3}}, False),
+        ({"data": {"positive": "benign"}}, False),
+    ],
+)
+def test_only_settings_that_make_another_model_train_again(
+    workspace: Workspace,
+    make_settings: Callable[..., Settings],
+    changes: dict[str, Any],
+    same: bool,
+) -> None:
+    other = replace(workspace, settings=make_settings(**changes))
+    assert workspace.settings.digest() != other.settings.digest()
+    first, second = (train.fingerprint(lineage.lineage_tags(w)) for w in (workspace, other))
+    assert (first == second) == same

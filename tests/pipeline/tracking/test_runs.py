@@ -1,6 +1,9 @@
 """The tracking server as steps reach it."""
 
+import errno
 import fcntl
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -27,8 +30,44 @@ def test_one_process_at_a_time_makes_the_tables_of_a_new_database(
                 held.append(False)
         return mock.Mock()
 
-    monkeypatch.setattr("mlflow.MlflowClient", client)
-    monkeypatch.setattr("mlflow.set_tracking_uri", lambda _: None)
-    monkeypatch.setattr("mlflow.set_registry_uri", lambda _: None)
+    named = _without_mlflow(monkeypatch, client)
     runs.connect(workspace)
-    assert held == [True]
+    assert held == [True, True]
+    assert named[-1].endswith("/mlflow.db")
+
+
+def test_tables_that_were_made_halfway_are_never_used(
+    mlflow_imported: None, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, or the end of the process, in the middle of MLflow's migrations."""
+    assert workspace.folder is not None
+    database = workspace.folder / "mlflow.db"
+
+    def full() -> Any:
+        Path(named[-1].removeprefix("sqlite:///")).with_name(".part-mlflow.db-journal").touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    named = _without_mlflow(monkeypatch, full)
+    with pytest.raises(OSError, match="No space left"):
+        runs.connect(workspace)
+    assert not database.exists()
+    _without_mlflow(monkeypatch, mock.Mock)
+    runs.connect(workspace)
+    assert database.exists()
+    assert not list(workspace.folder.glob(".part-*"))
+
+
+def _without_mlflow(monkeypatch: pytest.MonkeyPatch, client: Callable[[], Any]) -> list[str]:
+    """Have a client made by `client`; the answer grows with the addresses that are set."""
+    named: list[str] = []
+
+    def made() -> Any:
+        found = client()
+        Path(named[-1].removeprefix("sqlite:///")).touch()
+        return found
+
+    monkeypatch.setattr("mlflow.MlflowClient", made)
+    monkeypatch.setattr("mlflow.set_tracking_uri", named.append)
+    monkeypatch.setattr("mlflow.set_registry_uri", lambda _: None)
+    monkeypatch.setattr(runs, "_PREPARED", {})
+    return named
