@@ -41,9 +41,10 @@ def explain_reported(
     policies = ResourcePolicies(clients, regional=aws)
     denials = []
     for refusal in found.refusals:
-        denial = explain_refusal(moved(refusal, account), members, policies)
+        here = moved(refusal, account)
+        denial = explain_refusal(here, members, policies)
         notes = list(denial.notes)
-        if refusal.account == MASK:
+        if MASK in (refusal.account, *(refusal.resource or "").split(":")[4:5]) and here != refusal:
             notes.append(f"the message hides the account: it is taken for {account}")
         if not aws:
             notes.append(

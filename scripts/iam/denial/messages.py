@@ -31,9 +31,9 @@ _KINDS = (
     "role|user|group|policy(?: path)?|instance profile|mfa device|server certificate|oidc provider"
 )
 _SENTENCE = re.compile(
-    rf"(?:(?:User|Resource): )?(?P<principal>{_CALLER}) "
-    r"is not authorized to perform: (?P<action>[\w-]+:\w+)"
-    rf"(?: on resource: (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)))?"
+    rf"(?:(?:User|Resource):? )?(?P<principal>{_CALLER}) "
+    r"is not authorized to perform:? (?P<action>[\w-]+:\w+)"
+    rf"(?: on resource:? (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)))?"
     rf"(?P<unnamed> {UNNAMED_KEY})?"
     rf"(?:[,.]? (?:because no (?P<missing>{_LAYER}) allows the (?P<lacking>\S+) action"
     rf"|because public \w+ are (?:prevented|blocked) by the (?P<setting>\w+) setting in {BLOCKED}"
@@ -41,15 +41,15 @@ _SENTENCE = re.compile(
     rf"(?: in (?:an?|the) (?P<deny>{_LAYER})(?: transitively through an? (?P<through>{_LAYER}))?"
     rf"(?:: (?P<policy>arn:[^\s\"]+))?)?))?"
 )
+_QUOTED = re.compile(r"`([^`'\s]+)'")
 # What a terminal breaks at its edge: an ARN, where the sentence goes on behind it, and an action.
 _CUT = re.compile(
     r"(on resource: \"?arn:[^\s\"]+)\r?\n([^\s\"]+)(?=\"?\s(?:because no|with an explicit deny))"
 )
 _BROKEN = re.compile(r"(?<=to perform: )(?P<begun>[\w-]+:\w*) (?P<rest>\w+)")
 # Who reports a denial in public puts something in the place of the account: a few digits, or words.
-_HIDDEN = re.compile(
-    r"(?<=:)(?!\d{12}:)(?:[\dXx*#.-]+|<[^<>:]+>|\[[^\[\]:]+\]|\{[^{}]+\}|(?i:\w*account[\w-]*))(?=:)"
-)
+# API Gateway itself leaves four digits.
+_HIDDEN = re.compile(r"(?<=:)(?!\d{12}:|aws:|cloudfront:)[^:]+(?=:)")
 _ARN = re.compile(r"(arn:[\w-]+:[\w-]+:[\w-]*)(:(?:<[^<>:]+>|\{[^{}]+\}|[^:\s\"]+):)")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
@@ -59,8 +59,12 @@ _BARE = re.compile(
     r"AccessDenied\w*|UnauthorizedOperation|Not authorized to perform sts:\w+|"
     rf"is not authorized to perform|because no (?:{_LAYER}) allows the \S+"
 )
-# An SDK's code in brackets, directly behind AWS's sentence: "(code=AccessDeniedException)".
-_CODE = re.compile(r"[.,;]? ?[(\[{] ?(?:\w+ ?[=:] ?)?['\"]?")
+# An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.
+_CODE = re.compile(
+    r"[.,;]? ?[(\[{] ?(?:\w+ ?[=:] ?)?['\"]?"
+    r"|['\"]?[},;]* ?['\"]?(?:\w*code|\w*type|name)['\"]? ?[:=] ?['\"]?",
+    re.IGNORECASE,
+)
 # What terminals, GitHub and Terraform put before and between the words.
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _STAMP = re.compile(
@@ -228,7 +232,8 @@ def read(text: str) -> Read:
 
 def _plain(text: str) -> str:
     text = _FRAME.sub("", _STAMP.sub("", _ANSI.sub("", text)))
-    text = text.replace('\\"', '"').replace("\\n", " ")
+    # SES quotes caller, action and resource.
+    text = _QUOTED.sub(r"\1", text.replace('\\"', '"').replace("\\n", " "))
     text = " ".join(_CUT.sub(r"\1\2", text).split())
     text = _ARN.sub(lambda arn: arn[1] + _HIDDEN.sub(MASK, arn[2]), text)
     return _BROKEN.sub(_joined, text)

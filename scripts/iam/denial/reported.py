@@ -64,7 +64,12 @@ def explain_refusal(
     if refusal.resource is None and only_star(refusal.action):
         refusal = replace(refusal, resource="*")
     found = _explained(refusal, members, resource_policy)
-    said = replace(found.record, reason=_said(refusal), resource=refusal.resource or _UNNAMED)
+    said = replace(
+        found.record,
+        principal=refusal.principal,
+        reason=_said(refusal),
+        resource=refusal.resource or _UNNAMED,
+    )
     return replace(found, record=said, notes=(*found.notes, *_of_the_call(refusal)))
 
 
@@ -74,6 +79,11 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html
     """
+    if refusal.principal == "anonymous":
+        yield (
+            "AWS counts the request as anonymous: sign it, where signatures are asked for, or the "
+            "policy of what was asked for must let in whoever asks"
+        )
     if refusal.is_text_message:
         yield (
             "a text message goes to a number and to no topic; a number has no ARN, so a policy has "
@@ -429,6 +439,8 @@ def _unowned(decision: Decision | None, refusal: Refusal) -> bool:
 def moved(refusal: Refusal, account: str) -> Refusal:
     """The same denial in another account: for policies that the same code rendered there."""
     theirs = refusal.account
+    if not theirs and f":{MASK}:" in (refusal.resource or ""):
+        theirs = MASK  # of a caller without an account, such as anonymous
     if not theirs or theirs == account:
         return refusal
 

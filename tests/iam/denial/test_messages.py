@@ -299,7 +299,7 @@ def test_a_message_without_a_resource_gets_no_change() -> None:
 @pytest.mark.parametrize(
     "hidden",
     ["1234567", "1111111111111", "XXXXXXXXXXXX", "xxxx1234", "<account>", "<my account id>",
-     "[redacted]", "{accountid}", "ACCOUNT_ID", "****"],
+     "[redacted]", "{accountid}", "ACCOUNT_ID", "****", "AAAAAAAAAAA", "REDACTED", "********3333"],
 )  # fmt: skip
 def test_whatever_stands_in_the_place_of_an_account_hides_it(hidden: str) -> None:
     words = denied("lambda:GetFunction", f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f")
@@ -316,6 +316,44 @@ def test_whatever_stands_in_the_place_of_an_account_hides_it(hidden: str) -> Non
 )  # fmt: skip
 def test_what_is_no_place_of_an_account_stays(resource: str) -> None:
     assert one(denied("iam:GetPolicy", resource)).resource == resource
+
+
+def test_what_is_quoted_is_read() -> None:
+    """aws-samples/aws-serverless-batch-architecture#1: SES's own words."""
+    resource = f"arn:aws:ses:us-west-1:{ACCOUNT}:identity/me@example.com"
+    found = one(
+        f"User `{TRAIN}' is not authorized to perform `ses:SendEmail' on resource `{resource}'"
+    )
+    assert (found.principal, found.action, found.resource) == (TRAIN, "ses:SendEmail", resource)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    ['", "code": "AccessDeniedException", "time": 1', '"}, "errorType": "AccessDeniedException"',
+     '","__type":"AccessDeniedException"', " (code=AccessDenied)"],
+)  # fmt: skip
+def test_a_code_behind_the_sentence_is_no_second_denial(behind: str) -> None:
+    """FormidableLabs/aws-lambda-serverless-reference#31"""
+    words = denied("states:StartExecution", f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:F")
+    assert read(f'{{"message": "{words}{behind}').bare == ()
+    assert read(f"{words}\nAccessDenied: Access Denied").bare
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        # ASFHyP3/hyp3#2283, aws-samples/siem-on-amazon-opensearch-service#471
+        "execute-api:Invoke on resource: arn:aws:execute-api:us-west-2:********3333:a/api/GET/",
+        "es:ESHttpGet because no resource-based policy allows the es:ESHttpGet action",
+    ],
+)
+def test_an_anonymous_caller_is_shown_as_such(words: str) -> None:
+    asked = moved(one(f"User: anonymous is not authorized to perform: {words}"), ACCOUNT)
+    found = explain_refusal(asked, roles(SOMETHING), no_policy)
+    assert found.record.principal == "anonymous"
+    assert found.changes == ()
+    assert any("AWS counts the request as anonymous" in note for note in found.notes)
+    assert not any("paste it with" in note for note in found.notes)
 
 
 def test_a_denial_is_moved_to_the_account_whose_policies_are_looked_at() -> None:
