@@ -131,11 +131,21 @@ def of_day(name: str, day: str) -> str:
 
 
 def without_secrets(address: str) -> str:
-    """An https address without user, password and query, where signatures and tokens stand."""
-    if not address.startswith("https://"):
+    """A web address without user, password and query, where signatures and tokens stand."""
+    if not re.match(r"(?i)(https?|ftp)://", address):
         return address
-    parts = urlsplit(address)
+    scheme, _, rest = address.partition("://")
+    if host_of(address) is None:
+        # All before the last @ may be a part of the password.
+        rest = rest.rpartition("@")[2]
+    parts = urlsplit(f"{scheme}://{rest}")
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def host_of(address: str) -> str | None:
+    """Host and port; None where a password holds marks that end the host, such as / and #."""
+    host = urlsplit(address).netloc.rpartition("@")[2]
+    return host if re.fullmatch(r"(\[[^\]]*\]|[^:]*)(:\d+)?", host) else None
 
 
 class ColumnSettings(_Section):
@@ -610,6 +620,7 @@ def _advice(fault: Any) -> str:
     if kind == "value_error":
         return f"{where if fault['loc'] else 'settings'}: {context.get('error')}"
     given = fault.get("input")
+    given = without_secrets(given) if isinstance(given, str) else given
     if kind == "list_type" and isinstance(given, str | int | float | bool):
         return f"{where} = {given!r}: write a list, {key} = [{json.dumps(given)}]"
     if kind in ("int_type", "float_type", "bool_type") and isinstance(given, str):

@@ -17,7 +17,7 @@ from pipeline.model.average import Chosen, Finalists, choose_models, fitted
 from pipeline.model.decision import DecisionRule, choose
 from pipeline.model.scoring import positive_class
 from pipeline.model.search import Trial, cross_validate, make_folds, merge, search
-from pipeline.settings import DecisionSettings, without_secrets
+from pipeline.settings import DecisionSettings, Settings, without_secrets
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import cloudwatch, lineage, progress, runs
 from pipeline.tracking.register import CHALLENGER, upload_and_register
@@ -106,7 +106,6 @@ def _fit_and_register(
     settings = workspace.settings
     progress.note("fitting on all training rows")
     model = fitted(chosen, rows, folds, settings)
-    parameters = {**chosen.parameters, "rows": len(rows.table)}
     rule = DecisionRule()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -119,6 +118,9 @@ def _fit_and_register(
                 save_plots(folder / "cross_validation", settings.task.type, decided)
         (folder / "settings.toml").write_text(shown_settings(workspace), encoding="utf-8")
         uri = workspace.store.uri(rows.key)
+        parameters = {**chosen.parameters, **_made_by(settings), "rows": len(rows.table)}
+        if rows.contract.classes:
+            parameters["decision"] = rule.said(rows.contract.classes)
         runs.log_training(run, rows, uri, chosen.result, parameters, folder)
     facts = ModelFacts(
         rows.contract,
@@ -142,6 +144,16 @@ def _fit_and_register(
 
     progress.note("registering the model")
     return upload_and_register(run, workspace.model, tags, save)
+
+
+def _made_by(settings: Settings) -> dict[str, Any]:
+    """What the settings of the task add to a model, as far as they name it."""
+    said = settings.task.model_dump(exclude_none=True)
+    return {
+        name: said[name]
+        for name in ("class_weight", "calibration", "target_transform")
+        if name in said
+    }
 
 
 def shown_settings(workspace: Workspace) -> str:

@@ -20,7 +20,6 @@ from pipeline.evaluation.metrics import Scored, baseline, compute_all
 from pipeline.evaluation.plots import save_plots
 from pipeline.model.artifacts import ModelFacts, load_model, trained_rows
 from pipeline.model.champion import Champion, PinnedFile
-from pipeline.model.decision import DecisionRule
 from pipeline.model.features import parts_of, unwrapped
 from pipeline.model.scoring import score
 from pipeline.model.threads import limited
@@ -367,8 +366,6 @@ def _made(workspace: Workspace, loaded: _Loaded, rows: Dataset) -> dict[str, str
             for name, estimator in zip(names, estimators, strict=True)
         )
     rule = loaded.facts.decision
-    at = f", threshold {rule.threshold:.4f}" if rule.threshold is not None else ""
-    at += _costs(rule, contract.classes)
     return {
         "task": f"{loaded.facts.task}, target {contract.target}",
         "metric that decides": task.metric,
@@ -377,19 +374,8 @@ def _made(workspace: Workspace, loaded: _Loaded, rows: Dataset) -> dict[str, str
         "features": str(len(contract.inputs)),
         "training rows": str(len(loaded.trained)),
         "held-out rows": f"{rows.raw.num_rows}, by {workspace.settings.holdout.rule}",
-        **({} if loaded.facts.task == "regression" else {"decision": f"{rule.chosen}{at}"}),
+        **({} if loaded.facts.task == "regression" else {"decision": rule.said(contract.classes)}),
     }
-
-
-def _costs(rule: DecisionRule, classes: Sequence[str]) -> str:
-    """What each wrong answer costs, where costs decide."""
-    listed = [
-        f"{true} called {said} costs {cost:g}"
-        for true, row in zip(classes, rule.costs or (), strict=False)
-        for said, cost in zip(classes, row, strict=True)
-        if cost
-    ]
-    return f": {', '.join(listed)}" if listed else ""
 
 
 def _changed(estimator: Any) -> str:

@@ -1,6 +1,6 @@
 """From probabilities to a class: by a threshold, by misclassification costs, or the likeliest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
@@ -29,6 +29,18 @@ class DecisionRule(BaseModel):
     threshold: float | None = None
     costs: tuple[tuple[float, ...], ...] | None = None
     chosen: str = "the likeliest class"
+
+    def said(self, classes: Sequence[str]) -> str:
+        """The rule in words: how it was chosen, with its threshold or what wrong answers cost."""
+        if self.threshold is not None:
+            return f"{self.chosen}, threshold {self.threshold:.4f}"
+        listed = [
+            f"{true} called {said} costs {cost:g}"
+            for true, row in zip(classes, self.costs or (), strict=False)
+            for said, cost in zip(classes, row, strict=True)
+            if cost
+        ]
+        return f"{self.chosen}: {', '.join(listed)}" if listed else self.chosen
 
     def labels(self, score: "NDArray[np.float64]", positive: int) -> "NDArray[np.intp]":
         """The class of each row, from probabilities of shape (rows, classes)."""

@@ -8,6 +8,8 @@ from typing import Any
 from pipeline.pages.frame import grid, page, text
 
 _LINE = 100
+# Two versions with the same numbers may differ in these; they are told where they do.
+_TOLD = ("decision", "class_weight", "calibration", "target_transform")
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,9 @@ class History:
 def lines(found: History) -> list[str]:
     """For the terminal: one line a version, then one a change of champion."""
     shown = [f"{found.model}: {len(found.versions)} versions"]
+    differing = [
+        name for name in _TOLD if len({str(_parameter(one, name)) for one in found.versions}) > 1
+    ]
     for version in found.versions:
         metrics = ", ".join(f"{name} {value:.4f}" for name, value in _chosen(version).items())
         family = version["parameters"].get("family", "unknown family")
@@ -31,12 +36,20 @@ def lines(found: History) -> list[str]:
             f"  {version['model_version']:>3}  {_day(version['registered'])}  {family}"
             f"{'  ' + metrics if metrics else ''}  {state}"
         )
+        shown += [
+            f"       {name}: {_parameter(version, name) or 'not recorded'}" for name in differing
+        ]
     shown.append("champions" if found.champions else "no champion yet")
     return shown + [
         f"  {champion['sequence']:>3}  {_minute(champion)}  {champion['kind']}  version "
         f"{champion['model_version']}  {champion['metric']} {_value(champion)}"
         for champion in found.champions
     ]
+
+
+def _parameter(version: Mapping[str, Any], name: str) -> Any:
+    """A parameter that is known for versions that have one; None for others."""
+    return version["parameters"].get(name)
 
 
 def _chosen(version: Mapping[str, Any]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError
 from pipeline.reading.files import DataFile, find
-from pipeline.settings import without_secrets
+from pipeline.settings import host_of, without_secrets
 from pipeline.step import Workspace
 
 if TYPE_CHECKING:
@@ -139,16 +139,31 @@ def _from_s3(workspace: Workspace, rest: str, folder: Path) -> Path:
 def _from_https(_workspace: Workspace, rest: str, folder: Path) -> Path:
     address = f"https:{rest}"
     parts = urllib.parse.urlsplit(address)
+    user, host = parts.netloc.rpartition("@")[0], host_of(address)
+    if host is None:
+        raise InputError(
+            f"{without_secrets(address)} has no port that is a number: if there is a password "
+            "before it, write the marks in it escaped, such as %40 for @, %2F for / and %23 for #"
+        )
     # Blanks and letters beyond ASCII are escaped; what is escaped already stays.
-    safe = parts._replace(path=urllib.parse.quote(parts.path, safe="/%:@!$&'()*+,;=~"))
+    path = urllib.parse.quote(parts.path, safe="/%:@!$&'()*+,;=~")
+    request = urllib.request.Request(parts._replace(netloc=host, path=path).geturl())
+    if user:
+        _authorize(request, urllib.parse.unquote(user))
     name = PurePosixPath(urllib.parse.unquote(parts.path)).name or "data"
-    return _download(urllib.request.Request(safe.geturl()), folder / name)
+    return _download(request, folder / name)
+
+
+def _authorize(request: urllib.request.Request, pair: str) -> None:
+    """Give `user:password` to this host, and to none that it sends on to."""
+    import base64
+
+    token = base64.b64encode(pair.encode()).decode()
+    request.add_unredirected_header("Authorization", f"Basic {token}")
 
 
 def _from_kaggle(workspace: Workspace, rest: str, folder: Path) -> Path:
     """`kaggle:OWNER/DATASET/FILE`, with the key that lies in Secrets Manager and nowhere else."""
-    import base64
-
     if rest.count("/") != 2:
         raise InputError("write a Kaggle source as kaggle:OWNER/DATASET/FILE.csv")
     if workspace.platform is None:
@@ -170,9 +185,7 @@ def _from_kaggle(workspace: Workspace, rest: str, folder: Path) -> Path:
     quoted = urllib.parse.quote(file)
     request = urllib.request.Request(f"{_KAGGLE_API}/{owner}/{dataset}/{quoted}")
     # Kaggle sends on to a storage of another host, which must not get the key.
-    request.add_unredirected_header(
-        "Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"
-    )
+    _authorize(request, pair)
     return _download(request, folder / file)
 
 

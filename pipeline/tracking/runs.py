@@ -94,7 +94,7 @@ def _await_answer(address: str) -> None:
     """Ask the server for its health before MLflow's own retries, which go on for minutes."""
     from requests import RequestException, Session
 
-    shown = without_secrets(address) if address.startswith("https") else address
+    shown = without_secrets(address)
     failure = ""
     with Session() as session:
         for attempt in range(_PROBES):

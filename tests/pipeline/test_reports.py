@@ -97,7 +97,8 @@ def test_a_models_pages_and_history_tell_its_life(
     for said in ("Retraining is due", "<td>sex<td>40<td>40.0%", "2026-03-01", "<svg"):
         assert said in report
 
-    settings_file.write_text(SETTINGS.replace("folds = 2", "folds = 3"))
+    changed = SETTINGS.replace("folds = 2", "folds = 3") + "\n[decision]\nthreshold = 0.3\n"
+    settings_file.write_text(changed)
     step(train)
     assert step(promote)["verdict"] == "keep"
     found = step(models, "--html", str(tmp_path / "models.html"))
@@ -107,6 +108,8 @@ def test_a_models_pages_and_history_tell_its_life(
     assert [entry["kind"] for entry in found["champions"]] == ["promote"]
     assert "version 2" in (tmp_path / "models.html").read_text()
     assert found["versions"][0]["parameters"]["family"] == "linear"
+    decisions = [entry["parameters"]["decision"] for entry in found["versions"]]
+    assert decisions == ["fixed by the settings, threshold 0.3000", "the likeliest class"]
 
 
 def test_a_batch_unlike_the_training_data_is_told_or_refused(

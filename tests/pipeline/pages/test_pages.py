@@ -207,3 +207,19 @@ def test_versions_stand_side_by_side_with_what_became_of_them() -> None:
     lines = history.lines(found)
     assert "cv_roc_auc 0.8000, holdout_roc_auc 0.8500" in lines[1]
     assert lines[-1] == "    1  2026-11-28 10:00  promote  version 1  roc_auc 0.9000"
+
+
+def test_versions_that_differ_in_how_they_decide_say_so() -> None:
+    def version(number: str, **parameters: str) -> dict[str, object]:
+        known = {"family": "linear", **parameters}
+        rest = {"state": "champion", "registered": 1, "run_id": number, "metrics": {}}
+        return {"model_version": number, "parameters": known, **rest}
+
+    likeliest = version("1", decision="the likeliest class", calibration="sigmoid")
+    fixed = version("2", decision="fixed by the settings, threshold 0.3000", calibration="sigmoid")
+    shown = "\n".join(history.lines(history.History("m", [], [fixed, likeliest, version("0")])))
+    assert "decision: fixed by the settings, threshold 0.3000" in shown
+    assert "decision: the likeliest class" in shown
+    assert "decision: not recorded" in shown
+    alike = history.lines(history.History("m", [], [likeliest, {**likeliest, "run_id": "b"}]))
+    assert not [line for line in alike if "decision" in line or "calibration" in line]

@@ -17,6 +17,7 @@ from pipeline.outputs import Platform
 from pipeline.reading import sources
 from pipeline.reading.files import DataFile
 from pipeline.reading.reader import read_table
+from pipeline.settings import without_secrets
 from pipeline.step import Workspace
 from scripts.localcloud.authority import Authority
 
@@ -194,11 +195,23 @@ def https_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     context.load_cert_chain(certificate, key)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "rows.csv").write_text("a\n1\n")
+    (tmp_path / "site" / "closed.csv").write_text("c\n3\n")
     (tmp_path / "site" / "my rows é.csv").write_text("b\n2\n")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments, directory=str(tmp_path / "site"))
+
+        def do_GET(self) -> None:
+            allowed = self.headers["Authorization"] == "Basic bWU6cEBzcw=="
+            if self.path == "/away.csv":
+                self.send_response(302)
+                self.send_header("Location", "/closed.csv")
+                self.end_headers()
+            elif self.path == "/closed.csv" and not allowed:
+                self.send_error(401)
+            else:
+                super().do_GET()
 
         def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - of the base
             pass
@@ -222,6 +235,36 @@ def test_an_https_address_is_a_source(
     with pytest.raises(InputError, match=r"nowhere\.csv cannot be downloaded: .*404") as caught:
         fetch(f"{address}/nowhere.csv?token=secret")
     assert "secret" not in str(caught.value)
+
+
+def test_user_and_password_of_an_address_go_to_its_host_alone(
+    fetch: Fetch, https_server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, bundle = https_server
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    with pytest.raises(InputError, match=r"closed\.csv cannot be downloaded: .*401"):
+        fetch(f"{address}/closed.csv")
+    known = address.replace("https://", "https://me:p%40ss@")
+    assert fetch(f"{known}/closed.csv") == b"c\n3\n"
+    # Where it is sent on to may be another host.
+    with pytest.raises(InputError, match=r"away\.csv cannot be downloaded: .*401") as caught:
+        fetch(f"{known}/away.csv")
+    assert "ss@" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["p/w", "p#w", "p?w", "/w", "p:/w"])
+def test_a_password_that_is_not_escaped_is_refused_without_showing_it(
+    fetch: Fetch, password: str
+) -> None:
+    with pytest.raises(InputError, match=r"https://host/x\.csv .* %2F for /") as caught:
+        fetch(f"https://me:{password}@host/x.csv")
+    assert "w@" not in str(caught.value)
+    assert without_secrets(f"http://me:{password}@host/x.csv?sig=1") == "http://host/x.csv"
+
+
+def test_an_address_without_secrets_stays_as_it_is() -> None:
+    for address in ("https://h:8443/@scope/x.csv", "https://[::1]:8443/x", "s3://b/k?x@y"):
+        assert without_secrets(address) == address
 
 
 def test_an_https_address_under_an_unknown_authority_is_refused(
