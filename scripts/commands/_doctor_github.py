@@ -131,7 +131,9 @@ def _show(arn: str, claims: Mapping[str, Any], judged: Judged, answer: Answer, r
     if answer.also:
         console.print(Text(f"It also lets in {answer.also}: keyless lint-trust says more."))
     if answer.advice:
-        console.print("\nTried, and the role then lets this job in and nobody new:")
+        console.print(
+            "\nTried: the role then lets this job in, and nobody new but whom the advice names:"
+        )
         for advice in answer.advice:
             console.print(Text(f"- {advice}", style="green"), soft_wrap=True)
     elif not judged.allowed:

@@ -79,7 +79,7 @@ def others(trust: Policy) -> str:
 
 
 def _helps(case: Refused, change: Change) -> bool:
-    """Whether following a change lets the job in, and nobody new."""
+    """Whether following a change lets the job in, and nobody new that it does not name."""
     if not judge(case.role_arn, change.trust, change.claims).allowed:
         return False
     if change.trust is not case.trust:

@@ -64,6 +64,22 @@ def test_a_role_that_lets_the_job_in_ends_with_0(tmp_path: Path, repository: Rep
     assert "wanted" not in done.stdout
 
 
+def test_an_advice_that_lets_in_others_too_does_not_say_nobody(tmp_path: Path) -> None:
+    """ministryofjustice/modernisation-platform#4677: every pull request is more than this one."""
+    repository, host = f"repo:{NAMES.name}", "token.actions.githubusercontent.com"
+    asked = {"sub": f"{repository}:pull_request", "event_name": "pull_request"}
+    found = {**token(NAMES, environment=None), **asked, "ref": "refs/pull/5/merge"}
+    provider = f"arn:aws:iam::111122223333:oidc-provider/{host}"
+    wanted = {f"{host}:aud": "sts.amazonaws.com", f"{host}:sub": repository}
+    document = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Federated": provider},
+         "Action": "sts:AssumeRoleWithWebIdentity", "Condition": {"StringEquals": wanted}}
+    ]}  # fmt: skip
+    done = doctor(tmp_path, found, document)
+    assert "if every pull request of the repository may have" in done.stdout
+    assert "nobody new but whom the advice names" in done.stdout
+
+
 SIDE = github.push("0" * 40, branch="side")
 REFUSALS = [
     pytest.param(

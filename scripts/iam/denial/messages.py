@@ -50,10 +50,12 @@ _BROKEN = re.compile(r"(?<=to perform: )(?P<begun>[\w-]+:\w*) (?P<rest>\w+)")
 # Who reports a denial in public puts something in the place of the account: a few digits, or words.
 # API Gateway itself leaves four digits.
 _HIDDEN = re.compile(r"(?<=:)(?!\d{12}:|aws:|cloudfront:)[^:]+(?=:)")
-_ARN = re.compile(r"(arn:[\w-]+:[\w-]+:[\w-]*)(:(?:<[^<>:]+>|\{[^{}]+\}|[^:\s\"]+):)")
+_ARN = re.compile(r"(arn:[\w-]+:[\w-]+:[\w-]*)(:(?:<[^<>:]+>|\{[^{}]+\}|\[[^\[\]:]+\]|[^:\s\"]+):)")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
 _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?\"?([\w-]{10,})")
+# An id behind the sentence, unless the next sentence begins with it.
+_BEHIND = re.compile(_REQUEST.pattern + r"(?!.{0,200}?api error)")
 _OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) operation")
 _BARE = re.compile(
     r"AccessDenied\w*|UnauthorizedOperation|Not authorized to perform sts:\w+|"
@@ -213,9 +215,10 @@ def read(text: str) -> Read:
         return Read((decoded,))
     plain = _plain(text)
     refusals: dict[tuple[Any, ...], Refusal] = {}
-    spans = []
+    spans: list[tuple[int, int]] = []
+    since = 0  # what is told before it belongs to the denials before
     for found in _SENTENCE.finditer(plain):
-        refusal = _refusal(found, plain)
+        refusal, since = _refusal(found, plain, since)
         key = (refusal.principal, refusal.action, refusal.resource, refusal.layer)
         refusals.setdefault(key, refusal)
         spans.append(found.span())
@@ -245,10 +248,13 @@ def _joined(found: re.Match[str]) -> str:
     return whole if unknown(found["begun"]) and judged(whole) else found[0]
 
 
-def _refusal(found: re.Match[str], plain: str) -> Refusal:
-    before = plain[max(0, found.start() - 500) : found.start()]
-    after = plain[found.end() : found.end() + 300]
-    requests = _REQUEST.findall(before) or _REQUEST.findall(after)[:1]
+def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int]:
+    """A denial, and the place up to which the text is about it."""
+    before = plain[max(since, found.start() - 500) : found.start()]
+    until = found.end()
+    requests = _REQUEST.findall(before)
+    if not requests and (behind := _BEHIND.search(plain, until, until + 300)):
+        requests, until = [behind[1]], behind.end()
     operations = _OPERATION.findall(before)
     account = found["principal"].split(":")[4] if ":" in found["principal"] else ""
     # A call may need a second action, and AWS names that one behind "allows the".
@@ -260,7 +266,7 @@ def _refusal(found: re.Match[str], plain: str) -> Refusal:
         keys = {"aws:SourceArn": (principal,), "aws:SourceAccount": (account,)}
         principal = "cloudwatch.amazonaws.com"
     layer = found["through"] or found["missing"] or found["deny"] or ""
-    return Refusal(
+    refusal = Refusal(
         principal,
         f"{service.lower()}:{name}",
         found["quoted"] or _arn(found["resource"], account),
@@ -272,6 +278,7 @@ def _refusal(found: re.Match[str], plain: str) -> Refusal:
         request_id=requests[-1] if requests else "",
         operation=(operations[-1][1] or operations[-1][2]) if operations else "",
     )
+    return refusal, until
 
 
 def _arn(resource: str | None, account: str) -> str | None:
@@ -301,10 +308,20 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         )
         if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
             continue
-        words = plain[max(0, found.start() - 60) : found.end() + 160].strip()
+        words = _around(plain, found.start() - 60, found.end() + 160)
         if not any(found[0] in one for one in seen):
             seen.add(words)
             yield words
+
+
+def _around(plain: str, start: int, end: int) -> str:
+    """The text from one place to another, without the words that they cut."""
+    words = plain[max(0, start) : end]
+    if start > 0 and not plain[start - 1].isspace():
+        words = words.partition(" ")[2]
+    if end < len(plain) and not plain[end].isspace():
+        words = words.rpartition(" ")[0]
+    return words.strip()
 
 
 def _decoded(text: str) -> Refusal | None:

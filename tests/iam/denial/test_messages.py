@@ -299,7 +299,8 @@ def test_a_message_without_a_resource_gets_no_change() -> None:
 @pytest.mark.parametrize(
     "hidden",
     ["1234567", "1111111111111", "XXXXXXXXXXXX", "xxxx1234", "<account>", "<my account id>",
-     "[redacted]", "{accountid}", "ACCOUNT_ID", "****", "AAAAAAAAAAA", "REDACTED", "********3333"],
+     "[redacted]", "[account id]", "{accountid}", "ACCOUNT_ID", "****", "AAAAAAAAAAA", "REDACTED",
+     "********3333"],
 )  # fmt: skip
 def test_whatever_stands_in_the_place_of_an_account_hides_it(hidden: str) -> None:
     words = denied("lambda:GetFunction", f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f")
@@ -316,6 +317,33 @@ def test_whatever_stands_in_the_place_of_an_account_hides_it(hidden: str) -> Non
 )  # fmt: skip
 def test_what_is_no_place_of_an_account_stays(resource: str) -> None:
     assert one(denied("iam:GetPolicy", resource)).resource == resource
+
+
+def test_the_words_of_a_bare_denial_are_whole() -> None:
+    """external-secrets/external-secrets#390"""
+    text = (
+        f"{'abcdefghi ' * 9}AccessDeniedException: Access to KMS is not allowed{' klmnopqrs' * 30}"
+    )
+    [found] = read(text).bare
+    assert set(found.split()) <= set(text.split())
+    assert "Access to KMS is not allowed" in found
+
+
+def test_each_denial_has_its_own_request_and_operation() -> None:
+    """aws/amazon-sagemaker-examples#363"""
+    first = denied("ecr:CreateRepository", "*", "")
+    second = denied("ecr:InitiateLayerUpload", f"arn:aws:ecr:us-west-2:{ACCOUNT}:repository/a", "")
+    behind = ", status code: 400, request id: {}"
+    calling = "when calling the CreateRepository operation: "
+    said = f"{calling}{first}{behind.format('a' * 12)} denied: {second}{behind.format('b' * 12)}"
+    assert [(one.operation, one.request_id) for one in read(said).refusals] == [
+        ("CreateRepository", "a" * 12), ("", "b" * 12)
+    ]  # fmt: skip
+    before = "operation error ECR: {}, RequestID: {}, api error AccessDenied: "
+    said = f"{first} and {before.format('InitiateLayerUpload', 'c' * 12)}{second}"
+    assert [(one.operation, one.request_id) for one in read(said).refusals] == [
+        ("", ""), ("InitiateLayerUpload", "c" * 12)
+    ]  # fmt: skip
 
 
 def test_what_is_quoted_is_read() -> None:
