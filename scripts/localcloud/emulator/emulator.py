@@ -32,6 +32,7 @@ from scripts.localcloud.emulator import (
     patches,
     sealing,
     tags,
+    versions,
 )
 from scripts.localcloud.emulator.consistency import Consistency, Lags
 
@@ -72,6 +73,7 @@ class Emulator:
         self._patches.enter_context(managed_keys.applied())
         self._patches.enter_context(sealing.remembered())
         self._patches.enter_context(tags.ended())
+        self._patches.enter_context(versions.kept())
         self._patches.enter_context(self.consistency.watching())
 
     def stop(self) -> None:

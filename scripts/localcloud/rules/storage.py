@@ -44,3 +44,29 @@ def replicas(reading: Reading, _: Backends) -> None:
     """Moto's replicas have no key: whoever may not decrypt the secret could read them."""
     if reading.parameters.get("AddReplicaRegions"):
         raise AwsError("LocalCloudNotImplemented", "The local cloud keeps no replicas of secrets")
+
+
+def suspension(reading: Reading, backends: Backends) -> None:
+    """A bucket with Object Lock keeps its versions.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html
+    """
+    bucket = backends("s3").buckets.get(reading.parameters["Bucket"])
+    status = (reading.parameters.get("VersioningConfiguration") or {}).get("Status")
+    if bucket is not None and bucket.object_lock_enabled and status != "Enabled":
+        raise AwsError(
+            "InvalidBucketState",
+            "An Object Lock configuration is present on this bucket, so the versioning state "
+            "cannot be changed.",
+            409,
+        )
+
+
+def locked_upload(reading: Reading, _: Backends) -> None:
+    """Moto forgets the lock with which an upload in parts is begun."""
+    for name in reading.parameters:
+        if name.startswith("ObjectLock"):
+            raise AwsError(
+                "LocalCloudNotImplemented",
+                f"The local cloud does not model {name} of an upload in parts",
+            )

@@ -1,4 +1,7 @@
-"""A name that is taken is not given again: moto puts the new thing in the place of the old one."""
+"""A name that is taken is not given again: moto puts the new thing in the place of the old one.
+
+Nor is one that the service keeps for itself, or that could be another thing's id.
+"""
 
 from __future__ import annotations
 
@@ -90,3 +93,25 @@ def listener(reading: Reading, backends: Backends) -> None:
         raise AwsError(
             "DuplicateListener", "A listener already exists on this port for this load balancer"
         )
+
+
+# Service and operation -> the parameter that names what is made, what AWS takes, and its error.
+_NAMES = {
+    ("ec2", "CreateSecurityGroup"): ("GroupName", r"(?!sg-).+", "InvalidParameterValue"),
+    ("logs", "CreateLogGroup"): ("logGroupName", r"(?!aws/).+", "InvalidParameterException"),
+    ("rds", "CreateDBParameterGroup"): (
+        "DBParameterGroupName", r"[a-z](?:-?[a-z0-9])*", "InvalidParameterValue",
+    ),
+    ("rds", "CreateDBSubnetGroup"): (
+        "DBSubnetGroupName", r"(?!default\Z)[\w. -]+", "InvalidParameterValue",
+    ),
+    ("secretsmanager", "CreateSecret"): ("Name", r"[\w/+=.@-]+", "ValidationException"),
+}  # fmt: skip
+
+
+def reserved(reading: Reading, _: Backends) -> None:
+    """A name that AWS does not take: it is a default's, a service's, or looks like an id."""
+    parameter, pattern, code = _NAMES[reading.request.service, reading.operation]
+    name = str(reading.parameters[parameter])
+    if not re.fullmatch(pattern, name, re.ASCII):
+        raise AwsError(code, f"{name} is not a valid {parameter}.")

@@ -18,6 +18,7 @@ import requests
 from botocore import xform_name
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses.instances import InstanceResponse
+from moto.s3.models import FakeBucket, S3Backend
 
 from scripts.localcloud.access import authorization
 from scripts.localcloud.ec2.instances import Instance
@@ -388,3 +389,138 @@ def test_the_default_group_of_schedules_stays(
     place = ("scheduler", "DeleteScheduleGroup")
     monkeypatch.setitem(account.cloud.gateway.checks, place, lambda _: None)
     delete(Name="default")
+
+
+# What S3 keeps
+
+
+@pytest.fixture
+def versions_as_moto_has_them(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], None]:
+    """Old versions as moto keeps them, that is not."""
+
+    def restore() -> None:
+        enabled = property(lambda bucket: bucket.versioning_status == "Enabled")
+        monkeypatch.setattr(FakeBucket, "is_versioned", enabled)
+        for name in ("copy_object", "delete_object", "put_object"):
+            monkeypatch.setattr(S3Backend, name, inspect.unwrap(getattr(S3Backend, name)))
+
+    return restore
+
+
+@pytest.mark.parametrize("write", ["put", "delete", "delete many", "copy", "parts"])
+def test_a_suspended_bucket_keeps_its_old_versions(
+    account: Account, versions_as_moto_has_them: Callable[[], None], write: str
+) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/VersionSuspendedBehavior.html"""
+    s3, name = account.client("s3"), f"suspended-{write.replace(' ', '-')}"
+    one = {"Bucket": name, "Key": "a"}
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    mine = account.client("s3", account.session(name, statement(
+        ["s3:PutObject", "s3:DeleteObject", "s3:GetObject"])))  # fmt: skip
+
+    def parts() -> None:
+        upload = mine.create_multipart_upload(**one)["UploadId"]
+        part = mine.upload_part(**one, UploadId=upload, PartNumber=1, Body=b"new")["ETag"]
+        done = {"Parts": [{"ETag": part, "PartNumber": 1}]}
+        mine.complete_multipart_upload(**one, UploadId=upload, MultipartUpload=done)
+
+    writes: dict[str, Callable[[], Any]] = {
+        "put": lambda: mine.put_object(**one, Body=b"new"),
+        "delete": lambda: mine.delete_object(**one),
+        "delete many": lambda: mine.delete_objects(Bucket=name, Delete={"Objects": [{"Key": "a"}]}),
+        "copy": lambda: mine.copy_object(**one, CopySource=f"{name}/b"),
+        "parts": parts,
+    }
+
+    def left() -> bool:
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        old = s3.put_object(**one, Body=b"old")["VersionId"]
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Suspended"})
+        s3.put_object(Bucket=name, Key="b", Body=b"b")
+        for _ in range(2):
+            writes[write]()
+        found = s3.list_object_versions(Bucket=name, Prefix="a")
+        shown = [*found.get("Versions", ()), *found.get("DeleteMarkers", ())]
+        names = [one["VersionId"] for one in shown]
+        assert names.count("null") <= 1
+        return old in names and bool(s3.head_object(**one, VersionId=old))
+
+    assert left()
+    versions_as_moto_has_them()
+    assert not left()
+
+
+def test_a_lock_of_the_bucket_is_on_each_object(
+    account: Account, versions_as_moto_has_them: Callable[[], None]
+) -> None:
+    s3, one = account.client("s3"), {"Bucket": "locked-once", "Key": "a"}
+    s3.create_bucket(Bucket="locked-once", ObjectLockEnabledForBucket=True)
+    rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
+    s3.put_object_lock_configuration(
+        Bucket="locked-once", ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
+    )
+    off = {"Status": "Suspended"}
+    code = fails(s3.put_bucket_versioning, Bucket="locked-once", VersioningConfiguration=off)
+    assert code == "InvalidBucketState"
+    asked = {**one, "ObjectLockLegalHoldStatus": "ON"}
+    assert fails(s3.create_multipart_upload, **asked) == "LocalCloudNotImplemented"
+
+    def made() -> dict[str, Any]:
+        upload = s3.create_multipart_upload(**one)["UploadId"]
+        part = s3.upload_part(**one, UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
+        done = {"Parts": [{"ETag": part, "PartNumber": 1}]}
+        s3.complete_multipart_upload(**one, UploadId=upload, MultipartUpload=done)
+        return {**one, "VersionId": s3.list_object_versions(Bucket="locked-once")["Versions"][0][
+            "VersionId"]}  # fmt: skip
+
+    assert fails(s3.delete_object, **made()) == "AccessDenied"
+    versions_as_moto_has_them()
+    s3.delete_object(**made())
+
+
+def test_a_copy_onto_itself_stays_encrypted(
+    account: Account, versions_as_moto_has_them: Callable[[], None]
+) -> None:
+    s3, one = account.client("s3"), {"Bucket": "sealed-again", "Key": "a"}
+    key = account.client("kms").create_key()["KeyMetadata"]["Arn"]
+    s3.create_bucket(Bucket="sealed-again")
+    by_key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    rules = [{"ApplyServerSideEncryptionByDefault": by_key}]
+    s3.put_bucket_encryption(
+        Bucket="sealed-again", ServerSideEncryptionConfiguration={"Rules": rules}
+    )
+    reader = account.client("s3", account.session("no-kms", statement("*"), deny("kms:*")))
+
+    def copied() -> None:
+        s3.put_object(**one, Body=b"x")
+        s3.copy_object(**one, CopySource="sealed-again/a", MetadataDirective="REPLACE")
+
+    copied()
+    assert fails(reader.get_object, **one) == "AccessDenied"
+    versions_as_moto_has_them()
+    copied()
+    assert reader.get_object(**one)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "asked"),
+    [
+        ("ec2", "CreateSecurityGroup", {"GroupName": "sg-0a", "Description": "d"}),
+        ("logs", "CreateLogGroup", {"logGroupName": "aws/x"}),
+        ("rds", "CreateDBParameterGroup",
+         {"DBParameterGroupName": "default.postgres17", "DBParameterGroupFamily": "postgres17",
+          "Description": "d"}),
+        ("secretsmanager", "CreateSecret", {"Name": "rds!db-x", "SecretString": "x"}),
+    ],
+)  # fmt: skip
+def test_a_name_that_aws_keeps_is_not_given(
+    account: Account, monkeypatch: pytest.MonkeyPatch, service: str, operation: str,
+    asked: dict[str, Any],
+) -> None:  # fmt: skip
+    call = getattr(account.client(service), xform_name(operation))
+    assert fails(call, **asked).startswith(("InvalidParameter", "Validation"))
+    monkeypatch.setitem(account.cloud.gateway.checks, (service, operation), lambda _: None)
+    assert call(**asked)
