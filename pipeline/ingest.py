@@ -80,14 +80,16 @@ def _settle(workspace: Workspace, table: "pyarrow.Table", *, renew: bool) -> Ing
         stored = None if renew else _read(workspace, "contract.json")
         if stored is None:
             raise
-        return _under(workspace, table, _contract(stored), None, fault)
+        known = _contract(stored)
+        check_said(known, None, table, workspace.settings)
+        return _under(workspace, table, known, None, fault)
     if renew:
         _put(workspace, "contract.json", fresh.contract.model_dump(mode="json"))
     elif not _put_new(workspace, "contract.json", fresh.contract.model_dump(mode="json")):
         stored = _read(workspace, "contract.json")
         assert stored is not None
         known = _contract(stored)
-        check_said(known, fresh.contract, workspace.settings)
+        check_said(known, fresh.contract, table, workspace.settings)
         return _under(workspace, table, known, None, None)
     return _under(workspace, table, fresh.contract, fresh, None)
 

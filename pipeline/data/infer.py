@@ -55,14 +55,7 @@ def infer(table: "pyarrow.Table", settings: Settings) -> Inference:
     if described := describing_rows(table, form):
         raise InputError(f"{settings.data.shown_source}: {described}")
     found = Findings(settings, form)
-    features: dict[str, Column] = {}
-    for name in table.schema.names:
-        if name in settings.unused_columns and not _wanted_too(name, settings):
-            continue
-        column = kinds.feature(name, table[name], found)
-        if column is not None:
-            features[name] = column
-    others = _others(table, found)
+    features, others = _columns(table, found)
     _file_marks(found)
     if found.faults:
         raise InputError(_report(found))
@@ -77,10 +70,29 @@ def infer(table: "pyarrow.Table", settings: Settings) -> Inference:
         others=others,
         ids=data.id_columns,
         left_out=found.left_out,
-        merged={name: kept for kept, names in data.merge_classes.items() for name in names},
+        merged=_merged(settings),
         dropped=data.drop_classes,
     )
     return Inference(_with_lags(_with_outputs(contract, found), settings), found.notes)
+
+
+def _columns(
+    table: "pyarrow.Table", found: Findings
+) -> tuple[dict[str, Column], dict[str, Column]]:
+    """Features and other columns, without those that are left out or at fault."""
+    settings, features = found.settings, dict[str, Column]()
+    for name in table.schema.names:
+        if name in settings.unused_columns and not _wanted_too(name, settings):
+            continue
+        column = kinds.feature(name, table[name], found)
+        if column is not None:
+            features[name] = column
+    return features, _others(table, found)
+
+
+def _merged(settings: Settings) -> dict[str, str]:
+    merged = settings.data.merge_classes
+    return {name: kept for kept, names in merged.items() for name in names}
 
 
 def _with_names(form: Format, names: list[str]) -> Format:
@@ -158,15 +170,33 @@ def check_columns(names: list[str], settings: Settings) -> None:
         )
 
 
-def check_said(stored: SchemaContract, fresh: SchemaContract, settings: Settings) -> None:
+def check_said(
+    stored: SchemaContract, fresh: SchemaContract | None, table: "pyarrow.Table", settings: Settings
+) -> None:
     """Refuse settings that say of a column or a class what the stored contract does not.
 
-    Without a word they would have no effect. `fresh` is what they make of the same data.
+    Without a word they would have no effect. `fresh` is what they make of the same data, None
+    where it makes no contract.
     """
     names = dict.fromkeys([*settings.data.categories, *settings.columns])
-    changed = [name for name in names if _said_otherwise(name, stored, fresh, settings)]
-    changed += ["merge_classes"] * (stored.merged != fresh.merged)
-    changed += ["drop_classes"] * (sorted(stored.dropped) != sorted(fresh.dropped))
+    if fresh is not None:
+        columns = fresh.columns
+        at_fault = set[str]()
+    else:
+        found = Findings(settings, settings.data.format())
+        features, others = _columns(table, found)
+        columns = {**others, **features}
+        at_fault = {fault.name for fault in found.faults}
+    changed = []
+    for name in names:
+        old, chosen = stored.columns.get(name), _chosen(name, settings)
+        if old is not None and name in at_fault:
+            different = _is_not(old, chosen)
+        else:
+            different = _said_otherwise(name, stored, columns.get(name), chosen)
+        changed += [name] * different
+    changed += ["merge_classes"] * (stored.merged != _merged(settings))
+    changed += ["drop_classes"] * (sorted(stored.dropped) != sorted(settings.data.drop_classes))
     if changed:
         raise InputError(
             f"the settings for {', '.join(changed)} differ from the contract of the first ingest, "
@@ -175,15 +205,34 @@ def check_said(stored: SchemaContract, fresh: SchemaContract, settings: Settings
         )
 
 
-def _said_otherwise(
-    name: str, stored: SchemaContract, fresh: SchemaContract, settings: Settings
-) -> bool:
+def _chosen(name: str, settings: Settings) -> ColumnSettings:
+    """What the settings say of a column, be it under [columns] or in a list under [data]."""
     chosen = settings.columns.get(name, ColumnSettings())
-    of_a_kind = bool(name in settings.data.categories or chosen.type or chosen.format)
-    old, new = stored.columns.get(name), fresh.columns.get(name)
+    kind = "category" if name in settings.data.categories else "date" if chosen.format else None
+    return chosen.model_copy(update={"type": chosen.type or kind})
+
+
+def _is_not(old: Column, chosen: ColumnSettings) -> bool:
+    """Whether a stored column is not what the settings say, by their words alone."""
+    if chosen.type not in (None, old.kind):
+        return True
+    for said, field in _DECIDED.items():
+        wanted, kept = getattr(chosen, said), getattr(old, field, None)
+        kept = getattr(kept, said, None) if field == "marks" else kept
+        if wanted and wanted != (list(kept) if isinstance(kept, tuple) else kept):
+            return True
+    if chosen.missing is None:
+        return False
+    return bool((set(chosen.missing) ^ set(old.missing or ())) - PLACEHOLDERS - {""})
+
+
+def _said_otherwise(
+    name: str, stored: SchemaContract, new: Column | None, chosen: ColumnSettings
+) -> bool:
+    old = stored.columns.get(name)
     if old is None or new is None:
-        return of_a_kind and name in stored.left_out and new is not None
-    if of_a_kind and old.kind != new.kind:
+        return bool(chosen.type) and name in stored.left_out and new is not None
+    if chosen.type is not None and old.kind != new.kind:
         return True
     for said, field in _DECIDED.items():
         # What comes as times has no format of texts, whatever the settings say.

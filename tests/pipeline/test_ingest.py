@@ -354,6 +354,40 @@ def test_settings_that_a_stored_contract_does_not_follow_are_refused(
     ingest_data(frame, settings=changed)
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('colour = "number"', "colour"),
+        ('colour = { type = "date", format = "%d.%m.%Y" }', "colour"),
+        ('size = { type = "date", format = "%Y" }', "size"),
+        ('size = { missing = ["-9"] }', "size"),
+        ('price = { type = "number", remove = ["€"] }', "price"),
+        ('price = { type = "number", remove = ["$"], missing = ["free"] }', "price"),
+        # As at first: it is this data that does not follow.
+        ('price = { type = "number", remove = ["$"] }', None),
+    ],
+)
+def test_settings_that_data_does_not_follow_are_no_less_refused_by_a_stored_contract(
+    ingest_data: Ingest, tmp_path: Path, line: str, said: str | None
+) -> None:
+    """What cannot be inferred is read by the stored contract, whatever the settings say."""
+    first = _frame().assign(price=[f"${n}.5" for n in range(60)])
+    known = SETTINGS + '[columns]\nprice = { type = "number", remove = ["$"] }\n'
+    ingest_data(first, settings=known)
+    later = first.astype({"price": object})
+    later.loc[3, "price"] = "free"
+    settings = f"{SETTINGS}max_bad_rows = 2\n[columns]\n"
+    if said is not None and "price" not in line:
+        line += '\nprice = { type = "number", remove = ["$"] }'
+    if said is None:
+        assert "price: not a number" in ingest_data(later, settings=settings + line).output
+        return
+    before = _files(tmp_path)
+    output = ingest_data(later, settings=settings + line, code=2).output
+    assert f"the settings for {said} differ from the contract" in output
+    assert _files(tmp_path) == before
+
+
 def test_a_category_or_classes_that_are_named_later_are_refused(ingest_data: Ingest) -> None:
     frame = _frame().assign(code=[n % 7 for n in range(60)])
     frame.loc[::9, "y"] = "maybe"
