@@ -135,7 +135,8 @@ def _need_one(found: Read, *, trail: bool) -> None:
         raise UserError(
             "STS says neither who asked nor which condition failed",
             why="a refused token never became a role",
-            fix="keyless doctor --github, in the job or with its claims",
+            fix="for a job of GitHub's: keyless doctor --github, in the job or with its claims; "
+            "for others compare the role's trust policy with the token's iss, aud and sub",
             exit_code=2,
         )
     if found.bare and (decided := decided_elsewhere(found.bare[0])):

@@ -106,7 +106,7 @@ def test_the_trail_is_read_here_and_where_global_services_are(aws: Aws) -> None:
         ("all is well", "There is no denial in the message"),
         ("api error AccessDenied: Access Denied", "names no caller by a whole ARN, or no action"),
         ("AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity",
-         "keyless doctor --github"),
+         "for others compare the role's trust policy"),
         # turbot/steampipe-mod-aws-compliance#934
         ("AccessDeniedException: User is not authorized to perform: cloudtrail:DescribeTrails with "
          "an explicit deny in a service control policy", "it is the organization's"),

@@ -304,7 +304,9 @@ def _amend(found: _Amended, decision: Decision) -> bool:
         found.notes += _unread(found.request)
     if fixed := _cannot_edit(found.request.principal, layer, kind):
         found.notes.append(fixed)
-        return False
+        if kind != "identity" or not _of_service(found.request.principal) or not policies.resource:
+            return False
+        layer, kind = policies.resource, "resource"  # which can name the role itself
     nearest = _nearest(found.request, policies, layer, kind)
     if isinstance(nearest, str):
         found.notes.append(nearest)
@@ -384,7 +386,8 @@ def _lift_deny(found: _Amended, decision: Decision) -> bool:
             new = deny.amended_by(policy, old, proposal.statement)
             amended = tuple(new if one is policy else one for one in layer)
         policies = _with_layer(found.policies, name, amended)
-        if not deny.tried(found.request, policies, proposal):
+        edits_awss = proposal.statement is not None and _is_awss(policy.name)
+        if edits_awss or not deny.tried(found.request, policies, proposal):
             continue
         if proposal.context is not None:
             found.request = replace(found.request, context=proposal.context)
@@ -434,13 +437,18 @@ def _cannot_edit(caller: Principal, layer: tuple[Policy, ...], kind: str) -> str
     https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html
     """
     role = caller.role_arn or ""
-    if kind == "identity" and ":role/aws-service-role/" in role:
+    if kind == "identity" and _of_service(caller):
         return f"{role} is its service's own: AWS alone edits what it may"
     if kind == "identity" and ":role/aws-reserved/" in role:
         return f"{role} is IAM Identity Center's: edit its permission set there"
     if kind == "boundary" and layer and all(_is_awss(one.name) for one in layer):
         return f"the boundary {layer[0].name} is AWS's own: another one must take its place"
     return None
+
+
+def _of_service(caller: Principal) -> bool:
+    """Whether the caller's role is a service-linked one."""
+    return ":role/aws-service-role/" in (caller.role_arn or "")
 
 
 def _is_awss(policy: str) -> bool:

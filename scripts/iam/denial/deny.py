@@ -27,6 +27,8 @@ _STRANGER = "999999999999"
 _BOUNDARY = "iam:permissionsboundary"
 _TAG = "aws:requesttag/"
 _PRINCIPAL = "aws:principalarn"
+# https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCompromisedKeyQuarantineV2.html
+_QUARANTINE = ":iam::aws:policy/AWSCompromisedKeyQuarantine"
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,16 @@ def carried(request: Request, key: str) -> str:
 
 def nothing_fits(request: Request, denier: Considered) -> str:
     """Why no change of a Deny is proposed."""
+    if _QUARANTINE in denier.policy:
+        return (
+            "AWS attaches this policy to a user whose access key was exposed, and says not to "
+            "remove it: follow the support case that AWS opened for the account"
+        )
+    if ":iam::aws:policy/" in denier.policy:
+        return (
+            "no change is proposed: the policy is AWS's own, which nobody else edits; whoever "
+            "attached it can tell what it is there for"
+        )
     for held in denier.held:
         if not held.actual and never_sets(request.action, held.key):
             return (

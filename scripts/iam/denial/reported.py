@@ -151,7 +151,7 @@ def _explained(refusal: Refusal, members: Identities, resource_policy: ResourceP
     doubts = [*_doubts(refusal, said)] or [*_contradiction(refusal, said, unseen)]
     if doubts:
         return Denial(record, explanation, notes=tuple(doubts))
-    notes = (*_assumptions(granted), *_delegated(refusal, said), *found.notes)
+    notes = (*_assumptions(granted), *_delegated(refusal, found), *found.notes)
     if said is not whole and not _is_implicit(refusal):
         notes = (*notes, *_hinging(refusal, whole, "Deny", "denies it, too, with"))
     return replace(found, explanation=explanation, notes=notes)
@@ -381,11 +381,12 @@ def _left_to_the_account(refusal: Refusal, explanation: Explanation) -> bool:
     )
 
 
-def _delegated(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
-    if _left_to_the_account(refusal, explanation):
+def _delegated(refusal: Refusal, found: Denial) -> Iterable[str]:
+    if found.explanation and _left_to_the_account(refusal, found.explanation):
+        own = any(change.kind == "identity" for change in found.changes)
         yield (
             "the key's policy leaves it to the account's own policies and allows the caller "
-            "nothing itself; either may allow it"
+            f"nothing itself{'; either may allow it' if own else ''}"
         )
 
 

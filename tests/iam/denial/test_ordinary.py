@@ -10,7 +10,16 @@ from scripts.iam.account.identities import identities
 from scripts.iam.denial.denials import Denial
 from scripts.iam.denial.messages import read
 from scripts.iam.denial.reported import explain_refusal
-from tests.iam.denial.test_reported import ACCOUNT, EVERYTHING, IAM, document, pasted, told
+from scripts.iam.engine.documents import parse_policy
+from tests.iam.denial.test_reported import (
+    ACCOUNT,
+    EVERYTHING,
+    IAM,
+    KEY,
+    document,
+    pasted,
+    told,
+)
 
 ROLE = f"{IAM}:role/hub"
 
@@ -142,6 +151,55 @@ def test_a_text_message_goes_to_no_topic(number: str) -> None:
     assert change.statement is not None
     assert "*" in change.statement["Resource"]
     assert "a number has no ARN" in told(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("AWSCompromisedKeyQuarantineV2", "says not to remove it"),
+     ("AWSDenyAll", "the policy is AWS's own, which nobody else edits")],
+)  # fmt: skip
+def test_a_deny_of_awss_own_is_nobodys_to_ask_for(name: str, words: str) -> None:
+    arn = f"arn:aws:iam::aws:policy/{name}"
+    deny = {"Effect": "Deny", "Action": "ec2:RunInstances", "Resource": "*"}
+    attached = [{"PolicyArn": arn}]
+    user = {"UserName": "ci", "Arn": f"{IAM}:user/ci", "AttachedManagedPolicies": attached}
+    versions = [{"IsDefaultVersion": True, "Document": document(EVERYTHING, deny)}]
+    managed = [{"Arn": arn, "PolicyVersionList": versions}]
+    [refusal] = read(
+        f"User: {IAM}:user/ci is not authorized to perform: ec2:RunInstances on resource: "
+        f"arn:aws:ec2:us-east-1:{ACCOUNT}:instance/* with an explicit deny in an identity-based "
+        "policy"
+    ).refusals
+    members = identities({"RoleDetailList": [], "Policies": managed, "UserDetailList": [user]})
+    found = explain_refusal(refusal, members, lambda _: None)
+    assert found.changes == ()
+    assert words in told(found)
+    assert "ask whoever wrote it" not in told(found)
+
+
+def test_a_key_lets_a_service_linked_role_in_by_its_own_policy() -> None:
+    """eksctl-io/eksctl#952"""
+    arn = f"{IAM}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    trust = {"Effect": "Allow", "Principal": {"Service": "autoscaling.amazonaws.com"},
+             "Action": "sts:AssumeRole"}  # fmt: skip
+    role = {"Arn": arn, "RoleName": "AWSServiceRoleForAutoScaling",
+            "AssumeRolePolicyDocument": document(trust)}  # fmt: skip
+    root = {"Effect": "Allow", "Principal": {"AWS": f"{IAM}:root"}, "Action": "kms:*",
+            "Resource": "*"}  # fmt: skip
+    action = "kms:GenerateDataKeyWithoutPlaintext"
+    [refusal] = read(
+        f"User: arn:aws:sts::{ACCOUNT}:assumed-role/AWSServiceRoleForAutoScaling/AutoScaling is "
+        f"not authorized to perform: {action} on resource: {KEY} because no resource-based policy "
+        f"allows the {action} action"
+    ).refusals
+    members = identities({"RoleDetailList": [role], "Policies": []})
+    policy = parse_policy(document(root), name="key", kind="resource")
+    found = explain_refusal(refusal, members, lambda _: policy)
+    [change] = found.changes
+    assert (change.kind, found.proved) == ("resource", True)
+    assert change.statement is not None
+    assert change.statement["Principal"] == {"AWS": [arn]}
+    assert "either may allow it" not in told(found)
 
 
 def test_what_a_name_alone_means_is_said_where_it_is_known() -> None:
