@@ -50,7 +50,10 @@ _BROKEN = re.compile(r"(?<=to perform: )(?P<begun>[\w-]+:\w*) (?P<rest>\w+)")
 # Who reports a denial in public puts something in the place of the account: a few digits, or words.
 # API Gateway itself leaves four digits.
 _HIDDEN = re.compile(r"(?<=:)(?!\d{12}:|aws:|cloudfront:)[^:]+(?=:)")
-_ARN = re.compile(r"(arn:[\w-]+:[\w-]+:[\w-]*)(:(?:<[^<>:]+>|\{[^{}]+\}|\[[^\[\]:]+\]|[^:\s\"]+):)")
+_WORD = r"<[^<>:]+>|\{[^{}]+\}|\[[^\[\]:]+\]"
+_ARN = re.compile(rf"(arn:[\w-]+:[\w-]+:)((?:{_WORD}|[^:\s\"]*))(:(?:{_WORD}|[^:\s\"]+):)")
+# And in the place of the region.
+_REGION = re.compile(r"([a-z]{2,3}(-[a-z]+)+-\d)?")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
 _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?\"?([\w-]{10,})")
@@ -238,8 +241,14 @@ def _plain(text: str) -> str:
     # SES quotes caller, action and resource.
     text = _QUOTED.sub(r"\1", text.replace('\\"', '"').replace("\\n", " "))
     text = " ".join(_CUT.sub(r"\1\2", text).split())
-    text = _ARN.sub(lambda arn: arn[1] + _HIDDEN.sub(MASK, arn[2]), text)
+    text = _ARN.sub(_masked, text)
     return _BROKEN.sub(_joined, text)
+
+
+def _masked(arn: re.Match[str]) -> str:
+    """The beginning of an ARN, with a mask for what is no region and no account."""
+    region = arn[2] if _REGION.fullmatch(arn[2]) else MASK
+    return arn[1] + region + _HIDDEN.sub(MASK, arn[3])
 
 
 def _joined(found: re.Match[str]) -> str:

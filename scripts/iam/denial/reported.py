@@ -295,6 +295,15 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
             ": a name alone means one of the caller's own account and region; what is another "
             "account's must be asked for by its ARN" if by_name else ""
         )  # fmt: skip
+    for one in explanation.considered:
+        lacks = [failure.element for failure in one.failures] == ["Resource"]
+        if one.effect == "Allow" and lacks and f"{refusal.arn}-??????" in one.failures[0].wanted:
+            yield (
+                f"statement {one.statement} of {one.policy} names the secret with the six "
+                "characters that its ARN ends in, and the request named it without, or there is no "
+                "such secret: ask for it by its whole ARN or by its name; no policy is to be "
+                "changed"
+            )
     denied = explanation.decision is not None and (
         explanation.decision.reason is Reason.EXPLICIT_DENY
     )

@@ -319,6 +319,14 @@ def test_what_is_no_place_of_an_account_stays(resource: str) -> None:
     assert one(denied("iam:GetPolicy", resource)).resource == resource
 
 
+@pytest.mark.parametrize("region", ["region", "<region>", "REDACTED"])
+def test_a_region_that_is_none_is_masked_too(region: str) -> None:
+    """aws/aws-cdk#12179"""
+    found = one(denied("logs:CreateLogStream", f"arn:aws:logs:{region}:<account>:log-group:a:b"))
+    assert found.resource == "arn:aws:logs:***:***:log-group:a:b"
+    assert moved(found, ACCOUNT).arn is None
+
+
 def test_the_words_of_a_bare_denial_are_whole() -> None:
     """external-secrets/external-secrets#390"""
     text = (

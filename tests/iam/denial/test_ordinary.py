@@ -202,6 +202,17 @@ def test_a_key_lets_a_service_linked_role_in_by_its_own_policy() -> None:
     assert "either may allow it" not in told(found)
 
 
+def test_a_secret_that_is_asked_for_without_its_suffix_is_the_requests_fault() -> None:
+    """aws-samples/dify-self-hosted-on-aws#35"""
+    arn = f"arn:aws:secretsmanager:ap-southeast-1:{ACCOUNT}:secret:test-secret"
+    action = "secretsmanager:GetSecretValue"
+    own = {"Effect": "Allow", "Action": action, "Resource": f"{arn}-??????"}
+    words = f"{action} on resource: {arn} because no identity-based policy allows the {action} "
+    found = pasted(f"{words}action", own)
+    assert found.changes == ()
+    assert "ask for it by its whole ARN or by its name" in told(found)
+
+
 def test_what_a_name_alone_means_is_said_where_it_is_known() -> None:
     found = pasted("elasticache:Connect on resource: cache-one", EVERYTHING)
     assert "without its ARN, so no change is proposed" in told(found)
