@@ -9,6 +9,7 @@ from scripts.iam.requests import Reading
 from scripts.iam.requests.row import LINKED
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.emulator.gaps import know_aws_policy
 from scripts.localcloud.rules.documents import size
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
@@ -129,3 +130,16 @@ def alias(reading: Reading, _: Backends) -> None:
     """Aliases that begin with alias/aws/ are AWS's own."""
     if str(reading.parameters.get("AliasName", "")).startswith("alias/aws/"):
         raise AwsError("NotAuthorizedException", "The alias is reserved for AWS managed keys.")
+
+
+def boundary(reading: Reading, backends: Backends) -> None:
+    """A permissions boundary exists: whoever made it later would say what it allows.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePermissionsBoundary.html
+    """
+    arn, iam = reading.parameters.get("PermissionsBoundary"), backends("iam")
+    know_aws_policy(iam, arn)
+    if arn is not None and arn not in iam.managed_policies:
+        raise AwsError(
+            "NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404
+        )

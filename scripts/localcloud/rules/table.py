@@ -69,6 +69,10 @@ RULES = (
     Rule("AWS's own managed policies are AWS's to change.", "iam",
          "CreatePolicyVersion DeletePolicy DeletePolicyVersion SetDefaultPolicyVersion TagPolicy "
          "UntagPolicy", f"{_IAM}access_policies_managed-vs-inline.html", identities.aws_policy),
+    Rule("A permissions boundary exists.", "iam",
+         "CreateRole CreateUser PutRolePermissionsBoundary PutUserPermissionsBoundary",
+         f"{_AWS}IAM/latest/APIReference/API_PutRolePermissionsBoundary.html",
+         identities.boundary),
     Rule("A policy that is attached is not deleted.", "iam", "DeletePolicy",
          f"{_AWS}IAM/latest/APIReference/API_DeletePolicy.html", in_use.policy),
     Rule("A group with members or policies is not deleted.", "iam", "DeleteGroup",

@@ -7,6 +7,7 @@ Where a control can be taken away alone, the attack is tried once more without i
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext
@@ -20,6 +21,7 @@ from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses.instances import InstanceResponse
 from moto.s3.models import FakeBucket, S3Backend
 
+from scripts.iam.requests.services import ec2_launch, ssm
 from scripts.localcloud.access import authorization
 from scripts.localcloud.ec2.instances import Instance
 from tests.localcloud.access.test_fourth import deny
@@ -524,3 +526,95 @@ def test_a_name_that_aws_keeps_is_not_given(
     assert fails(call, **asked).startswith(("InvalidParameter", "Validation"))
     monkeypatch.setitem(account.cloud.gateway.checks, (service, operation), lambda _: None)
     assert call(**asked)
+
+
+# By another service's hand
+
+
+def test_a_secret_is_not_read_as_a_parameter(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """https://docs.aws.amazon.com/systems-manager/latest/userguide/integration-ps-secretsmanager.html"""
+    account.client("secretsmanager").create_secret(Name="by-reference", SecretString="told")
+    reader = account.client("ssm", account.session("reads-parameters", statement("ssm:*")))
+    name = "/aws/reference/secretsmanager/by-reference"
+    cloud = account.cloud
+    arn = f"arn:aws:ssm:{cloud.region}:{cloud.account_id}:parameter{name}"
+    for asked in (name, arn, name[1:]):
+        one = {"Name": asked, "WithDecryption": True}
+        assert fails(reader.get_parameter, **one) == "LocalCloudNotImplemented"
+        assert fails(reader.get_parameter_history, **one) == "LocalCloudNotImplemented"
+        several = {"Names": [asked], "WithDecryption": True}
+        assert fails(reader.get_parameters, **several) == "LocalCloudNotImplemented"
+    monkeypatch.setattr(ssm, "_REFERENCES", "/nothing")
+    assert reader.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"] == "told"
+
+
+def test_tags_of_a_template_are_asked_for_beside_the_calls_own(
+    account: Account, launch: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launch sets both."""
+
+    def tagged(**tags: str) -> list[dict[str, Any]]:
+        pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
+        return [{"ResourceType": "instance", "Tags": pairs}]
+
+    data = {"ImageId": launch["ImageId"], "TagSpecifications": tagged(team="other")}
+    account.client("ec2").create_launch_template(
+        LaunchTemplateName="tags-too", LaunchTemplateData=data
+    )
+    other = deny("ec2:*", {"StringEquals": {"aws:RequestTag/team": "other"}})
+    mine = account.client("ec2", account.session("no-other-team", statement("ec2:*"), other))
+    asked = {"LaunchTemplate": {"LaunchTemplateName": "tags-too"}, "MinCount": 1, "MaxCount": 1,
+             "SubnetId": launch["SubnetId"], "TagSpecifications": tagged(name="x")}  # fmt: skip
+    assert fails(mine.run_instances, **asked) == "UnauthorizedOperation"
+    assert mine.run_instances(**{**asked, "TagSpecifications": tagged(team="mine")})
+    monkeypatch.setattr(ec2_launch, "_tags_of_both", lambda *_: {})
+    [made] = mine.run_instances(**asked)["Instances"]
+    assert {"Key": "team", "Value": "other"} in made["Tags"]
+
+
+def test_a_boundary_exists(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    iam = account.client("iam")
+    arn = f"arn:aws:iam::{account.cloud.account_id}:policy/not-yet"
+    iam.create_user(UserName="bound-later")
+    asked = {"UserName": "bound-later", "PermissionsBoundary": arn}
+    assert fails(iam.put_user_permissions_boundary, **asked) == "NoSuchEntity"
+    assert fails(iam.create_user, **{**asked, "UserName": "other"}) == "NoSuchEntity"
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"},
+             "Action": "sts:AssumeRole"}  # fmt: skip
+    role = {"RoleName": "bound-later", "PermissionsBoundary": arn,
+            "AssumeRolePolicyDocument": json.dumps(
+                {"Version": "2012-10-17", "Statement": [trust]})}  # fmt: skip
+    assert fails(iam.create_role, **role) == "NoSuchEntity"
+    aws = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+    iam.put_user_permissions_boundary(**{**asked, "PermissionsBoundary": aws})
+    monkeypatch.setitem(account.cloud.gateway.checks, ("iam", "CreateRole"), lambda _: None)
+    assert iam.create_role(**role)
+
+
+# What else a call is about
+
+
+def test_what_else_a_call_is_about_is_asked_for(account: Account, launch: dict[str, Any]) -> None:
+    ec2 = account.client("ec2")
+    [made] = ec2.run_instances(**launch)["Instances"]
+    one = {"InstanceId": made["InstanceId"]}
+    disk = ec2.describe_instances(InstanceIds=[made["InstanceId"]])["Reservations"][0]
+    [mapping] = disk["Instances"][0]["BlockDeviceMappings"]
+    interface = made["NetworkInterfaces"][0]["NetworkInterfaceId"]
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    association = ec2.associate_address(**one, AllocationId=address)["AssociationId"]
+    vpc = made["VpcId"]
+    kept = {"volume": mapping["Ebs"]["VolumeId"], "network-interface": interface, "vpc": vpc}
+    prefix = f"arn:aws:ec2:{account.cloud.region}:{account.cloud.account_id}"
+    names = [f"{prefix}:{kind}/{name}" for kind, name in kept.items()]
+    who = account.session("keeps-off", statement("*"), {**deny("ec2:*"), "Resource": names})
+    mine = account.client("ec2", who)
+    device = {"DeviceName": mapping["DeviceName"], "Ebs": {"DeleteOnTermination": False}}
+    for call, asked in (
+        (mine.modify_instance_attribute, {**one, "BlockDeviceMappings": [device]}),
+        (mine.disassociate_address, {"AssociationId": association}),
+        (mine.create_nat_gateway, {"SubnetId": launch["SubnetId"], "VpcId": vpc}),
+    ):
+        assert fails(call, **asked) == "UnauthorizedOperation"

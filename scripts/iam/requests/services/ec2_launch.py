@@ -100,7 +100,8 @@ class Launch:
 def overlaid(
     call: Call, template: Mapping[str, Any] | None, own: Mapping[str, Any]
 ) -> tuple[Mapping[str, Any], str | None]:
-    """Launch data of a template (by reference) under a call's own parameters."""
+    """Launch data of a template (by reference) under a call's own parameters, with the tags of
+    both."""
     if not template:
         return own, None
     name = template_id(call, template)
@@ -108,7 +109,23 @@ def overlaid(
     data = call.account.launch_template_data(name, version)
     if data is None:
         raise ValueError(f"launch template {name!r} has no version {version!r}")
-    return {**data, **own}, name
+    return {**data, **own, **_tags_of_both(data, own)}, name
+
+
+def _tags_of_both(data: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A template's tags are set beside the call's, which count where both have one."""
+    name = "TagSpecifications"
+    if not data.get(name) or not own.get(name):
+        return {}
+    kinds = (*_TAGGABLE, "launch-template")
+    ours, theirs = (specified_tags(one.get(name), kinds) for one in (own, data))
+    merged = {kind: {**theirs.get(kind, {}), **ours.get(kind, {})} for kind in {**theirs, **ours}}
+    return {
+        name: [
+            {"ResourceType": kind, "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
+            for kind, tags in merged.items()
+        ]
+    }
 
 
 def run_instances(call: Call, launch: Launch) -> Iterator[Need]:

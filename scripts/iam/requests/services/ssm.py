@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from scripts.iam.requests.model import Keys, Need
+from scripts.iam.requests.model import Keys, Malformed, Need
 from scripts.iam.requests.row import (
     Call,
     Row,
@@ -34,11 +34,16 @@ from scripts.iam.requests.services import kms
 
 _NAME = r"[\w./-]+"
 _SELECTOR = r"[\w.-]+"  # version or label
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/integration-ps-secretsmanager.html
+_REFERENCES = "/aws/reference/"
 
 
 def parameter_arn(call: Call, name: str) -> str:
     """ARN of a parameter named by name or ARN, without a version or label; the public ones
     under /aws/service/ belong to no account."""
+    if f"/{name.rpartition(':parameter/')[2].lstrip('/')}".startswith(_REFERENCES):
+        # A secret, on which AWS asks for secretsmanager:GetSecretValue as well.
+        raise Malformed(f"{name}: read the secret itself", "LocalCloudNotImplemented")
     if name.startswith("arn:"):
         found = arn_of_type(name, "Name", "ssm", rf"parameter/{_NAME}(?::{_SELECTOR})?")
         return ":".join(found.split(":")[:6])
