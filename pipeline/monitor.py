@@ -271,6 +271,9 @@ def _labelled(
         for (name, rule), mask in read.broken.items()
     ]
     usable = labels[~unusable & labels.notna().all(axis=1)].drop_duplicates()
+    if usable.empty:
+        why = "; ".join(warnings) or f"{shown}: each row lacks its label or its id"
+        raise InputError(f"no label can be used: {why}")
     if (twice := usable.duplicated(ids, keep=False)).any():
         example = ", ".join(map(str, usable.loc[twice, ids].iloc[0]))
         raise InputError(

@@ -84,12 +84,10 @@ class ReadSettings(_Section):
             for name in ReadSettings.model_fields
             if getattr(self, name) is not None
         }
+        if usual.thousands == named.get("decimal"):
+            # One mark cannot be both: the nearer line says which it is.
+            named.setdefault("thousands", None)
         return Format.model_validate({**usual.model_dump(), **named})
-
-    @model_validator(mode="after")
-    def _readable(self) -> Self:
-        self.format()
-        return self
 
 
 class Data(ReadSettings):
@@ -105,6 +103,11 @@ class Data(ReadSettings):
     merge_classes: dict[str, list[Word]] = {}
     drop_classes: list[Word] = []
     batch_fraction: float = Field(default=0.0, ge=0, lt=0.5)
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        self.format()
+        return self
 
     @model_validator(mode="after")
     def _one_class_each(self) -> Self:
@@ -211,6 +214,8 @@ class ColumnSettings(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}: keep one of both")
         if (self.true is None) != (self.false is None):
             raise ValueError("true and false go together: write both")
         if self.type not in (None, "date") and (self.format or self.zone or self.parts):
@@ -548,6 +553,12 @@ class Settings(_Section):
                     f"{name!r} is one of data.categories, and a {kind} under [columns]; keep one "
                     "of both"
                 )
+        for name in ("predict", "monitor"):
+            try:
+                getattr(self, name).format(data.format())
+            except ValidationError as error:
+                faults = [{**fault, "loc": (name, *fault["loc"])} for fault in error.errors()]
+                raise ValueError("; ".join(map(_advice, faults))) from None
         self._decision_fits()
         if self.lags.columns and self.holdout.rule != "time":
             raise ValueError(

@@ -196,9 +196,10 @@ def of_kind(case: Case, kind: str) -> Column | None:
 def _marks(case: Case) -> Marks:
     """How numbers are written here: as the settings say for the column, or else for the file."""
     chosen, form = case.chosen, case.found.form
+    usual = None if chosen.decimal == form.thousands else form.thousands
     return Marks(
         decimal=chosen.decimal or form.decimal,
-        thousands=chosen.thousands or form.thousands,
+        thousands=chosen.thousands or usual,
         remove=tuple(chosen.remove),
     )
 

@@ -149,6 +149,15 @@ def test_a_row_predicted_twice_is_judged_once_by_its_last_prediction(
     assert "5 predicted rows have the id of a later one" in found.warnings[0]
 
 
+def test_labels_of_which_none_can_be_read_are_refused_with_the_reason(
+    regression: Workspace, batch: pd.DataFrame
+) -> None:
+    with pytest.raises(InputError, match=r"no label can be used: .*y: not a number: 2 labels"):
+        _labelled(regression, batch, "id,y\n1,high\n2,low\n")
+    with pytest.raises(InputError, match="each row lacks its label or its id"):
+        _labelled(regression, batch, "id,y\n1,\n2,\n")
+
+
 def test_labels_of_other_rows_are_named_with_both_ids(
     regression: Workspace, batch: pd.DataFrame, tmp_path: Path
 ) -> None:

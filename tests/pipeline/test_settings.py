@@ -59,6 +59,11 @@ def test_the_settings_files_that_come_with_the_pipeline_are_valid(name: str) -> 
         ({"holdout": {"column": "x"}}, r'column is for rule = "group" or "time"'),
         ({"columns": {"x": {"format": "%d.%k"}}}, r"'%d.%k' is no format of times .*strptime"),
         ({"columns": {"x": {"format": "%q %Y"}}}, r"is no format of times .*Q%q for a quarter"),
+        ({"data": {"thousands": "."}}, r"decimal and thousands are both '\.': write both"),
+        ({"columns": {"x": {"decimal": ",", "thousands": ","}}}, r"\[columns\] x: .* are both ','"),
+        ({"predict": {"thousands": "."}}, r"predict: decimal and thousands are both '\.'"),
+        ({"monitor": {"encoding": "xx"}}, r"\[monitor\] encoding: 'xx' is no encoding"),
+        ({"predict": {"skip_lines": -1}}, r"\[predict\] skip_lines = -1"),
         ({"holdout": {"fraction": 1.0}}, r"\[holdout\] fraction = 1.0"),
         ({"promotion": {"floors": {"rmse": 1.0}}}, r"floors names 'rmse'"),
         ({"promotion": {"min_improvement": -0.1}}, r"\[promotion\] min_improvement = -0.1"),
@@ -142,3 +147,15 @@ def test_the_digest_follows_the_meaning_and_not_the_spelling(
     same = parse_settings(turned, origin="test").digest()
     assert parse_settings(raw, origin="test").digest() == same
     assert parse_settings(_raw(search={"seed": 5}), origin="test").digest() != same
+
+
+def test_a_mark_that_becomes_the_decimal_one_divides_no_thousands_any_more() -> None:
+    """42.5 was read as 425 where a batch has a decimal point and the data has 1.234,5."""
+    raw = _raw(data={"decimal": ",", "thousands": "."}, predict={"decimal": "."}, monitor={})
+    settings = parse_settings(raw, origin="test")
+    usual = settings.data.format()
+    assert settings.predict.format(usual).thousands is None
+    assert settings.monitor.format(usual).thousands == "."
+    # Of a batch alone the mark for thousands may be another one.
+    other = _raw(data={"decimal": ","}, predict={"thousands": "."})
+    assert parse_settings(other, origin="test").predict.thousands == "."

@@ -394,6 +394,14 @@ def test_a_word_for_missing_that_may_be_a_category_is_named(
     assert not [text for text in again.notes if "read as missing" in text]
 
 
+def test_a_column_of_its_own_decimal_mark_has_not_the_files_mark_for_thousands(look: Look) -> None:
+    """Lengths with a point in a file whose prices have 1.234,5: 42.5 is not 425."""
+    written = {"data": {"decimal": ",", "thousands": "."}, "columns": {"x": {"decimal": "."}}}
+    found = look({"x": [f"{n + 1}.5" for n in range(ROWS)]}, **written).contract.features["x"]
+    assert isinstance(found, NumberColumn)
+    assert (found.marks.decimal, found.marks.thousands) == (".", None)
+
+
 def test_a_small_column_of_names_is_named(look: Look) -> None:
     few = {"y": list(LETTERS[:18]), "z": [float(n % 7) for n in range(18)]}
     found = look({**few, "x": [f"name {n}" for n in range(18)]})
