@@ -41,11 +41,17 @@ class Document:
 
     @property
     def statements(self) -> list[dict[str, Any]]:
-        """Its statements, with lists for what may be one string."""
+        """Its statements, with lists for what may be one string.
+
+        What is left out (NotResource) has to be named as well as what is meant.
+        """
         found = json.loads(self.text)["Statement"]
         return [
             statement
-            | {"Action": _list(statement["Action"]), "Resource": _list(statement["Resource"])}
+            | {
+                "Action": _list(statement["Action"]),
+                "Resource": _list(statement.get("Resource") or statement["NotResource"]),
+            }
             for statement in found
         ]
 

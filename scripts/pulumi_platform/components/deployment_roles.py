@@ -374,11 +374,16 @@ class DeploymentRoles(pulumi.ComponentResource):
             ),
             deny(
                 "NeverAnotherEnvironment",
-                deployed,
+                # The tags of a role do not tell reliably who may pass it.
+                [action for action in deployed if action != "iam:Pass*"],
                 ["*"],
                 when={
                     "Null": {"aws:ResourceTag/Environment": "false"},
                     "StringNotEquals": {"aws:ResourceTag/Environment": scope.environment},
                 },
             ),
+            {
+                **deny("NeverAnotherEnvironmentsRole", ["iam:PassRole"], []),
+                "NotResource": [scope.account.iam(f"role/{scope.prefix}-*")],
+            },
         ]

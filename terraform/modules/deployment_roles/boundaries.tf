@@ -234,9 +234,10 @@ data "aws_iam_policy_document" "deploy_boundary" {
   }
 
   statement {
-    sid       = "NeverAnotherEnvironment"
-    effect    = "Deny"
-    actions   = local.deploy_actions
+    sid    = "NeverAnotherEnvironment"
+    effect = "Deny"
+    # The tags of a role do not tell reliably who may pass it: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+    actions   = [for action in local.deploy_actions : action if action != "iam:Pass*"]
     resources = ["*"] # a deny: nothing is granted
 
     condition {
@@ -250,6 +251,13 @@ data "aws_iam_policy_document" "deploy_boundary" {
       variable = "aws:ResourceTag/Environment"
       values   = [var.environment]
     }
+  }
+
+  statement {
+    sid           = "NeverAnotherEnvironmentsRole"
+    effect        = "Deny"
+    actions       = ["iam:PassRole"]
+    not_resources = ["${local.iam}:role/${local.prefix}-*"]
   }
 }
 
