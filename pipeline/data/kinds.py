@@ -366,21 +366,31 @@ def loses_digits(case: Case, advice: str, *, drop: bool = False) -> bool:
 
 
 def _counts_rows(case: Case, present: Any) -> bool:
-    """Leave out a column that numbers the rows without a gap, unless it may be a year of each."""
+    """Leave out a column that numbers the rows without a gap, unless it may be a year of each.
+
+    One without a name may have gaps: a frame's index, of which some rows were taken.
+    """
     import numpy as np
 
-    if len(present) < len(case.raw) or len(present) < _MANY:
+    if len(present) < len(case.raw) or (present % 1).any():
+        return False
+    if len(np.unique(present)) < max(2, len(present)):
         return False
     low, high = present.min(), present.max()
-    if high - low != len(present) - 1 or (present % 1).any():
+    if re.fullmatch(r"Unnamed: \d+", case.name):
+        why, said = (
+            "it is an index without a name",
+            "is another number in every row, and has no name",
+        )
+    elif len(present) >= _MANY and high - low == len(present) - 1:
+        if low >= _FIRST_YEAR and high <= _LAST_YEAR:
+            return False
+        why, said = "it counts the rows", f"only counts the rows, from {low:g} to {high:g}"
+    else:
         return False
-    if low >= _FIRST_YEAR and high <= _LAST_YEAR:
-        return False
-    if len(np.unique(present)) < len(present):
-        return False
-    case.found.left_out[case.name] = "it counts the rows"
+    case.found.left_out[case.name] = why
     case.found.notes.append(
-        f"{case.name} only counts the rows, from {low:g} to {high:g}: it is left out; write "
+        f"{case.name} {said}: it is left out; write "
         f'{quoted(case.name)} = {{ type = "number" }} under [columns] to learn from it'
     )
     return True
