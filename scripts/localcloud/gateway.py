@@ -13,7 +13,7 @@ from scripts.iam import requests
 from scripts.iam.engine.documents import PolicyError
 from scripts.iam.engine.evaluation import Unsupported
 from scripts.iam.requests import Account, HttpRequest, Malformed, Reading, Unmapped
-from scripts.localcloud.access import payloads, post_form, signatures
+from scripts.localcloud.access import payloads, post_form, public_access, signatures
 from scripts.localcloud.access.authorization import Authorizer, RequestInfo
 from scripts.localcloud.access.context import Keys, request_keys, s3_keys
 from scripts.localcloud.access.errors import Answer, AwsError, Fault, Refusal, render
@@ -156,6 +156,7 @@ class Gateway:
         request = found.request
         needs = requests.needs_of(reading, self._account.at(request.region))
         self._authorizer.require(found.caller, needs, keys, info)
+        public_access.check_owner(reading, anonymous=found.signature is None)
         kms_keys.check(needs, request.service, self._emulator.backend)
         for name in ("*", reading.operation):
             if check := self.checks.get((request.service, name)):

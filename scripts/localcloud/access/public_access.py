@@ -9,6 +9,8 @@ from functools import lru_cache
 from ipaddress import ip_network
 
 from scripts.iam.engine.documents import Condition, Policy, PolicyError, Statement, parse_policy
+from scripts.iam.requests import Reading
+from scripts.localcloud.access.errors import AwsError
 
 # Keys with which a statement for everybody names somebody all the same, if the value is fixed.
 _NAMING = frozenset(
@@ -66,3 +68,14 @@ def restricted(bucket: object, document: str) -> bool:
     """Whether a bucket's policy is public, and counts for nobody outside the account."""
     block = getattr(bucket, "public_access_block", None)
     return bool(block and block.restrict_public_buckets) and stored_is_public(document)
+
+
+def check_owner(reading: Reading, *, anonymous: bool) -> None:
+    """A bucket's policy is for its own account alone, whatever it says.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucketPolicy.html
+    """
+    if anonymous and reading.operation.endswith("BucketPolicy"):
+        raise AwsError(
+            "MethodNotAllowed", "The specified method is not allowed against this resource.", 405
+        )

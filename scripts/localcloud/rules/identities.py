@@ -119,6 +119,16 @@ def linked_role(reading: Reading, _: Backends) -> None:
         )
 
 
+def only_linked(reading: Reading, backends: Backends) -> None:
+    """The right to take away service-linked roles takes no other role away.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_DeleteServiceLinkedRole.html
+    """
+    _, name, owner = _owner(reading, backends)
+    if owner is not None and not owner.path.startswith("/aws-service-role/"):
+        raise AwsError("InvalidInput", f"{name} is not a service-linked role.")
+
+
 def aws_policy(reading: Reading, _: Backends) -> None:
     """AWS's own managed policies are changed by AWS alone."""
     arn = str(reading.parameters.get("PolicyArn", ""))

@@ -10,6 +10,7 @@ from scripts.localcloud.access.policies import Backends
 
 # The error of IAM for something that others need.
 _CONFLICT = "DeleteConflict"
+_LAST_RULE = 32_766
 
 
 def policy(reading: Reading, backends: Backends) -> None:
@@ -22,6 +23,11 @@ def policy(reading: Reading, backends: Backends) -> None:
     for one in identities:
         if arn in one.managed_policies:
             raise AwsError(_CONFLICT, "Cannot delete a policy attached to entities.", 409)
+    found = iam.managed_policies.get(arn)
+    if found is not None and len(found.versions) > 1:
+        raise AwsError(
+            _CONFLICT, "This policy has more than one version. Delete the others first.", 409
+        )
 
 
 def group(reading: Reading, backends: Backends) -> None:
@@ -272,3 +278,50 @@ def protection(reading: Reading, _: Backends) -> None:
             "LocalCloudNotImplemented",
             "The local cloud does not protect log groups and scaling groups from their deletion",
         )
+
+
+def local_route(reading: Reading, backends: Backends) -> None:
+    """The route that a network has to itself.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/VPC_Route_Tables.html
+    """
+    given = reading.parameters
+    ec2 = backends("ec2", reading.request.region)
+    table = ec2.route_tables.get(given.get("RouteTableId"))
+    wanted = given.get("DestinationCidrBlock")
+    for route in list(table.routes) if table else ():
+        if route.local and route.destination_cidr_block == wanted:
+            raise AwsError(
+                "InvalidParameterValue", f"cannot remove local route {wanted} in route table"
+            )
+
+
+def last_entry(reading: Reading, _: Backends) -> None:
+    """The last entry of a network ACL, which nobody made.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
+    """
+    if int(reading.parameters.get("RuleNumber") or 0) > _LAST_RULE:
+        raise AwsError("InvalidParameterValue", f"RuleNumber must be 1 to {_LAST_RULE}.")
+
+
+def automated_snapshot(reading: Reading, _: Backends) -> None:
+    """A snapshot that RDS made of itself.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_DeleteSnapshot.html
+    """
+    name = reading.parameters["DBSnapshotIdentifier"]
+    if str(name).startswith("rds:"):
+        raise AwsError("InvalidDBSnapshotState", f"Cannot delete the automated snapshot {name}.")
+
+
+def shared_snapshot(reading: Reading, backends: Backends) -> None:
+    """An encrypted snapshot is not shared with everybody.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBSnapshotAttribute.html
+    """
+    given = reading.parameters
+    snapshots = backends("rds", reading.request.region).database_snapshots
+    found = snapshots.get(given["DBSnapshotIdentifier"])
+    if found is not None and found.encrypted and "all" in (given.get("ValuesToAdd") or ()):
+        raise AwsError("InvalidParameterValue", "An encrypted snapshot cannot be public.")

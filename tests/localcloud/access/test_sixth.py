@@ -22,9 +22,10 @@ from moto.ec2.responses.instances import InstanceResponse
 from moto.s3.models import FakeBucket, S3Backend
 
 from scripts.iam.requests.services import ec2_launch, ssm
-from scripts.localcloud.access import authorization
+from scripts.localcloud.access import authorization, public_access
 from scripts.localcloud.ec2.instances import Instance
 from tests.localcloud.access.test_fourth import deny
+from tests.localcloud.access.test_further import DATABASE
 from tests.localcloud.access.test_names import fails
 from tests.localcloud.clients import Account, statement
 
@@ -618,3 +619,119 @@ def test_what_else_a_call_is_about_is_asked_for(account: Account, launch: dict[s
         (mine.create_nat_gateway, {"SubnetId": launch["SubnetId"], "VpcId": vpc}),
     ):
         assert fails(call, **asked) == "UnauthorizedOperation"
+
+
+# What services refuse whoever asks
+
+
+@pytest.fixture
+def without_rule(account: Account, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    def take_away(service: str, operation: str) -> None:
+        place = (service, operation)
+        assert place in account.cloud.gateway.checks
+        monkeypatch.setitem(account.cloud.gateway.checks, place, lambda _: None)
+
+    return take_away
+
+
+def test_the_right_to_linked_roles_is_for_no_other_role(
+    account: Account, without_rule: Callable[[str, str], None]
+) -> None:
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"},
+             "Action": "sts:AssumeRole"}  # fmt: skip
+    account.role("not-linked", {"Version": "2012-10-17", "Statement": [trust]})
+    mine = account.client(
+        "iam", account.session("unlinks", statement("iam:*"), deny("iam:DeleteRole"))
+    )
+    assert fails(mine.delete_service_linked_role, RoleName="not-linked") == "InvalidInput"
+    without_rule("iam", "DeleteServiceLinkedRole")
+    mine.delete_service_linked_role(RoleName="not-linked")
+
+
+def test_a_policy_goes_after_its_versions(
+    account: Account, without_rule: Callable[[str, str], None]
+) -> None:
+    iam, document = account.client("iam"), json.dumps(
+        {"Version": "2012-10-17", "Statement": [statement("*")]}
+    )  # fmt: skip
+    policy = {
+        "PolicyArn": iam.create_policy(PolicyName="two", PolicyDocument=document)["Policy"]["Arn"]
+    }
+    iam.create_policy_version(**policy, PolicyDocument=document)
+    assert fails(iam.delete_policy, **policy) == "DeleteConflict"
+    without_rule("iam", "DeletePolicy")
+    iam.delete_policy(**policy)
+
+
+def test_what_a_network_has_of_itself_stays(
+    account: Account, without_rule: Callable[[str, str], None]
+) -> None:
+    ec2 = account.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
+    of_vpc = [{"Name": "vpc-id", "Values": [vpc]}]
+    [table] = ec2.describe_route_tables(Filters=of_vpc)["RouteTables"]
+    [acl] = ec2.describe_network_acls(Filters=of_vpc)["NetworkAcls"]
+    route = {"RouteTableId": table["RouteTableId"], "DestinationCidrBlock": "10.8.0.0/16"}
+    entry = {"NetworkAclId": acl["NetworkAclId"], "RuleNumber": 32767, "Egress": False}
+    for operation, asked in (("DeleteRoute", route), ("DeleteNetworkAclEntry", entry)):
+        call = getattr(ec2, xform_name(operation))
+        assert fails(call, **asked) == "InvalidParameterValue"
+        without_rule("ec2", operation)
+        call(**asked)
+
+
+def test_snapshots_of_a_database_are_kept_as_rds_keeps_them(
+    account: Account, without_rule: Callable[[str, str], None]
+) -> None:
+    rds = account.client("rds")
+    key = account.client("kms").create_key()["KeyMetadata"]["Arn"]
+    sealed = {**DATABASE, "StorageEncrypted": True, "KmsKeyId": key}
+    rds.create_db_instance(DBInstanceIdentifier="snapped", **sealed, BackupRetentionPeriod=1)
+    rds.create_db_snapshot(DBInstanceIdentifier="snapped", DBSnapshotIdentifier="by-hand")
+    [own] = rds.describe_db_snapshots(SnapshotType="automated")["DBSnapshots"]
+    name = {"DBSnapshotIdentifier": own["DBSnapshotIdentifier"]}
+    public = {"DBSnapshotIdentifier": "by-hand", "AttributeName": "restore", "ValuesToAdd": ["all"]}
+    for operation, asked, code in (
+        ("DeleteDBSnapshot", name, "InvalidDBSnapshotState"),
+        ("ModifyDBSnapshotAttribute", public, "InvalidParameterValue"),
+    ):
+        call = getattr(rds, xform_name(operation))
+        assert fails(call, **asked) == code
+        without_rule("rds", operation)
+        call(**asked)
+
+
+def test_what_is_restored_is_judged_by_its_source(account: Account) -> None:
+    """Whether it is public depends on the network where the call does not say it."""
+    rds = account.client("rds")
+    key = account.client("kms").create_key()["KeyMetadata"]["Arn"]
+    sealed = {**DATABASE, "StorageEncrypted": True, "KmsKeyId": key}
+    rds.create_db_instance(DBInstanceIdentifier="sealed-source", **sealed)
+    rds.create_db_snapshot(DBInstanceIdentifier="sealed-source", DBSnapshotIdentifier="sealed-one")
+    asked = {"DBInstanceIdentifier": "restored", "DBSnapshotIdentifier": "sealed-one"}
+    for name, condition, code in (
+        ("sealed", {"rds:StorageEncrypted": "true"}, "AccessDenied"),
+        ("public", {"rds:PubliclyAccessible": "true"}, UNSUPPORTED),
+    ):
+        kept = deny("rds:RestoreDBInstanceFromDBSnapshot", {"Bool": condition})
+        mine = account.client("rds", account.session(f"restores-{name}", statement("*"), kept))
+        assert fails(mine.restore_db_instance_from_db_snapshot, **asked) == code
+    assert mine.restore_db_instance_from_db_snapshot(**asked, PubliclyAccessible=False)
+
+
+def test_a_buckets_policy_is_for_its_account_alone(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3, one = account.client("s3"), {"Bucket": "open-to-all"}
+    s3.create_bucket(**one)
+    s3.delete_public_access_block(**one)
+    everyone = {**statement("s3:*", "arn:aws:s3:::open-to-all"), "Principal": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [everyone]})
+    s3.put_bucket_policy(**one, Policy=document)
+    anybody = account.unsigned("s3")
+    assert anybody.list_objects_v2(**one)
+    assert fails(anybody.get_bucket_policy, **one) == "MethodNotAllowed"
+    assert fails(anybody.put_bucket_policy, **one, Policy=document) == "MethodNotAllowed"
+    assert fails(anybody.delete_bucket_policy, **one) == "MethodNotAllowed"
+    monkeypatch.setattr(public_access, "check_owner", lambda *_, **__: None)
+    anybody.delete_bucket_policy(**one)

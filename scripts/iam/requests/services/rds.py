@@ -151,8 +151,28 @@ def _source_engine(parameter: str, kind: str) -> Callable[[Call], tuple[str, str
     return found
 
 
+def _asked_of(*sources: Targets) -> Callable[[Call], Keys]:
+    """Keys of an instance that is being made: what the call asks for, and what it is made from.
+
+    Whether it is public where the call does not say it depends on its network.
+    """
+
+    def found(call: Call) -> Keys:
+        keys: Keys = {} if sources else {"rds:StorageEncrypted": ("false",)}
+        for source in sources:
+            for target in source(call):
+                facts = call.facts(target.arn)
+                keys |= {
+                    key: (as_text(facts[fact]),)
+                    for fact, key in _DB_FACTS.items()
+                    if facts.get(fact) is not None
+                }
+        return {**keys, **_asked(call)}
+
+    return found
+
+
 def _asked(call: Call) -> Keys:
-    """Keys of an instance that is being made, from what the call asks for."""
     keys = {
         **_tags(call),
         **keys_from(
@@ -162,12 +182,12 @@ def _asked(call: Call) -> Keys:
             AllocatedStorage="rds:StorageSize",
             Iops="rds:Piops",
             BackupTarget="rds:BackupTarget",
+            PubliclyAccessible="rds:PubliclyAccessible",
+            StorageEncrypted="rds:StorageEncrypted",
         )(call),
     }
     for name, key in (
         ("MultiAZ", "rds:MultiAz"),
-        ("StorageEncrypted", "rds:StorageEncrypted"),
-        ("PubliclyAccessible", "rds:PubliclyAccessible"),
         ("ManageMasterUserPassword", "rds:ManageMasterUserPassword"),
     ):
         keys[key] = (as_text(call.flag(name)),)
@@ -274,7 +294,7 @@ def _make_instance(name: str, groups: Targets, *sources: Targets) -> Row:
     target = _new("db", name)
     return Row(
         both(target, *sources, groups),
-        keys=_asked,
+        keys=_asked_of(*sources),
         also=(
             _tagging(target),
             _MONITORING,
