@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from scripts.iam.engine.documents import Policy, PolicyKind, parse_policy
 from scripts.iam.engine.evaluation import PolicySet, Principal
+
+# A group's own policies are told apart from those of its members by their names.
+_OF_GROUP = "group "
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,11 @@ def _user(
         identity=(
             *_inline(user.get("UserPolicyList", ())),
             *_attached(user.get("AttachedManagedPolicies", ()), managed),
-            *(policy for group in own for policy in _inline(group.get("GroupPolicyList", ()))),
+            *(
+                replace(policy, name=f"{_OF_GROUP}{group['GroupName']}/{policy.name}")
+                for group in own
+                for policy in _inline(group.get("GroupPolicyList", ()))
+            ),
             *(
                 policy
                 for group in own
@@ -150,6 +157,11 @@ def _user(
         tags={tag["Key"]: tag["Value"] for tag in user.get("Tags", ())},
         **_boundary(user, managed),
     )
+
+
+def is_shared(policy: str) -> bool:
+    """Whether a policy of that name may be of several identities: a managed or a group's own."""
+    return ":policy/" in policy or policy.startswith(_OF_GROUP)
 
 
 def _inline(policies: Iterable[Mapping[str, Any]]) -> list[Policy]:

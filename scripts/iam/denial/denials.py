@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scripts.iam.account.decision_log import Record
-from scripts.iam.account.identities import Identities, Identity
+from scripts.iam.account.identities import Identities, Identity, is_shared
 from scripts.iam.denial import deny
 from scripts.iam.denial.dangers import dangers
 from scripts.iam.denial.nearly import near_misses
@@ -156,7 +156,24 @@ def explain_denial(
         return Denial(record, found, notes=tuple(notes))
     amended = _changes(request, policies)
     notes += [*near_misses(found.considered), *amended.notes]
+    notes += _shared(amended.changes, member, members)
     return Denial(record, found, tuple(amended.changes), amended.allowed, tuple(notes))
+
+
+def _shared(
+    changes: Sequence[Change], member: Identity | None, members: Identities
+) -> Iterator[str]:
+    """Whose a policy that changes is besides the caller's: a group's or a managed one."""
+    for change in changes:
+        others = sorted(
+            one.name
+            for one in members.members.values()
+            if one is not member and is_shared(change.policy)
+            and any(policy.name == change.policy for policy in one.identity)
+        )  # fmt: skip
+        if change.kind == "identity" and others:
+            who = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if others[3:] else "")
+            yield f"{change.policy} applies to others, too ({who}): the change is theirs as well"
 
 
 def asked(
@@ -321,7 +338,13 @@ def _amend(found: _Amended, decision: Decision) -> bool:
 def _by_reference(request: Request, change: Change) -> Iterator[str]:
     """What AWS's reference says of the action, where the change rests on it."""
     if only_star(request.action) and "*" in (change.statement or {}).get("Resource", ()):
-        yield f"{request.action} takes no resource, so a policy has to name *"
+        if request.resource.endswith(("*", ":", "/")):
+            yield f"{request.action} takes no resource, so a policy has to name *"
+        else:
+            yield (
+                f"{request.action} takes no resource by AWS's reference, so * is named; "
+                f"{request.resource}, which was asked for, may do if AWS checks it"
+            )
 
 
 def _unread(request: Request) -> Iterator[str]:
@@ -625,7 +648,7 @@ def _added(
         warnings.insert(0, "this widens the boundary of every role that has it")
     own = [policy for policy in layer if not _is_awss(policy.name)]
     if own:
-        target = own[-1]
+        target = own[0]
         longer = replace(target, statements=(*target.statements, statement))
         amended = tuple(longer if one is target else one for one in layer)
         name, where = target.name, target.kind

@@ -75,7 +75,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _STAMP = re.compile(
     r"^(?:[^\n\t]*\t[^\n\t]*\t)?\ufeff?(?:\d{4}-\d\d-\d\dT[\d:.]+Z ?)?", re.MULTILINE
 )
-_FRAME = re.compile(r"^\s*(?:##\[\w+\]|[│╷╵|])?[ \t]*", re.MULTILINE)
+_FRAME = re.compile(r"^\s*(?:##\[\w+\]|[│╷╵|])?[ \t]*|[ \t]*│[ \t]*$", re.MULTILINE)
 _NUMBER = re.compile(r"\+[\dXx*]+")
 _WHOLE = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:[\w-]*:.+")
 # A service-linked role has its service in its path.

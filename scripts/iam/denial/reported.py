@@ -39,6 +39,11 @@ _KINDS = {
 _UNSAID = "the message does not say by what"
 _NOT_ALLOWED = "no policy allows; the message does not say of which kind"
 _UNNAMED = "(the message names none)"
+# What IAM takes in no name, and words and dots that hide one.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+_NO_NAME = re.compile(
+    r"[^\w+=,.@/-]|\.{3}|(?:^|/)x{3,}$|redact|masked|omitted", re.IGNORECASE | re.ASCII
+)
 _ELSEWHERE = {
     "service control policy": "the organization's; nothing in this account lifts it: ask whoever "
     "keeps the organization's policies",
@@ -184,13 +189,14 @@ def _missing(refusal: Refusal, members: Identities) -> str | None:
             "a federated user has what the user may who asked for the token, and the token's own "
             "policy allows; the message names neither: not judged"
         )
-    if refusal.role == MASK:
-        return f"the log masks the role's name ({MASK}): paste it with the name"
     if refusal.role and members.role(refusal.role) is None:
-        return f"the account that was looked at has no role {refusal.role}"
+        return _hidden(refusal, refusal.role) or (
+            f"the account that was looked at has no role {refusal.role}"
+        )
     for kind in ("user", "role"):
         if f":{kind}/" in caller and caller not in members.members:
-            return f"the account that was looked at has no {kind} {caller.split(f':{kind}/')[1]}"
+            name = caller.split(f":{kind}/")[1]
+            return _hidden(refusal, name) or f"the account that was looked at has no {kind} {name}"
     role = refusal.arn or ""
     if by_trust(refusal.action, role) and role not in ("", "*") and ":role/" not in role:
         return (
@@ -212,6 +218,20 @@ def _missing(refusal: Refusal, members: Identities) -> str | None:
             "that is not there AWS says the same"
         )
     return None
+
+
+def _hidden(refusal: Refusal, name: str) -> str | None:
+    """That the name is none, but what somebody put in its place; None if it may be one."""
+    if not _NO_NAME.search(name):
+        return None
+    told = f"the message hides the caller's name ({name})"
+    if refusal.layer != "identity-based policy" or refusal.explicit:
+        return f"{told}: paste it with the name"
+    return (
+        f"{told}; what the caller lacks is an Allow of {refusal.action}"
+        f"{f' on {refusal.resource}' if refusal.resource else ''}: paste it with the name, to see "
+        "in which policy"
+    )
 
 
 def _unseen(refusal: Refusal, resource_policy: ResourcePolicy) -> str:

@@ -22,8 +22,8 @@ def considered(found: tuple[Considered, ...], everything: bool) -> list[str]:
         + (applies(one) if one.matched else "; ".join(map(describe, one.failures)))
         for one in near
     ]
-    if len(near) < len(found):
-        lines.append(f"and {len(found) - len(near)} statements about other actions")
+    if away := len(found) - len(near):
+        lines.append(f"and {away} statement{'s' * (away > 1)} about other actions")
     return lines
 
 

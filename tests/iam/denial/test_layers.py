@@ -210,7 +210,7 @@ def test_a_masked_account_is_that_of_the_policies() -> None:
                    ACCOUNT)  # fmt: skip
     assert hidden.resource == "***"
     found = explain_refusal(hidden, people(EVERYTHING), lambda _: None)
-    assert told(found) == "the log masks the role's name (***): paste it with the name"
+    assert told(found) == "the message hides the caller's name (***): paste it with the name"
 
 
 def test_an_alarm_asks_as_cloudwatch() -> None:

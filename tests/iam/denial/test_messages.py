@@ -462,3 +462,15 @@ def test_what_a_terminal_broke_is_put_together(
     caller = f"arn:aws:iam::{ACCOUNT}:user/ci"
     [refusal] = read(f"User: {caller} is not authorized to perform: {text}").refusals
     assert (refusal.action, refusal.resource) == (action, resource)
+
+
+def test_a_terminals_frame_is_no_part_of_the_message() -> None:
+    """anthropics/claude-code#541"""
+    text = """\
+│   API Error: 403 {"Message":"User: arn:aws:sts::xxx:assumed-role/dev is    │
+│   not authorized to perform: bedrock:InvokeModel on resource:              │
+│   arn:aws:bedrock:us-east-1:111122223333:inference-profile/us.a            │
+│   because no session policy allows the bedrock:InvokeModel action"}        │
+"""
+    found = one(text)
+    assert (found.role, found.layer) == ("dev", "session policy")

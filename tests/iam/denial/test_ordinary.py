@@ -280,3 +280,51 @@ def test_a_limit_that_is_there_is_not_advised() -> None:
     [change] = by_role(f"{words}iam:PassRole action", own).changes
     [warning] = change.warnings
     assert "limit" not in warning
+
+
+@pytest.mark.parametrize("name", ["<...>", "GenerationBedrockDat...", "xxxxx", "a-REDACTED", "{r}"])
+def test_a_name_that_is_none_is_asked_for(name: str) -> None:
+    """cdklabs/construct-hub#1207, aws-amplify/amplify-category-api#3502"""
+    [refusal] = read(
+        f"User: arn:aws:sts::{ACCOUNT}:assumed-role/{name}/run is not authorized to perform: "
+        "ecs:ListTasks on resource: * because no identity-based policy allows the ecs:ListTasks "
+        "action"
+    ).refusals
+    found = explain_refusal(refusal, identities({"RoleDetailList": []}), lambda _: None)
+    assert told(found).startswith(f"the message hides the caller's name ({name})")
+    assert "what the caller lacks is an Allow of ecs:ListTasks on *" in told(found)
+
+
+def test_a_resource_is_not_denied_that_the_message_names() -> None:
+    """NOAA-OWP/hydrovis#837"""
+    machine = f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:sync"
+    found = by_role(f"states:SendTaskFailure on resource: {machine} because no identity-based "
+                    "policy allows the states:SendTaskFailure action", READS)  # fmt: skip
+    assert f"{machine}, which was asked for, may do" in told(found)
+
+
+@pytest.mark.parametrize(("own", "policy"), [((READS,), "own"), ((), "group team/base")])
+def test_a_users_own_policy_is_changed_before_its_groups(
+    own: tuple[dict[str, Any], ...], policy: str
+) -> None:
+    """LBHackney-IT/Data-Platform#1818"""
+    users = [
+        {"Arn": f"{IAM}:user/{name}", "UserName": name, "GroupList": ["team"],
+         "UserPolicyList": [{"PolicyName": "own", "PolicyDocument": document(*own)}] if own else []}
+        for name in ("flow", "other")
+    ]  # fmt: skip
+    base = {"PolicyName": "base", "PolicyDocument": document(EVERYTHING | {"Action": "s3:*"})}
+    members = identities(
+        {
+            "RoleDetailList": [],
+            "UserDetailList": users,
+            "GroupDetailList": [{"GroupName": "team", "GroupPolicyList": [base]}],
+        }
+    )
+    task = f"arn:aws:ecs:eu-west-2:{ACCOUNT}:task-definition/t:9"
+    [refusal] = read(f"User: {IAM}:user/flow is not authorized to perform: ecs:RunTask on "
+                     f"resource: {task} because no identity-based policy allows the ecs:RunTask "
+                     "action").refusals  # fmt: skip
+    found = explain_refusal(refusal, members, lambda _: None)
+    assert [change.policy for change in found.changes] == [policy]
+    assert ("applies to others, too (other)" in told(found)) is (not own)
