@@ -425,6 +425,12 @@ def _by_texts(case: Case) -> Column | None:
             f"{case.name} holds another text in each row, which says nothing about later ones: if "
             "it is a name or an id, add it to drop or id_columns under [data]"
         )
+    if all(map(has_shape, case.counts)):
+        case.found.notes.append(
+            f"{case.name} holds texts such as {next(iter(case.counts))!r}, which look like times "
+            "in no format that is known, and are read as categories: if they are times, write "
+            f'{quoted(case.name)} = {{ type = "date", format = … }} under [columns]'
+        )
     return category(case)
 
 

@@ -12,7 +12,8 @@ from functools import cached_property
 from pydantic import BaseModel, ConfigDict
 
 _AFFIXED = re.compile(
-    r"([^\d.,+-]*)([+-]?[\d.,][\d.,'\u2019\u00a0\u202f ]*?(?:[eE][+-]?\d+)?)(\s*\D*)"
+    r"([^\d.,+-]*)([+-]?[\d.,][\d.,'\u2019\u00a0\u202f ]*?(?:[eE][+-]?\d+)?)(\s*\D*)",
+    re.ASCII,
 )
 _SIGNS = frozenset("$€£¥₹₽%‰°") | {"USD", "EUR", "GBP", "CHF", "JPY", "US$", "R$", "kr"}
 _MANY = 20
@@ -58,7 +59,8 @@ class Marks(BaseModel):
 
     def fits(self, text: str) -> bool:
         """Whether a text is a number in these marks."""
-        return re.match(self.pattern, self.cut(text)) is not None
+        # ASCII, as in RE2: Python's digits are those of every script.
+        return re.match(self.pattern, self.cut(text), re.ASCII) is not None
 
 
 PLAIN = Marks()
@@ -85,7 +87,7 @@ def evidence(texts: Iterable[str]) -> Evidence:
     """Unambiguous uses of marks in these texts; texts that are not numbers are ignored."""
     found = Evidence()
     for text in texts:
-        match = re.fullmatch(r"([+-]?\d[\d.,]*|[+-]?[.,]\d+)([eE][+-]?\d+)?", text)
+        match = re.fullmatch(r"([+-]?\d[\d.,]*|[+-]?[.,]\d+)([eE][+-]?\d+)?", text, re.ASCII)
         if match is None:
             continue
         text, power = match[1], match[2]

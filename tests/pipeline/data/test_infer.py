@@ -394,6 +394,21 @@ def test_a_word_for_missing_that_may_be_a_category_is_named(
     assert not [text for text in again.notes if "read as missing" in text]
 
 
+@pytest.mark.parametrize("zero", ["\u0660", "\uff10", "\u0966"])
+def test_digits_of_other_scripts_are_texts_as_for_pandas(look: Look, zero: str) -> None:
+    """Python's regular expressions take them for digits, which nothing here reads as numbers."""
+    written = ["".join(chr(ord(zero) + int(digit)) for digit in str(n % 9)) for n in range(ROWS)]
+    column = look({"x": written}).contract.features["x"]
+    assert isinstance(column, CategoryColumn)
+    assert zero in column.categories
+
+
+def test_texts_that_look_like_times_in_no_known_format_are_named(look: Look) -> None:
+    found = look({"x": [f"{n % 28 + 1:02d}. Mär 2021" for n in range(ROWS)]})
+    assert any("'01. Mär 2021', which look like times" in note for note in found.notes)
+    assert not look({"x": _repeated("a-1", "b-2", "12-19")}).notes
+
+
 def test_a_column_of_its_own_decimal_mark_has_not_the_files_mark_for_thousands(look: Look) -> None:
     """Lengths with a point in a file whose prices have 1.234,5: 42.5 is not 425."""
     written = {"data": {"decimal": ",", "thousands": "."}, "columns": {"x": {"decimal": "."}}}
