@@ -44,6 +44,13 @@ _UNNAMED = "(the message names none)"
 _NO_NAME = re.compile(
     r"[^\w+=,.@/-]|\.{3}|(?:^|/)x{3,}$|redact|masked|omitted", re.IGNORECASE | re.ASCII
 )
+# What whoever reports a denial puts in the place of a name or an id.
+_HIDES = re.compile(
+    r"<[^<>]*>|\{[\w .-]*\}|…|\.{3}|(?<![^\W_])(?:x{4,}|redacted|masked|omitted)(?![^\W_])",
+    re.IGNORECASE,
+)
+# A variable that a shell or a template left as it was; a log stream of Lambda's has $LATEST.
+_UNFILLED = re.compile(r"\$\{|\$(?!LATEST|DEFAULT)[A-Z][A-Z0-9_]{2,}")
 _ELSEWHERE = {
     "service control policy": "the organization's; nothing in this account lifts it: ask whoever "
     "keeps the organization's policies",
@@ -128,7 +135,7 @@ def _explained(refusal: Refusal, members: Identities, resource_policy: ResourceP
         which = f" ({refusal.policy})" if refusal.policy else ""
         told = f"the {refusal.layer}{which} decided: it is {_ELSEWHERE[refusal.layer]}"
         return Denial(record, None, notes=(told.replace(f"the {BLOCKED}", BLOCKED),))
-    if "${" in (refusal.resource or ""):
+    if _UNFILLED.search(refusal.resource or ""):
         told = f"{refusal.resource} holds a placeholder that nobody filled in"
         return Denial(record, None, notes=(f"{told}: the request is to be put right, no policy",))
     if missing := _missing(refusal, members):
@@ -301,6 +308,11 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
             f"the log masks a part of the resource ({refusal.resource}), so no change is proposed: "
             "paste it with what stands there"
         )
+    elif _HIDES.search(refusal.resource):
+        yield (
+            f"the message hides a part of the resource ({refusal.resource}), so no change is "
+            "proposed: paste it with what stands there"
+        )
     elif refusal.arn is None and refusal.resource.startswith("arn:"):
         yield (
             f"the message ends in the middle of the resource ({refusal.resource}), so no change is "
@@ -345,13 +357,19 @@ def _hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str)
                        if not _known(refusal, each.key, each.actual)]  # fmt: skip
         if conditions:
             wanted = " and ".join(
-                f"{key} ({operator}) {' or '.join(values)}{_or_none(key, operator, conditions)}"
+                _wanted(key, operator, values) + _or_none(key, operator, conditions)
                 for key, operator, values in conditions
             )
             yield (
                 f"statement {one.statement} of {one.policy} {verb} {wanted}; AWS's message does "
                 "not carry the request's value: compare it with the request"
             )
+
+
+def _wanted(key: str, operator: str | None, values: Sequence[str]) -> str:
+    if operator == "Null" and len(values) == 1:
+        return f"{key} absent" if values[0].lower() == "true" else f"{key} present"
+    return f"{key} ({operator}) {' or '.join(values)}"
 
 
 def _or_none(key: str, operator: str | None, conditions: Iterable[_Condition]) -> str:

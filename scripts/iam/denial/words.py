@@ -28,10 +28,10 @@ def considered(found: tuple[Considered, ...], everything: bool) -> list[str]:
 
 
 def applies(one: Considered) -> str:
-    """Say that a statement applies, and of a Deny, by which conditions."""
-    if one.effect == "Allow" or not one.held:
-        return "applies"
+    """Say that a statement applies, and of a Deny, or where that is not sure, by what."""
     sure = all(held.known for held in one.held)
+    if not one.held or (sure and one.effect == "Allow"):
+        return "applies"
     return ("applies: " if sure else "may apply: ") + "; ".join(map(reason, one.held))
 
 

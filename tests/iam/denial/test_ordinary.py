@@ -10,6 +10,7 @@ from scripts.iam.account.identities import identities
 from scripts.iam.denial.denials import Denial
 from scripts.iam.denial.messages import read
 from scripts.iam.denial.reported import explain_refusal
+from scripts.iam.denial.words import considered
 from scripts.iam.engine.documents import parse_policy
 from tests.iam.denial.test_reported import (
     ACCOUNT,
@@ -328,3 +329,50 @@ def test_a_users_own_policy_is_changed_before_its_groups(
     found = explain_refusal(refusal, members, lambda _: None)
     assert [change.policy for change in found.changes] == [policy]
     assert ("applies to others, too (other)" in told(found)) is (not own)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("hostedzone/xxxxxxxxxxxx", "hides a part"), ("hostedzone/<zone>", "hides a part"),
+     ("hostedzone/$ZONE_ID", "nobody filled in"),
+     ("hostedzone/Zxxxx", None), ("hostedzone/redacted", "hides a part")],
+)  # fmt: skip
+def test_what_stands_in_a_names_place_is_not_allowed(name: str, what: str | None) -> None:
+    """cert-manager/cert-manager#6308, code4romania/covid-19-ce-trebuie-sa-fac#215"""
+    change = "route53:ChangeResourceRecordSets"
+    found = by_role(f"{change} on resource: arn:aws:route53:::{name} because no identity-based "
+                    f"policy allows the {change} action", READS)  # fmt: skip
+    assert bool(found.changes) is (what is None)
+    assert (what or "") in told(found)
+
+
+def test_the_newest_version_of_a_function_is_no_placeholder() -> None:
+    arn = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f:$LATEST"
+    found = by_role(f"lambda:InvokeFunction on resource: {arn} because no identity-based policy "
+                    "allows the lambda:InvokeFunction action", READS)  # fmt: skip
+    assert len(found.changes) == 1
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [({"ForAllValues:StringEquals": {"route53:ChangeResourceRecordSetsRecordTypes": ["A"]}},
+      "(ForAllValues:StringEquals) A"),
+     ({"Null": {"aws:RequestTag/x": "true"}}, "aws:RequestTag/x absent"),
+     ({"Null": {"aws:RequestTag/x": "false"}}, "aws:RequestTag/x present")],
+)  # fmt: skip
+def test_an_allow_that_hangs_on_a_key_is_not_said_to_apply(
+    condition: dict[str, Any], words: str
+) -> None:
+    """kubernetes-sigs/external-dns#5773"""
+    action = "route53:ChangeResourceRecordSets" if "Null" not in condition else "ec2:CreateTags"
+    arn = {"r": "arn:aws:route53:::hostedzone/Z1"}.get(
+        action[0], f"arn:aws:ec2:eu-west-1:{ACCOUNT}:volume/vol-1"
+    )
+    own = {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": condition}
+    found = by_role(f"{action} on resource: {arn} because no identity-based policy allows the "
+                    f"{action} action", own)  # fmt: skip
+    assert found.changes == ()
+    assert words in told(found)
+    assert found.explanation is not None
+    lines = considered(found.explanation.considered, everything=True)
+    assert not [line for line in lines if line.endswith(": applies")]
