@@ -117,7 +117,7 @@ def _fresh(workspace: Workspace, table: "pyarrow.Table") -> Fresh:
         warnings += lags.doubts(table, inferred.contract)
     warnings += _alike(table, inferred.contract, prepared, workspace)
     try:
-        _define(workspace, table, inferred.contract, prepared)
+        warnings += _define(workspace, table, inferred.contract, prepared)[2]
     except InputError:
         # An earlier holdout may divide this data.
         stored = _read(workspace, HOLDOUTS) or {}
@@ -149,12 +149,27 @@ def _alike(
 
 def _define(
     workspace: Workspace, table: "pyarrow.Table", contract: SchemaContract, prepared: Prepared
-) -> tuple[HoldoutDefinition, Sides]:
+) -> tuple[HoldoutDefinition, Sides, list[str]]:
+    """The holdout that this data makes, its sides, and what is doubtful of them."""
+    import numpy as np
+
     settings = workspace.settings
     key = key_of(contract, table)
     rows = rows_of(table, prepared, contract, key, settings)
     definition = define(rows, key, settings)
-    return definition, split(rows, definition, settings.data.batch_fraction)
+    sides = split(rows, definition, settings.data.batch_fraction)
+    pieces = {"group": rows.groups, "time": rows.times}.get(settings.holdout.rule)
+    if pieces is None or len(np.unique(pieces[sides.holdout])) > 1:
+        return definition, sides, []
+    return (
+        definition,
+        sides,
+        [
+            f"all {int(sides.holdout.sum())} held-out rows are of one {settings.holdout.rule}, so "
+            "that no later model can be compared with the champion: write a larger fraction under "
+            f'[holdout], and name = "{settings.holdout.name}-2" with it'
+        ],
+    )
 
 
 def _under(
@@ -193,7 +208,7 @@ def _holdout(
     """The stored holdout of the settings' name, or a new one of this data."""
     settings, fresh = workspace.settings, None
     try:
-        fresh, _ = _define(workspace, table, contract, prepared)
+        fresh, *_ = _define(workspace, table, contract, prepared)
     except InputError as undefined:
         fault = fault or undefined
     name = settings.holdout.name

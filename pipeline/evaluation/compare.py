@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 Verdict = Literal["promote", "keep"]
 # With a larger share of undefined draws no interval is given.
 _MOST_UNDEFINED = 0.05
+# Draws of a single piece are all the same.
+_FEWEST_PIECES = 2
 # math.exp overflows beyond.
 _LARGEST_EXPONENT = 700.0
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and the bounds of its bootstrap interval; None where too many draws have no value."""
+    """A value and the bounds of its bootstrap interval; None where draws tell nothing of chance."""
 
     value: float
     low: float | None
@@ -38,7 +40,7 @@ class Interval:
 
     def __str__(self) -> str:
         if self.low is None or self.high is None:
-            return f"{self.value:.4f} (no interval: too many draws have no value)"
+            return f"{self.value:.4f} (no interval)"
         return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
 
 
@@ -141,6 +143,9 @@ def compare(
         except Undefined as error:
             unjudged = str(error)
     drawn = f"{settings.resamples} draws of {plan.pieces} {plan.what}"
+    if plan.pieces < _FEWEST_PIECES:
+        drawn = f"all held-out rows are of one {'group' if layout.groups is not None else 'time'}"
+        unjudged = unjudged or f"{drawn}, so that nothing tells a difference from chance"
     return Comparison(
         metric,
         own,
@@ -172,6 +177,8 @@ def _interval(
         return sum(sign * model(weights) for sign, model in zip(signs, models, strict=True))
 
     value = total(np.ones(len(plan.unit)))
+    if plan.pieces < _FEWEST_PIECES:
+        return Interval(value, None, None)
     drawn = []
     for weights in plan.draws(settings.resamples, settings.seed):
         try:

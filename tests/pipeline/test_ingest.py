@@ -297,6 +297,16 @@ def test_a_token_in_an_address_is_stored_nowhere(
     assert b"pw@" not in stored
 
 
+def test_a_holdout_of_one_time_is_told_with_a_way_out(ingest_data: Ingest, tmp_path: Path) -> None:
+    """Years of a few states: no model could ever be compared on the last one alone."""
+    frame = _frame().assign(year=[2000 + n // 10 for n in range(60)])
+    by_year = SETTINGS + '[holdout]\nrule = "time"\ncolumn = "year"\nfraction = '
+    said = ingest_data(frame, settings=f"{by_year}0.2").output
+    assert "all 10 held-out rows are of one time" in said
+    more = f'{by_year}0.4\nname = "holdout-2"\n'
+    assert "of one time" not in ingest_data(frame, "--renew-contract", settings=more).output
+
+
 def test_settings_that_read_cells_otherwise_need_a_new_contract(ingest_data: Ingest) -> None:
     ingest_data(_frame())
     other = SETTINGS.replace("[task]", 'missing = ["red"]\n[task]')

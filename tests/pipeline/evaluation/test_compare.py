@@ -179,6 +179,25 @@ def test_whole_groups_are_drawn_where_rows_hang_together() -> None:
         assert weights.sum() == 40
 
 
+@pytest.mark.parametrize("kind", ["group", "time"])
+def test_rows_of_one_group_or_time_tell_no_difference_from_chance(kind: str) -> None:
+    """Every draw of one piece is the same, so that any difference looked sure."""
+    one = Layout(**{f"{kind}s": np.zeros(200)})  # type: ignore[arg-type]
+    two = Layout(**{f"{kind}s": np.repeat([0.0, 1.0], 100)})
+    settings = Promotion(resamples=200)
+    better, worse = _regressor(0.1), _regressor(0.5)
+    judged = compare("rmse", better, worse, settings, two)
+    assert judged.improvement is not None
+    assert judged.improvement.low is not None
+    found = compare("rmse", better, worse, settings, one)
+    assert found.challenger is not None
+    assert (found.challenger.low, found.challenger.high) == (None, None)
+    decision = decide(found, {"rmse": found.challenger.value}, settings, first=False)
+    assert decision.verdict == "keep"
+    assert f"all held-out rows are of one {kind}, so that nothing tells" in decision.sentence
+    assert decide(found, {}, settings, first=True).verdict == "promote"
+
+
 def test_classes_keep_their_counts_in_every_draw() -> None:
     truth = _classifier(0.3).truth.astype(np.intp)
     for weights in by_rows(truth, len(truth)).draws(20, seed=0):
