@@ -56,7 +56,7 @@ _ARN = re.compile(rf"(arn:[\w-]+:[\w-]+:)((?:{_WORD}|[^:\s\"]*))(:(?:{_WORD}|[^:
 _REGION = re.compile(r"([a-z]{2,3}(-[a-z]+)+-\d)?")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
-_REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?\"?([\w-]{10,})")
+_REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?[\"']?([\w-]{10,})")
 # An id behind the sentence, unless the next sentence begins with it.
 _BEHIND = re.compile(_REQUEST.pattern + r"(?!.{0,200}?api error)")
 _OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) operation")
@@ -70,6 +70,7 @@ _CODE = re.compile(
     r"|['\"]?[},;]* ?['\"]?(?:\w*code|\w*type|name)['\"]? ?[:=] ?['\"]?",
     re.IGNORECASE,
 )
+_FIELD = re.compile(r"code: ?(')?$", re.IGNORECASE)
 # What terminals, GitHub and Terraform put before and between the words.
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _STAMP = re.compile(
@@ -309,7 +310,9 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
     seen: set[str] = set()
     for found in _BARE.finditer(plain):
         # AWS's own sentence goes on with "(Service: ...; Error Code: AccessDenied; ...)".
-        more = 300 if plain[: found.start()].endswith(("Error Code: ", "ErrorCode: ")) else 0
+        # SDKs print the code behind their stack, as a field of its own.
+        field = _FIELD.search(plain, max(0, found.start() - 20), found.start())
+        more = 3000 if field and field[1] else 300 if field else 0
         near = any(
             start - 500 < found.start() < end + more
             or (found.start() > end and _CODE.fullmatch(plain, end, found.start()))

@@ -303,15 +303,10 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
         )
     elif refusal.resource is None:
         yield "the message names no resource, so no change is proposed"
-    elif MASK in refusal.resource:
-        yield (
-            f"the log masks a part of the resource ({refusal.resource}), so no change is proposed: "
-            "paste it with what stands there"
-        )
-    elif _HIDES.search(refusal.resource):
+    elif MASK in refusal.resource or _HIDES.search(refusal.resource):
         yield (
             f"the message hides a part of the resource ({refusal.resource}), so no change is "
-            "proposed: paste it with what stands there"
+            f"proposed: paste it with what stands there{_on_nothing(refusal, explanation)}"
         )
     elif refusal.arn is None and refusal.resource.startswith("arn:"):
         yield (
@@ -343,6 +338,16 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
         yield from _hinging(refusal, explanation, "Deny", "denies it only with")
     else:
         yield from _hinging(refusal, explanation, "Allow", "allows it only with")
+
+
+def _on_nothing(refusal: Refusal, explanation: Explanation) -> str:
+    """That no policy allows the action, whatever the resource was."""
+    if refusal.explicit or any(
+        one.effect == "Allow" and not any(f.element.endswith("Action") for f in one.failures)
+        for one in explanation.considered
+    ):
+        return ""
+    return f". None of the caller's own policies allows {refusal.action} on anything"
 
 
 def _hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str) -> Iterable[str]:

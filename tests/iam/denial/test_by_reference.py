@@ -174,7 +174,7 @@ def test_what_a_log_masks_is_no_pattern(resource: str) -> None:
     own = {"Effect": "Allow", "Action": action, "Resource": f"{IAM}:nothing"}
     found = pasted(lacking(action, resource), own)
     assert found.changes == ()
-    assert f"the log masks a part of the resource ({resource})" in told(found)
+    assert f"the message hides a part of the resource ({resource})" in told(found)
 
 
 def test_a_masked_account_is_this_one_and_a_masked_region_is_not() -> None:

@@ -474,3 +474,15 @@ def test_a_terminals_frame_is_no_part_of_the_message() -> None:
 """
     found = one(text)
     assert (found.role, found.layer) == ("dev", "session policy")
+
+
+def test_what_an_sdk_prints_behind_its_stack_is_of_the_same_denial() -> None:
+    """anomalyco/sst#3006"""
+    text = denied("s3:GetObject", "arn:aws:s3:::b/x") + (
+        f"{'    at async file:///var/task/index.mjs:818:24 ' * 20}{{\n  '$metadata': {{\n"
+        "    httpStatusCode: 403,\n    requestId: '586c9a5f-b3aa-4111-9222-333344445555',\n  },\n"
+        "  Type: 'Sender',\n  Code: 'AccessDenied'\n}"
+    )
+    found = read(text)
+    assert len(found.refusals) == 1
+    assert found.bare == ()

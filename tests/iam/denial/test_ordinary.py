@@ -376,3 +376,15 @@ def test_an_allow_that_hangs_on_a_key_is_not_said_to_apply(
     assert found.explanation is not None
     lines = considered(found.explanation.considered, everything=True)
     assert not [line for line in lines if line.endswith(": applies")]
+
+
+@pytest.mark.parametrize(("own", "said"), [((READS,), True), ((EVERYTHING,), False)])
+def test_of_a_hidden_resource_it_is_said_that_nothing_allows_the_action(
+    own: tuple[dict[str, Any], ...], said: bool
+) -> None:
+    """terraform-aws-modules/terraform-aws-eks#336"""
+    group = f"arn:aws:autoscaling:eu-west-1:{ACCOUNT}:autoScalingGroup:u:autoScalingGroupName/xxxxx"
+    found = by_role(f"autoscaling:SetDesiredCapacity on resource: {group}", *own)
+    assert found.changes == ()
+    nothing = "None of the caller's own policies allows autoscaling:SetDesiredCapacity on anything"
+    assert (nothing in told(found)) is said
