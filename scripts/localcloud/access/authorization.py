@@ -17,7 +17,7 @@ from scripts.iam.engine.evaluation import (
 )
 from scripts.iam.requests import Need
 from scripts.iam.requests.unset import unset
-from scripts.localcloud.access.context import Keys, caller_keys, resource_keys
+from scripts.localcloud.access.context import OF_THE_WAY, Keys, caller_keys, resource_keys
 from scripts.localcloud.access.decisions import DecisionLog
 from scripts.localcloud.access.errors import AwsError, Fault, Refusal
 from scripts.localcloud.access.policies import Backends, PolicyStore, View
@@ -37,6 +37,9 @@ _EXPLICIT = {
     "resource": "a resource-based policy",
     "trust": "a resource-based policy",
 }
+
+# Some services add these to a request that came through a VPC endpoint.
+_OF_ENDPOINT = frozenset({"aws:sourcevpcarn", "aws:vpceaccount"})
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,8 @@ class Authorizer:
 
     def context(self, caller: Caller, need: Need, keys: Mapping[str, tuple[str, ...]]) -> Keys:
         """All condition keys of one permission."""
+        if _by_service(need):
+            keys = {name: values for name, values in keys.items() if name not in OF_THE_WAY}
         return {
             **keys,
             **caller_keys(caller, self._tags(caller)),
@@ -147,7 +152,7 @@ class Authorizer:
             resource=need.resource,
             context=context,
             resource_account=account[0] if account else None,
-            unknown=_unknown(need),
+            unknown=_unknown(need) | (_OF_ENDPOINT if "aws:SourceVpce" in context else frozenset()),
         )
         return evaluate(request, policies)
 
@@ -165,7 +170,16 @@ class Authorizer:
 def _unknown(need: Need) -> frozenset[str]:
     """The keys that AWS sets for a permission, and whose values nobody knows here."""
     found = unset(need.action, need.resource)
-    return found | {"aws:resourceaccount", *(key.lower() for key in need.unknown)}
+    way = OF_THE_WAY if _by_service(need) else ()
+    return found | {"aws:resourceaccount", *(key.lower() for key in (*need.unknown, *way))}
+
+
+def _by_service(need: Need) -> bool:
+    """Whether a service asks in the caller's name: then the request comes from its own network.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/conditions-aws.html
+    """
+    return need.context.get("aws:ViaAWSService") == ("true",)
 
 
 def explain(caller: Caller, need: Need, decision: Decision) -> str:

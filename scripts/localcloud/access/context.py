@@ -32,13 +32,15 @@ def caller_keys(caller: Caller, tags: Mapping[str, str]) -> Keys:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
     """
     principal = caller.principal
-    keys: Keys = {"aws:PrincipalType": (_PRINCIPAL_TYPES.get(principal.kind, principal.kind),)}
+    keys: Keys = {
+        "aws:PrincipalType": (_PRINCIPAL_TYPES.get(principal.kind, principal.kind),),
+        "aws:userid": (caller.user_id,),
+    }
     if principal.kind == "anonymous":
         return keys
     keys["aws:PrincipalAccount"] = (principal.account,)
     keys["aws:PrincipalArn"] = (principal.role_arn or principal.arn,)
     keys["aws:PrincipalIsAWSService"] = ("false",)
-    keys["aws:userid"] = (caller.user_id,)
     for name, value in tags.items():
         keys[f"aws:PrincipalTag/{name}"] = (value,)
     if caller.user_name is not None:
@@ -96,6 +98,8 @@ def s3_keys(connection: Connection, signature: Signature | None, headers: Mappin
     return keys
 
 
+# Keys of the way by which a request came.
+OF_THE_WAY = ("aws:SourceIp", "aws:SourceVpc", "aws:SourceVpce", "aws:VpcSourceIp")
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-resourceaccount
 _WITHOUT_ACCOUNT = frozenset(
     {

@@ -735,3 +735,36 @@ def test_a_buckets_policy_is_for_its_account_alone(
     assert fails(anybody.delete_bucket_policy, **one) == "MethodNotAllowed"
     monkeypatch.setattr(public_access, "check_owner", lambda *_, **__: None)
     anybody.delete_bucket_policy(**one)
+
+
+def test_a_service_does_not_ask_from_the_callers_address(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """https://docs.aws.amazon.com/kms/latest/developerguide/conditions-aws.html"""
+    key = account.client("kms").create_key()["KeyMetadata"]["Arn"]
+    one = {"Bucket": "from-afar", "Key": "a"}
+    account.client("s3").create_bucket(Bucket="from-afar")
+    account.client("s3").put_object(
+        **one, Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key
+    )
+    elsewhere = deny("kms:*", {"NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}})
+    who = account.session("from-here", statement("*"), elsewhere)
+    assert account.client("kms", who).describe_key(KeyId=key)
+    assert fails(account.client("s3", who).get_object, **one) == UNSUPPORTED
+    monkeypatch.setattr(authorization, "_by_service", lambda _: False)
+    assert account.client("s3", who).get_object(**one)
+
+
+def test_who_is_nobody_has_the_id_of_nobody(account: Account) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html"""
+    s3, one = account.client("s3"), {"Bucket": "for-somebody"}
+    s3.create_bucket(**one)
+    s3.delete_public_access_block(**one)
+    everyone = {**statement("s3:*", "arn:aws:s3:::for-somebody"), "Principal": "*"}
+    nobody = {**everyone, "Effect": "Deny",
+              "Condition": {"StringEquals": {"aws:userid": "anonymous"}}}  # fmt: skip
+    s3.put_bucket_policy(
+        **one, Policy=json.dumps({"Version": "2012-10-17", "Statement": [everyone, nobody]})
+    )
+    assert fails(account.unsigned("s3").list_objects_v2, **one) == "AccessDenied"
+    assert account.client("s3", account.session("somebody")).list_objects_v2(**one)
