@@ -147,13 +147,25 @@ def _parquet(
         batches = found.iter_batches(batch_size=size, columns=kept, use_threads=cores() > 2)
         first, counted = 0, _named_ranges(found.schema_arrow)
         for batch in batches:
-            fields = [field.with_nullable(field.name not in full) for field in batch.schema]
+            fields = [
+                pyarrow.field(field.name, _usual(field.type), field.name not in full)
+                for field in batch.schema
+            ]
             batch = _without_structs(batch.cast(pyarrow.schema(fields)), file.name)
             for name, (start, step) in counted.items():
                 places = range(start + first * step, start + (first + len(batch)) * step, step)
                 batch = batch.append_column(name, pyarrow.array(places, type=pyarrow.int64()))
             first += batch.num_rows
             yield batch
+
+
+def _usual(kind: "pyarrow.DataType") -> "pyarrow.DataType":
+    """A type by which rows can be picked: Arrow cannot pick texts that are views of others."""
+    import pyarrow
+
+    if pyarrow.types.is_string_view(kind):
+        return pyarrow.string()
+    return pyarrow.binary() if pyarrow.types.is_binary_view(kind) else kind
 
 
 def _without_structs(batch: "pyarrow.RecordBatch", name: str) -> "pyarrow.RecordBatch":

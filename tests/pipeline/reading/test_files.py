@@ -99,6 +99,15 @@ def test_a_named_index_of_pandas_is_a_column_and_one_without_a_name_is_none(
         assert read_table(find(path, "x"), Format(), []).schema.names == ["a"]
 
 
+def test_texts_that_are_views_of_others_can_be_picked_by_row(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    texts = pyarrow.array(["a", "b"]).cast(pyarrow.string_view())
+    raw = pyarrow.array([b"c", b"d"]).cast(pyarrow.binary_view())
+    pyarrow.parquet.write_table(pyarrow.table({"t": texts, "r": raw}), path)
+    table = read_table(find(path, "x"), Format(), [])
+    assert table.take([1]).to_pylist() == [{"t": "b", "r": b"d"}]
+
+
 def test_folders_named_by_a_value_are_columns(tmp_path: Path) -> None:
     for day in ("2026-01-01", "2026-01-02"):
         (tmp_path / f"day={day}").mkdir()
