@@ -87,7 +87,13 @@ class ReadSettings(_Section):
         if usual.thousands == named.get("decimal"):
             # One mark cannot be both: the nearer line says which it is.
             named.setdefault("thousands", None)
-        return Format.model_validate({**usual.model_dump(), **named})
+        found = Format.model_validate({**usual.model_dump(), **named})
+        if found.decimal == found.thousands:
+            raise ValueError(
+                f"decimal and thousands are both {found.decimal!r}: write both, decimal is '.' "
+                "unless it is written"
+            )
+        return found
 
 
 class Data(ReadSettings):
@@ -559,6 +565,8 @@ class Settings(_Section):
             except ValidationError as error:
                 faults = [{**fault, "loc": (name, *fault["loc"])} for fault in error.errors()]
                 raise ValueError("; ".join(map(_advice, faults))) from None
+            except ValueError as error:
+                raise ValueError(f"[{name}]: {error}") from None
         self._decision_fits()
         if self.lags.columns and self.holdout.rule != "time":
             raise ValueError(

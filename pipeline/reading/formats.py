@@ -1,8 +1,6 @@
 """How a table's texts are written: separator, marks of numbers, encoding, words for missing."""
 
-from typing import Self
-
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 # What pandas takes for missing, and the question mark of the UCI repository.
 # https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html, `na_values`
@@ -64,15 +62,6 @@ class Format(BaseModel):
         except LookupError:
             raise ValueError(f"{encoding!r} is no encoding that Python knows") from None
         return encoding
-
-    @model_validator(mode="after")
-    def _two_marks(self) -> Self:
-        if self.decimal == self.thousands:
-            raise ValueError(
-                f"decimal and thousands are both {self.decimal!r}: write both, decimal is '.' "
-                "unless it is written"
-            )
-        return self
 
     @property
     def words(self) -> tuple[str, ...]:

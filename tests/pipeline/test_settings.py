@@ -61,7 +61,7 @@ def test_the_settings_files_that_come_with_the_pipeline_are_valid(name: str) -> 
         ({"columns": {"x": {"format": "%q %Y"}}}, r"is no format of times .*Q%q for a quarter"),
         ({"data": {"thousands": "."}}, r"decimal and thousands are both '\.': write both"),
         ({"columns": {"x": {"decimal": ",", "thousands": ","}}}, r"\[columns\] x: .* are both ','"),
-        ({"predict": {"thousands": "."}}, r"predict: decimal and thousands are both '\.'"),
+        ({"predict": {"thousands": "."}}, r"\[predict\]: decimal and thousands are both '\.'"),
         ({"monitor": {"encoding": "xx"}}, r"\[monitor\] encoding: 'xx' is no encoding"),
         ({"predict": {"skip_lines": -1}}, r"\[predict\] skip_lines = -1"),
         ({"holdout": {"fraction": 1.0}}, r"\[holdout\] fraction = 1.0"),
