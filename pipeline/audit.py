@@ -10,6 +10,7 @@ import click
 from pipeline.errors import InputError
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import record, runs, sessions
+from pipeline.tracking.decisions import CHAMPION
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,23 +36,23 @@ def audit(workspace: Workspace, selector: str) -> dict[str, Any]:
     there is no such version.
     """
     client = runs.connect(workspace)
+    current, _ = workspace.records.read()
     version = runs.version_by(client, workspace.model, selector)
+    if version is None and current is not None and selector in (current.model_version, CHAMPION):
+        # The record decides; the alias goes with a version that is deleted in MLflow.
+        version = runs.version_by(client, workspace.model, current.model_version)
+        if version is None:
+            raise InputError(
+                f"version {current.model_version}, the champion of record of {workspace.model}, "
+                "was deleted in MLflow; it predicts as before, and promote or rollback replaces it"
+            )
     if version is None:
-        current, _ = workspace.records.read()
-        deleted = current is not None and current.model_version == selector
-        more = (
-            ": it is the champion of record, but was deleted in MLflow; it predicts as before, and "
-            "promote or rollback replaces it"
-        )
-        raise InputError(
-            f"{workspace.model} has no version or alias {selector!r}{more if deleted else ''}"
-        )
+        raise InputError(f"{workspace.model} has no version or alias {selector!r}")
     tags, gone = _run_tags(client, str(version.run_id))
     unreadable: list[str] = [gone] if gone else []
     number = str(version.version)
     decisions = _readable(workspace, "decisions", "", unreadable)
     manifests = _readable(workspace, "predictions", "_manifests/", unreadable)
-    current, _ = workspace.records.read()
     changes = _recorded(workspace, number, str(version.run_id), unreadable)
     opened = _sessions(workspace, changes, unreadable)
     return {

@@ -226,11 +226,13 @@ def _experiment(client: "MlflowClient", workspace: Workspace) -> str:
             if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
-        number = found.experiment_id
+        way = f"mlflow experiments restore --experiment-id {found.experiment_id}"
+        if workspace.platform is not None:  # where no job's role may change that
+            way = f"keyless tunnel --document operate -- {way}"
         raise StepFailed(
             f"the experiment {workspace.model} was deleted in MLflow, and its name stays taken: "
-            f"bring it back with `mlflow experiments restore --experiment-id {number}` or in the "
-            "UI's list of deleted experiments, then train again"
+            f"bring it back with `{way}` or in the UI's list of deleted experiments, then train "
+            "again"
         )
     return str(found.experiment_id)
 

@@ -25,7 +25,7 @@ from scripts.commands import (
     known_roles,
     pass_project,
 )
-from scripts.names import opener
+from scripts.names import opener, roles
 from scripts.signals import handled
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def _job_or_administrator(
 @click.option(
     "--document",
     type=click.Choice(get_args(Document)),
-    default="read",
-    show_default=True,
-    help="What to open: the database, or MLflow with this permission set (docs/mlflow-access.md).",
+    default=None,
+    help="What to open: the database, or MLflow with this permission set (docs/mlflow-access.md).  "
+    "[default: what ROLE may open, else read]",
 )
 @click.option(
     "--role",
@@ -97,7 +97,7 @@ def _job_or_administrator(
 def tunnel(
     ctx: click.Context,
     project: Project,
-    document: Document,
+    document: Document | None,
     role: str | None,
     port: int | None,
     wait: int,
@@ -110,6 +110,7 @@ def tunnel(
     \b
     keyless tunnel                                    then open http://127.0.0.1:5000
     keyless tunnel --document train -- python my.py   MLFLOW_TRACKING_URI is set for it
+    keyless tunnel --role train -- python my.py       the same: train may open that one
     keyless tunnel --document database -- psql        PGHOSTADDR, PGPORT, ... are set for it
     keyless tunnel --aws                              your account; needs ssm:StartSession
 
@@ -125,6 +126,8 @@ def tunnel(
 
     if aws and role is not None:
         raise click.UsageError("--role is for the local cloud; on AWS you are who you signed in as")
+    if document is None:
+        document = own_document(role)
     route = (
         aws_route(environment)
         if aws
@@ -174,6 +177,12 @@ def tunnel(
         stop.wait()
         if opened.failure:
             raise opened.failure
+
+
+def own_document(role: str | None) -> Document:
+    """The one that a role may open; `read` for who may open several, or none."""
+    known = roles().get(role or "")
+    return next((one for one in get_args(Document) if known and known.session == one), "read")
 
 
 def local_opener(document: Document) -> str:

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from moto import mock_aws
 
 from scripts.cli import ROOT, keyless
+from scripts.commands.tunnel import own_document
 from scripts.console import UserError
 from scripts.server import sessions
 from tests.commands.test_commands import GREETING, Seeded, platform, seeded
@@ -171,6 +172,23 @@ def test_on_aws_the_callers_own_credentials_open_the_session(
     assert given["--target"] == started["Instances"][0]["InstanceId"]
     assert given["--document-name"] == "keyless-dev-mlflow-read-session"
     assert key == "ASIAOWN"
+
+
+@pytest.mark.parametrize(
+    ("role", "document"),
+    [
+        ("train", "train"),
+        ("promote", "promote"),
+        ("database", "database"),
+        ("monitor", "read"),
+        ("predict", "read"),
+        (None, "read"),
+    ],
+)
+def test_a_role_opens_what_it_may_unless_something_else_is_named(
+    role: str | None, document: str
+) -> None:
+    assert own_document(role) == document
 
 
 @pytest.mark.parametrize("document", ["database", "read"])

@@ -98,6 +98,8 @@ def test_what_somebody_deleted_in_mlflow_is_named_and_blocks_nothing(
     assert "version 2, the champion of record, was deleted in MLflow" in deleted["output"]
     assert two(predict)["model_version"] == "2"
     assert "deleted in MLflow; it predicts as before" in two(audit, "small", code=2)["output"]
+    named = "version 2, the champion of record of small, was deleted in MLflow"
+    assert named in two(audit, "small@champion", code=2)["output"]
     assert two(rollback, "--reason", "gone")["champion_version"] == "1"
     client.delete_run(client.get_model_version("small", "1").run_id)
     assert "was deleted in MLflow" in two(audit, "small@1")["output"]
