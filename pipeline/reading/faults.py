@@ -211,6 +211,11 @@ def _check_header(
     if not form.header or form.names:
         return
     lost = [name for name in wanted if name not in names]
+    if lost and (spaced := _blanks_before_names(file, form, wanted, codec)):
+        raise InputError(
+            f"{file.name} has no column {lost[0]!r}, but {' ' + lost[0]!r}: write "
+            f"{line('separator', spaced)} under [data]"
+        )
     if lost and (below := _header_below(file, form, wanted, codec)):
         raise InputError(
             f"{file.name} has no column {lost[0]!r} in its first line, but in line {below}: write "
@@ -238,6 +243,18 @@ def _check_header(
             f"{line('header', False)} under [data], and the {len(names)} names, such as "
             f"{line('names', [f'column_{place}' for place in range(1, min(len(names), 3) + 1)])}"
         )
+
+
+def _blanks_before_names(
+    file: DataFile, form: Format, wanted: Sequence[str], codec: str
+) -> str | None:
+    """The separator with any blanks after it, if it finds all the columns that must be there."""
+    separator = separator_of(file, form)
+    changed = form.model_copy(update={"separator": f"{separator} *"})
+    if len(separator) > 1 or not separator.strip() or not _alike(file, changed):
+        return None
+    names = _head(sample(file, codec), f"{separator} *", changed)[0]
+    return f"{separator} *" if set(wanted) <= set(names) else None
 
 
 def _header_below(file: DataFile, form: Format, wanted: Sequence[str], codec: str) -> int | None:

@@ -74,6 +74,8 @@ def test_a_file_is_read_as_the_settings_say(
         (R_TABLE.replace(" ", "\t"), ['separator = "\\t"', 'names = ["row", "saeure"']),
         (PLAIN.replace("klasse", "klasse,"), ["skip_lines = 1", 'names = ["saeure", "dichte", "k']),
         (PLAIN.replace(",gut", ', "gut"'), ['separator = ", *"']),
+        (PLAIN.replace(",", ", "), ['separator = ", *"']),
+        (PLAIN.replace(",klasse", ",  klasse"), ['separator = ", *"']),
         (PLAIN.replace(",gut", ',  "gut, ""ja"""'), ['separator = ", *"']),
         ("Export\n" + GERMAN, ["skip_lines = 1", 'separator = ";"', 'decimal = ","']),
         (PLAIN.encode("utf-16-le"), ['encoding = "utf-16-le"']),
