@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.rules import (
+    absent,
     belonging,
     compute,
     databases,
@@ -160,6 +161,21 @@ RULES = (
          "ModifyDBSnapshotAttribute",
          f"{_AWS}AmazonRDS/latest/APIReference/API_ModifyDBSnapshotAttribute.html",
          in_use.shared_snapshot),
+    Rule("Capacity reservations and placement groups: refused by name.", "autoscaling", "*",
+         f"{_AWS}autoscaling/ec2/APIReference/API_CreateAutoScalingGroup.html", absent.kinds),
+    Rule("Placement groups, hosts, reservations, licences, address pools, outposts, peers, transit "
+         "gateways, and roles for other accounts: refused by name.", "ec2", "*",
+         f"{_AWS}AWSEC2/latest/APIReference/API_RunInstances.html", absent.kinds),
+    Rule("User pools, trust stores and address pools: refused by name.", "elasticloadbalancing",
+         "*", f"{_AWS}elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html",
+         absent.kinds),
+    Rule("Custom key stores: refused by name.", "kms", "*",
+         f"{_AWS}kms/latest/APIReference/API_CreateKey.html", absent.kinds),
+    Rule("Clusters, secrets of directories, classic security groups, RDS Custom: refused by name.",
+         "rds", "*", f"{_AWS}AmazonRDS/latest/APIReference/API_CreateDBInstance.html",
+         absent.kinds),
+    Rule("Roles for the rotation of other parties' secrets: refused by name.", "secretsmanager",
+         "*", f"{_AWS}secretsmanager/latest/apireference/API_RotateSecret.html", absent.kinds),
     Rule("A secret that another service manages is changed by that service alone.",
          "secretsmanager", "DeleteSecret PutSecretValue UpdateSecret UpdateSecretVersionStage",
          f"{_AWS}secretsmanager/latest/userguide/service-linked-secrets.html",

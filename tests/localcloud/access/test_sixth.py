@@ -768,3 +768,22 @@ def test_who_is_nobody_has_the_id_of_nobody(account: Account) -> None:
     )
     assert fails(account.unsigned("s3").list_objects_v2, **one) == "AccessDenied"
     assert account.client("s3", account.session("somebody")).list_objects_v2(**one)
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "asked"),
+    [
+        ("ec2", "RunInstances", {"Placement": {"GroupName": "kept"}}),
+        ("ec2", "RunInstances", {"LicenseSpecifications": [{"LicenseConfigurationArn": "arn:x"}]}),
+        ("ec2", "CreateVpc", {"Ipv4IpamPoolId": "ipam-pool-0a", "Ipv4NetmaskLength": 24}),
+        ("kms", "CreateKey", {"CustomKeyStoreId": "cks-0a"}),
+        ("rds", "CreateDBInstance", {**DATABASE, "DBInstanceIdentifier": "custom",
+                                     "CustomIamInstanceProfile": "AWSRDSCustomX"}),
+    ],
+)  # fmt: skip
+def test_a_thing_of_a_kind_that_is_not_here_is_refused_by_name(
+    account: Account, launch: dict[str, Any], service: str, operation: str, asked: dict[str, Any]
+) -> None:
+    given = {**launch, **asked} if operation == "RunInstances" else asked
+    call = getattr(account.client(service), xform_name(operation))
+    assert fails(call, **given) == "LocalCloudNotImplemented"
