@@ -582,6 +582,8 @@ def _keep_the_ids_of_the_deleted(stack: ExitStack) -> None:
         self.id = "AIDA" + base64.b32encode(secrets.token_bytes(10)).decode()
 
     stack.enter_context(patch.object(User, "__init__", init))
+    renamed = _following(IAMBackend.update_user)
+    stack.enter_context(patch.object(IAMBackend, "update_user", renamed))
     for name, kind in (("delete_role", "roles"), ("delete_user", "users")):
         stack.enter_context(patch.object(IAMBackend, name, _leaving_ids(name, kind)))
 
@@ -611,6 +613,20 @@ def _leaving_ids(name: str, kind: str) -> Callable[..., Any]:
         return result
 
     return method
+
+
+def _following(original: Callable[..., None]) -> Callable[..., None]:
+    """A renamed user is who it was: policies that trust it follow it to its new name."""
+
+    @wraps(original)
+    def update(self: Any, user_name: str, *args: Any, **kwargs: Any) -> None:
+        user = self.users.get(user_name)
+        before = user.arn if user else ""
+        original(self, user_name, *args, **kwargs)
+        if user and user.arn != before:
+            _replace_principal(self.account_id, before, user.arn)
+
+    return update
 
 
 def _replace_principal(account: str, arn: str, unique_id: str) -> None:

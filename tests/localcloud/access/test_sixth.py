@@ -17,10 +17,13 @@ from typing import Any
 import pytest
 import requests
 from botocore import xform_name
+from botocore.exceptions import ClientError
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses.instances import InstanceResponse
+from moto.iam.models import IAMBackend
 from moto.s3.models import FakeBucket, S3Backend
 
+from scripts.aws.credentials import Credentials
 from scripts.iam.requests.services import ec2_launch, ssm
 from scripts.localcloud.access import authorization, public_access
 from scripts.localcloud.ec2.instances import Instance
@@ -787,3 +790,35 @@ def test_a_thing_of_a_kind_that_is_not_here_is_refused_by_name(
     given = {**launch, **asked} if operation == "RunInstances" else asked
     call = getattr(account.client(service), xform_name(operation))
     assert fails(call, **given) == "LocalCloudNotImplemented"
+
+
+def test_trust_follows_a_renamed_user_and_not_its_namesake(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"""
+    iam = account.client("iam")
+
+    def user(name: str) -> Credentials:
+        iam.create_user(UserName=name)
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return Credentials(key["AccessKeyId"], key["SecretAccessKey"], None, None)
+
+    def assumed(name: str) -> list[bool]:
+        """Whether the renamed user gets in, and whether its namesake does."""
+        first = user(name)
+        arn = f"arn:aws:iam::{account.cloud.account_id}:user/{name}"
+        trust = {"Effect": "Allow", "Principal": {"AWS": arn}, "Action": "sts:AssumeRole"}
+        role = account.role(f"for-{name}", {"Version": "2012-10-17", "Statement": [trust]})
+        iam.update_user(UserName=name, NewUserName=f"{name}-later")
+        answers = []
+        for who in (first, user(name)):
+            try:
+                account.client("sts", who).assume_role(RoleArn=role, RoleSessionName="in")
+                answers.append(True)
+            except ClientError:
+                answers.append(False)
+        return answers
+
+    assert assumed("trusted") == [True, False]
+    monkeypatch.setattr(IAMBackend, "update_user", inspect.unwrap(IAMBackend.update_user))
+    assert assumed("betrayed") == [False, True]
