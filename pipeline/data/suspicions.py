@@ -163,6 +163,8 @@ def _sum_of(table: "pd.DataFrame", contract: SchemaContract) -> list[str]:
     features, truth = numbers[:, :-1], numbers[:, -1]
     spread = features.std(axis=0)
     used = spread > 0
+    if not used.any():
+        return []
     scaled = (features[:, used] - features[:, used].mean(axis=0)) / spread[used]
     centred = truth - truth.mean()
     weights, *_ = np.linalg.lstsq(scaled, centred, rcond=None)

@@ -409,6 +409,22 @@ def test_texts_that_look_like_times_in_no_known_format_are_named(look: Look) -> 
     assert not look({"x": _repeated("a-1", "b-2", "12-19")}).notes
 
 
+def test_numbers_that_do_not_vary_are_no_sum(make_settings: Make) -> None:
+    """They differ as texts, in zeros or in digits that no float has."""
+    data = {"source": "x.csv", "target": "y", "positive": None}
+    settings = make_settings(data=data, task={"type": "regression", "metric": "rmse"})
+    table = pyarrow.table(
+        {
+            "y": [float(n % 11) for n in range(ROWS)],
+            "x": ["0.5" + n % 9 * "0" for n in range(ROWS)],
+            "k": LETTERS,
+        }
+    )
+    contract = infer(table, settings).contract
+    prepared = prepare(table, contract, settings)
+    assert suspicions.check(prepared.table, contract) == []
+
+
 def test_a_column_of_its_own_decimal_mark_has_not_the_files_mark_for_thousands(look: Look) -> None:
     """Lengths with a point in a file whose prices have 1.234,5: 42.5 is not 425."""
     written = {"data": {"decimal": ",", "thousands": "."}, "columns": {"x": {"decimal": "."}}}
