@@ -152,7 +152,7 @@ class Authorizer:
             resource=need.resource,
             context=context,
             resource_account=account[0] if account else None,
-            unknown=_unknown(need) | (_OF_ENDPOINT if "aws:SourceVpce" in context else frozenset()),
+            unknown=_unknown(need, context),
         )
         return evaluate(request, policies)
 
@@ -167,11 +167,17 @@ class Authorizer:
         return {tag["Key"]: tag["Value"] for tag in (owner.tags if owner else ())}
 
 
-def _unknown(need: Need) -> frozenset[str]:
+def _unknown(need: Need, context: Keys) -> frozenset[str]:
     """The keys that AWS sets for a permission, and whose values nobody knows here."""
+    more = {key.lower() for key in need.unknown}
+    if _by_service(need):
+        more |= {key.lower() for key in OF_THE_WAY}
+    if "aws:ResourceAccount" not in context:
+        more.add("aws:resourceaccount")
+    if "aws:SourceVpce" in context:
+        more |= _OF_ENDPOINT
     found = unset(need.action, need.resource)
-    way = OF_THE_WAY if _by_service(need) else ()
-    return found | {"aws:resourceaccount", *(key.lower() for key in (*need.unknown, *way))}
+    return found | more if more else found
 
 
 def _by_service(need: Need) -> bool:

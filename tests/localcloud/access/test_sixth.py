@@ -72,7 +72,7 @@ def test_what_a_launch_does_not_say_is_not_taken_for_absent(
     start = account.client("ec2", who).run_instances
     assert fails(start, **launch) == code
     if code == UNSUPPORTED:
-        monkeypatch.setattr(authorization, "_unknown", lambda _: frozenset())
+        monkeypatch.setattr(authorization, "_unknown", lambda *_: frozenset())
         assert start(**launch)
 
 
@@ -111,7 +111,7 @@ def test_what_a_service_tells_a_key_is_not_taken_for_absent(
              "KmsKeyId": key}  # fmt: skip
     assert fails(make, **asked) == code
     if code == UNSUPPORTED:
-        monkeypatch.setattr(authorization, "_unknown", lambda _: frozenset())
+        monkeypatch.setattr(authorization, "_unknown", lambda *_: frozenset())
         assert make(**asked)
 
 
@@ -134,7 +134,7 @@ def test_nobody_is_kept_from_passing_a_role_by_its_tags(
     iam.create_instance_profile(InstanceProfileName=role)
     asked = {"InstanceProfileName": role, "RoleName": role}
     assert fails(iam.add_role_to_instance_profile, **asked) == UNSUPPORTED
-    monkeypatch.setattr(authorization, "_unknown", lambda _: frozenset())
+    monkeypatch.setattr(authorization, "_unknown", lambda *_: frozenset())
     iam.add_role_to_instance_profile(**asked)
 
 
