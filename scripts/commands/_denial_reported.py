@@ -47,10 +47,7 @@ def explain_reported(
         if MASK in (refusal.account, *(refusal.resource or "").split(":")[4:5]) and here != refusal:
             notes.append(f"the message hides the account: it is taken for {account}")
         if not aws:
-            notes.append(
-                "by the policies of the local cloud, which the same Terraform rendered; --aws "
-                "reads the account's own"
-            )
+            notes.append("by the policies of the local cloud; --aws reads the account's own")
         unknown = policies.unknown(denial.record.resource)
         said = any(unknown in note or "was not looked at" in note for note in notes)
         if unknown and not said:
@@ -145,8 +142,9 @@ def _need_one(found: Read, *, trail: bool) -> None:
         raise UserError(
             "The denial names no caller by a whole ARN, or no action, so nothing can be decided",
             why=found.bare[0],
-            fix="keyless explain-denial --aws reads CloudTrail, which knows both; data events "
-            "(objects of S3) are there only if a trail records them",
+            fix="keyless explain-denial --aws reads CloudTrail's event history, which knows both; "
+            "requests for objects of S3, calls of functions and other data events are never in "
+            "it: they are where a trail keeps them, if one does",
             exit_code=2,
         )
     if trail:

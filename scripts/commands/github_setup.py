@@ -161,8 +161,8 @@ def _warn(facts: Facts) -> None:
         )
     if facts.subject_format == "names":
         click.echo(
-            "warning: subjects carry names alone; whoever registers the name after you matches "
-            "them. Better, before the first apply:\n"
+            "warning: subjects carry names alone; a rename or transfer adds ids, which the roles "
+            "then refuse. Better, before the first apply:\n"
             f"  gh api --method PUT repos/{facts.name}/actions/oidc/customization/sub "
             "-F use_default=true -F use_immutable_subject=true",
             err=True,

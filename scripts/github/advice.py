@@ -72,7 +72,7 @@ def others(trust: Policy) -> str:
             if found.anybody or found.other_repository or found.by_any_id:
                 return who.reach(found).who
             if found.by_name:
-                return who.whoever_has_the_names(found)
+                return who.whoever_took_the_names(found)
     except (NotJudged, TooComplex):
         pass
     return ""

@@ -52,10 +52,11 @@ _HIDES = re.compile(
 # A variable that a shell or a template left as it was; a log stream of Lambda's has $LATEST.
 _UNFILLED = re.compile(r"\$\{|\$(?!LATEST|DEFAULT)[A-Z][A-Z0-9_]{2,}")
 _ELSEWHERE = {
-    "service control policy": "the organization's; nothing in this account lifts it: ask whoever "
-    "keeps the organization's policies",
-    "resource control policy": "the organization's; nothing in this account lifts it: ask whoever "
-    "keeps the organization's policies",
+    "service control policy": "the organization's, and no policy of this account lifts it. It may "
+    "hang on the request (its region, its tags): ask whoever keeps the organization's policies",
+    "resource control policy": "the organization's, and no policy of this account lifts it. It may "
+    "hang on the request (whose account, which network): ask whoever keeps the organization's "
+    "policies",
     "VPC endpoint policy": "the network's: in this platform's own, "
     "terraform/modules/network/endpoints.tf writes it",
     "session policy": "the session's own, given when the session was made and kept nowhere: give "
@@ -338,6 +339,7 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
         yield from _hinging(refusal, explanation, "Deny", "denies it only with")
     else:
         yield from _hinging(refusal, explanation, "Allow", "allows it only with")
+        yield from _for_something_else(refusal, explanation)
 
 
 def _on_nothing(refusal: Refusal, explanation: Explanation) -> str:
@@ -371,6 +373,29 @@ def _hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str)
             )
 
 
+def _for_something_else(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
+    """Statements that fail for what is known, and have conditions of which nothing is known."""
+    for one, open_ones in _near(refusal, explanation):
+        if unmet := [each for each in open_ones if each.key and not _fulfilling(each)]:
+            wanted = " and ".join(_wanted(str(each.key), each.operator, each.wanted)
+                                  for each in unmet)  # fmt: skip
+            yield (
+                f"statement {one.statement} of {one.policy} allows {refusal.action} for other "
+                f"requests, and with {wanted} alone; AWS's message does not carry the request's "
+                "value, so no change is proposed"
+            )
+
+
+def _near(refusal: Refusal, explanation: Explanation) -> Iterable[tuple[Considered, list[Failure]]]:
+    """Statements that allow the action, and fail for something known besides conditions on keys
+    that the message does not carry, which stand beside each."""
+    for one in explanation.considered:
+        open_ones = [failure for failure in one.failures if _unknown(refusal, failure)]
+        near = not any(failure.element.endswith("Action") for failure in one.failures)
+        if one.effect == "Allow" and near and 0 < len(open_ones) < len(one.failures):
+            yield one, open_ones
+
+
 def _wanted(key: str, operator: str | None, values: Sequence[str]) -> str:
     if operator == "Null" and len(values) == 1:
         return f"{key} absent" if values[0].lower() == "true" else f"{key} present"
@@ -401,23 +426,37 @@ def _assumed(refusal: Refusal, explanation: Explanation | None) -> dict[str, tup
     if refusal.explicit or explanation is None:
         return {}
     found: dict[str, tuple[str, ...]] = {}
-    for one in explanation.considered:
-        open_ones = [failure for failure in one.failures if _unknown(refusal, failure)]
-        near = not any(failure.element.endswith("Action") for failure in one.failures)
-        if one.effect != "Allow" or not near or not 0 < len(open_ones) < len(one.failures):
-            continue
+    for _, open_ones in _near(refusal, explanation):
         for failure in open_ones:
-            positive = failure.operator in {"StringEquals", "StringLike", "ArnEquals", "ArnLike"}
-            value = failure.wanted[:1] if positive else ()
-            if failure.key is None or not value or found.get(failure.key, value) != value:
+            value = _fulfilling(failure)
+            if failure.key is None or not value:
                 return {}
-            found[failure.key] = value
+            before = found.get(failure.key, value)
+            if before != value and _THERE not in (before, value):
+                return {}
+            found[failure.key] = before if value == _THERE else value
     return found
 
 
+# A key that only has to be there, with whatever value.
+_THERE = ("what it may be",)
+_OWN_VALUE = re.compile(
+    r"(ForAnyValue:)?(String(Equals(IgnoreCase)?|Like)|Arn(Equals|Like)|Bool|BinaryEquals|"
+    r"(Numeric|Date)(Equals|LessThanEquals|GreaterThanEquals))"
+)
+
+
+def _fulfilling(failure: Failure) -> tuple[str, ...]:
+    """A value of its key by which the condition would hold, if it names one."""
+    if failure.operator == "Null":
+        return _THERE if failure.wanted == ("false",) else ()
+    return failure.wanted[:1] if _OWN_VALUE.fullmatch(failure.operator or "") else ()
+
+
 def _assumptions(granted: Mapping[str, tuple[str, ...]]) -> Iterable[str]:
-    for key, (value,) in granted.items():
-        yield f"AWS's message does not say what {key} was; {value} is assumed"
+    for key, value in granted.items():
+        assumed = "that the request had it" if value == _THERE else value[0]
+        yield f"AWS's message does not say what {key} was; {assumed} is assumed"
 
 
 def _left_to_the_account(refusal: Refusal, explanation: Explanation) -> bool:

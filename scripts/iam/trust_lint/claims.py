@@ -12,7 +12,7 @@ from scripts.iam.engine.documents import Condition
 from scripts.iam.trust_lint.decide.automata import Operand, common_word, either, text
 from scripts.iam.trust_lint.decide.grammar import CUSTOM, TOKEN_CLAIMS, VALUE
 from scripts.iam.trust_lint.decide.statement import EXACT, Compared, Trusting, has_wildcard
-from scripts.iam.trust_lint.decide.who import repositories
+from scripts.iam.trust_lint.decide.who import whoever_took_the_names
 from scripts.iam.trust_lint.findings import Finding
 from scripts.iam.trust_lint.fixes import Fix, added, exchanged, without
 from scripts.iam.trust_lint.rules import Check, Linted
@@ -229,14 +229,13 @@ def repository_id(linted: Linted) -> Iterator[Finding]:
     if token is None or (same and linted.values_for(same) == linted.values_for(token)):
         return  # any-id says so
     server = linted.issuer.kind == "server"
-    where = repositories(linted)
     yield linted.finding(
         "no-repository-id",
         f"{linted.values_for(token) or 'what is compared'} holds names alone"
         if server
         else f"repository_id is not compared, and {linted.values_for(token) or 'what is compared'} "
         "holds names alone",
-        f"whoever registers {where} once the name of the owner or repository is free",
+        whoever_took_the_names(linted),
         "nothing: a server sends no ids in the subject, and AWS shows no other claim of its tokens"
         if server
         else f"add StringEquals {key} with the number that `gh api repos/OWNER/REPOSITORY --jq "
@@ -276,7 +275,7 @@ def names_only(linted: Linted) -> Iterator[Finding]:
         yield linted.finding(
             "names-only-subject",
             f"{value!r} holds names alone although the repository's subjects carry ids",
-            f"whoever registers {where} once the name of the owner or repository is free"
+            whoever_took_the_names(linted)
             if open_to_others
             else "nobody else while repository_id is compared; it is a leftover",
             _drop(linted, value)

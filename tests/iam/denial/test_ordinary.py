@@ -388,3 +388,42 @@ def test_of_a_hidden_resource_it_is_said_that_nothing_allows_the_action(
     assert found.changes == ()
     nothing = "None of the caller's own policies allows autoscaling:SetDesiredCapacity on anything"
     assert (nothing in told(found)) is said
+
+
+LISTENER = f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:listener/app/web/50dc/f2f7"
+TAGGING = "elasticloadbalancing:AddTags"
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ({"Null": {"aws:ResourceTag/cluster": "false"}}, "that the request had it is assumed"),
+        ({"Bool": {"aws:MultiFactorAuthPresent": "true"}}, "; true is assumed"),
+        ({"Null": {"aws:ResourceTag/cluster": "false"},
+          "StringEquals": {"aws:ResourceTag/cluster": "blue"}}, "; blue is assumed"),
+    ],
+)  # fmt: skip
+def test_a_key_that_the_message_lacks_is_not_what_a_statement_for_something_else_fails_for(
+    condition: dict[str, Any], said: str
+) -> None:
+    groups = {"Effect": "Allow", "Action": TAGGING, "Condition": condition,
+              "Resource": f"arn:aws:elasticloadbalancing:*:{ACCOUNT}:targetgroup/*/*"}  # fmt: skip
+    found = by_role(f"{TAGGING} on resource: {LISTENER} because no identity-based policy allows "
+                    f"the {TAGGING} action", groups)  # fmt: skip
+    [change] = found.changes
+    assert change.statement is not None
+    assert change.statement["Resource"] == [groups["Resource"], LISTENER]
+    assert set(change.statement["Condition"]) == set(condition)
+    assert any(said in note for note in found.notes)
+    assert not any("has no such key" in note for note in found.notes)
+
+
+def test_of_a_condition_that_nothing_can_be_assumed_to_meet_no_cause_is_made() -> None:
+    groups = {"Effect": "Allow", "Action": TAGGING,
+              "Resource": f"arn:aws:elasticloadbalancing:*:{ACCOUNT}:targetgroup/*/*",
+              "Condition": {"IpAddress": {"aws:SourceIp": "198.51.100.0/24"}}}  # fmt: skip
+    found = by_role(f"{TAGGING} on resource: {LISTENER} because no identity-based policy allows "
+                    f"the {TAGGING} action", groups)  # fmt: skip
+    assert not any("has no such key" in note for note in found.notes)
+    assert not found.changes
+    assert any("aws:SourceIp (IpAddress)" in note for note in found.notes)

@@ -308,6 +308,33 @@ def test_whoever_owns_the_name_today_gets_in_too() -> None:
     assert found.reach["p"].who.startswith("jobs of o/a, and whoever registers o/a once the name")
 
 
+def test_a_ref_or_workflow_that_is_asked_for_beside_an_environment_is_said() -> None:
+    equals = {f"{HOST}:aud": "sts.amazonaws.com", f"{HOST}:ref": "refs/heads/main",
+              f"{HOST}:workflow": "deploy", f"{HOST}:actor": ["ann", "bob"],
+              f"{HOST}:sub": "repo:acme@1/infra@2:environment:production"}  # fmt: skip
+    found = lint(document({"condition": {"StringEquals": equals}}), Setting("p"))
+    assert found.reach["p"].who == (
+        "jobs of acme/infra: environment production at refs/heads/main, in a run that ann or bob "
+        "starts, in a run of the workflow deploy"
+    )
+
+
+@pytest.mark.parametrize(
+    ("subject", "who"),
+    [
+        ("repo:o/a:ref:refs/heads/main", "whoever registered o/a before 15 July 2026, when"),
+        ("repository:o/a:ref:refs/heads/main", "whoever registers o/a once the name"),
+    ],
+)
+def test_since_subjects_carry_ids_a_freed_name_lets_in_who_took_it_before(
+    subject: str, who: str
+) -> None:
+    equals = {f"{HOST}:aud": "sts.amazonaws.com", f"{HOST}:sub": subject}
+    found = lint(document({"condition": {"StringEquals": equals}}), Setting("p"))
+    [finding] = [one for one in found.findings if one.rule == "no-repository-id"]
+    assert finding.who.startswith(who)
+
+
 @pytest.mark.parametrize("host", ["vstoken.actions.githubusercontent.com", "gitlab.com"])
 def test_a_job_that_only_the_wrong_provider_is_for_is_an_error(host: str) -> None:
     subject = "repo:octo-org/app:ref:refs/heads/main"

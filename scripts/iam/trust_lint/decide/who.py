@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from scripts.github.subjects import repo_of
 from scripts.iam.trust_lint.decide.automata import text, then
 from scripts.iam.trust_lint.decide.grammar import OWNER, JobKind
 from scripts.iam.trust_lint.decide.openness import Openness
@@ -124,6 +125,22 @@ def whoever_has_the_names(found: Openness) -> str:
     )
 
 
+def whoever_took_the_names(found: Openness) -> str:
+    """Whoever can send a subject of these names without ids.
+
+    https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/
+    """
+    where, token = repositories(found), found.by_name
+    on_github = found.issuer.kind in ("github.com", "enterprise")
+    if on_github and token is not None and repo_of(token.subject):
+        return (
+            f"whoever registered {where} before 15 July 2026, when the name of the owner or "
+            "repository had become free; a repository made, renamed or transferred since then "
+            "sends ids"
+        )
+    return f"whoever registers {where} once the name of the owner or repository is free"
+
+
 def more_contexts(found: Openness) -> str:
     """Those who choose what the statement leaves open."""
     kind: JobKind = (
@@ -148,7 +165,7 @@ def contexts(found: Openness) -> str:
     """The named contexts that get in."""
     names = found.names
     said = [
-        *(f"environment {name}" for name in sorted(names.environments)
+        *(f"environment {name}{_at_ref(found)}" for name in sorted(names.environments)
           if _gets_in(found, "environment", environment=name)),
         *(ref for ref in sorted(names.refs) if _gets_in(found, "ref", ref=ref)),
         *(["pull requests"] if found.pull_request else []),
@@ -156,6 +173,12 @@ def contexts(found: Openness) -> str:
     where = repositories(found)
     shown = f"jobs of {where}: {', '.join(said)}" if said else f"jobs of {where}"
     return shown + _limits(found, pinned=bool(names.workflows))
+
+
+def _at_ref(found: Openness) -> str:
+    """The refs that a job must be of whose subject names its environment in their place."""
+    refs = [value for compared in found.one.on("ref") for value in compared.values]
+    return f" at {listed(sorted(set(refs)), 'or')}" if refs else ""
 
 
 def _gets_in(found: Openness, kind: JobKind, **values: str) -> bool:
@@ -182,9 +205,9 @@ def _owners(found: Openness) -> str:
     return f"account {listed(sorted(names.owner_ids))}" if names.owner_ids else "any owner"
 
 
-def listed(values: list[str]) -> str:
+def listed(values: list[str], last: str = "and") -> str:
     """Several in a sentence."""
-    return values[0] if len(values) == 1 else f"{', '.join(values[:-1])} and {values[-1]}"
+    return values[0] if len(values) == 1 else f"{', '.join(values[:-1])} {last} {values[-1]}"
 
 
 def _template(token: Token) -> str:
@@ -208,7 +231,9 @@ def _limits(found: Openness, *, pinned: bool) -> str:
         said.append(f"in a job of {listed(workflows)}")
     actors = found.one.exactly("actor") or found.one.exactly("actor_id")
     if actors:
-        said.append(f"in a run that {listed(list(actors))} starts")
+        said.append(f"in a run that {listed(list(actors), 'or')} starts")
+    if workflows_named := found.one.exactly("workflow"):
+        said.append(f"in a run of the workflow {listed(list(workflows_named), 'or')}")
     if found.one.elsewhere:
         keys = sorted({condition.key for condition in found.one.elsewhere})
         said.append(f"where {listed(keys)} lets them")
