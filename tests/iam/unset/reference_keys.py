@@ -54,6 +54,9 @@ UNSAID: list[tuple[str, str, str]] = [
     ("ec2:instanceprofile", "ec2:RunInstances", "a launch without a profile"),
     ("ec2:launchtemplate", "ec2:RunInstances", "a launch without a template"),
     ("elasticloadbalancing:createaction", "*:AddTags", "what is tagged exists"),
+    # "Allowed in the request", says the reference of both; what is not named stays.
+    ("elasticloadbalancing:listenerprotocol", "*:ModifyListener", "a parameter that was not given"),
+    ("elasticloadbalancing:securitypolicy", "*:ModifyListener", "a parameter that was not given"),
     ("iam:permissionsboundary", "iam:*", "a principal without a boundary"),
     ("kms:encryptioncontext*", "*", "a call of the caller's own, without a context"),
     ("kms:grantconstrainttype", "*", "a grant without constraints"),
