@@ -11,7 +11,9 @@ from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
 
 _NAMES: Mapping[str, frozenset[str]] = {
-    "autoscaling": frozenset({"CapacityReservationTarget", "PlacementGroup"}),
+    "autoscaling": frozenset(
+        {"CapacityReservationTarget", "MixedInstancesPolicy", "PlacementGroup"}
+    ),
     "ec2": frozenset(
         {
             "CapacityReservationTarget", "CarrierGatewayId", "CoreNetworkArn",

@@ -1,4 +1,4 @@
-"""EC2: instance profiles and user data."""
+"""EC2 and scaling groups: instance profiles, user data, what is terminated, and sizes."""
 
 from __future__ import annotations
 
@@ -36,4 +36,43 @@ def launch(reading: Reading, _: Backends) -> None:
     if len(decoded) > LARGEST_USER_DATA:
         raise AwsError(
             "InvalidParameterValue", f"User data is limited to {LARGEST_USER_DATA} bytes"
+        )
+
+
+def started(reading: Reading, backends: Backends) -> None:
+    """An instance that was terminated does not come back.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
+    """
+    ec2 = backends("ec2", reading.request.region)
+    for name in reading.parameters.get("InstanceIds") or ():
+        instance = ec2.get_instance_by_id(name)
+        if instance is not None and instance.state in ("terminated", "shutting-down"):
+            raise AwsError(
+                "IncorrectInstanceState",
+                f"The instance '{name}' is not in a state from which it can be started.",
+            )
+
+
+def sizes(reading: Reading, backends: Backends) -> None:
+    """A group has no more instances than its largest size, and no fewer than its least.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html
+    """
+    given = reading.parameters
+    groups = backends("autoscaling", reading.request.region).autoscaling_groups
+    group = groups.get(given["AutoScalingGroupName"])
+    least = given.get("MinSize", group.min_size if group else 0)
+    most = given.get("MaxSize", group.max_size if group else None)
+    wanted = given.get("DesiredCapacity")
+    if most is not None and least > most:
+        raise AwsError(
+            "ValidationError",
+            f"Max bound, {most}, must be greater than or equal to min bound, {least}",
+        )
+    if wanted is not None and not least <= wanted <= (wanted if most is None else most):
+        raise AwsError(
+            "ValidationError",
+            f"Desired capacity:{wanted} must be between the specified min size:{least} and max "
+            f"size:{most}",
         )

@@ -260,6 +260,24 @@ def secret(reading: Reading, backends: Backends) -> None:
             )
 
 
+def rotation(reading: Reading, backends: Backends) -> None:
+    """Without a function nothing makes the new version, and the current one would be empty.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_RotateSecret.html
+    """
+    name = reading.parameters["SecretId"]
+    for one in list(dict.values(backends("secretsmanager", reading.request.region).secrets)):
+        given = reading.parameters.get("RotationLambdaARN") or one.rotation_lambda_arn
+        if name in (one.name, one.arn, one.arn[:-7]) and not given:
+            if "!" in one.name:
+                raise AwsError("LocalCloudNotImplemented",
+                               "The local cloud rotates no other service's secret")  # fmt: skip
+            raise AwsError(
+                "InvalidRequestException",
+                "No Lambda rotation function ARN is associated with this secret.",
+            )
+
+
 def default_schedules(reading: Reading, _: Backends) -> None:
     """The default group of schedules.
 

@@ -46,12 +46,42 @@ def check(needs: Iterable[Need], service: str, backends: Backends) -> None:
         state = "NotFound" if key is None else str(key.key_state)
         if state == "PendingDeletion" or (state != "Enabled" and need.action in _USES):
             raise _refused(need.resource, state, service)
+        usage = str(key.key_usage or "ENCRYPT_DECRYPT") if key else ""
+        if key is not None and not _fits(need, usage, str(key.key_spec)):
+            raise _refused(need.resource, "of another usage or algorithm", service)
+
+
+_ENCRYPTS = frozenset(
+    f"kms:{name}"
+    for name in ("Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
+                 "ReEncryptFrom", "ReEncryptTo")
+)  # fmt: skip
+_MACS = frozenset({"kms:GenerateMac", "kms:VerifyMac"})
+
+
+def _fits(need: Need, usage: str, spec: str) -> bool:
+    """Whether a key is for what it shall do, by the algorithm that the request names: policies
+    see the request's word for it.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/symm-asymm-choose-key-spec.html
+    """
+    if need.action in _ENCRYPTS:
+        named = need.context.get("kms:EncryptionAlgorithm", ("SYMMETRIC_DEFAULT",))[0]
+        symmetric = spec == "SYMMETRIC_DEFAULT"
+        return usage == "ENCRYPT_DECRYPT" and symmetric == (named == "SYMMETRIC_DEFAULT")
+    if need.action in _MACS:
+        named = need.context.get("kms:MacAlgorithm", ("",))[0]
+        fits = named.replace("HMAC_SHA_", "HMAC_") == spec
+        return usage == "GENERATE_VERIFY_MAC" and fits
+    return True
 
 
 def _refused(arn: str, state: str, service: str) -> AwsError:
-    code = {"Disabled": "DisabledException", "NotFound": "NotFoundException"}.get(
-        state, "KMSInvalidStateException"
-    )
+    code = {
+        "Disabled": "DisabledException",
+        "NotFound": "NotFoundException",
+        "of another usage or algorithm": "InvalidKeyUsageException",
+    }.get(state, "KMSInvalidStateException")
     words = {"Disabled": "is disabled.", "NotFound": "does not exist."}
     message = f"{arn} {words.get(state, f'is {state}.')}"
     if service == "kms":

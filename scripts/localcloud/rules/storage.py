@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from scripts.iam.requests import Reading
 from scripts.localcloud.access import public_access
 from scripts.localcloud.access.errors import AwsError
@@ -70,3 +72,24 @@ def locked_upload(reading: Reading, _: Backends) -> None:
                 "LocalCloudNotImplemented",
                 f"The local cloud does not model {name} of an upload in parts",
             )
+
+
+# What moto heeds of the conditions of a request.
+_HEEDED = {"GetObject", "HeadObject", "PutObject", "DeleteObject"}
+
+
+def conditions(reading: Reading, _: Backends) -> None:
+    """Conditions that nothing here would look at: whoever sets one relies on it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html
+    """
+    given = reading.parameters
+    objects = (given.get("Delete") or {}).get("Objects") or ()
+    batch = {name for one in objects for name in one} & {"ETag", "LastModifiedTime", "Size"}
+    named = {name for name in given if re.match("(CopySource)?If[A-Z]", name)}
+    if reading.operation in _HEEDED:
+        named -= {"IfMatch", "IfNoneMatch", "IfModifiedSince", "IfUnmodifiedSince"}
+        if reading.operation == "PutObject" and given.get("IfNoneMatch", "*") != "*":
+            named.add("IfNoneMatch")
+    for name in sorted(batch | named):
+        raise AwsError("NotImplemented", f"The local cloud does not look at {name} here", 501)

@@ -115,3 +115,49 @@ def reserved(reading: Reading, _: Backends) -> None:
     name = str(reading.parameters[parameter])
     if not re.fullmatch(pattern, name, re.ASCII):
         raise AwsError(code, f"{name} is not a valid {parameter}.")
+
+
+def route(reading: Reading, backends: Backends) -> None:
+    """A destination has one route, and the network's own stays.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateRoute.html
+    https://docs.aws.amazon.com/vpc/latest/userguide/replace-local-route-target.html
+    """
+    given = reading.parameters
+    table = backends("ec2", reading.request.region).route_tables.get(given.get("RouteTableId"))
+    for found in list(table.routes) if table else ():
+        there = (
+            found.destination_cidr_block,
+            found.destination_ipv6_cidr_block,
+            getattr(found.destination_prefix_list, "id", None),
+        )
+        named = (
+            given.get("DestinationCidrBlock"),
+            given.get("DestinationIpv6CidrBlock"),
+            given.get("DestinationPrefixListId"),
+        )
+        if not any(one and one == other for one, other in zip(named, there, strict=True)):
+            continue
+        if reading.operation == "CreateRoute":
+            raise AwsError(
+                "RouteAlreadyExists",
+                f"The route identified by {next(one for one in named if one)} already exists.",
+            )
+        if found.local and given.get("GatewayId"):
+            raise AwsError(
+                "InvalidParameterValue",
+                "The target of a local route is a network interface, a NAT gateway or an endpoint",
+            )
+
+
+def parameter(reading: Reading, _: Backends) -> None:
+    """A parameter of a hierarchy has its whole name; two names would be one ARN.
+
+    https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+    """
+    name = reading.parameters["Name"].rpartition(":parameter")[2]
+    if "/" in name and not name.startswith("/"):
+        raise AwsError(
+            "ValidationException",
+            f"Parameter name must be a fully qualified name: {name!r} does not begin with /",
+        )

@@ -21,6 +21,7 @@ from scripts.iam.requests.services.s3_further import (
     new_bucket,
     new_bucket_extras,
     replication_role,
+    tested,
 )
 from scripts.iam.requests.services.s3_request import (
     body_tags,
@@ -68,7 +69,7 @@ def _setting(subject: str, action: str = "", verbs: str = "Get Put") -> dict[str
 
 
 _ALL = "Get Put Delete"
-_WRITE = Row(the_object, "s3:PutObject", writing, (extras, encrypts("kms:GenerateDataKey")))
+_WRITE = Row(the_object, "s3:PutObject", writing, (extras, encrypts("kms:GenerateDataKey"), tested))
 
 TABLE: Table = {
     "ListBuckets": Row(everything, "s3:ListAllMyBuckets", common),
@@ -117,7 +118,7 @@ TABLE: Table = {
     "DeleteObjectTagging": _by_version("DeleteObjectTagging"),
     "GetObjectLegalHold": Row(the_object, "s3:GetObjectLegalHold", common),
     "GetObjectRetention": Row(the_object, "s3:GetObjectRetention", common),
-    "DeleteObject": _by_version("DeleteObject", the_object, bypass),
+    "DeleteObject": _by_version("DeleteObject", the_object, bypass, tested),
     "DeleteObjects": Row(lambda _call: (), also=(deleted_objects,)),
     "PutObject": _WRITE,
     "CopyObject": Row(the_object, "s3:PutObject", writing, (*_WRITE.also, copy_source)),
@@ -129,7 +130,7 @@ TABLE: Table = {
     "UploadPart": Row(the_object, "s3:PutObject", writing, (decrypts_parts,)),
     "UploadPartCopy": Row(the_object, "s3:PutObject", writing, (copy_source, decrypts_parts)),
     "CompleteMultipartUpload": Row(
-        the_object, "s3:PutObject", writing, (decrypts_checksummed_parts,)
+        the_object, "s3:PutObject", writing, (decrypts_checksummed_parts, tested)
     ),
     "AbortMultipartUpload": Row(the_object, "s3:AbortMultipartUpload", common),
     "ListParts": Row(the_object, "s3:ListMultipartUploadParts", common),

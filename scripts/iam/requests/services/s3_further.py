@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scripts.iam.requests.model import Keys, Malformed, Need
-from scripts.iam.requests.row import Also, Call, checked, pairs, pass_role, request_tags
+from scripts.iam.requests.row import Also, Call, checked, onto, pairs, pass_role, request_tags
 from scripts.iam.requests.services import kms
 from scripts.iam.requests.services.s3_request import (
     KMS_KEY,
@@ -19,6 +19,7 @@ from scripts.iam.requests.services.s3_request import (
     object_arn,
     object_tags_of,
     parts,
+    tagged_object,
     writing,
 )
 
@@ -154,6 +155,16 @@ def extras(call: Call) -> Iterator[Need]:
         yield Need("s3:PutObjectRetention", arn, keys)
     if "x-amz-object-lock-legal-hold" in headers:
         yield Need("s3:PutObjectLegalHold", arn, keys)
+
+
+def tested(call: Call) -> Iterator[Need]:
+    """A write that hangs on an ETag tells whether the object has it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html
+    """
+    if parts(call).headers.get("if-match", "*") != "*":
+        yield from onto("s3:GetObject", tagged_object, common)(call)
 
 
 def bypass(call: Call) -> Iterator[Need]:

@@ -165,6 +165,8 @@ def deleted_objects(call: Call) -> Iterator[Need]:
             keys = common(call)
             if item.get("ETag"):
                 keys["s3:if-match"] = (str(item["ETag"]),)
+                if item["ETag"] != "*":
+                    yield Need("s3:GetObject", arn, common(call))
             yield Need("s3:DeleteObject", arn, keys)
         if call.flag("BypassGovernanceRetention"):
             yield Need("s3:BypassGovernanceRetention", arn, common(call))

@@ -137,7 +137,9 @@ def _from_outside(
 
 def _text(member: Shape, text: str, wire: str) -> Any:
     try:
-        return shapes.from_text(member.type_name, text, wire)
+        found = shapes.from_text(member.type_name, text, wire)
+        shapes.as_written(member, found, wire)
+        return found
     except Malformed as error:
         raise Malformed(str(error), "InvalidArgument") from None
 

@@ -63,7 +63,19 @@ def from_json(shape: Shape | None, value: object, where: str = "request") -> Any
             entries = cast("MapShape", shape).value
             found = _of(dict, value, where)
             return {k: from_json(entries, v, f"{where}.{k}") for k, v in found.items()}
-    return _scalar(shape.type_name, value, where)
+    found = _scalar(shape.type_name, value, where)
+    as_written(shape, found, where)
+    return found
+
+
+def as_written(shape: Shape, value: object, where: str) -> None:
+    """Malformed for one of AWS's words in other letters: a policy that names the word would not
+    see it, and what serves the request could take it for the word."""
+    words = getattr(shape, "enum", None) or ()
+    if isinstance(value, str) and value not in words:
+        for word in words:
+            if word.lower() == value.strip().lower():
+                raise Malformed(f"{where}: {value!r} is none of AWS's values; {word} is")
 
 
 def _scalar(kind: str, value: object, where: str) -> Any:
@@ -208,7 +220,9 @@ class _Query:
                 return self._map(cast("MapShape", shape), node, where)
         if set(node) != {LEAF}:
             raise Malformed(f"{where} must be a single value")
-        return from_text(shape.type_name, cast("str", node[LEAF]), where)
+        found = from_text(shape.type_name, cast("str", node[LEAF]), where)
+        as_written(shape, found, where)
+        return found
 
     def _name(self, shape: Shape, name: str) -> str:
         written = cast("str | None", shape.serialization.get("name"))

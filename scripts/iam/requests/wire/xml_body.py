@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 from xml.etree import ElementTree
 
 from scripts.iam.requests.model import Malformed
-from scripts.iam.requests.wire.shapes import from_text
+from scripts.iam.requests.wire.shapes import as_written, from_text
 
 if TYPE_CHECKING:
     from botocore.model import ListShape, Shape, StructureShape
@@ -64,7 +64,9 @@ def _value(shape: Shape, elements: list[Element]) -> Any:
     if shape.type_name != "string":
         text = text.strip()
     try:
-        return from_text(shape.type_name, text, _local(element.tag))
+        found = from_text(shape.type_name, text, _local(element.tag))
+        as_written(shape, found, _local(element.tag))
+        return found
     except Malformed as error:
         raise _malformed(str(error)) from None
 
