@@ -94,6 +94,7 @@ def database(name: str) -> dict[str, Any]:
         "EngineVersion": "17",
         "EnablePerformanceInsights": True,
         "ManageMasterUserPassword": True,
+        "PubliclyAccessible": False,
         "StorageEncrypted": True,
         "Tags": [{"Key": "Environment", "Value": name.rpartition("-")[2]}],
     }
