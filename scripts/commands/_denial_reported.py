@@ -11,6 +11,7 @@ from scripts.commands import Project
 
 if TYPE_CHECKING:
     from scripts.iam.denial.denials import Denial
+    from scripts.iam.denial.given import Given
     from scripts.iam.denial.messages import Read
 
 HOURS = 24
@@ -53,6 +54,43 @@ def explain_reported(
         if unknown and not said:
             notes.append(f"what the policy of {denial.record.resource} says is not judged: "
                          f"{unknown}")  # fmt: skip
+        denials.append(replace(denial, notes=tuple(notes)))
+    _print_rest(found)
+    return denials
+
+
+def explain_given(text: str, policies: Given) -> list[Denial]:
+    """Explain what a message holds by policies that were given as files.
+
+    Raises UserError (exit code 2) if there is no denial in it that names its caller and action.
+    """
+    from scripts.console import UserError
+    from scripts.iam.denial.denials import Denial
+    from scripts.iam.denial.messages import MASK, read
+    from scripts.iam.denial.reported import explain_refusal, moved
+    from scripts.iam.engine.documents import PolicyError
+
+    found = read(text)
+    _need_one(found, trail=False)
+    callers = len({refusal.principal for refusal in found.refusals})
+    denials = []
+    for refusal in found.refusals:
+        hides = MASK in (refusal.account, *(refusal.resource or "").split(":")[4:5])
+        here = moved(refusal, policies.account) if hides and policies.account else refusal
+        if lacks := policies.lacks(here):
+            denials.append(Denial(here.record(), None, notes=(f"not judged: {lacks}",)))
+            continue
+        try:
+            asked = policies.policy(here)
+        except PolicyError as error:
+            raise UserError("The policies do not fit", why=str(error), exit_code=2) from None
+        denial = explain_refusal(here, policies.members(here), asked)
+        notes = [*denial.notes]
+        if here != refusal:
+            notes.append(f"the message hides the account: it is taken for {policies.account}")
+        if callers > 1:
+            notes.append(f"the policies given are taken for each of the {callers} callers")
+        notes.append("by the policies given alone")
         denials.append(replace(denial, notes=tuple(notes)))
     _print_rest(found)
     return denials
@@ -117,6 +155,7 @@ def _decoded(found: Read, clients: Clients | None) -> Read:
 
 def _need_one(found: Read, *, trail: bool) -> None:
     from scripts.console import UserError
+    from scripts.iam.denial.callerless import cause
     from scripts.iam.denial.reported import decided_elsewhere
 
     if found.refusals:
@@ -138,6 +177,14 @@ def _need_one(found: Read, *, trail: bool) -> None:
         )
     if found.bare and (decided := decided_elsewhere(found.bare[0])):
         raise UserError("The denial names no caller", why=decided, exit_code=2)
+    if causes := [*filter(None, map(cause, found.bare))]:
+        raise UserError(
+            "The denial names no caller by its ARN, so no policy can be looked at",
+            why="; ".join(dict.fromkeys(causes)),
+            fix="keyless explain-denial --aws reads CloudTrail's event history, which names the "
+            "caller; data events are never in it",
+            exit_code=2,
+        )
     if found.bare:
         raise UserError(
             "The denial names no caller by a whole ARN, or no action, so nothing can be decided",
@@ -166,9 +213,11 @@ def _need_one(found: Read, *, trail: bool) -> None:
 def _print_rest(found: Read) -> None:
     """Say what is left unexplained beside what is explained."""
     from scripts.console import stderr_console
+    from scripts.iam.denial.callerless import cause
 
     console = stderr_console()
     for words in found.bare:
-        console.print(f"not explained: {words}", markup=False, soft_wrap=True)
+        told = f" ({why})" if (why := cause(words)) else ""
+        console.print(f"not explained: {words}{told}", markup=False, soft_wrap=True)
     for _ in found.encoded:
         console.print("not explained: an encoded message (--aws decodes it)", markup=False)

@@ -14,19 +14,37 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from scripts.iam.denial.denials import Change, Denial
+    from scripts.iam.denial.given import Given
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command("explain-denial")
 @click.argument("request_id", required=False)
 @click.option(
     "--log",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_FILE,
     help="Read this decision log, not the local cloud's.",
 )
 @click.option(
     "--message",
     type=click.File(encoding="utf-8", errors="replace"),
     help="Read AWS's AccessDenied messages in this file, or in what is pasted (-).",
+)
+@click.option(
+    "--policy",
+    "own",
+    type=_FILE,
+    multiple=True,
+    help="With --message: a policy of the caller's own, in place of an account. Repeatable.",
+)
+@click.option("--boundary", type=_FILE, help="With --policy: the caller's permissions boundary.")
+@click.option(
+    "--resource-policy",
+    "--trust",
+    "asked",
+    type=_FILE,
+    help="With --message: the policy of what was asked for; of a role, its trust policy.",
 )
 @aws_option
 @environment_option
@@ -38,6 +56,9 @@ def explain_denial(
     request_id: str | None,
     log: Path | None,
     message: TextIO | None,
+    own: tuple[Path, ...],
+    boundary: Path | None,
+    asked: Path | None,
     aws: bool,
     environment: str,
     everything: bool,
@@ -51,6 +72,8 @@ def explain_denial(
     keyless explain-denial --json       for a script
     keyless explain-denial --message -  what AWS said, pasted as it stands in a CI log; by the
                                         policies of the local cloud, with --aws by the account's
+    keyless explain-denial --message - --policy role.json --resource-policy bucket.json
+                                        by policies in files, and without any account
     keyless explain-denial --aws        the last day's denials of the environment's roles, from
                                         CloudTrail, by the account's policies; it reads only
 
@@ -58,12 +81,16 @@ def explain_denial(
     The change is tried out with the policy engine before it is shown. A warning says where it
     would be dangerous. What AWS's message does not say is named, not guessed.
     """
-    from scripts.commands._denial_reported import explain_reported
+    from scripts.commands._denial_reported import explain_given, explain_reported
     from scripts.console import stdout_console
 
     if (message or aws) and (log or request_id):
         raise click.UsageError("REQUEST_ID and --log are for the local cloud's decision log")
-    if message or aws:
+    if own or boundary or asked:
+        if aws or not message:
+            raise click.UsageError("policies in files are for --message, and without --aws")
+        found = explain_given(message.read(), _given(own, boundary, asked))
+    elif message or aws:
         found = explain_reported(project, message.read() if message else None, environment, aws=aws)
     else:
         found = _logged(project, request_id, log)
@@ -73,6 +100,22 @@ def explain_denial(
     console = stdout_console()
     for denial in found:
         show(denial, console, everything)
+
+
+def _given(own: tuple[Path, ...], boundary: Path | None, asked: Path | None) -> Given:
+    from scripts.console import UserError
+    from scripts.iam.denial.given import Given, document
+    from scripts.iam.engine.documents import PolicyError
+
+    files = (own, (boundary,) if boundary else (), (asked,) if asked else ())
+    try:
+        identity, bound, resource = (
+            {str(file): document(file.read_text(encoding="utf-8"), str(file)) for file in kind}
+            for kind in files
+        )
+        return Given(identity, bound, resource)
+    except (PolicyError, UnicodeDecodeError) as error:
+        raise UserError("The policies cannot be read", why=str(error), exit_code=2) from None
 
 
 def _logged(project: Project, request_id: str | None, log: Path | None) -> list[Denial]:

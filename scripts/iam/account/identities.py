@@ -34,9 +34,11 @@ class Identity:
 
     @cached_property
     def trust(self) -> Policy | None:
-        """The trust policy; None for a user."""
+        """The trust policy; None for a user. One that is not known ({}) trusts nobody."""
         if self.trust_document is None:
             return None
+        if not self.trust_document:
+            return Policy(self.name, "trust", "2012-10-17", ())
         return parse_policy(self.trust_document, name=self.name, kind="trust")
 
     @property

@@ -450,6 +450,11 @@ def _nearest(
         little = len(closest.failures) - len(dead) <= 1 or kind != "identity"
         if little and not _is_awss(closest.policy):
             return _widened(request, layer, closest, kind)
+    if request.principal.kind == "anonymous":
+        return (
+            "a statement that lets in an anonymous request lets in everybody, so none is proposed: "
+            "sign the request, or limit such a statement by what the network tells"
+        )
     return _added(request, layer, kind)
 
 

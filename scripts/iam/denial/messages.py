@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scripts.iam.account.decision_log import Record
+from scripts.iam.denial.callerless import SENTENCES
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.reference import GLOBAL_REGION, is_global, judged, unknown
 
@@ -32,7 +33,7 @@ _KINDS = (
 )
 _SENTENCE = re.compile(
     rf"(?:(?:User|Resource):? )?(?P<principal>{_CALLER}) "
-    r"is not authorized to perform:? (?P<action>[\w-]+:\w+)"
+    r"is not authorized to perform:? (?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
     rf"(?: on resource:? (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)))?"
     rf"(?P<unnamed> {UNNAMED_KEY})?"
     rf"(?:[,.]? (?:because no (?P<missing>{_LAYER}) allows the (?P<lacking>\S+) action"
@@ -62,7 +63,7 @@ _BEHIND = re.compile(_REQUEST.pattern + r"(?!.{0,200}?api error)")
 _OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) operation")
 _BARE = re.compile(
     r"AccessDenied\w*|UnauthorizedOperation|Not authorized to perform sts:\w+|"
-    rf"is not authorized to perform|because no (?:{_LAYER}) allows the \S+"
+    rf"is not authorized to perform|because no (?:{_LAYER}) allows the \S+|{SENTENCES}"
 )
 # An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.
 _CODE = re.compile(

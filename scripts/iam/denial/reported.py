@@ -19,6 +19,7 @@ from scripts.iam.denial.denials import (
     foreign_account,
 )
 from scripts.iam.denial.deny import never_tagged
+from scripts.iam.denial.given import GivenPolicy
 from scripts.iam.denial.messages import BLOCKED, MASK, Read, Refusal, read
 from scripts.iam.engine.evaluation import Decision, Reason
 from scripts.iam.engine.explanation import Considered, Explanation, Failure, Held
@@ -165,9 +166,22 @@ def _explained(refusal: Refusal, members: Identities, resource_policy: ResourceP
     if doubts:
         return Denial(record, explanation, notes=tuple(doubts))
     notes = (*_assumptions(granted), *_delegated(refusal, found), *found.notes)
+    if unseen and isinstance(resource_policy, GivenPolicy):
+        found, notes = _without_unseen(found, unseen, notes)
     if said is not whole and not _is_implicit(refusal):
         notes = (*notes, *_hinging(refusal, whole, "Deny", "denies it, too, with"))
     return replace(found, explanation=explanation, notes=notes)
+
+
+def _without_unseen(
+    found: Denial, unseen: str, notes: tuple[str, ...]
+) -> tuple[Denial, tuple[str, ...]]:
+    """Without changes of a policy that nobody saw."""
+    seen = tuple(one for one in found.changes if one.kind not in ("resource", "trust"))
+    if seen == found.changes:
+        return found, notes
+    told = f"the policy of what was asked for decides, too: {unseen}"
+    return replace(found, changes=seen, proved=False), (*notes, told)
 
 
 def _is_implicit(refusal: Refusal) -> bool:
@@ -245,6 +259,8 @@ def _hidden(refusal: Refusal, name: str) -> str | None:
 def _unseen(refusal: Refusal, resource_policy: ResourcePolicy) -> str:
     """Why the policy of what was asked for was not looked at, if so."""
     arn = refusal.arn or "*"
+    if arn != "*" and isinstance(resource_policy, GivenPolicy):
+        return resource_policy.unknown(arn)
     if arn == "*" or by_trust(refusal.action, arn):
         return ""
     if foreign := foreign_account(arn, refusal.account):
@@ -304,6 +320,7 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
         )
     elif refusal.resource is None:
         yield "the message names no resource, so no change is proposed"
+        yield from _on_what(refusal, explanation)
     elif MASK in refusal.resource or _HIDES.search(refusal.resource):
         yield (
             f"the message hides a part of the resource ({refusal.resource}), so no change is "
@@ -340,6 +357,25 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     else:
         yield from _hinging(refusal, explanation, "Allow", "allows it only with")
         yield from _for_something_else(refusal, explanation)
+
+
+def _on_what(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
+    """The statements that allow the action on something, where the message names no resource."""
+    for one in explanation.considered:
+        if one.effect != "Allow" or [each.element for each in one.failures] != ["Resource"]:
+            continue
+        named = one.failures[0].wanted
+        sure = _is_implicit(refusal) and one.kind in _KINDS.get(refusal.layer, ())
+        yield (
+            f"statement {one.statement} of {one.policy} allows {refusal.action} on "
+            f"{' and '.join(named)}"
+            + (", and what was asked for is not among that" if sure else " alone")
+        )
+        # https://docs.aws.amazon.com/opensearch-service/latest/developerguide/ac.html
+        if refusal.action.lower().startswith("es:eshttp"):
+            for arn in named:
+                if re.fullmatch(r"[^/]+:domain/[^/]+", arn):
+                    yield f"requests of data go below a domain, which is named by {arn}/*"
 
 
 def _on_nothing(refusal: Refusal, explanation: Explanation) -> str:
@@ -495,7 +531,14 @@ def _contradiction(refusal: Refusal, explanation: Explanation, unseen: str) -> I
         if not _unowned(decision, refusal):
             return
     if unseen and _unowned(decision, refusal):
-        yield f"what the policy of what was asked for says is not known: {unseen}"
+        own = any(
+            one.effect == "Allow" and one.kind == "identity"
+            and all(_unknown(refusal, failure) for failure in one.failures)
+            for one in explanation.considered
+        )  # fmt: skip
+        yield f"what the policy of what was asked for says is not known: {unseen}" + (
+            "" if own or refusal.role is None else "; none of the caller's own policies allows it"
+        )
         return
     said = refusal.record().reason
     told = bool(refusal.layer or refusal.explicit or (decision and decision.allowed))

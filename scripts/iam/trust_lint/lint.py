@@ -58,7 +58,10 @@ _NOT_ACTIONS = (
     "oidc-configuration.audit-log.githubusercontent.com",
 )
 # What templates, documentation and their renderers leave in a value.
-_PLACEHOLDER = re.compile(r"<[A-Za-z_][^<>]*>|\{\{.*?\}\}|%\{")
+_PLACEHOLDER = re.compile(r"<[A-Za-z_][^<>]*>|\{\{.*?\}\}|(?<!\$)\{[A-Za-z_][\w .-]*\}|%\{")
+_PROVIDERS_ACCOUNT = re.compile(
+    r"(arn:aws[a-z-]*:iam::)(?!\d{12}:)(\$?\{+[^}\"]*\}+|[^:\"/]*)(?=:oidc-provider/)"
+)
 
 
 # IAM's message names the keys, one of which a policy has to compare.
@@ -90,8 +93,16 @@ def lint(document: Document, setting: Setting) -> Judgement:
     Raises PolicyError where the document is not a trust policy that IAM would take; NotPrincipal,
     which IAM refuses as well, is a finding because it is found in the wild.
     """
+    document, hidden = _with_accounts(document)
     if unfilled := _placeholders(_decoded(document)):
         return Judgement(not_judged=(_unfilled(setting.origin, unfilled),))
+    if hidden:
+        told = (
+            f"{setting.origin}: {hidden[0]!r} is no account's number, so whether the provider is "
+            "the role's own account's is not judged, and IAM does not store it as it stands; who "
+            "gets in through the provider hangs on the rest"
+        )
+        return lint(document, setting) + Judgement(not_judged=(told,))
     rest, refused = _without_not_principal(document, setting)
     if rest is None:
         return Judgement(tuple(refused))
@@ -229,6 +240,15 @@ def _refused(statement: Statement, message: str, setting: Setting) -> Finding:
         "nobody by this finding; a role that has the policy already keeps it",
         fix,
     )
+
+
+def _with_accounts(document: Document) -> tuple[Document, list[str]]:
+    """The policy with a number for each provider's account that is hidden or not filled in."""
+    text = json.dumps(document) if isinstance(document, Mapping) else document
+    if isinstance(text, bytes):
+        text = text.decode(errors="replace")
+    hidden = [found[2] for found in _PROVIDERS_ACCOUNT.finditer(text)]
+    return (_PROVIDERS_ACCOUNT.sub(rf"\g<1>{'0' * 12}", text) if hidden else document), hidden
 
 
 def _placeholders(value: Any) -> list[str]:

@@ -155,8 +155,8 @@ def test_a_federated_user_is_not_judged() -> None:
         # ministryofjustice/modernisation-platform#2343
         (KEY.replace(ACCOUNT, OTHER), f"it is account {OTHER}'s"),
         (
-            f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/q",
-            "policies of its kind (kinesis) are not read here",
+            f"arn:aws:events:us-east-1:{ACCOUNT}:event-bus/q",
+            "policies of its kind (events) are not read here",
         ),
     ],
 )

@@ -344,3 +344,35 @@ def test_a_job_that_only_the_wrong_provider_is_for_is_an_error(host: str) -> Non
     for subjects, severity in (((), "note"), ((subject,), "error")):
         found = lint(document(case), Setting("p", subjects=subjects)).findings
         assert [one.severity for one in found if one.rule == "other-provider"] == [severity]
+
+
+@pytest.mark.parametrize(
+    "hidden", ["<ACCOUNT_ID>", "ACCOUNT", "${AWS::AccountId}", "###", "", "{a}"]
+)
+def test_a_hidden_account_hides_nothing_else(hidden: str) -> None:
+    text = json.dumps(
+        {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+             "Principal": {"Federated": f"arn:aws:iam::{hidden}:oidc-provider/{HOST}"},
+             "Condition": {"StringEquals": {f"{HOST}:aud": "sts.amazonaws.com"},
+                           "StringLike": {f"{HOST}:sub": "repo:octo-org/app:*"}}}]}
+    )  # fmt: skip
+    for document in (text, json.loads(text)):
+        found = lint(document, Setting("a.json"))
+        assert "any-context" in [one.rule for one in found.findings]
+        assert len(found.not_judged) == 1
+        assert "no account's number" in found.not_judged[0]
+
+
+def test_a_placeholder_of_one_brace_is_one() -> None:
+    sub = "repo:octo-org/app:ref:refs/heads/{branch}"
+    found = lint(
+        {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+             "Principal": {"Federated": f"arn:aws:iam::123456789012:oidc-provider/{HOST}"},
+             "Condition": {"StringEquals": {f"{HOST}:aud": "sts.amazonaws.com",
+                                            f"{HOST}:sub": sub}}}]},
+        Setting("a.json"),
+    )  # fmt: skip
+    assert found.findings == ()
+    assert "{branch} is a placeholder" in found.not_judged[0]

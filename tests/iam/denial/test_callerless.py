@@ -1,0 +1,68 @@
+"""Denials that name no caller, and those that are cut: what they still tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.iam.denial.callerless import cause
+from scripts.iam.denial.messages import read
+from tests.iam.denial.test_reported import ACCOUNT, pasted
+
+EKS = (
+    "InvalidRequestException: Failed to create service linked role: AWSServiceRoleForAmazonEKS due "
+    "to missing permissions for 'iam:CreateServiceLinkedRole'"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (EKS, "the caller lacks iam:CreateServiceLinkedRole"),
+        ('CREATE_FAILED: "API: ec2:CreateVpc You are not authorized to perform this operation."',
+         "ec2:CreateVpc was refused"),
+        ("ValidationError: AccessDenied. User doesn't have permission to call ssm:GetParameters",
+         "ssm:GetParameters was refused"),
+        (f"User with accountId: {ACCOUNT} is not authorized to perform codestar:CreateProject",
+         f"codestar:CreateProject was refused to a caller of account {ACCOUNT}"),
+        ("AccessDenied because no session policy allows the sqs:SendMessage action",
+         "no session policy allows sqs:SendMessage"),
+        ("An error occurred (AccessDeniedException) when calling the GetSecretValue operation: "
+         "Access to KMS is not allowed", "kms:Decrypt on that key"),
+    ],
+)  # fmt: skip
+def test_what_was_refused_is_told_without_a_caller(words: str, told: str) -> None:
+    found = read(words)
+    assert found.refusals == ()
+    assert told in str(cause(found.bare[0]))
+
+
+def test_words_that_name_no_action_tell_nothing() -> None:
+    assert cause("An error occurred (AccessDenied): Access Denied") is None
+
+
+@pytest.mark.parametrize("cut", ["s3:GetObj…", "s3:GetObj..."])
+def test_an_action_that_is_cut_is_not_taken_for_a_whole_one(cut: str) -> None:
+    found = read(f"User: arn:aws:iam::{ACCOUNT}:user/ann is not authorized to perform: {cut}")
+    assert found.refusals == ()
+    assert len(found.bare) == 1
+    assert cause(found.bare[0]) is None
+
+
+def test_a_domain_alone_does_not_take_requests_of_data() -> None:
+    domain = f"arn:aws:es:eu-west-1:{ACCOUNT}:domain/logs"
+    found = pasted(
+        "es:ESHttpPost because no identity-based policy allows the es:ESHttpPost action",
+        {"Effect": "Allow", "Action": "es:ESHttp*", "Resource": domain},
+    )
+    assert found.changes == ()
+    assert any(f"named by {domain}/*" in note for note in found.notes)
+
+
+def test_a_resource_below_the_domain_needs_no_hint() -> None:
+    domain = f"arn:aws:es:eu-west-1:{ACCOUNT}:domain/logs/*"
+    found = pasted(
+        "es:ESHttpPost because no identity-based policy allows the es:ESHttpPost action",
+        {"Effect": "Allow", "Action": "es:ESHttp*", "Resource": domain},
+    )
+    assert any(f"allows es:ESHttpPost on {domain}" in note for note in found.notes)
+    assert not any("go below" in note for note in found.notes)

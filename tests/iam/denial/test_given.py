@@ -1,0 +1,164 @@
+"""Policies given as files: what is decided by them, and what has to be given, too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from scripts.cli import keyless
+from scripts.iam.denial.given import document
+from scripts.iam.engine.documents import PolicyError
+
+ACCOUNT = "123456789012"
+SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/train/run"
+READS = {"Sid": "ReadA", "Effect": "Allow", "Action": "s3:GetObject",
+         "Resource": "arn:aws:s3:::bucket/a/*"}  # fmt: skip
+GET = f"User: {SESSION} is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::bucket"
+
+
+def policy(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def run(folder: Path, message: str, *arguments: str, **files: Any) -> Result:
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        option = f"--{name.rstrip('2').replace('_', '-')}"
+        arguments += (option, str(folder / f"{name}.json"))
+    # No home with a local cloud, and no credentials: nothing else can be asked.
+    command = ["--home", str(folder), "explain-denial", "--message", "-", *arguments]
+    return CliRunner().invoke(keyless, command, input=message)
+
+
+def explained(done: Result) -> dict[str, Any]:
+    assert done.exit_code == 0, done.output
+    [found] = json.loads(done.stdout)
+    return dict(found)
+
+
+def test_a_message_is_explained_without_any_account(tmp_path: Path) -> None:
+    words = f"{GET}/b/x because no identity-based policy allows the s3:GetObject action"
+    found = explained(run(tmp_path, words, "--json", policy=policy(READS)))
+    [change] = found["changes"]
+    assert change["policy"] == str(tmp_path / "policy.json")
+    assert "add arn:aws:s3:::bucket/b/x to its resources" in change["edit"]
+    assert found["proved"] is True
+    assert "by the policies given alone" in found["notes"]
+
+
+def test_of_several_policies_each_counts(tmp_path: Path) -> None:
+    deny = {"Sid": "NotB", "Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::bucket/b*"}
+    words = f"{GET}/b/x with an explicit deny in an identity-based policy"
+    found = explained(run(tmp_path, words, "--json", policy=policy(READS), policy2=policy(deny)))
+    assert any("NotB" in note for note in found["notes"])
+
+
+def test_a_buckets_policy_is_taken(tmp_path: Path) -> None:
+    deny = {"Sid": "Tls", "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*",
+            "Condition": {"StringNotEquals": {"aws:PrincipalAccount": "999988887777"}}}  # fmt: skip
+    words = f"{GET}/a/x with an explicit deny in a resource-based policy"
+    found = explained(run(tmp_path, words, "--json", policy=policy(READS),
+                          resource_policy={"Policy": json.dumps(policy(deny))}))  # fmt: skip
+    assert any("Tls" in note for note in found["notes"])
+
+
+def test_a_role_that_is_asked_for_is_decided_by_its_trust_policy(tmp_path: Path) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/hub"
+    may = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role}
+    trusts = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/other"},
+              "Action": "sts:AssumeRole"}  # fmt: skip
+    words = f"User: {SESSION} is not authorized to perform: sts:AssumeRole on resource: {role}"
+    found = explained(run(tmp_path, words, "--json", policy=policy(may), trust=policy(trusts)))
+    [change] = found["changes"]
+    assert change["kind"] == "trust"
+    assert f"arn:aws:iam::{ACCOUNT}:role/train" in json.dumps(change["statement"])
+
+
+def test_a_trust_policy_that_was_not_given_is_not_guessed(tmp_path: Path) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/hub"
+    words = f"User: {SESSION} is not authorized to perform: sts:AssumeRole on resource: {role}"
+    may = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role}
+    allowed = explained(run(tmp_path, words, "--json", policy=policy(may)))
+    lacking = explained(run(tmp_path, words, "--json", policy=policy(READS)))
+    for found, own in ((allowed, False), (lacking, True)):
+        assert found["changes"] == []
+        [said] = [note for note in found["notes"] if "it was not given" in note]
+        assert ("none of the caller's own policies allows it" in said) is own
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [("because no permissions boundary allows the s3:GetObject action", "--boundary FILE"),
+     ("because no resource-based policy allows the s3:GetObject action", "--resource-policy FILE")],
+)  # fmt: skip
+def test_the_layer_that_aws_names_has_to_be_given(tmp_path: Path, words: str, option: str) -> None:
+    found = explained(run(tmp_path, f"{GET}/b/x {words}", "--json", policy=policy(READS)))
+    assert found["changes"] == []
+    assert any(option in note for note in found["notes"])
+
+
+def test_a_boundary_is_taken(tmp_path: Path) -> None:
+    words = f"{GET}/a/x because no permissions boundary allows the s3:GetObject action"
+    bound = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}
+    found = explained(run(tmp_path, words, "--json", policy=policy(READS), boundary=policy(bound)))
+    assert [change["kind"] for change in found["changes"]] == ["boundary"]
+
+
+def test_a_masked_account_is_that_of_the_policies(tmp_path: Path) -> None:
+    table = f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/lock"
+    puts = {"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": table}
+    words = (
+        f"User: {SESSION} is not authorized to perform: dynamodb:DescribeTable on resource: {table}"
+    ).replace(ACCOUNT, "***")
+    found = explained(run(tmp_path, words, "--json", policy=policy(puts)))
+    assert found["changes"][0]["statement"]["Resource"] == [table]
+
+
+def test_an_apis_policy_may_leave_out_what_it_is_attached_to(tmp_path: Path) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-resource-policies-examples.html"""
+    invoke = {"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke",
+              "Resource": "execute-api:/prod/*"}  # fmt: skip
+    words = (
+        "User: anonymous is not authorized to perform: execute-api:Invoke on resource: "
+        f"arn:aws:execute-api:eu-west-1:{ACCOUNT}:a1b2/test/GET/x"
+    )
+    found = explained(run(tmp_path, words, "--json", resource_policy=policy(invoke)))
+    [one] = found["considered"]
+    assert one["failures"][0]["wanted"] == (
+        [f"arn:aws:execute-api:eu-west-1:{ACCOUNT}:a1b2/prod/*"]
+    )
+
+
+@pytest.mark.parametrize(
+    "around",
+    [{"PolicyDocument": policy(READS)}, {"PolicyVersion": {"Document": policy(READS)}},
+     {"Policy": json.dumps(policy(READS))}, policy(READS)],
+)  # fmt: skip
+def test_what_the_cli_prints_around_a_policy_is_taken_off(around: dict[str, Any]) -> None:
+    assert document(json.dumps(around), "a.json") == policy(READS)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '"{"', json.dumps([policy(READS)] * 2)])
+def test_what_is_not_one_policy_is_refused(text: str) -> None:
+    with pytest.raises(PolicyError, match=r"a\.json"):
+        document(text, "a.json")
+
+
+def test_a_trust_policy_is_none_of_a_bucket(tmp_path: Path) -> None:
+    trusts = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"},
+              "Action": "sts:AssumeRole"}  # fmt: skip
+    done = run(tmp_path, f"{GET}/b/x", policy=policy(READS), trust=policy(trusts))
+    assert done.exit_code == 2
+    assert "a role's trust policy" in done.output
+
+
+def test_without_a_message_files_say_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(policy(READS)), encoding="utf-8")
+    done = CliRunner().invoke(keyless, ["explain-denial", "--policy", str(file)])
+    assert done.exit_code == 2
+    assert "--message" in done.output
