@@ -66,6 +66,7 @@ def explain_given(text: str, policies: Given) -> list[Denial]:
     """
     from scripts.console import UserError
     from scripts.iam.denial.denials import Denial
+    from scripts.iam.denial.given import of_its_path
     from scripts.iam.denial.messages import MASK, read
     from scripts.iam.denial.reported import explain_refusal, moved
     from scripts.iam.engine.documents import PolicyError
@@ -86,6 +87,8 @@ def explain_given(text: str, policies: Given) -> list[Denial]:
             raise UserError("The policies do not fit", why=str(error), exit_code=2) from None
         denial = explain_refusal(here, policies.members(here), asked)
         notes = [*denial.notes]
+        if path := of_its_path(here, denial):
+            notes.append(path)
         if here != refusal:
             notes.append(f"the message hides the account: it is taken for {policies.account}")
         if callers > 1:

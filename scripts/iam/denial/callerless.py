@@ -13,12 +13,42 @@ _TOLD = (
     re.compile(rf"permission to call {_ACTION}"),
     re.compile(rf"is not authorized to perform:? {_ACTION}"),
 )
+# S3 and boto3 name the operation alone.
+_OF_S3 = re.compile(
+    r"\((?:AccessDenied|403)\) when calling the (?P<boto>\w+) operation: "
+    r"(?:Access Denied|Forbidden)"
+    r"|operation error S3: (?P<go>\w+), https response error StatusCode: 403"
+)
+# What an operation of S3 needs where the action has another name, and on what.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+_BUCKET = "the bucket itself, arn:aws:s3:::BUCKET"
+_OBJECTS = "the objects, arn:aws:s3:::BUCKET/KEY"
+_S3 = {
+    "HeadBucket": ("s3:ListBucket", _BUCKET),
+    "ListObjects": ("s3:ListBucket", _BUCKET),
+    "ListObjectsV2": ("s3:ListBucket", _BUCKET),
+    "ListObjectVersions": ("s3:ListBucketVersions", _BUCKET),
+    "ListMultipartUploads": ("s3:ListBucketMultipartUploads", _BUCKET),
+    "ListBuckets": ("s3:ListAllMyBuckets", "*"),
+    "GetObject": ("s3:GetObject", _OBJECTS),
+    "HeadObject": ("s3:GetObject", _OBJECTS),
+    "PutObject": ("s3:PutObject", _OBJECTS),
+    "CreateMultipartUpload": ("s3:PutObject", _OBJECTS),
+    "UploadPart": ("s3:PutObject", _OBJECTS),
+    "CompleteMultipartUpload": ("s3:PutObject", _OBJECTS),
+    "CopyObject": ("s3:PutObject", "the new object, and s3:GetObject on the one that is copied"),
+    "DeleteObject": ("s3:DeleteObject", _OBJECTS),
+    "DeleteObjects": ("s3:DeleteObject", _OBJECTS),
+}
+_WHOLE_ACCOUNT = "Your account is not authorized to invoke this API operation"
 _ACCOUNT = re.compile(r"with account ?id:? (\d{12})", re.IGNORECASE)
 _KEY_REFUSED = "Access to KMS is not allowed"
 # As they stand in a log; the words around them are searched for the rest.
 SENTENCES = (
     rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|"
-    r"not authorized to perform this operation|permission to call [\w-]+:\w+"
+    r"not authorized to perform this operation|permission to call [\w-]+:\w+|"
+    r"\(403\) when calling the \w+ operation|"
+    r"operation error S3: \w+, https response error StatusCode: 403"
 )
 
 
@@ -32,6 +62,18 @@ def cause(words: str) -> str | None:
             "To read a secret its caller needs kms:Decrypt on that key, to write one "
             "kms:GenerateDataKey, too: by its own policies or by the key's, and of another "
             "account's secret by both; the key aws/secretsmanager serves its own account alone"
+        )
+    if _WHOLE_ACCOUNT in words:
+        return (
+            "AWS speaks of the account and names no policy: services say so where the whole "
+            "account has no access yet (Bedrock: to the model), which is to be asked for there"
+        )
+    if (of_s3 := _OF_S3.search(words)) and (of_s3["boto"] or of_s3["go"]) in _S3:
+        operation = of_s3["boto"] or of_s3["go"]
+        action, where = _S3[operation]
+        return (
+            f"{operation} needs {action} on {where}; whether an Allow of it is lacking or a "
+            "policy denies it is not told"
         )
     found = next((one for pattern in _TOLD if (one := pattern.search(words))), None)
     if found is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.iam.account.identities import Identities, Identity
-from scripts.iam.denial.denials import by_trust
+from scripts.iam.denial.denials import Denial, by_trust
 from scripts.iam.denial.messages import Refusal
 from scripts.iam.engine.documents import Policy, PolicyError, PolicyKind, parse_policy
 
@@ -19,6 +19,8 @@ _OPTIONS = {
     "resource-based policy": "--resource-policy",
     "role trust policy": "--resource-policy",
 }
+# https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html
+_OF_SSO = "aws-reserved/sso.amazonaws.com/"
 _ACCOUNT = re.compile(r"(?<=:)\d{12}(?=:)")
 
 
@@ -76,7 +78,8 @@ class Given:
         partition = [*refusal.principal.split(":"), "aws"][1]
         arn = refusal.principal
         if refusal.role:
-            arn = f"arn:{partition}:iam::{refusal.account}:role/{refusal.role}"
+            path = _OF_SSO if refusal.role.startswith("AWSReservedSSO_") else ""
+            arn = f"arn:{partition}:iam::{refusal.account}:role/{path}{refusal.role}"
         if refusal.role or ":user/" in arn:
             name = arn.rpartition("/")[2]
             trust: Mapping[str, Any] | None = {} if refusal.role else None
@@ -121,6 +124,20 @@ def _attached(written: Mapping[str, Any], refusal: Refusal) -> str:
     api = (refusal.arn or "").partition("/")[0]
     whole = api if ":execute-api:" in api else "arn:aws:execute-api:*:*:*"
     return json.dumps(written).replace('"execute-api:/', f'"{whole}/')
+
+
+def of_its_path(refusal: Refusal, found: Denial) -> str:
+    """What a change that names the caller's role leaves open: a session does not tell its path."""
+    named = [one for one in found.changes if one.kind in ("resource", "trust")]
+    if not refusal.role or f"/{refusal.role}" not in json.dumps([one.statement for one in named]):
+        return ""
+    region = ", behind which the region stands unless it is us-east-1" * (
+        refusal.role.startswith("AWSReservedSSO_")
+    )
+    return (
+        f"a session's ARN leaves out the path of its role{region}: the principal has to be the "
+        f"whole ARN that `aws iam get-role --role-name {refusal.role}` prints"
+    )
 
 
 def document(text: str, name: str) -> Mapping[str, Any]:

@@ -67,8 +67,8 @@ _BARE = re.compile(
 )
 # An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.
 _CODE = re.compile(
-    r"[.,;]? ?[(\[{] ?(?:\w+ ?[=:] ?)?['\"]?"
-    r"|['\"]?[},;]* ?['\"]?(?:\w*code|\w*type|name)['\"]? ?[:=] ?['\"]?",
+    r"(?: ?\(Service:[^()]*\))?(?:[.,;]? ?[(\[{] ?(?:\w+ ?[=:] ?)?['\"]?"
+    r"|['\"]?[},;]* ?['\"]?(?:\w*code|\w*type|name|error)['\"]? ?[:=] ?['\"]?)[\w.]*",
     re.IGNORECASE,
 )
 _FIELD = re.compile(r"code: ?(')?$", re.IGNORECASE)

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from scripts.github.issuers import AUDIENCE
 from scripts.iam.engine.documents import Condition
 from scripts.iam.trust_lint.decide.automata import Operand, common_word, either, text
-from scripts.iam.trust_lint.decide.grammar import CUSTOM, TOKEN_CLAIMS, VALUE
+from scripts.iam.trust_lint.decide.grammar import CLAIMS, CUSTOM, TOKEN_CLAIMS, VALUE
 from scripts.iam.trust_lint.decide.statement import EXACT, Compared, Trusting, has_wildcard
 from scripts.iam.trust_lint.decide.who import whoever_took_the_names
 from scripts.iam.trust_lint.findings import Finding
@@ -209,6 +209,8 @@ def patterns(linted: Linted) -> Iterator[Finding]:
                 continue
             if found.claim == "ref" and (linted.hidden_ref or linted.other_ref):
                 continue  # the rules on refs say so
+            if _is_dead(linted, found, value):
+                continue  # accepts nothing
             yield linted.finding(
                 "claim-pattern",
                 f"{found.written} {found.key} accepts everything like {value!r}",
@@ -217,6 +219,39 @@ def patterns(linted: Linted) -> Iterator[Finding]:
                 weight="note" if linted.reach.level == "contexts" and not linted.hidden_ref
                 else None,
             )  # fmt: skip
+
+
+# Each costs a search; no list in use is longer.
+_MOST_VALUES = 30
+
+
+def dead_values(linted: Linted) -> Iterator[Finding]:
+    """Values of a list by which nobody gets in, whoever does by the others."""
+    for found in linted.one.compared:
+        for value in found.values:
+            literal = found.operator.base in EXACT and has_wildcard(value)
+            if literal or _is_stale(linted, value) or found.claim == "aud":
+                continue  # other rules say so
+            if _is_dead(linted, found, value):
+                yield linted.finding(
+                    "never-matches",
+                    f"no token that GitHub documents has {value!r} as its {found.claim} and "
+                    "fulfils the rest",
+                    "nobody by this value",
+                    "take it out, or write what `keyless doctor --github` prints in the job that "
+                    "is meant",
+                )
+
+
+def _is_dead(linted: Linted, found: Compared, value: str) -> bool:
+    """Whether nobody gets in by one value of several."""
+    several = 1 < len(found.values) <= _MOST_VALUES
+    if found.negated or found.operator.sets or not several:
+        return False
+    one = linted.one
+    alone = exchanged(one, found.condition, replace(found.condition, values=(value,)))
+    changed = Linted(Fix("", alone).applied(one), linted.issuer, linted.setting)
+    return changed.anything is None
 
 
 def repository_id(linted: Linted) -> Iterator[Finding]:
@@ -357,6 +392,7 @@ def _never(linted: Linted) -> Iterator[Finding]:
         return
     values = [repr(value) for found in one.compared for value in found.values]
     alone = [found for found in one.compared if _lives_without(linted, found)]
+    forms = [f"{found.key} as {_FORMS[found.claim]}" for found in alone if _is_malformed(found)]
     why = " or ".join(f"{found.written} {found.key}" for found in alone)
     yield linted.finding(
         "never-matches",
@@ -366,8 +402,27 @@ def _never(linted: Linted) -> Iterator[Finding]:
         + (f"; without {why} some would" if alone else ""),
         "nobody; the job that should get in is refused",
         _without_host(one)
+        or (f"write {' and '.join(forms)}" if forms else "")
         or "compare the values with those that `keyless doctor --github` prints in the job: repo, "
         "environment, ref and pull_request are in lower case, names in the case of the account",
+    )
+
+
+# What GitHub writes in a claim, where a value is often something else.
+_FORMS = {
+    "actor_id": "a number",
+    "job_workflow_ref": "OWNER/REPOSITORY/.github/workflows/FILE@REF",
+    "ref": "refs/heads/BRANCH or refs/tags/TAG",
+    "repository": "OWNER/REPOSITORY",
+    "repository_id": "a number",
+    "repository_owner_id": "a number",
+}
+
+
+def _is_malformed(found: Compared) -> bool:
+    """Whether no value that a claim is compared with has the form of that claim."""
+    return found.claim in _FORMS and not any(
+        has_wildcard(value) or CLAIMS[found.claim].accepts(value) for value in found.values
     )
 
 
@@ -406,6 +461,7 @@ CLAIM_CHECKS: tuple[Check, ...] = (
     operators,
     audience,
     patterns,
+    dead_values,
     repository_id,
     names_only,
 )

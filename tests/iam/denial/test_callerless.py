@@ -28,6 +28,14 @@ EKS = (
          "no session policy allows sqs:SendMessage"),
         ("An error occurred (AccessDeniedException) when calling the GetSecretValue operation: "
          "Access to KMS is not allowed", "kms:Decrypt on that key"),
+        ("An error occurred (AccessDenied) when calling the ListObjectsV2 operation: Access Denied",
+         "needs s3:ListBucket on the bucket itself"),
+        ("An error occurred (403) when calling the HeadObject operation: Forbidden",
+         "needs s3:GetObject on the objects"),
+        ("operation error S3: PutObject, https response error StatusCode: 403, RequestID: AB12",
+         "needs s3:PutObject on the objects"),
+        ("An error occurred (AccessDeniedException) when calling the InvokeModel operation: Your "
+         "account is not authorized to invoke this API operation.", "AWS speaks of the account"),
     ],
 )  # fmt: skip
 def test_what_was_refused_is_told_without_a_caller(words: str, told: str) -> None:
@@ -46,6 +54,27 @@ def test_an_action_that_is_cut_is_not_taken_for_a_whole_one(cut: str) -> None:
     assert found.refusals == ()
     assert len(found.bare) == 1
     assert cause(found.bare[0]) is None
+
+
+def test_a_code_behind_what_lambda_says_of_kms_is_no_second_denial() -> None:
+    found = read(
+        '{"cause": "KMS Exception: AccessDeniedExceptionKMS Message: User: '
+        f"arn:aws:sts::{ACCOUNT}:assumed-role/app/run is not authorized to perform: kms:Decrypt on "
+        f"resource: arn:aws:kms:us-east-1:{ACCOUNT}:key/1 because no resource-based policy allows "
+        'the kms:Decrypt action (Service: Lambda, Status Code: 502, Request ID: 0d1f6f7c-aaaa)", '
+        '"error": "Lambda.KMSAccessDeniedException"}'
+    )
+    assert len(found.refusals) == 1
+    assert found.bare == ()
+
+
+def test_another_denial_behind_one_is_told() -> None:
+    found = read(
+        f"User: arn:aws:iam::{ACCOUNT}:user/ann is not authorized to perform: sqs:SendMessage "
+        "(Service: Sqs, Status Code: 403), then another call ended in AccessDenied"
+    )
+    assert len(found.refusals) == 1
+    assert len(found.bare) == 1
 
 
 def test_a_domain_alone_does_not_take_requests_of_data() -> None:

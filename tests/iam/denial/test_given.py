@@ -78,6 +78,29 @@ def test_a_role_that_is_asked_for_is_decided_by_its_trust_policy(tmp_path: Path)
     assert f"arn:aws:iam::{ACCOUNT}:role/train" in json.dumps(change["statement"])
 
 
+def test_the_path_that_a_session_leaves_out_is_asked_for(tmp_path: Path) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/hub"
+    trusts = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/other"},
+              "Action": "sts:AssumeRole"}  # fmt: skip
+    may = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    name = "AWSReservedSSO_Admin_0123456789abcdef"
+    words = f"User: {SESSION} is not authorized to perform: sts:AssumeRole on resource: {role}"
+    found = explained(run(tmp_path, words.replace("train", name), "--json", policy=policy(may),
+                          trust=policy(trusts)))  # fmt: skip
+    principal = json.dumps(found["changes"][0]["statement"]["Principal"])
+    assert f"role/aws-reserved/sso.amazonaws.com/{name}" in principal
+    [note] = [note for note in found["notes"] if "get-role" in note]
+    assert "the region stands" in note
+
+
+def test_identity_centers_roles_are_not_edited(tmp_path: Path) -> None:
+    words = f"{GET}/b/x because no identity-based policy allows the s3:GetObject action"
+    sso = words.replace("train", "AWSReservedSSO_Admin_0123456789abcdef")
+    found = explained(run(tmp_path, sso, "--json", policy=policy(READS)))
+    assert found["changes"] == []
+    assert any("permission set" in note for note in found["notes"])
+
+
 def test_a_trust_policy_that_was_not_given_is_not_guessed(tmp_path: Path) -> None:
     role = f"arn:aws:iam::{ACCOUNT}:role/hub"
     words = f"User: {SESSION} is not authorized to perform: sts:AssumeRole on resource: {role}"

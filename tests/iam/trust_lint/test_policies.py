@@ -376,3 +376,40 @@ def test_a_placeholder_of_one_brace_is_one() -> None:
     )  # fmt: skip
     assert found.findings == ()
     assert "{branch} is a placeholder" in found.not_judged[0]
+
+
+def trusting(*, like: dict[str, Any], equal: dict[str, Any] | None = None) -> Judgement:
+    """What is found in a policy with the right audience and these conditions on claims."""
+    operators = {"StringEquals": {"aud": "sts.amazonaws.com"} | (equal or {}), "StringLike": like}
+    condition = {
+        operator: {f"{HOST}:{claim}": value for claim, value in claims.items()}
+        for operator, claims in operators.items()
+    }
+    return lint(document({"condition": condition}), Setting("a.json"))
+
+
+def test_a_value_by_which_nobody_gets_in_is_told() -> None:
+    main, dead = "repo:octo-org/app:ref:refs/heads/main", "repo:octo-org/app:pull_request:main"
+    found = trusting(
+        like={"sub": [main, dead], "actor": ["octo-org/*", "github-actions[bot]"]},
+        equal={"repository_id": "2002"},
+    )
+    told = [one.message for one in found.findings if one.rule == "never-matches"]
+    assert [value in what for value, what in zip((dead, "octo-org/*"), told, strict=True)]
+    assert not any(one.rule == "claim-pattern" for one in found.findings)
+    assert "in a run that github-actions[bot] starts" in found.reach["a.json"].who
+
+
+def test_of_living_values_nothing_is_told() -> None:
+    found = trusting(
+        like={"sub": ["repo:octo-org/app:ref:refs/heads/main", "repo:octo-org/app:pull_request"]}
+    )
+    assert not any(one.rule == "never-matches" for one in found.findings)
+
+
+def test_what_has_not_the_form_of_its_claim_is_told_with_the_form() -> None:
+    found = trusting(
+        like={"sub": "repo:octo-org/app:ref:refs/heads/main"}, equal={"job_workflow_ref": "Deploy"}
+    )
+    [told] = [one for one in found.findings if one.rule == "never-matches"]
+    assert ".github/workflows/FILE@REF" in str(told.fix)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from scripts.github.subjects import repo_of
-from scripts.iam.trust_lint.decide.automata import text, then
-from scripts.iam.trust_lint.decide.grammar import OWNER, JobKind
+from scripts.iam.trust_lint.decide.automata import Operand, common_word, pattern, text, then
+from scripts.iam.trust_lint.decide.grammar import CLAIMS, OWNER, JobKind
 from scripts.iam.trust_lint.decide.openness import Openness
 from scripts.iam.trust_lint.decide.search import Asked, Token
 
@@ -220,6 +220,17 @@ def _elsewhere(found: Openness) -> Asked:
     return Asked().also(job_workflow_ref=workflow)
 
 
+def _like(found: Openness, claim: str) -> list[str]:
+    """The patterns that a claim must be like and can be, none if it is open."""
+    return [
+        value
+        for one in found.one.on(claim)
+        if one.requires and one.operator.base == "StringLike"
+        for value in one.values
+        if common_word([Operand(CLAIMS[claim]), Operand(pattern(value))]) is not None
+    ]
+
+
 def _limits(found: Openness, *, pinned: bool) -> str:
     """What else a caller must fulfil."""
     said = []
@@ -229,7 +240,7 @@ def _limits(found: Openness, *, pinned: bool) -> str:
             f"{name}*" if name in begun else name for name in sorted(found.names.workflows)
         ]
         said.append(f"in a job of {listed(workflows)}")
-    actors = found.one.exactly("actor") or found.one.exactly("actor_id")
+    actors = found.one.exactly("actor") or found.one.exactly("actor_id") or _like(found, "actor")
     if actors:
         said.append(f"in a run that {listed(list(actors), 'or')} starts")
     if workflows_named := found.one.exactly("workflow"):
