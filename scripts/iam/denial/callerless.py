@@ -40,11 +40,18 @@ _S3 = {
     "DeleteObject": ("s3:DeleteObject", _OBJECTS),
     "DeleteObjects": ("s3:DeleteObject", _OBJECTS),
 }
+# https://docs.aws.amazon.com/sns/latest/dg/subscribe-sqs-queue-to-sns-topic.html
+_QUEUE = re.compile(
+    r"Access to the resource https://sqs\.(?P<region>[\w-]+)\.amazonaws\.com/(?P<account>[^/\s]+)/"
+    r"(?P<name>[\w.-]+) is denied"
+)
 _WHOLE_ACCOUNT = "Your account is not authorized to invoke this API operation"
+_DENIED = re.compile(r"with an explicit deny in (an? [\w -]+(?:: arn:[\w:/+=,.@-]+)?)")
 _ACCOUNT = re.compile(r"with account ?id:? (\d{12})", re.IGNORECASE)
 _KEY_REFUSED = "Access to KMS is not allowed"
 # As they stand in a log; the words around them are searched for the rest.
 SENTENCES = (
+    r"Access to the resource https://sqs\.\S+ is denied|"
     rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|"
     r"not authorized to perform this operation|permission to call [\w-]+:\w+|"
     r"\(403\) when calling the \w+ operation|"
@@ -68,6 +75,13 @@ def cause(words: str) -> str | None:
             "AWS speaks of the account and names no policy: services say so where the whole "
             "account has no access yet (Bedrock: to the model), which is to be asked for there"
         )
+    if queue := _QUEUE.search(words):
+        arn = f"arn:aws:sqs:{queue['region']}:{queue['account']}:{queue['name']}"
+        return (
+            f"SQS refused its queue {arn}, without saying whom or what: a service, such as a topic "
+            "of SNS, is let in by the queue's policy alone (sqs:SendMessage for sns.amazonaws.com, "
+            "with the topic as aws:SourceArn), a role or user by its own policies or the queue's"
+        )
     if (of_s3 := _OF_S3.search(words)) and (of_s3["boto"] or of_s3["go"]) in _S3:
         operation = of_s3["boto"] or of_s3["go"]
         action, where = _S3[operation]
@@ -82,6 +96,8 @@ def cause(words: str) -> str | None:
     of_whom = f" of account {account[1]}" if account else ""
     if "layer" in found.re.groupindex:
         return f"no {found['layer']}{of_whom} allows {found['action']}"
+    if denied := _DENIED.search(words, found.end()):
+        return f"{found['action']} was denied to a caller{of_whom}, by a statement in {denied[1]}"
     if "missing" in found[0]:
         return f"the caller{of_whom} lacks {found['action']}"
     return (

@@ -37,7 +37,8 @@ _SENTENCE = re.compile(
     rf"(?: on resource:? (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)))?"
     rf"(?P<unnamed> {UNNAMED_KEY})?"
     rf"(?:[,.]? (?:because no (?P<missing>{_LAYER}) allows the (?P<lacking>\S+) action"
-    rf"|because public \w+ are (?:prevented|blocked) by the (?P<setting>\w+) setting in {BLOCKED}"
+    r"|because public [\w ()]+ are (?:prevented|blocked) by the (?P<setting>\w+)"
+    rf" (?:setting in {BLOCKED}|block public access setting)"
     rf"|(?P<explicit>with an explicit deny)"  # before 2021 the sentence ended here
     rf"(?: in (?:an?|the) (?P<deny>{_LAYER})(?: transitively through an? (?P<through>{_LAYER}))?"
     rf"(?:: (?P<policy>arn:[^\s\"]+))?)?))?"
@@ -321,7 +322,7 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         )
         if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
             continue
-        words = _around(plain, found.start() - 60, found.end() + 160)
+        words = _around(plain, found.start() - 60, found.end() + 260)
         if not any(found[0] in one for one in seen):
             seen.add(words)
             yield words

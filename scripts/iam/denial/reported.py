@@ -50,6 +50,8 @@ _HIDES = re.compile(
     r"<[^<>]*>|\{[\w .-]*\}|…|\.{3}|(?<![^\W_])(?:x{4,}|redacted|masked|omitted)(?![^\W_])",
     re.IGNORECASE,
 )
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+_RESERVED = re.compile(r":parameter/(?:aws|ssm)", re.IGNORECASE)
 # A variable that a shell or a template left as it was; a log stream of Lambda's has $LATEST.
 _UNFILLED = re.compile(r"\$\{|\$(?!LATEST|DEFAULT)[A-Z][A-Z0-9_]{2,}")
 _ELSEWHERE = {
@@ -102,6 +104,11 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
         yield (
             "a text message goes to a number and to no topic; a number has no ARN, so a policy has "
             "to name * (a Deny with topics' ARNs, or NotResource, keeps it from topics)"
+        )
+    if refusal.action.lower() == "ssm:putparameter" and _RESERVED.search(refusal.resource or ""):
+        yield (
+            "a parameter's name cannot begin with aws or ssm: SSM refuses to write it, whatever "
+            "the policies say; take another name"
         )
     if refusal.action.lower() == "sts:tagsession":
         yield (

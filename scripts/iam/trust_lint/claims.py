@@ -60,6 +60,11 @@ def _meant(linted: Linted, claim: str) -> str:
 
 def _instead(linted: Linted, condition: Condition, claim: str) -> str:
     """What says the same as a condition on a key that AWS never sets."""
+    if _keeps_strangers_out(linted, condition):
+        return (
+            f"compare {linted.one.host}:sub with the whole subject in its place; without this "
+            "condition, which lets nobody in, anybody's repository would get in"
+        )
     if not condition.key.lower().startswith(linted.one.host.lower()):
         return "take the condition out: no token of GitHub's brings this key along"
     if claim in TOKEN_CLAIMS or claim.startswith(CUSTOM):
@@ -68,6 +73,12 @@ def _instead(linted: Linted, condition: Condition, claim: str) -> str:
             f"and compare {linted.one.host}:sub; or take the condition out"
         )
     return f"compare one of the claims that AWS shows: {', '.join(linted.issuer.claims)}"
+
+
+def _keeps_strangers_out(linted: Linted, condition: Condition) -> bool:
+    """Whether owners that the statement does not name would get in without the condition."""
+    change = Fix("", without(linted.one, condition))
+    return Linted(change.applied(linted.one), linted.issuer, linted.setting).anybody is not None
 
 
 def operators(linted: Linted) -> Iterator[Finding]:
@@ -403,8 +414,9 @@ def _never(linted: Linted) -> Iterator[Finding]:
         "nobody; the job that should get in is refused",
         _without_host(one)
         or (f"write {' and '.join(forms)}" if forms else "")
-        or "compare the values with those that `keyless doctor --github` prints in the job: repo, "
-        "environment, ref and pull_request are in lower case, names in the case of the account",
+        or "compare the values with those that `keyless doctor --github` prints in the job: by "
+        "default a subject is repo:, the repository and one of :environment:NAME, :pull_request "
+        "and :ref:REF, in lower case but for the names",
     )
 
 

@@ -59,6 +59,7 @@ _NOT_ACTIONS = (
 )
 # What templates, documentation and their renderers leave in a value.
 _PLACEHOLDER = re.compile(r"<[A-Za-z_][^<>]*>|\{\{.*?\}\}|(?<!\$)\{[A-Za-z_][\w .-]*\}|%\{")
+_NO_ACCOUNT = "0" * 12
 _PROVIDERS_ACCOUNT = re.compile(
     r"(arn:aws[a-z-]*:iam::)(?!\d{12}:)(\$?\{+[^}\"]*\}+|[^:\"/]*)(?=:oidc-provider/)"
 )
@@ -102,7 +103,11 @@ def lint(document: Document, setting: Setting) -> Judgement:
             "the role's own account's is not judged, and IAM does not store it as it stands; who "
             "gets in through the provider hangs on the rest"
         )
-        return lint(document, setting) + Judgement(not_judged=(told,))
+        found = lint(document, setting) + Judgement(not_judged=(told,))
+        # What is quoted has the account as it is written.
+        quoted = [replace(one, message=one.message.replace(_NO_ACCOUNT, hidden[0]))
+                  for one in found.findings]  # fmt: skip
+        return replace(found, findings=tuple(quoted))
     rest, refused = _without_not_principal(document, setting)
     if rest is None:
         return Judgement(tuple(refused))

@@ -30,6 +30,13 @@ EKS = (
          "Access to KMS is not allowed", "kms:Decrypt on that key"),
         ("An error occurred (AccessDenied) when calling the ListObjectsV2 operation: Access Denied",
          "needs s3:ListBucket on the bucket itself"),
+        ('{"ErrorCode":"AccessDenied","ErrorMessage":"Access to the resource '
+         f'https://sqs.us-west-2.amazonaws.com/{ACCOUNT}/orders is denied."}}',
+         f"its queue arn:aws:sqs:us-west-2:{ACCOUNT}:orders"),
+        ("AccessDeniedException: User: [...] is not authorized to perform: lambda:CreateFunction "
+         "[...] with an explicit deny in an identity-based policy: arn:aws:iam::123456789012:policy"
+         "/student`",
+         "by a statement in an identity-based policy: arn:aws:iam::123456789012:policy/student"),
         ("An error occurred (403) when calling the HeadObject operation: Forbidden",
          "needs s3:GetObject on the objects"),
         ("operation error S3: PutObject, https response error StatusCode: 403, RequestID: AB12",
@@ -75,6 +82,18 @@ def test_another_denial_behind_one_is_told() -> None:
     )
     assert len(found.refusals) == 1
     assert len(found.bare) == 1
+
+
+@pytest.mark.parametrize(("name", "reserved"), [("aws/a", True), ("SSM-a", True), ("a/aws", False)])
+def test_a_name_that_ssm_keeps_for_itself_is_no_matter_of_policies(
+    name: str, reserved: bool
+) -> None:
+    found = pasted(
+        f"ssm:PutParameter on resource: arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/{name} with an "
+        "explicit deny",
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+    )
+    assert any("cannot begin with aws or ssm" in note for note in found.notes) is reserved
 
 
 def test_a_domain_alone_does_not_take_requests_of_data() -> None:

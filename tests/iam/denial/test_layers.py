@@ -59,6 +59,8 @@ def of_app(action: str, resource: str, ending: str = "", *own: dict[str, Any],
         ("with an explicit deny in a VPC endpoint policy transitively through a service control "
          "policy", "service control policy", None),
         # prowler-cloud/prowler#793
+        ("because public access control lists (ACLs) are blocked by the BlockPublicAcls block "
+         "public access setting", "S3 Block Public Access", "BlockPublicAcls"),
         ("because public policies are prevented by the BlockPublicPolicy setting in S3 Block "
          "Public Access", "S3 Block Public Access", "BlockPublicPolicy"),
         # torchbox/buckup#18

@@ -364,6 +364,23 @@ def test_a_hidden_account_hides_nothing_else(hidden: str) -> None:
         assert "no account's number" in found.not_judged[0]
 
 
+def test_a_hidden_account_is_quoted_as_it_is_written() -> None:
+    provider = {"Federated": PROVIDER.replace("111122223333", "<ACCOUNT>")}
+    found = lint(document({"principal": provider}), Setting("a.json"))
+    [refused] = [one for one in found.findings if one.rule == "refused-when-written"]
+    assert "<ACCOUNT>" in refused.message
+    assert "0000" not in refused.message
+
+
+def test_no_token_has_an_issue_time_in_aws() -> None:
+    condition = {"NumericLessThan": {"aws:TokenIssueTime": "3600"}}
+    found = lint(document({"condition": condition}), Setting("a.json"))
+    assert found.reach["a.json"].who == "nobody"
+    [told] = [one for one in found.findings if one.rule == "unknown-key"]
+    assert "take the condition out" not in told.fix
+    assert "anybody's repository would get in" in told.fix
+
+
 def test_a_placeholder_of_one_brace_is_one() -> None:
     sub = "repo:octo-org/app:ref:refs/heads/{branch}"
     found = lint(
@@ -413,3 +430,18 @@ def test_what_has_not_the_form_of_its_claim_is_told_with_the_form() -> None:
     )
     [told] = [one for one in found.findings if one.rule == "never-matches"]
     assert ".github/workflows/FILE@REF" in str(told.fix)
+
+
+def test_a_merged_pull_request_is_on_its_base() -> None:
+    """https://github.blog/changelog/2023-09-13-github-actions-updates-to-github_ref-and-github-ref/"""
+    both = ["repo:octo-org/app:ref:refs/heads/main", "repo:octo-org/app:pull_request"]
+    for subjects in (both, both[1]):
+        found = trusting(like={"sub": subjects}, equal={"ref": "refs/heads/main"})
+        rules = {one.rule for one in found.findings}
+        assert not rules & {"never-matches", "pull-request", "pull-request-unknown"}
+        assert "pull requests once they are merged" in found.reach["a.json"].who
+    open_too = trusting(like={"sub": both})
+    assert "pull-request-unknown" in {one.rule for one in open_too.findings}
+    assert "merged" not in open_too.reach["a.json"].who
+    loose = trusting(like={"sub": "repo:octo-org/app:*"}, equal={"ref": "refs/heads/main"})
+    assert "any-context" not in {one.rule for one in loose.findings}

@@ -102,7 +102,9 @@ def may_be(claim: str, value: str, kind: JobKind) -> bool:
 
 REFS: Mapping[JobKind, Language] = {
     "ref": either(BRANCH, TAG),
-    "pull_request": PULL,
+    # Once it is merged, a pull request's run is on its base.
+    # https://docs.github.com/en/actions/reference/workflows-and-actions/contexts#github-context
+    "pull_request": either(PULL, BRANCH),
     "environment": CLAIMS["ref"],
 }
 _PULL_EVENT = both(

@@ -8,7 +8,7 @@ from functools import cached_property
 from scripts.github.issuers import Issuer
 from scripts.github.subjects import repo_of
 from scripts.iam.trust_lint.decide.automata import Language
-from scripts.iam.trust_lint.decide.grammar import JobKind
+from scripts.iam.trust_lint.decide.grammar import BRANCH, PULL, JobKind
 from scripts.iam.trust_lint.decide.mentions import Mentions, mentions
 from scripts.iam.trust_lint.decide.search import Asked, Search, Token
 from scripts.iam.trust_lint.decide.statement import Trusting
@@ -177,14 +177,15 @@ class Openness:
         """What of the named repository the statement does not name: a pull request, another ref,
         another environment, and a named environment on another ref.
 
-        On a ref that the statement fixes any environment will do, unless it speaks of some.
+        On a ref that the statement fixes any environment will do, unless it speaks of some. A
+        pull request that is merged is code of its base, so it counts as that branch does.
         """
         names = self.names
         other_ref = names.other_ref if names.refs else None
         other_environment = names.other_environment if names.environments else None
         on_ref = None if self.speaks_of_environments else other_ref
         return (
-            None if names.pull_requests else ("pull_request", {}),
+            None if names.pull_requests else ("pull_request", {"ref": PULL}),
             ("ref", {"ref": other_ref}),
             ("environment", {"environment": other_environment, "ref": on_ref}),
             ("environment", {"environment": names.own_environment, "ref": other_ref}),
@@ -239,7 +240,15 @@ class Openness:
 
     @cached_property
     def pull_request(self) -> Token | None:
-        """A pull request's token, where the statement names pull requests."""
+        """A token of a pull request that is not merged, where the statement names pull requests."""
+        return self._named_pull_request(PULL)
+
+    @cached_property
+    def merged_pull_request(self) -> Token | None:
+        """A token of one that is merged, where the statement names pull requests."""
+        return self._named_pull_request(BRANCH)
+
+    def _named_pull_request(self, ref: Language) -> Token | None:
         if not self.names.pull_requests:
             return None
-        return self.own(Asked(kinds=("pull_request",), default=self.is_default))
+        return self.own(Asked(kinds=("pull_request",), default=self.is_default).also(ref=ref))

@@ -27,6 +27,7 @@ from scripts.iam.trust_lint.decide.grammar import (
     CLAIMS,
     CUSTOM,
     OF_TYPE,
+    PULL,
     REFS,
     REPOSITORY,
     TOKEN_CLAIMS,
@@ -344,10 +345,10 @@ def _fix_ref(said: Mapping[str, str], kind: JobKind) -> Iterator[Operand]:
     """What the claims of a subject that are no ref say of the ref."""
     if "ref_type" in said:
         yield Operand(OF_TYPE[said["ref_type"]])
-    if (base := said.get("base_ref")) and kind != "pull_request":
+    if base := said.get("base_ref"):
         # pull_request_target runs on the base; in an environment it may be pull_request, too.
         on_base = text(f"refs/heads/{base}")
-        yield Operand(on_base if kind == "ref" else either(on_base, REFS["pull_request"]))
+        yield Operand(on_base if kind == "ref" else either(on_base, PULL))
 
 
 def _preferred(claim: str, found: Mapping[str, str], values: Claims) -> str | None:

@@ -41,6 +41,7 @@ _NEVER_SET = (
     "aws:requesttag/",
     "aws:sourceidentity",
     "aws:tagkeys",
+    "aws:tokenissuetime",
     "aws:userid",
     "aws:username",
     "sts:externalid",

@@ -168,7 +168,13 @@ def contexts(found: Openness) -> str:
         *(f"environment {name}{_at_ref(found)}" for name in sorted(names.environments)
           if _gets_in(found, "environment", environment=name)),
         *(ref for ref in sorted(names.refs) if _gets_in(found, "ref", ref=ref)),
-        *(["pull requests"] if found.pull_request else []),
+        *(
+            ["pull requests"]
+            if found.pull_request
+            else ["pull requests once they are merged"]
+            if found.merged_pull_request
+            else []
+        ),
     ]  # fmt: skip
     where = repositories(found)
     shown = f"jobs of {where}: {', '.join(said)}" if said else f"jobs of {where}"
