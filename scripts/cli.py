@@ -9,6 +9,7 @@ import errno
 import importlib
 import re
 import shlex
+import sys
 import tomllib
 import traceback
 from pathlib import Path
@@ -219,7 +220,13 @@ def keyless(ctx: click.Context, home: Path, debug: bool) -> None:  # noqa: ARG00
 
 def main() -> None:
     """Run the command; ends the process with 0 (done), 1 (failed) or 2 (wrong usage)."""
-    keyless(prog_name="keyless")
+    try:
+        keyless(prog_name="keyless")
+    except OSError as failure:  # help and version are printed before there is a verb to invoke
+        if not (foreseen := as_user_error(failure)):
+            raise
+        print_error(foreseen)
+        sys.exit(foreseen.exit_code)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """Settings of every test: property-based ones are reproducible, and know no time limit.
 
-`make check` sets KEYLESS_TESTS=quick: fewer examples each, for an answer in about a minute.
+`make check` sets KEYLESS_TESTS=quick: fewer examples each, and no module is imported that has none
+of its tests, for an answer in about a minute.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from botocore.loaders import JSONFileLoader, Loader
@@ -16,8 +19,19 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "full", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile("quick", settings.get_profile("full"), max_examples=15)
-settings.load_profile(os.environ.get("KEYLESS_TESTS", "full"))
+settings.register_profile("quick", settings.get_profile("full"), max_examples=10)
+PROFILE = os.environ.get("KEYLESS_TESTS", "full")
+settings.load_profile(PROFILE)
+
+_WHOLLY_SLOW = re.compile(
+    r"^pytestmark = \[?\s*pytest\.mark\.(?:slow|e2e|terraform)\b", re.MULTILINE
+)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the modules that `make check` would deselect as a whole."""
+    wanted = PROFILE != "quick" or collection_path.suffix != ".py"
+    return None if wanted or not _WHOLLY_SLOW.search(collection_path.read_text()) else True
 
 
 # Every botocore session parses megabytes of its own data and looks through folders for names of

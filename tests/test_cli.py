@@ -243,6 +243,18 @@ def test_a_disk_that_takes_nothing_is_a_sentence(number: int) -> None:
     assert cli.as_user_error(PermissionError(errno.EACCES, "", "/a/file/to/read")) is None
 
 
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_an_output_that_takes_nothing_is_a_sentence(option: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts.cli", option],
+            stdout=full, stderr=subprocess.PIPE, text=True, cwd=cli.ROOT, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("foreign", [True, False])
 def test_the_whole_text_of_a_librarys_failure_is_kept_and_of_our_own_none(
     foreign: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -204,6 +204,7 @@ HELPS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("trust", "found", "text"), HELPS)
 def test_advice_says_what_was_tried_and_helps(
     trust: Policy, found: dict[str, Any], text: str

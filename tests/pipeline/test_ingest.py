@@ -227,6 +227,7 @@ def _held(tmp_path: Path) -> set[str]:
 WITHOUT_IDS = SETTINGS.replace('id_columns = ["id"]\n', "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "change"),
     [
@@ -329,6 +330,7 @@ def test_rows_that_are_alike_in_all_that_is_learnt_are_told_with_a_way_out(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -364,6 +366,7 @@ def test_settings_that_a_stored_contract_does_not_follow_are_refused(
     ingest_data(frame, settings=changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -235,6 +235,7 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_is_read_at_once_or_by_what_the_first_message_says(
     name: str, run: Run, tmp_path: Path

@@ -204,6 +204,7 @@ def _other_format(repository: Repository) -> Repository:
     return replace(repository, subject_format=other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subject_format", ["immutable", "names"])
 @pytest.mark.parametrize("change", [_renamed, _registered_again, _moved, _other_format])
 def test_another_repository_opens_nothing(change: Any, subject_format: str) -> None:

@@ -184,6 +184,7 @@ def test_notes_at_numbers_are_refused_with_what_reads_them(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "plain", [lambda n: str(n * 3), lambda n: datetime.date.fromordinal(740_000 + n).isoformat()]
 )

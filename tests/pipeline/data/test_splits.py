@@ -182,6 +182,7 @@ def _jsonl(frame: pd.DataFrame, at: Path) -> Path:
     return at / "x.jsonl"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", SAME)
 @pytest.mark.parametrize("ids", [["id"], []])
 def test_the_kind_of_file_and_the_neighbours_of_a_cell_do_not_move_a_row(

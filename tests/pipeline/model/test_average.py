@@ -139,6 +139,7 @@ def _badness(trial: Trial) -> float:
     return trial.value("rmse") or np.inf
 
 
+@pytest.mark.slow
 def test_families_that_the_folds_cannot_tell_apart_get_more_even_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_family_that_is_surely_worse_gets_half_of_what_the_folds_give_it_at_mo
         assert shares.get("linear", 0.0) < 0.05
 
 
+@pytest.mark.slow
 def test_a_nearly_linear_target_of_few_rows_gets_no_forest(make_settings: Make) -> None:
     """A forest beside a linear model that is far better may not get a share for evenness' sake."""
     settings = _settings(make_settings, regression=True, folds=5)

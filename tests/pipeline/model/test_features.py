@@ -170,6 +170,7 @@ def test_a_space_that_is_none_is_refused(
         make_settings(search={"space": space})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["linear", "histogram_gradient_boosting", "xgboost", "catboost"])
 @pytest.mark.parametrize("words", ["tfidf", "hashing"])
 def test_texts_are_learnt_by_their_words(
@@ -191,6 +192,7 @@ def test_texts_are_learnt_by_their_words(
     assert again.predict(features).tolist() == model.predict(features).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["log1p", "sqrt", "yeo-johnson", "quantile"])
 def test_a_target_may_be_learnt_on_another_scale(
     make_settings: Make, scale: str, tmp_path: Path
@@ -213,6 +215,7 @@ def test_a_target_may_be_learnt_on_another_scale(
     assert hasattr(unwrapped(model), "coef_")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["balanced", {"p": 20.0}])
 @pytest.mark.parametrize("family", ["linear", "xgboost", "catboost"])
 def test_classes_may_be_weighted(make_settings: Make, family: str, weights: Any) -> None:

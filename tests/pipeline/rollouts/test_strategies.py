@@ -202,6 +202,7 @@ def test_another_champion_in_between_aborts(tmp_path: Path, make_policy: MakePol
     assert "became version 7" in history[-1].why
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "phase", "why"),
     [

@@ -152,6 +152,7 @@ TEXTS: dict[str, tuple[bytes, int, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", TEXTS)
 def test_a_faulty_csv_is_refused_with_its_fault(fault: str) -> None:
     body, status, message = TEXTS[fault]
