@@ -131,7 +131,7 @@ class Gateway:
         except Unmapped as error:
             raise self._unmapped(error, caller, request_id) from error
         except ValueError as error:
-            raise _malformed(error) from error
+            raise _malformed(error, request.service) from error
         if answer is None:
             return self.handlers[request.service, operation](reading, caller)
         if found.form is not None:
@@ -256,7 +256,9 @@ def _may_be_unsigned(request: HttpRequest) -> bool:
     return {value for name, value in pairs if name == "Action"} == {WEB_IDENTITY}
 
 
-def _malformed(error: ValueError) -> Exception:
+def _malformed(error: ValueError, service: str) -> Exception:
     """A request that is not well-formed, in AWS's code where it has one of its own."""
     code = error.code if isinstance(error, Malformed) else None
+    if service == "logs":  # the one service of its protocol without ValidationException
+        code = code or "InvalidParameterException"
     return AwsError(code, str(error)) if code else Refusal(Fault.INVALID, str(error))

@@ -1,4 +1,5 @@
-"""Refuses a call that names one thing in two ways, or a thing of another account or region.
+"""Refuses a call that names one thing in two ways, or a thing of another account or region, and
+words of AWS in other letters.
 
 Whoever serves the call could take the name that was not authorised, or strip an ARN to a name that
 means something else here.
@@ -6,8 +7,10 @@ means something else here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from scripts.iam.requests.model import HttpRequest, Malformed, Need, Reading
@@ -54,13 +57,14 @@ _CODES = {
 _MAY_SAY_BOTH = frozenset({"UserIdGroupPairs"})
 
 
-# Names that RDS keeps in small letters, whatever was sent.
+# Names and engines that RDS keeps in small letters, whatever was sent.
 # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
+# https://github.com/aws-cloudformation/aws-cloudformation-resource-providers-rds/pull/409
 _SMALL = frozenset(
     {
-        "DBInstanceIdentifier", "DBParameterGroupName", "DBSnapshotIdentifier",
-        "DBSubnetGroupName", "FinalDBSnapshotIdentifier", "NewDBInstanceIdentifier",
-        "OptionGroupName", "ResourceName", "SourceDBInstanceIdentifier",
+        "DBInstanceIdentifier", "DBParameterGroupFamily", "DBParameterGroupName",
+        "DBSnapshotIdentifier", "DBSubnetGroupName", "Engine", "FinalDBSnapshotIdentifier",
+        "NewDBInstanceIdentifier", "OptionGroupName", "ResourceName", "SourceDBInstanceIdentifier",
         "SourceDBSnapshotIdentifier", "TargetDBInstanceIdentifier",
         "TargetDBSnapshotIdentifier",
     }
@@ -86,11 +90,45 @@ def _stored(service: str, name: str, value: str) -> str:
     return value.rstrip("/") if (service, name) == ("iam", "Url") else value
 
 
+# Words of AWS that no model lists and policies name. In other letters no policy would know them,
+# and moto keeps them so.
+_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("AvailabilityZone", "AvailabilityZoneId", "AvailabilityZones", "BackupTarget",
+         "DBInstanceClass", "InstanceInitiatedShutdownBehavior", "InstanceType", "Region",
+         "ServiceName", "SriovNetSupport"),
+        r"[a-z0-9.-]*",
+    ),
+    "SslPolicy": r"ELBSecurityPolicy(-(TLS\d*|FS|Res|Ext\d?|FIPS|PQ|\d+))+",
+}  # fmt: skip
+_HOLDS_ARNS = re.compile(r"(?:arn|action|identifier|keyid|principal)s?\Z", re.IGNORECASE)
+_PARTS = "arn(?::[a-z0-9*-]*)"
+_ARN = rf"{_PARTS}{{3}}:.*|{_PARTS}{{0,3}}|(?i:(?!arn:)).*"
+
+
+@cache
+def _spelling(name: str) -> re.Pattern[str] | None:
+    found = _WORDS.get(name) or (_ARN if _HOLDS_ARNS.search(name) else None)
+    return re.compile(found, re.ASCII | re.DOTALL) if found else None
+
+
+def _check_spelling(structure: Mapping[str, Any], service: str) -> None:
+    for name, value in structure.items():
+        if (spelling := _spelling(name)) is None:
+            continue
+        inner = value.get("Value") if isinstance(value, Mapping) else value
+        for one in inner if isinstance(inner, list) else (inner,):
+            if isinstance(one, str) and not spelling.fullmatch(one):
+                code = "InvalidParameterValue" if service in {"ec2", "rds"} else None
+                raise Malformed(f"Value ({one}) for parameter {name} is invalid.", code)
+
+
 def check_named_once(reading: Reading) -> None:
-    """Raise Malformed for a call that names one thing in two ways."""
+    """Raise Malformed for a call that names one thing in two ways, or a word in other letters."""
     service = reading.request.service
     alternatives = ONE_OF.get(service, ())
-    for structure in _structures(reading.parameters) if alternatives else ():
+    for structure in _structures(reading.parameters) if service != "s3" else ():
+        _check_spelling(structure, service)
         for names in alternatives:
             given = sorted(names & structure.keys())
             if len(given) > 1:

@@ -73,6 +73,7 @@ _BY_NAME: dict[str, Any] = {
     "ServiceLinkedRoleARN": ROLE,
     "ServerSideEncryption": "aws:kms",
     "SnapshotId": "snap-0a",
+    "SslPolicy": "ELBSecurityPolicy-2016-08",
     "SubnetId": "subnet-0a",
     "SubnetIds": "subnet-0a",
     "SubscriptionArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:topic:1",
@@ -118,26 +119,28 @@ def _value(shape: Shape, name: str, every: bool, depth: int) -> Any:
     if isinstance(shape, StructureShape):
         return _structure(shape, every, depth)
     if isinstance(shape, ListShape):
-        return [_value(shape.member, name, every, depth)] if depth <= _DEPTH + 2 else []
+        least = max(1, shape.metadata.get("min", 1))
+        return [_value(shape.member, name, every, depth)] * least if depth <= _DEPTH + 2 else []
     if isinstance(shape, MapShape):
-        return {"a": _value(shape.value, "value", every, depth)}
+        keys = "abcdef"[: max(1, shape.metadata.get("min", 1))]
+        return {key: _value(shape.value, "value", every, depth) for key in keys}
     return _scalar(shape, name)
 
 
 def _scalar(shape: Shape, name: str) -> Any:
     ends = [end for end in _BY_NAME if name.endswith(end)]
+    least, most = shape.metadata.get("min", 0), shape.metadata.get("max")
     match shape.type_name:
         case "boolean":
             return True
         case "integer" | "long" | "float" | "double":
-            return max(1, int(shape.metadata.get("min", 1)))
+            return max(1, int(least))
         case "timestamp":
             return "2030-01-01T00:00:00Z"
         case "blob":
             return b"some bytes"
-    if ends and isinstance(_BY_NAME[max(ends, key=len)], str):
-        return _BY_NAME[max(ends, key=len)]
     choices = shape.metadata.get("enum")
-    if choices:
-        return choices[0]
-    return "some-name".ljust(int(shape.metadata.get("min", 0)), "x")
+    meant = _BY_NAME[max(ends, key=len)] if ends else None
+    if isinstance(meant, str) and meant in (choices or [meant]):
+        return meant.ljust(least, "a")
+    return choices[0] if choices else "some-name".ljust(least, "x")[:most]

@@ -136,12 +136,13 @@ def test_assuming_a_role_with_tags_needs_the_right_to_tag_the_session() -> None:
 
 def test_a_web_identity_is_checked_on_the_role() -> None:
     [need] = needed(
-        "sts", "AssumeRoleWithWebIdentity", RoleArn=ROLE, RoleSessionName="a", WebIdentityToken="t"
-    )
+        "sts", "AssumeRoleWithWebIdentity", RoleArn=ROLE, RoleSessionName="me",
+        WebIdentityToken="token",
+    )  # fmt: skip
     assert (need.action, need.resource) == ("sts:AssumeRoleWithWebIdentity", ROLE)
 
 
-@pytest.mark.parametrize("arn", ["*", "some-role", f"{IAM}user/someone"])
+@pytest.mark.parametrize("arn", ["*" * 20, "some-role-or-another", f"{IAM}user/someone"])
 def test_only_a_role_can_be_assumed(arn: str) -> None:
     with pytest.raises(ValueError, match="not the ARN of a role"):
-        needed("sts", "AssumeRole", RoleArn=arn, RoleSessionName="a")
+        needed("sts", "AssumeRole", RoleArn=arn, RoleSessionName="me")

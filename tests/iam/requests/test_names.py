@@ -43,7 +43,11 @@ def as_sent(made: Rebuilt) -> HttpRequest:
         ("secretsmanager", "CreateSecret", {"Name": "a*"}),
         ("logs", "DeleteLogGroup", {"logGroupName": "a:b"}),
         ("logs", "DeleteLogStream", {"logGroupName": "a", "logStreamName": "b:c"}),
-        ("logs", "TagResource", {"resourceArn": f"arn:aws:logs:{HERE}:log-group:*", "tags": {}}),
+        (
+            "logs",
+            "TagResource",
+            {"resourceArn": f"arn:aws:logs:{HERE}:log-group:*", "tags": {"a": "b"}},
+        ),
         ("kms", "DisableKey", {"KeyId": "a/b"}),
         ("kms", "DisableKey", {"KeyId": f"arn:aws:kms:{HERE}:key/*"}),
         ("kms", "DeleteAlias", {"AliasName": "k"}),

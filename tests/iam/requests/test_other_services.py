@@ -136,7 +136,11 @@ def test_tagging_a_group_is_checked_on_the_group_itself(suffix: str) -> None:
 
 def test_events_are_checked_on_their_stream() -> None:
     [need] = needed(
-        "logs", "PutLogEvents", logGroupName="a", logStreamName="i-0a/log", logEvents=[]
+        "logs",
+        "PutLogEvents",
+        logGroupName="a",
+        logStreamName="i-0a/log",
+        logEvents=[{"timestamp": 0, "message": "m"}],
     )
     assert need.resource == f"{LOGS}a:log-stream:i-0a/log"
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from scripts.aws.credentials import Credentials
 from scripts.iam.requests.services import s3_further
-from scripts.iam.requests.wire import shapes
+from scripts.iam.requests.wire import rest
 from scripts.localcloud.emulator import account as moto_account
 from scripts.localcloud.rules import keys as kms_keys
 from tests.localcloud.access.test_let_in import send
@@ -253,7 +253,7 @@ def test_a_copy_keeps_tags_only_with_the_right_to_set_them(
     for word in ("replace", "other"):
         assert fails(copy, account=account, who=who, TaggingDirective=word) == "InvalidArgument"
     monkeypatch.setattr(s3_further, "_directive", lambda *_: "REPLACE")
-    monkeypatch.setattr(shapes, "as_written", lambda *_: None)
+    monkeypatch.setattr(rest, "within", lambda *_: None)
     copy(account, who, TaggingDirective="replace")
     tagged = s3.get_object_tagging(Bucket="copied-things", Key="b")["TagSet"]
     assert tagged == [{"Key": "for", "Value": "all"}]

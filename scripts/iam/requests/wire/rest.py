@@ -10,9 +10,10 @@ from urllib.parse import parse_qsl
 
 from scripts.iam.requests.model import Malformed
 from scripts.iam.requests.wire import bodies, shapes, xml_body
+from scripts.iam.requests.wire.bounds import within
 
 if TYPE_CHECKING:
-    from botocore.model import OperationModel, Shape, StructureShape
+    from botocore.model import ListShape, OperationModel, Shape, StructureShape
 
 Pairs = Iterable[tuple[str, str]]
 # Says which operation the client means; the services do not heed it.
@@ -112,13 +113,14 @@ def _from_outside(
     wire = str(member.serialization.get("name", name))
     match member.serialization.get("location"):
         case "uri":
-            return labels.get(wire)
+            text = labels.get(wire)
+            return None if text is None else _text(member, text, wire)
         case "querystring":
             values = query.get(wire)
             if values is None:
                 return None
             if member.type_name == "list":
-                return values
+                return _texts(member, values, wire)
             if len(values) > 1:
                 raise Malformed(f"parameter {wire!r} is given twice", "InvalidArgument")
             return _text(member, values[0], wire)
@@ -127,7 +129,8 @@ def _from_outside(
             if text is None or wire.lower() == "content-length":
                 return None
             if member.type_name == "list":
-                return [part.strip() for part in text.split(",") if part.strip()]
+                parts = [part.strip() for part in text.split(",") if part.strip()]
+                return _texts(member, parts, wire)
             return _text(member, text, wire)
         case "headers":
             found = {k[len(wire) :]: v for k, v in headers.items() if k.startswith(wire.lower())}
@@ -136,12 +139,14 @@ def _from_outside(
 
 
 def _text(member: Shape, text: str, wire: str) -> Any:
-    try:
-        found = shapes.from_text(member.type_name, text, wire)
-        shapes.as_written(member, found, wire)
-        return found
-    except Malformed as error:
-        raise Malformed(str(error), "InvalidArgument") from None
+    found = shapes.from_text(member.type_name, text, wire)
+    within(member, found, wire)
+    return found
+
+
+def _texts(member: Shape, texts: list[str], wire: str) -> list[Any]:
+    within(member, texts, wire)
+    return [_text(cast("ListShape", member).member, text, wire) for text in texts]
 
 
 def _from_body(

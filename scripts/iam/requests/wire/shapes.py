@@ -15,6 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from scripts.iam.requests.model import Malformed
+from scripts.iam.requests.wire.bounds import within
 
 if TYPE_CHECKING:
     from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
@@ -58,24 +59,18 @@ def from_json(shape: Shape | None, value: object, where: str = "request") -> Any
         case "list":
             member = cast("ListShape", shape).member
             items = _of(list, value, where)
+            within(shape, items, where)
             return [from_json(member, item, f"{where}[{i}]") for i, item in enumerate(items)]
         case "map":
-            entries = cast("MapShape", shape).value
+            entries = cast("MapShape", shape)
             found = _of(dict, value, where)
-            return {k: from_json(entries, v, f"{where}.{k}") for k, v in found.items()}
+            within(shape, found, where)
+            for key in found:
+                within(entries.key, key, where)
+            return {k: from_json(entries.value, v, f"{where}.{k}") for k, v in found.items()}
     found = _scalar(shape.type_name, value, where)
-    as_written(shape, found, where)
+    within(shape, found, where)
     return found
-
-
-def as_written(shape: Shape, value: object, where: str) -> None:
-    """Malformed for one of AWS's words in other letters: a policy that names the word would not
-    see it, and what serves the request could take it for the word."""
-    words = getattr(shape, "enum", None) or ()
-    if isinstance(value, str) and value not in words:
-        for word in words:
-            if word.lower() == value.strip().lower():
-                raise Malformed(f"{where}: {value!r} is none of AWS's values; {word} is")
 
 
 def _scalar(kind: str, value: object, where: str) -> Any:
@@ -211,17 +206,19 @@ class _Query:
         self.ec2 = ec2
 
     def read(self, shape: Shape, node: Tree, where: str) -> Any:
+        found: Any
         match shape.type_name:
             case "structure":
                 return self._structure(cast("StructureShape", shape), node, where)
             case "list":
-                return self._list(cast("ListShape", shape), node, where)
+                found = self._list(cast("ListShape", shape), node, where)
             case "map":
-                return self._map(cast("MapShape", shape), node, where)
-        if set(node) != {LEAF}:
-            raise Malformed(f"{where} must be a single value")
-        found = from_text(shape.type_name, cast("str", node[LEAF]), where)
-        as_written(shape, found, where)
+                found = self._map(cast("MapShape", shape), node, where)
+            case kind:
+                if set(node) != {LEAF}:
+                    raise Malformed(f"{where} must be a single value")
+                found = from_text(kind, cast("str", node[LEAF]), where)
+        within(shape, found, where)
         return found
 
     def _name(self, shape: Shape, name: str) -> str:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 from xml.etree import ElementTree
 
 from scripts.iam.requests.model import Malformed
-from scripts.iam.requests.wire.shapes import as_written, from_text
+from scripts.iam.requests.wire.bounds import within
+from scripts.iam.requests.wire.shapes import from_text
 
 if TYPE_CHECKING:
     from botocore.model import ListShape, Shape, StructureShape
@@ -65,10 +66,10 @@ def _value(shape: Shape, elements: list[Element]) -> Any:
         text = text.strip()
     try:
         found = from_text(shape.type_name, text, _local(element.tag))
-        as_written(shape, found, _local(element.tag))
+        within(shape, found, _local(element.tag))
         return found
     except Malformed as error:
-        raise _malformed(str(error)) from None
+        raise (error if error.code else _malformed(str(error))) from None
 
 
 def _list(shape: ListShape, elements: list[Element]) -> list[Any]:
