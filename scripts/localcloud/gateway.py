@@ -156,7 +156,8 @@ class Gateway:
         request = found.request
         needs = requests.needs_of(reading, self._account.at(request.region))
         self._authorizer.require(found.caller, needs, keys, info)
-        public_access.check_owner(reading, anonymous=found.signature is None)
+        if found.signature is None:
+            public_access.check_anonymous(reading)
         kms_keys.check(needs, request.service, self._emulator.backend)
         for name in ("*", reading.operation):
             if check := self.checks.get((request.service, name)):

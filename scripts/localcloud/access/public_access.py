@@ -70,12 +70,29 @@ def restricted(bucket: object, document: str) -> bool:
     return bool(block and block.restrict_public_buckets) and stored_is_public(document)
 
 
-def check_owner(reading: Reading, *, anonymous: bool) -> None:
-    """A bucket's policy is for its own account alone, whatever it says.
+_ONLY_SIGNED = {
+    "CopyObject": "Anonymous users cannot copy objects.  Please authenticate.",
+    "UploadPartCopy": "Anonymous users cannot copy objects.  Please authenticate.",
+    "CreateMultipartUpload": "Anonymous users cannot initiate multipart uploads.  Please "
+    "authenticate.",
+}
+
+
+def check_anonymous(reading: Reading) -> None:
+    """What nobody may do unsigned, whatever a bucket's policy says.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucketPolicy.html
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     """
-    if anonymous and reading.operation.endswith("BucketPolicy"):
+    if reading.operation.endswith("BucketPolicy"):
         raise AwsError(
             "MethodNotAllowed", "The specified method is not allowed against this resource.", 405
+        )
+    if reading.operation in _ONLY_SIGNED:
+        raise AwsError("AccessDenied", _ONLY_SIGNED[reading.operation], 403)
+    if any(name.startswith("Response") for name in reading.parameters):
+        raise AwsError(
+            "InvalidRequest",
+            "Request specific response headers cannot be used for anonymous GET requests.",
         )

@@ -32,6 +32,7 @@ from scripts.localcloud.emulator import (
     patches,
     sealing,
     tags,
+    undo,
     versions,
 )
 from scripts.localcloud.emulator.consistency import Consistency, Lags
@@ -100,10 +101,7 @@ class Emulator:
         environ = self._environ(made, reading, access_key_id)
         try:
             with self.lock:
-                if request.service == "s3":
-                    answer = _s3(environ)
-                else:
-                    answer = _run(self._application(request), environ)
+                answer = self._carried_out(reading, environ)
         except patches.OperationMismatch as error:
             raise AwsError("LocalCloudAmbiguousRequest", str(error), 403) from error
         except NotImplementedError as error:
@@ -119,6 +117,19 @@ class Emulator:
                 f"moto failed on {request.service} {operation}: {type(error).__name__}: {error}",
             ) from error
         return cbor.answer(reading, answer) if reading.protocol == cbor.PROTOCOL else answer
+
+    def _carried_out(self, reading: Reading, environ: dict[str, Any]) -> Answer:
+        if reading.request.service == "s3":
+            return _s3(environ)
+        kept = undo.Kept(reading, self.backend)
+        try:
+            answer = _run(self._application(reading.request), environ)
+        except Exception:
+            kept.restore()
+            raise
+        if answer.status >= 400:
+            kept.restore()
+        return answer
 
     def _application(self, request: HttpRequest) -> Any:
         service = request.service.lower()

@@ -44,18 +44,19 @@ _PLACES = frozenset({"GroupId", "GroupName"})
 def kinds(reading: Reading, _: Backends) -> None:
     """A thing of a kind that is not here."""
     names = _NAMES[reading.request.service]
-    for name, value in _named(reading.parameters):
+    for name, value in named(reading.parameters):
         inner = value if name == "Placement" and isinstance(value, Mapping) else {}
         placed = any(inner.get(place) for place in _PLACES)
         if value and (name in names or placed):
             raise AwsError("LocalCloudNotImplemented", f"The local cloud does not model {name}")
 
 
-def _named(value: Any) -> Iterator[tuple[str, Any]]:
+def named(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every parameter of a call with its name, those inside others too."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield name, inner
-            yield from _named(inner)
+            yield from named(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _named(inner)
+            yield from named(inner)

@@ -87,9 +87,14 @@ def listener(reading: Reading, backends: Backends) -> None:
     """https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html"""
     given = reading.parameters
     elb = backends("elasticloadbalancing", reading.request.region)
-    owner = elb.load_balancers.get(given["LoadBalancerArn"])
-    ports = {str(one.port) for one in list(owner.listeners.values())} if owner else set()
-    if str(given.get("Port")) in ports:
+    arn = given.get("LoadBalancerArn")
+    for owner in list(elb.load_balancers.values()):
+        if arn is None and given["ListenerArn"] in owner.listeners:
+            arn = owner.arn
+    owner = elb.load_balancers.get(arn)
+    others = [one for one in list(owner.listeners.values()) if one.arn != given.get("ListenerArn")
+              ] if owner else []  # fmt: skip
+    if str(given.get("Port")) in {str(one.port) for one in others}:
         raise AwsError(
             "DuplicateListener", "A listener already exists on this port for this load balancer"
         )

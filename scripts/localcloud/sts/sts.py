@@ -28,6 +28,7 @@ DEFAULT_DURATION = 3600
 # A role that was itself assumed can only make sessions of an hour (role chaining).
 CHAINED = 3600
 LONGEST_POLICY = 2048
+MOST_POLICIES = 10
 _NOT_MODELLED = frozenset(
     {"ProvidedContexts", "SerialNumber", "SourceIdentity", "Tags", "TokenCode", "TransitiveTagKeys"}
 )
@@ -252,6 +253,9 @@ class Sts:
                 policies.append(parse_policy(inline, name="session policy", kind="session"))
             except PolicyError as error:
                 raise AwsError("MalformedPolicyDocument", str(error)) from error
+        # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+        if len(arns or ()) > MOST_POLICIES:
+            raise AwsError("ValidationError", f"At most {MOST_POLICIES} PolicyArns are passed")
         iam = self._backends("iam")
         managed = iam.managed_policies
         for descriptor in arns or ():

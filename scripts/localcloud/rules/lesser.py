@@ -1,0 +1,217 @@
+"""Rules of services that few calls meet: each with the page that states it, or refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import yaml
+
+from scripts.iam.requests import Reading
+from scripts.localcloud.access.errors import AwsError
+from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.rules.absent import named
+
+# Attributes that only a stopped instance changes.
+_STOPPED = frozenset(
+    {"EbsOptimized", "EnaSupport", "InstanceType", "Kernel", "Ramdisk", "SriovNetSupport",
+     "UserData"}
+)  # fmt: skip
+# What a document of each type may say as its `schemaVersion`.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-schemas-features.html
+_SCHEMAS: Mapping[str, frozenset[str]] = {
+    "Automation": frozenset({"0.3"}),
+    "Command": frozenset({"1.2", "2.0", "2.2"}),
+    "Policy": frozenset({"2.0"}),
+    "Session": frozenset({"1.0"}),
+}
+# Characters of a parameter's value; Intelligent-Tiering has those of the advanced tier.
+_LARGEST_STANDARD, _LARGEST_ADVANCED = 4096, 8192
+_HEAVIEST = 999
+
+
+def _absent(what: str) -> AwsError:
+    return AwsError("LocalCloudNotImplemented", f"The local cloud does not model {what}")
+
+
+def _database(reading: Reading, backends: Backends, name: str) -> Any:
+    known = backends("rds", reading.request.region).databases
+    return known.get(str(reading.parameters.get(name)).rpartition(":")[2])
+
+
+def backups(reading: Reading, backends: Backends) -> None:
+    """A database without automated backups has no earlier point in time."""
+    source = _database(reading, backends, "SourceDBInstanceIdentifier")
+    if source is not None and not source.backup_retention_period:
+        raise AwsError(
+            "PointInTimeRestoreNotEnabled",
+            f"Point in time restore is not enabled for instance {source.db_instance_identifier}",
+        )
+
+
+def master_password(reading: Reading, backends: Backends) -> None:
+    """A password is managed, or given; a managed one stays until the call says otherwise."""
+    given = reading.parameters
+    database = _database(reading, backends, "DBInstanceIdentifier")
+    managed = given.get(
+        "ManageMasterUserPassword", getattr(database, "manage_master_user_password", False)
+    )
+    if managed and given.get("MasterUserPassword"):
+        raise AwsError(
+            "InvalidParameterCombination",
+            "MasterUserPassword can't be specified if ManageMasterUserPassword is turned on.",
+        )
+
+
+def same_engine(reading: Reading, backends: Backends) -> None:
+    """A database is restored under its source's engine or one that is compatible."""
+    engine = reading.parameters.get("Engine")
+    rds = backends("rds", reading.request.region)
+    name = str(reading.parameters.get("DBSnapshotIdentifier")).rpartition(":snapshot:")[2]
+    snapshot = rds.database_snapshots.get(name)
+    source = snapshot.database if snapshot else _database(reading, backends,
+                                                          "SourceDBInstanceIdentifier")  # fmt: skip
+    if engine and source is not None and _family(engine) != _family(source.engine):
+        raise AwsError(
+            "InvalidParameterCombination",
+            f"The engine {engine} is not compatible with {source.engine}, the source's.",
+        )
+
+
+def _family(engine: str) -> str:
+    return "mysql" if engine == "mariadb" else engine.partition("-")[0]
+
+
+def parameter(reading: Reading, backends: Backends) -> None:
+    """A parameter's size, pattern and type."""
+    given = reading.parameters
+    if given.get("AllowedPattern"):
+        raise _absent("AllowedPattern")
+    standard = given.get("Tier", "Standard") == "Standard"
+    largest = _LARGEST_STANDARD if standard else _LARGEST_ADVANCED
+    if len(given["Value"]) > largest:
+        raise AwsError(
+            "ValidationException",
+            f"{'Standard' if standard else 'Advanced'} tier parameters support a maximum "
+            f"parameter value of {largest} characters.",
+        )
+    name = given["Name"].rpartition(":parameter")[2]
+    known = list(backends("ssm", reading.request.region)._parameters.get(name) or ())
+    kind = known[-1].parameter_type if known else None
+    if kind and given.get("Overwrite") and given.get("Type", kind) != kind:
+        raise _absent("a parameter whose type changes")
+
+
+def document(reading: Reading, _: Backends) -> None:
+    """A document's type fits its content, which is what a session then does."""
+    kind = reading.parameters.get("DocumentType", "Command")
+    if kind not in _SCHEMAS:
+        raise _absent(f"documents of the type {kind}")
+    try:
+        text = reading.parameters["Content"]
+        json_text = reading.parameters.get("DocumentFormat", "JSON") == "JSON"
+        content = json.loads(text) if json_text else yaml.safe_load(text)
+        version = str(content.get("schemaVersion"))
+    except (ValueError, AttributeError, yaml.YAMLError):
+        return  # moto's to refuse
+    if version not in _SCHEMAS[kind]:
+        raise AwsError(
+            "InvalidDocumentSchemaVersion",
+            f"A document of the type {kind} has no schemaVersion {version}",
+        )
+
+
+def mfa_delete(reading: Reading, _: Backends) -> None:
+    """Nobody has a device here, so versions would not be protected."""
+    if (reading.parameters.get("VersioningConfiguration") or {}).get("MFADelete") == "Enabled":
+        raise _absent("MFADelete")
+
+
+def retention(reading: Reading, _: Backends) -> None:
+    """A lock ends in the future."""
+    until = reading.parameters.get("ObjectLockRetainUntilDate")
+    if isinstance(until, datetime) and until <= datetime.now(UTC):
+        raise AwsError("InvalidArgument", "The retain until date must be in the future!")
+
+
+def weights(reading: Reading, _: Backends) -> None:
+    """A target group has a weight from 0 to 999."""
+    for name, weight in named(reading.parameters):
+        if name == "Weight" and not 0 <= weight <= _HEAVIEST:
+            raise AwsError("ValidationError", f"Weight {weight} must be between 0 and {_HEAVIEST}")
+
+
+def current_stage(reading: Reading, _: Backends) -> None:
+    """The label of the current version is moved and never removed."""
+    given = reading.parameters
+    if given.get("VersionStage") == "AWSCURRENT" and not given.get("MoveToVersionId"):
+        raise AwsError(
+            "InvalidParameterException",
+            "You can't remove the staging label AWSCURRENT, only move it to another version.",
+        )
+
+
+def stopped(reading: Reading, backends: Backends) -> None:
+    """Type, user data and similar of an instance change while it is stopped."""
+    changed = _STOPPED & reading.parameters.keys()
+    instance = backends("ec2", reading.request.region).get_instance_by_id(
+        reading.parameters["InstanceId"]
+    )
+    if changed and instance is not None and instance.state != "stopped":
+        raise AwsError(
+            "IncorrectInstanceState", f"The instance '{instance.id}' is not in the 'stopped' state."
+        )
+
+
+def one_gateway(reading: Reading, backends: Backends) -> None:
+    """A network has one internet gateway."""
+    vpc = reading.parameters["VpcId"]
+    gateways = backends("ec2", reading.request.region).internet_gateways.values()
+    if any(one.vpc and one.vpc.id == vpc for one in list(gateways)):
+        raise AwsError(
+            "InvalidParameterValue", f"Network {vpc} already has an internet gateway attached"
+        )
+
+
+def image_name(reading: Reading, backends: Backends) -> None:
+    """An account has one image of a name."""
+    ec2, name = backends("ec2", reading.request.region), reading.parameters.get("Name")
+    own = reading.request.account
+    for image in list(ec2.amis.values()):
+        if image.name == name and image.owner_id == own:
+            raise AwsError(
+                "InvalidAMIName.Duplicate", f"AMI name {name} is already in use by AMI {image.id}"
+            )
+
+
+def volume(reading: Reading, _: Backends) -> None:
+    """A volume has at least one GiB."""
+    for name, size in named(reading.parameters):
+        if name in {"Size", "VolumeSize"} and isinstance(size, int) and size < 1:
+            raise AwsError(
+                "InvalidParameterValue", f"Volume of {size}GiB is too small; minimum is 1GiB."
+            )
+
+
+def namespace(reading: Reading, _: Backends) -> None:
+    """Metrics of AWS's services come from these."""
+    name = reading.parameters["Namespace"]
+    if name.startswith("AWS/"):
+        raise AwsError(
+            "InvalidParameterValue", f"The value {name} for parameter Namespace is invalid."
+        )
+
+
+def protection(reading: Reading, backends: Backends) -> None:
+    """Moto could not end the instances of such a group either."""
+    asked: Callable[[str], Any] = reading.parameters.get
+    template = asked("LaunchTemplate") or {}
+    ec2 = backends("ec2", reading.request.region)
+    name = template.get("LaunchTemplateId") or template.get("LaunchTemplateName") or ""
+    found = ec2.launch_templates.get(ec2.launch_template_name_to_ids.get(name, name))
+    for version in found.versions if found else ():
+        for kind in ("DisableApiStop", "DisableApiTermination"):
+            if version.data.get(kind) in {True, "true", "True"}:
+                raise _absent(f"{kind} of the instances of a scaling group")
