@@ -27,7 +27,6 @@ UNTOLD = {
     ("s3", "CreateMultipartUpload"),
     ("s3", "PutBucketAcl"),
     ("ssm", "CreateDocument"),
-    ("ssm", "GetParameters"),
 }
 
 
