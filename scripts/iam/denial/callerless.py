@@ -42,16 +42,17 @@ _S3 = {
 }
 # https://docs.aws.amazon.com/sns/latest/dg/subscribe-sqs-queue-to-sns-topic.html
 _QUEUE = re.compile(
-    r"Access to the resource https://sqs\.(?P<region>[\w-]+)\.amazonaws\.com/(?P<account>[^/\s]+)/"
-    r"(?P<name>[\w.-]+) is denied"
+    r"Access to the resource https://(?:sqs\.(?P<region>[\w-]+)|(?P<old>[\w-]+)\.queue)"
+    r"\.amazonaws\.com/(?:(?P<account>[^/\s]+)/(?P<name>[\w.-]+))? is denied"
 )
+_OPERATION = re.compile(r"calling the (\w+) operation")
 _WHOLE_ACCOUNT = "Your account is not authorized to invoke this API operation"
 _DENIED = re.compile(r"with an explicit deny in (an? [\w -]+(?:: arn:[\w:/+=,.@-]+)?)")
 _ACCOUNT = re.compile(r"with account ?id:? (\d{12})", re.IGNORECASE)
 _KEY_REFUSED = "Access to KMS is not allowed"
 # As they stand in a log; the words around them are searched for the rest.
 SENTENCES = (
-    r"Access to the resource https://sqs\.\S+ is denied|"
+    r"Access to the resource https://\S+ is denied|"
     rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|"
     r"not authorized to perform this operation|permission to call [\w-]+:\w+|"
     r"\(403\) when calling the \w+ operation|"
@@ -76,12 +77,7 @@ def cause(words: str) -> str | None:
             "account has no access yet (Bedrock: to the model), which is to be asked for there"
         )
     if queue := _QUEUE.search(words):
-        arn = f"arn:aws:sqs:{queue['region']}:{queue['account']}:{queue['name']}"
-        return (
-            f"SQS refused its queue {arn}, without saying whom or what: a service, such as a topic "
-            "of SNS, is let in by the queue's policy alone (sqs:SendMessage for sns.amazonaws.com, "
-            "with the topic as aws:SourceArn), a role or user by its own policies or the queue's"
-        )
+        return _of_queue(queue, _OPERATION.search(words))
     if (of_s3 := _OF_S3.search(words)) and (of_s3["boto"] or of_s3["go"]) in _S3:
         operation = of_s3["boto"] or of_s3["go"]
         action, where = _S3[operation]
@@ -103,4 +99,19 @@ def cause(words: str) -> str | None:
     return (
         f"{found['action']} was refused to a caller{of_whom}; whether an Allow is lacking or a "
         "policy denies it is not told"
+    )
+
+
+def _of_queue(queue: re.Match[str], operation: re.Match[str] | None) -> str:
+    region, account, name = queue["region"] or queue["old"], queue["account"], queue["name"]
+    what = f" on its queue arn:aws:sqs:{region}:{account}:{name}" if name else ""
+    if operation:
+        return (
+            f"SQS refused sqs:{operation[1]}{what}; whether an Allow is lacking or a policy denies "
+            "it is not told"
+        )
+    return (
+        f"SQS refused a request{what}, without saying whose or which: a service, such as a topic "
+        "of SNS, is let in by the queue's policy alone (sqs:SendMessage for sns.amazonaws.com and "
+        "the topic as aws:SourceArn), a role or user by its own policies or the queue's"
     )

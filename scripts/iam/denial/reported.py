@@ -326,7 +326,8 @@ def _doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
             "Asked with the key's ARN (aws kms decrypt --key-id ARN), KMS names the policy"
         )
     elif refusal.resource is None:
-        yield "the message names no resource, so no change is proposed"
+        nothing = _on_nothing(refusal, explanation)
+        yield f"the message names no resource, so no change is proposed{nothing}"
         yield from _on_what(refusal, explanation)
     elif MASK in refusal.resource or _HIDES.search(refusal.resource):
         yield (
@@ -387,9 +388,14 @@ def _on_what(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
 
 def _on_nothing(refusal: Refusal, explanation: Explanation) -> str:
     """That no policy allows the action, whatever the resource was."""
-    if refusal.explicit or any(
-        one.effect == "Allow" and not any(f.element.endswith("Action") for f in one.failures)
-        for one in explanation.considered
+    has_own = refusal.role is not None or ":user/" in refusal.principal
+    if (
+        refusal.explicit
+        or not has_own
+        or any(
+            one.effect == "Allow" and not any(f.element.endswith("Action") for f in one.failures)
+            for one in explanation.considered
+        )
     ):
         return ""
     return f". None of the caller's own policies allows {refusal.action} on anything"

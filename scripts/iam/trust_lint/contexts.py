@@ -27,11 +27,22 @@ def _strangers_matter_more(linted: Linted) -> bool:
     return linted.anybody is not None or by_default
 
 
+def _by_its_own_value(linted: Linted) -> Token | None:
+    """A pull request of the named repository, by another value than the one for strangers."""
+    token, other = linted.other_pull_request, linted.anybody or linted.other_repository
+    if token is None or other is None or not token.is_default:
+        return None
+    value = linted.values_for(token)
+    return token if value and value != linted.values_for(other) else None
+
+
 def context(linted: Linted) -> Iterator[Finding]:
     """More contexts of the repository than those that the statement names."""
     if linted.setting.subjects or not _requires_subject(linted.one):
         return
     if _strangers_matter_more(linted):
+        if token := _by_its_own_value(linted):
+            yield _open(linted, "any-context", "every context of the repository", token)
         return
     if token := _by_a_template_alone(linted):
         yield _template_decides(linted, token)

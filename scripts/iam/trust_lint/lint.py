@@ -58,7 +58,9 @@ _NOT_ACTIONS = (
     "oidc-configuration.audit-log.githubusercontent.com",
 )
 # What templates, documentation and their renderers leave in a value.
-_PLACEHOLDER = re.compile(r"<[A-Za-z_][^<>]*>|\{\{.*?\}\}|(?<!\$)\{[A-Za-z_][\w .-]*\}|%\{")
+_PLACEHOLDER = re.compile(
+    r"<[A-Za-z_][^<>]*>|\{\{.*?\}\}|(?<!\$)\{[A-Za-z_][\w .-]*\}|%\{|(?<!\$)\$(?:\(|[A-Za-z_]\w*)"
+)
 _NO_ACCOUNT = "0" * 12
 _PROVIDERS_ACCOUNT = re.compile(
     r"(arn:aws[a-z-]*:iam::)(?!\d{12}:)(\$?\{+[^}\"]*\}+|[^:\"/]*)(?=:oidc-provider/)"

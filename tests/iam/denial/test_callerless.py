@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from scripts.iam.account.identities import identities
 from scripts.iam.denial.callerless import cause
 from scripts.iam.denial.messages import read
+from scripts.iam.denial.reported import explain_refusal
 from tests.iam.denial.test_reported import ACCOUNT, pasted
 
 EKS = (
@@ -33,6 +35,8 @@ EKS = (
         ('{"ErrorCode":"AccessDenied","ErrorMessage":"Access to the resource '
          f'https://sqs.us-west-2.amazonaws.com/{ACCOUNT}/orders is denied."}}',
          f"its queue arn:aws:sqs:us-west-2:{ACCOUNT}:orders"),
+        ("An error occurred (AccessDenied) when calling the CreateQueue operation: Access to the "
+         "resource https://eu-west-1.queue.amazonaws.com/ is denied.", "refused sqs:CreateQueue;"),
         ("AccessDeniedException: User: [...] is not authorized to perform: lambda:CreateFunction "
          "[...] with an explicit deny in an identity-based policy: arn:aws:iam::123456789012:policy"
          "/student`",
@@ -104,6 +108,25 @@ def test_a_domain_alone_does_not_take_requests_of_data() -> None:
     )
     assert found.changes == ()
     assert any(f"named by {domain}/*" in note for note in found.notes)
+
+
+def test_that_nothing_allows_an_action_is_told_without_a_resource() -> None:
+    reads = {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": "*"}
+    deletes = reads | {
+        "Action": "dynamodb:DeleteItem",
+        "Resource": f"arn:aws:dynamodb:*:{ACCOUNT}:table/a",
+    }
+    for own, nothing in ((reads, True), (deletes, False)):
+        found = pasted("dynamodb:DeleteItem", own)
+        assert (
+            any("allows dynamodb:DeleteItem on anything" in one for one in found.notes) is nothing
+        )
+
+
+def test_an_anonymous_caller_has_no_policies_of_its_own() -> None:
+    [refusal] = read("User: anonymous is not authorized to perform: es:ESHttpPost").refusals
+    found = explain_refusal(refusal, identities({"RoleDetailList": []}), lambda _: None)
+    assert not any("own policies" in note for note in found.notes)
 
 
 def test_a_resource_below_the_domain_needs_no_hint() -> None:

@@ -381,8 +381,9 @@ def test_no_token_has_an_issue_time_in_aws() -> None:
     assert "anybody's repository would get in" in told.fix
 
 
-def test_a_placeholder_of_one_brace_is_one() -> None:
-    sub = "repo:octo-org/app:ref:refs/heads/{branch}"
+@pytest.mark.parametrize("left", ["{branch}", "$BRANCH", "$branch", "$($Branch)"])
+def test_what_a_template_or_a_shell_leaves_is_a_placeholder(left: str) -> None:
+    sub = f"repo:octo-org/app:ref:refs/heads/{left}"
     found = lint(
         {"Version": "2012-10-17", "Statement": [
             {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
@@ -392,7 +393,7 @@ def test_a_placeholder_of_one_brace_is_one() -> None:
         Setting("a.json"),
     )  # fmt: skip
     assert found.findings == ()
-    assert "{branch} is a placeholder" in found.not_judged[0]
+    assert "is a placeholder that nothing filled in" in found.not_judged[0]
 
 
 def trusting(*, like: dict[str, Any], equal: dict[str, Any] | None = None) -> Judgement:
@@ -445,3 +446,14 @@ def test_a_merged_pull_request_is_on_its_base() -> None:
     assert "merged" not in open_too.reach["a.json"].who
     loose = trusting(like={"sub": "repo:octo-org/app:*"}, equal={"ref": "refs/heads/main"})
     assert "any-context" not in {one.rule for one in loose.findings}
+
+
+def test_what_each_value_opens_is_told() -> None:
+    found = trusting(
+        like={"sub": ["repo:octo-org/app:*", "repo:octo-org/*:environment:production"]}
+    )
+    told = {one.rule: one.message for one in found.findings if one.severity == "error"}
+    assert set(told) == {"any-repository", "any-context"}
+    assert "'repo:octo-org/app:*'" in told["any-context"]
+    alone = trusting(like={"sub": "repo:octo-org/*"})
+    assert "any-context" not in {one.rule for one in alone.findings}
