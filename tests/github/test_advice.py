@@ -308,7 +308,10 @@ def test_no_template_is_advised_that_takes_every_job_of_the_repository() -> None
 def test_a_role_that_lets_in_others_too_says_whom() -> None:
     assert others(policy(MAIN, repository_id="2002")) == ""
     assert others(policy(NAMES)).startswith("whoever registered octo-org/app before")
-    assert "any repository of octo-org" in others(policy("repo:octo-org/*", like=True))
+    older = "any repository of octo-org that sends names without ids, as one made before 15 July"
+    assert older in others(policy("repo:octo-org/*", like=True))
+    assert "any repository of octo-org" in others(policy("repo:octo-org@1001/*", like=True))
+    assert "names without ids" not in others(policy("repo:octo-org@1001/*", like=True))
     assert "any GitHub user" in others(policy("repo:*", like=True))
 
 

@@ -95,9 +95,30 @@ def any_repository(found: Openness) -> str:
     pinned = found.find_other_repository(_elsewhere(found)) is None
     limits = _limits(found, pinned=pinned)
     some = _some_repositories(found, token)
+    if _names_alone(found, token):
+        which = (
+            f"{some}, of those of {owners} that send" if some
+            else f"any repository of {owners} that sends"
+        )  # fmt: skip
+        return f"everyone who can push to {which} names without ids, {_OLDER}{limits}"
     if some:
         return f"everyone who can push to {some}, or make such a repository of {owners}{limits}"
     return f"everyone who can push to any repository of {owners}{limits}"
+
+
+# https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/
+_OLDER = "as one made before 15 July 2026 does until it is switched, renamed or transferred"
+
+
+def _on_github(found: Openness) -> bool:
+    return found.issuer.kind in ("github.com", "enterprise")
+
+
+def _names_alone(found: Openness, token: Token | None) -> bool:
+    """Whether no repository gets in whose subject has ids, as that of a new one has."""
+    if token is None or not _on_github(found) or not repo_of(token.subject):
+        return False
+    return found.find_other_repository(Asked(forms=(True,))) is None
 
 
 # A name that nobody chooses: a policy that takes it takes any.
@@ -131,8 +152,7 @@ def whoever_took_the_names(found: Openness) -> str:
     https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/
     """
     where, token = repositories(found), found.by_name
-    on_github = found.issuer.kind in ("github.com", "enterprise")
-    if on_github and token is not None and repo_of(token.subject):
+    if _on_github(found) and token is not None and repo_of(token.subject):
         return (
             f"whoever registered {where} before 15 July 2026, when the name of the owner or "
             "repository had become free; a repository made, renamed or transferred since then "
