@@ -19,7 +19,7 @@ from scripts.localcloud.access.context import Keys, request_keys, s3_keys
 from scripts.localcloud.access.errors import Answer, AwsError, Fault, Refusal, render
 from scripts.localcloud.access.incoming import Incoming, canonical, protocol, unsigned_service
 from scripts.localcloud.access.network import way_keys
-from scripts.localcloud.access.principals import ANONYMOUS, Caller, Principals
+from scripts.localcloud.access.principals import ANONYMOUS, Caller, Principals, about_oneself
 from scripts.localcloud.access.regions import check_bucket_region, check_scope, requested_region
 from scripts.localcloud.access.signatures import Signature, query_pairs
 from scripts.localcloud.emulator.emulator import Emulator
@@ -112,7 +112,7 @@ class Gateway:
         if signature is None and not _may_be_unsigned(request):
             raise Refusal(Fault.MISSING_TOKEN)
         try:
-            reading = requests.read(request)
+            reading = about_oneself(requests.read(request), caller)
             operation = reading.operation
             info = RequestInfo(request_id, request.service, operation)
             region = requested_region(request.service, request.region)
@@ -186,8 +186,11 @@ class Gateway:
         key = self._principals.find(signature.access_key_id, signature.token, now)
         signatures.check_headers_are_signed(signature, incoming.headers)
         payload_hash = payloads.declared_hash(
-            signature.service, signature.kind, incoming.headers, incoming.body
-        )
+            signature.service, signature.kind, incoming.headers, incoming.body,
+            {name.lower(): value for name, value in query_pairs(incoming.query)}.get(
+                "x-amz-content-sha256"
+            ),
+        )  # fmt: skip
         signing_key = signatures.verify(incoming.signed, signature, key.secret, payload_hash)
         completes = incoming.method == "POST" and "uploadId=" in incoming.query
         body = payloads.decode(

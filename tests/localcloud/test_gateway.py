@@ -442,7 +442,15 @@ def test_a_request_through_a_vpc_endpoint_has_no_address(account: Account) -> No
         return dict(cloud.decisions.read()[-1].keys)
 
     assert keys()["aws:SourceIp"] == ("127.0.0.1",)
-    endpoint = ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=f"com.amazonaws.{cloud.region}.s3")
+    [main] = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
+    service = f"com.amazonaws.{cloud.region}.s3"
+    other = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    unused = ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=service, RouteTableIds=[other])
+    assert "aws:SourceVpce" not in keys()
+    endpoint = ec2.create_vpc_endpoint(
+        VpcId=vpc, ServiceName=service, RouteTableIds=[main["RouteTableId"]]
+    )
+    assert endpoint["VpcEndpoint"]["VpcEndpointId"] != unused["VpcEndpoint"]["VpcEndpointId"]
     found = keys()
     assert "aws:SourceIp" not in found
     assert found["aws:SourceVpce"] == (endpoint["VpcEndpoint"]["VpcEndpointId"],)

@@ -103,8 +103,10 @@ class Account(Protocol):
     | autoScalingGroup:*:            | arn (the real one), subnets (ids)                          |
     |   autoScalingGroupName/NAME    |                                                            |
     | S3 bucket                      | bucket_key_enabled                                         |
-    | S3 bucket, /?uploadId=ID       | key (ARN; None for SSE-S3), checksum (whether it has one)  |
-    | S3 object, /?versionId=ID      | tags of this version                                       |
+    | S3 bucket, /?uploadId=ID       | key (ARN; None for SSE-S3), checksum (whether it has one), |
+    |                                | context                                                    |
+    | S3 object, /?versionId=ID      | tags of this version, context that it was encrypted in     |
+    |   (none: the newest)           |                                                            |
     | KMS key                        | manager ("AWS" or "CUSTOMER"), spec, usage, origin,        |
     |                                | multi_region, aliases (names)                              |
     | KMS ciphertext/BASE64          | key (ARN) that made this ciphertext                        |

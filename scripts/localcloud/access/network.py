@@ -23,7 +23,7 @@ def way_keys(caller: Caller, service: str, backends: Backends) -> Keys | None:
     if instance is None or not instance.vpc_id:
         return None
     for endpoint in list(ec2.vpc_end_points.values()):
-        if endpoint.vpc_id == instance.vpc_id and _serves(endpoint, service):
+        if endpoint.vpc_id == instance.vpc_id and _serves(ec2, endpoint, service, instance):
             return {
                 "aws:SourceVpce": (endpoint.id,),
                 "aws:SourceVpc": (instance.vpc_id,),
@@ -40,6 +40,24 @@ def _instance(ec2: Any, instance_id: str) -> Any:
     return None
 
 
-def _serves(endpoint: Any, service: str) -> bool:
+def _serves(ec2: Any, endpoint: Any, service: str, instance: Any) -> bool:
+    """Whether the service's own address leads through the endpoint: by a route of the subnet to a
+    gateway endpoint, or by the private name of an interface.
+
+    https://docs.aws.amazon.com/vpc/latest/privatelink/gateway-endpoints.html
+    https://docs.aws.amazon.com/vpc/latest/privatelink/interface-endpoints.html
+    """
     name = str(endpoint.service_name).rpartition(".")[2]
-    return name == service and endpoint.state == "available"
+    if name != service or endpoint.state != "available":
+        return False
+    if endpoint.vpc_endpoint_type == "Interface":
+        return bool(endpoint.private_dns_enabled)
+    return _route_table(ec2, instance) in (endpoint.route_table_ids or ())
+
+
+def _route_table(ec2: Any, instance: Any) -> str | None:
+    """The table of the instance's subnet, else the network's main one."""
+    tables = [table for table in list(ec2.route_tables.values()) if table.vpc_id == instance.vpc_id]
+    own = [table.id for table in tables if instance.subnet_id in table._associations.values()]
+    main = [table.id for table in tables if table.main_association_id is not None]
+    return next(iter([*own, *main]), None)

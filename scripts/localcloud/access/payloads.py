@@ -45,12 +45,15 @@ class Payload:
     trailers: Mapping[str, str]
 
 
-def declared_hash(service: str, kind: str, headers: Mapping[str, str], body: bytes) -> str:
+def declared_hash(
+    service: str, kind: str, headers: Mapping[str, str], body: bytes, in_link: str | None = None
+) -> str:
     """The payload hash that the signature covers, after checking that the body has it.
 
-    `kind` is "header" or "query". Raises Refusal where a hash is missing or wrong.
+    `kind` is "header" or "query"; `in_link` is the hash that a link itself names. Raises Refusal
+    where a hash is missing or wrong.
     """
-    declared = headers.get("x-amz-content-sha256")
+    declared = headers.get("x-amz-content-sha256", in_link)
     if service == "s3":
         if declared is None and kind == "query":
             return UNSIGNED_PAYLOAD

@@ -12,6 +12,8 @@ from typing import Any
 from scripts.aws.credentials import Credentials
 from scripts.iam.engine.documents import Policy
 from scripts.iam.engine.evaluation import Principal
+from scripts.iam.requests import Reading
+from scripts.iam.requests.wire.shapes import input_shape
 from scripts.localcloud.access.errors import Fault, Refusal
 
 # AWS's own tokens have no fixed size; those of web-identity sessions are about this long.
@@ -66,6 +68,20 @@ class Key:
 
     secret: str = field(repr=False)
     caller: Caller
+
+
+def about_oneself(reading: Reading, caller: Caller) -> Reading:
+    """A user that names none in a call on users means itself.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateAccessKey.html
+    """
+    given, name = reading.parameters, caller.user_name
+    if reading.request.service != "iam" or name is None or "UserName" in given:
+        return reading
+    shape: Any = input_shape("iam", reading.operation)
+    if shape is None or "UserName" not in set(shape.members) - set(shape.required_members):
+        return reading
+    return replace(reading, parameters={**given, "UserName": name})
 
 
 class Principals:

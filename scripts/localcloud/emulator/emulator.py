@@ -100,7 +100,7 @@ class Emulator:
             raise AwsError("LocalCloudReservedPath", f"{made.path} is not served", 403)
         environ = self._environ(made, reading, access_key_id)
         try:
-            with self.lock:
+            with self.lock, sealing.asked(reading):
                 answer = self._carried_out(reading, environ)
         except patches.OperationMismatch as error:
             raise AwsError("LocalCloudAmbiguousRequest", str(error), 403) from error

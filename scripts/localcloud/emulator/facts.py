@@ -8,7 +8,7 @@ from typing import Any
 from moto.kms.utils import _deserialize_ciphertext_blob
 
 from scripts.localcloud.access.policies import Backends
-from scripts.localcloud.emulator.sealing import key_of
+from scripts.localcloud.emulator.sealing import context_of, key_of
 
 Facts = dict[str, Any]
 
@@ -244,9 +244,10 @@ def _s3(backends: Backends, parts: list[str]) -> Facts | None:
 
 
 def _version(s3: Any, versions: Any, version_id: str) -> Facts | None:
-    for found in versions:
-        if found.version_id == version_id and hasattr(found, "arn"):
-            return {"tags": dict(s3.tagger.get_tag_dict_for_resource(found.arn))}
+    for found in reversed(versions):
+        if version_id in ("", found.version_id) and hasattr(found, "arn"):
+            tags = dict(s3.tagger.get_tag_dict_for_resource(found.arn))
+            return {"tags": tags, "context": context_of(found)}
     return None
 
 
@@ -257,6 +258,7 @@ def _upload(backends: Backends, upload: Any) -> Facts | None:
     if upload.sse_encryption in ("aws:kms", "aws:kms:dsse"):
         kms = backends("kms")
         facts["key"] = kms.keys[kms.any_id_to_key_id(upload.kms_key_id or "alias/aws/s3")].arn
+        facts["context"] = context_of(upload)
     elif upload.sse_encryption:
         facts["key"] = None
     return facts

@@ -1,4 +1,4 @@
-"""What is encrypted stays so: the key that it was encrypted with, and what is shown of it.
+"""What is encrypted stays so: key and context that it was encrypted with, and what is shown of it.
 
 Moto keeps an alias that may point to another key later; on AWS the data key was made by the key
 that it pointed to at the time.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 from unittest.mock import patch
@@ -18,11 +20,15 @@ from unittest.mock import patch
 from moto.ec2.models.elastic_block_store import Volume
 from moto.kms.models import kms_backends
 from moto.rds.models import DBInstance
-from moto.s3.models import FakeKey, s3_backends
+from moto.s3.models import FakeKey, FakeMultipart, s3_backends
 from moto.secretsmanager.models import FakeSecret
 from moto.ssm.models import Parameter, SimpleSystemManagerBackend
 
+from scripts.iam.requests import Reading
+
 _NAME = "keyless_key"
+_CONTEXT = "keyless_context"
+_ASKED: ContextVar[Reading | None] = ContextVar("asked", default=None)
 _SALT = secrets.token_bytes(16)
 
 
@@ -33,6 +39,9 @@ def remembered() -> Iterator[None]:
         for owner, method in ((FakeKey, "__init__"), (FakeSecret, "__init__"),
                               (FakeSecret, "update")):  # fmt: skip
             stack.enter_context(patch.object(owner, method, _remembering(owner, method)))
+        for kind in (FakeKey, FakeMultipart):
+            made = _remembering_context(kind.__init__)
+            stack.enter_context(patch.object(kind, "__init__", made))
         for maker in (Volume, DBInstance):
             stack.enter_context(patch.object(maker, "__init__", _naming_the_key(maker)))
         put = _remembering_parameter(SimpleSystemManagerBackend.put_parameter)
@@ -45,6 +54,54 @@ def remembered() -> Iterator[None]:
 def key_of(thing: Any, named: str | None) -> str | None:
     """The key that a thing of moto's is encrypted with; `named` is what moto says."""
     return getattr(thing, _NAME, None) or named
+
+
+@contextmanager
+def asked(reading: Reading) -> Iterator[None]:
+    """What is made while the context lasts is made as this call says."""
+    token = _ASKED.set(reading)
+    try:
+        yield
+    finally:
+        _ASKED.reset(token)
+
+
+def context_of(thing: Any) -> dict[str, str] | None:
+    """The encryption context of an object or upload of moto's; None if none is known."""
+    found: dict[str, str] | None = getattr(thing, _CONTEXT, None)
+    return found
+
+
+def _remembering_context(original: Callable[..., None]) -> Callable[..., None]:
+    """Moto forgets the context that an object is encrypted in, which its readers need.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html#encryption-context
+    """
+
+    @wraps(original)
+    def make(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        reading = _ASKED.get()
+        if reading is None or "Bucket" not in reading.parameters:
+            return
+        if reading.operation == "CompleteMultipartUpload":
+            setattr(self, _CONTEXT, context_of(self.multipart))
+        else:
+            setattr(self, _CONTEXT, _asked_context(self.account_id, reading.parameters))
+
+    return make
+
+
+def _asked_context(account: str, parameters: Mapping[str, Any]) -> dict[str, str]:
+    try:
+        own = json.loads(base64.b64decode(parameters.get("SSEKMSEncryptionContext") or "e30="))
+    except ValueError:  # not encrypted with a key, so nobody has looked at it
+        own = {}
+    bucket = s3_backends[account]["aws"].buckets[parameters["Bucket"]]
+    usual = (bucket.encryption or {}).get("Rule", {}).get("BucketKeyEnabled", False)
+    shared = str(parameters.get("BucketKeyEnabled", usual)).lower() == "true"
+    arn = f"arn:aws:s3:::{bucket.name}" + ("" if shared else f"/{parameters.get('Key')}")
+    return {**own, "aws:s3:arn": arn}
 
 
 def _is_customers_alias(name: str | None) -> bool:

@@ -54,6 +54,18 @@ def started(reading: Reading, backends: Backends) -> None:
             )
 
 
+def image(reading: Reading, backends: Backends) -> None:
+    """Moto makes images of volumes of its own, which would not be encrypted."""
+    ec2 = backends("ec2", reading.request.region)
+    instance = ec2.get_instance_by_id(reading.parameters["InstanceId"])
+    for disk in instance.block_device_mapping.values() if instance else ():
+        volume = ec2.volumes.get(disk.volume_id)
+        if volume is not None and volume.encrypted:
+            raise AwsError(
+                "LocalCloudNotImplemented", "The local cloud makes no images of encrypted volumes"
+            )
+
+
 def sizes(reading: Reading, backends: Backends) -> None:
     """A group has no more instances than its largest size, and no fewer than its least.
 

@@ -190,6 +190,8 @@ RULES = (
          f"{_AWS}autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html", compute.sizes),
     Rule("An instance that was terminated is not started.", "ec2", "StartInstances",
          f"{_AWS}AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html", compute.started),
+    Rule("Images of instances with encrypted volumes: refused by name.", "ec2", "CreateImage",
+         f"{_AWS}AWSEC2/latest/APIReference/API_CreateImage.html", compute.image),
     Rule("A destination has one route, and a local route leads to no gateway.", "ec2",
          "CreateRoute ReplaceRoute", f"{_AWS}AWSEC2/latest/APIReference/API_CreateRoute.html",
          taken.route),

@@ -181,7 +181,8 @@ class Sts:
         )
 
     def _get_session_token(self, call: Call) -> str:
-        _signed(call)
+        if _signed(call).session is None:
+            raise AwsError("LocalCloudNotImplemented", "The local cloud makes no users' sessions")
         raise AwsError("AccessDenied", "Cannot call GetSessionToken with session credentials", 403)
 
     def _trusted(

@@ -101,8 +101,10 @@ def test_several_parameters_are_each_asked_for() -> None:
 
 
 def test_a_path_is_asked_for_as_such() -> None:
+    [bare] = ssm("GetParametersByPath", Path="/keyless/dev/champion")
+    assert bare.resource == f"{SSM}parameter/keyless/dev/champion"
     [need] = ssm("GetParametersByPath", Path="/keyless/dev/champion/", Recursive=True)
-    assert need.resource == f"{SSM}parameter/keyless/dev/champion"
+    assert need.resource == f"{SSM}parameter/keyless/dev/champion/"
     assert need.context["ssm:Recursive"] == ("true",)
 
 

@@ -239,9 +239,8 @@ def _instance(call: Call, data: Mapping[str, Any], tags: Mapping[str, str]) -> T
     profile = data.get("IamInstanceProfile") or {}
     named = profile.get("Arn") or profile.get("Name")
     if named:
-        is_arn = named.startswith("arn:")
-        arn = named if is_arn else call.arn("iam", f"instance-profile/{named}", region="")
-        keys["ec2:InstanceProfile"] = (arn,)
+        plain = call.arn("iam", f"instance-profile/{named.rpartition('/')[2]}", region="")
+        keys["ec2:InstanceProfile"] = (str(call.facts(plain).get("arn") or plain),)
     return Target(arn_of(call, "instance", "*"), keys)
 
 

@@ -44,8 +44,12 @@ def behind(
     key: str | None,
     actions: Iterable[str],
     context: Mapping[str, str] | None = None,
+    *,
+    unsaid: tuple[str, ...] = (),
 ) -> Iterator[Need]:
     """What a service does with a key in the caller's name; None: no key of the account's.
+
+    `unsaid` are names in the context whose values only the service knows.
 
     A key that AWS manages is one like any other. Its own policy lets everyone in the account use
     it, but only through its service (`scripts.iam.account.managed_keys`).
@@ -67,8 +71,11 @@ def behind(
             unknown = (*_OF_GRANT, *_OF_CONTEXT)
         elif action != "kms:DescribeKey":
             keys["kms:EncryptionAlgorithm"] = ("SYMMETRIC_DEFAULT",)
-            keys |= encryption_context(context or {})
-            unknown = () if context else _OF_CONTEXT
+            known = encryption_context(context or {})
+            keys |= known
+            if known and unsaid:
+                keys["kms:EncryptionContextKeys"] = (*known["kms:EncryptionContextKeys"], *unsaid)
+            unknown = tuple(f"{_OF_CONTEXT[0]}{name}" for name in unsaid) if known else _OF_CONTEXT
         yield Need(action, arn, keys, unknown)
 
 

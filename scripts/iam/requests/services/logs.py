@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scripts.iam.requests.model import Need
 from scripts.iam.requests.row import (
     Call,
     Row,
@@ -87,6 +88,12 @@ def _group_itself(call: Call) -> Iterator[Target]:
     yield Target(arn, resource_tags(call, arn))
 
 
+def _unmasks(call: Call) -> Iterator[Need]:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/mask-sensitive-log-data.html"""
+    if call.flag("unmask"):
+        yield from onto("logs:Unmask", _group)(call)
+
+
 _tags = tagged_with("tags")
 
 TABLE: Table = {
@@ -105,15 +112,17 @@ TABLE: Table = {
     **same(
         "AssociateKmsKey DeleteLogGroup DeleteMetricFilter DeleteRetentionPolicy "
         "DeleteSubscriptionFilter DescribeLogStreams DescribeSubscriptionFilters "
-        "DisassociateKmsKey FilterLogEvents GetDataProtectionPolicy GetLogGroupFields "
+        "DisassociateKmsKey GetDataProtectionPolicy GetLogGroupFields "
         "PutMetricFilter PutRetentionPolicy",
         Row(_group),
     ),
+    "FilterLogEvents": Row(_group, also=(_unmasks,)),
     "DescribeMetricFilters": Row(_group_or_all),
     "PutSubscriptionFilter": Row(_group, also=(passes("roleArn", "logs.amazonaws.com"),)),
     "StartQuery": Row(_groups),
     "GetQueryResults": Row(lambda call: [Target(call.arn("logs", "log-group:*"), {})]),
-    **same("CreateLogStream DeleteLogStream GetLogEvents PutLogEvents", Row(_stream)),
+    **same("CreateLogStream DeleteLogStream PutLogEvents", Row(_stream)),
+    "GetLogEvents": Row(_stream, also=(_unmasks,)),
     "TagResource": Row(_by_arn, keys=_tags),
     "UntagResource": Row(_by_arn, keys=untagged("tagKeys")),
     "ListTagsForResource": Row(_by_arn),

@@ -245,7 +245,10 @@ def _managed_secret(call: Call) -> Iterator[Need]:
     yield from _described_default_key(call)
     key = call.get("MasterUserSecretKmsKeyId")
     actions = ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey", "kms:CreateGrant")
-    yield from kms.behind(call, "secretsmanager", key, actions, {"SecretARN": arn})
+    context = {"SecretARN": arn}
+    yield from kms.behind(
+        call, "secretsmanager", key, actions, context, unsaid=("SecretVersionId",)
+    )
 
 
 def _described_default_key(call: Call) -> Iterator[Need]:

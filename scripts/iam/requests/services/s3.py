@@ -11,6 +11,7 @@ from scripts.iam.requests.model import HttpRequest, Keys, Need
 from scripts.iam.requests.row import Also, Call, Row, Table, Targets, everything, onto
 from scripts.iam.requests.services.s3_further import (
     bypass,
+    copied,
     copy_source,
     decrypts,
     decrypts_checksummed_parts,
@@ -121,7 +122,7 @@ TABLE: Table = {
     "DeleteObject": _by_version("DeleteObject", the_object, bypass, tested),
     "DeleteObjects": Row(lambda _call: (), also=(deleted_objects,)),
     "PutObject": _WRITE,
-    "CopyObject": Row(the_object, "s3:PutObject", writing, (*_WRITE.also, copy_source)),
+    "CopyObject": Row(lambda _call: (), also=(copied, *_WRITE.also, copy_source)),
     # S3 reads parts back when it joins them, so whoever sends one needs kms:Decrypt.
     # https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html (Permissions)
     "CreateMultipartUpload": Row(

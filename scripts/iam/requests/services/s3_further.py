@@ -34,16 +34,32 @@ def list_to_tell_missing(call: Call) -> Iterator[Need]:
         yield Need("s3:ListBucket", bucket_arn(call), common(call))
 
 
-def _context(call: Call, bucket: str, arn: str) -> dict[str, str]:
-    """S3's encryption context: the bucket with a bucket key, else the object."""
+def _new_context(call: Call, bucket: str, arn: str) -> dict[str, str]:
+    """S3's encryption context of a new object: the bucket with a bucket key, else the object."""
     given = parts(call).headers.get("x-amz-server-side-encryption-context")
     own: dict[str, str] = {}
     if given:
         own = pairs(json.loads(b64decode(given, validate=True)))
     by_header = parts(call).headers.get("x-amz-server-side-encryption-bucket-key-enabled")
-    facts = call.facts(f"arn:aws:s3:::{bucket}")
-    uses_bucket_key = by_header == "true" if by_header else facts.get("bucket_key_enabled")
-    return {**own, "aws:s3:arn": f"arn:aws:s3:::{bucket}" if uses_bucket_key else arn}
+    if not by_header:
+        return {**own, **_usual_context(call, bucket, arn)}
+    return {**own, "aws:s3:arn": f"arn:aws:s3:::{bucket}" if by_header == "true" else arn}
+
+
+def _usual_context(call: Call, bucket: str, arn: str) -> dict[str, str]:
+    """The context that the bucket's own settings make."""
+    shared = call.facts(f"arn:aws:s3:::{bucket}").get("bucket_key_enabled")
+    return {"aws:s3:arn": f"arn:aws:s3:::{bucket}" if shared else arn}
+
+
+def _context(call: Call, bucket: str, key: str, version: str | None) -> Mapping[str, str]:
+    """The context that an object was encrypted in: whoever reads it cannot choose another one.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html#encryption-context
+    """
+    arn = f"arn:aws:s3:::{bucket}/{key}"
+    known = call.facts(f"{arn}/?versionId={version or ''}").get("context")
+    return known or _usual_context(call, bucket, arn)
 
 
 def encrypts(*actions: str) -> Also:
@@ -66,7 +82,8 @@ def encrypts(*actions: str) -> Also:
         bucket = checked(request.bucket, "bucket")
         default = f"{kms.MANAGED}s3" if algorithm else None
         key = key or call.account.bucket_key(bucket) or default
-        yield from kms.behind(call, "s3", key, actions, _context(call, bucket, object_arn(call)))
+        context = _new_context(call, bucket, object_arn(call))
+        yield from kms.behind(call, "s3", key, actions, context)
 
     return found
 
@@ -81,9 +98,10 @@ def decrypts(call: Call) -> Iterator[Need]:
     if found.operation == "HeadObject" and not checksum:
         return
     bucket = checked(found.bucket, "bucket")
-    key = call.account.object_key(bucket, found.key or "", found.query.get("versionId"))
-    context = _context(call, bucket, object_arn(call))
-    yield from kms.behind(call, "s3", key, ("kms:Decrypt",), context)
+    named = (bucket, found.key or "", found.query.get("versionId"))
+    yield from kms.behind(
+        call, "s3", call.account.object_key(*named), ("kms:Decrypt",), _context(call, *named)
+    )
 
 
 def _upload(call: Call) -> Mapping[str, Any]:
@@ -96,7 +114,7 @@ def decrypts_parts(call: Call) -> Iterator[Need]:
     bucket = checked(parts(call).bucket, "bucket")
     facts = _upload(call)
     key = facts.get("key", call.account.bucket_key(bucket))
-    context = _context(call, bucket, object_arn(call))
+    context = facts.get("context") or _usual_context(call, bucket, object_arn(call))
     yield from kms.behind(call, "s3", key, ("kms:Decrypt",), context)
 
 
@@ -112,6 +130,22 @@ def decrypts_checksummed_parts(call: Call) -> Iterator[Need]:
         yield from decrypts_parts(call)
 
 
+# AWS does not say whether the tags that a copy keeps are the request's.
+_OF_REQUEST = ("s3:RequestObjectTag/", "s3:RequestObjectTagKeys")
+
+
+def _keeps_tags(call: Call) -> bool:
+    return call.operation == "CopyObject" and _directive(call, "Tagging") == "COPY"
+
+
+def copied(call: Call) -> Iterator[Need]:
+    """The right to write a copy, which may keep the tags of its source."""
+    source = parts(call).source
+    tags = source and object_tags_of(call, source.bucket, source.key, source.version)
+    unknown = _OF_REQUEST if tags and _keeps_tags(call) else ()
+    yield Need("s3:PutObject", object_arn(call), writing(call), unknown)
+
+
 def copy_source(call: Call) -> Iterator[Need]:
     """Reading what is copied: the object, its tags, its key."""
     source = parts(call).source
@@ -124,15 +158,15 @@ def copy_source(call: Call) -> Iterator[Need]:
     if source.version:
         keys["s3:versionid"] = (source.version,)
     yield Need(f"s3:GetObject{kind}", arn, keys)
-    if call.operation == "CopyObject" and _directive(call, "Tagging") == "COPY" and tags:
+    if _keeps_tags(call) and tags:
         yield Need(f"s3:GetObject{kind}Tagging", arn, keys)
-        yield Need("s3:PutObjectTagging", object_arn(call), writing(call))
+        yield Need("s3:PutObjectTagging", object_arn(call), writing(call), _OF_REQUEST)
     if tags is None:
         yield Need("s3:ListBucket", f"arn:aws:s3:::{source.bucket}", common(call))
     _directive(call, "Metadata")
-    source_key = call.account.object_key(source.bucket, source.key, source.version)
-    context = _context(call, source.bucket, arn)
-    yield from kms.behind(call, "s3", source_key, ("kms:Decrypt",), context)
+    named = (source.bucket, source.key, source.version)
+    source_key = call.account.object_key(*named)
+    yield from kms.behind(call, "s3", source_key, ("kms:Decrypt",), _context(call, *named))
 
 
 def _directive(call: Call, what: str) -> str:

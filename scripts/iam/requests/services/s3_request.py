@@ -111,6 +111,11 @@ def common(call: Call) -> Keys:
 def listing(call: Call) -> Keys:
     """Keys of a listing: prefix, delimiter and how many at most."""
     query = parts(call).query
+    most = query.get("max-keys", "0")
+    if not (most.isascii() and most.isdigit()):
+        raise Malformed(
+            "Argument maxKeys must be an integer between 0 and 2147483647", "InvalidArgument"
+        )
     names = ("prefix", "delimiter", "max-keys")
     return {**common(call), **{f"s3:{name}": (query[name],) for name in names if name in query}}
 
@@ -140,7 +145,9 @@ def object_tags(tags: dict[str, str]) -> Keys:
 
 
 def header_tags(call: Call) -> dict[str, str]:
-    """Tags that a header gives to a new object."""
+    """Tags that a header gives to a new object: to a copy only if it does not keep the source's."""
+    if call.operation == "CopyObject" and call.get("TaggingDirective") != "REPLACE":
+        return {}
     text = call.get("Tagging")
     found = parse_qsl(text, keep_blank_values=True) if isinstance(text, str) else []
     return pairs([{"Key": name, "Value": value} for name, value in found])

@@ -25,6 +25,8 @@ _VIRTUAL = re.compile(
 )
 _SERVICE, _BUCKETS, _OBJECTS = "/", "/{Bucket}", "/{Bucket}/{Key+}"
 LONGEST_KEY = 1024  # bytes
+# A header of every request that policies see.
+_ANY = frozenset({"x-amz-content-sha256"})
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,16 @@ class S3Request(Reading):
 
 def route(request: HttpRequest, served: Container[str]) -> S3Request:
     """Take an S3 request apart; Unmapped if none of the `served` operations answers to it."""
-    query, headers = _query_and_headers(request)
+    query, sent = _query_and_headers(request)
     bucket, key = _bucket_and_key(request)
     template = _SERVICE if bucket is None else _BUCKETS if key is None else _OBJECTS
-    found = rest.find(MODEL, (request.method, template), query, headers, served)
+    found = rest.find(MODEL, (request.method, template), query, sent, served)
     _refuse_what_tells_another(query, found, request.method, template)
     if found is None or found.operation not in served:
         named = found.operation if found else f"{request.method} {template}"
         raise Unmapped("s3", named)
     operation = shapes.service_model(MODEL).operation_model(found.operation)
+    headers = _of_operation(found.operation, sent)
     labels = {"Bucket": bucket or "", "Key": key or ""}
     parameters = rest.parameters(operation, labels, query.items(), headers, request.body)
     source = None
@@ -80,6 +83,23 @@ def route(request: HttpRequest, served: Container[str]) -> S3Request:
     return S3Request(
         request, found.operation, PROTOCOL, parameters, bucket, key, query, headers, source
     )
+
+
+def _of_operation(operation: str, sent: Mapping[str, str]) -> dict[str, str]:
+    """The headers that are the operation's, and those of any request. S3 refuses the others, or
+    passes them over; a policy never sees them.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    """
+    taken = rest.headers_of(MODEL, operation)
+    return {
+        name: text
+        for name, text in sent.items()
+        if name.startswith("x-amz-meta-")
+        or name in taken
+        or name in _ANY
+        or not name.startswith("x-amz-")
+    }
 
 
 def _refuse_what_tells_another(
@@ -118,7 +138,8 @@ def _query_and_headers(request: HttpRequest) -> tuple[dict[str, str], dict[str, 
         query[name] = value
     if query.get("versionId") == "":
         raise Malformed("Version id cannot be the empty string", "InvalidArgument")
-    return query, headers
+    # What a header without a value asks for is nothing: it must not count as a key either.
+    return query, {name: text for name, text in headers.items() if text.strip()}
 
 
 def _bucket_and_key(request: HttpRequest) -> tuple[str | None, str | None]:

@@ -74,6 +74,17 @@ def _asked_key(call: Call) -> Keys:
     return keys | ({"secretsmanager:KmsKeyArn": (arn,)} if arn else {})
 
 
+def _behind(call: Call, key: str | None, actions: tuple[str, ...], arn: str) -> Iterator[Need]:
+    """The key of a secret; the context also has the version, which the request does not tell.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+    """
+    context = {"SecretARN": arn}
+    yield from kms.behind(
+        call, "secretsmanager", key, actions, context, unsaid=("SecretVersionId",)
+    )
+
+
 def _new_value_key(call: Call) -> Iterator[Need]:
     """https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html"""
     name = call.get("SecretId") or call.get("Name")
@@ -82,7 +93,7 @@ def _new_value_key(call: Call) -> Iterator[Need]:
     has_value = call.get("SecretString") is not None or call.get("SecretBinary") is not None
     if has_value or call.get("KmsKeyId"):
         actions = ("kms:GenerateDataKey", "kms:Decrypt")
-        yield from kms.behind(call, "secretsmanager", key, actions, {"SecretARN": target.arn})
+        yield from _behind(call, key, actions, target.arn)
 
 
 def _opens_for_another_key(call: Call) -> Iterator[Need]:
@@ -90,7 +101,7 @@ def _opens_for_another_key(call: Call) -> Iterator[Need]:
     arn = existing(call, call.text("SecretId")).arn
     now, new = call.account.secret_key(arn), call.get("KmsKeyId")
     if now and new and (call.account.key_arn(new) or new) != now:
-        yield from kms.behind(call, "secretsmanager", now, ("kms:Decrypt",), {"SecretARN": arn})
+        yield from _behind(call, now, ("kms:Decrypt",), arn)
 
 
 def _replicas(call: Call) -> Keys:
@@ -106,8 +117,7 @@ def _replicas(call: Call) -> Keys:
 
 def _decrypts(call: Call) -> Iterator[Need]:
     arn = existing(call, call.text("SecretId")).arn
-    key = call.account.secret_key(arn)
-    yield from kms.behind(call, "secretsmanager", key, ("kms:Decrypt",), {"SecretARN": arn})
+    yield from _behind(call, call.account.secret_key(arn), ("kms:Decrypt",), arn)
 
 
 def _batch(call: Call) -> Iterator[Need]:
@@ -117,8 +127,7 @@ def _batch(call: Call) -> Iterator[Need]:
                     "secretsmanager:VersionStage": ("AWSCURRENT",)}  # fmt: skip
         yield Need("secretsmanager:GetSecretValue", target.arn, {**target.keys, **of_value})
         key = call.account.secret_key(target.arn)
-        context = {"SecretARN": target.arn}
-        yield from kms.behind(call, "secretsmanager", key, ("kms:Decrypt",), context)
+        yield from _behind(call, key, ("kms:Decrypt",), target.arn)
     if call.get("Filters"):  # the secrets are chosen by the service, then each is asked for
         raise ValueError("BatchGetSecretValue: name the secrets in SecretIdList, not by Filters")
 

@@ -68,9 +68,12 @@ def _parameters(call: Call) -> Iterator[Target]:
 
 
 def _path(call: Call) -> Iterator[Target]:
-    """The hierarchy as such: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html"""
-    path = call.text("Path").rstrip("/")
-    yield Target(parameter_arn(call, path or "/"), {})
+    """The hierarchy as such, with the slash at its end if the call has one: reports show both.
+
+    https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html
+    https://github.com/aws-ia/terraform-aws-control_tower_account_factory/issues/174
+    """
+    yield Target(parameter_arn(call, call.text("Path")), {})
 
 
 def _decrypts(call: Call) -> Iterator[Need]:
@@ -235,10 +238,18 @@ def _command_targets(call: Call) -> Iterator[Target]:
     yield existing_document(call, call.text("DocumentName"))
     for name in call.texts("InstanceIds"):
         yield node(call, name)
-    if call.get("Targets"):  # chosen by tag: any instance may be meant
-        yield Target(call.arn("ec2", "instance/*"), {})
     if call.get("OutputS3BucketName"):
         yield Target(f"arn:aws:s3:::{call.text('OutputS3BucketName')}", {})
+
+
+def _chosen_by_service(call: Call) -> Iterator[Need]:
+    """Instances that Systems Manager chooses, by tags for example: any may be meant.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/run-command-setting-up.html
+    """
+    if call.get("Targets"):
+        unknown = ("ssm:resourceTag/", "aws:ResourceTag/")
+        yield Need("ssm:SendCommand", call.arn("ec2", "instance/*"), {}, unknown)
 
 
 # tags
@@ -300,7 +311,10 @@ TABLE: Table = {
     "StartSession": Row(_session_targets),
     **same("ResumeSession TerminateSession", Row(_session)),
     "GetConnectionStatus": Row(_connection_target),
-    "SendCommand": Row(_command_targets, also=(passes("ServiceRoleArn", "ssm.amazonaws.com"),)),
+    "SendCommand": Row(
+        _command_targets,
+        also=(_chosen_by_service, passes("ServiceRoleArn", "ssm.amazonaws.com")),
+    ),
     # the agent
     "UpdateInstanceInformation": Row(_instance),
     "ListInstanceAssociations": Row(_instance),

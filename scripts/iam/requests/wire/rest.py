@@ -77,6 +77,14 @@ def _route(operation: OperationModel) -> Route:
     )
 
 
+@cache
+def headers_of(model: str, operation: str) -> frozenset[str]:
+    """The headers, in lower case, that an operation takes."""
+    shape = shapes.service_model(model).operation_model(operation).input_shape
+    wires = [member.serialization for member in shape.members.values()] if shape else []
+    return frozenset(str(one["name"]).lower() for one in wires if one.get("location") == "header")
+
+
 def find(
     model: str, place: tuple[str, str], query: Mapping[str, str], headers: Container[str],
     served: Container[str],
