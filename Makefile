@@ -34,7 +34,7 @@ test: lint install-tools ## every check and test, end-to-end included
 	@$(bin)/python -m tests.browser
 
 check: lint ## the quick half: format, lint, types, unit tests
-	@KEYLESS_TESTS=quick $(bin)/python -m pytest -n 2 -q -m "not slow and not e2e and not terraform"
+	@KEYLESS_TESTS=quick $(bin)/python -m pytest -n 2 --dist loadfile -q -m "not slow and not e2e and not terraform"
 
 lint: install-test
 	@$(bin)/ruff format --check --quiet . || { echo "format: run $(bin)/ruff format ."; exit 1; }

@@ -306,6 +306,7 @@ def test_what_many_terminals_note_at_once_is_all_kept(tmp_path: Path) -> None:
     assert mine.progress().of(labs()[0]).hints == 3
 
 
+@pytest.mark.slow
 def test_processes_wait_for_each_other_too(tmp_path: Path) -> None:
     home = str(tmp_path / "home")
     command = [sys.executable, "-c", HINTS, home]

@@ -158,6 +158,7 @@ def test_a_challenger_that_is_not_there_is_blamed_for_nothing() -> None:
     assert side.outcomes() == {"dropped": 3}
 
 
+@pytest.mark.slow
 def test_without_a_spare_core_the_challenger_works_a_part_of_the_time() -> None:
     class Slow(Model):
         async def try_all(self, calls: Sequence[Call]) -> list[Reply | None]:
