@@ -30,6 +30,8 @@ from pipeline.reading.files import find
 from pipeline.reading.reader import read_table
 from pipeline.settings import Settings, parse_settings
 
+pytestmark = pytest.mark.slow
+
 
 def _settings(holdout: dict[str, Any] | None = None, **data: Any) -> Settings:
     raw = {
@@ -98,7 +100,6 @@ def test_even_a_class_of_two_rows_is_on_both_sides() -> None:
         assert set(frame[side]["y"]) == {"a", "b", "c"}
 
 
-@pytest.mark.slow
 @settings_of_hypothesis(max_examples=25, deadline=None)
 @given(st.integers(60, 200), st.integers(1, 200), st.integers(0, 99))
 def test_no_row_ever_changes_sides_when_data_grows_or_is_shuffled(
@@ -182,7 +183,6 @@ def _jsonl(frame: pd.DataFrame, at: Path) -> Path:
     return at / "x.jsonl"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", SAME)
 @pytest.mark.parametrize("ids", [["id"], []])
 def test_the_kind_of_file_and_the_neighbours_of_a_cell_do_not_move_a_row(

@@ -15,6 +15,8 @@ from pipeline.model.artifacts import ModelFacts
 from pipeline.model.features import build
 from pipeline.settings import Settings, parse_settings
 
+pytestmark = pytest.mark.slow
+
 CONTRACT = SchemaContract(
     model="m",
     target="y",
@@ -88,7 +90,6 @@ def test_trees_without_the_package_are_refused_with_what_to_do(
         shap_importance(*_fitted(family, "binary"))
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform == "darwin" and platform.machine() == "x86_64", reason="no numba for Intel Macs"
 )

@@ -20,6 +20,8 @@ from pipeline.model.search import Trial, cross_validate, judged, make_folds
 from pipeline.settings import Settings, parse_settings
 from tests.pipeline.conftest import make_dataset
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Settings]
 BINARY = {"source": "x.csv", "target": "y", "positive": "yes"}
 NUMBER = {"source": "x.csv", "target": "y", "positive": None}
@@ -139,7 +141,6 @@ def _badness(trial: Trial) -> float:
     return trial.value("rmse") or np.inf
 
 
-@pytest.mark.slow
 def test_families_that_the_folds_cannot_tell_apart_get_more_even_weights(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -168,7 +169,6 @@ def test_a_family_that_is_surely_worse_gets_half_of_what_the_folds_give_it_at_mo
         assert shares.get("linear", 0.0) < 0.05
 
 
-@pytest.mark.slow
 def test_a_nearly_linear_target_of_few_rows_gets_no_forest(make_settings: Make) -> None:
     """A forest beside a linear model that is far better may not get a share for evenness' sake."""
     settings = _settings(make_settings, regression=True, folds=5)
@@ -202,7 +202,6 @@ def test_rows_beyond_a_sample_are_not_looked_at(monkeypatch: pytest.MonkeyPatch)
     assert {trial.number for _, trial in _chosen(REGRESSION).members} >= {0, 1}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("regression", [True, False])
 @pytest.mark.parametrize("weighted", [True, False])
 def test_an_average_predicts_the_weighted_mean_of_its_models_also_after_skops(

@@ -21,6 +21,8 @@ from pipeline.settings import without_secrets
 from pipeline.step import Workspace
 from scripts.localcloud.authority import Authority
 
+pytestmark = pytest.mark.slow
+
 Fetch = Callable[..., bytes]
 
 

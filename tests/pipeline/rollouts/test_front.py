@@ -13,6 +13,8 @@ from pipeline.rollouts.control.front import ListenerFront
 
 from .conftest import MakePolicy
 
+pytestmark = pytest.mark.slow
+
 GREEN = {"kind": "blue_green", "target": "green"}
 
 

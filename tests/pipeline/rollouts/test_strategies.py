@@ -23,6 +23,8 @@ from pipeline.storage import FolderStore
 from .conftest import START, MakePolicy
 from .world import Behaviour, World
 
+pytestmark = pytest.mark.slow
+
 GOOD = Behaviour()
 BAD = {
     "failing": Behaviour(errors=0.2),
@@ -116,7 +118,6 @@ def test_a_bad_canary_is_rolled_back_before_it_has_half_of_the_traffic(
     assert max(policy.share for policy in history) == 0.1
 
 
-@pytest.mark.slow
 def test_good_canaries_are_not_rolled_back_by_chance(
     tmp_path: Path, make_policy: MakePolicy
 ) -> None:
@@ -202,7 +203,6 @@ def test_another_champion_in_between_aborts(tmp_path: Path, make_policy: MakePol
     assert "became version 7" in history[-1].why
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "phase", "why"),
     [

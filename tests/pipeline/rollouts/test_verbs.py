@@ -20,6 +20,8 @@ from pipeline.settings import load_settings, settings_path
 from pipeline.storage import FolderStore
 from pipeline.tracking.results import RolloutResult, read_result
 
+pytestmark = pytest.mark.slow
+
 MODEL = "breast-cancer"
 
 

@@ -10,6 +10,8 @@ import uvicorn
 
 from pipeline.serving.protocol import MOST_HEAD_BYTES, BoundedProtocol
 
+pytestmark = pytest.mark.slow
+
 GOOD = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -84,7 +86,6 @@ def test_usual_requests_are_answered_one_after_the_other_and_at_once() -> None:
     assert found.count(b"HTTP/1.1 200 OK") == 4
 
 
-@pytest.mark.slow
 def test_a_long_answer_is_no_slow_head() -> None:
     slow = GOOD.replace(b"/x", b"/slow").replace(b"Host", b"Connection: close\r\nHost")
 
@@ -108,14 +109,12 @@ def test_headers_without_end_are_refused() -> None:
     assert found.startswith(b"HTTP/1.1 431 ")
 
 
-@pytest.mark.slow
 def test_a_head_that_does_not_end_is_refused_in_time() -> None:
     assert sent(GOOD[:30]).startswith(b"HTTP/1.1 408 ")
     # Not only the first one of a connection.
     assert b"HTTP/1.1 408 " in sent(GOOD + GOOD[:30])
 
 
-@pytest.mark.slow
 def test_a_connection_on_which_nothing_comes_is_closed() -> None:
     assert sent() == b""
 
