@@ -71,6 +71,7 @@ def lint_trust(
 
     \b
     keyless lint-trust trust.json                       a policy, a folder, `aws iam get-role`
+    keyless lint-trust role.tf                          or a template, CDK, a script with it
     keyless lint-trust --plan plan.json                 every role of a Terraform plan
     keyless lint-trust --account                        every role of the local account
     keyless lint-trust --account --aws --sarif          every role of yours, for code scanning

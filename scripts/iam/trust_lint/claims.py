@@ -10,17 +10,16 @@ from difflib import get_close_matches
 from scripts.github.issuers import AUDIENCE
 from scripts.iam.engine.documents import Condition
 from scripts.iam.trust_lint.decide.automata import Operand, common_word, either, text
-from scripts.iam.trust_lint.decide.grammar import CLAIMS, CUSTOM, TOKEN_CLAIMS, VALUE
-from scripts.iam.trust_lint.decide.statement import EXACT, Compared, Trusting, has_wildcard
+from scripts.iam.trust_lint.decide.grammar import CUSTOM, TOKEN_CLAIMS, VALUE
+from scripts.iam.trust_lint.decide.statement import EXACT, Compared, has_wildcard
 from scripts.iam.trust_lint.decide.who import whoever_took_the_names
 from scripts.iam.trust_lint.findings import Finding
 from scripts.iam.trust_lint.fixes import Fix, added, exchanged, without
 from scripts.iam.trust_lint.rules import Check, Linted
+from scripts.iam.trust_lint.shapes import is_stale, shapes
 
 _IMMUTABLE = re.compile(r"repo:([^/@:]+)@(\d+)/([^/@:]+)@(\d+)(?::.+)?")
 _NAMES = re.compile(r"repo:([^/@:*?]+)/([^/@:*?]+)(?::.+)?")
-_STALE = re.compile(r"repo:([A-Za-z0-9-]+)-(\d+)/([A-Za-z0-9._-]+)-(\d+):(.+)")
-_ADDRESS = re.compile(r"repo:(?:https?://)?(?:www\.)?github\.com/")
 _STS_AUDIENCE = re.compile(r"sts\.(?:[a-z0-9-]+\.)*amazonaws\.[a-z.]+")
 
 
@@ -241,7 +240,7 @@ def dead_values(linted: Linted) -> Iterator[Finding]:
     for found in linted.one.compared:
         for value in found.values:
             literal = found.operator.base in EXACT and has_wildcard(value)
-            if literal or _is_stale(linted, value) or found.claim == "aud":
+            if literal or is_stale(linted, value) or found.claim == "aud":
                 continue  # other rules say so
             if _is_dead(linted, found, value):
                 yield linted.finding(
@@ -345,122 +344,6 @@ def names_with_ids(subjects: Iterable[str]) -> frozenset[str]:
     """The repositories (owner/name) that stand with their ids in one of the subjects."""
     found = (_IMMUTABLE.match(subject) for subject in subjects)
     return frozenset(f"{match[1]}/{match[3]}" for match in found if match)
-
-
-def shapes(linted: Linted) -> Iterator[Finding]:
-    """Subjects that are written as GitHub never sends them."""
-    one, known = linted.one, False
-    for found in one.compared:
-        for value in found.values:
-            if found.claim == "sub" and _is_stale(linted, value):
-                known = True
-                yield _stale(linted, found, value)
-            if found.operator.base in EXACT and has_wildcard(value):
-                known = True
-                yield linted.finding(
-                    "literal-wildcard",
-                    f"{found.written} takes {value!r} letter for letter",
-                    "nobody by this value",
-                    "write the whole value; under StringLike it would let in "
-                    "more than one",
-                )  # fmt: skip
-    dead = any(not one.lacking(condition) for condition in one.never)  # unknown-key says so
-    if linted.anything is None and not known and not dead:
-        yield from _never(linted)
-
-
-def _stale(linted: Linted, found: Compared, value: str) -> Finding:
-    right = _STALE.sub(r"repo:\1@\2/\3@\4:\5", value)
-    values = tuple(right if old == value else old for old in found.values)
-    new = replace(found.condition, values=values)
-    closed = bool(linted.one.exactly("repository_id"))
-    match = _STALE.fullmatch(value)
-    assert match is not None
-    return linted.finding(
-        "stale-id-form",
-        f"{value!r} joins the ids by -; GitHub joins them by @",
-        "nobody; the job that should get in is refused"
-        if closed
-        else f"whoever registers the account {match[1]}-{match[2]}",
-        Fix(f"write {right}", exchanged(linted.one, found.condition, new)),
-        weight="note" if closed else None,
-    )
-
-
-def _never(linted: Linted) -> Iterator[Finding]:
-    one = linted.one
-    if not one.is_for_web_identities:
-        yield linted.finding(
-            "wrong-action",
-            f"{', '.join(one.statement.actions or ())} is not what a token asks for",
-            "nobody",
-            Fix(
-                "write sts:AssumeRoleWithWebIdentity",
-                one.statement.conditions,
-                ("sts:AssumeRoleWithWebIdentity",),
-            ),
-        )
-        return
-    values = [repr(value) for found in one.compared for value in found.values]
-    alone = [found for found in one.compared if _lives_without(linted, found)]
-    forms = [f"{found.key} as {_FORMS[found.claim]}" for found in alone if _is_malformed(found)]
-    why = " or ".join(f"{found.written} {found.key}" for found in alone)
-    yield linted.finding(
-        "never-matches",
-        "no token that GitHub documents fulfils "
-        + (" and ".join(values) or "this")
-        + " together"
-        + (f"; without {why} some would" if alone else ""),
-        "nobody; the job that should get in is refused",
-        _without_host(one)
-        or (f"write {' and '.join(forms)}" if forms else "")
-        or "compare the values with those that `keyless doctor --github` prints in the job: by "
-        "default a subject is repo:, the repository and one of :environment:NAME, :pull_request "
-        "and :ref:REF, in lower case but for the names",
-    )
-
-
-# What GitHub writes in a claim, where a value is often something else.
-_FORMS = {
-    "actor_id": "a number",
-    "job_workflow_ref": "OWNER/REPOSITORY/.github/workflows/FILE@REF",
-    "ref": "refs/heads/BRANCH or refs/tags/TAG",
-    "repository": "OWNER/REPOSITORY",
-    "repository_id": "a number",
-    "repository_owner_id": "a number",
-}
-
-
-def _is_malformed(found: Compared) -> bool:
-    """Whether no value that a claim is compared with has the form of that claim."""
-    return found.claim in _FORMS and not any(
-        has_wildcard(value) or CLAIMS[found.claim].accepts(value) for value in found.values
-    )
-
-
-def _without_host(one: Trusting) -> str:
-    """What to write for subjects with GitHub's address before the owner; "" where none has it."""
-    return " and ".join(
-        f"write {_ADDRESS.sub('repo:', value)!r} for {value!r}: a subject has no host"
-        for found in one.on("sub")
-        for value in found.values
-        if _ADDRESS.match(value)
-    )
-
-
-def _lives_without(linted: Linted, found: Compared) -> bool:
-    """Whether somebody would get in if one condition were not there."""
-    change = Fix("", without(linted.one, found.condition))
-    return Linted(change.applied(linted.one), linted.issuer, linted.setting).anything is not None
-
-
-def _is_stale(linted: Linted, value: str) -> bool:
-    match = _STALE.fullmatch(value)
-    if match is None:
-        return False
-    ids = linted.one.exactly("repository_id")
-    # An owner may be called studio-54: only the ids tell, where they are given.
-    return match[4] in ids if ids else len(match[2]) > 3 or len(match[4]) > 3
 
 
 def _subjects(linted: Linted) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from scripts.iam.trust_lint.decide.statement import NotJudged, Trusting, trustin
 from scripts.iam.trust_lint.decide.who import Reach, together
 from scripts.iam.trust_lint.findings import Finding
 from scripts.iam.trust_lint.rules import IDENTITY_CHECKS, Linted, Setting, refused_intent
+from scripts.iam.trust_lint.unfilled import Open, filled, left_in
 from scripts.iam.trust_lint.written import refusals
 from scripts.names import GITHUB_HOST
 
@@ -57,13 +58,14 @@ _NOT_ACTIONS = (
     "github.com/enterprises/",
     "oidc-configuration.audit-log.githubusercontent.com",
 )
-# What templates, documentation and their renderers leave in a value.
-_PLACEHOLDER = re.compile(
-    r"<[A-Za-z_][^<>]*>|\{\{.*?\}\}|(?<!\$)\{[A-Za-z_][\w .-]*\}|%\{|(?<!\$)\$(?:\(|[A-Za-z_]\w*)"
-)
 _NO_ACCOUNT = "0" * 12
 _PROVIDERS_ACCOUNT = re.compile(
     r"(arn:aws[a-z-]*:iam::)(?!\d{12}:)(\$?\{+[^}\"]*\}+|[^:\"/]*)(?=:oidc-provider/)"
+)
+# A number that is the role's own account's whatever it is.
+_OWN_ACCOUNT = re.compile(
+    r"\$\{account\}|\$\{data\.aws_caller_identity\.\w+\.account_id\}"
+    r"|.*(?:get-caller-identity|Stack\.of\(this\)\.account|this\.account|Aws\.ACCOUNT_ID).*"
 )
 
 
@@ -89,6 +91,25 @@ class Judgement:
             {**self.reach, **other.reach},
         )
 
+    def quoting(self, quoted: Callable[[str], str]) -> Judgement:
+        """The same with what each text quotes as it was written."""
+        findings = tuple(
+            replace(
+                one,
+                message=quoted(one.message),
+                who=quoted(one.who),
+                fix=quoted(one.fix),
+                witness=None if one.witness is None else quoted(one.witness),
+                claims={name: quoted(value) for name, value in one.claims.items()},
+            )
+            for one in self.findings
+        )
+        reach = {
+            origin: replace(one, who=quoted(one.who), token=one.token and one.token.quoting(quoted))
+            for origin, one in self.reach.items()
+        }
+        return Judgement(findings, tuple(map(quoted, self.not_judged)), reach)
+
 
 def lint(document: Document, setting: Setting) -> Judgement:
     """Judge a trust policy.
@@ -97,8 +118,8 @@ def lint(document: Document, setting: Setting) -> Judgement:
     which IAM refuses as well, is a finding because it is found in the wild.
     """
     document, hidden = _with_accounts(document)
-    if unfilled := _placeholders(_decoded(document)):
-        return Judgement(not_judged=(_unfilled(setting.origin, unfilled),))
+    if hidden and _OWN_ACCOUNT.fullmatch(hidden[0]):
+        return lint(document, setting).quoting(lambda text: text.replace(_NO_ACCOUNT, "ACCOUNT"))
     if hidden:
         told = (
             f"{setting.origin}: {hidden[0]!r} is no account's number, so whether the provider is "
@@ -107,9 +128,10 @@ def lint(document: Document, setting: Setting) -> Judgement:
         )
         found = lint(document, setting) + Judgement(not_judged=(told,))
         # What is quoted has the account as it is written.
-        quoted = [replace(one, message=one.message.replace(_NO_ACCOUNT, hidden[0]))
-                  for one in found.findings]  # fmt: skip
-        return replace(found, findings=tuple(quoted))
+        return found.quoting(lambda text: text.replace(_NO_ACCOUNT, hidden[0]))
+    decoded = _decoded(document)
+    if isinstance(decoded, Mapping) and left_in(decoded):
+        return _with_names(decoded, setting)
     rest, refused = _without_not_principal(document, setting)
     if rest is None:
         return Judgement(tuple(refused))
@@ -258,29 +280,21 @@ def _with_accounts(document: Document) -> tuple[Document, list[str]]:
     return (_PROVIDERS_ACCOUNT.sub(rf"\g<1>{'0' * 12}", text) if hidden else document), hidden
 
 
-def _placeholders(value: Any) -> list[str]:
-    """What is left of a template in the strings of a policy."""
-    if isinstance(value, str):
-        found = _PLACEHOLDER.search(value)
-        if found:
-            return [found[0]]
-        try:
-            tokens(value, variables=True)
-        except PolicyError:
-            return [value]
-        return []
-    inner = value.values() if isinstance(value, Mapping) else value
-    if not isinstance(inner, Iterable):
-        return []
-    return [item for one in inner for item in _placeholders(one)]
-
-
-def _unfilled(origin: str, found: Sequence[str]) -> str:
-    return (
-        f"{origin}: {found[0]} is a placeholder that nothing filled in; render the policy, then "
-        "lint it. As it stands IAM reads it letter for letter or as a policy variable that no "
-        "request has, and nobody gets in by it"
-    )
+def _with_names(document: Mapping[str, Any], setting: Setting) -> Judgement:
+    """Judge a policy with placeholders, as far as it hangs on none of them."""
+    try:
+        policy = filled(document)
+    except Open as unknown:
+        told = (
+            f"{setting.origin}: {unknown} is a placeholder that nothing filled in, and more than a "
+            "name may stand in its place; render the policy, then lint it. As it stands IAM reads "
+            "it letter for letter or as a policy variable that no request has, and nobody gets in "
+            "by it"
+        )
+        return Judgement(not_judged=(told,))
+    # As text, so that IAM's limits are those of the policy as it is stored.
+    found = lint(json.dumps(policy.document), setting).quoting(policy.quoted)
+    return found + Judgement(not_judged=(f"{setting.origin}: {policy.told()}",))
 
 
 def _without_not_principal(

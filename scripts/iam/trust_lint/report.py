@@ -193,7 +193,7 @@ def _uri(origin: str) -> str:
     if origin.startswith("arn:"):
         account, name = origin.split(":", 5)[4:]
         return quote(f"aws-account/{account}/{name}")
-    path = Path(origin)
+    path = Path(origin if Path(origin).exists() else origin.partition(": ")[0])
     if not path.exists():
         return quote(f"terraform-plan/{origin}")
     whole = path.resolve()

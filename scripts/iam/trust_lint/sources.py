@@ -10,6 +10,9 @@ from typing import Any
 
 from scripts.iam.account.identities import Identities
 from scripts.iam.engine.documents import Policy, PolicyError, parse_policy
+from scripts.iam.trust_lint.reading.files import written
+from scripts.iam.trust_lint.reading.policies import Found
+from scripts.iam.trust_lint.reading.templates import policies_in
 from scripts.iam.trust_lint.rules import Setting
 
 MOST_BYTES = 64 * 1024 * 1024  # a plan of a large root; a policy has its own, smaller limit
@@ -82,16 +85,41 @@ def read_text(text: bytes | str, origin: str, setting: Setting) -> Input:
     try:
         content = json.loads(decoded)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{origin}: not JSON: {error}") from None
+        if read := written(decoded):
+            return _of_places(read, origin, setting)
+        raise InputError(
+            f"{origin}: not JSON ({error}), and no trust policy is written out in it as in "
+            "Terraform, a template, CDK or a script; give JSON: `terraform show -json`, `cdk synth "
+            "--json`, `aws iam get-role`"
+        ) from None
     if isinstance(content, dict):
         if "format_version" in content and ("planned_values" in content or "values" in content):
             return read_plan(content, origin, setting)
         roles = _roles(content)
         if roles is not None:
             return _of_roles(roles, origin, setting)
+    if isinstance(content, dict) and "Statement" not in content and (read := policies_in(content)):
+        return _of_places(read, origin, setting)
     _is_trust(content, origin)
     # As text, so that a key that is written twice is seen.
     return Input(((decoded, replace(setting, origin=origin)),))
+
+
+def _of_places(read: Sequence[Found], origin: str, setting: Setting) -> Input:
+    """The policies of a file that holds more than one policy alone."""
+    taken: dict[str, int] = {}
+    documents: list[tuple[Document, Setting]] = []
+    unknown = []
+    for one in read:
+        name = f"{origin}: {one.place}" if one.place else origin
+        taken[name] = taken.get(name, 0) + 1
+        name += f" (policy {taken[name]})" if taken[name] > 1 else ""
+        documents.append((one.policy, replace(setting, origin=name)))
+        unknown += [
+            f"{name}: the default of {default} counts here; with another value others get in"
+            for default in one.defaults
+        ]
+    return Input(tuple(documents), tuple(unknown))
 
 
 def _roles(content: Mapping[str, Any]) -> list[Any] | None:

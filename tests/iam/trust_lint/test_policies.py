@@ -392,8 +392,8 @@ def test_what_a_template_or_a_shell_leaves_is_a_placeholder(left: str) -> None:
                                             f"{HOST}:sub": sub}}}]},
         Setting("a.json"),
     )  # fmt: skip
-    assert found.findings == ()
-    assert "is a placeholder that nothing filled in" in found.not_judged[0]
+    assert f"refs/heads/{left}" in found.reach["a.json"].who
+    assert f"{left} is not filled in and was read as a name" in found.not_judged[0]
 
 
 def trusting(*, like: dict[str, Any], equal: dict[str, Any] | None = None) -> Judgement:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -88,6 +88,11 @@ class Token:
     def is_default(self) -> bool:
         """Whether GitHub sends it without a customised subject."""
         return self.template == subjects.DEFAULT
+
+    def quoting(self, quoted: Callable[[str], str]) -> Token:
+        """The same token with what its claims quote as it was written."""
+        claims = {name: quoted(value) for name, value in self.claims.items()}
+        return Token(claims, self.template)
 
 
 class Search:

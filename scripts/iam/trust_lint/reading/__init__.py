@@ -1,0 +1,1 @@
+"""Reads trust policies out of what people write them in: Terraform, templates, CDK, scripts."""

@@ -1,0 +1,308 @@
+"""Reads objects and lists as JSON, Terraform, TypeScript and Python write them.
+
+What is no literal, such as a variable, stays as the placeholder `${expression}`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+MOST_DEPTH = 60
+
+
+class Unreadable(ValueError):
+    """Text that is no literal here."""
+
+
+class Block(dict[str, Any]):
+    """A block of Terraform. Blocks of one name in it are a list."""
+
+
+_SPACE = re.compile(r"(?:[\s]|//[^\n]*|#[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_SOFT = re.compile(r"(?:[^\S\n]|/\*.*?\*/)*", re.DOTALL)
+_HEREDOC = re.compile(r"<<[-~]?[\"']?(\w+)[\"']?[^\n]*\n(.*?)\n[ \t]*\1\b", re.DOTALL)
+_KEY = re.compile(r"[A-Za-z_$][\w.$-]*")
+_LABELS = re.compile(r"(?:[ \t]*(?:\"[^\"\n]*\"|[\w-]+))*[ \t]*\{")
+_PREFIX = re.compile(r"(?:[rbfRBF]{1,2}|[A-Za-z_][\w.]*)(?=[\"'`])")
+_RENDERS = re.compile(r"(?:\w+\.)*(?:jsonencode|stringify|dumps|toset|tolist|of)\s*\(\s*(?=[\[{])")
+_FORMAT = re.compile(r"(?:format|formatlist|sprintf|fmt\.Sprintf)\s*\(")
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+def placeholder(expression: str) -> str:
+    """An expression as it stands in a text."""
+    inner = " ".join(expression.split())
+    whole = inner.startswith("${") and inner.endswith("}") and inner.count("${") == 1
+    return inner if whole else f"${{{inner}}}"
+
+
+class Reader:
+    """Reads one literal after another from a text."""
+
+    def __init__(self, text: str, at: int = 0) -> None:
+        self.text, self.at, self._depth = text, at, 0
+
+    def value(self) -> Any:
+        """The literal that begins here. Raises Unreadable."""
+        self._depth += 1
+        if self._depth > MOST_DEPTH:
+            raise Unreadable("nested too deeply")
+        try:
+            self.space()
+            read = self._one()
+            while isinstance(read, str) and self._joined():
+                read += _text(self._one())
+            return read
+        finally:
+            self._depth -= 1
+
+    def _joined(self) -> bool:
+        """Whether a text goes on behind a plus."""
+        start = self.at
+        self.space()
+        if self.text.startswith("+", self.at):
+            self.at += 1
+            self.space()
+            return True
+        self.at = start
+        return False
+
+    def _one(self) -> Any:
+        here = self.text[self.at : self.at + 1]
+        if here == "{":
+            return self.body(self.at + 1)
+        if here == "[":
+            return self._list()
+        if here in "\"'`" and here:
+            return self._string(formatted=False)
+        if match := _HEREDOC.match(self.text, self.at):
+            self.at = match.end()
+            return match[2]
+        if match := _PREFIX.match(self.text, self.at):
+            self.at = match.end()
+            return self._string(formatted="f" in match[0].lower()[:2] and len(match[0]) < 3)
+        if match := _RENDERS.match(self.text, self.at):
+            self.at = match.end()
+            read = self.value()
+            self._close(")")
+            return read
+        if match := _FORMAT.match(self.text, self.at):
+            self.at = match.end()
+            return _formatted([argument for _, argument in self.arguments()])
+        return self._expression()
+
+    def space(self) -> None:
+        """Skip blanks and comments."""
+        match = _SPACE.match(self.text, self.at)
+        self.at = match.end() if match else self.at
+
+    def _close(self, closing: str) -> None:
+        """Skip to behind a closing bracket."""
+        self.space()
+        while self.text[self.at : self.at + 1] == ",":
+            self.at += 1
+            self.space()
+        if not self.text.startswith(closing, self.at):
+            raise Unreadable(f"no {closing} at {self.at}")
+        self.at += 1
+
+    def arguments(self) -> list[tuple[str, Any]]:
+        """The arguments of a call, behind its bracket: their names, "" without one, and values."""
+        found = []
+        while not self._ends(")"):
+            name = re.compile(r"([A-Za-z_]\w*)\s*=(?![=>])").match(self.text, self.at)
+            if name:
+                self.at = name.end()
+            found.append((name[1] if name else "", self.value()))
+            self._separator()
+        return found
+
+    def _ends(self, closing: str) -> bool:
+        self.space()
+        if self.at >= len(self.text):
+            raise Unreadable(f"no {closing}")
+        if self.text.startswith(closing, self.at):
+            self.at += 1
+            return True
+        return False
+
+    def _separator(self) -> None:
+        self.space()
+        if self.text[self.at : self.at + 1] in (",", ";"):
+            self.at += 1
+
+    def _list(self) -> list[Any]:
+        self.at += 1
+        self.space()
+        if loop := re.compile(r"for\b[^\n]*?[^:]:(?!:)\s*").match(self.text, self.at):
+            self.at = loop.end()
+            read = [self.value()]
+            self._skip_to("]")
+            return read
+        found = []
+        while not self._ends("]"):
+            if self.text.startswith("...", self.at):
+                self.at += 3
+            value = self.value()
+            self.space()
+            if re.compile(r"for\b").match(self.text, self.at):
+                self._skip_to("]")
+                return [value]
+            found.append(value)
+            self._separator()
+        return found
+
+    def _skip_to(self, closing: str) -> None:
+        while not self._ends(closing):
+            self._balanced()
+
+    def body(self, at: int) -> dict[str, Any]:
+        """The object or block whose brace was before `at`."""
+        self.at = at
+        found = Block()
+        while not self._ends("}"):
+            self._entry(found)
+            self._separator()
+        return found
+
+    def _entry(self, found: Block) -> None:
+        if self.text.startswith("...", self.at):
+            self.at += 3
+            self.value()
+            return
+        key = self._key()
+        soft = _SOFT.match(self.text, self.at)
+        self.at = soft.end() if soft else self.at
+        if match := re.compile(r"\s*(?:=>|[:=](?!=))").match(self.text, self.at):
+            self.at = match.end()
+            found[key] = self.value()
+        elif match := _LABELS.match(self.text, self.at):
+            labels = re.findall(r"[\w-]+", match[0])
+            block = self.body(match.end())
+            if key == "dynamic" and labels:
+                key, block = labels[0], next(iter(block.get("content", [])), block)
+            found.setdefault(key, []).append(block)
+        elif re.compile(r"\s*[,}]").match(self.text, self.at):
+            found[key] = placeholder(key)  # TypeScript's { name }
+        else:
+            raise Unreadable(f"no value at {self.at}")
+
+    def _key(self) -> str:
+        here = self.text[self.at : self.at + 1]
+        if here in ("[", "("):
+            self.at += 1
+            key = _text(self.value())
+            self._close(_CLOSING[here])
+            return key
+        if here and here in "\"'`":
+            return self._string(formatted=False)
+        if match := re.compile(r"[rbfRBF]{1,2}(?=[\"'])").match(self.text, self.at):
+            self.at = match.end()
+            return self._string(formatted="f" in match[0].lower())
+        match = _KEY.match(self.text, self.at)
+        if not match:
+            raise Unreadable(f"no key at {self.at}")
+        self.at = match.end()
+        return match[0]
+
+    def _string(self, *, formatted: bool) -> str:
+        quote = self.text[self.at]
+        long = self.text.startswith(quote * 3, self.at)
+        end = quote * 3 if long else quote
+        self.at += len(end)
+        found = []
+        while not self.text.startswith(end, self.at):
+            here = self.text[self.at : self.at + 1]
+            if not here or (here == "\n" and quote != "`" and not long):
+                raise Unreadable("a text is not closed")
+            if here == "\\":
+                follows = self.text[self.at + 1 : self.at + 2]
+                found.append(_ESCAPES.get(follows, follows))
+                self.at += 2
+            elif self.text.startswith("${", self.at) or (formatted and here == "{"):
+                start = self.at + (1 if here == "{" else 2)
+                self.at = start
+                while not self._ends("}"):
+                    self._balanced()
+                found.append(placeholder(self.text[start : self.at - 1]))
+            else:
+                found.append(here)
+                self.at += 1
+        self.at += len(end)
+        return "".join(found)
+
+    def _balanced(self) -> None:
+        """Skip one letter, or what stands in brackets or quotes."""
+        here = self.text[self.at : self.at + 1]
+        if here in _CLOSING:
+            self.at += 1
+            self._skip_to(_CLOSING[here])
+        elif here and here in "\"'`":
+            self._string(formatted=False)
+        else:
+            self.at += 1
+
+    def _expression(self) -> Any:
+        """Something that is no literal, up to the end of the line or of what it stands in."""
+        start = self.at
+        while self.at < len(self.text) and self.text[self.at] not in ",;\n}])":
+            self._balanced()
+        written = self.text[start : self.at].strip()
+        if not written:
+            raise Unreadable(f"nothing at {start}")
+        return _word(written)
+
+
+def _word(written: str) -> Any:
+    known: dict[str, Any] = {"true": True, "True": True, "false": False, "False": False}
+    if written in known:
+        return known[written]
+    if re.fullmatch(r"\d+", written):
+        return int(written)
+    return placeholder(written)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    raise Unreadable("an object in a text")
+
+
+def _formatted(arguments: list[Any]) -> str:
+    """What `format` makes of its arguments."""
+    if not arguments or not isinstance(arguments[0], str):
+        return placeholder("format(...)")
+    rest = iter(arguments[1:])
+    return re.sub(r"%[sdv]", lambda _: _text(next(rest, placeholder("format"))), arguments[0])
+
+
+def object_around(text: str, inside: int) -> dict[str, Any] | None:
+    """The smallest object that can be read and holds this place of a text."""
+    at = inside
+    for _ in range(MOST_DEPTH):
+        at = text.rfind("{", 0, at)
+        if at < 0:
+            return None
+        reader = Reader(text)
+        try:
+            read = reader.body(at + 1)
+        except Unreadable:
+            continue
+        if reader.at > inside:
+            return read
+    return None
+
+
+def calls(text: str, name: re.Pattern[str]) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
+    """The calls of functions or classes with such a name, with their arguments."""
+    for match in name.finditer(text):
+        reader = Reader(text, match.end())
+        try:
+            yield match[1], reader.arguments()
+        except Unreadable:
+            continue

@@ -1,0 +1,132 @@
+"""What the names of a file stand for: its locals, defaults, constants and identity providers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.iam.trust_lint.reading.literals import Reader, Unreadable, calls, placeholder
+
+ACCOUNT = "${account}"
+_BLOCK = re.compile(
+    r"^[ \t]*(variable|locals|resource|data|module)((?:[ \t]+\"?[\w-]+\"?)*)[ \t]*\{", re.MULTILINE
+)
+_ASSIGNED = re.compile(
+    r"^[ \t]*(?:export[ \t]+)?(?:const|let|var|readonly|private|public)?[ \t]*(?:this\.|self\.)?"
+    r"(?P<name>[A-Za-z_]\w*)(?:[ \t]*:[ \t]*[\w.<>\[\]| ]+)?[ \t]*:?=[ \t]*(?![=>])",
+    re.MULTILINE,
+)
+_PROVIDER = "aws_iam_openid_connect_provider"
+_MADE = re.compile(r"\b(?:new\s+)?(?:\w+\.)*((?:Cfn)?(?:OpenIdConnect|OIDC)Provider)\w*\s*\(")
+_PLACE = re.compile(r"\$\{([^{}]*)\}|\$([A-Za-z_]\w*)")
+_INDEX = re.compile(r"\[(?:0|\*|count\.index|each\.\w+)\]|\.(?:0|\*)(?=\.|$)")
+
+
+def provider_arn(url: str) -> str:
+    """The ARN that a provider with this URL has, in an account that is not known."""
+    return f"arn:aws:iam::{ACCOUNT}:oidc-provider/{url.removeprefix('https://').rstrip('/')}"
+
+
+def blocks(text: str) -> list[tuple[str, list[str], dict[str, Any]]]:
+    """The blocks of a Terraform file: kind, labels and content."""
+    found = []
+    for match in _BLOCK.finditer(text):
+        try:
+            content = Reader(text).body(match.end())
+        except Unreadable:
+            continue
+        found.append((match[1], re.findall(r"[\w-]+", match[2]), content))
+    return found
+
+
+def names(text: str) -> dict[str, Any]:
+    """What each name stands for that a file defines once."""
+    found: dict[str, Any] = {}
+    for kind, labels, content in blocks(text):
+        if (
+            kind == "variable"
+            and labels
+            and content.get("default") not in (None, "", [], "${null}")
+        ):
+            found[f"var.{labels[0]}"] = content["default"]
+        elif kind == "locals":
+            found |= {f"local.{name}": value for name, value in content.items()}
+        elif labels[:1] == [_PROVIDER] and len(labels) > 1:
+            where = ("data." if kind == "data" else "") + ".".join(labels)
+            _provider(found, where, content.get("url"))
+    if not found:
+        found = _assigned(text)
+    return found
+
+
+def _provider(found: dict[str, Any], name: str, url: object) -> None:
+    if isinstance(url, str):
+        whole = resolved(url, found)
+        found[f"{name}.url"] = whole
+        for arn in ("arn", "id", "openIdConnectProviderArn", "open_id_connect_provider_arn"):
+            found[f"{name}.{arn}"] = provider_arn(whole)
+
+
+def _assigned(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    twice = set()
+    for match in _ASSIGNED.finditer(text):
+        name = match["name"]
+        try:
+            value = Reader(text, match.end()).value()
+        except Unreadable:
+            continue
+        if isinstance(value, str) and _MADE.search(value):
+            for _, arguments in calls(text[match.end() :], _MADE):
+                given = {key: one for _, part in arguments if isinstance(part, dict)
+                         for key, one in part.items()} | dict(arguments)  # fmt: skip
+                _provider(found, name, given.get("url"))
+                found.setdefault(name, found.get(f"{name}.arn", value))
+                break
+            continue
+        if name in found and found[name] != value:
+            twice.add(name)
+        found[name] = value
+    return {name: value for name, value in found.items() if name not in twice}
+
+
+def resolved(value: Any, known: Mapping[str, Any], depth: int = 5) -> Any:
+    """A value with every name in it that is known in its place."""
+    if isinstance(value, list):
+        return [item for one in value for item in _items(resolved(one, known, depth))]
+    if isinstance(value, Mapping):
+        return {
+            str(resolved(key, known, depth)): resolved(one, known, depth)
+            for key, one in value.items()
+        }
+    if not isinstance(value, str) or depth == 0:
+        return value
+    whole = _PLACE.fullmatch(value)
+    if whole and not isinstance(_known(whole, known), str | None):
+        return resolved(_known(whole, known), known, depth - 1)
+    filled = _PLACE.sub(lambda one: _filled(one, known), value)
+    return filled if filled == value else resolved(filled, known, depth - 1)
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _known(match: re.Match[str], known: Mapping[str, Any]) -> Any:
+    name = _INDEX.sub("", (match[1] or match[2]).strip()).removeprefix("this.")
+    name = name.removeprefix("self.")
+    if name in known:
+        return known[name]
+    hosts = {
+        value.removeprefix("https://")
+        for key, value in known.items()
+        if key.endswith(".url") and key in name and isinstance(value, str)
+    }
+    return hosts.pop() if len(hosts) == 1 else None
+
+
+def _filled(match: re.Match[str], known: Mapping[str, Any]) -> str:
+    value = _known(match, known)
+    same = value is None or not isinstance(value, str) or value == placeholder(match[0])
+    return match[0] if same else value

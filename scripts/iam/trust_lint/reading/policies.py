@@ -1,0 +1,170 @@
+"""Finds the trust policies in a text: Terraform, TypeScript, Python, scripts and Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.iam.trust_lint.reading.literals import Unreadable, calls, object_around
+from scripts.iam.trust_lint.reading.names import blocks, names, resolved
+
+
+@dataclass(frozen=True)
+class Found:
+    """A policy, where in the file it stands ("" if it names no place), and defaults that count."""
+
+    place: str
+    policy: dict[str, Any]
+    defaults: tuple[str, ...] = ()
+
+
+_STATEMENT = re.compile(
+    r"[\"']?\bstatements?[\"']?\s*(?:[:=]|=>)\s*(?:new\s+\w+)?\s*[\[{]", re.IGNORECASE
+)
+_DOCUMENT = "aws_iam_policy_document"
+# https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_iam.FederatedPrincipal.html
+_CDK = re.compile(
+    r"\b(FederatedPrincipal|WebIdentityPrincipal|OpenIdConnectPrincipal)(?:\.new)?\s*\("
+)
+_CDK_ARGUMENTS = ("federated", "conditions", "assumeroleaction")
+_CDK_NAMES = ("identityprovider", "openidconnectprovider")
+_WEB = "sts:AssumeRoleWithWebIdentity"
+_FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
+
+
+def policies(text: str) -> list[Found]:
+    """The trust policies that a text holds, names of the same text filled in."""
+    found = _read(text)
+    if not found and '\\"' in text:
+        found = _read(text.replace('\\"', '"'))  # JSON within a shell's quotes
+    return found
+
+
+def fences(text: str) -> list[str]:
+    """The fenced blocks of a Markdown text."""
+    return _FENCE.findall(text)
+
+
+def _read(text: str) -> list[Found]:
+    known = names(text)
+    read = [*_documents(text), *_objects(text), *_principals(text, known)]
+    found: list[Found] = []
+    for place, raw in read:
+        policy = policy_of(resolved(raw, known))
+        if policy is not None and policy not in [one.policy for one in found]:
+            defaults = [name for name in known if name.startswith("var.") and name in str(raw)]
+            found.append(Found(place, policy, tuple(defaults)))
+    return found
+
+
+def _documents(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for kind, labels, content in blocks(text):
+        if kind == "data" and labels[:1] == [_DOCUMENT]:
+            yield f"data.{'.'.join(labels)}", content
+
+
+def _objects(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    behind = 0
+    for match in _STATEMENT.finditer(text):
+        if match.start() < behind:
+            continue
+        read = object_around(text, match.start() + 1)
+        if read is not None:
+            yield "", read
+
+
+def _principals(text: str, known: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Roles of CDK, whose trust policy is the principal with its conditions."""
+    for name, given in calls(text, _CDK):
+        # By position, or by name.
+        arguments = dict(zip(_CDK_ARGUMENTS, (one for key, one in given if not key), strict=False))
+        for key, one in given:
+            short = key.replace("_", "").lower()
+            arguments["federated" if short in _CDK_NAMES else short] = one
+        federated = arguments.get("federated")
+        usual = "sts:AssumeRole" if name == "FederatedPrincipal" else _WEB
+        conditions = resolved(arguments.get("conditions", {}), known)
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Federated": federated},
+            "Action": arguments.get("assumeroleaction", usual) if name[0] == "F" else usual,
+        }
+        yield "", {"Statement": [statement | {"Condition": conditions}]}
+
+
+def policy_of(raw: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A trust policy in IAM's own words; None if it is none."""
+    low = {str(key).lower(): value for key, value in raw.items()}
+    written = low.get("statement", low.get("statements"))
+    items = written if isinstance(written, list) else [written]
+    try:
+        statements = [_statement(item) for item in items if isinstance(item, Mapping)]
+    except Unreadable:
+        return None
+    trusts = any(
+        {"Principal", "NotPrincipal"} & set(one) and "Resource" not in one for one in statements
+    )
+    assumes = any("AssumeRole" in str(one.get("Action")) for one in statements)
+    return {"Version": "2012-10-17", "Statement": statements} if trusts and assumes else None
+
+
+_WORDS = {
+    "sid": "Sid",
+    "effect": "Effect",
+    "action": "Action",
+    "actions": "Action",
+    "notaction": "NotAction",
+    "not_actions": "NotAction",
+    "principal": "Principal",
+    "principals": "Principal",
+    "notprincipal": "NotPrincipal",
+    "not_principals": "NotPrincipal",
+    "condition": "Condition",
+    "conditions": "Condition",
+    "resource": "Resource",
+    "resources": "Resource",
+}
+
+
+def _statement(raw: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"Effect": "Allow"}
+    for key, value in raw.items():
+        word = _WORDS.get(str(key).lower())
+        if word is None or value in ("", None):
+            continue
+        if word == "Effect":
+            value = "Deny" if "deny" in str(value).lower() else "Allow"
+        elif word.endswith("Principal"):
+            value = _principal(value)
+        elif word == "Condition":
+            value = _condition(value)
+        found[word] = value
+    return found
+
+
+def _principal(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    found: dict[str, list[Any]] = {}
+    for one in value:
+        if not isinstance(one, Mapping) or "type" not in one:
+            raise Unreadable("a principal of another form")
+        if one["type"] == "*":
+            return "*"
+        listed = one.get("identifiers", [])
+        found.setdefault(one["type"], []).extend(listed if isinstance(listed, list) else [listed])
+    return found
+
+
+def _condition(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    found: dict[str, dict[str, list[Any]]] = {}
+    for one in value:
+        if not isinstance(one, Mapping) or not {"test", "variable", "values"} <= set(one):
+            raise Unreadable("a condition of another form")
+        listed = one["values"] if isinstance(one["values"], list) else [one["values"]]
+        found.setdefault(one["test"], {}).setdefault(one["variable"], []).extend(listed)
+    return found

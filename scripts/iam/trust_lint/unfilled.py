@@ -1,0 +1,271 @@
+"""Placeholders that nothing filled in: read as names where only a name can stand there.
+
+`repo:${org}/${repo}:*` takes every context whatever the two names are. A placeholder for a whole
+subject, a context or a list may be anything, and the policy is not judged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.github.issuers import AUDIENCE, issuer_of
+from scripts.iam.engine.documents import PolicyError
+from scripts.iam.engine.patterns import tokens
+from scripts.names import GITHUB_HOST
+
+# What templates, documentation and their renderers leave in a value.
+PLACEHOLDER = re.compile(
+    r"\$\{(?:[^{}]|\{[^{}]*\})*\}|<[A-Za-z_][^<>]*>|\{\{.*?\}\}|(?<!\$)\{[A-Za-z_][\w .-]*\}|%\{"
+    r"|(?<!\$)\$(?:\([^()]*\)|\(|[A-Za-z_]\w*)"
+)
+_ACCOUNT = "000000000000"
+_OWNER, _REPOSITORY = "zq{}p", "zq{}r"
+_ID = "98765432{:04}"
+_MADE_UP = re.compile(
+    r"(?P<both>zq(?P<two>\d+)p(?:@\d+)?/zq(?P=two)r(?:@\d+)?)"
+    r"|(?P<id>98765432(?P<number>\d{4}))|zq(?P<one>\d+)(?P<part>[pr])",
+    re.IGNORECASE,
+)
+_MARK = "\N{OBJECT REPLACEMENT CHARACTER}"
+_NAME = rf"[\w.{_MARK}*?-]+"
+_HOST = re.compile(r"([a-z0-9.-]+\.[a-z]+(?:/[\w/.-]+)?):\w+$", re.IGNORECASE)
+
+
+class Open(Exception):
+    """A placeholder that may stand for anything where it is. Its text is the message."""
+
+
+@dataclass
+class Filled:
+    """A policy with a name of our own for each placeholder, and what each stands for."""
+
+    document: Mapping[str, Any]
+    names: list[str] = field(default_factory=list)
+    whole: set[int] = field(default_factory=set)
+    host: str = ""
+    audience: str = ""
+
+    def quoted(self, text: str) -> str:
+        """A text about the policy, with the placeholders as they were written."""
+        return _MADE_UP.sub(self._written, text).replace(_ACCOUNT, "ACCOUNT")
+
+    def _written(self, match: re.Match[str]) -> str:
+        if match["both"]:
+            name = self.names[int(match["two"])]
+            return f"{name} with its ids" if "@" in match["both"] else name
+        if match["id"]:
+            index = int(match["number"])
+            return self.names[index] if index < len(self.names) else match[0]
+        name = self.names[int(match["one"])]
+        if int(match["one"]) in self.whole:
+            return f"the {'owner' if match['part'] in 'pP' else 'name'} in {name}"
+        return name
+
+    def told(self) -> str:
+        """What was taken for granted."""
+        said = []
+        if len(self.names) == 1:
+            said.append(f"{self.names[0]} is not filled in and was read as a name, no wildcard")
+        elif self.names:
+            listed = ", ".join(self.names)
+            said.append(f"{listed} are not filled in and were read as names, no wildcards")
+        if self.host:
+            said.append(f"the provider is not filled in and was taken for {self.host}")
+        if self.audience:
+            said.append(f"{self.audience} was taken for {AUDIENCE}")
+        return "; ".join(said) + "; what is filled in decides the rest, so lint the rendered policy"
+
+
+def is_placeholder(written: str) -> bool:
+    """Whether `${...}` is none of IAM's policy variables."""
+    if not written.startswith("${"):
+        return True
+    try:
+        tokens(written, variables=True)
+    except PolicyError:
+        return True
+    return False
+
+
+def left_in(value: Any) -> list[str]:
+    """The placeholders in the keys and values of a policy."""
+    return [one for text in _texts(value) for one in _left(text)]
+
+
+def _left(text: str) -> list[str]:
+    found = [match[0] for match in PLACEHOLDER.finditer(text) if is_placeholder(match[0])]
+    if not found:
+        try:
+            tokens(text, variables=True)
+        except PolicyError:
+            return [text]
+    return found
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield str(key)
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+
+
+def filled(document: Mapping[str, Any]) -> Filled:
+    """The policy with a name in place of each placeholder. Raises Open."""
+    found = Filled(document)
+    written = document.get("Statement")
+    statements = written if isinstance(written, list) else [written]
+    done = [_statement(found, one) if isinstance(one, Mapping) else one for one in statements]
+    found.document = {**document, "Statement": done}
+    if left := left_in(found.document):
+        raise Open(left[0])
+    return found
+
+
+def _statement(found: Filled, statement: Mapping[str, Any]) -> dict[str, Any]:
+    condition = statement.get("Condition")
+    operators = condition if isinstance(condition, Mapping) else {}
+    host = _host(statement, operators)
+    new = {key: value for key, value in statement.items() if key != "Sid" or not left_in(value)}
+    principal = statement.get("Principal")
+    if isinstance(principal, Mapping):
+        new["Principal"] = {
+            kind: [_trusted(found, kind, one, host) for one in named]
+            if isinstance(named, list)
+            else _trusted(found, kind, named, host)
+            for kind, named in principal.items()
+        }
+    if isinstance(condition, Mapping):
+        new["Condition"] = {
+            operator: _comparisons(found, compared, host)
+            for operator, compared in condition.items()
+        }
+    return new
+
+
+def _host(statement: Mapping[str, Any], operators: Mapping[str, Any]) -> str:
+    """The issuer that the statement names, in its provider or in its keys; "" if none."""
+    principal = statement.get("Principal")
+    named = principal.get("Federated", "") if isinstance(principal, Mapping) else ""
+    for one in named if isinstance(named, list) else [named]:
+        host = str(one).partition(":oidc-provider/")[2]
+        if host and not _left(host):
+            return host
+    for compared in operators.values():
+        for key in compared if isinstance(compared, Mapping) else ():
+            if not _left(key) and (match := _HOST.match(key)) and issuer_of(match[1]):
+                return match[1]
+    text = " ".join(left_in(list(operators.values())) + left_in(named)).lower()
+    return GITHUB_HOST if "github" in text else ""
+
+
+def _trusted(found: Filled, kind: str, written: Any, host: str) -> Any:
+    """A principal whose account, name or address is filled in."""
+    if not isinstance(written, str) or not _left(written):
+        return written
+    if kind == "Federated":
+        return _provider(found, written, host)
+    if kind == "AWS" and re.fullmatch(rf"(?:arn:aws:iam::)?{_MARK}(?::root)?", _marked(written)):
+        return f"arn:aws:iam::{_ACCOUNT}:root" if "arn" in written[:3] else _ACCOUNT
+    raise Open(_left(written)[0])
+
+
+def _marked(written: str) -> str:
+    for one in _left(written):
+        written = written.replace(one, _MARK)
+    return written
+
+
+def _provider(found: Filled, written: str, host: str) -> str:
+    known = written.partition(":oidc-provider/")[2]
+    if not known or _left(known):
+        if not host:
+            raise Open(_left(written)[0])
+        found.host = known = host
+    return f"arn:aws:iam::{_ACCOUNT}:oidc-provider/{known}"
+
+
+def _comparisons(found: Filled, compared: Any, host: str) -> Any:
+    if not isinstance(compared, Mapping):
+        return compared
+    new: dict[str, Any] = {}
+    for key, value in compared.items():
+        name = _key(key, host)
+        provider, _, claim = name.lower().rpartition(":")
+        ours = issuer_of(provider) is not None
+        new[name] = (
+            [_value(found, claim, one, ours=ours) for one in value]
+            if isinstance(value, list)
+            else _value(found, claim, value, ours=ours)
+        )
+    return new
+
+
+def _key(key: str, host: str) -> str:
+    left = _left(key)
+    if not left:
+        return key
+    before, _, claim = key.rpartition(":")
+    if not host or before not in left:
+        raise Open(left[0])
+    return f"{host}:{claim}"
+
+
+def _value(found: Filled, claim: str, value: Any, *, ours: bool) -> Any:
+    if not isinstance(value, str) or not (left := _left(value)):
+        return value
+    marked = _marked(value)
+    if claim == "aud" and marked == _MARK:
+        found.audience = left[0]
+        return AUDIENCE
+    form = _FORMS.get(claim)
+    if ours and form is not None and not form.fullmatch(marked):
+        raise Open(left[0])
+    return _named(found, claim, marked, left)
+
+
+_WHOSE = rf"{_NAME}(?:@[\d{_MARK}*]+)?"
+# What may hold a name and nothing else, by claim.
+_FORMS = {
+    # A mark at the very end of a repository may bring a context along.
+    "sub": re.compile(
+        rf"repo:(?:{_MARK}:(?!{_MARK}).+|{_WHOSE}/(?:{_WHOSE}:(?!{_MARK}).+|[^:]*[^:{_MARK}]))"
+    ),
+    "repository": re.compile(rf"{_MARK}|{_NAME}/{_NAME}"),
+    "ref": re.compile(rf"{_MARK}|refs/.+"),
+    "job_workflow_ref": re.compile(rf".+/.+/\.github/workflows/.+@[^{_MARK}]*|.+/.+/\*"),
+    **dict.fromkeys(("repository_id", "repository_owner_id", "enterprise_id", "actor_id"),
+                    re.compile(_MARK)),
+}  # fmt: skip
+
+
+def _named(found: Filled, claim: str, marked: str, left: list[str]) -> str:
+    """A value with our names in the marks' places, in the form that each place has."""
+    rest = iter(left)
+    done = ""
+    for position, letter in enumerate(marked):
+        if letter != _MARK:
+            done += letter
+            continue
+        written, behind = next(rest), marked[position + 1 : position + 2]
+        if written not in found.names:
+            found.names.append(written)
+        index = found.names.index(written)
+        begins = {"sub": "repo:", "repository": ""}.get(claim) == done
+        if begins and behind in ("", ":"):
+            found.whole.add(index)
+            done += f"{_OWNER.format(index)}/{_REPOSITORY.format(index)}"
+        elif claim.endswith("_id") or (claim == "sub" and done.endswith("@")):
+            done += _ID.format(index)
+        elif (claim == "ref" and not done) or done.endswith(":ref:"):
+            done += f"refs/heads/{_OWNER.format(index)}"
+        else:
+            done += _OWNER.format(index)
+    return done

@@ -1,0 +1,142 @@
+"""Trust policies as people write them: Terraform, templates, CDK, scripts, with names left open."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.iam.trust_lint import Judgement, Setting, lint, lint_all
+from scripts.iam.trust_lint.shapes import meant_subject
+from scripts.iam.trust_lint.sources import InputError, read_paths, read_text
+
+HOST = "token.actions.githubusercontent.com"
+PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{HOST}"
+FILES = Path(__file__).parent / "written"
+NAMED = "octo-org/app"
+
+
+def judged(file: str) -> Judgement:
+    """What is found in one of the files as it stands."""
+    return lint_all(list(read_paths([FILES / file], Setting("")).documents))
+
+
+def rules(found: Judgement) -> set[str]:
+    return {one.rule for one in found.findings}
+
+
+def who(found: Judgement) -> str:
+    [reach] = found.reach.values()
+    return reach.who
+
+
+@pytest.mark.parametrize(
+    ("file", "rule", "said"),
+    [
+        ("document.tf", "any-context", f"everyone who can push a branch to {NAMED}"),
+        ("jsonencode.tf", "no-audience", "jobs of ${var.repository}: environment"),
+        ("heredoc.tf", "any-context", "${var.org}/${var.repo}"),
+        ("template.yaml", "any-context", f"everyone who can push a branch to {NAMED}"),
+        ("synthesised.json", "any-context", f"everyone who can push a branch to {NAMED}"),
+        ("stack.ts", "any-repository", "any repository of <OWNER>"),
+        ("stack.txt", "any-context", "${owner}/app"),
+        ("role.sh", "never-matches", "nobody"),
+        ("pulumi.ts", "any-context", f"everyone who can push a branch to {NAMED}"),
+        ("guide.md", "any-context", f"everyone who can push a branch to {NAMED}"),
+    ],
+)
+def test_a_policy_is_read_where_people_write_it(file: str, rule: str, said: str) -> None:
+    found = judged(file)
+    assert rule in rules(found)
+    assert said in who(found)
+
+
+def test_the_action_that_cdk_writes_is_judged() -> None:
+    # FederatedPrincipal's own action is sts:AssumeRole.
+    text = f"""new iam.FederatedPrincipal('{PROVIDER}', {{ StringEquals: {{
+      '{HOST}:aud': 'sts.amazonaws.com',
+      '{HOST}:sub': 'repo:octo-org/app:ref:refs/heads/main' }} }})"""
+    found = lint_all(list(read_text(text, "stack.ts", Setting("")).documents))
+    assert "wrong-action" in rules(found)
+
+
+def test_a_default_that_counts_is_named() -> None:
+    for file, name in (("template.yaml", "Repository"), ("variable.tf", "var.repository")):
+        read = read_paths([FILES / file], Setting(""))
+        assert f"the default of {name} counts here" in read.unknown[0]
+        assert not lint_all(list(read.documents)).not_judged
+
+
+def test_what_holds_no_policy_is_refused_with_what_to_give() -> None:
+    for text in ("resource {}", "kind: Deployment\nmetadata: {}\n", "AssumeRole {" * 200):
+        with pytest.raises(InputError, match=r"not JSON .* give JSON"):
+            read_text(text, "a.tf", Setting(""))
+
+
+def policy(sub: str, operator: str = "StringLike") -> dict[str, object]:
+    condition: dict[str, dict[str, str]] = {"StringEquals": {f"{HOST}:aud": "sts.amazonaws.com"}}
+    condition.setdefault(operator, {})[f"{HOST}:sub"] = sub
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Federated": PROVIDER},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": condition,
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("left", ["<ORG>", "${var.org}", "{{ org }}", "$ORG", "{org}"])
+def test_a_name_that_is_not_filled_in_hides_nothing_else(left: str) -> None:
+    found = lint(policy(f"repo:{left}/app:*"), Setting("a.json"))
+    assert "any-context" in rules(found)
+    assert f"{left}/app" in who(found)
+    assert f"{left} is not filled in and was read as a name" in found.not_judged[0]
+    assert "zq0" not in str(found)
+
+
+@pytest.mark.parametrize(
+    "sub",
+    [
+        "${subject}",
+        "repo:${repository}",
+        "repo:octo-org/${repository}",
+        "repo:octo-org/app:${filter}",
+        '${jsonencode(formatlist("repo:%s:*", var.repos))}',
+    ],
+)
+def test_what_may_be_anything_is_not_judged(sub: str) -> None:
+    found = lint(policy(sub), Setting("a.json"))
+    assert found.findings == ()
+    assert found.reach == {}
+    assert "more than a name may stand in its place" in found.not_judged[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("repo:app:ref:refs/heads/main", "repo:OWNER/app:ref:refs/heads/main"),
+        ("repo:app:*", "repo:OWNER/app:ref:refs/heads/BRANCH"),
+        ("octo-org/app:ref:refs/heads/main", "repo:octo-org/app:ref:refs/heads/main"),
+        ("repo:octo-org/app:main", "repo:octo-org/app:ref:refs/heads/main"),
+        ("repo:octo-org/app:branch:main", "repo:octo-org/app:ref:refs/heads/main"),
+        ("repo:octo-org/app:refs/heads/main", "repo:octo-org/app:ref:refs/heads/main"),
+        ("repo:octo-org/app:ref:heads/main", "repo:octo-org/app:ref:refs/heads/main"),
+        ("repo:octo-org/app:tag:v1", "repo:octo-org/app:ref:refs/tags/v1"),
+        ("repo:octo-org/app:env:prod", "repo:octo-org/app:environment:prod"),
+        ("repo:octo-org/app:pull-request", "repo:octo-org/app:pull_request"),
+    ],
+)
+def test_a_subject_of_another_form_comes_with_the_right_one(written: str, meant: str) -> None:
+    operator = "StringLike" if "*" in written else "StringEquals"
+    found = lint(policy(written, operator), Setting("a.json"))
+    [told] = [one for one in found.findings if one.rule == "never-matches"]
+    assert f"write {meant!r} for {written!r}" in told.fix
+    assert meant_subject(meant) == ("", "")
+    after = lint(json.loads(json.dumps(policy(meant, "StringEquals"))), Setting("a.json"))
+    assert after.reach["a.json"].level == "contexts"
+    assert not [one for one in after.findings if one.severity == "error"]
