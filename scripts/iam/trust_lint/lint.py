@@ -294,6 +294,14 @@ def _with_names(document: Mapping[str, Any], setting: Setting) -> Judgement:
         return Judgement(not_judged=(told,))
     # As text, so that IAM's limits are those of the policy as it is stored.
     found = lint(json.dumps(policy.document), setting).quoting(policy.quoted)
+    nobody = any(one.level == "nobody" for one in found.reach.values())
+    if nobody and len(policy.names) > 1 and len(policy.claims) > 1:
+        told = (
+            f"{setting.origin}: {', '.join(policy.names)} are not filled in, and whether anybody "
+            f"gets in hangs on what they have in common in {', '.join(sorted(policy.claims))}; "
+            "render the policy, then lint it"
+        )
+        return Judgement(not_judged=(told,))
     return found + Judgement(not_judged=(f"{setting.origin}: {policy.told()}",))
 
 

@@ -25,7 +25,7 @@ _ACCOUNT = "000000000000"
 _OWNER, _REPOSITORY = "zq{}p", "zq{}r"
 _ID = "98765432{:04}"
 _MADE_UP = re.compile(
-    r"(?P<both>zq(?P<two>\d+)p(?:@\d+)?/zq(?P=two)r(?:@\d+)?)"
+    r"(?P<both>zq(?P<two>\d+)p/zq(?P=two)r)"
     r"|(?P<id>98765432(?P<number>\d{4}))|zq(?P<one>\d+)(?P<part>[pr])",
     re.IGNORECASE,
 )
@@ -45,6 +45,7 @@ class Filled:
     document: Mapping[str, Any]
     names: list[str] = field(default_factory=list)
     whole: set[int] = field(default_factory=set)
+    claims: set[str] = field(default_factory=set)
     host: str = ""
     audience: str = ""
 
@@ -54,14 +55,13 @@ class Filled:
 
     def _written(self, match: re.Match[str]) -> str:
         if match["both"]:
-            name = self.names[int(match["two"])]
-            return f"{name} with its ids" if "@" in match["both"] else name
+            return self.names[int(match["two"])]
         if match["id"]:
             index = int(match["number"])
             return self.names[index] if index < len(self.names) else match[0]
         name = self.names[int(match["one"])]
         if int(match["one"]) in self.whole:
-            return f"the {'owner' if match['part'] in 'pP' else 'name'} in {name}"
+            return f"{'owner' if match['part'] in 'pP' else 'name'}({name})"
         return name
 
     def told(self) -> str:
@@ -228,9 +228,14 @@ def _value(found: Filled, claim: str, value: Any, *, ours: bool) -> Any:
     form = _FORMS.get(claim)
     if ours and form is not None and not form.fullmatch(marked):
         raise Open(left[0])
+    found.claims.add(claim)
     return _named(found, claim, marked, left)
 
 
+_BEGINNINGS = {"sub": "repo:", "repository": "", "job_workflow_ref": ""}
+_SPLIT = re.compile(
+    r"\$\{(?:split\([\"']/[\"'],\s*([^()]+)\)|(\S+)\.split\([\"']/[\"']\))\[([01])\]\}"
+)
 _WHOSE = rf"{_NAME}(?:@[\d{_MARK}*]+)?"
 # What may hold a name and nothing else, by claim.
 _FORMS = {
@@ -240,7 +245,9 @@ _FORMS = {
     ),
     "repository": re.compile(rf"{_MARK}|{_NAME}/{_NAME}"),
     "ref": re.compile(rf"{_MARK}|refs/.+"),
-    "job_workflow_ref": re.compile(rf".+/.+/\.github/workflows/.+@[^{_MARK}]*|.+/.+/\*"),
+    "job_workflow_ref": re.compile(
+        rf"(?:{_MARK}|.+/.+)/\.github/workflows/[^@]+@(?!{_MARK}).*|.+/.+/\*"
+    ),
     **dict.fromkeys(("repository_id", "repository_owner_id", "enterprise_id", "actor_id"),
                     re.compile(_MARK)),
 }  # fmt: skip
@@ -255,11 +262,17 @@ def _named(found: Filled, claim: str, marked: str, left: list[str]) -> str:
             done += letter
             continue
         written, behind = next(rest), marked[position + 1 : position + 2]
+        part = _SPLIT.fullmatch(written)
+        if part:
+            written = f"${{{part[1] or part[2]}}}"
         if written not in found.names:
             found.names.append(written)
         index = found.names.index(written)
-        begins = {"sub": "repo:", "repository": ""}.get(claim) == done
-        if begins and behind in ("", ":"):
+        begins = _BEGINNINGS.get(claim) == done
+        if part:
+            found.whole.add(index)
+            done += (_OWNER, _REPOSITORY)[int(part[3])].format(index)
+        elif begins and (behind in ("", ":") or marked[position + 1 :].startswith("/.github/")):
             found.whole.add(index)
             done += f"{_OWNER.format(index)}/{_REPOSITORY.format(index)}"
         elif claim.endswith("_id") or (claim == "sub" and done.endswith("@")):

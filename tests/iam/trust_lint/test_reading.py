@@ -140,3 +140,107 @@ def test_a_subject_of_another_form_comes_with_the_right_one(written: str, meant:
     after = lint(json.loads(json.dumps(policy(meant, "StringEquals"))), Setting("a.json"))
     assert after.reach["a.json"].level == "contexts"
     assert not [one for one in after.findings if one.severity == "error"]
+
+
+CDK = """
+const issuer = 'token.actions.githubusercontent.com';
+const provider = iam.OpenIdConnectProvider.fromOpenIdConnectProviderArn(
+  this, 'Actions', `arn:aws:iam::${this.account}:oidc-provider/${issuer}`);
+const principal = new iam.WebIdentityPrincipal(provider.openIdConnectProviderArn)%s;
+"""
+CONDITIONS = f"""{{
+  StringEquals: {{ '{HOST}:aud': 'sts.amazonaws.com' }},
+  StringLike: {{ '{HOST}:sub': %s }},
+}}"""
+
+
+def of_text(text: str, name: str = "stack.ts") -> Judgement:
+    return lint_all(list(read_text(text, name, Setting("")).documents))
+
+
+@pytest.mark.parametrize(
+    ("subjects", "said"),
+    [
+        ("branches.map((branch) => `repo:octo-org/app:ref:refs/heads/${branch}`)",
+         "jobs of octo-org/app: refs/heads/${branches}"),
+        ("repos.map((repo) => { return `repo:${repo}:ref:refs/heads/main`; })",
+         "jobs of ${repos}: refs/heads/main"),
+        ("('repo:octo-org/' + 'app:ref:refs/heads/main')", "jobs of octo-org/app: refs/heads/main"),
+        ("[`repo:${owner}/app:*`]", "everyone who can push a branch to ${owner}/app"),
+    ],
+)  # fmt: skip
+def test_subjects_are_read_as_code_makes_them(subjects: str, said: str) -> None:
+    found = of_text(CDK % f".withConditions({CONDITIONS % subjects})")
+    assert said in who(found)
+    assert "no-subject" not in rules(found)
+
+
+def test_conditions_that_are_not_written_out_are_not_taken_for_none() -> None:
+    for made in ("conditions", "made(by, another)"):
+        found = of_text(CDK % f".withConditions({made})")
+        assert found.findings == ()
+        assert made in found.not_judged[0]
+
+
+def test_what_is_added_to_a_list_counts() -> None:
+    found = of_text(f"""
+subjects = [f"repo:octo-org/*:environment:{{stage}}"]
+if stage == "sandbox":
+    subjects.append("repo:octo-org/*:*")
+role = iam.WebIdentityPrincipal("{PROVIDER}", conditions={{
+    "StringEquals": {{"{HOST}:aud": "sts.amazonaws.com"}},
+    "StringLike": {{"{HOST}:sub": subjects}},
+}})
+""")
+    [reach] = found.reach.values()
+    assert reach.token is not None
+    assert reach.token.subject.endswith(":pull_request")
+
+
+LOOPS = f"""
+data "aws_iam_policy_document" "trust" {{
+  statement {{
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+    principals {{
+      type        = "Federated"
+      identifiers = ["{PROVIDER}"]
+    }}
+    condition {{
+      test     = "StringEquals"
+      variable = "{HOST}:aud"
+      values   = ["sts.amazonaws.com"]
+    }}
+    condition {{
+      test     = "StringLike"
+      variable = "{HOST}:sub"
+      values = concat(
+        [for repo in var.repos : "repo:${{repo}}:ref:refs/heads/main"],
+        formatlist("repo:%%s:environment:prod", var.repos),
+        [
+          for repo in var.repos :
+          "repo:${{split("/", repo)[0]}}@*/${{split("/", repo)[1]}}@*:ref:refs/heads/main"
+        ],
+      )
+    }}
+    condition {{
+      test     = "StringEquals"
+      variable = "{HOST}:repository"
+      values   = %s
+    }}
+  }}
+}}
+"""
+
+
+def test_a_loop_over_a_list_is_one_of_its_items() -> None:
+    found = of_text(LOOPS % "var.repos", "role.tf")
+    assert "jobs of ${var.repos}" in who(found)
+    assert any(
+        "owner(${var.repos})@*/name(${var.repos})@*" in one.message for one in found.findings
+    )
+
+
+def test_two_names_that_may_agree_are_not_said_to_differ() -> None:
+    found = of_text(LOOPS % "[var.other]", "role.tf")
+    assert found.findings == ()
+    assert "hangs on what they have in common in repository, sub" in found.not_judged[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 MOST_DEPTH = 60
 
@@ -20,14 +20,27 @@ class Block(dict[str, Any]):
     """A block of Terraform. Blocks of one name in it are a list."""
 
 
+class Call(NamedTuple):
+    """A call in a text: its name, its arguments with their names, and where it stands."""
+
+    name: str
+    arguments: list[tuple[str, Any]]
+    start: int
+    end: int
+
+
 _SPACE = re.compile(r"(?:[\s]|//[^\n]*|#[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _SOFT = re.compile(r"(?:[^\S\n]|/\*.*?\*/)*", re.DOTALL)
 _HEREDOC = re.compile(r"<<[-~]?[\"']?(\w+)[\"']?[^\n]*\n(.*?)\n[ \t]*\1\b", re.DOTALL)
 _KEY = re.compile(r"[A-Za-z_$][\w.$-]*")
+_PLACE = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
 _LABELS = re.compile(r"(?:[ \t]*(?:\"[^\"\n]*\"|[\w-]+))*[ \t]*\{")
 _PREFIX = re.compile(r"(?:[rbfRBF]{1,2}|[A-Za-z_][\w.]*)(?=[\"'`])")
 _RENDERS = re.compile(r"(?:\w+\.)*(?:jsonencode|stringify|dumps|toset|tolist|of)\s*\(\s*(?=[\[{])")
 _FORMAT = re.compile(r"(?:format|formatlist|sprintf|fmt\.Sprintf)\s*\(")
+_LISTS = re.compile(r"(?:concat|flatten|distinct|compact|sort|setunion)\s*\(")
+_MAP = re.compile(r"([A-Za-z_][\w.]*)\.map\(")
+_LOOP = re.compile(r"for\s+(?:\w+\s*,\s*)?(\w+)\s+in\s+([^\n\]]*?)")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
@@ -39,11 +52,24 @@ def placeholder(expression: str) -> str:
     return inner if whole else f"${{{inner}}}"
 
 
+def each_of(value: Any, name: str, items: str) -> Any:
+    """A value with the list that a loop goes through in place of the loop's own name."""
+    if isinstance(value, list):
+        return [each_of(one, name, items) for one in value]
+    if isinstance(value, dict):
+        return {each_of(key, name, items): each_of(one, name, items) for key, one in value.items()}
+    if not isinstance(value, str):
+        return value
+    own = re.compile(rf"(?<![\w.]){re.escape(name)}\b(?![\w.]*\s*\()")
+    return _PLACE.sub(lambda match: own.sub(lambda _: items.strip(), match[0]), value)
+
+
 class Reader:
     """Reads one literal after another from a text."""
 
     def __init__(self, text: str, at: int = 0) -> None:
-        self.text, self.at, self._depth = text, at, 0
+        self.text, self.at = text, at
+        self._depth = self._brackets = 0
 
     def value(self) -> Any:
         """The literal that begins here. Raises Unreadable."""
@@ -55,20 +81,60 @@ class Reader:
             read = self._one()
             while isinstance(read, str) and self._joined():
                 read += _text(self._one())
+            if isinstance(read, list) and self._goes_on(".map", ".concat", "+"):
+                raise Unreadable("a list that goes on")
             return read
         finally:
             self._depth -= 1
 
     def _joined(self) -> bool:
-        """Whether a text goes on behind a plus."""
+        """Whether a text goes on: behind a plus, or as Python's next literal."""
         start = self.at
         self.space()
         if self.text.startswith("+", self.at):
             self.at += 1
             self.space()
             return True
+        if self._brackets and re.compile(r"[fr]?[\"']").match(self.text, self.at):
+            return True
         self.at = start
         return False
+
+    def _goes_on(self, *signs: str) -> bool:
+        match = _SPACE.match(self.text, self.at)
+        return self.text.startswith(signs, match.end() if match else self.at)
+
+    def _bracketed(self) -> Any:
+        """A value in brackets, or else an expression that begins with some."""
+        start = self.at
+        self.at += 1
+        self._brackets += 1
+        try:
+            read = self.value()
+            self._close(")")
+        except Unreadable:
+            self.at = start
+            return self._expression()
+        finally:
+            self._brackets -= 1
+        if self._goes_on("=>", ".", "[", "?"):
+            self.at = start
+            return self._expression()
+        return read
+
+    def _arrow(self) -> Any:
+        """What a function of TypeScript makes of each item, and the item's name."""
+        match = re.compile(r"\s*\(?\s*(\w+)[^()=>]*\)?\s*=>\s*(\{\s*return\b)?").match(
+            self.text, self.at
+        )
+        if not match:
+            raise Unreadable("no function")
+        self.at = match.end()
+        read = self.value()
+        if match[2]:
+            self._skip_to("}")
+        self._skip_to(")")
+        return match[1], read
 
     def _one(self) -> Any:
         here = self.text[self.at : self.at + 1]
@@ -78,6 +144,8 @@ class Reader:
             return self._list()
         if here in "\"'`" and here:
             return self._string(formatted=False)
+        if here == "(":
+            return self._bracketed()
         if match := _HEREDOC.match(self.text, self.at):
             self.at = match.end()
             return match[2]
@@ -91,7 +159,16 @@ class Reader:
             return read
         if match := _FORMAT.match(self.text, self.at):
             self.at = match.end()
-            return _formatted([argument for _, argument in self.arguments()])
+            written = _formatted([argument for _, argument in self.arguments()])
+            return [written] if "list" in match[0] else written
+        if match := _LISTS.match(self.text, self.at):
+            self.at = match.end()
+            parts = [argument for _, argument in self.arguments()]
+            return [item for part in parts for item in (part if isinstance(part, list) else [part])]
+        if match := _MAP.match(self.text, self.at):
+            self.at = match.end()
+            name, read = self._arrow()
+            return [each_of(read, name, match[1])]
         return self._expression()
 
     def space(self) -> None:
@@ -137,9 +214,9 @@ class Reader:
     def _list(self) -> list[Any]:
         self.at += 1
         self.space()
-        if loop := re.compile(r"for\b[^\n]*?[^:]:(?!:)\s*").match(self.text, self.at):
+        if loop := re.compile(rf"{_LOOP.pattern}\s*:(?!:)").match(self.text, self.at):
             self.at = loop.end()
-            read = [self.value()]
+            read = [each_of(self.value(), loop[1], loop[2])]
             self._skip_to("]")
             return read
         found = []
@@ -148,9 +225,9 @@ class Reader:
                 self.at += 3
             value = self.value()
             self.space()
-            if re.compile(r"for\b").match(self.text, self.at):
+            if loop := re.compile(rf"{_LOOP.pattern}\s*(?=\]|\bif\b)").match(self.text, self.at):
                 self._skip_to("]")
-                return [value]
+                return [each_of(value, loop[1], loop[2])]
             found.append(value)
             self._separator()
         return found
@@ -298,11 +375,11 @@ def object_around(text: str, inside: int) -> dict[str, Any] | None:
     return None
 
 
-def calls(text: str, name: re.Pattern[str]) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
+def calls(text: str, name: re.Pattern[str]) -> Iterator[Call]:
     """The calls of functions or classes with such a name, with their arguments."""
     for match in name.finditer(text):
         reader = Reader(text, match.end())
         try:
-            yield match[1], reader.arguments()
+            yield Call(match[1], reader.arguments(), match.start(), reader.at)
         except Unreadable:
             continue

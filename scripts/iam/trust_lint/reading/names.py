@@ -19,6 +19,8 @@ _ASSIGNED = re.compile(
 )
 _PROVIDER = "aws_iam_openid_connect_provider"
 _MADE = re.compile(r"\b(?:new\s+)?(?:\w+\.)*((?:Cfn)?(?:OpenIdConnect|OIDC)Provider)\w*\s*\(")
+_IMPORTED = re.compile(r"(?:from_?open_?id_?connect_?provider_?arn)\w*\s*\(", re.IGNORECASE)
+_ADDED = re.compile(r"\b(?P<name>\w+)\.(?:append|push)\(")
 _PLACE = re.compile(r"\$\{([^{}]*)\}|\$([A-Za-z_]\w*)")
 _INDEX = re.compile(r"\[(?:0|\*|count\.index|each\.\w+)\]|\.(?:0|\*)(?=\.|$)")
 
@@ -78,17 +80,42 @@ def _assigned(text: str) -> dict[str, Any]:
         except Unreadable:
             continue
         if isinstance(value, str) and _MADE.search(value):
-            for _, arguments in calls(text[match.end() :], _MADE):
-                given = {key: one for _, part in arguments if isinstance(part, dict)
-                         for key, one in part.items()} | dict(arguments)  # fmt: skip
+            for call in calls(text[match.end() :], _MADE):
+                given = {key: one for _, part in call.arguments if isinstance(part, dict)
+                         for key, one in part.items()} | dict(call.arguments)  # fmt: skip
                 _provider(found, name, given.get("url"))
                 found.setdefault(name, found.get(f"{name}.arn", value))
                 break
             continue
-        if name in found and found[name] != value:
+        known = found.get(name)
+        if (
+            isinstance(value, str)
+            and (imported := _IMPORTED.search(text, match.end()))
+            and (imported.start() < match.end() + 80)
+        ):
+            value = _imported(text, imported.end(), found) or value
+            for arn in ("openIdConnectProviderArn", "open_id_connect_provider_arn"):
+                found[f"{name}.{arn}"] = value
+        if name in found and known != value:
             twice.add(name)
         found[name] = value
+    for more in _ADDED.finditer(text):
+        if isinstance(found.get(more["name"]), list):
+            try:
+                found[more["name"]] = [*found[more["name"]], Reader(text, more.end()).value()]
+            except Unreadable:
+                twice.add(more["name"])
     return {name: value for name, value in found.items() if name not in twice}
+
+
+def _imported(text: str, at: int, known: Mapping[str, Any]) -> str:
+    """The ARN of a provider that CDK takes from elsewhere, "" if it is not written there."""
+    try:
+        arguments = Reader(text, at).arguments()
+    except Unreadable:
+        return ""
+    arns = [resolved(one, known) for _, one in arguments if isinstance(one, str)]
+    return next((one for one in reversed(arns) if "oidc-provider" in str(one)), "")
 
 
 def resolved(value: Any, known: Mapping[str, Any], depth: int = 5) -> Any:

@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.iam.trust_lint.reading.literals import Unreadable, calls, object_around
+from scripts.iam.trust_lint.reading.literals import (
+    Call,
+    Reader,
+    Unreadable,
+    calls,
+    object_around,
+    placeholder,
+)
 from scripts.iam.trust_lint.reading.names import blocks, names, resolved
 
 
@@ -28,8 +35,10 @@ _DOCUMENT = "aws_iam_policy_document"
 _CDK = re.compile(
     r"\b(FederatedPrincipal|WebIdentityPrincipal|OpenIdConnectPrincipal)(?:\.new)?\s*\("
 )
+_WITH = re.compile(r"\s*\.\s*[wW]ith_?[cC]onditions\s*\(")
 _CDK_ARGUMENTS = ("federated", "conditions", "assumeroleaction")
 _CDK_NAMES = ("identityprovider", "openidconnectprovider")
+_ELSEWHERE = placeholder("conditions that are written elsewhere")
 _WEB = "sts:AssumeRoleWithWebIdentity"
 _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 
@@ -77,21 +86,46 @@ def _objects(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _principals(text: str, known: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Roles of CDK, whose trust policy is the principal with its conditions."""
-    for name, given in calls(text, _CDK):
+    for call in calls(text, _CDK):
         # By position, or by name.
-        arguments = dict(zip(_CDK_ARGUMENTS, (one for key, one in given if not key), strict=False))
-        for key, one in given:
+        by_place = (one for key, one in call.arguments if not key)
+        arguments = dict(zip(_CDK_ARGUMENTS, by_place, strict=False))
+        for key, one in call.arguments:
             short = key.replace("_", "").lower()
             arguments["federated" if short in _CDK_NAMES else short] = one
-        federated = arguments.get("federated")
-        usual = "sts:AssumeRole" if name == "FederatedPrincipal" else _WEB
-        conditions = resolved(arguments.get("conditions", {}), known)
+        web = call.name != "FederatedPrincipal"
+        action = _WEB if web else arguments.get("assumeroleaction", "sts:AssumeRole")
+        parts = [arguments.get("conditions", {}), *_further_conditions(text, call)]
         statement = {
             "Effect": "Allow",
-            "Principal": {"Federated": federated},
-            "Action": arguments.get("assumeroleaction", usual) if name[0] == "F" else usual,
+            "Principal": {"Federated": arguments.get("federated")},
+            "Action": action,
+            "Condition": _together([resolved(part, known) for part in parts]),
         }
-        yield "", {"Statement": [statement | {"Condition": conditions}]}
+        yield "", {"Statement": [statement]}
+
+
+def _further_conditions(text: str, call: Call) -> Iterator[Any]:
+    """The conditions that follow a principal, and those of the statement that it stands in."""
+    if match := _WITH.match(text, call.end):
+        try:
+            yield from (one for _, one in Reader(text, match.end()).arguments())
+        except Unreadable:
+            yield _ELSEWHERE
+    around = object_around(text, call.start)
+    if around is not None and "principals" in around and "conditions" in around:
+        yield around["conditions"]
+
+
+def _together(parts: list[Any]) -> Any:
+    """All conditions; one that is not written out stays a placeholder, and is not judged."""
+    found: dict[str, dict[str, Any]] = {}
+    for part in parts:
+        for operator, compared in part.items() if isinstance(part, Mapping) else [("", part)]:
+            if not isinstance(compared, Mapping):
+                return compared if isinstance(compared, str) else _ELSEWHERE
+            found[operator] = {**found.get(operator, {}), **compared}
+    return found
 
 
 def policy_of(raw: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -99,10 +133,7 @@ def policy_of(raw: Mapping[str, Any]) -> dict[str, Any] | None:
     low = {str(key).lower(): value for key, value in raw.items()}
     written = low.get("statement", low.get("statements"))
     items = written if isinstance(written, list) else [written]
-    try:
-        statements = [_statement(item) for item in items if isinstance(item, Mapping)]
-    except Unreadable:
-        return None
+    statements = [_statement(item) for item in items if isinstance(item, Mapping)]
     trusts = any(
         {"Principal", "NotPrincipal"} & set(one) and "Resource" not in one for one in statements
     )
@@ -150,7 +181,7 @@ def _principal(value: Any) -> Any:
     found: dict[str, list[Any]] = {}
     for one in value:
         if not isinstance(one, Mapping) or "type" not in one:
-            raise Unreadable("a principal of another form")
+            return _ELSEWHERE
         if one["type"] == "*":
             return "*"
         listed = one.get("identifiers", [])
@@ -164,7 +195,7 @@ def _condition(value: Any) -> Any:
     found: dict[str, dict[str, list[Any]]] = {}
     for one in value:
         if not isinstance(one, Mapping) or not {"test", "variable", "values"} <= set(one):
-            raise Unreadable("a condition of another form")
+            return _ELSEWHERE
         listed = one["values"] if isinstance(one["values"], list) else [one["values"]]
         found.setdefault(one["test"], {}).setdefault(one["variable"], []).extend(listed)
     return found
