@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import botocore.session
 
 # What a child process may know of the caller. Proxies, certificate stores and Terraform's settings
-# serve the download of providers only; loopback is always exempt from proxies.
+# serve the download of providers only; loopback is always exempt from proxies. GOGC is how often
+# Terraform and its provider collect garbage (https://go.dev/doc/gc-guide#GOGC).
 ALLOWED = frozenset(
     {
         "PATH",
@@ -29,6 +30,7 @@ ALLOWED = frozenset(
         "USER",
         "LOGNAME",
         "LD_LIBRARY_PATH",
+        "GOGC",
         "TF_CLI_CONFIG_FILE",
         "TF_PLUGIN_CACHE_DIR",
         "OPENBLAS_CORETYPE",
