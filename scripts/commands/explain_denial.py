@@ -13,7 +13,8 @@ from scripts.commands import Project, aws_option, environment_option, json_optio
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from scripts.iam.denial.denials import Change, Denial
+    from scripts.iam.denial.changes import Change
+    from scripts.iam.denial.denials import Denial
     from scripts.iam.denial.given import Given
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.iam.account.identities import Identities, Identity
-from scripts.iam.denial.denials import Denial, by_trust
+from scripts.iam.denial.changes import by_trust
+from scripts.iam.denial.denials import Denial
 from scripts.iam.denial.messages import Refusal
 from scripts.iam.engine.documents import Policy, PolicyError, PolicyKind, parse_policy
 

@@ -1,0 +1,282 @@
+"""What the answer on a reported denial hangs on and AWS's message does not carry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from scripts.iam.denial.deny import never_tagged
+from scripts.iam.denial.messages import MASK, Refusal
+from scripts.iam.engine.evaluation import Reason
+from scripts.iam.engine.explanation import Considered, Explanation, Failure, Held
+from scripts.iam.reference import never_sets
+
+# A condition's key, operator and values.
+_Condition = tuple[str, str | None, tuple[str, ...]]
+
+# AWS's words for a layer -> the engine's kinds of policies.
+_KINDS = {
+    "identity-based policy": ("identity",),
+    "permissions boundary": ("boundary",),
+    "session policy": ("session",),
+    "resource-based policy": ("resource",),
+    "role trust policy": ("trust",),
+}
+# What whoever reports a denial puts in the place of a name or an id.
+_HIDES = re.compile(
+    r"<[^<>]*>|\{[\w .-]*\}|…|\.{3}|(?<![^\W_])(?:x{4,}|redacted|masked|omitted)(?![^\W_])",
+    re.IGNORECASE,
+)
+
+
+def is_implicit(refusal: Refusal) -> bool:
+    """Whether the message says that an Allow is lacking, and so that no Deny applied: AWS names a
+    Deny where there is one."""
+    return not refusal.explicit and bool(refusal.layer or refusal.every_key)
+
+
+def unsure(refusal: Refusal, explanation: Explanation) -> list[tuple[str, str]]:
+    """The Denies that apply only if a key that the message does not carry is as they ask."""
+    if refusal.explicit:
+        return []
+    return [
+        (one.policy, one.statement)
+        for one in explanation.considered
+        if one.effect == "Deny"
+        and one.matched
+        and not all(_known(refusal, held.key, held.actual) for held in one.held)
+    ]
+
+
+def marked(refusal: Refusal, one: Considered) -> Considered:
+    """The statement, with conditions and resources that are unknown marked as such."""
+    failures = tuple(
+        replace(failure, unsupported=_unreported(failure))
+        if is_unknown(refusal, failure)
+        else failure
+        for failure in one.failures
+    )
+    held = tuple(replace(each, known=_known(refusal, each.key, each.actual)) for each in one.held)
+    if one.effect == "Deny" and one.matched and is_implicit(refusal):
+        failures = tuple(_did_not_hold(each) for each in held if not each.known)
+    return replace(one, failures=failures, held=held)
+
+
+def _did_not_hold(held: Held) -> Failure:
+    """A condition of a Deny, where AWS says that none applied."""
+    wanted = " or ".join(held.wanted)
+    why = f"{held.key} {held.operator} {wanted}: AWS names no Deny, so this did not hold"
+    return Failure("Condition", held.wanted, (), held.operator, held.key, unsupported=why)
+
+
+def _unreported(failure: Failure) -> str:
+    wanted = f"wants {' or '.join(failure.wanted)}"
+    if failure.key is None:
+        return f"{failure.element} {wanted}; the message names no whole ARN"
+    return f"{failure.key} {failure.operator} {wanted}; the message does not say what it was"
+
+
+def is_unknown(refusal: Refusal, failure: Failure) -> bool:
+    """Whether an element fails only for want of what the message does not carry."""
+    if failure.key is None:
+        return failure.element in ("Resource", "NotResource") and refusal.arn is None
+    return not (failure.unsupported or _known(refusal, failure.key, failure.actual))
+
+
+def _known(refusal: Refusal, key: str, actual: tuple[str, ...]) -> bool:
+    """Whether it is known what the request had: the value, or that it had none."""
+    never = never_sets(refusal.action, key) or never_tagged(refusal.action, refusal.arn or "*", key)
+    return bool(actual) or refusal.tells(key) or bool(never)
+
+
+def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
+    """What the answer hangs on and the message does not carry."""
+    if refusal.unnamed:
+        yield (
+            "KMS names no key, so no change is proposed: the ciphertext's key is not there, or of "
+            "another region; or its policy does not let the caller in; or that policy denies it. "
+            "Asked with the key's ARN (aws kms decrypt --key-id ARN), KMS names the policy"
+        )
+    elif refusal.resource is None:
+        nothing = _on_nothing(refusal, explanation)
+        yield f"the message names no resource, so no change is proposed{nothing}"
+        yield from _on_what(refusal, explanation)
+    elif MASK in refusal.resource or _HIDES.search(refusal.resource):
+        yield (
+            f"the message hides a part of the resource ({refusal.resource}), so no change is "
+            f"proposed: paste it with what stands there{_on_nothing(refusal, explanation)}"
+        )
+    elif refusal.arn is None and refusal.resource.startswith("arn:"):
+        yield (
+            f"the message ends in the middle of the resource ({refusal.resource}), so no change is "
+            "proposed: paste it without the line break"
+        )
+    elif refusal.arn is None:
+        told = (
+            f"the message names the resource {refusal.resource} without its ARN, so no change is "
+        )
+        by_name = refusal.action.startswith(("secretsmanager:", "ssm:"))
+        yield told + "proposed" + (
+            ": a name alone means one of the caller's own account and region; what is another "
+            "account's must be asked for by its ARN" if by_name else ""
+        )  # fmt: skip
+    for one in explanation.considered:
+        lacks = [failure.element for failure in one.failures] == ["Resource"]
+        if one.effect == "Allow" and lacks and f"{refusal.arn}-??????" in one.failures[0].wanted:
+            yield (
+                f"statement {one.statement} of {one.policy} names the secret with the six "
+                "characters that its ARN ends in, and the request named it without, or there is no "
+                "such secret: ask for it by its whole ARN or by its name; no policy is to be "
+                "changed"
+            )
+    denied = explanation.decision is not None and (
+        explanation.decision.reason is Reason.EXPLICIT_DENY
+    )
+    if refusal.explicit or (denied and not is_implicit(refusal)):
+        yield from hinging(refusal, explanation, "Deny", "denies it only with")
+    else:
+        yield from hinging(refusal, explanation, "Allow", "allows it only with")
+        yield from _for_something_else(refusal, explanation)
+
+
+def _on_what(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
+    """The statements that allow the action on something, where the message names no resource."""
+    for one in explanation.considered:
+        if one.effect != "Allow" or [each.element for each in one.failures] != ["Resource"]:
+            continue
+        named = one.failures[0].wanted
+        sure = is_implicit(refusal) and one.kind in _KINDS.get(refusal.layer, ())
+        yield (
+            f"statement {one.statement} of {one.policy} allows {refusal.action} on "
+            f"{' and '.join(named)}"
+            + (", and what was asked for is not among that" if sure else " alone")
+        )
+        # https://docs.aws.amazon.com/opensearch-service/latest/developerguide/ac.html
+        if refusal.action.lower().startswith("es:eshttp"):
+            for arn in named:
+                if re.fullmatch(r"[^/]+:domain/[^/]+", arn):
+                    yield f"requests of data go below a domain, which is named by {arn}/*"
+
+
+def _on_nothing(refusal: Refusal, explanation: Explanation) -> str:
+    """That no policy allows the action, whatever the resource was."""
+    has_own = refusal.role is not None or ":user/" in refusal.principal
+    if (
+        refusal.explicit
+        or not has_own
+        or any(
+            one.effect == "Allow" and not any(f.element.endswith("Action") for f in one.failures)
+            for one in explanation.considered
+        )
+    ):
+        return ""
+    return f". None of the caller's own policies allows {refusal.action} on anything"
+
+
+def hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str) -> Iterable[str]:
+    """The statements that apply or not by a key that the message does not carry."""
+    for one in explanation.considered:
+        if one.effect != effect or one.kind not in _KINDS.get(refusal.layer, (one.kind,)):
+            continue
+        if not all(is_unknown(refusal, failure) for failure in one.failures):
+            continue
+        conditions = [(each.key, each.operator, each.wanted) for each in one.failures if each.key]
+        conditions += [(each.key, each.operator, each.wanted) for each in one.held
+                       if not _known(refusal, each.key, each.actual)]  # fmt: skip
+        if conditions:
+            wanted = " and ".join(
+                _wanted(key, operator, values) + _or_none(key, operator, conditions)
+                for key, operator, values in conditions
+            )
+            yield (
+                f"statement {one.statement} of {one.policy} {verb} {wanted}; AWS's message does "
+                "not carry the request's value: compare it with the request"
+            )
+
+
+def _for_something_else(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
+    """Statements that fail for what is known, and have conditions of which nothing is known."""
+    for one, open_ones in _near(refusal, explanation):
+        if unmet := [each for each in open_ones if each.key and not _fulfilling(each)]:
+            wanted = " and ".join(_wanted(str(each.key), each.operator, each.wanted)
+                                  for each in unmet)  # fmt: skip
+            yield (
+                f"statement {one.statement} of {one.policy} allows {refusal.action} for other "
+                f"requests, and with {wanted} alone; AWS's message does not carry the request's "
+                "value, so no change is proposed"
+            )
+
+
+def _near(refusal: Refusal, explanation: Explanation) -> Iterable[tuple[Considered, list[Failure]]]:
+    """Statements that allow the action, and fail for something known besides conditions on keys
+    that the message does not carry, which stand beside each."""
+    for one in explanation.considered:
+        open_ones = [failure for failure in one.failures if is_unknown(refusal, failure)]
+        near = not any(failure.element.endswith("Action") for failure in one.failures)
+        if one.effect == "Allow" and near and 0 < len(open_ones) < len(one.failures):
+            yield one, open_ones
+
+
+def _wanted(key: str, operator: str | None, values: Sequence[str]) -> str:
+    if operator == "Null" and len(values) == 1:
+        return f"{key} absent" if values[0].lower() == "true" else f"{key} present"
+    return f"{key} ({operator}) {' or '.join(values)}"
+
+
+def _or_none(key: str, operator: str | None, conditions: Iterable[_Condition]) -> str:
+    """Some operators are true of a key that is not there, too, where all of the key's are."""
+    of_key = [(each, wanted) for name, each, wanted in conditions if name.lower() == key.lower()]
+    if operator == "Null" or not all(_true_without(each, wanted) for each, wanted in of_key):
+        return ""
+    return ", or without the key"
+
+
+def _true_without(operator: str | None, wanted: Sequence[str]) -> bool:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html"""
+    operator = operator or ""
+    if operator == "Null":
+        return "true" in wanted
+    if operator.endswith("IfExists") or operator.startswith("ForAllValues:"):
+        return True
+    return "Not" in operator and not operator.startswith("ForAnyValue:")
+
+
+def assumed(refusal: Refusal, explanation: Explanation | None) -> dict[str, tuple[str, ...]]:
+    """Values of keys that the message does not carry and a statement wants which fails for
+    something else: that is what the answer is about."""
+    if refusal.explicit or explanation is None:
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    for _, open_ones in _near(refusal, explanation):
+        for failure in open_ones:
+            value = _fulfilling(failure)
+            if failure.key is None or not value:
+                return {}
+            before = found.get(failure.key, value)
+            if before != value and _THERE not in (before, value):
+                return {}
+            found[failure.key] = before if value == _THERE else value
+    return found
+
+
+# A key that only has to be there, with whatever value.
+_THERE = ("what it may be",)
+_OWN_VALUE = re.compile(
+    r"(ForAnyValue:)?(String(Equals(IgnoreCase)?|Like)|Arn(Equals|Like)|Bool|BinaryEquals|"
+    r"(Numeric|Date)(Equals|LessThanEquals|GreaterThanEquals))"
+)
+
+
+def _fulfilling(failure: Failure) -> tuple[str, ...]:
+    """A value of its key by which the condition would hold, if it names one."""
+    if failure.operator == "Null":
+        return _THERE if failure.wanted == ("false",) else ()
+    return failure.wanted[:1] if _OWN_VALUE.fullmatch(failure.operator or "") else ()
+
+
+def assumptions(granted: Mapping[str, tuple[str, ...]]) -> Iterable[str]:
+    """What was assumed, in words."""
+    for key, value in granted.items():
+        assumed = "that the request had it" if value == _THERE else value[0]
+        yield f"AWS's message does not say what {key} was; {assumed} is assumed"
