@@ -11,7 +11,6 @@ from scripts.commands import Project
 
 if TYPE_CHECKING:
     from scripts.iam.denial.denials import Denial
-    from scripts.iam.denial.given import Given
     from scripts.iam.denial.messages import Read
 
 HOURS = 24
@@ -37,7 +36,7 @@ def explain_reported(
     clients, account = _clients(project, aws=aws)
     found = read(text) if text is not None else _trail(clients, environment)
     found = _decoded(found, clients if aws else None)
-    _need_one(found, trail=text is None)
+    need_one(found, trail=text is None)
     members = read_identities(clients("iam"))
     policies = ResourcePolicies(clients, regional=aws)
     denials = []
@@ -55,47 +54,7 @@ def explain_reported(
             notes.append(f"what the policy of {denial.record.resource} says is not judged: "
                          f"{unknown}")  # fmt: skip
         denials.append(replace(denial, notes=tuple(notes)))
-    _print_rest(found)
-    return denials
-
-
-def explain_given(text: str, policies: Given) -> list[Denial]:
-    """Explain what a message holds by policies that were given as files.
-
-    Raises UserError (exit code 2) if there is no denial in it that names its caller and action.
-    """
-    from scripts.console import UserError
-    from scripts.iam.denial.denials import Denial
-    from scripts.iam.denial.given import of_its_path
-    from scripts.iam.denial.messages import MASK, read
-    from scripts.iam.denial.reported import explain_refusal, moved
-    from scripts.iam.engine.documents import PolicyError
-
-    found = read(text)
-    _need_one(found, trail=False)
-    callers = len({refusal.principal for refusal in found.refusals})
-    denials = []
-    for refusal in found.refusals:
-        hides = MASK in (refusal.account, *(refusal.resource or "").split(":")[4:5])
-        here = moved(refusal, policies.account) if hides and policies.account else refusal
-        if lacks := policies.lacks(here):
-            denials.append(Denial(here.record(), None, notes=(f"not judged: {lacks}",)))
-            continue
-        try:
-            asked = policies.policy(here)
-        except PolicyError as error:
-            raise UserError("The policies do not fit", why=str(error), exit_code=2) from None
-        denial = explain_refusal(here, policies.members(here), asked)
-        notes = [*denial.notes]
-        if path := of_its_path(here, denial):
-            notes.append(path)
-        if here != refusal:
-            notes.append(f"the message hides the account: it is taken for {policies.account}")
-        if callers > 1:
-            notes.append(f"the policies given are taken for each of the {callers} callers")
-        notes.append("by the policies given alone")
-        denials.append(replace(denial, notes=tuple(notes)))
-    _print_rest(found)
+    print_rest(found)
     return denials
 
 
@@ -156,7 +115,8 @@ def _decoded(found: Read, clients: Clients | None) -> Read:
     return replace(found, refusals=tuple(refusals), encoded=tuple(left))
 
 
-def _need_one(found: Read, *, trail: bool) -> None:
+def need_one(found: Read, *, trail: bool) -> None:
+    """Raise UserError, with what the message does tell, where nothing in it can be judged."""
     from scripts.console import UserError
     from scripts.iam.denial.callerless import cause
     from scripts.iam.denial.reported import decided_elsewhere
@@ -175,7 +135,8 @@ def _need_one(found: Read, *, trail: bool) -> None:
             "STS says neither who asked nor which condition failed",
             why="a refused token never became a role",
             fix="for a job of GitHub's: keyless doctor --github, in the job or with its claims; "
-            "for others compare the role's trust policy with the token's iss, aud and sub",
+            "for others compare the role's trust policy with the token's iss, aud and sub, or give "
+            "it: --trust FILE",
             exit_code=2,
         )
     if found.bare and (decided := decided_elsewhere(found.bare[0])):
@@ -184,8 +145,9 @@ def _need_one(found: Read, *, trail: bool) -> None:
         raise UserError(
             "The denial names no caller by its ARN, so no policy can be looked at",
             why="; ".join(dict.fromkeys(causes)),
-            fix="keyless explain-denial --aws reads CloudTrail's event history, which names the "
-            "caller; data events are never in it",
+            fix="--policy FILE gives the caller's own policies; --aws reads CloudTrail's event "
+            "history, which names the caller, but of data (objects, messages, sign-in to a "
+            "database) it has nothing",
             exit_code=2,
         )
     if found.bare:
@@ -213,7 +175,7 @@ def _need_one(found: Read, *, trail: bool) -> None:
     )
 
 
-def _print_rest(found: Read) -> None:
+def print_rest(found: Read) -> None:
     """Say what is left unexplained beside what is explained."""
     from scripts.console import stderr_console
     from scripts.iam.denial.callerless import cause

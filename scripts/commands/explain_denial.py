@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -45,7 +46,35 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--trust",
     "asked",
     type=_FILE,
-    help="With --message: the policy of what was asked for; of a role, its trust policy.",
+    multiple=True,
+    help="With --message: the policy of what was asked for; of a role, its trust policy. "
+    "Repeatable: each denial takes the one that fits.",
+)
+@click.option(
+    "--session-policy",
+    "session",
+    type=_FILE,
+    multiple=True,
+    help="With --message: a policy that the session was given. Repeatable.",
+)
+@click.option(
+    "--scp",
+    type=_FILE,
+    multiple=True,
+    help="With --message: a service control policy of the organization's. Repeatable; "
+    "without any Allow in them FullAWSAccess is taken as attached.",
+)
+@click.option(
+    "--rcp",
+    type=_FILE,
+    multiple=True,
+    help="With --message: a resource control policy. Repeatable.",
+)
+@click.option(
+    "--endpoint-policy",
+    "endpoint",
+    type=_FILE,
+    help="With --message: the policy of the VPC endpoint that the request took.",
 )
 @aws_option
 @environment_option
@@ -59,7 +88,11 @@ def explain_denial(
     message: TextIO | None,
     own: tuple[Path, ...],
     boundary: Path | None,
-    asked: Path | None,
+    asked: tuple[Path, ...],
+    session: tuple[Path, ...],
+    scp: tuple[Path, ...],
+    rcp: tuple[Path, ...],
+    endpoint: Path | None,
     aws: bool,
     environment: str,
     everything: bool,
@@ -72,7 +105,8 @@ def explain_denial(
     keyless explain-denial 5c0f1e9a-... the one with that request id, as AWS's error names it
     keyless explain-denial --json       for a script
     keyless explain-denial --message -  what AWS said, pasted as it stands in a CI log; by the
-                                        policies of the local cloud, with --aws by the account's
+                                        policies of the local cloud, with --aws by the account's,
+                                        and without either by the words alone
     keyless explain-denial --message - --policy role.json --resource-policy bucket.json
                                         by policies in files, and without any account
     keyless explain-denial --aws        the last day's denials of the environment's roles, from
@@ -82,15 +116,22 @@ def explain_denial(
     The change is tried out with the policy engine before it is shown. A warning says where it
     would be dangerous. What AWS's message does not say is named, not guessed.
     """
-    from scripts.commands._denial_reported import explain_given, explain_reported
+    from scripts.commands._denial_given import explain_given
+    from scripts.commands._denial_reported import explain_reported
     from scripts.console import stdout_console
+    from scripts.iam.denial.given import Given
 
     if (message or aws) and (log or request_id):
         raise click.UsageError("REQUEST_ID and --log are for the local cloud's decision log")
-    if own or boundary or asked:
+    files = {"identity": own, "boundary": (boundary,) if boundary else (), "resource": asked,
+             "session": session, "scp": scp, "rcp": rcp,
+             "endpoint": (endpoint,) if endpoint else ()}  # fmt: skip
+    if any(files.values()):
         if aws or not message:
             raise click.UsageError("policies in files are for --message, and without --aws")
-        found = explain_given(message.read(), _given(own, boundary, asked))
+        found = explain_given(message.read(), _given(files))
+    elif message and not aws and not _has_cloud(project):
+        found = explain_given(message.read(), Given())
     elif message or aws:
         found = explain_reported(project, message.read() if message else None, environment, aws=aws)
     else:
@@ -103,18 +144,27 @@ def explain_denial(
         show(denial, console, everything)
 
 
-def _given(own: tuple[Path, ...], boundary: Path | None, asked: Path | None) -> Given:
+def _has_cloud(project: Project) -> bool:
+    from scripts.localcloud.home import CloudDown, load
+
+    try:
+        load(project.home)
+    except CloudDown:
+        return False
+    return True
+
+
+def _given(files: Mapping[str, tuple[Path, ...]]) -> Given:
     from scripts.console import UserError
     from scripts.iam.denial.given import Given, document
     from scripts.iam.engine.documents import PolicyError
 
-    files = (own, (boundary,) if boundary else (), (asked,) if asked else ())
     try:
-        identity, bound, resource = (
-            {str(file): document(file.read_text(encoding="utf-8"), str(file)) for file in kind}
-            for kind in files
-        )
-        return Given(identity, bound, resource)
+        return Given(**{
+            kind: {str(file): document(file.read_text(encoding="utf-8"), str(file))
+                   for file in paths}
+            for kind, paths in files.items()
+        })  # fmt: skip
     except (PolicyError, UnicodeDecodeError) as error:
         raise UserError("The policies cannot be read", why=str(error), exit_code=2) from None
 
@@ -167,7 +217,7 @@ def show(denial: Denial, console: Console, everything: bool) -> None:
             console.print(f"  {line}", markup=False, soft_wrap=True)
     if denial.changes:
         title = "smallest change that would allow it"
-        tried = "" if denial.proved else " (not proved: the engine still denies it)"
+        tried = "" if denial.proved else " (not proved: policies that decide were not looked at)"
         console.print(f"\n{title}{tried}", style="bold")
         for change in denial.changes:
             _show_change(change, console)

@@ -50,8 +50,11 @@ _WHOLE_ACCOUNT = "Your account is not authorized to invoke this API operation"
 _DENIED = re.compile(r"with an explicit deny in (an? [\w -]+(?:: arn:[\w:/+=,.@-]+)?)")
 _ACCOUNT = re.compile(r"with account ?id:? (\d{12})", re.IGNORECASE)
 _KEY_REFUSED = "Access to KMS is not allowed"
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html
+PAM = re.compile(r"PAM authentication failed for user ['\"]?(?P<user>[^\s'\"\\,;)]+)")
 # As they stand in a log; the words around them are searched for the rest.
 SENTENCES = (
+    rf"{PAM.pattern.replace('(?P<user>', '(?:')}|"
     r"Access to the resource https://\S+ is denied|"
     rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|"
     r"not authorized to perform this operation|permission to call [\w-]+:\w+|"
@@ -71,6 +74,17 @@ def cause(words: str) -> str | None:
             "kms:GenerateDataKey, too: by its own policies or by the key's, and of another "
             "account's secret by both; the key aws/secretsmanager serves its own account alone"
         )
+    if of_database := PAM.search(words):
+        user = of_database["user"]
+        return (
+            f"RDS did not take what {user} signed in with, and does not say why. A user with the "
+            "role rds_iam signs in with a token of IAM's alone, and no password. The token counts "
+            "for 15 minutes, for the host, port and user that it was made for, over TLS and while "
+            "the credentials last that made it: make one for each connection. Who made it needs "
+            "rds-db:connect on arn:aws:rds-db:REGION:ACCOUNT:dbuser:RESOURCE_ID/"
+            f"{user}, RESOURCE_ID being the instance's DbiResourceId (db-...) or the cluster's "
+            "DbClusterResourceId (cluster-...), and no policy of the organization's against it"
+        )
     if _WHOLE_ACCOUNT in words:
         return (
             "AWS speaks of the account and names no policy: services say so where the whole "
@@ -78,9 +92,8 @@ def cause(words: str) -> str | None:
         )
     if queue := _QUEUE.search(words):
         return _of_queue(queue, _OPERATION.search(words))
-    if (of_s3 := _OF_S3.search(words)) and (of_s3["boto"] or of_s3["go"]) in _S3:
-        operation = of_s3["boto"] or of_s3["go"]
-        action, where = _S3[operation]
+    if of_s3 := operation_of_s3(words):
+        operation, action, where = of_s3
         return (
             f"{operation} needs {action} on {where}; whether an Allow of it is lacking or a "
             "policy denies it is not told"
@@ -100,6 +113,13 @@ def cause(words: str) -> str | None:
         f"{found['action']} was refused to a caller{of_whom}; whether an Allow is lacking or a "
         "policy denies it is not told"
     )
+
+
+def operation_of_s3(words: str) -> tuple[str, str, str] | None:
+    """The operation that S3 refused, the action that it needs, and on what; None if not told."""
+    found = _OF_S3.search(words)
+    operation = (found["boto"] or found["go"]) if found else ""
+    return (operation, *_S3[operation]) if operation in _S3 else None
 
 
 def _of_queue(queue: re.Match[str], operation: re.Match[str] | None) -> str:

@@ -12,11 +12,29 @@ from scripts.iam.engine.documents import Condition, Policy, PolicyKind, Statemen
 from scripts.iam.engine.errors import Unsupported
 from scripts.iam.engine.evaluation import Decision, PolicySet, Principal, Reason, Request, evaluate
 from scripts.iam.engine.explanation import Considered, Failure, explain
+from scripts.iam.engine.principals import ANYONE
 from scripts.iam.reference import never_sets, only_star
 
 # What the trust policy of the role that is asked for decides, beside sts:AssumeRole*.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html and the pages beside it
 _OF_TRUST = ("sts:tagsession", "sts:setsourceidentity", "sts:setcontext")
+# Whose else a layer's policies are.
+_OF_MANY = {
+    "boundary": "this widens the boundary of every role that has it",
+    "scp": "this is the organization's: it widens what every account below it may",
+    "rcp": "this is the organization's: it widens who may reach every account below it",
+    "endpoint": "this widens what every caller may that takes the VPC endpoint",
+}
+# What allows nothing -> where it is kept in a PolicySet.
+_LAYERS = {
+    Reason.NO_IDENTITY_ALLOW: "identity",
+    Reason.NO_BOUNDARY_ALLOW: "boundary",
+    Reason.NO_SESSION_ALLOW: "session",
+    Reason.NO_RESOURCE_ALLOW: "resource",
+    Reason.NO_SCP_ALLOW: "scp",
+    Reason.NO_RCP_ALLOW: "rcp",
+    Reason.NO_ENDPOINT_ALLOW: "endpoint",
+}
 
 
 @dataclass(frozen=True)
@@ -74,17 +92,17 @@ def changed(request: Request, policies: PolicySet) -> Amended:
     return found
 
 
+def _with(policies: PolicySet, layer: str, amended: tuple[Policy, ...]) -> PolicySet:
+    return replace(policies, **{layer: amended})  # type: ignore[arg-type]
+
+
 def _amend(found: Amended, decision: Decision) -> bool:
     """Find the next change; False if there is none that would be safe."""
     if decision.reason is Reason.EXPLICIT_DENY:
         return _lift_deny(found, decision)
     policies = found.policies
-    layer, kind = {
-        Reason.NO_IDENTITY_ALLOW: (policies.identity, "identity"),
-        Reason.NO_BOUNDARY_ALLOW: (policies.boundary or (), "boundary"),
-        Reason.NO_SESSION_ALLOW: (policies.session or (), "session"),
-        Reason.NO_RESOURCE_ALLOW: (policies.resource, "resource"),
-    }[decision.reason]
+    kind = _LAYERS[decision.reason]
+    layer: tuple[Policy, ...] = getattr(policies, kind) or ()
     if kind == "resource" and only_star(found.request.action):
         found.notes.append(
             f"{found.request.action} takes no resource, so no policy of a resource can allow it: "
@@ -105,7 +123,7 @@ def _amend(found: Amended, decision: Decision) -> bool:
     change, amended = nearest
     found.notes += _by_reference(found.request, change)
     found.changes.append(change)
-    found.policies = _with_layer(policies, kind, amended)
+    found.policies = _with(policies, kind, amended)
     return True
 
 
@@ -152,20 +170,10 @@ def _differs(owner: str, own: str) -> bool:
     return bool(own) and owner.isdigit() and owner != own
 
 
-def _with_layer(policies: PolicySet, kind: str, layer: tuple[Policy, ...]) -> PolicySet:
-    if kind == "boundary":
-        return replace(policies, boundary=layer)
-    if kind == "session":
-        return replace(policies, session=layer)
-    if kind == "identity":
-        return replace(policies, identity=layer)
-    return replace(policies, resource=layer)
-
-
 def _lift_deny(found: Amended, decision: Decision) -> bool:
     """Explain a Deny by what held, and take the first proposal that opens nothing else."""
     kind = decision.kind or "identity"
-    name = "resource" if kind in ("resource", "trust") else kind
+    name = "resource" if kind == "trust" else kind
     layer: tuple[Policy, ...] = getattr(found.policies, name) or ()
     policy = next(one for one in layer if one.name == decision.policy)
     old = next(one for one in policy.statements if one.label == decision.statement)
@@ -182,7 +190,7 @@ def _lift_deny(found: Amended, decision: Decision) -> bool:
         if proposal.statement is not None:
             new = deny.amended_by(policy, old, proposal.statement)
             amended = tuple(new if one is policy else one for one in layer)
-        policies = _with_layer(found.policies, name, amended)
+        policies = _with(found.policies, name, amended)
         edits_awss = proposal.statement is not None and _is_awss(policy.name)
         if edits_awss or not deny.tried(found.request, policies, proposal):
             continue
@@ -291,8 +299,8 @@ def _widened(
         warnings.append(f"widening the condition on {failure.key} opens it for every request")
     if policy.kind == "trust":
         warnings.append("this edits a trust policy: it decides who becomes the role")
-    if kind == "boundary":
-        warnings.append("this widens the boundary of every role that has it")
+    if kind in _OF_MANY:
+        warnings.append(_OF_MANY[kind])
     warnings += dangers(request.action, new.resources or (), [one.key for one in new.conditions])
     if alone:
         edit = f"in statement {old.label}: " + "; ".join(edits)
@@ -402,6 +410,8 @@ def _added(
     principals = None
     if kind == "resource":
         principals = _named(request.principal, layer)
+    elif kind in ("rcp", "endpoint"):
+        principals = {ANYONE: (ANYONE,)}
     statement = Statement(
         sid=None,
         index=99,
@@ -423,8 +433,8 @@ def _added(
         )
     if kind == "resource" and trust:
         warnings.insert(0, "this edits a trust policy: it decides who becomes the role")
-    if kind == "boundary":
-        warnings.insert(0, "this widens the boundary of every role that has it")
+    if kind in _OF_MANY:
+        warnings.insert(0, _OF_MANY[kind])
     own = [policy for policy in layer if not _is_awss(policy.name)]
     if own:
         target = own[0]
@@ -486,7 +496,8 @@ def as_json(statement: Statement) -> dict[str, Any]:
         if values is not None:
             content[element] = list(values)
     if statement.principals is not None:
-        content["Principal"] = {kind: list(names) for kind, names in statement.principals.items()}
+        named = {kind: list(names) for kind, names in statement.principals.items()}
+        content["Principal"] = ANYONE if ANYONE in named else named
     conditions: dict[str, dict[str, list[str]]] = {}
     for condition in statement.conditions:
         conditions.setdefault(condition.operator, {})[condition.key] = list(condition.values)

@@ -18,6 +18,9 @@ from scripts.iam.engine.explanation import Explanation, explain
 _DECIDED = {str(reason) for reason in Reason}
 # A policy that applies uses what the engine does not model.
 _UNSUPPORTED = "unsupported"
+# Nothing that limits a caller besides its own policies.
+ALONE = PolicySet()
+_LIMITS = ("session", "scp", "rcp", "endpoint")
 ResourcePolicy = Callable[[str], Policy | None]
 
 
@@ -115,20 +118,22 @@ def explain_denial(
     members: Identities,
     resource_policy: ResourcePolicy,
     ruled_out: Collection[tuple[str, str]] = (),
+    around: PolicySet = ALONE,
 ) -> Denial:
     """Explain one denied permission by the policies as they are now.
 
-    `ruled_out` are statements, by policy and label, that are known not to have applied.
+    `ruled_out` are statements, by policy and label, that are known not to have applied. `around`
+    has what limits the caller besides: its session, the organization, a VPC endpoint.
     """
     if record.reason not in _DECIDED | {_UNSUPPORTED}:
         return Denial(record, None, notes=(_no_policy(record),))
-    request, policies, member = asked(record, members, resource_policy)
+    request, policies, member = asked(record, members, resource_policy, around)
     policies = without(policies, ruled_out)
     found = explain(request, policies)
     notes = []
     if member is None and request.principal.kind == "assumed-role":
         notes.append("the caller's role no longer exists")
-    if record.reason == str(Reason.NO_SESSION_ALLOW):
+    if record.reason == str(Reason.NO_SESSION_ALLOW) and around.session is None:
         notes.append("a session policy decided; the log does not keep it: give the session less "
                      "narrow a policy when the role is assumed")  # fmt: skip
     if found.decision is not None and found.decision.allowed:
@@ -160,11 +165,16 @@ def _shared(
 
 
 def asked(
-    record: Record, members: Identities, resource_policy: ResourcePolicy
+    record: Record,
+    members: Identities,
+    resource_policy: ResourcePolicy,
+    around: PolicySet = ALONE,
 ) -> tuple[Request, PolicySet, Identity | None]:
     """What a record asked, the policies that decide it now, and the caller if it still exists."""
     request, member = _request(record, members)
-    return request, _policies(record, member, members, resource_policy), member
+    policies = _policies(record, member, members, resource_policy)
+    limits: dict[str, Any] = {name: getattr(around, name) for name in _LIMITS}
+    return request, replace(policies, **limits), member
 
 
 def without(policies: PolicySet, gone: Collection[tuple[str, str]]) -> PolicySet:
@@ -181,12 +191,15 @@ def without(policies: PolicySet, gone: Collection[tuple[str, str]]) -> PolicySet
             for policy in layer
         )
 
+    limits: dict[str, Any] = {
+        name: layer and cut(layer) for name in _LIMITS for layer in [getattr(policies, name)]
+    }
     return replace(
         policies,
         identity=cut(policies.identity),
         boundary=None if policies.boundary is None else cut(policies.boundary),
-        session=None if policies.session is None else cut(policies.session),
         resource=cut(policies.resource),
+        **limits,
     )
 
 

@@ -22,6 +22,9 @@ _KINDS = {
     "session policy": ("session",),
     "resource-based policy": ("resource",),
     "role trust policy": ("trust",),
+    "service control policy": ("scp",),
+    "resource control policy": ("rcp",),
+    "VPC endpoint policy": ("endpoint",),
 }
 # What whoever reports a denial puts in the place of a name or an id.
 _HIDES = re.compile(
@@ -171,7 +174,8 @@ def _on_nothing(refusal: Refusal, explanation: Explanation) -> str:
         )
     ):
         return ""
-    return f". None of the caller's own policies allows {refusal.action} on anything"
+    lacks = ": such an Allow is what lacks" * is_implicit(refusal)
+    return f". None of the caller's own policies allows {refusal.action} on anything{lacks}"
 
 
 def hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str) -> Iterable[str]:

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.iam.account.identities import Identities, Identity
-from scripts.iam.denial.changes import by_trust
+from scripts.iam.denial.changes import by_trust, foreign_account
 from scripts.iam.denial.denials import Denial
 from scripts.iam.denial.messages import Refusal
 from scripts.iam.engine.documents import Policy, PolicyError, PolicyKind, parse_policy
+from scripts.iam.engine.evaluation import PolicySet
+from scripts.iam.engine.patterns import expand, glob, tokens
 
-# What AWS calls a layer, and the option that gives it.
-_OPTIONS = {
-    "permissions boundary": "--boundary",
-    "resource-based policy": "--resource-policy",
-    "role trust policy": "--resource-policy",
+Documents = Mapping[str, Mapping[str, Any]]
+# What AWS calls a layer, and the field and option that give it.
+_LAYERS = {
+    "identity-based policy": ("identity", "--policy"),
+    "permissions boundary": ("boundary", "--boundary"),
+    "resource-based policy": ("resource", "--resource-policy"),
+    "role trust policy": ("resource", "--resource-policy"),
+    "session policy": ("session", "--session-policy"),
+    "service control policy": ("scp", "--scp"),
+    "resource control policy": ("rcp", "--rcp"),
+    "VPC endpoint policy": ("endpoint", "--endpoint-policy"),
 }
+_AROUND: tuple[PolicyKind, ...] = ("session", "scp", "rcp", "endpoint")
+_NOT_GIVEN = "(not given)"
+# https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
+# https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
+_FULL: dict[PolicyKind, str] = {"scp": "FullAWSAccess", "rcp": "RCPFullAWSAccess"}
 # https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html
 _OF_SSO = "aws-reserved/sso.amazonaws.com/"
 _ACCOUNT = re.compile(r"(?<=:)\d{12}(?=:)")
@@ -43,35 +56,69 @@ class GivenPolicy:
 @dataclass(frozen=True)
 class Given:
     """What was given for a message, by the names of the files: the caller's own policies, its
-    boundary, and the policy of what it asked for, which of a role is the trust policy."""
+    boundary and its session's; the policies of what it asked for, which of a role is the trust
+    policy; and the organization's (SCP, RCP) and a VPC endpoint's."""
 
-    identity: Mapping[str, Mapping[str, Any]]
-    boundary: Mapping[str, Mapping[str, Any]]
-    resource: Mapping[str, Mapping[str, Any]]
+    identity: Documents = field(default_factory=dict)
+    boundary: Documents = field(default_factory=dict)
+    resource: Documents = field(default_factory=dict)
+    session: Documents = field(default_factory=dict)
+    scp: Documents = field(default_factory=dict)
+    rcp: Documents = field(default_factory=dict)
+    endpoint: Documents = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if len(self.boundary) > 1 or len(self.resource) > 1:
-            raise PolicyError("a caller has one boundary, and a resource one policy")
-        self._own()  # what is no policy is refused here
-        self._bound()
+        if len(self.boundary) > 1 or len(self.endpoint) > 1:
+            raise PolicyError("a caller has one boundary, and an endpoint one policy")
+        for kind in ("identity", "boundary"):
+            self._parsed(kind)  # what is no policy is refused here
+        self.around()
+
+    @property
+    def _all(self) -> list[Mapping[str, Any]]:
+        return [
+            document
+            for layer in (self.identity, self.boundary, self.resource,
+                          *(getattr(self, kind) for kind in _AROUND))
+            for document in layer.values()
+        ]  # fmt: skip
 
     @property
     def account(self) -> str:
         """The one account that the policies name, or ""."""
-        written = json.dumps([*self.identity.values(), *self.boundary.values(),
-                              *self.resource.values()])  # fmt: skip
-        found = set(_ACCOUNT.findall(written))
+        found = set(_ACCOUNT.findall(json.dumps(self._all)))
         return found.pop() if len(found) == 1 else ""
 
     def lacks(self, refusal: Refusal) -> str:
         """What has to be given, too, before anything is decided; "" if nothing has."""
-        option = _OPTIONS.get(refusal.layer, "")
-        given = {"--boundary": self.boundary, "--resource-policy": self.resource}
-        if option and not given[option]:
+        layer, option = _LAYERS.get(refusal.layer, ("", ""))
+        elsewhere = layer in _AROUND
+        if elsewhere or not layer:
+            pass
+        elif not getattr(self, layer) and (self._all or refusal.explicit):
             return f"AWS names the {refusal.layer}, which was not given: {option} FILE"
-        if (refusal.role or ":user/" in refusal.principal) and not self.identity:
+        elif refusal.explicit:
+            return ""
+        has_own = refusal.role or ":user/" in refusal.principal
+        if has_own and not self.identity and not elsewhere and (self._all or refusal.explicit):
             return "the caller's own policies decide, too, and were not given: --policy FILE"
         return ""
+
+    def notes(self, refusal: Refusal) -> Iterator[str]:
+        """On what policies the answer rests."""
+        if self._all:
+            yield "by the policies given alone"
+            if not self.identity and self._stands_in(refusal):
+                yield "the caller's own policies were not given: they are taken to allow it"
+            return
+        sure = "" if refusal.layer else (
+            "; that does not tell whether an Allow is lacking, which is taken for so, or a policy "
+            "denies it"
+        )  # fmt: skip
+        yield (
+            f"no policy was looked at, so this is by AWS's message alone{sure}: --policy FILE and "
+            "the options beside it give policies, --aws reads the account's"
+        )
 
     def members(self, refusal: Refusal) -> Identities:
         """The caller and, where a role is asked for, that role, with what was given."""
@@ -84,20 +131,33 @@ class Given:
         if refusal.role or ":user/" in arn:
             name = arn.rpartition("/")[2]
             trust: Mapping[str, Any] | None = {} if refusal.role else None
-            boundary = self._bound() if self.boundary else None
-            members[arn] = Identity(arn, name, self._own(), boundary, trust_document=trust)
+            members[arn] = Identity(arn, name, self._own(refusal), self._bound(refusal),
+                                    trust_document=trust)  # fmt: skip
         target = refusal.arn or ""
         if by_trust(refusal.action, target) and ":role/" in target:
             own = members.get(target, Identity(target, target.rpartition("/")[2]))
-            trust_document = next(iter(self.resource.values()), {})
+            found = self._of_resource(refusal)
+            trust_document = next(iter(found.values()), {})
             members[target] = Identity(target, own.name, own.identity, own.boundary,
                                        trust_document=trust_document)  # fmt: skip
         return Identities(members)
 
+    def around(self) -> PolicySet:
+        """What limits the caller beside its own policies and its boundary."""
+        layers: dict[PolicyKind, tuple[Policy, ...] | None] = {}
+        for kind in _AROUND:
+            layers[kind] = self._parsed(kind) or None
+        for kind, name in _FULL.items():
+            layer = layers[kind]
+            # Who gives Denies alone leaves out what AWS itself attaches.
+            if layer and not any(policy.allows for policy in layer):
+                layers[kind] = (*layer, _everything(f"{name} (taken as attached)", kind))
+        return PolicySet(**layers)  # type: ignore[arg-type]
+
     def policy(self, refusal: Refusal) -> GivenPolicy:
         """The policy of what it asked for. Raises PolicyError if it is of another kind."""
         kind: PolicyKind = "trust" if by_trust(refusal.action, refusal.arn or "*") else "resource"
-        for name, written in self.resource.items():
+        for name, written in self._of_resource(refusal).items():
             found = parse_policy(_attached(written, refusal), name=name, kind=kind)
             actions = [one for statement in found.statements for one in statement.actions or ()]
             if kind == "resource" and actions and all(one.startswith("sts:") for one in actions):
@@ -106,15 +166,70 @@ class Given:
                     f"decided by the policy of {refusal.resource or 'its resource'}"
                 )
             return GivenPolicy(found)
+        names_it = _LAYERS.get(refusal.layer, ("",))[0] == "resource"
+        decides = refusal.action.startswith("kms:") or foreign_account(
+            refusal.arn or "", refusal.account
+        )
+        if names_it and decides and not self._all:
+            return GivenPolicy(Policy("the policy of what was asked for", kind, "2012-10-17", ()))
         return GivenPolicy(None)
 
-    def _own(self) -> tuple[Policy, ...]:
-        return tuple(parse_policy(written, name=name, kind="identity")
-                     for name, written in self.identity.items())  # fmt: skip
+    def _of_resource(self, refusal: Refusal) -> Documents:
+        """Of several policies of resources the one that is this resource's."""
+        if len(self.resource) < 2:
+            return self.resource
+        service = refusal.action.partition(":")[0]
+        trusts = by_trust(refusal.action, refusal.arn or "*")
+        fits = {name: one for name, one in self.resource.items() if service in _services(one)
+                and ("Resource" in json.dumps(one)) is not trusts}  # fmt: skip
+        own = {name: one for name, one in fits.items() if _names(one, refusal.arn or "")}
+        return own if len(own) == 1 else fits if len(fits) == 1 else {}
 
-    def _bound(self) -> tuple[Policy, ...]:
-        return tuple(parse_policy(written, name=name, kind="boundary")
-                     for name, written in self.boundary.items())  # fmt: skip
+    def _parsed(self, kind: PolicyKind) -> tuple[Policy, ...]:
+        return tuple(parse_policy(written, name=name, kind=kind)
+                     for name, written in getattr(self, kind).items())  # fmt: skip
+
+    def _stands_in(self, refusal: Refusal) -> bool:
+        return refusal.layer not in ("", "identity-based policy")
+
+    def _own(self, refusal: Refusal) -> tuple[Policy, ...]:
+        if not self.identity and self._stands_in(refusal):
+            return (_everything(f"the caller's own policies {_NOT_GIVEN}", "identity"),)
+        return self._parsed("identity")
+
+    def _bound(self, refusal: Refusal) -> tuple[Policy, ...] | None:
+        if not self._all and refusal.layer == "permissions boundary" and not refusal.explicit:
+            return (Policy(f"the boundary {_NOT_GIVEN}", "boundary", "2012-10-17", ()),)
+        return self._parsed("boundary") or None
+
+
+def _everything(name: str, kind: PolicyKind) -> Policy:
+    document = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    principal = {"Principal": "*"} if kind == "rcp" else {}
+    written = {"Version": "2012-10-17", "Statement": {**document, **principal}}
+    return parse_policy(written, name=name, kind=kind)
+
+
+def _statements(written: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = written.get("Statement", [])
+    return [found] if isinstance(found, Mapping) else list(found)
+
+
+def _services(written: Mapping[str, Any]) -> set[str]:
+    listed = [one.get("Action", []) for one in _statements(written)]
+    actions = [one for each in listed for one in ([each] if isinstance(each, str) else each)]
+    return {str(one).partition(":")[0].lower() for one in actions}
+
+
+def _names(written: Mapping[str, Any], arn: str) -> bool:
+    """Whether a statement names what was asked for, or what it belongs to."""
+    listed = [one.get("Resource", []) for one in _statements(written)]
+    named = [one for each in listed for one in ([each] if isinstance(each, str) else each)]
+    whole = arn.partition("/")[0]
+    patterns = [expand(tokens(part, variables=False), {})
+                for one in named for part in (str(one), str(one).partition("/")[0])]  # fmt: skip
+    return any(pattern is not None and (glob(pattern)(arn) or glob(pattern)(whole))
+               for pattern in patterns)  # fmt: skip
 
 
 def _attached(written: Mapping[str, Any], refusal: Refusal) -> str:

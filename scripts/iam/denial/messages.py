@@ -14,7 +14,7 @@ from scripts.iam.engine.evaluation import Reason
 from scripts.iam.reference import GLOBAL_REGION, is_global, judged, unknown
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
-_LAYER = (
+LAYER = (
     "identity-based policy|resource-based policy|permissions boundary|sessions? policy|"
     "service control policy|resource control policy|VPC endpoint policy|role trust policy"
 )
@@ -36,11 +36,11 @@ _SENTENCE = re.compile(
     r"is not authorized to perform:? (?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
     rf"(?: on resource:? (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)))?"
     rf"(?P<unnamed> {UNNAMED_KEY})?"
-    rf"(?:[,.]? (?:because no (?P<missing>{_LAYER}) allows the (?P<lacking>\S+) action"
+    rf"(?:[,.]? (?:because no (?P<missing>{LAYER}) allows the (?P<lacking>\S+) action"
     r"|because public [\w ()]+ are (?:prevented|blocked) by the (?P<setting>\w+)"
     rf" (?:setting in {BLOCKED}|block public access setting)"
     rf"|(?P<explicit>with an explicit deny)"  # before 2021 the sentence ended here
-    rf"(?: in (?:an?|the) (?P<deny>{_LAYER})(?: transitively through an? (?P<through>{_LAYER}))?"
+    rf"(?: in (?:an?|the) (?P<deny>{LAYER})(?: transitively through an? (?P<through>{LAYER}))?"
     rf"(?:: (?P<policy>arn:[^\s\"]+))?)?))?"
 )
 _QUOTED = re.compile(r"`([^`'\s]+)'")
@@ -64,7 +64,7 @@ _BEHIND = re.compile(_REQUEST.pattern + r"(?!.{0,200}?api error)")
 _OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) operation")
 _BARE = re.compile(
     r"AccessDenied\w*|UnauthorizedOperation|Not authorized to perform sts:\w+|"
-    rf"is not authorized to perform|because no (?:{_LAYER}) allows the \S+|{SENTENCES}"
+    rf"is not authorized to perform|because no (?:{LAYER}) allows the \S+|{SENTENCES}"
 )
 # An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.
 _CODE = re.compile(
@@ -72,6 +72,8 @@ _CODE = re.compile(
     r"|['\"]?[},;]* ?['\"]?(?:\w*code|\w*type|name|error)['\"]? ?[:=] ?['\"]?)[\w.]*",
     re.IGNORECASE,
 )
+# The log of a topic's deliveries.
+_TOPIC = re.compile(r"\"topicArn\": ?\"(arn:[\w-]+:sns:[^\"]+)\".*\"?providerResponse\"?: ?")
 _FIELD = re.compile(r"code: ?(')?$", re.IGNORECASE)
 # What terminals, GitHub and Terraform put before and between the words.
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -92,6 +94,9 @@ _AWS_REASONS = {
     "resource-based policy": Reason.NO_RESOURCE_ALLOW,
     "role trust policy": Reason.NO_RESOURCE_ALLOW,
     "session policy": Reason.NO_SESSION_ALLOW,
+    "service control policy": Reason.NO_SCP_ALLOW,
+    "resource control policy": Reason.NO_RCP_ALLOW,
+    "VPC endpoint policy": Reason.NO_ENDPOINT_ALLOW,
 }
 
 
@@ -277,6 +282,12 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
         keys = {"aws:SourceArn": (principal,), "aws:SourceAccount": (account,)}
         principal = "cloudwatch.amazonaws.com"
+    topic = _TOPIC.search(before) if principal.endswith(":root") else None
+    if topic:
+        # https://docs.aws.amazon.com/sns/latest/dg/sns-topic-attributes.html
+        # A topic's log names the root user of its account where SNS itself asked.
+        principal, keys = "sns.amazonaws.com", {"aws:SourceArn": (topic[1],)}
+        keys["aws:SourceAccount"] = (account,)
     layer = found["through"] or found["missing"] or found["deny"] or ""
     refusal = Refusal(
         principal,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from scripts.iam.account.identities import Identities
 from scripts.iam.account.resource_policies import ResourcePolicies, is_read
 from scripts.iam.denial.changes import by_trust, foreign_account
-from scripts.iam.denial.denials import Denial, ResourcePolicy, explain_denial
+from scripts.iam.denial.denials import ALONE, Denial, ResourcePolicy, explain_denial
 from scripts.iam.denial.doubts import (
     assumed,
     assumptions,
@@ -22,7 +22,7 @@ from scripts.iam.denial.doubts import (
 )
 from scripts.iam.denial.given import GivenPolicy
 from scripts.iam.denial.messages import BLOCKED, MASK, Refusal
-from scripts.iam.engine.evaluation import Decision, Reason
+from scripts.iam.engine.evaluation import Decision, PolicySet, Reason
 from scripts.iam.engine.explanation import Explanation
 from scripts.iam.reference import only_star
 
@@ -55,16 +55,19 @@ _ELSEWHERE = {
 
 
 def explain_refusal(
-    refusal: Refusal, members: Identities, resource_policy: ResourcePolicy
+    refusal: Refusal,
+    members: Identities,
+    resource_policy: ResourcePolicy,
+    around: PolicySet = ALONE,
 ) -> Denial:
-    """Explain it by the policies as they are now.
+    """Explain it by the policies as they are now, and by those `around` where they are known.
 
     A condition on a key that the message does not carry is neither met nor failed: where the
     answer hangs on one, the key is named and no change is proposed.
     """
     if refusal.resource is None and only_star(refusal.action):
         refusal = replace(refusal, resource="*")
-    found = _explained(refusal, members, resource_policy)
+    found = _explained(refusal, members, resource_policy, around)
     said = replace(
         found.record,
         principal=refusal.principal,
@@ -84,6 +87,13 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
         yield (
             "AWS counts the request as anonymous: sign it, where signatures are asked for, or the "
             "policy of what was asked for must let in whoever asks"
+        )
+    if refusal.principal == "sns.amazonaws.com" and refusal.action.startswith("kms:"):
+        # https://docs.aws.amazon.com/sns/latest/dg/sns-enable-encryption-for-topic-sqs-queue-subscriptions.html
+        yield (
+            "SNS itself asks for the key of what it delivers to, by that key's policy alone: it "
+            "needs kms:GenerateDataKey* and kms:Decrypt there; AWS's own keys (aws/sqs) do not "
+            "let it in, so the queue needs a key of the account's"
         )
     if refusal.is_text_message:
         yield (
@@ -123,9 +133,11 @@ def _said(refusal: Refusal) -> str:
     return _NOT_ALLOWED if refusal.every_key else _UNSAID
 
 
-def _explained(refusal: Refusal, members: Identities, resource_policy: ResourcePolicy) -> Denial:
+def _explained(
+    refusal: Refusal, members: Identities, resource_policy: ResourcePolicy, around: PolicySet
+) -> Denial:
     record = refusal.record()
-    if refusal.layer in _ELSEWHERE:
+    if refusal.layer in _ELSEWHERE and not _is_known(refusal.layer, around):
         which = f" ({refusal.policy})" if refusal.policy else ""
         told = f"the {refusal.layer}{which} decided: it is {_ELSEWHERE[refusal.layer]}"
         return Denial(record, None, notes=(told.replace(f"the {BLOCKED}", BLOCKED),))
@@ -136,16 +148,16 @@ def _explained(refusal: Refusal, members: Identities, resource_policy: ResourceP
         return Denial(record, None, notes=(missing,))
     if refusal.role and (member := members.role(refusal.role)):
         record = replace(record, keys={"aws:PrincipalArn": (member.arn,), **record.keys})
-    found = explain_denial(record, members, resource_policy)
+    found = explain_denial(record, members, resource_policy, around=around)
     granted = assumed(refusal, found.explanation)
     if granted:
         record = replace(record, keys={**record.keys, **granted})
-        found = explain_denial(record, members, resource_policy)
+        found = explain_denial(record, members, resource_policy, around=around)
     whole = found.explanation
     if whole is None:
         return found
     if hinge := unsure(refusal, whole):
-        rest = explain_denial(record, members, resource_policy, hinge)
+        rest = explain_denial(record, members, resource_policy, hinge, around)
         lacks = rest.explanation and rest.explanation.decision
         if is_implicit(refusal) or (lacks and not lacks.allowed):
             found = rest
@@ -163,6 +175,17 @@ def _explained(refusal: Refusal, members: Identities, resource_policy: ResourceP
     if said is not whole and not is_implicit(refusal):
         notes = (*notes, *hinging(refusal, whole, "Deny", "denies it, too, with"))
     return replace(found, explanation=explanation, notes=notes)
+
+
+def _is_known(layer: str, around: PolicySet) -> bool:
+    """Whether the policies of a layer that no account keeps were given."""
+    given = {
+        "session policy": around.session,
+        "service control policy": around.scp,
+        "resource control policy": around.rcp,
+        "VPC endpoint policy": around.endpoint,
+    }
+    return bool(given.get(layer))
 
 
 def _without_unseen(

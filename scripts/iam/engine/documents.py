@@ -22,7 +22,12 @@ from scripts.iam.engine.statements import CompiledStatement, compile_statement
 
 __all__ = ["Condition", "Policy", "PolicyError", "PolicyKind", "Statement", "parse_policy"]
 
-PolicyKind = Literal["identity", "boundary", "session", "resource", "trust"]
+PolicyKind = Literal[
+    "identity", "boundary", "session", "scp", "resource", "trust", "rcp", "endpoint"
+]
+NAMES_CALLERS = ("resource", "trust", "rcp", "endpoint")
+"""The kinds with a Principal. An RCP is an organization's resource control policy, an endpoint's
+policy that of a VPC endpoint."""
 VERSIONS = ("2012-10-17", "2008-10-17")
 # AWS's own limits lie between 2 kB (session) and 100 kB (OpenSearch); beyond is not a policy.
 MAX_BYTES = 128 * 1024
@@ -268,7 +273,7 @@ def _resources(item: dict[str, Any], kind: PolicyKind) -> dict[str, Any]:
                 )
     # Some services' resource policies (ECR) have no Resource: the policy's own is meant.
     found = _either(item, "Resource", required=kind not in ("trust", "resource"))
-    if kind in ("identity", "boundary", "session"):
+    if kind in ("identity", "boundary", "session", "scp"):
         for element, values in found.items():
             found[element] = values and tuple(map(_complete, values))
     return found
@@ -289,7 +294,7 @@ def _complete(resource: str) -> str:
 
 def _principals(item: dict[str, Any], kind: PolicyKind) -> dict[str, Any]:
     names = [element for element in ("Principal", "NotPrincipal") if element in item]
-    if kind not in ("resource", "trust"):
+    if kind not in NAMES_CALLERS:
         if names:
             raise PolicyError(
                 f"{names[0]}: a policy of kind {kind!r} has none, it applies to whom it is "

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from scripts.iam.engine.documents import Policy, PolicyKind
+from scripts.iam.engine.documents import NAMES_CALLERS, Policy, PolicyKind
 from scripts.iam.engine.errors import Unsupported
 from scripts.iam.engine.principals import Named, Principal
 from scripts.iam.engine.statements import CompiledStatement, Facts
@@ -57,6 +57,8 @@ class PolicySet:
     `resource` holds the resource's policy, or the role's trust policy for sts:AssumeRole*.
     `resource_required`: whether the resource's policy must allow even within one account, as for
     a KMS key. None decides by the resource: true for a KMS key and for a trust policy.
+    `scp`, `rcp` and `endpoint`, the organization's policies and a VPC endpoint's, limit every
+    caller: None where there is none. Of each one statement at least has to allow.
     """
 
     identity: tuple[Policy, ...] = ()
@@ -64,15 +66,24 @@ class PolicySet:
     session: tuple[Policy, ...] | None = None
     resource: tuple[Policy, ...] = ()
     resource_required: bool | None = None
+    scp: tuple[Policy, ...] | None = None
+    rcp: tuple[Policy, ...] | None = None
+    endpoint: tuple[Policy, ...] | None = None
 
     def __post_init__(self) -> None:
-        own = (*self.identity, *(self.boundary or ()), *(self.session or ()))
+        own = (*self.identity, *(self.boundary or ()), *(self.session or ()), *(self.scp or ()))
         for policy in own:
-            if policy.kind in ("resource", "trust"):
+            if policy.kind in NAMES_CALLERS:
                 raise ValueError(f"policy {policy.name!r} is a {policy.kind} policy: not its place")
         for policy in self.resource:
             if policy.kind not in ("resource", "trust"):
                 raise ValueError(f"policy {policy.name!r} is of kind {policy.kind}: not its place")
+
+    @property
+    def layers(self) -> tuple[tuple[Policy, ...], ...]:
+        """Every layer, in the order in which a Deny is looked for."""
+        own = (self.identity, self.boundary, self.session, self.resource)
+        return tuple(layer or () for layer in (*own, self.scp, self.rcp, self.endpoint))
 
 
 class Reason(StrEnum):
@@ -84,6 +95,9 @@ class Reason(StrEnum):
     NO_BOUNDARY_ALLOW = "no permissions boundary allows"
     NO_SESSION_ALLOW = "no session policy allows"
     NO_RESOURCE_ALLOW = "no resource-based policy allows"
+    NO_SCP_ALLOW = "no service control policy allows"
+    NO_RCP_ALLOW = "no resource control policy allows"
+    NO_ENDPOINT_ALLOW = "no VPC endpoint policy allows"
 
 
 @dataclass(frozen=True)
@@ -117,6 +131,11 @@ def evaluate(request: Request, policies: PolicySet) -> Decision:
     denied = _explicit_deny(facts, policies)
     if denied:
         return denied
+    decision = _by_account(request, facts, policies)
+    return (_beyond_organization(facts, policies) if decision.allowed else None) or decision
+
+
+def _by_account(request: Request, facts: Facts, policies: PolicySet) -> Decision:
     principal = request.principal
     if principal.kind in ("anonymous", "service", "federated"):
         return _resource_alone(facts, policies)
@@ -178,8 +197,8 @@ def _is_required(request: Request, policies: PolicySet) -> bool:
 
 def _explicit_deny(facts: Facts, policies: PolicySet) -> Decision | None:
     unknown: Unsupported | None = None
-    for layer in (policies.identity, policies.boundary, policies.session, policies.resource):
-        for policy in layer or ():
+    for layer in policies.layers:
+        for policy in layer:
             for statement in policy.denies:
                 try:
                     if statement.applies(facts):
@@ -277,6 +296,19 @@ def _beyond_limits(facts: Facts, policies: PolicySet) -> Decision | None:
         return _missing(Reason.NO_BOUNDARY_ALLOW, "boundary", policies.boundary)
     if policies.session is not None and not _layer_allow(facts, policies.session):
         return _missing(Reason.NO_SESSION_ALLOW, "session", policies.session)
+    return None
+
+
+def _beyond_organization(facts: Facts, policies: PolicySet) -> Decision | None:
+    """The denial by the organization's or an endpoint's policies, if they do not allow."""
+    limits: tuple[tuple[Reason, PolicyKind, tuple[Policy, ...] | None], ...] = (
+        (Reason.NO_SCP_ALLOW, "scp", policies.scp),
+        (Reason.NO_RCP_ALLOW, "rcp", policies.rcp),
+        (Reason.NO_ENDPOINT_ALLOW, "endpoint", policies.endpoint),
+    )
+    for reason, kind, layer in limits:
+        if layer is not None and not _layer_allow(facts, layer):
+            return _missing(reason, kind, layer)
     return None
 
 

@@ -84,11 +84,10 @@ def explain(request: Request, policies: PolicySet) -> Explanation:
     except Unsupported as error:
         unsupported = str(error)
     facts = facts_of(request, policies)
-    layers = (policies.identity, policies.boundary, policies.session, policies.resource)
     considered = tuple(
         _consider(policy, statement, facts, request.action)
-        for layer in layers
-        for policy in layer or ()
+        for layer in policies.layers
+        for policy in layer
         for statement in policy.compiled
     )
     return Explanation(decision, unsupported, considered)

@@ -1,0 +1,134 @@
+"""`keyless explain-denial --message` by policies in files, or by AWS's words alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scripts.iam.denial.denials import Denial
+    from scripts.iam.denial.given import Given
+    from scripts.iam.denial.messages import Read, Refusal
+
+# Stands for an account that the message hides and no policy names; AWS's own examples use it.
+_STAND_IN = "111122223333"
+_NAMES_NONE = "(the message names none)"
+
+
+def explain_given(text: str, policies: Given) -> list[Denial]:
+    """Explain what a message holds by policies that were given as files.
+
+    Raises UserError (exit code 2) if there is no denial in it that can be judged.
+    """
+    from scripts.commands._denial_reported import need_one, print_rest
+    from scripts.iam.denial.messages import read
+
+    found = read(text)
+    denials = [*_of_tokens(found, policies)]
+    refusals, rest = _refusals(found, policies)
+    if not denials and not refusals:
+        need_one(found, trail=False)
+    callers = len({refusal.principal for refusal in found.refusals})
+    for refusal in refusals:
+        denial = _explained(refusal, policies)
+        notes = [*denial.notes]
+        if callers > 1 and policies.identity:
+            notes.append(f"the policies given are taken for each of the {callers} callers")
+        denials.append(replace(denial, notes=tuple(notes)))
+    print_rest(replace(found, bare=tuple(rest)))
+    return denials
+
+
+def _refusals(found: Read, policies: Given) -> tuple[list[Refusal], list[str]]:
+    """What can be judged, and the words of the rest: whose own policies are given needs no name."""
+    from scripts.iam.denial.unnamed import unnamed
+
+    refusals, rest = list(found.refusals), []
+    for words in found.bare:
+        refusal = unnamed(words) if policies.identity else None
+        if refusal is not None and refusal not in refusals:
+            refusals.append(refusal)
+        elif not (policies.resource and "AssumeRoleWithWebIdentity" in words):
+            rest.append(words)
+    return refusals, rest
+
+
+def _of_tokens(found: Read, policies: Given) -> Iterator[Denial]:
+    """A refused token, by the role's trust policy: of the token itself nothing is known."""
+    from scripts.iam.account.decision_log import Record
+    from scripts.iam.denial.denials import Denial
+    from scripts.iam.denial.web_identity import findings
+
+    if not any("AssumeRoleWithWebIdentity" in one for one in found.bare):
+        return
+    record = Record(
+        time=0, request_id="unknown", principal=_NAMES_NONE, role=None, service="sts",
+        operation="AssumeRoleWithWebIdentity", action="sts:AssumeRoleWithWebIdentity",
+        resource=_NAMES_NONE, keys={}, reason="the message does not say by what",
+    )  # fmt: skip
+    for name, document in policies.resource.items():
+        notes = (*_checked(findings, document, name), "by the policies given alone")
+        yield Denial(record, None, notes=notes)
+
+
+def _explained(refusal: Refusal, policies: Given) -> Denial:
+    from scripts.iam.denial.denials import Denial
+    from scripts.iam.denial.given import of_its_path
+    from scripts.iam.denial.messages import MASK
+    from scripts.iam.denial.reported import explain_refusal, moved
+    from scripts.iam.denial.unnamed import CALLER
+
+    hides = MASK in (refusal.account, *(refusal.resource or "").split(":")[4:5])
+    known = policies.account
+    here = moved(refusal, known or _STAND_IN) if hides else refusal
+    if lacks := policies.lacks(here):
+        found = Denial(refusal.record(), None, notes=(f"not judged: {lacks}",))
+        return _callerless(found) if refusal.role == CALLER else found
+    asked = _checked(policies.policy, here)
+    found = explain_refusal(here, policies.members(here), asked, policies.around())
+    notes = [*found.notes]
+    if refusal.role == CALLER:
+        notes.append("the message names no caller: the policies given are taken for its own")
+    elif path := of_its_path(here, found):
+        notes.append(path)
+    if here != refusal and refusal.role != CALLER:
+        stands = f"it is taken for {known}" if known else "ACCOUNT stands for it, as one account"
+        notes.append(f"the message hides the account: {stands}")
+    found = replace(found, notes=(*notes, *policies.notes(here)))
+    if (here.role or ":user/" in here.principal) and not policies.identity and found.changes:
+        found = replace(found, proved=False)
+    if here != refusal and not known:
+        found = _renamed(found, _STAND_IN, "ACCOUNT")
+    return _callerless(found) if refusal.role == CALLER else found
+
+
+def _checked(ask: Any, *arguments: Any) -> Any:
+    from scripts.console import UserError
+    from scripts.iam.engine.documents import PolicyError
+
+    try:
+        return ask(*arguments)
+    except PolicyError as error:
+        raise UserError("The policies do not fit", why=str(error), exit_code=2) from None
+
+
+def _callerless(found: Denial) -> Denial:
+    """Without what would have to name the caller."""
+    record = replace(found.record, principal=_NAMES_NONE)
+    own = tuple(one for one in found.changes if one.kind not in ("resource", "trust"))
+    return replace(found, record=record, changes=own, proved=found.proved and own == found.changes)
+
+
+def _renamed(value: Any, old: str, new: str) -> Any:
+    """The same with another word for an account, wherever it stands."""
+    if isinstance(value, str):
+        return value.replace(old, new)
+    if isinstance(value, (tuple, list)):
+        return type(value)(_renamed(one, old, new) for one in value)
+    if isinstance(value, dict):
+        return {key: _renamed(one, old, new) for key, one in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        changed = {one.name: _renamed(getattr(value, one.name), old, new) for one in fields(value)}
+        return replace(value, **changed)
+    return value

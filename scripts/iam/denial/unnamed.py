@@ -1,0 +1,47 @@
+"""Denials without their caller's ARN: whose policies are given can be judged all the same."""
+
+from __future__ import annotations
+
+import re
+
+from scripts.iam.denial.callerless import PAM, operation_of_s3
+from scripts.iam.denial.messages import LAYER, MASK, Refusal
+
+CALLER = "CALLER"
+"""Stands for the role that the message does not name."""
+_ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})['\"]?"
+_RESOURCE = r"(?: on (?:the )?resource:? [\"']?(?P<resource>arn:[^\s\"']+|\*))?"
+_WHY = (
+    rf"(?:[,.]? (?:because no (?P<missing>{LAYER}) allows"
+    rf"|(?P<explicit>with an explicit deny)(?: in (?:an?|the) (?P<deny>{LAYER}))?))?"
+)
+_TOLD = (
+    re.compile(rf"(?:is|are) not authorized to perform:? {_ACTION}{_RESOURCE}{_WHY}"),
+    re.compile(rf"because no (?P<missing>{LAYER}) allows the {_ACTION}"),
+    re.compile(rf"missing permissions? (?:for|to) {_ACTION}"),
+    re.compile(rf"API: {_ACTION} You are not authorized"),
+    re.compile(rf"permission to call {_ACTION}"),
+)
+
+
+def unnamed(words: str) -> Refusal | None:
+    """What was refused, of a caller for whom a role CALLER stands; None if it is not told."""
+    caller = f"arn:aws:sts::{MASK}:assumed-role/{CALLER}/session"
+    if PAM.search(words):
+        return Refusal(caller, "rds-db:connect", None)
+    if operation := operation_of_s3(words):
+        name, action, _ = operation
+        return Refusal(caller, action, None, operation=name)
+    found = next((one for pattern in _TOLD if (one := pattern.search(words))), None)
+    if found is None:
+        return None
+    told = found.groupdict()
+    service, _, name = told["action"].partition(":")
+    resource = told.get("resource")
+    return Refusal(
+        caller,
+        f"{service.lower()}:{name}",
+        resource.rstrip(".,;)'`") if resource else None,
+        told.get("missing") or told.get("deny") or "",
+        explicit=bool(told.get("explicit")),
+    )

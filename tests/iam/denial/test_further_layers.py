@@ -1,0 +1,168 @@
+"""The organization's, a session's and an endpoint's policies as files, and messages alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.iam.denial.test_given import ACCOUNT, GET, READS, SESSION, explained, policy, run
+
+REGIONS = {"Sid": "Regions", "Effect": "Deny", "NotAction": ["iam:*"], "Resource": "*",
+           "Condition": {"StringNotEquals": {"aws:RequestedRegion": ["eu-west-1"]}}}  # fmt: skip
+ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+PROJECT = (
+    f"User: {SESSION} is not authorized to perform: codebuild:CreateProject on resource: "
+    f"arn:aws:codebuild:us-west-2:{ACCOUNT}:project/site"
+)
+
+
+def told(found: dict[str, Any], words: str) -> bool:
+    return any(words in note for note in found["notes"])
+
+
+def test_an_scp_that_is_given_tells_its_statement_and_why(tmp_path: Path) -> None:
+    words = f"{PROJECT} with an explicit deny in a service control policy"
+    found = explained(run(tmp_path, words, "--json", policy=policy(ALL), scp=policy(REGIONS)))
+    assert told(found, "statement Regions of")
+    assert told(found, "aws:RequestedRegion is us-west-2")
+
+
+def test_an_scp_that_does_not_allow_is_the_one_to_widen(tmp_path: Path) -> None:
+    words = f"{PROJECT} because no service control policy allows the codebuild:CreateProject action"
+    listed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    found = explained(run(tmp_path, words, "--json", policy=policy(ALL), scp=policy(listed)))
+    [change] = found["changes"]
+    assert change["kind"] == "scp"
+    assert any("every account below" in warning for warning in change["warnings"])
+
+
+def test_an_rcp_decides_where_aws_names_it(tmp_path: Path) -> None:
+    deny = {"Sid": "Own", "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*",
+            "Condition": {"StringNotEquals": {"aws:PrincipalAccount": "999988887777"}}}  # fmt: skip
+    words = f"{GET}/b/x with an explicit deny in a resource control policy"
+    found = explained(run(tmp_path, words, "--json", policy=policy(ALL), rcp=policy(deny)))
+    assert told(found, "statement Own of")
+
+
+def test_an_endpoints_policy_decides_where_aws_names_it(tmp_path: Path) -> None:
+    words = f"{GET}/b/x because no VPC endpoint policy allows the s3:GetObject action"
+    only = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+            "Resource": "arn:aws:s3:::other/*"}  # fmt: skip
+    found = explained(
+        run(tmp_path, words, "--json", policy=policy(ALL), endpoint_policy=policy(only))
+    )
+    [change] = found["changes"]
+    assert (change["kind"], change["statement"]["Principal"]) == ("endpoint", "*")
+    assert "arn:aws:s3:::bucket/b/x" in change["statement"]["Resource"]
+
+
+def test_a_sessions_policy_decides_where_aws_names_it(tmp_path: Path) -> None:
+    words = f"{GET}/b/x because no session policy allows the s3:GetObject action"
+    found = explained(
+        run(tmp_path, words, "--json", policy=policy(ALL), session_policy=policy(READS))
+    )
+    assert [change["kind"] for change in found["changes"]] == ["session"]
+
+
+def test_of_two_policies_of_resources_the_one_that_fits_decides(tmp_path: Path) -> None:
+    grants = {"Sid": "Other", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
+              "Resource": "arn:aws:s3:::bucket/*"}  # fmt: skip
+    key = {"Sid": "Key", "Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
+    words = f"{GET}/b/x with an explicit deny in a resource-based policy"
+    both = {"resource_policy2": policy(key), "resource_policy": policy(grants)}
+    found = explained(run(tmp_path, words, "--json", policy=policy(ALL), **both))
+    assert told(found, "statement Other of")
+
+
+@pytest.mark.parametrize(
+    ("message", "action"),
+    [("User: MY_USER is not authorized to perform: glue:GetTable on resource: "
+      f"arn:aws:glue:eu-west-1:{ACCOUNT}:catalog because no identity-based policy allows the "
+      "glue:GetTable action", "glue:GetTable"),
+     ("An error occurred (AccessDeniedException) when calling the GetWorkGroup operation: You are "
+      "not authorized to perform: athena:GetWorkGroup on the resource.", "athena:GetWorkGroup"),
+     ("An error occurred (403) when calling the HeadObject operation: Forbidden", "s3:GetObject"),
+     ('pq: PAM authentication failed for user "stream"', "rds-db:connect")],
+)  # fmt: skip
+def test_whose_policies_are_given_needs_no_name(tmp_path: Path, message: str, action: str) -> None:
+    other = {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}
+    found = explained(run(tmp_path, message, "--json", policy=policy(other)))
+    assert found["action"] == action
+    assert "ACCOUNT" not in found["principal"] and "CALLER" not in found["principal"]
+    assert told(found, "the policies given are taken for its own")
+    assert found["changes"] or told(found, "None of the caller's own policies allows")
+
+
+def test_a_hidden_account_keeps_no_change_back(tmp_path: Path) -> None:
+    words = f"{PROJECT} because no identity-based policy allows the codebuild:CreateProject action"
+    hidden = words.replace(ACCOUNT, "xxxxx")
+    found = explained(run(tmp_path, hidden, "--json", policy=policy(READS)))
+    [change] = found["changes"]
+    assert change["statement"]["Resource"] == ["arn:aws:codebuild:us-west-2:ACCOUNT:project/site"]
+    assert told(found, "ACCOUNT stands for it")
+
+
+def test_without_policies_or_a_cloud_the_words_alone_are_told(tmp_path: Path) -> None:
+    words = f"{PROJECT} because no identity-based policy allows the codebuild:CreateProject action"
+    found = explained(run(tmp_path, words, "--json"))
+    assert [change["kind"] for change in found["changes"]] == ["identity"]
+    assert found["proved"] is False
+    assert told(found, "no policy was looked at")
+
+
+def test_by_the_words_alone_no_deny_is_explained(tmp_path: Path) -> None:
+    words = f"{PROJECT} with an explicit deny in an identity-based policy"
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["changes"] == []
+    assert told(found, "not judged: AWS names the identity-based policy")
+
+
+def test_a_queues_key_has_to_let_in_the_topic(tmp_path: Path) -> None:
+    root = f"arn:aws:iam::{ACCOUNT}:root"
+    log = (
+        f'{{"notification":{{"topicArn":"arn:aws:sns:us-east-1:{ACCOUNT}:orders"}},"delivery":'
+        '{"statusCode":403,"providerResponse":"{\\"ErrorCode\\":\\"KMS.AccessDeniedException\\",'
+        f'\\"ErrorMessage\\":\\"User: {root} is not authorized to perform: kms:GenerateDataKey on '
+        f'resource: arn:aws:kms:us-east-1:{ACCOUNT}:key/k\\"}}"}}}}'
+    )
+    own = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "kms:*", "Resource": "*"}
+    found = explained(run(tmp_path, log, "--json", resource_policy=policy(own)))
+    assert found["changes"][0]["statement"]["Principal"] == {"Service": ["sns.amazonaws.com"]}
+    assert told(found, "kms:Decrypt")
+
+
+EKS = "oidc.eks.eu-west-1.amazonaws.com/id/A1B2"
+TOKEN = "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity"
+
+
+def trusts(key: str, value: str, operator: str = "StringEquals") -> dict[str, Any]:
+    return policy(
+        {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+         "Principal": {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/{EKS}"},
+         "Condition": {operator: {key: value}}}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("trust", "why"),
+    [(trusts(f"{EKS}:sub", "system:serviceaccount:ns:app-*"), "write StringLike"),
+     (trusts(f"arn:aws:iam::{ACCOUNT}:oidc-provider/{EKS}:sub", "x"), "no token has the key"),
+     (trusts(f"https://{EKS}:sub", "x"), "no token has the key"),
+     (trusts("oidc.eks.eu-west-1.amazonaws.com/id/OTHER:sub", "x"), "another provider's"),
+     (trusts(f"{EKS}:aud", "system:serviceaccount:ns:app"), "is the audience"),
+     (trusts(f"{EKS}:sub", "ns:app"), "system:serviceaccount:NAMESPACE:NAME")],
+)  # fmt: skip
+def test_a_trust_policy_that_no_token_fulfils_is_told(
+    tmp_path: Path, trust: dict[str, Any], why: str
+) -> None:
+    found = explained(run(tmp_path, TOKEN, "--json", trust=trust))
+    assert told(found, why)
+
+
+def test_of_a_trust_policy_without_fault_the_claims_are_told(tmp_path: Path) -> None:
+    trust = trusts(f"{EKS}:sub", "system:serviceaccount:ns:app-*", "StringLike")
+    found = explained(run(tmp_path, TOKEN, "--json", trust=trust))
+    [wants, _] = found["notes"]
+    assert "compare it with the token" in wants
