@@ -46,12 +46,21 @@ def _refusals(found: Read, policies: Given) -> tuple[list[Refusal], list[str]]:
 
     refusals, rest = list(found.refusals), []
     for words in found.bare:
-        refusal = unnamed(words) if policies.identity else None
+        refusal = unnamed(words)
+        if refusal is not None and not policies.identity and not _tells(refusal):
+            refusal = None
         if refusal is not None and refusal not in refusals:
             refusals.append(refusal)
         elif not (policies.resource and "AssumeRoleWithWebIdentity" in words):
             rest.append(words)
     return refusals, rest
+
+
+def _tells(refusal: Refusal) -> bool:
+    """Whether the words alone say which Allow is lacking."""
+    from scripts.iam.reference import only_star
+
+    return not refusal.explicit and (refusal.arn is not None or only_star(refusal.action))
 
 
 def _of_tokens(found: Read, policies: Given) -> Iterator[Denial]:
@@ -75,7 +84,7 @@ def _of_tokens(found: Read, policies: Given) -> Iterator[Denial]:
 def _explained(refusal: Refusal, policies: Given) -> Denial:
     from scripts.iam.denial.denials import Denial
     from scripts.iam.denial.given import of_its_path
-    from scripts.iam.denial.messages import MASK
+    from scripts.iam.denial.messages import MASK, OTHER
     from scripts.iam.denial.reported import explain_refusal, moved
     from scripts.iam.denial.unnamed import CALLER
 
@@ -89,10 +98,16 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     found = explain_refusal(here, policies.members(here), asked, policies.around())
     notes = [*found.notes]
     if refusal.role == CALLER:
-        notes.append("the message names no caller: the policies given are taken for its own")
+        own = "the policies given are taken for its own" * bool(policies.identity)
+        notes.append(f"the message names no caller by a whole ARN{own and ': '}{own}")
     elif path := of_its_path(here, found):
         notes.append(path)
-    if here != refusal and refusal.role != CALLER:
+    if OTHER in (refusal.account, *(refusal.resource or "").split(":")[4:5]):
+        notes.append(
+            "the message hides two accounts: what was asked for is another one's, whose policy on "
+            "it must allow the caller, beside the caller's own"
+        )
+    elif here != refusal and refusal.role != CALLER:
         stands = f"it is taken for {known}" if known else "ACCOUNT stands for it, as one account"
         notes.append(f"the message hides the account: {stands}")
     found = replace(found, notes=(*notes, *policies.notes(here)))

@@ -125,6 +125,8 @@ _CARRIERS = {
     "account, and of no service; there aws:SourceOrgID and aws:SourceOrgPaths tell whose resource "
     "it acts for",
     "aws:multifactorauth": "sign in with MFA",
+    # https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
+    "secretsmanager:versionstage": "name VersionStage in the call, which else has no such key",
     "aws:calledvia": "make the call through the service that is named",
     "aws:sourcevpc": "send it through the VPC endpoint",
 }
@@ -132,8 +134,12 @@ _CARRIERS = {
 
 def carried(request: Request, key: str) -> str:
     """How a request comes to have a key that it lacks."""
-    found = (way for part, way in _CARRIERS.items() if part in key.lower())
-    return next(found, "let the request carry it").format(resource=request.resource)
+    return way(key).format(resource=request.resource) or "let the request carry it"
+
+
+def way(key: str) -> str:
+    """The way of a key into a request, where it is a known one; with a place for the resource."""
+    return next((way for part, way in _CARRIERS.items() if part in key.lower()), "")
 
 
 def nothing_fits(request: Request, denier: Considered) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from scripts.iam.denial.deny import never_tagged
+from scripts.iam.denial.deny import never_tagged, way
 from scripts.iam.denial.messages import MASK, Refusal
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.engine.explanation import Considered, Explanation, Failure, Held
@@ -168,6 +168,7 @@ def _on_nothing(refusal: Refusal, explanation: Explanation) -> str:
     if (
         refusal.explicit
         or not has_own
+        or not explanation.considered
         or any(
             one.effect == "Allow" and not any(f.element.endswith("Action") for f in one.failures)
             for one in explanation.considered
@@ -193,9 +194,12 @@ def hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str) 
                 _wanted(key, operator, values) + _or_none(key, operator, conditions)
                 for key, operator, values in conditions
             )
+            ways = dict.fromkeys(filter(None, (way(key) for key, _, _ in conditions)))
+            how = "".join(f"; {one}" for one in ways) if effect == "Allow" else ""
             yield (
                 f"statement {one.statement} of {one.policy} {verb} {wanted}; AWS's message does "
                 "not carry the request's value: compare it with the request"
+                + how.format(resource=refusal.resource)
             )
 
 

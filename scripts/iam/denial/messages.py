@@ -21,8 +21,8 @@ LAYER = (
 # GitHub puts stars in the place of a masked account. An alarm is a caller, too, and S3 names the
 # setting that refuses what would be public.
 _CALLER = (
-    r"arn:[\w-]+:(?:sts|iam)::(?:\d{12}|\*{3}):[^\s\"]+|"
-    r"arn:[\w-]+:cloudwatch:[\w-]+:(?:\d{12}|\*{3}):alarm:.{1,255}?|anonymous|[a-z][\w.-]*\.amazonaws\.com"
+    r"arn:[\w-]+:(?:sts|iam)::(?:\d{12}|\*{3,4}):[^\s\"]+|"
+    r"arn:[\w-]+:cloudwatch:[\w-]+:(?:\d{12}|\*{3,4}):alarm:.{1,255}?|anonymous|[a-z][\w.-]*\.amazonaws\.com"
 )
 BLOCKED = "S3 Block Public Access"
 # KMS does not say which key; it goes on with three causes, and which one it was is not told.
@@ -56,6 +56,13 @@ _WORD = r"<[^<>:]+>|\{[^{}]+\}|\[[^\[\]:]+\]"
 _ARN = re.compile(rf"(arn:[\w-]+:[\w-]+:)((?:{_WORD}|[^:\s\"]*))(:(?:{_WORD}|[^:\s\"]+):)")
 # And in the place of the region.
 _REGION = re.compile(r"([a-z]{2,3}(-[a-z]+)+-\d)?")
+# A placeholder of several words, and one that tells nothing but that something is hidden.
+_PLACEHOLDER = re.compile(r"<[A-Za-z][\w-]*(?: [\w-]+){1,3}>")
+_MERELY = re.compile(
+    r"[\W_]*(?:x+|\d+|redacted|masked|hidden|omitted|snip|(?:my|aws)?_?(?:acc(?:oun)?t)?_?"
+    r"(?:id|number|no|here|num)?)[\W_]*",
+    re.IGNORECASE,
+)
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
 _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?[\"']?([\w-]{10,})")
@@ -88,6 +95,8 @@ _LINKED = re.compile(r":role/aws-service-role/([\w.-]+)/")
 # Of the keys that are the same for every service, those that a decoded message has.
 _TAGS = ("aws:requesttag/", "aws:resourcetag/", "aws:tagkeys")
 MASK = "***"
+OTHER = "****"
+"""Another hidden account than the first one."""
 _AWS_REASONS = {
     "identity-based policy": Reason.NO_IDENTITY_ALLOW,
     "permissions boundary": Reason.NO_BOUNDARY_ALLOW,
@@ -124,7 +133,7 @@ class Refusal:
     @property
     def role(self) -> str | None:
         """The name of the role whose session it was."""
-        session = r"arn:[\w-]+:sts::(?:\d{12}|\*{3}):assumed-role/([^/]+)(/.+)?"
+        session = r"arn:[\w-]+:sts::(?:\d{12}|\*{3,4}):assumed-role/([^/]+)(/.+)?"
         found = re.fullmatch(session, self.principal)
         return found[1] if found else None
 
@@ -249,14 +258,24 @@ def _plain(text: str) -> str:
     # SES quotes caller, action and resource.
     text = _QUOTED.sub(r"\1", text.replace('\\"', '"').replace("\\n", " "))
     text = " ".join(_CUT.sub(r"\1\2", text).split())
-    text = _ARN.sub(_masked, text)
+    text = _PLACEHOLDER.sub(lambda found: found[0].replace(" ", "_"), text)
+    hidden: dict[str, str] = {}
+    text = _ARN.sub(lambda arn: _masked(arn, hidden), text)
     return _BROKEN.sub(_joined, text)
 
 
-def _masked(arn: re.Match[str]) -> str:
-    """The beginning of an ARN, with a mask for what is no region and no account."""
+def _masked(arn: re.Match[str], hidden: dict[str, str]) -> str:
+    """The beginning of an ARN, with a mask for what is no region and no account; with another one
+    for an account that goes by a name of its own, like <target account> beside <source account>."""
     region = arn[2] if _REGION.fullmatch(arn[2]) else MASK
-    return arn[1] + region + _HIDDEN.sub(MASK, arn[3])
+
+    def mask(found: re.Match[str]) -> str:
+        name = found[0].lower()
+        if _MERELY.fullmatch(name):
+            return MASK
+        return hidden.setdefault(name, MASK if not hidden else OTHER)
+
+    return arn[1] + region + _HIDDEN.sub(mask, arn[3])
 
 
 def _joined(found: re.Match[str]) -> str:

@@ -164,13 +164,14 @@ def _explained(
     said = found.explanation
     assert said is not None
     unseen = _unseen(refusal, resource_policy)
+    given = isinstance(resource_policy, GivenPolicy)
     opened = (marked(refusal, one) for one in whole.considered)
     explanation = replace(said, considered=tuple(opened))
-    unclear = [*doubts(refusal, said)] or [*_contradiction(refusal, said, unseen)]
+    unclear = [*doubts(refusal, said)] or [*_contradiction(refusal, said, unseen, given)]
     if unclear:
         return Denial(record, explanation, notes=tuple(unclear))
     notes = (*assumptions(granted), *_delegated(refusal, found), *found.notes)
-    if unseen and isinstance(resource_policy, GivenPolicy):
+    if unseen and given:
         found, notes = _without_unseen(found, unseen, notes)
     if said is not whole and not is_implicit(refusal):
         notes = (*notes, *hinging(refusal, whole, "Deny", "denies it, too, with"))
@@ -288,7 +289,9 @@ def _delegated(refusal: Refusal, found: Denial) -> Iterable[str]:
         )
 
 
-def _contradiction(refusal: Refusal, explanation: Explanation, unseen: str) -> Iterable[str]:
+def _contradiction(
+    refusal: Refusal, explanation: Explanation, unseen: str, given: bool
+) -> Iterable[str]:
     """AWS's answer and the engine's differ: then these are not the policies that decided."""
     decision = explanation.decision
     if _left_to_the_account(refusal, explanation):
@@ -316,10 +319,11 @@ def _contradiction(refusal: Refusal, explanation: Explanation, unseen: str) -> I
     if decision is None or not told or str(decision.reason) == said:
         return
     if decision.allowed:
+        further = "another one of the caller's own or of its groups, its boundary, " * given
         others = "" if refusal.layer else (
             "; or a policy denied it that is not looked at here, and AWS's message does not say "
-            "which: the organization's (SCP, RCP), a VPC endpoint's, the session's, or that of "
-            "what was asked for, if it is of a kind that is not read"
+            f"which: {further}the organization's (SCP, RCP), a VPC endpoint's, the session's, or that "
+            "of what was asked for, if it is of a kind that is not read"
         )  # fmt: skip
         yield (
             "the policies as they are now allow it, as far as the message says: they changed "

@@ -10,7 +10,10 @@ from scripts.iam.denial.messages import LAYER, MASK, Refusal
 CALLER = "CALLER"
 """Stands for the role that the message does not name."""
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})['\"]?"
-_RESOURCE = r"(?: on (?:the )?resource:? [\"']?(?P<resource>arn:[^\s\"']+|\*))?"
+_RESOURCE = (
+    r"(?: on (?:the )?resource:? [\"']?(?P<resource>arn:[^\s\"']+|\*)"
+    r"|  *on (?:the )?resource: [\"']?(?P<bare>[^\s\"']+))?"
+)
 _WHY = (
     rf"(?:[,.]? (?:because no (?P<missing>{LAYER}) allows"
     rf"|(?P<explicit>with an explicit deny)(?: in (?:an?|the) (?P<deny>{LAYER}))?))?"
@@ -37,7 +40,7 @@ def unnamed(words: str) -> Refusal | None:
         return None
     told = found.groupdict()
     service, _, name = told["action"].partition(":")
-    resource = told.get("resource")
+    resource = told.get("resource") or told.get("bare")
     return Refusal(
         caller,
         f"{service.lower()}:{name}",

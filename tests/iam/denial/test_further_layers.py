@@ -133,6 +133,61 @@ def test_a_queues_key_has_to_let_in_the_topic(tmp_path: Path) -> None:
     assert told(found, "kms:Decrypt")
 
 
+def test_a_caller_that_cannot_be_read_keeps_no_change_back(tmp_path: Path) -> None:
+    words = (
+        "AccessDeniedException: User: arn:aws:sts::<REDACTED>:assumed-role/core\nmaster/ops is not "
+        "authorized to perform: eks:DescribeClusterVersions\n on resource: "
+        "arn:aws:eks:us-west-2:<REDACTED:*"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    [change] = found["changes"]
+    assert change["statement"]["Action"] == ["eks:DescribeClusterVersions"]
+    assert told(found, "names no caller by a whole ARN")
+
+
+def test_a_bare_name_is_the_resource_of_an_unnamed_caller(tmp_path: Path) -> None:
+    words = (
+        "<role> is not authorized to perform: secretsmanager:GetSecretValue on resource: Chime "
+        "because no identity-based policy allows the secretsmanager:GetSecretValue action"
+    )
+    found = explained(run(tmp_path, words, "--json", policy=policy(READS)))
+    assert (found["resource"], found["reason"]) == ("Chime", "no identity-based policy allows")
+
+
+def test_two_hidden_accounts_are_not_taken_for_one(tmp_path: Path) -> None:
+    words = (
+        "User: arn:aws:sts::<source account>:assumed-role/deploy/AWSCloudFormation is not "
+        "authorized to perform: secretsmanager:GetSecretValue on resource: "
+        "arn:aws:secretsmanager:eu-west-1:<target account>:secret:db-AbCdEf"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["changes"] == []
+    assert told(found, "hides two accounts")
+    assert not told(found, "None of the caller's own policies")
+
+
+def test_how_a_request_comes_to_carry_a_key_is_told(tmp_path: Path) -> None:
+    secret = "arn:aws:secretsmanager:eu-west-1:999988887777:secret:db-AbCdEf"
+    stage = {"ForAnyValue:StringEquals": {"secretsmanager:VersionStage": "AWSCURRENT"}}
+    lets = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+            "Action": "secretsmanager:GetSecretValue", "Resource": "*",
+            "Condition": stage}  # fmt: skip
+    words = (
+        f"User: {SESSION} is not authorized to perform: secretsmanager:GetSecretValue on resource: "
+        f"{secret} because no resource-based policy allows the secretsmanager:GetSecretValue action"
+    )
+    found = explained(
+        run(tmp_path, words, "--json", policy=policy(ALL), resource_policy=policy(lets))
+    )
+    assert told(found, "name VersionStage in the call")
+
+
+def test_a_deny_that_no_given_policy_has_may_be_another_one_of_the_callers(tmp_path: Path) -> None:
+    words = f"{PROJECT} with an explicit deny"
+    found = explained(run(tmp_path, words, "--json", policy=policy(ALL)))
+    assert told(found, "another one of the caller's own or of its groups, its boundary")
+
+
 EKS = "oidc.eks.eu-west-1.amazonaws.com/id/A1B2"
 TOKEN = "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity"
 
