@@ -45,6 +45,7 @@ _QUEUE = re.compile(
     r"Access to the resource https://(?:sqs\.(?P<region>[\w-]+)|(?P<old>[\w-]+)\.queue)"
     r"\.amazonaws\.com/(?:(?P<account>[^/\s]+)/(?P<name>[\w.-]+))? is denied"
 )
+_ROLE = re.compile(r"[Nn]ot authorized to perform:? sts:(AssumeRole(?:WithSAML)?)(?!\w)(?! on )")
 _OPERATION = re.compile(r"calling the (\w+) operation")
 _WHOLE_ACCOUNT = "Your account is not authorized to invoke this API operation"
 _DENIED = re.compile(r"with an explicit deny in (an? [\w -]+(?:: arn:[\w:/+=,.@-]+)?)")
@@ -73,6 +74,19 @@ def cause(words: str) -> str | None:
             "To read a secret its caller needs kms:Decrypt on that key, to write one "
             "kms:GenerateDataKey, too: by its own policies or by the key's, and of another "
             "account's secret by both; the key aws/secretsmanager serves its own account alone"
+        )
+    if of_role := _ROLE.search(words):
+        return (
+            f"STS refused sts:{of_role[1]} and names neither caller nor role"
+            + (
+                ": the caller's own policies have to allow it on the role, and the role's trust "
+                "policy has to let the caller in; in one account a trust policy that names the "
+                "caller's role or user is enough"
+                if of_role[1] == "AssumeRole"
+                else ": the role's trust policy decides, by the provider that it names (Federated) "
+                "and by what it wants of the assertion (SAML:aud)"
+            )
+            + ". Of a role that is not there STS says the same"
         )
     if of_database := PAM.search(words):
         user = of_database["user"]

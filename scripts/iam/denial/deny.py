@@ -125,6 +125,8 @@ _CARRIERS = {
     "account, and of no service; there aws:SourceOrgID and aws:SourceOrgPaths tell whose resource "
     "it acts for",
     "aws:multifactorauth": "sign in with MFA",
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+    "iam:permissionsboundary": "set that boundary on what the call makes (PermissionsBoundary)",
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
     "secretsmanager:versionstage": "name VersionStage in the call, which else has no such key",
     "aws:calledvia": "make the call through the service that is named",

@@ -105,7 +105,7 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
         nothing = _on_nothing(refusal, explanation)
         yield f"the message names no resource, so no change is proposed{nothing}"
         yield from _on_what(refusal, explanation)
-    elif MASK in refusal.resource or _HIDES.search(refusal.resource):
+    elif is_hidden(refusal) and not _lacks_anyhow(refusal, explanation):
         yield (
             f"the message hides a part of the resource ({refusal.resource}), so no change is "
             f"proposed: paste it with what stands there{_on_nothing(refusal, explanation)}"
@@ -141,6 +141,21 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     else:
         yield from hinging(refusal, explanation, "Allow", "allows it only with")
         yield from _for_something_else(refusal, explanation)
+
+
+def is_hidden(refusal: Refusal) -> bool:
+    """Whether something else stands in the place of a part of the resource."""
+    resource = refusal.resource or ""
+    return MASK in resource or _HIDES.search(resource) is not None
+
+
+def _lacks_anyhow(refusal: Refusal, explanation: Explanation) -> bool:
+    """Whether no policy allows the action on anything: then it does not matter what is hidden."""
+    return refusal.arn is not None and not refusal.explicit and not any(
+        one.effect == "Deny" or not any(f.element.endswith("Action") for f in one.failures)
+        for one in explanation.considered
+        if one.kind in ("identity", "boundary") and (one.effect == "Allow" or one.matched)
+    )  # fmt: skip
 
 
 def _on_what(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
@@ -194,8 +209,11 @@ def hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str) 
                 _wanted(key, operator, values) + _or_none(key, operator, conditions)
                 for key, operator, values in conditions
             )
-            ways = dict.fromkeys(filter(None, (way(key) for key, _, _ in conditions)))
-            how = "".join(f"; {one}" for one in ways) if effect == "Allow" else ""
+            ways = dict.fromkeys(
+                way(key) for key, operator, _ in conditions
+                if effect == "Allow" or _denies_others(operator)
+            )  # fmt: skip
+            how = "".join(f"; {one}" for one in ways if one)
             yield (
                 f"statement {one.statement} of {one.policy} {verb} {wanted}; AWS's message does "
                 "not carry the request's value: compare it with the request"
@@ -238,6 +256,11 @@ def _or_none(key: str, operator: str | None, conditions: Iterable[_Condition]) -
     if operator == "Null" or not all(_true_without(each, wanted) for each, wanted in of_key):
         return ""
     return ", or without the key"
+
+
+def _denies_others(operator: str | None) -> bool:
+    """Whether a Deny with it excepts the requests that have the value."""
+    return "Not" in (operator or "")
 
 
 def _true_without(operator: str | None, wanted: Sequence[str]) -> bool:

@@ -58,8 +58,9 @@ _ARN = re.compile(rf"(arn:[\w-]+:[\w-]+:)((?:{_WORD}|[^:\s\"]*))(:(?:{_WORD}|[^:
 _REGION = re.compile(r"([a-z]{2,3}(-[a-z]+)+-\d)?")
 # A placeholder of several words, and one that tells nothing but that something is hidden.
 _PLACEHOLDER = re.compile(r"<[A-Za-z][\w-]*(?: [\w-]+){1,3}>")
+_RUN = re.compile(r"([a-z])\1+")
 _MERELY = re.compile(
-    r"[\W_]*(?:x+|\d+|redacted|masked|hidden|omitted|snip|(?:my|aws)?_?(?:acc(?:oun)?t)?_?"
+    r"[\W_]*(?:\d+|redacted|masked|hidden|omitted|snip|(?:my|aws)?_?(?:ac(?:oun)?t)?_?"
     r"(?:id|number|no|here|num)?)[\W_]*",
     re.IGNORECASE,
 )
@@ -76,7 +77,7 @@ _BARE = re.compile(
 # An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.
 _CODE = re.compile(
     r"(?: ?\(Service:[^()]*\))?(?:[.,;]? ?[(\[{] ?(?:\w+ ?[=:] ?)?['\"]?"
-    r"|['\"]?[},;]* ?['\"]?(?:\w*code|\w*type|name|error)['\"]? ?[:=] ?['\"]?)[\w.]*",
+    r"|['\"]?[},;]* ?u?['\"]?(?:\w*code|\w*type|name|error)['\"]? ?[:=] ?u?['\"]?)[\w.#]*",
     re.IGNORECASE,
 )
 # The log of a topic's deliveries.
@@ -270,7 +271,7 @@ def _masked(arn: re.Match[str], hidden: dict[str, str]) -> str:
     region = arn[2] if _REGION.fullmatch(arn[2]) else MASK
 
     def mask(found: re.Match[str]) -> str:
-        name = found[0].lower()
+        name = _RUN.sub(r"\1", found[0].lower())
         if _MERELY.fullmatch(name):
             return MASK
         return hidden.setdefault(name, MASK if not hidden else OTHER)

@@ -15,6 +15,7 @@ from scripts.iam.denial.doubts import (
     assumptions,
     doubts,
     hinging,
+    is_hidden,
     is_implicit,
     is_unknown,
     marked,
@@ -74,7 +75,10 @@ def explain_refusal(
         reason=_said(refusal),
         resource=refusal.resource or _UNNAMED,
     )
-    return replace(found, record=said, notes=(*found.notes, *_of_the_call(refusal)))
+    notes = (*found.notes, *_of_the_call(refusal))
+    if found.changes and is_hidden(refusal):
+        notes = (*notes, f"put in what the message hides of {refusal.resource}")
+    return replace(found, record=said, notes=notes)
 
 
 def _of_the_call(refusal: Refusal) -> Iterable[str]:
@@ -322,8 +326,8 @@ def _contradiction(
         further = "another one of the caller's own or of its groups, its boundary, " * given
         others = "" if refusal.layer else (
             "; or a policy denied it that is not looked at here, and AWS's message does not say "
-            f"which: {further}the organization's (SCP, RCP), a VPC endpoint's, the session's, or that "
-            "of what was asked for, if it is of a kind that is not read"
+            f"which: {further}the organization's (SCP, RCP), a VPC endpoint's, the session's, or "
+            "that of what was asked for, if it is of a kind that is not read"
         )  # fmt: skip
         yield (
             "the policies as they are now allow it, as far as the message says: they changed "

@@ -188,6 +188,68 @@ def test_a_deny_that_no_given_policy_has_may_be_another_one_of_the_callers(tmp_p
     assert told(found, "another one of the caller's own or of its groups, its boundary")
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [("XXXXX", "YYYYY"), ("{hub}", "{spoke}")])
+def test_letters_in_place_of_two_accounts_are_two(tmp_path: Path, ours: str, theirs: str) -> None:
+    words = (
+        f"User: arn:aws:sts::{ours}:assumed-role/a/s is not authorized to perform: sts:AssumeRole "
+        f"on resource: arn:aws:iam::{theirs}:role/b"
+    )
+    assert told(explained(run(tmp_path, words, "--json")), "hides two accounts")
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("xxxx", "XXXXXXXX"), ("REDACTED", "xxx")])
+def test_one_account_is_hidden_by_letters_of_any_number(
+    tmp_path: Path, ours: str, theirs: str
+) -> None:
+    words = (
+        f"User: arn:aws:sts::{ours}:assumed-role/a/s is not authorized to perform: sqs:SendMessage "
+        f"on resource: arn:aws:sqs:eu-west-1:{theirs}:jobs"
+    )
+    assert not told(explained(run(tmp_path, words, "--json")), "hides two accounts")
+
+
+def test_of_what_nothing_allows_at_all_a_hidden_name_does_not_matter(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: ssm:GetParameters on resource: "
+        f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/key-xxxxxxxx"
+    )
+    found = explained(run(tmp_path, words, "--json", policy=policy(READS)))
+    assert len(found["changes"]) == 1
+    assert told(found, "put in what the message hides")
+    some = {"Effect": "Allow", "Action": "ssm:GetParameters", "Resource": "arn:aws:ssm:*:*:a"}
+    found = explained(run(tmp_path, words, "--json", policy=policy(some)))
+    assert found["changes"] == []
+
+
+@pytest.mark.parametrize(("effect", "operator"),
+                         [("Allow", "StringEquals"), ("Deny", "StringNotEquals")])  # fmt: skip
+def test_a_boundary_that_is_demanded_is_to_be_set(
+    tmp_path: Path, effect: str, operator: str
+) -> None:
+    bound = {operator: {"iam:PermissionsBoundary": f"arn:aws:iam::{ACCOUNT}:policy/bound"}}
+    one = {"Effect": effect, "Action": "iam:CreateRole", "Resource": "*", "Condition": bound}
+    words = (
+        f"User: {SESSION} is not authorized to perform: iam:CreateRole on resource: "
+        f"arn:aws:iam::{ACCOUNT}:role/new" + " with an explicit deny" * (effect == "Deny")
+    )
+    own = policy(one) if effect == "Allow" else policy(ALL, one)
+    assert told(explained(run(tmp_path, words, "--json", policy=own)), "set that boundary")
+
+
+def test_a_code_behind_the_sentence_in_python_is_no_second_denial(tmp_path: Path) -> None:
+    words = (
+        f"{{u'Message': u'User: {SESSION} is not authorized to perform: dynamodb:ListTables on "
+        "resource: *', u'__type': u'com.amazon.coral.service#AccessDeniedException'}"
+    )
+    assert "not explained" not in run(tmp_path, words, "--json", policy=policy(READS)).output
+
+
+def test_a_bare_refusal_of_a_role_tells_what_has_to_allow_it(tmp_path: Path) -> None:
+    done = run(tmp_path, "AccessDenied: Not authorized to perform sts:AssumeRole")
+    assert done.exit_code == 2
+    assert "trust policy has to let the caller in" in " ".join(done.output.split())
+
+
 EKS = "oidc.eks.eu-west-1.amazonaws.com/id/A1B2"
 TOKEN = "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity"
 
