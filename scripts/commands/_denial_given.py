@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scripts.iam.denial.denials import Denial
     from scripts.iam.denial.given import Given
-    from scripts.iam.denial.messages import Read, Refusal
+    from scripts.iam.denial.reading.messages import Read, Refusal
 
 # Stands for an account that the message hides and no policy names; AWS's own examples use it.
 _STAND_IN = "111122223333"
@@ -22,7 +22,7 @@ def explain_given(text: str, policies: Given) -> list[Denial]:
     Raises UserError (exit code 2) if there is no denial in it that can be judged.
     """
     from scripts.commands._denial_reported import need_one, print_rest
-    from scripts.iam.denial.messages import read
+    from scripts.iam.denial.reading.messages import read
 
     found = read(text)
     denials = [*_of_tokens(found, policies)]
@@ -42,7 +42,7 @@ def explain_given(text: str, policies: Given) -> list[Denial]:
 
 def _refusals(found: Read, policies: Given) -> tuple[list[Refusal], list[str]]:
     """What can be judged, and the words of the rest: whose own policies are given needs no name."""
-    from scripts.iam.denial.unnamed import unnamed
+    from scripts.iam.denial.reading.unnamed import unnamed
 
     refusals, rest = list(found.refusals), []
     for words in found.bare:
@@ -84,9 +84,9 @@ def _of_tokens(found: Read, policies: Given) -> Iterator[Denial]:
 def _explained(refusal: Refusal, policies: Given) -> Denial:
     from scripts.iam.denial.denials import Denial
     from scripts.iam.denial.given import of_its_path
-    from scripts.iam.denial.messages import MASK, OTHER
+    from scripts.iam.denial.reading.messages import MASK, OTHER
+    from scripts.iam.denial.reading.unnamed import CALLER
     from scripts.iam.denial.reported import explain_refusal, moved
-    from scripts.iam.denial.unnamed import CALLER
 
     hides = MASK in (refusal.account, *(refusal.resource or "").split(":")[4:5])
     known = policies.account

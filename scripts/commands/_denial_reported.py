@@ -11,7 +11,7 @@ from scripts.commands import Project
 
 if TYPE_CHECKING:
     from scripts.iam.denial.denials import Denial
-    from scripts.iam.denial.messages import Read
+    from scripts.iam.denial.reading.messages import Read
 
 HOURS = 24
 EVENTS = 2000
@@ -30,7 +30,7 @@ def explain_reported(
     """
     from scripts.iam.account.identities import read_identities
     from scripts.iam.account.resource_policies import ResourcePolicies
-    from scripts.iam.denial.messages import MASK, read
+    from scripts.iam.denial.reading.messages import MASK, read
     from scripts.iam.denial.reported import explain_refusal, moved
 
     clients, account = _clients(project, aws=aws)
@@ -74,7 +74,7 @@ def _clients(project: Project, *, aws: bool) -> tuple[Clients, str]:
 
 def _trail(clients: Clients, environment: str) -> Read:
     from scripts.account.environment import callers_region
-    from scripts.iam.denial.trail import from_trail
+    from scripts.iam.denial.reading.trail import from_trail
     from scripts.names import prefix
 
     since = datetime.now(UTC) - timedelta(hours=HOURS)
@@ -100,7 +100,7 @@ def _decoded(found: Read, clients: Clients | None) -> Read:
     """What only AWS can decode, decoded by it where it may be asked."""
     from botocore.exceptions import ClientError
 
-    from scripts.iam.denial.messages import read
+    from scripts.iam.denial.reading.messages import read
 
     if clients is None:
         return found
@@ -118,7 +118,7 @@ def _decoded(found: Read, clients: Clients | None) -> Read:
 def need_one(found: Read, *, trail: bool) -> None:
     """Raise UserError, with what the message does tell, where nothing in it can be judged."""
     from scripts.console import UserError
-    from scripts.iam.denial.callerless import cause
+    from scripts.iam.denial.reading.callerless import cause
     from scripts.iam.denial.reported import decided_elsewhere
 
     if found.refusals:
@@ -178,7 +178,7 @@ def need_one(found: Read, *, trail: bool) -> None:
 def print_rest(found: Read) -> None:
     """Say what is left unexplained beside what is explained."""
     from scripts.console import stderr_console
-    from scripts.iam.denial.callerless import cause
+    from scripts.iam.denial.reading.callerless import cause
 
     console = stderr_console()
     for words in found.bare:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from scripts.iam.denial.deny import never_tagged, way
-from scripts.iam.denial.messages import MASK, Refusal
+from scripts.iam.denial.reading.messages import MASK, Refusal
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.engine.explanation import Considered, Explanation, Failure, Held
 from scripts.iam.reference import never_sets

@@ -11,7 +11,7 @@ from typing import Any
 from scripts.iam.account.identities import Identities, Identity
 from scripts.iam.denial.changes import by_trust, foreign_account
 from scripts.iam.denial.denials import Denial
-from scripts.iam.denial.messages import Refusal
+from scripts.iam.denial.reading.messages import Refusal
 from scripts.iam.engine.documents import Policy, PolicyError, PolicyKind, parse_policy
 from scripts.iam.engine.evaluation import PolicySet
 from scripts.iam.engine.patterns import expand, glob, tokens

@@ -22,7 +22,7 @@ from scripts.iam.denial.doubts import (
     unsure,
 )
 from scripts.iam.denial.given import GivenPolicy
-from scripts.iam.denial.messages import BLOCKED, MASK, Refusal
+from scripts.iam.denial.reading.messages import BLOCKED, MASK, Refusal
 from scripts.iam.engine.evaluation import Decision, PolicySet, Reason
 from scripts.iam.engine.explanation import Explanation
 from scripts.iam.reference import only_star

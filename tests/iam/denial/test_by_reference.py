@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts.iam.denial.denials import Denial
-from scripts.iam.denial.messages import read
+from scripts.iam.denial.reading.messages import read
 from scripts.iam.denial.reported import moved
 from scripts.iam.engine.evaluation import Reason
 from tests.iam.denial.test_reported import ACCOUNT, IAM, explained, pasted, told

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from scripts.iam.account.identities import identities
-from scripts.iam.denial.callerless import cause
-from scripts.iam.denial.messages import read
+from scripts.iam.denial.reading.callerless import cause
+from scripts.iam.denial.reading.messages import read
 from scripts.iam.denial.reported import explain_refusal
 from tests.iam.denial.test_reported import ACCOUNT, pasted
 

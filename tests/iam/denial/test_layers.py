@@ -15,7 +15,7 @@ import pytest
 
 from scripts.iam.account.identities import Identities, identities
 from scripts.iam.denial.denials import Denial
-from scripts.iam.denial.messages import Refusal, read
+from scripts.iam.denial.reading.messages import Refusal, read
 from scripts.iam.denial.reported import explain_refusal, moved
 from scripts.iam.denial.words import considered, decision
 from scripts.iam.engine.documents import parse_policy

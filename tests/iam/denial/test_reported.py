@@ -9,7 +9,7 @@ import pytest
 from scripts.iam.account.decision_log import Record
 from scripts.iam.account.identities import identities
 from scripts.iam.denial.denials import Denial, explain_denial
-from scripts.iam.denial.messages import read
+from scripts.iam.denial.reading.messages import read
 from scripts.iam.denial.reported import explain_refusal
 from scripts.iam.engine.documents import parse_policy
 from scripts.iam.engine.evaluation import Reason

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.iam.account.identities import identities
-from scripts.iam.denial.messages import read
+from scripts.iam.denial.reading.messages import read
 from scripts.iam.denial.reported import explain_refusal
 from scripts.iam.denial.words import considered, decision
 from tests.iam.denial.test_reported import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scripts.iam.account.decision_log import Record
-from scripts.iam.denial.callerless import SENTENCES
+from scripts.iam.denial.reading.callerless import SENTENCES
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.reference import GLOBAL_REGION, is_global, judged, unknown
 

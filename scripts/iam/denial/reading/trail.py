@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from scripts.iam.denial.messages import Read, Refusal, read
+from scripts.iam.denial.reading.messages import Read, Refusal, read
 
 
 def from_trail(events: Iterable[str], prefix: str) -> Read:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.callerless import PAM, operation_of_s3
-from scripts.iam.denial.messages import LAYER, MASK, Refusal
+from scripts.iam.denial.reading.callerless import PAM, operation_of_s3
+from scripts.iam.denial.reading.messages import LAYER, MASK, Refusal
 
 CALLER = "CALLER"
 """Stands for the role that the message does not name."""
