@@ -14,6 +14,7 @@ from scripts.iam.trust_lint.findings import Finding
 from scripts.iam.trust_lint.fixes import Fix, added, without
 from scripts.iam.trust_lint.rules import Check, Linted, exact_subject, under_template
 from scripts.iam.trust_lint.rules import requires_subject as _requires_subject
+from scripts.iam.trust_lint.unfilled import made_up
 
 _QUEUE = re.compile(r"(?:.*:)?(?:ref:)?refs/heads/gh-readonly-queue/(?P<base>[^*?]+)/pr-[^*?]*\*")
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -263,7 +264,9 @@ def workflow(linted: Linted) -> Iterator[Finding]:
                 "everyone who can move that ref to a workflow of their own",
                 "write OWNER/REPOSITORY/.github/workflows/FILE@ and the commit's SHA; for the "
                 "same repository a branch will do",
-                weight=None if _is_the_unit_of_trust(linted) else "note",
+                weight=None
+                if _is_the_unit_of_trust(linted) and not any(map(made_up, linted.names.shown))
+                else "note",
             )
 
 
@@ -303,7 +306,8 @@ def _movable(linted: Linted, operator: str, value: str) -> str:
         return ""  # as good as that branch of the repository itself
     if at_ref.startswith("refs/tags/"):
         return "a tag can be moved"
-    other = ", and it is another repository's" if linted.names.owners else ""
+    may = "may be" if any(map(made_up, linted.names.shown)) else "is"
+    other = f", and it {may} another repository's" if linted.names.owners else ""
     return "a branch moves" + ("" if own else other)
 
 

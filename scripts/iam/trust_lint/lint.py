@@ -9,20 +9,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scripts.github.issuers import Issuer, issuer_of
+from scripts.github.issuers import Issuer
 from scripts.iam.engine.documents import Policy, PolicyError, Statement, parse_policy
 from scripts.iam.engine.patterns import glob, tokens
 from scripts.iam.trust_lint.claims import CLAIM_CHECKS, DEAD_CHECKS, names_with_ids
-from scripts.iam.trust_lint.contexts import CONTEXT_CHECKS
+from scripts.iam.trust_lint.contexts import CONTEXT_CHECKS, contradicted
 from scripts.iam.trust_lint.decide.automata import TooComplex
 from scripts.iam.trust_lint.decide.grammar import TOKEN_CLAIMS
 from scripts.iam.trust_lint.decide.statement import NotJudged, Trusting, trusting
 from scripts.iam.trust_lint.decide.who import Reach, together
 from scripts.iam.trust_lint.findings import Finding
+from scripts.iam.trust_lint.principals import (
+    NOT_ACTIONS,
+    poses_as_github,
+    principals,
+    speaks_of_github,
+)
 from scripts.iam.trust_lint.rules import IDENTITY_CHECKS, Linted, Setting, refused_intent
-from scripts.iam.trust_lint.unfilled import Open, filled, left_in
+from scripts.iam.trust_lint.unfilled import Filled, Open, filled, left_in, with_one
 from scripts.iam.trust_lint.written import refusals
-from scripts.names import GITHUB_HOST
 
 Document = Mapping[str, Any] | str | bytes
 
@@ -43,20 +48,6 @@ STS_ACTIONS = (
     "SetSourceIdentity",
     "TagGetWebIdentityToken",
     "TagSession",
-)
-_WEB_IDENTITY = "sts:assumerolewithwebidentity"
-_LIMITS = (
-    "aws:federatedprovider",
-    "aws:principalaccount",
-    "aws:principalarn",
-    "aws:principalorgid",
-    "aws:principalorgpaths",
-    "aws:sourceaccount",
-)
-# Issuers that AWS knows and that are GitHub's, but not known to be of GitHub Actions.
-_NOT_ACTIONS = (
-    "github.com/enterprises/",
-    "oidc-configuration.audit-log.githubusercontent.com",
 )
 _NO_ACCOUNT = "0" * 12
 _PROVIDERS_ACCOUNT = re.compile(
@@ -149,7 +140,7 @@ def lint_policy(policy: Policy, setting: Setting) -> Judgement:
     github: list[Linted] = []
     for statement in policy.statements:
         if statement.effect == "Allow":
-            found += _principals(statement, setting)
+            found += principals(statement, setting)
     found += [_refused(statement, message, setting) for statement, message in refusals(policy)]
     for one in trusting(policy):
         try:
@@ -176,7 +167,7 @@ def _built_in(policy: Policy, setting: Setting) -> Iterator[str]:
     """Providers that AWS knows by their name alone, such as Cognito's identity pools."""
     for statement in policy.statements:
         for provider in (statement.principals or {}).get("Federated", ()):
-            known = ":" in provider or _speaks_of_github(statement)  # other rules say so
+            known = ":" in provider or speaks_of_github(statement)  # other rules say so
             if statement.effect == "Allow" and not known:
                 yield (
                     f"{setting.origin}, statement {statement.label}: the provider {provider} is "
@@ -190,9 +181,9 @@ def _issuer(one: Trusting, setting: Setting) -> Issuer | None:
         return None
     issuer = one.issuer
     if issuer is None:
-        if one.host.startswith(_NOT_ACTIONS):
+        if one.host.startswith(NOT_ACTIONS):
             raise NotJudged(f"no token of GitHub Actions that is documented comes from {one.host}")
-        if _poses_as_github(one.host) or _speaks_of_github(one.statement):
+        if poses_as_github(one.host) or speaks_of_github(one.statement):
             return None  # other-provider says so
         if setting.github_only:
             return None
@@ -226,7 +217,10 @@ def _tried(linted: Linted, finding: Finding) -> Finding:
         return finding
     after = Linted(finding.change.applied(linted.one), linted.issuer, linted.setting)
     if _helps(linted, after, finding):
-        return finding
+        # What nobody was let in by hides what else is in the way.
+        more = [f"{one.message}: {one.fix}" for one in contradicted(after)] if (
+            linted.anything is None) else []  # fmt: skip
+        return replace(finding, fix="; then ".join([finding.fix, *more]))
     if after.anything is not None and linted.anything is None:
         # What nobody was let in by hides how wide the rest of the policy is.
         wide = f"{finding.fix}; alone it would let in {after.reach.who}, so narrow sub with it"
@@ -293,16 +287,28 @@ def _with_names(document: Mapping[str, Any], setting: Setting) -> Judgement:
         )
         return Judgement(not_judged=(told,))
     # As text, so that IAM's limits are those of the policy as it is stored.
-    found = lint(json.dumps(policy.document), setting).quoting(policy.quoted)
-    nobody = any(one.level == "nobody" for one in found.reach.values())
-    if nobody and len(policy.names) > 1 and len(policy.claims) > 1:
+    found = lint(json.dumps(policy.document), setting)
+    if _nobody(found) and _may_agree(policy, setting):
         told = (
             f"{setting.origin}: {', '.join(policy.names)} are not filled in, and whether anybody "
             f"gets in hangs on what they have in common in {', '.join(sorted(policy.claims))}; "
             "render the policy, then lint it"
         )
         return Judgement(not_judged=(told,))
-    return found + Judgement(not_judged=(f"{setting.origin}: {policy.told()}",))
+    told = f"{setting.origin}: {policy.told()}"
+    return found.quoting(policy.quoted) + Judgement(not_judged=(told,))
+
+
+def _nobody(found: Judgement) -> bool:
+    return any(one.level == "nobody" for one in found.reach.values())
+
+
+def _may_agree(policy: Filled, setting: Setting) -> bool:
+    """Whether nobody gets in only because names differ that may be the same once filled in."""
+    if len(policy.names) < 2 or len(policy.claims) < 2:
+        return False
+    alone = with_one(policy.document, policy.claims)
+    return not any(_nobody(lint(json.dumps(one), setting)) for one in alone)
 
 
 def _without_not_principal(
@@ -384,98 +390,6 @@ def _actions(linted: Linted) -> Iterator[Finding]:
             "write sts:AssumeRoleWithWebIdentity alone",
             weight="note",
         )
-
-
-def _principals(statement: Statement, setting: Setting) -> Iterator[Finding]:
-    principals = statement.principals or {}
-    if "*" in principals or "*" in principals.get("AWS", ()):
-        limited = {
-            condition.key.lower()
-            for condition in statement.conditions
-            if condition.key.lower() in _LIMITS
-            and "Not" not in condition.operator
-            and not condition.operator.endswith("IfExists")
-            and not condition.operator.startswith("ForAllValues")
-            and "*" not in condition.values
-        }
-        if not limited:
-            yield Finding(
-                "any-principal",
-                setting.origin,
-                statement.label,
-                '"Principal": "*" trusts every AWS account',
-                "everybody with an AWS account",
-                "name the provider, role or service that is meant",
-            )
-        elif limited == {"aws:federatedprovider"}:
-            yield Finding(
-                "any-session",
-                setting.origin,
-                statement.label,
-                "every session counts that came from any role that trusts the provider",
-                "whoever gets into the weakest role that trusts the provider",
-                "name the role whose sessions are meant",
-            )
-    yield from _providers(statement, setting)
-
-
-def _providers(statement: Statement, setting: Setting) -> Iterator[Finding]:
-    """Providers that pose as GitHub's, or are spoken to as if they were."""
-    web = any(
-        action.lower() == _WEB_IDENTITY or "*" in action for action in statement.actions or ()
-    )
-    if not web:
-        return
-    speaks = _speaks_of_github(statement)
-    federated = (statement.principals or {}).get("Federated", ())
-    beside = any(
-        ":oidc-provider/" in provider and issuer_of(provider.partition(":oidc-provider/")[2])
-        for provider in federated
-    )
-    for provider in federated:
-        host = provider.partition(":oidc-provider/")[2] or provider
-        one = Trusting(statement, provider, Policy(setting.origin, "trust", "", (statement,)))
-        if ":oidc-provider/" in provider and one.issuer is not None:
-            continue
-        poses = _poses_as_github(host)
-        if not (speaks or poses) or host.startswith(_NOT_ACTIONS):
-            continue
-        # Nothing comes from an address of GitHub's that GitHub does not use.
-        unused = _belongs_to_github(host)
-        dead = unused or not poses
-        what = "not GitHub's" + (", and its tokens never set GitHub's keys" if speaks else "")
-        if unused:
-            what = "an address that no token of GitHub Actions comes from"
-        yield Finding(
-            "other-provider",
-            setting.origin,
-            statement.label,
-            f"the provider is {provider}, {what}",
-            "whoever runs that issuer: it signs what tokens it likes"
-            if not dead
-            else "nobody"
-            if beside
-            else "nobody; the job that should get in is refused",
-            f"take {provider} out: GitHub's provider stands beside it; another one needs a "
-            "statement of its own, with its own keys"
-            if beside
-            else f"write Federated: arn:aws:iam::ACCOUNT:oidc-provider/{GITHUB_HOST}, with the "
-            "enterprise's slug behind it if its tokens have an issuer of their own",
-            weight="note" if dead else None,
-        )
-
-
-def _belongs_to_github(host: str) -> bool:
-    name = host.partition("/")[0].lower()
-    return name.endswith((".githubusercontent.com", ".ghe.com")) or name == "github.com"
-
-
-def _poses_as_github(host: str) -> bool:
-    return "github" in host.lower() or _belongs_to_github(host)
-
-
-def _speaks_of_github(statement: Statement) -> bool:
-    return any("githubusercontent" in condition.key.lower() for condition in statement.conditions)
 
 
 def lint_all(documents: Sequence[tuple[Document, Setting]]) -> Judgement:

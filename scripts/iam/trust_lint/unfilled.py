@@ -79,6 +79,11 @@ class Filled:
         return "; ".join(said) + "; what is filled in decides the rest, so lint the rendered policy"
 
 
+def made_up(text: str) -> bool:
+    """Whether a text has a name of ours in a placeholder's place."""
+    return bool(_MADE_UP.search(text))
+
+
 def is_placeholder(written: str) -> bool:
     """Whether `${...}` is none of IAM's policy variables."""
     if not written.startswith("${"):
@@ -122,11 +127,30 @@ def filled(document: Mapping[str, Any]) -> Filled:
     found = Filled(document)
     written = document.get("Statement")
     statements = written if isinstance(written, list) else [written]
-    done = [_statement(found, one) if isinstance(one, Mapping) else one for one in statements]
+    for _ in range(2):  # once more, with what is known by then of names that hold a slash
+        done = [_statement(found, one) if isinstance(one, Mapping) else one for one in statements]
     found.document = {**document, "Statement": done}
     if left := left_in(found.document):
         raise Open(left[0])
     return found
+
+
+def with_one(document: Mapping[str, Any], claims: set[str]) -> Iterator[Mapping[str, Any]]:
+    """The policy with the comparisons of one of these claims alone, for each of them."""
+
+    def kept(statement: Any, claim: str) -> Any:
+        condition = statement.get("Condition") if isinstance(statement, Mapping) else None
+        if not isinstance(condition, Mapping):
+            return statement
+        others = {
+            operator: {key: value for key, value in compared.items()
+                       if key.rpartition(":")[2].lower() not in claims - {claim}}
+            for operator, compared in condition.items() if isinstance(compared, Mapping)
+        }  # fmt: skip
+        return {**statement, "Condition": {name: one for name, one in others.items() if one}}
+
+    for claim in sorted(claims):
+        yield {**document, "Statement": [kept(one, claim) for one in document["Statement"]]}
 
 
 def _statement(found: Filled, statement: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,7 +184,7 @@ def _host(statement: Mapping[str, Any], operators: Mapping[str, Any]) -> str:
             return host
     for compared in operators.values():
         for key in compared if isinstance(compared, Mapping) else ():
-            if not _left(key) and (match := _HOST.match(key)) and issuer_of(match[1]):
+            if not _left(key) and (match := _HOST.match(key)) and match[1] != "aws":
                 return match[1]
     text = " ".join(left_in(list(operators.values())) + left_in(named)).lower()
     return GITHUB_HOST if "github" in text else ""
@@ -269,10 +293,12 @@ def _named(found: Filled, claim: str, marked: str, left: list[str]) -> str:
             found.names.append(written)
         index = found.names.index(written)
         begins = _BEGINNINGS.get(claim) == done
+        slash = behind in ("", ":") or marked[position + 1 :].startswith("/.github/")
+        known = index in found.whole and claim not in _FORMS and marked == _MARK
         if part:
             found.whole.add(index)
             done += (_OWNER, _REPOSITORY)[int(part[3])].format(index)
-        elif begins and (behind in ("", ":") or marked[position + 1 :].startswith("/.github/")):
+        elif known or (begins and slash):
             found.whole.add(index)
             done += f"{_OWNER.format(index)}/{_REPOSITORY.format(index)}"
         elif claim.endswith("_id") or (claim == "sub" and done.endswith("@")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_what_holds_no_policy_is_refused_with_what_to_give() -> None:
             read_text(text, "a.tf", Setting(""))
 
 
-def policy(sub: str, operator: str = "StringLike") -> dict[str, object]:
+def policy(sub: str, operator: str = "StringLike") -> dict[str, Any]:
     condition: dict[str, dict[str, str]] = {"StringEquals": {f"{HOST}:aud": "sts.amazonaws.com"}}
     condition.setdefault(operator, {})[f"{HOST}:sub"] = sub
     return {
@@ -244,3 +245,72 @@ def test_two_names_that_may_agree_are_not_said_to_differ() -> None:
     found = of_text(LOOPS % "[var.other]", "role.tf")
     assert found.findings == ()
     assert "hangs on what they have in common in repository, sub" in found.not_judged[0]
+
+
+def claims(**values: str) -> dict[str, Any]:
+    """A policy that compares these claims exactly."""
+    condition = {f"{HOST}:{name}": value for name, value in values.items()}
+    document = policy("repo:o/a:*")
+    document["Statement"][0]["Condition"] = {"StringEquals": condition}
+    return document
+
+
+def test_what_stands_in_the_way_after_a_fix_is_told_with_it() -> None:
+    document = claims(
+        repositry="${repo}", environment="prod", sub="repo:${repo}:ref:refs/heads/main"
+    )
+    [told] = [one for one in lint(document, Setting("a")).findings if one.rule == "unknown-key"]
+    assert f"write {HOST}:repository; then with GitHub's default subject nobody gets in" in told.fix
+    assert "or take" in told.fix
+
+
+def test_a_subject_that_nobody_has_is_told_whatever_the_names_are() -> None:
+    sub = "repo:$OWNER/$NAME:environment:$STAGE:pull_request"
+    found = lint(claims(aud="sts.amazonaws.com", repository="$OWNER/$NAME", sub=sub), Setting("a"))
+    assert "never-matches" in rules(found)
+
+
+def test_a_workflow_is_not_called_anothers_where_the_repository_is_open() -> None:
+    found = lint(
+        claims(
+            aud="sts.amazonaws.com",
+            repository_id="${id}",
+            sub="repo:${repo}:environment:prod",
+            job_workflow_ref="octo-org/app/.github/workflows/deploy.yml@refs/heads/main",
+        ),
+        Setting("a"),
+    )
+    [told] = [one for one in found.findings if one.rule == "movable-workflow"]
+    assert "may be another repository's" in told.message
+    assert told.severity == "note"
+
+
+def test_another_product_is_named_although_its_provider_is_open() -> None:
+    text = """
+resource "aws_iam_role" "ci" {
+  assume_role_policy = jsonencode({
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Principal = { Federated = aws_iam_openid_connect_provider.gitlab.arn }
+      Condition = {
+        StringEquals = { "gitlab.com:aud" = "https://gitlab.com" }
+        StringLike   = { "gitlab.com:sub" = "project_path:${var.project}:ref_type:branch:ref:*" }
+      }
+    }]
+  })
+}
+"""
+    found = of_text(text, "role.tf")
+    assert found.findings == ()
+    assert "the provider gitlab.com is not one of GitHub's" in found.not_judged[0]
+
+
+def test_a_sharp_in_a_shells_variable_is_no_comment() -> None:
+    found = of_text(f"""
+SUBJECT="repo:octo-org/app:environment:${{stage#tofu-}}"
+cat > trust.json <<EOF
+{json.dumps(claims(aud="sts.amazonaws.com", sub="${SUBJECT}"))}
+EOF
+""", "role.sh")  # fmt: skip
+    assert "environment ${stage#tofu-}" in who(found)

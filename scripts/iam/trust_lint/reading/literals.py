@@ -302,8 +302,12 @@ class Reader:
             elif self.text.startswith("${", self.at) or (formatted and here == "{"):
                 start = self.at + (1 if here == "{" else 2)
                 self.at = start
-                while not self._ends("}"):
+                # A # or // is no comment here.
+                while not self.text.startswith("}", self.at):
+                    if self.at >= len(self.text):
+                        raise Unreadable("a placeholder is not closed")
                     self._balanced()
+                self.at += 1
                 found.append(placeholder(self.text[start : self.at - 1]))
             else:
                 found.append(here)
