@@ -280,10 +280,8 @@ def _with_names(document: Mapping[str, Any], setting: Setting) -> Judgement:
         policy = filled(document)
     except Open as unknown:
         told = (
-            f"{setting.origin}: {unknown} is a placeholder that nothing filled in, and more than a "
-            "name may stand in its place; render the policy, then lint it. As it stands IAM reads "
-            "it letter for letter or as a policy variable that no request has, and nobody gets in "
-            "by it"
+            f"{setting.origin}: {unknown}; render the policy, then lint it. Stored unrendered, it "
+            "would let nobody in by this value"
         )
         return Judgement(not_judged=(told,))
     # As text, so that IAM's limits are those of the policy as it is stored.

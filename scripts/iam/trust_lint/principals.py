@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from scripts.github.issuers import issuer_of
@@ -101,10 +102,23 @@ def _providers(statement: Statement, setting: Setting) -> Iterator[Finding]:
             f"take {provider} out: GitHub's provider stands beside it; another one needs a "
             "statement of its own, with its own keys"
             if beside
-            else f"write Federated: arn:aws:iam::ACCOUNT:oidc-provider/{GITHUB_HOST}, with the "
-            "enterprise's slug behind it if its tokens have an issuer of their own",
+            else _right_provider(provider, host, statement),
             weight="note" if dead else None,
         )
+
+
+def _right_provider(provider: str, host: str, statement: Statement) -> str:
+    """What to write for a provider that no token comes from: GitHub's, and the keys that fit."""
+    partition = provider.split(":")[1] if provider.startswith("arn:") else "aws"
+    data = re.fullmatch(r"(?:.*\.)?([A-Za-z0-9-]+)\.ghe\.com", host.partition("/")[0])
+    right = f"token.actions.{data[1]}.ghe.com" if data else GITHUB_HOST
+    keys = [condition.key for condition in statement.conditions]
+    fit = any(issuer_of(key.rpartition(":")[0]) and key.startswith(right) for key in keys)
+    return (
+        f"write Federated: arn:{partition}:iam::ACCOUNT:oidc-provider/{right}, with the "
+        "enterprise's slug behind it if its tokens have an issuer of their own"
+        + ("" if fit or not keys else "; begin the condition keys with the same address")
+    )
 
 
 def _belongs_to_github(host: str) -> bool:

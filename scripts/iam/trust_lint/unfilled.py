@@ -30,12 +30,21 @@ _MADE_UP = re.compile(
     re.IGNORECASE,
 )
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}"
+# Names that speak of another product's provider.
+_OTHERS = re.compile(
+    r"(?:^|[^a-z])(?:eks|irsa|cluster|kube\w*|gitlab|bitbucket|circle\w*|google|azure|tfc|hcp"
+    r"|buildkite|spacelift|vercel)(?:$|[^a-z])",
+    re.IGNORECASE,
+)
 _NAME = rf"[\w.{_MARK}*?-]+"
 _HOST = re.compile(r"([a-z0-9.-]+\.[a-z]+(?:/[\w/.-]+)?):\w+$", re.IGNORECASE)
 
 
 class Open(Exception):
-    """A placeholder that may stand for anything where it is. Its text is the message."""
+    """A placeholder that may stand for anything where it is, and why that matters."""
+
+    def __init__(self, written: str, why: str = "more than a name may stand in its place") -> None:
+        super().__init__(f"{written} is a placeholder that nothing filled in, and {why}")
 
 
 @dataclass
@@ -197,6 +206,7 @@ def _trusted(found: Filled, kind: str, written: Any, host: str) -> Any:
     if kind == "Federated":
         return _provider(found, written, host)
     if kind == "AWS" and re.fullmatch(rf"(?:arn:aws:iam::)?{_MARK}(?::root)?", _marked(written)):
+        found.names += [one for one in _left(written) if one not in found.names]
         return f"arn:aws:iam::{_ACCOUNT}:root" if "arn" in written[:3] else _ACCOUNT
     raise Open(_left(written)[0])
 
@@ -210,8 +220,8 @@ def _marked(written: str) -> str:
 def _provider(found: Filled, written: str, host: str) -> str:
     known = written.partition(":oidc-provider/")[2]
     if not known or _left(known):
-        if not host:
-            raise Open(_left(written)[0])
+        if not host or (issuer_of(host) and _OTHERS.search(written)):
+            raise Open(_left(written)[0], "which provider it is decides who gets in")
         found.host = known = host
     return f"arn:aws:iam::{_ACCOUNT}:oidc-provider/{known}"
 

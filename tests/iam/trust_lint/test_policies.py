@@ -166,7 +166,7 @@ def test_a_policy_that_lets_nobody_in_refuses_what_is_intended() -> None:
         "not-the-intended": "error", "never-matches": "note",
     }  # fmt: skip
     [dead] = lint(policy, Setting("x")).findings
-    assert "write 'repo:o@1/a@2:*' for" in dead.fix
+    assert "write 'repo:o@1/a@2:ref:refs/heads/BRANCH' for" in dead.fix
 
 
 def test_chinas_audience_is_proposed_for_a_role_in_china() -> None:
@@ -457,3 +457,57 @@ def test_what_each_value_opens_is_told() -> None:
     assert "'repo:octo-org/app:*'" in told["any-context"]
     alone = trusting(like={"sub": "repo:octo-org/*"})
     assert "any-context" not in {one.rule for one in alone.findings}
+
+
+def on(host: str, sub: str | list[str], provider: str = "") -> dict[str, Any]:
+    """A statement for an issuer."""
+    return {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Principal": {"Federated": provider or f"arn:aws:iam::111122223333:oidc-provider/{host}"},
+        "Condition": {
+            "StringEquals": {f"{host}:aud": "sts.amazonaws.com"},
+            "StringLike": {f"{host}:sub": sub},
+        },
+    }
+
+
+def several(*statements: dict[str, Any]) -> Judgement:
+    """What is found in a policy of these statements."""
+    return lint({"Version": "2012-10-17", "Statement": list(statements)}, Setting("a.json"))
+
+
+def test_everybody_on_one_server_does_not_hide_who_gets_in_from_another() -> None:
+    server = "ghes.example.com/_services/token"
+    found = several(on(server, "repo:*/*:*"), on(HOST, "repo:octo-org/*:*"))
+    who = found.reach["a.json"].who
+    assert "everybody who can run a workflow on the server ghes.example.com" in who
+    assert "any repository of octo-org" in who
+
+
+def test_an_owner_of_whom_some_repositories_get_in_is_not_called_wholly_open() -> None:
+    found = several(on(HOST, ["repo:first/app-*-test:*", "repo:second/*:*"]))
+    who = found.reach["a.json"].who
+    assert "any repository of second" in who
+    assert "to one of first whose name fits" in who
+    [told] = [one for one in found.findings if one.rule == "no-repository-id"]
+    assert "first/app-*" not in told.who
+
+
+@pytest.mark.parametrize(
+    ("host", "right"),
+    [
+        ("octo.ghe.com/_services/token", "token.actions.octo.ghe.com"),
+        ("vstoken.actions.githubusercontent.com", HOST),
+    ],
+)
+def test_a_provider_that_issues_nothing_comes_with_the_one_that_does(host: str, right: str) -> None:
+    sub = "repo:octo-org@1/app@2:ref:refs/heads/main"
+    provider = f"arn:aws-us-gov:iam::111122223333:oidc-provider/{host}"
+    found = several(on(host, sub, provider))
+    [told] = [one for one in found.findings if one.rule == "other-provider"]
+    assert f"arn:aws-us-gov:iam::ACCOUNT:oidc-provider/{right}," in told.fix
+    assert "begin the condition keys with the same address" in told.fix
+    after = several(on(right, sub, provider.replace(host, right)))
+    assert after.reach["a.json"].who == "jobs of octo-org/app: refs/heads/main"
+    assert not [one for one in after.findings if one.severity == "error"]

@@ -314,3 +314,19 @@ cat > trust.json <<EOF
 EOF
 """, "role.sh")  # fmt: skip
     assert "environment ${stage#tofu-}" in who(found)
+
+
+@pytest.mark.parametrize("name", ["module.eks.oidc_provider_arn", "aws_iam_x.gitlab.arn"])
+def test_a_provider_that_is_called_anothers_is_not_taken_for_githubs(name: str) -> None:
+    document = claims(aud="sts.amazonaws.com")
+    document["Statement"][0]["Principal"] = {"Federated": f"${{{name}}}"}
+    found = lint(document, Setting("a"))
+    assert found.findings == ()
+    assert "which provider it is decides who gets in" in found.not_judged[0]
+
+
+def test_who_is_trusted_beside_a_provider_is_told_where_it_is_open() -> None:
+    document = claims(aud="sts.amazonaws.com", sub="repo:o/a:ref:refs/heads/main")
+    other = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "${var.trusted}"}}
+    document["Statement"].append(other)
+    assert "${var.trusted} is not filled in" in lint(document, Setting("a")).not_judged[0]

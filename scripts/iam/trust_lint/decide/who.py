@@ -20,11 +20,16 @@ whoever owns its name, other repositories of its owner, other owners."""
 
 @dataclass(frozen=True)
 class Reach:
-    """Whom a statement or a policy lets in: how wide, in words, and one token as the proof."""
+    """Whom a statement or a policy lets in: how wide, in words, and one token as the proof.
+
+    `everybody` says that no token of the issuer is kept out.
+    """
 
     level: Level
     who: str
     token: Token | None = None
+    issuer: str = ""
+    everybody: bool = False
 
 
 NOBODY = Reach("nobody", "nobody")
@@ -33,22 +38,31 @@ NOBODY = Reach("nobody", "nobody")
 def together(found: Iterable[Reach]) -> Reach:
     """What statements let in, a policy lets in: all of them, the widest first and as the proof."""
     ordered = sorted(found, key=lambda reach: -LEVELS.index(reach.level))
-    if not ordered or ordered[0].level in ("nobody", "anybody"):
-        return ordered[0] if ordered else NOBODY
-    said = dict.fromkeys(reach.who for reach in ordered if reach.level != "nobody")
+    if not ordered or ordered[0].level == "nobody":
+        return NOBODY
+    whole = {reach.issuer for reach in ordered if reach.everybody}
+    said = dict.fromkeys(
+        reach.who
+        for reach in ordered
+        if reach.level != "nobody" and (reach.everybody or reach.issuer not in whole)
+    )
     return replace(ordered[0], who="; and ".join(said))
 
 
 def reach(found: Openness) -> Reach:
     """Whom a statement lets in. Raises NotJudged and TooComplex."""
-    widest_kind = _reach(found)
+    widest_kind = replace(
+        _reach(found),
+        issuer=found.issuer.provider,
+        everybody=found.anybody is not None and anybody(found) == found.issuer.anybody,
+    )
     token = widest_kind.token
     if token is None or token.is_default:
         return replace(widest_kind, who=widest_kind.who + _by_template(found, widest_kind.level))
     template = f"with the subject template {_template(token)}"
     if not found.is_default:
         template += "; with GitHub's default subject nobody"
-    return Reach(widest_kind.level, f"{widest_kind.who}, {template}", token)
+    return replace(widest_kind, who=f"{widest_kind.who}, {template}")
 
 
 def _by_template(found: Openness, level: Level) -> str:
@@ -94,6 +108,11 @@ def any_repository(found: Openness) -> str:
         )
     pinned = found.find_other_repository(_elsewhere(found)) is None
     limits = _limits(found, pinned=pinned)
+    if whole := _wholly_open(found):
+        # Of some owners all repositories get in, of the others some do.
+        owners = listed(whole)
+        rest = listed([one for one in sorted(found.names.owners) if one not in whole])
+        limits = f", or to one of {rest} whose name fits{limits}"
     some = _some_repositories(found, token)
     if _names_alone(found, token):
         which = (
@@ -121,8 +140,20 @@ def _names_alone(found: Openness, token: Token | None) -> bool:
     return found.find_other_repository(Asked(forms=(True,))) is None
 
 
+def _wholly_open(found: Openness) -> list[str]:
+    """The owners all of whose repositories get in, where that is so of some of several."""
+    owners = sorted(found.names.owners)
+    whole = [
+        one for one in owners
+        if len(owners) > 1 and found.find_other_repository(
+            Asked().also(repository=then(text(one, ignore_case=True), text("/"), _ODD_NAME)))
+    ]  # fmt: skip
+    return whole if len(whole) < len(owners) else []
+
+
 # A name that nobody chooses: a policy that takes it takes any.
-_ANY_NAME = then(OWNER, text("/"), text("zq9.x-8w_7j"))
+_ODD_NAME = text("zq9.x-8w_7j")
+_ANY_NAME = then(OWNER, text("/"), _ODD_NAME)
 
 
 def _some_repositories(found: Openness, token: Token | None) -> str:
@@ -152,6 +183,8 @@ def whoever_took_the_names(found: Openness) -> str:
     https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/
     """
     where, token = repositories(found), found.by_name
+    if token is not None and found.other_repository and not _is_shown(found, token):
+        where = f"a repository of {_owners(found)}"
     if _on_github(found) and token is not None and repo_of(token.subject):
         return (
             f"whoever registered {where} before 15 July 2026, when the name of the owner or "
@@ -159,6 +192,15 @@ def whoever_took_the_names(found: Openness) -> str:
             "sends ids"
         )
     return f"whoever registers {where} once the name of the owner or repository is free"
+
+
+def _is_shown(found: Openness, token: Token) -> bool:
+    """Whether the repository of a token is one that the reader is shown."""
+    name = str(token.claims.get("repository", "")).lower()
+    return any(
+        name.startswith(one.rstrip("*").lower()) if one.endswith("*") else name == one.lower()
+        for one in found.names.shown
+    )
 
 
 def more_contexts(found: Openness) -> str:
