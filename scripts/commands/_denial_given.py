@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # Stands for an account that the message hides and no policy names; AWS's own examples use it.
 _STAND_IN = "111122223333"
+_STAND_IN_REGION = "us-hidden-1"
 _NAMES_NONE = "(the message names none)"
 
 
@@ -47,7 +48,7 @@ def _refusals(found: Read, policies: Given) -> tuple[list[Refusal], list[str]]:
     refusals, rest = list(found.refusals), []
     for words in found.bare:
         refusal = unnamed(words)
-        if refusal is not None and not policies.identity and not _tells(refusal):
+        if refusal is not None and not _is_judged(refusal, policies):
             refusal = None
         if refusal is not None and refusal not in refusals:
             refusals.append(refusal)
@@ -56,10 +57,12 @@ def _refusals(found: Read, policies: Given) -> tuple[list[Refusal], list[str]]:
     return refusals, rest
 
 
-def _tells(refusal: Refusal) -> bool:
-    """Whether the words alone say which Allow is lacking."""
+def _is_judged(refusal: Refusal, policies: Given) -> bool:
+    """Whether the policies given are the caller's, or the words alone say which Allow lacks."""
     from scripts.iam.reference import only_star
 
+    if policies.identity or refusal.principal.endswith(".amazonaws.com"):
+        return True
     return not refusal.explicit and (refusal.arn is not None or only_star(refusal.action))
 
 
@@ -86,13 +89,15 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     from scripts.iam.denial.given import of_its_path
     from scripts.iam.denial.reading.messages import MASK, OTHER
     from scripts.iam.denial.reading.unnamed import CALLER
-    from scripts.iam.denial.reported import explain_refusal, moved
+    from scripts.iam.denial.reported import as_said, explain_refusal, moved
 
     hides = MASK in (refusal.account, *(refusal.resource or "").split(":")[4:5])
     known = policies.account
     here = moved(refusal, known or _STAND_IN) if hides else refusal
+    here, region = _in_region(here, policies)
     if lacks := policies.lacks(here):
-        found = Denial(refusal.record(), None, notes=(f"not judged: {lacks}",))
+        record = as_said(refusal, refusal.record())
+        found = Denial(record, None, notes=(f"not judged: {lacks}",))
         return _callerless(found) if refusal.role == CALLER else found
     asked = _checked(policies.policy, here)
     found = explain_refusal(here, policies.members(here), asked, policies.around())
@@ -107,15 +112,31 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
             "the message hides two accounts: what was asked for is another one's, whose policy on "
             "it must allow the caller, beside the caller's own"
         )
-    elif here != refusal and refusal.role != CALLER:
+    elif hides and refusal.role != CALLER:
         stands = f"it is taken for {known}" if known else "ACCOUNT stands for it, as one account"
         notes.append(f"the message hides the account: {stands}")
+    if region:
+        stands = "REGION stands for it" if region == _STAND_IN_REGION else f"taken for {region}"
+        notes.append(f"the message hides the region: {stands}")
     found = replace(found, notes=(*notes, *policies.notes(here)))
     if (here.role or ":user/" in here.principal) and not policies.identity and found.changes:
         found = replace(found, proved=False)
-    if here != refusal and not known:
+    if hides and not known:
         found = _renamed(found, _STAND_IN, "ACCOUNT")
+    found = _renamed(found, _STAND_IN_REGION, "REGION")
     return _callerless(found) if refusal.role == CALLER else found
+
+
+def _in_region(refusal: Refusal, policies: Given) -> tuple[Refusal, str]:
+    """The refusal in the one region that the policies name, where the message hides it."""
+    from scripts.iam.denial.reading.messages import MASK
+
+    parts = (refusal.resource or "").split(":", 5)
+    if len(parts) < 6 or parts[3] != MASK or len(policies.regions) > 1:
+        return refusal, ""
+    region = next(iter(policies.regions), _STAND_IN_REGION)
+    resource = ":".join([*parts[:3], region, *parts[4:]])
+    return replace(refusal, resource=resource), region
 
 
 def _checked(ask: Any, *arguments: Any) -> Any:

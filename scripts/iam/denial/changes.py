@@ -112,7 +112,8 @@ def _amend(found: Amended, decision: Decision) -> bool:
     if kind == "resource" and not layer:
         found.notes += _unread(found.request)
     if fixed := _cannot_edit(found.request.principal, layer, kind):
-        found.notes.append(fixed)
+        asked = f"{found.request.action} on {grantable(found.request)}"
+        found.notes.append(f"{fixed}; what lacks is an Allow of {asked}")
         if kind != "identity" or not _of_service(found.request.principal) or not policies.resource:
             return False
         layer, kind = policies.resource, "resource"  # which can name the role itself

@@ -125,6 +125,7 @@ _CARRIERS = {
     "account, and of no service; there aws:SourceOrgID and aws:SourceOrgPaths tell whose resource "
     "it acts for",
     "aws:multifactorauth": "sign in with MFA",
+    "aws:requestedregion": "send it to a region that is named",
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     "iam:permissionsboundary": "set that boundary on what the call makes (PermissionsBoundary)",
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html

@@ -35,6 +35,7 @@ _NOT_GIVEN = "(not given)"
 _FULL: dict[PolicyKind, str] = {"scp": "FullAWSAccess", "rcp": "RCPFullAWSAccess"}
 # https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html
 _OF_SSO = "aws-reserved/sso.amazonaws.com/"
+_REGION = re.compile(r"(?<=:)[a-z]{2,3}(?:-[a-z]+)+-\d(?=:)")
 _ACCOUNT = re.compile(r"(?<=:)\d{12}(?=:)")
 
 
@@ -88,6 +89,11 @@ class Given:
         """The one account that the policies name, or ""."""
         found = set(_ACCOUNT.findall(json.dumps(self._all)))
         return found.pop() if len(found) == 1 else ""
+
+    @property
+    def regions(self) -> set[str]:
+        """The regions that the policies name."""
+        return set(_REGION.findall(json.dumps(self._all)))
 
     def lacks(self, refusal: Refusal) -> str:
         """What has to be given, too, before anything is decided; "" if nothing has."""

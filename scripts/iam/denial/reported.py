@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from scripts.iam.account.decision_log import Record
 from scripts.iam.account.identities import Identities
 from scripts.iam.account.resource_policies import ResourcePolicies, is_read
 from scripts.iam.denial.changes import by_trust, foreign_account
@@ -22,7 +23,7 @@ from scripts.iam.denial.doubts import (
     unsure,
 )
 from scripts.iam.denial.given import GivenPolicy
-from scripts.iam.denial.reading.messages import BLOCKED, MASK, Refusal
+from scripts.iam.denial.reading.messages import BLOCKED, GLOBAL_MODEL, MASK, Refusal
 from scripts.iam.engine.evaluation import Decision, PolicySet, Reason
 from scripts.iam.engine.explanation import Explanation
 from scripts.iam.reference import only_star
@@ -69,16 +70,21 @@ def explain_refusal(
     if refusal.resource is None and only_star(refusal.action):
         refusal = replace(refusal, resource="*")
     found = _explained(refusal, members, resource_policy, around)
-    said = replace(
-        found.record,
-        principal=refusal.principal,
-        reason=_said(refusal),
-        resource=refusal.resource or _UNNAMED,
-    )
+    said = as_said(refusal, found.record)
     notes = (*found.notes, *_of_the_call(refusal))
     if found.changes and is_hidden(refusal):
         notes = (*notes, f"put in what the message hides of {refusal.resource}")
     return replace(found, record=said, notes=notes)
+
+
+def as_said(refusal: Refusal, record: Record) -> Record:
+    """A record in the words of the message."""
+    return replace(
+        record,
+        principal=refusal.principal,
+        reason=_said(refusal),
+        resource=refusal.resource or _UNNAMED,
+    )
 
 
 def _of_the_call(refusal: Refusal) -> Iterable[str]:
@@ -98,6 +104,20 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
             "SNS itself asks for the key of what it delivers to, by that key's policy alone: it "
             "needs kms:GenerateDataKey* and kms:Decrypt there; AWS's own keys (aws/sqs) do not "
             "let it in, so the queue needs a key of the account's"
+        )
+    if GLOBAL_MODEL.search(refusal.arn or ""):
+        yield (
+            "a model's ARN without a region is that of a global profile, which AWS sends to any "
+            "region (aws:RequestedRegion is then 'unspecified'): a profile of one geography (us., "
+            "eu.) keeps to its regions"
+        )
+    if refusal.action.startswith("bedrock:Invoke") and ":inference-profile/" in (
+        refusal.resource or ""
+    ):
+        # https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
+        yield (
+            "a profile sends the call on to its model in several regions: the model has to be "
+            "allowed there, too (arn:aws:bedrock:REGION::foundation-model/MODEL of each)"
         )
     if refusal.is_text_message:
         yield (

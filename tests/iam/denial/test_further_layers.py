@@ -250,6 +250,91 @@ def test_a_bare_refusal_of_a_role_tells_what_has_to_allow_it(tmp_path: Path) -> 
     assert "trust policy has to let the caller in" in " ".join(done.output.split())
 
 
+def test_a_model_without_a_region_was_asked_for_in_an_unspecified_one(tmp_path: Path) -> None:
+    """posit-dev/positron#10683"""
+    deny = {**REGIONS, "NotAction": "iam:*"}
+    words = (
+        f"User: {SESSION} is not authorized to perform: bedrock:InvokeModel on resource: "
+        "arn:aws:bedrock:::foundation-model/m with an explicit deny in an identity-based policy"
+    )
+    found = explained(run(tmp_path, words, "--json", policy=policy(ALL, deny)))
+    assert told(found, "aws:RequestedRegion is unspecified")
+    assert told(found, "a profile of one geography")
+
+
+def test_a_hidden_region_is_that_of_the_policies(tmp_path: Path) -> None:
+    words = (
+        f"User '{SESSION}' is not authorized to perform 'ses:SendEmail' on resource "
+        f"`arn:aws:ses:region:{ACCOUNT}:configuration-set/bar'"
+    )
+    own = {"Effect": "Allow", "Action": "ses:SendEmail",
+           "Resource": f"arn:aws:ses:eu-west-1:{ACCOUNT}:identity/example.com"}  # fmt: skip
+    found = explained(run(tmp_path, words, "--json", policy=policy(own)))
+    assert found["principal"] == SESSION
+    [change] = found["changes"]
+    assert change["statement"]["Resource"][1].startswith("arn:aws:ses:eu-west-1:")
+    assert told(found, "the message hides the region")
+
+
+def test_a_blank_in_a_masked_caller_is_no_end_of_its_name(tmp_path: Path) -> None:
+    name = "AWSReservedSSO_Dev_0123456789abcdef"
+    words = (
+        f"User: arn:aws:sts::****:assumed-role/ {name}/a@example.com is not authorized to perform: "
+        f"bedrock:InvokeModel on resource: arn:aws:bedrock:eu-west-1:****:inference-profile/eu.m "
+        "because no identity-based policy allows the bedrock:InvokeModel action"
+    )
+    found = explained(run(tmp_path, words, "--json", policy=policy(READS)))
+    assert name in found["principal"]
+    assert told(found, "permission set there; what lacks is an Allow of bedrock:InvokeModel on")
+    assert told(found, "sends the call on to its model in several regions")
+
+
+def test_what_is_not_judged_is_shown_as_the_message_has_it(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: cloudformation:DescribeStacks with an "
+        "explicit deny in an identity-based policy"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["resource"] == "(the message names none)"
+    assert found["reason"] == "explicit deny in an identity-based policy"
+
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/task"
+
+
+@pytest.mark.parametrize(
+    ("words", "service"),
+    [(f"ECS was unable to assume the role '{ROLE}' that was provided for this task.",
+      "ecs-tasks.amazonaws.com"),
+     (f"CodePipeline is not authorized to perform AssumeRole on role {ROLE}",
+      "codepipeline.amazonaws.com")],
+)  # fmt: skip
+def test_a_service_that_may_not_become_a_role_is_judged_by_its_trust_policy(
+    tmp_path: Path, words: str, service: str
+) -> None:
+    ec2 = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"},
+           "Action": "sts:AssumeRole"}  # fmt: skip
+    found = explained(run(tmp_path, words, "--json", trust=policy(ec2)))
+    assert found["principal"] == service
+    assert service in str(found["changes"][0]["statement"]["Principal"])
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [("The state machine IAM Role is not authorized to access the Log Destination (Service: "
+      "AWSStepFunctions; Error Code: AccessDeniedException)", "logs:CreateLogDelivery"),
+     ('"User with accountId: 123456789012 is not authorized   to perform CreateLogGroup with Tags '
+      '(Service: CloudWatchLogs)"', "logs:TagResource"),
+     ("The role defined for the function cannot be assumed by Lambda.", "lambda.amazonaws.com"),
+     ("The provided execution role does not have permissions to call CreateNetworkInterface on EC2",
+      "ec2:CreateNetworkInterface")],
+)  # fmt: skip
+def test_a_services_own_words_are_told(tmp_path: Path, words: str, why: str) -> None:
+    done = run(tmp_path, words)
+    assert done.exit_code == 2
+    assert why in " ".join(done.output.split())
+
+
 EKS = "oidc.eks.eu-west-1.amazonaws.com/id/A1B2"
 TOKEN = "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity"
 

@@ -82,11 +82,9 @@ def test_an_added_statement_keeps_the_conditions_that_held() -> None:
         # aws/aws-cdk#27622, cloud-custodian/cloud-custodian#4736
         (NO_MFA, "lambda:GetFunction on resource: "
          f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:f", "aws:MultiFactorAuthPresent"),
-        # posit-dev/positron#10683
-        ({"Effect": "Deny", "Action": "bedrock:*", "Resource": "*",
+        ({"Effect": "Deny", "Action": "s3:*", "Resource": "*",
           "Condition": {"StringNotEquals": {"aws:RequestedRegion": "us-east-1"}}},
-         "bedrock:InvokeModel on resource: arn:aws:bedrock:::foundation-model/m",
-         "aws:RequestedRegion"),
+         's3:GetObject on resource: "arn:aws:s3:::b/k"', "aws:RequestedRegion"),
         # moby/moby#34185
         ({"Effect": "Deny", "Action": "s3:*", "Resource": "*",
           "Condition": {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from scripts.iam.denial.reading import services
+
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
 # EKS and others, which look for a right before they use it; CloudFormation; AWS's own sentence.
 _TOLD = (
@@ -75,6 +77,8 @@ def cause(words: str) -> str | None:
             "kms:GenerateDataKey, too: by its own policies or by the key's, and of another "
             "account's secret by both; the key aws/secretsmanager serves its own account alone"
         )
+    if told := services.cause(words):
+        return told
     if of_role := _ROLE.search(words):
         return (
             f"STS refused sts:{of_role[1]} and names neither caller nor role"

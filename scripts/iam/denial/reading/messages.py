@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scripts.iam.account.decision_log import Record
+from scripts.iam.denial.reading import services
 from scripts.iam.denial.reading.callerless import SENTENCES
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.reference import GLOBAL_REGION, is_global, judged, unknown
@@ -43,6 +44,14 @@ _SENTENCE = re.compile(
     rf"(?: in (?:an?|the) (?P<deny>{LAYER})(?: transitively through an? (?P<through>{LAYER}))?"
     rf"(?:: (?P<policy>arn:[^\s\"]+))?)?))?"
 )
+# Quotes around a caller and an action, and blanks where an account or a name was masked.
+_QUOTES = re.compile(
+    r"[`'\"](arn:[^`'\"\s]+)[`'\"](?= is not authorized)|(?<=to perform )[`'\"]([\w-]+:\w+)[`'\"]"
+    r"|(?<=on resource )[`'](?=arn:)"
+)
+_SPACED = re.compile(
+    r"(arn:[\w-]+:(?:iam|sts)::\S{1,40}?) ?(:(?:user|role|assumed-role)/) ?(?=\S+ is not)"
+)
 _QUOTED = re.compile(r"`([^`'\s]+)'")
 # What a terminal breaks at its edge: an ARN, where the sentence goes on behind it, and an action.
 _CUT = re.compile(
@@ -72,7 +81,8 @@ _BEHIND = re.compile(_REQUEST.pattern + r"(?!.{0,200}?api error)")
 _OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) operation")
 _BARE = re.compile(
     r"AccessDenied\w*|UnauthorizedOperation|Not authorized to perform sts:\w+|"
-    rf"is not authorized to perform|because no (?:{LAYER}) allows the \S+|{SENTENCES}"
+    rf"{services.SENTENCES}|is not authorized to perform|"
+    rf"because no (?:{LAYER}) allows the \S+|{SENTENCES}"
 )
 # An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.
 _CODE = re.compile(
@@ -90,6 +100,7 @@ _STAMP = re.compile(
 )
 _FRAME = re.compile(r"^\s*(?:##\[\w+\]|[│╷╵|])?[ \t]*|[ \t]*│[ \t]*$", re.MULTILINE)
 _NUMBER = re.compile(r"\+[\dXx*]+")
+GLOBAL_MODEL = re.compile(r"^arn:[\w-]+:bedrock:::foundation-model/")
 _WHOLE = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:[\w-]*:.+")
 # A service-linked role has its service in its path.
 _LINKED = re.compile(r":role/aws-service-role/([\w.-]+)/")
@@ -202,6 +213,9 @@ class Refusal:
                 keys["aws:ResourceAccount"] = (parts[4],)
             if parts[3]:
                 keys["aws:RequestedRegion"] = (parts[3],)
+        if GLOBAL_MODEL.search(self.arn or ""):
+            # https://docs.aws.amazon.com/bedrock/latest/userguide/global-cross-region-inference.html
+            keys["aws:RequestedRegion"] = ("unspecified",)
         if self.is_global:
             keys["aws:RequestedRegion"] = (GLOBAL_REGION,)
         # What EC2 and others call a resource's tag is what AWS calls it, too.
@@ -261,6 +275,7 @@ def _plain(text: str) -> str:
     text = " ".join(_CUT.sub(r"\1\2", text).split())
     text = _PLACEHOLDER.sub(lambda found: found[0].replace(" ", "_"), text)
     hidden: dict[str, str] = {}
+    text = _SPACED.sub(r"\1\2", _QUOTES.sub(r"\1\2", text))
     text = _ARN.sub(lambda arn: _masked(arn, hidden), text)
     return _BROKEN.sub(_joined, text)
 

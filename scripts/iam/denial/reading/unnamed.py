@@ -6,6 +6,7 @@ import re
 
 from scripts.iam.denial.reading.callerless import PAM, operation_of_s3
 from scripts.iam.denial.reading.messages import LAYER, MASK, Refusal
+from scripts.iam.denial.reading.services import of_service
 
 CALLER = "CALLER"
 """Stands for the role that the message does not name."""
@@ -30,6 +31,9 @@ _TOLD = (
 def unnamed(words: str) -> Refusal | None:
     """What was refused, of a caller for whom a role CALLER stands; None if it is not told."""
     caller = f"arn:aws:sts::{MASK}:assumed-role/{CALLER}/session"
+    if becomes := of_service(words):
+        service, role = becomes
+        return Refusal(service, "sts:AssumeRole", role)
     if PAM.search(words):
         return Refusal(caller, "rds-db:connect", None)
     if operation := operation_of_s3(words):

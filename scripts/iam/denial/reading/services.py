@@ -1,0 +1,107 @@
+"""Denials in a service's own words: a role that it may not become, or that lacks a right."""
+
+from __future__ import annotations
+
+import re
+
+_ROLE = r"['\"`]?(?P<role>arn:[\w-]+:iam::\S+?:role/[\w+=,.@/-]*[\w+=,@/-])['\"`]?"
+# Who says so -> the words, with the role where they name it.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-service.html
+_BECOMES = {
+    "ecs-tasks.amazonaws.com": (rf"ECS was unable to assume the role {_ROLE}",),
+    "codebuild.amazonaws.com": (
+        rf"CodeBuild is not authorized to perform:? sts:AssumeRole on (?:service role|{_ROLE})",
+    ),
+    "codepipeline.amazonaws.com": (
+        rf"CodePipeline is not authorized to perform AssumeRole on role {_ROLE}",
+        rf"CodePipeline is not authorized to perform:? sts:AssumeRole on (?:role )?{_ROLE}",
+    ),
+    "codedeploy.amazonaws.com": (r"CodeDeploy does not have the permissions required to assume",),
+    "lambda.amazonaws.com": (r"role defined for the function cannot be assumed by Lambda",),
+    "firehose.amazonaws.com": (rf"Firehose is unable to assume role {_ROLE}",),
+    "sagemaker.amazonaws.com": (rf"Could not assume role {_ROLE}.{{0,80}}sagemaker",),
+    "glue.amazonaws.com": (r"Service is unable to assume (?:provided )?role",),
+    "states.amazonaws.com": (
+        rf"Neither the global service principal states\.amazonaws\.com.*?{_ROLE}",
+    ),
+    "events.amazonaws.com": (rf"EventBridge.{{0,40}} assume role {_ROLE}",),
+    "apigateway.amazonaws.com": (
+        r"role ARN does not have required permissions set to API Gateway",
+    ),
+}
+_LOGS = "logs:"
+# https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+_LOG_DELIVERY = (
+    "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery",
+    "ListLogDeliveries", "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
+)  # fmt: skip
+_DESTINATION = re.compile(r"state machine IAM Role is not authorized to access the Log Destination")
+_TAGGING = re.compile(
+    r"not authorized to perform:? ['\"]?(?:[\w-]+:)?(?P<operation>Create\w+) with Tags",
+    re.IGNORECASE,
+)
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
+_TO_CALL = re.compile(
+    r"role does not have permissions? to (?:call|perform) (?P<operation>\w+) on (?P<service>\w+)"
+)
+_SERVICE_LINKED = re.compile(r"[Uu]nable to assume the service linked role")
+_PASS = re.compile(r"[Cc]ross-account pass role is not allowed")
+SENTENCES = "|".join(
+    re.sub(r"\(\?P<\w+>", "(?:", pattern)
+    for pattern in (
+        *(one for patterns in _BECOMES.values() for one in patterns),
+        _DESTINATION.pattern,
+        r"not authorized to perform:? ['\"]?(?:[\w-]+:)?Create\w+ with Tags",
+        _TO_CALL.pattern,
+        _SERVICE_LINKED.pattern,
+        _PASS.pattern,
+    )
+)
+
+
+def of_service(words: str) -> tuple[str, str] | None:
+    """A service and the role that it may not become; None if the words name none."""
+    for service, patterns in _BECOMES.items():
+        for pattern in patterns:
+            found = re.search(pattern, words)
+            if found and found.groupdict().get("role"):
+                return service, found["role"]
+    return None
+
+
+def cause(words: str) -> str | None:
+    """What was refused, by a service's own words; None if they are none of the known ones."""
+    for service, patterns in _BECOMES.items():
+        if any(re.search(pattern, words) for pattern in patterns):
+            return (
+                f"{service} cannot become the role: the role's trust policy has to let in "
+                f"{service} (sts:AssumeRole, its conditions included), and the role has to be "
+                "there; a role that was just made needs some seconds. --trust FILE judges its "
+                "trust policy"
+            )
+    if _DESTINATION.search(words):
+        return (
+            "the state machine's role needs on * "
+            f"{', '.join(_LOGS + one for one in _LOG_DELIVERY)}; CloudWatch Logs says so, too, "
+            "where the account's log resource policy has reached its 5,120 characters (a log "
+            "group whose name begins with /aws/vendedlogs/ keeps it short)"
+        )
+    if tagging := _TAGGING.search(words):
+        operation = tagging["operation"]
+        further = " (logs:TagResource)" if operation == "CreateLogGroup" else ""
+        return (
+            f"{operation} with tags needs its service's action for tagging{further} beside "
+            f"{operation} itself; the message names no caller"
+        )
+    if to_call := _TO_CALL.search(words):
+        action = f"{to_call['service'].lower()}:{to_call['operation']}"
+        return f"the role's own policies have to allow {action}; the message names no role"
+    if _SERVICE_LINKED.search(words):
+        return (
+            "the account has no service-linked role for the service yet, and the caller may not "
+            "make it: iam:CreateServiceLinkedRole, limited by iam:AWSServiceName, or "
+            "aws iam create-service-linked-role once"
+        )
+    if _PASS.search(words):
+        return "only a role of one's own account can be passed to a service"
+    return None
