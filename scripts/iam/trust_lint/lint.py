@@ -293,8 +293,10 @@ def _with_names(document: Mapping[str, Any], setting: Setting) -> Judgement:
             "render the policy, then lint it"
         )
         return Judgement(not_judged=(told,))
-    told = f"{setting.origin}: {policy.told()}"
-    return found.quoting(policy.quoted) + Judgement(not_judged=(told,))
+    found = found.quoting(policy.quoted)
+    if not found.findings and not found.reach:
+        return found  # nothing was judged, so nothing was taken for granted
+    return found + Judgement(not_judged=(f"{setting.origin}: {policy.told()}",))
 
 
 def _nobody(found: Judgement) -> bool:

@@ -89,8 +89,8 @@ def read_text(text: bytes | str, origin: str, setting: Setting) -> Input:
             return _of_places(read, origin, setting)
         raise InputError(
             f"{origin}: not JSON ({error}), and no trust policy is written out in it as in "
-            "Terraform, a template, CDK or a script; give JSON: `terraform show -json`, `cdk synth "
-            "--json`, `aws iam get-role`"
+            "Terraform, a template, CDK or a script (a module's comes with the plan); give JSON: "
+            "`terraform show -json`, `cdk synth --json`, `aws iam get-role`"
         ) from None
     if isinstance(content, dict):
         if "format_version" in content and ("planned_values" in content or "values" in content):

@@ -256,7 +256,7 @@ def _value(found: Filled, claim: str, value: Any, *, ours: bool) -> Any:
     if not isinstance(value, str) or not (left := _left(value)):
         return value
     marked = _marked(value)
-    if claim == "aud" and marked == _MARK:
+    if ours and claim == "aud" and marked == _MARK:
         found.audience = left[0]
         return AUDIENCE
     form = _FORMS.get(claim)

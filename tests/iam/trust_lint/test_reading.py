@@ -330,3 +330,13 @@ def test_who_is_trusted_beside_a_provider_is_told_where_it_is_open() -> None:
     other = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "${var.trusted}"}}
     document["Statement"].append(other)
     assert "${var.trusted} is not filled in" in lint(document, Setting("a")).not_judged[0]
+
+
+def test_of_another_products_policy_nothing_is_taken_for_granted() -> None:
+    found = of_text("""
+new iam.FederatedPrincipal('cognito-identity.amazonaws.com', {
+  StringEquals: { 'cognito-identity.amazonaws.com:aud': this.identityPool.ref },
+}, 'sts:AssumeRoleWithWebIdentity')
+""")
+    [told] = found.not_judged
+    assert told.endswith("the provider cognito-identity.amazonaws.com is not one of GitHub's")
