@@ -55,7 +55,7 @@ _PROVIDERS_ACCOUNT = re.compile(
 )
 # A number that is the role's own account's whatever it is.
 _OWN_ACCOUNT = re.compile(
-    r"\$\{account\}|\$\{data\.aws_caller_identity\.\w+\.account_id\}"
+    r"\$\{account\}|\$\{data\.aws_caller_identity\.\w+\.(?:account_)?id\}"
     r"|.*(?:get-caller-identity|Stack\.of\(this\)\.account|this\.account|Aws\.ACCOUNT_ID).*"
 )
 
@@ -287,12 +287,19 @@ def _with_names(document: Mapping[str, Any], setting: Setting) -> Judgement:
     # As text, so that IAM's limits are those of the policy as it is stored.
     found = lint(json.dumps(policy.document), setting)
     if _nobody(found) and _may_agree(policy, setting):
+        policy = filled(document, one_repository=True)
+        found = lint(json.dumps(policy.document), setting)
+    if _nobody(found) and _may_agree(policy, setting):
         told = (
             f"{setting.origin}: {', '.join(policy.names)} are not filled in, and whether anybody "
             f"gets in hangs on what they have in common in {', '.join(sorted(policy.claims))}; "
             "render the policy, then lint it"
         )
         return Judgement(not_judged=(told,))
+    if policy.prefixes:
+        # What stands for the beginning of a subject may carry ids.
+        kept = tuple(one for one in found.findings if one.rule != "no-repository-id")
+        found = replace(found, findings=kept)
     found = found.quoting(policy.quoted)
     if not found.findings and not found.reach:
         return found  # nothing was judged, so nothing was taken for granted

@@ -25,7 +25,7 @@ _ACCOUNT = "000000000000"
 _OWNER, _REPOSITORY = "zq{}p", "zq{}r"
 _ID = "98765432{:04}"
 _MADE_UP = re.compile(
-    r"(?P<both>zq(?P<two>\d+)p/zq(?P=two)r)"
+    r"(?P<both>(?P<repo>repo:)?zq(?P<two>\d+)p/zq(?P=two)r)"
     r"|(?P<id>98765432(?P<number>\d{4}))|zq(?P<one>\d+)(?P<part>[pr])",
     re.IGNORECASE,
 )
@@ -36,6 +36,7 @@ _OTHERS = re.compile(
     r"|buildkite|spacelift|vercel)(?:$|[^a-z])",
     re.IGNORECASE,
 )
+_WORD = re.compile(r"[A-Z][A-Z0-9]*(?:[_-][A-Z0-9]+)+")
 _NAME = rf"[\w.{_MARK}*?-]+"
 _HOST = re.compile(r"([a-z0-9.-]+\.[a-z]+(?:/[\w/.-]+)?):\w+$", re.IGNORECASE)
 
@@ -54,6 +55,8 @@ class Filled:
     document: Mapping[str, Any]
     names: list[str] = field(default_factory=list)
     whole: set[int] = field(default_factory=set)
+    prefixes: dict[int, str] = field(default_factory=dict)
+    one_repository: bool = False
     claims: set[str] = field(default_factory=set)
     host: str = ""
     audience: str = ""
@@ -64,7 +67,10 @@ class Filled:
 
     def _written(self, match: re.Match[str]) -> str:
         if match["both"]:
-            return self.names[int(match["two"])]
+            index = int(match["two"])
+            if match["repo"] and index in self.prefixes:
+                return self.prefixes[index]
+            return (match["repo"] or "") + self.names[index]
         if match["id"]:
             index = int(match["number"])
             return self.names[index] if index < len(self.names) else match[0]
@@ -81,6 +87,10 @@ class Filled:
         elif self.names:
             listed = ", ".join(self.names)
             said.append(f"{listed} are not filled in and were read as names, no wildcards")
+        if self.one_repository:
+            said.append("those that hold a repository were taken for the same one")
+        if self.prefixes:
+            said.append("whether the subject carries ids is not known")
         if self.host:
             said.append(f"the provider is not filled in and was taken for {self.host}")
         if self.audience:
@@ -106,7 +116,19 @@ def is_placeholder(written: str) -> bool:
 
 def left_in(value: Any) -> list[str]:
     """The placeholders in the keys and values of a policy."""
-    return [one for text in _texts(value) for one in _left(text)]
+    return [one for text in _texts(value) for one in _left(text)] + _nameless(value)
+
+
+def _nameless(document: Any) -> list[str]:
+    """Words in a provider's place: no provider has a name without a dot."""
+    if isinstance(document, list):
+        return [one for item in document for one in _nameless(item)]
+    if not isinstance(document, Mapping):
+        return []
+    named = document.get("Federated", [])
+    listed = named if isinstance(named, list) else [named]
+    words = [one for one in listed if isinstance(one, str) and _WORD.fullmatch(one)]
+    return words + [one for item in document.values() for one in _nameless(item)]
 
 
 def _left(text: str) -> list[str]:
@@ -131,9 +153,12 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(one)
 
 
-def filled(document: Mapping[str, Any]) -> Filled:
-    """The policy with a name in place of each placeholder. Raises Open."""
-    found = Filled(document)
+def filled(document: Mapping[str, Any], *, one_repository: bool = False) -> Filled:
+    """The policy with a name in place of each placeholder. Raises Open.
+
+    With `one_repository` those that hold owner and repository all hold the same.
+    """
+    found = Filled(document, one_repository=one_repository)
     written = document.get("Statement")
     statements = written if isinstance(written, list) else [written]
     for _ in range(2):  # once more, with what is known by then of names that hold a slash
@@ -201,7 +226,7 @@ def _host(statement: Mapping[str, Any], operators: Mapping[str, Any]) -> str:
 
 def _trusted(found: Filled, kind: str, written: Any, host: str) -> Any:
     """A principal whose account, name or address is filled in."""
-    if not isinstance(written, str) or not _left(written):
+    if not isinstance(written, str) or not (_left(written) or _WORD.fullmatch(written)):
         return written
     if kind == "Federated":
         return _provider(found, written, host)
@@ -221,7 +246,7 @@ def _provider(found: Filled, written: str, host: str) -> str:
     known = written.partition(":oidc-provider/")[2]
     if not known or _left(known):
         if not host or (issuer_of(host) and _OTHERS.search(written)):
-            raise Open(_left(written)[0], "which provider it is decides who gets in")
+            raise Open([*_left(written), written][0], "which provider it is decides who gets in")
         found.host = known = host
     return f"arn:aws:iam::{_ACCOUNT}:oidc-provider/{known}"
 
@@ -276,6 +301,8 @@ _FORMS = {
     # A mark at the very end of a repository may bring a context along.
     "sub": re.compile(
         rf"repo:(?:{_MARK}:(?!{_MARK}).+|{_WHOSE}/(?:{_WHOSE}:(?!{_MARK}).+|[^:]*[^:{_MARK}]))"
+        # The repository with its repo: in front, or what a template put there.
+        rf"|{_MARK}:(?:(?:ref|environment):.+|pull_request|\*)"
     ),
     "repository": re.compile(rf"{_MARK}|{_NAME}/{_NAME}"),
     "ref": re.compile(rf"{_MARK}|refs/.+"),
@@ -304,13 +331,18 @@ def _named(found: Filled, claim: str, marked: str, left: list[str]) -> str:
         index = found.names.index(written)
         begins = _BEGINNINGS.get(claim) == done
         slash = behind in ("", ":") or marked[position + 1 :].startswith("/.github/")
+        prefix = claim == "sub" and not done
         known = index in found.whole and claim not in _FORMS and marked == _MARK
         if part:
             found.whole.add(index)
             done += (_OWNER, _REPOSITORY)[int(part[3])].format(index)
-        elif known or (begins and slash):
+        elif known or (begins and slash) or prefix:
             found.whole.add(index)
-            done += f"{_OWNER.format(index)}/{_REPOSITORY.format(index)}"
+            one = min(found.whole) if found.one_repository else index
+            if prefix:
+                found.prefixes[one] = written
+                done += "repo:"
+            done += f"{_OWNER.format(one)}/{_REPOSITORY.format(one)}"
         elif claim.endswith("_id") or (claim == "sub" and done.endswith("@")):
             done += _ID.format(index)
         elif (claim == "ref" and not done) or done.endswith(":ref:"):

@@ -340,3 +340,34 @@ new iam.FederatedPrincipal('cognito-identity.amazonaws.com', {
 """)
     [told] = found.not_judged
     assert told.endswith("the provider cognito-identity.amazonaws.com is not one of GitHub's")
+
+
+def test_what_stands_for_the_beginning_of_a_subject_is_a_repository() -> None:
+    sub = "${local.prefix}:ref:refs/heads/main"
+    found = lint(claims(aud="sts.amazonaws.com", sub=sub), Setting("a"))
+    assert "jobs of ${local.prefix}: refs/heads/main" in who(found)
+    assert found.reach["a"].token is not None
+    assert found.reach["a"].token.subject == sub
+    assert "no-repository-id" not in rules(found)
+    assert "whether the subject carries ids is not known" in found.not_judged[0]
+    found = lint(claims(aud="sts.amazonaws.com", sub=sub, event_name="push"), Setting("a"))
+    assert "unknown-key" in rules(found)
+
+
+def test_two_variables_for_a_repository_are_taken_for_one() -> None:
+    found = lint(
+        claims(
+            aud="sts.amazonaws.com",
+            repository="${var.repo}",
+            sub="${local.prefix}:ref:refs/heads/main",
+        ),
+        Setting("a"),
+    )
+    assert who(found) == "jobs of ${var.repo}: refs/heads/main"
+    assert "were taken for the same one" in found.not_judged[0]
+
+
+def test_a_word_in_the_providers_place_hides_nothing_else() -> None:
+    document = claims(aud="sts.amazonaws.com", sub="repo:o/a:ref:refs/heads/main")
+    document["Statement"][0]["Principal"] = {"Federated": "YOUR_OIDC_ARN_HERE"}
+    assert who(lint(document, Setting("a"))) == "jobs of o/a: refs/heads/main"
