@@ -432,6 +432,12 @@ def _added(
             f"{request.principal.arn} as a principal is the whole account: everybody in it whose "
             "own policies allow the action; ask as a role, which can be named alone",
         )
+    if kind == "resource" and not trust and request.principal.kind == "service":
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+        warnings.append(
+            "the service acts for every account: limit the statement to what it acts for "
+            "(aws:SourceArn, aws:SourceAccount)"
+        )
     if kind == "resource" and trust:
         warnings.insert(0, "this edits a trust policy: it decides who becomes the role")
     if kind in _OF_MANY:

@@ -115,6 +115,11 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
             f"the message ends in the middle of the resource ({refusal.resource}), so no change is "
             "proposed: paste it without the line break"
         )
+    elif refusal.arn is None and (nothing := _on_nothing(refusal, explanation)):
+        yield (
+            f"the message names the resource {refusal.resource} without its ARN, so no change is "
+            f"proposed{nothing}"
+        )
     elif refusal.arn is None:
         told = (
             f"the message names the resource {refusal.resource} without its ARN, so no change is "
@@ -150,12 +155,42 @@ def is_hidden(refusal: Refusal) -> bool:
 
 
 def _lacks_anyhow(refusal: Refusal, explanation: Explanation) -> bool:
-    """Whether no policy allows the action on anything: then it does not matter what is hidden."""
+    """Whether no policy allows the action on what the message shows of the resource: then it does
+    not matter what it hides."""
+    shown = _HIDES.sub("*", refusal.resource or "")
     return refusal.arn is not None and not refusal.explicit and not any(
-        one.effect == "Deny" or not any(f.element.endswith("Action") for f in one.failures)
+        one.effect == "Deny" or _allows_some(one, shown)
         for one in explanation.considered
         if one.kind in ("identity", "boundary") and (one.effect == "Allow" or one.matched)
     )  # fmt: skip
+
+
+def _allows_some(one: Considered, shown: str) -> bool:
+    """Whether an Allow of the action may name a resource of which this is shown."""
+    if any(failure.element.endswith("Action") for failure in one.failures):
+        return False
+    by_resource = [failure for failure in one.failures if failure.element == "Resource"]
+    return not by_resource or any(_meet(wanted, shown) for wanted in by_resource[0].wanted)
+
+
+def _meet(one: str, other: str) -> bool:
+    """Whether two patterns with stars have a text in common."""
+    seen, ahead = set(), [(0, 0)]
+    while ahead:
+        at, there = place = ahead.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        ours, theirs = one[at : at + 1], other[there : there + 1]
+        if not ours and not theirs:
+            return True
+        if ours == "*":
+            ahead.append((at + 1, there))
+        if theirs == "*":
+            ahead.append((at, there + 1))
+        if ours and theirs and (ours in ("*", "?", theirs) or theirs in ("*", "?")):
+            ahead.append((at + (ours != "*"), there + (theirs != "*")))
+    return False
 
 
 def _on_what(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
@@ -214,11 +249,22 @@ def hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str) 
                 if effect == "Allow" or _denies_others(operator)
             )  # fmt: skip
             how = "".join(f"; {one}" for one in ways if one)
+            if _asks_for_all(refusal) and any("tag/" in key.lower() for key, _, _ in conditions):
+                how = (
+                    "; the request asks for all of them, which has no tag: allow it without this "
+                    "condition, or ask for one by its name"
+                )
             yield (
                 f"statement {one.statement} of {one.policy} {verb} {wanted}; AWS's message does "
                 "not carry the request's value: compare it with the request"
                 + how.format(resource=refusal.resource)
             )
+
+
+def _asks_for_all(refusal: Refusal) -> bool:
+    """Whether a list was asked for, and no one resource."""
+    name = refusal.action.partition(":")[2]
+    return (refusal.resource or "").endswith("*") and name.startswith(("Describe", "List"))
 
 
 def _for_something_else(refusal: Refusal, explanation: Explanation) -> Iterable[str]:

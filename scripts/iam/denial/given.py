@@ -173,8 +173,10 @@ class Given:
                 )
             return GivenPolicy(found)
         names_it = _LAYERS.get(refusal.layer, ("",))[0] == "resource"
-        decides = refusal.action.startswith("kms:") or foreign_account(
-            refusal.arn or "", refusal.account
+        decides = (
+            refusal.action.startswith("kms:")
+            or refusal.principal.endswith(".amazonaws.com")
+            or foreign_account(refusal.arn or "", refusal.account)
         )
         if names_it and decides and not self._all:
             return GivenPolicy(Policy("the policy of what was asked for", kind, "2012-10-17", ()))

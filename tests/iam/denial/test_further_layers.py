@@ -335,6 +335,70 @@ def test_a_services_own_words_are_told(tmp_path: Path, words: str, why: str) -> 
     assert why in " ".join(done.output.split())
 
 
+def test_a_sentence_that_is_cut_behind_the_layer_still_tells_it(tmp_path: Path) -> None:
+    words = (
+        "User: sns.amazonaws.com is not authorized to perform: lambda:InvokeFunction on resource: "
+        f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f because no resource-based policy `"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    [change] = found["changes"]
+    assert change["statement"]["Principal"] == {"Service": ["sns.amazonaws.com"]}
+    assert any("aws:SourceArn" in warning for warning in change["warnings"])
+
+
+def test_an_account_and_a_region_that_were_taken_out_are_hidden_ones(tmp_path: Path) -> None:
+    words = (
+        "User: arn:aws:sts:::assumed-role/a/s is not authorized to perform: SNS:Publish on "
+        "resource: arn:aws:sns:::failures because no identity-based policy allows the SNS:Publish "
+        "action"
+    )
+    [change] = explained(run(tmp_path, words, "--json", policy=policy(READS)))["changes"]
+    assert change["statement"]["Resource"] == ["arn:aws:sns:REGION:ACCOUNT:failures"]
+
+
+@pytest.mark.parametrize(("named", "lacks"), [("cluster:a-*", True), ("db:a-*", False)])
+def test_what_is_hidden_does_not_matter_where_what_is_shown_differs(
+    tmp_path: Path, named: str, lacks: bool
+) -> None:
+    of = f"arn:aws:rds:eu-west-1:{ACCOUNT}:"
+    words = (
+        f"User: {SESSION} is not authorized to perform: rds:AddTagsToResource on resource: "
+        f"{of}db:a-XXXX because no identity-based policy allows the rds:AddTagsToResource action"
+    )
+    own = {"Effect": "Allow", "Action": "rds:AddTagsToResource", "Resource": of + named}
+    found = explained(run(tmp_path, words, "--json", policy=policy(own)))
+    assert bool(found["changes"]) is lacks
+
+
+def test_a_list_of_all_has_no_tag(tmp_path: Path) -> None:
+    tag = {"StringEquals": {"rds:db-tag/team": "a"}}
+    own = {"Effect": "Allow", "Action": "rds:DescribeDBInstances", "Resource": "*",
+           "Condition": tag}  # fmt: skip
+    words = (
+        f"User: {SESSION} is not authorized to perform: rds:DescribeDBInstances on resource: "
+        f"arn:aws:rds:eu-west-1:{ACCOUNT}:db:* because no identity-based policy allows the "
+        "rds:DescribeDBInstances action"
+    )
+    found = explained(run(tmp_path, words, "--json", policy=policy(own)))
+    assert told(found, "asks for all of them, which has no tag")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [f"User: {SESSION} is not authorized to perform: iot:AttachPolicy on resource: eu-west-1:81-a",
+     "The provided execution role does not have permissions to call ReceiveMessage on SQS"],
+)  # fmt: skip
+def test_that_nothing_allows_it_is_told_without_an_arn(tmp_path: Path, words: str) -> None:
+    found = explained(run(tmp_path, words, "--json", policy=policy(READS)))
+    assert told(found, "None of the caller's own policies allows")
+
+
+def test_organizations_own_words_are_told(tmp_path: Path) -> None:
+    done = run(tmp_path, "An error occurred (AccessDeniedException) when calling the ListAccounts "
+               "operation: You don't have permissions to access this resource.")  # fmt: skip
+    assert "management account" in " ".join(done.output.split())
+
+
 EKS = "oidc.eks.eu-west-1.amazonaws.com/id/A1B2"
 TOKEN = "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity"
 

@@ -37,7 +37,7 @@ _SENTENCE = re.compile(
     r"is not authorized to perform:? (?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
     rf"(?: on resource:? (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)))?"
     rf"(?P<unnamed> {UNNAMED_KEY})?"
-    rf"(?:[,.]? (?:because no (?P<missing>{LAYER}) allows the (?P<lacking>\S+) action"
+    rf"(?:[,.]? (?:because no (?P<missing>{LAYER})(?: allows the (?P<lacking>\S+) action)?"
     r"|because public [\w ()]+ are (?:prevented|blocked) by the (?P<setting>\w+)"
     rf" (?:setting in {BLOCKED}|block public access setting)"
     rf"|(?P<explicit>with an explicit deny)"  # before 2021 the sentence ended here
@@ -48,6 +48,12 @@ _SENTENCE = re.compile(
 _QUOTES = re.compile(
     r"[`'\"](arn:[^`'\"\s]+)[`'\"](?= is not authorized)|(?<=to perform )[`'\"]([\w-]+:\w+)[`'\"]"
     r"|(?<=on resource )[`'](?=arn:)"
+)
+# An account, or a region, too, that whoever reports a denial took out of an ARN which has both.
+_LEFT_OUT = re.compile(r"(arn:[\w-]+:(?:sts|iam):)::(?=(?:assumed-role|user|role)/)")
+_NOWHERE = re.compile(
+    r"(arn:[\w-]+:(?:sns|sqs|lambda|dynamodb|ssm|secretsmanager|kms|ecs|ec2|logs|events|states|"
+    r"kinesis|rds|ecr|glue|athena|sagemaker)):::(?=\w)"
 )
 _SPACED = re.compile(
     r"(arn:[\w-]+:(?:iam|sts)::\S{1,40}?) ?(:(?:user|role|assumed-role)/) ?(?=\S+ is not)"
@@ -275,6 +281,7 @@ def _plain(text: str) -> str:
     text = " ".join(_CUT.sub(r"\1\2", text).split())
     text = _PLACEHOLDER.sub(lambda found: found[0].replace(" ", "_"), text)
     hidden: dict[str, str] = {}
+    text = _LEFT_OUT.sub(rf"\1:{MASK}:", _NOWHERE.sub(rf"\1:{MASK}:{MASK}:", text))
     text = _SPACED.sub(r"\1\2", _QUOTES.sub(r"\1\2", text))
     text = _ARN.sub(lambda arn: _masked(arn, hidden), text)
     return _BROKEN.sub(_joined, text)

@@ -45,6 +45,8 @@ _TO_CALL = re.compile(
     r"role does not have permissions? to (?:call|perform) (?P<operation>\w+) on (?P<service>\w+)"
 )
 _SERVICE_LINKED = re.compile(r"[Uu]nable to assume the service linked role")
+# https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
+_ORGANIZATIONS = "You don't have permissions to access this resource"
 _PASS = re.compile(r"[Cc]ross-account pass role is not allowed")
 SENTENCES = "|".join(
     re.sub(r"\(\?P<\w+>", "(?:", pattern)
@@ -55,6 +57,7 @@ SENTENCES = "|".join(
         _TO_CALL.pattern,
         _SERVICE_LINKED.pattern,
         _PASS.pattern,
+        _ORGANIZATIONS,
     )
 )
 
@@ -67,6 +70,12 @@ def of_service(words: str) -> tuple[str, str] | None:
             if found and found.groupdict().get("role"):
                 return service, found["role"]
     return None
+
+
+def lacked(words: str) -> str:
+    """The action that a service says its role may not, or ""."""
+    found = _TO_CALL.search(words)
+    return f"{found['service'].lower()}:{found['operation']}" if found else ""
 
 
 def cause(words: str) -> str | None:
@@ -93,8 +102,13 @@ def cause(words: str) -> str | None:
             f"{operation} with tags needs its service's action for tagging{further} beside "
             f"{operation} itself; the message names no caller"
         )
-    if to_call := _TO_CALL.search(words):
-        action = f"{to_call['service'].lower()}:{to_call['operation']}"
+    if _ORGANIZATIONS in words:
+        return (
+            "AWS Organizations answers so to accounts that may not ask: most of its actions work "
+            "from the management account or a delegated administrator's alone, and there the "
+            "caller's own policies have to allow them (organizations:...)"
+        )
+    if action := lacked(words):
         return f"the role's own policies have to allow {action}; the message names no role"
     if _SERVICE_LINKED.search(words):
         return (

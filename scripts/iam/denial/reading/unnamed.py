@@ -6,7 +6,7 @@ import re
 
 from scripts.iam.denial.reading.callerless import PAM, operation_of_s3
 from scripts.iam.denial.reading.messages import LAYER, MASK, Refusal
-from scripts.iam.denial.reading.services import of_service
+from scripts.iam.denial.reading.services import lacked, of_service
 
 CALLER = "CALLER"
 """Stands for the role that the message does not name."""
@@ -34,6 +34,8 @@ def unnamed(words: str) -> Refusal | None:
     if becomes := of_service(words):
         service, role = becomes
         return Refusal(service, "sts:AssumeRole", role)
+    if action := lacked(words):
+        return Refusal(caller, action, None)
     if PAM.search(words):
         return Refusal(caller, "rds-db:connect", None)
     if operation := operation_of_s3(words):
