@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 # Stands for an account that the message hides and no policy names; AWS's own examples use it.
 _STAND_IN = "111122223333"
+_STAND_IN_OTHER = "444455556666"
 _STAND_IN_REGION = "us-hidden-1"
 _NAMES_NONE = "(the message names none)"
 
@@ -95,6 +96,9 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     known = policies.account
     here = moved(refusal, known or _STAND_IN) if hides else refusal
     here, region = _in_region(here, policies)
+    two = OTHER in (refusal.account, *(refusal.resource or "").split(":")[4:5])
+    if two:
+        here = _renamed(here, f":{OTHER}:", f":{_STAND_IN_OTHER}:")
     if lacks := policies.lacks(here):
         record = as_said(refusal, refusal.record())
         found = Denial(record, None, notes=(f"not judged: {lacks}",))
@@ -107,10 +111,10 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
         notes.append(f"the message names no caller by a whole ARN{own and ': '}{own}")
     elif path := of_its_path(here, found):
         notes.append(path)
-    if OTHER in (refusal.account, *(refusal.resource or "").split(":")[4:5]):
+    if two:
         notes.append(
-            "the message hides two accounts: what was asked for is another one's, whose policy on "
-            "it must allow the caller, beside the caller's own"
+            "the message hides two accounts, ACCOUNT and OTHER_ACCOUNT: what is another account's "
+            "has to be allowed by its own policy there, too"
         )
     elif hides and refusal.role != CALLER:
         stands = f"it is taken for {known}" if known else "ACCOUNT stands for it, as one account"
@@ -124,6 +128,8 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     if hides and not known:
         found = _renamed(found, _STAND_IN, "ACCOUNT")
     found = _renamed(found, _STAND_IN_REGION, "REGION")
+    if two:
+        found = _renamed(found, _STAND_IN_OTHER, "OTHER_ACCOUNT")
     return _callerless(found) if refusal.role == CALLER else found
 
 

@@ -85,8 +85,13 @@ class ResourcePolicies:
         except ClientError as failure:
             code = failure.response["Error"]["Code"]
             if code in _GONE and not arn.startswith("arn:aws:lambda:"):
-                kind = "no REST API of" if ":execute-api:" in arn else "not in"
-                self._unknown[arn] = f"it is {kind} the account and region that were looked at"
+                place = "the account and region that were looked at"
+                self._unknown[arn] = f"it is not in {place}"
+                if ":execute-api:" in arn:
+                    # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-vs-rest.html
+                    self._unknown[arn] = (
+                        f"{place} have no such REST API; an HTTP or WebSocket API has no policy"
+                    )
             elif code not in (*_NO_POLICY, *_GONE):
                 self._unknown[arn] = f"its policy could not be read ({code})"
             return None

@@ -106,6 +106,13 @@ class Given:
         elif refusal.explicit:
             return ""
         has_own = refusal.role or ":user/" in refusal.principal
+        if refusal.explicit and not self._all:
+            return (
+                "a policy denies it, and AWS does not say whose: the caller's own or its groups' "
+                "(--policy FILE), its boundary's (--boundary), the resource's (--resource-policy), "
+                "the organization's (--scp, --rcp), the session's or a VPC endpoint's; no Allow "
+                "lifts it"
+            )
         if has_own and not self.identity and not elsewhere and (self._all or refusal.explicit):
             return "the caller's own policies decide, too, and were not given: --policy FILE"
         return ""

@@ -40,7 +40,7 @@ _NO_NAME = re.compile(
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
 _RESERVED = re.compile(r":parameter/(?:aws|ssm)", re.IGNORECASE)
 # A variable that a shell or a template left as it was; a log stream of Lambda's has $LATEST.
-_UNFILLED = re.compile(r"\$\{|\$(?!LATEST|DEFAULT)[A-Z][A-Z0-9_]{2,}")
+_UNFILLED = re.compile(r"\$[{(]|\$(?!LATEST|DEFAULT)[A-Z][A-Z0-9_]{2,}")
 _ELSEWHERE = {
     "service control policy": "the organization's, and no policy of this account lifts it. It may "
     "hang on the request (its region, its tags): ask whoever keeps the organization's policies",
@@ -119,6 +119,9 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
             "a profile sends the call on to its model in several regions: the model has to be "
             "allowed there, too (arn:aws:bedrock:REGION::foundation-model/MODEL of each)"
         )
+    if refusal.action in ("ecr-public:GetAuthorizationToken", "codeartifact:GetAuthorizationToken"):
+        # https://docs.aws.amazon.com/AmazonECR/latest/public/public-registry-auth.html
+        yield "the token needs sts:GetServiceBearerToken, too"
     if refusal.is_text_message:
         yield (
             "a text message goes to a number and to no topic; a number has no ARN, so a policy has "

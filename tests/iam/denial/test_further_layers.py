@@ -161,7 +161,8 @@ def test_two_hidden_accounts_are_not_taken_for_one(tmp_path: Path) -> None:
         "arn:aws:secretsmanager:eu-west-1:<target account>:secret:db-AbCdEf"
     )
     found = explained(run(tmp_path, words, "--json"))
-    assert found["changes"] == []
+    [change] = found["changes"]
+    assert ":OTHER_ACCOUNT:secret:" in change["statement"]["Resource"][0]
     assert told(found, "hides two accounts")
     assert not told(found, "None of the caller's own policies")
 
@@ -397,6 +398,46 @@ def test_organizations_own_words_are_told(tmp_path: Path) -> None:
     done = run(tmp_path, "An error occurred (AccessDeniedException) when calling the ListAccounts "
                "operation: You don't have permissions to access this resource.")  # fmt: skip
     assert "management account" in " ".join(done.output.split())
+
+
+def test_a_repository_of_another_hidden_account_has_to_let_in_the_caller(tmp_path: Path) -> None:
+    words = (
+        "denied: User: arn:aws:sts::A:assumed-role/runner/GitHubActions is not authorized to "
+        "perform: ecr:InitiateLayerUpload on resource: arn:aws:ecr:us-west-2:B:repository/r "
+        "because no resource-based policy allows the ecr:InitiateLayerUpload action"
+    )
+    [change] = explained(run(tmp_path, words, "--json"))["changes"]
+    assert (change["kind"], change["statement"]["Principal"]) == (
+        "resource",
+        {"AWS": ["arn:aws:iam::ACCOUNT:role/runner"]},
+    )
+
+
+def test_iams_kind_and_name_are_read_without_a_caller(tmp_path: Path) -> None:
+    words = (
+        "User: --- is not authorized to perform: iam:ListRolePolicies on resource: role work "
+        "because no identity-based policy allows the iam:ListRolePolicies action"
+    )
+    [change] = explained(run(tmp_path, words, "--json", policy=policy(READS)))["changes"]
+    assert change["statement"]["Resource"] == ["arn:aws:iam::ACCOUNT:role/work"]
+
+
+def test_of_a_deny_by_nobody_the_policies_to_give_are_told(tmp_path: Path) -> None:
+    found = explained(run(tmp_path, f"{PROJECT} with an explicit deny", "--json"))
+    assert told(found, "AWS does not say whose")
+    assert told(found, "--scp")
+
+
+def test_a_public_registrys_token_needs_a_second_right(tmp_path: Path) -> None:
+    action = "ecr-public:GetAuthorizationToken"
+    words = f"User: {SESSION} is not authorized to perform: {action} on resource: *"
+    assert told(explained(run(tmp_path, words, "--json")), "sts:GetServiceBearerToken")
+
+
+def test_what_powershell_left_unfilled_is_told(tmp_path: Path) -> None:
+    words = f"{GET}/$($name)/x because no identity-based policy allows the s3:GetObject action"
+    found = explained(run(tmp_path, words, "--json", policy=policy(READS)))
+    assert told(found, "nobody filled in")
 
 
 EKS = "oidc.eks.eu-west-1.amazonaws.com/id/A1B2"

@@ -29,13 +29,13 @@ BLOCKED = "S3 Block Public Access"
 # KMS does not say which key; it goes on with three causes, and which one it was is not told.
 UNNAMED_KEY = "on the resource associated with this ciphertext"
 # IAM names what it guards by kind and name, other services by ARN; S3 puts it in quotes.
-_KINDS = (
+KINDS = (
     "role|user|group|policy(?: path)?|instance profile|mfa device|server certificate|oidc provider"
 )
 _SENTENCE = re.compile(
     rf"(?:(?:User|Resource):? )?(?P<principal>{_CALLER}) "
     r"is not authorized to perform:? (?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
-    rf"(?: on resource:? (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{_KINDS}) )?[^\s\"]+)))?"
+    rf"(?: on resource:? (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{KINDS}) )?[^\s\"]+)))?"
     rf"(?P<unnamed> {UNNAMED_KEY})?"
     rf"(?:[,.]? (?:because no (?P<missing>{LAYER})(?: allows the (?P<lacking>\S+) action)?"
     r"|because public [\w ()]+ are (?:prevented|blocked) by the (?P<setting>\w+)"
@@ -334,7 +334,7 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
     refusal = Refusal(
         principal,
         f"{service.lower()}:{name}",
-        found["quoted"] or _arn(found["resource"], account),
+        found["quoted"] or as_arn(found["resource"], account),
         BLOCKED if found["setting"] else layer.replace("sessions", "session"),
         explicit=found["explicit"] is not None,
         policy=found["setting"] or (found["policy"] and found["policy"].rstrip(".,;)")),
@@ -346,7 +346,8 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
     return refusal, until
 
 
-def _arn(resource: str | None, account: str) -> str | None:
+def as_arn(resource: str | None, account: str) -> str | None:
+    """A resource as a message names it: IAM's by kind and name, without what ends a sentence."""
     if resource is None:
         return None
     resource = resource.rstrip(".,;)'`")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from scripts.iam.denial.reading.callerless import PAM, operation_of_s3
-from scripts.iam.denial.reading.messages import LAYER, MASK, Refusal
+from scripts.iam.denial.reading.messages import KINDS, LAYER, MASK, Refusal, as_arn
 from scripts.iam.denial.reading.services import lacked, of_service
 
 CALLER = "CALLER"
@@ -13,7 +13,7 @@ CALLER = "CALLER"
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})['\"]?"
 _RESOURCE = (
     r"(?: on (?:the )?resource:? [\"']?(?P<resource>arn:[^\s\"']+|\*)"
-    r"|  *on (?:the )?resource: [\"']?(?P<bare>[^\s\"']+))?"
+    rf"|  *on (?:the )?resource: [\"']?(?P<bare>(?:(?:{KINDS}) )?[^\s\"']+))?"
 )
 _WHY = (
     rf"(?:[,.]? (?:because no (?P<missing>{LAYER}) allows"
@@ -50,7 +50,7 @@ def unnamed(words: str) -> Refusal | None:
     return Refusal(
         caller,
         f"{service.lower()}:{name}",
-        resource.rstrip(".,;)'`") if resource else None,
+        as_arn(resource, MASK),
         told.get("missing") or told.get("deny") or "",
         explicit=bool(told.get("explicit")),
     )
