@@ -242,7 +242,7 @@ def test_a_loop_over_a_list_is_one_of_its_items() -> None:
 
 
 def test_two_names_that_may_agree_are_not_said_to_differ() -> None:
-    found = of_text(LOOPS % "[var.other]", "role.tf")
+    found = of_text(LOOPS % '["${var.owner}/${var.name}"]', "role.tf")
     assert found.findings == ()
     assert "hangs on what they have in common in repository, sub" in found.not_judged[0]
 
