@@ -26,7 +26,7 @@ _OWNER, _REPOSITORY = "zq{}p", "zq{}r"
 _ID = "98765432{:04}"
 _MADE_UP = re.compile(
     r"(?P<both>(?P<repo>repo:)?zq(?P<two>\d+)p/zq(?P=two)r)"
-    r"|(?P<id>98765432(?P<number>\d{4}))|zq(?P<one>\d+)(?P<part>[pr])",
+    r"|(?P<ref>refs/heads/zq(?P<whole>\d+)f)|(?P<id>98765432(?P<number>\d{4}))|zq(?P<one>\d+)(?P<part>[pr])",
     re.IGNORECASE,
 )
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}"
@@ -71,6 +71,8 @@ class Filled:
             if match["repo"] and index in self.prefixes:
                 return self.prefixes[index]
             return (match["repo"] or "") + self.names[index]
+        if match["ref"]:
+            return self.names[int(match["whole"])]
         if match["id"]:
             index = int(match["number"])
             return self.names[index] if index < len(self.names) else match[0]
@@ -286,7 +288,7 @@ def _value(found: Filled, claim: str, value: Any, *, ours: bool) -> Any:
         return AUDIENCE
     form = _FORMS.get(claim)
     if ours and form is not None and not form.fullmatch(marked):
-        raise Open(left[0])
+        raise Open(" or ".join(dict.fromkeys(left)))
     found.claims.add(claim)
     return _named(found, claim, marked, left)
 
@@ -346,7 +348,7 @@ def _named(found: Filled, claim: str, marked: str, left: list[str]) -> str:
         elif claim.endswith("_id") or (claim == "sub" and done.endswith("@")):
             done += _ID.format(index)
         elif (claim == "ref" and not done) or done.endswith(":ref:"):
-            done += f"refs/heads/{_OWNER.format(index)}"
+            done += f"refs/heads/zq{index}f"
         else:
             done += _OWNER.format(index)
     return done

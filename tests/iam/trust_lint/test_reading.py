@@ -371,3 +371,57 @@ def test_a_word_in_the_providers_place_hides_nothing_else() -> None:
     document = claims(aud="sts.amazonaws.com", sub="repo:o/a:ref:refs/heads/main")
     document["Statement"][0]["Principal"] = {"Federated": "YOUR_OIDC_ARN_HERE"}
     assert who(lint(document, Setting("a"))) == "jobs of o/a: refs/heads/main"
+
+
+def test_a_loop_over_a_default_is_each_of_its_items() -> None:
+    text = f"""
+variable "refs" {{
+  default = ["refs/heads/main"]
+}}
+resource "aws_iam_role" "ci" {{
+  assume_role_policy = jsonencode({{
+    Statement = [{{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRoleWithWebIdentity"
+      Principal = {{ Federated = "{PROVIDER}" }}
+      Condition = {{
+        StringEquals = {{ "{HOST}:aud" = "sts.amazonaws.com" }}
+        StringLike   = {{ "{HOST}:sub" = [for ref in var.refs : "repo:${{var.repo}}:${{ref}}"] }}
+      }}
+    }}]
+  }})
+}}
+"""
+    found = of_text(text, "role.tf")
+    [told] = [one for one in found.findings if one.rule == "never-matches"]
+    assert "write 'repo:${var.repo}:ref:refs/heads/main'" in told.fix
+
+
+def test_a_statement_that_a_module_takes_is_read() -> None:
+    text = f"""
+module "role" {{
+  trust_policy_permissions = {{
+    github = {{
+      actions    = ["sts:AssumeRoleWithWebIdentity"]
+      principals = [{{ type = "Federated", identifiers = ["{PROVIDER}"] }}]
+      condition = [
+        {{ test = "StringEquals", variable = "{HOST}:aud", values = ["sts.amazonaws.com"] }},
+        {{ test = "StringLike", variable = "{HOST}:sub", values = ["repo:octo-org/app:*"] }},
+      ]
+    }}
+  }}
+}}
+"""
+    assert "any-context" in rules(of_text(text, "role.tf"))
+
+
+def test_a_choice_over_several_lines_is_named_as_a_whole() -> None:
+    choice = "stage === 'dev'\n  ? 'repo:o/a:environment:dev'\n  : 'repo:o/a:environment:prod'"
+    found = of_text(CDK % f".withConditions({CONDITIONS % choice})")
+    assert found.findings == ()
+    assert "'repo:o/a:environment:prod'" in found.not_judged[0]
+
+
+def test_a_ref_that_is_not_filled_in_is_quoted_as_it_is_written() -> None:
+    document = claims(aud="sts.amazonaws.com", ref="${ref}", sub="repo:o/a:ref:${ref}")
+    assert who(lint(document, Setting("a"))) == "jobs of o/a: ${ref}"

@@ -37,6 +37,7 @@ _PLACE = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
 _LABELS = re.compile(r"(?:[ \t]*(?:\"[^\"\n]*\"|[\w-]+))*[ \t]*\{")
 _PREFIX = re.compile(r"(?:[rbfRBF]{1,2}|[A-Za-z_][\w.]*)(?=[\"'`])")
 _RENDERS = re.compile(r"(?:\w+\.)*(?:jsonencode|stringify|dumps|toset|tolist|of)\s*\(\s*(?=[\[{])")
+_GOES_ON = re.compile(r"[ \t]*\n\s*(?:[?.]|:\s|&&|\|\|)")
 _FORMAT = re.compile(r"(?:format|formatlist|sprintf|fmt\.Sprintf)\s*\(")
 _LISTS = re.compile(r"(?:concat|flatten|distinct|compact|sort|setunion)\s*\(")
 _MAP = re.compile(r"([A-Za-z_][\w.]*)\.map\(")
@@ -331,6 +332,8 @@ class Reader:
         start = self.at
         while self.at < len(self.text) and self.text[self.at] not in ",;\n}])":
             self._balanced()
+            if _GOES_ON.match(self.text, self.at):
+                self.space()
         written = self.text[start : self.at].strip()
         if not written:
             raise Unreadable(f"nothing at {start}")
@@ -362,21 +365,21 @@ def _formatted(arguments: list[Any]) -> str:
     return re.sub(r"%[sdv]", lambda _: _text(next(rest, placeholder("format"))), arguments[0])
 
 
-def object_around(text: str, inside: int) -> dict[str, Any] | None:
-    """The smallest object that can be read and holds this place of a text."""
+def object_around(text: str, inside: int) -> tuple[dict[str, Any] | None, int]:
+    """The smallest object that can be read and holds this place of a text, and where it ends."""
     at = inside
     for _ in range(MOST_DEPTH):
         at = text.rfind("{", 0, at)
         if at < 0:
-            return None
+            return None, inside
         reader = Reader(text)
         try:
             read = reader.body(at + 1)
         except Unreadable:
             continue
         if reader.at > inside:
-            return read
-    return None
+            return read, reader.at
+    return None, inside
 
 
 def calls(text: str, name: re.Pattern[str]) -> Iterator[Call]:

@@ -121,7 +121,8 @@ def _imported(text: str, at: int, known: Mapping[str, Any]) -> str:
 def resolved(value: Any, known: Mapping[str, Any], depth: int = 5) -> Any:
     """A value with every name in it that is known in its place."""
     if isinstance(value, list):
-        return [item for one in value for item in _items(resolved(one, known, depth))]
+        parts = [part for one in value for part in _each(one, known)]
+        return [item for one in parts for item in _items(resolved(one, known, depth))]
     if isinstance(value, Mapping):
         return {
             str(resolved(key, known, depth)): resolved(one, known, depth)
@@ -134,6 +135,16 @@ def resolved(value: Any, known: Mapping[str, Any], depth: int = 5) -> Any:
         return resolved(_known(whole, known), known, depth - 1)
     filled = _PLACE.sub(lambda one: _filled(one, known), value)
     return filled if filled == value else resolved(filled, known, depth - 1)
+
+
+def _each(value: Any, known: Mapping[str, Any]) -> list[Any]:
+    """A text for each item of the list that stands in it."""
+    if isinstance(value, str) and not _PLACE.fullmatch(value):
+        for match in _PLACE.finditer(value):
+            items = _known(match, known)
+            if isinstance(items, list) and all(isinstance(one, str) for one in items):
+                return [value.replace(match[0], one) for one in items]
+    return [value]
 
 
 def _items(value: Any) -> list[Any]:

@@ -30,6 +30,7 @@ class Found:
 _STATEMENT = re.compile(
     r"[\"']?\bstatements?[\"']?\s*(?:[:=]|=>)\s*(?:new\s+\w+)?\s*[\[{]", re.IGNORECASE
 )
+_ALONE = re.compile(r"\bprincipals\s*[:=]\s*\[\s*\{")
 _DOCUMENT = "aws_iam_policy_document"
 # https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_iam.FederatedPrincipal.html
 _CDK = re.compile(
@@ -75,13 +76,18 @@ def _documents(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _objects(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Policies as objects, and statements that a module takes as one."""
     behind = 0
     for match in _STATEMENT.finditer(text):
-        if match.start() < behind:
-            continue
-        read = object_around(text, match.start() + 1)
-        if read is not None:
-            yield "", read
+        if match.start() >= behind:
+            read, behind = object_around(text, match.start() + 1)
+            if read is not None:
+                yield "", read
+    if not behind and not any(kind == "data" for kind, _, _ in blocks(text)):
+        for match in _ALONE.finditer(text):
+            read, _ = object_around(text, match.start() + 1)
+            if read is not None and {"actions", "principals"} <= set(read):
+                yield "", {"Statement": [read]}
 
 
 def _principals(text: str, known: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -112,7 +118,7 @@ def _further_conditions(text: str, call: Call) -> Iterator[Any]:
             yield from (one for _, one in Reader(text, match.end()).arguments())
         except Unreadable:
             yield _ELSEWHERE
-    around = object_around(text, call.start)
+    around, _ = object_around(text, call.start)
     if around is not None and "principals" in around and "conditions" in around:
         yield around["conditions"]
 
