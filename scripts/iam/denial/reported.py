@@ -40,6 +40,7 @@ _NO_NAME = re.compile(
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
 _RESERVED = re.compile(r":parameter/(?:aws|ssm)", re.IGNORECASE)
 # A variable that a shell or a template left as it was; a log stream of Lambda's has $LATEST.
+_TRANSFORM = re.compile(r":cloudformation:[^:]*:(?!aws:|\d{12}:)[^:]*:transform/")
 _UNFILLED = re.compile(r"\$[{(]|\$(?!LATEST|DEFAULT)[A-Z][A-Z0-9_]{2,}")
 _ELSEWHERE = {
     "service control policy": "the organization's, and no policy of this account lifts it. It may "
@@ -122,6 +123,13 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
     if refusal.action in ("ecr-public:GetAuthorizationToken", "codeartifact:GetAuthorizationToken"):
         # https://docs.aws.amazon.com/AmazonECR/latest/public/public-registry-auth.html
         yield "the token needs sts:GetServiceBearerToken, too"
+    if _TRANSFORM.search(refusal.resource or ""):
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/transform-aws-serverless.html
+        yield (
+            "a transform of AWS's has aws in the account's place (Transform: AWS::NAME in the "
+            "template): if the message has another word there, the template is misspelt, and no "
+            "policy is to be changed"
+        )
     if refusal.is_text_message:
         yield (
             "a text message goes to a number and to no topic; a number has no ARN, so a policy has "

@@ -440,6 +440,36 @@ def test_what_powershell_left_unfilled_is_told(tmp_path: Path) -> None:
     assert told(found, "nobody filled in")
 
 
+def test_a_resource_whose_name_has_blanks_is_read_to_its_end(tmp_path: Path) -> None:
+    job = f"arn:aws:glue:eu-west-2:{ACCOUNT}:job/Copy the landing zone to raw"
+    words = (
+        f"User: {SESSION} is not authorized to perform: glue:GetJobRuns on resource: {job} because "
+        "no identity-based policy allows the glue:GetJobRuns action"
+    )
+    [change] = explained(run(tmp_path, words, "--json", policy=policy(READS)))["changes"]
+    assert change["statement"]["Resource"] == [job]
+
+
+def test_a_region_that_was_taken_out_is_hidden_for_every_service(tmp_path: Path) -> None:
+    words = (
+        "User: arn:aws:sts:::assumed-role/a/s is not authorized to perform: "
+        "elasticmapreduce:AddTags on resource: arn:aws:elasticmapreduce:::cluster/* because no "
+        "identity-based policy allows the elasticmapreduce:AddTags action"
+    )
+    [change] = explained(run(tmp_path, words, "--json", policy=policy(READS)))["changes"]
+    assert change["statement"]["Resource"] == ["arn:aws:elasticmapreduce:REGION:ACCOUNT:cluster/*"]
+
+
+@pytest.mark.parametrize(("account", "misspelt"), [("aw", True), ("aws", False)])
+def test_a_transform_that_is_misspelt_is_told(tmp_path: Path, account: str, misspelt: bool) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: cloudformation:CreateChangeSet on "
+        f"resource: arn:aws:cloudformation:us-east-1:{account}:transform/Serverless-2016-10-31"
+    )
+    found = explained(run(tmp_path, words, "--json", policy=policy(ALL)))
+    assert told(found, "the template is misspelt") is misspelt
+
+
 EKS = "oidc.eks.eu-west-1.amazonaws.com/id/A1B2"
 TOKEN = "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity"
 

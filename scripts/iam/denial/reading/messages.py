@@ -32,10 +32,13 @@ UNNAMED_KEY = "on the resource associated with this ciphertext"
 KINDS = (
     "role|user|group|policy(?: path)?|instance profile|mfa device|server certificate|oidc provider"
 )
+# A name with blanks in it ends where the sentence goes on.
+_GOES_ON = r"(?= (?:because no [\w -]+ allows|with an explicit deny))"
+_NAME = rf"(?:arn:[^\s\"]+(?: [^\s\"(]+){{0,12}}{_GOES_ON}|[^\s\"]+)"
 _SENTENCE = re.compile(
     rf"(?:(?:User|Resource):? )?(?P<principal>{_CALLER}) "
     r"is not authorized to perform:? (?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
-    rf"(?: on resource:? (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{KINDS}) )?[^\s\"]+)))?"
+    rf"(?: on resource:? (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{KINDS}) )?{_NAME})))?"
     rf"(?P<unnamed> {UNNAMED_KEY})?"
     rf"(?:[,.]? (?:because no (?P<missing>{LAYER})(?: allows the (?P<lacking>\S+) action)?"
     r"|because public [\w ()]+ are (?:prevented|blocked) by the (?P<setting>\w+)"
@@ -52,8 +55,8 @@ _QUOTES = re.compile(
 # An account, or a region, too, that whoever reports a denial took out of an ARN which has both.
 _LEFT_OUT = re.compile(r"(arn:[\w-]+:(?:sts|iam):)::(?=(?:assumed-role|user|role)/)")
 _NOWHERE = re.compile(
-    r"(arn:[\w-]+:(?:sns|sqs|lambda|dynamodb|ssm|secretsmanager|kms|ecs|ec2|logs|events|states|"
-    r"kinesis|rds|ecr|glue|athena|sagemaker)):::(?=\w)"
+    r"(arn:[\w-]+:(?!(?:s3|iam|sts|route53|cloudfront|globalaccelerator|organizations|waf|budgets|"
+    r"support|bedrock|shield|health|artifact|aws-portal)\b)[\w-]+):::(?=\w)"
 )
 _SPACED = re.compile(
     r"(arn:[\w-]+:(?:iam|sts)::\S{1,40}?) ?(:(?:user|role|assumed-role)/) ?(?=\S+ is not)"
@@ -354,6 +357,8 @@ def as_arn(resource: str | None, account: str) -> str | None:
     if "[" not in resource:  # a log stream of Lambda's has both
         resource = resource.rstrip("]")
     kind, _, name = resource.rpartition(" ")
+    if resource.startswith("arn:"):
+        return resource
     if not kind or name.startswith("arn:"):
         return name
     if kind == "policy path":
