@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -344,6 +345,8 @@ def is_dead(action: str, failure: Failure) -> bool:
     return failure.key is not None and not failure.actual and never_sets(action, failure.key)
 
 
+# Everything of a service, by an ARN with an account and no name.
+_ALL_OF_IT = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:[^:]+:\*")
 # Operators whose list of values may grow by one that the request has.
 _LISTS = ("StringEquals", "StringLike", "ArnLike", "ArnEquals", "StringEqualsIfExists")
 
@@ -351,6 +354,12 @@ _LISTS = ("StringEquals", "StringLike", "ArnLike", "ArnEquals", "StringEqualsIfE
 def _must_not_widen(request: Request, closest: Considered) -> str | None:
     """Why a statement's failed conditions are none to widen, if so."""
     for failure in closest.failures:
+        nameless = _ALL_OF_IT.fullmatch(request.resource) and not only_star(request.action)
+        if failure.element == "Resource" and nameless:
+            return (
+                f"AWS names {request.resource} where what was asked for has no valid name, or "
+                "none: the request is to be put right, no policy"
+            )
         if failure.key is None or is_dead(request.action, failure):
             continue
         place = f"statement {closest.statement} of {closest.policy}"

@@ -9,7 +9,7 @@ from typing import Any
 from scripts.iam.account.decision_log import Record
 from scripts.iam.account.identities import Identities, Identity, is_shared
 from scripts.iam.denial.changes import Change, by_trust, changed
-from scripts.iam.denial.nearly import near_misses
+from scripts.iam.denial.nearly import near_misses, without_a_name
 from scripts.iam.engine.documents import Policy
 from scripts.iam.engine.evaluation import PolicySet, Principal, Reason, Request
 from scripts.iam.engine.explanation import Explanation, explain
@@ -143,6 +143,8 @@ def explain_denial(
         notes.append(f"{found.unsupported}; docs/policy-engine.md says what to write instead")
         return Denial(record, found, notes=tuple(notes))
     amended = changed(request, policies)
+    if request.principal.kind == "assumed-role":
+        notes += without_a_name(found.considered)
     notes += [*near_misses(found.considered), *amended.notes]
     notes += _shared(amended.changes, member, members)
     return Denial(record, found, tuple(amended.changes), amended.allowed, tuple(notes))

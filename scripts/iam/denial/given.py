@@ -179,7 +179,7 @@ class Given:
                     f"decided by the policy of {refusal.resource or 'its resource'}"
                 )
             return GivenPolicy(found)
-        names_it = _LAYERS.get(refusal.layer, ("",))[0] == "resource"
+        names_it = not refusal.layer or _LAYERS[refusal.layer][0] == "resource"
         decides = (
             refusal.action.startswith("kms:")
             or refusal.principal.endswith(".amazonaws.com")

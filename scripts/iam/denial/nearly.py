@@ -23,6 +23,21 @@ def near_misses(considered: Iterable[Considered]) -> Iterator[str]:
                 break
 
 
+def without_a_name(considered: Iterable[Considered]) -> Iterator[str]:
+    """Say of each statement that names a user's name that a role's session has none.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    """
+    for one in considered:
+        wanted = [value for failure in one.failures for value in failure.wanted]
+        if any("${aws:username}" in value for value in wanted):
+            yield (
+                f"statement {one.statement} of {one.policy} names ${{aws:username}}, which users "
+                "alone have: of a role's session it matches nothing (${aws:userid} ends in the "
+                "session's name)"
+            )
+
+
 def _difference(wanted: str, had: str) -> str | None:
     """What differs, if it is one thing alone."""
     theirs, ours = wanted.split(":", 5), had.split(":", 5)

@@ -161,7 +161,7 @@ def test_two_hidden_accounts_are_not_taken_for_one(tmp_path: Path) -> None:
         "arn:aws:secretsmanager:eu-west-1:<target account>:secret:db-AbCdEf"
     )
     found = explained(run(tmp_path, words, "--json"))
-    [change] = found["changes"]
+    change, _ = found["changes"]
     assert ":OTHER_ACCOUNT:secret:" in change["statement"]["Resource"][0]
     assert told(found, "hides two accounts")
     assert not told(found, "None of the caller's own policies")
@@ -468,6 +468,48 @@ def test_a_transform_that_is_misspelt_is_told(tmp_path: Path, account: str, miss
     )
     found = explained(run(tmp_path, words, "--json", policy=policy(ALL)))
     assert told(found, "the template is misspelt") is misspelt
+
+
+def test_across_accounts_both_policies_are_proposed_by_the_words_alone(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: lambda:InvokeFunction on resource: "
+        "arn:aws:lambda:us-east-1:999988887777:function:f"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert [change["kind"] for change in found["changes"]] == ["identity", "resource"]
+
+
+def test_what_has_no_valid_name_is_no_resource_to_add(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: ssm:GetParameter on resource: "
+        f"arn:aws:ssm:us-west-1:{ACCOUNT}:*"
+    )
+    own = {"Effect": "Allow", "Action": "ssm:GetParameter",
+           "Resource": f"arn:aws:ssm:us-west-1:{ACCOUNT}:parameter/a"}  # fmt: skip
+    found = explained(run(tmp_path, words, "--json", policy=policy(own)))
+    assert found["changes"] == []
+    assert told(found, "the request is to be put right")
+
+
+def test_a_users_name_in_a_roles_policy_is_told(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: ssm:TerminateSession on resource: "
+        f"arn:aws:ssm:eu-west-1:{ACCOUNT}:session/user-037a because no identity-based policy "
+        "allows the ssm:TerminateSession action"
+    )
+    own = {"Effect": "Allow", "Action": "ssm:TerminateSession",
+           "Resource": "arn:aws:ssm:*:*:session/${aws:username}-*"}  # fmt: skip
+    found = explained(run(tmp_path, words, "--json", policy=policy(own)))
+    assert told(found, "which users alone have")
+
+
+def test_the_type_of_an_error_in_a_stack_is_no_second_denial(tmp_path: Path) -> None:
+    words = (
+        f"AccessDeniedException: User: {SESSION} is not authorized to perform: ssm:GetParameter on "
+        f"resource: arn:aws:ssm:us-west-1:{ACCOUNT}:parameter/a\n    at f (/var/task/index.js:1)\n"
+        "  __type: 'AccessDeniedException',\n  '$fault': 'client',"
+    )
+    assert "not explained" not in run(tmp_path, words, "--json", policy=policy(READS)).output
 
 
 EKS = "oidc.eks.eu-west-1.amazonaws.com/id/A1B2"

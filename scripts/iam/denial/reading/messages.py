@@ -101,7 +101,7 @@ _CODE = re.compile(
 )
 # The log of a topic's deliveries.
 _TOPIC = re.compile(r"\"topicArn\": ?\"(arn:[\w-]+:sns:[^\"]+)\".*\"?providerResponse\"?: ?")
-_FIELD = re.compile(r"code: ?(')?$", re.IGNORECASE)
+_FIELD = re.compile(r"(?:code|name|type)['\"]?: ?(['\"])?$", re.IGNORECASE)
 # What terminals, GitHub and Terraform put before and between the words.
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _STAMP = re.compile(
