@@ -24,6 +24,7 @@ from scripts.iam.denial.doubts import (
 )
 from scripts.iam.denial.given import GivenPolicy
 from scripts.iam.denial.reading.messages import BLOCKED, GLOBAL_MODEL, MASK, Refusal
+from scripts.iam.denial.reading.services import LOG_DESTINATION
 from scripts.iam.engine.evaluation import Decision, PolicySet, Reason
 from scripts.iam.engine.explanation import Explanation
 from scripts.iam.reference import only_star
@@ -41,7 +42,10 @@ _NO_NAME = re.compile(
 _RESERVED = re.compile(r":parameter/(?:aws|ssm)", re.IGNORECASE)
 # A variable that a shell or a template left as it was; a log stream of Lambda's has $LATEST.
 _TRANSFORM = re.compile(r":cloudformation:[^:]*:(?!aws:|\d{12}:)[^:]*:transform/")
-_UNFILLED = re.compile(r"\$[{(]|\$(?!LATEST|DEFAULT)[A-Z][A-Z0-9_]{2,}")
+_UNFILLED = re.compile(
+    r"(?<=[:/])(?:null|undefined|None)(?=[:/]|$)"
+    r"|\$[{(]|\$(?!LATEST|DEFAULT)[A-Z][A-Z0-9_]{2,}"
+)
 _ELSEWHERE = {
     "service control policy": "the organization's, and no policy of this account lifts it. It may "
     "hang on the request (its region, its tags): ask whoever keeps the organization's policies",
@@ -130,6 +134,10 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
             "template): if the message has another word there, the template is misspelt, and no "
             "policy is to be changed"
         )
+    if refusal.action == "logs:PutSubscriptionFilter" and ":destination:" in (
+        refusal.resource or ""
+    ):
+        yield LOG_DESTINATION
     if refusal.is_text_message:
         yield (
             "a text message goes to a number and to no topic; a number has no ARN, so a policy has "

@@ -512,6 +512,44 @@ def test_the_type_of_an_error_in_a_stack_is_no_second_denial(tmp_path: Path) -> 
     assert "not explained" not in run(tmp_path, words, "--json", policy=policy(READS)).output
 
 
+def test_a_name_that_a_terminal_broke_at_a_hyphen_is_put_together(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is\nnot authorized to perform: SNS:Subscribe on resource:\n"
+        "arn:aws:sns:us-east-1:999988887777:entitlement-\nnotification-A1 (Service: AmazonSNS;\n"
+        "Status Code: 403)"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["resource"].endswith(":entitlement-notification-A1")
+
+
+def test_bold_letters_of_markdown_are_no_stars(tmp_path: Path) -> None:
+    group = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:trail:log-stream:"
+    words = (
+        f"**User: {SESSION} is not authorized to perform: logs:DescribeMetricFilters on resource: "
+        f"{group}**"
+    )
+    assert explained(run(tmp_path, words, "--json"))["resource"] == group
+
+
+@pytest.mark.parametrize("name", ["null", "undefined"])
+def test_a_name_that_a_program_had_not_is_told(tmp_path: Path, name: str) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: logs:StartQuery on resource: "
+        f"arn:aws:logs:us-east-2:{ACCOUNT}:log-group:{name}:log-stream:"
+    )
+    found = explained(run(tmp_path, words, "--json", policy=policy(READS)))
+    assert found["changes"] == []
+    assert told(found, "nobody filled in")
+
+
+def test_a_log_destinations_own_policy_is_told(tmp_path: Path) -> None:
+    words = (
+        "User with accountId: 1111111111 is not authorized to perform: logs:PutSubscriptionFilter "
+        "on resource: arn:aws:logs:eu-west-1:2222222222:destination:d"
+    )
+    assert "put-destination-policy" in run(tmp_path, words).output.replace("\n", " ")
+
+
 EKS = "oidc.eks.eu-west-1.amazonaws.com/id/A1B2"
 TOKEN = "AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity"
 

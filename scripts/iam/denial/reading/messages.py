@@ -66,6 +66,9 @@ _QUOTED = re.compile(r"`([^`'\s]+)'")
 _CUT = re.compile(
     r"(on resource: \"?arn:[^\s\"]+)\r?\n([^\s\"]+)(?=\"?\s(?:because no|with an explicit deny))"
 )
+_HYPHEN = re.compile(r"(:(?:sts|iam|[\w-]+):[^\s\"]*:[^\s\":]*-)\r?\n(?=[\w-]+[ \"',)])")
+# What Markdown sets in bold letters ends in two stars, and no ARN does.
+_BOLD = re.compile(r"(?<=[\w:/])\*\*(?=\s|$)")
 _BROKEN = re.compile(r"(?<=to perform: )(?P<begun>[\w-]+:\w*) (?P<rest>\w+)")
 # Who reports a denial in public puts something in the place of the account: a few digits, or words.
 # API Gateway itself leaves four digits.
@@ -76,9 +79,9 @@ _ARN = re.compile(rf"(arn:[\w-]+:[\w-]+:)((?:{_WORD}|[^:\s\"]*))(:(?:{_WORD}|[^:
 _REGION = re.compile(r"([a-z]{2,3}(-[a-z]+)+-\d)?")
 # A placeholder of several words, and one that tells nothing but that something is hidden.
 _PLACEHOLDER = re.compile(r"<[A-Za-z][\w-]*(?: [\w-]+){1,3}>")
-_RUN = re.compile(r"([a-z])\1+")
+_RUN = re.compile(r"([a-z\d])\1+")
 _MERELY = re.compile(
-    r"[\W_]*(?:\d+|redacted|masked|hidden|omitted|snip|(?:my|aws)?_?(?:ac(?:oun)?t)?_?"
+    r"[\W_]*(?:\d{2,}|redacted|masked|hidden|omitted|snip|(?:my|aws)?_?(?:ac(?:oun)?t)?_?"
     r"(?:id|number|no|here|num)?)[\W_]*",
     re.IGNORECASE,
 )
@@ -281,7 +284,8 @@ def _plain(text: str) -> str:
     text = _FRAME.sub("", _STAMP.sub("", _ANSI.sub("", text)))
     # SES quotes caller, action and resource.
     text = _QUOTED.sub(r"\1", text.replace('\\"', '"').replace("\\n", " "))
-    text = " ".join(_CUT.sub(r"\1\2", text).split())
+    text = _HYPHEN.sub(r"\1", _CUT.sub(r"\1\2", text))
+    text = _BOLD.sub("", " ".join(text.split()))
     text = _PLACEHOLDER.sub(lambda found: found[0].replace(" ", "_"), text)
     hidden: dict[str, str] = {}
     text = _LEFT_OUT.sub(rf"\1:{MASK}:", _NOWHERE.sub(rf"\1:{MASK}:{MASK}:", text))

@@ -47,6 +47,12 @@ _TO_CALL = re.compile(
 _SERVICE_LINKED = re.compile(r"[Uu]nable to assume the service linked role")
 # https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
 _ORGANIZATIONS = "You don't have permissions to access this resource"
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CrossAccountSubscriptions.html
+_SUBSCRIPTION = re.compile(r"perform:? logs:PutSubscriptionFilter on resource:? \S+:destination:")
+LOG_DESTINATION = (
+    "a log destination lets in accounts by its access policy (aws logs put-destination-policy, "
+    "logs:PutSubscriptionFilter for the caller's account), in the account whose it is"
+)
 _PASS = re.compile(r"[Cc]ross-account pass role is not allowed")
 SENTENCES = "|".join(
     re.sub(r"\(\?P<\w+>", "(?:", pattern)
@@ -108,6 +114,8 @@ def cause(words: str) -> str | None:
             "from the management account or a delegated administrator's alone, and there the "
             "caller's own policies have to allow them (organizations:...)"
         )
+    if _SUBSCRIPTION.search(words):
+        return f"{LOG_DESTINATION}; the caller's own policies have to allow the call, too"
     if action := lacked(words):
         return f"the role's own policies have to allow {action}; the message names no role"
     if _SERVICE_LINKED.search(words):

@@ -10,6 +10,7 @@ from scripts.iam.denial.reading.services import lacked, of_service
 
 CALLER = "CALLER"
 """Stands for the role that the message does not name."""
+_OF_ACCOUNT = re.compile(r"with account ?[iI][dD]:? (\d{12})(?!\d)")
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})['\"]?"
 _RESOURCE = (
     r"(?: on (?:the )?resource:? [\"']?(?P<resource>arn:[^\s\"']+|\*)"
@@ -45,6 +46,8 @@ def unnamed(words: str) -> Refusal | None:
     if found is None:
         return None
     told = found.groupdict()
+    if account := _OF_ACCOUNT.search(words):
+        caller = caller.replace(MASK, account[1])
     service, _, name = told["action"].partition(":")
     resource = told.get("resource") or told.get("bare")
     return Refusal(
