@@ -511,3 +511,12 @@ def test_a_provider_that_issues_nothing_comes_with_the_one_that_does(host: str, 
     after = several(on(right, sub, provider.replace(host, right)))
     assert after.reach["a.json"].who == "jobs of octo-org/app: refs/heads/main"
     assert not [one for one in after.findings if one.severity == "error"]
+
+
+def test_a_named_workflow_does_not_hide_that_more_branches_get_in() -> None:
+    flow = "job_workflow_ref:o/a/.github/workflows/i.yml@refs/heads/main"
+    found = several(
+        on(HOST, [f"repo:o/a:pull_request:{flow}", f"repo:o/a:ref:refs/heads/dev/*:{flow}"])
+    )
+    who = found.reach["a.json"].who
+    assert "pull requests, refs such as refs/heads/dev/" in who

@@ -425,3 +425,31 @@ def test_a_choice_over_several_lines_is_named_as_a_whole() -> None:
 def test_a_ref_that_is_not_filled_in_is_quoted_as_it_is_written() -> None:
     document = claims(aud="sts.amazonaws.com", ref="${ref}", sub="repo:o/a:ref:${ref}")
     assert who(lint(document, Setting("a"))) == "jobs of o/a: ${ref}"
+
+
+def test_a_document_for_each_of_a_map_is_one_policy_each() -> None:
+    text = LOOPS.replace(
+        "  statement {",
+        """  for_each = {
+    plan   = ["octo-org/app"]
+    deploy = ["octo-org/other"]
+  }
+
+  statement {""",
+    ).replace("var.repos", "each.value")
+    read = read_text(text % "each.value", "role.tf", Setting(""))
+    assert [one.origin for _, one in read.documents] == [
+        'role.tf: data.aws_iam_policy_document.trust["plan"]',
+        'role.tf: data.aws_iam_policy_document.trust["deploy"]',
+    ]
+    assert ["octo-org/other" in str(document) for document, _ in read.documents] == [False, True]
+
+
+def test_a_shells_command_with_quotes_is_a_placeholder() -> None:
+    text = (
+        f'TRUST=$(cat <<EOF\n{{"Statement": [{{"Effect": "Allow", "Action": '
+        f'"sts:AssumeRoleWithWebIdentity", "Principal": {{"Federated": "{PROVIDER}"}}, '
+        f'"Condition": {{"StringEquals": {{"{HOST}:aud": "sts.amazonaws.com", "{HOST}:sub": '
+        '"repo:$(escape "$REPO"):ref:refs/heads/$(escape "$BRANCH")"}}}]}\nEOF\n)\n'
+    )
+    assert 'refs/heads/$(escape "$BRANCH")' in who(of_text(text, "role.sh"))

@@ -238,9 +238,24 @@ def contexts(found: Openness) -> str:
             else []
         ),
     ]  # fmt: skip
+    if said and names.workflows:
+        said += _further(found)
     where = repositories(found)
     shown = f"jobs of {where}: {', '.join(said)}" if said else f"jobs of {where}"
     return shown + _limits(found, pinned=bool(names.workflows))
+
+
+def _further(found: Openness) -> list[str]:
+    """What a statement lets in beside the contexts that it names, in a workflow that it names."""
+    opened = found.openings(any_workflow=True)
+    return [
+        f"{kind} such as {token.claims[claim]}"
+        for kind, claim, token, named in (
+            ("refs", "ref", opened[1], found.names.refs),
+            ("environments", "environment", opened[2], found.names.environments),
+        )
+        if named and token is not None and claim in token.claims
+    ]
 
 
 def _at_ref(found: Openness) -> str:

@@ -300,6 +300,11 @@ class Reader:
                 follows = self.text[self.at + 1 : self.at + 2]
                 found.append(_ESCAPES.get(follows, follows))
                 self.at += 2
+            elif self.text.startswith("$(", self.at):
+                start = self.at  # a shell's command, with quotes of its own
+                self.at += 1
+                self._balanced()
+                found.append(self.text[start : self.at])
             elif self.text.startswith("${", self.at) or (formatted and here == "{"):
                 start = self.at + (1 if here == "{" else 2)
                 self.at = start

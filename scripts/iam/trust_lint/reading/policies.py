@@ -59,7 +59,7 @@ def fences(text: str) -> list[str]:
 
 def _read(text: str) -> list[Found]:
     known = names(text)
-    read = [*_documents(text), *_objects(text), *_principals(text, known)]
+    read = [*_documents(text, known), *_objects(text), *_principals(text, known)]
     found: list[Found] = []
     for place, raw in read:
         policy = policy_of(resolved(raw, known))
@@ -69,10 +69,17 @@ def _read(text: str) -> list[Found]:
     return found
 
 
-def _documents(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _documents(text: str, known: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for kind, labels, content in blocks(text):
         if kind == "data" and labels[:1] == [_DOCUMENT]:
-            yield f"data.{'.'.join(labels)}", content
+            place = f"data.{'.'.join(labels)}"
+            each = resolved(content.get("for_each"), known)
+            if isinstance(each, Mapping):
+                for name, value in each.items():
+                    own = {"each.key": name, "each.value": value}
+                    yield f'{place}["{name}"]', resolved(content, own)
+            else:
+                yield place, content
 
 
 def _objects(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
