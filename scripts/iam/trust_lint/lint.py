@@ -283,7 +283,7 @@ def _with_names(document: Mapping[str, Any], setting: Setting) -> Judgement:
             f"{setting.origin}: {unknown}; render the policy, then lint it. Stored unrendered, it "
             "would let nobody in by this value"
         )
-        return Judgement(not_judged=(told,))
+        return Judgement(_whatever_the_subject(document, setting), (told,))
     # As text, so that IAM's limits are those of the policy as it is stored.
     found = lint(json.dumps(policy.document), setting)
     if _nobody(found) and _may_agree(policy, setting):
@@ -303,7 +303,21 @@ def _with_names(document: Mapping[str, Any], setting: Setting) -> Judgement:
     found = found.quoting(policy.quoted)
     if not found.findings and not found.reach:
         return found  # nothing was judged, so nothing was taken for granted
-    return found + Judgement(not_judged=(f"{setting.origin}: {policy.told()}",))
+    told = policy.told()
+    return found + Judgement(not_judged=(f"{setting.origin}: {told}",) if told else ())
+
+
+def _whatever_the_subject(document: Mapping[str, Any], setting: Setting) -> tuple[Finding, ...]:
+    """What is wrong with a policy whose subject may be anything."""
+    try:
+        policy = filled(document, any_subject=True)
+    except Open:
+        return ()
+    return tuple(
+        replace(one, who="whoever gets in by the subject that is filled in", witness=None)
+        for one in lint(json.dumps(policy.document), setting).quoting(policy.quoted).findings
+        if one.rule in ("no-audience", "other-audience", "unknown-key", "wrong-action")
+    )
 
 
 def _nobody(found: Judgement) -> bool:

@@ -57,6 +57,7 @@ class Filled:
     whole: set[int] = field(default_factory=set)
     prefixes: dict[int, str] = field(default_factory=dict)
     one_repository: bool = False
+    any_subject: bool = False
     claims: set[str] = field(default_factory=set)
     host: str = ""
     audience: str = ""
@@ -82,7 +83,7 @@ class Filled:
         return name
 
     def told(self) -> str:
-        """What was taken for granted."""
+        """What was taken for granted, "" if nothing was."""
         said = []
         if len(self.names) == 1:
             said.append(f"{self.names[0]} is not filled in and was read as a name, no wildcard")
@@ -97,6 +98,8 @@ class Filled:
             said.append(f"the provider is not filled in and was taken for {self.host}")
         if self.audience:
             said.append(f"{self.audience} was taken for {AUDIENCE}")
+        if not said:
+            return ""
         return "; ".join(said) + "; what is filled in decides the rest, so lint the rendered policy"
 
 
@@ -155,12 +158,15 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(one)
 
 
-def filled(document: Mapping[str, Any], *, one_repository: bool = False) -> Filled:
+def filled(
+    document: Mapping[str, Any], *, one_repository: bool = False, any_subject: bool = False
+) -> Filled:
     """The policy with a name in place of each placeholder. Raises Open.
 
-    With `one_repository` those that hold owner and repository all hold the same.
+    With `one_repository` those that hold owner and repository all hold the same; with
+    `any_subject` a subject that may be anything is one of our own.
     """
-    found = Filled(document, one_repository=one_repository)
+    found = Filled(document, one_repository=one_repository, any_subject=any_subject)
     written = document.get("Statement")
     statements = written if isinstance(written, list) else [written]
     for _ in range(2):  # once more, with what is known by then of names that hold a slash
@@ -230,6 +236,8 @@ def _trusted(found: Filled, kind: str, written: Any, host: str) -> Any:
     """A principal whose account, name or address is filled in."""
     if not isinstance(written, str) or not (_left(written) or _WORD.fullmatch(written)):
         return written
+    if ":saml-provider/" in written:
+        return f"arn:aws:iam::{_ACCOUNT}:saml-provider/name"
     if kind == "Federated":
         return _provider(found, written, host)
     if kind == "AWS" and re.fullmatch(rf"(?:arn:aws:iam::)?{_MARK}(?::root)?", _marked(written)):
@@ -288,6 +296,8 @@ def _value(found: Filled, claim: str, value: Any, *, ours: bool) -> Any:
         return AUDIENCE
     form = _FORMS.get(claim)
     if ours and form is not None and not form.fullmatch(marked):
+        if found.any_subject and claim == "sub":
+            return "repo:zq/zq:ref:refs/heads/zq"
         raise Open(" or ".join(dict.fromkeys(left)))
     found.claims.add(claim)
     return _named(found, claim, marked, left)

@@ -114,6 +114,9 @@ def test_what_may_be_anything_is_not_judged(sub: str) -> None:
     found = lint(policy(sub), Setting("a.json"))
     assert found.findings == ()
     assert found.reach == {}
+    document = policy(sub)
+    del document["Statement"][0]["Condition"]["StringEquals"]
+    assert rules(lint(document, Setting("a.json"))) == {"no-audience"}
     assert "more than a name may stand in its place" in found.not_judged[0]
 
 
@@ -453,3 +456,15 @@ def test_a_shells_command_with_quotes_is_a_placeholder() -> None:
         '"repo:$(escape "$REPO"):ref:refs/heads/$(escape "$BRANCH")"}}}]}\nEOF\n)\n'
     )
     assert 'refs/heads/$(escape "$BRANCH")' in who(of_text(text, "role.sh"))
+
+
+def test_a_saml_provider_is_named_as_what_it_is() -> None:
+    document = policy("repo:o/a:*")
+    document["Statement"][0] |= {
+        "Action": "sts:AssumeRoleWithSAML",
+        "Principal": {"Federated": "arn:aws:iam::${account}:saml-provider/${name}"},
+        "Condition": {"StringEquals": {"SAML:aud": "https://signin.aws.amazon.com/saml"}},
+    }
+    found = lint(document, Setting("a.json"))
+    assert found.findings == ()
+    assert found.not_judged == ()
