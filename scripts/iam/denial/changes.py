@@ -337,6 +337,10 @@ def _like(statement: Statement, request: Request) -> Statement:
 
 def grantable(request: Request) -> str:
     """What a policy has to name for the action: its resource, or * where it takes none."""
+    if request.action.lower() == "secretsmanager:createsecret":
+        # https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
+        # The name ends in six characters that are new with each try.
+        return re.sub(r"-[A-Za-z0-9]{6}$", "-??????", request.resource)
     return "*" if only_star(request.action) else request.resource
 
 

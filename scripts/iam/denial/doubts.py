@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from scripts.iam.denial.deny import never_tagged, way
+from scripts.iam.denial.reading.callerless import LAYERS
 from scripts.iam.denial.reading.messages import MASK, Refusal
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.engine.explanation import Considered, Explanation, Failure, Held
-from scripts.iam.reference import never_sets
+from scripts.iam.reference import judged, never_sets
 
 # A condition's key, operator and values.
 _Condition = tuple[str, str | None, tuple[str, ...]]
@@ -95,6 +96,8 @@ def _known(refusal: Refusal, key: str, actual: tuple[str, ...]) -> bool:
 
 def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     """What the answer hangs on and the message does not carry."""
+    if refusal.layer == "resource-based policy" and refusal.action == "lambda:GetLayerVersion":
+        yield f"no policy of the layer lets the caller in{LAYERS}"
     if refusal.unnamed:
         yield (
             "KMS names no key, so no change is proposed: the ciphertext's key is not there, or of "
@@ -104,6 +107,12 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     elif refusal.resource is None:
         nothing = _on_nothing(refusal, explanation)
         yield f"the message names no resource, so no change is proposed{nothing}"
+        if refusal.layer == "identity-based policy" and not judged(refusal.action):
+            yield (
+                f"the statement that lacks allows {refusal.action}, on * where AWS's Service "
+                "Authorization Reference lists no resource for it, which is not known here of "
+                "this service"
+            )
         yield from _on_what(refusal, explanation)
     elif is_hidden(refusal) and not _lacks_anyhow(refusal, explanation):
         yield (

@@ -9,11 +9,11 @@ from scripts.iam.denial.reading import services
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
 # EKS and others, which look for a right before they use it; CloudFormation; AWS's own sentence.
 _TOLD = (
-    re.compile(rf"because no (?P<layer>[\w ]+?) allows the {_ACTION}"),
+    re.compile(rf"because no (?P<layer>[\w -]+?) allows the {_ACTION}"),
     re.compile(rf"missing permissions? (?:for|to) {_ACTION}"),
     re.compile(rf"API: {_ACTION} You are not authorized"),
     re.compile(rf"permission to call {_ACTION}"),
-    re.compile(rf"is not authorized to perform:? {_ACTION}"),
+    re.compile(rf"(?:is|are) not authorized to perform:? {_ACTION}"),
 )
 # S3 and boto3 name the operation alone.
 _OF_S3 = re.compile(
@@ -53,13 +53,21 @@ _WHOLE_ACCOUNT = "Your account is not authorized to invoke this API operation"
 _DENIED = re.compile(r"with an explicit deny in (an? [\w -]+(?:: arn:[\w:/+=,.@-]+)?)")
 _ACCOUNT = re.compile(r"with account ?id:? (\d{12})", re.IGNORECASE)
 _KEY_REFUSED = "Access to KMS is not allowed"
+CIPHERTEXT = "The ciphertext refers to a customer master key that does not exist"
+# Greengrass writes null where an action should stand.
+_NO_ACTION = re.compile(r"not authorized to perform:? null\b")
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html
 PAM = re.compile(r"PAM authentication failed for user ['\"]?(?P<user>[^\s'\"\\,;)]+)")
+# https://docs.aws.amazon.com/lambda/latest/dg/permissions-layer-cross-account.html
+LAYERS = (
+    ". A layer of another account lets nobody in by itself: its owner has to, for each version "
+    "(aws lambda add-layer-version-permission), and the caller's own policies have to allow it, too"
+)
 # As they stand in a log; the words around them are searched for the rest.
 SENTENCES = (
     rf"{PAM.pattern.replace('(?P<user>', '(?:')}|"
     r"Access to the resource https://\S+ is denied|"
-    rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|"
+    rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|{CIPHERTEXT}|"
     r"not authorized to perform this operation|permission to call [\w-]+:\w+|"
     r"\(403\) when calling the \w+ operation|"
     r"operation error S3: \w+, https response error StatusCode: 403"
@@ -68,16 +76,7 @@ SENTENCES = (
 
 def cause(words: str) -> str | None:
     """What was refused, by the words around it; None if they do not say."""
-    if _KEY_REFUSED in words:
-        # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
-        # https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_examples_cross.html
-        return (
-            "Secrets Manager asked KMS in the caller's name for the secret's key, and KMS refused. "
-            "To read a secret its caller needs kms:Decrypt on that key, to write one "
-            "kms:GenerateDataKey, too: by its own policies or by the key's, and of another "
-            "account's secret by both; the key aws/secretsmanager serves its own account alone"
-        )
-    if told := services.cause(words):
+    if told := _of_what_is_not_named(words) or services.cause(words):
         return told
     if of_role := _ROLE.search(words):
         return (
@@ -116,6 +115,10 @@ def cause(words: str) -> str | None:
             f"{operation} needs {action} on {where}; whether an Allow of it is lacking or a "
             "policy denies it is not told"
         )
+    return _of_sentence(words)
+
+
+def _of_sentence(words: str) -> str | None:
     found = next((one for pattern in _TOLD if (one := pattern.search(words))), None)
     if found is None:
         return None
@@ -127,10 +130,43 @@ def cause(words: str) -> str | None:
         return f"{found['action']} was denied to a caller{of_whom}, by a statement in {denied[1]}"
     if "missing" in found[0]:
         return f"the caller{of_whom} lacks {found['action']}"
+    owner = LAYERS if found["action"] == "lambda:GetLayerVersion" else ""
     return (
         f"{found['action']} was refused to a caller{of_whom}; whether an Allow is lacking or a "
-        "policy denies it is not told"
+        f"policy denies it is not told{owner}"
     )
+
+
+def _of_what_is_not_named(words: str) -> str | None:
+    """Of a key that is not named, or an action."""
+    if _KEY_REFUSED in words:
+        # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+        # https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_examples_cross.html
+        return (
+            "Secrets Manager asked KMS in the caller's name for the secret's key, and KMS refused. "
+            "To read a secret its caller needs kms:Decrypt on that key, to write one "
+            "kms:GenerateDataKey, too: by its own policies or by the key's, and of another "
+            "account's secret by both; the key aws/secretsmanager serves its own account alone"
+        )
+    if CIPHERTEXT in words:
+        # https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
+        return (
+            "KMS refused to decrypt (kms:Decrypt) and names neither caller nor key: the key that "
+            "it was encrypted with is gone or in another region, or the caller lacks kms:Decrypt "
+            "on it, by its own policies or by the key's, and of another account's key by both. Of "
+            "an object of S3 whoever may read it is told the key (aws s3api head-object: "
+            "SSEKMSKeyId), and a right of S3 alone is not enough"
+        )
+    if _NO_ACTION.search(words):
+        called = _OPERATION.search(words)
+        own = f" ({called[1]})" if called else ""
+        return (
+            f"the service wrote null in place of the action, so none can be judged. The caller "
+            f"needs the call's own action{own}; where it has that, look at what the call names: "
+            "Greengrass answers so to a function's ARN with an alias or $LATEST in place of a "
+            "version's number"
+        )
+    return None
 
 
 def operation_of_s3(words: str) -> tuple[str, str, str] | None:

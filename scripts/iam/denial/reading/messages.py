@@ -93,7 +93,7 @@ _BEHIND = re.compile(_REQUEST.pattern + r"(?!.{0,200}?api error)")
 _OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) operation")
 _BARE = re.compile(
     r"AccessDenied\w*|UnauthorizedOperation|Not authorized to perform sts:\w+|"
-    rf"{services.SENTENCES}|is not authorized to perform|"
+    rf"{services.SENTENCES}|(?:is|are) not authorized to perform(?! this operation)|"
     rf"because no (?:{LAYER}) allows the \S+|{SENTENCES}"
 )
 # An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.reading.callerless import PAM, operation_of_s3
+from scripts.iam.denial.reading.callerless import CIPHERTEXT, PAM, operation_of_s3
 from scripts.iam.denial.reading.messages import KINDS, LAYER, MASK, Refusal, as_arn
 from scripts.iam.denial.reading.services import lacked, of_service
 
@@ -37,6 +37,8 @@ def unnamed(words: str) -> Refusal | None:
         return Refusal(service, "sts:AssumeRole", role)
     if action := lacked(words):
         return Refusal(caller, action, None)
+    if CIPHERTEXT in words:
+        return Refusal(caller, "kms:Decrypt", None, unnamed=True)
     if PAM.search(words):
         return Refusal(caller, "rds-db:connect", None)
     if operation := operation_of_s3(words):
