@@ -118,7 +118,7 @@ def _decoded(found: Read, clients: Clients | None) -> Read:
 def need_one(found: Read, *, trail: bool) -> None:
     """Raise UserError, with what the message does tell, where nothing in it can be judged."""
     from scripts.console import UserError
-    from scripts.iam.denial.reading.callerless import cause
+    from scripts.iam.denial.reading.callerless import cause, of_no_action
     from scripts.iam.denial.reported import decided_elsewhere
 
     if found.refusals:
@@ -141,6 +141,8 @@ def need_one(found: Read, *, trail: bool) -> None:
         )
     if found.bare and (decided := decided_elsewhere(found.bare[0])):
         raise UserError("The denial names no caller", why=decided, exit_code=2)
+    if found.bare and (why := of_no_action(found.bare[0])):
+        raise UserError("The denial names no action, so none can be judged", why=why, exit_code=2)
     if causes := [*filter(None, map(cause, found.bare))]:
         raise UserError(
             "The denial names no caller by its ARN, so no policy can be looked at",

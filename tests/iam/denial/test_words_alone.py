@@ -32,6 +32,39 @@ def test_what_was_refused_is_told_without_a_caller(tmp_path: Path, words: str, w
     assert why in " ".join(done.output.split())
 
 
+def test_of_two_calls_that_a_stack_made_both_are_told(tmp_path: Path) -> None:
+    words = (
+        'VPC: CREATE_FAILED "API: ec2:DescribeVpcs You are not authorized to perform this '
+        'operation."\nEIP: CREATE_FAILED "API: ec2:describeAddresses You are not authorized to '
+        'perform this operation."'
+    )
+    done = run(tmp_path, words)
+    assert "DescribeVpcs" in done.output
+    assert "escribeAddresses" in done.output
+
+
+def test_hadoop_tells_its_object_by_a_url(tmp_path: Path) -> None:
+    words = (
+        "java.nio.file.AccessDeniedException: s3a://box/a/b.csv: getFileStatus on "
+        "s3a://box/a/b.csv: com.amazonaws.services.s3.model.AmazonS3Exception: Forbidden"
+    )
+    output = " ".join(run(tmp_path, words).output.split())
+    assert "s3:GetObject on arn:aws:s3:::box/a/b.csv" in output
+    assert "s3:ListBucket on arn:aws:s3:::box" in output
+
+
+def test_a_name_behind_stars_is_one_to_put_in(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: route53:ChangeResourceRecordSets on "
+        "resource: arn:aws:route53:::hostedzone/*** because no identity-based policy allows the "
+        "route53:ChangeResourceRecordSets action"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    [change] = found["changes"]
+    assert change["statement"]["Resource"] == ["arn:aws:route53:::hostedzone/<hidden>"]
+    assert any("put in what the message hides" in note for note in found["notes"])
+
+
 def test_a_ciphertext_without_caller_is_judged_by_the_policies_given(tmp_path: Path) -> None:
     reads = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
     found = explained(run(tmp_path, CIPHERTEXT, "--json", policy=policy(reads)))

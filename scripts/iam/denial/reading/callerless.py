@@ -21,6 +21,11 @@ _OF_S3 = re.compile(
     r"(?:Access Denied|Forbidden)"
     r"|operation error S3: (?P<go>\w+), https response error StatusCode: 403"
 )
+# Hadoop tells the operation of its own, on a URL.
+_S3A = re.compile(
+    r"getFileStatus on s3[an]?://(?P<bucket>[^/:\s]+)/?(?P<key>[^\s:]*): "
+    r".*?(?:Forbidden|Access Denied)"
+)
 # What an operation of S3 needs where the action has another name, and on what.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
 _BUCKET = "the bucket itself, arn:aws:s3:::BUCKET"
@@ -68,7 +73,8 @@ SENTENCES = (
     rf"{PAM.pattern.replace('(?P<user>', '(?:')}|"
     r"Access to the resource https://\S+ is denied|"
     rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|{CIPHERTEXT}|"
-    r"not authorized to perform this operation|permission to call [\w-]+:\w+|"
+    r"API: [\w-]+:\w+ You are not authorized|not authorized to perform this operation|"
+    r"permission to call [\w-]+:\w+|"
     r"\(403\) when calling the \w+ operation|"
     r"operation error S3: \w+, https response error StatusCode: 403"
 )
@@ -115,6 +121,16 @@ def cause(words: str) -> str | None:
             f"{operation} needs {action} on {where}; whether an Allow of it is lacking or a "
             "policy denies it is not told"
         )
+    if of_hadoop := _S3A.search(words):
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        bucket, key = of_hadoop["bucket"], of_hadoop["key"]
+        return (
+            f"Hadoop asked for what is known of an object (HEAD), which needs s3:GetObject on "
+            f"arn:aws:s3:::{bucket}/{key or '*'}; of an object that is not there S3 says 403, too, "
+            f"to whoever lacks s3:ListBucket on arn:aws:s3:::{bucket}, which Hadoop needs for its "
+            "directories. Whether an Allow is lacking or a policy denies it is not told, nor are "
+            "keys that are wrong: S3 gives no reason to a HEAD"
+        )
     return _of_sentence(words)
 
 
@@ -137,8 +153,22 @@ def _of_sentence(words: str) -> str | None:
     )
 
 
+def of_no_action(words: str) -> str | None:
+    """Of a service that names no action."""
+    if _NO_ACTION.search(words):
+        called = _OPERATION.search(words)
+        own = f" ({called[1]})" if called else ""
+        return (
+            f"the service wrote null in place of the action, and the caller "
+            f"needs the call's own action{own}; where it has that, look at what the call names: "
+            "Greengrass answers so to a function's ARN with an alias or $LATEST in place of a "
+            "version's number"
+        )
+    return None
+
+
 def _of_what_is_not_named(words: str) -> str | None:
-    """Of a key that is not named, or an action."""
+    """Of a key that is not named."""
     if _KEY_REFUSED in words:
         # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
         # https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_examples_cross.html
@@ -156,15 +186,6 @@ def _of_what_is_not_named(words: str) -> str | None:
             "on it, by its own policies or by the key's, and of another account's key by both. Of "
             "an object of S3 whoever may read it is told the key (aws s3api head-object: "
             "SSEKMSKeyId), and a right of S3 alone is not enough"
-        )
-    if _NO_ACTION.search(words):
-        called = _OPERATION.search(words)
-        own = f" ({called[1]})" if called else ""
-        return (
-            f"the service wrote null in place of the action, so none can be judged. The caller "
-            f"needs the call's own action{own}; where it has that, look at what the call names: "
-            "Greengrass answers so to a function's ARN with an alias or $LATEST in place of a "
-            "version's number"
         )
     return None
 

@@ -119,6 +119,7 @@ _LINKED = re.compile(r":role/aws-service-role/([\w.-]+)/")
 # Of the keys that are the same for every service, those that a decoded message has.
 _TAGS = ("aws:requesttag/", "aws:resourcetag/", "aws:tagkeys")
 MASK = "***"
+HIDDEN = "<hidden>"
 OTHER = "****"
 """Another hidden account than the first one."""
 _AWS_REASONS = {
@@ -341,7 +342,7 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
     refusal = Refusal(
         principal,
         f"{service.lower()}:{name}",
-        found["quoted"] or as_arn(found["resource"], account),
+        _shown(found["quoted"] or as_arn(found["resource"], account)),
         BLOCKED if found["setting"] else layer.replace("sessions", "session"),
         explicit=found["explicit"] is not None,
         policy=found["setting"] or (found["policy"] and found["policy"].rstrip(".,;)")),
@@ -351,6 +352,14 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         operation=(operations[-1][1] or operations[-1][2]) if operations else "",
     )
     return refusal, until
+
+
+def _shown(resource: str | None) -> str | None:
+    """A resource with a word for the stars that hide a name: no policy is to have them."""
+    if resource is None or not resource.startswith("arn:"):
+        return resource
+    *start, name = resource.split(":", 5)
+    return ":".join((*start, re.sub(r"(?<=/)\*{2,}$", HIDDEN, name)))
 
 
 def as_arn(resource: str | None, account: str) -> str | None:
@@ -373,6 +382,7 @@ def as_arn(resource: str | None, account: str) -> str | None:
 def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) -> Iterator[str]:
     """Denials that name no caller or no action, each with the words around it."""
     seen: set[str] = set()
+    calls: set[str] = set()
     for found in _BARE.finditer(plain):
         # AWS's own sentence goes on with "(Service: ...; Error Code: AccessDenied; ...)".
         # SDKs print the code behind their stack, as a field of its own.
@@ -386,8 +396,12 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
             continue
         words = _around(plain, found.start() - 60, found.end() + 260)
-        if not any(found[0] in one for one in seen):
+        # Of CloudFormation each resource that failed tells its own call.
+        if (found[0] not in calls) if found[0].startswith("API: ") else not any(
+            found[0] in one for one in seen
+        ):  # fmt: skip
             seen.add(words)
+            calls.add(found[0])
             yield words
 
 
