@@ -35,6 +35,8 @@ GITHUB_CLAIMS = (
 )
 # And these of any other provider, a GitHub Enterprise Server among them.
 OTHER_CLAIMS = ("amr", "aud", "email", "oaud", "sub")
+# Of whichever provider, these stay with the session; the others count at its beginning alone.
+_OF_SESSION = ("amr", "aud", "sub")
 
 _SLUG = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _ENTERPRISE = re.compile(rf"{re.escape(GITHUB_HOST)}/({_SLUG})")
@@ -138,3 +140,12 @@ def condition_keys(provider: str, claims: Mapping[str, Any]) -> dict[str, tuple[
         for name in evaluated_claims(provider)
         if isinstance(shown.get(name), str | int) and shown[name] != ""
     }
+
+
+def session_keys(provider: str, claims: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The condition keys of a token that each request of its session has too.
+
+    IAM User Guide, "Available keys for AWS OIDC federation", column "Available in session".
+    """
+    kept = {f"{provider}:{name}" for name in _OF_SESSION}
+    return {key: value for key, value in condition_keys(provider, claims).items() if key in kept}

@@ -176,8 +176,28 @@ def as_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def pairs(tags: object, key: str = "Key", value: str = "Value") -> dict[str, str]:
+# https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+_MOST_TAGS, _LONGEST_TAG_KEY, _LONGEST_TAG_VALUE = 50, 128, 256
+
+
+def pairs(
+    tags: object, key: str = "Key", value: str = "Value", most: int = _MOST_TAGS
+) -> dict[str, str]:
     """Tags that a request sets, as a plain mapping, from a mapping or a list of structures."""
+    found = named_once(tags, key, value)
+    if len(found) > most:
+        raise ValueError(f"it has at most {most} tags")
+    for name, text in found.items():
+        if not 1 <= len(name) <= _LONGEST_TAG_KEY or len(text) > _LONGEST_TAG_VALUE:
+            raise ValueError(
+                f"a tag's key has 1 to {_LONGEST_TAG_KEY} characters, its value at most "
+                f"{_LONGEST_TAG_VALUE}"
+            )
+    return found
+
+
+def named_once(tags: object, key: str = "Key", value: str = "Value") -> dict[str, str]:
+    """Names and values that a request gives, as a plain mapping."""
     if isinstance(tags, Mapping):
         found = {str(k): str(v) for k, v in tags.items()}
         count = len(tags)

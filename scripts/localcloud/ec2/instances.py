@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.aws.sealed import sealed_environment
 from scripts.localcloud.access.context import Keys
+from scripts.localcloud.access.errors import Refusal
 from scripts.localcloud.ec2 import log_agent
 from scripts.localcloud.ec2.forward import Forward, free_port
 from scripts.localcloud.ec2.log_agent import LogAgent
@@ -58,7 +59,7 @@ class Instance:
         self.agent = LogAgent(host, self.id, None, {})
         self._booted = time.monotonic()
         self._role = _role(host, _profile(host, record))
-        self.metadata = Metadata(self._identity, self._credentials)
+        self.metadata = Metadata(self._identity, self._credentials, self._ended)
         self._database = Forward(self._database_port)
 
     def start(self) -> None:
@@ -204,6 +205,14 @@ class Instance:
     def _credentials(self, delivery: str) -> Credentials:
         assert self._role is not None
         return self._host.credentials_for_role(self._role[1], self.id, self._session_keys(delivery))
+
+    def _ended(self, found: Credentials) -> bool:
+        """Whether a session is over before its time: time can be made to pass here."""
+        try:
+            self._host.identify(found.access_key_id, found.session_token)
+        except Refusal:
+            return True
+        return False
 
     def _session_keys(self, delivery: str) -> Keys:
         """What the session tells of where it came from, in each of its requests.

@@ -56,7 +56,7 @@ class Metadata:
     """Serves one instance on a free loopback port.
 
     `credentials` makes a new session of the instance's role, as version "1.0" or "2.0" delivers it
-    (the session carries which); it is called again when one nears its end.
+    (the session carries which); it is called again when one nears its end, or has `ended` before.
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
     """
 
@@ -64,9 +64,11 @@ class Metadata:
         self,
         identity: Identity | Callable[[], Identity],
         credentials: Callable[[str], Credentials],
+        ended: Callable[[Credentials], bool] = lambda _: False,
     ) -> None:
         self._identity = identity
         self._make = credentials
+        self._ended = ended
         self._current: dict[str, Credentials] = {}
         self._tokens: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -90,9 +92,10 @@ class Metadata:
 
     def new_token(self, seconds: int) -> str:
         """A session token that is good for some seconds."""
-        token = secrets.token_urlsafe(40)
+        token, now = secrets.token_urlsafe(40), _now()
         with self._lock:
-            self._tokens[token] = _now() + seconds
+            self._tokens = {known: end for known, end in self._tokens.items() if end > now}
+            self._tokens[token] = now + seconds
         return token
 
     def knows(self, token: str | None) -> bool:
@@ -119,11 +122,13 @@ class Metadata:
         """The role's session for this version, renewed in time."""
         with self._lock:
             current = self._current.get(delivery)
-            if current is None or (
-                current.expiration is not None and current.expiration - datetime.now(UTC) < RENEWAL
-            ):
+            if current is None or self._ends(current):
                 current = self._current[delivery] = self._make(delivery)
             return current
+
+    def _ends(self, current: Credentials) -> bool:
+        ends = current.expiration
+        return self._ended(current) or (ends is not None and ends - datetime.now(UTC) < RENEWAL)
 
     def _handle(self, incoming: Incoming) -> Answer:
         if incoming.refusal is not None:

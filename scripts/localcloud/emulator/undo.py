@@ -1,8 +1,8 @@
 """A call that fails leaves the account as it was: moto begins some before it has looked at all.
 
 What is kept while a call runs is what hangs directly on the service's state (its tables, not what
-is in each row) and the things that the call names. Requests come one at a time, so nobody else
-changes it meanwhile.
+is in each row) and the things that the call names; of S3 the bucket that it names, and of its
+objects those that it names. Requests come one at a time, so nobody else changes it meanwhile.
 """
 
 from __future__ import annotations
@@ -10,21 +10,27 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
+
+from moto.s3.models import FakeKey, s3_backends
 
 from scripts.iam.requests import Reading
 from scripts.iam.requests.services.ec2 import KIND_OF_PREFIX
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.emulator.facts import ec2_resource
 
-# Service -> whose state its calls change. The others' calls have one step, or (S3) too much state.
+# Service -> whose state its calls change; S3's is kept by what the call names.
 _TOUCHED: Mapping[str, tuple[str, ...]] = {
-    **{name: (name,) for name in ("ec2", "elasticloadbalancing", "events", "iam", "rds",
-                                  "scheduler", "secretsmanager", "ssm")},
+    **{name: (name,) for name in ("budgets", "cloudtrail", "ec2", "elasticloadbalancing", "events",
+                                  "iam", "kms", "logs", "monitoring", "rds", "scheduler",
+                                  "secretsmanager", "sns", "ssm")},
     "autoscaling": ("autoscaling", "ec2", "elasticloadbalancing"),
 }  # fmt: skip
-_READS = re.compile("Describe|Get|List|Search|Lookup|BatchGet|Filter|Simulate|Download")
+_READS = re.compile("Describe|Get|Head|List|Search|Lookup|BatchGet|Filter|Simulate|Download")
 _CONTAINERS = (dict, list, set)
+_ABSENT = object()
 
 
 class Kept:
@@ -33,8 +39,13 @@ class Kept:
     def __init__(self, reading: Reading, backends: Backends) -> None:
         self._attributes: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._contents: list[tuple[Any, Any]] = []
+        self._rows: list[tuple[dict[Any, Any], Any, Any]] = []
         service, region = reading.request.service, reading.request.region
-        if service not in _TOUCHED or _READS.match(reading.operation):
+        if _READS.match(reading.operation):
+            return
+        if service == "s3":
+            self._keep_s3(reading.parameters, backends("s3"))
+        if service not in _TOUCHED:
             return
         names = set(_names(reading.parameters))
         for touched in _TOUCHED[service]:
@@ -52,19 +63,52 @@ class Kept:
 
     def restore(self) -> None:
         """Put everything back in its place."""
+        known = {id(attributes) for attributes, _ in self._attributes}
         for attributes, before in self._attributes:
             attributes.clear()
             attributes.update(before)
+        for table, name, row in self._rows:
+            for made in dict.get(table, name, ()):
+                if isinstance(made, FakeKey) and id(vars(made)) not in known:
+                    made.disposed = True  # or moto warns of it
+            if row is _ABSENT:
+                dict.pop(table, name, None)
+            else:
+                dict.__setitem__(table, name, row)
         for container, before in self._contents:
             _refill(container, before)
 
-    def _keep(self, thing: Any) -> None:
+    def _keep_s3(self, parameters: Mapping[str, Any], backend: Any) -> None:
+        """The bucket that a call names, without its objects but for those that the call names."""
+        name = parameters.get("Bucket")
+        self._keep(backend)
+        self._keep_row(s3_backends.bucket_accounts, name)
+        bucket = backend.buckets.get(name)
+        if bucket is None:
+            return
+        self._keep(bucket, but=bucket.keys)
+        self._keep_row(backend.tagger.tags, bucket.arn)
+        self._keep(bucket.multiparts.get(parameters.get("UploadId")))
+        batch = (parameters.get("Delete") or {}).get("Objects") or ()
+        for key in {parameters.get("Key"), *(one.get("Key") for one in batch)} - {None}:
+            self._keep_row(bucket.keys, key)
+            for version in bucket.keys.getlist(key, []):
+                self._keep(version)
+                self._keep_row(backend.tagger.tags, getattr(version, "arn", None))
+
+    def _keep_row(self, table: dict[Any, Any], name: Any) -> None:
+        row = dict.get(table, name, _ABSENT)
+        self._rows.append((table, name, row))
+        self._keep_contents(row)
+
+    def _keep(self, thing: Any, but: Any = None) -> None:
         attributes = getattr(thing, "__dict__", None)
         if attributes is None:
             return
         self._attributes.append((attributes, dict(attributes)))
         for value in attributes.values():
-            self._keep_contents(value)
+            if value is not but:
+                self._keep_contents(value)
 
     def _keep_contents(self, value: Any) -> None:
         if isinstance(value, _CONTAINERS):
@@ -79,6 +123,25 @@ class Kept:
         for name in names:
             if dict.__contains__(table, name):
                 self._keep(dict.__getitem__(table, name))
+
+
+@contextmanager
+def closed_later() -> Iterator[list[Any]]:
+    """Objects that a call takes away keep their content until it is known to have succeeded;
+    whoever restores them empties the list."""
+    gone: list[Any] = []
+    close = FakeKey.dispose
+
+    def wait(self: Any, garbage: bool = False) -> None:
+        if garbage:
+            close(self, garbage)
+        else:
+            gone.append(self)
+
+    with patch.object(FakeKey, "dispose", wait):
+        yield gone
+    for one in gone:
+        close(one)
 
 
 def _refill(container: Any, before: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from moto.s3.models import FakeBucket, S3Backend
+from moto.s3.utils import _VersionedKeyStore
 
 _NULL = "null"
 
@@ -27,6 +28,7 @@ def kept() -> Iterator[None]:
             ("copy_object", _encrypting),
             ("delete_object", _marking),
             ("put_object", _keeping),
+            ("put_object_lock_configuration", _locking),
         ):
             stack.enter_context(patch.object(S3Backend, method, change(getattr(S3Backend, method))))
         yield
@@ -88,3 +90,17 @@ def _encrypting(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(self, src_key, dest_bucket_name, *args, **kwargs)
 
     return copy
+
+
+def _locking(original: Callable[..., None]) -> Callable[..., None]:
+    """A bucket that holds objects takes a lock too.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-configure.html
+    """
+
+    @wraps(original)
+    def lock(self: Any, *args: Any, **kwargs: Any) -> None:
+        with patch.object(_VersionedKeyStore, "item_size", lambda _: 0):
+            original(self, *args, **kwargs)
+
+    return lock

@@ -141,3 +141,39 @@ def deletion(reading: Reading, backends: Backends) -> None:
             "InvalidParameterCombination",
             "FinalDBSnapshotIdentifier can not be specified when deleting without a final snapshot",
         )
+
+
+def upgrade(reading: Reading, backends: Backends) -> None:
+    """A database is not taken to an older version, nor to another major one without a word.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html
+    """
+    given = reading.parameters
+    name = str(given.get("DBInstanceIdentifier")).rpartition(":")[2]
+    database = backends("rds", reading.request.region).databases.get(name)
+    if database is None:
+        return
+    now, wanted = _version(database.engine_version), _version(given.get("EngineVersion"))
+    if wanted and wanted < now[: len(wanted)]:
+        raise AwsError(
+            "InvalidParameterCombination",
+            f"Cannot upgrade {database.engine} from {database.engine_version} to "
+            f"{given['EngineVersion']}",
+        )
+    if wanted and wanted[0] != now[0] and not given.get("AllowMajorVersionUpgrade"):
+        raise AwsError(
+            "InvalidParameterCombination",
+            "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major "
+            "version.",
+        )
+    size, storage = given.get("AllocatedStorage"), int(database.allocated_storage or 0)
+    if size is not None and int(size) < storage:
+        raise AwsError(
+            "InvalidParameterCombination",
+            f"Invalid storage size for engine name {database.engine}: {size} is less than "
+            f"{storage}",
+        )
+
+
+def _version(text: object) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"[0-9]+", str(text or "")))

@@ -96,3 +96,19 @@ def deletion(reading: Reading, _: Backends) -> None:
         raise AwsError(
             "ValidationException", "PendingWindowInDays must be 7 to 30 days, both included."
         )
+
+
+def of_log_group(reading: Reading, backends: Backends) -> None:
+    """Logs would be taken for encrypted with a key that cannot be used.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+    """
+    name = reading.parameters.get("kmsKeyId")
+    if not name:
+        return
+    key = backends("kms", reading.request.region).keys.get(str(name).rpartition(":key/")[2])
+    if key is None or key.key_state != "Enabled" or key.key_spec != "SYMMETRIC_DEFAULT":
+        raise AwsError(
+            "InvalidParameterException",
+            f"The specified KMS key does not exist or is not allowed to be used with {name}",
+        )

@@ -30,6 +30,7 @@ _SCHEMAS: Mapping[str, frozenset[str]] = {
 # Characters of a parameter's value; Intelligent-Tiering has those of the advanced tier.
 _LARGEST_STANDARD, _LARGEST_ADVANCED = 4096, 8192
 _HEAVIEST = 999
+_LARGEST_BATCH = 1000
 
 
 def _absent(what: str) -> AwsError:
@@ -134,6 +135,26 @@ def retention(reading: Reading, _: Backends) -> None:
     until = reading.parameters.get("ObjectLockRetainUntilDate")
     if isinstance(until, datetime) and until <= datetime.now(UTC):
         raise AwsError("InvalidArgument", "The retain until date must be in the future!")
+
+
+def whole_lock(reading: Reading, _: Backends) -> None:
+    """Half a lock locks nothing, and a policy that demands its mode would be content."""
+    names = {"ObjectLockMode", "ObjectLockRetainUntilDate"}
+    if len(names & reading.parameters.keys()) == 1:
+        raise AwsError(
+            "InvalidArgument",
+            "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied",
+        )
+
+
+def batch(reading: Reading, _: Backends) -> None:
+    """A batch deletes at most 1,000 objects."""
+    if len((reading.parameters.get("Delete") or {}).get("Objects") or ()) > _LARGEST_BATCH:
+        raise AwsError(
+            "MalformedXML",
+            "The XML you provided was not well-formed or did not validate against our published "
+            "schema",
+        )
 
 
 def weights(reading: Reading, _: Backends) -> None:

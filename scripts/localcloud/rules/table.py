@@ -23,6 +23,7 @@ from scripts.localcloud.rules import (
     lesser,
     storage,
     taken,
+    unheeded,
 )
 
 Check = Callable[[Reading, Backends], None]
@@ -34,6 +35,21 @@ _CHANGES_A_ROLE = (
     "PutRolePermissionsBoundary PutRolePolicy TagRole UntagRole UpdateAssumeRolePolicy UpdateRole "
     "UpdateRoleDescription"
 )
+# Where the services describe their parameters.
+_UNHEEDED = {
+    "autoscaling": "autoscaling/ec2/APIReference/API_Operations.html",
+    "cloudtrail": "awscloudtrail/latest/APIReference/API_Operations.html",
+    "ec2": "AWSEC2/latest/APIReference/API_Operations.html",
+    "elasticloadbalancing": "elasticloadbalancing/latest/APIReference/API_Operations.html",
+    "kms": "kms/latest/APIReference/API_Operations.html",
+    "logs": "AmazonCloudWatchLogs/latest/APIReference/API_Operations.html",
+    "monitoring": "AmazonCloudWatch/latest/APIReference/API_Operations.html",
+    "rds": "AmazonRDS/latest/APIReference/API_Operations.html",
+    "s3": "AmazonS3/latest/API/API_Operations.html",
+    "secretsmanager": "secretsmanager/latest/apireference/API_Operations.html",
+    "sns": "sns/latest/api/API_Operations.html",
+    "ssm": "systems-manager/latest/APIReference/API_Operations.html",
+}
 
 
 @dataclass(frozen=True)
@@ -334,6 +350,32 @@ RULES = (
          "name.", "autoscaling", "CreateAutoScalingGroup UpdateAutoScalingGroup",
          f"{_AWS}autoscaling/ec2/userguide/ec2-auto-scaling-instance-protection.html",
          lesser.protection),
+    *(
+        Rule("What a call says and nobody here looks at: refused by name.", service, "*",
+             f"{_AWS}{page}", unheeded.parameters)
+        for service, page in _UNHEEDED.items()
+    ),
+    *(
+        Rule("A trial (`DryRun`) changes nothing and tells nothing but whether it is allowed.",
+             service, "*", f"{_AWS}{page}", unheeded.trial)
+        for service, page in (
+            ("ec2", "AWSEC2/latest/APIReference/API_RunInstances.html"),
+            ("kms", "kms/latest/developerguide/testing-permissions.html"),
+        )
+    ),
+    Rule("Launches of between a least and a most number of instances: refused by name.", "ec2",
+         "RunInstances", f"{_AWS}AWSEC2/latest/APIReference/API_RunInstances.html",
+         unheeded.launched),
+    Rule("A lock has a mode and an end.", "s3", "PutObject CopyObject",
+         f"{_AWS}AmazonS3/latest/API/API_PutObject.html", lesser.whole_lock),
+    Rule("A batch deletes at most 1,000 objects.", "s3", "DeleteObjects",
+         f"{_AWS}AmazonS3/latest/API/API_DeleteObjects.html", lesser.batch),
+    Rule("A database goes to a newer version alone, to another major one by an explicit word, and "
+         "its storage does not shrink.", "rds", "ModifyDBInstance",
+         f"{_AWS}AmazonRDS/latest/APIReference/API_ModifyDBInstance.html", databases.upgrade),
+    Rule("A log group is encrypted with a key that exists, is enabled and encrypts.", "logs",
+         "CreateLogGroup AssociateKmsKey",
+         f"{_AWS}AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html", keys.of_log_group),
     Rule("Numbers of roles, policies, buckets, instances, addresses in an account and region.",
          "iam", "CreateRole CreatePolicy", _QUOTAS),
     Rule("Which values a parameter of RDS's own or of an extension takes, and whether "

@@ -30,8 +30,11 @@ CHAINED = 3600
 LONGEST_POLICY = 2048
 MOST_POLICIES = 10
 _NOT_MODELLED = frozenset(
-    {"ProvidedContexts", "SerialNumber", "SourceIdentity", "Tags", "TokenCode", "TransitiveTagKeys"}
-)
+    {
+        "ProvidedContexts", "ProviderId", "SerialNumber", "SourceIdentity", "Tags", "TokenCode",
+        "TransitiveTagKeys",
+    }
+)  # fmt: skip
 _SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 _ROLE_ARN = re.compile(r"arn:aws:iam::(\d{12}):role/(?:[\w+=,.@/-]*/)?[\w+=,.@-]{1,64}", re.ASCII)
 
@@ -148,7 +151,10 @@ class Sts:
             name,
             timedelta(seconds=duration),
             policies=session_policies,
-            keys={"aws:FederatedProvider": (identity.provider.arn,)},
+            keys={
+                "aws:FederatedProvider": (identity.provider.arn,),
+                **identity.session_keys,
+            },
         )
         return _assumed(opened, call.parameters) + _identity(identity)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import jwt
 
-from scripts.github.issuers import audience_of, condition_keys
+from scripts.github.issuers import audience_of, condition_keys, session_keys
 from scripts.localcloud.access.errors import AwsError
 
 _NO_KEY = (
@@ -30,12 +30,13 @@ class Provider:
 
 @dataclass(frozen=True)
 class Identity:
-    """A verified token."""
+    """A verified token; of its condition keys the session keeps some."""
 
     provider: Provider
     subject: str
     audience: str
     keys: Mapping[str, tuple[str, ...]]
+    session_keys: Mapping[str, tuple[str, ...]]
 
 
 class TokenVerifier:
@@ -67,7 +68,8 @@ class TokenVerifier:
             raise AwsError("InvalidIdentityToken", "Missing a required claim: sub")
         audience = _audience(claims, provider)
         keys = condition_keys(provider.host, claims)
-        return Identity(provider, subject, audience, keys)
+        kept = session_keys(provider.host, claims)
+        return Identity(provider, subject, audience, keys, kept)
 
     def _provider(self, claims: Mapping[str, Any]) -> Provider:
         issuer = claims.get("iss")

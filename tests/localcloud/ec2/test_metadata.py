@@ -257,3 +257,23 @@ def test_a_role_that_cannot_be_assumed_is_named_in_the_log(
     finally:
         service.stop()
     assert "sts:AssumeRole is denied" in caplog.text
+
+
+def test_a_session_that_is_over_before_its_time_is_not_handed_out(issuer: Issuer) -> None:
+    over: set[str] = set()
+    service = Metadata(IDENTITY, issuer, lambda found: found.access_key_id in over)
+    assert service.role_credentials("2.0").access_key_id == "ASIA1"
+    assert service.role_credentials("2.0").access_key_id == "ASIA1"
+    over.add("ASIA1")
+    assert service.role_credentials("2.0").access_key_id == "ASIA2"
+    service.stop()
+
+
+def test_tokens_that_have_ended_are_not_kept(issuer: Issuer) -> None:
+    service = Metadata(IDENTITY, issuer)
+    with patch("scripts.localcloud.ec2.metadata._now", return_value=0.0):
+        for _ in range(3):
+            service.new_token(1)
+    lasting = service.new_token(60)
+    assert list(service._tokens) == [lasting]
+    service.stop()

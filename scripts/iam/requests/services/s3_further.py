@@ -8,7 +8,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scripts.iam.requests.model import Keys, Malformed, Need
-from scripts.iam.requests.row import Also, Call, checked, onto, pairs, pass_role, request_tags
+from scripts.iam.requests.row import (
+    Also,
+    Call,
+    checked,
+    named_once,
+    onto,
+    pairs,
+    pass_role,
+    request_tags,
+)
 from scripts.iam.requests.services import kms
 from scripts.iam.requests.services.s3_request import (
     KMS_KEY,
@@ -39,7 +48,7 @@ def _new_context(call: Call, bucket: str, arn: str) -> dict[str, str]:
     given = parts(call).headers.get("x-amz-server-side-encryption-context")
     own: dict[str, str] = {}
     if given:
-        own = pairs(json.loads(b64decode(given, validate=True)))
+        own = named_once(json.loads(b64decode(given, validate=True)))
     by_header = parts(call).headers.get("x-amz-server-side-encryption-bucket-key-enabled")
     if not by_header:
         return {**own, **_usual_context(call, bucket, arn)}

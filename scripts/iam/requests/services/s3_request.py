@@ -31,6 +31,8 @@ _LOCK_KEYS = {
     "x-amz-object-lock-mode": "s3:object-lock-mode",
     "x-amz-object-lock-retain-until-date": "s3:object-lock-retain-until-date",
 }
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html
+_MOST_TAGS = 10
 KMS_KEY = "x-amz-server-side-encryption-aws-kms-key-id"
 
 
@@ -150,15 +152,15 @@ def header_tags(call: Call) -> dict[str, str]:
         return {}
     text = call.get("Tagging")
     found = parse_qsl(text, keep_blank_values=True) if isinstance(text, str) else []
-    return pairs([{"Key": name, "Value": value} for name, value in found])
+    return pairs([{"Key": name, "Value": value} for name, value in found], most=_MOST_TAGS)
 
 
 # bodies
 
 
 def body_tags(call: Call) -> dict[str, str]:
-    """Tags that a body gives to an object or bucket."""
-    return pairs((call.get("Tagging") or {}).get("TagSet") or [])
+    """Tags that a body gives to an object."""
+    return pairs((call.get("Tagging") or {}).get("TagSet") or [], most=_MOST_TAGS)
 
 
 def deleted_objects(call: Call) -> Iterator[Need]:
