@@ -4,11 +4,11 @@ would be passed over. Whoever says it relies on it."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.rules.absent import named
 
 # Parameters of calls that change something; `tests/localcloud/access/test_ninth.py` holds that no
 # other one is passed over without a reason.
@@ -31,7 +31,12 @@ REFUSED: Mapping[str, frozenset[str]] = {
             "TagFieldSpecifications", "VpcEncryptionControl",
         }
     ),
-    "elasticloadbalancing": frozenset({"MutualAuthentication", "TargetControlPort"}),
+    "elasticloadbalancing": frozenset(
+        {
+            "AuthenticateOidcConfig", "JwtValidationConfig", "MutualAuthentication",
+            "TargetControlPort",
+        }
+    ),
     "kms": frozenset(
         {"DryRunModifiers", "GranteeServicePrincipal", "Recipient", "RetiringServicePrincipal"}
     ),
@@ -57,7 +62,7 @@ REFUSED: Mapping[str, frozenset[str]] = {
     ),
     "s3": frozenset(
         {
-            "AnnotationDirective", "MpuObjectSize", "ObjectLockEventHold",
+            "AnnotationDirective", "DefaultEventHold", "MpuObjectSize", "ObjectLockEventHold",
             "ObjectLockEventHoldDurationDays", "ObjectLockEventHoldDurationYears",
             "WriteOffsetBytes",
         }
@@ -72,9 +77,9 @@ _OFF = {"MutualAuthentication": {"Mode": "off"}}
 
 def parameters(reading: Reading, _: Backends) -> None:
     """A parameter that nobody looks at."""
-    given: Mapping[str, Any] = reading.parameters
-    for name in sorted(given.keys() & REFUSED[reading.request.service]):
-        if given[name] not in (False, _OFF.get(name)):
+    refused = REFUSED[reading.request.service]
+    for name, value in named(reading.parameters):
+        if name in refused and value and value != _OFF.get(name):
             raise AwsError("LocalCloudNotImplemented", f"The local cloud does not model {name}")
 
 

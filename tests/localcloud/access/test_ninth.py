@@ -320,6 +320,32 @@ def test_what_nobody_looks_at_is_refused_by_name(
     assert "MetadataOptions" not in newest["LaunchTemplateVersions"][0]["LaunchTemplateData"]
 
 
+def test_a_listener_that_shall_ask_who_calls_is_refused_by_name(
+    account: Account, launch: dict[str, Any]
+) -> None:
+    elb, ec2 = account.client("elbv2"), account.client("ec2")
+    vpc = ec2.describe_subnets(SubnetIds=[launch["SubnetId"]])["Subnets"][0]["VpcId"]
+    other = ec2.create_subnet(
+        VpcId=vpc, CidrBlock="10.7.9.0/24", AvailabilityZone=f"{account.cloud.region}b"
+    )["Subnet"]["SubnetId"]
+    made = elb.create_load_balancer(
+        Name="asks", Subnets=[launch["SubnetId"], other], Scheme="internal"
+    )["LoadBalancers"][0]["LoadBalancerArn"]
+    target = elb.create_target_group(Name="asks", Protocol="HTTP", Port=80, VpcId=vpc)
+    to = {"Type": "forward", "TargetGroupArn": target["TargetGroups"][0]["TargetGroupArn"]}
+    place = "https://issuer.example"
+    signs_in = {
+        "Type": "authenticate-oidc", "Order": 1,
+        "AuthenticateOidcConfig": {
+            "Issuer": place, "AuthorizationEndpoint": place, "TokenEndpoint": place,
+            "UserInfoEndpoint": place, "ClientId": "a", "ClientSecret": "b",
+        },
+    }  # fmt: skip
+    listener = {"LoadBalancerArn": made, "Protocol": "HTTPS", "Port": 443}
+    actions = [signs_in, {**to, "Order": 2}]
+    assert fails(elb.create_listener, **listener, DefaultActions=actions) == NOT_HERE
+
+
 _READS = re.compile("Describe|Get|Head|List|Search|Lookup|BatchGet|Filter|Simulate|Download")
 _MOTO = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch",
          "tagging": "resourcegroupstaggingapi"}  # fmt: skip
