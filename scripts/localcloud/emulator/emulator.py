@@ -22,6 +22,7 @@ from werkzeug.exceptions import HTTPException
 
 from scripts.iam.requests import HttpRequest, Reading, rebuilt
 from scripts.iam.requests.wire.rebuild import Rebuilt
+from scripts.localcloud.access import repeats
 from scripts.localcloud.access.errors import Answer, AwsError
 from scripts.localcloud.emulator import (
     cbor,
@@ -30,7 +31,6 @@ from scripts.localcloud.emulator import (
     launches,
     managed_keys,
     patches,
-    repeats,
     sealing,
     tags,
     undo,

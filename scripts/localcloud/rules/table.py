@@ -23,7 +23,6 @@ from scripts.localcloud.rules import (
     lesser,
     storage,
     taken,
-    unheeded,
 )
 
 Check = Callable[[Reading, Backends], None]
@@ -352,12 +351,12 @@ RULES = (
          lesser.protection),
     *(
         Rule("What a call says and nobody here looks at: refused by name.", service, "*",
-             f"{_AWS}{page}", unheeded.parameters)
+             f"{_AWS}{page}", absent.parameters)
         for service, page in _UNHEEDED.items()
     ),
     *(
         Rule("A trial (`DryRun`) changes nothing and tells nothing but whether it is allowed.",
-             service, "*", f"{_AWS}{page}", unheeded.trial)
+             service, "*", f"{_AWS}{page}", absent.trial)
         for service, page in (
             ("ec2", "AWSEC2/latest/APIReference/API_RunInstances.html"),
             ("kms", "kms/latest/developerguide/testing-permissions.html"),
@@ -365,7 +364,7 @@ RULES = (
     ),
     Rule("Launches of between a least and a most number of instances: refused by name.", "ec2",
          "RunInstances", f"{_AWS}AWSEC2/latest/APIReference/API_RunInstances.html",
-         unheeded.launched),
+         absent.launched),
     Rule("A lock has a mode and an end.", "s3", "PutObject CopyObject",
          f"{_AWS}AmazonS3/latest/API/API_PutObject.html", lesser.whole_lock),
     Rule("A batch deletes at most 1,000 objects.", "s3", "DeleteObjects",

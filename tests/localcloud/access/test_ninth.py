@@ -19,8 +19,9 @@ from botocore.exceptions import ClientError
 
 from scripts.iam.requests.mapping import SERVICES
 from scripts.iam.requests.wire import shapes
-from scripts.localcloud.emulator import repeats, undo
-from scripts.localcloud.rules import unheeded
+from scripts.localcloud.access import repeats
+from scripts.localcloud.emulator import undo
+from scripts.localcloud.rules import absent
 from scripts.localcloud.sts import tokens
 from scripts.localcloud.sts.issuer import Job, subject
 from tests.localcloud.access.test_fourth import deny
@@ -312,7 +313,7 @@ def test_what_nobody_looks_at_is_refused_by_name(
         (ec2.run_instances, {**launch, "MaxCount": 2}),
     ):
         assert fails(call, **given) == NOT_HERE
-    monkeypatch.setattr(unheeded, "REFUSED", dict.fromkeys(unheeded.REFUSED, frozenset()))
+    monkeypatch.setattr(absent, "REFUSED", dict.fromkeys(absent.REFUSED, frozenset()))
     s3.put_object(**offset)
     assert s3.get_object(Bucket="appended", Key="a")["Body"].read() == b"23"
     ec2.create_launch_template_version(**based)
@@ -407,7 +408,7 @@ def passed_over() -> Iterator[tuple[str, str]]:
         path.read_text()
         for folder in ("scripts/localcloud", "scripts/iam/requests")
         for path in Path(folder).rglob("*.py")
-        if path.name != "unheeded.py"
+        if path.name != "absent.py"
     )
     base = Path(inspect.getfile(moto)).parent
     for name, service in SERVICES.items():
@@ -438,13 +439,19 @@ def _snake(name: str) -> str:
     return re.sub("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
+def refused(service: str) -> frozenset[str]:
+    """What is refused by name."""
+    kinds: frozenset[str] = absent._NAMES.get(service, frozenset())
+    return kinds | absent.REFUSED.get(service, frozenset())
+
+
 @pytest.mark.slow
 def test_no_parameter_is_passed_over_without_a_reason() -> None:
     unexplained = {
         (service, parameter)
         for service, parameter in passed_over()
-        if parameter not in {*HARMLESS.get(service, "").split(), *unheeded.REFUSED.get(service, ())}
+        if parameter not in {*HARMLESS.get(service, "").split(), *refused(service)}
         and not (service == "s3" and _HELD_ELSEWHERE.match(parameter))
     }
     assert unexplained == set()
-    assert unheeded.REFUSED.keys() <= SERVICES.keys()
+    assert absent.REFUSED.keys() <= SERVICES.keys()
