@@ -21,6 +21,9 @@ CIPHERTEXT = (
      ("KMS Message: User: <arn here> is not authorized to perform: kms:Decrypt on resource:\n"
       "<arn here> because no identity-based policy allows the kms:Decrypt action",
       "no identity-based policy allows kms:Decrypt"),
+     ("User: arn:<redacted> is not authorized to perform: iam:CreateServiceLinkedRole on resource: "
+      "arn:<redacted>:role/aws-service-role/a because no identity-based policy allows the "
+      "iam:CreateServiceLinkedRole action", "with iam:AWSServiceName"),
      ("You are not authorized to perform: lambda:GetLayerVersion.", "add-layer-version-permission"),
      (f"An error occurred (AccessDeniedException) when calling the CreateComponentVersion "
       f"operation: User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: null",
@@ -80,6 +83,13 @@ def test_a_secret_to_be_made_is_named_without_its_random_ending(tmp_path: Path) 
     assert change["statement"]["Resource"] == [
         f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:site-??????"
     ]
+
+
+def test_the_class_of_an_error_behind_a_colon_is_no_part_of_a_name(tmp_path: Path) -> None:
+    function = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f"
+    words = f"User: {SESSION} is not authorized to perform: lambda:InvokeFunction on resource: "
+    found = explained(run(tmp_path, f"{words}{function}: ClientError\nTraceback", "--json"))
+    assert found["resource"] == function
 
 
 def test_of_a_layer_its_owner_is_told_to_let_the_caller_in(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def _of_sentence(words: str) -> str | None:
     account = _ACCOUNT.search(words)
     of_whom = f" of account {account[1]}" if account else ""
     if "layer" in found.re.groupindex:
-        return f"no {found['layer']}{of_whom} allows {found['action']}"
+        return f"no {found['layer']}{of_whom} allows {found['action']}{_what_to_do(found)}"
     if denied := _DENIED.search(words, found.end()):
         return f"{found['action']} was denied to a caller{of_whom}, by a statement in {denied[1]}"
     if "missing" in found[0]:
@@ -151,6 +151,20 @@ def _of_sentence(words: str) -> str | None:
         f"{found['action']} was refused to a caller{of_whom}; whether an Allow is lacking or a "
         f"policy denies it is not told{owner}"
     )
+
+
+def _what_to_do(found: re.Match[str]) -> str:
+    """Whose policy has to allow it, where a caller's own is lacking."""
+    if found["layer"] != "identity-based policy":
+        return ""
+    if found["action"].lower() == "iam:createservicelinkedrole":
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/create-service-linked-role.html
+        return (
+            ": the caller's own policies have to allow it on that role, with iam:AWSServiceName "
+            "for the service alone, or somebody who may makes the role once for the account (aws "
+            "iam create-service-linked-role)"
+        )
+    return ": the caller's own policies have to allow it on what was asked for"
 
 
 def of_no_action(words: str) -> str | None:

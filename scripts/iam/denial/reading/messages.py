@@ -104,6 +104,8 @@ _CODE = re.compile(
 )
 # The log of a topic's deliveries.
 _TOPIC = re.compile(r"\"topicArn\": ?\"(arn:[\w-]+:sns:[^\"]+)\".*\"?providerResponse\"?: ?")
+# Python puts the class of an error behind a colon.
+_ERROR = re.compile(r" \w*(?:Error|Exception)\b")
 _FIELD = re.compile(r"(?:code|name|type)['\"]?: ?(['\"])?$", re.IGNORECASE)
 # What terminals, GitHub and Terraform put before and between the words.
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -339,10 +341,13 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         principal, keys = "sns.amazonaws.com", {"aws:SourceArn": (topic[1],)}
         keys["aws:SourceAccount"] = (account,)
     layer = found["through"] or found["missing"] or found["deny"] or ""
+    asked = found["resource"]
+    if _ERROR.match(plain, found.end()):
+        asked = asked and asked.removesuffix(":")
     refusal = Refusal(
         principal,
         f"{service.lower()}:{name}",
-        _shown(found["quoted"] or as_arn(found["resource"], account)),
+        _shown(found["quoted"] or as_arn(asked, account)),
         BLOCKED if found["setting"] else layer.replace("sessions", "session"),
         explicit=found["explicit"] is not None,
         policy=found["setting"] or (found["policy"] and found["policy"].rstrip(".,;)")),
