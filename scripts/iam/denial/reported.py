@@ -42,6 +42,7 @@ _NO_NAME = re.compile(
 _RESERVED = re.compile(r":parameter/(?:aws|ssm)", re.IGNORECASE)
 # A variable that a shell or a template left as it was; a log stream of Lambda's has $LATEST.
 _TRANSFORM = re.compile(r":cloudformation:[^:]*:(?!aws:|\d{12}:)[^:]*:transform/")
+_OF_CATALOG = re.compile(r":glue:[^:]*:[^:]*:(?:catalog|database/|table/)")
 _UNFILLED = re.compile(
     r"(?<=[:/])(?:null|undefined|None)(?=[:/]|$)"
     r"|\$[{(]|\$(?!LATEST|DEFAULT)[A-Z][A-Z0-9_]{2,}"
@@ -123,6 +124,13 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
         yield (
             "a profile sends the call on to its model in several regions: the model has to be "
             "allowed there, too (arn:aws:bedrock:REGION::foundation-model/MODEL of each)"
+        )
+    if refusal.action.startswith("glue:") and _OF_CATALOG.search(refusal.resource or ""):
+        # https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html
+        yield (
+            "Glue asks for each of what leads to a thing, and names the first that lacks: for a "
+            "table the catalog, its database and the table have to be allowed (catalog, "
+            "database/NAME, table/NAME/TABLE), for a database the catalog and the database"
         )
     if refusal.action in ("ecr-public:GetAuthorizationToken", "codeartifact:GetAuthorizationToken"):
         # https://docs.aws.amazon.com/AmazonECR/latest/public/public-registry-auth.html

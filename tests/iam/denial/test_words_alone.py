@@ -109,3 +109,13 @@ def test_of_a_service_that_is_not_known_the_action_is_told(tmp_path: Path) -> No
     )
     found = explained(run(tmp_path, words, "--json"))
     assert any("lists no resource" in note for note in found["notes"])
+
+
+def test_of_glue_all_that_leads_to_a_table_is_told(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: glue:GetTable on resource: "
+        f"arn:aws:glue:eu-west-1:{ACCOUNT}:database/d because no identity-based policy allows the "
+        "glue:GetTable action"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert any("the catalog, its database and the table" in note for note in found["notes"])
