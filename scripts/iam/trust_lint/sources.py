@@ -11,6 +11,7 @@ from typing import Any
 from scripts.iam.account.identities import Identities
 from scripts.iam.engine.documents import Policy, PolicyError, parse_policy
 from scripts.iam.trust_lint.reading.files import written
+from scripts.iam.trust_lint.reading.literals import TooTangled
 from scripts.iam.trust_lint.reading.policies import Found
 from scripts.iam.trust_lint.reading.templates import policies_in
 from scripts.iam.trust_lint.rules import Setting
@@ -85,7 +86,11 @@ def read_text(text: bytes | str, origin: str, setting: Setting) -> Input:
     try:
         content = json.loads(decoded)
     except (ValueError, RecursionError) as error:
-        if read := written(decoded):
+        try:
+            read = written(decoded)
+        except TooTangled as tangled:
+            raise InputError(f"{origin}: not JSON, and {tangled}") from None
+        if read:
             return _of_places(read, origin, setting)
         raise InputError(
             f"{origin}: not JSON ({error}), and no trust policy is written out in it as in "

@@ -468,3 +468,25 @@ def test_a_saml_provider_is_named_as_what_it_is() -> None:
     found = lint(document, Setting("a.json"))
     assert found.findings == ()
     assert found.not_judged == ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x: &a [1,1,1,1,1,1,1,1]\n"
+        + "".join(
+            f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n"
+            for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+        ),
+        "principals = [{" * 3000,
+        "statement={ /*" * 3000,
+        "statement = { a = <<EOF\n" * 2000,
+        "statement: [{ a: " + "(" * 20_000,
+        'data "x" "y" {\n' * 1000,
+        "statement = { " + "a" * 20_000,
+    ],
+)
+def test_what_nobody_writes_is_given_up_soon(text: str) -> None:
+    with pytest.raises(InputError, match="not JSON"):
+        read_text(f"# AssumeRole\n{text}", "a.tf", Setting(""))

@@ -16,6 +16,28 @@ class Unreadable(ValueError):
     """Text that is no literal here."""
 
 
+class TooTangled(Exception):
+    """Text that takes too long to read."""
+
+
+class _Work:
+    """How much was read, over again too: what nobody writes must not take for ever."""
+
+    most, done = 400_000, 0
+
+
+def begin() -> None:
+    """Count from nothing, for the next text."""
+    _Work.done = 0
+
+
+def count(letters: int) -> None:
+    """Add to what was read. Raises TooTangled."""
+    _Work.done += letters
+    if _Work.done > _Work.most:
+        raise TooTangled("it takes too long to read")
+
+
 class Block(dict[str, Any]):
     """A block of Terraform. Blocks of one name in it are a list."""
 
@@ -29,12 +51,13 @@ class Call(NamedTuple):
     end: int
 
 
-_SPACE = re.compile(r"(?:[\s]|//[^\n]*|#[^\n]*|/\*.*?\*/)*", re.DOTALL)
-_SOFT = re.compile(r"(?:[^\S\n]|/\*.*?\*/)*", re.DOTALL)
+_SPACE = re.compile(r"(?:[\s]|//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z))*", re.DOTALL)
+_SOFT = re.compile(r"(?:[^\S\n]|/\*.*?(?:\*/|\Z))*", re.DOTALL)
 _HEREDOC = re.compile(r"<<[-~]?[\"']?(\w+)[\"']?[^\n]*\n(.*?)\n[ \t]*\1\b", re.DOTALL)
 _KEY = re.compile(r"[A-Za-z_$][\w.$-]*")
 _PLACE = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
-_LABELS = re.compile(r"(?:[ \t]*(?:\"[^\"\n]*\"|[\w-]+))*[ \t]*\{")
+_LABEL = r"(?:\"[^\"\n]*\"|[\w-]+)"
+_LABELS = re.compile(rf"(?:{_LABEL}(?:[ \t]+{_LABEL})*)?[ \t]*\{{")
 _PREFIX = re.compile(r"(?:[rbfRBF]{1,2}|[A-Za-z_][\w.]*)(?=[\"'`])")
 _RENDERS = re.compile(r"(?:\w+\.)*(?:jsonencode|stringify|dumps|toset|tolist|of)\s*\(\s*(?=[\[{])")
 _GOES_ON = re.compile(r"[ \t]*\n\s*(?:[?.]|:\s|&&|\|\|)")
@@ -147,6 +170,8 @@ class Reader:
             return self._string(formatted=False)
         if here == "(":
             return self._bracketed()
+        if here == "<":
+            count(1000)  # its end is looked for far away
         if match := _HEREDOC.match(self.text, self.at):
             self.at = match.end()
             return match[2]
@@ -175,7 +200,9 @@ class Reader:
     def space(self) -> None:
         """Skip blanks and comments."""
         match = _SPACE.match(self.text, self.at)
-        self.at = match.end() if match else self.at
+        end = match.end() if match else self.at
+        count(1 + end - self.at)
+        self.at = end
 
     def _close(self, closing: str) -> None:
         """Skip to behind a closing bracket."""
@@ -319,10 +346,12 @@ class Reader:
                 found.append(here)
                 self.at += 1
         self.at += len(end)
+        count(len(found))
         return "".join(found)
 
     def _balanced(self) -> None:
         """Skip one letter, or what stands in brackets or quotes."""
+        count(1)
         here = self.text[self.at : self.at + 1]
         if here in _CLOSING:
             self.at += 1

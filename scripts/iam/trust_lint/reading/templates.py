@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from scripts.iam.trust_lint.reading.literals import count
 from scripts.iam.trust_lint.reading.names import ACCOUNT, provider_arn
 from scripts.iam.trust_lint.reading.policies import Found, policy_of
 
@@ -73,6 +74,7 @@ def policies_in(content: Any) -> list[Found]:
 
 def _trusts(content: Any, place: str) -> Iterator[tuple[str, Any]]:
     """Whatever stands where a trust policy does, or looks like one, and the role's name."""
+    count(1)
     if isinstance(content, list):
         for one in content:
             yield from _trusts(one, place)
