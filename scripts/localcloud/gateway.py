@@ -24,6 +24,7 @@ from scripts.localcloud.access.regions import check_bucket_region, check_scope, 
 from scripts.localcloud.access.signatures import Signature, query_pairs
 from scripts.localcloud.emulator.emulator import Emulator
 from scripts.localcloud.rules import keys as kms_keys
+from scripts.localcloud.rules import unread
 from scripts.localcloud.sts import ageing
 from scripts.localcloud.sts.issuer import PREFIX as ISSUER_PREFIX
 from scripts.localcloud.sts.issuer import Issuer
@@ -159,6 +160,7 @@ class Gateway:
         if found.signature is None:
             public_access.check_anonymous(reading)
         kms_keys.check(needs, request.service, self._emulator.backend)
+        unread.check(reading)
         for name in ("*", reading.operation):
             if check := self.checks.get((request.service, name)):
                 check(reading)
@@ -225,6 +227,7 @@ class Gateway:
     ) -> Answer:
         caller = None if found.signature is None else found.caller
         operation = reading.operation
+        unread.check(reading)
         call = Call(reading.parameters, keys, info, caller)
         try:
             return self._sts.handle(operation, call)

@@ -22,12 +22,13 @@ from werkzeug.exceptions import HTTPException
 
 from scripts.iam.requests import HttpRequest, Reading, rebuilt
 from scripts.iam.requests.wire.rebuild import Rebuilt
+from scripts.localcloud import cbor
 from scripts.localcloud.access import repeats
 from scripts.localcloud.access.errors import Answer, AwsError
 from scripts.localcloud.emulator import (
-    cbor,
     failures,
     gaps,
+    heeded,
     launches,
     managed_keys,
     patches,
@@ -72,6 +73,7 @@ class Emulator:
         BackendDict.reset()
         self._patches.enter_context(patches.applied())
         self._patches.enter_context(gaps.filled())
+        self._patches.enter_context(heeded.parameters())
         self._patches.enter_context(launches.as_asked())
         self._patches.enter_context(managed_keys.applied())
         self._patches.enter_context(sealing.remembered())

@@ -67,15 +67,21 @@ def filled() -> Iterator[None]:
 
 
 def _give_instances_of_a_group_what_their_template_says(stack: ExitStack) -> None:
-    """Moto's groups start instances without their template's profile and metadata options."""
+    """Moto's groups start instances without their template's profile and metadata options.
+
+    A group whose template was deleted stays, and starts none; moto fails.
+    """
     original = FakeAutoScalingGroup.replace_autoscaling_group_instances
 
     def replace(self: Any, count_needed: int, propagated_tags: dict[str, str]) -> None:
+        template = self.ec2_launch_template
+        if template is not None and template.id not in self.ec2_backend.launch_templates:
+            return
         before = {state.instance.id for state in self.instance_states}
         original(self, count_needed, propagated_tags)
-        if self.ec2_launch_template is None:
+        if template is None:
             return
-        data = self.ec2_launch_template.get_version(self.launch_template_version).data
+        data = template.get_version(self.launch_template_version).data
         for state in self.instance_states:
             if state.instance.id not in before:
                 started = {name: data[name] for name in _OF_TEMPLATE if name in data}
@@ -221,16 +227,12 @@ def _keep_tags_of_budgets(stack: ExitStack) -> None:
 
 
 def _give_each_database_its_own_identity(stack: ExitStack) -> None:
-    """Moto gives all databases one resource id: a right to connect to one would open every other.
-
-    It also says nothing of Performance Insights, which then seem to change at each plan.
-    """
+    """Moto gives all databases one id: a right to connect to one would open every other."""
     original = DBInstance.__init__
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         self.dbi_resource_id = "db-" + base64.b32encode(secrets.token_bytes(17)).decode()[:26]
-        self.performance_insights_enabled = kwargs.get("enable_performance_insights", False)
 
     stack.enter_context(patch.object(DBInstance, "__init__", init))
 

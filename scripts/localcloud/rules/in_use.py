@@ -287,17 +287,6 @@ def default_schedules(reading: Reading, _: Backends) -> None:
         raise AwsError("ValidationException", "The default schedule group cannot be deleted.")
 
 
-def protection(reading: Reading, _: Backends) -> None:
-    """Moto keeps no protection of log groups and scaling groups: they could be deleted."""
-    given = reading.parameters
-    asked = given.get("deletionProtectionEnabled") or given.get("DeletionProtection")
-    if asked and asked != "none":
-        raise AwsError(
-            "LocalCloudNotImplemented",
-            "The local cloud does not protect log groups and scaling groups from their deletion",
-        )
-
-
 def local_route(reading: Reading, backends: Backends) -> None:
     """The route that a network has to itself.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,6 @@ import yaml
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
-from scripts.localcloud.rules.absent import named
 
 # Attributes that only a stopped instance changes.
 _STOPPED = frozenset(
@@ -35,6 +34,17 @@ _LARGEST_BATCH = 1000
 
 def _absent(what: str) -> AwsError:
     return AwsError("LocalCloudNotImplemented", f"The local cloud does not model {what}")
+
+
+def _named(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every parameter of a call with its name, those inside others too."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name, inner
+            yield from _named(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _named(inner)
 
 
 def _database(reading: Reading, backends: Backends, name: str) -> Any:
@@ -86,10 +96,8 @@ def _family(engine: str) -> str:
 
 
 def parameter(reading: Reading, backends: Backends) -> None:
-    """A parameter's size, pattern and type."""
+    """A parameter's size and type."""
     given = reading.parameters
-    if given.get("AllowedPattern"):
-        raise _absent("AllowedPattern")
     standard = given.get("Tier", "Standard") == "Standard"
     largest = _LARGEST_STANDARD if standard else _LARGEST_ADVANCED
     if len(given["Value"]) > largest:
@@ -124,12 +132,6 @@ def document(reading: Reading, _: Backends) -> None:
         )
 
 
-def mfa_delete(reading: Reading, _: Backends) -> None:
-    """Nobody has a device here, so versions would not be protected."""
-    if (reading.parameters.get("VersioningConfiguration") or {}).get("MFADelete") == "Enabled":
-        raise _absent("MFADelete")
-
-
 def retention(reading: Reading, _: Backends) -> None:
     """A lock ends in the future."""
     until = reading.parameters.get("ObjectLockRetainUntilDate")
@@ -159,7 +161,7 @@ def batch(reading: Reading, _: Backends) -> None:
 
 def weights(reading: Reading, _: Backends) -> None:
     """A target group has a weight from 0 to 999."""
-    for name, weight in named(reading.parameters):
+    for name, weight in _named(reading.parameters):
         if name == "Weight" and not 0 <= weight <= _HEAVIEST:
             raise AwsError("ValidationError", f"Weight {weight} must be between 0 and {_HEAVIEST}")
 
@@ -209,7 +211,7 @@ def image_name(reading: Reading, backends: Backends) -> None:
 
 def volume(reading: Reading, _: Backends) -> None:
     """A volume has at least one GiB."""
-    for name, size in named(reading.parameters):
+    for name, size in _named(reading.parameters):
         if name in {"Size", "VolumeSize"} and isinstance(size, int) and size < 1:
             raise AwsError(
                 "InvalidParameterValue", f"Volume of {size}GiB is too small; minimum is 1GiB."

@@ -1,8 +1,6 @@
-"""S3: the owner that a client expects; and what is kept neither there nor in Secrets Manager."""
+"""S3: the owner that a client expects, public policies, and the versions of a locked bucket."""
 
 from __future__ import annotations
-
-import re
 
 from scripts.iam.requests import Reading
 from scripts.localcloud.access import public_access
@@ -35,19 +33,6 @@ def public_policy(reading: Reading, backends: Backends) -> None:
         )
 
 
-def customer_key(reading: Reading, _: Backends) -> None:
-    """Moto keeps no object under a customer's key: whoever has none could read it."""
-    for name in reading.parameters:
-        if "SSECustomer" in name:
-            raise AwsError("LocalCloudNotImplemented", f"The local cloud does not model {name}")
-
-
-def replicas(reading: Reading, _: Backends) -> None:
-    """Moto's replicas have no key: whoever may not decrypt the secret could read them."""
-    if reading.parameters.get("AddReplicaRegions"):
-        raise AwsError("LocalCloudNotImplemented", "The local cloud keeps no replicas of secrets")
-
-
 def suspension(reading: Reading, backends: Backends) -> None:
     """A bucket with Object Lock keeps its versions.
 
@@ -62,34 +47,3 @@ def suspension(reading: Reading, backends: Backends) -> None:
             "cannot be changed.",
             409,
         )
-
-
-def locked_upload(reading: Reading, _: Backends) -> None:
-    """Moto forgets the lock with which an upload in parts is begun."""
-    for name in reading.parameters:
-        if name.startswith("ObjectLock"):
-            raise AwsError(
-                "LocalCloudNotImplemented",
-                f"The local cloud does not model {name} of an upload in parts",
-            )
-
-
-# What moto heeds of the conditions of a request.
-_HEEDED = {"GetObject", "HeadObject", "PutObject", "DeleteObject"}
-
-
-def conditions(reading: Reading, _: Backends) -> None:
-    """Conditions that nothing here would look at: whoever sets one relies on it.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html
-    """
-    given = reading.parameters
-    objects = (given.get("Delete") or {}).get("Objects") or ()
-    batch = {name for one in objects for name in one} & {"ETag", "LastModifiedTime", "Size"}
-    named = {name for name in given if re.match("(CopySource)?If[A-Z]", name)}
-    if reading.operation in _HEEDED:
-        named -= {"IfMatch", "IfNoneMatch", "IfModifiedSince", "IfUnmodifiedSince"}
-        if reading.operation == "PutObject" and given.get("IfNoneMatch", "*") != "*":
-            named.add("IfNoneMatch")
-    for name in sorted(batch | named):
-        raise AwsError("NotImplemented", f"The local cloud does not look at {name} here", 501)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.rules import (
-    absent,
     belonging,
     compute,
     databases,
@@ -23,6 +22,7 @@ from scripts.localcloud.rules import (
     lesser,
     storage,
     taken,
+    unread,
 )
 
 Check = Callable[[Reading, Backends], None]
@@ -34,23 +34,9 @@ _CHANGES_A_ROLE = (
     "PutRolePermissionsBoundary PutRolePolicy TagRole UntagRole UpdateAssumeRolePolicy UpdateRole "
     "UpdateRoleDescription"
 )
+
+
 # Where the services describe their parameters.
-_UNHEEDED = {
-    "autoscaling": "autoscaling/ec2/APIReference/API_Operations.html",
-    "cloudtrail": "awscloudtrail/latest/APIReference/API_Operations.html",
-    "ec2": "AWSEC2/latest/APIReference/API_Operations.html",
-    "elasticloadbalancing": "elasticloadbalancing/latest/APIReference/API_Operations.html",
-    "kms": "kms/latest/APIReference/API_Operations.html",
-    "logs": "AmazonCloudWatchLogs/latest/APIReference/API_Operations.html",
-    "monitoring": "AmazonCloudWatch/latest/APIReference/API_Operations.html",
-    "rds": "AmazonRDS/latest/APIReference/API_Operations.html",
-    "s3": "AmazonS3/latest/API/API_Operations.html",
-    "secretsmanager": "secretsmanager/latest/apireference/API_Operations.html",
-    "sns": "sns/latest/api/API_Operations.html",
-    "ssm": "systems-manager/latest/APIReference/API_Operations.html",
-}
-
-
 @dataclass(frozen=True)
 class Rule:
     """A rule of a service. Without a `check` it is not enforced here; `operations` are then those
@@ -135,19 +121,8 @@ RULES = (
     Rule("The default group of schedules is not deleted.", "scheduler", "DeleteScheduleGroup",
          f"{_AWS}scheduler/latest/APIReference/API_DeleteScheduleGroup.html",
          in_use.default_schedules),
-    Rule("Log groups that are protected from deletion: refused by name.", "logs",
-         "CreateLogGroup",
-         f"{_AWS}AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html",
-         in_use.protection),
-    Rule("Scaling groups that are protected from deletion: refused by name.", "autoscaling",
-         "CreateAutoScalingGroup UpdateAutoScalingGroup",
-         f"{_AWS}autoscaling/ec2/APIReference/API_CreateAutoScalingGroup.html",
-         in_use.protection),
     Rule("A bucket with Object Lock keeps its versions.", "s3", "PutBucketVersioning",
          f"{_AWS}AmazonS3/latest/userguide/object-lock-managing.html", storage.suspension),
-    Rule("Uploads in parts with a lock of their own: refused by name.", "s3",
-         "CreateMultipartUpload", f"{_AWS}AmazonS3/latest/userguide/object-lock.html",
-         storage.locked_upload),
     Rule("Names of security groups do not look like ids.", "ec2", "CreateSecurityGroup",
          f"{_AWS}AWSEC2/latest/APIReference/API_CreateSecurityGroup.html", taken.reserved),
     Rule("Names that begin with `aws/` are AWS's own.", "logs", "CreateLogGroup",
@@ -177,22 +152,6 @@ RULES = (
          "ModifyDBSnapshotAttribute",
          f"{_AWS}AmazonRDS/latest/APIReference/API_ModifyDBSnapshotAttribute.html",
          in_use.shared_snapshot),
-    Rule("Capacity reservations, placement groups and mixed instances: refused by name.",
-         "autoscaling", "*",
-         f"{_AWS}autoscaling/ec2/APIReference/API_CreateAutoScalingGroup.html", absent.kinds),
-    Rule("Placement groups, hosts, reservations, licences, address pools, outposts, peers, transit "
-         "gateways, and roles for other accounts: refused by name.", "ec2", "*",
-         f"{_AWS}AWSEC2/latest/APIReference/API_RunInstances.html", absent.kinds),
-    Rule("User pools, trust stores and address pools: refused by name.", "elasticloadbalancing",
-         "*", f"{_AWS}elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html",
-         absent.kinds),
-    Rule("Custom key stores: refused by name.", "kms", "*",
-         f"{_AWS}kms/latest/APIReference/API_CreateKey.html", absent.kinds),
-    Rule("Clusters, secrets of directories, classic security groups, RDS Custom: refused by name.",
-         "rds", "*", f"{_AWS}AmazonRDS/latest/APIReference/API_CreateDBInstance.html",
-         absent.kinds),
-    Rule("Roles for the rotation of other parties' secrets: refused by name.", "secretsmanager",
-         "*", f"{_AWS}secretsmanager/latest/apireference/API_RotateSecret.html", absent.kinds),
     Rule("A secret that another service manages is changed by that service alone.",
          "secretsmanager", "DeleteSecret PutSecretValue UpdateSecret UpdateSecretVersionStage",
          f"{_AWS}secretsmanager/latest/userguide/service-linked-secrets.html",
@@ -212,10 +171,6 @@ RULES = (
          taken.route),
     Rule("The name of a parameter in a hierarchy begins with `/`.", "ssm", "PutParameter",
          f"{_AWS}systems-manager/latest/APIReference/API_PutParameter.html", taken.parameter),
-    Rule("Conditions of a write but for `If-Match` and `If-None-Match: *` of PutObject and "
-         "`If-Match` of DeleteObject: refused by name.", "s3",
-         "PutObject CopyObject UploadPartCopy CompleteMultipartUpload DeleteObject DeleteObjects",
-         f"{_AWS}AmazonS3/latest/userguide/conditional-requests.html", storage.conditions),
     Rule("Subscriptions other than by e-mail and text message: refused by name.", "sns",
          "Subscribe", f"{_AWS}sns/latest/api/API_Subscribe.html", deliveries.subscription),
     Rule("Notifications of buckets: refused by name.", "s3",
@@ -280,12 +235,6 @@ RULES = (
     Rule("A secret's policy parses, and is not public where the call blocks that.",
          "secretsmanager", "PutResourcePolicy",
          f"{_AWS}secretsmanager/latest/apireference/API_PutResourcePolicy.html", documents.secret),
-    Rule("Replicas of a secret in other regions: refused by name.", "secretsmanager",
-         "CreateSecret",
-         f"{_AWS}secretsmanager/latest/userguide/replicate-secrets.html", storage.replicas),
-    Rule("Keys of the customer's own that come with each request (SSE-C): refused by name.",
-         "s3", "*", f"{_AWS}AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html",
-         storage.customer_key),
     Rule("A topic's policy parses.", "sns", "CreateTopic SetTopicAttributes",
          f"{_AWS}sns/latest/api/API_SetTopicAttributes.html", documents.topic),
     Rule("An endpoint's policy parses.", "ec2", "CreateVpcEndpoint ModifyVpcEndpoint",
@@ -314,15 +263,12 @@ RULES = (
          "CreateDBInstance ModifyDBInstance",
          f"{_AWS}AmazonRDS/latest/APIReference/API_ModifyDBInstance.html", lesser.master_password),
     Rule("A parameter's value has at most 4,096 characters, 8,192 in the advanced tier; "
-         "AllowedPattern and a type that changes: refused by name.", "ssm", "PutParameter",
+         "a type that changes: refused by name.", "ssm", "PutParameter",
          f"{_AWS}systems-manager/latest/APIReference/API_PutParameter.html", lesser.parameter),
     Rule("A document's type fits its schema version; types other than Automation, Command, Policy "
          "and Session: refused by name.", "ssm", "CreateDocument",
          f"{_AWS}systems-manager/latest/userguide/documents-schemas-features.html",
          lesser.document),
-    Rule("Deletions that need MFA: refused by name.", "s3", "PutBucketVersioning",
-         f"{_AWS}AmazonS3/latest/userguide/MultiFactorAuthenticationDelete.html",
-         lesser.mfa_delete),
     Rule("A lock ends in the future.", "s3", "PutObject CopyObject",
          f"{_AWS}AmazonS3/latest/userguide/object-lock-managing.html", lesser.retention),
     Rule("A target group has a weight from 0 to 999.", "elasticloadbalancing",
@@ -350,21 +296,13 @@ RULES = (
          f"{_AWS}autoscaling/ec2/userguide/ec2-auto-scaling-instance-protection.html",
          lesser.protection),
     *(
-        Rule("What a call says and nobody here looks at: refused by name.", service, "*",
-             f"{_AWS}{page}", absent.parameters)
-        for service, page in _UNHEEDED.items()
-    ),
-    *(
         Rule("A trial (`DryRun`) changes nothing and tells nothing but whether it is allowed.",
-             service, "*", f"{_AWS}{page}", absent.trial)
+             service, "*", f"{_AWS}{page}", unread.trial)
         for service, page in (
             ("ec2", "AWSEC2/latest/APIReference/API_RunInstances.html"),
             ("kms", "kms/latest/developerguide/testing-permissions.html"),
         )
     ),
-    Rule("Launches of between a least and a most number of instances: refused by name.", "ec2",
-         "RunInstances", f"{_AWS}AWSEC2/latest/APIReference/API_RunInstances.html",
-         absent.launched),
     Rule("A lock has a mode and an end.", "s3", "PutObject CopyObject",
          f"{_AWS}AmazonS3/latest/API/API_PutObject.html", lesser.whole_lock),
     Rule("A batch deletes at most 1,000 objects.", "s3", "DeleteObjects",

@@ -29,12 +29,6 @@ DEFAULT_DURATION = 3600
 CHAINED = 3600
 LONGEST_POLICY = 2048
 MOST_POLICIES = 10
-_NOT_MODELLED = frozenset(
-    {
-        "ProvidedContexts", "ProviderId", "SerialNumber", "SourceIdentity", "Tags", "TokenCode",
-        "TransitiveTagKeys",
-    }
-)  # fmt: skip
 _SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 _ROLE_ARN = re.compile(r"arn:aws:iam::(\d{12}):role/(?:[\w+=,.@/-]*/)?[\w+=,.@-]{1,64}", re.ASCII)
 
@@ -218,7 +212,6 @@ class Sts:
         return decision.allowed
 
     def _common(self, parameters: Mapping[str, Any]) -> tuple[str, str, int]:
-        _refuse_what_is_not_modelled(parameters)
         role_arn = _required(parameters, "RoleArn")
         if not _ROLE_ARN.fullmatch(role_arn):
             raise AwsError("ValidationError", f"{role_arn} is invalid")
@@ -273,12 +266,6 @@ class Sts:
             policies.extend(self._authorizer.policies.managed([managed[arn]], "session"))
         # A policy of which nothing counts yet allows nothing.
         return tuple(policies) if inline is not None or arns else None
-
-
-def _refuse_what_is_not_modelled(parameters: Mapping[str, Any]) -> None:
-    for name in parameters:
-        if name in _NOT_MODELLED:
-            raise AwsError("LocalCloudNotImplemented", f"The local cloud does not model {name}")
 
 
 def _required(parameters: Mapping[str, Any], name: str) -> str:

@@ -6,22 +6,16 @@ Where a control can be taken away alone, the attack is tried once more without i
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import moto
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.iam.requests.mapping import SERVICES
-from scripts.iam.requests.wire import shapes
 from scripts.localcloud.access import repeats
 from scripts.localcloud.emulator import undo
-from scripts.localcloud.rules import absent
+from scripts.localcloud.rules import unread
 from scripts.localcloud.sts import tokens
 from scripts.localcloud.sts.issuer import Job, subject
 from tests.localcloud.access.test_fourth import deny
@@ -310,10 +304,9 @@ def test_what_nobody_looks_at_is_refused_by_name(
         (s3.put_object, offset),
         (kms.decrypt, {"CiphertextBlob": secret, "Recipient": enclave}),
         (ec2.create_launch_template_version, based),
-        (ec2.run_instances, {**launch, "MaxCount": 2}),
     ):
         assert fails(call, **given) == NOT_HERE
-    monkeypatch.setattr(absent, "REFUSED", dict.fromkeys(absent.REFUSED, frozenset()))
+    monkeypatch.setattr(unread, "table", dict)
     s3.put_object(**offset)
     assert s3.get_object(Bucket="appended", Key="a")["Body"].read() == b"23"
     ec2.create_launch_template_version(**based)
@@ -345,113 +338,3 @@ def test_a_listener_that_shall_ask_who_calls_is_refused_by_name(
     listener = {"LoadBalancerArn": made, "Protocol": "HTTPS", "Port": 443}
     actions = [signs_in, {**to, "Order": 2}]
     assert fails(elb.create_listener, **listener, DefaultActions=actions) == NOT_HERE
-
-
-_READS = re.compile("Describe|Get|Head|List|Search|Lookup|BatchGet|Filter|Simulate|Download")
-_MOTO = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch",
-         "tagging": "resourcegroupstaggingapi"}  # fmt: skip
-# Parameters that nobody looks at and nothing hangs on here, and why.
-HARMLESS: Mapping[str, str] = {
-    # How and when instances are replaced, and where: all here is one place, and a refresh is over
-    # when it begins.
-    "autoscaling": (
-        "AvailabilityZoneDistribution AvailabilityZoneImpairmentPolicy DefaultInstanceWarmup "
-        "HonorCooldown InstanceMaintenancePolicy MaxInstanceLifetime MinAdjustmentStep Preferences "
-        "SkipZonalShiftValidation WaitForTransitioningInstances"
-    ),
-    # Of calls that moto does not know.
-    "budgets": ("NewNotification NewSubscriber OldNotification OldSubscriber"),
-    # Names, addresses and speed of a network that is not here; MaxCount has a rule.
-    "ec2": (
-        "AdditionalInfo ConnectionTrackingSpecification CpuOptions DestinationOptions DnsOptions "
-        "EnableDns64 EnableResourceNameDnsAAAARecordOnLaunch IpAddressType MaxCount "
-        "NetworkPerformanceOptions NoReboot PrivateDnsHostnameTypeOnLaunch SkipOsShutdown "
-        "VolumeInitializationRate"
-    ),
-    # Security groups before a load balancer are not enforced, as the docs say.
-    "elasticloadbalancing": (
-        "EnablePrefixForIpv6SourceNat EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"
-    ),
-    # Algorithms are held to the key's by `rules/keys.py`; moto makes no key pairs, and rotates
-    # nothing.
-    "kms": (
-        "DestinationEncryptionAlgorithm KeyPairSpec RotationPeriodInDays SourceEncryptionAlgorithm"
-    ),
-    # What is shown beside an event; a price; a call that moto does not know.
-    "logs": ("emitSystemFieldDimensions emitSystemFields entity logEventMessages logGroupClass"),
-    "monitoring": "StrictEntityValidation",
-    # Speed, prices, monitoring; calls that moto does not know. A restored database is empty here.
-    "rds": (
-        "CertificateRotationRestart DatabaseInsightsMode DedicatedLogVolume EngineLifecycleSupport "
-        "ForceFailover NumberOfLines PerformanceInsightsRetentionPeriod ResetAllParameters "
-        "RestoreTime UseDefaultProcessorFeatures"
-    ),
-    # Checksums are held by `access/payloads.py`, conditions and customers' keys by
-    # `rules/storage.py`; lists of access grant nothing; the rest concerns who pays or asks twice.
-    "s3": ("ConfirmRemoveSelfBucketAccess MFA RequestPayer SkipDestinationValidation"),
-    # Who rotates.
-    "secretsmanager": "RotationToken",
-    # Only what the answer shows.
-    "sns": "ReturnSubscriptionArn",
-    # Words for people; a call that moto does not know.
-    "ssm": ("ComplianceType DisplayName ExecutionSummary ItemContentHash Reason UploadType"),
-}
-_HELD_ELSEWHERE = re.compile(
-    "Checksum|(CopySource)?(If[A-Z]|SSECustomer)|Grant(FullControl|Read|Write)"
-)
-
-
-def passed_over() -> Iterator[tuple[str, str]]:
-    """Service and parameter of mapped calls that change something, where neither moto's source nor
-    ours has the name."""
-    ours = " ".join(
-        path.read_text()
-        for folder in ("scripts/localcloud", "scripts/iam/requests")
-        for path in Path(folder).rglob("*.py")
-        if path.name != "absent.py"
-    )
-    base = Path(inspect.getfile(moto)).parent
-    for name, service in SERVICES.items():
-        if not service.model or name == "sts":
-            continue
-        files = (base / _MOTO.get(name, name)).rglob("*.py")
-        source = " ".join(path.read_text() for path in files).lower()
-        for operation in service.table:
-            shape = _input(service.model, operation)
-            if shape is None or _READS.match(operation):
-                continue
-            for parameter, inner in shape.members.items():
-                spelt = {parameter, _snake(parameter), inner.serialization.get("name", parameter)}
-                if not any(word.lower() in source for word in spelt) and not re.search(
-                    rf"[\"' ]{parameter}[\"' ]", ours
-                ):
-                    yield name, parameter
-
-
-def _input(model: str, operation: str) -> Any:
-    try:
-        return shapes.service_model(model).operation_model(operation).input_shape
-    except Exception:  # noqa: BLE001 - an operation that botocore does not know
-        return None
-
-
-def _snake(name: str) -> str:
-    return re.sub("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
-def refused(service: str) -> frozenset[str]:
-    """What is refused by name."""
-    kinds: frozenset[str] = absent._NAMES.get(service, frozenset())
-    return kinds | absent.REFUSED.get(service, frozenset())
-
-
-@pytest.mark.slow
-def test_no_parameter_is_passed_over_without_a_reason() -> None:
-    unexplained = {
-        (service, parameter)
-        for service, parameter in passed_over()
-        if parameter not in {*HARMLESS.get(service, "").split(), *refused(service)}
-        and not (service == "s3" and _HELD_ELSEWHERE.match(parameter))
-    }
-    assert unexplained == set()
-    assert absent.REFUSED.keys() <= SERVICES.keys()

@@ -27,6 +27,7 @@ from scripts.aws.credentials import Credentials
 from scripts.iam.requests.services import ec2_launch, ssm
 from scripts.localcloud.access import authorization, public_access
 from scripts.localcloud.ec2.instances import Instance
+from scripts.localcloud.rules import unread
 from tests.localcloud.access.test_fourth import deny
 from tests.localcloud.access.test_further import DATABASE
 from tests.localcloud.access.test_names import fails
@@ -381,8 +382,7 @@ def test_a_protection_that_is_not_kept_is_refused_by_name(
     ):  # fmt: skip
         assert fails(call, **asked) == "LocalCloudNotImplemented"
     scaling.create_auto_scaling_group(**group, DeletionProtection="none")
-    place = ("logs", "CreateLogGroup")
-    monkeypatch.setitem(account.cloud.gateway.checks, place, lambda _: None)
+    monkeypatch.setattr(unread, "table", dict)
     logs.create_log_group(logGroupName="/kept", deletionProtectionEnabled=True)
     logs.delete_log_group(logGroupName="/kept")
 

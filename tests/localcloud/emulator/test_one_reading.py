@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from scripts.iam.requests import HttpRequest, Reading, Unmapped, needs_of, read, rebuilt
 from scripts.iam.requests.mapping import SERVICES
 from scripts.iam.requests.wire.shapes import input_shape
+from scripts.localcloud import cbor
 from scripts.localcloud.access.context import Connection
 from scripts.localcloud.access.errors import Refusal
 from scripts.localcloud.access.incoming import Incoming, canonical
-from scripts.localcloud.emulator import cbor
 from tests.iam.requests.generated import generated
 from tests.iam.requests.samples import FITTING, Rich, rows
 from tests.iam.requests.support import sent

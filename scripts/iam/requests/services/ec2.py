@@ -87,6 +87,21 @@ def _tags(call: Call) -> Keys:
     return request_tags(pairs(call.get("Tags")))
 
 
+def _named_tags(call: Call) -> Iterator[Target]:
+    if call.get("Tags"):
+        yield from _by_prefix(call)
+
+
+def _all_tags(call: Call) -> Iterator[Need]:
+    """Without tags the call takes all of the user's away; which keys AWS then sets is not told.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
+    """
+    for target in () if call.get("Tags") else _by_prefix(call):
+        keys = {**region_key(call), **target.keys}
+        yield Need("ec2:DeleteTags", target.arn, keys, ("aws:RequestTag/", "aws:TagKeys"))
+
+
 def _attribute(*targets: Targets) -> Row:
     """A row for Modify*Attribute: ec2:Attribute names what is changed."""
     ids = {"VpcId", "SubnetId", "InstanceId", "NetworkInterfaceId", "DryRun"}
@@ -252,7 +267,7 @@ GetEbsDefaultKmsKeyId GetEbsEncryptionByDefault GetInstanceMetadataDefaults
 TABLE: Table = {
     **{name: Row(everything, keys=region_key) for name in _READS.split()},
     **same("CreateTags", Row(_by_prefix, keys=lambda c: {**region_key(c), **_tags(c)})),
-    **same("DeleteTags", Row(_by_prefix, keys=lambda c: {**region_key(c), **_tags(c)})),
+    "DeleteTags": Row(_named_tags, keys=lambda c: {**region_key(c), **_tags(c)}, also=(_all_tags,)),
     # networks
     "CreateVpc": create_row("vpc"),
     "DeleteVpc": on_row(_vpc),

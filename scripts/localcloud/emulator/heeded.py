@@ -1,0 +1,134 @@
+"""Parameters that moto drops and clients rely on: here they are heeded, each with AWS's page.
+
+What nothing heeds is refused by its name instead (`scripts/localcloud/rules/unread.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any
+from unittest.mock import patch
+
+from moto.cloudtrail.responses import CloudTrailResponse
+from moto.ec2.responses.instances import InstanceResponse
+from moto.ec2.responses.tags import TagResponse
+from moto.ec2.responses.vpcs import VPCs
+from moto.logs.responses import LogsResponse
+from moto.rds.models import DBInstance
+
+
+@contextmanager
+def parameters() -> Iterator[None]:
+    """Heed them while the context lasts."""
+    with ExitStack() as stack:
+        for owner, method, change in (
+            (CloudTrailResponse, "describe_trails", _named_trails),
+            (DBInstance, "__init__", _insights_of_new),
+            (DBInstance, "update", _insights_of_changed),
+            (InstanceResponse, "run_instances", _as_many_as_may_be),
+            (LogsResponse, "describe_subscription_filters", _filters_of_prefix),
+            (TagResponse, "delete_tags", _all_tags),
+            (VPCs, "modify_vpc_endpoint", _private_name),
+        ):
+            original = getattr(owner, method)
+            stack.enter_context(patch.object(owner, method, wraps(original)(change(original))))
+        yield
+
+
+def _named_trails(original: Callable[..., Any]) -> Callable[..., Any]:
+    """https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_DescribeTrails.html"""
+
+    def describe(self: Any) -> str:
+        answer: str = original(self)
+        named = self._get_param("trailNameList")
+        trails = json.loads(answer)["trailList"]
+        shown = [one for one in trails if not named or {one["Name"], one["TrailARN"]} & {*named}]
+        return json.dumps({"trailList": shown})
+
+    return describe
+
+
+def _keep_insights(database: Any, given: dict[str, Any]) -> None:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html"""
+    for name, shown in (
+        ("enable_performance_insights", "performance_insights_enabled"),
+        ("performance_insights_kms_key_id", "performance_insights_kms_key_id"),
+        ("performance_insights_retention_period", "performance_insights_retention_period"),
+    ):
+        if given.get(name) is not None:
+            setattr(database, shown, given[name])
+
+
+def _insights_of_new(original: Callable[..., Any]) -> Callable[..., Any]:
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        self.performance_insights_enabled = False
+        _keep_insights(self, kwargs)
+
+    return init
+
+
+def _insights_of_changed(original: Callable[..., Any]) -> Callable[..., Any]:
+    def update(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        _keep_insights(self, kwargs)
+
+    return update
+
+
+def _as_many_as_may_be(original: Callable[..., Any]) -> Callable[..., Any]:
+    """AWS launches as many as it can, which is the largest number; moto the least.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
+    """
+
+    def run(self: Any) -> Any:
+        self.params["MinCount"] = self._get_param("MaxCount")
+        return original(self)
+
+    return run
+
+
+def _filters_of_prefix(original: Callable[..., Any]) -> Callable[..., Any]:
+    """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_DescribeSubscriptionFilters.html"""
+
+    def describe(self: Any) -> str:
+        prefix = self._get_param("filterNamePrefix") or ""
+        found = json.loads(original(self))["subscriptionFilters"]
+        return json.dumps(
+            {"subscriptionFilters": [f for f in found if f["filterName"].startswith(prefix)]}
+        )
+
+    return describe
+
+
+def _all_tags(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Without tags the call takes them all away, but for AWS's own.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html
+    """
+
+    def delete(self: Any) -> Any:
+        answer = original(self)
+        for resource in () if self._get_param("Tags") else self._get_param("Resources"):
+            tags = [key for key in self.ec2_backend.tags[resource] if not key.startswith("aws:")]
+            self.ec2_backend.delete_tags([resource], dict.fromkeys(tags))
+        return answer
+
+    return delete
+
+
+def _private_name(original: Callable[..., Any]) -> Callable[..., Any]:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyVpcEndpoint.html"""
+
+    def modify(self: Any) -> Any:
+        answer = original(self)
+        if (private := self._get_param("PrivateDnsEnabled")) is not None:
+            endpoint = self.ec2_backend.vpc_end_points[self._get_param("VpcEndpointId")]
+            endpoint.private_dns_enabled = private
+        return answer
+
+    return modify

@@ -1,0 +1,78 @@
+"""Parameters that AWS heeds and nobody here reads: a call that gives one is refused by its name.
+
+Moto would drop it without a word, and the call would succeed without what it asked for. The list,
+`unread.json`, is made by `python -m tests.localcloud.unread.classes` from AWS's model, from moto's
+source and from ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from scripts.iam.requests import Reading
+from scripts.localcloud.access.errors import AwsError
+from scripts.localcloud.access.policies import Backends
+
+FILE = Path(__file__).with_name("unread.json")
+Table = Mapping[str, Mapping[str, Mapping[str, list[Any]]]]
+
+
+@cache
+def table() -> Table:
+    """Service -> operation -> parameter -> values that ask for nothing, beside empty ones."""
+    found: Table = json.loads(FILE.read_text())
+    return found
+
+
+def check(reading: Reading) -> None:
+    """Refuse a call that asks for what would be lost."""
+    named = table().get(reading.request.service, {}).get(reading.operation, {})
+    for name, nothing in named.items():
+        if asks(reading.parameters, name.split("."), nothing):
+            raise AwsError(
+                "LocalCloudNotImplemented",
+                f"The local cloud does not model {name} of {reading.operation}",
+            )
+
+
+def trial(reading: Reading, _: Backends) -> None:
+    """A call that only asks whether it would be allowed."""
+    if not reading.parameters.get("DryRun"):
+        return
+    if reading.request.service == "kms":
+        raise AwsError(
+            "DryRunOperationException",
+            "The request would have succeeded, but the DryRun option is set.", 412,
+        )  # fmt: skip
+    raise AwsError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
+
+
+def asks(parameters: Any, way: Sequence[str], nothing: Sequence[Any]) -> bool:
+    """Whether what stands at a place of a call asks for something."""
+    return any(_asks(value, nothing) for value in _at(parameters, way))
+
+
+def _at(value: Any, way: Sequence[str]) -> Iterator[Any]:
+    if isinstance(value, list):
+        for one in value:
+            yield from _at(one, way)
+    elif not way:
+        yield value
+    elif isinstance(value, Mapping) and way[0] in value:
+        yield from _at(value[way[0]], way[1:])
+
+
+def _asks(value: Any, nothing: Sequence[Any]) -> bool:
+    if isinstance(value, Mapping):
+        return any(_asks(one, nothing) for one in value.values())
+    if isinstance(value, list):
+        return any(_asks(one, nothing) for one in value)
+    if any(one is True for one in nothing):  # what AWS does unless it is told not to
+        return value is not True
+    if value is None or value is False or value in ("", b""):
+        return False
+    return value not in nothing
