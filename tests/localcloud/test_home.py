@@ -228,8 +228,13 @@ def test_a_process_that_is_gone_is_not_alive() -> None:
 
 def test_a_clock_that_was_set_does_not_end_a_cloud(tmp_path: Path) -> None:
     environment = {HOME_VARIABLE: str(tmp_path)}
-    sleep = [sys.executable, "-c", "input()"]
-    with subprocess.Popen(sleep, env=environment, stdin=subprocess.PIPE) as process:
+    # It tells that it runs: within `exec` there is a moment in which a process has no environment.
+    sleep = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(
+        sleep, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         another_hour = psutil.Process(process.pid).create_time() + 3600
         assert alive(process.pid, another_hour, tmp_path)
         assert not alive(process.pid, another_hour)
