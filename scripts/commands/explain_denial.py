@@ -61,14 +61,14 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--scp",
     type=_FILE,
     multiple=True,
-    help="With --message: a service control policy of the organization's. Repeatable; "
-    "without any Allow in them FullAWSAccess is taken as attached.",
+    help="With --message: a service control policy of the organization's. Repeatable, for those "
+    "of one level; without any Allow in them FullAWSAccess is taken as attached.",
 )
 @click.option(
     "--rcp",
     type=_FILE,
     multiple=True,
-    help="With --message: a resource control policy. Repeatable.",
+    help="With --message: a resource control policy. Repeatable, for those of one level.",
 )
 @click.option(
     "--endpoint-policy",

@@ -123,6 +123,12 @@ class Given:
             yield "by the policies given alone"
             if not self.identity and self._stands_in(refusal):
                 yield "the caller's own policies were not given: they are taken to allow it"
+            for kind in _FULL:
+                if len(getattr(self, kind)) > 1:
+                    yield (
+                        f"the files of --{kind} are taken as those of one level: where they are of "
+                        "several (root, units, account), each level has to allow it"
+                    )
             return
         sure = "" if refusal.layer else (
             "; that does not tell whether an Allow is lacking, which is taken for so, or a policy "

@@ -38,6 +38,16 @@ def test_an_scp_that_does_not_allow_is_the_one_to_widen(tmp_path: Path) -> None:
     assert any("every account below" in warning for warning in change["warnings"])
 
 
+def test_of_several_files_the_level_is_not_known(tmp_path: Path) -> None:
+    """An Allow of one level does not reach below another one without it."""
+    words = f"{PROJECT} with an explicit deny in a service control policy"
+    given = {"policy": policy(ALL), "scp": policy(REGIONS)}
+    one = explained(run(tmp_path, words, "--json", **given))
+    two = explained(run(tmp_path, words, "--json", **given, scp2=policy(ALL)))
+    assert not told(one, "each level has to allow it")
+    assert told(two, "each level has to allow it")
+
+
 def test_an_rcp_decides_where_aws_names_it(tmp_path: Path) -> None:
     deny = {"Sid": "Own", "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*",
             "Condition": {"StringNotEquals": {"aws:PrincipalAccount": "999988887777"}}}  # fmt: skip
