@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from scripts.stack.attached import attached
 from scripts.stack.binary import find_binary
 from tests import ROOT
 from tests.terraform.rendered import Document, inline, managed
@@ -53,13 +54,16 @@ class Terraform:
     folder: Path
     binary: str
     environment: Mapping[str, str]
+    provider: Mapping[str, str] = field(default_factory=dict)
+    """By what Terraform finds a provider that runs already; nothing: it starts its own."""
 
     def run(self, where: str, *arguments: str) -> Done:
         """Run one command in a folder of the copy."""
+        provider = {} if arguments[0] == "init" else self.provider
         done = subprocess.run(
             [self.binary, *arguments, "-no-color"],
             cwd=self.folder / where,
-            env=dict(self.environment),
+            env={**self.environment, **provider},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -98,7 +102,7 @@ class Terraform:
         shown = subprocess.run(
             [self.binary, "show", "-json", "tfplan"],
             cwd=self.folder / root,
-            env=dict(self.environment),
+            env={**self.environment, **self.provider},
             capture_output=True,
             text=True,
             check=True,
@@ -167,13 +171,19 @@ def account() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def terraform(tmp_path_factory: pytest.TempPathFactory, account: str) -> Terraform:
-    """Terraform in a copy of the code."""
+def terraform(tmp_path_factory: pytest.TempPathFactory, account: str) -> Iterator[Terraform]:
+    """Terraform in a copy of the code, with one process of the provider for all plans."""
     folder = tmp_path_factory.mktemp("terraform") / "terraform"
     skipped = shutil.ignore_patterns(".terraform", "*.tfstate*", "*.tfplan")
     shutil.copytree(PROJECT / "terraform", folder, ignore=skipped)
     binary = find_binary(folder.parent)
-    return Terraform(folder, binary.path, environment(account))
+    alone = Terraform(folder, binary.path, environment(account))
+    shutil.copytree(PROJECT / "terraform" / "modules" / "network", folder.parent / "provider",
+                    ignore=skipped)  # fmt: skip
+    alone.init("../provider")
+    data = folder.parent / "provider" / ".terraform"
+    with attached(data, alone.environment) as provider:
+        yield replace(alone, provider=provider)
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def applied(
     done = subprocess.run(
         [terraform.binary, "test", "-test-directory=transitions", "-json", "-verbose"],
         cwd=terraform.folder / root,
-        env=dict(terraform.environment),
+        env={**terraform.environment, **terraform.provider},
         capture_output=True,
         text=True,
         check=False,
