@@ -28,8 +28,9 @@ up: install ## start the local cloud, apply the platform, train, promote and pre
 down: ## destroy what `up` made and end every process of it
 	@if [ -x $(bin)/keyless ]; then $(bin)/keyless down; else echo "nothing to end: $(VENV) does not exist"; fi
 
+# Three where there are two processors: many of these tests wait for servers and for Terraform.
 test: lint install-tools ## every check and test, end-to-end included
-	@$(bin)/python -m pytest -n 2 -m "not e2e"
+	@$(bin)/python -m pytest -n 3 -m "not e2e"
 	@$(bin)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m e2e tests/e2e
 	@$(bin)/python -m tests.browser
 
