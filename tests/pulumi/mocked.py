@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def applied(
     `regions` holds the sets of another region than the environment's. All are modules of one
     configuration: to start Terraform and its provider anew for each takes minutes.
     """
+    # One process of the provider is in the region that it was told last.
+    terraform = replace(terraform, provider={})
     modules, folder = {}, terraform.folder / TOGETHER
     for root, sets in roots.items():
         for name, given in sets.items():
