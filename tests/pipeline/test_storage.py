@@ -17,6 +17,8 @@ from pipeline.storage import (
     Store,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["folder", "bucket"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:

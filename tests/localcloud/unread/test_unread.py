@@ -14,6 +14,8 @@ from tests.localcloud.clients import Account
 from tests.localcloud.unread import classes
 from tests.localcloud.unread.sweep import operations
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.slow
 def test_the_list_is_what_nobody_reads_and_no_class_excuses() -> None:

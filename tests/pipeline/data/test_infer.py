@@ -21,6 +21,8 @@ from pipeline.data.prepare import prepare
 from pipeline.errors import InputError
 from pipeline.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Settings]
 ROWS = 60
 LETTERS = np.random.default_rng(0).choice(["yes", "no"], ROWS)

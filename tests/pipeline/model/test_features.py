@@ -27,6 +27,8 @@ from pipeline.model.features import (
 from pipeline.model.preprocess import Inputs, coded, imputed
 from pipeline.settings import Serialization, Settings
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Settings]
 TASKS: list[Task] = ["binary", "multiclass", "regression"]
 NUMBER = NumberColumn(minimum=-9, maximum=9, null_rate=0)

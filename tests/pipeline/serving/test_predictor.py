@@ -30,6 +30,8 @@ from pipeline.serving.worker.predictor import Predictor, Request
 from pipeline.settings import DEFAULT_FILE, load_settings
 from tests.pipeline.serving import models
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = ("linear", "random_forest", "histogram_gradient_boosting")
 
 

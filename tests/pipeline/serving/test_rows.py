@@ -9,6 +9,8 @@ import pytest
 from pipeline.serving.worker import rows
 from pipeline.serving.worker.rows import BadRequest, parse
 
+pytestmark = pytest.mark.slow
+
 FEATURES = ["a", "b"]
 TABLE = {"a": [1, 2], "b": ["x", None]}
 FORMS: dict[str, Any] = {
