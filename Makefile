@@ -30,7 +30,8 @@ down: ## destroy what `up` made and end every process of it
 
 # Three where there are two processors: many of these tests wait for servers and for Terraform.
 test: lint install-tools ## every check and test, end-to-end included
-	@$(bin)/python -m pytest -n 3 -m "not e2e"
+	@$(bin)/python -m pytest -n 3 -m "not e2e and not alone"
+	@$(bin)/python -m pytest -m alone $$(grep -rl --include='*.py' 'mark\.alone' tests)
 	@$(bin)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m e2e tests/e2e
 	@$(bin)/python -m tests.browser
 

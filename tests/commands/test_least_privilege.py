@@ -148,6 +148,7 @@ def test_a_log_and_so_far_exclude_each_other(home: Path, tmp_path: Path) -> None
     assert "exclude each other" in done.stderr
 
 
+@pytest.mark.alone
 def test_the_decision_log_costs_requests_under_a_tenth(
     cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

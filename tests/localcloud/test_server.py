@@ -74,6 +74,7 @@ def test_a_body_arrives_whole_and_the_connection_is_kept(running: Server) -> Non
     assert SEEN[0].target == "/b/k?x=%2F#y"
 
 
+@pytest.mark.alone
 def test_clients_that_say_nothing_or_little_hold_up_nobody(running: Server) -> None:
     """Far more of them than the server has threads."""
     head = b"PUT /b/k HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"

@@ -232,6 +232,7 @@ def test_an_alarm_asks_as_cloudwatch() -> None:
     assert change.statement["Principal"] == {"Service": ["cloudwatch.amazonaws.com"]}
 
 
+@pytest.mark.alone
 def test_a_long_list_of_alarms_is_read_in_a_moment() -> None:
     alarm = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:n "
     began = time.process_time()

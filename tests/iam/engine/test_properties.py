@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -306,6 +307,7 @@ def test_a_negated_operator_is_the_opposite_of_the_plain_one(
     assert holds(negated, wanted, context) == (None if plain is None else not plain)
 
 
+@pytest.mark.alone
 def test_a_typical_decision_takes_well_under_a_millisecond() -> None:
     many = [
         {

@@ -9,12 +9,14 @@ from scripts.maintenance.benchmarks.prediction import memory, throughput
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.alone
 def test_reading_checking_and_writing_cost_little_beside_predicting(tmp_path: Path) -> None:
     """In processor time, which does not depend on what else the machine does: measured 1.2."""
     spent = throughput("histogram_gradient_boosting", 100_000, 3, tmp_path)["processor_seconds"]
     assert spent["pipeline"] < 1.5 * spent["bare"]
 
 
+@pytest.mark.alone
 def test_a_model_that_takes_no_time_shows_what_checking_and_writing_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

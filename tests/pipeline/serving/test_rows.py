@@ -198,6 +198,7 @@ def test_too_many_rows_are_refused_in_every_form(form: str) -> None:
     assert error.value.status == 413
 
 
+@pytest.mark.alone
 def test_names_that_no_one_asked_for_take_no_time_in_other_rows() -> None:
     """Names times rows are 80 million values here; a body has room for a hundred times that."""
     rows = [{f"x{row}_{place}": 0 for place in range(20)} for row in range(2000)]
