@@ -520,3 +520,26 @@ def test_a_named_workflow_does_not_hide_that_more_branches_get_in() -> None:
     )
     who = found.reach["a.json"].who
     assert "pull requests, refs such as refs/heads/dev/" in who
+
+
+@pytest.mark.parametrize(
+    ("subjects", "from_a_job_of"),
+    [
+        (["repo:o/*:ref:refs/heads/main"], ", from a job of refs/heads/main"),
+        (["repo:*:ref:refs/heads/main"], ", from a job of refs/heads/main"),
+        (["repo:o/*:environment:a", "repo:o/*:ref:refs/heads/b"],
+         ", from a job of environment a or refs/heads/b"),
+        (["repo:o/*:environment:a", "repo:o/*:ref:*"], ""),
+        (["repo:o/*"], ""),
+    ],
+)  # fmt: skip
+def test_what_a_strangers_job_must_be_of_is_said_with_who_gets_in(
+    subjects: list[str], from_a_job_of: str
+) -> None:
+    policy = of("")
+    equals = policy["Statement"][0]["Condition"]["StringEquals"]
+    del equals[f"{HOST}:repository_id"], equals[f"{HOST}:sub"]
+    policy["Statement"][0]["Condition"]["StringLike"] = {f"{HOST}:sub": subjects}
+    found = lint(policy, Setting("x"))
+    who = " ".join(one.who for one in found.findings if "repository" in one.rule)
+    assert (from_a_job_of in who) if from_a_job_of else ("from a job of" not in who)

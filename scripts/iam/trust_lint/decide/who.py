@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from scripts.github.subjects import repo_of
-from scripts.iam.trust_lint.decide.automata import Operand, common_word, pattern, text, then
+from scripts.iam.trust_lint.decide.automata import (
+    Language,
+    Operand,
+    common_word,
+    pattern,
+    text,
+    then,
+)
 from scripts.iam.trust_lint.decide.grammar import CLAIMS, OWNER, JobKind
 from scripts.iam.trust_lint.decide.openness import Openness
 from scripts.iam.trust_lint.decide.search import Asked, Token
@@ -92,8 +99,10 @@ def _reach(found: Openness) -> Reach:
 
 def anybody(found: Openness) -> str:
     """Every owner's workflows, and what they must bring."""
-    return found.issuer.anybody + _limits(
-        found, pinned=found.find_anybody(_elsewhere(found)) is None
+    return (
+        found.issuer.anybody
+        + _jobs(found, found.find_anybody)
+        + _limits(found, pinned=found.find_anybody(_elsewhere(found)) is None)
     )
 
 
@@ -107,7 +116,7 @@ def any_repository(found: Openness) -> str:
             f"{_template(token)} it sends this subject"
         )
     pinned = found.find_other_repository(_elsewhere(found)) is None
-    limits = _limits(found, pinned=pinned)
+    limits = _jobs(found, found.find_other_repository) + _limits(found, pinned=pinned)
     if whole := _wholly_open(found):
         # Of some owners all repositories get in, of the others some do.
         owners = listed(whole)
@@ -301,6 +310,39 @@ def _elsewhere(found: Openness) -> Asked:
     """Tokens of jobs that run in no workflow which the statement names."""
     workflow = found.names.strange_workflow if found.names.workflows else None
     return Asked().also(job_workflow_ref=workflow)
+
+
+def _jobs(found: Openness, find: Callable[[Asked], Token | None]) -> str:
+    """Of which refs and environments a stranger's job must be, where that is fixed.
+
+    `find` gives a token of such a stranger.
+    """
+    names = found.names
+    other = {
+        "ref": names.other_ref if names.refs else None,
+        "environment": names.other_environment if names.environments else None,
+    }
+    free = {
+        "ref": {"ref": other["ref"]},
+        "environment": other,
+        "pull_request": {"ref": other["ref"]},
+    }
+    kinds: list[JobKind] = ["ref", "environment"]
+    if not names.pull_requests:
+        kinds.append("pull_request")
+    if any(find(Asked(kinds=(kind,)).also(**free[kind])) for kind in kinds):
+        return ""
+
+    def let_in(kind: JobKind, **claims: Language) -> bool:
+        return find(Asked(kinds=(kind,)).also(**claims)) is not None
+
+    said = [
+        *(f"environment {name}" for name in sorted(names.environments)
+          if let_in("environment", environment=text(name))),
+        *(name for name in sorted(names.refs) if let_in("ref", ref=text(name))),
+        *(["pull requests"] if names.pull_requests and let_in("pull_request") else []),
+    ]  # fmt: skip
+    return f", from a job of {listed(said, 'or')}" if said else ""
 
 
 def _like(found: Openness, claim: str) -> list[str]:
