@@ -139,11 +139,13 @@ def need_one(found: Read, *, trail: bool) -> None:
             "it: --trust FILE",
             exit_code=2,
         )
-    if found.bare and (decided := decided_elsewhere(found.bare[0])):
-        raise UserError("The denial names no caller", why=decided, exit_code=2)
+    decided = dict.fromkeys(filter(None, map(decided_elsewhere, found.bare)))
+    if decided:
+        raise UserError("The denial names no caller", why="; ".join(decided), exit_code=2)
     if found.bare and (why := of_no_action(found.bare[0])):
         raise UserError("The denial names no action, so none can be judged", why=why, exit_code=2)
     if causes := [*filter(None, map(cause, found.bare))]:
+        print_rest(replace(found, bare=tuple(one for one in found.bare if not cause(one))))
         raise UserError(
             "The denial names no caller by its ARN, so no policy can be looked at",
             why="; ".join(dict.fromkeys(causes)),

@@ -362,7 +362,7 @@ def _must_not_widen(request: Request, closest: Considered) -> str | None:
         if failure.element == "Resource" and nameless:
             return (
                 f"AWS names {request.resource} where what was asked for has no valid name, or "
-                "none: the request is to be put right, no policy"
+                "none: the request is to be put right, and no policy is to allow that"
             )
         if failure.key is None or is_dead(request.action, failure):
             continue

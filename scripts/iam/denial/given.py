@@ -286,11 +286,32 @@ def document(text: str, name: str) -> Mapping[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise PolicyError(f"policy {name!r}: not JSON: {error}") from None
+        content = None if text.lstrip().startswith(("{", "[")) else _yaml(text)
+        if content is None:
+            raise PolicyError(f"policy {name!r}: not JSON: {error}") from None
     found = _documents(content)
     if len(found) != 1:
         raise PolicyError(f"policy {name!r}: {len(found) or 'no'} policies in it; give one a file")
     return found[0]
+
+
+def _yaml(text: str) -> Any:
+    """Plain YAML, with every scalar as its text; None if it is none, or has tags like !Sub."""
+    import yaml
+
+    try:
+        if any(isinstance(one, yaml.NodeEvent) and "!" in (getattr(one, "tag", "") or "")
+               for one in yaml.parse(text)):  # fmt: skip
+            return None
+        return yaml.load(text, yaml.BaseLoader)  # noqa: S506 - it makes texts alone
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+
+
+def _is_statement(content: Any) -> bool:
+    return isinstance(content, dict) and "Effect" in content and (
+        "Action" in content or "NotAction" in content
+    )  # fmt: skip
 
 
 def _documents(content: Any) -> Sequence[Mapping[str, Any]]:
@@ -299,10 +320,15 @@ def _documents(content: Any) -> Sequence[Mapping[str, Any]]:
             content = json.loads(content)
         except ValueError:
             return []
+    if _is_statement(content):
+        content = [content]
     if isinstance(content, dict):
         if "Statement" in content:
             return [content]
         return [one for value in content.values() for one in _documents(value)]
     if isinstance(content, list):
+        if content and all(map(_is_statement, content)):
+            # What frameworks and reports show of a policy is often its statements alone.
+            return [{"Version": "2012-10-17", "Statement": content}]
         return [one for value in content for one in _documents(value)]
     return []

@@ -21,6 +21,12 @@ def near_misses(considered: Iterable[Considered]) -> Iterator[str]:
             if failure.actual and (what := _difference(wanted, failure.actual[0])):
                 yield f"statement {one.statement} of {one.policy} names {wanted}: {what}"
                 break
+            if failure.actual and (parts := _left_empty(wanted, failure.actual[0])):
+                yield (
+                    f"statement {one.statement} of {one.policy} names {wanted}, which leaves out "
+                    f"{parts}: it matches nothing that has one"
+                )
+                break
 
 
 def without_a_name(considered: Iterable[Considered]) -> Iterator[str]:
@@ -58,6 +64,14 @@ def _difference(wanted: str, had: str) -> str | None:
     # Objects of a bucket, versions of a function, indices of a table, streams of a group.
     below = next((mark for mark in "/:" if name.startswith(pattern + mark)), None)
     return f"what is below it is named by {wanted}{below}*" if below else None
+
+
+def _left_empty(wanted: str, had: str) -> str:
+    """The parts of an ARN of the same service that are empty where the request's are not."""
+    theirs, ours = wanted.split(":", 5), had.split(":", 5)
+    if len(theirs) != 6 or len(ours) != 6 or theirs[2] != ours[2]:
+        return ""
+    return " and ".join(_PARTS[at] for at in (3, 4) if ours[at] and not theirs[at])
 
 
 def _like(value: str, pattern: str) -> bool:

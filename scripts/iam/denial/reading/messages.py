@@ -10,7 +10,7 @@ from typing import Any
 
 from scripts.iam.account.decision_log import Record
 from scripts.iam.denial.reading import services
-from scripts.iam.denial.reading.callerless import SENTENCES
+from scripts.iam.denial.reading.callerless import SENTENCES, cause
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.reference import GLOBAL_REGION, is_global, judged, unknown
 
@@ -94,7 +94,7 @@ _OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) oper
 _BARE = re.compile(
     r"AccessDenied\w*|UnauthorizedOperation|Not authorized to perform sts:\w+|"
     rf"{services.SENTENCES}|(?:is|are) not authorized to perform(?! this operation)|"
-    rf"because no (?:{LAYER}) allows the \S+|{SENTENCES}"
+    rf"because no (?:{LAYER}) allows the \S+|explicit deny in an? (?:{LAYER})|{SENTENCES}"
 )
 # An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.
 _CODE = re.compile(
@@ -388,6 +388,7 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
     """Denials that name no caller or no action, each with the words around it."""
     seen: set[str] = set()
     calls: set[str] = set()
+    until = 0
     for found in _BARE.finditer(plain):
         # AWS's own sentence goes on with "(Service: ...; Error Code: AccessDenied; ...)".
         # SDKs print the code behind their stack, as a field of its own.
@@ -402,11 +403,14 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             continue
         words = _around(plain, found.start() - 60, found.end() + 260)
         # Of CloudFormation each resource that failed tells its own call.
-        if (found[0] not in calls) if found[0].startswith("API: ") else not any(
+        new = found[0] not in calls if found[0].startswith("API: ") else not any(
             found[0] in one for one in seen
-        ):  # fmt: skip
+        )  # fmt: skip
+        told = cause(words)
+        if new or (found.start() >= until and told and told not in map(cause, seen)):
             seen.add(words)
             calls.add(found[0])
+            until = found.end() + 260
             yield words
 
 

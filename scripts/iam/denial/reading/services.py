@@ -47,6 +47,13 @@ _TO_CALL = re.compile(
 _SERVICE_LINKED = re.compile(r"[Uu]nable to assume the service linked role")
 # https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
 _ORGANIZATIONS = "You don't have permissions to access this resource"
+# https://docs.aws.amazon.com/lake-formation/latest/dg/lf-permissions-reference.html
+_LAKE = re.compile(
+    r"Insufficient Lake Formation permission\(?s?\)?:? (?:Required (?P<right>[\w ]+?) )?on "
+    r"(?P<what>[\w.*-]+)"
+)
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
+_NO_ACLS = "AccessControlListNotSupported"
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CrossAccountSubscriptions.html
 _SUBSCRIPTION = re.compile(r"perform:? logs:PutSubscriptionFilter on resource:? \S+:destination:")
 LOG_DESTINATION = (
@@ -64,6 +71,8 @@ SENTENCES = "|".join(
         _SERVICE_LINKED.pattern,
         _PASS.pattern,
         _ORGANIZATIONS,
+        r"Insufficient Lake Formation permission",
+        _NO_ACLS,
     )
 )
 
@@ -113,6 +122,22 @@ def cause(words: str) -> str | None:
             "AWS Organizations answers so to accounts that may not ask: most of its actions work "
             "from the management account or a delegated administrator's alone, and there the "
             "caller's own policies have to allow them (organizations:...)"
+        )
+    if lake := _LAKE.search(words):
+        right = lake["right"] or "which right, such as DESCRIBE or CREATE_TABLE, is not told"
+        return (
+            f"Lake Formation refused, and no policy of IAM: on {lake['what']} the caller's role "
+            f"has to be granted it there ({right}; aws lakeformation grant-permissions), by a "
+            "data lake administrator or whoever may grant it; where IAMAllowedPrincipals has "
+            "Super on it and new things get that by default, IAM alone decides. The message "
+            "names no caller"
+        )
+    if _NO_ACLS in words:
+        return (
+            "the bucket takes no ACLs (Object Ownership: bucket owner enforced, as every bucket "
+            "made since April 2023 is unless it was asked for otherwise): no policy of IAM "
+            "changes that. Leave the ACL out of the request (bucket-owner-full-control alone is "
+            "taken) and let a bucket policy say who gets in"
         )
     if _SUBSCRIPTION.search(words):
         return f"{LOG_DESTINATION}; the caller's own policies have to allow the call, too"

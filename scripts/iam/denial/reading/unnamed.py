@@ -25,7 +25,7 @@ _TOLD = (
     re.compile(rf"because no (?P<missing>{LAYER}) allows the {_ACTION}"),
     re.compile(rf"missing permissions? (?:for|to) {_ACTION}"),
     re.compile(rf"API: {_ACTION} You are not authorized"),
-    re.compile(rf"permission to call {_ACTION}"),
+    re.compile(rf"(?:permission|(?:not |un)authorized) to call {_ACTION}"),
 )
 
 

@@ -1,0 +1,94 @@
+"""Denials in other words than AWS's sentence, and policies in other forms than a whole document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.iam.denial.given import document
+from scripts.iam.engine.documents import PolicyError
+from tests.iam.denial.test_given import ACCOUNT, SESSION, explained, policy, run
+
+TERRAFORM = """
+Error: error creating S3 bucket ACL for box: AccessDenied: Access Denied
+│ \tstatus code: 403, request id: XM0QQ8XGMJHK355W, host id: 87PG4bLH=
+│   with aws_s3_bucket_acl.dev,
+╷
+│ Error: Error putting S3 policy: AccessDenied: Access Denied
+│ \tstatus code: 403, request id: XM0WHJHQ6YJ1CXJ0, host id: W+Bd+wGI=
+│   with module.site.aws_s3_bucket_policy.dev,
+"""
+
+
+def told(folder: Path, words: str) -> str:
+    return " ".join(run(folder, words).output.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [("unauthorized to call ec2:RunInstances ... explicit deny in a service control policy ...",
+      "the service control policy decided"),
+     ("Insufficient Lake Formation permission(s): Required Describe on sales",
+      "Lake Formation refused, and no policy of IAM: on sales"),
+     ("AccessControlListNotSupported: The bucket does not allow ACLs", "the bucket takes no ACLs"),
+     ("operation error S3: PutBucketPolicy, https response error StatusCode: 403, AccessDenied",
+      "s3:PutBucketPolicy on the bucket itself")],
+)  # fmt: skip
+def test_who_refused_is_told(tmp_path: Path, words: str, why: str) -> None:
+    assert why in told(tmp_path, words)
+
+
+def test_each_resource_of_terraform_tells_its_call(tmp_path: Path) -> None:
+    found = told(tmp_path, TERRAFORM)
+    assert "s3:PutBucketAcl" in found
+    assert "s3:PutBucketPolicy" in found
+    assert "S3 Block Public Access answers so, too" in found
+
+
+def test_of_policies_that_nobody_gave_nothing_is_said(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: sts:AssumeRole on resource: "
+        f"arn:aws:iam::{ACCOUNT}:role/other"
+    )
+    assert "none of the caller's own policies" not in told(tmp_path, words)
+
+
+def test_an_arn_without_region_and_account_matches_nothing(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: ssm:GetParameter on resource: "
+        f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/app/key"
+    )
+    reads = {
+        "Effect": "Allow",
+        "Action": "ssm:GetParameter",
+        "Resource": "arn:aws:ssm:::parameter/app/*",
+    }
+    found = explained(run(tmp_path, words, "--json", policy=policy(reads)))
+    assert any("leaves out region and account" in note for note in found["notes"])
+
+
+STATEMENTS = """
+resourcePolicy:
+  - Effect: Allow
+    Principal: "*"
+    Action: execute-api:Invoke
+    Resource: execute-api:/*
+"""
+
+
+def test_statements_in_yaml_are_a_policy() -> None:
+    found = document(STATEMENTS, "serverless.yml")
+    assert found["Version"] == "2012-10-17"
+    assert found["Statement"][0]["Action"] == "execute-api:Invoke"
+
+
+def test_a_statement_alone_is_a_policy() -> None:
+    found = document('{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}', "one.json")
+    assert [one["Action"] for one in found["Statement"]] == ["s3:GetObject"]
+
+
+@pytest.mark.parametrize("text", ["Statement: [{Effect: Allow, Action: !Sub '${A}'}]", "a: [", ""])
+def test_what_a_template_fills_in_is_no_policy_yet(text: str) -> None:
+    with pytest.raises(PolicyError):
+        document(text, "template.yml")
