@@ -70,8 +70,9 @@ def lint_trust(
     """Find who could assume a role through GitHub that should not.
 
     \b
-    keyless lint-trust trust.json                       a policy, a folder, `aws iam get-role`
+    keyless lint-trust trust.json                       a policy, `aws iam get-role`
     keyless lint-trust role.tf                          or a template, CDK, a script with it
+    keyless lint-trust infra                            every such file below a folder
     keyless lint-trust --plan plan.json                 every role of a Terraform plan
     keyless lint-trust --account                        every role of the local account
     keyless lint-trust --account --aws --sarif          every role of yours, for code scanning

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 from scripts.iam.account.identities import Identities
 from scripts.iam.engine.documents import Policy, PolicyError, parse_policy
-from scripts.iam.trust_lint.reading.files import written
+from scripts.iam.trust_lint.reading.files import around, written
 from scripts.iam.trust_lint.reading.literals import TooTangled
 from scripts.iam.trust_lint.reading.policies import Found
 from scripts.iam.trust_lint.reading.templates import policies_in
@@ -19,12 +21,26 @@ from scripts.iam.trust_lint.rules import Setting
 MOST_BYTES = 64 * 1024 * 1024  # a plan of a large root; a policy has its own, smaller limit
 Document = Mapping[str, Any] | str
 
+_KEPT_IN = (".json", ".tf", ".yaml", ".yml", ".template", ".ts", ".py", ".go", ".sh")
+_OTHERS = frozenset({"node_modules", "__pycache__", "venv", "vendor"})
+_WEB_IDENTITY = re.compile(r"AssumeRoleWithWebIdentity|WebIdentityPrincipal|OpenIdConnectPrincipal")
 _READS = ("Get", "List", "Describe", "View", "Head", "BatchGet", "Lookup", "Search", "Select")
 _SECRETS = ("secretsmanager:getsecretvalue", "secretsmanager:batchgetsecretvalue")
 
 
 class InputError(ValueError):
     """Input that holds no trust policy. The message says what it is and what to give instead."""
+
+
+class NoPolicy(InputError):
+    """Text that is not JSON, and in which no trust policy was found to be written out.
+
+    `is_likely` says that it speaks of web identity, so that one may stand there all the same.
+    """
+
+    def __init__(self, message: str, *, is_likely: bool) -> None:
+        super().__init__(message)
+        self.is_likely = is_likely
 
 
 @dataclass(frozen=True)
@@ -36,10 +52,11 @@ class Input:
 
 
 def read_paths(paths: Iterable[Path], setting: Setting) -> Input:
-    """Read files and all *.json below folders. Raises InputError or PolicyError.
+    """Read files, and below folders those in which trust policies are kept.
 
-    A file that was named has to be a trust policy. Beside the policies of a folder may be other
-    files; each is reported as not judged.
+    A file that was named has to hold a trust policy. Of a folder, JSON that is none is reported as
+    not judged, and so is code that speaks of web identity and cannot be read; other files are
+    passed over. Raises InputError or PolicyError.
     """
     found = Input()
     for path in paths:
@@ -49,33 +66,47 @@ def read_paths(paths: Iterable[Path], setting: Setting) -> Input:
 
 def _folder(folder: Path, setting: Setting) -> Input:
     found = Input()
-    for file in sorted(folder.rglob("*.json")):
+    for file in sorted(_kept_in(folder)):
         try:
             read = _file(file, setting)
+        except NoPolicy as error:
+            tell = error.is_likely or file.suffix == ".json"
+            read = Input(unknown=(str(error),) if tell else ())
         except InputError as error:
             read = Input(unknown=(str(error),))
         found = _joined(found, read)
     if not found.documents:
         others = "".join(f"; {line}" for line in found.unknown[:1])
-        raise InputError(f"{folder}: no trust policy in a *.json below this folder{others}")
+        kinds = " ".join(f"*{suffix}" for suffix in _KEPT_IN)
+        raise InputError(f"{folder}: no trust policy in any of {kinds} below this folder{others}")
     return found
+
+
+def _kept_in(folder: Path) -> Iterator[Path]:
+    """The files of a folder in which trust policies are kept, but not those of other people."""
+    for place, folders, files in os.walk(folder):
+        folders[:] = [one for one in folders if one not in _OTHERS and not one.startswith(".")]
+        yield from (Path(place, one) for one in files if one.endswith(_KEPT_IN))
 
 
 def _file(file: Path, setting: Setting) -> Input:
     size = file.stat().st_size
     if size > MOST_BYTES:
         raise InputError(f"{file}: {size} bytes; no plan has more than {MOST_BYTES}")
-    return read_text(file.read_bytes(), str(file), setting)
+    return read_text(file.read_bytes(), str(file), setting, around(file))
 
 
 def _joined(left: Input, right: Input) -> Input:
     return Input(left.documents + right.documents, left.unknown + right.unknown)
 
 
-def read_text(text: bytes | str, origin: str, setting: Setting) -> Input:
+def read_text(
+    text: bytes | str, origin: str, setting: Setting, names: Mapping[str, Any] | None = None
+) -> Input:
     """Read a trust policy, a Terraform plan as JSON, or what `aws iam get-role` printed.
 
-    Raises InputError for anything else, naming what it looks like.
+    `names` is what names stand for that other files define. Raises InputError for anything else,
+    naming what it looks like.
     """
     try:
         decoded = text.decode() if isinstance(text, bytes) else text
@@ -87,15 +118,16 @@ def read_text(text: bytes | str, origin: str, setting: Setting) -> Input:
         content = json.loads(decoded)
     except (ValueError, RecursionError) as error:
         try:
-            read = written(decoded)
+            read = written(decoded, names)
         except TooTangled as tangled:
             raise InputError(f"{origin}: not JSON, and {tangled}") from None
         if read:
             return _of_places(read, origin, setting)
-        raise InputError(
+        raise NoPolicy(
             f"{origin}: not JSON ({error}), and no trust policy is written out in it as in "
             "Terraform, a template, CDK or a script (a module's comes with the plan); give JSON: "
-            "`terraform show -json`, `cdk synth --json`, `aws iam get-role`"
+            "`terraform show -json`, `cdk synth --json`, `aws iam get-role`",
+            is_likely=bool(_WEB_IDENTITY.search(decoded)),
         ) from None
     if isinstance(content, dict):
         if "format_version" in content and ("planned_values" in content or "values" in content):

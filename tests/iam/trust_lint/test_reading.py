@@ -63,7 +63,7 @@ def test_the_action_that_cdk_writes_is_judged() -> None:
 
 
 def test_a_default_that_counts_is_named() -> None:
-    for file, name in (("template.yaml", "Repository"), ("variable.tf", "var.repository")):
+    for file, name in (("template.yaml", "Repository"), ("variable/main.tf", "var.repository")):
         read = read_paths([FILES / file], Setting(""))
         assert f"the default of {name} counts here" in read.unknown[0]
         assert not lint_all(list(read.documents)).not_judged
@@ -490,3 +490,77 @@ def test_a_saml_provider_is_named_as_what_it_is() -> None:
 def test_what_nobody_writes_is_given_up_soon(text: str) -> None:
     with pytest.raises(InputError, match="not JSON"):
         read_text(f"# AssumeRole\n{text}", "a.tf", Setting(""))
+
+
+TRUST = """
+data "aws_iam_policy_document" "ci" {
+  statement {
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+    principals {
+      type        = "Federated"
+      identifiers = [aws_iam_openid_connect_provider.github.arn]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "token.actions.githubusercontent.com:aud"
+      values   = ["sts.amazonaws.com"]
+    }
+    condition {
+      test     = "StringLike"
+      variable = "token.actions.githubusercontent.com:sub"
+      values   = [local.subject]
+    }
+  }
+}
+"""
+BESIDE = """
+variable "org" { default = "octo-org" }
+locals { subject = "repo:${var.org}/${var.repo}:*" }
+resource "aws_iam_openid_connect_provider" "github" { url = "https://HOST" }
+""".replace("HOST", HOST)
+
+
+def module(folder: Path, values: str = "") -> Path:
+    (folder / "roles.tf").write_text(TRUST)
+    (folder / "others.tf").write_text(BESIDE + 'variable "repo" {}\n')
+    (folder / "terraform.tfvars").write_text(values)
+    return folder / "roles.tf"
+
+
+def test_names_of_a_module_are_read_in_all_of_its_files(tmp_path: Path) -> None:
+    read = read_paths([module(tmp_path, 'repo = "app"\n')], Setting(""))
+    [default] = read.unknown
+    assert "the default of var.org counts here" in default
+    judgement = lint_all(list(read.documents))
+    assert f"everyone who can push a branch to {NAMED}" in who(judgement)
+    assert judgement.not_judged == ()
+
+
+def test_a_value_that_is_given_is_no_default(tmp_path: Path) -> None:
+    file = module(tmp_path, 'repo = "app"\norg = "octo-org"\n')
+    (tmp_path / "a.auto.tfvars").write_text('repo = "*"\n')
+    read = read_paths([file], Setting(""))
+    assert read.unknown == ()
+    assert "any-repository" in rules(lint_all(list(read.documents)))
+
+
+def test_a_name_that_no_file_gives_stays_open(tmp_path: Path) -> None:
+    found = lint_all(list(read_paths([module(tmp_path)], Setting("")).documents))
+    assert "${var.repo} is not filled in" in found.not_judged[0]
+
+
+def test_a_folder_is_read_with_all_that_is_kept_in_it(tmp_path: Path) -> None:
+    module(tmp_path, 'repo = "app"\n')
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "stack.ts").write_text((FILES / "stack.ts").read_text())
+    (tmp_path / "deep" / "main.py").write_text("import os\n")
+    (tmp_path / "deep" / "half.py").write_text('ACTION = "sts:AssumeRoleWithWebIdentity"\n')
+    for other in (".terraform", "node_modules"):
+        (tmp_path / other).mkdir()
+        (tmp_path / other / "main.tf").write_text((FILES / "document.tf").read_text())
+    read = read_paths([tmp_path], Setting(""))
+    assert {setting.origin.split(":")[0] for _, setting in read.documents} == {
+        f"{tmp_path}/roles.tf", f"{tmp_path}/deep/stack.ts",
+    }  # fmt: skip
+    assert any(line.startswith(f"{tmp_path}/deep/half.py: not JSON") for line in read.unknown)
+    assert not any("main.py" in line for line in read.unknown)

@@ -2,32 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
 from scripts.iam.trust_lint.reading.literals import TooTangled, begin
+from scripts.iam.trust_lint.reading.names import given, names
 from scripts.iam.trust_lint.reading.policies import Found, fences, policies
 from scripts.iam.trust_lint.reading.templates import policies_in, template
 
 MOST_CHARACTERS = 500_000
 
 
-def written(text: str) -> list[Found]:
+def written(text: str, around: Mapping[str, Any] | None = None) -> list[Found]:
     """The trust policies of a template, of Terraform, code, a script or a page of Markdown.
 
-    Raises TooTangled.
+    `around` is what names stand for that other files define. Raises TooTangled.
     """
-    if len(text) > MOST_CHARACTERS or not ("AssumeRole" in text or "Principal" in text):
+    if not ("AssumeRole" in text or "Principal" in text):
         return []
+    if len(text) > MOST_CHARACTERS:
+        raise TooTangled(f"longer than the {MOST_CHARACTERS} characters that are read")
     begin()
     try:
-        return _written(text)
+        return _written(text, around or {})
     except RecursionError:
         raise TooTangled("it is nested too deeply to read") from None
 
 
-def _written(text: str) -> list[Found]:
+def _written(text: str, around: Mapping[str, Any]) -> list[Found]:
     parts = fences(text) or [text]
     found: list[Found] = []
     for part in parts:
         content = template(part)
         read = policies_in(content) if content is not None else []
-        found += [one for one in read or policies(part) if one not in found]
+        found += [one for one in read or policies(part, around) if one not in found]
     return found
+
+
+def around(file: Path) -> dict[str, Any]:
+    """What names of a Terraform file stand for by the other files of its folder.
+
+    Values are taken in the order in which Terraform takes them; what cannot be read is left out,
+    so that its names stay open.
+    https://developer.hashicorp.com/terraform/language/values/variables
+    """
+    if file.suffix != ".tf":
+        return {}
+    found: dict[str, Any] = {}
+    for one in sorted(file.parent.glob("*.tf")):
+        found |= _of(one, names) if one != file else {}
+    values = file.parent / "terraform.tfvars"
+    for one in (
+        *([values] if values.is_file() else []),
+        *sorted(file.parent.glob("*.auto.tfvars")),
+    ):
+        found |= _of(one, given)
+    return found
+
+
+def _of(file: Path, read: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        text = file.read_text()
+        begin()
+        found = read(text) if len(text) <= MOST_CHARACTERS else {}
+    except (OSError, UnicodeDecodeError, TooTangled, RecursionError):
+        return {}
+    return {name: value for name, value in found.items() if "." in name}

@@ -9,6 +9,7 @@ from typing import Any
 from scripts.iam.trust_lint.reading.literals import Reader, Unreadable, calls, placeholder
 
 ACCOUNT = "${account}"
+GIVEN = "given var."  # before the names of variables that have a value, not a default
 _BLOCK = re.compile(
     r"^[ \t]*(variable|locals|resource|data|module)((?:[ \t]+\"?[\w-]+\"?)*)[ \t]*\{", re.MULTILINE
 )
@@ -60,6 +61,11 @@ def names(text: str) -> dict[str, Any]:
     if not found:
         found = _assigned(text)
     return found
+
+
+def given(text: str) -> dict[str, Any]:
+    """The values of variables that a .tfvars file gives."""
+    return {f"{GIVEN}{name}": value for name, value in _assigned(text).items()}
 
 
 def _provider(found: dict[str, Any], name: str, url: object) -> None:

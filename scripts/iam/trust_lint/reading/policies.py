@@ -15,7 +15,7 @@ from scripts.iam.trust_lint.reading.literals import (
     object_around,
     placeholder,
 )
-from scripts.iam.trust_lint.reading.names import blocks, names, resolved
+from scripts.iam.trust_lint.reading.names import GIVEN, blocks, names, resolved
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ _WEB = "sts:AssumeRoleWithWebIdentity"
 _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 
 
-def policies(text: str) -> list[Found]:
-    """The trust policies that a text holds, names of the same text filled in."""
-    found = _read(text)
+def policies(text: str, around: Mapping[str, Any]) -> list[Found]:
+    """The trust policies that a text holds, names of the text and of those around it filled in."""
+    found = _read(text, around)
     if not found and '\\"' in text:
-        found = _read(text.replace('\\"', '"'))  # JSON within a shell's quotes
+        found = _read(text.replace('\\"', '"'), around)  # JSON within a shell's quotes
     return found
 
 
@@ -57,16 +57,28 @@ def fences(text: str) -> list[str]:
     return _FENCE.findall(text)
 
 
-def _read(text: str) -> list[Found]:
-    known = names(text)
+def _read(text: str, around: Mapping[str, Any]) -> list[Found]:
+    known = {**around, **names(text), **_given(around)}
+    defaults = [one for one in known if one.startswith("var.") and one not in _given(around)]
     read = [*_documents(text, known), *_objects(text), *_principals(text, known)]
     found: list[Found] = []
     for place, raw in read:
-        policy = policy_of(resolved(raw, known))
+        whole = resolved(raw, known)
+        policy = policy_of(whole)
         if policy is not None and policy not in [one.policy for one in found]:
-            defaults = [name for name in known if name.startswith("var.") and name in str(raw)]
-            found.append(Found(place, policy, tuple(defaults)))
+            counts = (name for name in defaults if resolved(raw, _but(known, name)) != whole)
+            found.append(Found(place, policy, tuple(counts)))
     return found
+
+
+def _given(around: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables whose values are given."""
+    return {name.replace(GIVEN, "var.", 1): value for name, value in around.items()
+            if name.startswith(GIVEN)}  # fmt: skip
+
+
+def _but(known: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {one: value for one, value in known.items() if one != name}
 
 
 def _documents(text: str, known: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
