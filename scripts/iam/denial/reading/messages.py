@@ -410,7 +410,7 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         if new or (found.start() >= until and told and told not in map(cause, seen)):
             seen.add(words)
             calls.add(found[0])
-            until = found.end() + 260
+            until = found.end() + 60
             yield words
 
 
