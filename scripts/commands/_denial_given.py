@@ -48,7 +48,7 @@ def _refusals(found: Read, policies: Given) -> tuple[list[Refusal], list[str]]:
 
     refusals, rest = list(found.refusals), []
     for words in found.bare:
-        refusal = unnamed(words)
+        refusal = unnamed(words, own=bool(policies.identity))
         if refusal is not None and not _is_judged(refusal, policies):
             refusal = None
         if refusal is not None and refusal not in refusals:

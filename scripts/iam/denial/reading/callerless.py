@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from scripts.iam.denial.reading import services
-from scripts.iam.reference import judged
+from scripts.iam.reference import judged, of_call
 
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
 # EKS and others, which look for a right before they use it; CloudFormation; AWS's own sentence.
@@ -22,6 +22,10 @@ _OF_S3 = re.compile(
     r"(?:Access Denied|Forbidden)"
     r"|operation error S3: (?P<go>\w+), https response error StatusCode: 403"
 )
+_OF_HEAD = re.compile(r"error reading S3 Bucket \(\S+\): (?:Forbidden|AccessDenied)")
+# A call in the words of boto3 and of Go's SDK. EC2 alone has UnauthorizedOperation.
+_CALL = re.compile(r"calling the (?P<boto>\w+) operation|operation error [\w ]+: (?P<go>\w+),")
+_OF_EC2 = re.compile(r"\bUnauthorizedOperation\b")
 # Terraform's older words for a call of S3 name the resource alone.
 _OF_TERRAFORM = re.compile(
     r"AccessDenied: Access Denied (?:(?! Error: ).){0,220}? with (?:module\.\S+?\.)?"
@@ -94,7 +98,7 @@ SENTENCES = (
     rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|{CIPHERTEXT}|"
     r"API: [\w-]+:\w+ You are not authorized|not authorized to perform this operation|"
     r"(?:permission|(?:not |un)authorized) to call ['\"]?[\w-]+:\w+|"
-    r"\(403\) when calling the \w+ operation|"
+    r"\(403\) when calling the \w+ operation|error reading S3 Bucket \(\S+\): Forbidden|"
     r"operation error S3: \w+, https response error StatusCode: 403"
 )
 
@@ -150,7 +154,25 @@ def cause(words: str) -> str | None:
             "directories. Whether an Allow is lacking or a policy denies it is not told, nor are "
             "keys that are wrong: S3 gives no reason to a HEAD"
         )
-    return _of_sentence(words)
+    return _of_sentence(words) or _of_its_call(words)
+
+
+def _of_its_call(words: str) -> str | None:
+    if action := action_called(words):
+        return (
+            f"{action}, by the name of the call, was refused to a caller; whether an Allow is "
+            "lacking or a policy denies it is not told"
+        )
+    return None
+
+
+def action_called(words: str) -> str:
+    """The action that a call needs, where its name is that of one service's alone; or ""."""
+    found = _CALL.search(words)
+    operation = (found["boto"] or found["go"]) if found else ""
+    if _OF_EC2.search(words) and judged(f"ec2:{operation}"):
+        return f"ec2:{operation}"
+    return of_call(operation)
 
 
 def _of_sentence(words: str) -> str | None:
@@ -227,6 +249,8 @@ def operation_of_s3(words: str) -> tuple[str, str, str] | None:
     """The operation that S3 refused, the action that it needs, and on what; None if not told."""
     found = _OF_S3.search(words)
     operation = (found["boto"] or found["go"]) if found else ""
+    if not found and _OF_HEAD.search(words):
+        operation = "HeadBucket"
     if not found and (terraform := _OF_TERRAFORM.search(words)):
         operation = _TERRAFORM.get(terraform["kind"], "")
     if operation in _S3:

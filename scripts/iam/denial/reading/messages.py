@@ -381,7 +381,9 @@ def as_arn(resource: str | None, account: str) -> str | None:
         return name
     if kind == "policy path":
         return f"arn:aws:iam::{account}:policy{name}"
-    return f"arn:aws:iam::{account}:{kind.replace(' ', '-')}/{name}"
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/using-service-linked-roles.html
+    linked = "aws-service-role/*/" * (kind == "role" and name.startswith("AWSServiceRoleFor"))
+    return f"arn:aws:iam::{account}:{kind.replace(' ', '-')}/{linked}{name}"
 
 
 def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) -> Iterator[str]:
@@ -401,7 +403,10 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         )
         if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
             continue
-        words = _around(plain, found.start() - 60, found.end() + 260)
+        # Go's SDK names the call before ids of any length.
+        called = plain.rfind("operation error ", max(0, found.start() - 200), found.start())
+        begins = called if called >= 0 else found.start() - 60
+        words = _around(plain, begins, found.end() + 260)
         # Of CloudFormation each resource that failed tells its own call.
         new = found[0] not in calls if found[0].startswith("API: ") else not any(
             found[0] in one for one in seen

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from scripts.iam.denial.reading import own_words
+
 _ROLE = r"['\"`]?(?P<role>arn:[\w-]+:iam::\S+?:role/[\w+=,.@/-]*[\w+=,@/-])['\"`]?"
 # Who says so -> the words, with the role where they name it.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-service.html
@@ -44,23 +46,12 @@ _TAGGING = re.compile(
 _TO_CALL = re.compile(
     r"role does not have permissions? to (?:call|perform) (?P<operation>\w+) on (?P<service>\w+)"
 )
-_SERVICE_LINKED = re.compile(r"[Uu]nable to assume the service linked role")
-# https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
-_ORGANIZATIONS = "You don't have permissions to access this resource"
-# https://docs.aws.amazon.com/lake-formation/latest/dg/lf-permissions-reference.html
-_LAKE = re.compile(
-    r"Insufficient Lake Formation permission\(?s?\)?:? (?:Required (?P<right>[\w ]+?) )?on "
-    r"(?P<what>[\w.*-]+)"
-)
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
-_NO_ACLS = "AccessControlListNotSupported"
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CrossAccountSubscriptions.html
 _SUBSCRIPTION = re.compile(r"perform:? logs:PutSubscriptionFilter on resource:? \S+:destination:")
 LOG_DESTINATION = (
     "a log destination lets in accounts by its access policy (aws logs put-destination-policy, "
     "logs:PutSubscriptionFilter for the caller's account), in the account whose it is"
 )
-_PASS = re.compile(r"[Cc]ross-account pass role is not allowed")
 SENTENCES = "|".join(
     re.sub(r"\(\?P<\w+>", "(?:", pattern)
     for pattern in (
@@ -68,11 +59,7 @@ SENTENCES = "|".join(
         _DESTINATION.pattern,
         r"not authorized to perform:? ['\"]?(?:[\w-]+:)?Create\w+ with Tags",
         _TO_CALL.pattern,
-        _SERVICE_LINKED.pattern,
-        _PASS.pattern,
-        _ORGANIZATIONS,
-        r"Insufficient Lake Formation permission",
-        _NO_ACLS,
+        *own_words.WORDS,
     )
 )
 
@@ -117,38 +104,8 @@ def cause(words: str) -> str | None:
             f"{operation} with tags needs its service's action for tagging{further} beside "
             f"{operation} itself; the message names no caller"
         )
-    if _ORGANIZATIONS in words:
-        return (
-            "AWS Organizations answers so to accounts that may not ask: most of its actions work "
-            "from the management account or a delegated administrator's alone, and there the "
-            "caller's own policies have to allow them (organizations:...)"
-        )
-    if lake := _LAKE.search(words):
-        right = lake["right"] or "which right, such as DESCRIBE or CREATE_TABLE, is not told"
-        return (
-            f"Lake Formation refused, and no policy of IAM: on {lake['what']} the caller's role "
-            f"has to be granted it there ({right}; aws lakeformation grant-permissions), by a "
-            "data lake administrator or whoever may grant it; where IAMAllowedPrincipals has "
-            "Super on it and new things get that by default, IAM alone decides. The message "
-            "names no caller"
-        )
-    if _NO_ACLS in words:
-        return (
-            "the bucket takes no ACLs (Object Ownership: bucket owner enforced, as every bucket "
-            "made since April 2023 is unless it was asked for otherwise): no policy of IAM "
-            "changes that. Leave the ACL out of the request (bucket-owner-full-control alone is "
-            "taken) and let a bucket policy say who gets in"
-        )
     if _SUBSCRIPTION.search(words):
         return f"{LOG_DESTINATION}; the caller's own policies have to allow the call, too"
     if action := lacked(words):
         return f"the role's own policies have to allow {action}; the message names no role"
-    if _SERVICE_LINKED.search(words):
-        return (
-            "the account has no service-linked role for the service yet, and the caller may not "
-            "make it: iam:CreateServiceLinkedRole, limited by iam:AWSServiceName, or "
-            "aws iam create-service-linked-role once"
-        )
-    if _PASS.search(words):
-        return "only a role of one's own account can be passed to a service"
-    return None
+    return own_words.meaning(words)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.reading.callerless import CIPHERTEXT, PAM, operation_of_s3
+from scripts.iam.denial.reading.callerless import (
+    CIPHERTEXT,
+    PAM,
+    action_called,
+    operation_of_s3,
+)
 from scripts.iam.denial.reading.messages import KINDS, LAYER, MASK, Refusal, as_arn
 from scripts.iam.denial.reading.services import lacked, of_service
 
@@ -29,8 +34,9 @@ _TOLD = (
 )
 
 
-def unnamed(words: str) -> Refusal | None:
-    """What was refused, of a caller for whom a role CALLER stands; None if it is not told."""
+def unnamed(words: str, *, own: bool = True) -> Refusal | None:
+    """What was refused, of a caller for whom a role CALLER stands; None if it is not told. By the
+    name of the call alone only where the caller's own policies are known."""
     caller = f"arn:aws:sts::{MASK}:assumed-role/{CALLER}/session"
     if becomes := of_service(words):
         service, role = becomes
@@ -46,7 +52,8 @@ def unnamed(words: str) -> Refusal | None:
         return Refusal(caller, action, None, operation=name)
     found = next((one for pattern in _TOLD if (one := pattern.search(words))), None)
     if found is None:
-        return None
+        action = action_called(words) if own else ""
+        return Refusal(caller, action, None) if action else None
     told = found.groupdict()
     if account := _OF_ACCOUNT.search(words):
         caller = caller.replace(MASK, account[1])

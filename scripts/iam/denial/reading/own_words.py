@@ -1,0 +1,86 @@
+"""Refusals in a service's own words that always mean the same, and what they mean."""
+
+from __future__ import annotations
+
+import re
+
+# The words, and what they tell, with the named groups of the words put in.
+_TABLE = (
+    # https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
+    (
+        "You don't have permissions to access this resource",
+        "AWS Organizations answers so to accounts that may not ask: most of its actions work from "
+        "the management account or a delegated administrator's alone, and there the caller's own "
+        "policies have to allow them (organizations:...)",
+    ),
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/using-service-linked-roles.html
+    (
+        r"[Uu]nable to assume the service linked role|[Ss]ervice-linked role creation access denied"
+        r"|permissions? to create a [Ss]ervice.[Ll]inked.[Rr]ole",
+        "the account has no service-linked role for the service yet, and the caller may not make "
+        "it: iam:CreateServiceLinkedRole on role/aws-service-role/SERVICE/*, limited by "
+        "iam:AWSServiceName, or aws iam create-service-linked-role once",
+    ),
+    (
+        "[Cc]ross-account pass role is not allowed",
+        "only a role of one's own account can be passed to a service",
+    ),
+    # https://docs.aws.amazon.com/lake-formation/latest/dg/lf-permissions-reference.html
+    (
+        r"Insufficient Lake Formation permission\(?s?\)?:? (?:Required (?P<right>[\w ]+?) )?on "
+        r"(?P<what>[\w.*-]+)",
+        "Lake Formation refused, and no policy of IAM: on {what} the caller's role has to be "
+        "granted {right} there (aws lakeformation grant-permissions), by a data lake "
+        "administrator or whoever may grant it; where IAMAllowedPrincipals has Super on it and new "
+        "things get that by default, IAM alone decides. The message names no caller",
+    ),
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
+    (
+        "AccessControlListNotSupported",
+        "the bucket takes no ACLs (Object Ownership: bucket owner enforced, as every bucket made "
+        "since April 2023 is unless it was asked for otherwise): no policy of IAM changes that. "
+        "Leave the ACL out of the request (bucket-owner-full-control alone is taken) and let a "
+        "bucket policy say who gets in",
+    ),
+    # https://docs.aws.amazon.com/eks/latest/userguide/grant-k8s-access.html
+    (
+        "You must be logged in to the server|server has asked for the client to provide credentials"
+        r"|current (?:user or role|IAM principal) does(?:n't| not) have access to Kubernetes"
+        r"|is forbidden: User \S+ cannot ",
+        "Kubernetes refused, and no policy of IAM: a cluster of EKS lets in the role or user (aws "
+        "sts get-caller-identity) that an access entry (aws eks create-access-entry) or the "
+        "ConfigMap aws-auth maps, beside who made it; what it may there Kubernetes' own roles say "
+        "(RBAC). The credentials may also have expired",
+    ),
+    # https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+    (
+        r"KMSInvalidState|InvalidKMSKey\.InvalidState|KMS\.DisabledException"
+        r"|arn:[\w-]+:kms:\S+ is (?:disabled|pending)",
+        "the state of the KMS key refuses it, and no policy: aws kms describe-key tells KeyState, "
+        "which has to be Enabled (aws kms enable-key; of one that is pending deletion first "
+        "cancel-key-deletion). When it launches an instance EC2 says so, too, where the key's "
+        "policy does not let who launches use it (with Auto Scaling its service-linked role, which "
+        "needs kms:CreateGrant, too)",
+    ),
+    # https://repost.aws/knowledge-center/athena-output-bucket-error
+    (
+        "Unable to verify/create output bucket"
+        "|Access denied when writing (?:output )?to (?:location|url)",
+        "Athena asked S3 in the caller's name for the place of its results, and does not say what "
+        "S3 answered: the bucket has to be there, in the query's region, and the caller needs "
+        "s3:GetBucketLocation and s3:ListBucket on it and s3:PutObject, s3:GetObject and "
+        "s3:AbortMultipartUpload below it, by its own policies, with no Deny of the bucket's, an "
+        "endpoint's or the organization's",
+    ),
+)
+_UNTOLD = {"right": "a right that is not told, such as DESCRIBE or CREATE_TABLE,"}
+WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
+
+
+def meaning(words: str) -> str | None:
+    """What a service's own words mean; None if they are none of these."""
+    for pattern, text in _TABLE:
+        if found := re.search(pattern, words):
+            told = {name: value or _UNTOLD[name] for name, value in found.groupdict().items()}
+            return text.format(**told)
+    return None
