@@ -70,7 +70,8 @@ def _elsewhere(services: Iterable[str]) -> str:
     for service in services:
         for name in DATA.actions.get_actions_for_service(service):
             owners[name].append(service)
-    session, found = botocore.session.get_session(), set()
+    session = botocore.session.get_session()
+    found: set[str] = set()
     for api in session.get_available_services():
         model = session.get_service_model(api)
         own = {api, model.signing_name, model.endpoint_prefix}
