@@ -161,7 +161,7 @@ def _given(files: Mapping[str, tuple[Path, ...]]) -> Given:
 
     try:
         return Given(**{
-            kind: {str(file): document(file.read_text(encoding="utf-8"), str(file))
+            kind: {str(file): document(file.read_text(encoding="utf-8"), str(file), whose=kind)
                    for file in paths}
             for kind, paths in files.items()
         })  # fmt: skip

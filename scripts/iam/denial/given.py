@@ -106,7 +106,7 @@ class Given:
         elif refusal.explicit:
             return ""
         has_own = refusal.role or ":user/" in refusal.principal
-        if refusal.explicit and not self._all:
+        if refusal.explicit and not layer and not self._all:
             return (
                 "a policy denies it, and AWS does not say whose: the caller's own or its groups' "
                 "(--policy FILE), its boundary's (--boundary), the resource's (--resource-policy), "
@@ -277,11 +277,12 @@ def of_its_path(refusal: Refusal, found: Denial) -> str:
     )
 
 
-def document(text: str, name: str) -> Mapping[str, Any]:
-    """The policy in a file: a document, or what the CLI printed around it (get-role-policy,
-    get-policy-version, get-bucket-policy, get-key-policy, get-role, ...).
+def document(text: str, name: str, *, whose: str = "") -> Mapping[str, Any]:
+    """The policy in a file: a document, its statements, or what the CLI printed around it
+    (get-role-policy, get-policy-version, get-bucket-policy, get-key-policy, get-role, ...).
 
-    Raises PolicyError if it holds none, or several.
+    Of several, the one that fits `whose` it is: a caller's own have no principal.
+    Raises PolicyError if it holds none, or several that fit.
     """
     try:
         content = json.loads(text)
@@ -290,6 +291,8 @@ def document(text: str, name: str) -> Mapping[str, Any]:
         if content is None:
             raise PolicyError(f"policy {name!r}: not JSON: {error}") from None
     found = _documents(content)
+    if len(found) > 1 and whose in ("identity", "boundary", "resource"):
+        found = [one for one in found if _has_principal(one) is (whose == "resource")] or found
     if len(found) != 1:
         raise PolicyError(f"policy {name!r}: {len(found) or 'no'} policies in it; give one a file")
     return found[0]
@@ -306,6 +309,10 @@ def _yaml(text: str) -> Any:
         return yaml.load(text, yaml.BaseLoader)  # noqa: S506 - it makes texts alone
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
+
+
+def _has_principal(written: Mapping[str, Any]) -> bool:
+    return any("Principal" in one or "NotPrincipal" in one for one in _statements(written))
 
 
 def _is_statement(content: Any) -> bool:

@@ -7,7 +7,17 @@ from scripts.iam.reference.actions import (
     never_sets,
     of_call,
     only_star,
+    spelled,
     unknown,
 )
 
-__all__ = ["GLOBAL_REGION", "is_global", "judged", "never_sets", "of_call", "only_star", "unknown"]
+__all__ = [
+    "GLOBAL_REGION",
+    "is_global",
+    "judged",
+    "never_sets",
+    "of_call",
+    "only_star",
+    "spelled",
+    "unknown",
+]

@@ -102,6 +102,22 @@ def judged(action: str) -> bool:
     return _action(action) is not None
 
 
+@cache
+def _spelled(prefix: str) -> Mapping[str, str]:
+    content = _content().get(prefix, {"none": {}, "some": {}})
+    return {
+        name.lower(): f"{prefix}:{name}"
+        for names in (*content["none"].values(), *content["some"].values())
+        for name in names.split()
+    }
+
+
+def spelled(action: str) -> str:
+    """The action with the capital letters that AWS writes it with, where it is known."""
+    prefix, _, name = action.partition(":")
+    return _spelled(prefix.lower()).get(name.lower(), action)
+
+
 def unknown(action: str) -> bool:
     """Whether the action's service is known here and the reference has no such action of it."""
     return action.lower().partition(":")[0] in _content() and not judged(action)

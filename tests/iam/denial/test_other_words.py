@@ -98,17 +98,19 @@ def test_what_a_template_fills_in_is_no_policy_yet(text: str) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [("Unable to verify/create output bucket <mine>", "s3:GetBucketLocation"),
+     ("SetIdentityPoolRoles operation: Access to Role 'arn:aws:iam::****:role/a' is forbidden.",
+      "the caller needs iam:PassRole on arn:aws:iam::"),
      ("error: You must be logged in to the server (Unauthorized)", "Kubernetes refused"),
      ("Caller does not have permissions to create a Service Linked Role.",
       "iam:CreateServiceLinkedRole"),
      ("error reading S3 Bucket (box): Forbidden: Forbidden status code: 403", "s3:ListBucket"),
      ("Client.InvalidKMSKey.InvalidState: The KMS key is in an incorrect state", "KeyState"),
      ("An error occurred (AccessDeniedException) when calling the StartCrawler operation: no",
-      "glue:StartCrawler, by the name of the call"),
+      "needs glue:StartCrawler, by its name"),
      ("(UnauthorizedOperation) when calling the CreateTags operation: You are not authorized to "
-      "perform this operation.", "ec2:CreateTags, by the name of the call"),
+      "perform this operation.", "needs ec2:CreateTags, by its name"),
      ("operation error EventBridge: PutTargets, https response error StatusCode: 400, RequestID: "
-      "7ff6f251, AccessDeniedException:", "events:PutTargets, by the name of the call")],
+      "7ff6f251, AccessDeniedException:", "needs events:PutTargets, by its name")],
 )  # fmt: skip
 def test_a_services_own_words_and_the_name_of_a_call_tell_what_was_refused(
     tmp_path: Path, words: str, why: str
@@ -137,3 +139,38 @@ def test_a_call_is_judged_by_the_policies_given(tmp_path: Path) -> None:
     reads = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
     found = explained(run(tmp_path, words, "--json", policy=policy(reads)))
     assert found["action"] == "athena:StartQueryExecution"
+
+
+def test_a_deny_of_the_organizations_is_told_without_policies(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: s3:GetObject on resource: "
+        "arn:aws:s3:::box/a with an explicit deny in a service control policy"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert any("the service control policy decided" in note for note in found["notes"])
+
+
+def test_an_action_is_spelled_as_aws_spells_it(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: sqs:sendmessage on resource: "
+        f"arn:aws:sqs:eu-west-1:{ACCOUNT}:q because no identity-based policy allows the "
+        "sqs:sendmessage action"
+    )
+    assert explained(run(tmp_path, words, "--json"))["action"] == "sqs:SendMessage"
+
+
+ROLE = """
+Role:
+  AssumeRolePolicyDocument:
+    Statement: [{Effect: Allow, Action: "sts:AssumeRole", Principal: {Service: a.amazonaws.com}}]
+  Policies:
+    - PolicyDocument:
+        Statement: [{Effect: Allow, Action: "iam:PassRole", Resource: "*"}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("whose", "action"), [("identity", "iam:PassRole"), ("resource", "sts:AssumeRole")]
+)
+def test_of_a_roles_two_policies_the_fitting_one_is_taken(whose: str, action: str) -> None:
+    assert document(ROLE, "role.yml", whose=whose)["Statement"][0]["Action"] == action

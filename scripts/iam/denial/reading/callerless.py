@@ -160,8 +160,9 @@ def cause(words: str) -> str | None:
 def _of_its_call(words: str) -> str | None:
     if action := action_called(words):
         return (
-            f"{action}, by the name of the call, was refused to a caller; whether an Allow is "
-            "lacking or a policy denies it is not told"
+            f"the call that was refused needs {action}, by its name, and may need rights to what "
+            "it hands on (iam:PassRole, a key's); which of them it was, and whether an Allow is "
+            "lacking or a policy denies it, is not told"
         )
     return None
 

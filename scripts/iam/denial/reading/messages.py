@@ -12,7 +12,7 @@ from scripts.iam.account.decision_log import Record
 from scripts.iam.denial.reading import services
 from scripts.iam.denial.reading.callerless import SENTENCES, cause
 from scripts.iam.engine.evaluation import Reason
-from scripts.iam.reference import GLOBAL_REGION, is_global, judged, unknown
+from scripts.iam.reference import GLOBAL_REGION, is_global, judged, spelled, unknown
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 LAYER = (
@@ -346,7 +346,7 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         asked = asked and asked.removesuffix(":")
     refusal = Refusal(
         principal,
-        f"{service.lower()}:{name}",
+        spelled(f"{service.lower()}:{name}"),
         _shown(found["quoted"] or as_arn(asked, account)),
         BLOCKED if found["setting"] else layer.replace("sessions", "session"),
         explicit=found["explicit"] is not None,

@@ -21,6 +21,12 @@ _TABLE = (
         "it: iam:CreateServiceLinkedRole on role/aws-service-role/SERVICE/*, limited by "
         "iam:AWSServiceName, or aws iam create-service-linked-role once",
     ),
+    # https://docs.aws.amazon.com/cognito/latest/developerguide/role-trust-and-permissions.html
+    (
+        r"Access to Role ['\"]?(?P<role>[^\s'\"]+)['\"]? is forbidden",
+        "Cognito was given a role that the caller may not hand on: the caller needs iam:PassRole "
+        "on {role}, which has to be there and of its own account",
+    ),
     (
         "[Cc]ross-account pass role is not allowed",
         "only a role of one's own account can be passed to a service",
