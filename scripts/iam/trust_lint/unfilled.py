@@ -195,7 +195,27 @@ def with_one(document: Mapping[str, Any], claims: set[str]) -> Iterator[Mapping[
         yield {**document, "Statement": [kept(one, claim) for one in document["Statement"]]}
 
 
+def _is_others(statement: Mapping[str, Any]) -> bool:
+    """Whether the provider is none of GitHub's, whatever is filled in behind its host."""
+    principal = statement.get("Principal")
+    named = principal.get("Federated") if isinstance(principal, Mapping) else None
+    host, _, path = str(named).partition(":oidc-provider/")[2].partition("/")
+    return bool(_left(path)) and not _left(host) and issuer_of(host) is None
+
+
+def _without_marks(value: Any) -> Any:
+    """A value with the letters of each placeholder in its place."""
+    if isinstance(value, str):
+        return PLACEHOLDER.sub(lambda match: re.sub(r"\W", "", match[0]) or "name", value)
+    if isinstance(value, Mapping):
+        return {_without_marks(key): _without_marks(one) for key, one in value.items()}
+    return [_without_marks(one) for one in value] if isinstance(value, list) else value
+
+
 def _statement(found: Filled, statement: Mapping[str, Any]) -> dict[str, Any]:
+    if _is_others(statement):
+        others: dict[str, Any] = _without_marks(dict(statement))
+        return others
     condition = statement.get("Condition")
     operators = condition if isinstance(condition, Mapping) else {}
     host = _host(statement, operators)

@@ -492,6 +492,19 @@ def test_what_nobody_writes_is_given_up_soon(text: str) -> None:
         read_text(f"# AssumeRole\n{text}", "a.tf", Setting(""))
 
 
+def test_anothers_provider_is_told_as_such_whatever_its_organisation() -> None:
+    provider = "oidc.circleci.com/org/<ORG_ID>"
+    document = policy("x")
+    statement = document["Statement"][0]
+    statement["Principal"] = {"Federated": f"arn:aws:iam::111122223333:oidc-provider/{provider}"}
+    statement["Condition"] = {
+        "StringEquals": {f"{provider}:aud": "<ORG_ID>"},
+        "StringLike": {f"{provider}:sub": "org/<ORG_ID>/project/*/user/*"},
+    }
+    told = "a.json, statement #0: the provider oidc.circleci.com/org/ORG_ID is not one of GitHub's"
+    assert lint(document, Setting("a.json")).not_judged == (told,)
+
+
 TRUST = """
 data "aws_iam_policy_document" "ci" {
   statement {
