@@ -100,6 +100,11 @@ def test_what_a_template_fills_in_is_no_policy_yet(text: str) -> None:
     [("Unable to verify/create output bucket <mine>", "s3:GetBucketLocation"),
      ("SetIdentityPoolRoles operation: Access to Role 'arn:aws:iam::****:role/a' is forbidden.",
       "the caller needs iam:PassRole on arn:aws:iam::"),
+     ("AccessDeniedException: Your access has been denied by S3, please make sure your request "
+      "credentials have permission to GetObject for box/key. S3 Error Code: AccessDenied.",
+      "s3:GetObject on arn:aws:s3:::box/key (and"),
+     ("aws_efs_mount_target.a: AccessDeniedException: User is not authorized to perform that "
+      "action on the specified resource", "ec2:CreateNetworkInterface"),
      ("error: You must be logged in to the server (Unauthorized)", "Kubernetes refused"),
      ("Caller does not have permissions to create a Service Linked Role.",
       "iam:CreateServiceLinkedRole"),
@@ -174,3 +179,13 @@ Role:
 )
 def test_of_a_roles_two_policies_the_fitting_one_is_taken(whose: str, action: str) -> None:
     assert document(ROLE, "role.yml", whose=whose)["Statement"][0]["Action"] == action
+
+
+def test_an_account_that_is_called_different_is_another_one(tmp_path: Path) -> None:
+    words = (
+        "User: arn:aws:sts::<different_account>:assumed-role/reader/i-1 is not authorized to "
+        "perform: secretsmanager:GetSecretValue on resource: "
+        "arn:aws:secretsmanager:eu-west-1:<account>:secret:a-ayDCQ2"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert [one["kind"] for one in found["changes"]] == ["identity", "resource"]

@@ -85,6 +85,7 @@ _MERELY = re.compile(
     r"(?:id|number|no|here|num)?)[\W_]*",
     re.IGNORECASE,
 )
+_ANOTHER = re.compile(r"different|(?<![a-z])(?:an)?other(?![a-z])|foreign")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
 _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?[\"']?([\w-]{10,})")
@@ -304,6 +305,8 @@ def _masked(arn: re.Match[str], hidden: dict[str, str]) -> str:
 
     def mask(found: re.Match[str]) -> str:
         name = _RUN.sub(r"\1", found[0].lower())
+        if _ANOTHER.search(found[0].lower()):
+            return OTHER
         if _MERELY.fullmatch(name):
             return MASK
         return hidden.setdefault(name, MASK if not hidden else OTHER)

@@ -21,6 +21,23 @@ _TABLE = (
         "it: iam:CreateServiceLinkedRole on role/aws-service-role/SERVICE/*, limited by "
         "iam:AWSServiceName, or aws iam create-service-linked-role once",
     ),
+    # https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
+    (
+        r"denied by S3, please make sure your request credentials have permission to "
+        r"(?P<call>\w+) for (?P<place>[^\s,]*[^\s,.])",
+        "Lambda asked S3 in the caller's name for the code: the caller needs s3:{call} on "
+        "arn:aws:s3:::{place} (and the use of its key), by its own policies or the bucket's, of "
+        "another account's bucket by both; a condition of those on MFA or the network may fail "
+        "where Lambda asks. What S3 found lacking is not told",
+    ),
+    # https://docs.aws.amazon.com/efs/latest/ug/API_CreateMountTarget.html
+    (
+        r"(?i:efs|elasticfilesystem|mount.target).{0,160}User is not authorized to perform that "
+        r"action on the specified resource",
+        "EFS names neither right nor caller: a call needs elasticfilesystem:... of its name, and "
+        "making a mount target ec2:DescribeSubnets, ec2:DescribeNetworkInterfaces and "
+        "ec2:CreateNetworkInterface, too",
+    ),
     # https://docs.aws.amazon.com/cognito/latest/developerguide/role-trust-and-permissions.html
     (
         r"Access to Role ['\"]?(?P<role>[^\s'\"]+)['\"]? is forbidden",
