@@ -341,6 +341,10 @@ def grantable(request: Request) -> str:
         # https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
         # The name ends in six characters that are new with each try.
         return re.sub(r"-[A-Za-z0-9]{6}$", "-??????", request.resource)
+    if request.action.lower() in ("logs:createlogstream", "logs:putlogevents"):
+        # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-view.html
+        # Lambda makes another stream for each environment that runs a function.
+        return re.sub(r":log-stream:\d{4}/\d\d/\d\d/.*", ":log-stream:*", request.resource)
     return "*" if only_star(request.action) else request.resource
 
 

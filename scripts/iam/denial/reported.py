@@ -42,6 +42,7 @@ _NO_NAME = re.compile(
 _RESERVED = re.compile(r":parameter/(?:aws|ssm)", re.IGNORECASE)
 # A variable that a shell or a template left as it was; a log stream of Lambda's has $LATEST.
 _TRANSFORM = re.compile(r":cloudformation:[^:]*:(?!aws:|\d{12}:)[^:]*:transform/")
+_ARN_AS_NAME = re.compile(r"arn:.*[/:]arn:[\w-]+:[\w-]+:")
 _OF_CATALOG = re.compile(r":glue:[^:]*:[^:]*:(?:catalog|database/|table/)")
 _UNFILLED = re.compile(
     r"(?<=[:/])(?:null|undefined|None)(?=[:/]|$)"
@@ -192,10 +193,7 @@ def _explained(
         which = f" ({refusal.policy})" if refusal.policy else ""
         told = f"the {refusal.layer}{which} decided: it is {_ELSEWHERE[refusal.layer]}"
         return Denial(record, None, notes=(told.replace(f"the {BLOCKED}", BLOCKED),))
-    if _UNFILLED.search(refusal.resource or ""):
-        told = f"{refusal.resource} holds a placeholder that nobody filled in"
-        return Denial(record, None, notes=(f"{told}: the request is to be put right, no policy",))
-    if missing := _missing(refusal, members):
+    if missing := _malformed(refusal.resource or "") or _missing(refusal, members):
         return Denial(record, None, notes=(missing,))
     if refusal.role and (member := members.role(refusal.role)):
         record = replace(record, keys={"aws:PrincipalArn": (member.arn,), **record.keys})
@@ -227,6 +225,20 @@ def _explained(
     if said is not whole and not is_implicit(refusal):
         notes = (*notes, *hinging(refusal, whole, "Deny", "denies it, too, with"))
     return replace(found, explanation=explanation, notes=notes)
+
+
+def _malformed(resource: str) -> str | None:
+    """Why the request is to be put right, if what it asked for cannot be its name."""
+    if _UNFILLED.search(resource):
+        told = f"{resource} holds a placeholder that nobody filled in"
+        return f"{told}: the request is to be put right, no policy"
+    if _ARN_AS_NAME.match(resource):
+        return (
+            f"{resource} has an ARN where a name belongs: the request is to be put right, no "
+            "policy; what is another account's is asked for by its ARN where the call takes one, "
+            "and else as a role of that account"
+        )
+    return None
 
 
 def _is_known(layer: str, around: PolicySet) -> bool:

@@ -105,6 +105,9 @@ def test_what_a_template_fills_in_is_no_policy_yet(text: str) -> None:
       "s3:GetObject on arn:aws:s3:::box/key (and"),
      ("aws_efs_mount_target.a: AccessDeniedException: User is not authorized to perform that "
       "action on the specified resource", "ec2:CreateNetworkInterface"),
+     ("Verify that the IAM role has access to the Elasticsearch domain: "
+      f"arn:aws:es:eu-west-1:{ACCOUNT}:domain/d",
+      f"es:ESHttpPut on arn:aws:es:eu-west-1:{ACCOUNT}:domain/d and"),
      ("error: You must be logged in to the server (Unauthorized)", "Kubernetes refused"),
      ("Caller does not have permissions to create a Service Linked Role.",
       "iam:CreateServiceLinkedRole"),
@@ -189,3 +192,34 @@ def test_an_account_that_is_called_different_is_another_one(tmp_path: Path) -> N
     )
     found = explained(run(tmp_path, words, "--json"))
     assert [one["kind"] for one in found["changes"]] == ["identity", "resource"]
+
+
+def test_an_arn_where_a_name_belongs_is_to_be_put_right(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: firehose:PutRecord on resource: "
+        f"arn:aws:firehose:eu-west-1:{ACCOUNT}:deliverystream/arn:aws:firehose:eu-west-1:"
+        "444455556666:deliverystream/a"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["changes"] == []
+    assert "an ARN where a name belongs" in found["notes"][0]
+
+
+def test_a_stream_of_lambdas_is_named_with_those_to_come(tmp_path: Path) -> None:
+    group = f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/aws/lambda/f:log-stream:"
+    words = (
+        f"User: {SESSION} is not authorized to perform: logs:CreateLogStream on resource: "
+        f"{group}2019/12/16/[$LATEST]9f7bba28c89742bb8199a28885b893ea"
+    )
+    [change] = explained(run(tmp_path, words, "--json"))["changes"]
+    assert change["statement"]["Resource"] == [f"{group}*"]
+
+
+def test_blanks_of_whoever_reports_it_are_no_end(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION.rpartition('/')[0]}/ Credentials is not authorized to perform: "
+        f"firehose:PutRecord on resource: arn:aws:firehose:eu-west-1:{ACCOUNT}:delivery streams/A"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["principal"].endswith("/Credentials")
+    assert any("put in what the message hides" in note for note in found["notes"])

@@ -61,6 +61,9 @@ _NOWHERE = re.compile(
 _SPACED = re.compile(
     r"(arn:[\w-]+:(?:iam|sts)::\S{1,40}?) ?(:(?:user|role|assumed-role)/) ?(?=\S+ is not)"
 )
+_APART = re.compile(r"(:assumed-role/[^\s/]+/) (?=[\w+=,.@-]+ is not)")
+# A blank in the kind of a resource is whoever reported it; what stands there is not told.
+_BLANK = re.compile(r"(on resource:? arn:[\w-]+:[\w-]+:[^\s:]*:[^\s:]*:[a-z-]+) (?=[a-z]+/\S)")
 _QUOTED = re.compile(r"`([^`'\s]+)'")
 # What a terminal breaks at its edge: an ARN, where the sentence goes on behind it, and an action.
 _CUT = re.compile(
@@ -294,6 +297,7 @@ def _plain(text: str) -> str:
     hidden: dict[str, str] = {}
     text = _LEFT_OUT.sub(rf"\1:{MASK}:", _NOWHERE.sub(rf"\1:{MASK}:{MASK}:", text))
     text = _SPACED.sub(r"\1\2", _QUOTES.sub(r"\1\2", text))
+    text = _BLANK.sub(r"\1…", _APART.sub(r"\1", text))
     text = _ARN.sub(lambda arn: _masked(arn, hidden), text)
     return _BROKEN.sub(_joined, text)
 
@@ -306,9 +310,9 @@ def _masked(arn: re.Match[str], hidden: dict[str, str]) -> str:
     def mask(found: re.Match[str]) -> str:
         name = _RUN.sub(r"\1", found[0].lower())
         if _ANOTHER.search(found[0].lower()):
-            return OTHER
+            return OTHER if hidden else hidden.setdefault("another", MASK)
         if _MERELY.fullmatch(name):
-            return MASK
+            return OTHER if "another" in hidden else MASK
         return hidden.setdefault(name, MASK if not hidden else OTHER)
 
     return arn[1] + region + _HIDDEN.sub(mask, arn[3])

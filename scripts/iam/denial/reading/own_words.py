@@ -30,6 +30,15 @@ _TABLE = (
         "another account's bucket by both; a condition of those on MFA or the network may fail "
         "where Lambda asks. What S3 found lacking is not told",
     ),
+    # https://docs.aws.amazon.com/firehose/latest/dg/controlling-access.html
+    (
+        r"[Vv]erify that the IAM role has access to the \w+ domain:? (?P<domain>arn:\S+)",
+        "Firehose tried its delivery role on {domain} and was refused: the role's own policies or "
+        "the domain's have to allow es:DescribeDomain, es:DescribeDomains, "
+        "es:DescribeDomainConfig, es:ESHttpPost and es:ESHttpPut on {domain} and {domain}/*, and "
+        "es:ESHttpGet on {domain}/*; the role's trust policy has to let in firehose.amazonaws.com, "
+        "and a role that was just made needs some minutes. Which of them it was is not told",
+    ),
     # https://docs.aws.amazon.com/efs/latest/ug/API_CreateMountTarget.html
     (
         r"(?i:efs|elasticfilesystem|mount.target).{0,160}User is not authorized to perform that "
