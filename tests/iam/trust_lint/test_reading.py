@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scripts.iam.engine.documents import PolicyError
 from scripts.iam.trust_lint import Judgement, Setting, lint, lint_all
 from scripts.iam.trust_lint.shapes import meant_subject
 from scripts.iam.trust_lint.sources import InputError, read_paths, read_text
@@ -577,3 +578,21 @@ def test_a_folder_is_read_with_all_that_is_kept_in_it(tmp_path: Path) -> None:
     }  # fmt: skip
     assert any(line.startswith(f"{tmp_path}/deep/half.py: not JSON") for line in read.unknown)
     assert not any("main.py" in line for line in read.unknown)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}",
+        "```json\n// secure\n{}\n```",
+        "const trust = {};",
+        "Role:\n  AssumeRolePolicyDocument: {}",
+    ],
+)
+def test_a_key_that_stands_twice_is_told_in_every_language(around: str) -> None:
+    """A reader that takes the last would lose the audience here."""
+    text = json.dumps(policy(f"repo:{NAMED}:ref:refs/heads/main"))
+    twice = text.replace('"StringLike"', '"StringEquals"')
+    assert read_text(around.replace("{}", text), "a.ts", Setting("")).documents
+    with pytest.raises((InputError, PolicyError), match="'StringEquals' is written twice"):
+        lint_all(list(read_text(around.replace("{}", twice), "a.ts", Setting("")).documents))

@@ -6,7 +6,7 @@ What is no literal, such as a variable, stays as the placeholder `${expression}`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any, NamedTuple
 
 MOST_DEPTH = 60
@@ -18,6 +18,13 @@ class Unreadable(ValueError):
 
 class TooTangled(Exception):
     """Text that takes too long to read."""
+
+
+class WrittenTwice(TooTangled):
+    """A key of a policy that one object holds twice: IAM refuses it, and a reader takes one."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key!r} is written twice in one object; write it once")
 
 
 class _Work:
@@ -65,8 +72,19 @@ _FORMAT = re.compile(r"(?:format|formatlist|sprintf|fmt\.Sprintf)\s*\(")
 _LISTS = re.compile(r"(?:concat|flatten|distinct|compact|sort|setunion)\s*\(")
 _MAP = re.compile(r"([A-Za-z_][\w.]*)\.map\(")
 _LOOP = re.compile(r"for\s+(?:\w+\s*,\s*)?(\w+)\s+in\s+([^\n\]]*?)")
+# As IAM writes them: what else a file holds is its own language's.
+_IAMS = re.compile(
+    r"Version|Statement|Sid|Effect|(?:Not)?(?:Action|Principal|Resource)|Condition|Federated"
+    r"|(?:For\w+:)?(?:String|Arn|Bool|Null|Numeric|Date|IpAddress|NotIp)\w*|[\w./-]+:\w+"
+)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+def once(key: str, known: Container[str]) -> None:
+    """See that a key of a policy is not yet in its object. Raises WrittenTwice."""
+    if key in known and _IAMS.fullmatch(key):
+        raise WrittenTwice(key)
 
 
 def placeholder(expression: str) -> str:
@@ -283,6 +301,7 @@ class Reader:
         self.at = soft.end() if soft else self.at
         if match := re.compile(r"\s*(?:=>|[:=](?!=))").match(self.text, self.at):
             self.at = match.end()
+            once(key, found)
             found[key] = self.value()
         elif match := _LABELS.match(self.text, self.at):
             labels = re.findall(r"[\w-]+", match[0])

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from scripts.iam.trust_lint.reading.literals import count
+from scripts.iam.trust_lint.reading.literals import count, once
 from scripts.iam.trust_lint.reading.names import ACCOUNT, provider_arn
 from scripts.iam.trust_lint.reading.policies import Found, policy_of
 
@@ -20,6 +20,13 @@ _TRUST = ("assumerolepolicydocument", "assumerolepolicy", "trustpolicy")
 
 class _Loader(yaml.SafeLoader):
     """YAML with CloudFormation's short functions, every scalar as it is written."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        known: set[str] = set()
+        for key, _ in node.value:
+            once(str(key.value), known)
+            known.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def _function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
