@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg2
 from psycopg2 import sql
+from psycopg2.extensions import encrypt_password
 
 from scripts.console import UserError
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
 CREATOR = "keyless_creator"
+MIGRATOR = "keyless_migrator"
 T = TypeVar("T")
 CONNECT_SECONDS = 30
 # How long to wait for tables that somebody else uses.
@@ -187,18 +190,48 @@ def _create_schema(
 
     utils: Any = untyped
     assert models.SqlRun is not None  # the tables are known once this is imported
+    with _as_migrator(server, master, password, names) as connect:
+        # Connections come from `creator`, so no password is in an address that may be logged.
+        engine = sqlalchemy.create_engine("postgresql+psycopg2://", creator=connect)
+        try:
+            revision = bring_up_to_date(utils, engine, before_upgrade)
+            add_indexes(engine)
+            return revision
+        finally:
+            engine.dispose()
 
-    def connect() -> connection:
-        return server.connect(master, password, names.database, options=f"-c role={names.owner}")
 
-    # Connections come from `creator`, so that no password is in an address that may be logged.
-    engine = sqlalchemy.create_engine("postgresql+psycopg2://", creator=connect)
-    try:
-        revision = bring_up_to_date(utils, engine, before_upgrade)
-        add_indexes(engine)
-        return revision
-    finally:
-        engine.dispose()
+@contextmanager
+def _as_migrator(
+    server: Server, master: str, password: str, names: Names
+) -> Iterator[Callable[[], connection]]:
+    """Sessions that may act as the tables' owner and as nobody else.
+
+    The server owns its tables, so whoever takes the server over can leave a trigger or a view
+    there that runs in the session that migrates them, and `RESET ROLE` would make it the master's
+    in a session that the master opened. The migrator's password lives as long as this block.
+    """
+    role, owner = sql.Identifier(MIGRATOR), sql.Identifier(names.owner)
+    with closing(_master(server, master, password)) as login:
+        login.autocommit = True
+        own = secrets.token_urlsafe(32)
+        with login.cursor() as cursor:
+            if MIGRATOR not in _roles(cursor, (MIGRATOR,)):
+                cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(role))
+            cursor.execute(
+                sql.SQL("GRANT {} TO {} WITH INHERIT TRUE, SET TRUE").format(owner, role)
+            )
+            # Hashed here, as psql does: a statement may be logged.
+            hashed = encrypt_password(own, MIGRATOR, login, "scram-sha-256")
+            cursor.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD %s").format(role), (hashed,))
+            try:
+                yield lambda: server.connect(
+                    MIGRATOR, own, names.database, options=f"-c role={names.owner}"
+                )
+            finally:
+                # What was planted may have changed the password, or made the role own something,
+                # which would keep it from being dropped.
+                cursor.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(role))
 
 
 def add_indexes(engine: Any) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import psycopg2
 import pytest
 from moto import mock_aws
 
 from scripts.commands.database import keep_snapshot
 from scripts.console import UserError
-from scripts.localcloud.rds.postgres import Postgres
+from scripts.localcloud.rds.postgres import SUPERUSER, Postgres
 from scripts.server import database
 from scripts.server.database import bring_up_to_date
 
@@ -128,14 +131,26 @@ OLD = "cc1f77228345"  # of MLflow 1.28
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A real PostgreSQL with a table and a revision, and none of MLflow's other tables."""
-    import sqlalchemy
-
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A real PostgreSQL with the roles of RDS."""
     home = tmp_path_factory.mktemp("pg")
     server = Postgres(home / "rds", home=home, master="master", password="x")
     server.start()
-    made = sqlalchemy.create_engine("postgresql+psycopg2://", creator=server.connect)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def engine(server: Postgres) -> Iterator[Any]:
+    """A database with a table and a revision, and none of MLflow's other tables."""
+    import sqlalchemy
+
+    def in_public() -> Any:
+        return psycopg2.connect(
+            host=str(server.socket_directory), user=SUPERUSER, dbname="postgres"
+        )
+
+    made = sqlalchemy.create_engine("postgresql+psycopg2://", creator=in_public)
     with made.begin() as connection:
         for text in ("CREATE TABLE alembic_version (version_num varchar(32))",
                      "INSERT INTO alembic_version VALUES ('none')",
@@ -143,7 +158,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             connection.execute(sqlalchemy.text(text))
     yield made
     made.dispose()
-    server.stop()
 
 
 def upgraded(engine: Any, revision: str) -> list[str]:
@@ -212,3 +226,69 @@ def test_a_lock_is_waited_for_a_while_and_its_holder_named(
         holder.rollback()
     assert "another session holds a lock on MLflow's tables" in told
     assert f"process {pid} of" in told
+
+
+# What whoever took the server over may leave in its tables: it looks for the rights of the session.
+PLANTED = """\
+CREATE TABLE proof (found text);
+CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  SET ROLE NONE;
+  BEGIN
+    CREATE ROLE backdoor LOGIN CREATEROLE PASSWORD 'known';
+  EXCEPTION WHEN insufficient_privilege THEN NULL;
+  END;
+  ALTER ROLE CURRENT_USER PASSWORD 'stolen';
+  SET ROLE mlflow_owner;
+  INSERT INTO proof VALUES (session_user);
+  RETURN NEW;
+END $$;
+CREATE TABLE alembic_version (version_num text);
+INSERT INTO alembic_version VALUES ('old');
+CREATE TRIGGER planted AFTER UPDATE ON alembic_version FOR EACH ROW EXECUTE FUNCTION planted();
+"""
+
+
+@dataclass(frozen=True)
+class Unix(database.Server):
+    """The same server by its socket, without TLS."""
+
+    socket: str = ""
+
+    def connect(self, user: str, password: str, database: str, options: str = "") -> Any:
+        return psycopg2.connect(
+            host=self.socket, user=user, password=password, dbname=database, options=options
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_master", [False, True])
+def test_what_the_server_left_in_its_tables_has_none_of_the_masters_rights(
+    server: Postgres, by_master: bool
+) -> None:
+    """Also without the control: in a session of the master's the same trigger is the master."""
+    there = Unix("", "", 0, "", str(server.socket_directory))
+    names = database.Names(database=f"mlflow{by_master}".lower())
+    with closing(there.connect("master", "x", "postgres")) as login:
+        database._create_owner(login, "master", names)
+        database._create_database(login, names)
+    acting = f"-c role={names.owner}"
+    with closing(there.connect("master", "x", names.database, acting)) as attacker, attacker:
+        attacker.cursor().execute(PLANTED)
+
+    @contextmanager
+    def as_master() -> Iterator[Callable[[], Any]]:
+        yield lambda: there.connect("master", "x", names.database, acting)
+
+    migrating = as_master() if by_master else database._as_migrator(there, "master", "x", names)
+    with migrating as connect, closing(connect()) as session, session:
+        session.cursor().execute("UPDATE alembic_version SET version_num = 'new'")
+
+    with closing(server.connect(names.database)) as admin, admin.cursor() as cursor:
+        cursor.execute("SELECT found FROM public.proof")
+        assert cursor.fetchall() == [("master" if by_master else database.MIGRATOR,)]
+        cursor.execute("SELECT count(*) FROM pg_roles WHERE rolname = 'backdoor'")
+        assert cursor.fetchone() == (int(by_master),)
+    for password in ("stolen", ""):
+        with pytest.raises(psycopg2.OperationalError):
+            there.connect(database.MIGRATOR, password, names.database)

@@ -148,9 +148,18 @@ class Postgres:
             _remove_socket_directory(self._directory)
 
     def connect(self, database: str = "postgres", user: str = SUPERUSER) -> Connection:
-        """Connect over the socket, as the superuser unless told otherwise."""
+        """Connect over the socket, as the superuser unless told otherwise.
+
+        Names are looked up in pg_catalog alone: the master may make a schema called as the
+        superuser, and an operator in it would run with the superuser's rights.
+        https://www.postgresql.org/docs/current/ddl-schemas.html#DDL-SCHEMAS-PATTERNS
+        """
         return connect(
-            host=str(self.socket_directory), port=SOCKET_PORT, dbname=database, user=user
+            host=str(self.socket_directory),
+            port=SOCKET_PORT,
+            dbname=database,
+            user=user,
+            options="-c search_path=",
         )
 
     def set_master_password(self, password: str) -> None:

@@ -317,6 +317,24 @@ def test_an_unknown_user_is_refused_by_password(cloud: Cloud) -> None:
     refused(cloud, "password authentication failed", "nobody_here", "x")
 
 
+def test_what_the_master_makes_never_runs_as_the_superuser(cloud: Cloud) -> None:
+    """The look at the master's memberships once found the master's own operators first."""
+    with contextlib.closing(cloud.connect(MASTER, PASSWORD)) as master:
+        master.autocommit = True
+        with master.cursor() as cursor:
+            cursor.execute(
+                "CREATE SCHEMA rdsadmin; CREATE SEQUENCE rdsadmin.ran;"
+                "CREATE FUNCTION rdsadmin.same(a oid, b regrole) RETURNS bool LANGUAGE sql AS "
+                "$$ SELECT nextval('rdsadmin.ran') > 0 AND a = b::oid $$;"
+                "CREATE OPERATOR rdsadmin.= "
+                "(LEFTARG = oid, RIGHTARG = regrole, FUNCTION = rdsadmin.same)"
+            )
+            cloud.connect(MASTER, PASSWORD).close()
+            cursor.execute("SELECT is_called FROM rdsadmin.ran")
+            assert cursor.fetchone() == (False,)
+            cursor.execute("DROP SCHEMA rdsadmin CASCADE")
+
+
 def test_a_master_that_joins_rds_iam_locks_itself_out(cloud: Cloud) -> None:
     """On PostgreSQL 16+ a role that the master made counts: its maker is a member of it."""
     master = cloud.connect(MASTER, PASSWORD)
