@@ -84,7 +84,7 @@ class PolicyStore:
                 resource=resource_policies,
             )
         if caller.user_name is not None:
-            return self._user_policies(caller.user_name, resource_policies)
+            return self._user_policies(caller, resource_policies)
         return PolicySet(resource=resource_policies)
 
     def trust(self, role: Any) -> Policy:
@@ -117,13 +117,14 @@ class PolicyStore:
         document = find(parts)
         return () if not document else (parsed(document, arn, "resource"),)
 
-    def _user_policies(self, name: str, resource: tuple[Policy, ...]) -> PolicySet:
+    def _user_policies(self, caller: Caller, resource: tuple[Policy, ...]) -> PolicySet:
         iam = self._backends("iam")
-        user = iam.users.get(name)
-        if user is None:
-            return PolicySet(resource=resource)
+        user = iam.users.get(caller.user_name)
+        # Its key was good when the request came; a namesake may have been made since.
+        if user is None or user.id != caller.principal.unique_id:
+            return PolicySet(session=())
         identity = list(self._identity(user.policies, user.managed_policies))
-        for group in iam.get_groups_for_user(name):
+        for group in iam.get_groups_for_user(user.name):
             identity.extend(self._identity(group.policies, group.managed_policies))
         return PolicySet(
             identity=tuple(identity),

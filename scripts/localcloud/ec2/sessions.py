@@ -93,15 +93,16 @@ class Sessions:
 
         Raises AwsError if there is no such session, or the token is not the one that it began with.
         """
-        with self._lock:
+        with self._lock:  # at once: what is ended meanwhile would stay open for good
             session = self._open.get(session_id)
-        if session is None or not hmac.compare_digest(session.token.encode(), token.encode()):
-            raise AwsError("AccessDeniedException", "The token of the session is not valid.", 403)
-        with self._lock:
+            if session is None or not hmac.compare_digest(session.token.encode(), token.encode()):
+                raise AwsError(
+                    "AccessDeniedException", "The token of the session is not valid.", 403
+                )
             if session.forward is None:
                 session.forward = Forward(lambda: self._port(session.instance_id, session.target))
                 session.expiry = self._ending(session_id, caller)
-        return {"host": LOOPBACK, "port": session.forward.port}
+            return {"host": LOOPBACK, "port": session.forward.port}
 
     def _ending(self, session_id: str, caller: Caller) -> threading.Timer | None:
         """What ends a channel with the credentials that opened it; None if they never expire."""

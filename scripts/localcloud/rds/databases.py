@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from scripts.iam.requests import Need
+from scripts.localcloud.access.context import OF_THE_WAY
+from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.rds.front import Front
 from scripts.localcloud.rds.login_token import Login, TokenRefused, caller_of
 from scripts.localcloud.rds.postgres import Postgres, remove
@@ -22,6 +24,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
+# IAM authentication "doesn't support all global condition context keys"; AWS does not list which.
+# A user found aws:CurrentTime absent and aws:TokenIssueTime there (aws/aws-cli#5271).
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html
+UNTOLD = (
+    *OF_THE_WAY, "aws:CurrentTime", "aws:EpochTime", "aws:Referer", "aws:RequestedRegion",
+    "aws:ResourceTag/", "aws:SecureTransport", "aws:UserAgent", "aws:ViaAWSService",
+)  # fmt: skip
 # A stopped instance keeps its data and takes no connections.
 _DOWN = frozenset({"stopped", "stopping", "deleting"})
 
@@ -202,7 +211,11 @@ class Databases:
             f"arn:aws:rds-db:{self._host.region}:{self._host.account_id}"
             f":dbuser:{record.dbi_resource_id}/{user}"
         )
-        decision = self._host.authorize(caller, Need("rds-db:connect", resource), via="rds")
+        need = Need("rds-db:connect", resource, unknown=UNTOLD)
+        try:
+            decision = self._host.authorize(caller, need, via="rds")
+        except AwsError as error:  # the decision is on record
+            raise TokenRefused(error.message) from error
         if not decision.allowed:
             raise TokenRefused(f"{caller.principal.arn} may not rds-db:connect to {resource}")
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hmac
+import json
+import socket
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from scripts.localcloud.access.errors import AwsError
-from scripts.localcloud.ec2.sessions import Target, resolve
+from scripts.localcloud.access.principals import ANONYMOUS
+from scripts.localcloud.ec2 import sessions
+from scripts.localcloud.ec2.sessions import Sessions, Target, resolve
 from tests.localcloud.server_platform import document
 
 DATABASE = r"^keyless-dev\.[a-z0-9]+\.us-east-1\.rds\.amazonaws\.com$"
@@ -87,3 +94,29 @@ def test_a_port_that_is_none_is_refused(port: str) -> None:
 )
 def test_a_document_for_a_shell_opens_no_session(change: dict[str, Any]) -> None:
     assert code(document("5000") | change, {}) == "InvalidDocument"
+
+
+def test_a_session_that_ends_while_its_channel_opens_leaves_no_port(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = json.dumps(document("5000"))
+    made = SimpleNamespace(get_default_version=lambda: SimpleNamespace(content=content))
+    host: Any = SimpleNamespace(
+        endpoint="", backend=lambda _: SimpleNamespace(_documents={"tunnel": made})
+    )
+    instances: Any = SimpleNamespace(find=lambda _: SimpleNamespace(connected=True))
+    open_sessions = Sessions(host, Any, instances)
+    begun = open_sessions.start_session({"DocumentName": "tunnel"}, ANONYMOUS)
+    identity = {"SessionId": begun["SessionId"]}
+    ending = threading.Thread(target=open_sessions.terminate_session, args=(identity,))
+
+    def meanwhile(one: bytes, other: bytes) -> bool:
+        ending.start()
+        ending.join(0.05)
+        return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr(sessions, "hmac", SimpleNamespace(compare_digest=meanwhile))
+    near = open_sessions.open_data_channel(begun["SessionId"], begun["TokenValue"], ANONYMOUS)
+    ending.join()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((near["host"], near["port"])).close()
