@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -227,6 +229,41 @@ def test_a_large_file_goes_through_in_both_directions(box: Box, folder: Path) ->
     assert (
         box.send("read", "GET", f"/get-artifact?run_id={world.open}&path=large.bin").body == content
     )
+
+
+SPAN = {"traceId": "c" * 32, "spanId": "d" * 16, "name": "s", "kind": 1}
+SPAN |= {"startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+SPANS = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [SPAN]}]}]}).encode()
+
+
+@pytest.mark.parametrize("kind", ["file", "trace"])
+def test_what_is_finished_while_a_body_arrives_stays_as_it_is(box: Box, kind: str) -> None:
+    """A client began to send while its run was open, and sends the end once it is judged."""
+    world = World(box, f"held-{kind}")
+    if kind == "file":
+        body = b"forged"
+        place = f"/api/2.0/mlflow-artifacts/artifacts/{world.experiment}/{world.open}/artifacts/f"
+        head = f"PUT {place} HTTP/1.1\r\n"
+    else:
+        body = SPANS
+        head = (
+            "POST /v1/traces HTTP/1.1\r\nContent-Type: application/json\r\n"
+            f"X-Mlflow-Experiment-Id: {world.experiment}\r\nX-Mlflow-Run-Id: {world.open}\r\n"
+        )
+    head += f"Host: localhost\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", box.ports["train"]), timeout=60) as held:
+        held.sendall(head.encode() + body[:-1])
+        time.sleep(0.3)  # the request is judged when its head is there
+        box.ok("train", "runs/update", run_id=world.open, status="FINISHED", end_time=2)
+        held.sendall(body[-1:])
+        answer = b"".join(iter(lambda: held.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 403"), answer
+    assert f"run {world.open} is FINISHED".encode() in answer
+    assert not [one for one in box.root.rglob("*") if world.open in str(one) and one.is_file()]
+    where = {"experiment_id": world.experiment}
+    places = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": where}]
+    traces = box.ok("read", "/api/3.0/mlflow/traces/search", locations=places)
+    assert not traces.get("traces")
 
 
 OUTSIDE = (

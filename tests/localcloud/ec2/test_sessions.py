@@ -105,7 +105,7 @@ def test_a_session_that_ends_while_its_channel_opens_leaves_no_port(
         endpoint="", backend=lambda _: SimpleNamespace(_documents={"tunnel": made})
     )
     instances: Any = SimpleNamespace(find=lambda _: SimpleNamespace(connected=True))
-    open_sessions = Sessions(host, Any, instances)
+    open_sessions = Sessions(host, instances, instances)
     begun = open_sessions.start_session({"DocumentName": "tunnel"}, ANONYMOUS)
     identity = {"SessionId": begun["SessionId"]}
     ending = threading.Thread(target=open_sessions.terminate_session, args=(identity,))

@@ -179,13 +179,39 @@ class Front:
             await answer(send, status, b"application/json", body)
             return
 
+        late: list[Refused | MlflowException] = []
+
+        async def judged() -> Message:
+            """The body. At its end the run may be finished by now: a client may take its time."""
+            message = await receive()
+            if call.changes and message["type"] == "http.request" and not message.get("more_body"):
+                try:
+                    await self.bridge.run(self.judge_target, call, arguments, headers)
+                except (Refused, MlflowException) as reason:
+                    late.append(reason)
+                    return {"type": "http.disconnect"}
+            return message
+
         async def recorded(message: Message) -> None:
+            if late:
+                return
             if message.get("status", 400) < 400 and call.changes:
                 record(call, message["status"])
             await send(message)
 
+        try:
+            await self.hand_on(operation, scope, judged, recorded)
+        except Exception:
+            if not late:
+                raise
+        if late:
+            status, body = failure(late[0])
+            await answer(send, status, b"application/json", body)
+
+    async def hand_on(self, operation: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let FastAPI serve a route; what exports traces gets its body as a whole."""
         if operation != "export_traces":
-            await self.fastapi(scope, receive, recorded)
+            await self.fastapi(scope, receive, send)
             return
         sent = await read(receive)
         if sent is None:
@@ -196,7 +222,7 @@ class Front:
             return {"type": "http.request", "body": sent, "more_body": False}
 
         async with self.spans:
-            await self.fastapi(scope, whole, recorded)
+            await self.fastapi(scope, whole, send)
 
     def judge_target(
         self, call: Call, arguments: Mapping[str, str], headers: Mapping[str, str]
