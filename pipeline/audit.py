@@ -119,7 +119,8 @@ def _sessions(
         if error.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException"):
             unreadable.append("CloudTrail's events")
         else:
-            unreadable.append(f"CloudTrail was asked and did not answer: {error}")
+            code = error.response["Error"]["Code"]
+            unreadable.append(f"CloudTrail was asked who opened the sessions, and answered {code}")
         return []
 
 

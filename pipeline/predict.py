@@ -59,6 +59,11 @@ def main(
     """Predict a batch with the champion of record and store it with a manifest."""
     chosen = _by_selector(workspace, model_version) if model_version else _champion(workspace)
     settings = workspace.settings
+    if not (source or settings.predict.input or settings.data.batch_fraction):
+        raise InputError(
+            "nothing to predict: name a batch by --input, or as input under [predict]; ingest "
+            "keeps one of its own only with batch_fraction under [data]"
+        )
     model, facts = load_model(workspace.store, chosen.files, settings.serialization.trusted_types)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -673,5 +673,9 @@ def _nearest(sections: list[str], key: str) -> str:
         field = model.model_fields.get(section) if model else None
         inner = field.annotation if field else None
         model = inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
-    close = difflib.get_close_matches(key, list(model.model_fields), n=1) if model else []
-    return f" or write {close[0]} = …" if close else ""
+    keys = list(model.model_fields) if model else []
+    close = difflib.get_close_matches(key, keys, n=1)
+    close = close or [name for name in keys if {key, f"{key}s"} & set(name.split("_"))]
+    if close:
+        return f" or write {' or '.join(f'{name} = …' for name in close)}"
+    return f"; there {'are' if len(keys) > 1 else 'is'} {', '.join(keys)}" if keys else ""

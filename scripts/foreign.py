@@ -30,6 +30,9 @@ def first_line(failure: BaseException) -> str:
 # Codes of AWS, in lower case, and the way out.
 _CODES = (
     ("denied", "keyless explain-denial"),
+    ("unauthorized", "keyless explain-denial"),
+    ("notauthorized", "keyless explain-denial"),
+    ("authorizationerror", "keyless explain-denial"),
     ("expired", "sign in again, then the same command"),
     ("requestlimitexceeded", "wait a minute, then the same command again"),
     ("throttl", "wait a minute, then the same command again"),

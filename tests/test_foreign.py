@@ -48,6 +48,10 @@ def test_a_librarys_failure_is_one_sentence_with_a_way_out(at: int) -> None:
     ("code", "fix"),
     [
         ("AccessDeniedException", "keyless explain-denial"),
+        # EC2's, SNS's and Cognito's words for it.
+        ("UnauthorizedOperation", "keyless explain-denial"),
+        ("AuthorizationError", "keyless explain-denial"),
+        ("NotAuthorizedException", "keyless explain-denial"),
         ("ExpiredToken", "sign in again, then the same command"),
         ("ThrottlingException", "wait a minute, then the same command again"),
         ("RequestLimitExceeded", "wait a minute, then the same command again"),

@@ -193,14 +193,14 @@ def of_kind(case: Case, kind: str) -> Column | None:
     return column
 
 
-def _marks(case: Case) -> Marks:
+def _marks(case: Case, *remove: str) -> Marks:
     """How numbers are written here: as the settings say for the column, or else for the file."""
     chosen, form = case.chosen, case.found.form
     usual = None if chosen.decimal == form.thousands else form.thousands
     return Marks(
         decimal=chosen.decimal or form.decimal,
         thousands=chosen.thousands or usual,
-        remove=tuple(chosen.remove),
+        remove=(*chosen.remove, *remove),
     )
 
 
@@ -622,22 +622,21 @@ def _seen(ends: list[float], settings: Settings) -> dict[str, float]:
 
 def _looks_like_numbers(case: Case) -> bool:
     """Refuse a column of numbers with currency or thousands marks, or with a few other texts."""
-    plain = [text for text in case.counts if PLAIN.fits(text)]
+    marks = _marks(case)
+    plain = [text for text in case.counts if marks.fits(text)]
     if any(map(_is_code, case.counts)):
         return _few_are_codes(case, plain)
     if _in_parentheses(case) or _around_numbers(case) or _with_notes(case):
         return True
-    wrong = [text for text in case.counts if not PLAIN.fits(text)]
+    wrong = [text for text in case.counts if not marks.fits(text)]
     # A word for missing may come often; many different words are no words for missing.
     least = 0.5 if len(wrong) <= _EXAMPLES else _MOSTLY
     if case.share(plain) >= least and len(plain) > _MANY:
         _refuse_some(case, "numbers", wrong)
         return True
     listed = [text for text in case.counts if text not in PLACEHOLDERS]
-    ways = [
-        marks for marks in readings(listed[:_SAMPLE]) if all(marks.fits(text) for text in listed)
-    ]
-    if not ways or any(marks.plain for marks in ways):
+    ways = [way for way in readings(listed[:_SAMPLE]) if all(way.fits(text) for text in listed)]
+    if not ways or all(map(marks.fits, listed)):
         return False
     said = evidence(listed[:_SAMPLE])
     case.found.said.add(said)
@@ -645,11 +644,11 @@ def _looks_like_numbers(case: Case) -> bool:
     unit = "".join(ways[0].remove)
     bare = case.share([text for text in listed if unit not in text])
     unlike = f"; {bare:.0%} of the rows are without {unit}: is it so for these, too?"
-    means = " or ".join(f"{_plainly(example, marks)} if {_written(marks)}" for marks in ways)
+    means = " or ".join(f"{_plainly(example, way)} if {_written(case, way)}" for way in ways)
     case.refuse(
         f"looks like numbers that are written for people, such as {example!r}, which is {means}"
         f"{unlike if bare else ''}",
-        column=_written(ways[0]),
+        column=_written(case, ways[0]),
         marks=not ways[0].remove,
     )
     return True
@@ -703,19 +702,20 @@ _NOTE = re.compile(r"(\[?)[+-]?[\d.,]*\d[\d.,]*\s*([*†‡§¶#]+|\[\w{1,3}\]|\
 
 def _with_notes(case: Case) -> bool:
     """Refuse numbers of which some stand in brackets, or have a sign of a footnote after them."""
-    found = {text: _NOTE.fullmatch(text) for text in case.counts if not PLAIN.fits(text)}
+    usual = _marks(case)
+    found = {text: _NOTE.fullmatch(text) for text in case.counts if not usual.fits(text)}
     if not found or not all(
         note and (note[1] == "[") == (note[2] == "]") for note in found.values()
     ):
         return False
     words = dict.fromkeys(word for note in found.values() if note for word in note.groups() if word)
-    marks = Marks(remove=tuple(words))
+    marks = _marks(case, *words)
     if len(words) > _EXAMPLES or not all(map(marks.fits, case.counts)):
         return False
     case.refuse(
         f"looks like numbers, of which {_rows(case, list(found))}: remove what stands around the "
         "number, if the number alone may count",
-        column=_written(marks),
+        column=_written(case, marks),
     )
     return True
 
@@ -725,7 +725,7 @@ def _around_numbers(case: Case) -> bool:
     signed = [text for text in case.counts if re.fullmatch(r"[<>~≤≥≈]\s*[\d.].*", text)]
     behind = [text for text in case.counts if re.fullmatch(r"[\d.,]+\s*-", text)]
     signs = tuple({text[0] for text in signed})
-    marks = Marks(remove=("-",) if behind else signs)
+    marks = _marks(case, *(("-",) if behind else signs))
     if not (signed or behind) or not all(map(marks.fits, case.counts)):
         return False
     if behind:
@@ -738,7 +738,7 @@ def _around_numbers(case: Case) -> bool:
     case.refuse(
         f"looks like numbers, of which {_rows(case, signed)}: remove what stands before the "
         "number, if the number alone may count",
-        column=_written(marks),
+        column=_written(case, marks),
     )
     return True
 
@@ -749,9 +749,9 @@ def _plainly(text: str, marks: Marks) -> str:
     return number.replace(marks.decimal, ".")
 
 
-def _written(marks: Marks) -> str:
+def _written(case: Case, marks: Marks) -> str:
     parts = ['type = "number"']
-    if marks.decimal != ".":
+    if marks.decimal != _marks(case).decimal:
         parts.append(line("decimal", marks.decimal))
     if marks.thousands:
         parts.append(line("thousands", marks.thousands))

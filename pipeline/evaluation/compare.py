@@ -247,12 +247,13 @@ def decide(
     if missed := _missed_floor(comparison, values) or _unfair(comparison, settings):
         return Decision("keep", missed)
     shown = f"{comparison.metric} {comparison.challenger.value:.4f}{_absent(comparison)}"
+    floors = "every floor holds" if comparison.floors else "no floor is set"
     if first:
-        return Decision("promote", f"{alone}, with {shown}; every floor holds")
+        return Decision("promote", f"{alone}, with {shown}; {floors}")
     if comparison.champion is None:
         return Decision(
             "promote",
-            f"{shown}; every floor holds, and the champion's {comparison.metric} is not defined on "
+            f"{shown}; {floors}, and the champion's {comparison.metric} is not defined on "
             f"the holdout: {comparison.unjudged}",
         )
     return _against(comparison, shown, settings)

@@ -15,6 +15,7 @@ from pipeline.errors import InputError
 from pipeline.reading.files import DataFile, find
 from pipeline.settings import host_of, without_secrets
 from pipeline.step import Workspace
+from pipeline.storage import KeyAbsentError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,16 +46,36 @@ def fetch_or_stored(
 ) -> "tuple[list[DataFile], Stored | None]":
     """The files that a source names, or an object of the store by its key or address.
 
-    The second part describes the object; it is None for a source. Raises InputError or StepFailed
-    for what is in neither place.
+    The second part describes the object; it is None for a source. Raises InputError for what is
+    in neither place.
     """
     key = workspace.store.key_of(named)
     if key is None and (_is_elsewhere(named) or _is_here(workspace, named)):
         return fetch(workspace, named, folder), None
     key = key or named
     target = folder / PurePosixPath(key).name
-    stored = workspace.store.fetch(key, target)
+    try:
+        stored = workspace.store.fetch(key, target)
+    except Exception as failure:
+        if (why := _absent(workspace, key, failure)) is None:
+            raise
+        here = "" if named != key else f"there is no file {named} here or beside the settings, and "
+        raise InputError(f"{here}{why}") from failure
     return find(target, key), stored
+
+
+def _absent(workspace: Workspace, key: str, failure: Exception) -> str | None:
+    """Why an object was not read, if the name may be wrong; None for another failure.
+
+    S3 denies what is not there to who may not list the bucket, and no predicting role may.
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    """
+    if isinstance(failure, KeyAbsentError):
+        return str(failure)
+    code = getattr(failure, "response", {}).get("Error", {}).get("Code")
+    if code not in ("AccessDenied", "403"):
+        return None
+    return f"{workspace.store.uri(key)} does not exist, or this role may not read it: {failure}"
 
 
 def _is_elsewhere(source: str) -> bool:

@@ -205,7 +205,7 @@ def size(workspace: Workspace, *, per_day: float | None) -> Outcome:
         f"to find a difference of {settings.effect:g} in the loss (standard deviation "
         f"{settings.spread:g}) with power {settings.power:.0%} at level {settings.alpha:.0%}, "
         f"{settings.share:.0%} to the challenger:",
-        f"{found.sequential} keys with an outcome, looked at at any time",
+        f"{found.sequential} keys with an outcome, looked at as often as you like",
         f"{found.fixed} if it were looked at once, at the end",
     ]
     if per_day:

@@ -116,13 +116,29 @@ def callers_account(home: Path) -> Account:
 
 def local_account(cloud: Cloud, project: Path, environment: str, role: str) -> Account:
     """The running local cloud, in the name of `role`, or of the "administrator"."""
+    from botocore.exceptions import ClientError
+
     from scripts.aws import sealed
+    from scripts.aws.web_identity import AssumeRoleDenied
     from scripts.local_run.actors import Actors
     from scripts.local_run.roots import FEW_RETRIES
     from scripts.localcloud.home import administrator
 
     actors = Actors(cloud, environment, project)
-    credentials = administrator(cloud.home) if role == "administrator" else actors.credentials(role)
+    owner = administrator(cloud.home)
+    try:
+        credentials = owner if role == "administrator" else actors.credentials(role)
+    except AssumeRoleDenied as denied:
+        name = actors.role_arn(role).rpartition("/")[2]
+        try:
+            sealed.client(cloud, owner, "iam").get_role(RoleName=name)
+        except ClientError:
+            raise UserError(
+                f"The local cloud has no role {name}",
+                why=f"its account is not bootstrapped for {environment}",
+                fix=f"keyless bootstrap -e {environment}",
+            ) from denied
+        raise
     process = actors.marked_environment(credentials, FEW_RETRIES)
     return Account(
         id=cloud.account_id,

@@ -62,10 +62,13 @@ class Project:
         except ClientError as failure:
             if failure.response["Error"]["Code"] != "ParameterNotFound":
                 raise
+            from scripts.local_run.flow import busy
+
+            made = "keyless up" if environment == "dev" else f"keyless plan -e {environment}"
             raise UserError(
                 f"The local cloud has no platform {environment!r}",
                 why=f"there is no parameter {name}; Terraform has not applied it",
-                fix="keyless up",
+                fix="wait until `keyless up` has ended" if busy(self.home) else made,
             ) from None
         return parse_platform(answer["Parameter"]["Value"], origin=f"the SSM parameter {name}")
 

@@ -22,6 +22,22 @@ if TYPE_CHECKING:
     from scripts.local_run.actors import Actors
 
 
+settings_option = click.option(
+    "--settings",
+    type=click.Path(dir_okay=False, path_type=Path, resolve_path=True),
+    help="Settings file (also KEYLESS_SETTINGS).  [default: pipeline/pipeline.toml]",
+    envvar="KEYLESS_SETTINGS",
+)
+"""Which model a step is about. The file is looked for from the current folder."""
+
+
+def named_settings(settings: Path | None) -> list[str]:
+    """The option as the step takes it. Raises UsageError for a file that is not there."""
+    if settings is not None and not settings.is_file():
+        raise click.UsageError(f"the settings {settings} do not exist")
+    return ["--settings", str(settings)] if settings is not None else []
+
+
 def run_step(
     project: Project,
     step: str,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def aws(service: str, operation: str, arguments: tuple[str, ...]) -> None:
     CLI for the others, and for its own verbs such as `aws s3 cp`.
     """
     from botocore import xform_name
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
     options, strays = _split(arguments)
     try:
@@ -44,7 +44,9 @@ def aws(service: str, operation: str, arguments: tuple[str, ...]) -> None:
         raise click.UsageError(str(failure)) from None
     names = {xform_name(name, "-"): name for name in model.operation_names}
     if operation not in names:
-        raise click.UsageError(f"{service} has no operation {operation!r}")
+        raise click.UsageError(
+            f"{service} has no operation {operation!r}{_instead(service, operation, names)}"
+        )
     called = model.operation_model(names[operation])
     if called.has_streaming_output and not strays:
         strays = _last_word(options)
@@ -61,6 +63,11 @@ def aws(service: str, operation: str, arguments: tuple[str, ...]) -> None:
     except ClientError as failure:
         click.echo(str(failure), err=True)
         raise SystemExit(254) from None  # as the AWS command line ends
+    except NoCredentialsError as failure:
+        raise click.UsageError(
+            f"{failure}: name a --profile (in a lab, `. ./env.sh` first), or send it as a role of "
+            "the local cloud: keyless tunnel --role train -- keyless aws sts get-caller-identity"
+        ) from None
     except BotoCoreError as failure:
         raise click.UsageError(str(failure)) from None
     answer.pop("ResponseMetadata", None)
@@ -70,6 +77,16 @@ def aws(service: str, operation: str, arguments: tuple[str, ...]) -> None:
                 file.writelines(value.iter_chunks())
             del answer[name]
     _print(answer, query)
+
+
+def _instead(service: str, operation: str, names: Iterable[str]) -> str:
+    """What may have been meant: a near name, or `s3api` for the AWS CLI's own verbs of S3."""
+    import difflib
+
+    near = difflib.get_close_matches(operation, names, n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return "; `aws s3` is the AWS CLI's own, write s3api list-objects-v2" if service == "s3" else ""
 
 
 def _split(arguments: Sequence[str]) -> tuple[Options, list[str]]:

@@ -15,7 +15,7 @@ from scripts.commands import (
     pass_project,
     yes_option,
 )
-from scripts.commands._step import run_step
+from scripts.commands._step import named_settings, run_step, settings_option
 
 ROLES = {
     "ingest": "ingest",
@@ -31,12 +31,7 @@ ROLES = {
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True})
-@click.option(
-    "--settings",
-    type=click.Path(dir_okay=False, path_type=Path, resolve_path=True),
-    help="Settings file (also KEYLESS_SETTINGS).  [default: pipeline/pipeline.toml]",
-    envvar="KEYLESS_SETTINGS",
-)
+@settings_option
 @yes_option
 @environment_option
 @aws_option
@@ -68,12 +63,10 @@ def command(
     you, and MLFLOW_TRACKING_URI must name the tunnel. ARGUMENTS go to the step: `python -m
     pipeline.STEP --help` lists them.
     """
-    if settings is not None and not settings.is_file():
-        raise click.UsageError(f"the settings {settings} do not exist")
+    named = named_settings(settings)
     if aws:
         account = account_of(project, environment, ROLES[step], aws)
         agree(account, environment, f"run the step {step}", yes=yes)
-    named = ["--settings", str(settings)] if settings is not None else []
     context.exit(
         run_step(
             project,

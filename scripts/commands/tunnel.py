@@ -180,9 +180,17 @@ def tunnel(
 
 
 def own_document(role: str | None) -> Document:
-    """The one that a role may open; `read` for who may open several, or none."""
+    """What a role may open; `read` for people. Raises UsageError for a role that opens nothing."""
     known = roles().get(role or "")
-    return next((one for one in get_args(Document) if known and known.session == one), "read")
+    if known is None:
+        return "read"
+    found: Document | None = next((one for one in get_args(Document) if known.session == one), None)
+    if found is None:
+        able = ", ".join(name for name, one in roles().items() if one.session)
+        raise click.UsageError(
+            f"{role} opens no session; {able} do. To see AWS refuse it, name a --document"
+        )
+    return found
 
 
 def local_opener(document: Document) -> str:

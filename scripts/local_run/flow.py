@@ -367,6 +367,15 @@ def follow(process: subprocess.Popen[str], name: str, phase: Phase, logs: Path) 
         )
 
 
+def busy(home: Path) -> bool:
+    """Whether an `up` or `down` holds the home at this moment."""
+    try:
+        with exclusive(home):
+            return False
+    except UserError:
+        return True
+
+
 @contextmanager
 def exclusive(home: Path, what: str = "`keyless up` or `keyless down`") -> Iterator[None]:
     """Hold the home for one `up` or `down` at a time; the lock dies with its process."""

@@ -20,6 +20,7 @@ from scripts.aws.sealed import client
 from scripts.cli import ROOT, keyless
 from scripts.iam.account.decision_log import read_log
 from scripts.local_run.actors import Actors
+from scripts.local_run.flow import exclusive
 from scripts.localcloud.cloud import LocalCloud
 from scripts.localcloud.home import Cloud, load
 
@@ -250,7 +251,23 @@ def test_outputs_of_an_environment_that_was_not_applied_names_the_parameter(
     result = seeded.run("outputs", "--environment", "prod")
     assert result.exit_code == 1
     assert "/keyless/prod/platform" in result.stderr
-    assert result.stderr.endswith(" up\n")
+    assert result.stderr.endswith(" plan -e prod\n")
+
+
+def test_while_an_up_works_what_is_not_there_yet_is_waited_for(seeded: Seeded) -> None:
+    with exclusive(seeded.home):
+        result = seeded.run("outputs", "--environment", "prod")
+    assert "wait until `keyless" in result.stderr
+    assert result.stderr.endswith("up` has ended\n")
+
+
+def test_an_environment_that_is_not_bootstrapped_is_named_with_the_command(
+    seeded: Seeded,
+) -> None:
+    result = seeded.run("plan", "--environment", "prod")
+    assert result.exit_code == 1
+    assert "has no role keyless-prod-plan-main" in result.stderr
+    assert result.stderr.endswith(" bootstrap -e prod\n")
 
 
 def test_outputs_of_a_file_that_is_not_the_contract_is_wrong_input(

@@ -181,7 +181,7 @@ def test_on_aws_the_callers_own_credentials_open_the_session(
         ("promote", "promote"),
         ("database", "database"),
         ("monitor", "read"),
-        ("predict", "read"),
+        ("administrator", "read"),
         (None, "read"),
     ],
 )
@@ -189,6 +189,12 @@ def test_a_role_opens_what_it_may_unless_something_else_is_named(
     role: str | None, document: str
 ) -> None:
     assert own_document(role) == document
+
+
+def test_a_role_without_a_session_is_refused_with_those_that_have_one() -> None:
+    done = CliRunner().invoke(keyless, ["tunnel", "--role", "predict", "--", "true"])
+    assert done.exit_code == 2
+    assert "predict opens no session; database, train, promote, monitor" in done.output
 
 
 @pytest.mark.parametrize("document", ["database", "read"])

@@ -1,12 +1,25 @@
+import json
+import re
 import tomllib
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from pipeline.errors import InputError
-from pipeline.settings import DEFAULT_FILE, Settings, load_settings, parse_settings, settings_path
+from pipeline.settings import (
+    DEFAULT_FILE,
+    Data,
+    ReadSettings,
+    Settings,
+    load_settings,
+    parse_settings,
+    settings_path,
+)
+from tests import ROOT
 
 MINIMAL = """
 model = "m"
@@ -67,7 +80,11 @@ def test_the_settings_files_that_come_with_the_pipeline_are_valid(name: str) -> 
         ({"holdout": {"fraction": 1.0}}, r"\[holdout\] fraction = 1.0"),
         ({"promotion": {"floors": {"rmse": 1.0}}}, r"floors names 'rmse'"),
         ({"promotion": {"min_improvement": -0.1}}, r"\[promotion\] min_improvement = -0.1"),
-        ({"nonsense": {"x": 1}}, r"nonsense: unknown key"),
+        ({"nonsense": {"x": 1}}, r"nonsense: unknown key; .* there are model, data, task"),
+        ({"data": {"id": "n"}}, r"\[data\] id: unknown key; .* write id_columns ="),
+        ({"data": {"column": "n"}}, r"\[data\] column: unknown key; .* write id_columns ="),
+        ({"evaluation": {"x": 1}}, r"there are plots, importance_repeats, shap"),
+        ({"serialization": {"x": 1}}, r"there is trusted_types"),
         (
             {"data": {"merge_classes": {"a": ["c"], "b": ["c", "d"]}}},
             r"merge_classes names c more than once",
@@ -159,3 +176,46 @@ def test_a_mark_that_becomes_the_decimal_one_divides_no_thousands_any_more() -> 
     # Of a batch alone the mark for thousands may be another one.
     other = _raw(data={"decimal": ","}, predict={"thousands": "."})
     assert parse_settings(other, origin="test").predict.thousands == "."
+
+
+def sections(model: type[BaseModel], name: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every table of the settings file with what describes it."""
+    yield name, model
+    for key, field in model.model_fields.items():
+        of = [field.annotation, *typing.get_args(field.annotation)]
+        for inner in of if key != "steps" else ():
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                yield from sections(inner, f"{name}.{key}" if name else key)
+
+
+def written_defaults(model: type[BaseModel]) -> dict[str, str | None]:
+    """Each key of a table and its default as TOML; None for one that cannot be written so."""
+    found = dict[str, str | None]()
+    said_once = () if model is Data else ReadSettings.model_fields
+    for key, field in model.model_fields.items():
+        value = field.get_default(call_default_factory=True, validated_data={})
+        if isinstance(value, BaseModel) or (issubclass(model, ReadSettings) and key in said_once):
+            continue
+        absent = value is None or field.is_required()
+        found[key] = None if field.default_factory else "" if absent else f"`{json.dumps(value)}`"
+    return found
+
+
+def test_the_page_of_settings_has_every_key_with_its_default() -> None:
+    page = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    told = {
+        heading: dict(re.findall(r"(?m)^\| `(\w+)` \| ?(.*?) ?\| ", text))
+        for heading, text in re.findall(r"(?ms)^##+ (.+?)\n(.*?)(?=^##|\Z)", page)
+    }
+    there = {f"`[{name}]`" if name else "Top": model for name, model in sections(Settings)}
+    assert told.keys() == there.keys()
+    for heading, model in there.items():
+        known = written_defaults(model)
+        wanted = {
+            key: value
+            for key, value in known.items()
+            if heading != "Top" or f"`[{key}]`" not in there
+        }
+        assert told[heading].keys() == wanted.keys(), heading
+        for key, value in wanted.items():
+            assert value in (None, told[heading][key]), (heading, key)

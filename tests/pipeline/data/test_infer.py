@@ -846,3 +846,32 @@ def test_sums_and_logarithms_of_the_target_are_reported(make_settings: Make) -> 
     found = suspicions.check(prepare(table, contract, settings).table, contract)
     assert "log alone almost determines y" in found[0]
     assert "y is a sum of a, b" in found[1]
+
+
+COMMA = {"decimal": ",", "thousands": "."}
+
+
+@pytest.mark.parametrize(
+    ("odd", "match"),
+    [
+        (["abc"], r'looks like numbers, except 1 rows \(0\).*missing = \["abc"\]'),
+        (["3,1*", "4,1*"], r'looks like numbers, of which 2 rows .*remove = \["\*"\]'),
+        (["< 5,5"], r'looks like numbers, of which 1 rows .*remove = \["<"\]'),
+    ],
+)
+def test_a_few_other_texts_are_told_from_numbers_as_the_file_writes_them(
+    look: Look, odd: list[str], match: str
+) -> None:
+    values = [*odd, *(f"1.{n:03d},{n % 7}5" for n in range(ROWS - len(odd)))]
+    with pytest.raises(InputError, match=f"(?s){match}") as caught:
+        look({"x": values}, data=COMMA)
+    assert "decimal" not in str(caught.value)
+
+
+def test_points_in_a_file_of_decimal_commas_are_refused_with_what_reads_them(look: Look) -> None:
+    values = {"x": [f"{n}.{n % 7}5" for n in range(ROWS)]}
+    with pytest.raises(InputError, match="written for people") as caught:
+        look(values, data={"decimal": ","})
+    written = tomllib.loads(str(caught.value).partition("write, for example:\n")[2])
+    assert written["columns"]["x"] == {"type": "number", "decimal": "."}
+    assert look(values, data={"decimal": ","}, columns=written["columns"]).contract.features

@@ -334,6 +334,12 @@ def test_a_floor_of_an_undefined_metric_is_missed() -> None:
     assert "mape is not defined on the holdout" in decision.sentence
 
 
+def test_floors_are_said_to_hold_only_where_there_are_some() -> None:
+    good = Scored(np.array([0.0, 1.0, 2.0] * 20), np.array([0.1, 1.0, 2.1] * 20))
+    assert _decide(good, None, "rmse").sentence.endswith("; no floor is set")
+    assert _decide(good, None, "rmse", floors={"rmse": 1.0}).sentence.endswith("every floor holds")
+
+
 def test_classes_that_no_row_has_are_left_out_and_named() -> None:
     random = np.random.default_rng(0)
     truth = random.integers(0, 2, 100)

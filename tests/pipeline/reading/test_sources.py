@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from pipeline.errors import InputError
 from pipeline.outputs import Platform
@@ -19,6 +20,7 @@ from pipeline.reading.files import DataFile
 from pipeline.reading.reader import read_table
 from pipeline.settings import without_secrets
 from pipeline.step import Workspace
+from pipeline.storage import BucketStore
 from scripts.localcloud.authority import Authority
 
 pytestmark = pytest.mark.slow
@@ -82,6 +84,29 @@ def test_an_object_in_s3_is_a_source(fetch: Fetch, aws: Platform) -> None:
     assert fetch(f"s3://{bucket}/x/y.csv") == b"a\n1\n"
     with pytest.raises(InputError, match="does not exist"):
         fetch(f"s3://{bucket}/x/z.csv")
+
+
+@pytest.mark.parametrize("named", ["june.csv", "s3://bucket/june.csv"])
+@pytest.mark.parametrize("code", ["NoSuchKey", "AccessDenied"])
+def test_a_batch_that_is_nowhere_is_refused_as_a_name_that_may_be_wrong(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, code: str
+) -> None:
+    """S3 denies what is not there to who may not list."""
+    client = boto3.client("s3", aws_access_key_id="testing", aws_secret_access_key="testing")
+
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": code}}, "GetObject")
+
+    monkeypatch.setattr(client, "get_object", refuse)
+    monkeypatch.setattr(Workspace, "store", BucketStore("bucket", client))
+    with pytest.raises(InputError, match=r"s3://bucket/june\.csv does not exist") as caught:
+        sources.fetch_or_stored(workspace, named, tmp_path)
+    assert ("no file june.csv here" in str(caught.value)) == (named == "june.csv")
+
+
+def test_a_batch_that_is_in_no_folder_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no file june\.csv here .*june\.csv does not exist"):
+        sources.fetch_or_stored(workspace, "june.csv", tmp_path)
 
 
 def test_a_path_is_looked_for_beside_the_settings(workspace: Workspace, fetch: Fetch) -> None:
