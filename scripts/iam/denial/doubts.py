@@ -266,7 +266,7 @@ def hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str) 
             yield (
                 f"statement {one.statement} of {one.policy} {verb} {wanted}; AWS's message does "
                 "not carry the request's value: compare it with the request"
-                + how.format(resource=refusal.resource)
+                + how.format(resource=refusal.resource or "what was asked for")
             )
 
 

@@ -108,6 +108,11 @@ def test_what_a_template_fills_in_is_no_policy_yet(text: str) -> None:
      ("Verify that the IAM role has access to the Elasticsearch domain: "
       f"arn:aws:es:eu-west-1:{ACCOUNT}:domain/d",
       f"es:ESHttpPut on arn:aws:es:eu-west-1:{ACCOUNT}:domain/d and"),
+     ("Failed to call CreateWebhook, reason: Access denied to connection "
+      "arn:aws:codeconnections:us-west-2:REDACTED:connection/REDACTED (Service: AWSCodeBuild;",
+      "codeconnections:GetConnectionToken"),
+     ("You are not authorized to describe Running Instances", "EC2's Describe actions"),
+     ("The provided role does not have sufficient permissions", "CodePipeline refused"),
      ("error: You must be logged in to the server (Unauthorized)", "Kubernetes refused"),
      ("Caller does not have permissions to create a Service Linked Role.",
       "iam:CreateServiceLinkedRole"),
@@ -213,6 +218,29 @@ def test_a_stream_of_lambdas_is_named_with_those_to_come(tmp_path: Path) -> None
     )
     [change] = explained(run(tmp_path, words, "--json"))["changes"]
     assert change["statement"]["Resource"] == [f"{group}*"]
+
+
+def test_a_blank_that_is_lost_is_no_part_of_a_name(tmp_path: Path) -> None:
+    words = (
+        "User: arn:aws:sts::xxxxx:assumed-role/scaler/xxxxxis not authorized to perform: "
+        f"autoscaling:SetDesiredCapacity on resource: arn:aws:autoscaling:eu-west-1:{ACCOUNT}:"
+        "autoScalingGroup:0:autoScalingGroupName/a because no identity-based policy allows the "
+        "autoscaling:SetDesiredCapacity action"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["principal"].endswith(":assumed-role/scaler/xxxxx")
+
+
+def test_a_tag_of_what_is_not_named_is_told_as_such(tmp_path: Path) -> None:
+    tagged = {
+        "Effect": "Allow",
+        "Action": "autoscaling:SetDesiredCapacity",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"autoscaling:ResourceTag/a": "b"}},
+    }
+    words = f"User: {SESSION} is not authorized to perform: autoscaling:SetDesiredCapacity"
+    found = explained(run(tmp_path, words, "--json", policy=policy(tagged)))
+    assert any("a tag of what was asked for" in note for note in found["notes"])
 
 
 def test_blanks_of_whoever_reports_it_are_no_end(tmp_path: Path) -> None:

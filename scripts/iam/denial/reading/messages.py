@@ -61,6 +61,7 @@ _NOWHERE = re.compile(
 _SPACED = re.compile(
     r"(arn:[\w-]+:(?:iam|sts)::\S{1,40}?) ?(:(?:user|role|assumed-role)/) ?(?=\S+ is not)"
 )
+_GLUED = re.compile(r"(:(?:assumed-role|user|role)/\S+?)(?=is not authorized to perform)")
 _APART = re.compile(r"(:assumed-role/[^\s/]+/) (?=[\w+=,.@-]+ is not)")
 # A blank in the kind of a resource is whoever reported it; what stands there is not told.
 _BLANK = re.compile(r"(on resource:? arn:[\w-]+:[\w-]+:[^\s:]*:[^\s:]*:[a-z-]+) (?=[a-z]+/\S)")
@@ -297,6 +298,7 @@ def _plain(text: str) -> str:
     hidden: dict[str, str] = {}
     text = _LEFT_OUT.sub(rf"\1:{MASK}:", _NOWHERE.sub(rf"\1:{MASK}:{MASK}:", text))
     text = _SPACED.sub(r"\1\2", _QUOTES.sub(r"\1\2", text))
+    text = _GLUED.sub(r"\1 ", text)
     text = _BLANK.sub(r"\1…", _APART.sub(r"\1", text))
     text = _ARN.sub(lambda arn: _masked(arn, hidden), text)
     return _BROKEN.sub(_joined, text)

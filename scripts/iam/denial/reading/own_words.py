@@ -39,6 +39,30 @@ _TABLE = (
         "es:ESHttpGet on {domain}/*; the role's trust policy has to let in firehose.amazonaws.com, "
         "and a role that was just made needs some minutes. Which of them it was is not told",
     ),
+    # https://docs.aws.amazon.com/codebuild/latest/userguide/connections-github-app.html
+    (
+        r"Access denied to connection (?P<connection>arn:\S+)",
+        "CodeBuild was refused {connection}: the project's service role needs "
+        "codeconnections:GetConnection and codeconnections:GetConnectionToken on it (of a "
+        "connection of that name codestar-connections:...), before the project is made, and who "
+        "makes the project codeconnections:UseConnection",
+    ),
+    # https://docs.aws.amazon.com/codepipeline/latest/userguide/how-to-custom-role.html
+    (
+        "[Pp]rovided role does not have sufficient permissions",
+        "CodePipeline refused by the role that the pipeline or its action was given, and does not "
+        "say which right it lacks: what the stage uses (of a connection "
+        "codeconnections:UseConnection or codestar-connections:UseConnection), the bucket of its "
+        "artifacts and that bucket's key",
+    ),
+    # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/iam-policies-ec2-console.html
+    (
+        "You are not authorized to describe [A-Z]",
+        "the console lists by EC2's Describe actions, which take no resource: they have to be "
+        "allowed (ec2:DescribeInstances and so on) on * in a statement without conditions on what "
+        "is launched, such as ec2:InstanceType, or on tags: a list carries no such key, so a "
+        "statement with one never allows it",
+    ),
     # https://docs.aws.amazon.com/efs/latest/ug/API_CreateMountTarget.html
     (
         r"(?i:efs|elasticfilesystem|mount.target).{0,160}User is not authorized to perform that "
