@@ -100,8 +100,9 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
         yield f"no policy of the layer lets the caller in{LAYERS}"
     if refusal.unnamed:
         yield (
-            "KMS names no key, so no change is proposed: the ciphertext's key is not there, or of "
-            "another region; or its policy does not let the caller in; or that policy denies it. "
+            "KMS names no key, so no change is proposed: the key, of a ciphertext the one it was "
+            "encrypted with, is not there, or of another region; or its policy does not let the "
+            "caller in; or that policy denies it. "
             "Asked with the key's ARN (aws kms decrypt --key-id ARN), KMS names the policy"
         )
     elif refusal.resource is None:

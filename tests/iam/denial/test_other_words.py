@@ -251,3 +251,32 @@ def test_blanks_of_whoever_reports_it_are_no_end(tmp_path: Path) -> None:
     found = explained(run(tmp_path, words, "--json"))
     assert found["principal"].endswith("/Credentials")
     assert any("put in what the message hides" in note for note in found["notes"])
+
+
+def test_two_numbers_of_one_length_are_two_accounts(tmp_path: Path) -> None:
+    words = (
+        "User: arn:aws:sts::123:assumed-role/a/b is not authorized to perform: SNS:Publish on "
+        "resource: arn:aws:sns:eu-west-1:321:events"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert [one["kind"] for one in found["changes"]] == ["identity", "resource"]
+
+
+def test_a_denial_beside_another_ones_sentence_is_told(tmp_path: Path) -> None:
+    words = (
+        "An error occurred (AccessDeniedException) when calling the ListTasks operation: User: "
+        "XXXX is not authorized to perform: ecs:ListTasks on resource: *\n\n"
+        f"User: {SESSION} is not authorized to perform: ecs:DescribeTasks on resource: "
+        f"arn:aws:ecs:eu-west-1:{ACCOUNT}:task/a"
+    )
+    assert "ecs:ListTasks" in told(tmp_path, words)
+
+
+def test_of_a_key_that_is_not_named_what_kms_says_is_told(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: kms:GenerateDataKey on this resource "
+        "because the resource does not exist in this Region, no resource-based policies allow "
+        "access, or a resource-based policy explicitly denies access"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert "KMS names no key" in found["notes"][0]

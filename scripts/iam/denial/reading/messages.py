@@ -27,7 +27,7 @@ _CALLER = (
 )
 BLOCKED = "S3 Block Public Access"
 # KMS does not say which key; it goes on with three causes, and which one it was is not told.
-UNNAMED_KEY = "on the resource associated with this ciphertext"
+UNNAMED_KEY = "on (?:the resource associated with this ciphertext|this resource(?= because the))"
 # IAM names what it guards by kind and name, other services by ARN; S3 puts it in quotes.
 KINDS = (
     "role|user|group|policy(?: path)?|instance profile|mfa device|server certificate|oidc provider"
@@ -101,6 +101,7 @@ _BARE = re.compile(
     rf"{services.SENTENCES}|(?:is|are) not authorized to perform(?! this operation)|"
     rf"because no (?:{LAYER}) allows the \S+|explicit deny in an? (?:{LAYER})|{SENTENCES}"
 )
+_TELLS = re.compile(r"(?:is|are) not authorized to perform:? ['\"]?([\w-]+:\w+)")
 # An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.
 _CODE = re.compile(
     r"(?: ?\(Service:[^()]*\))?(?:[.,;]? ?[(\[{] ?(?:\w+ ?[=:] ?)?['\"]?"
@@ -313,7 +314,12 @@ def _masked(arn: re.Match[str], hidden: dict[str, str]) -> str:
         name = _RUN.sub(r"\1", found[0].lower())
         if _ANOTHER.search(found[0].lower()):
             return OTHER if hidden else hidden.setdefault("another", MASK)
-        if _MERELY.fullmatch(name):
+        if found[0].isdigit():
+            # Of two numbers of one length the other is another account's; else it may be one.
+            first = hidden.setdefault("number", found[0])
+            if len(first) == len(found[0]) and first != found[0]:
+                return OTHER
+        if found[0].isdigit() or _MERELY.fullmatch(name):
             return OTHER if "another" in hidden else MASK
         return hidden.setdefault(name, MASK if not hidden else OTHER)
 
@@ -405,8 +411,10 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         # SDKs print the code behind their stack, as a field of its own.
         field = _FIELD.search(plain, max(0, found.start() - 20), found.start())
         more = 3000 if field and field[1] else 300 if field else 0
+        # A sentence on another action than those around it is a denial of its own.
+        own = _TELLS.match(plain, found.start())
         near = any(
-            start - 500 < found.start() < end + more
+            (start - 500 < found.start() < end + more and (not own or own[1] in plain[start:end]))
             or (found.start() > end and _CODE.fullmatch(plain, end, found.start()))
             for start, end in spans
         )
