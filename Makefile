@@ -29,7 +29,8 @@ down: ## destroy what `up` made and end every process of it
 	@if [ -x $(bin)/keyless ]; then $(bin)/keyless down; else echo "nothing to end: $(VENV) does not exist"; fi
 
 # Three where there are two processors: many of these tests wait for servers and for Terraform.
-test: lint install-tools ## every check and test, end-to-end included
+test: install-test ## every check and test, end-to-end included
+	@$(MAKE) --no-print-directory -j 2 lint install-tools
 	@$(bin)/python -m pytest -n 3 -m "not e2e and not alone"
 	@$(bin)/python -m pytest -m alone $$(grep -rl --include='*.py' 'mark\.alone' tests)
 	@$(bin)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m e2e tests/e2e
