@@ -128,6 +128,7 @@ def upload(box: Box, world: World, by: str) -> None:
 
 OTHER = {"name": "{name}", "version": "2"}
 BEST = [{"key": "holdout_auc", "value": 1, "timestamp": 1}]
+MEASURED = {"key": "m", "value": 9, "timestamp": 9}
 PARAMETER = [{"key": "p", "value": "1"}]
 TAG = {"key": "t", "value": "1"}
 RENAMED = {"key": "mlflow.runName", "value": "other"}
@@ -203,6 +204,14 @@ HISTORY = [
         at(
             "runs/log-metric", run_id="{finished}", run_uuid="{open}", key="m", value=9, timestamp=9
         ),
+    ),
+    Attack(
+        "a metric of a model, through an open run",
+        at("runs/log-metric", run_id="{open}", model_id="{model}", key="m", value=9, timestamp=9),
+    ),
+    Attack(
+        "a metric of a model, through an open run's batch",
+        at("runs/log-batch", run_id="{open}", metrics=[{"model_id": "{model}", **MEASURED}]),
     ),
     Attack("a parameter", at("runs/log-parameter", run_id="{finished}", key="p", value="1")),
     Attack("a tag", at("runs/set-tag", run_id="{finished}", **TAG)),

@@ -231,6 +231,24 @@ def test_a_large_file_goes_through_in_both_directions(box: Box, folder: Path) ->
     )
 
 
+def test_a_model_gets_metrics_while_its_run_is_open(box: Box) -> None:
+    """Other models' are in `test_attacks.py`."""
+    world = World(box, "measured")
+    model = world.logged_model(world.open)
+    given = {"run_id": world.open, "model_id": model, "timestamp": 1}
+    box.ok("train", "runs/log-metric", **given, key="one", value=1)
+    metric = {"model_id": model, "key": "two", "value": 2, "timestamp": 1}
+    box.ok("train", "runs/log-batch", run_id=world.open, metrics=[metric])
+    found = box.ok("read", f"logged-models/{model}", "GET")["model"]["data"]["metrics"]
+    assert {one["key"] for one in found} == {"one", "two"}
+    box.ok("train", "runs/update", run_id=world.open, status="FINISHED", end_time=2)
+    other = world.run()
+    metric = {"model_id": model, "key": "three", "value": 3, "timestamp": 1}
+    assert box.call("train", "runs/log-batch", run_id=other, metrics=[metric]).refused
+    assert box.call("train", "runs/log-metric", run_id=other, **metric).refused
+    box.ok("operate", "runs/log-metric", run_id=other, **metric)
+
+
 SPAN = {"traceId": "c" * 32, "spanId": "d" * 16, "name": "s", "kind": 1}
 SPAN |= {"startTimeUnixNano": "1", "endTimeUnixNano": "2"}
 SPANS = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [SPAN]}]}]}).encode()

@@ -113,6 +113,8 @@ class Front:
             raise refused(call, reason) from None
         if call.set.runs == "any" or not call.changes:
             return
+        for model in measured(call.operation, message):
+            self.require_open(call, model)
         call.unfinished = LOADED.get(call.operation, "")
         if call.operation in NAMED and getattr(message, NAMED[call.operation]):
             self.require(call, "run", getattr(message, NAMED[call.operation]))
@@ -127,6 +129,19 @@ class Front:
         else:
             status = store.get_logged_model(identity).status.value
         check(self.permissions, call, kind, identity, status)
+
+    def require_open(self, call: Call, model_id: str) -> None:
+        """Look up a model that a metric of an open run is also written to. Raises Refused unless
+        it is still made, or made by a run that is not finished."""
+        from mlflow.server.handlers import _get_tracking_store
+
+        model = _get_tracking_store().get_logged_model(model_id)
+        if model.status.value in UNFINISHED["model"]:
+            return
+        if model.source_run_id:
+            self.require(call, "run", model.source_run_id)
+        else:
+            check(self.permissions, call, "model", model_id, model.status.value)
 
     def after(self, response: Response) -> Response:
         """Record what was changed."""
@@ -244,6 +259,13 @@ class Front:
             raise refused(call, Refused("The path is of no run and of no model of this server."))
         kind = "run" if found["run"] else "model"
         self.require(call, kind, found[kind])
+
+
+def measured(operation: str, message: Any) -> set[str]:
+    """The logged models that get metrics of a request, beside its run."""
+    metrics = {"log_metric": lambda: [message], "log_batch": lambda: message.metrics}
+    given = metrics.get(operation, list)()
+    return {metric.model_id for metric in given if metric.model_id}
 
 
 def native_routes(fastapi: Any) -> Iterator[tuple[set[str], re.Pattern[str], str]]:
