@@ -143,6 +143,7 @@ NOT_WRITABLE = {
     errno.EDQUOT: _SPACE,
     errno.EROFS: "name a folder that you may write: keyless --home FOLDER",
 }
+NOT_USABLE = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR)
 
 
 def _is_ours(failure: Exception) -> bool:
@@ -165,6 +166,12 @@ def as_user_error(failure: Exception) -> UserError | None:
     if isinstance(failure, OSError) and (fix := NOT_WRITABLE.get(failure.errno or 0)):
         what = failure.filename or "A file"
         return UserError(f"{what} cannot be written", why=failure.strerror or "", fix=fix)
+    if isinstance(failure, OSError) and failure.filename and failure.errno in NOT_USABLE:
+        return UserError(
+            f"{failure.filename} cannot be used",
+            why=failure.strerror or "",
+            fix="name another path, or make this one usable (ls -ld shows what it is, and whose)",
+        )
     return foreign.as_user_error(failure)
 
 

@@ -241,7 +241,40 @@ def test_a_disk_that_takes_nothing_is_a_sentence(number: int) -> None:
     assert told is not None
     assert told.what == "/home/ada/file cannot be written"
     assert told.fix
-    assert cli.as_user_error(PermissionError(errno.EACCES, "", "/a/file/to/read")) is None
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR]
+)
+def test_a_path_that_cannot_be_used_is_a_sentence(number: int) -> None:
+    told = cli.as_user_error(OSError(number, os.strerror(number), "/home/ada/file"))
+    assert told is not None
+    assert (told.what, told.why) == ("/home/ada/file cannot be used", os.strerror(number))
+    assert told.fix
+    assert cli.as_user_error(OSError(number, os.strerror(number))) is None
+
+
+def test_an_up_that_is_interrupted_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scripts.local_run.flow import Flow
+
+    def interrupted(self: Flow) -> None:
+        del self
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Flow, "run", interrupted)
+    done = CliRunner().invoke(cli.keyless, ["--home", str(tmp_path / "home"), "up"])
+    assert done.exit_code == 1
+    assert "interrupted" in done.output
+    assert "up   (goes on)" in done.output
+
+
+def test_a_home_below_a_file_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(cli.keyless, ["--home", str(tmp_path / "file" / "home"), "up"])
+    assert done.exit_code == 1
+    assert "Not a directory" in done.output
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])

@@ -23,7 +23,7 @@ class History:
 
 def lines(found: History) -> list[str]:
     """For the terminal: one line a version, then one a change of champion."""
-    shown = [f"{found.model}: {len(found.versions)} versions"]
+    shown = [f"{found.model}: {len(found.versions)} version{'s' * (len(found.versions) != 1)}"]
     differing = [
         name for name in _TOLD if len({str(_parameter(one, name)) for one in found.versions}) > 1
     ]

@@ -72,7 +72,8 @@ def lines(found: list[Change]) -> Iterator[str]:
     of_run = [one for one in found if "name" not in one.objects]
     for name in dict.fromkeys(one.permission_set for one in of_run):
         times = [one.at for one in of_run if one.permission_set == name]
-        yield (f"in MLflow, by {name}: {len(times)} changes of the run, {times[0]} to {times[-1]}")
+        when = f"{len(times)} changes of the run, {times[0]} to {times[-1]}"
+        yield f"in MLflow, by {name}: {when if times[1:] else f'a change of the run, {times[0]}'}"
     for one in found:
         if one not in of_run:
             yield f"in MLflow, by {one.permission_set}: {one} at {one.at}"

@@ -34,7 +34,7 @@ def up(project: Project, model_servers: bool | None, as_json: bool) -> None:
     Run it again at any time: it changes only what differs; after a crash it resumes or rebuilds.
     `keyless down` removes everything.
     """
-    from scripts.console import Phases, stdout_console
+    from scripts.console import Phases, UserError, stdout_console
     from scripts.labs.operations import refuse_in_lab
     from scripts.local_run.flow import Flow, exclusive, save_timings
 
@@ -43,6 +43,12 @@ def up(project: Project, model_servers: bool | None, as_json: bool) -> None:
         flow = Flow(project.home, phases, model_servers=model_servers)
         try:
             summary = flow.run()
+        except KeyboardInterrupt:
+            raise UserError(
+                "`keyless up` was interrupted",
+                why="what it started and made so far is still there",
+                fix="keyless up   (goes on), or keyless down   (removes it)",
+            ) from None
         finally:
             save_timings(project.home, phases, flow.summary)
     console = stdout_console()

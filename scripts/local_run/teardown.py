@@ -56,7 +56,7 @@ def tear_down(home: Path, phases: Phases, *, destroy: bool, environment: str = "
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise  # the mount point of a volume stays, and is empty
-    return f"{count} resources, {ended} processes, {home}"
+    return f"{count} resources, {ended} process{'es' * (ended != 1)}, {home}"
 
 
 def _whole(home: Path, cloud: Cloud) -> bool:

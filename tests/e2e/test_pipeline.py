@@ -132,6 +132,6 @@ def test_a_second_model_of_ones_own_settings_runs_step_by_step_and_is_listed(
     assert facts["role"] == home.platform["roles"]["train"]
     page = tmp_path / "bikes.html"
     listed = keyless(home, "models", "bikes", "--html", str(page))
-    assert "bikes: 1 versions" in listed
+    assert "bikes: 1 version\n" in listed
     assert "champion" in listed
     assert "bikes" in page.read_text()

@@ -23,7 +23,10 @@ def considered(found: tuple[Considered, ...], everything: bool) -> list[str]:
         for one in near
     ]
     if away := len(found) - len(near):
-        lines.append(f"and {away} statement{'s' * (away > 1)} about other actions")
+        counted = f"{away} statement{'s' * (away > 1)}"
+        lines.append(
+            f"and {counted} about other actions" if near else f"{counted}, none about this action"
+        )
     return lines
 
 

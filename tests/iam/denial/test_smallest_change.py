@@ -11,6 +11,7 @@ from scripts.iam.account.identities import identities
 from scripts.iam.denial.reading.messages import read
 from scripts.iam.denial.reported import explain_refusal
 from scripts.iam.denial.words import considered, decision
+from scripts.iam.engine import Considered, Failure
 from tests.iam.denial.test_reported import (
     ACCOUNT,
     EVERYTHING,
@@ -120,6 +121,14 @@ def test_a_name_is_no_resource_of_a_policy() -> None:
     assert found.explanation is not None
     [line] = considered(found.explanation.considered, everything=False)
     assert line.endswith("the message names no whole ARN")
+
+
+def test_statements_about_other_actions_are_only_counted() -> None:
+    failure = Failure("Action", ("s3:PutObject",), ("s3:GetObject",))
+    other = Considered("p", "identity", "s", "Allow", (failure,))
+    assert considered((other,), everything=False) == ["1 statement, none about this action"]
+    near = Considered("p", "identity", "s", "Allow", ())
+    assert considered((near, other, other), False)[1] == "and 2 statements about other actions"
 
 
 @pytest.mark.parametrize(
