@@ -29,6 +29,7 @@ def explain_given(text: str, policies: Given) -> list[Denial]:
     found = read(text)
     denials = [*_of_tokens(found, policies)]
     refusals, rest = _refusals(found, policies)
+    denials += _of_what_was_asked(rest, policies)
     if not denials and not refusals:
         need_one(found, trail=False)
     callers = len({refusal.principal for refusal in found.refusals})
@@ -83,6 +84,27 @@ def _of_tokens(found: Read, policies: Given) -> Iterator[Denial]:
     for name, document in policies.resource.items():
         notes = (*_checked(findings, document, name), "by the policies given alone")
         yield Denial(record, None, notes=notes)
+
+
+def _of_what_was_asked(rest: list[str], policies: Given) -> Iterator[Denial]:
+    """What the resource's policies say of an action, where neither caller nor resource is named.
+    What is told so is taken out of the rest."""
+    from scripts.iam.denial.denials import Denial
+    from scripts.iam.denial.given import said_of
+    from scripts.iam.denial.reading.callerless import cause
+    from scripts.iam.denial.reading.unnamed import unnamed
+    from scripts.iam.denial.reported import as_said
+
+    for words in [*rest] if policies.resource else ():
+        refusal, why = unnamed(words), cause(words)
+        if refusal is None or not why or refusal.principal.endswith(".amazonaws.com"):
+            continue
+        rest.remove(words)
+        record = replace(as_said(refusal, refusal.record()), principal=_NAMES_NONE)
+        notes = [f"not judged: {why}"]
+        for name, written in policies.resource.items():
+            notes += said_of(written, name, refusal.action)
+        yield Denial(record, None, notes=tuple(notes))
 
 
 def _explained(refusal: Refusal, policies: Given) -> Denial:

@@ -29,6 +29,11 @@ _LAYERS = {
     "VPC endpoint policy": ("endpoint", "--endpoint-policy"),
 }
 _AROUND: tuple[PolicyKind, ...] = ("session", "scp", "rcp", "endpoint")
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+_ENDPOINT = (
+    "; a request has that key only if it comes through a VPC endpoint of the service's: without "
+    "one this Allow is not met"
+)
 _NOT_GIVEN = "(not given)"
 # https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
 # https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
@@ -277,6 +282,35 @@ def of_its_path(refusal: Refusal, found: Denial) -> str:
     )
 
 
+def said_of(written: Mapping[str, Any], name: str, action: str) -> Iterator[str]:
+    """What a resource's policy says of an action, in words: who asks for what is not known."""
+    said = False
+    for one in _statements(written):
+        listed = one.get("Action", [])
+        actions = [listed] if isinstance(listed, str) else listed
+        patterns = [expand(tokens(str(each).lower(), variables=False), {}) for each in actions]
+        if not any(glob(each or ())(action.lower()) for each in patterns):
+            continue
+        said = True
+        does = "denies" if one.get("Effect") == "Deny" else "allows"
+        where = " and ".join(
+            f"{operator} {key}: {_listed(value)}"
+            for operator, compared in one.get("Condition", {}).items()
+            for key, value in compared.items()
+        )
+        yield (
+            f"{name} {does} {action} on {_listed(one.get('Resource', '*'))}"
+            + (f", if {where}" if where else ", with no condition")
+            + _ENDPOINT * (does == "allows" and "aws:sourcevpc" in where.lower())
+        )
+    if not said:
+        yield f"{name} names {action} in no statement's Action"
+
+
+def _listed(value: Any) -> str:
+    return " or ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 def document(text: str, name: str, *, whose: str = "") -> Mapping[str, Any]:
     """The policy in a file: a document, its statements, or what the CLI printed around it
     (get-role-policy, get-policy-version, get-bucket-policy, get-key-policy, get-role, ...).
@@ -287,7 +321,7 @@ def document(text: str, name: str, *, whose: str = "") -> Mapping[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        content = None if text.lstrip().startswith(("{", "[")) else _yaml(text)
+        content = _cut_out(text) if text.lstrip().startswith(("{", "[")) else _yaml(text)
         if content is None:
             raise PolicyError(f"policy {name!r}: not JSON: {error}") from None
     found = _documents(content)
@@ -296,6 +330,15 @@ def document(text: str, name: str, *, whose: str = "") -> Mapping[str, Any]:
     if len(found) != 1:
         raise PolicyError(f"policy {name!r}: {len(found) or 'no'} policies in it; give one a file")
     return found[0]
+
+
+def _cut_out(text: str) -> Any:
+    """Statements that were copied out of a list, with its commas; None if they are none."""
+    try:
+        content = json.loads(f"[{text.strip().rstrip(',')}]")
+    except (ValueError, RecursionError):
+        return None
+    return content if all(map(_is_statement, content)) else None
 
 
 def _yaml(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""Resources that a statement names but for one part: region, account, letters' case, a slash."""
+"""Resources that a statement names but for one part: region, account, case, a slash, a letter."""
 
 from __future__ import annotations
 
@@ -61,9 +61,30 @@ def _difference(wanted: str, had: str) -> str | None:
         return "it has a slash twice that the request has once"
     if ours[2] == "secretsmanager" and _like(name, f"{pattern}-??????"):
         return f"a secret's ARN ends in six characters of its own, so write {wanted}-??????"
+    if _one_apart(name, pattern):
+        return (
+            "the request differs by one character alone: if the name is wrong where the call is "
+            "made, put it right there and change no policy"
+        )
     # Objects of a bucket, versions of a function, indices of a table, streams of a group.
     below = next((mark for mark in "/:" if name.startswith(pattern + mark)), None)
     return f"what is below it is named by {wanted}{below}*" if below else None
+
+
+def _one_apart(name: str, other: str) -> bool:
+    """Whether one letter is missing, too many or another; a number may be meant."""
+    own = name.replace("/", ":").rpartition(":")[2]
+    if "*" in other or "?" in other or abs(len(name) - len(other)) > 1 or len(own) < 8:
+        return False
+    same = next((at for at, pair in enumerate(zip(name, other, strict=False))
+                 if pair[0] != pair[1]), min(len(name), len(other)))  # fmt: skip
+    apart = (name[same : same + 1], other[same : same + 1])
+    rests = {
+        1: (name[same + 1 :], other[same:]),
+        0: (name[same + 1 :], other[same + 1 :]),
+        -1: (name[same:], other[same + 1 :]),
+    }[len(name) - len(other)]
+    return rests[0] == rests[1] and not any(one.isdigit() for one in apart)
 
 
 def _left_empty(wanted: str, had: str) -> str:

@@ -157,12 +157,35 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
             "a parameter's name cannot begin with aws or ssm: SSM refuses to write it, whatever "
             "the policies say; take another name"
         )
+    yield from _of_sts(refusal)
+
+
+def _of_sts(refusal: Refusal) -> Iterable[str]:
+    if refusal.action.lower() == "sts:assumerole" and _is_its_own(refusal):
+        # https://aws.amazon.com/blogs/security/announcing-an-update-to-iam-role-trust-policy-behavior/
+        yield (
+            f"the caller is a session of {refusal.role} already and asks for the same role again: "
+            "leave that step out (role_arn in a profile, --role-arn, role-to-assume), or the "
+            "role's trust policy has to let the role itself in"
+        )
     if refusal.action.lower() == "sts:tagsession":
         yield (
             "the call passes session tags: those need sts:TagSession in the trust policy of the "
             "role, beside sts:AssumeRole; a call without tags does not (role-skip-session-tagging: "
             "true of aws-actions/configure-aws-credentials); leave them out if no policy needs them"
         )
+
+
+def _is_its_own(refusal: Refusal) -> bool:
+    """Whether a role asks to assume itself."""
+    parts = (refusal.resource or "").split(":", 5)
+    asked = parts[5].split("/") if len(parts) == 6 else []
+    return (
+        bool(refusal.role)
+        and asked[:1] == ["role"]
+        and asked[-1] == refusal.role
+        and parts[4] == refusal.account
+    )
 
 
 def decided_elsewhere(words: str) -> str | None:

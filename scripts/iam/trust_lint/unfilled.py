@@ -19,7 +19,7 @@ from scripts.names import GITHUB_HOST
 # What templates, documentation and their renderers leave in a value.
 PLACEHOLDER = re.compile(
     r"\$\{(?:[^{}]|\{[^{}]*\})*\}|<[A-Za-z_][^<>]*>|\{\{.*?\}\}|(?<!\$)\{[A-Za-z_][\w .-]*\}|%\{"
-    r"|(?<!\$)\$(?:\([^()]*\)|\(|[A-Za-z_]\w*)"
+    r"|(?<!\$)\$(?:\([^()]*\)|\(|[A-Za-z_]\w*)|(?<!\w)__[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*__(?!\w)"
 )
 _ACCOUNT = "000000000000"
 _OWNER, _REPOSITORY = "zq{}p", "zq{}r"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from scripts.iam.denial.given import document
+from scripts.commands._denial_given import explain_given
+from scripts.iam.denial.given import Given, document
 from scripts.iam.engine.documents import PolicyError
 from scripts.iam.reference import of_call
 from tests.iam.denial.test_given import ACCOUNT, SESSION, explained, policy, run
@@ -280,3 +282,63 @@ def test_of_a_key_that_is_not_named_what_kms_says_is_told(tmp_path: Path) -> Non
     )
     found = explained(run(tmp_path, words, "--json"))
     assert "KMS names no key" in found["notes"][0]
+
+
+def test_a_statement_is_read_that_was_copied_out_of_a_list_with_its_comma() -> None:
+    text = '{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"},\n'
+
+    assert document(text, "role.json")["Statement"] == [json.loads(text.strip()[:-1])]
+    with pytest.raises(PolicyError, match="not JSON"):
+        document('{"Version": "2012-10-17", "Statement": []},', "role.json")
+
+
+def test_a_name_that_lacks_a_letter_of_the_policys_is_told() -> None:
+    arn = "arn:aws:dynamodb:us-west-2:111122223333:table/"
+    allow = {"Effect": "Allow", "Action": "dynamodb:*", "Resource": f"{arn}theme-park-Table"}
+    policies = Given(identity={"role.json": {"Version": "2012-10-17", "Statement": [allow]}})
+
+    def told(name: str) -> str:
+        [denial] = explain_given(
+            "User: arn:aws:sts::111122223333:assumed-role/app/f is not authorized to perform: "
+            f"dynamodb:PutItem on resource: {arn}{name}",
+            policies,
+        )
+        return " ".join(denial.notes)
+
+    for name in ("heme-park-Table", "theme-park-Tables", "theme-pork-Table"):
+        assert "differs by one character alone" in told(name)
+    for name in ("heme-park-Tabl", "theme-park-Table2", "rides"):
+        assert "one character" not in told(name)
+
+
+def test_a_role_that_asks_for_itself_is_told() -> None:
+    asks = (
+        "User: arn:aws:sts::abc:assumed-role/deploy/GitHub is not authorized to perform: "
+        "sts:AssumeRole on resource: arn:aws:iam::abc:role/{}"
+    )
+
+    [itself] = explain_given(asks.format("deploy"), Given())
+    [other] = explain_given(asks.format("other"), Given())
+
+    assert any("leave that step out" in note for note in itself.notes)
+    assert not any("leave that step out" in note for note in other.notes)
+
+
+def test_what_a_buckets_policy_says_is_told_where_neither_caller_nor_object_is_named() -> None:
+    allow = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": ["s3:GetObject", "s3:Put*"],
+        "Resource": "arn:aws:s3:::reports/*",
+        "Condition": {"StringEquals": {"aws:sourceVpc": "vpc-1"}},
+    }
+    policies = Given(resource={"bucket.json": {"Version": "2012-10-17", "Statement": [allow]}})
+    words = "A client error (AccessDenied) occurred when calling the {} operation: Access Denied"
+
+    [put] = explain_given(words.format("PutObject"), policies)
+    [deleted] = explain_given(words.format("DeleteObject"), policies)
+
+    assert put.record.action == "s3:PutObject"
+    assert "if StringEquals aws:sourceVpc: vpc-1; a request has that key only" in put.notes[-1]
+    assert deleted.notes[-1] == "bucket.json names s3:DeleteObject in no statement's Action"
+    assert not put.changes

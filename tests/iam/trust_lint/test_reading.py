@@ -92,7 +92,7 @@ def policy(sub: str, operator: str = "StringLike") -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("left", ["<ORG>", "${var.org}", "{{ org }}", "$ORG", "{org}"])
+@pytest.mark.parametrize("left", ["<ORG>", "${var.org}", "{{ org }}", "$ORG", "{org}", "__ORG__"])
 def test_a_name_that_is_not_filled_in_hides_nothing_else(left: str) -> None:
     found = lint(policy(f"repo:{left}/app:*"), Setting("a.json"))
     assert "any-context" in rules(found)
@@ -596,3 +596,10 @@ def test_a_key_that_stands_twice_is_told_in_every_language(around: str) -> None:
     assert read_text(around.replace("{}", text), "a.ts", Setting("")).documents
     with pytest.raises((InputError, PolicyError), match="'StringEquals' is written twice"):
         lint_all(list(read_text(around.replace("{}", twice), "a.ts", Setting("")).documents))
+
+
+def test_a_marked_word_for_the_provider_is_filled_in_by_the_conditions() -> None:
+    written = json.dumps(policy("repo:octo-org/app:ref:refs/heads/main"))
+    found = lint(json.loads(written.replace(PROVIDER, "__PROVIDER_ARN__")), Setting("a.json"))
+    assert who(found) == "jobs of octo-org/app: refs/heads/main"
+    assert f"taken for {HOST}" in found.not_judged[0]

@@ -18,7 +18,7 @@ _TOLD = (
 )
 # S3 and boto3 name the operation alone.
 _OF_S3 = re.compile(
-    r"\((?:AccessDenied|403)\) when calling the (?P<boto>\w+) operation: "
+    r"\((?:AccessDenied|403)\)(?: occurred)? when calling the (?P<boto>\w+) operation: "
     r"(?:Access Denied|Forbidden)"
     r"|operation error S3: (?P<go>\w+), https response error StatusCode: 403"
 )
@@ -98,7 +98,8 @@ SENTENCES = (
     rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|{CIPHERTEXT}|"
     r"API: [\w-]+:\w+ You are not authorized|not authorized to perform this operation|"
     r"(?:permission|(?:not |un)authorized) to call ['\"]?[\w-]+:\w+|"
-    r"\(403\) when calling the \w+ operation|error reading S3 Bucket \(\S+\): Forbidden|"
+    r"\(403\)(?: occurred)? when calling the \w+ operation|"
+    r"error reading S3 Bucket \(\S+\): Forbidden|"
     r"operation error S3: \w+, https response error StatusCode: 403"
 )
 
