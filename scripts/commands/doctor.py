@@ -358,6 +358,10 @@ def check_aws_programs(machine: Machine) -> Iterator[Finding]:
             wanted = ".".join(map(str, PLUGIN_VERSION))
             detail = f"{said or 'no version'}; {wanted} or newer is needed, which signs its channel"
             yield Finding(name, "missing", detail, f"update it: {url}")
+        elif said.startswith("aws-cli/1."):
+            # https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-sso.html
+            detail = f"{said.split()[0]}; version 1 has no `aws sso login`"
+            yield Finding(name, "notice", detail, f"install version 2: {url}")
         else:
             yield Finding(name, "ok", said)
 

@@ -254,6 +254,15 @@ def test_aws_programs_that_are_missing_are_named_with_their_page(
     assert "session-manager-working-with-install-plugin" in plugin.fix
 
 
+def test_version_1_of_the_aws_cli_is_a_notice_because_it_cannot_sign_in(
+    machine: Callable[..., Machine], tmp_path: Path
+) -> None:
+    executable(tmp_path, "aws", "aws-cli/1.45.11 Python/3.11.7")
+    cli, _ = doctor.check_aws_programs(machine())
+    assert (cli.status, "no `aws sso login`" in cli.detail) == ("notice", True)
+    assert "version 2" in cli.fix
+
+
 @pytest.mark.parametrize(
     ("says", "status"),
     [
