@@ -116,6 +116,8 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
 
     hides = MASK in (refusal.account, *(refusal.resource or "").split(":")[4:5])
     known = policies.account
+    beside = "" if known or refusal.account != MASK else _whose(refusal.resource or "")
+    known = known or beside
     here = moved(refusal, known or _STAND_IN) if hides else refusal
     here, region = _in_region(here, policies)
     two = OTHER in (refusal.account, *(refusal.resource or "").split(":")[4:5])
@@ -140,6 +142,8 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
         )
     elif hides and refusal.role != CALLER:
         stands = f"it is taken for {known}" if known else "ACCOUNT stands for it, as one account"
+        if beside:
+            stands += ", as what was asked for; of another's caller both accounts have to allow it"
         notes.append(f"the message hides the account: {stands}")
     if region:
         stands = "REGION stands for it" if region == _STAND_IN_REGION else f"taken for {region}"
@@ -153,6 +157,12 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     if two:
         found = _renamed(found, _STAND_IN_OTHER, "OTHER_ACCOUNT")
     return _callerless(found) if refusal.role == CALLER else found
+
+
+def _whose(resource: str) -> str:
+    """The account that an ARN names, "" if none."""
+    account = [*resource.split(":"), *[""] * 5][4]
+    return account if account.isdigit() and len(account) == 12 else ""
 
 
 def _in_region(refusal: Refusal, policies: Given) -> tuple[Refusal, str]:

@@ -342,3 +342,31 @@ def test_what_a_buckets_policy_says_is_told_where_neither_caller_nor_object_is_n
     assert "if StringEquals aws:sourceVpc: vpc-1; a request has that key only" in put.notes[-1]
     assert deleted.notes[-1] == "bucket.json names s3:DeleteObject in no statement's Action"
     assert not put.changes
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [("The specified KMS key does not exist or is not allowed to be used with Arn \n"
+      "'arn:aws:logs:eu-west-1:111122223333:log-group:/app'",
+      "could not use the KMS key for arn:aws:logs:eu-west-1:111122223333:log-group:/app,"),
+     ("Model access is denied due to IAM user or service role is not authorized to perform the "
+      "required AWS Marketplace actions (aws-marketplace:ViewSubscriptions, "
+      "aws-marketplace:Subscribe) to enable access to this model.",
+      "needs aws-marketplace:ViewSubscriptions, aws-marketplace:Subscribe on *")],
+)  # fmt: skip
+def test_what_logs_and_bedrock_lack_is_told(tmp_path: Path, words: str, why: str) -> None:
+    assert why in told(tmp_path, words)
+
+
+def test_a_hidden_callers_account_is_taken_for_that_of_what_it_asked_for() -> None:
+    words = (
+        "arn:aws:sts::xxxxxxxxxxxx:assumed-role/app/s is not authorized to perform: "
+        "ecs:TagResource on resource: arn:aws:ecs:us-east-1:111122223333:task/name because no "
+        "identity-based policy allows the ecs:TagResource action"
+    )
+
+    [denial] = explain_given(words, Given())
+
+    assert len(denial.changes) == 1
+    assert not any("must allow it, too" in note for note in denial.notes)
+    assert any("it is taken for 111122223333, as what was" in note for note in denial.notes)

@@ -118,6 +118,24 @@ _TABLE = (
         "policy does not let who launches use it (with Auto Scaling its service-linked role, which "
         "needs kms:CreateGrant, too)",
     ),
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+    (
+        r"specified KMS [Kk]ey .{0,40}?not allowed to be used with (?:Arn|LogGroup)?:? *"
+        r"['\"]?(?P<group>arn:[^\s'\"]+)",
+        "CloudWatch Logs itself could not use the KMS key for {group}, and no policy of the "
+        "caller's changes that: the key has to be there, in the same region, and the key's own "
+        "policy has to let in logs.REGION.amazonaws.com (kms:Encrypt*, kms:Decrypt*, "
+        "kms:ReEncrypt*, kms:GenerateDataKey* and kms:Describe*); a condition there on "
+        "kms:EncryptionContext:aws:logs:arn has to match that group. Which it was is not told",
+    ),
+    # https://docs.aws.amazon.com/bedrock/latest/userguide/model-access.html
+    (
+        r"not authorized to perform the required AWS Marketplace actions \((?P<actions>[^)]+)\)",
+        "Bedrock turns the model on for the account at its first use, in the caller's name: the "
+        "caller needs {actions} on *, by its own policies and with nothing of the organization's "
+        "against it, or whoever has them calls the model once for the whole account; it works "
+        "some minutes after. The message names no caller",
+    ),
     # https://repost.aws/knowledge-center/athena-output-bucket-error
     (
         "Unable to verify/create output bucket"
