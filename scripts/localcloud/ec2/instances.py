@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.aws.sealed import sealed_environment
 from scripts.localcloud.access.context import Keys
-from scripts.localcloud.access.errors import Refusal
+from scripts.localcloud.access.errors import AwsError, Refusal
 from scripts.localcloud.ec2 import log_agent
 from scripts.localcloud.ec2.forward import Forward, free_port
 from scripts.localcloud.ec2.log_agent import LogAgent
@@ -204,7 +204,14 @@ class Instance:
 
     def _credentials(self, delivery: str) -> Credentials:
         assert self._role is not None
-        return self._host.credentials_for_role(self._role[1], self.id, self._session_keys(delivery))
+        profile, arn, identity = self._role
+        if identity not in self._host.backend("iam").roles:
+            # A namesake counts only if it was put into the profile, as any role would.
+            self._role = _role(self._host, {"Arn": profile}) or self._role
+            _, arn, now = self._role
+            if now == identity:
+                raise AwsError("AssumeRoleUnauthorizedAccess", f"{arn} is not the role it was", 403)
+        return self._host.credentials_for_role(arn, self.id, self._session_keys(delivery))
 
     def _ended(self, found: Credentials) -> bool:
         """Whether a session is over before its time: time can be made to pass here."""
@@ -311,12 +318,13 @@ def _profile(host: Host, record: Any) -> dict[str, Any]:
     return dict(getattr(record, "iam_instance_profile", None) or {})
 
 
-def _role(host: Host, wanted: dict[str, Any]) -> tuple[str, str] | None:
-    """The ARNs of the instance profile and of its role; None without a profile or role."""
+def _role(host: Host, wanted: dict[str, Any]) -> tuple[str, str, str] | None:
+    """The ARNs of the instance profile and of its role, and the role's id; None without them."""
     for profile in list(host.backend("iam").get_instance_profiles()):
         named = profile.arn == wanted.get("Arn") or profile.name == wanted.get("Name")
         if named and profile.roles:
-            return str(profile.arn), str(profile.roles[0].arn)
+            role = profile.roles[0]
+            return str(profile.arn), str(role.arn), str(role.id)
     return None
 
 

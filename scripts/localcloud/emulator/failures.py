@@ -92,6 +92,8 @@ def _first_name(reading: Reading, given: list[tuple[str, str]]) -> str | None:
 
 
 def _absent(reading: Reading, name: str) -> AwsError | None:
+    if name == reading.parameters.get("UploadId"):  # no error of S3's models names it
+        return AwsError("NoSuchUpload", "The specified multipart upload does not exist.", 404)
     for (service, prefix), (code, message) in _ABSENT.items():
         if reading.request.service == service and name.startswith(prefix):
             return AwsError(code, message.format(name))
