@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 import jwt
@@ -141,7 +142,8 @@ def _check_times(claims: Mapping[str, Any], now: float) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Python's JSON also knows NaN and Infinity, which are no JSON and never pass."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _audience(claims: Mapping[str, Any], provider: Provider) -> str:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf, nan
 from typing import Any
 
 import jwt
@@ -144,6 +145,8 @@ CASES = [
     Case("not yet valid", later(nbf=600), (*INVALID, "not valid yet: nbf")),
     Case("made in the future", later(iat=600, exp=900), (*INVALID, "not valid yet: iat")),
     Case("without an expiry", but(exp=None), (*INVALID, "Missing a required claim: exp")),
+    Case("with NaN for an expiry", but(exp=nan), (*INVALID, "Missing a required claim: exp")),
+    Case("with no end", but(exp=inf), (*INVALID, "Missing a required claim: exp")),
     Case(
         "wrong audience",
         but(aud="https://github.com/octo-org"),
