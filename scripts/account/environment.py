@@ -114,6 +114,21 @@ def callers_account(home: Path) -> Account:
     )
 
 
+def made_by_up(home: Path) -> bool:
+    """Whether `keyless up` bootstrapped the local account, and keeps the state itself."""
+    return (home / "terraform" / "bootstrap.tfstate").exists()
+
+
+def how_to_bootstrap(home: Path, environment: str) -> str:
+    """The command for an environment of the local account: `keyless up` makes dev alone."""
+    if not made_by_up(home):
+        return f"keyless bootstrap -e {environment}"
+    return (
+        "in a cloud of its own: python -m scripts.localcloud --home FOLDER, then keyless --home "
+        f"FOLDER bootstrap -e {environment}"
+    )
+
+
 def local_account(cloud: Cloud, project: Path, environment: str, role: str) -> Account:
     """The running local cloud, in the name of `role`, or of the "administrator"."""
     from botocore.exceptions import ClientError
@@ -136,7 +151,7 @@ def local_account(cloud: Cloud, project: Path, environment: str, role: str) -> A
             raise UserError(
                 f"The local cloud has no role {name}",
                 why=f"its account is not bootstrapped for {environment}",
-                fix=f"keyless bootstrap -e {environment}",
+                fix=how_to_bootstrap(cloud.home, environment),
             ) from denied
         raise
     process = actors.marked_environment(credentials, FEW_RETRIES)

@@ -137,13 +137,15 @@ def bootstrap(
 
 def _not_ups(project: Project, aws: bool) -> None:
     """`keyless up` keeps bootstrap's state itself; with it moved, `down` could not destroy."""
+    from scripts.account.environment import how_to_bootstrap, made_by_up
     from scripts.console import UserError
 
-    if not aws and (project.home / "terraform" / "bootstrap.tfstate").exists():
+    if not aws and made_by_up(project.home):
         raise UserError(
             "`keyless up` bootstrapped this local cloud already",
             why="it keeps the state for `keyless down`",
-            fix="keyless plan goes on from here",
+            fix="keyless plan goes on from here; for another environment than dev, "
+            + how_to_bootstrap(project.home, "ENVIRONMENT"),
         )
 
 

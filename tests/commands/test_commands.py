@@ -16,6 +16,7 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
+from scripts.account.environment import how_to_bootstrap
 from scripts.aws.sealed import client
 from scripts.cli import ROOT, keyless
 from scripts.iam.account.decision_log import read_log
@@ -268,6 +269,13 @@ def test_an_environment_that_is_not_bootstrapped_is_named_with_the_command(
     assert result.exit_code == 1
     assert "has no role keyless-prod-plan-main" in result.stderr
     assert result.stderr.endswith(" bootstrap -e prod\n")
+    assert how_to_bootstrap(seeded.home, "prod") == "keyless bootstrap -e prod"
+
+
+def test_the_cloud_of_up_takes_no_other_environment(tmp_path: Path) -> None:
+    (tmp_path / "terraform").mkdir()
+    (tmp_path / "terraform" / "bootstrap.tfstate").touch()
+    assert "in a cloud of its own" in how_to_bootstrap(tmp_path, "prod")
 
 
 def test_outputs_of_a_file_that_is_not_the_contract_is_wrong_input(
