@@ -370,3 +370,28 @@ def test_a_hidden_callers_account_is_taken_for_that_of_what_it_asked_for() -> No
     assert len(denial.changes) == 1
     assert not any("must allow it, too" in note for note in denial.notes)
     assert any("it is taken for 111122223333, as what was" in note for note in denial.notes)
+
+
+def test_of_a_ciphertext_without_a_caller_what_kms_leaves_open_is_told(tmp_path: Path) -> None:
+    words = (
+        "User: ****/app-role/session is not authorized to perform: kms:Decrypt on the resource "
+        "associated with this ciphertext because the resource does not exist in this Region, no "
+        "resource-based policies allow access, or a resource-based policy explicitly denies access"
+    )
+
+    assert "leaves open which of three it was" in told(tmp_path, words)
+
+
+def test_dots_for_an_account_leave_the_resource_whole() -> None:
+    words = (
+        "User: arn:aws:sts:: ... lambdaRole ... create is not authorized to perform: "
+        "dynamodb:PutItem on resource: arn:aws:dynamodb:us-east-1: ... :table/notes"
+    )
+    allow = {"Effect": "Allow", "Action": "dynamodb:PutItem",
+             "Resource": "arn:aws:dynamodb:us-east-1:*:*"}  # fmt: skip
+
+    [denial] = explain_given(words, Given(identity={"role.json": policy(allow)}))
+
+    assert not denial.changes
+    assert "table/notes" in (denial.record.resource or "")
+    assert not any("ends in the middle" in note for note in denial.notes)

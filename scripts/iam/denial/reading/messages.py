@@ -54,6 +54,8 @@ _QUOTES = re.compile(
 )
 # An account, or a region, too, that whoever reports a denial took out of an ARN which has both.
 _LEFT_OUT = re.compile(r"(arn:[\w-]+:(?:sts|iam):)::(?=(?:assumed-role|user|role)/)")
+# Dots between blanks in the place of an account.
+_DOTS = re.compile(r"(arn:[\w-]+:[\w-]+:[\w-]*): ?(?:\.{3}|…) ?:(?=\w)")
 _NOWHERE = re.compile(
     r"(arn:[\w-]+:(?!(?:s3|iam|sts|route53|cloudfront|globalaccelerator|organizations|waf|budgets|"
     r"support|bedrock|shield|health|artifact|aws-portal)\b)[\w-]+):::(?=\w)"
@@ -297,6 +299,7 @@ def _plain(text: str) -> str:
     text = _BOLD.sub("", " ".join(text.split()))
     text = _PLACEHOLDER.sub(lambda found: found[0].replace(" ", "_"), text)
     hidden: dict[str, str] = {}
+    text = _DOTS.sub(rf"\1:{MASK}:", text)
     text = _LEFT_OUT.sub(rf"\1:{MASK}:", _NOWHERE.sub(rf"\1:{MASK}:{MASK}:", text))
     text = _SPACED.sub(r"\1\2", _QUOTES.sub(r"\1\2", text))
     text = _GLUED.sub(r"\1 ", text)

@@ -128,6 +128,17 @@ _TABLE = (
         "kms:ReEncrypt*, kms:GenerateDataKey* and kms:Describe*); a condition there on "
         "kms:EncryptionContext:aws:logs:arn has to match that group. Which it was is not told",
     ),
+    # https://docs.aws.amazon.com/kms/latest/developerguide/policy-evaluation.html
+    (
+        r"not authorized to perform:? (?P<call>kms:\w+) on (?:the|this) resource.{0,40}? because "
+        r"the resource does not exist in this Region",
+        "KMS refused {call} and leaves open which of three it was: no such key in the region that "
+        "was asked (a secret, parameter or object may be encrypted with another region's or a "
+        "deleted one), a key policy that does not let the caller in, or one that denies it. A key "
+        "policy that leaves it to its account wants an Allow of the caller's own policies; of "
+        "another account's key both have to allow it. The message names no key and no caller by a "
+        "whole ARN",
+    ),
     # https://docs.aws.amazon.com/bedrock/latest/userguide/model-access.html
     (
         r"not authorized to perform the required AWS Marketplace actions \((?P<actions>[^)]+)\)",
