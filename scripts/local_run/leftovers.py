@@ -28,18 +28,32 @@ def find(home: Path) -> list[psutil.Process]:
     """Every live process of this home's run, our own ancestors excepted, oldest first."""
     wanted = {str(home.absolute()), str(home.resolve())}
     spared = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    by_hand = _started_by_hand(home, spared)
     found = []
     for process in psutil.process_iter():
         try:
             if (
                 process.pid not in spared
-                and process.environ().get(MARK) in wanted
+                and (process.pid in by_hand or process.environ().get(MARK) in wanted)
                 and process.status() != psutil.STATUS_ZOMBIE
             ):
                 found.append((process.create_time(), process.pid, process))
         except (psutil.Error, OSError):
             continue  # gone meanwhile, or another user's
     return [process for _, _, process in sorted(found, key=lambda entry: entry[:2])]
+
+
+def _started_by_hand(home: Path, spared: set[int]) -> set[int]:
+    """The home's cloud and its children: `python -m scripts.localcloud` carries no mark."""
+    from scripts.localcloud.home import CloudDown, load
+
+    try:
+        cloud = psutil.Process(load(home).pid)
+        if cloud.pid in spared:
+            return set()
+        return {cloud.pid, *(child.pid for child in cloud.children(recursive=True))}
+    except (CloudDown, psutil.Error, OSError):
+        return set()
 
 
 def describe(process: psutil.Process) -> str:

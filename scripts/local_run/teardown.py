@@ -40,7 +40,7 @@ def tear_down(home: Path, phases: Phases, *, destroy: bool, environment: str = "
             with _noted(home):
                 count = _destroy(cloud, phases, environment)
         elif destroy:
-            phases.event("no terraform destroy: an apply or a destroy was interrupted here")
+            phases.event("no terraform destroy: no `keyless up` has ended its applies here")
     with phases.phase("end processes"):
         ended = leftovers.end_all(home)
     left = leftovers.find(home)

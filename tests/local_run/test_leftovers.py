@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from scripts.local_run import leftovers
+from scripts.localcloud import home as localhome
 
 STUBBORN = (
     "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
@@ -46,6 +48,29 @@ def test_a_process_that_ignores_the_request_is_killed(spawn: object, tmp_path: P
     assert [found.pid for found in leftovers.find(tmp_path)] == [process.pid]
     assert leftovers.end_all(tmp_path, grace_seconds=0.2) == 1
     assert not psutil.pid_exists(process.pid)
+    assert leftovers.find(tmp_path) == []
+
+
+def test_a_cloud_that_was_started_by_hand_is_ended_too(
+    spawn: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`python -m scripts.localcloud --home …`: its process has no mark, cloud.json names it."""
+    process = spawn({})  # type: ignore[operator]
+
+    def load(_: Path) -> SimpleNamespace:
+        return SimpleNamespace(pid=process.pid)
+
+    monkeypatch.setattr(localhome, "load", load)
+    assert [found.pid for found in leftovers.find(tmp_path)] == [process.pid]
+    assert leftovers.end_all(tmp_path, grace_seconds=0.2) == 1
+    assert not psutil.pid_exists(process.pid)
+
+
+def test_a_cloud_in_our_own_process_is_not_ended(
+    spawn: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn({})  # type: ignore[operator]
+    monkeypatch.setattr(localhome, "load", lambda _: SimpleNamespace(pid=os.getpid()))
     assert leftovers.find(tmp_path) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = tmp_path / "home"
     made.mkdir()
     (made / RUN_FILE).write_text(json.dumps({"cloud": 1.0, "stage": "done"}))
-    monkeypatch.setattr(localhome, "load", lambda _: SimpleNamespace(started=1.0))
+    monkeypatch.setattr(localhome, "load", lambda _: SimpleNamespace(pid=os.getpid(), started=1.0))
     return made
 
 
