@@ -212,6 +212,8 @@ def _denied(why: str) -> AwsError:
 
 def as_put(form: Form, incoming: Incoming) -> Incoming:
     """The upload as the PUT that it stands for."""
+    if "x-amz-copy-source" in form.fields:
+        raise AwsError("InvalidArgument", "A form holds its content and copies nothing.")
     headers = {"host": incoming.headers.get("host", "")}
     for name, value in form.fields.items():
         if name in _HEADERS or (name.startswith("x-amz-") and name not in _SIGNATURE):

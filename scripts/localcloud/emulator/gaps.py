@@ -39,6 +39,7 @@ from moto.s3.models import (
     FakeDeleteMarker,
     PublicAccessBlock,
     S3Backend,
+    get_canned_acl,
     s3_backends,
 )
 from moto.s3.responses import S3Response
@@ -780,10 +781,30 @@ def _forget_delete_markers_too(stack: ExitStack) -> None:
     _add(stack, FakeDeleteMarker, "dispose", lambda *_, **__: None)
 
 
+def _tell_who_owns_what(stack: ExitStack) -> None:
+    """Moto keeps no access control list of what was uploaded in parts, and a new bucket without
+    the setting that S3 gives it.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
+    """
+    original_acl, original_init = S3Backend.get_object_acl, FakeBucket.__init__
+
+    def get(self: Any, key: Any) -> Any:
+        return original_acl(self, key) or get_canned_acl("private")
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original_init(self, *args, **kwargs)
+        self.ownership_rule = "BucketOwnerEnforced"
+
+    stack.enter_context(patch.object(S3Backend, "get_object_acl", get))
+    stack.enter_context(patch.object(FakeBucket, "__init__", wraps(original_init)(init)))
+
+
 _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _change_the_audiences_of_a_provider,
     _list_service_specific_credentials,
     _forget_delete_markers_too,
+    _tell_who_owns_what,
     _block_public_access_to_new_buckets,
     _find_a_log_group_by_its_identifier,
     _bound_users,

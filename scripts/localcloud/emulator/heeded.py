@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any
 from unittest.mock import patch
+from xml.etree import ElementTree
 
 from moto.cloudtrail.responses import CloudTrailResponse
 from moto.ec2.responses.instances import InstanceResponse
@@ -18,6 +19,7 @@ from moto.ec2.responses.tags import TagResponse
 from moto.ec2.responses.vpcs import VPCs
 from moto.logs.responses import LogsResponse
 from moto.rds.models import DBInstance
+from moto.s3.responses import S3Response
 
 
 @contextmanager
@@ -29,7 +31,10 @@ def parameters() -> Iterator[None]:
             (DBInstance, "__init__", _insights_of_new),
             (DBInstance, "update", _insights_of_changed),
             (InstanceResponse, "run_instances", _as_many_as_may_be),
+            (LogsResponse, "describe_log_groups", _groups_of_pattern),
             (LogsResponse, "describe_subscription_filters", _filters_of_prefix),
+            (LogsResponse, "filter_log_events", _events_of_streams),
+            (S3Response, "_bucket_response_put", _new_bucket),
             (TagResponse, "delete_tags", _all_tags),
             (VPCs, "modify_vpc_endpoint", _private_name),
         ):
@@ -90,6 +95,59 @@ def _as_many_as_may_be(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(self)
 
     return run
+
+
+def _groups_of_pattern(original: Callable[..., Any]) -> Callable[..., Any]:
+    """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_DescribeLogGroups.html"""
+
+    def describe(self: Any) -> str:
+        answer = json.loads(original(self))
+        pattern = self._get_param("logGroupNamePattern") or ""
+        found = [one for one in answer["logGroups"] if pattern in one["logGroupName"]]
+        return json.dumps({**answer, "logGroups": found})
+
+    return describe
+
+
+def _events_of_streams(original: Callable[..., Any]) -> Callable[..., Any]:
+    """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html"""
+
+    def filtered(self: Any) -> str:
+        prefix = self._get_param("logStreamNamePrefix") or ""
+        answer = json.loads(original(self))
+        for shown in ("events", "searchedLogStreams"):
+            found = [one for one in answer[shown] if one["logStreamName"].startswith(prefix)]
+            answer[shown] = found
+        return json.dumps(answer)
+
+    return filtered
+
+
+def _new_bucket(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A new bucket gets its tags; one that is made again stays as it is, but for its ACL.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
+    """
+    kept = ("object_lock_enabled", "versioning_status", "ownership_rule")
+
+    def put(self: Any, request: Any, name: str, query: Any) -> Any:
+        before = None if query else self.backend.buckets.get(name)
+        as_it_was = {one: getattr(before, one) for one in kept} if before else {}
+        answer = original(self, request, name, query)
+        if before is not None:
+            vars(before).update(as_it_was)
+        if not query and before is None and self.body:
+            # Written from what was read of the request; a tag is its key, then its value.
+            tags = ElementTree.fromstring(self.body).find("{*}Tags")  # noqa: S314
+            given = dict(
+                [part.text or "" for part in sorted(tag, key=lambda part: part.tag)]
+                for tag in ([] if tags is None else tags)
+            )
+            if given:
+                self.backend.put_bucket_tagging(name, given)
+        return answer
+
+    return put
 
 
 def _filters_of_prefix(original: Callable[..., Any]) -> Callable[..., Any]:

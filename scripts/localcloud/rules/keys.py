@@ -112,3 +112,38 @@ def of_log_group(reading: Reading, backends: Backends) -> None:
             "InvalidParameterException",
             f"The specified KMS key does not exist or is not allowed to be used with {name}",
         )
+
+
+# What a key of each kind of material is for; the default is encryption.
+# https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html
+_USAGES = (
+    ("SYMMETRIC_DEFAULT", {"ENCRYPT_DECRYPT"}),
+    ("HMAC_", {"GENERATE_VERIFY_MAC"}),
+    ("RSA_", {"ENCRYPT_DECRYPT", "SIGN_VERIFY"}),
+    ("ECC_NIST_P", {"KEY_AGREEMENT", "SIGN_VERIFY"}),
+    ("ECC_", {"SIGN_VERIFY"}),
+    ("ML_DSA_", {"SIGN_VERIFY"}),
+)
+
+
+def creation(reading: Reading, _: Backends) -> None:
+    """A key's usage is one that its material has; SM2 is China's alone."""
+    given = reading.parameters
+    spec = given.get("KeySpec") or given.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
+    usage = given.get("KeyUsage") or "ENCRYPT_DECRYPT"
+    usages = next((usages for start, usages in _USAGES if spec.startswith(start)), set[str]())
+    if usage not in usages:
+        raise AwsError(
+            "ValidationException", f"KeyUsage {usage} is not compatible with KeySpec {spec}"
+        )
+
+
+def rotation(reading: Reading, backends: Backends) -> None:
+    """Symmetric keys whose material KMS made are rotated.
+
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_EnableKeyRotation.html
+    """
+    kms = backends("kms", reading.request.region)
+    key = kms.keys.get(str(reading.parameters["KeyId"]).rpartition("key/")[2])
+    if key is not None and (key.key_spec, key.origin) != ("SYMMETRIC_DEFAULT", "AWS_KMS"):
+        raise AwsError("UnsupportedOperationException", "The key cannot be rotated.")

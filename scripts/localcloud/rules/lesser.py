@@ -29,6 +29,11 @@ _SCHEMAS: Mapping[str, frozenset[str]] = {
 # Characters of a parameter's value; Intelligent-Tiering has those of the advanced tier.
 _LARGEST_STANDARD, _LARGEST_ADVANCED = 4096, 8192
 _HEAVIEST = 999
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+_DAYS_OF_LOGS = frozenset(
+    {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+     3288, 3653}
+)  # fmt: skip
 _LARGEST_BATCH = 1000
 
 
@@ -238,3 +243,16 @@ def protection(reading: Reading, backends: Backends) -> None:
         for kind in ("DisableApiStop", "DisableApiTermination"):
             if version.data.get(kind) in {True, "true", "True"}:
                 raise _absent(f"{kind} of the instances of a scaling group")
+
+
+def log_retention(reading: Reading, _: Backends) -> None:
+    """Logs are kept for one of the numbers of days that the service offers."""
+    days = reading.parameters["retentionInDays"]
+    if days not in _DAYS_OF_LOGS:
+        raise AwsError("InvalidParameterException", f"{days} is no valid retentionInDays")
+
+
+def chosen(reading: Reading, _: Backends) -> None:
+    """A command is for somebody."""
+    if not reading.parameters.get("InstanceIds") and not reading.parameters.get("Targets"):
+        raise AwsError("InvalidInstanceId", "InstanceIds or Targets: name whom the command is for")

@@ -5,7 +5,11 @@ Nor is one that the service keeps for itself, or that could be another thing's i
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
+
+from moto.core.utils import camelcase_to_underscores
 
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
@@ -166,3 +170,33 @@ def parameter(reading: Reading, _: Backends) -> None:
             "ValidationException",
             f"Parameter name must be a fully qualified name: {name!r} does not begin with /",
         )
+
+
+def topic(reading: Reading, backends: Backends) -> None:
+    """A topic that is made again is the one that is there, if it is asked for as that one is.
+
+    https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html
+    """
+    given, region = reading.parameters, reading.request.region
+    arn = f"arn:aws:sns:{region}:{reading.request.account}:{given['Name']}"
+    found = backends("sns", region).topics.get(arn)
+    if found is None:
+        return
+    tags = {tag["Key"]: tag.get("Value") for tag in given.get("Tags") or ()}
+    attributes = given.get("Attributes") or {}
+    kept = {name: getattr(found, camelcase_to_underscores(name), "") for name in attributes}
+    for what, asked, has in (("Attributes", attributes, kept), ("Tags", tags, found._tags)):
+        if any(_alike(has.get(name)) != _alike(value) for name, value in asked.items()):
+            raise AwsError(
+                "InvalidParameter",
+                f"Invalid parameter: {what} Reason: Topic already exists with different "
+                f"{what.lower()}",
+            )
+
+
+def _alike(value: Any) -> Any:
+    """Text that is JSON is compared by what it says."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value

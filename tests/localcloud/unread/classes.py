@@ -191,7 +191,7 @@ ABSENT = {
 DROPPED = """
 autoscaling:*:DeletionProtection
 logs:CreateLogGroup:deletionProtectionEnabled
-s3:*:*SSECustomer*  s3:CopyObject:If*  s3:*:CopySourceIf*  s3:CompleteMultipartUpload:If*
+s3:*:*SSECustomer*
 s3:CreateMultipartUpload:ObjectLock*  s3:PutObject:IfNoneMatch
 s3:PutBucketVersioning:VersioningConfiguration.MFADelete
 ssm:PutParameter:AllowedPattern
