@@ -296,8 +296,10 @@ LINKED = {
     "budgets.amazonaws.com": "AWSServiceRoleForBudgets",
     "cloudtrail.amazonaws.com": "AWSServiceRoleForCloudTrail",
     "elasticloadbalancing.amazonaws.com": "AWSServiceRoleForElasticLoadBalancing",
+    "events.amazonaws.com": "AWSServiceRoleForCloudWatchEvents",
     "mrk.kms.amazonaws.com": "AWSServiceRoleForKeyManagementServiceMultiRegionKeys",
     "rds.amazonaws.com": "AWSServiceRoleForRDS",
+    "ssm.alarms.cloudwatch.amazonaws.com": "AWSServiceRoleForCloudWatchAlarms_ActionSSM",
 }
 
 

@@ -49,6 +49,7 @@ from moto.ssm.models import Documents, SimpleSystemManagerBackend
 
 from scripts.iam.engine.documents import PolicyError, parse_policy
 from scripts.iam.engine.evaluation import PolicySet, Principal, Request, Unsupported, evaluate
+from scripts.iam.requests.row import LINKED
 from scripts.localcloud.emulator import launches
 
 # Without its protection, which does not keep a group from ending its own instances.
@@ -781,6 +782,18 @@ def _forget_delete_markers_too(stack: ExitStack) -> None:
     _add(stack, FakeDeleteMarker, "dispose", lambda *_, **__: None)
 
 
+def _name_service_linked_roles(stack: ExitStack) -> None:
+    """Moto makes names of its own (`AWSServiceRoleForrds`), which no policy knows."""
+    original = IAMBackend.create_service_linked_role
+
+    def create(self: Any, service_name: str, *args: Any) -> Any:
+        role = original(self, service_name, *args)
+        role.name = LINKED.get(service_name, role.name)
+        return role
+
+    stack.enter_context(patch.object(IAMBackend, "create_service_linked_role", create))
+
+
 def _tell_who_owns_what(stack: ExitStack) -> None:
     """Moto keeps no access control list of what was uploaded in parts, and a new bucket without
     the setting that S3 gives it.
@@ -804,6 +817,7 @@ _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _change_the_audiences_of_a_provider,
     _list_service_specific_credentials,
     _forget_delete_markers_too,
+    _name_service_linked_roles,
     _tell_who_owns_what,
     _block_public_access_to_new_buckets,
     _find_a_log_group_by_its_identifier,

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from moto.core.base_backend import BaseBackend
 from moto.s3.models import FakeKey, s3_backends
 
 from scripts.iam.requests import Reading
@@ -31,6 +32,8 @@ _TOUCHED: Mapping[str, tuple[str, ...]] = {
 _READS = re.compile("Describe|Get|Head|List|Search|Lookup|BatchGet|Filter|Simulate|Download")
 _CONTAINERS = (dict, list, set)
 _ABSENT = object()
+# How deep a thing of EC2 is kept: its parts, and theirs.
+_PARTS = 2
 
 
 class Kept:
@@ -59,7 +62,8 @@ class Kept:
                 self._keep_rows(balancer.listeners, names)
         for name in names:
             if kind := KIND_OF_PREFIX.get(name.partition("-")[0]):
-                self._keep(ec2_resource(backends("ec2", region), kind, name))
+                self._keep_whole(ec2_resource(backends("ec2", region), kind, name), _PARTS)
+                self._keep_volumes(backends("ec2", region), name)
 
     def restore(self) -> None:
         """Put everything back in its place."""
@@ -109,6 +113,24 @@ class Kept:
         for value in attributes.values():
             if value is not but:
                 self._keep_contents(value)
+
+    def _keep_whole(self, thing: Any, deep: int) -> None:
+        """A thing with its parts, such as an instance's state and interfaces."""
+        if not type(thing).__module__.startswith("moto.") or isinstance(thing, BaseBackend):
+            return
+        if any(attributes is vars(thing) for attributes, _ in self._attributes):
+            return
+        self._keep(thing)
+        for value in list(vars(thing).values()) if deep else ():
+            inner = value.values() if isinstance(value, dict) else value
+            for part in inner if isinstance(value, _CONTAINERS) else (value,):
+                self._keep_whole(part, deep - 1)
+
+    def _keep_volumes(self, ec2: Any, name: str) -> None:
+        """An instance names its volumes by their ids."""
+        disks = getattr(ec2_resource(ec2, "instance", name), "block_device_mapping", None) or {}
+        for disk in disks.values():
+            self._keep_whole(ec2.volumes.get(disk.volume_id), _PARTS)
 
     def _keep_contents(self, value: Any) -> None:
         if isinstance(value, _CONTAINERS):

@@ -13,8 +13,75 @@ from scripts.localcloud.access import post_form
 from scripts.localcloud.access.context import Connection
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.incoming import Incoming
+from scripts.localcloud.emulator import undo
 from tests.localcloud.access.test_names import fails
+from tests.localcloud.access.test_sixth import launch
 from tests.localcloud.clients import Account, statement
+
+__all__ = ["launch"]  # the fixture
+
+# What failed, and what a service does in the caller's name
+
+
+def test_a_batch_that_fails_ends_no_instance(
+    account: Account, launch: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ec2 = account.client("ec2")
+
+    def ended(name: str, kept: str) -> bool:
+        assert fails(ec2.terminate_instances, InstanceIds=[name, kept])
+        found = ec2.describe_instances(InstanceIds=[name])["Reservations"][0]["Instances"][0]
+        if found["State"]["Name"] == "terminated":
+            return True
+        disks = [disk["Ebs"] for disk in found["BlockDeviceMappings"]]
+        assert [disk["Status"] for disk in disks] == ["attached"]
+        volume = ec2.describe_volumes(VolumeIds=[disks[0]["VolumeId"]])["Volumes"][0]
+        assert volume["Attachments"][0]["InstanceId"] == name
+        assert found["NetworkInterfaces"][0]["Attachment"]["Status"] == "attached"
+        return False
+
+    def launched(**more: Any) -> str:
+        made: str = ec2.run_instances(**launch, **more)["Instances"][0]["InstanceId"]
+        return made
+
+    one, kept = launched(), launched(DisableApiTermination=True)
+    assert not ended(one, kept)
+    assert not ended(one, "i-00000000000000000")
+    ec2.terminate_instances(InstanceIds=[one])
+    monkeypatch.setattr(undo.Kept, "_keep_whole", lambda *_: None)
+    assert ended(launched(), kept)
+
+
+def test_an_alarm_that_acts_on_instances_needs_the_right_to_its_role(account: Account) -> None:
+    alarm = {
+        "AlarmName": "acts", "Namespace": "AWS/EC2", "MetricName": "m", "Period": 60,
+        "EvaluationPeriods": 1, "Threshold": 1, "Statistic": "Average",
+        "ComparisonOperator": "GreaterThanThreshold",
+    }  # fmt: skip
+    mine = account.client("cloudwatch", account.session("alarms", statement("cloudwatch:*")))
+    topic = f"arn:aws:sns:us-east-1:{account.cloud.account_id}:topic"
+    mine.put_metric_alarm(**alarm, AlarmActions=[topic])
+    for kind in ("automate:us-east-1:ec2:terminate", "ssm:us-east-1:123456789012:opsitem:1"):
+        act = {**alarm, "OKActions": [f"arn:aws:{kind}"]}
+        assert fails(mine.put_metric_alarm, **act) == "AccessDeniedException"
+    account.client("iam").create_service_linked_role(AWSServiceName="events.amazonaws.com")
+    mine.put_metric_alarm(**alarm, AlarmActions=["arn:aws:automate:us-east-1:ec2:terminate"])
+
+
+def test_a_services_own_role_has_awss_name(account: Account) -> None:
+    """Who makes a database needs no right to the role that is there."""
+    iam, name = account.client("iam"), "AWSServiceRoleForRDS"
+    made = iam.create_service_linked_role(AWSServiceName="rds.amazonaws.com")["Role"]
+    assert made["RoleName"] == iam.get_role(RoleName=name)["Role"]["RoleName"] == name
+    assert made["Arn"].endswith(f":role/aws-service-role/rds.amazonaws.com/{name}")
+    assert name in {role["RoleName"] for role in iam.list_roles()["Roles"]}
+    mine = account.client("rds", account.session("databases", statement("rds:*")))
+    mine.create_db_instance(
+        DBInstanceIdentifier="by-right", DBInstanceClass="db.t4g.micro", Engine="postgres",
+        MasterUsername="keyless", MasterUserPassword="long-enough", AllocatedStorage=20,
+        PubliclyAccessible=False,
+    )  # fmt: skip
+
 
 # What clients send
 

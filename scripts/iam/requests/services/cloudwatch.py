@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from scripts.iam.requests.model import Keys
+from scripts.iam.requests.model import Keys, Need
 from scripts.iam.requests.row import (
     Call,
     Row,
@@ -26,6 +26,7 @@ from scripts.iam.requests.row import (
     request_tags,
     resource_tags,
     same,
+    service_linked_role,
     tag_keys,
     when,
 )
@@ -78,9 +79,33 @@ def _tags(call: Call) -> Keys:
     return request_tags(pairs(call.get("Tags")))
 
 
-def _actions(call: Call) -> Keys:
+def _asked_actions(call: Call) -> list[str]:
     names = ("AlarmActions", "OKActions", "InsufficientDataActions")
-    found = [arn for name in names for arn in call.texts(name)]
+    return [arn for name in names for arn in call.texts(name)]
+
+
+def _acting_roles(call: Call) -> Iterator[Need]:
+    """The service's own roles, with which alarms act on instances and for Systems Manager.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+    """
+    services = {_ACTING[parts[2]] for arn in _asked_actions(call)
+                if len(parts := arn.split(":")) > 2 and parts[2] in _ACTING}  # fmt: skip
+    for service in sorted(services):
+        yield from service_linked_role(service)(call)
+
+
+# The service in an action's ARN -> whose role acts.
+_ACTING = {
+    "automate": "events.amazonaws.com",
+    "swf": "events.amazonaws.com",
+    "ssm": "ssm.alarms.cloudwatch.amazonaws.com",
+    "ssm-incidents": "ssm.alarms.cloudwatch.amazonaws.com",
+}
+
+
+def _actions(call: Call) -> Keys:
+    found = _asked_actions(call)
     return {"cloudwatch:AlarmActions": tuple(dict.fromkeys(found))} if found else {}
 
 
@@ -100,7 +125,7 @@ TABLE: Table = {
         Row(
             _alarm,  # which may be there already, and is then changed
             keys=_put,
-            also=(when("Tags", onto("cloudwatch:TagResource", _alarm, _tags)),),
+            also=(when("Tags", onto("cloudwatch:TagResource", _alarm, _tags)), _acting_roles),
         ),
     ),
     "PutDashboard": Row(_dashboards("DashboardName"), keys=_tags),
