@@ -543,3 +543,22 @@ def test_what_a_strangers_job_must_be_of_is_said_with_who_gets_in(
     found = lint(policy, Setting("x"))
     who = " ".join(one.who for one in found.findings if one.rule.startswith("any"))
     assert (from_a_job_of in who) if from_a_job_of else ("from a job of" not in who)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "pushed"),
+    [("heads/feature/*", "branch"), ("tags/v*", "tag"), ("*", "branch or tag")],
+)
+def test_what_must_be_pushed_is_said(pattern: str, pushed: str) -> None:
+    policy = of(f"repo:o@1/a@2:ref:refs/{pattern}", "StringLike")
+    [reach] = lint(policy, Setting("x")).reach.values()
+    assert reach.who.startswith(f"everyone who can push such a {pushed} to o/a")
+
+
+def test_a_job_is_of_one_of_several_workflows() -> None:
+    policy = of("repo:o@1/a@2:ref:refs/heads/main")
+    equals = policy["Statement"][0]["Condition"]["StringEquals"]
+    files = [f"o/a/.github/workflows/{name}.yml@refs/heads/main" for name in "xy"]
+    equals[f"{HOST}:job_workflow_ref"] = files
+    [reach] = lint(policy, Setting("x")).reach.values()
+    assert f"in a job of {files[0]} or {files[1]}" in reach.who

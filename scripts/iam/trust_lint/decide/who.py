@@ -15,7 +15,7 @@ from scripts.iam.trust_lint.decide.automata import (
     text,
     then,
 )
-from scripts.iam.trust_lint.decide.grammar import CLAIMS, OWNER, JobKind
+from scripts.iam.trust_lint.decide.grammar import BRANCH, CLAIMS, OWNER, TAG, JobKind
 from scripts.iam.trust_lint.decide.openness import Openness
 from scripts.iam.trust_lint.decide.search import Asked, Token
 
@@ -226,10 +226,20 @@ def whoever_opens(found: Openness, kind: JobKind) -> str:
     return {
         "pull_request": f"everyone who can push a branch to {where} or open a pull request from "
         "one there",
-        "ref": f"everyone who can push such a branch or tag to {where}",
+        "ref": f"everyone who can push such a {_refs(found)} to {where}",
         "environment": f"everyone who can run a job of {where} in an environment of their own: "
         "GitHub makes the environment that a job names, without protection",
     }[kind]
+
+
+def _refs(found: Openness) -> str:
+    """Which kinds of ref get in: branches, tags or both."""
+    kinds = {"branch": BRANCH, "tag": TAG}
+    takes = [
+        kind for kind, refs in kinds.items()
+        if found.own(Asked(kinds=("ref",)).also(ref=refs)) is not None
+    ]  # fmt: skip
+    return " or ".join(takes or kinds)
 
 
 def contexts(found: Openness) -> str:
@@ -364,7 +374,7 @@ def _limits(found: Openness, *, pinned: bool) -> str:
         workflows = [
             f"{name}*" if name in begun else name for name in sorted(found.names.workflows)
         ]
-        said.append(f"in a job of {listed(workflows)}")
+        said.append(f"in a job of {listed(workflows, 'or')}")
     actors = found.one.exactly("actor") or found.one.exactly("actor_id") or _like(found, "actor")
     if actors:
         said.append(f"in a run that {listed(list(actors), 'or')} starts")
