@@ -12,7 +12,7 @@ from typing import Any
 
 from scripts.iam.account.identities import Identities
 from scripts.iam.engine.documents import Policy, PolicyError, parse_policy
-from scripts.iam.trust_lint.reading.files import around, written
+from scripts.iam.trust_lint.reading.files import around, conditions_alone, written
 from scripts.iam.trust_lint.reading.literals import TooTangled
 from scripts.iam.trust_lint.reading.policies import Found
 from scripts.iam.trust_lint.reading.templates import policies_in
@@ -122,7 +122,13 @@ def read_text(
         except TooTangled as tangled:
             raise InputError(f"{origin}: not JSON, and {tangled}") from None
         if read:
-            return _of_places(read, origin, setting)
+            alone = conditions_alone(decoded)
+            told = (
+                f"{origin}: {alone} of its blocks show conditions and not the statement they are of"
+            )
+            return _joined(
+                _of_places(read, origin, setting), Input(unknown=(told,) if alone else ())
+            )
         raise NoPolicy(
             f"{origin}: not JSON ({error}), and no trust policy is written out in it as in "
             "Terraform, a template, CDK or a script (a module's comes with the plan); give JSON: "

@@ -603,3 +603,15 @@ def test_a_marked_word_for_the_provider_is_filled_in_by_the_conditions() -> None
     found = lint(json.loads(written.replace(PROVIDER, "__PROVIDER_ARN__")), Setting("a.json"))
     assert who(found) == "jobs of octo-org/app: refs/heads/main"
     assert f"taken for {HOST}" in found.not_judged[0]
+
+
+def test_conditions_alone_on_a_page_are_named_as_not_judged() -> None:
+    whole = json.dumps(policy(f"repo:{NAMED}:ref:refs/heads/main"))
+    alone = json.dumps({"StringLike": {f"{HOST}:sub": "repo:*"}})
+    page = "".join(f"```json\n{part}\n```\n" for part in (whole, alone, '{"a": 1}'))
+    read = read_text(page, "guide.md", Setting(""))
+    assert len(read.documents) == 1
+    assert read.unknown == (
+        "guide.md: 1 of its blocks show conditions and not the statement they are of",
+    )
+    assert read_text(f"```\n{whole}\n```\n", "guide.md", Setting("")).unknown == ()

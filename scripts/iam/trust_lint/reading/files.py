@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from scripts.iam.trust_lint.reading.literals import TooTangled, begin
 from scripts.iam.trust_lint.reading.names import given, names
 from scripts.iam.trust_lint.reading.policies import Found, fences, policies
 from scripts.iam.trust_lint.reading.templates import policies_in, template
+from scripts.names import GITHUB_HOST
 
 MOST_CHARACTERS = 500_000
+_KEY_OF_TOKENS = re.compile(rf"{re.escape(GITHUB_HOST)}:\w")
 
 
 def written(text: str, around: Mapping[str, Any] | None = None) -> list[Found]:
@@ -38,6 +41,14 @@ def _written(text: str, around: Mapping[str, Any]) -> list[Found]:
         read = policies_in(content) if content is not None else []
         found += [one for one in read or policies(part, around) if one not in found]
     return found
+
+
+def conditions_alone(text: str) -> int:
+    """How many blocks of a page show conditions on tokens and no statement that they are of."""
+    return sum(
+        bool(_KEY_OF_TOKENS.search(part)) and "Principal" not in part and "principals" not in part
+        for part in fences(text)
+    )
 
 
 def around(file: Path) -> dict[str, Any]:
