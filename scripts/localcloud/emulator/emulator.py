@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlencode
 
@@ -58,7 +59,7 @@ class Emulator:
         self.region = region
         self._host = host
         self.consistency = Consistency(lags)
-        self._dispatcher = DomainDispatcherApplication(create_backend_app)
+        self._applications: dict[str, Any] = {}
         self._patches = ExitStack()
         # Moto's state is not made for concurrent changes; its work is bound to the interpreter's
         # lock anyway, so one request at a time costs nothing.
@@ -149,10 +150,10 @@ class Emulator:
             else f"{service}.{request.region}.amazonaws.com"
         )
         with self.lock:
-            backend = self._dispatcher.get_backend_for_host(host)
+            backend = _backend_of(host)
             if backend is None:
                 raise NotImplementedError(f"no service answers to {host}")
-            apps = self._dispatcher.app_instances
+            apps = self._applications
             if backend not in apps:
                 apps[backend] = create_backend_app(backend)
             return apps[backend]
@@ -226,6 +227,12 @@ def _s3(environ: dict[str, Any]) -> Answer:
         return Answer(answer.status_code, dict(answer.headers), answer.get_data())
     content = body.encode() if isinstance(body, str) else body
     return Answer(int(status), {name: str(value) for name, value in headers.items()}, content)
+
+
+@lru_cache(maxsize=256)
+def _backend_of(host: str) -> Any:
+    """The name of moto's part that answers to a host; moto looks through its folder for each."""
+    return DomainDispatcherApplication(create_backend_app).get_backend_for_host(host)
 
 
 def _run(application: Any, environ: dict[str, Any]) -> Answer:
