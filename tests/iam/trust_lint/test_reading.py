@@ -13,6 +13,9 @@ from scripts.iam.trust_lint import Judgement, Setting, lint, lint_all
 from scripts.iam.trust_lint.shapes import meant_subject
 from scripts.iam.trust_lint.sources import InputError, read_paths, read_text
 
+# Long as a whole: `make test` runs it, `make check` does not.
+pytestmark = pytest.mark.slow
+
 HOST = "token.actions.githubusercontent.com"
 PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{HOST}"
 FILES = Path(__file__).parent / "written"
