@@ -123,9 +123,7 @@ def read_text(
             raise InputError(f"{origin}: not JSON, and {tangled}") from None
         if read:
             alone = conditions_alone(decoded)
-            told = (
-                f"{origin}: {alone} of its blocks show conditions and not the statement they are of"
-            )
+            told = f"{origin}: blocks with conditions and no statement that they are of: {alone}"
             return _joined(
                 _of_places(read, origin, setting), Input(unknown=(told,) if alone else ())
             )

@@ -199,7 +199,9 @@ def _is_others(statement: Mapping[str, Any]) -> bool:
     """Whether the provider is none of GitHub's, whatever is filled in behind its host."""
     principal = statement.get("Principal")
     named = principal.get("Federated") if isinstance(principal, Mapping) else None
-    host, _, path = str(named).partition(":oidc-provider/")[2].partition("/")
+    if not isinstance(named, str):
+        return False  # of several, one may be GitHub's
+    host, _, path = named.partition(":oidc-provider/")[2].partition("/")
     return bool(_left(path)) and not _left(host) and issuer_of(host) is None
 
 

@@ -509,6 +509,16 @@ def test_anothers_provider_is_told_as_such_whatever_its_organisation() -> None:
     assert lint(document, Setting("a.json")).not_judged == (told,)
 
 
+def test_a_list_with_anothers_provider_is_not_passed_over_as_anothers() -> None:
+    """GitHub's is in it too, and its names are not known."""
+    document = policy("repo:<ORG>/<REPO>:*")
+    others = "arn:aws:iam::111122223333:oidc-provider/oidc.circleci.com/org/<ORG_ID>"
+    document["Statement"][0]["Principal"] = {"Federated": [others, PROVIDER]}
+    found = lint(document, Setting("a.json"))
+    assert "ORG/REPO" not in str(found.reach)
+    assert any("<" in line for line in found.not_judged)
+
+
 TRUST = """
 data "aws_iam_policy_document" "ci" {
   statement {
@@ -615,6 +625,6 @@ def test_conditions_alone_on_a_page_are_named_as_not_judged() -> None:
     read = read_text(page, "guide.md", Setting(""))
     assert len(read.documents) == 1
     assert read.unknown == (
-        "guide.md: 1 of its blocks show conditions and not the statement they are of",
+        "guide.md: blocks with conditions and no statement that they are of: 1",
     )
     assert read_text(f"```\n{whole}\n```\n", "guide.md", Setting("")).unknown == ()
