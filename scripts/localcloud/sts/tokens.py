@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from math import isfinite
 from typing import Any
 
 import jwt
@@ -142,8 +141,8 @@ def _check_times(claims: Mapping[str, Any], now: float) -> None:
 
 
 def _is_number(value: object) -> bool:
-    """Python's JSON also knows NaN and Infinity, which are no JSON and never pass."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    """Python's JSON also knows NaN, Infinity and numbers of any length, which are no times."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _audience(claims: Mapping[str, Any], provider: Provider) -> str:

@@ -147,6 +147,7 @@ CASES = [
     Case("without an expiry", but(exp=None), (*INVALID, "Missing a required claim: exp")),
     Case("with NaN for an expiry", but(exp=nan), (*INVALID, "Missing a required claim: exp")),
     Case("with no end", but(exp=inf), (*INVALID, "Missing a required claim: exp")),
+    Case("too long for a time", but(exp=10**400), (*INVALID, "Missing a required claim: exp")),
     Case(
         "wrong audience",
         but(aud="https://github.com/octo-org"),
