@@ -330,6 +330,7 @@ def test_a_policy_that_is_none_changes_nothing(own: Running) -> None:
     assert own.post("/invocations", ONE).status_code == 200
 
 
+@pytest.mark.alone  # a model in the background gets only processor time that nobody else wants
 @pytest.mark.parametrize("mode", ["fail", "crash", "hang", "slow"])
 def test_a_shadow_never_reaches_an_answer(mode: str, own: Running) -> None:
     odd = models.odd(mode, always=True)
@@ -344,6 +345,7 @@ def test_a_shadow_never_reaches_an_answer(mode: str, own: Running) -> None:
     wait_until(lambda: own.metric("keyless_copies_total") > before, "copies are counted")
 
 
+@pytest.mark.alone  # the copies' model is one in the background
 def test_predictions_and_copies_are_stored_with_their_ids(own: Running) -> None:
     import pandas as pd
 
