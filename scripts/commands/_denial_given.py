@@ -61,8 +61,11 @@ def _refusals(found: Read, policies: Given) -> tuple[list[Refusal], list[str]]:
 
 def _is_judged(refusal: Refusal, policies: Given) -> bool:
     """Whether the policies given are the caller's, or the words alone say which Allow lacks."""
+    from scripts.iam.denial.reading.unnamed import NAMELESS
     from scripts.iam.reference import only_star
 
+    if refusal.resource == NAMELESS:
+        return bool(policies.resource)
     if policies.identity or refusal.principal.endswith(".amazonaws.com"):
         return True
     return not refusal.explicit and (refusal.arn is not None or only_star(refusal.action))
@@ -72,9 +75,10 @@ def _of_tokens(found: Read, policies: Given) -> Iterator[Denial]:
     """A refused token, by the role's trust policy: of the token itself nothing is known."""
     from scripts.iam.account.decision_log import Record
     from scripts.iam.denial.denials import Denial
+    from scripts.iam.denial.reading.elsewhere import meaning
     from scripts.iam.denial.web_identity import findings
 
-    if not any("AssumeRoleWithWebIdentity" in one for one in found.bare):
+    if not any("AssumeRoleWithWebIdentity" in one and not meaning(one) for one in found.bare):
         return
     record = Record(
         time=0, request_id="unknown", principal=_NAMES_NONE, role=None, service="sts",
@@ -141,10 +145,7 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
             "has to be allowed by its own policy there, too"
         )
     elif hides and refusal.role != CALLER:
-        stands = f"it is taken for {known}" if known else "ACCOUNT stands for it, as one account"
-        if beside:
-            stands += ", as what was asked for; of another's caller both accounts have to allow it"
-        notes.append(f"the message hides the account: {stands}")
+        notes.append(_of_the_account(refusal, known, beside=bool(beside)))
     if region:
         stands = "REGION stands for it" if region == _STAND_IN_REGION else f"taken for {region}"
         notes.append(f"the message hides the region: {stands}")
@@ -157,6 +158,18 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     if two:
         found = _renamed(found, _STAND_IN_OTHER, "OTHER_ACCOUNT")
     return _callerless(found) if refusal.role == CALLER else found
+
+
+def _of_the_account(refusal: Refusal, known: str, *, beside: bool) -> str:
+    """What stands for an account that the message does not name."""
+    from scripts.iam.denial.reading.unnamed import NAMELESS
+
+    if refusal.resource == NAMELESS:
+        return "the message names no role: ROLE stands for the one whose trust policy it is"
+    stands = f"it is taken for {known}" if known else "ACCOUNT stands for it, as one account"
+    if beside:
+        stands += ", as what was asked for; of another's caller both accounts have to allow it"
+    return f"the message hides the account: {stands}"
 
 
 def _whose(resource: str) -> str:

@@ -118,7 +118,9 @@ def _decoded(found: Read, clients: Clients | None) -> Read:
 def need_one(found: Read, *, trail: bool) -> None:
     """Raise UserError, with what the message does tell, where nothing in it can be judged."""
     from scripts.console import UserError
+    from scripts.iam.denial.reading import elsewhere
     from scripts.iam.denial.reading.callerless import cause, of_no_action
+    from scripts.iam.denial.reading.unnamed import is_judged_by_the_caller
     from scripts.iam.denial.reported import decided_elsewhere
 
     if found.refusals:
@@ -130,6 +132,12 @@ def need_one(found: Read, *, trail: bool) -> None:
             "aws sts decode-authorization-message --encoded-message ... prints",
             exit_code=2,
         )
+    if others := {one: why for one in found.bare if (why := elsewhere.meaning(one))}:
+        print_rest(replace(found, bare=tuple(one for one in found.bare if one not in others)))
+        raise UserError(
+            "No policy of IAM refused this", why="; ".join(dict.fromkeys(others.values())),
+            exit_code=2,
+        )  # fmt: skip
     if any("AssumeRoleWithWebIdentity" in one for one in found.bare):
         raise UserError(
             "STS says neither who asked nor which condition failed",
@@ -146,6 +154,11 @@ def need_one(found: Read, *, trail: bool) -> None:
         raise UserError("The denial names no action, so none can be judged", why=why, exit_code=2)
     if causes := [*filter(None, map(cause, found.bare))]:
         print_rest(replace(found, bare=tuple(one for one in found.bare if not cause(one))))
+        if not any(cause(one) and is_judged_by_the_caller(one) for one in found.bare):
+            raise UserError(
+                "These are the service's own words, which no policy can be tried on",
+                why="; ".join(dict.fromkeys(causes)), exit_code=2,
+            )  # fmt: skip
         raise UserError(
             "The denial names no caller by its ARN, so no policy can be looked at",
             why="; ".join(dict.fromkeys(causes)),

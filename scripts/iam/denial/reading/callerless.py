@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.reading import services
+from scripts.iam.denial.reading import elsewhere, services
 from scripts.iam.reference import judged, of_call
 
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
@@ -77,7 +77,6 @@ _QUEUE = re.compile(
 )
 _ROLE = re.compile(r"[Nn]ot authorized to perform:? sts:(AssumeRole(?:WithSAML)?)(?!\w)(?! on )")
 _OPERATION = re.compile(r"calling the (\w+) operation")
-_WHOLE_ACCOUNT = "Your account is not authorized to invoke this API operation"
 _DENIED = re.compile(r"with an explicit deny in (an? [\w -]+(?:: arn:[\w:/+=,.@-]+)?)")
 _ACCOUNT = re.compile(r"with account ?id:? (\d{12})", re.IGNORECASE)
 _KEY_REFUSED = "Access to KMS is not allowed"
@@ -106,7 +105,7 @@ SENTENCES = (
 
 def cause(words: str) -> str | None:
     """What was refused, by the words around it; None if they do not say."""
-    if told := _of_what_is_not_named(words) or services.cause(words):
+    if told := (elsewhere.meaning(words) or _of_what_is_not_named(words) or services.cause(words)):
         return told
     if of_role := _ROLE.search(words):
         return (
@@ -131,11 +130,6 @@ def cause(words: str) -> str | None:
             "rds-db:connect on arn:aws:rds-db:REGION:ACCOUNT:dbuser:RESOURCE_ID/"
             f"{user}, RESOURCE_ID being the instance's DbiResourceId (db-...) or the cluster's "
             "DbClusterResourceId (cluster-...), and no policy of the organization's against it"
-        )
-    if _WHOLE_ACCOUNT in words:
-        return (
-            "AWS speaks of the account and names no policy: services say so where the whole "
-            "account has no access yet (Bedrock: to the model), which is to be asked for there"
         )
     if queue := _QUEUE.search(words):
         return _of_queue(queue, _OPERATION.search(words))

@@ -426,7 +426,7 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         # Go's SDK names the call before ids of any length.
         called = plain.rfind("operation error ", max(0, found.start() - 200), found.start())
         begins = called if called >= 0 else found.start() - 60
-        words = _around(plain, begins, found.end() + 260)
+        words = _around(plain, begins, found.end() + 260, found)
         # Of CloudFormation each resource that failed tells its own call.
         new = found[0] not in calls if found[0].startswith("API: ") else not any(
             found[0] in one for one in seen
@@ -439,14 +439,14 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             yield words
 
 
-def _around(plain: str, start: int, end: int) -> str:
-    """The text from one place to another, without the words that they cut."""
-    words = plain[max(0, start) : end]
+def _around(plain: str, start: int, end: int, found: re.Match[str]) -> str:
+    """The text from one place to another with what was found, without the words that they cut."""
+    before, after = plain[max(0, start) : found.start()], plain[found.end() : end]
     if start > 0 and not plain[start - 1].isspace():
-        words = words.partition(" ")[2]
+        before = before.partition(" ")[2]
     if end < len(plain) and not plain[end].isspace():
-        words = words.rpartition(" ")[0]
-    return words.strip()
+        after = after.rpartition(" ")[0]
+    return f"{before}{found[0]}{after}".strip()
 
 
 def _decoded(text: str) -> Refusal | None:

@@ -6,6 +6,243 @@ import re
 
 # The words, and what they tell, with the named groups of the words put in.
 _TABLE = (
+    # https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-access-permissions.html
+    (
+        r"S3ServiceException: ?(?:Access Denied|Forbidden)",
+        "Redshift asked S3 with the role (iam_role) or keys that the COPY, UNLOAD or external "
+        "table names, and not in the database user's name: to read it needs s3:GetObject on the "
+        "objects and s3:ListBucket on the bucket, to write s3:PutObject (and "
+        "s3:GetBucketLocation), the use of the key that they are encrypted with, of another "
+        "account's bucket by that bucket's policy, too, and no Deny there. Of an object that is "
+        "not there S3 says the same to whoever may not list",
+    ),
+    # https://docs.aws.amazon.com/redshift/latest/mgmt/copy-unload-iam-role.html
+    (
+        r"(?:User (?P<user>arn:\S+:dbuser:\S+) is not authorized to assume IAM Role"
+        r"|Not authorized to get credentials of role) (?P<role>arn:[^\s'\",]+)",
+        "Redshift could not become {role}: the role has to be associated with the cluster or "
+        "namespace (aws redshift modify-cluster-iam-roles --add-iam-roles), its trust policy has "
+        "to let in redshift.amazonaws.com (of Redshift Serverless also "
+        "redshift-serverless.amazonaws.com), with a condition on sts:ExternalId for this very "
+        "database user if it has one, and who runs the statement needs ASSUMEROLE where that was "
+        "revoked. The policies of the person who signed in change nothing",
+    ),
+    # https://docs.aws.amazon.com/msk/latest/developerguide/iam-access-control.html
+    (
+        r"SASL Authentication failed.{0,60}?Access denied|(?i:sasl\w*authenticat\w*).{0,120}?"
+        r"Access denied",
+        "MSK let the client not even connect: the caller needs kafka-cluster:Connect on the "
+        "cluster (arn:aws:kafka:REGION:ACCOUNT:cluster/NAME/UUID; kafka:... is another service's "
+        "prefix), with nothing against it, and credentials that are good and are those that the "
+        "client really uses (awsDebugCreds=true shows them). Which it was is not told",
+    ),
+    (
+        r"not authorized to access this topic|Topic ?[Aa]uthorization ?(?:[Ff]ailed|Exception)"
+        r"|Not authorized to access topics?",
+        "Kafka refused the topic. On MSK with IAM the caller needs kafka-cluster:DescribeTopic and "
+        "ReadData or WriteData (to make it CreateTopic) on "
+        "arn:aws:kafka:REGION:ACCOUNT:topic/CLUSTER/UUID/TOPIC, and kafka-cluster:Connect on the "
+        "cluster; of a topic that is not there it may say the same. With other ways to sign in "
+        "Kafka's own ACLs decide",
+    ),
+    (
+        r"not authorized to access this group|GroupAuthorizationException|Not authorized to access "
+        r"group",
+        "Kafka refused the consumer group. On MSK with IAM the caller needs "
+        "kafka-cluster:AlterGroup and kafka-cluster:DescribeGroup on "
+        "arn:aws:kafka:REGION:ACCOUNT:group/CLUSTER/UUID/GROUP. With other ways to sign in Kafka's "
+        "own ACLs decide",
+    ),
+    (
+        r"ClusterAuthorizationException|Cluster authorization failed",
+        "Kafka refused something on the cluster itself. On MSK with IAM that is "
+        "kafka-cluster:DescribeCluster or AlterCluster, their ...DynamicConfiguration, or "
+        "WriteDataIdempotently (a producer with enable.idempotence, which is the default) on "
+        "arn:aws:kafka:REGION:ACCOUNT:cluster/NAME/UUID. With other ways to sign in Kafka's own "
+        "ACLs decide",
+    ),
+    # https://docs.aws.amazon.com/opensearch-service/latest/developerguide/serverless-data-access.html
+    (
+        r"aoss\..{0,300}?(?:403|Forbidden)|AuthorizationException\(403, ['\"]Forbidden['\"]\)"
+        r"|['\"]reason['\"]: ?['\"]403 Forbidden['\"]",
+        "OpenSearch Serverless answers so, and names neither caller nor right: the caller's own "
+        "policies have to allow aoss:APIAccessAll on the collection, a data access policy of the "
+        "collection has to name the caller's role or user with the aoss: rights on collection and "
+        "index, the network policy has to let the request in, and the signature has to be for the "
+        "service aoss. Which of them it was is not told",
+    ),
+    # https://docs.aws.amazon.com/appsync/latest/devguide/security-authz.html
+    (
+        r"Not Authorized to access (?P<field>\w+) on type (?P<type>\w+)",
+        "AppSync refused the field {field} ({type}), and does not say by what: the schema's rules "
+        "(@aws_iam, @aws_cognito_user_pools and so on; of Amplify @auth, which for other roles "
+        "than the app's own wants them in its list of admin roles), a resolver "
+        "(util.unauthorized()), or, of a caller that signs, no Allow of appsync:GraphQL on "
+        "arn:aws:appsync:REGION:ACCOUNT:apis/API_ID/types/TYPE/fields/FIELD",
+    ),
+    (
+        r"UnauthorizedException['\"]?,? ?['\"]?(?:message)?['\"]?:? ?['\"]?Permission denied",
+        "AppSync refused the caller: its role or user has no Allow of appsync:GraphQL on the API "
+        "(arn:aws:appsync:REGION:ACCOUNT:apis/API_ID/*), something denies it, or IAM is none of "
+        "the API's modes of authorization. The message names no caller",
+    ),
+    # https://docs.aws.amazon.com/step-functions/latest/dg/service-integration-iam-templates.html
+    (
+        r"(?P<role>arn:\S+?)['\"]? is not authorized to create managed-rule",
+        "Step Functions wants to wait for what the state machine starts (.sync), by a rule of "
+        "EventBridge that it makes with {role}: that role needs events:PutTargets, events:PutRule "
+        "and events:DescribeRule on arn:aws:events:REGION:ACCOUNT:rule/StepFunctionsGetEvents* "
+        "(of executions rule/StepFunctionsGetEventsForStepFunctionsExecutionRule), by its own "
+        "policies and with no boundary or organization's policy against it",
+    ),
+    # https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html
+    (
+        r"EKS does not have permissions to assume the associated role",
+        "EKS Pod Identity cannot become the role of the association: the role's trust policy has "
+        "to let in pods.eks.amazonaws.com with sts:AssumeRole and sts:TagSession both, and its "
+        "conditions (on the tags that EKS sends) have to hold. The pod's and the node's rights "
+        "change nothing",
+    ),
+    # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-s3-bucket-policy-for-cloudtrail.html
+    (
+        r"Incorrect S3 bucket policy is detected for bucket:? (?P<bucket>[\w.-]*\w)",
+        "CloudTrail tried to write to {bucket} and its policy does not let it: it has to allow "
+        "cloudtrail.amazonaws.com s3:GetBucketAcl on arn:aws:s3:::{bucket} and s3:PutObject on "
+        "arn:aws:s3:::{bucket}/PREFIX/AWSLogs/ACCOUNT/* (of an organization's trail also "
+        "AWSLogs/ORGANIZATION_ID/*), with conditions that hold (s3:x-amz-acl "
+        "bucket-owner-full-control, aws:SourceArn the trail's ARN), and has to be there before the "
+        "trail (Terraform: depends_on the bucket's policy). The caller's policies change nothing",
+    ),
+    (
+        r"InsufficientEncryptionPolicyException"
+        r"|Insufficient permissions to access S3 bucket \S+ or KMS key",
+        "CloudTrail may not use the trail's key: the key has to be in the bucket's region, and its "
+        "policy has to allow cloudtrail.amazonaws.com kms:GenerateDataKey* (with the trail's "
+        "kms:EncryptionContext:aws:cloudtrail:arn and aws:SourceArn) and kms:DescribeKey; or the "
+        "bucket's policy does not let it in. The caller's policies change nothing",
+    ),
+    # https://docs.aws.amazon.com/config/latest/developerguide/s3-bucket-policy.html
+    (
+        r"Insufficient delivery policy to s3 bucket:? (?P<bucket>[\w.-]*\w), unable to assume "
+        r"role:? (?P<role>arn:[^\s]*\w)",
+        "AWS Config cannot become {role}: it has to be a role's ARN (.../role/NAME), be there, and "
+        "its trust policy has to let in config.amazonaws.com. Whether it may write to {bucket} was "
+        "not reached",
+    ),
+    (
+        r"Insufficient delivery policy to s3 bucket:? (?P<bucket>[\w.-]*\w)",
+        "AWS Config could not write to {bucket} with the recorder's role: that role needs "
+        "s3:PutObject on arn:aws:s3:::{bucket}/PREFIX/AWSLogs/ACCOUNT/Config/* and s3:GetBucketAcl "
+        "on the bucket (and the use of its key). With the service-linked role, or another "
+        "account's bucket, the bucket's policy has to allow config.amazonaws.com those and "
+        "s3:ListBucket, and the key's policy kms:GenerateDataKey and kms:Decrypt. A Deny there may "
+        "do it, too. The caller's policies change nothing",
+    ),
+    # https://docs.aws.amazon.com/iot/latest/developerguide/diagnosing-connectivity-issues.html
+    (
+        r"Service: AWSIotData; Status Code: 403|iotdata.{0,120}?Forbidden",
+        "AWS IoT's data endpoint refused, and names neither caller nor right: the caller needs the "
+        "iot: action (iot:GetThingShadow, iot:UpdateThingShadow on thing/NAME, iot:Publish on "
+        "topic/TOPIC) by its policies of IAM; an identity of Cognito that signed in needs, beside "
+        "its role's, a policy of AWS IoT attached to it (aws iot attach-policy --target "
+        "IDENTITY_ID)",
+    ),
+    (
+        r"AWS_ERROR_MQTT_UNEXPECTED_HANGUP",
+        "AWS IoT closed the connection and MQTT 3 carries no reason: the policy of AWS IoT that is "
+        "attached to the certificate (or to Cognito's identity, or the caller's own of IAM) does "
+        "not allow iot:Connect on client/CLIENT_ID, or iot:Publish on topic/..., iot:Subscribe on "
+        "topicfilter/... for what was sent; the certificate is not active; or another client took "
+        "the same client ID. AWS IoT's logs in CloudWatch tell which",
+    ),
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+    (
+        r"Could not access model data at (?P<where>\S+?)\. Please ensure that the role "
+        r"['\"]?(?P<role>[^\s'\"]+)",
+        "SageMaker could not read {where} with {role}, and does not say why: the role has to be "
+        "there and let in sagemaker.amazonaws.com, and needs s3:GetObject on the object (of a "
+        "prefix, or several models, s3:ListBucket on the bucket) and the use of its key, with no "
+        "Deny of the bucket's; the object has to be there, in the endpoint's region (a file is "
+        "named without a slash behind it)",
+    ),
+    (
+        r"execution role used to create the model has permissions to access them",
+        "SageMaker could not pull the model's image with its execution role: the role needs "
+        "ecr:GetAuthorizationToken on * and ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and "
+        "ecr:BatchCheckLayerAvailability on the repository, of another account's the repository's "
+        "policy, too; the image has to be there with that tag, in the endpoint's region. Which it "
+        "was is not told",
+    ),
+    # https://docs.aws.amazon.com/codeartifact/latest/ug/tokens-authentication.html
+    (
+        r"(?:E401|\b401\b|need: Bearer realm).{0,300}?\.d\.codeartifact\."
+        r"|\.d\.codeartifact\..{0,300}?(?:E401|\b401\b|[Uu]nauthorized)",
+        "CodeArtifact got no token that it takes, and no policy was asked: a token lasts 12 hours "
+        "at most, and no longer than the session that made it. Get a new one (aws codeartifact "
+        "login, or get-authorization-token into the registry's setting), for that very registry's "
+        "address with its last slash. Who gets it needs codeartifact:GetAuthorizationToken and "
+        "sts:GetServiceBearerToken",
+    ),
+    (
+        r"\.d\.codeartifact\..{0,300}?(?:E403|\b403\b|Forbidden)"
+        r"|(?:E403|\b403\b|Forbidden).{0,300}?\.d\.codeartifact\.",
+        "CodeArtifact refused the package, in the name of whoever made the token: to read that "
+        "needs codeartifact:ReadFromRepository on the repository (to publish "
+        "codeartifact:PublishPackageVersion on the package), by its own policies, of another "
+        "account by the repository's and the domain's, too. Which lacks is not told",
+    ),
+    # https://docs.aws.amazon.com/codecommit/latest/userguide/troubleshooting-ch.html
+    (
+        r"git-codecommit\.(?P<region>[\w-]+)\.amazonaws\.com/v1/repos/(?P<name>[\w.-]+)\S*:? "
+        r".{0,60}?403",
+        "CodeCommit refused {name}: the caller needs codecommit:GitPull or codecommit:GitPush on "
+        "arn:aws:codecommit:{region}:ACCOUNT:{name}, or Git sent old credentials: those of a "
+        "keychain or credential manager that kept them in place of AWS's credential helper, or of "
+        "a session that has expired. Which it was is not told",
+    ),
+    # https://docs.aws.amazon.com/dms/latest/userguide/security-iam.html
+    (
+        r"IAM Role (?P<role>arn:[^\s]*\w) is not configured properly",
+        "DMS cannot use {role}: it has to be there under that very name (dms-vpc-role, "
+        "dms-cloudwatch-logs-role or dms-access-for-endpoint), let in dms.amazonaws.com by its "
+        "trust policy and have its managed policy (of dms-vpc-role AmazonDMSVPCManagementRole); of "
+        "one that was just made DMS says so, too, for some time. The caller's policies change "
+        "nothing",
+    ),
+    # https://docs.aws.amazon.com/aws-backup/latest/devguide/access-control.html
+    (
+        r"(?:creating|CreateBackupVault).{0,80}?(?:Backup Vault|BackupVault)?.{0,60}?"
+        r"AccessDeniedException: +(?:status code|\()",
+        "AWS gives the code without a sentence. If this made a vault of AWS Backup, its caller "
+        "needs backup:CreateBackupVault on it, backup-storage:MountCapsule on *, and for the "
+        "vault's key kms:CreateGrant, kms:GenerateDataKey, kms:Decrypt, kms:RetireGrant and "
+        "kms:DescribeKey",
+    ),
+    (
+        r"AWS Backup does not have permission to describe resource (?P<what>arn:[^\s]*\w)",
+        "AWS Backup asked about {what} with the role of the plan's selection, which may not: give "
+        "that role AWS's policy for backups (AWSBackupServiceRolePolicyForBackup; of S3 also "
+        "AWSBackupServiceRolePolicyForS3Backup), and let no Deny of the resource's policy or a "
+        "boundary keep it out. The caller's policies change nothing",
+    ),
+    (
+        r"consult the permissions associated with your AWS Backup role",
+        "the role that the restore or backup job was given lacks a right that is not told: of a "
+        "restore it needs AWSBackupServiceRolePolicyForRestores, of an instance with a profile "
+        "also iam:PassRole on the role in it. The job's encoded message, if it has one, tells more "
+        "(aws sts decode-authorization-message)",
+    ),
+    # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
+    (
+        r"<Code>AccessDenied</Code> ?<Message>Access Denied</Message>",
+        "S3's answer to a browser names neither caller nor right: a request without a signature "
+        "(a plain URL) is anybody's, whom the bucket's policy alone lets in, if Block Public "
+        "Access leaves that. Behind CloudFront the policy has to allow cloudfront.amazonaws.com "
+        "s3:GetObject on BUCKET/* with AWS:SourceArn the distribution's ARN (origin access "
+        "control; of an older identity its ARN), and the key's policy kms:Decrypt. Of an object "
+        "that is not there, such as / without a default root object, S3 says the same to whoever "
+        "may not list the bucket",
+    ),
     # https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
     (
         "You don't have permissions to access this resource",
@@ -15,7 +252,8 @@ _TABLE = (
     ),
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/using-service-linked-roles.html
     (
-        r"[Uu]nable to assume the service linked role|[Ss]ervice-linked role creation access denied"
+        r"[Uu]nable to assume the service linked role|calling CreateServiceLinkedRole operation"
+        r"|[Ss]ervice-linked role creation access denied"
         r"|permissions? to create a [Ss]ervice.[Ll]inked.[Rr]ole",
         "the account has no service-linked role for the service yet, and the caller may not make "
         "it: iam:CreateServiceLinkedRole on role/aws-service-role/SERVICE/*, limited by "
@@ -81,33 +319,6 @@ _TABLE = (
         "[Cc]ross-account pass role is not allowed",
         "only a role of one's own account can be passed to a service",
     ),
-    # https://docs.aws.amazon.com/lake-formation/latest/dg/lf-permissions-reference.html
-    (
-        r"Insufficient Lake Formation permission\(?s?\)?:? (?:Required (?P<right>[\w ]+?) )?on "
-        r"(?P<what>[\w.*-]+)",
-        "Lake Formation refused, and no policy of IAM: on {what} the caller's role has to be "
-        "granted {right} there (aws lakeformation grant-permissions), by a data lake "
-        "administrator or whoever may grant it; where IAMAllowedPrincipals has Super on it and new "
-        "things get that by default, IAM alone decides. The message names no caller",
-    ),
-    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html
-    (
-        "AccessControlListNotSupported",
-        "the bucket takes no ACLs (Object Ownership: bucket owner enforced, as every bucket made "
-        "since April 2023 is unless it was asked for otherwise): no policy of IAM changes that. "
-        "Leave the ACL out of the request (bucket-owner-full-control alone is taken) and let a "
-        "bucket policy say who gets in",
-    ),
-    # https://docs.aws.amazon.com/eks/latest/userguide/grant-k8s-access.html
-    (
-        "You must be logged in to the server|server has asked for the client to provide credentials"
-        r"|current (?:user or role|IAM principal) does(?:n't| not) have access to Kubernetes"
-        r"|is forbidden: User \S+ cannot ",
-        "Kubernetes refused, and no policy of IAM: a cluster of EKS lets in the role or user (aws "
-        "sts get-caller-identity) that an access entry (aws eks create-access-entry) or the "
-        "ConfigMap aws-auth maps, beside who made it; what it may there Kubernetes' own roles say "
-        "(RBAC). The credentials may also have expired",
-    ),
     # https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
     (
         r"KMSInvalidState|InvalidKMSKey\.InvalidState|KMS\.DisabledException"
@@ -158,7 +369,6 @@ _TABLE = (
         "endpoint's or the organization's",
     ),
 )
-_UNTOLD = {"right": "a right that is not told, such as DESCRIBE or CREATE_TABLE,"}
 WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
 
 
@@ -166,6 +376,5 @@ def meaning(words: str) -> str | None:
     """What a service's own words mean; None if they are none of these."""
     for pattern, text in _TABLE:
         if found := re.search(pattern, words):
-            told = {name: value or _UNTOLD[name] for name, value in found.groupdict().items()}
-            return text.format(**told)
+            return text.format(**found.groupdict())
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.reading import own_words
+from scripts.iam.denial.reading import elsewhere, own_words
 
 _ROLE = r"['\"`]?(?P<role>arn:[\w-]+:iam::\S+?:role/[\w+=,.@/-]*[\w+=,@/-])['\"`]?"
 # Who says so -> the words, with the role where they name it.
@@ -25,8 +25,12 @@ _BECOMES = {
     "glue.amazonaws.com": (r"Service is unable to assume (?:provided )?role",),
     "states.amazonaws.com": (
         rf"Neither the global service principal states\.amazonaws\.com.*?{_ROLE}",
+        r"Neither the global service principal states\.amazonaws\.com.*?assume the provided role",
     ),
     "events.amazonaws.com": (rf"EventBridge.{{0,40}} assume role {_ROLE}",),
+    "scheduler.amazonaws.com": (
+        r"execution role you provide must allow AWS EventBridge Scheduler to assume the role",
+    ),
     "apigateway.amazonaws.com": (
         r"role ARN does not have required permissions set to API Gateway",
     ),
@@ -60,17 +64,17 @@ SENTENCES = "|".join(
         r"not authorized to perform:? ['\"]?(?:[\w-]+:)?Create\w+ with Tags",
         _TO_CALL.pattern,
         *own_words.WORDS,
+        *elsewhere.WORDS,
     )
 )
 
 
 def of_service(words: str) -> tuple[str, str] | None:
-    """A service and the role that it may not become; None if the words name none."""
+    """A service and the role that it may not become, "" where the words name none; or None."""
     for service, patterns in _BECOMES.items():
         for pattern in patterns:
-            found = re.search(pattern, words)
-            if found and found.groupdict().get("role"):
-                return service, found["role"]
+            if found := re.search(pattern, words):
+                return service, found.groupdict().get("role") or ""
     return None
 
 

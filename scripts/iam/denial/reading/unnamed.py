@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from scripts.iam.denial.reading import elsewhere
 from scripts.iam.denial.reading.callerless import (
     CIPHERTEXT,
     PAM,
@@ -15,6 +16,8 @@ from scripts.iam.denial.reading.services import lacked, of_service
 
 CALLER = "CALLER"
 """Stands for the role that the message does not name."""
+NAMELESS = f"arn:aws:iam::{MASK}:role/ROLE"
+"""Stands for a role that a service may not become and does not name."""
 _OF_ACCOUNT = re.compile(r"with account ?[iI][dD]:? (\d{12})(?!\d)")
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})['\"]?"
 _RESOURCE = (
@@ -37,10 +40,12 @@ _TOLD = (
 def unnamed(words: str, *, own: bool = True) -> Refusal | None:
     """What was refused, of a caller for whom a role CALLER stands; None if it is not told. By the
     name of the call alone only where the caller's own policies are known."""
+    if elsewhere.meaning(words):
+        return None
     caller = f"arn:aws:sts::{MASK}:assumed-role/{CALLER}/session"
     if becomes := of_service(words):
         service, role = becomes
-        return Refusal(service, "sts:AssumeRole", role)
+        return Refusal(service, "sts:AssumeRole", role or NAMELESS)
     if action := lacked(words):
         return Refusal(caller, action, None)
     if CIPHERTEXT in words:
@@ -66,3 +71,9 @@ def unnamed(words: str, *, own: bool = True) -> Refusal | None:
         told.get("missing") or told.get("deny") or "",
         explicit=bool(told.get("explicit")),
     )
+
+
+def is_judged_by_the_caller(words: str) -> bool:
+    """Whether the caller's own policies, once given, tell more."""
+    refusal = unnamed(words)
+    return refusal is not None and refusal.role == CALLER

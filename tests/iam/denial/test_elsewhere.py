@@ -1,0 +1,171 @@
+"""What looks like a denial by a policy of IAM and is none, and services' own words beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.iam.denial.reading import elsewhere
+from scripts.iam.denial.reading.callerless import cause
+from scripts.iam.denial.reading.messages import read
+from tests.iam.denial.test_given import ACCOUNT, SESSION, explained, policy, run
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/jobs"
+CALL = "An error occurred ({}) when calling the {} operation: "
+NO_POLICY = [
+    # Credentials.
+    (CALL.format("ExpiredToken", "ListObjectsV2") + "The provided token has expired", "expired"),
+    (CALL.format("ExpiredTokenException", "AssumeRoleWithWebIdentity") + "Token expired: current "
+     "date/time must be before the expiration date/time", "have expired"),
+    ("InvalidClientTokenId: The security token included in the request is invalid.\n"
+     "\tstatus code: 403", "AWS_SESSION_TOKEN"),
+    ("api error UnrecognizedClientException: The security token included in the request is invalid",
+     "does not take the credentials"),
+    (CALL.format("AuthFailure", "DescribeVpcs") + "AWS was not able to validate the provided access"
+     " credentials", "does not take the credentials"),
+    ("<Error><Code>SignatureDoesNotMatch</Code></Error>", "not what the secret key gives"),
+    (CALL.format("RequestTimeTooSkewed", "PutObject") + "The difference is too large", "clock"),
+    (CALL.format("InvalidClientTokenId", "AssumeRole") + "STS is not activated in this region for "
+     f"account:{ACCOUNT}.", "switched off in that region"),
+    (CALL.format("InvalidIdentityToken", "AssumeRoleWithWebIdentity") + "No OpenIDConnect provider "
+     "found in your account for https://token.actions.githubusercontent.com",
+     "no OIDC provider for https://token.actions.githubusercontent.com."),
+    (CALL.format("InvalidIdentityToken", "AssumeRoleWithWebIdentity") + "Incorrect token audience",
+     "does not list the token's audience"),
+    ("NoCredentialsError: Unable to locate credentials", "found no credentials"),
+    (CALL.format("ForbiddenException", "GetRoleCredentials") + "No access",
+     "not assigned that permission set"),
+    ("operation error SSO: GetRoleCredentials, https response error StatusCode: 403, RequestID: , "
+     "api error ForbiddenException: No access", "not assigned that permission set"),
+    ('{"message":"Missing Authentication Token"}', "was not signed"),
+    # The account.
+    ("creating a pool: SubscriptionRequiredException: The AWS Access Key Id needs a subscription"
+     " for the service", "cannot use that service"),
+    ("OptInRequired: In order to use this AWS Marketplace product you need to accept terms and "
+     "subscribe.", "accept its terms"),
+    ("Your account must be verified before you can add new CloudFront resources. (Service: "
+     "AmazonCloudFront; Status Code: 403; Error Code: AccessDenied; Request ID: 1)",
+     "restricts the account"),
+    (CALL.format("AccessDeniedException", "GetCostAndUsage") + "User not enabled for cost explorer "
+     "access", "Cost Explorer is not enabled"),
+    (CALL.format("AccessDeniedException", "InvokeModel") + "You don't have access to the model with"
+     " the specified model ID.", "no access to that model"),
+    (f"InvalidAccessException: Account {ACCOUNT} is not an administrator for this organization",
+     "delegated administrator"),
+    ("554 Message rejected: Email address is not verified. The following identities failed the "
+     "check in region EU-WEST-1: ann@example.com", "not verified in the region"),
+    # Other systems of rights.
+    ('pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group ""',
+     "without credentials"),
+    ('{"message":"secrets is forbidden: User \\"system:serviceaccount:web:shop\\" cannot list '
+     'resource \\"secrets\\" in API group \\"\\" in the namespace \\"web\\""}',
+     "the service account shop of namespace web may not list resource secrets"),
+    (f'Error from server (Forbidden): nodes is forbidden: User "{SESSION}" cannot list resource '
+     '"nodes" in API group "" at the cluster scope',
+     f"knows the caller, as {SESSION}, and nothing there lets it list resource nodes"),
+    ("error: You must be logged in to the server (Unauthorized)", "create-access-entry"),
+    ('{"error":{"root_cause":[{"type":"security_exception","reason":"no permissions for '
+     f'[indices:data/write/bulk] and User [name={ROLE}, backend_roles=[{ROLE}]]"}}]}}}}',
+     f"{ROLE} has no role there with indices:data/write/bulk"),
+    ("NotAuthorizedException: Unauthenticated access is not supported for this identity pool.",
+     "takes no guests"),
+    ('{"Message":"User is not authorized to access this resource with an explicit deny"}',
+     "Lambda authorizer"),
+    ("x-amzn-errortype: ForbiddenException\n{\"message\":\"Forbidden\"}", "API key"),
+    ("The instance profile web associated with the environment does not exist.", "Beanstalk"),
+    ("<H2>The request could not be satisfied.</H2>Request blocked. We can't connect to the server",
+     "CloudFront itself"),
+    ("Tunnel connection failed: 403 Forbidden", "a proxy"),
+    (CALL.format("ThrottlingException", "DescribeStacks") + "Rate exceeded", "too many requests"),
+]  # fmt: skip
+OWN_WORDS = [
+    ("S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid D1,CanRetry 1",
+     "Redshift asked S3"),
+    (f"User arn:aws:redshift:eu-west-1:{ACCOUNT}:dbuser:w/ann is not authorized to assume IAM Role "
+     f"{ROLE}", f"Redshift could not become {ROLE}:"),
+    ("kafka server: SASL Authentication failed: [0a1b]: Access denied", "kafka-cluster:Connect"),
+    ("kafka server: The client is not authorized to access this topic", "DescribeTopic"),
+    ("opensearchpy.exceptions.AuthorizationException: AuthorizationException(403, 'Forbidden')",
+     "aoss:APIAccessAll"),
+    ('"message":"Not Authorized to access getNote on type Query"', "field getNote (Query)"),
+    (f"AccessDeniedException: '{ROLE}' is not authorized to create managed-rule.",
+     f"that it makes with {ROLE}:"),
+    ("AccessDeniedException: Unauthorized Exception! EKS does not have permissions to assume the "
+     "associated role.", "sts:TagSession both"),
+    (CALL.format("InsufficientS3BucketPolicyException", "CreateTrail") + "Incorrect S3 bucket "
+     "policy is detected for bucket: trails", "arn:aws:s3:::trails/PREFIX/AWSLogs/"),
+    ("Insufficient delivery policy to s3 bucket: records, unable to write to bucket",
+     "write to records with the recorder's role"),
+    (f"Insufficient delivery policy to s3 bucket: records, unable to assume role: {ROLE}.",
+     f"cannot become {ROLE}:"),
+    ("Forbidden (Service: AWSIotData; Status Code: 403; Error Code: ForbiddenException)",
+     "iot:GetThingShadow"),
+    (f'Could not access model data at s3://box/m.tar.gz. Please ensure that the role "{ROLE}"',
+     f"could not read s3://box/m.tar.gz with {ROLE},"),
+    ("npm error code E401\nnpm error Unable to authenticate at "
+     f"https://d-{ACCOUNT}.d.codeartifact.eu-west-1.amazonaws.com/npm/r/", "12 hours"),
+    ("fatal: unable to access 'https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/app/': The "
+     "requested URL returned error: 403", "arn:aws:codecommit:eu-west-1:ACCOUNT:app"),
+    (f"The IAM Role arn:aws:iam::{ACCOUNT}:role/dms-vpc-role is not configured properly.",
+     "AmazonDMSVPCManagementRole"),
+    ("error creating Backup Vault (): AccessDeniedException: \n\tstatus code: 403",
+     "backup-storage:MountCapsule"),
+    ("<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", "cloudfront"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "what"), NO_POLICY)
+def test_what_no_policy_refused_is_called_what_it_is(words: str, what: str) -> None:
+    found = read(words)
+    assert found.refusals == ()
+    assert any(what in str(elsewhere.meaning(one)) for one in found.bare)
+
+
+@pytest.mark.parametrize(("words", "what"), OWN_WORDS)
+def test_further_services_own_words_are_told(words: str, what: str) -> None:
+    found = read(words)
+    assert any(what in str(cause(one)) for one in found.bare)
+    assert not any(map(elsewhere.meaning, found.bare))
+
+
+def test_no_policy_is_asked_for_where_none_decided(tmp_path: Path) -> None:
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    for given in ({}, {"policy": policy(everything)}):
+        done = run(tmp_path, NO_POLICY[0][0], **given)
+        assert done.exit_code == 2
+        assert "No policy of IAM refused this" in done.output
+        assert "--policy" not in done.output
+
+
+def test_an_expired_token_is_not_one_that_a_trust_policy_refused(tmp_path: Path) -> None:
+    trusts = {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+              "Principal": {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/id"}}  # fmt: skip
+    done = run(tmp_path, NO_POLICY[1][0], trust=policy(trusts))
+    assert "have expired" in done.output
+
+
+def test_own_words_without_a_right_ask_for_no_policy(tmp_path: Path) -> None:
+    done = run(tmp_path, OWN_WORDS[0][0])
+    assert "which no policy can be tried on" in done.output
+    assert "--policy" not in done.output
+
+
+@pytest.mark.parametrize(("service", "changes"), [("events", 1), ("scheduler", 0)])
+def test_a_role_that_a_service_does_not_name_is_judged_by_its_trust_policy(
+    tmp_path: Path, service: str, changes: int
+) -> None:
+    words = (
+        "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
+    )
+    trusts = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"},
+              "Action": "sts:AssumeRole"}  # fmt: skip
+    found = explained(run(tmp_path, words, "--json", trust=policy(trusts)))
+    assert len(found["changes"]) == changes
+    assert any("names no role" in note for note in found["notes"])
+    assert "--trust FILE" in run(tmp_path, words).output
+
+
+def test_words_without_blanks_around_are_not_cut() -> None:
+    found = read('{"error":{"root_cause":[{"reason":"no permissions for [a] and User [name=b]"}]}}')
+    assert "no permissions for [a]" in found.bare[0]
