@@ -42,6 +42,8 @@ _NO_NAME = re.compile(
 _RESERVED = re.compile(r":parameter/(?:aws|ssm)", re.IGNORECASE)
 # A variable that a shell or a template left as it was; a log stream of Lambda's has $LATEST.
 _TRANSFORM = re.compile(r":cloudformation:[^:]*:(?!aws:|\d{12}:)[^:]*:transform/")
+# Letters in the place of digits, of which a person does not count the number.
+_RUN = re.compile(r"([XYxy*])\1+")
 _ARN_AS_NAME = re.compile(r"arn:.*[/:]arn:[\w-]+:[\w-]+:")
 _OF_CATALOG = re.compile(r":glue:[^:]*:[^:]*:(?:catalog|database/|table/)")
 _UNFILLED = re.compile(
@@ -100,6 +102,8 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html
     """
+    if refusal.also:
+        yield refusal.also
     if refusal.principal == "anonymous":
         yield (
             "AWS counts the request as anonymous: sign it, where signatures are asked for, or the "
@@ -183,7 +187,7 @@ def _is_its_own(refusal: Refusal) -> bool:
     return (
         bool(refusal.role)
         and asked[:1] == ["role"]
-        and asked[-1] == refusal.role
+        and _RUN.sub(r"\1", asked[-1]) == _RUN.sub(r"\1", refusal.role or "")
         and parts[4] == refusal.account
     )
 

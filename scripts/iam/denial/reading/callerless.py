@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.reading import elsewhere, services
-from scripts.iam.reference import judged, of_call
+from scripts.iam.denial.reading import elsewhere, s3, services
+from scripts.iam.denial.reading.calls import action_called, called
+from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
+from scripts.iam.reference import only_star
 
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
 # EKS and others, which look for a right before they use it; CloudFormation; AWS's own sentence.
@@ -16,60 +18,11 @@ _TOLD = (
     re.compile(rf"(?:permission|(?:not |un)authorized) to call {_ACTION}"),
     re.compile(rf"(?:is|are) not authorized to perform:? {_ACTION}"),
 )
-# S3 and boto3 name the operation alone.
-_OF_S3 = re.compile(
-    r"\((?:AccessDenied|403)\)(?: occurred)? when calling the (?P<boto>\w+) operation: "
-    r"(?:Access Denied|Forbidden)"
-    r"|operation error S3: (?P<go>\w+), https response error StatusCode: 403"
-)
-_OF_HEAD = re.compile(r"error reading S3 Bucket \(\S+\): (?:Forbidden|AccessDenied)")
-# A call in the words of boto3 and of Go's SDK. EC2 alone has UnauthorizedOperation.
-_CALL = re.compile(r"calling the (?P<boto>\w+) operation|operation error [\w ]+: (?P<go>\w+),")
-_OF_EC2 = re.compile(r"\bUnauthorizedOperation\b")
-# Terraform's older words for a call of S3 name the resource alone.
-_OF_TERRAFORM = re.compile(
-    r"AccessDenied: Access Denied (?:(?! Error: ).){0,220}? with (?:module\.\S+?\.)?"
-    r"(?P<kind>aws_s3_\w+)\."
-)
-_TERRAFORM = {
-    "aws_s3_bucket_acl": "PutBucketAcl",
-    "aws_s3_bucket_object": "PutObject",
-    "aws_s3_bucket_policy": "PutBucketPolicy",
-    "aws_s3_bucket_public_access_block": "PutBucketPublicAccessBlock",
-    "aws_s3_object": "PutObject",
-}
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
-_MADE_PUBLIC = {
-    "PutBucketAcl": "an ACL that makes it public",
-    "PutBucketPolicy": "a policy that makes it public",
-    "PutObjectAcl": "an ACL that makes it public",
-}
 # Hadoop tells the operation of its own, on a URL.
 _S3A = re.compile(
     r"getFileStatus on s3[an]?://(?P<bucket>[^/:\s]+)/?(?P<key>[^\s:]*): "
     r".*?(?:Forbidden|Access Denied)"
 )
-# What an operation of S3 needs where the action has another name, and on what.
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
-_BUCKET = "the bucket itself, arn:aws:s3:::BUCKET"
-_OBJECTS = "the objects, arn:aws:s3:::BUCKET/KEY"
-_S3 = {
-    "HeadBucket": ("s3:ListBucket", _BUCKET),
-    "ListObjects": ("s3:ListBucket", _BUCKET),
-    "ListObjectsV2": ("s3:ListBucket", _BUCKET),
-    "ListObjectVersions": ("s3:ListBucketVersions", _BUCKET),
-    "ListMultipartUploads": ("s3:ListBucketMultipartUploads", _BUCKET),
-    "ListBuckets": ("s3:ListAllMyBuckets", "*"),
-    "GetObject": ("s3:GetObject", _OBJECTS),
-    "HeadObject": ("s3:GetObject", _OBJECTS),
-    "PutObject": ("s3:PutObject", _OBJECTS),
-    "CreateMultipartUpload": ("s3:PutObject", _OBJECTS),
-    "UploadPart": ("s3:PutObject", _OBJECTS),
-    "CompleteMultipartUpload": ("s3:PutObject", _OBJECTS),
-    "CopyObject": ("s3:PutObject", "the new object, and s3:GetObject on the one that is copied"),
-    "DeleteObject": ("s3:DeleteObject", _OBJECTS),
-    "DeleteObjects": ("s3:DeleteObject", _OBJECTS),
-}
 # https://docs.aws.amazon.com/sns/latest/dg/subscribe-sqs-queue-to-sns-topic.html
 _QUEUE = re.compile(
     r"Access to the resource https://(?:sqs\.(?P<region>[\w-]+)|(?P<old>[\w-]+)\.queue)"
@@ -80,6 +33,19 @@ _OPERATION = re.compile(r"calling the (\w+) operation")
 _DENIED = re.compile(r"with an explicit deny in (an? [\w -]+(?:: arn:[\w:/+=,.@-]+)?)")
 _ACCOUNT = re.compile(r"with account ?id:? (\d{12})", re.IGNORECASE)
 _KEY_REFUSED = "Access to KMS is not allowed"
+# What asked KMS in the caller's name -> where it tells the key.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-parameter-kms-encryption.html
+_OF_PARAMETER = (
+    "SSM asked KMS in the caller's name for the parameter's key: aws ssm describe-parameters names "
+    "it (KeyId), and a right of SSM alone is not enough"
+)
+_KEY_OF = {
+    "": "Of an object of S3 whoever may read it is told the key (aws s3api head-object: "
+    "SSEKMSKeyId), and a right of S3 alone is not enough",
+    "GetParameter": _OF_PARAMETER,
+    "GetParameters": _OF_PARAMETER,
+    "GetParametersByPath": _OF_PARAMETER,
+}
 CIPHERTEXT = "The ciphertext refers to a customer master key that does not exist"
 # Greengrass writes null where an action should stand.
 _NO_ACTION = re.compile(r"not authorized to perform:? null\b")
@@ -97,9 +63,7 @@ SENTENCES = (
     rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|{CIPHERTEXT}|"
     r"API: [\w-]+:\w+ You are not authorized|not authorized to perform this operation|"
     r"(?:permission|(?:not |un)authorized) to call ['\"]?[\w-]+:\w+|"
-    r"\(403\)(?: occurred)? when calling the \w+ operation|"
-    r"error reading S3 Bucket \(\S+\): Forbidden|"
-    r"operation error S3: \w+, https response error StatusCode: 403"
+    rf"{s3.SENTENCES}"
 )
 
 
@@ -133,12 +97,6 @@ def cause(words: str) -> str | None:
         )
     if queue := _QUEUE.search(words):
         return _of_queue(queue, _OPERATION.search(words))
-    if of_s3 := operation_of_s3(words):
-        operation, action, where = of_s3
-        return (
-            f"{operation} needs {action} on {where}; whether an Allow of it is lacking or a "
-            f"policy denies it is not told{_of_s3_too(operation, action)}"
-        )
     if of_hadoop := _S3A.search(words):
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         bucket, key = of_hadoop["bucket"], of_hadoop["key"]
@@ -149,11 +107,18 @@ def cause(words: str) -> str | None:
             "directories. Whether an Allow is lacking or a policy denies it is not told, nor are "
             "keys that are wrong: S3 gives no reason to a HEAD"
         )
-    return _of_sentence(words) or _of_its_call(words)
+    if of_s3 := operation_of_s3(words):
+        return str(of_s3)
+    return _of_sentence(words) or _of_its_call(words) or of_s3_alone(words) or _of_ec2(words)
 
 
 def _of_its_call(words: str) -> str | None:
     if action := action_called(words):
+        if only_star(action):
+            return (
+                f"the call that was refused needs {action} on *, as it takes no resource; whether "
+                "an Allow is lacking or a policy denies it is not told"
+            )
         return (
             f"the call that was refused needs {action}, by its name, and may need rights to what "
             "it hands on (iam:PassRole, a key's); which of them it was, and whether an Allow is "
@@ -162,13 +127,16 @@ def _of_its_call(words: str) -> str | None:
     return None
 
 
-def action_called(words: str) -> str:
-    """The action that a call needs, where its name is that of one service's alone; or ""."""
-    found = _CALL.search(words)
-    operation = (found["boto"] or found["go"]) if found else ""
-    if _OF_EC2.search(words) and judged(f"ec2:{operation}"):
-        return f"ec2:{operation}"
-    return of_call(operation)
+def _of_ec2(words: str) -> str | None:
+    """Of EC2, which alone has the code UnauthorizedOperation."""
+    if "UnauthorizedOperation" not in words:
+        return None
+    return (
+        "EC2 refused a call and names neither its caller nor an action: the call stands in the "
+        "lines before it (ec2:... of its name), and an encoded message behind it, if there is one, "
+        "tells the rest (aws sts decode-authorization-message). Whether an Allow is lacking or a "
+        "policy denies it is not told"
+    )
 
 
 def _of_sentence(words: str) -> str | None:
@@ -231,44 +199,14 @@ def _of_what_is_not_named(words: str) -> str | None:
         )
     if CIPHERTEXT in words:
         # https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
+        asked = called(words)
         return (
             "KMS refused to decrypt (kms:Decrypt) and names neither caller nor key: the key that "
             "it was encrypted with is gone or in another region, or the caller lacks kms:Decrypt "
-            "on it, by its own policies or by the key's, and of another account's key by both. Of "
-            "an object of S3 whoever may read it is told the key (aws s3api head-object: "
-            "SSEKMSKeyId), and a right of S3 alone is not enough"
+            "on it, by its own policies or by the key's, and of another account's key by both. "
+            + _KEY_OF.get(asked.operation if asked else "", _KEY_OF[""])
         )
     return None
-
-
-def operation_of_s3(words: str) -> tuple[str, str, str] | None:
-    """The operation that S3 refused, the action that it needs, and on what; None if not told."""
-    found = _OF_S3.search(words)
-    operation = (found["boto"] or found["go"]) if found else ""
-    if not found and _OF_HEAD.search(words):
-        operation = "HeadBucket"
-    if not found and (terraform := _OF_TERRAFORM.search(words)):
-        operation = _TERRAFORM.get(terraform["kind"], "")
-    if operation in _S3:
-        return operation, *_S3[operation]
-    if "Bucket" in operation and judged(f"s3:{operation}"):
-        return operation, f"s3:{operation}", _BUCKET
-    if operation.endswith(("ObjectAcl", "ObjectTagging")) and judged(f"s3:{operation}"):
-        return operation, f"s3:{operation}", _OBJECTS
-    return None
-
-
-def _of_s3_too(operation: str, action: str) -> str:
-    """What else S3 answers so to."""
-    if public := _MADE_PUBLIC.get(operation):
-        return f". S3 Block Public Access answers so, too, to {public}"
-    if action == "s3:GetObject":
-        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
-        return (
-            ". Of an object that is not there S3 says the same to whoever lacks s3:ListBucket on "
-            "the bucket"
-        )
-    return ""
 
 
 def _of_queue(queue: re.Match[str], operation: re.Match[str] | None) -> str:

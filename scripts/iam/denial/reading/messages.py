@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from scripts.iam.account.decision_log import Record
-from scripts.iam.denial.reading import services
+from scripts.iam.denial.reading import calls, services
 from scripts.iam.denial.reading.callerless import SENTENCES, cause
+from scripts.iam.denial.reading.s3 import of_s3_alone
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.reference import GLOBAL_REGION, is_global, judged, spelled, unknown
 
@@ -47,6 +49,11 @@ _SENTENCE = re.compile(
     rf"(?: in (?:an?|the) (?P<deny>{LAYER})(?: transitively through an? (?P<through>{LAYER}))?"
     rf"(?:: (?P<policy>arn:[^\s\"]+))?)?))?"
 )
+# Services of old that name the caller, and neither action nor resource.
+_NO_ACTION = re.compile(
+    rf"(?:User:? )?(?P<principal>{_CALLER}) is not authorized to access this resource"
+)
+_ZONE = re.compile(r"/hostedzone/(Z\w+)")
 # Quotes around a caller and an action, and blanks where an account or a name was masked.
 _QUOTES = re.compile(
     r"[`'\"](arn:[^`'\"\s]+)[`'\"](?= is not authorized)|(?<=to perform )[`'\"]([\w-]+:\w+)[`'\"]"
@@ -79,7 +86,7 @@ _BROKEN = re.compile(r"(?<=to perform: )(?P<begun>[\w-]+:\w*) (?P<rest>\w+)")
 # Who reports a denial in public puts something in the place of the account: a few digits, or words.
 # API Gateway itself leaves four digits.
 _HIDDEN = re.compile(r"(?<=:)(?!\d{12}:|aws:|cloudfront:)[^:]+(?=:)")
-_WORD = r"<[^<>:]+>|\{[^{}]+\}|\[[^\[\]:]+\]"
+_WORD = r"<[^<>:]+>|\$?\{[^{}]+\}|\[[^\[\]:]+\]"
 _ARN = re.compile(rf"(arn:[\w-]+:[\w-]+:)((?:{_WORD}|[^:\s\"]*))(:(?:{_WORD}|[^:\s\"]+):)")
 # And in the place of the region.
 _REGION = re.compile(r"([a-z]{2,3}(-[a-z]+)+-\d)?")
@@ -93,6 +100,8 @@ _MERELY = re.compile(
 )
 _ANOTHER = re.compile(r"different|(?<![a-z])(?:an)?other(?![a-z])|foreign")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
+# As long as stacks get, in letters.
+_STACK = 6000
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
 _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?[\"']?([\w-]{10,})")
 # An id behind the sentence, unless the next sentence begins with it.
@@ -100,7 +109,7 @@ _BEHIND = re.compile(_REQUEST.pattern + r"(?!.{0,200}?api error)")
 _OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) operation")
 _BARE = re.compile(
     r"AccessDenied\w*|UnauthorizedOperation|Not authorized to perform sts:\w+|"
-    rf"{services.SENTENCES}|(?:is|are) not authorized to perform(?! this operation)|"
+    rf"{services.SENTENCES}|(?:is|are) not authorized to (?:perform(?! this operation)|access this resource)|"
     rf"because no (?:{LAYER}) allows the \S+|explicit deny in an? (?:{LAYER})|{SENTENCES}"
 )
 _TELLS = re.compile(r"(?:is|are) not authorized to perform:? ['\"]?([\w-]+:\w+)")
@@ -162,6 +171,8 @@ class Refusal:
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unnamed: bool = False
     """Whether KMS told that it refused the key of a ciphertext, and not which key."""
+    also: str = ""
+    """What else the same words are said of."""
     every_key: bool = False
     """Whether the message is a decoded one; `tells` says of which keys it has all."""
 
@@ -280,6 +291,10 @@ def read(text: str) -> Read:
         key = (refusal.principal, refusal.action, refusal.resource, refusal.layer)
         refusals.setdefault(key, refusal)
         spans.append(found.span())
+    for found in _NO_ACTION.finditer(plain):
+        if refusal := _by_its_call(found, plain):
+            refusals.setdefault((refusal.principal, refusal.action, refusal.resource), refusal)
+            spans.append(found.span())
     encoded = tuple(
         dict.fromkeys(
             one[1]
@@ -311,6 +326,8 @@ def _plain(text: str) -> str:
 def _masked(arn: re.Match[str], hidden: dict[str, str]) -> str:
     """The beginning of an ARN, with a mask for what is no region and no account; with another one
     for an account that goes by a name of its own, like <target account> beside <source account>."""
+    if "${" in arn[0]:  # what a template left as it was hides nothing
+        return arn[0]
     region = arn[2] if _REGION.fullmatch(arn[2]) else MASK
 
     def mask(found: re.Match[str]) -> str:
@@ -377,6 +394,21 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
     return refusal, until
 
 
+def _by_its_call(found: re.Match[str], plain: str) -> Refusal | None:
+    """A denial that tells its caller, of the call that is named around it; None if none is."""
+    begins = calls.begin(plain, found.start(), 0)
+    words = plain[found.start() if begins is None else begins : found.end() + 260]
+    action, zone = calls.action_called(words), _ZONE.search(words)
+    if not action:
+        return None
+    of_zone = zone is not None and action.startswith("route53:")
+    resource = f"arn:aws:route53:::hostedzone/{zone[1]}" if of_zone and zone else None
+    requests = _REQUEST.findall(words)
+    return Refusal(
+        found["principal"], action, resource, request_id=requests[-1] if requests else ""
+    )
+
+
 def _shown(resource: str | None) -> str | None:
     """A resource with a word for the stars that hide a name: no policy is to have them."""
     if resource is None or not resource.startswith("arn:"):
@@ -407,9 +439,10 @@ def as_arn(resource: str | None, account: str) -> str | None:
 def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) -> Iterator[str]:
     """Denials that name no caller or no action, each with the words around it."""
     seen: set[str] = set()
-    calls: set[str] = set()
-    until = 0
-    for found in _BARE.finditer(plain):
+    apis: set[str] = set()
+    until = ends = 0
+    places = [*_BARE.finditer(plain)]
+    for found, further in zip_longest(places, places[1:]):
         # AWS's own sentence goes on with "(Service: ...; Error Code: AccessDenied; ...)".
         # SDKs print the code behind their stack, as a field of its own.
         field = _FIELD.search(plain, max(0, found.start() - 20), found.start())
@@ -423,19 +456,26 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         )
         if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
             continue
-        # Go's SDK names the call before ids of any length.
-        called = plain.rfind("operation error ", max(0, found.start() - 200), found.start())
-        begins = called if called >= 0 else found.start() - 60
-        words = _around(plain, begins, found.end() + 260, found)
+        begins = calls.begin(plain, found.start(), until)
+        behind = further and calls.begin(plain, further.start(), found.end())
+        end = min(found.end() + 260, behind or len(plain))
+        words = _around(plain, found.start() - 60 if begins is None else begins, end, found)
+        # A stack names the call, however long it is.
+        if not calls.called(words) and (
+            frame := calls.frame(plain, found.end(), found.end() + _STACK)
+        ):
+            words = f"{words} … {frame}"
         # Of CloudFormation each resource that failed tells its own call.
-        new = found[0] not in calls if found[0].startswith("API: ") else not any(
+        new = found[0] not in apis if found[0].startswith("API: ") else not any(
             found[0] in one for one in seen
         )  # fmt: skip
         told = cause(words)
+        if found.start() < ends and told and told == of_s3_alone(words):
+            continue  # the rest of what S3 answered
         if new or (found.start() >= until and told and told not in map(cause, seen)):
             seen.add(words)
-            calls.add(found[0])
-            until = found.end() + 60
+            apis.add(found[0])
+            until, ends = found.end() + 60, found.end() + 260
             yield words
 
 

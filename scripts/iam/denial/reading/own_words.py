@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from scripts.iam.denial.reading import core_words
+
 # The words, and what they tell, with the named groups of the words put in.
 _TABLE = (
     # https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-access-permissions.html
@@ -232,17 +234,6 @@ _TABLE = (
         "also iam:PassRole on the role in it. The job's encoded message, if it has one, tells more "
         "(aws sts decode-authorization-message)",
     ),
-    # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
-    (
-        r"<Code>AccessDenied</Code> ?<Message>Access Denied</Message>",
-        "S3's answer to a browser names neither caller nor right: a request without a signature "
-        "(a plain URL) is anybody's, whom the bucket's policy alone lets in, if Block Public "
-        "Access leaves that. Behind CloudFront the policy has to allow cloudfront.amazonaws.com "
-        "s3:GetObject on BUCKET/* with AWS:SourceArn the distribution's ARN (origin access "
-        "control; of an older identity its ARN), and the key's policy kms:Decrypt. Of an object "
-        "that is not there, such as / without a default root object, S3 says the same to whoever "
-        "may not list the bucket",
-    ),
     # https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
     (
         "You don't have permissions to access this resource",
@@ -254,7 +245,7 @@ _TABLE = (
     (
         r"[Uu]nable to assume the service linked role|calling CreateServiceLinkedRole operation"
         r"|[Ss]ervice-linked role creation access denied"
-        r"|permissions? to create a [Ss]ervice.[Ll]inked.[Rr]ole",
+        r"|permissions? to create (?:a )?[Ss]ervice.[Ll]inked.[Rr]ole",
         "the account has no service-linked role for the service yet, and the caller may not make "
         "it: iam:CreateServiceLinkedRole on role/aws-service-role/SERVICE/*, limited by "
         "iam:AWSServiceName, or aws iam create-service-linked-role once",
@@ -368,6 +359,7 @@ _TABLE = (
         "s3:AbortMultipartUpload below it, by its own policies, with no Deny of the bucket's, an "
         "endpoint's or the organization's",
     ),
+    *core_words.TABLE,
 )
 WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
 

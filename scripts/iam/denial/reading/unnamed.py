@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 
 from scripts.iam.denial.reading import elsewhere
-from scripts.iam.denial.reading.callerless import (
-    CIPHERTEXT,
-    PAM,
-    action_called,
-    operation_of_s3,
-)
+from scripts.iam.denial.reading.callerless import CIPHERTEXT, PAM
+from scripts.iam.denial.reading.calls import action_called
 from scripts.iam.denial.reading.messages import KINDS, LAYER, MASK, Refusal, as_arn
+from scripts.iam.denial.reading.s3 import operation_of_s3
 from scripts.iam.denial.reading.services import lacked, of_service
 
 CALLER = "CALLER"
@@ -52,9 +49,10 @@ def unnamed(words: str, *, own: bool = True) -> Refusal | None:
         return Refusal(caller, "kms:Decrypt", None, unnamed=True)
     if PAM.search(words):
         return Refusal(caller, "rds-db:connect", None)
-    if operation := operation_of_s3(words):
-        name, action, _ = operation
-        return Refusal(caller, action, None, operation=name)
+    if of_s3 := operation_of_s3(words):
+        return Refusal(
+            caller, of_s3.action, of_s3.arn, operation=of_s3.operation, also=of_s3.also
+        )
     found = next((one for pattern in _TOLD if (one := pattern.search(words))), None)
     if found is None:
         action = action_called(words) if own else ""

@@ -1,0 +1,126 @@
+"""The call that was refused, as SDKs, tools and the stacks of their errors name it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from scripts.iam.reference import judged, of_call
+
+# Who writes so -> where the call stands, and where the service, if they name it.
+_WORDS = (
+    r"calling the (?P<call>\w+) operation",  # Python
+    r"operation error (?P<service>[\w ]+): (?P<call>\w+),",  # Go
+    r"Error executing \"(?P<call>\w+)\" on \"https?://(?P<host>[\w.-]+)",  # PHP
+    r"\b(?P<service>S3)::(?P<call>\w+)\(\)",
+    r"@aws-sdk/client-(?P<service>[\w-]+).{0,400}?\b(?:throw|de_)(?P<call>[A-Z]\w+?)CommandError",
+    # JavaScript
+    r"\bde_(?P<call>[A-Z]\w+?)CommandError",
+    r"deserializeAws_(?:restXml|restJson1|json1_[01]|query|ec2)(?P<call>[A-Z]\w+?)CommandError",
+    r"\.services\.(?P<service>\w+)\.serde\.(?P<call>[A-Z]\w+?)OperationDeserializer",  # Kotlin
+    r"\.services\.(?P<service>\w+)\.(?:Amazon|AWS|Default)\w*Client\."
+    r"(?!invoke|doInvoke|execute|lambda|access)(?P<call>[a-z]\w+)[(]",  # Java
+    r"\bAmazon\.(?P<service>\w+)\.Amazon\w+Client\.(?P<call>[A-Z][A-Za-z]+?)(?:Async)?(?![A-Za-z])",
+    r"aws-sdk-(?P<service>(?!core)\w+)/client\.rb:\d+:in [`']?(?:[\w:]+#)?(?P<call>[a-z]\w+)",
+    r"\(eval\):\d+:in ?[`']?(?P<call>[a-z]\w+)",  # Ruby's SDK of old makes its calls at run time
+    r"\b(?P<call>[a-z]+(?:_[a-z]+)+) at \(eval\)",
+    r"(?:[Ee]rror )?(?P<verb>creating|reading|updating|deleting) (?P<service>EC2) "
+    r"(?P<thing>[A-Z][\w ]*?) \(",  # Terraform
+    r"Error (?P<launched>launching source instance)",
+)
+_PATTERNS = tuple(map(re.compile, _WORDS))
+# Behind a refusal, however long the stack: what of it names the call.
+_FRAMES = tuple(map(re.compile, _WORDS[4:13]))
+# Before one: where the sentence begins that names the call and what it was on.
+_BEGINS = re.compile(
+    r"operation error |Error executing \"|(?:upload|download|copy|move|delete) failed: "
+    r"|(?:Error: )?[Ee]rror(?: \w+ing) |Failed to [a-z]+ |AWS::[A-Z]\w+::(?!Errors)[A-Z]\w+"
+)
+_OF_EC2 = re.compile(r"\bUnauthorizedOperation\b")
+_SERVICES = {
+    "cloudwatchlogs": "logs",
+    "cognitoidentityprovider": "cognito-idp",
+    "configservice": "config",
+    "dynamodbv2": "dynamodb",
+    "elasticloadbalancingv2": "elasticloadbalancing",
+    "eventbridge": "events",
+    "identitymanagement": "iam",
+    "securitytoken": "sts",
+    "sfn": "states",
+    "simplesystemsmanagement": "ssm",
+}
+_ALIASES = {
+    "DoesBucketExist": "HeadBucket",
+    "DoesBucketExistV2": "HeadBucket",
+    "DoesObjectExist": "HeadObject",
+    "GetObjectMetadata": "HeadObject",
+    "InitiateMultipartUpload": "CreateMultipartUpload",
+    "RunInstance": "RunInstances",
+}
+_VERBS = {
+    "creating": ("Create", "Run"),
+    "reading": ("Describe", "Get"),
+    "updating": ("Modify", "Update"),
+    "deleting": ("Delete", "Terminate"),
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call by its API's name; `service` is the prefix of its actions, "" if it is not told."""
+
+    operation: str
+    service: str = ""
+
+
+def called(words: str) -> Call | None:
+    """The call that the words name; None if they name none."""
+    for pattern in _PATTERNS:
+        if found := pattern.search(words):
+            return _call(found.groupdict())
+    return None
+
+
+def begin(plain: str, start: int, at_least: int) -> int | None:
+    """Where the words begin that a refusal belongs to, which stands at `start`; None if unsure."""
+    found = [*_BEGINS.finditer(plain, max(at_least, start - 420), start)]
+    return found[-1].start() if found else None
+
+
+def frame(plain: str, start: int, end: int) -> str:
+    """What of a stack between two places names the call, or ""."""
+    found = [one for pattern in _FRAMES if (one := pattern.search(plain, start, end))]
+    return min(found, key=lambda one: one.start())[0] if found else ""
+
+
+def action_called(words: str) -> str:
+    """The action that a call needs, where its name is that of one service's alone; or ""."""
+    call = called(words)
+    if call is None:
+        return ""
+    if _OF_EC2.search(words) and judged(f"ec2:{call.operation}"):
+        return f"ec2:{call.operation}"
+    if call.service and judged(f"{call.service}:{call.operation}"):
+        return f"{call.service}:{call.operation}"
+    return of_call(call.operation)
+
+
+def _call(told: dict[str, str | None]) -> Call | None:
+    service = re.sub(r"[\W_]", "", told.get("service") or "").lower()
+    if host := told.get("host"):
+        name = [one for one in re.split(r"[.-]", host) if one not in ("www", "https")]
+        service = "s3" if "s3" in name else name[0]
+    service = _SERVICES.get(service, service)
+    if told.get("launched"):
+        return Call("RunInstances", "ec2")
+    if verb := told.get("verb"):
+        name = "".join(one[:1].upper() + one[1:].lower() for one in str(told["thing"]).split())
+        known = [
+            found
+            for begins in _VERBS[verb]
+            for found in (f"{begins}{name}", f"{begins}{name}s")
+            if judged(f"{service}:{found}")
+        ]
+        return Call(known[0], service) if len(known) == 1 else None
+    operation = "".join(one[:1].upper() + one[1:] for one in str(told["call"]).split("_"))
+    return Call(_ALIASES.get(operation, operation), service)

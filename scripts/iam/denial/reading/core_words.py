@@ -1,0 +1,88 @@
+"""What S3, ECR, EC2, RDS and tools around them say in words of their own, and what it means."""
+
+# The words, and what they tell, with the named groups of the words put in.
+TABLE = (
+    # https://docs.aws.amazon.com/lambda/latest/dg/images-create.html
+    (
+        "Lambda does not have permission to access the ECR image"
+        "|function does not have permission to access the specified image",
+        "the ECR repository's policy has to let in lambda.amazonaws.com (ecr:BatchGetImage and "
+        "ecr:GetDownloadUrlForLayer), of another account's repository the function's account, too; "
+        "the repository has to be in the function's region. To a repository of its own account "
+        "Lambda adds that by itself where who makes the function may ecr:GetRepositoryPolicy and "
+        "ecr:SetRepositoryPolicy. The function's role is not asked",
+    ),
+    # https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
+    (
+        r"(?P<account>[\w*<>{}$-]{1,40})\.dkr\.ecr\.(?P<region>[\w-]+)\.amazonaws\.com/"
+        r"(?:v2/)?(?P<name>[\w./-]+?)(?:/(?:manifests|blobs)/|[@:\s\"']).{0,400}?403 Forbidden",
+        "ECR refused the image and names no caller: whoever pulls it (of a task of ECS its "
+        "execution role, of EKS the node's role) needs ecr:BatchGetImage, "
+        "ecr:GetDownloadUrlForLayer and ecr:BatchCheckLayerAvailability on "
+        "arn:aws:ecr:{region}:{account}:repository/{name}, and ecr:GetAuthorizationToken on *, by "
+        "its own policies; of another account's repository that repository's policy has to let it "
+        "in, too. A VPC endpoint's policy may refuse it, and a token of more than 12 hours is over",
+    ),
+    # https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
+    (
+        r"dkr\.ecr\.(?P<region>[\w-]+)\.amazonaws\.com.{0,300}?no basic auth credentials",
+        "Docker had no token for that registry, so no policy was asked yet: sign in to this very "
+        "registry (aws ecr get-login-password --region {region} | docker login --username AWS "
+        "--password-stdin ACCOUNT.dkr.ecr.{region}.amazonaws.com, by the registry's account); "
+        "that needs ecr:GetAuthorizationToken on *, and a token counts for 12 hours",
+    ),
+    # https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
+    (
+        r"could not be used to assume '?(?P<role>arn:[^\s']+?)'?,",
+        "the CDK may not become {role}: the caller needs sts:AssumeRole on it by its own policies "
+        "and the role's trust policy, which trusts its own account and those of cdk bootstrap "
+        "--trust; it has to be there (cdk bootstrap in that account and region, with the same "
+        "qualifier). Where the CDK proceeds anyway it goes on with the caller's own rights, and "
+        "what those lack is refused behind it",
+    ),
+    # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/sharingamis-explicit.html
+    (
+        r"Not authorized for images:? \[?(?P<image>ami-\w+)",
+        "the account may not launch {image}, and no policy of IAM changes that: it is another "
+        "account's and not shared with this one, is gone, or is another region's. Its owner shares "
+        "it (aws ec2 modify-image-attribute --launch-permission), with its snapshots and key",
+    ),
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+    (
+        "KMS key access denied",
+        "the table is encrypted with a KMS key of the account's, which DynamoDB asks for in the "
+        "caller's name, and KMS refused: the caller needs kms:Decrypt on the table's key (aws "
+        "dynamodb describe-table: SSEDescription), by its own policies where the key's policy "
+        "leaves it to the account, and else by the key's; of another account's key by both. The "
+        "message names neither caller nor key",
+    ),
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
+    (
+        r"IAM role (?:provided is not valid|ARN value is invalid or does not include the required "
+        r"permissions)",
+        "RDS may not use the role that it was given: the role has to be there, its trust policy "
+        "has to let in the service that uses it (for a directory rds.amazonaws.com, and "
+        "directoryservice.rds.amazonaws.com; for Enhanced Monitoring monitoring.rds.amazonaws.com) "
+        "and AWS's policy for it has to be attached (AmazonRDSDirectoryServiceAccess, "
+        "AmazonRDSEnhancedMonitoringRole); a role that was just made needs some seconds",
+    ),
+    # https://github.com/s3fs-fuse/s3fs-fuse/wiki/FAQ
+    (
+        r"s3fs.{0,60}?invalid credentials|s3fs: Failed to access bucket",
+        "s3fs lists the bucket when it mounts it, and S3 refused, without a reason: its keys or "
+        "role need s3:ListBucket on the bucket itself and s3:GetObject, s3:PutObject and "
+        "s3:DeleteObject on its objects (arn:aws:s3:::BUCKET/*), with no Deny of the bucket's or "
+        "an endpoint's; s3fs says so of wrong keys, too, and of a bucket in another region than "
+        "its url and endpoint",
+    ),
+    # https://rclone.org/s3/#s3-permissions
+    (
+        r"Failed to copy: (?:AccessDenied|s3 upload: 403|operation error S3: \w+, https response "
+        r"error StatusCode: 403)",
+        "rclone was refused by S3, which gives no reason: on the bucket itself it needs "
+        "s3:ListBucket, on its objects s3:PutObject, s3:GetObject and s3:PutObjectAcl (it sends an "
+        "ACL where one is set), to delete s3:DeleteObject; of a single file it first tries "
+        "s3:CreateBucket, which --s3-no-check-bucket leaves out",
+    ),
+)

@@ -1,0 +1,250 @@
+"""What S3 refused, which seldom says more than that it did."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from scripts.iam.denial.reading.calls import called
+from scripts.iam.reference import judged
+
+_BUCKET = "the bucket itself, arn:aws:s3:::BUCKET"
+_OBJECTS = "the objects, arn:aws:s3:::BUCKET/KEY"
+# What an operation of S3 needs where the action has another name, and on what.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+_ACTIONS = {
+    "HeadBucket": ("ListBucket", _BUCKET),
+    "ListObjects": ("ListBucket", _BUCKET),
+    "ListObjectsV2": ("ListBucket", _BUCKET),
+    "ListObjectVersions": ("ListBucketVersions", _BUCKET),
+    "ListMultipartUploads": ("ListBucketMultipartUploads", _BUCKET),
+    "ListBuckets": ("ListAllMyBuckets", "*"),
+    "ListParts": ("ListMultipartUploadParts", _OBJECTS),
+    "GetObject": ("GetObject", _OBJECTS),
+    "HeadObject": ("GetObject", _OBJECTS),
+    "SelectObjectContent": ("GetObject", _OBJECTS),
+    "PutObject": ("PutObject", _OBJECTS),
+    "CreateMultipartUpload": ("PutObject", _OBJECTS),
+    "UploadPart": ("PutObject", _OBJECTS),
+    "UploadPartCopy": ("PutObject", "the new object, and s3:GetObject on the one that is copied"),
+    "CompleteMultipartUpload": ("PutObject", _OBJECTS),
+    "CopyObject": ("PutObject", "the new object, and s3:GetObject on the one that is copied"),
+    "DeleteObject": ("DeleteObject", _OBJECTS),
+    "DeleteObjects": ("DeleteObject", _OBJECTS),
+    "GetBucketAccelerateConfiguration": ("GetAccelerateConfiguration", _BUCKET),
+    "GetBucketCors": ("GetBucketCORS", _BUCKET),
+    "PutBucketCors": ("PutBucketCORS", _BUCKET),
+    "GetBucketEncryption": ("GetEncryptionConfiguration", _BUCKET),
+    "PutBucketEncryption": ("PutEncryptionConfiguration", _BUCKET),
+    "GetBucketLifecycleConfiguration": ("GetLifecycleConfiguration", _BUCKET),
+    "PutBucketLifecycleConfiguration": ("PutLifecycleConfiguration", _BUCKET),
+    "GetBucketNotificationConfiguration": ("GetBucketNotification", _BUCKET),
+    "PutBucketNotificationConfiguration": ("PutBucketNotification", _BUCKET),
+    "GetBucketReplication": ("GetReplicationConfiguration", _BUCKET),
+    "PutBucketReplication": ("PutReplicationConfiguration", _BUCKET),
+    "GetObjectLockConfiguration": ("GetBucketObjectLockConfiguration", _BUCKET),
+    "PutObjectLockConfiguration": ("PutBucketObjectLockConfiguration", _BUCKET),
+    "GetPublicAccessBlock": ("GetBucketPublicAccessBlock", _BUCKET),
+    "PutPublicAccessBlock": ("PutBucketPublicAccessBlock", _BUCKET),
+}
+_WRITES = ("PutObject", "CreateMultipartUpload", "UploadPart", "CopyObject")
+# A tool's words for a call.
+_TOOLS = tuple(
+    (re.compile(words), operation)
+    for words, operation in (
+        (r"error reading S3 Bucket \(\S+\): (?:Forbidden|AccessDenied)", "HeadBucket"),
+        # https://developer.hashicorp.com/terraform/language/backend/s3#permissions-required
+        (r"[Ee]rror (?:refreshing|loading) state: ", "GetObject"),
+        (
+            r"[Ff]ailed to get existing workspaces|inspecting states in the \"s3\" backend"
+            r"|[Uu]nable to list objects in S3 bucket",
+            "ListObjectsV2",
+        ),
+        (r"[Ff]ailed to (?:save|upload|persist) state|[Ee]rror saving state", "PutObject"),
+        (r"[Ee]rror putting S3 policy|[Pp]utting S3 Bucket \(\S+\) [Pp]olicy", "PutBucketPolicy"),
+        (r"(?:creating|putting) S3 (?:bucket )?ACL", "PutBucketAcl"),
+        (r"creating (?:public access block policy for S3|S3 Bucket Public)", "PutPublicAccessBlock"),
+        (r"[Ee]rror creating S3 [Bb]ucket:|creating S3 Bucket \(\S+\): ", "CreateBucket"),
+        (r"[Pp]utting object in S3 bucket|uploading (?:object|file) to S3", "PutObject"),
+        (r"\bAPI: s3:(?P<call>\w+) Access Denied", ""),
+        (r"upload failed: \S+ to s3://", "PutObject"),
+        (r"delete failed: s3://", "DeleteObject"),
+        (r"AWS::S3::BucketPolicy.{0,200}Access Denied \(Service: (?:Amazon )?S3", "PutBucketPolicy"),
+    )
+)
+# Terraform's older words for a call name the resource alone.
+_TERRAFORM = re.compile(
+    r"AccessDenied: Access Denied (?:(?! Error: ).){0,220}? with (?:module\.\S+?\.)?"
+    r"(?P<kind>aws_s3_\w+)\."
+)
+_KINDS = {
+    "aws_s3_bucket_acl": "PutBucketAcl",
+    "aws_s3_bucket_object": "PutObject",
+    "aws_s3_bucket_policy": "PutBucketPolicy",
+    "aws_s3_bucket_public_access_block": "PutPublicAccessBlock",
+    "aws_s3_object": "PutObject",
+}
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html
+_MADE_PUBLIC = {
+    "PutBucketAcl": "an ACL that makes it public",
+    "PutBucketPolicy": "a policy that makes it public",
+    "PutObjectAcl": "an ACL that makes it public",
+}
+# Words that are S3's, and no other service's.
+_IS = re.compile(
+    r"Amazon S3\b|\(Service: S3,|operation error S3|\bS3Exception\b|A[Ww][Ss]::S3|<HostId>"
+    r"|services/s3\.js|client-s3|\bs3fs\b|S3 Extended Request ID|\bhost id: (?!,)|\bS3 error"
+    r"|\bForbidden: null|s3 upload: 403|Server: AmazonS3|Amazon\.S3\.|HostID: \w"
+    r"|#<Class:\w+>: Access Denied"
+)
+# Words that S3 uses, and that no other service was seen to use.
+_LIKE = re.compile(r"AccessDenied\W{1,3}Access Denied\b|<Message>Access Denied<")
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
+_OF_A_BROWSER = (
+    ". A request without a signature (a plain URL) is anybody's, whom the bucket's policy alone "
+    "lets in, if Block Public Access leaves that. Behind CloudFront the policy has to allow "
+    "cloudfront.amazonaws.com s3:GetObject on BUCKET/* with AWS:SourceArn the distribution's ARN "
+    "(origin access control; of an older identity its ARN), and the key's policy kms:Decrypt; of / "
+    "without a default root object S3 says the same"
+)
+_ANOTHERS = re.compile(r"\(Service: (?!Amazon S3|S3\b)|operation error (?!S3)")
+_REFUSED = re.compile(
+    r"Access ?Denied|Forbidden|StatusCode: 403|\(403\)|[Ss]tatus [Cc]ode:? 403", re.IGNORECASE
+)
+_PLACES = (
+    re.compile(r"s3[an]?://(?P<bucket>[a-z\d][a-z\d.-]{1,62})/?(?P<key>[^\s\"',;)]*)"),
+    re.compile(
+        r"https?://(?P<bucket>[a-z\d][a-z\d.-]{1,62}?)\.s3(?:[.-][a-z\d-]+)*\.amazonaws\.com/"
+        r"(?P<key>[^\s\"'?;)]*)"
+    ),
+    re.compile(
+        r"https?://s3(?:[.-][a-z\d-]+)*\.amazonaws\.com/(?P<bucket>[a-z\d][a-z\d.-]{1,62})/"
+        r"(?P<key>[^\s\"'?;)]*)"
+    ),
+    re.compile(
+        r"S3 [Bb]ucket (?:\((?P<bucket>[a-z\d][a-z\d.-]{1,62})\)|ACL for (?P<of_acl>[a-z\d.-]+))"
+        r"(?P<key>)"
+    ),
+    re.compile(r"<BucketName>(?P<bucket>[a-z\d.-]+)</(?P<key>)"),
+    re.compile(r"[Aa]ccess to bucket '(?P<bucket>[a-z\d.-]+)' was denied(?P<key>)"),
+)
+# What S3 refuses, as it stands in a log; the words around it are searched for the rest.
+SENTENCES = (
+    r"\(403\)(?: occurred)? when calling the \w+ operation"
+    r"|error reading S3 Bucket \(\S+\): Forbidden"
+    r"|operation error S3: \w+, https response error StatusCode: 403"
+    r"|(?:Access Denied|Forbidden) \(Service: (?:Amazon )?S3[,;]"
+    r"|Amazon\.S3\.AmazonS3Exception: Access Denied"
+    r"|AmazonS3Exception: Error making request with Error Code Forbidden"
+    r"|Service returned error code 403: Forbidden"
+    r"|(?:code: '|\[|')Forbidden(?:'|: null)"
+    r"|\bAPI: s3:\w+ Access Denied"
+    r"|#<Class:\w+>: Access Denied"
+    r"|s3\.\w*[^\s`]*` resulted in a `403 Forbidden"
+    r"|amazonaws\.com\S* resulted in a 403 Forbidden"
+)
+
+
+@dataclass(frozen=True)
+class OfS3:
+    """A call of S3's that was refused: the action it needs, on what in words, and on which ARN."""
+
+    operation: str
+    action: str
+    where: str
+    arn: str | None = None
+
+    def __str__(self) -> str:
+        told = (
+            f"{self.operation} needs {self.action} on {self.where}; whether an Allow of it is "
+            "lacking or a policy denies it is not told"
+        )
+        return f"{told}. {self.also[0].upper()}{self.also[1:]}" if self.also else told
+
+    @property
+    def also(self) -> str:
+        """What else S3 answers so to, or the call needs; "" if nothing is known."""
+        return _too(self.operation, self.action)
+
+
+def operation_of_s3(words: str) -> OfS3 | None:
+    """The call that S3 refused; None if the words do not tell it."""
+    operation = _operation(words)
+    action, where = _ACTIONS.get(operation, ("", ""))
+    if not action and judged(f"s3:{operation}"):
+        action = operation
+        where = _BUCKET if "Bucket" in operation else _OBJECTS if "Object" in operation else ""
+    if not where:
+        return None
+    arn = _place(words, of_object=where == _OBJECTS) if where in (_BUCKET, _OBJECTS) else None
+    if arn:
+        where = arn if "/" in arn else f"the bucket itself, {arn}"
+    return OfS3(operation, f"s3:{action}", where, "*" if where == "*" else arn)
+
+
+def of_s3_alone(words: str) -> str | None:
+    """What S3's words tell where they do not tell the call."""
+    sure = _IS.search(words)
+    if not (sure or _LIKE.search(words)) or not _REFUSED.search(words) or _ANOTHERS.search(words):
+        return None
+    who = "S3 refused a call" if sure else "in S3's words a call was refused"
+    place = _place(words, of_object=True)
+    return (
+        f"{who}{f' on {place}' * bool(place)}, and neither its caller nor an action is named: the "
+        "call stands in the lines before it or in the stack behind it. S3 answers so "
+        "where no policy allows the call, where one denies it (the caller's, the bucket's, an "
+        "endpoint's or the organization's), where Block Public Access refuses what would be "
+        "public, where a KMS key may not be used, and of an object that is not there to whoever "
+        "lacks s3:ListBucket" + _OF_A_BROWSER * ("<Code>AccessDenied" in words)
+    )
+
+
+def _operation(words: str) -> str:
+    for pattern, operation in _TOOLS:
+        if found := pattern.search(words):
+            return operation or found["call"]
+    call = called(words)
+    if call and (call.service == "s3" or (not call.service and (_IS.search(words) or _LIKE.search(words)))):
+        return call.operation if _REFUSED.search(words) else ""
+    if call and "calling the" in words and re.search(r"operation: (?:Access Denied|Forbid)", words):
+        return call.operation
+    if terraform := _TERRAFORM.search(words):
+        return _KINDS.get(terraform["kind"], "")
+    return ""
+
+
+def _place(words: str, *, of_object: bool) -> str | None:
+    """The ARN of the bucket or object that the words name, if it is one."""
+    named = set()
+    for pattern in _PLACES:
+        for found in pattern.finditer(words):
+            bucket = found["bucket"] or found.groupdict().get("of_acl")
+            named.add((bucket, unquote(found["key"]).rstrip(".,:`")))
+    keys = {key for _, key in named if key}
+    buckets = {bucket for bucket, _ in named}
+    if len(buckets) != 1 or len(keys) > 1 or any("*" in one for one in keys):
+        return None
+    key = next(iter(keys), "*")
+    return f"arn:aws:s3:::{buckets.pop()}" + (f"/{key}" if of_object else "")
+
+
+def _too(operation: str, action: str) -> str:
+    """What else S3 answers so to, or needs."""
+    if public := _MADE_PUBLIC.get(operation):
+        return f"S3 Block Public Access answers so, too, to {public}"
+    if action == "s3:GetObject":
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+        return (
+            "of an object that is not there S3 says the same to whoever lacks s3:ListBucket on "
+            "the bucket. A version that is asked for by its id needs s3:GetObjectVersion, and what "
+            "a KMS key encrypts kms:Decrypt on that key"
+        )
+    if operation in _WRITES:
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+        return (
+            "a request with an ACL needs s3:PutObjectAcl, too (and Block Public Access refuses "
+            "one that makes it public), one with tags s3:PutObjectTagging, and what a KMS key is "
+            "to encrypt kms:GenerateDataKey on that key"
+        )
+    return ""

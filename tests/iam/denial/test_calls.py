@@ -1,0 +1,152 @@
+"""Denials that only an SDK, a tool or a stack tells the call of."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.iam.denial.reading.callerless import cause
+from scripts.iam.denial.reading.messages import read
+from scripts.iam.denial.reading.unnamed import unnamed
+from tests.iam.denial.test_reported import ACCOUNT
+
+FAR = "    at com.example.Deep.call(Deep.java:1)\n" * 40
+PHP = (
+    'Error executing "PutObject" on "https://box.s3.eu-west-1.amazonaws.com/a/b%20c.png"; AWS HTTP '
+    "error: Client error: `PUT https://box.s3.eu-west-1.amazonaws.com/a/b%20c.png` resulted in a "
+    "`403 Forbidden` response:\n<Error><Code>AccessDenied</Code><Message>Access Denied</Message>"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (PHP, "s3:PutObject on arn:aws:s3:::box/a/b c.png"),
+        ("Warning: S3::getObject(): [AccessDenied] Access Denied on line 3", "s3:GetObject on"),
+        ("AmazonS3Exception: Access Denied (Service: Amazon S3; Status Code: 403; Error Code: "
+         f"AccessDenied; Request ID: 1)\n{FAR}    at com.amazonaws.services.s3.AmazonS3Client."
+         "invoke(AmazonS3Client.java:1)\n    at com.amazonaws.services.s3.AmazonS3Client."
+         "getObjectMetadata(AmazonS3Client.java:2)", "HeadObject needs s3:GetObject"),
+        (f"S3Exception: Access Denied (Service: S3, Status Code: 403, Request ID: 1)\n{FAR}    at "
+         "software.amazon.awssdk.services.s3.DefaultS3Client.listObjectsV2(DefaultS3Client.java:1)",
+         "needs s3:ListBucket on the bucket itself"),
+        ("Amazon.S3.AmazonS3Exception: Access Denied\n   at Amazon.S3.AmazonS3Client."
+         "DeleteObjectAsync(DeleteObjectRequest request)", "needs s3:DeleteObject"),
+        ("AccessDenied: Access Denied\n    at throwDefaultError (smithy-client/index.js:1)\n    at "
+         "de_GetObjectTaggingCommandError (@aws-sdk/client-s3/index.js:2)", "s3:GetObjectTagging"),
+        ("S3Exception: Service returned error code 403: Forbidden\n  at aws.sdk.kotlin.services.s3."
+         "serde.HeadObjectOperationDeserializerKt.throwHeadObjectError", "needs s3:GetObject"),
+        ("in `return_or_raise': Access Denied (AWS::S3::Errors::AccessDenied)\n from client.rb:4:in"
+         " `client_request'\n from (eval):3:in `get_bucket_website'", "s3:GetBucketWebsite"),
+        ("#<Class:0x3b9>: Access Denied\n return_or_raise at client.rb:375\n put_object at (eval)"
+         ":3", "needs s3:PutObject"),
+        ("{ [Forbidden: null] message: null, code: 'Forbidden', statusCode: 403 }",
+         "S3 refused a call"),
+        ("Error refreshing state: AccessDenied: Access Denied\n status code: 403, request id: 1",
+         "needs s3:GetObject"),
+        ("Error: Failed to get existing workspaces: AccessDenied: Access Denied",
+         "needs s3:ListBucket"),
+        ("error creating public access block policy for S3 bucket (logs): AccessDenied: Access "
+         "Denied", "s3:PutBucketPublicAccessBlock on the bucket itself, arn:aws:s3:::logs"),
+        ("CREATE_FAILED - API: s3:PutBucketPolicy Access Denied", "S3 Block Public Access answers"),
+        ("AWS::S3::BucketPolicy SitePolicy Resource handler returned message: \"Access Denied "
+         "(Service: S3, Status Code: 403, Request ID: 1", "needs s3:PutBucketPolicy"),
+        ("upload failed: ./a to s3://box/b/c An error occurred (AccessDenied) when calling the "
+         "PutObject operation: Access Denied", "s3:PutObject on arn:aws:s3:::box/b/c"),
+        ("ERROR: Access to bucket 'box' was denied\nERROR: S3 error: 403 (AccessDenied): Access "
+         "Denied", "S3 refused a call on arn:aws:s3:::box"),
+        ("reading EC2 Instance Type (t3.micro): UnauthorizedOperation: You are not authorized to "
+         "perform this operation.", "ec2:DescribeInstanceTypes on *"),
+        ("UnauthorizedOperation: You are not authorized to perform this operation.\n    at Request."
+         "extractError (aws-sdk/lib/services/ec2.js:50:35)", "EC2 refused a call"),
+        ("An error occurred (AccessDeniedException) when calling the GetParameter operation: The "
+         "ciphertext refers to a customer master key that does not exist",
+         "aws ssm describe-parameters"),
+    ],
+)  # fmt: skip
+def test_what_was_called_is_told(words: str, told: str) -> None:
+    [bare] = read(words).bare
+    assert told in str(cause(bare))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("Lambda does not have permission to access the ECR image. Check the ECR permissions.",
+         "lambda.amazonaws.com (ecr:BatchGetImage"),
+        (f'failed to resolve reference "{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/app/web:1": '
+         "unexpected status: 403 Forbidden",
+         f"arn:aws:ecr:eu-west-1:{ACCOUNT}:repository/app/web"),
+        (f'Error response from daemon: Head "https://{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/v2/a'
+         '/manifests/1": no basic auth credentials', "no policy was asked yet"),
+        ("current credentials could not be used to assume 'arn:aws:iam::123456789012:role/cdk-x-"
+         "deploy-role', but are for the right account. Proceeding anyway.",
+         "the CDK may not become arn:aws:iam::123456789012:role/cdk-x-deploy-role"),
+        ("AuthFailure: Not authorized for images: [ami-0123]", "the account may not launch ami-01"),
+        ("api error AccessDeniedException: KMS key access denied", "kms:Decrypt on the table's key"),
+        ("InvalidParameterCombination: IAM role provided is not valid", "RDS may not use the role"),
+        ("Verify that you have permission to create service linked role.",
+         "iam:CreateServiceLinkedRole"),
+        ("s3fs_check_service(3879): invalid credentials(host=https://s3.amazonaws.com) - result of "
+         "checking service.\ns3fs: Failed to access bucket.", "s3fs lists the bucket"),
+        ("ERROR : a.txt: Failed to copy: AccessDenied: Access Denied", "--s3-no-check-bucket"),
+    ],
+)  # fmt: skip
+def test_words_without_a_code_are_denials(words: str, told: str) -> None:
+    assert any(told in str(cause(bare)) for bare in read(words).bare)
+
+
+def test_each_answer_has_the_words_of_its_own_call() -> None:
+    words = (
+        "Error: error creating S3 bucket ACL for box: AccessDenied: Access Denied status code: 403"
+        "\nError: Error putting S3 policy: AccessDenied: Access Denied status code: 403"
+    )
+    first, second = read(words).bare
+    assert "s3:PutBucketAcl" in str(cause(first))
+    assert "s3:PutBucketPolicy" in str(cause(second))
+
+
+def test_the_place_that_a_tool_names_is_judged() -> None:
+    refusal = unnamed(read(PHP).bare[0])
+    assert refusal is not None
+    assert refusal.resource == "arn:aws:s3:::box/a/b c.png"
+    assert "s3:PutObjectAcl" in refusal.also
+
+
+def test_two_places_are_none() -> None:
+    refusal = unnamed(
+        "copy failed: s3://one/a to s3://two/b An error occurred (AccessDenied) when calling the "
+        "CopyObject operation: Access Denied"
+    )
+    assert refusal is not None
+    assert refusal.resource is None
+
+
+@pytest.mark.parametrize("call", ["CreateStack", "Frobnicate"])
+def test_another_services_call_is_not_s3s(call: str) -> None:
+    words = f"An error occurred (AccessDenied) when calling the {call} operation: Access Denied"
+    assert "S3" not in str(cause(words))
+
+
+def test_who_asked_is_judged_by_the_call_that_is_named_before() -> None:
+    [refusal] = read(
+        'Error executing "ChangeResourceRecordSets" on "https://route53.amazonaws.com/2013-04-01/'
+        f'hostedzone/Z12/rrset/"; AccessDenied: User: arn:aws:iam::{ACCOUNT}:user/dns is not '
+        "authorized to access this resource"
+    ).refusals
+    assert refusal.principal == f"arn:aws:iam::{ACCOUNT}:user/dns"
+    assert refusal.action == "route53:ChangeResourceRecordSets"
+    assert refusal.resource == "arn:aws:route53:::hostedzone/Z12"
+
+
+def test_without_a_call_nothing_is_judged() -> None:
+    found = read(f"User: arn:aws:iam::{ACCOUNT}:user/dns is not authorized to access this resource")
+    assert found.refusals == ()
+    assert len(found.bare) == 1
+
+
+def test_what_a_template_left_is_shown_as_it_stands() -> None:
+    [refusal] = read(
+        f"User: arn:aws:iam::{ACCOUNT}:user/ann is not authorized to perform: sts:AssumeRole on "
+        "resource: arn:aws:iam::${AWS::AccountId}:role/cdk"
+    ).refusals
+    assert refusal.resource == "arn:aws:iam::${AWS::AccountId}:role/cdk"
