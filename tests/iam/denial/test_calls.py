@@ -82,7 +82,7 @@ def test_what_was_called_is_told(words: str, told: str) -> None:
          "deploy-role', but are for the right account. Proceeding anyway.",
          "the CDK may not become arn:aws:iam::123456789012:role/cdk-x-deploy-role"),
         ("AuthFailure: Not authorized for images: [ami-0123]", "the account may not launch ami-01"),
-        ("api error AccessDeniedException: KMS key access denied", "kms:Decrypt on the table's key"),
+        ("api error AccessDeniedException: KMS key access denied", "kms:Decrypt on the table's"),
         ("InvalidParameterCombination: IAM role provided is not valid", "RDS may not use the role"),
         ("Verify that you have permission to create service linked role.",
          "iam:CreateServiceLinkedRole"),

@@ -108,8 +108,8 @@ def action_called(words: str) -> str:
 def _call(told: dict[str, str | None]) -> Call | None:
     service = re.sub(r"[\W_]", "", told.get("service") or "").lower()
     if host := told.get("host"):
-        name = [one for one in re.split(r"[.-]", host) if one not in ("www", "https")]
-        service = "s3" if "s3" in name else name[0]
+        parts = re.split(r"[.-]", host)
+        service = "s3" if "s3" in parts else parts[0]
     service = _SERVICES.get(service, service)
     if told.get("launched"):
         return Call("RunInstances", "ec2")

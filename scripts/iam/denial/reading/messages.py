@@ -109,7 +109,8 @@ _BEHIND = re.compile(_REQUEST.pattern + r"(?!.{0,200}?api error)")
 _OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) operation")
 _BARE = re.compile(
     r"AccessDenied\w*|UnauthorizedOperation|Not authorized to perform sts:\w+|"
-    rf"{services.SENTENCES}|(?:is|are) not authorized to (?:perform(?! this operation)|access this resource)|"
+    rf"{services.SENTENCES}|(?:is|are) not authorized to (?:perform(?! this operation)"
+    r"|access this resource)|"
     rf"because no (?:{LAYER}) allows the \S+|explicit deny in an? (?:{LAYER})|{SENTENCES}"
 )
 _TELLS = re.compile(r"(?:is|are) not authorized to perform:? ['\"]?([\w-]+:\w+)")
@@ -292,8 +293,8 @@ def read(text: str) -> Read:
         refusals.setdefault(key, refusal)
         spans.append(found.span())
     for found in _NO_ACTION.finditer(plain):
-        if refusal := _by_its_call(found, plain):
-            refusals.setdefault((refusal.principal, refusal.action, refusal.resource), refusal)
+        if by_call := _by_its_call(found, plain):
+            refusals.setdefault((by_call.principal, by_call.action, by_call.resource), by_call)
             spans.append(found.span())
     encoded = tuple(
         dict.fromkeys(

@@ -64,13 +64,19 @@ _TOOLS = tuple(
         (r"[Ff]ailed to (?:save|upload|persist) state|[Ee]rror saving state", "PutObject"),
         (r"[Ee]rror putting S3 policy|[Pp]utting S3 Bucket \(\S+\) [Pp]olicy", "PutBucketPolicy"),
         (r"(?:creating|putting) S3 (?:bucket )?ACL", "PutBucketAcl"),
-        (r"creating (?:public access block policy for S3|S3 Bucket Public)", "PutPublicAccessBlock"),
+        (
+            r"creating (?:public access block policy for S3|S3 Bucket Public)",
+            "PutPublicAccessBlock",
+        ),
         (r"[Ee]rror creating S3 [Bb]ucket:|creating S3 Bucket \(\S+\): ", "CreateBucket"),
         (r"[Pp]utting object in S3 bucket|uploading (?:object|file) to S3", "PutObject"),
         (r"\bAPI: s3:(?P<call>\w+) Access Denied", ""),
         (r"upload failed: \S+ to s3://", "PutObject"),
         (r"delete failed: s3://", "DeleteObject"),
-        (r"AWS::S3::BucketPolicy.{0,200}Access Denied \(Service: (?:Amazon )?S3", "PutBucketPolicy"),
+        (
+            r"AWS::S3::BucketPolicy.{0,200}Access Denied \(Service: (?:Amazon )?S3",
+            "PutBucketPolicy",
+        ),
     )
 )
 # Terraform's older words for a call name the resource alone.
@@ -205,7 +211,9 @@ def _operation(words: str) -> str:
         if found := pattern.search(words):
             return operation or found["call"]
     call = called(words)
-    if call and (call.service == "s3" or (not call.service and (_IS.search(words) or _LIKE.search(words)))):
+    if call and (
+        call.service == "s3" or (not call.service and (_IS.search(words) or _LIKE.search(words)))
+    ):
         return call.operation if _REFUSED.search(words) else ""
     if call and "calling the" in words and re.search(r"operation: (?:Access Denied|Forbid)", words):
         return call.operation

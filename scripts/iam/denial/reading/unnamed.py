@@ -50,9 +50,7 @@ def unnamed(words: str, *, own: bool = True) -> Refusal | None:
     if PAM.search(words):
         return Refusal(caller, "rds-db:connect", None)
     if of_s3 := operation_of_s3(words):
-        return Refusal(
-            caller, of_s3.action, of_s3.arn, operation=of_s3.operation, also=of_s3.also
-        )
+        return Refusal(caller, of_s3.action, of_s3.arn, operation=of_s3.operation, also=of_s3.also)
     found = next((one for pattern in _TOLD if (one := pattern.search(words))), None)
     if found is None:
         action = action_called(words) if own else ""
