@@ -235,8 +235,17 @@ def _is_binary(start: bytes) -> bool:
 
     For UTF-16 the reader says what to write.
     """
-    few, many = sorted((start[::2].count(0), start[1::2].count(0)))
-    return many > 0 and many <= 2 * few + 8
+    even, odd = start[::2].count(0), start[1::2].count(0)
+    if not even and not odd:
+        return False
+    if max(even, odd) <= 2 * min(even, odd) + 8:
+        return True
+    codec = "utf-16-be" if even > odd else "utf-16-le"
+    try:
+        text = codecs.getincrementaldecoder(codec)().decode(start)
+    except UnicodeDecodeError:
+        return True
+    return re.search("[\0-\x08\x0e-\x1f\x7f-\x9f]", text) is not None  # no text has these
 
 
 def _suffix(name: str) -> str:

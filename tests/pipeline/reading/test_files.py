@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+import struct
 import tomllib
 import zipfile
 from collections.abc import Callable
@@ -161,6 +162,9 @@ def test_files_of_one_folder_may_differ_in_types_and_order_but_not_in_columns(
         ("x.csv.bz2", bz2.compress(ROWS)[:-9], "cannot be read|cannot be unpacked"),
         ("x.pkl", b"\x80\x04\x95\x01", "is a Python pickle, which is not loaded"),
         ("x.bin", bytes(range(256)) + b"\0" * 300, "holds binary data"),
+        # Every second byte is zero, as in UTF-16, and the rest is no text.
+        ("x.bin", struct.pack("<200h", *range(200)), "holds binary data"),
+        ("x.csv", struct.pack(">200h", *range(200)), "holds binary data"),
     ],
 )
 def test_what_holds_no_rows_is_refused_by_what_it_is(

@@ -22,7 +22,7 @@ from tests.pipeline.serving import models
 ROOT = Path(__file__).resolve().parents[3]
 # The server's pauses, shortened: a policy is looked at every 0.2 s, a champion every 0.5 s.
 PACE = 0.1
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 NOISE = ("Task was destroyed", "Exception in callback", "Traceback")
 
 
