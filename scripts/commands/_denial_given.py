@@ -121,8 +121,9 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     hides = MASK in (refusal.account, *(refusal.resource or "").split(":")[4:5])
     known = policies.account
     beside = "" if known or refusal.account != MASK else _whose(refusal.resource or "")
-    known = known or beside
-    here = moved(refusal, known or _STAND_IN) if hides else refusal
+    own = _whose(refusal.principal)
+    known = own or known or beside
+    here = moved(refusal, known or _STAND_IN) if hides and not own else _as_its_own(refusal)
     here, region = _in_region(here, policies)
     two = OTHER in (refusal.account, *(refusal.resource or "").split(":")[4:5])
     if two:
@@ -135,8 +136,8 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     found = explain_refusal(here, policies.members(here), asked, policies.around())
     notes = [*found.notes]
     if refusal.role == CALLER:
-        own = "the policies given are taken for its own" * bool(policies.identity)
-        notes.append(f"the message names no caller by a whole ARN{own and ': '}{own}")
+        told = ": the policies given are taken for its own" * bool(policies.identity)
+        notes.append(f"the message names no caller by a whole ARN{told}")
     elif path := of_its_path(here, found):
         notes.append(path)
     if two:
@@ -146,9 +147,7 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
         )
     elif hides and refusal.role != CALLER:
         notes.append(_of_the_account(refusal, known, beside=bool(beside)))
-    if region:
-        stands = "REGION stands for it" if region == _STAND_IN_REGION else f"taken for {region}"
-        notes.append(f"the message hides the region: {stands}")
+    notes += _of_a_part(here, region, policies)
     found = replace(found, notes=(*notes, *policies.notes(here)))
     if (here.role or ":user/" in here.principal) and not policies.identity and found.changes:
         found = replace(found, proved=False)
@@ -160,12 +159,40 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     return _callerless(found) if refusal.role == CALLER else found
 
 
+def _of_a_part(refusal: Refusal, region: str, policies: Given) -> Iterator[str]:
+    """What is told where the message has a part of the resource alone."""
+    from scripts.iam.denial.given import said_of
+
+    if refusal.arn is None and refusal.resource is not None:
+        for name, written in policies.resource.items():
+            yield from said_of(written, name, refusal.action)
+    if region:
+        stands = "REGION stands for it" if region == _STAND_IN_REGION else f"taken for {region}"
+        yield f"the message hides the region: {stands}"
+
+
+def _as_its_own(refusal: Refusal) -> Refusal:
+    """The same with the caller's account for what it asked for, where the message hides that."""
+    from scripts.iam.denial.reading.messages import MASK
+
+    parts = (refusal.resource or "").split(":", 5)
+    # A transform of CloudFormation's has a word of AWS's there.
+    if len(parts) < 6 or parts[4] != MASK or parts[5].startswith("transform/"):
+        return refusal
+    return replace(refusal, resource=":".join((*parts[:4], refusal.account, parts[5])))
+
+
 def _of_the_account(refusal: Refusal, known: str, *, beside: bool) -> str:
     """What stands for an account that the message does not name."""
     from scripts.iam.denial.reading.unnamed import NAMELESS
 
     if refusal.resource == NAMELESS:
         return "the message names no role: ROLE stands for the one whose trust policy it is"
+    if _whose(refusal.principal):
+        return (
+            f"the message hides whose it is that was asked for: it is taken for {known}'s, as the "
+            "caller; what is another account's its own policy there has to allow, too"
+        )
     stands = f"it is taken for {known}" if known else "ACCOUNT stands for it, as one account"
     if beside:
         stands += ", as what was asked for; of another's caller both accounts have to allow it"

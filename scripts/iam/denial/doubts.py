@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from scripts.iam.denial.deny import never_tagged, way
-from scripts.iam.denial.reading.callerless import LAYERS
+from scripts.iam.denial.reading.callerless import LAYERS, named_by_an_allow
 from scripts.iam.denial.reading.messages import MASK, Refusal
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.engine.explanation import Considered, Explanation, Failure, Held
@@ -107,7 +107,10 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
         )
     elif refusal.resource is None:
         nothing = _on_nothing(refusal, explanation)
-        yield f"the message names no resource, so no change is proposed{nothing}"
+        yield (
+            "the message names no resource, so no change is proposed"
+            f"{nothing}{named_by_an_allow(refusal.action)}"
+        )
         if refusal.layer == "identity-based policy" and not judged(refusal.action):
             yield (
                 f"the statement that lacks allows {refusal.action}, on * where AWS's Service "

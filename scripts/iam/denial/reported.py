@@ -81,7 +81,8 @@ def explain_refusal(
     found = _explained(refusal, members, resource_policy, around)
     said = as_said(refusal, found.record)
     notes = (*found.notes, *_of_the_call(refusal))
-    if found.changes and is_hidden(refusal):
+    named = [change.statement or {} for change in found.changes]
+    if is_hidden(refusal) and any(refusal.resource in str(one) for one in named):
         notes = (*notes, f"put in what the message hides of {refusal.resource}")
     return replace(found, record=said, notes=notes)
 

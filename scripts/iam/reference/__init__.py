@@ -7,6 +7,7 @@ from scripts.iam.reference.actions import (
     never_sets,
     of_call,
     only_star,
+    resources,
     spelled,
     unknown,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "never_sets",
     "of_call",
     "only_star",
+    "resources",
     "spelled",
     "unknown",
 ]

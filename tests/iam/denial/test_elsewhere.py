@@ -111,6 +111,8 @@ OWN_WORDS = [
      "AmazonDMSVPCManagementRole"),
     ("error creating Backup Vault (): AccessDeniedException: \n\tstatus code: 403",
      "backup-storage:MountCapsule"),
+    ("Insufficient permissions to enable logging (Service: AmazonApiGatewayV2)", "on * logs:C"),
+    ('The provided role "deploys-*" does not have sufficient permissions.', "CodePipeline refused"),
     ("<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", "cloudfront"),
 ]  # fmt: skip
 
@@ -169,3 +171,39 @@ def test_a_role_that_a_service_does_not_name_is_judged_by_its_trust_policy(
 def test_words_without_blanks_around_are_not_cut() -> None:
     found = read('{"error":{"root_cause":[{"reason":"no permissions for [a] and User [name=b]"}]}}')
     assert "no permissions for [a]" in found.bare[0]
+
+
+def test_a_quote_of_markdown_and_dots_for_a_name_are_read_over(tmp_path: Path) -> None:
+    words = (
+        "> AccessDenied: User ...deploys is not authorized to perform:\n"
+        "> elasticache:CreateCacheSubnetGroup ... no identity-based policy allows the action"
+    )
+    output = " ".join(run(tmp_path, words).output.split())
+    assert "as no identity-based policy allows it" in output
+    assert "An Allow of it names arn:aws:elasticache:REGION:ACCOUNT:subnetgroup:<" in output
+
+
+def test_a_resource_whose_account_is_hidden_is_taken_for_the_callers(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: sqs:SendMessage on resource: "
+        "arn:aws:sqs:eu-west-1:XXXXXXXXX:orders"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["principal"] == SESSION
+    [change] = found["changes"]
+    assert change["statement"]["Resource"] == [f"arn:aws:sqs:eu-west-1:{ACCOUNT}:orders"]
+    assert any("as the caller" in note for note in found["notes"])
+
+
+def test_of_a_resource_that_is_cut_its_policy_is_told(tmp_path: Path) -> None:
+    words = (
+        "User: anonymous is not authorized to perform: execute-api:Invoke on resource: "
+        "arn:aws:execute-api:eu-west-1:********"
+    )
+    api = f"arn:aws:execute-api:eu-west-1:{ACCOUNT}:a1b2/*"
+    one = {"Principal": "*", "Action": "execute-api:Invoke", "Resource": api}
+    deny = one | {"Effect": "Deny",
+                  "Condition": {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}}  # fmt: skip
+    written = policy(one | {"Effect": "Allow"}, deny)
+    found = explained(run(tmp_path, words, "--json", resource_policy=written))
+    assert any("if StringNotEquals aws:SourceVpce: vpce-1" in note for note in found["notes"])

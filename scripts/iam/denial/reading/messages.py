@@ -125,12 +125,12 @@ _TOPIC = re.compile(r"\"topicArn\": ?\"(arn:[\w-]+:sns:[^\"]+)\".*\"?providerRes
 # Python puts the class of an error behind a colon.
 _ERROR = re.compile(r" \w*(?:Error|Exception)\b")
 _FIELD = re.compile(r"(?:code|name|type)['\"]?: ?(['\"])?$", re.IGNORECASE)
-# What terminals, GitHub and Terraform put before and between the words.
+# What terminals, GitHub, Terraform and Markdown put before and between the words.
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _STAMP = re.compile(
     r"^(?:[^\n\t]*\t[^\n\t]*\t)?\ufeff?(?:\d{4}-\d\d-\d\dT[\d:.]+Z ?)?", re.MULTILINE
 )
-_FRAME = re.compile(r"^\s*(?:##\[\w+\]|[│╷╵|])?[ \t]*|[ \t]*│[ \t]*$", re.MULTILINE)
+_FRAME = re.compile(r"^\s*(?:##\[\w+\]|[│╷╵|]|(?:> ?)+)?[ \t]*|[ \t]*│[ \t]*$", re.MULTILINE)
 _NUMBER = re.compile(r"\+[\dXx*]+")
 GLOBAL_MODEL = re.compile(r"^arn:[\w-]+:bedrock:::foundation-model/")
 _WHOLE = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:[\w-]*:.+")

@@ -97,6 +97,26 @@ _TABLE = (
         "(of executions rule/StepFunctionsGetEventsForStepFunctionsExecutionRule), by its own "
         "policies and with no boundary or organization's policy against it",
     ),
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/AWS-logs-and-resource-policy.html
+    (
+        r"Insufficient permissions to enable logging",
+        "API Gateway could not have the access log delivered: who deploys the API needs on * "
+        "logs:CreateLogDelivery, logs:GetLogDelivery, logs:UpdateLogDelivery, "
+        "logs:DeleteLogDelivery, logs:ListLogDeliveries, logs:PutResourcePolicy, "
+        "logs:DescribeResourcePolicies and logs:DescribeLogGroups, or the account's log resource "
+        "policy (aws logs describe-resource-policies, AWSLogDeliveryWrite20150319) has reached its "
+        "5,120 characters: a log group whose name begins with /aws/vendedlogs/ keeps it short. "
+        "Which it was is not told",
+    ),
+    # https://docs.aws.amazon.com/athena/latest/ug/workgroups-iam-policy.html
+    (
+        r"not authorized to perform: athena:(?P<call>\w+) on the resource",
+        "Athena refused athena:{call}: the caller's own policies have to allow it on the workgroup "
+        "that the call names, and one that names none means primary "
+        "(arn:aws:athena:REGION:ACCOUNT:workgroup/primary): name yours (WorkGroup, --work-group, "
+        "the driver's setting) if you may use another one alone. Whether an Allow is lacking or a "
+        "policy denies it is not told",
+    ),
     # https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html
     (
         r"EKS does not have permissions to assume the associated role",
@@ -278,7 +298,7 @@ _TABLE = (
     ),
     # https://docs.aws.amazon.com/codepipeline/latest/userguide/how-to-custom-role.html
     (
-        "[Pp]rovided role does not have sufficient permissions",
+        r"[Pp]rovided role (?:\S+ )?does not have sufficient permissions",
         "CodePipeline refused by the role that the pipeline or its action was given, and does not "
         "say which right it lacks: what the stage uses (of a connection "
         "codeconnections:UseConnection or codestar-connections:UseConnection), the bucket of its "

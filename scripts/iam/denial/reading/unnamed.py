@@ -22,7 +22,7 @@ _RESOURCE = (
     rf"|  *on (?:the )?resource: [\"']?(?P<bare>(?:(?:{KINDS}) )?[^\s\"']+))?"
 )
 _WHY = (
-    rf"(?:[,.]? (?:because no (?P<missing>{LAYER}) allows"
+    rf"(?:[,.]? (?:(?:because|\.\.\.) no (?P<missing>{LAYER}) allows"
     rf"|(?P<explicit>with an explicit deny)(?: in (?:an?|the) (?P<deny>{LAYER}))?))?"
 )
 _TOLD = (
