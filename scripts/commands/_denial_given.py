@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,8 @@ def _is_judged(refusal: Refusal, policies: Given) -> bool:
         return bool(policies.resource)
     if policies.identity or refusal.principal.endswith(".amazonaws.com"):
         return True
-    return not refusal.explicit and (refusal.arn is not None or only_star(refusal.action))
+    whole = refusal.arn is not None or re.match(r"arn:[\w-]+:[\w-]+:", refusal.resource or "")
+    return not refusal.explicit and (bool(whole) or only_star(refusal.action))
 
 
 def _of_tokens(found: Read, policies: Given) -> Iterator[Denial]:
@@ -145,7 +147,7 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
             "the message hides two accounts, ACCOUNT and OTHER_ACCOUNT: what is another account's "
             "has to be allowed by its own policy there, too"
         )
-    elif hides and refusal.role != CALLER:
+    elif hides and (refusal.role != CALLER or MASK in (refusal.resource or "")):
         notes.append(_of_the_account(refusal, known, beside=bool(beside)))
     notes += _of_a_part(here, region, policies)
     found = replace(found, notes=(*notes, *policies.notes(here)))

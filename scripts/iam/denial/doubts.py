@@ -106,18 +106,7 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
             "Asked with the key's ARN (aws kms decrypt --key-id ARN), KMS names the policy"
         )
     elif refusal.resource is None:
-        nothing = _on_nothing(refusal, explanation)
-        yield (
-            "the message names no resource, so no change is proposed"
-            f"{nothing}{named_by_an_allow(refusal.action)}"
-        )
-        if refusal.layer == "identity-based policy" and not judged(refusal.action):
-            yield (
-                f"the statement that lacks allows {refusal.action}, on * where AWS's Service "
-                "Authorization Reference lists no resource for it, which is not known here of "
-                "this service"
-            )
-        yield from _on_what(refusal, explanation)
+        yield from _of_no_resource(refusal, explanation)
     elif is_hidden(refusal) and not _lacks_anyhow(refusal, explanation):
         yield (
             f"the message hides a part of the resource ({refusal.resource}), so no change is "
@@ -159,6 +148,28 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     else:
         yield from hinging(refusal, explanation, "Allow", "allows it only with")
         yield from _for_something_else(refusal, explanation)
+
+
+def _of_no_resource(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
+    """What is open where the message names no resource; nothing if they allow it of whatever."""
+    if _allowed(explanation):
+        return
+    nothing = _on_nothing(refusal, explanation)
+    yield (
+        "the message names no resource, so no change is proposed"
+        f"{nothing}{named_by_an_allow(refusal.action)}"
+    )
+    if refusal.layer == "identity-based policy" and not judged(refusal.action):
+        yield (
+            f"the statement that lacks allows {refusal.action}, on * where AWS's Service "
+            "Authorization Reference lists no resource for it, which is not known here of "
+            "this service"
+        )
+    yield from _on_what(refusal, explanation)
+
+
+def _allowed(explanation: Explanation) -> bool:
+    return explanation.decision is not None and explanation.decision.allowed
 
 
 def is_hidden(refusal: Refusal) -> bool:

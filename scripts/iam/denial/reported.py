@@ -82,7 +82,7 @@ def explain_refusal(
     said = as_said(refusal, found.record)
     notes = (*found.notes, *_of_the_call(refusal))
     named = [change.statement or {} for change in found.changes]
-    if is_hidden(refusal) and any(refusal.resource in str(one) for one in named):
+    if is_hidden(refusal) and any(str(refusal.resource) in str(one) for one in named):
         notes = (*notes, f"put in what the message hides of {refusal.resource}")
     return replace(found, record=said, notes=notes)
 
@@ -105,18 +105,7 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
     """
     if refusal.also:
         yield refusal.also
-    if refusal.principal == "anonymous":
-        yield (
-            "AWS counts the request as anonymous: sign it, where signatures are asked for, or the "
-            "policy of what was asked for must let in whoever asks"
-        )
-    if refusal.principal == "sns.amazonaws.com" and refusal.action.startswith("kms:"):
-        # https://docs.aws.amazon.com/sns/latest/dg/sns-enable-encryption-for-topic-sqs-queue-subscriptions.html
-        yield (
-            "SNS itself asks for the key of what it delivers to, by that key's policy alone: it "
-            "needs kms:GenerateDataKey* and kms:Decrypt there; AWS's own keys (aws/sqs) do not "
-            "let it in, so the queue needs a key of the account's"
-        )
+    yield from _of_the_caller(refusal)
     if GLOBAL_MODEL.search(refusal.arn or ""):
         yield (
             "a model's ARN without a region is that of a global profile, which AWS sends to any "
@@ -163,6 +152,30 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
             "the policies say; take another name"
         )
     yield from _of_sts(refusal)
+
+
+def _of_the_caller(refusal: Refusal) -> Iterable[str]:
+    if refusal.principal == "anonymous":
+        yield (
+            "AWS counts the request as anonymous: sign it, where signatures are asked for, or the "
+            "policy of what was asked for must let in whoever asks"
+        )
+    if refusal.principal == "sns.amazonaws.com" and refusal.action.startswith("kms:"):
+        # https://docs.aws.amazon.com/sns/latest/dg/sns-enable-encryption-for-topic-sqs-queue-subscriptions.html
+        yield (
+            "SNS itself asks for the key of what it delivers to, by that key's policy alone: it "
+            "needs kms:GenerateDataKey* and kms:Decrypt there; AWS's own keys (aws/sqs) do not "
+            "let it in, so the queue needs a key of the account's"
+        )
+    if refusal.principal.endswith("/CognitoIdentityCredentials") and (
+        refusal.layer in ("", "session policy")
+    ):
+        # https://docs.aws.amazon.com/cognito/latest/developerguide/iam-roles.html
+        yield (
+            "Cognito gives guests (an identity without a login, in the enhanced flow) a session "
+            "policy of its own, which allows a few services and actions alone, whatever their role "
+            "allows: for others sign in first, or get the credentials by the basic flow"
+        )
 
 
 def _of_sts(refusal: Refusal) -> Iterable[str]:

@@ -33,6 +33,8 @@ NO_POLICY = [
      "no OIDC provider for https://token.actions.githubusercontent.com."),
     (CALL.format("InvalidIdentityToken", "AssumeRoleWithWebIdentity") + "Incorrect token audience",
      "does not list the token's audience"),
+    ("ssooidc.model.AccessDeniedException: Service returned error code AccessDeniedException "
+     "(Service: SsoOidc, Status Code: 400)", "sso_region"),
     ("NoCredentialsError: Unable to locate credentials", "found no credentials"),
     (CALL.format("ForbiddenException", "GetRoleCredentials") + "No access",
      "not assigned that permission set"),
@@ -111,6 +113,8 @@ OWN_WORDS = [
      "AmazonDMSVPCManagementRole"),
     ("error creating Backup Vault (): AccessDeniedException: \n\tstatus code: 403",
      "backup-storage:MountCapsule"),
+    ("AccessDenied: User: arn:aws:iam::1:user/a is not authorized to perform: sts (truncated...)",
+     "which is one of sts:...;"),
     ("Insufficient permissions to enable logging (Service: AmazonApiGatewayV2)", "on * logs:C"),
     ('The provided role "deploys-*" does not have sufficient permissions.', "CodePipeline refused"),
     ("<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", "cloudfront"),
@@ -207,3 +211,20 @@ def test_of_a_resource_that_is_cut_its_policy_is_told(tmp_path: Path) -> None:
     written = policy(one | {"Effect": "Allow"}, deny)
     found = explained(run(tmp_path, words, "--json", resource_policy=written))
     assert any("if StringNotEquals aws:SourceVpce: vpce-1" in note for note in found["notes"])
+
+
+def test_of_no_resource_it_is_told_that_the_policies_allow_all(tmp_path: Path) -> None:
+    guest = f"arn:aws:sts::{ACCOUNT}:assumed-role/pool_Unauth/CognitoIdentityCredentials"
+    words = f"User: {guest} is not authorized to perform: kinesisvideo:DescribeStream"
+    streams = {"Effect": "Allow", "Action": "kinesisvideo:*", "Resource": "*"}
+    found = explained(run(tmp_path, words, "--json", policy=policy(streams)))
+    assert any("the policies as they are now allow it" in note for note in found["notes"])
+    assert any("Cognito gives guests" in note for note in found["notes"])
+
+
+def test_an_unnamed_caller_is_refused_on_a_resource_with_a_hidden_account(tmp_path: Path) -> None:
+    stream = "arn:aws:kinesis:eu-west-1:{}:stream/app"
+    words = f"xxx is not authorized to perform: kinesis:GetRecords on resource: {stream}"
+    found = explained(run(tmp_path, words.format("0000"), "--json"))
+    [change] = found["changes"]
+    assert change["statement"]["Resource"] == [stream.format("ACCOUNT")]

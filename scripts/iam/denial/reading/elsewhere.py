@@ -42,6 +42,15 @@ _CREDENTIALS = (
         r"profile )?has expired|Session token not found or invalid",
         "the sign-in to IAM Identity Center has ended, and no policy was asked: aws sso login",
     ),
+    # https://docs.aws.amazon.com/singlesignon/latest/OIDCAPIReference/API_CreateToken.html
+    (
+        r"Service: SsoOidc, Status|operation error SSO OIDC: |when calling the (?:CreateToken|"
+        r"StartDeviceAuthorization|RegisterClient) operation",
+        "IAM Identity Center gave no token, and no policy of IAM decided: the sign-in was refused "
+        "or not confirmed in the browser in time, the start URL or its region (sso_region) is "
+        "wrong, or the client's registration or refresh token has expired. Sign in again (aws sso "
+        "login), without the old files in ~/.aws/sso/cache",
+    ),
     (
         r"Unable to locate credentials|NoCredentialsError|NoCredentialProviders"
         r"|Could not load credentials from any providers|no EC2 IMDS role found",

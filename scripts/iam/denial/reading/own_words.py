@@ -8,6 +8,12 @@ from scripts.iam.denial.reading import core_words
 
 # The words, and what they tell, with the named groups of the words put in.
 _TABLE = (
+    (
+        r"not authorized to perform:? (?P<service>[\w-]+):?\w* ?\(truncated",
+        "the client cut AWS's sentence in the middle of the action, which is one of {service}:...; "
+        "PHP's HTTP client cuts what it shows of an answer at 120 characters: print the "
+        "exception's own message or the answer's whole body, and paste that",
+    ),
     # https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-access-permissions.html
     (
         r"S3ServiceException: ?(?:Access Denied|Forbidden)",
