@@ -69,8 +69,11 @@ def _is_judged(refusal: Refusal, policies: Given) -> bool:
         return bool(policies.resource)
     if policies.identity or refusal.principal.endswith(".amazonaws.com"):
         return True
+    # With what was asked for alone its policy is told, and whom it lets in.
+    if refusal.explicit or policies.resource:
+        return False
     whole = refusal.arn is not None or re.match(r"arn:[\w-]+:[\w-]+:", refusal.resource or "")
-    return not refusal.explicit and (bool(whole) or only_star(refusal.action))
+    return bool(whole) or only_star(refusal.action)
 
 
 def _of_tokens(found: Read, policies: Given) -> Iterator[Denial]:
@@ -107,7 +110,11 @@ def _of_what_was_asked(rest: list[str], policies: Given) -> Iterator[Denial]:
             continue
         rest.remove(words)
         record = replace(as_said(refusal, refusal.record()), principal=_NAMES_NONE)
-        notes = [f"not judged: {why}"]
+        notes = [
+            f"not judged: {why}",
+            "who asked is not named: compare (aws sts get-caller-identity). A caller of another "
+            "account than the policy's needs an Allow of its own policies, too (--policy)",
+        ]
         for name, written in policies.resource.items():
             notes += said_of(written, name, refusal.action)
         yield Denial(record, None, notes=tuple(notes))

@@ -16,6 +16,11 @@ from scripts.iam.reference import judged, never_sets
 # A condition's key, operator and values.
 _Condition = tuple[str, str | None, tuple[str, ...]]
 
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
+_SIX_MORE = (
+    ". A policy names it arn:aws:secretsmanager:REGION:ACCOUNT:secret:{}-??????, for the six "
+    "characters that its ARN ends in"
+)
 # AWS's words for a layer -> the engine's kinds of policies.
 _KINDS = {
     "identity-based policy": ("identity",),
@@ -129,7 +134,8 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
         by_name = refusal.action.startswith(("secretsmanager:", "ssm:"))
         yield told + "proposed" + (
             ": a name alone means one of the caller's own account and region; what is another "
-            "account's must be asked for by its ARN" if by_name else ""
+            "account's must be asked for by its ARN" + _SIX_MORE.format(refusal.resource)
+            * refusal.action.startswith("secretsmanager:") if by_name else ""
         )  # fmt: skip
     for one in explanation.considered:
         lacks = [failure.element for failure in one.failures] == ["Resource"]

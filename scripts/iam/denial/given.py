@@ -299,12 +299,20 @@ def said_of(written: Mapping[str, Any], name: str, action: str) -> Iterator[str]
             for key, value in compared.items()
         )
         yield (
-            f"{name} {does} {action} on {_listed(one.get('Resource', '*'))}"
+            f"{name} {does} {action}{_whom(one)} on {_listed(one.get('Resource', '*'))}"
             + (f", if {where}" if where else ", with no condition")
             + _ENDPOINT * (does == "allows" and "aws:sourcevpc" in where.lower())
         )
     if not said:
         yield f"{name} names {action} in no statement's Action"
+
+
+def _whom(statement: Mapping[str, Any]) -> str:
+    """Whom a statement of a resource's policy names, "" if it names everybody or none."""
+    named = statement.get("Principal")
+    if not isinstance(named, Mapping):
+        return ""
+    return f" to {' and '.join(_listed(who) for who in named.values())}"
 
 
 def _listed(value: Any) -> str:

@@ -25,6 +25,7 @@ from scripts.iam.denial.doubts import (
 from scripts.iam.denial.given import GivenPolicy
 from scripts.iam.denial.reading.messages import BLOCKED, GLOBAL_MODEL, MASK, Refusal
 from scripts.iam.denial.reading.services import LOG_DESTINATION
+from scripts.iam.denial.reading.unnamed import CALLER
 from scripts.iam.engine.evaluation import Decision, PolicySet, Reason
 from scripts.iam.engine.explanation import Explanation
 from scripts.iam.reference import only_star
@@ -42,6 +43,20 @@ _NO_NAME = re.compile(
 _RESERVED = re.compile(r":parameter/(?:aws|ssm)", re.IGNORECASE)
 # A variable that a shell or a template left as it was; a log stream of Lambda's has $LATEST.
 _TRANSFORM = re.compile(r":cloudformation:[^:]*:(?!aws:|\d{12}:)[^:]*:transform/")
+# A service as Java's SDK names it -> whom a role is passed to there.
+_PASSED = {
+    "ECS": "ecs-tasks.amazonaws.com, for a task's roles",
+    "Ecs": "ecs-tasks.amazonaws.com, for a task's roles",
+    "EC2": "ec2.amazonaws.com",
+    "Ec2": "ec2.amazonaws.com",
+    "Lambda": "lambda.amazonaws.com",
+    "Glue": "glue.amazonaws.com",
+    "SageMaker": "sagemaker.amazonaws.com",
+    "Sfn": "states.amazonaws.com",
+    "StepFunctions": "states.amazonaws.com",
+    "CodeBuild": "codebuild.amazonaws.com",
+    "CodePipeline": "codepipeline.amazonaws.com",
+}
 # Letters in the place of digits, of which a person does not count the number.
 _RUN = re.compile(r"([XYxy*])\1+")
 _ARN_AS_NAME = re.compile(r"arn:.*[/:]arn:[\w-]+:[\w-]+:")
@@ -103,8 +118,6 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html
     """
-    if refusal.also:
-        yield refusal.also
     yield from _of_the_caller(refusal)
     if GLOBAL_MODEL.search(refusal.arn or ""):
         yield (
@@ -179,6 +192,13 @@ def _of_the_caller(refusal: Refusal) -> Iterable[str]:
 
 
 def _of_sts(refusal: Refusal) -> Iterable[str]:
+    if refusal.also:
+        yield refusal.also
+    if refusal.action.lower() == "iam:passrole" and (to := _PASSED.get(refusal.asked)):
+        yield (
+            f"it was {refusal.asked} that asked: limit the Allow to {to} (StringEquals on "
+            "iam:PassedToService)"
+        )
     if refusal.action.lower() == "sts:assumerole" and _is_its_own(refusal):
         # https://aws.amazon.com/blogs/security/announcing-an-update-to-iam-role-trust-policy-behavior/
         yield (
@@ -431,10 +451,15 @@ def _contradiction(
             f"which: {further}the organization's (SCP, RCP), a VPC endpoint's, the session's, or "
             "that of what was asked for, if it is of a kind that is not read"
         )  # fmt: skip
+        somebody = (
+            ", or somebody else asked than whose they are (an instance's role in place of a "
+            "task's or a pod's, another profile): aws sts get-caller-identity, run in the same "
+            "place, tells" * (refusal.role == CALLER)
+        )
         yield (
             "the policies as they are now allow it, as far as the message says: they changed "
             "since, or did not count yet (IAM needs up to minutes), or they are not those of the "
-            f"account that refused{others}"
+            f"account that refused{somebody}{others}"
         )
         return
     yield (

@@ -150,3 +150,55 @@ def test_what_a_template_left_is_shown_as_it_stands() -> None:
         "resource: arn:aws:iam::${AWS::AccountId}:role/cdk"
     ).refusals
     assert refusal.resource == "arn:aws:iam::${AWS::AccountId}:role/cdk"
+
+
+def test_a_command_tells_what_it_was_on() -> None:
+    for words in (
+        "$ aws --profile b s3 cp s3://box/a.txt ./a.txt\nfatal error: An error occurred (403) when "
+        "calling the HeadObject operation: Forbidden",
+        "$ aws s3api head-object --bucket box --key a.txt\nAn error occurred (403) when calling the"
+        " HeadObject operation: Forbidden",
+    ):
+        refusal = unnamed(read(words).bare[0])
+        assert refusal is not None
+        assert refusal.resource == "arn:aws:s3:::box/a.txt"
+
+
+def test_a_request_as_it_was_sent_tells_its_function() -> None:
+    [words] = read(
+        f"POST /2015-03-31/functions/arn%3Aaws%3Alambda%3Aeu-west-1%3A{ACCOUNT}%3Afunction%3Aa/"
+        "invocations?Qualifier=%24LATEST HTTP/1.1\n\nHTTP/2.0 403 Forbidden\nX-Amzn-Errortype: "
+        "AccessDeniedException"
+    ).bare
+    refusal = unnamed(words)
+    assert refusal is not None
+    assert refusal.action == "lambda:InvokeFunction"
+    assert refusal.resource == f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:a:$LATEST"
+
+
+def test_terraforms_words_without_a_name_tell_the_call() -> None:
+    [words] = read(
+        "* aws_ebs_volume.a: Error creating EC2 volume: UnauthorizedOperation: You are not "
+        "authorized to perform this operation. Encoded authorization failure message: "
+    ).bare
+    assert "ec2:CreateVolume" in str(cause(words))
+
+
+def test_whom_a_role_is_passed_to_is_told_by_the_call() -> None:
+    sentence = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/ann is not authorized to perform: iam:PassRole on "
+        f"resource: arn:aws:iam::{ACCOUNT}:role/task"
+    )
+    [refusal] = read(f"when calling the RunTask operation: {sentence}").refusals
+    assert refusal.known_keys()["iam:PassedToService"] == ("ecs-tasks.amazonaws.com",)
+    [refusal] = read(f"{sentence} (Service: AmazonECS; Status Code: 400)").refusals
+    assert refusal.asked == "ECS"
+    assert "iam:PassedToService" not in refusal.known_keys()
+
+
+def test_an_account_in_a_variable_of_ones_own_is_hidden() -> None:
+    [refusal] = read(
+        "User: arn:aws:sts::${ONE}:assumed-role/app/run is not authorized to perform: "
+        "ecr:BatchGetImage on resource: arn:aws:ecr:us-west-2:${TWO}:repository/a"
+    ).refusals
+    assert refusal.resource == "arn:aws:ecr:us-west-2:****:repository/a"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from scripts.iam.reference import judged, of_call
 
@@ -25,7 +26,9 @@ _WORDS = (
     r"\(eval\):\d+:in ?[`']?(?P<call>[a-z]\w+)",  # Ruby's SDK of old makes its calls at run time
     r"\b(?P<call>[a-z]+(?:_[a-z]+)+) at \(eval\)",
     r"(?:[Ee]rror )?(?P<verb>creating|reading|updating|deleting) (?P<service>EC2) "
-    r"(?P<thing>[A-Z][\w ]*?) \(",  # Terraform
+    r"(?P<thing>[A-Za-z][\w ]*?)(?: \(|: )",  # Terraform
+    # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+    r"/2015-03-31/functions/(?P<function>[^/\s]+)/invocations(?:\?Qualifier=(?P<qualifier>\S+))?",
     r"Error (?P<launched>launching source instance)",
 )
 _PATTERNS = tuple(map(re.compile, _WORDS))
@@ -35,6 +38,7 @@ _FRAMES = tuple(map(re.compile, _WORDS[4:13]))
 _BEGINS = re.compile(
     r"operation error |Error executing \"|(?:upload|download|copy|move|delete) failed: "
     r"|(?:Error: )?[Ee]rror(?: \w+ing) |Failed to [a-z]+ |AWS::[A-Z]\w+::(?!Errors)[A-Z]\w+"
+    r"|\baws (?:--\S+ \S+ )*s3(?:api)? |(?:POST|GET|PUT|DELETE) /\S+ HTTP/"
 )
 _OF_EC2 = re.compile(r"\bUnauthorizedOperation\b")
 _SERVICES = {
@@ -48,6 +52,25 @@ _SERVICES = {
     "securitytoken": "sts",
     "sfn": "states",
     "simplesystemsmanagement": "ssm",
+}
+# A call that passes a role -> iam:PassedToService, where it can be but one.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+PASSES = {
+    "AssociateIamInstanceProfile": "ec2.amazonaws.com",
+    "CreateCrawler": "glue.amazonaws.com",
+    "CreateDeliveryStream": "firehose.amazonaws.com",
+    "CreateFunction": "lambda.amazonaws.com",
+    "CreateNotebookInstance": "sagemaker.amazonaws.com",
+    "CreatePipeline": "codepipeline.amazonaws.com",
+    "CreateProcessingJob": "sagemaker.amazonaws.com",
+    "CreateStateMachine": "states.amazonaws.com",
+    "CreateTrainingJob": "sagemaker.amazonaws.com",
+    "RegisterTaskDefinition": "ecs-tasks.amazonaws.com",
+    "RunInstances": "ec2.amazonaws.com",
+    "RunTask": "ecs-tasks.amazonaws.com",
+    "StartTask": "ecs-tasks.amazonaws.com",
+    "UpdateFunctionConfiguration": "lambda.amazonaws.com",
+    "UpdateStateMachine": "states.amazonaws.com",
 }
 _ALIASES = {
     "DoesBucketExist": "HeadBucket",
@@ -71,6 +94,7 @@ class Call:
 
     operation: str
     service: str = ""
+    arn: str | None = None
 
 
 def called(words: str) -> Call | None:
@@ -111,6 +135,9 @@ def _call(told: dict[str, str | None]) -> Call | None:
         parts = re.split(r"[.-]", host)
         service = "s3" if "s3" in parts else parts[0]
     service = _SERVICES.get(service, service)
+    if function := told.get("function"):
+        arn = unquote(":".join(filter(None, (function, told.get("qualifier")))))
+        return Call("InvokeFunction", "lambda", arn if arn.startswith("arn:") else None)
     if told.get("launched"):
         return Call("RunInstances", "ec2")
     if verb := told.get("verb"):

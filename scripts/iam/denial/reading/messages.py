@@ -113,6 +113,7 @@ _BARE = re.compile(
     r"|access this resource)|"
     rf"because no (?:{LAYER}) allows the \S+|explicit deny in an? (?:{LAYER})|{SENTENCES}"
 )
+_SERVICE = re.compile(r"[.]? ?\(Service: (?:Amazon|AWS)?(\w+)[;,]")
 _TELLS = re.compile(r"(?:is|are) not authorized to perform:? ['\"]?([\w-]+:\w+)")
 # An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.
 _CODE = re.compile(
@@ -172,6 +173,8 @@ class Refusal:
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unnamed: bool = False
     """Whether KMS told that it refused the key of a ciphertext, and not which key."""
+    asked: str = ""
+    """The service that refused, where Java's SDK names it behind the sentence."""
     also: str = ""
     """What else the same words are said of."""
     every_key: bool = False
@@ -253,6 +256,8 @@ class Refusal:
             keys["aws:RequestedRegion"] = ("unspecified",)
         if self.is_global:
             keys["aws:RequestedRegion"] = (GLOBAL_REGION,)
+        if self.action.lower() == "iam:passrole" and self.operation in calls.PASSES:
+            keys["iam:PassedToService"] = (calls.PASSES[self.operation],)
         # What EC2 and others call a resource's tag is what AWS calls it, too.
         aliases = {
             f"aws:ResourceTag/{name.partition(':ResourceTag/')[2]}": values
@@ -327,7 +332,7 @@ def _plain(text: str) -> str:
 def _masked(arn: re.Match[str], hidden: dict[str, str]) -> str:
     """The beginning of an ARN, with a mask for what is no region and no account; with another one
     for an account that goes by a name of its own, like <target account> beside <source account>."""
-    if "${" in arn[0]:  # what a template left as it was hides nothing
+    if "${AWS::" in arn[0]:  # what a template left as it was hides nothing
         return arn[0]
     region = arn[2] if _REGION.fullmatch(arn[2]) else MASK
 
@@ -364,6 +369,7 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
     account = found["principal"].split(":")[4] if ":" in found["principal"] else ""
     # A call may need a second action, and AWS names that one behind "allows the".
     lacking = _ACTION.fullmatch(found["lacking"] or "") or found
+    service_told = _SERVICE.match(plain, found.end())
     service, _, name = lacking["action"].partition(":")
     principal, keys = found["principal"], {}
     if ":cloudwatch:" in principal:
@@ -389,6 +395,7 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         policy=found["setting"] or (found["policy"] and found["policy"].rstrip(".,;)")),
         keys=keys,
         unnamed=found["unnamed"] is not None,
+        asked=service_told[1] if service_told else "",
         request_id=requests[-1] if requests else "",
         operation=(operations[-1][1] or operations[-1][2]) if operations else "",
     )

@@ -132,6 +132,9 @@ _PLACES = (
         r"S3 [Bb]ucket (?:\((?P<bucket>[a-z\d][a-z\d.-]{1,62})\)|ACL for (?P<of_acl>[a-z\d.-]+))"
         r"(?P<key>)"
     ),
+    re.compile(
+        r"--bucket[= ](?P<bucket>[a-z\d][a-z\d.-]{1,62})(?=\s)(?:.{0,200}? --key[= ](?P<key>\S+))?"
+    ),
     re.compile(r"<BucketName>(?P<bucket>[a-z\d.-]+)</(?P<key>)"),
     re.compile(r"[Aa]ccess to bucket '(?P<bucket>[a-z\d.-]+)' was denied(?P<key>)"),
 )
@@ -228,7 +231,7 @@ def _place(words: str, *, of_object: bool) -> str | None:
     for pattern in _PLACES:
         for found in pattern.finditer(words):
             bucket = found["bucket"] or found.groupdict().get("of_acl")
-            named.add((bucket, unquote(found["key"]).rstrip(".,:`")))
+            named.add((bucket, unquote(found["key"] or "").rstrip(".,:`")))
     keys = {key for _, key in named if key}
     buckets = {bucket for bucket, _ in named}
     if len(buckets) != 1 or len(keys) > 1 or any("*" in one for one in keys):

@@ -6,7 +6,7 @@ import re
 
 from scripts.iam.denial.reading import elsewhere
 from scripts.iam.denial.reading.callerless import CIPHERTEXT, PAM
-from scripts.iam.denial.reading.calls import action_called
+from scripts.iam.denial.reading.calls import action_called, called
 from scripts.iam.denial.reading.messages import KINDS, LAYER, MASK, Refusal, as_arn
 from scripts.iam.denial.reading.s3 import operation_of_s3
 from scripts.iam.denial.reading.services import lacked, of_service
@@ -54,7 +54,8 @@ def unnamed(words: str, *, own: bool = True) -> Refusal | None:
     found = next((one for pattern in _TOLD if (one := pattern.search(words))), None)
     if found is None:
         action = action_called(words) if own else ""
-        return Refusal(caller, action, None) if action else None
+        call = called(words)
+        return Refusal(caller, action, call.arn if call else None) if action else None
     told = found.groupdict()
     if account := _OF_ACCOUNT.search(words):
         caller = caller.replace(MASK, account[1])
