@@ -115,6 +115,10 @@ OWN_WORDS = [
      "backup-storage:MountCapsule"),
     ("AccessDenied: User: arn:aws:iam::1:user/a is not authorized to perform: sts (truncated...)",
      "which is one of sts:...;"),
+    ("(AccessDeniedException) when calling the GrantPermissions operation: Insufficient Glue "
+     "permissions to access table notes", "asked Glue in the caller's name for the table notes:"),
+    ("(InsufficientPrivilegesException) You do not have permission to perform the 's3:CreateBucket'"
+     " action.", "s3:CreateBucket was refused to a caller"),
     ("Insufficient permissions to enable logging (Service: AmazonApiGatewayV2)", "on * logs:C"),
     ('The provided role "deploys-*" does not have sufficient permissions.', "CodePipeline refused"),
     ("<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", "cloudfront"),
@@ -228,3 +232,47 @@ def test_an_unnamed_caller_is_refused_on_a_resource_with_a_hidden_account(tmp_pa
     found = explained(run(tmp_path, words.format("0000"), "--json"))
     [change] = found["changes"]
     assert change["statement"]["Resource"] == [stream.format("ACCOUNT")]
+
+
+def test_support_names_its_prefix_alone_and_the_call_stands_before_it(tmp_path: Path) -> None:
+    words = (
+        f"{CALL.format('AccessDeniedException', 'DescribeTrustedAdvisorChecks')}User: {SESSION} is "
+        "not authorized to perform: support:"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["principal"] == SESSION
+    assert found["action"] == "support:DescribeTrustedAdvisorChecks"
+
+
+def test_json_in_json_ends_a_name_too(tmp_path: Path) -> None:
+    queue = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:orders"
+    node = SESSION.replace("train/run", "eks-nodes/i-0123456789abcdef0")
+    said = f"User: {node} is not authorized to perform: sqs:SendMessage on resource: {queue}"
+    found = explained(run(tmp_path, f'{{"stack": "{said}\\\\n    at a"}}', "--json"))
+    assert found["resource"] == queue
+    assert any("a cluster's nodes" in note for note in found["notes"])
+
+
+def test_rubys_class_behind_the_sentence_is_no_second_denial() -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: codedeploy:CreateDeployment on resource: "
+        f"arn:aws:codedeploy:eu-west-1:{ACCOUNT}:a (Aws::CodeDeploy::Errors::AccessDeniedException)"
+    )
+    assert read(words).bare == ()
+
+
+def test_own_words_are_not_judged_by_the_name_of_the_call(tmp_path: Path) -> None:
+    other = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    done = run(tmp_path, OWN_WORDS[8][0], policy=policy(other))
+    assert "arn:aws:s3:::trails/PREFIX" in done.output
+    assert "cloudtrail:CreateTrail" not in done.output
+
+
+def test_a_crawlers_refusal_is_judged_by_its_role(tmp_path: Path) -> None:
+    words = (
+        "ERROR : Error Access Denied (Service: Amazon S3; Status Code: 403; Error Code: "
+        "AccessDenied; Request ID: F24B) retrieving file at s3://box-in/a/b.json. Tables"
+    )
+    reads = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::box-of-*"}
+    found = explained(run(tmp_path, words, "--json", policy=policy(reads)))
+    assert "add arn:aws:s3:::box-in/a/b.json to its resources" in found["changes"][0]["edit"]

@@ -15,7 +15,7 @@ _TOLD = (
     re.compile(rf"because no (?P<layer>[\w -]+?) allows the {_ACTION}"),
     re.compile(rf"missing permissions? (?:for|to) {_ACTION}"),
     re.compile(rf"API: {_ACTION} You are not authorized"),
-    re.compile(rf"(?:permission|(?:not |un)authorized) to call {_ACTION}"),
+    re.compile(rf"(?:permission|(?:not |un)authorized) to (?:call|perform the) {_ACTION}"),
     re.compile(rf"(?:is|are) not authorized to perform:? {_ACTION}"),
 )
 # Hadoop tells the operation of its own, on a URL.
@@ -64,7 +64,7 @@ SENTENCES = (
     r"Access to the resource https://\S+ is denied|"
     rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|{CIPHERTEXT}|"
     r"API: [\w-]+:\w+ You are not authorized|not authorized to perform this operation|"
-    r"(?:permission|(?:not |un)authorized) to call ['\"]?[\w-]+:\w+|"
+    r"(?:permission|(?:not |un)authorized) to (?:call|perform the) ['\"]?[\w-]+:\w+|"
     rf"{s3.SENTENCES}"
 )
 

@@ -54,6 +54,11 @@ _NO_ACTION = re.compile(
     rf"(?:User:? )?(?P<principal>{_CALLER}) is not authorized to access this resource"
 )
 _ZONE = re.compile(r"/hostedzone/(Z\w+)")
+_LINE = re.compile(r"\\+n")
+# Support writes its prefix alone, and the call stands before it.
+_PREFIX_ALONE = re.compile(
+    r"(calling the (?P<call>\w+) operation: .{0,300}?to perform:? [\w-]+:)(?![\w…*]|\.{3})"
+)
 # Quotes around a caller and an action, and blanks where an account or a name was masked.
 _QUOTES = re.compile(
     r"[`'\"](arn:[^`'\"\s]+)[`'\"](?= is not authorized)|(?<=to perform )[`'\"]([\w-]+:\w+)[`'\"]"
@@ -118,7 +123,7 @@ _TELLS = re.compile(r"(?:is|are) not authorized to perform:? ['\"]?([\w-]+:\w+)"
 # An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.
 _CODE = re.compile(
     r"(?: ?\(Service:[^()]*\))?(?:[.,;]? ?[(\[{] ?(?:\w+ ?[=:] ?)?['\"]?"
-    r"|['\"]?[},;]* ?u?['\"]?(?:\w*code|\w*type|name|error)['\"]? ?[:=] ?u?['\"]?)[\w.#]*",
+    r"|['\"]?[},;]* ?u?['\"]?(?:\w*code|\w*type|name|error)['\"]? ?[:=] ?u?['\"]?)[\w.#:]*",
     re.IGNORECASE,
 )
 # The log of a topic's deliveries.
@@ -315,7 +320,8 @@ def read(text: str) -> Read:
 def _plain(text: str) -> str:
     text = _FRAME.sub("", _STAMP.sub("", _ANSI.sub("", text)))
     # SES quotes caller, action and resource.
-    text = _QUOTED.sub(r"\1", text.replace('\\"', '"').replace("\\n", " "))
+    # JSON in JSON escapes a quote and a line's end twice.
+    text = _QUOTED.sub(r"\1", _LINE.sub(" ", re.sub(r'\\+"', '"', text)))
     text = _HYPHEN.sub(r"\1", _CUT.sub(r"\1\2", text))
     text = _BOLD.sub("", " ".join(text.split()))
     text = _PLACEHOLDER.sub(lambda found: found[0].replace(" ", "_"), text)
@@ -325,6 +331,7 @@ def _plain(text: str) -> str:
     text = _SPACED.sub(r"\1\2", _QUOTES.sub(r"\1\2", text))
     text = _GLUED.sub(r"\1 ", text)
     text = _BLANK.sub(r"\1…", _APART.sub(r"\1", text))
+    text = _PREFIX_ALONE.sub(r"\1\g<call>", text)
     text = _ARN.sub(lambda arn: _masked(arn, hidden), text)
     return _BROKEN.sub(_joined, text)
 

@@ -123,6 +123,15 @@ _TABLE = (
         "the driver's setting) if you may use another one alone. Whether an Allow is lacking or a "
         "policy denies it is not told",
     ),
+    # https://docs.aws.amazon.com/lake-formation/latest/dg/permissions-reference.html
+    (
+        r"Insufficient Glue permissions to access (?P<kind>\w+) (?P<what>[\w.-]*\w)",
+        "Lake Formation asked Glue in the caller's name for the {kind} {what}: the caller's own "
+        "policies have to allow glue:GetDatabase and glue:GetTable on the catalog, its database "
+        "and the table (arn:aws:glue:REGION:ACCOUNT:catalog, database/NAME, table/NAME/TABLE), of "
+        "another account's catalog that one's policy, too; Lake Formation's own rights are another "
+        "matter",
+    ),
     # https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html
     (
         r"EKS does not have permissions to assume the associated role",

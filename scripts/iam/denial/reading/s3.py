@@ -73,6 +73,7 @@ _TOOLS = tuple(
         (r"\bAPI: s3:(?P<call>\w+) Access Denied", ""),
         (r"upload failed: \S+ to s3://", "PutObject"),
         (r"delete failed: s3://", "DeleteObject"),
+        (r"Access Denied .{0,140}?retrieving file at s3://", "GetObject"),  # Glue's crawlers
         (
             r"AWS::S3::BucketPolicy.{0,200}Access Denied \(Service: (?:Amazon )?S3",
             "PutBucketPolicy",

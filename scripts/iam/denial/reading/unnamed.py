@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.reading import elsewhere
+from scripts.iam.denial.reading import elsewhere, services
 from scripts.iam.denial.reading.callerless import CIPHERTEXT, PAM
 from scripts.iam.denial.reading.calls import action_called, called
 from scripts.iam.denial.reading.messages import KINDS, LAYER, MASK, Refusal, as_arn
@@ -30,7 +30,7 @@ _TOLD = (
     re.compile(rf"because no (?P<missing>{LAYER}) allows the {_ACTION}"),
     re.compile(rf"missing permissions? (?:for|to) {_ACTION}"),
     re.compile(rf"API: {_ACTION} You are not authorized"),
-    re.compile(rf"(?:permission|(?:not |un)authorized) to call {_ACTION}"),
+    re.compile(rf"(?:permission|(?:not |un)authorized) to (?:call|perform the) {_ACTION}"),
 )
 
 
@@ -53,7 +53,8 @@ def unnamed(words: str, *, own: bool = True) -> Refusal | None:
         return Refusal(caller, of_s3.action, of_s3.arn, operation=of_s3.operation, also=of_s3.also)
     found = next((one for pattern in _TOLD if (one := pattern.search(words))), None)
     if found is None:
-        action = action_called(words) if own else ""
+        # A service's own words tell more than the name of the call.
+        action = action_called(words) if own and not services.cause(words) else ""
         call = called(words)
         return Refusal(caller, action, call.arn if call else None) if action else None
     told = found.groupdict()
