@@ -137,13 +137,20 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     two = OTHER in (refusal.account, *(refusal.resource or "").split(":")[4:5])
     if two:
         here = _renamed(here, f":{OTHER}:", f":{_STAND_IN_OTHER}:")
-    if lacks := policies.lacks(here):
+    lacks = policies.lacks(here)
+    of_trust = lacks and _lacks_trust(here, policies)
+    if of_trust:
+        here, lacks = of_trust, ""
+    if lacks:
         record = as_said(refusal, refusal.record())
         found = Denial(record, None, notes=(f"not judged: {lacks}",))
         return _callerless(found) if refusal.role == CALLER else found
     asked = _checked(policies.policy, here)
     found = explain_refusal(here, policies.members(here), asked, policies.around())
     notes = [*found.notes]
+    if of_trust:
+        found = replace(found, record=as_said(refusal, found.record))
+        notes.append("the role's trust policy lacks it, whatever the caller's own policies allow")
     if refusal.role == CALLER:
         told = ": the policies given are taken for its own" * bool(policies.identity)
         notes.append(f"the message names no caller by a whole ARN{told}")
@@ -166,6 +173,19 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     if two:
         found = _renamed(found, _STAND_IN_OTHER, "OTHER_ACCOUNT")
     return _callerless(found) if refusal.role == CALLER else found
+
+
+def _lacks_trust(refusal: Refusal, policies: Given) -> Refusal | None:
+    """The same denial by the role's trust policy, where that alone refuses the caller."""
+    from scripts.iam.denial.changes import by_trust
+    from scripts.iam.denial.reported import explain_refusal
+
+    if refusal.explicit or refusal.layer or not by_trust(refusal.action, refusal.arn or "*"):
+        return None
+    tried = replace(refusal, layer="role trust policy")
+    asked = _checked(policies.policy, tried)
+    found = explain_refusal(tried, policies.members(tried), asked, policies.around())
+    return tried if any(one.kind == "trust" for one in found.changes) else None
 
 
 def _of_a_part(refusal: Refusal, region: str, policies: Given) -> Iterator[str]:

@@ -34,7 +34,7 @@ _KINDS = {
 }
 # What whoever reports a denial puts in the place of a name or an id.
 _HIDES = re.compile(
-    r"<[^<>]*>|\{[\w .-]*\}|…|\.{3}|(?<![^\W_])(?:x{4,}|redacted|masked|omitted)(?![^\W_])",
+    r"<[^<>]*>|\{[\w .-]*\}|…|\.{3}|_{4,}|(?<![^\W_])(?:x{4,}|redacted|masked|omitted)(?![^\W_])",
     re.IGNORECASE,
 )
 
@@ -107,8 +107,9 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
         yield (
             "KMS names no key, so no change is proposed: the key, of a ciphertext the one it was "
             "encrypted with, is not there, or of another region; or its policy does not let the "
-            "caller in; or that policy denies it. "
-            "Asked with the key's ARN (aws kms decrypt --key-id ARN), KMS names the policy"
+            "caller in, or leaves it to its account and the caller's own policies do not allow it; "
+            "or a policy denies it. Asked with the key's ARN (aws kms decrypt --key-id ARN), KMS "
+            f"names the policy{_on_nothing(refusal, explanation)}"
         )
     elif refusal.resource is None:
         yield from _of_no_resource(refusal, explanation)

@@ -210,6 +210,15 @@ def _of_sts(refusal: Refusal) -> Iterable[str]:
             f"it was {refusal.asked} that asked: limit the Allow to {to} (StringEquals on "
             "iam:PassedToService)"
         )
+    if refusal.action.lower() in ("ssm:sendcommand", "ssm:startsession"):
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html
+        yield (
+            "SSM asks for the document (AWS's own has no account in its ARN: "
+            "arn:aws:ssm:REGION::document/NAME) and for each instance "
+            "(arn:aws:ec2:REGION:ACCOUNT:instance/ID), and names the first that lacks; a condition "
+            "on an instance's tags never holds for the document, so that needs a statement of its "
+            "own"
+        )
     if refusal.action.lower() == "sts:assumerole" and _is_its_own(refusal):
         # https://aws.amazon.com/blogs/security/announcing-an-update-to-iam-role-trust-policy-behavior/
         yield (

@@ -202,3 +202,19 @@ def test_an_account_in_a_variable_of_ones_own_is_hidden() -> None:
         "ecr:BatchGetImage on resource: arn:aws:ecr:us-west-2:${TWO}:repository/a"
     ).refusals
     assert refusal.resource == "arn:aws:ecr:us-west-2:****:repository/a"
+
+
+def test_packers_words_tell_the_call_of_ec2() -> None:
+    [words] = read(
+        "==> amazon-ebs: Error querying AMI: UnauthorizedOperation: You are not authorized to "
+        "perform this operation."
+    ).bare
+    assert "ec2:DescribeImages on *" in str(cause(words))
+
+
+def test_cloudformations_word_on_s3_is_a_denial() -> None:
+    [words] = read(
+        "An error occurred (ValidationError) when calling the CreateChangeSet operation: S3 error: "
+        "Access Denied"
+    ).bare
+    assert "s3:GetObject on the template's object" in str(cause(words))

@@ -185,3 +185,24 @@ def test_without_a_message_files_say_nothing(tmp_path: Path) -> None:
     done = CliRunner().invoke(keyless, ["explain-denial", "--policy", str(file)])
     assert done.exit_code == 2
     assert "--message" in done.output
+
+
+def test_a_trust_policy_that_lacks_it_is_judged_without_the_callers_own(tmp_path: Path) -> None:
+    trusts = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:user/ann"},
+        "Action": "sts:AssumeRole",
+    }
+    words = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/ann is not authorized to perform: sts:{{}} on "
+        f"resource: arn:aws:iam::{ACCOUNT}:role/ops"
+    )
+    tagged = run(tmp_path, words.format("TagSession"), trust=policy(trusts)).output
+    assert "the role's trust policy lacks it" in tagged
+    assert '"sts:TagSession"' in tagged
+    assert "not judged" in run(tmp_path, words.format("AssumeRole"), trust=policy(trusts)).output
+
+
+def test_a_resource_of_underscores_is_hidden(tmp_path: Path) -> None:
+    words = "User: arn:aws:iam::____ is not authorized to perform: ssm:SendCommand on resource: "
+    assert "hides a part of the resource" in run(tmp_path, f"{words}arn:aws:ec2:________").output

@@ -29,8 +29,20 @@ _WORDS = (
     r"(?P<thing>[A-Za-z][\w ]*?)(?: \(|: )",  # Terraform
     # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
     r"/2015-03-31/functions/(?P<function>[^/\s]+)/invocations(?:\?Qualifier=(?P<qualifier>\S+))?",
-    r"Error (?P<launched>launching source instance)",
 )
+# Packer's, docker-machine's and Terraform's words for a call of EC2.
+_TOOLS = {
+    "Error launching (?:source )?instance": "RunInstances",
+    "[Ee]rror querying AMI": "DescribeImages",
+    "[Ee]rror querying security group": "DescribeSecurityGroups",
+    "[Ee]rror creating temporary keypair": "CreateKeyPair",
+    "[Ee]rror authorizing temporary security group": "AuthorizeSecurityGroupIngress",
+    "[Ee]rror (?:requesting|creating) spot fleet": "RequestSpotFleet",
+    "[Ee]rror requesting spot instances?": "RequestSpotInstances",
+    "[Ee]rror (?:stopping instance|waiting for instance to stop)": "StopInstances",
+    "[Ee]rror terminating instance": "TerminateInstances",
+    "[Ee]rror creating AMI": "CreateImage",
+}
 _PATTERNS = tuple(map(re.compile, _WORDS))
 # Behind a refusal, however long the stack: what of it names the call.
 _FRAMES = tuple(map(re.compile, _WORDS[4:13]))
@@ -102,6 +114,10 @@ def called(words: str) -> Call | None:
     for pattern in _PATTERNS:
         if found := pattern.search(words):
             return _call(found.groupdict())
+    if _OF_EC2.search(words):
+        for tool, operation in _TOOLS.items():
+            if re.search(tool, words):
+                return Call(operation, "ec2")
     return None
 
 
@@ -138,8 +154,6 @@ def _call(told: dict[str, str | None]) -> Call | None:
     if function := told.get("function"):
         arn = unquote(":".join(filter(None, (function, told.get("qualifier")))))
         return Call("InvokeFunction", "lambda", arn if arn.startswith("arn:") else None)
-    if told.get("launched"):
-        return Call("RunInstances", "ec2")
     if verb := told.get("verb"):
         name = "".join(one[:1].upper() + one[1:].lower() for one in str(told["thing"]).split())
         known = [

@@ -85,4 +85,15 @@ TABLE = (
         "ACL where one is set), to delete s3:DeleteObject; of a single file it first tries "
         "s3:CreateBucket, which --s3-no-check-bucket leaves out",
     ),
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-concepts.html
+    (
+        "S3 error: Access Denied",
+        "CloudFormation asked S3 in the caller's name for the template (or one that it nests), and "
+        "S3 refused: the caller needs s3:GetObject on the template's object and the use of its "
+        "key, by its own policies or the bucket's, of another account's bucket by both, with no "
+        "Deny of the bucket's or the organization's (one on the network, aws:SourceIp or "
+        "aws:SourceVpce, holds, as CloudFormation asks from elsewhere: except calls by "
+        "aws:CalledVia or aws:ViaAWSService). Of an object that is not there S3 says the same to "
+        "whoever may not list",
+    ),
 )
