@@ -78,6 +78,8 @@ NO_POLICY = [
     ("The instance profile web associated with the environment does not exist.", "Beanstalk"),
     ("<H2>The request could not be satisfied.</H2>Request blocked. We can't connect to the server",
      "CloudFront itself"),
+    ("It can be called only from the organization's management account", "place in its"),
+    ("Instances failed to join the kubernetes cluster", "type EC2_LINUX"),
     ("Tunnel connection failed: 403 Forbidden", "a proxy"),
     (CALL.format("ThrottlingException", "DescribeStacks") + "Rate exceeded", "too many requests"),
 ]  # fmt: skip
@@ -124,6 +126,25 @@ OWN_WORDS = [
     ("<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", "cloudfront"),
 ]  # fmt: skip
 
+TARGETS = [
+    ("Unable to validate the following destination configurations", "s3.amazonaws.com"),
+    ("Access Denied for LogDestination: logs-box. Please check", "refused at logs-box:"),
+    ("Access Denied for bucket: logs-box. Please check S3bucket permission",
+     "arn:aws:s3:::logs-box/PREFIX/AWSLogs/ACCOUNT/*"),
+    ("WAFLogDestinationPermissionIssueException: Unable to deliver logs", "aws-waf-logs-"),
+    ("Execution failed due to configuration error: Invalid permissions on Lambda function",
+     "lambda:InvokeFunction"),
+    ("The service role or action role doesn't have the permissions required to access the Amazon "
+     "S3 bucket named box-1. Update", "bucket box-1:"),
+    ("Permission denied on S3 path: s3://box/t/part-0", "refused at s3://box/t/part-0:"),
+    ("could not perform s3:ListObjectsV2 in bucket box. Access denied.", "DataSync tried box"),
+    ("InvalidS3ObjectException: Unable to get object metadata from S3. Check object key, region "
+     "and/or access permissions.", "in the region that was called"),
+    ("No launch paths found for resource: prod-abc", "associated with a portfolio"),
+    (f"Unable to assume role, role ARN: {ROLE}", f"cannot become {ROLE}:"),
+    ("InvalidSmsRoleTrustRelationshipException: Role does not", "sts:ExternalId"),
+]  # fmt: skip
+
 
 @pytest.mark.parametrize(("words", "what"), NO_POLICY)
 def test_what_no_policy_refused_is_called_what_it_is(words: str, what: str) -> None:
@@ -132,7 +153,7 @@ def test_what_no_policy_refused_is_called_what_it_is(words: str, what: str) -> N
     assert any(what in str(elsewhere.meaning(one)) for one in found.bare)
 
 
-@pytest.mark.parametrize(("words", "what"), OWN_WORDS)
+@pytest.mark.parametrize(("words", "what"), [*OWN_WORDS, *TARGETS])
 def test_further_services_own_words_are_told(words: str, what: str) -> None:
     found = read(words)
     assert any(what in str(cause(one)) for one in found.bare)
@@ -276,3 +297,15 @@ def test_a_crawlers_refusal_is_judged_by_its_role(tmp_path: Path) -> None:
     reads = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::box-of-*"}
     found = explained(run(tmp_path, words, "--json", policy=policy(reads)))
     assert "add arn:aws:s3:::box-in/a/b.json to its resources" in found["changes"][0]["edit"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["The role {} cannot be assumed by principal 'pipes.amazonaws.com'.",
+     "The principal pipes.amazonaws.com is not authorized to assume the role {}"],
+)  # fmt: skip
+def test_any_service_that_may_not_become_a_role_is_let_in(tmp_path: Path, words: str) -> None:
+    found = explained(run(tmp_path, words.format(ROLE), "--json"))
+    assert (found["principal"], found["resource"]) == ("pipes.amazonaws.com", ROLE)
+    [change] = found["changes"]
+    assert change["statement"]["Principal"] == {"Service": ["pipes.amazonaws.com"]}

@@ -159,7 +159,8 @@ _ACCOUNT = (
     (
         r"(?:account|Account) \S+ is not (?:an? )?(?:delegated )?administrator for this organi[sz]"
         r"ation|not subscribed to AWS Security Hub|AWSOrganizationsNotInUseException"
-        r"|caller is not (?:an? |the )?(?:organization |delegated )?(?:administrator|master)",
+        r"|caller is not (?:an? |the )?(?:organization |delegated )?(?:administrator|master)"
+        r"|only from the organization's (?:management|master) account",
         "the account's place in its organization refuses it, and no policy of IAM: such a call "
         "works from the management account or from the account that is the service's delegated "
         "administrator in that region alone, once the service is enabled there (Security Hub: aws "
@@ -205,6 +206,16 @@ _OTHERS = (
         "(RBAC), or of EKS associate an access policy with its access entry (aws eks "
         "associate-access-policy), for all namespaces or that one; kinds that are not built in "
         "(CRDs) need a rule of their own unless the policy is AmazonEKSClusterAdminPolicy",
+    ),
+    # https://docs.aws.amazon.com/eks/latest/userguide/troubleshooting.html
+    (
+        r"Your worker nodes do not have access to the cluster|Instances failed to join the "
+        r"kubernetes cluster",
+        "the nodes did not get into the cluster: their role has to be mapped there (an access "
+        "entry of type EC2_LINUX or EC2_WINDOWS, or mapRoles of the ConfigMap aws-auth with "
+        "system:nodes, by the role's ARN without a path), needs AmazonEKSWorkerNodePolicy, and the "
+        "subnets a way to the cluster's endpoint and to ECR, EC2, S3 and STS. The caller's "
+        "policies change nothing",
     ),
     # https://docs.aws.amazon.com/eks/latest/userguide/grant-k8s-access.html
     (

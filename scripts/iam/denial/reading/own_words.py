@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.reading import core_words
+from scripts.iam.denial.reading import core_words, targets
 
 # The words, and what they tell, with the named groups of the words put in.
 _TABLE = (
@@ -395,6 +395,7 @@ _TABLE = (
         "endpoint's or the organization's",
     ),
     *core_words.TABLE,
+    *targets.TABLE,
 )
 WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
 

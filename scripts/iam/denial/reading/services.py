@@ -35,6 +35,14 @@ _BECOMES = {
         r"role ARN does not have required permissions set to API Gateway",
     ),
 }
+# Any other service that says so of itself.
+_ANY = re.compile(
+    r"(?:cannot|can't|can not|could not|couldn't|unable to|failed to|must be able to|must allow)"
+    r".{0,80}?assume.{0,160}?(?<![\w.-])(?P<service>[a-z][\w-]*\.amazonaws\.com)"
+    r"|(?<![\w.-])(?P<before>[a-z][\w-]*\.amazonaws\.com)['\"]? "
+    r"(?:is not authorized to|cannot|can't|is unable to) assume"
+)
+_ARN = re.compile(r"arn:[\w-]+:iam::[^\s:]*:role/[\w+=,.@/-]*[\w+=,@/-]")
 _LOGS = "logs:"
 # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 _LOG_DELIVERY = (
@@ -63,6 +71,7 @@ SENTENCES = "|".join(
         _DESTINATION.pattern,
         r"not authorized to perform:? ['\"]?(?:[\w-]+:)?Create\w+ with Tags",
         _TO_CALL.pattern,
+        _ANY.pattern,
         *own_words.WORDS,
         *elsewhere.WORDS,
     )
@@ -75,7 +84,11 @@ def of_service(words: str) -> tuple[str, str] | None:
         for pattern in patterns:
             if found := re.search(pattern, words):
                 return service, found.groupdict().get("role") or ""
-    return None
+    found = None if own_words.meaning(words) else _ANY.search(words)
+    if found is None:
+        return None
+    roles = set(_ARN.findall(words))
+    return found["service"] or found["before"], roles.pop() if len(roles) == 1 else ""
 
 
 def lacked(words: str) -> str:
@@ -86,14 +99,14 @@ def lacked(words: str) -> str:
 
 def cause(words: str) -> str | None:
     """What was refused, by a service's own words; None if they are none of the known ones."""
-    for service, patterns in _BECOMES.items():
-        if any(re.search(pattern, words) for pattern in patterns):
-            return (
-                f"{service} cannot become the role: the role's trust policy has to let in "
-                f"{service} (sts:AssumeRole, its conditions included), and the role has to be "
-                "there; a role that was just made needs some seconds. --trust FILE judges its "
-                "trust policy"
-            )
+    if becomes := of_service(words):
+        service, _ = becomes
+        return (
+            f"{service} cannot become the role: the role's trust policy has to let in "
+            f"{service} (sts:AssumeRole, its conditions included), and the role has to be "
+            "there; a role that was just made needs some seconds. --trust FILE judges its "
+            "trust policy"
+        )
     if _DESTINATION.search(words):
         return (
             "the state machine's role needs on * "
