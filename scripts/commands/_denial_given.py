@@ -163,6 +163,7 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
         )
     elif hides and (refusal.role != CALLER or MASK in (refusal.resource or "")):
         notes.append(_of_the_account(refusal, known, beside=bool(beside)))
+    notes += _of_identity_center(notes)
     notes += _of_a_part(here, region, policies)
     found = replace(found, notes=(*notes, *policies.notes(here)))
     if (here.role or ":user/" in here.principal) and not policies.identity and found.changes:
@@ -173,6 +174,16 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     if two:
         found = _renamed(found, _STAND_IN_OTHER, "OTHER_ACCOUNT")
     return _callerless(found) if refusal.role == CALLER else found
+
+
+def _of_identity_center(notes: list[str]) -> list[str]:
+    """What a role's ARN has that its session does not tell."""
+    if not any("/sso.amazonaws.com/AWSReservedSSO_" in one for one in notes):
+        return []
+    return [
+        "behind sso.amazonaws.com/ the role's ARN has the region of IAM Identity Center, unless "
+        "that is us-east-1; the message does not tell it"
+    ]
 
 
 def _lacks_trust(refusal: Refusal, policies: Given) -> Refusal | None:

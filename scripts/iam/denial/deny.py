@@ -47,10 +47,10 @@ class Proposal:
 def reason(held: Held) -> str:
     """Why a condition held, in a sentence."""
     wanted = " or ".join(value or '""' for value in held.wanted)
-    if held.actual:
-        return f"{held.key} is {', '.join(held.actual)} ({held.operator} {wanted})"
     if not held.known:
         return f"{held.key} {held.operator} {wanted}; the message does not say what it was"
+    if held.actual:
+        return f"{held.key} is {', '.join(held.actual)} ({held.operator} {wanted})"
     base = held.operator.rpartition(":")[2]
     if base.startswith("Null"):
         return f"the request has no {held.key}, and Null asks for that"

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from scripts.iam.denial.deny import never_tagged, way
 from scripts.iam.denial.reading.callerless import LAYERS, named_by_an_allow
 from scripts.iam.denial.reading.messages import MASK, Refusal
+from scripts.iam.denial.reading.unnamed import CALLER
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.engine.explanation import Considered, Explanation, Failure, Held
 from scripts.iam.reference import judged, never_sets
 
+# Keys that follow from who asks.
+_OF_CALLER = ("aws:principal", "aws:userid", "aws:username")
+_SSO = "aws-reserved/sso.amazonaws.com/"
 # A condition's key, operator and values.
 _Condition = tuple[str, str | None, tuple[str, ...]]
 
@@ -54,7 +59,7 @@ def unsure(refusal: Refusal, explanation: Explanation) -> list[tuple[str, str]]:
         for one in explanation.considered
         if one.effect == "Deny"
         and one.matched
-        and not all(_known(refusal, held.key, held.actual) for held in one.held)
+        and not all(_known(refusal, held.key, held.actual, held.wanted) for held in one.held)
     ]
 
 
@@ -66,7 +71,10 @@ def marked(refusal: Refusal, one: Considered) -> Considered:
         else failure
         for failure in one.failures
     )
-    held = tuple(replace(each, known=_known(refusal, each.key, each.actual)) for each in one.held)
+    held = tuple(
+        replace(each, known=_known(refusal, each.key, each.actual, each.wanted))
+        for each in one.held
+    )
     if one.effect == "Deny" and one.matched and is_implicit(refusal):
         failures = tuple(_did_not_hold(each) for each in held if not each.known)
     return replace(one, failures=failures, held=held)
@@ -90,13 +98,26 @@ def is_unknown(refusal: Refusal, failure: Failure) -> bool:
     """Whether an element fails only for want of what the message does not carry."""
     if failure.key is None:
         return failure.element in ("Resource", "NotResource") and refusal.arn is None
-    return not (failure.unsupported or _known(refusal, failure.key, failure.actual))
+    return not (failure.unsupported or _known(refusal, failure.key, failure.actual, failure.wanted))
 
 
-def _known(refusal: Refusal, key: str, actual: tuple[str, ...]) -> bool:
+def _known(
+    refusal: Refusal, key: str, actual: tuple[str, ...], wanted: tuple[str, ...] = ()
+) -> bool:
     """Whether it is known what the request had: the value, or that it had none."""
     never = never_sets(refusal.action, key) or never_tagged(refusal.action, refusal.arn or "*", key)
+    if refusal.role == CALLER and key.lower().startswith(_OF_CALLER):
+        return False
+    if key.lower() == "aws:principalarn" and any(_SSO in one for one in actual):
+        # Behind it the region of Identity Center stands, unless that is us-east-1.
+        further = [one.replace(_SSO, f"{_SSO}eu-west-1/") for one in actual]
+        if any(_like(one, actual) is not _like(one, further) for one in wanted):
+            return False
     return bool(actual) or refusal.tells(key) or bool(never)
+
+
+def _like(pattern: str, values: Sequence[str]) -> bool:
+    return any(fnmatchcase(one, pattern) for one in values)
 
 
 def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
@@ -269,7 +290,7 @@ def hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str) 
             continue
         conditions = [(each.key, each.operator, each.wanted) for each in one.failures if each.key]
         conditions += [(each.key, each.operator, each.wanted) for each in one.held
-                       if not _known(refusal, each.key, each.actual)]  # fmt: skip
+                       if not _known(refusal, each.key, each.actual, each.wanted)]  # fmt: skip
         if conditions:
             wanted = " and ".join(
                 _wanted(key, operator, values) + _or_none(key, operator, conditions)

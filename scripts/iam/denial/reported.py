@@ -49,6 +49,7 @@ _PASSED = {
     "Ecs": "ecs-tasks.amazonaws.com, for a task's roles",
     "EC2": "ec2.amazonaws.com",
     "Ec2": "ec2.amazonaws.com",
+    "Bedrock": "bedrock.amazonaws.com",
     "Lambda": "lambda.amazonaws.com",
     "Glue": "glue.amazonaws.com",
     "SageMaker": "sagemaker.amazonaws.com",

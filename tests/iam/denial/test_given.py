@@ -206,3 +206,50 @@ def test_a_trust_policy_that_lacks_it_is_judged_without_the_callers_own(tmp_path
 def test_a_resource_of_underscores_is_hidden(tmp_path: Path) -> None:
     words = "User: arn:aws:iam::____ is not authorized to perform: ssm:SendCommand on resource: "
     assert "hides a part of the resource" in run(tmp_path, f"{words}arn:aws:ec2:________").output
+
+
+def test_what_follows_from_a_caller_that_is_not_named_is_not_known(tmp_path: Path) -> None:
+    """The stand-in for the caller was told as a fact."""
+    denies = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:ListBucket",
+        "Resource": "arn:aws:s3:::box",
+        "Condition": {"StringNotLike": {"aws:PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/reader"}},
+    }
+    found = run(
+        tmp_path,
+        "reading S3 Bucket (box): operation error S3: HeadBucket, https response error StatusCode: "
+        "403, RequestID: A1, HostID: x=, api error Forbidden: Forbidden",
+        policy=policy({"Effect": "Allow", "Action": "*", "Resource": "*"}),
+        resource_policy=policy(denies),
+    ).output
+    assert "role/CALLER" not in found
+    assert "denies it only with aws:PrincipalArn" in found
+
+
+def test_a_role_of_identity_center_may_have_its_region_in_its_path(tmp_path: Path) -> None:
+    caller = f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Admin_0/me"
+    words = (
+        f"User: {caller} is not authorized to perform: s3:GetObject on resource: "
+        '"arn:aws:s3:::box/a" with an explicit deny in a resource-based policy'
+    )
+
+    def told(excepted: str) -> str:
+        condition = {"StringNotLike": {"aws:PrincipalArn": excepted}}
+        denies = {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}
+        written = policy({**denies, "Condition": condition})
+        return run(tmp_path, words, resource_policy=written).output
+
+    assert "denies because aws:PrincipalArn is" in told(f"arn:aws:iam::{ACCOUNT}:role/other")
+    by_region = "arn:aws:iam::*:role/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_*"
+    assert "denies because" not in told(by_region)
+
+
+def test_what_a_call_of_ec2_makes_is_its_callers(tmp_path: Path) -> None:
+    words = (
+        "User: arn:aws:sts::5482:assumed-role/nodes/1 is not authorized to perform: ec2:CreateTags "
+        "on resource: arn:aws:ec2:us-east-1:5480:spot-instances-request/* because no "
+        "identity-based policy allows the ec2:CreateTags action"
+    )
+    assert "OTHER_ACCOUNT" not in run(tmp_path, words).output

@@ -108,6 +108,7 @@ _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 # As long as stacks get, in letters.
 _STACK = 6000
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
+_ALL_OF_EC2 = re.compile(r"arn:[\w-]+:ec2:[^:]*:[^:]*:[a-z-]+/\*")
 _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?[\"']?([\w-]{10,})")
 # An id behind the sentence, unless the next sentence begins with it.
 _BEHIND = re.compile(_REQUEST.pattern + r"(?!.{0,200}?api error)")
@@ -391,6 +392,9 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         keys["aws:SourceAccount"] = (account,)
     layer = found["through"] or found["missing"] or found["deny"] or ""
     asked = found["resource"]
+    if asked and _ALL_OF_EC2.fullmatch(asked):
+        # What a call of EC2 makes is its caller's: the other number is another mask.
+        asked = asked.replace(f":{OTHER}:", f":{account}:")
     if _ERROR.match(plain, found.end()):
         asked = asked and asked.removesuffix(":")
     refusal = Refusal(
@@ -402,7 +406,7 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         policy=found["setting"] or (found["policy"] and found["policy"].rstrip(".,;)")),
         keys=keys,
         unnamed=found["unnamed"] is not None,
-        asked=service_told[1] if service_told else "",
+        asked=service_told[1] if service_told else operations[-1][0] if operations else "",
         request_id=requests[-1] if requests else "",
         operation=(operations[-1][1] or operations[-1][2]) if operations else "",
     )
