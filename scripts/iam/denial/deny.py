@@ -124,7 +124,9 @@ _CARRIERS = {
     "aws:principalorg": "AWS sets it where the caller is a user or role of an organization's "
     "account, and of no service; there aws:SourceOrgID and aws:SourceOrgPaths tell whose resource "
     "it acts for",
-    "aws:multifactorauth": "sign in with MFA",
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_mfa_configure-api-require.html
+    "aws:multifactorauth": "sign in with MFA (an access key alone never carries that: aws sts "
+    "get-session-token --serial-number DEVICE --token-code CODE gives keys that do)",
     "aws:requestedregion": "send it to a region that is named",
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     "iam:permissionsboundary": "set that boundary on what the call makes (PermissionsBoundary)",

@@ -297,8 +297,8 @@ def hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str) 
                 for key, operator, values in conditions
             )
             ways = dict.fromkeys(
-                way(key) for key, operator, _ in conditions
-                if effect == "Allow" or _denies_others(operator)
+                way(key) for key, operator, values in conditions
+                if effect == "Allow" or _denies_others(operator, values)
             )  # fmt: skip
             how = "".join(f"; {one}" for one in ways if one)
             if _asks_for_all(refusal) and any("tag/" in key.lower() for key, _, _ in conditions):
@@ -356,9 +356,11 @@ def _or_none(key: str, operator: str | None, conditions: Iterable[_Condition]) -
     return ", or without the key"
 
 
-def _denies_others(operator: str | None) -> bool:
-    """Whether a Deny with it excepts the requests that have the value."""
-    return "Not" in (operator or "")
+def _denies_others(operator: str | None, wanted: Sequence[str]) -> bool:
+    """Whether a Deny with it excepts the requests that have the value, or the key."""
+    base = operator or ""
+    without = {"Bool": "false", "BoolIfExists": "false", "Null": "true"}.get(base)
+    return "Not" in base or (without is not None and [one.lower() for one in wanted] == [without])
 
 
 def _true_without(operator: str | None, wanted: Sequence[str]) -> bool:

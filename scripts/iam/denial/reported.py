@@ -312,8 +312,11 @@ def _explained(
 def _malformed(resource: str) -> str | None:
     """Why the request is to be put right, if what it asked for cannot be its name."""
     if _UNFILLED.search(resource):
-        told = f"{resource} holds a placeholder that nobody filled in"
-        return f"{told}: the request is to be put right, no policy"
+        return (
+            f"{resource} holds a placeholder: if it was asked for so, it is one that nobody filled in, "
+            "and the request is to be put right, no policy; if it hides something, paste the message "
+            "with what stands there"
+        )
     if _ARN_AS_NAME.match(resource):
         return (
             f"{resource} has an ARN where a name belongs: the request is to be put right, no "

@@ -218,3 +218,23 @@ def test_cloudformations_word_on_s3_is_a_denial() -> None:
         "Access Denied"
     ).bare
     assert "s3:GetObject on the template's object" in str(cause(words))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("An error occurred (KMSKeyNotAccessibleFault) when calling the CopyDBSnapshot operation: "
+         "The source snapshot KMS key does not exist, is not enabled or you do not have permissions"
+         " to access it", "kms:CreateGrant"),
+        ("An error occurred (TargetNotConnectedException) when calling the ExecuteCommand "
+         "operation: The execute command failed due to an internal error.", "no policy refused it"),
+        ("The provided execution role does not have permissions to call ReceiveMessage on SQS",
+         "sqs:DeleteMessage, sqs:GetQueueAttributes together"),
+        ("boto3.exceptions.S3UploadFailedError: Failed to upload a.txt to box/a.txt: An error "
+         "occurred (AccessDenied) when calling the PutObject operation: Access Denied",
+         "s3:PutObject on arn:aws:s3:::box/a.txt"),
+    ],
+)  # fmt: skip
+def test_what_else_it_needs_is_told(words: str, told: str) -> None:
+    [bare] = read(words).bare
+    assert told in str(cause(bare))

@@ -253,3 +253,13 @@ def test_what_a_call_of_ec2_makes_is_its_callers(tmp_path: Path) -> None:
         "identity-based policy allows the ec2:CreateTags action"
     )
     assert "OTHER_ACCOUNT" not in run(tmp_path, words).output
+
+
+def test_a_deny_without_mfa_tells_how_to_sign_in(tmp_path: Path) -> None:
+    condition = {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}
+    denies = {"Effect": "Deny", "NotAction": "iam:*", "Resource": "*", "Condition": condition}
+    words = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/ann is not authorized to perform: "
+        "cloudformation:DescribeStacks with an explicit deny in an identity-based policy"
+    )
+    assert "get-session-token" in run(tmp_path, words, policy=policy(denies)).output

@@ -292,9 +292,7 @@ def test_a_placeholder_that_nobody_filled_in_is_the_requests_fault() -> None:
     role = "arn:aws:iam::${AWS::AccountId}:role/lookup-${AWS::Region}"
     found = pasted(f"sts:AssumeRole on resource: {role}", EVERYTHING)
     assert found.changes == ()
-    assert "holds a placeholder that nobody filled in: the request is to be put right" in told(
-        found
-    )
+    assert "nobody filled in, and the request is to be put right, no policy" in told(found)
 
 
 def test_what_a_message_does_not_carry_is_not_what_failed() -> None:

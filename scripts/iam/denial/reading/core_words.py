@@ -96,4 +96,25 @@ TABLE = (
         "aws:CalledVia or aws:ViaAWSService). Of an object that is not there S3 says the same to "
         "whoever may not list",
     ),
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/share-encrypted-snapshot.html
+    (
+        r"KMSKeyNotAccessible|KMS key (?:\[[^\]]*\] )?does not exist, is not enabled or you do not "
+        r"have permissions? to access it",
+        "RDS asked KMS in the caller's name for the key, and does not say what it found: the "
+        "key has to be there, enabled and of the region that is meant (another region's or "
+        "account's by its ARN), and the caller needs kms:DescribeKey and kms:CreateGrant on it, to "
+        "copy also kms:Decrypt, kms:GenerateDataKey* and kms:ReEncrypt*, by its own policies; of "
+        "another account's key that key's policy has to allow them, too, kms:CreateGrant among "
+        "them. AWS's own key (aws/rds) serves no other account",
+    ),
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+    (
+        "TargetNotConnectedException",
+        "ECS took the call, so no policy refused it: the agent in the task is not connected to "
+        "SSM. The task's role (not its execution role) needs ssmmessages:CreateControlChannel, "
+        "ssmmessages:CreateDataChannel, ssmmessages:OpenControlChannel and "
+        "ssmmessages:OpenDataChannel on *, with nothing against it; the task has to reach SSM (an "
+        "endpoint ssmmessages or a way out), and to have started with enableExecuteCommand after "
+        "its role had that. Credentials in the container's environment take the role's place",
+    ),
 )

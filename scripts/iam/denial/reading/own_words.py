@@ -404,5 +404,6 @@ def meaning(words: str) -> str | None:
     """What a service's own words mean; None if they are none of these."""
     for pattern, text in _TABLE:
         if found := re.search(pattern, words):
-            return text.format(**found.groupdict())
+            told = {name: one or "" for name, one in found.groupdict().items()}
+            return text.format(**told)
     return None

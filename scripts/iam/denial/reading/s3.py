@@ -133,6 +133,8 @@ _PLACES = (
         r"S3 [Bb]ucket (?:\((?P<bucket>[a-z\d][a-z\d.-]{1,62})\)|ACL for (?P<of_acl>[a-z\d.-]+))"
         r"(?P<key>)"
     ),
+    # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/s3-uploading-files.html
+    re.compile(r"Failed to upload \S+ to (?P<bucket>[a-z\d][a-z\d.-]{1,62})/(?P<key>\S+): An err"),
     re.compile(
         r"--bucket[= ](?P<bucket>[a-z\d][a-z\d.-]{1,62})(?=\s)(?:.{0,200}? --key[= ](?P<key>\S+))?"
     ),

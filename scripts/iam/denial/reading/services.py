@@ -58,6 +58,21 @@ _TAGGING = re.compile(
 _TO_CALL = re.compile(
     r"role does not have permissions? to (?:call|perform) (?P<operation>\w+) on (?P<service>\w+)"
 )
+# What an execution role needs together, by what Lambda is set up for.
+# https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+_TOGETHER = (
+    ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+    (
+        "ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
+        "ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses",
+        "ec2:UnassignPrivateIpAddresses",
+    ),
+    ("kinesis:DescribeStream", "kinesis:DescribeStreamSummary", "kinesis:GetRecords",
+     "kinesis:GetShardIterator", "kinesis:ListShards", "kinesis:ListStreams"),
+    ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
+     "dynamodb:ListStreams"),
+)  # fmt: skip
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CrossAccountSubscriptions.html
 _SUBSCRIPTION = re.compile(r"perform:? logs:PutSubscriptionFilter on resource:? \S+:destination:")
 LOG_DESTINATION = (
@@ -97,6 +112,17 @@ def lacked(words: str) -> str:
     return f"{found['service'].lower()}:{found['operation']}" if found else ""
 
 
+def with_it(action: str) -> str:
+    """Whose right it is that Lambda misses, and what belongs to it; "" if that is not known."""
+    together = next((names for names in _TOGETHER if action in names), ())
+    if not together:
+        return ""
+    return (
+        "it is the function's execution role that lacks it, and no policy of who deploys; what "
+        f"Lambda does there needs {', '.join(together)} together"
+    )
+
+
 def cause(words: str) -> str | None:
     """What was refused, by a service's own words; None if they are none of the known ones."""
     if becomes := of_service(words):
@@ -124,5 +150,8 @@ def cause(words: str) -> str | None:
     if _SUBSCRIPTION.search(words):
         return f"{LOG_DESTINATION}; the caller's own policies have to allow the call, too"
     if action := lacked(words):
-        return f"the role's own policies have to allow {action}; the message names no role"
+        further = with_it(action)
+        return f"the role's own policies have to allow {action}; the message names no role" + (
+            f": {further}" if further else ""
+        )
     return own_words.meaning(words)

@@ -9,7 +9,7 @@ from scripts.iam.denial.reading.callerless import CIPHERTEXT, PAM
 from scripts.iam.denial.reading.calls import action_called, called
 from scripts.iam.denial.reading.messages import KINDS, LAYER, MASK, Refusal, as_arn
 from scripts.iam.denial.reading.s3 import operation_of_s3
-from scripts.iam.denial.reading.services import lacked, of_service
+from scripts.iam.denial.reading.services import lacked, of_service, with_it
 
 CALLER = "CALLER"
 """Stands for the role that the message does not name."""
@@ -44,7 +44,7 @@ def unnamed(words: str, *, own: bool = True) -> Refusal | None:
         service, role = becomes
         return Refusal(service, "sts:AssumeRole", role or NAMELESS)
     if action := lacked(words):
-        return Refusal(caller, action, None)
+        return Refusal(caller, action, None, also=with_it(action))
     if CIPHERTEXT in words:
         return Refusal(caller, "kms:Decrypt", None, unnamed=True)
     if PAM.search(words):
