@@ -313,9 +313,9 @@ def _malformed(resource: str) -> str | None:
     """Why the request is to be put right, if what it asked for cannot be its name."""
     if _UNFILLED.search(resource):
         return (
-            f"{resource} holds a placeholder: if it was asked for so, it is one that nobody filled in, "
-            "and the request is to be put right, no policy; if it hides something, paste the message "
-            "with what stands there"
+            f"{resource} holds a placeholder: if it was asked for so, it is one that nobody filled "
+            "in, and the request is to be put right, no policy; if it hides something, paste the "
+            "message with what stands there"
         )
     if _ARN_AS_NAME.match(resource):
         return (
