@@ -7,8 +7,10 @@ sources (which moto answers), and policies are rendered by the real provider.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -99,6 +101,7 @@ def _tested(terraform: Terraform, root: str) -> dict[str, Any]:
         env=dict(terraform.environment),
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
         for text in process.stdout:
@@ -107,7 +110,10 @@ def _tested(terraform: Terraform, root: str) -> dict[str, Any]:
             line = json.loads(f"{head}}}}}" if cut else text)
             if "test_state" in line:
                 found = line["test_state"]
-            elif line.get("@level") == "error":
+                # What follows takes a minute: it destroys what nobody made. The provider goes too.
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+            if line.get("@level") == "error":
                 errors.append(f"{line['@message']} {line.get('diagnostic')}")
     assert found is not None, "\n".join(errors)
     return found
