@@ -213,8 +213,14 @@ def _lacks_anyhow(refusal: Refusal, explanation: Explanation) -> bool:
     return refusal.arn is not None and not refusal.explicit and not any(
         one.effect == "Deny" or _allows_some(one, shown)
         for one in explanation.considered
-        if one.kind in ("identity", "boundary") and (one.effect == "Allow" or one.matched)
+        if one.kind in _looked_at(refusal) and (one.effect == "Allow" or one.matched)
     )  # fmt: skip
+
+
+def _looked_at(refusal: Refusal) -> tuple[str, ...]:
+    """The kinds of policies of which one has to allow it: where AWS names that of what was asked
+    for, none of the caller's own helps."""
+    return ("resource",) if refusal.layer == "resource-based policy" else ("identity", "boundary")
 
 
 def _allows_some(one: Considered, shown: str) -> bool:

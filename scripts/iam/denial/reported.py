@@ -68,6 +68,9 @@ _UNFILLED = re.compile(
     r"(?<=[:/])(?:null|undefined|None)(?=[:/]|$)"
     r"|\$[{(]|\$(?!LATEST|DEFAULT)[A-Z][A-Z0-9_]{2,}"
 )
+_OF_IDENTITY_CENTER = re.compile(
+    r"sso:\w*(?:PermissionSet|AccountAssignment|Instance|PermissionsBo)"
+)
 _ELSEWHERE = {
     "service control policy": "the organization's, and no policy of this account lifts it. It may "
     "hang on the request (its region, its tags): ask whoever keeps the organization's policies",
@@ -166,6 +169,14 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
         yield (
             "a parameter's name cannot begin with aws or ssm: SSM refuses to write it, whatever "
             "the policies say; take another name"
+        )
+    if _OF_IDENTITY_CENTER.match(refusal.action):
+        # https://docs.aws.amazon.com/singlesignon/latest/userguide/delegated-admin.html
+        yield (
+            "IAM Identity Center's permission sets and assignments are managed from the "
+            "organization's management account or from the account that is its delegated "
+            "administrator (those that the management account has: from there alone); any other "
+            "account is refused, whatever its policies say"
         )
     yield from _of_sts(refusal)
 

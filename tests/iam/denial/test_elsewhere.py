@@ -82,6 +82,9 @@ NO_POLICY = [
     ("Instances failed to join the kubernetes cluster", "type EC2_LINUX"),
     ("Tunnel connection failed: 403 Forbidden", "a proxy"),
     (CALL.format("ThrottlingException", "DescribeStacks") + "Rate exceeded", "too many requests"),
+    (CALL.format("BadRequestException", "UpdateOrganizationConfiguration") + "The request failed "
+     "because you do not have required AWS Organization master permission.",
+     "delegated administrator"),
 ]  # fmt: skip
 OWN_WORDS = [
     ("S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid D1,CanRetry 1",
@@ -124,6 +127,31 @@ OWN_WORDS = [
     ("Insufficient permissions to enable logging (Service: AmazonApiGatewayV2)", "on * logs:C"),
     ('The provided role "deploys-*" does not have sufficient permissions.', "CodePipeline refused"),
     ("<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", "cloudfront"),
+    (f"Failed to execute action arn:aws:sns:eu-west-1:{ACCOUNT}:page. Received error: \"null "
+     "(Service: AWSKMS; Status Code: 400; Error Code: AccessDeniedException; Proxy: null)\"",
+     f"the alarm's topic (arn:aws:sns:eu-west-1:{ACCOUNT}:page)"),
+    ("CloudWatch Alarms does not have authorization to access the SNS topic encryption key.",
+     "the alarm's topic (which is not named)"),
+    ("AccessDenied: Access Denied status code: 403, request id: 1, host id: 2= for primary source "
+     "and source version arn:aws:s3:::pipes/in/a.zip",
+     "S3 refused it (arn:aws:s3:::pipes/in/a.zip)"),
+    (CALL.format("InvalidParameterValueException", "CreateEventSourceMapping") + "Cannot access "
+     f"stream arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/a. Please ensure the role can perform",
+     "kinesis:GetShardIterator"),
+    (f"SageMaker is unable to use your associated ExecutionRole [{ROLE}] to create app. Verify that"
+     " your associated ExecutionRole has permission for 'sagemaker:CreateApp'.",
+     "sagemaker:CreateApp by its own policies"),
+    ("Resource handler returned message: \"Access denied for operation 'AWS::QuickSight::Theme'.\" "
+     "(HandlerErrorCode: AccessDenied)", "--type-name AWS::QuickSight::Theme"),
+    ("AccessDeniedException: User is not authorized to access the web ACL", "wafv2:GetWebACL"),
+    ('{"Message":"Access denied while invoking Polly synthesize speech API. Please check"}',
+     "called Polly (synthesize speech)"),
+    (CALL.format("EncryptionKeyAccessDeniedException", "GetFile") + "An encryption key is not",
+     "CodeCommit asked KMS"),
+    ("WARNING: Insufficient IAM privileges. Unable to determine if instance profile 'web' exists, "
+     "assuming that it exists.", "the instance profile web"),
+    ("ServiceLinkedRoleNotFoundFault: This action cannot be completed due to insufficient "
+     "permissions.", "no service-linked role"),
 ]  # fmt: skip
 
 TARGETS = [
@@ -309,3 +337,49 @@ def test_any_service_that_may_not_become_a_role_is_let_in(tmp_path: Path, words:
     assert (found["principal"], found["resource"]) == ("pipes.amazonaws.com", ROLE)
     [change] = found["changes"]
     assert change["statement"]["Principal"] == {"Service": ["pipes.amazonaws.com"]}
+
+
+def test_words_that_are_not_known_tell_the_action_and_the_role_that_they_name(
+    tmp_path: Path,
+) -> None:
+    words = f"The IAM role {ROLE} does not have permission to s3:PutObject on the bucket."
+    other = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    found = explained(run(tmp_path, words, "--json", policy=policy(other)))
+    assert (found["principal"], found["action"]) == (
+        SESSION.replace("train/run", "jobs/session"),
+        "s3:PutObject",
+    )
+    told = cause("Missing required permissions: states:StartExecution for the target.")
+    assert told is not None and "names states:StartExecution as what is not permitted" in told
+
+
+@pytest.mark.parametrize("words", ["s3:GetObject reads an object", "no permission to a:Sleep"])
+def test_an_action_alone_or_an_unknown_one_is_no_denial(words: str) -> None:
+    assert read(words).bare == ()
+
+
+def test_a_service_that_a_roles_trust_lacks_is_told() -> None:
+    words = (
+        "InvalidParameterException: Following required service principals [eks.amazonaws.com] were "
+        f"not found in the trust relationships of clusterRole {ROLE}"
+    )
+    [one] = read(words).bare
+    told = cause(one)
+    assert told is not None and told.startswith("eks.amazonaws.com cannot become the role")
+
+
+def test_identity_centers_own_place_is_told_where_policies_allow(tmp_path: Path) -> None:
+    words = f"User: {SESSION} is not authorized to perform: sso:CreatePermissionSet"
+    all_of_it = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    found = explained(run(tmp_path, words, "--json", policy=policy(all_of_it)))
+    assert any("delegated administrator" in note for note in found["notes"])
+
+
+def test_a_resources_policy_that_lacks_is_told_though_its_name_is_hidden(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: acm-pca:GetCertificate on resource: "
+        f"arn:aws:acm-pca:eu-west-1:{ACCOUNT}:certificate-authority/<uuid> because no "
+        "resource-based policy allows the acm-pca:GetCertificate action"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert any(note.startswith("the policy of what was asked for") for note in found["notes"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.reading import elsewhere, s3, services
+from scripts.iam.denial.reading import elsewhere, named, s3, services
 from scripts.iam.denial.reading.calls import action_called, called
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
 from scripts.iam.reference import only_star, resources
@@ -111,7 +111,13 @@ def cause(words: str) -> str | None:
         )
     if of_s3 := operation_of_s3(words):
         return str(of_s3)
-    return _of_sentence(words) or _of_its_call(words) or of_s3_alone(words) or _of_ec2(words)
+    return (
+        _of_sentence(words)
+        or _of_its_call(words)
+        or of_s3_alone(words)
+        or _of_ec2(words)
+        or named.cause(words)
+    )
 
 
 def _of_its_call(words: str) -> str | None:

@@ -160,7 +160,8 @@ _ACCOUNT = (
         r"(?:account|Account) \S+ is not (?:an? )?(?:delegated )?administrator for this organi[sz]"
         r"ation|not subscribed to AWS Security Hub|AWSOrganizationsNotInUseException"
         r"|caller is not (?:an? |the )?(?:organization |delegated )?(?:administrator|master)"
-        r"|only from the organization's (?:management|master) account",
+        r"|only from the organization's (?:management|master) account"
+        r"|do not have (?:the )?required AWS Organization (?:master|management) permission",
         "the account's place in its organization refuses it, and no policy of IAM: such a call "
         "works from the management account or from the account that is the service's delegated "
         "administrator in that region alone, once the service is enabled there (Security Hub: aws "

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 from scripts.iam.account.decision_log import Record
-from scripts.iam.denial.reading import calls, services
+from scripts.iam.denial.reading import calls, named, services
 from scripts.iam.denial.reading.callerless import SENTENCES, cause
 from scripts.iam.denial.reading.s3 import of_s3_alone
 from scripts.iam.engine.evaluation import Reason
@@ -315,7 +315,10 @@ def read(text: str) -> Read:
             if not any(0 <= one.start() - end < 200 for _, end in spans)
         )
     )
-    return Read(tuple(refusals.values()), encoded, tuple(_bare(plain, spans, encoded)))
+    bare = tuple(_bare(plain, spans, encoded))
+    if not (refusals or encoded or bare) and (words := named.of_text(plain)):
+        bare = (words,)
+    return Read(tuple(refusals.values()), encoded, bare)
 
 
 def _plain(text: str) -> str:

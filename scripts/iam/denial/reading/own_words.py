@@ -280,7 +280,9 @@ _TABLE = (
     (
         r"[Uu]nable to assume the service linked role|calling CreateServiceLinkedRole operation"
         r"|[Ss]ervice-linked role creation access denied"
-        r"|permissions? to create (?:a )?[Ss]ervice.[Ll]inked.[Rr]ole",
+        r"|permissions? to create (?:a )?[Ss]ervice.[Ll]inked.[Rr]ole"
+        r"|ServiceLinkedRoleNotFoundFault"
+        r"|create new role using IAM API CreateServiceLinkedRole",
         "the account has no service-linked role for the service yet, and the caller may not make "
         "it: iam:CreateServiceLinkedRole on role/aws-service-role/SERVICE/*, limited by "
         "iam:AWSServiceName, or aws iam create-service-linked-role once",
@@ -397,6 +399,7 @@ _TABLE = (
     *core_words.TABLE,
     *targets.TABLE,
 )
+_UNTOLD = {"topic": "which is not named", "object": "which is not named"}
 WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
 
 
@@ -404,6 +407,6 @@ def meaning(words: str) -> str | None:
     """What a service's own words mean; None if they are none of these."""
     for pattern, text in _TABLE:
         if found := re.search(pattern, words):
-            told = {name: one or "" for name, one in found.groupdict().items()}
+            told = {name: one or _UNTOLD.get(name, "") for name, one in found.groupdict().items()}
             return text.format(**told)
     return None

@@ -18,6 +18,9 @@ _BECOMES = {
         rf"CodePipeline is not authorized to perform AssumeRole on role {_ROLE}",
         rf"CodePipeline is not authorized to perform:? sts:AssumeRole on (?:role )?{_ROLE}",
     ),
+    "eks.amazonaws.com": (
+        rf"\[eks\.amazonaws\.com\] were not found in the trust relationships of \w+ {_ROLE}",
+    ),
     "codedeploy.amazonaws.com": (r"CodeDeploy does not have the permissions required to assume",),
     "lambda.amazonaws.com": (r"role defined for the function cannot be assumed by Lambda",),
     "firehose.amazonaws.com": (rf"Firehose is unable to assume role {_ROLE}",),
@@ -73,6 +76,10 @@ _TOGETHER = (
     ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator",
      "dynamodb:ListStreams"),
 )  # fmt: skip
+_OF_ROLE = re.compile(
+    r"[Rr]ole\]? (?:has|have|does not have|doesn't have|lacks|needs)[\w ]* permissions? "
+    r"(?:for|to) ['\"]?(?P<action>[\w-]+:[A-Z]\w+)"
+)
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CrossAccountSubscriptions.html
 _SUBSCRIPTION = re.compile(r"perform:? logs:PutSubscriptionFilter on resource:? \S+:destination:")
 LOG_DESTINATION = (
@@ -86,6 +93,7 @@ SENTENCES = "|".join(
         _DESTINATION.pattern,
         r"not authorized to perform:? ['\"]?(?:[\w-]+:)?Create\w+ with Tags",
         _TO_CALL.pattern,
+        _OF_ROLE.pattern,
         _ANY.pattern,
         *own_words.WORDS,
         *elsewhere.WORDS,
@@ -109,7 +117,10 @@ def of_service(words: str) -> tuple[str, str] | None:
 def lacked(words: str) -> str:
     """The action that a service says its role may not, or ""."""
     found = _TO_CALL.search(words)
-    return f"{found['service'].lower()}:{found['operation']}" if found else ""
+    if found is None:
+        of_role = _OF_ROLE.search(words)
+        return of_role["action"] if of_role else ""
+    return f"{found['service'].lower()}:{found['operation']}"
 
 
 def with_it(action: str) -> str:
@@ -149,7 +160,7 @@ def cause(words: str) -> str | None:
         )
     if _SUBSCRIPTION.search(words):
         return f"{LOG_DESTINATION}; the caller's own policies have to allow the call, too"
-    if action := lacked(words):
+    if (action := lacked(words)) and not own_words.meaning(words):
         further = with_it(action)
         return f"the role's own policies have to allow {action}; the message names no role" + (
             f": {further}" if further else ""

@@ -245,4 +245,91 @@ TABLE = (
         "ec2.amazonaws.com (aws emr create-default-roles makes both). A boundary or an "
         "organization's policy may keep the rights away",
     ),
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+    (
+        r"(?:Failed to execute action (?P<topic>arn:\S+:sns:\S+?)\.? Received error: .{0,40}AWSKMS"
+        r"|CloudWatch Alarms does not have authorization to access the SNS topic encryption key)",
+        "KMS refused the key of the alarm's topic ({topic}), whatever the caller may: "
+        "CloudWatch asks KMS itself, so the key's policy has to allow cloudwatch.amazonaws.com "
+        "kms:Decrypt and kms:GenerateDataKey* (on *, aws:SourceAccount and aws:SourceArn limit "
+        "it). The key alias/aws/sns lets CloudWatch in by no policy: take a key of your own for "
+        "the topic, or none",
+    ),
+    # https://docs.aws.amazon.com/codebuild/latest/userguide/troubleshooting.html
+    (
+        r"status code: 403.{0,160}? for (?:primary|secondary) source(?: and source version "
+        r"(?P<object>arn:\S*\w))?",
+        "CodeBuild fetched its source from S3 with the project's service role, and S3 refused it "
+        "({object}): that role needs s3:GetObject and s3:GetObjectVersion on it and the use of "
+        "its key (kms:Decrypt, which S3 does not tell apart from a right of its own), of another "
+        "account's bucket by the bucket's and the key's policy, too, and an object that another "
+        "account wrote has to belong to the bucket's owner. Of one that is not there S3 says the "
+        "same to whoever lacks s3:ListBucket; rights of who started the build change nothing",
+    ),
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html
+    (
+        r"Cannot access stream (?P<stream>arn:\S*\w)",
+        "the function's execution role may not read {stream}: of Kinesis it needs "
+        "kinesis:GetRecords, kinesis:GetShardIterator, kinesis:DescribeStream, "
+        "kinesis:DescribeStreamSummary, kinesis:ListShards and kinesis:ListStreams, of DynamoDB "
+        "dynamodb:GetRecords, dynamodb:GetShardIterator, dynamodb:DescribeStream and "
+        "dynamodb:ListStreams, and the use of the stream's key; rights of who makes the mapping "
+        "change nothing, and what a role was just given needs some seconds",
+    ),
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+    (
+        r"SageMaker is unable to use your associated ExecutionRole \[(?P<role>[^\]]*)\]"
+        r".{0,160}?permission for ['\"](?P<action>[\w-]+:\w+)",
+        "the execution role of the domain or of the user's profile ({role}) needs {action} by its "
+        "own policies, on the domain's apps (arn:aws:sagemaker:REGION:ACCOUNT:app/DOMAIN/*), with "
+        "no condition (on tags) that the call does not meet, no boundary and no policy of the "
+        "organization's against it, and its trust policy has to let in sagemaker.amazonaws.com; "
+        "rights of who opened it change nothing",
+    ),
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-type-schemas.html
+    (
+        r"Access denied for operation '(?P<type>[A-Z]\w+::\w+::\w+)'",
+        "CloudFormation made, changed or read {type} with the rights of the stack's role, or else "
+        "of the caller's, and the service refused one of its calls: aws cloudformation "
+        "describe-type --type RESOURCE --type-name {type} tells in Schema under handlers which "
+        "rights each operation needs. CloudTrail names the call that was refused; where those "
+        "rights are there, a service with rights of its own (QuickSight: of users and groups on "
+        "data sets and themes that it names) or the organization's policies refuse",
+    ),
+    # https://docs.aws.amazon.com/waf/latest/developerguide/security_iam_service-with-iam.html
+    (
+        r"not authorized to access the web ACL",
+        "WAF refused a caller that it does not name, of a web ACL that it does not name: to see "
+        "and attach one its caller needs wafv2:GetWebACL, wafv2:GetWebACLForResource, "
+        "wafv2:AssociateWebACL and wafv2:DisassociateWebACL on the ACL and on what it is attached "
+        "to (of WAF Classic waf-regional:... of the same names and waf:GetWebACL), and the right "
+        "of what it is attached to (elasticloadbalancing:SetWebAcl, apigateway:SetWebACL, "
+        "appsync:SetWebACL). Which lacks, or whether a policy denies it, is not told",
+    ),
+    # https://docs.aws.amazon.com/lexv2/latest/dg/security_iam_service-with-iam.html
+    (
+        r"Access denied while invoking (?P<service>\w+) ?(?P<call>[\w ]*?) API",
+        "the service called {service} ({call}) with the role that the bot was given, and that was "
+        "refused: the role needs {service}'s right by its own policies (of Amazon Lex "
+        "polly:SynthesizeSpeech, comprehend:DetectSentiment, lambda:InvokeFunction), with nothing "
+        "against it; rights of who talks to the bot change nothing",
+    ),
+    # https://docs.aws.amazon.com/codecommit/latest/userguide/encryption.html
+    (
+        r"EncryptionKeyAccessDeniedException",
+        "CodeCommit asked KMS in the caller's name for the repository's key and was refused: "
+        "nothing may deny the caller kms:Encrypt, kms:Decrypt, kms:ReEncrypt*, "
+        "kms:GenerateDataKey* and kms:DescribeKey there (of a key of your own it needs them "
+        "allowed, too, by its own policies or the key's), and the key has to be enabled",
+    ),
+    # https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/iam-instanceprofile.html
+    (
+        r"Insufficient IAM privileges\. Unable to (?P<what>\w+)[\w ]*? instance profile "
+        r"['\"]?(?P<profile>[\w+=,.@-]+)",
+        "the EB CLI asked IAM about the instance profile {profile} ({what}), was refused, and "
+        "went on as if it existed: its caller needs iam:ListInstanceProfiles and "
+        "iam:GetInstanceProfile, and to have it made iam:CreateInstanceProfile, iam:CreateRole, "
+        "iam:AttachRolePolicy, iam:AddRoleToInstanceProfile and iam:PassRole, too; or somebody who "
+        "may makes the profile once",
+    ),
 )

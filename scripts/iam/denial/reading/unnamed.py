@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.reading import elsewhere, services
+from scripts.iam.denial.reading import elsewhere, named, services
 from scripts.iam.denial.reading.callerless import CIPHERTEXT, PAM
 from scripts.iam.denial.reading.calls import action_called, called
 from scripts.iam.denial.reading.messages import KINDS, LAYER, MASK, Refusal, as_arn
@@ -56,7 +56,10 @@ def unnamed(words: str, *, own: bool = True) -> Refusal | None:
         # A service's own words tell more than the name of the call.
         action = action_called(words) if own and not services.cause(words) else ""
         call = called(words)
-        return Refusal(caller, action, call.arn if call else None) if action else None
+        if action:
+            return Refusal(caller, action, call.arn if call else None)
+        asked = () if services.cause(words) else named.actions(words)
+        return Refusal(named.caller(words) or caller, asked[0], None) if asked else None
     told = found.groupdict()
     if account := _OF_ACCOUNT.search(words):
         caller = caller.replace(MASK, account[1])

@@ -1,0 +1,68 @@
+"""Actions that a text says are lacking in words of its own, where no known words of AWS's are."""
+
+from __future__ import annotations
+
+import re
+
+from scripts.iam.reference import judged, only_star, resources, spelled
+
+_ACTION = re.compile(r"(?<![\w:/.-])[a-z][\w-]*:[A-Z]\w+(?![\w:/…])")
+_LACKS = re.compile(
+    r"permission|privilege|(?:un|not )authori[sz]ed|denied|forbidden|not allowed|insufficient",
+    re.IGNORECASE,
+)
+_ROLE = re.compile(r"arn:[\w-]+:iam::[^\s:]*:(?:role|user)/[\w+=,.@/-]*[\w+=,@/-]")
+_NEAR = 200
+
+
+def actions(words: str) -> tuple[str, ...]:
+    """The actions that a text names near words for a right that lacks."""
+    return tuple(
+        dict.fromkeys(
+            spelled(found[0])
+            for found in _ACTION.finditer(words)
+            if judged(found[0])
+            and _LACKS.search(words, max(0, found.start() - _NEAR), found.end() + _NEAR)
+        )
+    )
+
+
+def of_text(plain: str) -> str | None:
+    """The part of a text that names such actions."""
+    places = [found for found in _ACTION.finditer(plain) if found and judged(found[0])]
+    if not places or not actions(plain):
+        return None
+    return plain[max(0, places[0].start() - _NEAR) : places[-1].end() + _NEAR].strip()
+
+
+def role(words: str) -> str | None:
+    """The only role or user that the text names."""
+    found = set(_ROLE.findall(words))
+    return found.pop() if len(found) == 1 else None
+
+
+def cause(words: str) -> str | None:
+    """What lacks by the text; None where it names no action."""
+    asked = actions(words)
+    if not asked:
+        return None
+    who = role(words) or "whoever made the call, or the role that it handed on,"
+    on = "; ".join(
+        f"{one} names {'*' if only_star(one) else ', '.join(resources(one)[:3])}"
+        for one in asked[:4]
+        if only_star(one) or resources(one)
+    )
+    return (
+        f"the text is none of AWS's words that are known here, and names {', '.join(asked)} as "
+        f"what is not permitted: {who} needs that by policies of its own, with nothing against it"
+        + (f". An Allow of {on}" if on else "")
+    )
+
+
+def caller(words: str) -> str | None:
+    """The only role or user that the text names, as a caller."""
+    found = role(words)
+    if found is None or ":user/" in found:
+        return found
+    partition, account = found.split(":")[1], found.split(":")[4]
+    return f"arn:{partition}:sts::{account}:assumed-role/{found.rpartition('/')[2]}/session"
