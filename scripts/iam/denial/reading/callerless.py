@@ -49,6 +49,7 @@ _KEY_OF = {
     "GetParametersByPath": _OF_PARAMETER,
 }
 CIPHERTEXT = "The ciphertext refers to a customer master key that does not exist"
+_CIPHERTEXT = "ciphertext references a key that either does not exist or you do not have access"
 # Greengrass writes null where an action should stand.
 _NO_ACTION = re.compile(r"not authorized to perform:? null\b")
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html
@@ -224,7 +225,7 @@ def _of_what_is_not_named(words: str) -> str | None:
             "kms:GenerateDataKey, too: by its own policies or by the key's, and of another "
             "account's secret by both; the key aws/secretsmanager serves its own account alone"
         )
-    if CIPHERTEXT in words:
+    if CIPHERTEXT in words or _CIPHERTEXT in words:
         # https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
         asked = called(words)
         return (

@@ -25,7 +25,9 @@ _WORDS = (
     r"aws-sdk-(?P<service>(?!core)\w+)/client\.rb:\d+:in [`']?(?:[\w:]+#)?(?P<call>[a-z]\w+)",
     r"\(eval\):\d+:in ?[`']?(?P<call>[a-z]\w+)",  # Ruby's SDK of old makes its calls at run time
     r"\b(?P<call>[a-z]+(?:_[a-z]+)+) at \(eval\)",
-    r"(?:[Ee]rror )?(?P<verb>creating|reading|updating|deleting) (?P<service>EC2) "
+    r"AWS Error ACCESS_DENIED during (?P<call>\w+) operation",  # Arrow
+    r"(?:[Ee]rror )?(?P<verb>creating|reading|updating|deleting) "
+    r"(?P<service>EC2|Lambda|ECS|ECR|KMS|SNS|SQS) "
     r"(?P<thing>[A-Za-z][\w ]*?)(?: \(|: )",  # Terraform
     # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
     r"/2015-03-31/functions/(?P<function>[^/\s]+)/invocations(?:\?Qualifier=(?P<qualifier>\S+))?",
@@ -50,7 +52,7 @@ _FRAMES = tuple(map(re.compile, _WORDS[4:13]))
 _BEGINS = re.compile(
     r"operation error |Error executing \"|(?:upload|download|copy|move|delete) failed: "
     r"|(?:Error: )?[Ee]rror(?: \w+ing) |Failed to [a-z]+ |AWS::[A-Z]\w+::(?!Errors)[A-Z]\w+"
-    r"|\baws (?:--\S+ \S+ )*s3(?:api)? |(?:POST|GET|PUT|DELETE) /\S+ HTTP/"
+    r"|\S*/s3fs/core\.py|\baws (?:--\S+ \S+ )*s3(?:api)? |(?:POST|GET|PUT|DELETE) /\S+ HTTP/"
 )
 _OF_EC2 = re.compile(r"\bUnauthorizedOperation\b")
 _SERVICES = {

@@ -15,6 +15,16 @@ TABLE = (
     # https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
     (
+        r"(?:POST|PUT|PATCH) request to \S+?(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[\w-]+)\."
+        r"amazonaws\.com/v2/(?P<name>[\w./-]+?)/(?:manifests|blobs)/\S*: 403 Forbidden",
+        "ECR refused to take the image and names no caller: whoever pushes it needs "
+        "ecr:BatchCheckLayerAvailability, ecr:InitiateLayerUpload, ecr:UploadLayerPart, "
+        "ecr:CompleteLayerUpload, ecr:PutImage and ecr:BatchGetImage on "
+        "arn:aws:ecr:{region}:{account}:repository/{name}, and ecr:GetAuthorizationToken on *, by "
+        "its own policies; of another account's repository that repository's policy has to let it "
+        "in, too. A token of more than 12 hours is over",
+    ),
+    (
         r"(?P<account>[\w*<>{}$-]{1,40})\.dkr\.ecr\.(?P<region>[\w-]+)\.amazonaws\.com/"
         r"(?:v2/)?(?P<name>[\w./-]+?)(?:/(?:manifests|blobs)/|[@:\s\"']).{0,400}?403 Forbidden",
         "ECR refused the image and names no caller: whoever pulls it (of a task of ECS its "
@@ -116,5 +126,77 @@ TABLE = (
         "ssmmessages:OpenDataChannel on *, with nothing against it; the task has to reach SSM (an "
         "endpoint ssmmessages or a way out), and to have started with enableExecuteCommand after "
         "its role had that. Credentials in the container's environment take the role's place",
+    ),
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
+    (
+        r"calling the RegisterTaskDefinition operation: Role is not valid|ClientException: Role is "
+        r"not valid",
+        "ECS did not take the task's role or execution role: it has to be there, be named by its "
+        "ARN or its plain name, and its trust policy has to let in ecs-tasks.amazonaws.com; one "
+        "that was just made needs some seconds",
+    ),
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html
+    (
+        r"Role (?P<role>arn:\S+) is invalid or cannot be assumed",
+        "CloudFormation cannot become {role}: its trust policy has to let in "
+        "cloudformation.amazonaws.com (sts:AssumeRole), and it has to be there. The stack keeps "
+        "that role: give another one (--role-arn) if it was deleted. The caller needs iam:PassRole "
+        "on it",
+    ),
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html
+    (
+        r"Did not have IAM permissions to process tags on AWS::(?P<service>\w+)::(?P<kind>\w+)",
+        "CloudFormation puts the stack's tags on AWS::{service}::{kind}, with the caller's or the "
+        "stack's role, which lacks the service's action for tags (of IAM iam:TagRole and its like) "
+        "on what it makes; the message names no caller. Leave the stack's tags out if none are "
+        "needed",
+    ),
+    (
+        r"Access denied for operation '(?P<kind>AWS::\w+::\w+)'",
+        "CloudFormation was denied while it made {kind}, with the caller's or the stack's role, "
+        "and does not say which right lacks: aws cloudformation describe-type --type RESOURCE "
+        "--type-name {kind} lists what each handler needs, and CloudTrail has the call. A Deny of "
+        "the organization's or a boundary may do it, too",
+    ),
+    # https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-customizing.html
+    (
+        r"Bucket named '(?P<bucket>[\w.-]+)' exists, but (?:we dont have access|not in account)",
+        "the CDK may not use {bucket}: the file-publishing role of cdk bootstrap (or, where that "
+        "cannot be assumed, the caller) needs s3:GetBucketLocation on it, s3:ListBucket, "
+        "s3:GetObject*, s3:PutObject* and its key, with no Deny of the bucket's; a bucket of that "
+        "name may also be another account's, so compare account and region",
+    ),
+    (
+        r"Could not assume role in target account using current credentials(?! .{0,200}User: arn)",
+        "the CDK may not become a role of cdk bootstrap in the target account: it has to be there "
+        "(cdk bootstrap, same qualifier), trust the account that asks (--trust), and the caller "
+        "needs sts:AssumeRole on it by its own policies. The message names no role",
+    ),
+    # https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot_rotation.html
+    (
+        r"Secrets Manager cannot invoke the specified Lambda function",
+        "the function's own policy has to let in secretsmanager.amazonaws.com "
+        "(lambda:InvokeFunction; aws lambda add-permission, with aws:SourceAccount or the secret "
+        "as aws:SourceArn), and the function has to be there. The caller's policies change nothing",
+    ),
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.Connecting.html
+    (
+        r"Access denied for user '(?P<user>[^']*)'@"
+        r".{0,200}?(?:rds\.amazonaws|AWSAuthenticationPlugin)"
+        r"|(?:rds\.amazonaws|AWSAuthenticationPlugin).{0,200}?"
+        r"Access denied for user '(?P<who>[^']*)'@",
+        "MySQL did not take what {user}{who} signed in with, and does not say why. A user that was "
+        "made with AWSAuthenticationPlugin signs in with a token of IAM's alone (15 minutes, for "
+        "that very host, port and user), over TLS and with the cleartext plugin; whoever makes the "
+        "token needs rds-db:connect on "
+        "arn:aws:rds-db:REGION:ACCOUNT:dbuser:RESOURCE_ID/{user}{who}. Any other user signs in "
+        "with its password, and IAM is not asked",
+    ),
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+    (
+        r"(?P<caller>arn:\S+:(?:role|user)/\S+) is not authorized to perform AssumeRole on role "
+        r"(?P<role>arn:[^\s(]+)",
+        "{caller} asked to become {role}: its own policies have to allow sts:AssumeRole on that, "
+        "and the role's trust policy has to let it in",
     ),
 )

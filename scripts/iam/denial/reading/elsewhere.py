@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from scripts.iam.denial.reading import core_elsewhere
+
 # The words, and what they mean, with the named groups of the words put in.
 _CREDENTIALS = (
     # https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
@@ -322,7 +324,7 @@ _OTHERS = (
         "with growing pauses (the SDK's retry mode adaptive), or ask for a higher quota",
     ),
 )
-_TABLE = (*_CREDENTIALS, *_ACCOUNT, *_OTHERS)
+_TABLE = (*core_elsewhere.TABLE, *_CREDENTIALS, *_ACCOUNT, *_OTHERS)
 _UNTOLD = "a right that is not told, such as DESCRIBE or CREATE_TABLE,"
 WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
 

@@ -248,7 +248,7 @@ _TABLE = (
     ),
     # https://docs.aws.amazon.com/aws-backup/latest/devguide/access-control.html
     (
-        r"(?:creating|CreateBackupVault).{0,80}?(?:Backup Vault|BackupVault)?.{0,60}?"
+        r"(?:creating Backup Vault|CreateBackupVault|BackupVault).{0,120}?"
         r"AccessDeniedException: +(?:status code|\()",
         "AWS gives the code without a sentence. If this made a vault of AWS Backup, its caller "
         "needs backup:CreateBackupVault on it, backup-storage:MountCapsule on *, and for the "

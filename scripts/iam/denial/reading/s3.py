@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from scripts.iam.denial.reading.calls import called
+from scripts.iam.denial.reading.calls import Call, called
 from scripts.iam.reference import judged
 
 _BUCKET = "the bucket itself, arn:aws:s3:::BUCKET"
@@ -48,6 +48,8 @@ _ACTIONS = {
     "GetPublicAccessBlock": ("GetBucketPublicAccessBlock", _BUCKET),
     "PutPublicAccessBlock": ("PutBucketPublicAccessBlock", _BUCKET),
 }
+# Calls of S3's that no other service has.
+_ITS_OWN = ("HeadBucket", "HeadObject", "ListObjects", "ListObjectsV2", "ListObjectVersions")
 _WRITES = ("PutObject", "CreateMultipartUpload", "UploadPart", "CopyObject")
 # A tool's words for a call.
 _TOOLS = tuple(
@@ -103,7 +105,8 @@ _IS = re.compile(
     r"Amazon S3\b|\(Service: S3,|operation error S3|\bS3Exception\b|A[Ww][Ss]::S3|<HostId>"
     r"|services/s3\.js|client-s3|\bs3fs\b|S3 Extended Request ID|\bhost id: (?!,)|\bS3 error"
     r"|\bForbidden: null|s3 upload: 403|Server: AmazonS3|Amazon\.S3\.|HostID: \w"
-    r"|#<Class:\w+>: Access Denied"
+    r"|#<Class:\w+>: Access Denied|s3_extended_request_id|AWS Error ACCESS_DENIED|/s3fs/core\.py"
+    r"|\.s3[.-][\w.-]*amazonaws\.com/\S*' \(HTTP 403\)|Generic S3 error"
 )
 # Words that S3 uses, and that no other service was seen to use.
 _LIKE = re.compile(r"AccessDenied\W{1,3}Access Denied\b|<Message>Access Denied<")
@@ -117,7 +120,9 @@ _OF_A_BROWSER = (
 )
 _ANOTHERS = re.compile(r"\(Service: (?!Amazon S3|S3\b)|operation error (?!S3)")
 _REFUSED = re.compile(
-    r"Access ?Denied|Forbidden|StatusCode: 403|\(403\)|[Ss]tatus [Cc]ode:? 403", re.IGNORECASE
+    r"Access ?Denied|ACCESS_DENIED|UnknownError|HTTP 403|Forbidden|StatusCode: 403|\(403\)"
+    r"|status code:? 403",
+    re.IGNORECASE,
 )
 _PLACES = (
     re.compile(r"s3[an]?://(?P<bucket>[a-z\d][a-z\d.-]{1,62})/?(?P<key>[^\s\"',;)]*)"),
@@ -135,6 +140,8 @@ _PLACES = (
     ),
     # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/s3-uploading-files.html
     re.compile(r"Failed to upload \S+ to (?P<bucket>[a-z\d][a-z\d.-]{1,62})/(?P<key>\S+): An err"),
+    re.compile(r"for key '(?P<key>[^']+)' in bucket '(?P<bucket>[a-z\d.-]+)'"),
+    re.compile(r"(?:object \"(?P<key>[^\"]+)\" in )?S3 bucket \"(?P<bucket>[a-z\d.-]+)\""),
     re.compile(
         r"--bucket[= ](?P<bucket>[a-z\d][a-z\d.-]{1,62})(?=\s)(?:.{0,200}? --key[= ](?P<key>\S+))?"
     ),
@@ -143,7 +150,11 @@ _PLACES = (
 )
 # What S3 refuses, as it stands in a log; the words around it are searched for the rest.
 SENTENCES = (
-    r"\(403\)(?: occurred)? when calling the \w+ operation"
+    r"UnknownError.{0,120}?de_\w+CommandError.{0,200}?httpStatusCode: 403|'403': UnknownError"
+    r"|AWS Error ACCESS_DENIED during \w+ operation|PermissionError: (?:Access Denied|Forbidden)"
+    r"|HTTP Error: HTTP \w+ error on 'https://\S+' \(HTTP 403\)"
+    r"|Generic S3 error: .{0,60}?403 Forbidden"
+    r"|\(403\)(?: occurred)? when calling the \w+ operation"
     r"|error reading S3 Bucket \(\S+\): Forbidden"
     r"|operation error S3: \w+, https response error StatusCode: 403"
     r"|(?:Access Denied|Forbidden) \(Service: (?:Amazon )?S3[,;]"
@@ -212,14 +223,18 @@ def of_s3_alone(words: str) -> str | None:
     )
 
 
+def _is_s3s(call: Call, words: str) -> bool:
+    if call.service or call.operation in _ITS_OWN:
+        return call.service in ("", "s3")
+    return bool(_IS.search(words) or _LIKE.search(words))
+
+
 def _operation(words: str) -> str:
     for pattern, operation in _TOOLS:
         if found := pattern.search(words):
             return operation or found["call"]
     call = called(words)
-    if call and (
-        call.service == "s3" or (not call.service and (_IS.search(words) or _LIKE.search(words)))
-    ):
+    if call and _is_s3s(call, words):
         return call.operation if _REFUSED.search(words) else ""
     if call and "calling the" in words and re.search(r"operation: (?:Access Denied|Forbid)", words):
         return call.operation
