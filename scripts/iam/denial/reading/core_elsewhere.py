@@ -105,8 +105,8 @@ TABLE = (
     (
         r"[Dd]enied by stack policy",
         "the stack's own stack policy refused the update, and no policy of IAM: give another one "
-        "for this update (aws cloudformation update-stack --stack-policy-during-update-body) or change it (set-stack-policy, which needs "
-        "cloudformation:SetStackPolicy)",
+        "for this update (aws cloudformation update-stack --stack-policy-during-update-body) or "
+        "change it (set-stack-policy, which needs cloudformation:SetStackPolicy)",
     ),
     # https://docs.aws.amazon.com/cloudformation-cli/latest/hooks-userguide/what-is-cloudformation-hooks.html
     (
