@@ -118,6 +118,7 @@ class Given:
                 "the organization's (--scp, --rcp), the session's or a VPC endpoint's; no Allow "
                 "lifts it"
             )
+        elsewhere = elsewhere or self._may_deny(refusal)
         if has_own and not self.identity and not elsewhere and (self._all or refusal.explicit):
             return "the caller's own policies decide, too, and were not given: --policy FILE"
         return ""
@@ -216,7 +217,14 @@ class Given:
                      for name, written in getattr(self, kind).items())  # fmt: skip
 
     def _stands_in(self, refusal: Refusal) -> bool:
-        return refusal.layer not in ("", "identity-based policy")
+        return refusal.layer not in ("", "identity-based policy") or self._may_deny(refusal)
+
+    def _may_deny(self, refusal: Refusal) -> bool:
+        """Whether AWS says that a policy denies it, not which, and one that was given denies."""
+        return refusal.explicit and not refusal.layer and any(
+            statement.get("Effect") == "Deny"
+            for written in self._all for statement in _statements(written)
+        )  # fmt: skip
 
     def _own(self, refusal: Refusal) -> tuple[Policy, ...]:
         if not self.identity and self._stands_in(refusal):

@@ -170,6 +170,12 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
             "a parameter's name cannot begin with aws or ssm: SSM refuses to write it, whatever "
             "the policies say; take another name"
         )
+    if refusal.action in ("codeartifact:CreateRepository", "codeartifact:UpdateRepository"):
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodeartifact.html
+        yield (
+            "a repository with upstreams needs codeartifact:AssociateWithDownstreamRepository on "
+            "each of them, too, and an external connection codeartifact:AssociateExternalRepository"
+        )
     if _OF_IDENTITY_CENTER.match(refusal.action):
         # https://docs.aws.amazon.com/singlesignon/latest/userguide/delegated-admin.html
         yield (

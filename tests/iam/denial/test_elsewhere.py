@@ -152,6 +152,12 @@ OWN_WORDS = [
      "assuming that it exists.", "the instance profile web"),
     ("ServiceLinkedRoleNotFoundFault: This action cannot be completed due to insufficient "
      "permissions.", "no service-linked role"),
+    (f"Arguments: ('webidentity:{ROLE},/var/run/token',)\nb'mount.nfs4: access denied by server "
+     "while mounting 127.0.0.1:/'", f"the client's own ({ROLE})"),
+    ("mount.nfs4: access denied by server while mounting 127.0.0.1:/",
+     "the client's own (which is not named)"),
+    ("BadRequest: Amazon FSx is unable to validate access to the S3 bucket. Ensure the IAM role or "
+     "user you are using has s3:Get*", "iam:PutRolePolicy"),
 ]  # fmt: skip
 
 TARGETS = [
@@ -383,3 +389,49 @@ def test_a_resources_policy_that_lacks_is_told_though_its_name_is_hidden(tmp_pat
     )
     found = explained(run(tmp_path, words, "--json"))
     assert any(note.startswith("the policy of what was asked for") for note in found["notes"])
+
+
+def test_an_action_whose_name_alone_is_quoted_is_read() -> None:
+    words = (
+        'server returned HTTP status 403 Forbidden: {\\"Message\\":\\"User:  is not authorized to '
+        'perform: aps: \\"RemoteWrite\\" on resource: '
+    )
+    [one] = read(words).bare
+    told = cause(one)
+    assert told is not None and told.startswith("aps:RemoteWrite was refused to a caller")
+
+
+def test_an_action_that_is_hidden_is_asked_for(tmp_path: Path) -> None:
+    guest = SESSION.replace("train/run", "guests/CognitoIdentityCredentials")
+    done = run(tmp_path, f"User: {guest} is not authorized to perform: transcribe:<action>")
+    assert "the message hides the action, transcribe:<action>" in done.output
+    assert "session policy of its own" in done.output
+
+
+def test_a_deny_that_is_given_is_tried_where_aws_does_not_say_whose_it_was(tmp_path: Path) -> None:
+    share = f"arn:aws:ram:eu-west-1:{ACCOUNT}:resource-share/*"
+    words = (
+        f"User: {SESSION} is not authorized to perform: ram:CreateResourceShare on resource: "
+        f"{share} with an explicit deny"
+    )
+    denies = {
+        "Sid": "Inside",
+        "Effect": "Deny",
+        "Action": "ram:CreateResourceShare",
+        "Resource": "*",
+        "Condition": {"Bool": {"ram:RequestedAllowsExternalPrincipals": "true"}},
+    }
+    found = explained(run(tmp_path, words, "--json", scp=policy(denies)))
+    assert any("ram:RequestedAllowsExternalPrincipals (Bool) true" in n for n in found["notes"])
+
+
+def test_a_repositorys_upstreams_need_a_right_of_their_own(tmp_path: Path) -> None:
+    words = f"User: {SESSION} is not authorized to perform: codeartifact:CreateRepository"
+    found = explained(run(tmp_path, words, "--json"))
+    assert any("codeartifact:AssociateWithDownstreamRepository" in n for n in found["notes"])
+
+
+def test_the_role_that_a_service_was_given_is_told_to_lack_it(tmp_path: Path) -> None:
+    words = "The provided execution role does not have permissions to call PutTraceSegments on XRAY"
+    found = explained(run(tmp_path, words, "--json"))
+    assert any("no policy of who deploys" in note for note in found["notes"])

@@ -52,6 +52,10 @@ CIPHERTEXT = "The ciphertext refers to a customer master key that does not exist
 _CIPHERTEXT = "ciphertext references a key that either does not exist or you do not have access"
 # Greengrass writes null where an action should stand.
 _NO_ACTION = re.compile(r"not authorized to perform:? null\b")
+_HIDDEN_ACTION = re.compile(
+    r"(?:User: (?P<who>arn:\S+) )?is not authorized to perform:? (?P<service>[a-z][\w-]*):"
+    r"(?P<action><[^<>]*>|\{[^{}]*\}|\[[^\[\]]*\]|\*{3,}|\.{3})"
+)
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html
 PAM = re.compile(r"PAM authentication failed for user ['\"]?(?P<user>[^\s'\"\\,;)]+)")
 # https://docs.aws.amazon.com/lambda/latest/dg/permissions-layer-cross-account.html
@@ -64,6 +68,7 @@ SENTENCES = (
     rf"{PAM.pattern.replace('(?P<user>', '(?:')}|"
     r"Access to the resource https://\S+ is denied|"
     rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|{CIPHERTEXT}|"
+    rf"{re.sub(r'[(][?]P<[a-z]+>', '(?:', _HIDDEN_ACTION.pattern)}|"
     r"API: [\w-]+:\w+ You are not authorized|not authorized to perform this operation|"
     r"(?:permission|(?:not |un)authorized) to (?:call|perform the) ['\"]?[\w-]+:\w+|"
     rf"{s3.SENTENCES}"
@@ -201,7 +206,17 @@ def named_by_an_allow(action: str) -> str:
 
 
 def of_no_action(words: str) -> str | None:
-    """Of a service that names no action."""
+    """Of a service that names no action, or of somebody who hides it."""
+    if hidden := _HIDDEN_ACTION.search(words):
+        who = hidden["who"] or "a caller that is not named"
+        return (
+            f"the message hides the action, {hidden['service']}:{hidden['action']}, that was "
+            f"refused to {who}: paste it with the action"
+        ) + (
+            ". Cognito gives guests (an identity without a login, in the enhanced flow) a session "
+            "policy of its own, which allows a few services and actions alone, whatever their role "
+            "allows: for others sign in first, or get the credentials by the basic flow"
+        ) * ("CognitoIdentityCredentials" in who)
     if _NO_ACTION.search(words):
         called = _OPERATION.search(words)
         own = f" ({called[1]})" if called else ""

@@ -56,6 +56,8 @@ _NO_ACTION = re.compile(
 _ZONE = re.compile(r"/hostedzone/(Z\w+)")
 _LINE = re.compile(r"\\+n")
 # Support writes its prefix alone, and the call stands before it.
+# Prometheus quotes the action's name alone.
+_PARTED = re.compile(r"(perform:? [a-z][\w-]*:) ?[\"'](\w+)[\"']")
 _PREFIX_ALONE = re.compile(
     r"(calling the (?P<call>\w+) operation: .{0,300}?to perform:? [\w-]+:)(?![\w…*]|\.{3})"
 )
@@ -335,7 +337,7 @@ def _plain(text: str) -> str:
     text = _SPACED.sub(r"\1\2", _QUOTES.sub(r"\1\2", text))
     text = _GLUED.sub(r"\1 ", text)
     text = _BLANK.sub(r"\1…", _APART.sub(r"\1", text))
-    text = _PREFIX_ALONE.sub(r"\1\g<call>", text)
+    text = _PREFIX_ALONE.sub(r"\1\g<call>", _PARTED.sub(r"\1\2", text))
     text = _ARN.sub(lambda arn: _masked(arn, hidden), text)
     return _BROKEN.sub(_joined, text)
 

@@ -399,7 +399,7 @@ _TABLE = (
     *core_words.TABLE,
     *targets.TABLE,
 )
-_UNTOLD = {"topic": "which is not named", "object": "which is not named"}
+_UNTOLD = dict.fromkeys(("topic", "object", "role"), "which is not named")
 WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
 
 

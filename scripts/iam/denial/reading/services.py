@@ -124,10 +124,13 @@ def lacked(words: str) -> str:
 
 
 def with_it(action: str) -> str:
-    """Whose right it is that Lambda misses, and what belongs to it; "" if that is not known."""
+    """Whose right it is that a service misses, and what belongs to it if that is known."""
     together = next((names for names in _TOGETHER if action in names), ())
     if not together:
-        return ""
+        return (
+            "it is the role that the service was given (of Lambda the function's execution role) "
+            "that lacks it, and no policy of who deploys"
+        )
     return (
         "it is the function's execution role that lacks it, and no policy of who deploys; what "
         f"Lambda does there needs {', '.join(together)} together"
@@ -161,8 +164,6 @@ def cause(words: str) -> str | None:
     if _SUBSCRIPTION.search(words):
         return f"{LOG_DESTINATION}; the caller's own policies have to allow the call, too"
     if (action := lacked(words)) and not own_words.meaning(words):
-        further = with_it(action)
-        return f"the role's own policies have to allow {action}; the message names no role" + (
-            f": {further}" if further else ""
-        )
+        told = f"the role's own policies have to allow {action}; the message names no role"
+        return f"{told}: {with_it(action)}"
     return own_words.meaning(words)

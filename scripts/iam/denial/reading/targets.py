@@ -332,4 +332,23 @@ TABLE = (
         "iam:AttachRolePolicy, iam:AddRoleToInstanceProfile and iam:PassRole, too; or somebody who "
         "may makes the profile once",
     ),
+    # https://docs.aws.amazon.com/efs/latest/ug/troubleshooting-efs-mounting.html
+    (
+        r"(?:webidentity:(?P<role>arn:[^,\s]*).{0,400}?)?mount\.nfs4?: access denied by server",
+        "EFS refused the mount: the file system's policy or the client's own ({role}) have to "
+        "allow elasticfilesystem:ClientMount on the file system (to write ClientWrite, as root "
+        "ClientRootAccess), with an access point on that as elasticfilesystem:AccessPointArn "
+        "says. A client that mounts without iam is nobody, and let in by the file system's policy"
+        " alone, if there is one; over an access point or with iam the mount has to use TLS (-o "
+        "tls,iam). EFS says the same of a path that is not there",
+    ),
+    # https://docs.aws.amazon.com/fsx/latest/LustreGuide/create-dra-linked-data-repo.html
+    (
+        r"Amazon FSx is unable to validate access to the S3 bucket",
+        "FSx tried the bucket in the caller's name: the caller needs s3:Get*, s3:List* and "
+        "s3:PutObject on the bucket and what is under the prefix, and, so that FSx gets a role of "
+        "its own, iam:CreateServiceLinkedRole, iam:AttachRolePolicy and iam:PutRolePolicy on "
+        "role/aws-service-role/s3.data-source.lustre.fsx.amazonaws.com/*; the bucket's policy and "
+        "its key may refuse, too, and the bucket has to be there, spelled so",
+    ),
 )
