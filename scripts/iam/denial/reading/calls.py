@@ -71,12 +71,15 @@ _SERVICES = {
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
 PASSES = {
     "AssociateIamInstanceProfile": "ec2.amazonaws.com",
+    "cloudformation": "cloudformation.amazonaws.com",
+    "CreateChangeSet": "cloudformation.amazonaws.com",
     "CreateCrawler": "glue.amazonaws.com",
     "CreateDeliveryStream": "firehose.amazonaws.com",
     "CreateFunction": "lambda.amazonaws.com",
     "CreateNotebookInstance": "sagemaker.amazonaws.com",
     "CreatePipeline": "codepipeline.amazonaws.com",
     "CreateProcessingJob": "sagemaker.amazonaws.com",
+    "CreateStack": "cloudformation.amazonaws.com",
     "CreateStateMachine": "states.amazonaws.com",
     "CreateTrainingJob": "sagemaker.amazonaws.com",
     "RegisterTaskDefinition": "ecs-tasks.amazonaws.com",
@@ -84,6 +87,7 @@ PASSES = {
     "RunTask": "ecs-tasks.amazonaws.com",
     "StartTask": "ecs-tasks.amazonaws.com",
     "UpdateFunctionConfiguration": "lambda.amazonaws.com",
+    "UpdateStack": "cloudformation.amazonaws.com",
     "UpdateStateMachine": "states.amazonaws.com",
 }
 _ALIASES = {

@@ -199,4 +199,14 @@ TABLE = (
         "{caller} asked to become {role}: its own policies have to allow sts:AssumeRole on that, "
         "and the role's trust policy has to let it in",
     ),
+    # https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+    (
+        "Given key ID is not accessible",
+        "EC2 asked KMS in the caller's name (of a copy by AWS Backup: its role's) for the key of "
+        "the snapshot or of the copy, and may not use it: the caller needs kms:DescribeKey, "
+        "kms:CreateGrant, kms:Decrypt, kms:ReEncrypt* and kms:GenerateDataKeyWithoutPlaintext on "
+        "both keys, by its own policies or the keys'; of another account's snapshot that account's "
+        "key policy has to let it in, too, and AWS's own key (aws/ebs) serves no other account. "
+        "The key has to be there, enabled and of that region",
+    ),
 )

@@ -122,6 +122,8 @@ _BARE = re.compile(
     rf"because no (?:{LAYER}) allows the \S+|explicit deny in an? (?:{LAYER})|{SENTENCES}"
 )
 _SERVICE = re.compile(r"[.]? ?\(Service: (?:Amazon|AWS)?(\w+)[;,]")
+# CloudFormation names what it called in front of what that answered.
+_API = re.compile(r"\bAPI: (?P<service>\w+)(?::(?P<call>\w+))? $")
 _TELLS = re.compile(r"(?:is|are) not authorized to perform:? ['\"]?([\w-]+:\w+)")
 # An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.
 _CODE = re.compile(
@@ -264,8 +266,9 @@ class Refusal:
             keys["aws:RequestedRegion"] = ("unspecified",)
         if self.is_global:
             keys["aws:RequestedRegion"] = (GLOBAL_REGION,)
-        if self.action.lower() == "iam:passrole" and self.operation in calls.PASSES:
-            keys["iam:PassedToService"] = (calls.PASSES[self.operation],)
+        call = self.operation or self.asked.lower()
+        if self.action.lower() == "iam:passrole" and call in calls.PASSES:
+            keys["iam:PassedToService"] = (calls.PASSES[call],)
         # What EC2 and others call a resource's tag is what AWS calls it, too.
         aliases = {
             f"aws:ResourceTag/{name.partition(':ResourceTag/')[2]}": values
@@ -378,11 +381,10 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
     requests = _REQUEST.findall(before)
     if not requests and (behind := _BEHIND.search(plain, until, until + 300)):
         requests, until = [behind[1]], behind.end()
-    operations = _OPERATION.findall(before)
+    called = _called(plain, before, found.end())
     account = found["principal"].split(":")[4] if ":" in found["principal"] else ""
     # A call may need a second action, and AWS names that one behind "allows the".
     lacking = _ACTION.fullmatch(found["lacking"] or "") or found
-    service_told = _SERVICE.match(plain, found.end())
     service, _, name = lacking["action"].partition(":")
     principal, keys = found["principal"], {}
     if ":cloudwatch:" in principal:
@@ -411,11 +413,22 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         policy=found["setting"] or (found["policy"] and found["policy"].rstrip(".,;)")),
         keys=keys,
         unnamed=found["unnamed"] is not None,
-        asked=service_told[1] if service_told else operations[-1][0] if operations else "",
+        asked=called[0],
         request_id=requests[-1] if requests else "",
-        operation=(operations[-1][1] or operations[-1][2]) if operations else "",
+        operation=called[1],
     )
     return refusal, until
+
+
+def _called(plain: str, before: str, end: int) -> tuple[str, str]:
+    """The service and the call that were refused, where the words around the sentence tell them."""
+    service = call = ""
+    if operations := _OPERATION.findall(before):
+        service, call = operations[-1][0], operations[-1][1] or operations[-1][2]
+    if api := _API.search(before):
+        service, call = api["service"], api["call"] or ""
+    told = _SERVICE.match(plain, end)
+    return told[1] if told else service, call
 
 
 def _by_its_call(found: re.Match[str], plain: str) -> Refusal | None:

@@ -238,3 +238,17 @@ def test_cloudformations_word_on_s3_is_a_denial() -> None:
 def test_what_else_it_needs_is_told(words: str, told: str) -> None:
     [bare] = read(words).bare
     assert told in str(cause(bare))
+
+
+@pytest.mark.parametrize(
+    ("before", "service"),
+    [("API: cloudFormation", "cloudformation"), ("API: lambda:CreateFunction", "lambda"),
+     ("An error occurred (AccessDenied) when calling the CreateStack operation:",
+      "cloudformation")],
+)  # fmt: skip
+def test_cloudformation_tells_whom_a_role_is_passed_to(before: str, service: str) -> None:
+    [refusal] = read(
+        f"{before} User: arn:aws:iam::{ACCOUNT}:user/ann is not authorized to perform: "
+        f"iam:PassRole on resource: arn:aws:iam::{ACCOUNT}:role/cfn"
+    ).refusals
+    assert refusal.known_keys()["iam:PassedToService"] == (f"{service}.amazonaws.com",)

@@ -85,6 +85,8 @@ ECR = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
          "Forbidden", "S3 refused a call"),
         ("HTTP Error: HTTP GET error on 'https://box.s3.amazonaws.com/a.csv' (HTTP 403)",
          "S3 refused a call on arn:aws:s3:::box/a.csv"),
+        ("failed with error: Given key ID is not accessible. You must have DescribeKey permissions",
+         "kms:DescribeKey"),
         ("AccessDeniedException: The ciphertext references a key that either does not exist or you "
          "do not have access to.", "kms:Decrypt"),
     ],
