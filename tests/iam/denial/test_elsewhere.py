@@ -85,6 +85,10 @@ NO_POLICY = [
     (CALL.format("BadRequestException", "UpdateOrganizationConfiguration") + "The request failed "
      "because you do not have required AWS Organization master permission.",
      "delegated administrator"),
+    ('{"__type":"NotAuthorizedException","message":"User is not authorized to get auth details."}',
+     "comes from an external provider"),
+    ('{"msg":"Error fetching credentials: Service account token cannot be parsed: token is bad"}',
+     "no Bearer before it"),
 ]  # fmt: skip
 OWN_WORDS = [
     ("S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid D1,CanRetry 1",
@@ -158,6 +162,19 @@ OWN_WORDS = [
      "the client's own (which is not named)"),
     ("BadRequest: Amazon FSx is unable to validate access to the S3 bucket. Ensure the IAM role or "
      "user you are using has s3:Get*", "iam:PutRolePolicy"),
+    (CALL.format("AuthorizationError", "GetSubscriptionAttributes") + "Not authorized to access "
+     "this subscription", "to its owner alone"),
+    ("The user does not have permissions to call lambda createFunction. Please make sure you have",
+     "Amplify called lambda (createFunction)"),
+    ('{"msg":"error fetching credentials: rpc error: code = Unknown desc = AccessDenied: Access '
+     'denied","path":"/latest/meta-data/iam/security-credentials/builds","status":500}',
+     "asked STS for the role builds"),
+    (f"copy a from 's3://pipes/in/a' iam_role '{ROLE}' gzip Invalid operation: "
+     "S3ServiceException:Access Denied,Status 403 Details: error:  S3ServiceException:Access "
+     "Denied,Status 403",
+     "at 's3://pipes/in/a', and not in the database user's name"),
+    ("error:  S3ServiceException:Access Denied,Status 403\n  code:      8001\n  context:   S3 key "
+     "being read : s3://pipes/in/a", "that the command names : s3://pipes/in/a, and"),
 ]  # fmt: skip
 
 TARGETS = [
@@ -435,3 +452,13 @@ def test_the_role_that_a_service_was_given_is_told_to_lack_it(tmp_path: Path) ->
     words = "The provided execution role does not have permissions to call PutTraceSegments on XRAY"
     found = explained(run(tmp_path, words, "--json"))
     assert any("no policy of who deploys" in note for note in found["notes"])
+
+
+def test_a_name_that_is_left_out_behind_dots_is_a_hidden_one(tmp_path: Path) -> None:
+    words = (
+        f"User: {SESSION} is not authorized to perform: bedrock:InvokeModel on resource: "
+        "arn:aws:bedrock:eu-west-1:...:application-inference-profile/... because no "
+        "identity-based policy allows the bedrock:InvokeModel action"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["resource"].endswith(":application-inference-profile/…")

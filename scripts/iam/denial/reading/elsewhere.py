@@ -323,6 +323,20 @@ _OTHERS = (
         "AWS counted too many requests in a short time, and no policy refused: wait and try again "
         "with growing pauses (the SDK's retry mode adaptive), or ask for a higher quota",
     ),
+    # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_InitiateAuth.html
+    (
+        r"User is not authorized to get auth details",
+        "the user pool refuses this user, and no policy of IAM: one who comes from an external "
+        "provider (SAML, OIDC, Facebook) has no password in the pool and signs in with that "
+        "provider (hosted UI), and not by InitiateAuth or AdminInitiateAuth",
+    ),
+    # https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html
+    (
+        r"Error fetching credentials: Service account token cannot be parsed",
+        "the pod identity agent could not read the pod's token, and AWS was not asked: the header "
+        "Authorization has to be what the file of AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE holds, "
+        "with no Bearer before it. AWS's own SDKs (of a version that knows EKS Pod Identity) do so",
+    ),
 )
 _TABLE = (*core_elsewhere.TABLE, *_CREDENTIALS, *_ACCOUNT, *_OTHERS)
 _UNTOLD = "a right that is not told, such as DESCRIBE or CREATE_TABLE,"

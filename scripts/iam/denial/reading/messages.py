@@ -458,7 +458,7 @@ def as_arn(resource: str | None, account: str) -> str | None:
     """A resource as a message names it: IAM's by kind and name, without what ends a sentence."""
     if resource is None:
         return None
-    resource = resource.rstrip(".,;)'`")
+    resource = re.sub(r"(?<=[/:])\.{3}$", "…", resource).rstrip(".,;)'`")
     if "[" not in resource:  # a log stream of Lambda's has both
         resource = resource.rstrip("]")
     kind, _, name = resource.rpartition(" ")

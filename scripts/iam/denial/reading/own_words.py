@@ -16,12 +16,16 @@ _TABLE = (
     ),
     # https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-access-permissions.html
     (
-        r"S3ServiceException: ?(?:Access Denied|Forbidden)",
-        "Redshift asked S3 with the role (iam_role) or keys that the COPY, UNLOAD or external "
-        "table names, and not in the database user's name: to read it needs s3:GetObject on the "
-        "objects and s3:ListBucket on the bucket, to write s3:PutObject (and "
-        "s3:GetBucketLocation), the use of the key that they are encrypted with, of another "
-        "account's bucket by that bucket's policy, too, and no Deny there. Of an object that is "
+        r"(?:(?P<place>['\"]s3://[^'\"\s]+['\"]) iam_role ['\"](?P<role>arn:[^'\"\s]+)['\"]"
+        r".{0,200}?)?"
+        r"S3ServiceException: ?(?:Access Denied|Forbidden)"
+        r"(?:.{0,400}?error: +S3ServiceException: ?(?:Access Denied|Forbidden))?"
+        r"(?:.{0,400}?S3 key being read(?P<key> : s3://\S+\w))?",
+        "Redshift asked S3 with the role (iam_role {role}) or keys that the COPY, UNLOAD or "
+        "external table names, at {place}{key}, and not in the database user's name: to read it "
+        "needs s3:GetObject on the objects and s3:ListBucket on the bucket, to write s3:PutObject"
+        " (and s3:GetBucketLocation), the use of the key that they are encrypted with, of another"
+        " account's bucket by that bucket's policy, too, and no Deny there. Of an object that is "
         "not there S3 says the same to whoever may not list",
     ),
     # https://docs.aws.amazon.com/redshift/latest/mgmt/copy-unload-iam-role.html
@@ -399,7 +403,9 @@ _TABLE = (
     *core_words.TABLE,
     *targets.TABLE,
 )
-_UNTOLD = dict.fromkeys(("topic", "object", "role"), "which is not named")
+_UNTOLD = dict.fromkeys(("topic", "object", "role"), "which is not named") | {
+    "place": "the place that the command names"
+}
 WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
 
 

@@ -351,4 +351,30 @@ TABLE = (
         "role/aws-service-role/s3.data-source.lustre.fsx.amazonaws.com/*; the bucket's policy and "
         "its key may refuse, too, and the bucket has to be there, spelled so",
     ),
+    # https://docs.aws.amazon.com/sns/latest/api/API_GetSubscriptionAttributes.html
+    (
+        r"Not authorized to access this subscription",
+        "SNS shows a subscription to its owner alone, the account that subscribed, whatever that "
+        "of the topic allows: ask with credentials of that account (there the caller's own "
+        "policies need sns:GetSubscriptionAttributes), or leave out subscriptions of others. One "
+        "that nobody has confirmed yet has no owner but its topic's account",
+    ),
+    # https://docs.aws.amazon.com/amplify/latest/userguide/permissions-amplify-iam-managed-policies.html
+    (
+        r"[Tt]he user does not have permissions? to call (?P<service>\w+) (?P<call>\w+)",
+        "Amplify called {service} ({call}) in the caller's name and was refused: who signed in to "
+        "the console, or the role that Amplify was given, needs that right, which "
+        "AdministratorAccess-Amplify has (and iam:PassRole on the roles that it hands on), with no "
+        "boundary and no policy of the organization's against it",
+    ),
+    # https://github.com/uswitch/kiam/blob/master/docs/IAM.md
+    (
+        r"error fetching credentials: rpc error: .{0,60}?AccessDenied.{0,200}?"
+        r"security-credentials/(?P<name>[\w+=,.@/-]+)",
+        "kiam's server asked STS for the role {name} and was refused (sts:AssumeRole): the "
+        "server's own role or user needs sts:AssumeRole on it, and its trust policy has to let in"
+        " the server's role (not the nodes', unless the server runs with that). The annotation "
+        "iam.amazonaws.com/role has to spell the role as it is called, and of one that is not "
+        "there STS says the same",
+    ),
 )
