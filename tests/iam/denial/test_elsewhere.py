@@ -89,6 +89,8 @@ NO_POLICY = [
      "comes from an external provider"),
     ('{"msg":"Error fetching credentials: Service account token cannot be parsed: token is bad"}',
      "no Bearer before it"),
+    (CALL.format("AWSOrganizationsNotInUseException", "ListAccounts") + "Your account is not a "
+     "member of an organization.", "in no organization"),
 ]  # fmt: skip
 OWN_WORDS = [
     ("S3ServiceException:Access Denied,Status 403,Error AccessDenied,Rid D1,CanRetry 1",
@@ -175,6 +177,8 @@ OWN_WORDS = [
      "at 's3://pipes/in/a', and not in the database user's name"),
     ("error:  S3ServiceException:Access Denied,Status 403\n  code:      8001\n  context:   S3 key "
      "being read : s3://pipes/in/a", "that the command names : s3://pipes/in/a, and"),
+    ('{"contexts":{"reason":"CONNACK:Client is not authenticated/authorized to send the message:1",'
+     '"reasonCode":"NOT_AUTHORIZED"}}', "client/CLIENT_ID"),
 ]  # fmt: skip
 
 TARGETS = [
@@ -462,3 +466,25 @@ def test_a_name_that_is_left_out_behind_dots_is_a_hidden_one(tmp_path: Path) -> 
     )
     found = explained(run(tmp_path, words, "--json"))
     assert found["resource"].endswith(":application-inference-profile/…")
+
+
+@pytest.mark.parametrize(
+    ("operation", "key", "action", "asked"),
+    [("REST.HEAD.BUCKET", "-", "s3:ListBucket", ""),
+     ("REST.COPY.OBJECT_GET", "a/b.json", "s3:GetObject", "/a/b.json")],
+)  # fmt: skip
+def test_a_line_of_s3s_access_log_is_read(
+    tmp_path: Path, operation: str, key: str, action: str, asked: str
+) -> None:
+    line = (
+        f"{'be9f' * 16} pipes [01/Nov/2018:00:28:18 +0000] 172.31.52.255 {SESSION} 232D99AD "
+        f'{operation} {key} "HEAD /pipes HTTP/1.1" 403 AccessDenied 243 - 9 - "-" "-" -'
+    )
+    found = explained(run(tmp_path, line, "--json"))
+    assert (found["principal"], found["action"]) == (SESSION, action)
+    assert found["resource"] == f"arn:aws:s3:::pipes{asked}"
+
+
+def test_another_line_of_s3s_access_log_is_left_as_it_is() -> None:
+    line = f'pipes [01/Nov/2018] 1.1.1.1 {SESSION} 1 REST.GET.ACL - "GET /" 403 AccessDenied'
+    assert read(line).refusals == ()

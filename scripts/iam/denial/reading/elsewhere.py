@@ -160,7 +160,7 @@ _ACCOUNT = (
     ),
     (
         r"(?:account|Account) \S+ is not (?:an? )?(?:delegated )?administrator for this organi[sz]"
-        r"ation|not subscribed to AWS Security Hub|AWSOrganizationsNotInUseException"
+        r"ation|not subscribed to AWS Security Hub"
         r"|caller is not (?:an? |the )?(?:organization |delegated )?(?:administrator|master)"
         r"|only from the organization's (?:management|master) account"
         r"|do not have (?:the )?required AWS Organization (?:master|management) permission",
@@ -336,6 +336,13 @@ _OTHERS = (
         "the pod identity agent could not read the pod's token, and AWS was not asked: the header "
         "Authorization has to be what the file of AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE holds, "
         "with no Bearer before it. AWS's own SDKs (of a version that knows EKS Pod Identity) do so",
+    ),
+    # https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
+    (
+        r"AWSOrganizationsNotInUseException|[Yy]our account is not a member of an organization",
+        "the account is in no organization, and no policy refused: ask from an account of one (its "
+        "management account or a delegated administrator), make one (aws organizations "
+        "create-organization), or leave the call out",
     ),
 )
 _TABLE = (*core_elsewhere.TABLE, *_CREDENTIALS, *_ACCOUNT, *_OTHERS)

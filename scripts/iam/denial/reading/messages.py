@@ -56,6 +56,17 @@ _NO_ACTION = re.compile(
 _ZONE = re.compile(r"/hostedzone/(Z\w+)")
 _LINE = re.compile(r"\\+n")
 # Support writes its prefix alone, and the call stands before it.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html
+_ACCESS_LOG = re.compile(
+    r"(?P<bucket>\S+) \[[^\]]*\] \S+ (?P<who>arn:\S+|-) (?P<id>\S+) "
+    r"[A-Z]+\.(?P<operation>[A-Z]+\.[A-Z_]+) (?P<key>\S+) \"[^\"]*\" 403 AccessDenied\b"
+)
+_LOGGED = {
+    "HEAD.BUCKET": "ListBucket", "GET.BUCKET": "ListBucket", "GET.LOCATION": "GetBucketLocation",
+    "GET.OBJECT": "GetObject", "HEAD.OBJECT": "GetObject", "COPY.OBJECT_GET": "GetObject",
+    "PUT.OBJECT": "PutObject", "PUT.PART": "PutObject", "POST.UPLOADS": "PutObject",
+    "POST.OBJECT": "PutObject", "COPY.OBJECT": "PutObject", "DELETE.OBJECT": "DeleteObject",
+}  # fmt: skip
 # Prometheus quotes the action's name alone.
 _PARTED = re.compile(r"(perform:? [a-z][\w-]*:) ?[\"'](\w+)[\"']")
 _PREFIX_ALONE = re.compile(
@@ -332,7 +343,7 @@ def _plain(text: str) -> str:
     # JSON in JSON escapes a quote and a line's end twice.
     text = _QUOTED.sub(r"\1", _LINE.sub(" ", re.sub(r'\\+"', '"', text)))
     text = _HYPHEN.sub(r"\1", _CUT.sub(r"\1\2", text))
-    text = _BOLD.sub("", " ".join(text.split()))
+    text = _ACCESS_LOG.sub(_logged, _BOLD.sub("", " ".join(text.split())))
     text = _PLACEHOLDER.sub(lambda found: found[0].replace(" ", "_"), text)
     hidden: dict[str, str] = {}
     text = _DOTS.sub(rf"\1:{MASK}:", text)
@@ -366,6 +377,19 @@ def _masked(arn: re.Match[str], hidden: dict[str, str]) -> str:
         return hidden.setdefault(name, MASK if not hidden else OTHER)
 
     return arn[1] + region + _HIDDEN.sub(mask, arn[3])
+
+
+def _logged(found: re.Match[str]) -> str:
+    """A line of S3's access log as AWS's own sentence."""
+    action = _LOGGED.get(found["operation"])
+    if action is None:
+        return found[0]
+    who = "anonymous" if found["who"] == "-" else found["who"]
+    key = "" if action.endswith(("Bucket", "Location")) else f"/{found['key']}"
+    return (
+        f"RequestId: {found['id']} User: {who} is not authorized to perform: s3:{action} on "
+        f"resource: arn:aws:s3:::{found['bucket']}{key} "
+    )
 
 
 def _joined(found: re.Match[str]) -> str:

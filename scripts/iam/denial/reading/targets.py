@@ -377,4 +377,17 @@ TABLE = (
         "iam.amazonaws.com/role has to spell the role as it is called, and of one that is not "
         "there STS says the same",
     ),
+    # https://docs.aws.amazon.com/iot/latest/developerguide/iot-policies.html
+    (
+        r"CONNACK:? ?Client is not authenticated/authorized|AWS_ERROR_MQTT_UNEXPECTED_HANGUP"
+        r"|\"reason\": ?\"AUTHORIZATION_FAILURE\"",
+        "AWS IoT refused or closed the connection. Of a client with a certificate the policy of "
+        "AWS IoT decides that is attached to it (aws iot attach-policy), of one that signs "
+        "(WebSocket) the caller's own policies of IAM, of a Cognito identity that signed in both: "
+        "iot:Connect on arn:aws:iot:REGION:ACCOUNT:client/CLIENT_ID with the client's own ID "
+        "(further clients of Greengrass are THING#2 and on), iot:Publish and iot:Receive on "
+        "topic/TOPIC, iot:Subscribe on topicfilter/FILTER. Variables of the thing hold only where "
+        "the certificate is attached to it, and it has to be active; two clients of one ID close "
+        "each other. The log of AWS IoT (AWSIotLogsV2) tells which it was",
+    ),
 )
