@@ -23,6 +23,7 @@ from scripts.iam.denial.doubts import (
     unsure,
 )
 from scripts.iam.denial.given import GivenPolicy
+from scripts.iam.denial.reading.calls import PASSES
 from scripts.iam.denial.reading.messages import BLOCKED, GLOBAL_MODEL, MASK, Refusal
 from scripts.iam.denial.reading.services import LOG_DESTINATION
 from scripts.iam.denial.reading.unnamed import CALLER
@@ -500,13 +501,32 @@ def _contradiction(
         yield (
             "the policies as they are now allow it, as far as the message says: they changed "
             "since, or did not count yet (IAM needs up to minutes), or they are not those of the "
-            f"account that refused{somebody}{others}"
+            f"account that refused{somebody}{others}{_beside(refusal, explanation)}"
         )
         return
     yield (
         f"AWS says: {said}; by the policies that were looked at it is: {decision.reason}. They "
         "changed since, or are not those of the account that refused: no change is proposed"
     )
+
+
+def _beside(refusal: Refusal, explanation: Explanation) -> str:
+    """What else a call needs whose message tells nothing but the call."""
+    if refusal.role != CALLER or refusal.layer or refusal.resource:
+        return ""
+    if refusal.action.lower() == "sts:assumerole" and not any(
+        one.kind not in ("identity", "boundary", "scp", "rcp") for one in explanation.considered
+    ):
+        return (
+            "; or the trust policy of the role, which was not looked at, does not let the caller "
+            "in (--resource-policy FILE gives it)"
+        )
+    if (refusal.operation or refusal.action.partition(":")[2]) in PASSES:
+        return (
+            "; or iam:PassRole is lacking on the role that the call passes (by the caller's own "
+            "policies)"
+        )
+    return ""
 
 
 def _unowned(decision: Decision | None, refusal: Refusal) -> bool:

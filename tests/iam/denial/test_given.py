@@ -263,3 +263,20 @@ def test_a_deny_without_mfa_tells_how_to_sign_in(tmp_path: Path) -> None:
         "cloudformation:DescribeStacks with an explicit deny in an identity-based policy"
     )
     assert "get-session-token" in run(tmp_path, words, policy=policy(denies)).output
+
+
+@pytest.mark.parametrize(
+    ("message", "allows", "told"),
+    [
+        ("(AccessDenied) when calling the AssumeRole operation: Not authorized to perform "
+         "sts:AssumeRole", "sts:AssumeRole", "the trust policy of the role, which was not"),
+        ("error creating Lambda Function (1): AccessDeniedException: status code: 403",
+         "lambda:*", "iam:PassRole is lacking on the role that the call passes"),
+    ],
+)  # fmt: skip
+def test_what_else_may_refuse_a_call_that_is_allowed(
+    tmp_path: Path, message: str, allows: str, told: str
+) -> None:
+    own = policy({"Effect": "Allow", "Action": allows, "Resource": "*"})
+    done = run(tmp_path, message, policy=own)
+    assert told in done.output

@@ -121,7 +121,7 @@ def cause(words: str) -> str | None:
         _of_sentence(words)
         or _of_its_call(words)
         or of_s3_alone(words)
-        or _of_ec2(words)
+        or of_ec2_alone(words)
         or named.cause(words)
     )
 
@@ -141,7 +141,7 @@ def _of_its_call(words: str) -> str | None:
     return None
 
 
-def _of_ec2(words: str) -> str | None:
+def of_ec2_alone(words: str) -> str | None:
     """Of EC2, which alone has the code UnauthorizedOperation."""
     if "UnauthorizedOperation" not in words:
         return None

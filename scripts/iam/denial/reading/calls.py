@@ -12,6 +12,7 @@ from scripts.iam.reference import judged, of_call
 _WORDS = (
     r"calling the (?P<call>\w+) operation",  # Python
     r"operation error (?P<service>[\w ]+): (?P<call>\w+),",  # Go
+    r"DEBUG: Response (?P<service>[\w-]+)/(?P<call>\w+) Details:(?:(?!Response ).){0,400}? 403\b",
     r"Error executing \"(?P<call>\w+)\" on \"https?://(?P<host>[\w.-]+)",  # PHP
     r"\b(?P<service>S3)::(?P<call>\w+)\(\)",
     r"@aws-sdk/client-(?P<service>[\w-]+).{0,400}?\b(?:throw|de_)(?P<call>[A-Z]\w+?)CommandError",
@@ -47,11 +48,12 @@ _TOOLS = {
 }
 _PATTERNS = tuple(map(re.compile, _WORDS))
 # Behind a refusal, however long the stack: what of it names the call.
-_FRAMES = tuple(map(re.compile, _WORDS[4:13]))
+_FRAMES = tuple(map(re.compile, _WORDS[5:14]))
 # Before one: where the sentence begins that names the call and what it was on.
 _BEGINS = re.compile(
     r"operation error |Error executing \"|(?:upload|download|copy|move|delete) failed: "
-    r"|(?:Error: )?[Ee]rror(?: \w+ing) |Failed to [a-z]+ |AWS::[A-Z]\w+::(?!Errors)[A-Z]\w+"
+    r"|(?:Error: )?[Ee]rror(?: \w+ing) |Failed to [a-z]+ |Create S3 bucket with retry "
+    r"|Eval[A-Z][a-z]+, err: |AWS::[A-Z]\w+::(?!Errors)[A-Z]\w+"
     r"|\S*/s3fs/core\.py|\baws (?:--\S+ \S+ )*s3(?:api)? |(?:POST|GET|PUT|DELETE) /\S+ HTTP/"
 )
 _OF_EC2 = re.compile(r"\bUnauthorizedOperation\b")

@@ -199,6 +199,32 @@ TABLE = (
         "{caller} asked to become {role}: its own policies have to allow sts:AssumeRole on that, "
         "and the role's trust policy has to let it in",
     ),
+    # https://developer.hashicorp.com/terraform/internals/debugging
+    (
+        r"Eval(?:Refresh|Sequence(?=.*walkRefresh)), err: (?:module\.\S+?\.)?"
+        r"(?P<kind>aws_\w+)\.(?P<name>\S+): UnauthorizedOperation",
+        "Terraform was reading {kind}.{name}, and EC2 refused one of the calls for it, which one "
+        "is not told: mostly an ec2:Describe... that takes * alone; TF_LOG=DEBUG logs each "
+        "(Request ec2/...), and the one that is answered 403 is the one that lacks",
+    ),
+    # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+    (
+        r"denied by EC2, please make sure your request credentials ha(?:ve|s) permission to "
+        r"(?P<call>\w+)",
+        "Lambda asked EC2 with the rights of its caller: whoever makes or changes the function "
+        "needs ec2:{call} on *, by its own policies, and for a VPC ec2:DescribeSecurityGroups, "
+        "ec2:DescribeSubnets and ec2:DescribeVpcs. The function's role is not asked for these",
+    ),
+    (
+        r"denied by EC2, please make sure your function execution role ha(?:ve|s) permission to "
+        r"(?P<call>\w+)",
+        "Lambda asked EC2 with the rights of the function's role: for a VPC the role needs "
+        "ec2:CreateNetworkInterface, ec2:DescribeNetworkInterfaces, ec2:DescribeSubnets, "
+        "ec2:DeleteNetworkInterface, ec2:AssignPrivateIpAddresses and "
+        "ec2:UnassignPrivateIpAddresses on * (AWSLambdaVPCAccessExecutionRole has them); refused "
+        "was ec2:{call}. A policy attached just before counts after some seconds, so a second "
+        "attempt may go through",
+    ),
     # https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
     (
         "Given key ID is not accessible",

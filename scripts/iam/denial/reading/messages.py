@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.iam.account.decision_log import Record
 from scripts.iam.denial.reading import calls, named, services
-from scripts.iam.denial.reading.callerless import SENTENCES, cause
+from scripts.iam.denial.reading.callerless import SENTENCES, cause, of_ec2_alone
 from scripts.iam.denial.reading.s3 import of_s3_alone
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.reference import GLOBAL_REGION, is_global, judged, spelled, unknown
@@ -40,7 +40,7 @@ _NAME = rf"(?:arn:[^\s\"]+(?: [^\s\"(]+){{0,12}}{_GOES_ON}|[^\s\"]+)"
 _SENTENCE = re.compile(
     rf"(?:(?:User|Resource):? )?(?P<principal>{_CALLER}) "
     r"is not authorized to perform:? (?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
-    rf"(?: on resource:? (?:\"(?P<quoted>[^\"]+)\"|(?P<resource>(?:(?:{KINDS}) )?{_NAME})))?"
+    rf"(?: on resource:? (?:\"(?P<quoted>[^\"]+)\"|\"?(?P<resource>(?:(?:{KINDS}) )?{_NAME})))?"
     rf"(?P<unnamed> {UNNAMED_KEY})?"
     rf"(?:[,.]? (?:because no (?P<missing>{LAYER})(?: allows the (?P<lacking>\S+) action)?"
     r"|because public [\w ()]+ are (?:prevented|blocked) by the (?P<setting>\w+)"
@@ -100,6 +100,7 @@ _CUT = re.compile(
 _HYPHEN = re.compile(r"(:(?:sts|iam|[\w-]+):[^\s\"]*:[^\s\":]*-)\r?\n(?=[\w-]+[ \"',)])")
 # What Markdown sets in bold letters ends in two stars, and no ARN does.
 _BOLD = re.compile(r"(?<=[\w:/])\*\*(?=\s|$)")
+_COLON = re.compile(r"(?<=not authorized to perform) (?=: [\w-]+:\w)")
 _BROKEN = re.compile(r"(?<=to perform: )(?P<begun>[\w-]+:\w*) (?P<rest>\w+)")
 # Who reports a denial in public puts something in the place of the account: a few digits, or words.
 # API Gateway itself leaves four digits.
@@ -120,6 +121,8 @@ _ANOTHER = re.compile(r"different|(?<![a-z])(?:an)?other(?![a-z])|foreign")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 # As long as stacks get, in letters.
 _STACK = 6000
+_DEBUG = re.compile(r"DEBUG: Response s3/\w+ Details:(?:(?!Response ).){0,400}? 403\b")
+_OF_STATE = re.compile(r"[Ee]rror (?:refreshing|loading) state: AccessDenied")
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
 _ALL_OF_EC2 = re.compile(r"arn:[\w-]+:ec2:[^:]*:[^:]*:[a-z-]+/\*")
 _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?[\"']?([\w-]{10,})")
@@ -127,10 +130,11 @@ _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?[\"']?([\w-]{10,})")
 _BEHIND = re.compile(_REQUEST.pattern + r"(?!.{0,200}?api error)")
 _OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) operation")
 _BARE = re.compile(
-    r"AccessDenied\w*|UnauthorizedOperation|Not authorized to perform sts:\w+|"
+    r"AccessDenied\w*|(?<!EC2 Error Code: )UnauthorizedOperation|Not authorized to perform sts:\w+|"
     rf"{services.SENTENCES}|(?:is|are) not authorized to (?:perform(?! this operation)"
     r"|access this resource)|"
     rf"because no (?:{LAYER}) allows the \S+|explicit deny in an? (?:{LAYER})|{SENTENCES}"
+    r"|DEBUG: Response [a-z]\S*/\w+ Details:(?:(?!Response ).){0,400}?HTTP/[\d.]+ 403"
 )
 _SERVICE = re.compile(r"[.]? ?\(Service: (?:Amazon|AWS)?(\w+)[;,]")
 # CloudFormation names what it called in front of what that answered.
@@ -343,7 +347,8 @@ def _plain(text: str) -> str:
     # JSON in JSON escapes a quote and a line's end twice.
     text = _QUOTED.sub(r"\1", _LINE.sub(" ", re.sub(r'\\+"', '"', text)))
     text = _HYPHEN.sub(r"\1", _CUT.sub(r"\1\2", text))
-    text = _ACCESS_LOG.sub(_logged, _BOLD.sub("", " ".join(text.split())))
+    text = _COLON.sub("", _BOLD.sub("", " ".join(text.split())))
+    text = _ACCESS_LOG.sub(_logged, text)
     text = _PLACEHOLDER.sub(lambda found: found[0].replace(" ", "_"), text)
     hidden: dict[str, str] = {}
     text = _DOTS.sub(rf"\1:{MASK}:", text)
@@ -526,13 +531,16 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             frame := calls.frame(plain, found.end(), found.end() + _STACK)
         ):
             words = f"{words} … {frame}"
+        if _OF_STATE.search(words) and _DEBUG.search(plain):
+            until = found.end()
+            continue  # Terraform's log has the call itself
         # Of CloudFormation each resource that failed tells its own call.
         new = found[0] not in apis if found[0].startswith("API: ") else not any(
             found[0] in one for one in seen
         )  # fmt: skip
         told = cause(words)
-        if found.start() < ends and told and told == of_s3_alone(words):
-            continue  # the rest of what S3 answered
+        if found.start() < ends and told and told in (of_s3_alone(words), of_ec2_alone(words)):
+            continue  # the rest of what was answered
         if new or (found.start() >= until and told and told not in map(cause, seen)):
             seen.add(words)
             apis.add(found[0])

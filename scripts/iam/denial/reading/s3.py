@@ -74,6 +74,13 @@ _TOOLS = tuple(
         (r"[Pp]utting object in S3 bucket|uploading (?:object|file) to S3", "PutObject"),
         (r"\bAPI: s3:(?P<call>\w+) Access Denied", ""),
         (r"upload failed: \S+ to s3://", "PutObject"),
+        # Hadoop's S3A and Terragrunt
+        (
+            r"(?:innerMkdirs|PUT 0-byte object|Writing Object|initiate MultiPartUpload) on \S+: ",
+            "PutObject",
+        ),
+        (r"\b(?:re)?open s3a://\S+ at \d+", "GetObject"),
+        (r"Create S3 bucket with retry \S+ returned an error", "CreateBucket"),
         (r"delete failed: s3://", "DeleteObject"),
         (r"Access Denied .{0,140}?retrieving file at s3://", "GetObject"),  # Glue's crawlers
         (
@@ -145,6 +152,7 @@ _PLACES = (
     re.compile(
         r"--bucket[= ](?P<bucket>[a-z\d][a-z\d.-]{1,62})(?=\s)(?:.{0,200}? --key[= ](?P<key>\S+))?"
     ),
+    re.compile(r"Create S3 bucket with retry (?P<bucket>[a-z\d][a-z\d.-]{1,62}) (?P<key>)"),
     re.compile(r"<BucketName>(?P<bucket>[a-z\d.-]+)</(?P<key>)"),
     re.compile(r"[Aa]ccess to bucket '(?P<bucket>[a-z\d.-]+)' was denied(?P<key>)"),
 )

@@ -87,6 +87,13 @@ ECR = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
          "S3 refused a call on arn:aws:s3:::box/a.csv"),
         ("failed with error: Given key ID is not accessible. You must have DescribeKey permissions",
          "kms:DescribeKey"),
+        ("Your access has been denied by EC2, please make sure your request credentials have "
+         "permission to DescribeSubnets for subnet-0. EC2 Error Code: UnauthorizedOperation.",
+         "needs ec2:DescribeSubnets on *"),
+        ("Your access has been denied by EC2, please make sure your function execution role have "
+         "permission to CreateNetworkInterface.", "the role needs ec2:CreateNetworkInterface"),
+        ("eval: *terraform.EvalRefresh, err: module.a.aws_eip.ip: UnauthorizedOperation: You are "
+         "not authorized to perform this operation.", "was reading aws_eip.ip"),
         ("AccessDeniedException: The ciphertext references a key that either does not exist or you "
          "do not have access to.", "kms:Decrypt"),
     ],
@@ -105,9 +112,34 @@ def test_what_a_service_or_tool_refused_is_told(words: str, told: str) -> None:
         ('Unable to list objects in S3 bucket "box" with prefix "env:/": operation error S3: '
          "ListObjectsV2, https response error StatusCode: 403", "s3:ListBucket",
          "arn:aws:s3:::box"),
+        ("java.nio.file.AccessDeniedException: s3a://box/t: innerMkdirs on s3a://box/t: com."
+         "amazonaws.services.s3.model.AmazonS3Exception: Access Denied (Service: Amazon S3; Status "
+         "Code: 403;", "s3:PutObject", "arn:aws:s3:::box/t"),
+        ("AccessDeniedException: s3a://box/t: open s3a://box/t at 0 on s3a://box/t: com.amazonaws."
+         "services.s3.model.AmazonS3Exception: Access Denied (Service: Amazon S3; Status Code: "
+         "403;", "s3:GetObject", "arn:aws:s3:::box/t"),
+        ("Create S3 bucket with retry states-1 returned an error: AccessDenied: Access Denied "
+         "status code: 403, request id: A", "s3:CreateBucket", "arn:aws:s3:::states-1"),
+        ("Error loading state: AccessDenied: Access Denied status code: 403, request id: A, host "
+         "id: B [aws-sdk-go] DEBUG: Response s3/ListObjects Details: ---[ RESPONSE ]--- HTTP/1.1 "
+         "403 Forbidden", "s3:ListBucket", None),
+        ("DEBUG: Response ec2/DescribeImages Details:\n---[ RESPONSE ]---\nHTTP/1.1 403 Forbidden",
+         "ec2:DescribeImages", None),
     ],
 )  # fmt: skip
-def test_a_tool_tells_action_and_place(words: str, action: str, resource: str) -> None:
+def test_a_tool_tells_action_and_place(words: str, action: str, resource: str | None) -> None:
     refusal = unnamed(read(words).bare[0])
     assert refusal is not None
     assert (refusal.action, refusal.resource) == (action, resource)
+
+
+@pytest.mark.parametrize(
+    ("words", "resource"),
+    [
+        ('to perform: s3:PutObject on resource: "arn:aws:s3:::box/a/b', "arn:aws:s3:::box/a/b"),
+        ("to perform\n: s3:PutObject on resource: arn:aws:s3:::box/a", "arn:aws:s3:::box/a"),
+    ],
+)
+def test_a_broken_line_and_an_open_quote_hide_nothing(words: str, resource: str) -> None:
+    (refusal,) = read(f"User: arn:aws:iam::{ACCOUNT}:user/a is not authorized {words}").refusals
+    assert (refusal.action, refusal.resource) == ("s3:PutObject", resource)
