@@ -12,11 +12,12 @@ from typing import Any
 
 from scripts.iam.account.identities import Identities
 from scripts.iam.engine.documents import Policy, PolicyError, parse_policy
-from scripts.iam.trust_lint.reading.files import around, conditions_alone, written
+from scripts.iam.trust_lint.reading.files import conditions_alone, written
 from scripts.iam.trust_lint.reading.literals import TooTangled
 from scripts.iam.trust_lint.reading.policies import Found
 from scripts.iam.trust_lint.reading.templates import policies_in
 from scripts.iam.trust_lint.rules import Setting
+from scripts.iam.trust_lint.terraform.documents import made_elsewhere
 
 MOST_BYTES = 64 * 1024 * 1024  # a plan of a large root; a policy has its own, smaller limit
 Document = Mapping[str, Any] | str
@@ -93,20 +94,17 @@ def _file(file: Path, setting: Setting) -> Input:
     size = file.stat().st_size
     if size > MOST_BYTES:
         raise InputError(f"{file}: {size} bytes; no plan has more than {MOST_BYTES}")
-    return read_text(file.read_bytes(), str(file), setting, around(file))
+    return read_text(file.read_bytes(), str(file), setting, file)
 
 
 def _joined(left: Input, right: Input) -> Input:
     return Input(left.documents + right.documents, left.unknown + right.unknown)
 
 
-def read_text(
-    text: bytes | str, origin: str, setting: Setting, names: Mapping[str, Any] | None = None
-) -> Input:
+def read_text(text: bytes | str, origin: str, setting: Setting, file: Path | None = None) -> Input:
     """Read a trust policy, a Terraform plan as JSON, or what `aws iam get-role` printed.
 
-    `names` is what names stand for that other files define. Raises InputError for anything else,
-    naming what it looks like.
+    `file` is where the text stands. Raises InputError for anything else, naming what it looks like.
     """
     try:
         decoded = text.decode() if isinstance(text, bytes) else text
@@ -118,15 +116,16 @@ def read_text(
         content = json.loads(decoded)
     except (ValueError, RecursionError) as error:
         try:
-            read = written(decoded, names)
+            read = written(decoded, file)
         except TooTangled as tangled:
             raise InputError(f"{origin}: not JSON, and {tangled}") from None
-        if read:
-            alone = conditions_alone(decoded)
-            told = f"{origin}: blocks with conditions and no statement that they are of: {alone}"
-            return _joined(
-                _of_places(read, origin, setting), Input(unknown=(told,) if alone else ())
-            )
+        told = [f"{origin}: {line}" for line in made_elsewhere(decoded)]
+        if read or told:
+            if alone := conditions_alone(decoded):
+                told.append(
+                    f"{origin}: blocks with conditions and no statement that they are of: {alone}"
+                )
+            return _joined(_of_places(read, origin, setting), Input(unknown=tuple(told)))
         raise NoPolicy(
             f"{origin}: not JSON ({error}), and no trust policy is written out in it as in "
             "Terraform, a template, CDK or a script (a module's comes with the plan); give JSON: "
@@ -156,10 +155,13 @@ def _of_places(read: Sequence[Found], origin: str, setting: Setting) -> Input:
         taken[name] = taken.get(name, 0) + 1
         name += f" (policy {taken[name]})" if taken[name] > 1 else ""
         documents.append((one.policy, replace(setting, origin=name)))
-        unknown += [
-            f"{name}: the default of {default} counts here; with another value others get in"
-            for default in one.defaults
-        ]
+        if one.defaults:
+            several = len(one.defaults) > 1
+            unknown.append(
+                f"{name}: the default{'s' * several} of {', '.join(one.defaults)} "
+                f"count{'s' * (not several)} here; with another value others get in"
+            )
+        unknown += [f"{name}: {taken}" for taken in one.taken]
     return Input(tuple(documents), tuple(unknown))
 
 

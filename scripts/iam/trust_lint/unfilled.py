@@ -334,12 +334,12 @@ _WHOSE = rf"{_NAME}(?:@[\d{_MARK}*]+)?"
 _FORMS = {
     # A mark at the very end of a repository may bring a context along.
     "sub": re.compile(
-        rf"repo:(?:{_MARK}:(?!{_MARK}).+|{_WHOSE}/(?:{_WHOSE}:(?!{_MARK}).+|[^:]*[^:{_MARK}]))"
+        rf"(?!.*:ref:refs/{_MARK})repo:(?:{_MARK}:(?!{_MARK}).+|{_WHOSE}/(?:{_WHOSE}:(?!{_MARK}).+|[^:]*[^:{_MARK}]))"
         # The repository with its repo: in front, or what a template put there.
         rf"|{_MARK}:(?:(?:ref|environment):.+|pull_request|\*)"
     ),
     "repository": re.compile(rf"{_MARK}|{_NAME}/{_NAME}"),
-    "ref": re.compile(rf"{_MARK}|refs/.+"),
+    "ref": re.compile(rf"{_MARK}|refs/(?!{_MARK}).+"),
     "job_workflow_ref": re.compile(
         rf"(?:{_MARK}|.+/.+)/\.github/workflows/[^@]+@(?!{_MARK}).*|.+/.+/\*"
     ),

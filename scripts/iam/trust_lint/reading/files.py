@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +11,44 @@ from scripts.iam.trust_lint.reading.literals import TooTangled, begin
 from scripts.iam.trust_lint.reading.names import given, names
 from scripts.iam.trust_lint.reading.policies import Found, fences, policies
 from scripts.iam.trust_lint.reading.templates import policies_in, template
+from scripts.iam.trust_lint.terraform.documents import trust_policies
 from scripts.names import GITHUB_HOST
 
 MOST_CHARACTERS = 500_000
+_MAY_HOLD = re.compile(
+    r"assume_?role|principal|^\s*source\s*=\s*\"\.", re.IGNORECASE | re.MULTILINE
+)
 _KEY_OF_TOKENS = re.compile(rf"{re.escape(GITHUB_HOST)}:\w")
 
 
-def written(text: str, around: Mapping[str, Any] | None = None) -> list[Found]:
+def written(text: str, file: Path | None = None) -> list[Found]:
     """The trust policies of a template, of Terraform, code, a script or a page of Markdown.
 
-    `around` is what names stand for that other files define. Raises TooTangled.
+    `file` is where the text stands: names that its neighbours define are filled in, too. Raises
+    TooTangled.
     """
-    if not ("AssumeRole" in text or "Principal" in text):
+    if not _MAY_HOLD.search(text):
         return []
     if len(text) > MOST_CHARACTERS:
         raise TooTangled(f"longer than the {MOST_CHARACTERS} characters that are read")
     begin()
     try:
-        return _written(text, around or {})
+        return _written(text, file)
     except RecursionError:
         raise TooTangled("it is nested too deeply to read") from None
 
 
-def _written(text: str, around: Mapping[str, Any]) -> list[Found]:
+def _written(text: str, file: Path | None) -> list[Found]:
     parts = fences(text) or [text]
     found: list[Found] = []
+    beside = file if file and file.suffix in (".tf", ".tofu") else None
     for part in parts:
-        content = template(part)
-        read = policies_in(content) if content is not None else []
-        found += [one for one in read or policies(part, around) if one not in found]
+        read = trust_policies(part, beside)
+        if read is None:
+            content = template(part)
+            read = policies_in(content) if content is not None else []
+            read = read or policies(part, around(beside) if beside else {})
+        found += [one for one in read if one not in found]
     return found
 
 
@@ -58,8 +67,6 @@ def around(file: Path) -> dict[str, Any]:
     so that its names stay open.
     https://developer.hashicorp.com/terraform/language/values/variables
     """
-    if file.suffix != ".tf":
-        return {}
     found: dict[str, Any] = {}
     for one in sorted(file.parent.glob("*.tf")):
         found |= _of(one, names) if one != file else {}

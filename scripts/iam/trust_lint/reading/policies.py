@@ -25,6 +25,7 @@ class Found:
     place: str
     policy: dict[str, Any]
     defaults: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()  # what is taken for granted of conditions that are not known
 
 
 _STATEMENT = re.compile(

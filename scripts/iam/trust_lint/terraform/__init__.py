@@ -1,0 +1,1 @@
+"""Trust policies of a Terraform module, its expressions evaluated as Terraform does."""

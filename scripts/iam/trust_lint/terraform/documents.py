@@ -1,0 +1,258 @@
+"""The trust policies that a Terraform module makes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scripts.iam.trust_lint.reading.literals import Unreadable, begin
+from scripts.iam.trust_lint.reading.policies import Found, policy_of
+from scripts.iam.trust_lint.terraform.module import DOCUMENT, Module, Names, Source, source
+from scripts.iam.trust_lint.terraform.statements import REFUSES, document, json_of
+from scripts.iam.trust_lint.terraform.syntax import Block, Body, body
+from scripts.iam.trust_lint.terraform.values import Invalid, Json, plain
+
+# Which defaults are taken for no value where those that are left say nothing of a subject.
+_NO_VALUES: tuple[tuple[Any, ...], ...] = (
+    (),
+    (None,),
+    ([], {}),
+    ([], {}, False),
+    (None, [], {}),
+    (None, [], {}, ""),
+    (None, [], {}, "", False),
+)
+_MOST_DEPTH = 4
+_WEB = "AssumeRoleWithWebIdentity"
+_TERRAFORM = re.compile(r"^[ \t]*(?:resource|data|module|locals|variable)\b[^\n=]*\{", re.MULTILINE)
+
+
+def trust_policies(text: str, file: Path | None) -> list[Found] | None:
+    """The trust policies of a Terraform file; None if it is none or cannot be read."""
+    if not _TERRAFORM.search(text):
+        return None
+    try:
+        read = source(text, file)
+        own = {one.text for one in source(text, None).blocks}
+    except Unreadable:
+        return None
+    best: dict[str, list[Found]] = {}
+    folders: dict[Path, Source | None] = {}
+    for unknown in _NO_VALUES:
+        begin()
+        module = Module(read, unknown=unknown, folders=folders)
+        for block in sorted(read.blocks, key=lambda one: one.kind != "data"):
+            if block.text in own:
+                for place, found in _variants(block, module):
+                    if _better(found, best.get(place)):
+                        best[place] = found
+        if best and all(_compares(found) for found in best.values()):
+            break
+    return _once([one for listed in best.values() for one in listed])
+
+
+_GITHUBS = re.compile(r"token\.actions|github.*oidc|oidc.*github|\brepo:", re.IGNORECASE)
+
+
+def made_elsewhere(text: str) -> list[str]:
+    """The modules for GitHub that a file calls and whose own files are not here."""
+    if not _TERRAFORM.search(text):
+        return []
+    try:
+        blocks = body(text).blocks
+    except Unreadable:
+        return []
+    found = []
+    for one in blocks:
+        written = one.body.attributes.get("source")
+        if one.kind == "module" and written and _GITHUBS.search(one.text):
+            origin = written.text.strip('"')
+            if not origin.startswith("."):
+                found.append(
+                    f"module.{'.'.join(one.labels)}: which roles {origin} makes of these inputs is "
+                    "written there and not here; give the plan"
+                )
+    return found
+
+
+def _once(found: list[Found]) -> list[Found]:
+    """All of them but a role's policy that is a document's here."""
+    documents = [one.policy for one in found if "data." in one.place]
+    kept: list[Found] = []
+    for one in found:
+        again = any(other.policy == one.policy and other.place == one.place for other in kept)
+        if not again and ("data." in one.place or one.policy not in documents):
+            kept.append(one)
+    return kept
+
+
+def _better(found: list[Found], before: list[Found] | None) -> bool:
+    """Whether these say more of the subjects than what fewer unknown names gave."""
+    return before is None or (not _compares(before) and _compares(found))
+
+
+def _compares(found: list[Found]) -> bool:
+    """Whether in one of the ways every statement for web identities compares a claim of a job."""
+    return any(
+        not any(REFUSES in line for line in one.taken)
+        and all(_compares_job(statement) for statement in _web_identity(one.policy))
+        and bool(_web_identity(one.policy))
+        for one in found
+    )
+
+
+def _compares_job(statement: dict[str, Any]) -> bool:
+    condition = str(statement.get("Condition", ""))
+    return (
+        re.search(r":(?:sub|job_workflow_ref|repository\w*)'", condition) is not None
+        and "[]" not in condition
+        and statement.get("Principal") != {"Federated": []}
+    )
+
+
+def _variants(block: Block, module: Module) -> Iterator[tuple[str, list[Found]]]:
+    """The policies of a block by their places, with the defaults that count for them."""
+    read = _each_way(block, module)
+    names = dict.fromkeys(name for listed in read.values() for one in listed for name in one[1])
+    otherwise = {}
+    for name in names:
+        module.without = frozenset([name])
+        otherwise[name] = _each_way(block, module)
+    module.without = frozenset()
+    for place, listed in read.items():
+        same = [_web_identity(policy) for policy, _, _ in listed]
+        counts = tuple(
+            f"var.{name}"
+            for name in names
+            if any(_web_identity(one[0]) not in same for one in otherwise[name].get(place, []))
+        )
+        yield place, _alike([Found(place, policy, counts, taken) for policy, _, taken in listed])
+
+
+def _web_identity(policy: dict[str, Any]) -> list[Any]:
+    """The statements that let web identities in."""
+    return [one for one in policy["Statement"] if _WEB in str(one.get("Action"))]
+
+
+def _alike(found: list[Found]) -> list[Found]:
+    """One of those that let the same web identities in, and what they all take for granted."""
+    kept: list[Found] = []
+    some = any(_web_identity(one.policy) for one in found)
+    for one in found:
+        own = _web_identity(one.policy)
+        same = next(
+            (at for at, other in enumerate(kept) if _web_identity(other.policy) == own), None
+        )
+        if same is not None:
+            both = tuple(line for line in kept[same].taken if line in one.taken)
+            kept[same] = replace(kept[same], taken=both)
+        elif own or not some:
+            kept.append(one)
+    return kept
+
+
+Read = tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]
+
+
+def _each_way(block: Block, module: Module) -> dict[str, list[Read]]:
+    """The policies by place, for each way that conditions may go, what is not known."""
+    found: dict[str, list[Read]] = {}
+    module.choices.taken.clear()
+    while True:
+        module.defaults.clear()
+        module.refused.clear()
+        for place, raw in _policies(block, module, module.scope, 0):
+            written = plain(raw)
+            policy = policy_of(written)
+            if policy is not None:
+                taken = [
+                    f"whether {asked} holds is not known; this is judged as if it did"
+                    + ("" if way else " not")
+                    for asked, way in module.choices.taken.items()
+                ] + [*_unread(written), *module.refused]
+                found.setdefault(place, []).append((policy, tuple(module.defaults), tuple(taken)))
+        if not module.choices.next():
+            return found
+
+
+def _unread(written: dict[str, Any]) -> list[str]:
+    """What a document takes in of which nothing is known."""
+    statements = written.get("Statement", written.get("statement"))
+    listed = statements if isinstance(statements, list) else []
+    return [f"which statements {one} adds is not known" for one in listed if isinstance(one, str)]
+
+
+def _policies(
+    block: Block, module: Module, scope: Names, depth: int
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where a policy stands in a block, and the policy in Terraform's or in IAM's words."""
+    if block.kind not in ("data", "resource", "module", "locals", "output"):
+        return
+    place = ".".join([block.kind, *block.labels]) if block.kind != "resource" else (
+        ".".join(block.labels))  # fmt: skip
+    try:
+        instances = module.instances(block, scope)
+    except Invalid:
+        return
+    for behind, inner in instances:
+        where = place + behind
+        if block.kind == "data":
+            if block.labels[:1] == (DOCUMENT,):
+                try:
+                    yield where, document(block, inner)
+                except Invalid:
+                    continue
+        else:
+            called = None
+            if block.kind == "module" and depth < _MOST_DEPTH:
+                called = module.child(block, inner)
+            if called is not None:
+                yield from _called(called, where, depth)
+                continue
+            for raw in _written(block.body, inner, block.text):
+                yield "" if block.kind == "locals" else where, raw
+
+
+def _called(child: Module, where: str, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    for one in child.source.blocks:
+        for place, raw in _policies(one, child, child.scope, depth + 1):
+            yield f"{where}.{place}", raw
+
+
+def _written(body: Body, scope: Names, text: str) -> Iterator[dict[str, Any]]:
+    """The policies that are written out in a block's attributes."""
+    if "ssume" not in text and "rincipal" not in text:
+        return
+    for name, expression in body.attributes.items():
+        if "ssume" in name + expression.text or "rincipal" in expression.text:
+            try:
+                yield from policies_within(expression.value(scope))
+            except Invalid:
+                continue
+    for block in body.blocks:
+        yield from _written(block.body, scope, block.text)
+
+
+def policies_within(value: Any) -> Iterator[dict[str, Any]]:
+    """The policies that stand in a value, as objects, JSON or statements."""
+    if isinstance(value, Json):
+        value = value.value
+    if isinstance(value, str):
+        read = json_of(value) if "tatement" in value else None
+        if read is not None:
+            yield from policies_within(read)
+    elif isinstance(value, list):
+        for one in value:
+            yield from policies_within(one)
+    elif isinstance(value, dict):
+        low = {str(key).lower() for key in value}
+        if "statement" in low:
+            yield value
+        elif low & {"principal", "principals"} and low & {"action", "actions"}:
+            yield {"Statement": [value]}
+        else:
+            for one in value.values():
+                yield from policies_within(one)

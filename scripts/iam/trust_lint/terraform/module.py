@@ -1,0 +1,464 @@
+"""A Terraform module: what its variables, locals, resources and data sources stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.iam.trust_lint.reading.literals import TooTangled, Unreadable
+from scripts.iam.trust_lint.reading.names import ACCOUNT, provider_arn
+from scripts.iam.trust_lint.terraform.operations import truth
+from scripts.iam.trust_lint.terraform.statements import document
+from scripts.iam.trust_lint.terraform.syntax import Block, Body, Expression, body, template
+from scripts.iam.trust_lint.terraform.values import (
+    Invalid,
+    Json,
+    NotGiven,
+    Several,
+    Unknown,
+    conform,
+    is_open,
+    plain,
+)
+
+PROVIDER = "aws_iam_openid_connect_provider"
+DOCUMENT = "aws_iam_policy_document"
+MOST_CHARACTERS = 500_000
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html, the commercial partition
+_ALWAYS = {
+    ("aws_partition", "partition"): "aws",
+    ("aws_partition", "id"): "aws",
+    ("aws_partition", "dns_suffix"): "amazonaws.com",
+    ("aws_caller_identity", "account_id"): ACCOUNT,
+    ("aws_caller_identity", "id"): ACCOUNT,
+}
+
+
+@dataclass
+class Source:
+    """The blocks of a module's files, and the folder in which they are."""
+
+    blocks: list[Block]
+    folder: Path | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def of(self, kind: str, *labels: str) -> Iterator[Block]:
+        """The blocks of a kind whose labels begin so."""
+        for one in self.blocks:
+            if one.kind == kind and one.labels[: len(labels)] == labels:
+                yield one
+
+
+def source(text: str, file: Path | None) -> Source:
+    """A file and the others of its folder. Raises Unreadable or TooTangled for the file itself."""
+    found = Source(body(text).blocks, file.parent if file else None)
+    if file:
+        for other in _files(file.parent):
+            found.blocks += [] if other == file else _blocks(other)
+        found.given = _values(file.parent)
+    return found
+
+
+def folder(path: Path) -> Source | None:
+    """The module of a folder, None if there is none."""
+    blocks = [one for file in _files(path) for one in _blocks(file)]
+    return Source(blocks, path) if blocks else None
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted([*path.glob("*.tf"), *path.glob("*.tofu")])
+
+
+def _blocks(file: Path) -> list[Block]:
+    read = _read(file)
+    return read.blocks if read else []
+
+
+def _read(file: Path) -> Body | None:
+    try:
+        text = file.read_text()
+        return body(text) if len(text) <= MOST_CHARACTERS else None
+    except (OSError, UnicodeDecodeError, Unreadable, TooTangled, RecursionError):
+        return None
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """The values of variables, in the order in which Terraform takes them.
+
+    https://developer.hashicorp.com/terraform/language/values/variables
+    """
+    found: dict[str, Any] = {}
+    for file in (path / "terraform.tfvars", *sorted(path.glob("*.auto.tfvars"))):
+        read = _read(file) if file.is_file() else None
+        for name, expression in read.attributes.items() if read else ():
+            try:
+                found[name] = expression.value(Names({}))
+            except Invalid:
+                continue
+    return found
+
+
+class Names:
+    """A scope of names with values, and behind them a module's."""
+
+    def __init__(self, own: Mapping[str, Any], module: Module | None = None) -> None:
+        self._own, self.module = own, module
+
+    def name(self, name: str) -> Any:
+        """What a name stands for."""
+        if name in self._own:
+            return self._own[name]
+        return self.module.root(name) if self.module else Unknown(name)
+
+    def with_names(self, names: Mapping[str, Any]) -> Names:
+        """The same with further names."""
+        return Names({**self._own, **names}, self.module)
+
+    def decided(self, asked: str) -> bool | None:
+        """What is taken for a condition that is not known."""
+        return self.module.decided(asked) if self.module else None
+
+    def refused(self, line: str) -> None:
+        """Keep what Terraform would refuse."""
+        if self.module:
+            self.module.refused[line] = None
+
+
+class Choices:
+    """Which way conditions go that are not known: one variant of a policy after another."""
+
+    MOST = 2
+
+    def __init__(self) -> None:
+        self.taken: dict[str, bool] = {}
+        self.asks = True
+
+    def decided(self, asked: str) -> bool | None:
+        """The way of this variant, None if there are too many conditions."""
+        text = " ".join(asked.split())
+        if not self.asks:
+            return None
+        if text not in self.taken:
+            if len(self.taken) == self.MOST:
+                return None
+            self.taken[text] = True
+        return self.taken[text]
+
+    def without(self, value: Callable[[], Any]) -> Any:
+        """A value in which no condition is taken to go either way."""
+        was, self.asks = self.asks, False
+        try:
+            return value()
+        finally:
+            self.asks = was
+
+    def next(self) -> bool:
+        """Go on to the next variant; False behind the last one."""
+        while self.taken:
+            text, way = self.taken.popitem()
+            if way:
+                self.taken[text] = False
+                return True
+        return False
+
+
+class Module:
+    """Gives a module's names their values, and keeps which defaults counted."""
+
+    def __init__(
+        self,
+        source: Source,
+        inputs: Mapping[str, Any] | None = None,
+        unknown: tuple[Any, ...] = (),
+        folders: dict[Path, Source | None] | None = None,
+    ) -> None:
+        self.source, self.unknown = source, unknown  # defaults that stand for no value
+        self.is_root = inputs is None
+        self._inputs = source.given if inputs is None else inputs
+        self._doing: set[str] = set()
+        self.defaults: dict[str, None] = {}
+        self.choices = Choices()
+        self._folders = {} if folders is None else folders
+        self.refused: dict[str, None] = {}  # what Terraform would refuse of these values
+        self.without: frozenset[str] = frozenset()  # variables whose defaults are left out
+        self.scope = Names({}, self)
+
+    def decided(self, asked: str) -> bool | None:
+        """What is taken for a condition that is not known."""
+        return self.choices.decided(asked)
+
+    def root(self, name: str) -> Any:
+        """What a name stands for that begins an expression."""
+        if name == "var":
+            return _Members(self._variable)
+        if name == "local":
+            return _Members(self._local)
+        if name == "data":
+            return _Members(
+                lambda kind: _Members(lambda label: self._resource("data", kind, label))
+            )
+        if name == "module":
+            return _Members(self._call)
+        if name == "path":
+            return _Members(lambda one: "." if one == "module" else Unknown(f"path.{one}"))
+        if name == "templatefile":
+            return self._templatefile
+        if "_" in name and any(self.source.of("resource", name)):
+            return _Members(lambda label: self._resource("resource", name, label))
+        return Unknown(name)
+
+    def _variable(self, name: str) -> Any:
+        block = next(self.source.of("variable", name), None)
+        if name in self.without:
+            return Unknown(f"var.{name}")
+        if self._inputs.get(name) is not None:
+            return conform(self._inputs[name], _type(block))
+        default = block.body.attributes.get("default") if block else None
+        if default is None:
+            return Unknown(f"var.{name}")
+        value = default.value(Names({}))
+        if any(value is one or value == one for one in self.unknown):
+            return Unknown(f"var.{name}")
+        if self.is_root:
+            self.defaults[name] = None
+        if value == "":
+            return NotGiven(f"var.{name}")
+        value = conform(value, _type(block))
+        return _without_nulls(value, f"var.{name}") if None in self.unknown else value
+
+    def _local(self, name: str) -> Any:
+        for block in self.source.of("locals"):
+            if name in block.body.attributes:
+                return self._once(f"local.{name}", block.body.attributes[name])
+        return Unknown(f"local.{name}")
+
+    def _once(self, name: str, expression: Expression) -> Any:
+        if name in self._doing:
+            return Unknown(name)
+        self._doing.add(name)
+        try:
+            return expression.value(self.scope)
+        finally:
+            self._doing.discard(name)
+
+    def _resource(self, mode: str, kind: str, label: str) -> Any:
+        block = next(self.source.of(mode, kind, label), None)
+        where = f"{'data.' if mode == 'data' else ''}{kind}.{label}"
+        if block is None:
+            return Unknown(where)
+        return Resource(self, block, where)
+
+    def _call(self, name: str) -> Any:
+        block = next(self.source.of("module", name), None)
+        child = self.child(block, self.scope) if block and not _repeated(block) else None
+        if child is None:
+            return Unknown(f"module.{name}")
+
+        def output(wanted: str) -> Any:
+            found = next(child.source.of("output", wanted), None)
+            value = found.body.attributes.get("value") if found else None
+            made = child._once(f"output.{wanted}", value) if value else None
+            return made if made is not None else Unknown(f"module.{name}.{wanted}")
+
+        return _Members(output)
+
+    def child(self, block: Block, scope: Names) -> Module | None:
+        """The module that a block calls, with its inputs; None if its files are not here."""
+        written = block.body.attributes.get("source")
+        path = written.value(self.scope) if written else None
+        if not isinstance(path, str) or not path.startswith(".") or self.source.folder is None:
+            return None
+        place = self.source.folder / path
+        if place not in self._folders:
+            self._folders[place] = folder(place)
+        found = self._folders[place]
+        if found is None:
+            return None
+        inputs = {
+            name: _or_unknown(one, scope)
+            for name, one in block.body.attributes.items()
+            if name not in ("source", "version", "count", "for_each", "providers", "depends_on")
+        }
+        child = Module(found, inputs, self.unknown, self._folders)
+        child.refused = self.refused
+        child.choices, child.defaults, child._doing = self.choices, self.defaults, set(self._doing)
+        return child
+
+    def _templatefile(self, path: Any, names: Any) -> Any:
+        if isinstance(path, str) and isinstance(names, dict) and self.source.folder:
+            try:
+                text = (self.source.folder / path).read_text()
+                return template(text)(Names(names))
+            except (OSError, UnicodeDecodeError, Unreadable):
+                pass
+        return Unknown(f"templatefile({plain(path)!r})")
+
+    def instances(self, block: Block, scope: Names | None = None) -> list[tuple[str, Names]]:
+        """The scopes of a block's instances, and what stands behind its name for each.
+
+        An instance that is not sure to be there is taken for one that is.
+        """
+        scope = scope or self.scope
+        if "count" in block.body.attributes:
+            return self._counted(block.body.attributes["count"], scope)
+        each = block.body.attributes.get("for_each")
+        if each is None:
+            return [("", scope)]
+        found = []
+        for key, value in _each(self.choices.without(lambda: each.value(scope))):
+            one = _Members({"key": key, "value": value}.__getitem__)
+            place = "" if isinstance(key, Unknown) else f'["{plain(key)}"]'
+            found.append((place, scope.with_names({"each": one})))
+        return found
+
+    def _counted(self, count: Expression, scope: Names) -> list[tuple[str, Names]]:
+        number = self.choices.without(lambda: count.value(scope))
+        if isinstance(number, bool) or not isinstance(number, int | str | Unknown):
+            number = int(truth(number))
+        if isinstance(number, Unknown):
+            index = _Members(lambda _: Unknown("count.index"))
+            return [("", scope.with_names({"count": index}))]
+        return [
+            (f"[{place}]" if int(number) > 1 else "", scope.with_names({"count": _index(place)}))
+            for place in range(min(int(number), 50))
+        ]
+
+
+def _without_nulls(value: Any, name: str) -> Any:
+    if value is None:
+        return Unknown(name)
+    if isinstance(value, list):
+        return [_without_nulls(one, name) for one in value]
+    if isinstance(value, dict):
+        return {key: _without_nulls(one, f"{name}.{key}") for key, one in value.items()}
+    return value
+
+
+def _or_unknown(written: Expression, scope: Names) -> Any:
+    try:
+        return written.value(scope)
+    except Invalid:
+        return Unknown(written.text)
+
+
+def _type(block: Block | None) -> Any:
+    written = block.body.attributes.get("type") if block else None
+    return written.value(Names({})) if written else None
+
+
+def _index(place: int) -> _Members:
+    return _Members(lambda _: place)
+
+
+def _repeated(block: Block) -> bool:
+    return bool({"count", "for_each"} & set(block.body.attributes))
+
+
+def _each(over: Any) -> list[tuple[Any, Any]]:
+    if isinstance(over, Unknown):
+        return [(Unknown("each.key"), Unknown(f"{over.text}[each.key]"))]
+    if isinstance(over, dict):
+        return list(over.items())
+    if isinstance(over, list):
+        return [(one, one) for one in over]
+    raise Invalid("for_each of no collection")
+
+
+class _Members:
+    """What stands before a dot, and gives a value for each name behind it."""
+
+    def __init__(self, of: Any) -> None:
+        self._of = of
+
+    def attribute(self, name: str) -> Any:
+        """The member of that name."""
+        return self._of(name)
+
+    def at(self, key: Any) -> Any:
+        """The member of that name, in brackets."""
+        return self._of(plain(key))
+
+    def __str__(self) -> str:
+        return "${...}"
+
+
+class Resource:
+    """A resource or data source, or one of its instances."""
+
+    def __init__(
+        self, module: Module, block: Block, where: str, scope: Names | None = None
+    ) -> None:
+        self._module, self.block, self._where, self._scope = module, block, where, scope
+
+    def each(self) -> Any:
+        """All of its instances."""
+        made = [self._of(scope) for _, scope in self._module.instances(self.block)]
+        return Several(made) if self._is_open() else made
+
+    def _is_open(self) -> bool:
+        known = self.block.body.attributes
+        number = known.get("count") or known.get("for_each")
+        if number is None:
+            return False
+        return is_open(self._module.choices.without(lambda: number.value(self._module.scope)))
+
+    def _of(self, scope: Names) -> Resource:
+        return Resource(self._module, self.block, self._where, scope)
+
+    def at(self, key: Any) -> Any:
+        """Its instance with that key. Raises Invalid where there is none."""
+        instances = self._module.instances(self.block)
+        if isinstance(key, Unknown) or self._is_open():
+            if not instances:
+                raise Invalid(f"no {self._where}")
+            return self._of(instances[0][1])
+        if isinstance(key, int):
+            if key >= len(instances):
+                raise Invalid(f"no {self._where}[{key}]")
+            return self._of(instances[key][1])
+        for place, scope in instances:
+            if place == f'["{plain(key)}"]':
+                return self._of(scope)
+        raise Invalid(f"no {self._where}[{key}]")
+
+    def attribute(self, name: str) -> Any:
+        """What an attribute is, as far as it is known before apply."""
+        kind = self.block.labels[0]
+        if (kind, name) in _ALWAYS:
+            return _ALWAYS[kind, name]
+        text = f"{self._where}.{name}"
+        if kind == DOCUMENT and name in ("json", "minified_json"):
+            return Json(document(self.block, self._here()))
+        if kind == PROVIDER and name in ("arn", "id", "url"):
+            return self._provider(name, text)
+        written = self.block.body.attributes.get(name)
+        if written is None or name in ("id", "arn"):
+            return Unknown(text)
+        return self._module._once(
+            text, Expression(written.text, lambda _: written.value(self._here()))
+        )
+
+    def _here(self) -> Names:
+        if self._scope is None:
+            instances = self._module.instances(self.block)
+            if not instances:
+                raise Invalid(f"no {self._where}")
+            return instances[0][1]
+        return self._scope
+
+    def _provider(self, name: str, text: str) -> Any:
+        written = self.block.body.attributes.get("url") or self.block.body.attributes.get("arn")
+        if written is None:
+            return Unknown(text)
+        url = written.value(self._here())
+        if not isinstance(url, str) or not url.strip("$"):
+            return Unknown(text)
+        host = url.rpartition(":oidc-provider/")[2].removeprefix("https://").rstrip("/")
+        # IAM gives the address back without its scheme.
+        # https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetOpenIDConnectProvider.html
+        return host if name == "url" else provider_arn(host)
+
+    def __str__(self) -> str:
+        return f"${{{self._where}}}"

@@ -1,0 +1,295 @@
+"""Terraform's expressions, and the trust policies that a module makes with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.iam.trust_lint import Judgement, Setting, lint_all
+from scripts.iam.trust_lint.reading.literals import begin
+from scripts.iam.trust_lint.sources import Input, read_paths, read_text
+from scripts.iam.trust_lint.terraform.module import Module, source
+from scripts.iam.trust_lint.terraform.values import Invalid, plain
+
+HOST = "token.actions.githubusercontent.com"
+ARN = f"arn:aws:iam::111122223333:oidc-provider/{HOST}"
+
+LOCALS = """
+variable "given" { default = "octo-org" }
+variable "open" {}
+variable "typed" {
+  type    = list(object({ name = string, refs = optional(list(string), ["main"]) }))
+  default = [{ name = "app" }]
+}
+locals {
+  teams = { core = ["app", "api"], data = [] }
+  value = %s
+}
+"""
+
+
+def value_of(expression: str) -> Any:
+    begin()
+    return plain(Module(source(LOCALS % expression, None)).root("local").attribute("value"))
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ('"repo:${var.given}/app"', "repo:octo-org/app"),
+        ('"$${kept} %{if true}yes%{else}no%{endif}"', "${kept} yes"),
+        ('"%{for one in local.teams.core}${one} %{endfor}"', "app api "),
+        ("local.teams[\"core\"][1]", "api"),
+        ("local.teams.core[*]", ["app", "api"]),
+        ("{ for team, repos in local.teams : team => length(repos) }", {"core": 2, "data": 0}),
+        ("[for team, repos in local.teams : upper(team) if length(repos) > 0]", ["CORE"]),
+        ("{ for one in local.teams.core : substr(one, 0, 2) => one... }", {"ap": ["app", "api"]}),
+        ("flatten([for team in local.teams : [for repo in team : repo]])", ["app", "api"]),
+        ('merge({ a = 1 }, { "b" : 2 }, null)', {"a": 1, "b": 2}),
+        ('concat(["a"], local.teams.data, ["b"])', ["a", "b"]),
+        ('distinct(concat(["a"], ["a"]))', ["a"]),
+        ('setunion(toset(["a"]), ["a", "b"])', ["a", "b"]),
+        ('format("repo:%s/%s#%03d%%", var.given, "app", 7)', "repo:octo-org/app#007%"),
+        ('formatlist("repo:%s/%s:*", var.given, local.teams.core)',
+         ["repo:octo-org/app:*", "repo:octo-org/api:*"]),
+        ('join(",", local.teams.core)', "app,api"),
+        ('split("/", "octo-org/app")[1]', "app"),
+        ('lookup(local.teams, "none", "other")', "other"),
+        ('try(local.teams.none, local.teams["core"][0])', "app"),
+        ("can(local.teams.none)", False),
+        ('coalesce(null, "", "a")', "a"),
+        ("one(local.teams.data)", None),
+        ('trimprefix("https://x.test", "https://")', "x.test"),
+        ('replace("a-b-c", "/-./", "")', "a"),
+        ('length(regexall(":+", "a:b")) > 0 ? "yes" : "no"', "yes"),
+        ("!(1 + 2 * 3 == 7 && 4 >= 5) || false", True),
+        ('var.typed[0].refs[0]', "main"),
+        ('contains(keys(local.teams), "core")', True),
+        ("zipmap([\"a\"], [1])", {"a": 1}),
+        ("setproduct([\"a\", \"b\"], [1])", [["a", 1], ["b", 1]]),
+        ("jsondecode(\"{\\\"a\\\": [1]}\").a[0]", 1),
+        # What is not known stays what it was written as, and nothing else with it.
+        ("var.open", "${var.open}"),
+        ('"repo:${var.open}/app:*"', "repo:${var.open}/app:*"),
+        ('[for one in var.open : "repo:${one.name}:*"]', ["repo:${var.open.name}:*"]),
+        ('concat(["a"], var.open)', ["a", "${var.open}"]),
+        ("length(var.open) > 0", "${length(var.open) > 0}"),
+        ("false && var.open", False),
+        ('var.open == "a" ? "same" : "same"', "same"),
+        ('lower("A${var.open}")', "a${var.open}"),
+        ("try(var.open.x, 1)", "${var.open.x}"),
+        ('contains(["a", var.open], "a")', True),
+        ('strcontains(var.open, "a")', "${strcontains(var.open, \"a\")}"),
+        ("timestamp()", "${timestamp()}"),
+        ("local.value", "${local.value}"),
+    ],
+)  # fmt: skip
+def test_an_expression_is_what_terraform_makes_of_it(expression: str, value: Any) -> None:
+    assert value_of(expression) == value
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["local.teams.none", "local.teams.core[9]", "one(local.teams.core)", 'regex("a", "b")',
+     "[for one in null : one]", 'try(local.teams.none)', 'tobool("maybe")'],
+)  # fmt: skip
+def test_what_terraform_refuses_is_refused(expression: str) -> None:
+    with pytest.raises(Invalid):
+        value_of(expression)
+
+
+DOCUMENT = """
+resource "aws_iam_openid_connect_provider" "github" {
+  url = "https://HOST"
+}
+data "aws_iam_policy_document" "trust" {
+  statement {
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+    principals {
+      type        = "Federated"
+      identifiers = [aws_iam_openid_connect_provider.github.arn]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "${aws_iam_openid_connect_provider.github.url}:aud"
+      values   = ["sts.amazonaws.com"]
+    }
+    SUBJECT
+  }
+}
+""".replace("HOST", HOST)
+CONDITION = """condition {
+      test     = "StringLike"
+      variable = "HOST:sub"
+      values   = VALUES
+    }""".replace("HOST", HOST)
+
+
+def module_of(values: str, more: str = "", condition: str = CONDITION) -> Input:
+    text = DOCUMENT.replace("SUBJECT", condition.replace("VALUES", values)) + more
+    return read_text(text, "main.tf", Setting(""))
+
+
+def judged(read: Input) -> Judgement:
+    return lint_all(list(read.documents))
+
+
+def whos(found: Judgement) -> list[str]:
+    return [one.who for one in found.reach.values()]
+
+
+@pytest.mark.parametrize(
+    ("values", "more", "who"),
+    [
+        ("local.of", 'locals { of = [for b in ["main"] : "repo:o/a:ref:refs/heads/${b}"] }',
+         "jobs of o/a: refs/heads/main"),
+        ('[for one in var.repos : "repo:${one}:pull_request"]', 'variable "repos" { default = [] }',
+         "jobs of ${var.repos}: pull requests"),
+        ('var.on ? ["repo:o/*"] : ["repo:o/a:environment:p"]', 'variable "on" { default = false }',
+         "jobs of o/a: environment p"),
+        ('["repo:o/${local.names[var.stage]}:environment:p"]',
+         'locals { names = { dev = "a" } }\nvariable "stage" { default = "dev" }',
+         "jobs of o/a: environment p"),
+    ],
+)  # fmt: skip
+def test_values_that_expressions_make_are_judged(values: str, more: str, who: str) -> None:
+    assert whos(judged(module_of(values, more))) == [who]
+
+
+def test_the_address_that_iam_gives_back_has_no_scheme() -> None:
+    found = judged(module_of('["repo:o/a:environment:p"]'))
+    assert not {"unknown-key", "no-audience"} & {one.rule for one in found.findings}
+
+
+def test_each_way_of_a_condition_that_is_not_known_is_judged() -> None:
+    values = 'var.all ? ["repo:o/a:*"] : ["repo:o/a:environment:p"]'
+    read = module_of(values, 'variable "all" {}')
+    assert whos(judged(read)) == [
+        "everyone who can push a branch to o/a or open a pull request from one there",
+        "jobs of o/a: environment p",
+    ]
+    assert [line.partition("whether ")[2] for line in read.unknown] == [
+        "var.all holds is not known; this is judged as if it did",
+        "var.all holds is not known; this is judged as if it did not",
+    ]
+
+
+DYNAMIC = """dynamic "condition" {
+      for_each = VALUES
+      iterator = one
+      content {
+        test     = one.value.test
+        variable = "HOST:${one.key}"
+        values   = one.value.values
+      }
+    }""".replace("HOST", HOST)
+
+
+def test_dynamic_blocks_are_made_for_each_item() -> None:
+    values = '{ sub = { test = "StringEquals", values = ["repo:o/a:environment:p"] } }'
+    assert whos(judged(module_of(values, condition=DYNAMIC))) == ["jobs of o/a: environment p"]
+
+
+def test_a_default_without_a_value_gives_way_to_a_name() -> None:
+    """Of an empty list nobody gets in, and that is not what the module is for."""
+    found = judged(module_of("var.subjects", 'variable "subjects" { default = [] }'))
+    assert found.findings == ()
+    assert "${var.subjects}" in found.not_judged[0]
+
+
+def test_an_empty_default_is_compared_as_empty_and_is_no_name() -> None:
+    more = 'variable "repo" { default = "" }\nvariable "env" { default = "" }'
+    values = '["repo:${var.repo}:${var.env != "" ? "environment:x" : "pull_request"}"]'
+    assert whos(judged(module_of(values, more))) == ["jobs of ${var.repo}: pull requests"]
+
+
+def test_only_the_defaults_that_count_are_named() -> None:
+    more = 'variable "env" { default = "p" }\nvariable "on" { default = true }\n'
+    read = module_of('["repo:o/a:environment:${var.on ? var.env : var.env}"]', more)
+    [line] = read.unknown
+    assert "the default of var.env counts here" in line
+
+
+def test_documents_of_others_are_taken_in() -> None:
+    more = f"""
+data "aws_iam_policy_document" "both" {{
+  source_policy_documents = [data.aws_iam_policy_document.trust.json, var.further]
+  statement {{
+    effect  = "Deny"
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+    principals {{
+      type        = "*"
+      identifiers = ["*"]
+    }}
+    condition {{
+      test     = "StringNotEquals"
+      variable = "{HOST}:environment"
+      values   = ["p"]
+    }}
+  }}
+}}
+variable "further" {{}}
+"""
+    read = module_of('["repo:o/a:*"]', more)
+    both = next(one for one, setting in read.documents if setting.origin.endswith("both"))
+    assert isinstance(both, dict)
+    assert [one["Effect"] for one in both["Statement"]] == ["Allow", "Deny"]
+    assert any("which statements ${[data." in line for line in read.unknown)
+
+
+CHILD = (
+    DOCUMENT.replace("SUBJECT", CONDITION.replace("VALUES", "local.subjects"))
+    + """
+variable "repositories" { type = map(object({ refs = optional(list(string), ["main"]) })) }
+locals {
+  subjects = flatten([for name, one in var.repositories : [
+    for ref in one.refs : "repo:o/${name}:ref:refs/heads/${ref}"]])
+}
+"""
+)
+CALLER = """
+module "ci" {
+  for_each     = { first = { app = {} }, second = { api = { refs = ["v1"] } } }
+  source       = "./role"
+  repositories = each.value
+}
+"""
+
+
+def test_a_module_in_a_folder_beside_it_is_read_with_its_inputs(tmp_path: Path) -> None:
+    (tmp_path / "role").mkdir()
+    (tmp_path / "role" / "main.tf").write_text(CHILD)
+    (tmp_path / "main.tf").write_text(CALLER)
+    read = read_paths([tmp_path / "main.tf"], Setting(""))
+    assert whos(judged(read)) == ["jobs of o/app: refs/heads/main", "jobs of o/api: refs/heads/v1"]
+    assert 'module.ci["first"].data.aws_iam_policy_document.trust' in read.documents[0][1].origin
+
+
+def test_a_module_from_elsewhere_is_named_as_not_judged() -> None:
+    text = CALLER.replace("./role", "someone/github-oidc/aws")
+    read = read_text(text, "main.tf", Setting(""))
+    assert read.documents == ()
+    assert "module.ci: which roles someone/github-oidc/aws makes" in read.unknown[0]
+    assert read_text(text + DOCUMENT.replace("SUBJECT", ""), "main.tf", Setting("")).documents
+
+
+def test_a_role_is_read_from_a_file_that_it_renders(tmp_path: Path) -> None:
+    (tmp_path / "trust.json.tpl").write_text(
+        '{"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",'
+        f' "Principal": {{"Federated": "{ARN}"}}, "Condition": {{"StringEquals": {{'
+        f'"{HOST}:aud": "sts.amazonaws.com", "{HOST}:sub": ${{jsonencode(subjects)}}}}}}}}]}}'
+    )
+    (tmp_path / "main.tf").write_text(
+        'resource "aws_iam_role" "ci" {\n  assume_role_policy = templatefile('
+        '"${path.module}/trust.json.tpl", { subjects = ["repo:o/a:environment:p"] })\n}\n'
+    )
+    read = read_paths([tmp_path / "main.tf"], Setting(""))
+    assert whos(judged(read)) == ["jobs of o/a: environment p"]
+
+
+def test_a_kind_of_ref_that_is_not_known_is_not_taken_for_a_name() -> None:
+    found = judged(module_of('["repo:o/a:ref:refs/${var.kind}/main"]', 'variable "kind" {}'))
+    assert found.findings == ()
+    assert "${var.kind}" in found.not_judged[0]
