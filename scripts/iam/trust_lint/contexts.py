@@ -61,11 +61,34 @@ def context(linted: Linted) -> Iterator[Finding]:
 
 
 def _open(linted: Linted, rule: str, what: str, token: Token) -> Finding:
-    value = linted.values_for(token)
-    said = f"{value} accepts {what}" if value else f"the conditions accept {what}"
+    values = _alike(linted, token)
+    said = f"{listed(values)} accept" if values else "the conditions accept"
+    said += f"s {what}" if len(values) == 1 else f" {what.replace('it names', 'they name')}"
     return linted.finding(
         rule, said + under_template(token), _who(linted, rule), exact_subject(linted), token
     )
+
+
+def _alike(linted: Linted, token: Token) -> list[str]:
+    """The values that take a token, and those that are open in the same way to other names."""
+    taken = [one for one in linted.values_for(token).split(" and ") if one]
+    taken = [one for one in taken if _context(one) == "*'"] or taken  # the widest
+    if any(found.claim not in ("sub", "aud") for found in linted.one.compared):
+        return taken  # which may keep the others' jobs out
+    contexts = {_context(one) for one in taken} - {""}
+    others = [
+        repr(value)
+        for found in linted.one.on("sub")
+        if not found.negated
+        for value in found.values
+        if _context(repr(value)) in contexts
+    ]
+    return list(dict.fromkeys([*taken, *others]))
+
+
+def _context(value: str) -> str:
+    """What follows the repository in a subject."""
+    return value.partition(":")[2].partition(":")[2]
 
 
 def _who(linted: Linted, rule: str) -> str:

@@ -562,3 +562,21 @@ def test_a_job_is_of_one_of_several_workflows() -> None:
     equals[f"{HOST}:job_workflow_ref"] = files
     [reach] = lint(policy, Setting("x")).reach.values()
     assert f"in a job of {files[0]} or {files[1]}" in reach.who
+
+
+@pytest.mark.parametrize(
+    ("subjects", "said"),
+    [
+        (["repo:o/a:*", "repo:o/b:*"], "'repo:o/a:*' and 'repo:o/b:*' accept every context"),
+        (["repo:o/a:*pull*", "repo:o/a:*"], "'repo:o/a:*' accepts every context"),
+        (
+            ["repo:o/a:ref:refs/heads/*", "repo:o/b:ref:refs/heads/*", "repo:o/b:environment:p"],
+            "'repo:o/a:ref:refs/heads/*' and 'repo:o/b:ref:refs/heads/*' accept more refs",
+        ),
+    ],
+)
+def test_every_value_that_is_open_in_the_same_way_is_named(subjects: list[str], said: str) -> None:
+    condition = {"StringEquals": {f"{HOST}:aud": "sts.amazonaws.com"},
+                 "StringLike": {f"{HOST}:sub": subjects}}  # fmt: skip
+    found = lint(document({"condition": condition}), Setting("trust.json")).findings
+    assert any(one.message.startswith(said) for one in found), [one.message for one in found]
