@@ -377,7 +377,9 @@ def test_words_that_are_not_known_tell_the_action_and_the_role_that_they_name(
         "s3:PutObject",
     )
     told = cause("Missing required permissions: states:StartExecution for the target.")
-    assert told is not None and "names states:StartExecution as what is not permitted" in told
+    assert (
+        told is not None and "it names states:StartExecution: if that is what was refused" in told
+    )
 
 
 @pytest.mark.parametrize("words", ["s3:GetObject reads an object", "no permission to a:Sleep"])
@@ -488,3 +490,13 @@ def test_a_line_of_s3s_access_log_is_read(
 def test_another_line_of_s3s_access_log_is_left_as_it_is() -> None:
     line = f'pipes [01/Nov/2018] 1.1.1.1 {SESSION} 1 REST.GET.ACL - "GET /" 403 AccessDenied'
     assert read(line).refusals == ()
+
+
+def test_a_quotes_sign_between_words_is_no_part_of_them() -> None:
+    words = (
+        "AWS Error > Message: Access to the resource https://sqs.eu-west-1.amazonaws.com/ is "
+        "> denied., User-Agent: aws-sdk-php2/2.3.4"
+    )
+    [one] = read(words).bare
+    told = cause(one)
+    assert told is not None and told.startswith("SQS refused a request")

@@ -58,7 +58,8 @@ _LINE = re.compile(r"\\+n")
 # Support writes its prefix alone, and the call stands before it.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html
 _ACCESS_LOG = re.compile(
-    r"(?P<bucket>\S+) \[[^\]]*\] \S+ (?P<who>arn:\S+|-) (?P<id>\S+) "
+    r"(?<!\S)(?P<bucket>\S{3,80}) \[[^\]]{1,40}\] \S{1,50} (?P<who>arn:\S{1,300}|-) "
+    r"(?P<id>\S{1,40}) "
     r"[A-Z]+\.(?P<operation>[A-Z]+\.[A-Z_]+) (?P<key>\S+) \"[^\"]*\" 403 AccessDenied\b"
 )
 _LOGGED = {
@@ -347,7 +348,9 @@ def _plain(text: str) -> str:
     # JSON in JSON escapes a quote and a line's end twice.
     text = _QUOTED.sub(r"\1", _LINE.sub(" ", re.sub(r'\\+"', '"', text)))
     text = _HYPHEN.sub(r"\1", _CUT.sub(r"\1\2", text))
-    text = _COLON.sub("", _BOLD.sub("", " ".join(text.split())))
+    # Whoever quotes wrapped lines leaves the quote's sign between words.
+    text = _BOLD.sub("", " ".join(text.split())).replace(" > ", " ")
+    text = _COLON.sub("", text)
     text = _ACCESS_LOG.sub(_logged, text)
     text = _PLACEHOLDER.sub(lambda found: found[0].replace(" ", "_"), text)
     hidden: dict[str, str] = {}

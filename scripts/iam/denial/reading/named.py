@@ -46,16 +46,16 @@ def cause(words: str) -> str | None:
     asked = actions(words)
     if not asked:
         return None
-    who = role(words) or "whoever made the call, or the role that it handed on,"
+    who = role(words) or "whoever made the call (or the role that it handed on)"
     on = "; ".join(
         f"{one} names {'*' if only_star(one) else ', '.join(resources(one)[:3])}"
         for one in asked[:4]
         if only_star(one) or resources(one)
     )
     return (
-        f"the text is none of AWS's words that are known here, and names {', '.join(asked)} as "
-        f"what is not permitted: {who} needs that by policies of its own, with nothing against it"
-        + (f". An Allow of {on}" if on else "")
+        "the text is none of AWS's words that are known here, and beside its words on permissions "
+        f"it names {', '.join(asked)}: if that is what was refused, {who} needs it by policies of "
+        "its own, with nothing against it" + (f". An Allow of {on}" if on else "")
     )
 
 
