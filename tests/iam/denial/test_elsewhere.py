@@ -179,6 +179,9 @@ OWN_WORDS = [
      "being read : s3://pipes/in/a", "that the command names : s3://pipes/in/a, and"),
     ('{"contexts":{"reason":"CONNACK:Client is not authenticated/authorized to send the message:1",'
      '"reasonCode":"NOT_AUTHORIZED"}}', "client/CLIENT_ID"),
+    (CALL.format("InsufficientPermissionsException", "PutConfigRule") + "The AWS Lambda function "
+     f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:rule cannot be invoked. Check the specified",
+     "function:rule, whatever the caller may"),
 ]  # fmt: skip
 
 TARGETS = [
@@ -500,3 +503,12 @@ def test_a_quotes_sign_between_words_is_no_part_of_them() -> None:
     [one] = read(words).bare
     told = cause(one)
     assert told is not None and told.startswith("SQS refused a request")
+
+
+def test_words_in_the_place_of_a_users_name_are_no_end_of_the_caller(tmp_path: Path) -> None:
+    words = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/user name is not authorized to perform: "
+        "ses:GetSendQuota"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["principal"] == f"arn:aws:iam::{ACCOUNT}:user/user…name"

@@ -89,6 +89,8 @@ _NOWHERE = re.compile(
 _SPACED = re.compile(
     r"(arn:[\w-]+:(?:iam|sts)::\S{1,40}?) ?(:(?:user|role|assumed-role)/) ?(?=\S+ is not)"
 )
+# No user's name has a blank: somebody put words in its place.
+_TWO_WORDS = re.compile(r"(:iam::\S{1,20}:user/[\w+=,.@/-]+) (?=[\w+=,.@-]+ is not authorized)")
 _GLUED = re.compile(r"(:(?:assumed-role|user|role)/\S+?)(?=is not authorized to perform)")
 _APART = re.compile(r"(:assumed-role/[^\s/]+/) (?=[\w+=,.@-]+ is not)")
 # A blank in the kind of a resource is whoever reported it; what stands there is not told.
@@ -357,7 +359,7 @@ def _plain(text: str) -> str:
     text = _DOTS.sub(rf"\1:{MASK}:", text)
     text = _LEFT_OUT.sub(rf"\1:{MASK}:", _NOWHERE.sub(rf"\1:{MASK}:{MASK}:", text))
     text = _SPACED.sub(r"\1\2", _QUOTES.sub(r"\1\2", text))
-    text = _GLUED.sub(r"\1 ", text)
+    text = _GLUED.sub(r"\1 ", _TWO_WORDS.sub(r"\1…", text))
     text = _BLANK.sub(r"\1…", _APART.sub(r"\1", text))
     text = _PREFIX_ALONE.sub(r"\1\g<call>", _PARTED.sub(r"\1\2", text))
     text = _ARN.sub(lambda arn: _masked(arn, hidden), text)

@@ -390,4 +390,12 @@ TABLE = (
         "the certificate is attached to it, and it has to be active; two clients of one ID close "
         "each other. The log of AWS IoT (AWSIotLogsV2) tells which it was",
     ),
+    # https://docs.aws.amazon.com/config/latest/developerguide/evaluate-config_develop-rules_lambda-functions.html
+    (
+        r"AWS Lambda function (?P<function>arn:\S+?|.{1,80}?) cannot be invoked",
+        "AWS Config may not call {function}, whatever the caller may: the function's own policy "
+        "has to allow config.amazonaws.com lambda:InvokeFunction (aws lambda add-permission, with"
+        " --source-account) before the rule is made (Terraform: depends_on), of another account's"
+        " function too, and the function has to be there, spelled so and in the rule's region",
+    ),
 )
