@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from scripts.iam.requests import Need
-from scripts.localcloud.access.errors import AwsError
-from scripts.localcloud.ec2 import instances
-from scripts.localcloud.ec2.instances import Instance
 from tests.localcloud.clients import Account, statement
 
 LIST = Need("s3:ListBucket", "arn:aws:s3:::waiting")
@@ -63,34 +59,3 @@ def test_an_upload_that_is_ended_meanwhile_is_no_upload(account: Account) -> Non
     s3.abort_multipart_upload(**named)
     with pytest.raises(ClientError, match="NoSuchUpload"):
         s3.complete_multipart_upload(**named, MultipartUpload=parts)
-
-
-def test_an_instance_gets_nothing_of_a_role_that_is_made_again(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A deleted role was in the instance's profile; its namesake is in none."""
-    iam = account.client("iam")
-    trust = statement("sts:AssumeRole", Principal={"Service": "ec2.amazonaws.com"})
-    del trust["Resource"]
-    policy = json.dumps({"Version": "2012-10-17", "Statement": trust})
-
-    def make() -> None:
-        iam.create_role(RoleName="again", AssumeRolePolicyDocument=policy)
-
-    make()
-    iam.create_instance_profile(InstanceProfileName="again")
-    names = {"InstanceProfileName": "again", "RoleName": "again"}
-    iam.add_role_to_instance_profile(**names)
-    record = SimpleNamespace(id="i-1", vpc_id=None, iam_instance_profile={"Name": "again"})
-    databases: Any = None
-    monkeypatch.setattr(instances, "Metadata", lambda *_: SimpleNamespace())
-    monkeypatch.setattr(instances, "Forward", lambda *_: SimpleNamespace())
-    instance = Instance(account.cloud, databases, record)
-    assert instance._credentials("2.0").access_key_id
-    iam.remove_role_from_instance_profile(**names)
-    iam.delete_role(RoleName="again")
-    make()
-    with pytest.raises(AwsError, match="not the role it was"):
-        instance._credentials("2.0")
-    iam.add_role_to_instance_profile(**names)
-    assert instance._credentials("2.0").access_key_id

@@ -58,7 +58,6 @@ class Instance:
         self._processes: list[SupervisedProcess] = []
         self.agent = LogAgent(host, self.id, None, {})
         self._booted = time.monotonic()
-        self._role = _role(host, _profile(host, record))
         self.metadata = Metadata(self._identity, self._credentials, self._ended)
         self._database = Forward(self._database_port)
 
@@ -185,7 +184,7 @@ class Instance:
         return self._databases.port_of_environment(environment) if environment else None
 
     def _identity(self) -> Identity:
-        record = self._record
+        record, found = self._record, self._profile()
         options = record.metadata_options
         return Identity(
             instance_id=self.id,
@@ -196,30 +195,43 @@ class Instance:
             zone=str(record.placement.zone),
             tags=_tags(record) if options.instance_metadata_tags == "enabled" else {},
             user_data=base64.b64decode(_encoded(record)),
-            role_name=self._role[1].rpartition("/")[2] if self._role else None,
-            profile_arn=self._role[0] if self._role else None,
+            role_name=str(found[1].name) if found else None,
+            profile_arn=str(found[0].arn) if found else None,
             tokens_required=options.http_tokens == "required",
             enabled=options.http_endpoint != "disabled",
         )
 
+    def _profile(self) -> tuple[Any, Any] | None:
+        """The profile that the instance has now, and the role that is in it now; else None.
+
+        By their ids: a namesake of a deleted profile or role counts once it is given itself.
+        """
+        iam, ec2 = self._host.backend("iam"), self._host.backend("ec2")
+        association = ec2.iam_instance_profile_associations.get(self.id)
+        wanted = association.iam_instance_profile.id if association else None
+        for profile in list(iam.get_instance_profiles()):
+            if profile.id == wanted and profile.roles:
+                role = iam.roles.get(profile.roles[0].id)
+                return None if role is None else (profile, role)
+        return None
+
     def _credentials(self, delivery: str) -> Credentials:
-        assert self._role is not None
-        profile, arn, identity = self._role
-        if identity not in self._host.backend("iam").roles:
-            # A namesake counts only if it was put into the profile, as any role would.
-            self._role = _role(self._host, {"Arn": profile}) or self._role
-            _, arn, now = self._role
-            if now == identity:
-                raise AwsError("AssumeRoleUnauthorizedAccess", f"{arn} is not the role it was", 403)
+        found = self._profile()
+        if found is None:
+            raise AwsError("AssumeRoleUnauthorizedAccess", f"{self.id} has no role", 403)
+        arn = str(found[1].arn)
         return self._host.credentials_for_role(arn, self.id, self._session_keys(delivery))
 
-    def _ended(self, found: Credentials) -> bool:
-        """Whether a session is over before its time: time can be made to pass here."""
+    def _ended(self, credentials: Credentials) -> bool:
+        """Whether a session is over before its time, since time can be made to pass here; or is
+        one of a role that the instance no longer has."""
+        found = self._profile()
         try:
-            self._host.identify(found.access_key_id, found.session_token)
+            key = self._host.identify(credentials.access_key_id, credentials.session_token)
         except Refusal:
             return True
-        return False
+        session = key.caller.session
+        return found is None or session is None or session.role_id != found[1].id
 
     def _session_keys(self, delivery: str) -> Keys:
         """What the session tells of where it came from, in each of its requests.
@@ -285,8 +297,7 @@ class Instances:
 
     def _begin(self, record: Any) -> None:
         try:
-            # Under the lock: an instance of a group is in moto's list before it is in its group,
-            # and only the group tells its role.
+            # Under the lock: an instance of a group is in moto's list before it has its role.
             with self._host.lock:
                 instance = Instance(self._host, self._databases, record)
             instance.start()
@@ -305,27 +316,6 @@ class Instances:
         for instance in ended:
             instance.stop()
             log.info("instance %s ended", instance.id)
-
-
-def _profile(host: Host, record: Any) -> dict[str, Any]:
-    """The instance profile; moto's instances of an Auto Scaling group do not show theirs."""
-    groups = host.backend("autoscaling").autoscaling_groups.values()
-    for group in list(groups):
-        members = {str(state.instance.id) for state in group.instance_states}
-        if str(record.id) in members and group.ec2_launch_template is not None:
-            version = group.ec2_launch_template.get_version(group.launch_template_version)
-            return dict(version.data.get("IamInstanceProfile") or {})
-    return dict(getattr(record, "iam_instance_profile", None) or {})
-
-
-def _role(host: Host, wanted: dict[str, Any]) -> tuple[str, str, str] | None:
-    """The ARNs of the instance profile and of its role, and the role's id; None without them."""
-    for profile in list(host.backend("iam").get_instance_profiles()):
-        named = profile.arn == wanted.get("Arn") or profile.name == wanted.get("Name")
-        if named and profile.roles:
-            role = profile.roles[0]
-            return str(profile.arn), str(role.arn), str(role.id)
-    return None
 
 
 def _encoded(record: Any) -> str:

@@ -146,6 +146,8 @@ class Metadata:
             return _answer(401)
         try:
             found = self.read(incoming.path, "1.0" if given is None else "2.0")
+            if self.identity.role_name != identity.role_name:  # the name that was asked for
+                found = None
         except Exception as error:  # noqa: BLE001 - the role cannot be assumed: no answer
             _log.warning("the metadata service has no answer to %s: %r", incoming.path, error)
             found = None

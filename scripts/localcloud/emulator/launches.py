@@ -6,6 +6,7 @@ Whoever is judged by a template that demands tokens would else get an instance t
 
 from __future__ import annotations
 
+import base64
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,8 +14,11 @@ from functools import wraps
 from typing import Any
 from unittest.mock import patch
 
+from moto.ec2.models.iam_instance_profile import IamInstanceProfileAssociationBackend
 from moto.ec2.models.instances import InstanceBackend, MetadataOptions
+from moto.ec2.responses import instances
 from moto.ec2.responses.instances import InstanceResponse
+from moto.ec2.utils import parse_user_data
 
 # Moto's parameter of a change -> where the instance keeps it.
 _OPTIONS = {
@@ -37,8 +41,14 @@ def as_asked() -> Iterator[None]:
         for owner, method, change in (
             (InstanceResponse, "run_instances", _launching),
             (InstanceBackend, "modify_instance_metadata_options", _keeping),
+            (
+                IamInstanceProfileAssociationBackend,
+                "replace_iam_instance_profile_association",
+                _showing,
+            ),
         ):
             stack.enter_context(patch.object(owner, method, change(getattr(owner, method))))
+        stack.enter_context(patch.object(instances, "parse_user_data", _user_data))
         yield
 
 
@@ -91,3 +101,21 @@ def _keeping(original: Callable[..., Any]) -> Callable[..., Any]:
         return changed
 
     return modify
+
+
+def _showing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Moto's instance goes on to show the profile that was replaced."""
+
+    @wraps(original)
+    def replace(self: Any, *args: Any, **kwargs: Any) -> Any:
+        association = original(self, *args, **kwargs)
+        shown = {"Arn": association.iam_instance_profile.arn, "Id": association.association_id}
+        association.instance.iam_instance_profile = shown
+        return association
+
+    return replace
+
+
+def _user_data(value: Any) -> Any:
+    """A change of user data has bytes in AWS's model, which moto takes for base64."""
+    return parse_user_data(base64.b64encode(value) if isinstance(value, bytes) else value)

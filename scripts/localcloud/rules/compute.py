@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from scripts.localcloud.access.policies import Backends
 
 # Before it is encoded: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html
 LARGEST_USER_DATA = 16 * 1024
+MOST_HOPS = 64
+_SHOWN_TAG = re.compile(r"(?!(?:\.|\.\.|_index)\Z)[0-9a-zA-Z\-_+=,.@:]+")
 
 
 def launch(reading: Reading, _: Backends) -> None:
@@ -25,11 +28,11 @@ def launch(reading: Reading, _: Backends) -> None:
             "The parameter 'iamInstanceProfile.name' may not be used in combination with "
             "'iamInstanceProfile.arn'",
         )
-    text = data.get("UserData")
-    if not isinstance(text, str):
-        return
+    text = data.get("UserData") or b""
+    if isinstance(text, Mapping):  # of a change, where AWS's model has bytes
+        text = text.get("Value") or b""
     try:
-        decoded = base64.b64decode(text, validate=True)
+        decoded = base64.b64decode(text, validate=True) if isinstance(text, str) else text
     except (binascii.Error, ValueError):
         raise AwsError("InvalidUserData.Malformed",
                        "Invalid BASE64 encoding of user data.") from None  # fmt: skip
@@ -37,6 +40,46 @@ def launch(reading: Reading, _: Backends) -> None:
         raise AwsError(
             "InvalidParameterValue", f"User data is limited to {LARGEST_USER_DATA} bytes"
         )
+
+
+def metadata(reading: Reading, backends: Backends) -> None:
+    """Hops of the metadata service's answers, and what tags that it shows are called.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceMetadataOptions.html
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html
+    """
+    given = reading.parameters
+    data: Mapping[str, Any] = given.get("LaunchTemplateData") or given
+    options = data.get("MetadataOptions") or data
+    hops = options.get("HttpPutResponseHopLimit")
+    if hops is not None and not 1 <= hops <= MOST_HOPS:
+        raise AwsError(
+            "InvalidParameterValue",
+            f"HttpPutResponseHopLimit is {hops}, and must be from 1 to {MOST_HOPS}",
+        )
+    ec2 = backends("ec2", reading.request.region)
+    names = [name for name in given.get("Resources") or () if name.startswith("i-")]
+    known = map(ec2.get_instance_by_id, [*names, given.get("InstanceId", "")])
+    showing = [
+        one for one in known if one and one.metadata_options.instance_metadata_tags == "enabled"
+    ]
+    keys = [tag.get("Key", "") for tag in given.get("Tags") or ()] if showing else []
+    if options.get("InstanceMetadataTags") == "enabled":
+        changed = ec2.get_instance_by_id(given.get("InstanceId", ""))
+        keys += [tag["key"] for tag in (changed.get_tags() if changed else ())]
+        keys += [
+            tag.get("Key", "")
+            for specification in given.get("TagSpecifications") or ()
+            if specification.get("ResourceType") == "instance"
+            for tag in specification.get("Tags") or ()
+        ]
+    for key in keys:
+        if not _SHOWN_TAG.fullmatch(key):
+            raise AwsError(
+                "InvalidParameterValue",
+                f"'{key}' is not a valid tag key. Tag keys must match pattern "
+                f"({_SHOWN_TAG.pattern}), where instance metadata shows tags",
+            )
 
 
 def started(reading: Reading, backends: Backends) -> None:

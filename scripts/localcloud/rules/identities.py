@@ -119,6 +119,20 @@ def linked_role(reading: Reading, _: Backends) -> None:
         )
 
 
+def linked_once(reading: Reading, backends: Backends) -> None:
+    """Moto would make a second role of the same name.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateServiceLinkedRole.html
+    """
+    name = LINKED[reading.parameters["AWSServiceName"]]
+    if name.lower() in {role.name.lower() for role in list(backends("iam").roles.values())}:
+        raise AwsError(
+            "InvalidInput",
+            f"Service role name {name} has been taken in this account, please try a different "
+            "suffix.",
+        )
+
+
 def only_linked(reading: Reading, backends: Backends) -> None:
     """The right to take away service-linked roles takes no other role away.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.rules import (
+    access_lists,
     belonging,
     compute,
     databases,
@@ -240,8 +241,13 @@ RULES = (
     Rule("An endpoint's policy parses.", "ec2", "CreateVpcEndpoint ModifyVpcEndpoint",
          f"{_AWS}AWSEC2/latest/APIReference/API_CreateVpcEndpoint.html", documents.endpoint),
     Rule("An instance profile is named once; user data is base64 of at most 16 KB.", "ec2",
-         "RunInstances CreateLaunchTemplate CreateLaunchTemplateVersion",
+         "RunInstances CreateLaunchTemplate CreateLaunchTemplateVersion ModifyInstanceAttribute",
          f"{_AWS}AWSEC2/latest/APIReference/API_RunInstances.html", compute.launch),
+    Rule("Answers of the metadata service go over 1 to 64 hops; tags that it shows are named "
+         "without blanks and slashes.", "ec2",
+         "RunInstances CreateLaunchTemplate CreateLaunchTemplateVersion CreateTags "
+         "ModifyInstanceMetadataOptions",
+         f"{_AWS}AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html", compute.metadata),
     Rule("A database parameter exists, takes the value, and a static one waits for a reboot "
          "(names, types and bounds as PostgreSQL tells them).", "rds", "ModifyDBParameterGroup",
          f"{_AWS}AmazonRDS/latest/APIReference/API_ModifyDBParameterGroup.html",
@@ -319,6 +325,25 @@ RULES = (
     Rule("A copy or joined upload may be for a key without an object, or with one of that ETag.",
          "s3", "CompleteMultipartUpload CopyObject",
          f"{_AWS}AmazonS3/latest/userguide/conditional-writes.html", storage.destination),
+    Rule("Where the bucket's owner owns its objects, as in a new bucket, no access control list "
+         "but the owner's own is set; where public lists are blocked, none that is public.", "s3",
+         "CopyObject CreateMultipartUpload PutBucketAcl PutObject PutObjectAcl",
+         f"{_AWS}AmazonS3/latest/userguide/object-ownership-error-responses.html",
+         access_lists.word),
+    Rule("Nor one that is written out.", "s3", "PutBucketAcl",
+         f"{_AWS}AmazonS3/latest/userguide/object-ownership-error-responses.html",
+         access_lists.document),
+    Rule("A bucket is made with the list of its owner alone, unless the call says that objects "
+         "are their writers', and with no public one.", "s3", "CreateBucket",
+         f"{_AWS}AmazonS3/latest/userguide/object-ownership-error-responses.html",
+         access_lists.new_bucket),
+    Rule("A bucket whose list grants something to groups does not become its owner's alone.", "s3",
+         "PutBucketOwnershipControls",
+         f"{_AWS}AmazonS3/latest/userguide/object-ownership-error-responses.html",
+         access_lists.ownership),
+    Rule("A service's own role is made once.", "iam", "CreateServiceLinkedRole",
+         f"{_AWS}IAM/latest/APIReference/API_CreateServiceLinkedRole.html",
+         identities.linked_once),
     Rule("A topic that is made again has the attributes and tags that it had.", "sns",
          "CreateTopic", f"{_AWS}sns/latest/api/API_CreateTopic.html", taken.topic),
     Rule("A key's usage is one that its material has.", "kms", "CreateKey",
