@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import secrets
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ SETS = ("read", "train", "promote", "operate")
 API = "/api/2.0/mlflow"
 START_SECONDS = 240
 JSON = {"Content-Type": "application/json"}
+RUN_OF_TRACE = "mlflow.sourceRun"
 
 if str(SERVER) not in sys.path:
     sys.path.insert(0, str(SERVER))
@@ -39,6 +41,7 @@ front.Front.judge = lambda self, call, message, arguments: None
 front.Front.judge_target = lambda self, call, arguments, headers: None
 front.Front.after = lambda self, response: response
 front.Database.follow = lambda self: None
+front.Traces.follow = lambda self: None
 sys.exit(worker.main())
 """
 
@@ -193,6 +196,7 @@ class World:
             box.ok(
                 "operate", "model-versions/create", name=name, source=source, model_id=self.model
             )
+        self.trace = self.traced(RUN_OF_TRACE, self.finished)
         self.set_alias("champion", "1")
         self.set_alias("challenger", "2")
         box.ok("operate", "runs/log-metric", run_id=self.finished, key="m", value=1, timestamp=1)
@@ -216,6 +220,15 @@ class World:
                 status="LOGGED_MODEL_READY",
             )
         return str(made)
+
+    def traced(self, key: str, value: str) -> str:
+        """A new trace with this metadata."""
+        identity = f"tr-{secrets.token_hex(16)}"
+        self.box.ok(
+            "operate", "/api/3.0/mlflow/traces",
+            **start_of_trace(self.experiment, identity, {key: value}),
+        )  # fmt: skip
+        return identity
 
     def set_alias(self, alias: str, version: str) -> None:
         """Point an alias at a version."""
@@ -244,6 +257,10 @@ class World:
         ):
             answer = box.send("operate", "GET", f"{API}/{path}")
             parts.append((path, answer.status, _without_times(answer.json)))
+        named = {"experiment_id": self.experiment}
+        where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": named}
+        path = "/api/3.0/mlflow/traces/search"
+        parts.append((path, 200, box.ok("operate", path, locations=[where])))
         found = box.ok("operate", "runs/search", experiment_ids=[self.experiment], run_view_type=3)
         parts.append(("runs", 200, len(found.get("runs", []))))
         found = box.ok("operate", "logged-models/search", experiment_ids=[self.experiment])
@@ -252,6 +269,18 @@ class World:
         files = sorted(str(path.relative_to(box.root)) for path in box.root.rglob("*"))
         parts.append(("files", 200, [one for one in files if self.finished in one]))
         return parts
+
+
+def start_of_trace(
+    experiment: str, identity: str, metadata: Mapping[str, str], **more: Any
+) -> dict[str, Any]:
+    """A request that starts a trace."""
+    location = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+    info = {
+        "trace_id": identity, "trace_location": location, "state": "OK",
+        "request_time": "2026-01-01T00:00:00Z", "trace_metadata": dict(metadata), **more,
+    }  # fmt: skip
+    return {"trace": {"trace_info": info}}
 
 
 def _without_times(value: Any) -> Any:

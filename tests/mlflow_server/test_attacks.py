@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.mlflow_server.box import API, JSON, Box, World, request_bytes
+from tests.mlflow_server.box import (
+    API,
+    JSON,
+    RUN_OF_TRACE,
+    Box,
+    World,
+    request_bytes,
+    start_of_trace,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -105,6 +115,41 @@ def trace(box: Box, world: World, by: str) -> None:
     sent = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
     headers = {"X-Mlflow-Experiment-Id": world.experiment, "X-Mlflow-Run-Id": world.finished}
     box.send(by, "POST", "/v1/traces", json.dumps(sent).encode(), JSON | headers)
+
+
+def span_of(run: str = "", **tags: str) -> Callable[[Box, World, str], Any]:
+    """A span of the finished run's trace, whose attributes are tags of the trace."""
+
+    def act(box: Box, world: World, by: str) -> None:
+        span: dict[str, Any] = {
+            "traceId": world.trace.removeprefix("tr-"),
+            "spanId": "c" * 16,
+            "name": "s",
+        }
+        span |= {"kind": 1, "startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+        span["attributes"] = [
+            {"key": f"mlflow.traceTag.{key}", "value": {"stringValue": value}}
+            for key, value in tags.items()
+        ]
+        sent = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+        headers = {"X-Mlflow-Experiment-Id": world.experiment}
+        if run:
+            headers["X-Mlflow-Run-Id"] = run.format(**vars(world))
+        box.send(by, "POST", "/v1/traces", json.dumps(sent).encode(), JSON | headers)
+
+    return act
+
+
+def started(identity: str = "", run: str = "", **tags: str) -> Callable[[Box, World, str], Any]:
+    """A trace that is started, new or once more."""
+
+    def act(box: Box, world: World, by: str) -> None:
+        name = (identity or f"tr-{next(numbers):032x}").format(**vars(world))
+        metadata = {RUN_OF_TRACE: run.format(**vars(world))} if run else {}
+        sent = start_of_trace(world.experiment, name, metadata, tags=tags, response_preview="x")
+        box.call(by, "/api/3.0/mlflow/traces", **sent)
+
+    return act
 
 
 def put(path: str) -> Callable[[Box, World, str], Any]:
@@ -304,6 +349,51 @@ HISTORY = [
     ),
     Attack("a file, by the UI's upload", upload),
 ]
+PLACE = "mlflow.artifactLocation"
+ELSEWHERE = [{"key": PLACE, "value": "http://127.0.0.1:1/"}]
+ASSESSED = {"assessment_name": "a", "feedback": {"value": 1}, "trace_id": "{trace}"}
+OF_TRACE = "/api/2.0/mlflow/traces/{trace}"
+ENDED = {"timestamp_ms": 9, "status": "ERROR"}
+TRACED = [
+    Attack("a trace of a finished run", started(run="{finished}")),
+    Attack("a trace of a finished run, started once more", started("{trace}")),
+    Attack(
+        "a trace of a finished run, the old way",
+        at(
+            "traces",
+            experiment_id="{experiment}",
+            timestamp_ms=1,
+            request_metadata=[{"key": RUN_OF_TRACE, "value": "{finished}"}],
+        ),
+    ),
+    Attack("its end", at(OF_TRACE, "PATCH", **ENDED)),
+    Attack("its tag", at(f"{OF_TRACE}/tags", "PATCH", **TAG)),
+    Attack("its tag, by version 3", at(f"{OF_TRACE.replace('2.0', '3.0')}/tags", "PATCH", **TAG)),
+    Attack(
+        "what is said of it",
+        at(f"{OF_TRACE.replace('2.0', '3.0')}/assessments", assessment=ASSESSED),
+    ),
+    Attack("its span", span_of()),
+    Attack("its span, for an open run", span_of("{open}")),
+    Attack("its tags, by a span", span_of(**{"keyless.decision": "x"})),
+    *(
+        attack
+        for by in ("train", "operate")
+        for attack in (
+            Attack(f"{by}: where it is read, by a span", span_of(**{PLACE: "file:///etc"}), by),
+            Attack(
+                f"{by}: where it is read, at its end",
+                at(OF_TRACE, "PATCH", **ENDED, tags=ELSEWHERE),
+                by,
+            ),
+            Attack(
+                f"{by}: where it is read, by a tag",
+                at(f"{OF_TRACE}/tags", "PATCH", **ELSEWHERE[0]),
+                by,
+            ),
+        )
+    ),
+]
 DELETIONS = [
     Attack("a run", at("runs/delete", run_id="{finished}")),
     Attack("a run's tag", at("runs/delete-tag", run_id="{open}", key="mlflow.runName")),
@@ -332,7 +422,12 @@ DELETIONS = [
 ]
 EVERY = [
     pytest.param(attack, id=f"{kind}: {attack.name}")
-    for kind, attacks in (("alias", ALIASES), ("history", HISTORY), ("deletion", DELETIONS))
+    for kind, attacks in (
+        ("alias", ALIASES),
+        ("history", HISTORY),
+        ("trace", TRACED),
+        ("deletion", DELETIONS),
+    )
     for attack in attacks
 ]
 
@@ -357,3 +452,38 @@ def test_where_the_guard_is_off_it_works_if_mlflow_knows_it(unguarded: Box, atta
     before = target.state()
     attack.act(unguarded, target, attack.by)
     assert (target.state() != before) is attack.real
+
+
+def test_a_trace_is_read_from_no_place_that_its_maker_chose(
+    box: Box, unguarded: Box, folder: Path
+) -> None:
+    """MLflow reads a trace from where its tag says, with the server's own rights."""
+    (folder / "traces.json").write_text('"of the server alone"')
+    for server, read in ((unguarded, True), (box, False)):
+        world = World(server, f"place-{next(numbers)}")
+        place = {"key": PLACE, "value": folder.as_uri()}
+        at(OF_TRACE, "PATCH", **ENDED, tags=[place])(server, world, "train")
+        path = f"/ajax-api/2.0/mlflow/get-trace-artifact?request_id={world.trace}"
+        assert (b"of the server alone" in server.send("train", "GET", path).body) is read
+
+
+def test_a_trace_may_come_a_little_after_its_run(box: Box) -> None:
+    """MLflow's client sends traces from a queue, and does not wait for it at the end of a run."""
+    world = World(box, f"late-{next(numbers)}")
+    path, run = "/api/3.0/mlflow/traces", {RUN_OF_TRACE: world.open}
+
+    def start() -> int:
+        name = f"tr-{next(numbers):032x}"
+        return box.call("train", path, **start_of_trace(world.experiment, name, run)).status
+
+    def end(ago: float) -> None:
+        ended = int((time.time() - ago) * 1000)
+        given = {"run_id": world.open, "status": "FINISHED", "end_time": ended}
+        box.ok("operate", "runs/update", **given)
+
+    end(1)
+    assert start() == 200
+    end(501)
+    assert start() == 403
+    end(-60)
+    assert start() == 403

@@ -8,10 +8,14 @@ reaches Flask without a permission set is refused there.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import re
 import sys
-from collections.abc import Container, Iterator, Mapping
+import time
+from collections.abc import Callable, Container, Iterator, Mapping
+from functools import wraps
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from bridge import Bridge, answer, read
@@ -59,6 +63,7 @@ class Front:
         flask.before_request(self.before)
         flask.after_request(self.after)
         Database(permissions).follow()
+        Traces(self).follow()
 
     # --- Flask, when it has routed a request -----------------------------------------------------
 
@@ -330,6 +335,101 @@ class Database:
         # psycopg2 sends BEGIN READ ONLY then: no round trip more.
         if hasattr(connection, "readonly") and bool(connection.readonly) != wanted:
             connection.readonly = wanted
+
+
+class Traces:
+    """Judges what MLflow's store is about to write of a trace, whichever operation asks for it."""
+
+    def __init__(self, front: Front) -> None:
+        self.front, self.names = front, front.permissions.names
+
+    def follow(self) -> None:
+        """Stand before each method that writes."""
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        for name, written in TRACES.items():
+            setattr(SqlAlchemyStore, name, self.judged(getattr(SqlAlchemyStore, name), written))
+
+    def judged(self, original: Callable[..., Any], written: Callable[..., Any]) -> Any:
+        """The method, which raises MLflow's exception for what the set may not write."""
+        signature = inspect.signature(original)
+
+        @wraps(original)
+        def write(store: Any, *args: Any, **kwargs: Any) -> Any:
+            call = CALL.get()
+            if call is not None and call.changes:
+                given = SimpleNamespace(**signature.bind(store, *args, **kwargs).arguments)
+                try:
+                    for identity, metadata, tags in written(given):
+                        self.judge(call, store, identity, metadata, tags)
+                except Refused as reason:
+                    raise denied(reason) from None
+            return original(store, *args, **kwargs)
+
+        return write
+
+    def judge(
+        self, call: Call, store: Any, identity: str | None, metadata: Any, tags: Mapping[str, str]
+    ) -> None:
+        """Raise Refused if the trace is a finished run's, or for one of its tags."""
+        known = found(store, identity)
+        had = known.tags if known else {}
+        changed = [key for key, value in tags.items() if had.get(key) != value]
+        moved = [key for key in changed if key in PLACES]
+        if moved:
+            # The server reads a trace from where its tag says, with its own role.
+            raise refused(call, Refused(f"{moved[0]!r} is the server's own tag of a trace."))
+        if call.set.runs == "any":
+            return
+        fixed = self.names["decision_tags"]
+        if known and known.trace_metadata.get(FINAL) == "true":
+            fixed += self.names["platform_tags"]
+        unwanted = [key for key in changed if key.startswith(fixed)]
+        if unwanted:
+            what = f"it may not write the tag {unwanted[0][:LONGEST]!r}"
+            raise refused(call, self.front.permissions.finished(call, what))
+        for run in {metadata.get(RUN), known and known.trace_metadata.get(RUN)} - {None}:
+            info = store.get_run(run).info
+            # The client sends traces from a queue, also when their run has ended.
+            if not (info.end_time and 0 <= time.time() - info.end_time / 1000 <= LATE_SECONDS):
+                check(self.front.permissions, call, "run", run, info.status)
+
+
+def found(store: Any, identity: str | None) -> Any:
+    """What MLflow has of a trace; None if nothing."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return store.get_trace_info(identity) if identity else None
+    except MlflowException:
+        return None
+
+
+def root_tags(span: Any) -> dict[str, str]:
+    """The tags of its trace that a span brings along in its attributes."""
+    given = {} if span.parent_id else span.attributes
+    return {
+        key.removeprefix(TAG): str(value) for key, value in given.items() if key.startswith(TAG)
+    }
+
+
+RUN, FINAL, TAG = "mlflow.sourceRun", "mlflow.trace.infoFinalized", "mlflow.traceTag."
+LATE_SECONDS = 500  # as long as MLflow's client tries, MLFLOW_ASYNC_TRACE_LOGGING_RETRY_TIMEOUT
+PLACES = ("mlflow.artifactLocation", "mlflow.trace.archiveLocation")
+# Of each method of the store that writes traces: their ids, metadata and tags.
+TRACES: Mapping[str, Callable[[Any], list[tuple[str | None, Mapping[str, str], Any]]]] = {
+    "start_trace": lambda given: [
+        (given.trace_info.trace_id, given.trace_info.trace_metadata, given.trace_info.tags)
+    ],
+    "deprecated_start_trace_v2": lambda given: [(None, given.request_metadata, given.tags)],
+    "deprecated_end_trace_v2": lambda given: [
+        (given.request_id, given.request_metadata, given.tags)
+    ],
+    "set_trace_tag": lambda given: [(given.trace_id, {}, {given.key: given.value})],
+    "create_assessment": lambda given: [(given.assessment.trace_id, {}, {})],
+    "link_prompts_to_trace": lambda given: [(given.trace_id, {}, {})],
+    "log_spans": lambda given: [(span.trace_id, {}, root_tags(span)) for span in given.spans],
+}
 
 
 def check(permissions: Permissions, call: Call, kind: str, identity: str, status: str) -> None:
