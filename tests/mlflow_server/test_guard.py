@@ -281,7 +281,7 @@ def test_what_is_finished_while_a_body_arrives_stays_as_it_is(box: Box, kind: st
     where = {"experiment_id": world.experiment}
     places = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": where}]
     traces = box.ok("read", "/api/3.0/mlflow/traces/search", locations=places)
-    assert not traces.get("traces")
+    assert [one["trace_id"] for one in traces["traces"]] == [world.trace]
 
 
 OUTSIDE = (

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.rules import (
-    access_lists,
     belonging,
     compute,
     databases,
@@ -329,18 +328,18 @@ RULES = (
          "but the owner's own is set; where public lists are blocked, none that is public.", "s3",
          "CopyObject CreateMultipartUpload PutBucketAcl PutObject PutObjectAcl",
          f"{_AWS}AmazonS3/latest/userguide/object-ownership-error-responses.html",
-         access_lists.word),
+         storage.listed),
     Rule("Nor one that is written out.", "s3", "PutBucketAcl",
          f"{_AWS}AmazonS3/latest/userguide/object-ownership-error-responses.html",
-         access_lists.document),
+         storage.written_list),
     Rule("A bucket is made with the list of its owner alone, unless the call says that objects "
          "are their writers', and with no public one.", "s3", "CreateBucket",
          f"{_AWS}AmazonS3/latest/userguide/object-ownership-error-responses.html",
-         access_lists.new_bucket),
+         storage.new_bucket),
     Rule("A bucket whose list grants something to groups does not become its owner's alone.", "s3",
          "PutBucketOwnershipControls",
          f"{_AWS}AmazonS3/latest/userguide/object-ownership-error-responses.html",
-         access_lists.ownership),
+         storage.ownership),
     Rule("A service's own role is made once.", "iam", "CreateServiceLinkedRole",
          f"{_AWS}IAM/latest/APIReference/API_CreateServiceLinkedRole.html",
          identities.linked_once),
