@@ -18,6 +18,10 @@ _NOT_A_JWT = (
     "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"
 )
 
+# With these a token asks for a session's tags and source identity, to which AWS takes rights of
+# their own. https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
+_OF_SESSIONS = ("https://aws.amazon.com/tags", "https://aws.amazon.com/source_identity")
+
 
 @dataclass(frozen=True)
 class Provider:
@@ -67,6 +71,12 @@ class TokenVerifier:
         if not isinstance(subject, str) or not subject:
             raise AwsError("InvalidIdentityToken", "Missing a required claim: sub")
         audience = _audience(claims, provider)
+        for name in _OF_SESSIONS:
+            if name in claims:
+                raise AwsError(
+                    "LocalCloudNotImplemented",
+                    f"The local cloud makes no sessions with what the claim {name} asks for",
+                )
         keys = condition_keys(provider.host, claims)
         kept = session_keys(provider.host, claims)
         return Identity(provider, subject, audience, keys, kept)

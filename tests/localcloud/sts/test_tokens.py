@@ -169,6 +169,16 @@ CASES = [
     Case(
         "issuer with a path", but(iss=f"https://{GITHUB}/octo-org"), (*INVALID, "No OpenIDConnect")
     ),
+    Case(
+        "with tags for its session",
+        but(**{"https://aws.amazon.com/tags": {"principal_tags": {"team": ["ops"]}}}),
+        ("LocalCloudNotImplemented", 400, "https://aws.amazon.com/tags"),
+    ),
+    Case(
+        "with a source identity",
+        but(**{"https://aws.amazon.com/source_identity": "admin"}),
+        ("LocalCloudNotImplemented", 400, "https://aws.amazon.com/source_identity"),
+    ),
     Case("without an issuer", but(iss=None), (*INVALID, "Missing a required claim: iss")),
     Case("without a subject", but(sub=None), (*INVALID, "Missing a required claim: sub")),
     Case("empty subject", but(sub=""), (*INVALID, "Missing a required claim: sub")),

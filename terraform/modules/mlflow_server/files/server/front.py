@@ -401,7 +401,9 @@ def found(store: Any, identity: str | None) -> Any:
 
     try:
         return store.get_trace_info(identity) if identity else None
-    except MlflowException:
+    except MlflowException as absent:
+        if absent.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
         return None
 
 
