@@ -258,3 +258,61 @@ def test_a_services_own_role_is_made_once(
     place = ("iam", "CreateServiceLinkedRole")
     monkeypatch.setitem(account.cloud.gateway.checks, place, lambda _: None)
     make(**asked)  # a second role of one name
+
+
+# What values RDS, KMS and S3 take
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"MasterUserPassword": "short-1"}, "InvalidParameterValue"),
+        ({"MasterUserPassword": "x" * 129}, "InvalidParameterValue"),
+        *(({"MasterUserPassword": f"long{sign}enough"}, "InvalidParameterValue")
+          for sign in "/@ \"\u00e4"),
+        *(({"MasterUsername": name}, "InvalidParameterValue")
+          for name in ("rdsadmin", "PG_x", "1x", "a-b", "admin", "rds_iam")),
+        ({}, ""),
+        ({"MasterUserPassword": "long!#$%-enough~?", "MasterUsername": "rdsuser"}, ""),
+    ],
+)  # fmt: skip
+def test_a_masters_name_and_password_are_such_as_rds_takes(
+    account: Account, change: dict[str, Any], code: str
+) -> None:
+    rds = account.client("rds")
+    asked = {
+        "DBInstanceIdentifier": "named", "DBInstanceClass": "db.t4g.micro", "Engine": "postgres",
+        "AllocatedStorage": 20, "PubliclyAccessible": False, "MasterUsername": "keyless",
+        "MasterUserPassword": "long-enough",
+    }  # fmt: skip
+    assert told(rds.create_db_instance, **{**asked, **change}) == code
+    if not code:
+        short = {"DBInstanceIdentifier": "named", "MasterUserPassword": "short"}
+        assert fails(rds.modify_db_instance, **short) == "InvalidParameterValue"
+        rds.delete_db_instance(DBInstanceIdentifier="named", SkipFinalSnapshot=True)
+
+
+def test_a_key_that_is_not_symmetric_says_what_for(account: Account) -> None:
+    make = account.client("kms").create_key
+    for spec in ("RSA_2048", "HMAC_256", "ECC_NIST_P256"):
+        assert fails(make, KeySpec=spec) == "ValidationException"
+    assert make(KeySpec="SYMMETRIC_DEFAULT")["KeyMetadata"]["KeyId"]
+
+
+def test_a_part_is_copied_from_within_its_source(account: Account) -> None:
+    s3 = account.client("s3")
+    s3.create_bucket(Bucket="copied-parts")
+    s3.put_object(Bucket="copied-parts", Key="from", Body=b"0123456789")
+    named = {"Bucket": "copied-parts", "Key": "to"}
+    named["UploadId"] = s3.create_multipart_upload(**named)["UploadId"]
+    copied = {**named, "CopySource": "copied-parts/from"}
+
+    def part(number: int, within: str) -> str:
+        return told(
+            s3.upload_part_copy, **copied, PartNumber=number, CopySourceRange=f"bytes={within}"
+        )
+
+    assert part(1, "0-9") == ""
+    assert part(1, "0-10") == "InvalidArgument"
+    assert part(1, "5-4") == "InvalidArgument"
+    assert part(10_001, "0-9") == "InvalidArgument"

@@ -130,7 +130,12 @@ def creation(reading: Reading, _: Backends) -> None:
     """A key's usage is one that its material has; SM2 is China's alone."""
     given = reading.parameters
     spec = given.get("KeySpec") or given.get("CustomerMasterKeySpec") or "SYMMETRIC_DEFAULT"
-    usage = given.get("KeyUsage") or "ENCRYPT_DECRYPT"
+    usage = given.get("KeyUsage")
+    if usage is None and spec != "SYMMETRIC_DEFAULT":
+        raise AwsError(
+            "ValidationException", f"You must specify a KeyUsage value for a key of {spec}"
+        )
+    usage = usage or "ENCRYPT_DECRYPT"
     usages = next((usages for start, usages in _USAGES if spec.startswith(start)), set[str]())
     if usage not in usages:
         raise AwsError(

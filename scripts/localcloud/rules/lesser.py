@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +36,13 @@ _DAYS_OF_LOGS = frozenset(
      3288, 3653}
 )  # fmt: skip
 _LARGEST_BATCH = 1000
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
+_PASSWORD = re.compile(r"[!#-.0-?A-~]{8,128}")
+_MASTER = re.compile(r"[A-Za-z]\w{0,62}", re.ASCII)
+_RESERVED = re.compile(
+    r"pg_|(admin|public|rds(admin|repladmin|_(superuser|iam|password|replication|ad)))\Z",
+    re.IGNORECASE,
+)
 
 
 def _absent(what: str) -> AwsError:
@@ -79,6 +87,20 @@ def master_password(reading: Reading, backends: Backends) -> None:
             "InvalidParameterCombination",
             "MasterUserPassword can't be specified if ManageMasterUserPassword is turned on.",
         )
+    password = given.get("MasterUserPassword")
+    if password is not None and not _PASSWORD.fullmatch(password):
+        raise AwsError(
+            "InvalidParameterValue",
+            "The parameter MasterUserPassword is not a valid password: it has 8 to 128 printable "
+            "ASCII characters other than '/', '@', '\"' and blanks.",
+        )
+
+
+def master_name(reading: Reading, _: Backends) -> None:
+    """Names that PostgreSQL or RDS keeps for itself are no master's."""
+    name = reading.parameters.get("MasterUsername", "")
+    if name and (not _MASTER.fullmatch(name) or _RESERVED.match(name)):
+        raise AwsError("InvalidParameterValue", f"MasterUsername {name} cannot be used")
 
 
 def same_engine(reading: Reading, backends: Backends) -> None:

@@ -3,6 +3,7 @@ conditions of copies and of writes, and access control lists."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -13,6 +14,7 @@ from scripts.localcloud.access import public_access
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
 
+MOST_PARTS = 10_000
 ENFORCED = "BucketOwnerEnforced"
 OWN = "bucket-owner-full-control"
 _PUBLIC = frozenset({"public-read", "public-read-write", "authenticated-read"})
@@ -75,6 +77,17 @@ def source(reading: Reading, backends: Backends) -> None:
     match, other = given.get("CopySourceIfMatch"), given.get("CopySourceIfNoneMatch")
     since = given.get("CopySourceIfModifiedSince")
     until = given.get("CopySourceIfUnmodifiedSince")
+    asked = re.fullmatch(r"bytes=(\d+)-(\d+)", given.get("CopySourceRange", ""))
+    if asked and not int(asked[1]) <= int(asked[2]) < found.size:
+        raise AwsError(
+            "InvalidArgument",
+            f"Range specified is not valid for source object of size: {found.size}",
+        )
+    if given.get("PartNumber", 1) not in range(1, MOST_PARTS + 1):
+        raise AwsError(
+            "InvalidArgument",
+            f"Part number must be an integer between 1 and {MOST_PARTS}, inclusive",
+        )
     if match is not None and _plain(match) != etag:
         raise _failed("x-amz-copy-source-If-Match")
     if match is None and isinstance(until, datetime) and changed > until:

@@ -264,9 +264,12 @@ RULES = (
          "RestoreDBInstanceToPointInTime",
          f"{_AWS}AmazonRDS/latest/APIReference/API_RestoreDBInstanceToPointInTime.html",
          lesser.backups),
-    Rule("A master password is managed or given, never both.", "rds",
-         "CreateDBInstance ModifyDBInstance",
+    Rule("A master password is managed or given, never both; a given one has 8 to 128 characters "
+         "of those that RDS takes.", "rds", "CreateDBInstance ModifyDBInstance",
          f"{_AWS}AmazonRDS/latest/APIReference/API_ModifyDBInstance.html", lesser.master_password),
+    Rule("A master has no name that PostgreSQL or RDS keeps for itself.", "rds",
+         "CreateDBInstance", f"{_AWS}AmazonRDS/latest/APIReference/API_CreateDBInstance.html",
+         lesser.master_name),
     Rule("A parameter's value has at most 4,096 characters, 8,192 in the advanced tier; "
          "a type that changes: refused by name.", "ssm", "PutParameter",
          f"{_AWS}systems-manager/latest/APIReference/API_PutParameter.html", lesser.parameter),
