@@ -226,6 +226,10 @@ def test_a_bucket_takes_no_list_but_its_owners(
     given = {"Owner": own["Owner"], "Grants": [{"Grantee": everybody, "Permission": "READ"}]}
     code = fails(s3.put_bucket_acl, **one, AccessControlPolicy=given)
     assert code == "AccessControlListNotSupported"
+    other = {"Type": "CanonicalUser", "ID": "0" * 64}
+    given = {"Owner": {"ID": "0" * 64}, "Grants": [{**own["Grants"][0], "Grantee": other}]}
+    code = fails(s3.put_bucket_acl, **one, AccessControlPolicy=given)
+    assert code == "AccessControlListNotSupported"
 
     def owned(by: str) -> str:
         rules = {"Rules": [{"ObjectOwnership": by}]}

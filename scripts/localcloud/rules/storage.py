@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from moto.s3.models import OWNER
+
 from scripts.iam.requests import Reading
 from scripts.iam.requests.services.s3_route import S3Request
 from scripts.localcloud.access import public_access
@@ -210,11 +212,11 @@ def _judge(bucket: Any, operation: str, own: bool, public: bool) -> None:
 
 
 def _of_the_owner(given: Mapping[str, Any]) -> bool:
-    """Whether all that a list gives is the owner's own control."""
-    owner = (given.get("Owner") or {}).get("ID")
+    """Whether all that a list gives is the control of the account, which owns every bucket here."""
     grants = given.get("Grants") or ()
-    return bool(grants) and all(
-        (grant.get("Grantee") or {}).get("ID") == owner is not None
-        and grant.get("Permission") == "FULL_CONTROL"
-        for grant in grants
+    named = [given.get("Owner"), *(grant.get("Grantee") for grant in grants)]
+    return (
+        bool(grants)
+        and {(one or {}).get("ID") for one in named} == {OWNER}
+        and all(grant.get("Permission") == "FULL_CONTROL" for grant in grants)
     )
