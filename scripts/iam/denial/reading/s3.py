@@ -156,6 +156,8 @@ _PLACES = (
     re.compile(r"<BucketName>(?P<bucket>[a-z\d.-]+)</(?P<key>)"),
     re.compile(r"[Aa]ccess to bucket '(?P<bucket>[a-z\d.-]+)' was denied(?P<key>)"),
 )
+# https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/directory_markers.html
+_DIRECTORY = re.compile(r"innerMkdirs on s3a://")
 # What S3 refuses, as it stands in a log; the words around it are searched for the rest.
 SENTENCES = (
     r"UnknownError.{0,120}?de_\w+CommandError.{0,200}?httpStatusCode: 403|'403': UnknownError"
@@ -263,6 +265,8 @@ def _place(words: str, *, of_object: bool) -> str | None:
     if len(buckets) != 1 or len(keys) > 1 or any("*" in one for one in keys):
         return None
     key = next(iter(keys), "*")
+    if _DIRECTORY.search(words) and not key.endswith("/"):
+        key += "/"
     return f"arn:aws:s3:::{buckets.pop()}" + (f"/{key}" if of_object else "")
 
 

@@ -114,7 +114,7 @@ def test_what_a_service_or_tool_refused_is_told(words: str, told: str) -> None:
          "arn:aws:s3:::box"),
         ("java.nio.file.AccessDeniedException: s3a://box/t: innerMkdirs on s3a://box/t: com."
          "amazonaws.services.s3.model.AmazonS3Exception: Access Denied (Service: Amazon S3; Status "
-         "Code: 403;", "s3:PutObject", "arn:aws:s3:::box/t"),
+         "Code: 403;", "s3:PutObject", "arn:aws:s3:::box/t/"),
         ("AccessDeniedException: s3a://box/t: open s3a://box/t at 0 on s3a://box/t: com.amazonaws."
          "services.s3.model.AmazonS3Exception: Access Denied (Service: Amazon S3; Status Code: "
          "403;", "s3:GetObject", "arn:aws:s3:::box/t"),
