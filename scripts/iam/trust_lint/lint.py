@@ -26,7 +26,7 @@ from scripts.iam.trust_lint.principals import (
     speaks_of_github,
 )
 from scripts.iam.trust_lint.rules import IDENTITY_CHECKS, Linted, Setting, refused_intent
-from scripts.iam.trust_lint.unfilled import Filled, Open, filled, left_in, with_one
+from scripts.iam.trust_lint.unfilled import ANY_SUBJECT, Filled, Open, filled, left_in, with_one
 from scripts.iam.trust_lint.written import refusals
 
 Document = Mapping[str, Any] | str | bytes
@@ -307,16 +307,30 @@ def _with_names(document: Mapping[str, Any], setting: Setting) -> Judgement:
     return found + Judgement(not_judged=(f"{setting.origin}: {told}",) if told else ())
 
 
+# What is wrong with another claim, or with an operator.
+_WHATEVER = ("no-audience", "other-audience", "unknown-key", "wrong-action", "for-all-values")
+
+
 def _whatever_the_subject(document: Mapping[str, Any], setting: Setting) -> tuple[Finding, ...]:
     """What is wrong with a policy whose subject may be anything."""
     try:
         policy = filled(document, any_subject=True)
     except Open:
         return ()
+    found = lint(json.dumps(policy.document), setting).quoting(policy.quoted).findings
     return tuple(
-        replace(one, who="whoever gets in by the subject that is filled in", witness=None)
-        for one in lint(json.dumps(policy.document), setting).quoting(policy.quoted).findings
-        if one.rule in ("no-audience", "other-audience", "unknown-key", "wrong-action")
+        replace(
+            one,
+            who="whoever gets in by the subject that is filled in",
+            witness=None,
+            change=None,
+            # A fix that would quote the subject of our own.
+            fix=one.fix
+            if ANY_SUBJECT not in one.fix
+            else "write the operator without ForAllValues:",
+        )
+        for one in found
+        if one.rule in _WHATEVER and ANY_SUBJECT not in one.message
     )
 
 

@@ -20,6 +20,8 @@ from scripts.names import GITHUB_HOST
 PLACEHOLDER = re.compile(
     r"\$\{(?:[^{}]|\{[^{}]*\})*\}|<[A-Za-z_][^<>]*>|\{\{.*?\}\}|(?<!\$)\{[A-Za-z_][\w .-]*\}|%\{"
     r"|(?<!\$)\$(?:\([^()]*\)|\(|[A-Za-z_]\w*)|(?<!\w)__[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*__(?!\w)"
+    # No repository is without its owner.
+    r"|(?<=^repo:)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?=:)"
 )
 _ACCOUNT = "000000000000"
 _OWNER, _REPOSITORY = "zq{}p", "zq{}r"
@@ -278,7 +280,10 @@ def _provider(found: Filled, written: str, host: str) -> str:
     known = written.partition(":oidc-provider/")[2]
     if not known or _left(known):
         if not host or (issuer_of(host) and _OTHERS.search(written)):
-            raise Open([*_left(written), written][0], "which provider it is decides who gets in")
+            raise Open(
+                [*_left(known), *_left(written), written][0],
+                "which provider it is decides who gets in",
+            )
         found.host = known = host
     return f"arn:aws:iam::{_ACCOUNT}:oidc-provider/{known}"
 
@@ -319,12 +324,13 @@ def _value(found: Filled, claim: str, value: Any, *, ours: bool) -> Any:
     form = _FORMS.get(claim)
     if ours and form is not None and not form.fullmatch(marked):
         if found.any_subject and claim == "sub":
-            return "repo:zq/zq:ref:refs/heads/zq"
+            return ANY_SUBJECT
         raise Open(" or ".join(dict.fromkeys(left)))
     found.claims.add(claim)
     return _named(found, claim, marked, left)
 
 
+ANY_SUBJECT = "repo:zq/zq:ref:refs/heads/zq"
 _BEGINNINGS = {"sub": "repo:", "repository": "", "job_workflow_ref": ""}
 _SPLIT = re.compile(
     r"\$\{(?:split\([\"']/[\"'],\s*([^()]+)\)|(\S+)\.split\([\"']/[\"']\))\[([01])\]\}"

@@ -422,11 +422,17 @@ module "role" {{
     assert "any-context" in rules(of_text(text, "role.tf"))
 
 
-def test_a_choice_over_several_lines_is_named_as_a_whole() -> None:
+def test_each_way_of_a_choice_over_several_lines_is_judged() -> None:
     choice = "stage === 'dev'\n  ? 'repo:o/a:environment:dev'\n  : 'repo:o/a:environment:prod'"
     found = of_text(CDK % f".withConditions({CONDITIONS % choice})")
+    whos = [one.who for one in found.reach.values()]
+    assert whos == ["jobs of o/a: environment dev", "jobs of o/a: environment prod"]
+
+
+def test_a_choice_that_is_none_between_texts_is_named_as_a_whole() -> None:
+    found = of_text(CDK % f".withConditions({CONDITIONS % 'stage ? one() : two()'})")
     assert found.findings == ()
-    assert "'repo:o/a:environment:prod'" in found.not_judged[0]
+    assert "stage ? one() : two()" in found.not_judged[0]
 
 
 def test_a_ref_that_is_not_filled_in_is_quoted_as_it_is_written() -> None:
@@ -628,3 +634,12 @@ def test_conditions_alone_on_a_page_are_named_as_not_judged() -> None:
         "guide.md: blocks with conditions and no statement that they are of: 1",
     )
     assert read_text(f"```\n{whole}\n```\n", "guide.md", Setting("")).unknown == ()
+
+
+def test_a_word_in_capitals_for_a_whole_repository_is_a_placeholder() -> None:
+    found = lint(policy("repo:OUR_REPOSITORY:*"), Setting("a.json"))
+    assert "any-context" in rules(found)
+    assert "OUR_REPOSITORY is not filled in" in found.not_judged[0]
+    assert who(lint(policy("repo:OUR_ORG/a:environment:p"), Setting("a.json"))) == (
+        "jobs of OUR_ORG/a: environment p"
+    )

@@ -293,3 +293,66 @@ def test_a_kind_of_ref_that_is_not_known_is_not_taken_for_a_name() -> None:
     found = judged(module_of('["repo:o/a:ref:refs/${var.kind}/main"]', 'variable "kind" {}'))
     assert found.findings == ()
     assert "${var.kind}" in found.not_judged[0]
+
+
+def test_a_set_operator_is_told_whatever_the_subject_is() -> None:
+    text = DOCUMENT.replace("SUBJECT", CONDITION.replace("VALUES", "var.subjects"))
+    text = text.replace("StringEquals", "ForAllValues:StringEquals").replace(
+        '"StringLike"', '"ForAllValues:StringLike"'
+    )
+    found = judged(read_text(text + 'variable "subjects" {}', "main.tf", Setting("")))
+    told = [one for one in found.findings if one.rule == "for-all-values"]
+    assert len(told) == 2
+    assert "zq" not in str(found)
+
+
+def test_one_provider_made_here_or_elsewhere_is_one() -> None:
+    more = """
+variable "make" {}
+variable "url" {}
+data "aws_iam_openid_connect_provider" "other" { url = var.url }
+locals { provider = var.make ? aws_iam_openid_connect_provider.github : RESOURCE }
+""".replace("RESOURCE", "data.aws_iam_openid_connect_provider.other")
+    text = DOCUMENT.replace("SUBJECT", CONDITION.replace("VALUES", '["repo:o/a:environment:p"]'))
+    text = text.replace("[aws_iam_openid_connect_provider.github.arn]", "[local.provider.arn]")
+    read = read_text(text + more, "main.tf", Setting(""))
+    assert whos(judged(read)) == ["jobs of o/a: environment p"]
+    assert read.unknown == ()
+
+
+def test_of_a_provider_that_is_not_known_the_name_is_told() -> None:
+    text = DOCUMENT.replace(f'"https://{HOST}"', "var.address").replace("SUBJECT", "")
+    found = judged(read_text(text + 'variable "address" {}', "main.tf", Setting("")))
+    assert "${var.address}" in found.not_judged[0]
+
+
+def test_defaults_that_name_the_provider_go_before_names_that_are_open() -> None:
+    more = """
+variable "issuer" { default = null }
+variable "repository" { default = null }
+variable "repositories" { default = [] }
+locals {
+  issuer = var.issuer != null ? var.issuer : "HOST"
+  all    = compact(concat([var.repository], var.repositories))
+}
+""".replace("HOST", HOST)
+    condition = CONDITION.replace(f"{HOST}:sub", "${local.issuer}:sub").replace(
+        "VALUES", "local.of"
+    )
+    text = DOCUMENT.replace("SUBJECT", condition) + more
+    text += 'locals { of = [for one in local.all : "repo:${one}:environment:p"] }'
+    found = judged(read_text(text, "main.tf", Setting("")))
+    assert whos(found) == ["jobs of ${var.repositories}: environment p"]
+
+
+def test_both_ways_of_a_choice_in_typescript_are_judged() -> None:
+    text = f"""new iam.WebIdentityPrincipal('{ARN}', {{
+      StringEquals: {{ '{HOST}:aud': 'sts.amazonaws.com' }},
+      StringLike: {{ '{HOST}:sub': stage ? `repo:o/a:environment:${{stage}}` : 'repo:o/a:*' }},
+    }})"""
+    read = read_text(text, "stack.ts", Setting(""))
+    assert whos(judged(read)) == [
+        "jobs of o/a: environment ${stage}",
+        "everyone who can push a branch to o/a or open a pull request from one there",
+    ]
+    assert read.unknown[0].endswith("whether stage holds is not known; this is judged as if it did")

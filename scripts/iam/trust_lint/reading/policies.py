@@ -42,6 +42,8 @@ _CDK_ARGUMENTS = ("federated", "conditions", "assumeroleaction")
 _CDK_NAMES = ("identityprovider", "openidconnectprovider")
 _ELSEWHERE = placeholder("conditions that are written elsewhere")
 _WEB = "sts:AssumeRoleWithWebIdentity"
+_CHOICE = re.compile(r"\$\{([^?{}]+?)\s*\?\s*((?=[\"'`]).*)\}", re.DOTALL)
+_ELSE = re.compile(r"\s*:\s*(?=[\"'`])")
 _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 
 
@@ -65,11 +67,58 @@ def _read(text: str, around: Mapping[str, Any]) -> list[Found]:
     found: list[Found] = []
     for place, raw in read:
         whole = resolved(raw, known)
-        policy = policy_of(whole)
-        if policy is not None and policy not in [one.policy for one in found]:
-            counts = (name for name in defaults if resolved(raw, _but(known, name)) != whole)
-            found.append(Found(place, policy, tuple(counts)))
+        counts = [name for name in defaults if resolved(raw, _but(known, name)) != whole]
+        for one, taken in _each_way(whole):
+            policy = policy_of(one)
+            if policy is not None and policy not in [one.policy for one in found]:
+                found.append(Found(place, policy, tuple(counts), taken))
     return found
+
+
+def _each_way(whole: Any, depth: int = 2) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """A value with each of the two texts between which a condition of TypeScript chooses."""
+    choice = next((one for one in map(_choice, _texts(whole)) if one), None) if depth else None
+    if choice is None:
+        yield whole, ()
+        return
+    written, asked, texts = choice
+    for text, way in zip(texts, ("did", "did not"), strict=True):
+        told = f"whether {asked} holds is not known; this is judged as if it {way}"
+        for one, taken in _each_way(_with(whole, written, text), depth - 1):
+            yield one, (told, *taken)
+
+
+def _choice(written: str) -> tuple[str, str, tuple[str, str]] | None:
+    """A choice between two texts: as it is written, its condition, and the texts."""
+    match = _CHOICE.fullmatch(written)
+    if match is None:
+        return None
+    reader = Reader(written, match.start(2))
+    try:
+        first = reader.value()
+        behind = _ELSE.match(written, reader.at)
+        second = Reader(written, behind.end()).value() if behind else None
+    except Unreadable:
+        return None
+    if not isinstance(first, str) or not isinstance(second, str):
+        return None
+    return written, match[1], (first, second)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(one)
+
+
+def _with(value: Any, written: str, text: str) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _with(one, written, text) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_with(one, written, text) for one in value]
+    return text if value == written else value
 
 
 def _given(around: Mapping[str, Any]) -> dict[str, Any]:

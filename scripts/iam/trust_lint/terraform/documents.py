@@ -26,6 +26,7 @@ _NO_VALUES: tuple[tuple[Any, ...], ...] = (
     (None, [], {}, "", False),
 )
 _MOST_DEPTH = 4
+_VOUCHED = re.compile(r"'[\w.-]+\.\w+[^'\s]*:(?:sub|job_workflow_ref|repository\w*)'")  # a host
 _WEB = "AssumeRoleWithWebIdentity"
 _TERRAFORM = re.compile(r"^[ \t]*(?:resource|data|module|locals|variable)\b[^\n=]*\{", re.MULTILINE)
 
@@ -49,7 +50,7 @@ def trust_policies(text: str, file: Path | None) -> list[Found] | None:
                 for place, found in _variants(block, module):
                     if _better(found, best.get(place)):
                         best[place] = found
-        if best and all(_compares(found) for found in best.values()):
+        if best and all(_told(found) == 2 and len(found) == 1 for found in best.values()):
             break
     return _once([one for listed in best.values() for one in listed])
 
@@ -90,18 +91,24 @@ def _once(found: list[Found]) -> list[Found]:
 
 
 def _better(found: list[Found], before: list[Found] | None) -> bool:
-    """Whether these say more of the subjects than what fewer unknown names gave."""
-    return before is None or (not _compares(before) and _compares(found))
+    """Whether these say more of who gets in than what other defaults gave."""
+    return before is None or (_told(found), -len(found)) > (_told(before), -len(before))
 
 
-def _compares(found: list[Found]) -> bool:
-    """Whether in one of the ways every statement for web identities compares a claim of a job."""
-    return any(
-        not any(REFUSES in line for line in one.taken)
-        and all(_compares_job(statement) for statement in _web_identity(one.policy))
-        and bool(_web_identity(one.policy))
-        for one in found
-    )
+def _told(found: list[Found]) -> int:
+    """How much is known in the way of which most is: 2 if whose jobs get in and by whom they are
+    vouched for, 1 if whose jobs alone, 0 if nothing or what Terraform would refuse."""
+    return max((_told_by(one) for one in found), default=0)
+
+
+def _told_by(one: Found) -> int:
+    statements = _web_identity(one.policy)
+    if not statements or any(REFUSES in line for line in one.taken):
+        return 0
+    if not all(_compares_job(statement) for statement in statements):
+        return 0
+    return 2 if all(_VOUCHED.search(str(statement))
+                    for statement in statements) else 1  # fmt: skip
 
 
 def _compares_job(statement: dict[str, Any]) -> bool:

@@ -453,9 +453,9 @@ class Resource:
         if written is None:
             return Unknown(text)
         url = written.value(self._here())
-        if not isinstance(url, str) or not url.strip("$"):
+        if not isinstance(url, str | Unknown) or url == "":
             return Unknown(text)
-        host = url.rpartition(":oidc-provider/")[2].removeprefix("https://").rstrip("/")
+        host = str(url).rpartition(":oidc-provider/")[2].removeprefix("https://").rstrip("/")
         # IAM gives the address back without its scheme.
         # https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetOpenIDConnectProvider.html
         return host if name == "url" else provider_arn(host)

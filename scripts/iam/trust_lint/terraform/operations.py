@@ -201,6 +201,8 @@ def _either(scope: Scope, text: str, yes: Value, no: Value, whole: str) -> Any:
     known = [one for one in values if isinstance(one, str) and ":oidc-provider/" in one]
     if len(known) == 1 and any(isinstance(one, Unknown) or one is None for one in values):
         return known[0]
+    if all("_openid_connect_provider" in str(one) for one in values):
+        return values[0]  # one and the same, made here or elsewhere
     # What is not known may be empty: `x != null ? x : []` is x.
     given = [one for one in values if isinstance(one, Unknown) and one.text in text]
     if len(given) == 1 and any(one in (None, "", [], {}) for one in values):
