@@ -12,7 +12,7 @@ from scripts.iam.trust_lint.decide.statement import Compared
 from scripts.iam.trust_lint.decide.who import listed
 from scripts.iam.trust_lint.findings import Finding
 from scripts.iam.trust_lint.fixes import Fix, added, without
-from scripts.iam.trust_lint.rules import Check, Linted, exact_subject, under_template
+from scripts.iam.trust_lint.rules import Check, Linted, alike, exact_subject, under_template
 from scripts.iam.trust_lint.rules import requires_subject as _requires_subject
 from scripts.iam.trust_lint.unfilled import made_up
 
@@ -61,29 +61,12 @@ def context(linted: Linted) -> Iterator[Finding]:
 
 
 def _open(linted: Linted, rule: str, what: str, token: Token) -> Finding:
-    values = _alike(linted, token)
+    values = alike(linted, token, _context)
     said = f"{listed(values)} accept" if values else "the conditions accept"
     said += f"s {what}" if len(values) == 1 else f" {what.replace('it names', 'they name')}"
     return linted.finding(
         rule, said + under_template(token), _who(linted, rule), exact_subject(linted), token
     )
-
-
-def _alike(linted: Linted, token: Token) -> list[str]:
-    """The values that take a token, and those that are open in the same way to other names."""
-    taken = [one for one in linted.values_for(token).split(" and ") if one]
-    taken = [one for one in taken if _context(one) == "*'"] or taken  # the widest
-    if any(found.claim not in ("sub", "aud") for found in linted.one.compared):
-        return taken  # which may keep the others' jobs out
-    contexts = {_context(one) for one in taken} - {""}
-    others = [
-        repr(value)
-        for found in linted.one.on("sub")
-        if not found.negated
-        for value in found.values
-        if _context(repr(value)) in contexts
-    ]
-    return list(dict.fromkeys([*taken, *others]))
 
 
 def _context(value: str) -> str:
@@ -107,8 +90,15 @@ def _by_a_template_alone(linted: Linted) -> Token | None:
     return linted.other_pull_request or (token if exact else None)
 
 
+def _beside_the_names(value: str) -> str:
+    """A subject without its repository; "repo" if it is nothing else."""
+    return re.sub(r"^repo:[^/:*?]+/[^:*?]+", "", value) or "repo"
+
+
 def _template_decides(linted: Linted, token: Token) -> Finding:
-    value = linted.values_for(token) or "the conditions"
+    values = alike(linted, token, _beside_the_names)
+    value = listed(values) if values else "the conditions"
+    value += " is" if len(values) == 1 else " are"
     template = ", ".join(token.template)
     opened = {
         "pull requests": linted.other_pull_request,
@@ -123,8 +113,9 @@ def _template_decides(linted: Linted, token: Token) -> Finding:
     ]
     return linted.finding(
         "template-decides",
-        f"{value} is not GitHub's default subject, with which nobody gets in; with the template "
-        f"{template} {listed(list(dict.fromkeys(what)))} get in without being named",
+        f"{value} not GitHub's default subject{'s' * (len(values) > 1)}, with which nobody gets "
+        f"in; with the template {template} {listed(list(dict.fromkeys(what)))} get in without "
+        "being named",
         f"nobody, or with that template {who.more_contexts(linted)}",
         "`gh api repos/OWNER/REPOSITORY/actions/oidc/customization/sub` says which template the "
         "repository has: with the default one write the whole subject, else put context into the "

@@ -178,9 +178,35 @@ def _by_intent(linted: Linted) -> Severity | None:
 
 
 def _accepts(linted: Linted, token: Token, what: str) -> str:
-    value = linted.values_for(token)
-    said = f"{value} accepts {what}" if value else f"the conditions accept {what}"
-    return said + under_template(token)
+    values = alike(linted, token, _of_an_owner)
+    said = f"{who.listed(values)} accept" if values else "the conditions accept"
+    return f"{said}{'s' * (len(values) == 1)} {what}{under_template(token)}"
+
+
+def _of_an_owner(value: str) -> str:
+    """What follows the owner in a subject, where it is open in the repository."""
+    owner, _, rest = value.partition("/")
+    return rest if set("*?") & set(rest.partition(":")[0]) - set(owner) else ""
+
+
+def alike(linted: Linted, token: Token, rest: Callable[[str], str]) -> list[str]:
+    """The values that take a token, and those that are open in the same way to other names.
+
+    `rest` is what a value has beside the name; "" for one that is not open in it.
+    """
+    taken = linted.taking(token)
+    taken = [one for one in taken if rest(one) == "*"] or taken  # the widest
+    others = [
+        value
+        for found in linted.one.on("sub")
+        if not found.negated
+        for value in found.values
+        if rest(value) in {rest(one) for one in taken} - {""}
+    ]
+    # Another claim may keep the others' jobs out.
+    if any(found.claim not in ("sub", "aud") for found in linted.one.compared):
+        others = []
+    return [repr(one) for one in dict.fromkeys([*taken, *others])]
 
 
 def under_template(token: Token) -> str:

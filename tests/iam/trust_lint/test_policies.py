@@ -568,6 +568,8 @@ def test_a_job_is_of_one_of_several_workflows() -> None:
     ("subjects", "said"),
     [
         (["repo:o/a:*", "repo:o/b:*"], "'repo:o/a:*' and 'repo:o/b:*' accept every context"),
+        (["repo:o/*", "repo:p/*"], "'repo:o/*' and 'repo:p/*' accept other repositories"),
+        (["repo:o/a", "repo:o/b"], "'repo:o/a' and 'repo:o/b' are not GitHub's default subjects"),
         (["repo:o/a:*pull*", "repo:o/a:*"], "'repo:o/a:*' accepts every context"),
         (
             ["repo:o/a:ref:refs/heads/*", "repo:o/b:ref:refs/heads/*", "repo:o/b:environment:p"],

@@ -356,3 +356,20 @@ def test_both_ways_of_a_choice_in_typescript_are_judged() -> None:
         "everyone who can push a branch to o/a or open a pull request from one there",
     ]
     assert read.unknown[0].endswith("whether stage holds is not known; this is judged as if it did")
+
+
+def test_a_called_module_has_its_defaults_for_what_the_caller_leaves_out(tmp_path: Path) -> None:
+    """Nobody else gives them a value, so an empty one is one."""
+    (tmp_path / "role").mkdir()
+    child = CHILD.replace('"repo:o/${name}:ref', '"repo:o${var.end}/${name}:ref')
+    child += 'variable "end" { default = "" }\nvariable "off" { default = [] }\n'
+    child += (
+        DOCUMENT.replace('"trust"', '"other"')
+        .replace("SUBJECT", "")
+        .replace("  statement {", "  for_each = toset(var.off)\n  statement {")
+    )
+    (tmp_path / "role" / "main.tf").write_text(child)
+    (tmp_path / "main.tf").write_text(CALLER)
+    read = read_paths([tmp_path / "main.tf"], Setting(""))
+    assert read.unknown == ()
+    assert whos(judged(read)) == ["jobs of o/app: refs/heads/main", "jobs of o/api: refs/heads/v1"]

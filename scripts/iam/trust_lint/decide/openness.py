@@ -32,14 +32,18 @@ class Openness:
 
         A subject that is not compared, or only by what it is not, has none.
         """
+        return " and ".join(map(repr, self.taking(token)))
+
+    def taking(self, token: Token) -> list[str]:
+        """The values of the subject that take a token."""
         taken = [
-            repr(value)
+            value
             for found in self.one.on("sub")
             if not found.negated
             for value in found.values
             if found.takes(value, token.subject)
         ]
-        return " and ".join(dict.fromkeys(taken))
+        return list(dict.fromkeys(taken))
 
     def by_wildcard(self, token: Token) -> bool:
         """Whether the token gets in by a wildcard, so that a whole subject would keep it out."""

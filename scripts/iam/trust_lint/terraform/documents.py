@@ -55,7 +55,10 @@ def trust_policies(text: str, file: Path | None) -> list[Found] | None:
     return _once([one for listed in best.values() for one in listed])
 
 
-_GITHUBS = re.compile(r"token\.actions|github.*oidc|oidc.*github|\brepo:", re.IGNORECASE)
+_GITHUBS = re.compile(
+    r"token\.actions|\brepo:|(?:source|enable)\w*\s*=.*(?:github.*oidc|oidc.*github)|github_oidc\w*\s*=",
+    re.IGNORECASE,
+)
 
 
 def made_elsewhere(text: str) -> list[str]:

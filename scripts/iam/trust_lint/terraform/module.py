@@ -213,7 +213,7 @@ class Module:
         block = next(self.source.of("variable", name), None)
         if name in self.without:
             return Unknown(f"var.{name}")
-        if self._inputs.get(name) is not None:
+        if name in self._inputs and (self._inputs[name] is not None or _is_nullable(block)):
             return conform(self._inputs[name], _type(block))
         default = block.body.attributes.get("default") if block else None
         if default is None:
@@ -223,7 +223,7 @@ class Module:
             return Unknown(f"var.{name}")
         if self.is_root:
             self.defaults[name] = None
-        if value == "":
+        if value == "" and self.is_root:
             return NotGiven(f"var.{name}")
         value = conform(value, _type(block))
         return _without_nulls(value, f"var.{name}") if None in self.unknown else value
@@ -281,7 +281,7 @@ class Module:
             for name, one in block.body.attributes.items()
             if name not in ("source", "version", "count", "for_each", "providers", "depends_on")
         }
-        child = Module(found, inputs, self.unknown, self._folders)
+        child = Module(found, inputs, folders=self._folders)
         child.refused = self.refused
         child.choices, child.defaults, child._doing = self.choices, self.defaults, set(self._doing)
         return child
@@ -324,6 +324,11 @@ class Module:
             (f"[{place}]" if int(number) > 1 else "", scope.with_names({"count": _index(place)}))
             for place in range(min(int(number), 50))
         ]
+
+
+def _is_nullable(block: Block | None) -> bool:
+    written = block.body.attributes.get("nullable") if block else None
+    return written is None or written.text != "false"
 
 
 def _without_nulls(value: Any, name: str) -> Any:
