@@ -487,3 +487,45 @@ def test_a_trace_may_come_a_little_after_its_run(box: Box) -> None:
     assert start() == 403
     end(-60)
     assert start() == 403
+
+
+def linked(box: Box, world: World, run: str) -> list[str]:
+    """The traces that MLflow shows of a run."""
+    named = {"experiment_id": world.experiment}
+    where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": named}
+    given = {"locations": [where], "filter": f"attributes.run_id = '{run}'"}
+    found = box.ok("operate", "/api/3.0/mlflow/traces/search", **given)
+    return sorted(one["trace_id"] for one in found.get("traces", []))
+
+
+def test_a_run_that_is_named_in_two_headers_gets_no_trace_once_it_is_finished(
+    box: Box, unguarded: Box
+) -> None:
+    """FastAPI reads the first of two headers; whoever judges the last one judges another run."""
+    for server, real in ((unguarded, True), (box, False)):
+        world = World(server, f"twice-{next(numbers)}")
+        for first, last in ((world.finished, world.open), (world.open, world.finished)):
+            before = linked(server, world, world.finished)
+            span = {"traceId": f"{next(numbers):032x}", "spanId": "b" * 16, "name": "s", "kind": 1}
+            span |= {"startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+            sent = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+            headers = [f"X-Mlflow-Experiment-Id: {world.experiment}", "Connection: close"]
+            headers += [f"X-Mlflow-Run-Id: {run}" for run in (first, last)]
+            server.raw("train", request_bytes("/v1/traces", sent, headers=headers))
+            changed = linked(server, world, world.finished) != before
+            assert changed is (real and first == world.finished)
+
+
+def test_no_end_of_a_run_lies_ahead(box: Box, unguarded: Box) -> None:
+    """Its maker would else open the time for late traces at a moment of its own choice."""
+
+    def end(server: Box, run: str, ahead: float, **more: Any) -> int:
+        moment = int((time.time() + ahead) * 1000)
+        return server.call("train", "runs/update", run_id=run, end_time=moment, **more).status
+
+    for server, status in ((unguarded, 200), (box, 403)):
+        world = World(server, f"ahead-{next(numbers)}")
+        assert end(server, world.open, 3600) == status
+        assert end(server, world.open, 3600, status="FINISHED") == status
+    # A client's clock may be ahead as far as AWS lets it be.
+    assert end(box, world.open, 200, status="FINISHED") == 200

@@ -31,7 +31,7 @@ def permissions() -> Permissions:
 
 def message(**given: Any) -> Any:
     """What MLflow parses a request to; a field that is not sent is empty there, too."""
-    empty = {"tags": [], "metrics": [], "params": [], "run_name": "", "source": ""}
+    empty = {"tags": [], "metrics": [], "params": [], "run_name": "", "source": "", "end_time": 0}
     return SimpleNamespace(**{**empty, "artifact_location": "", **given})
 
 
@@ -100,6 +100,7 @@ def test_aliases(
         ("create_run", message(tags=keyed("keyless.git_commit")), ["train", "operate"]),
         ("update_run", message(), ["train", "operate"]),
         ("update_run", message(run_name="other"), ["operate"]),
+        ("update_run", message(end_time=1 << 62), ["operate"]),
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )

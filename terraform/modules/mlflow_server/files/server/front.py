@@ -430,6 +430,7 @@ TRACES: Mapping[str, Callable[[Any], list[tuple[str | None, Mapping[str, str], A
     "set_trace_tag": lambda given: [(given.trace_id, {}, {given.key: given.value})],
     "create_assessment": lambda given: [(given.assessment.trace_id, {}, {})],
     "link_prompts_to_trace": lambda given: [(given.trace_id, {}, {})],
+    "link_traces_to_run": lambda given: [(None, {RUN: given.run_id}, {})],
     "log_spans": lambda given: [(span.trace_id, {}, root_tags(span)) for span in given.spans],
 }
 

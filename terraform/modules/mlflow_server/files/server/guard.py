@@ -9,6 +9,7 @@ does not name, are refused.
 from __future__ import annotations
 
 import re
+import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from typing import Any
 
 PERMISSIONS = Path(__file__).with_name("permissions.toml")
 LONGEST = 200  # characters of one value in a refusal or in the record
+AHEAD_SECONDS = 300  # as far as a client's clock may be ahead for AWS to take its signature
 
 
 @dataclass(frozen=True)
@@ -233,8 +235,12 @@ def _run_tag(permissions: Permissions, asking: PermissionSet, message: Any) -> s
     return _of_run(permissions, asking, tags=[message.key])
 
 
-def _rename(_: Permissions, asking: PermissionSet, message: Any) -> str:
-    return "it may not rename a run" if message.run_name and asking.names != "any" else ""
+def _update(_: Permissions, asking: PermissionSet, message: Any) -> str:
+    if message.run_name and asking.names != "any":
+        return "it may not rename a run"
+    # What is allowed for a while after a run's end would be at a time that its maker chose.
+    ahead = asking.runs != "any" and message.end_time > (time.time() + AHEAD_SECONDS) * 1000
+    return "it may not end a run in the future" if ahead else ""
 
 
 RULES: Mapping[str, Rule] = {
@@ -254,5 +260,5 @@ RULES: Mapping[str, Rule] = {
     "log_batch": _batch,
     "log_metric": _metric,
     "set_tag": _run_tag,
-    "update_run": _rename,
+    "update_run": _update,
 }
