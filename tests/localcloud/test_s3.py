@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import zlib
 from typing import Any
@@ -14,6 +15,8 @@ from awscrt import checksums
 from botocore.exceptions import ClientError
 
 from scripts.aws.credentials import Credentials
+from scripts.localcloud.access import post_form
+from scripts.localcloud.access.signatures import signing_key
 from tests.localcloud.clients import Account, code_in, fetch, statement
 
 BUCKET = "s3-at-work"
@@ -293,3 +296,42 @@ def test_a_bucket_policy_denies_by_header_and_leaves_the_rest(account: Account, 
     assert s3.put_object(**put, ServerSideEncryption="aws:kms")
     assert refused(s3.put_object, **put, ServerSideEncryption="AES256") == ("AccessDenied", 403)
     assert json.loads(s3.get_bucket_policy(Bucket="header-policy")["Policy"]) == json.loads(policy)
+
+
+def signed_anew(account: Account, fields: dict[str, str], change: Any) -> dict[str, str]:
+    """The fields of a form, whose signer wrote something else into the policy."""
+    document = json.loads(base64.b64decode(fields["policy"]))
+    change(document)
+    policy = base64.b64encode(json.dumps(document).encode()).decode()
+    _, date, region, service, _ = fields["x-amz-credential"].split("/")
+    key = signing_key(account.cloud.administrator.secret_access_key, date, region, service)
+    signature = hmac.new(key, policy.encode(), hashlib.sha256).hexdigest()
+    return {**fields, "policy": policy, "x-amz-signature": signature}
+
+
+def test_a_form_whose_policy_names_no_bucket_is_refused(
+    account: Account, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS: "Extra input fields: bucket" (aws/aws-sdk-php#3292). It would be good for any bucket."""
+
+    def drop(document: dict[str, Any]) -> None:
+        document["conditions"].remove({"bucket": BUCKET})
+
+    fields = signed_anew(account, form(account), drop)
+    answer = post(account, fields)
+    assert (code_in(answer), "Extra input fields: bucket" in answer.text) == ("AccessDenied", True)
+    monkeypatch.setattr(post_form, "IMPLICIT", ())
+    assert post(account, fields).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "moment", ["2099-01-01", "2099-01-01T00:00:00", "2099-W01-1T00:00:00Z", "20990101T000000Z"]
+)
+def test_a_form_ends_at_a_moment_in_utc(account: Account, s3: Any, moment: str) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html"""
+    fields = signed_anew(account, form(account), lambda one: one.update(expiration=moment))
+    assert code_in(post(account, fields)) == "InvalidPolicyDocument"
+    later = signed_anew(
+        account, fields, lambda one: one.update(expiration="2099-01-01T00:00:00.000Z")
+    )
+    assert post(account, later).status_code == 204

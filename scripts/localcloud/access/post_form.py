@@ -8,9 +8,10 @@ import binascii
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from xml.sax.saxutils import escape
@@ -29,6 +30,8 @@ _TYPE = "multipart/form-data"
 LARGEST_FIELDS = 20 * 1024
 # Fields that no condition need name.
 _FREE = frozenset({"policy", "x-amz-signature", "file"})
+# Counts as a field, though the address has it: a policy that names none would be good for all.
+IMPLICIT = ("bucket",)
 # Of the signature, not of the object.
 _SIGNATURE = frozenset(
     f"x-amz-{name}" for name in ("algorithm", "credential", "date", "security-token", "signature")
@@ -36,6 +39,10 @@ _SIGNATURE = frozenset(
 _HEADERS = frozenset(
     {"cache-control", "content-disposition", "content-encoding", "content-type", "expires"}
 )
+
+
+# In UTC: a moment without its zone would end the policy at another time on each machine.
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ def check_policy(form: Form, now: datetime) -> None:
                 raise _denied(f"Policy Condition failed: {json.dumps(condition)}")
     for least, most in sizes:
         _check_size(len(form.content), least, most)
-    for name in form.fields:
+    for name in (*IMPLICIT, *form.fields):
         if name not in named | _FREE and not name.startswith(("x-ignore-", "${")):
             raise _denied(f"Extra input fields: {name}")
 
@@ -172,11 +179,16 @@ def _policy(form: Form) -> dict[str, Any]:
 
 
 def _expiration(text: object) -> datetime:
+    if not _MOMENT.fullmatch(str(text)):
+        raise _wrong_moment()
     try:
-        return datetime.fromisoformat(str(text)).astimezone(UTC)
+        return datetime.fromisoformat(str(text))
     except ValueError:
-        raise AwsError("InvalidPolicyDocument",
-                       "Invalid Policy: Invalid 'expiration' value.") from None  # fmt: skip
+        raise _wrong_moment() from None
+
+
+def _wrong_moment() -> AwsError:
+    return AwsError("InvalidPolicyDocument", "Invalid Policy: Invalid 'expiration' value.")
 
 
 def _conditions(condition: object) -> list[tuple[str, Any, Any]]:
