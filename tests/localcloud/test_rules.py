@@ -9,7 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.iam.requests.mapping import SERVICES
-from scripts.localcloud.rules import databases
+from scripts.iam.requests.wire import shapes
+from scripts.localcloud.rules import databases, identities
 from scripts.localcloud.rules.documents import size
 from scripts.localcloud.rules.table import RULES, as_markdown
 from tests import ROOT
@@ -45,6 +46,34 @@ def test_each_rule_is_about_calls_that_are_mapped() -> None:
         for operation in rule.operations.split():
             assert operation == "*" or operation in SERVICES[rule.service].table, rule.what
         assert rule.page.startswith("https://docs.aws.amazon.com/")
+
+
+def test_what_aws_refuses_for_its_own_roles_is_refused_in_every_call() -> None:
+    """As the calls' own models say: each names the error UnmodifiableEntity."""
+    model = shapes.service_model("iam")
+    able = {
+        name
+        for name in model.operation_names
+        if any(
+            e.name.startswith("UnmodifiableEntity")
+            for e in model.operation_model(name).error_shapes
+        )
+    }
+    [rule] = [rule for rule in RULES if rule.check is identities.protected]
+    assert able <= set(rule.operations.split())
+
+
+def test_a_services_role_is_put_into_no_instance_profile(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    iam = account.client("iam")
+    service = "elasticloadbalancing.amazonaws.com"
+    name = iam.create_service_linked_role(AWSServiceName=service)["Role"]["RoleName"]
+    iam.create_instance_profile(InstanceProfileName="of-a-service")
+    given = {"InstanceProfileName": "of-a-service", "RoleName": name}
+    assert refusal(iam.add_role_to_instance_profile, **given)[0] == "UnmodifiableEntity"
+    monkeypatch.setattr(identities, "_ONLY_AWS", ("nowhere",))
+    iam.add_role_to_instance_profile(**given)
 
 
 def test_white_space_does_not_count() -> None:

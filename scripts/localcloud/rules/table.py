@@ -30,8 +30,9 @@ _AWS = "https://docs.aws.amazon.com/"
 _IAM = f"{_AWS}IAM/latest/UserGuide/"
 _QUOTAS = f"{_IAM}reference_iam-quotas.html"
 _CHANGES_A_ROLE = (
-    "AttachRolePolicy DeleteRole DeleteRolePermissionsBoundary DeleteRolePolicy DetachRolePolicy "
-    "PutRolePermissionsBoundary PutRolePolicy TagRole UntagRole UpdateAssumeRolePolicy UpdateRole "
+    "AddRoleToInstanceProfile AttachRolePolicy DeleteRole DeleteRolePermissionsBoundary "
+    "DeleteRolePolicy DetachRolePolicy PutRolePermissionsBoundary PutRolePolicy "
+    "RemoveRoleFromInstanceProfile TagRole UntagRole UpdateAssumeRolePolicy UpdateRole "
     "UpdateRoleDescription"
 )
 
