@@ -267,7 +267,7 @@ def _trusted(found: Filled, kind: str, written: Any, host: str) -> Any:
     if kind == "AWS" and re.fullmatch(rf"(?:arn:aws:iam::)?{_MARK}(?::root)?", _marked(written)):
         found.names += [one for one in _left(written) if one not in found.names]
         return f"arn:aws:iam::{_ACCOUNT}:root" if "arn" in written[:3] else _ACCOUNT
-    raise Open(_left(written)[0])
+    raise Open([*_left(written), written][0])
 
 
 def _marked(written: str) -> str:

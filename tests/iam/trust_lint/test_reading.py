@@ -337,6 +337,13 @@ def test_who_is_trusted_beside_a_provider_is_told_where_it_is_open() -> None:
     other = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "${var.trusted}"}}
     document["Statement"].append(other)
     assert "${var.trusted} is not filled in" in lint(document, Setting("a")).not_judged[0]
+    # A word in capitals stands for what is filled in, too, at least beside a placeholder.
+    document["Statement"][0]["Sid"] = "${var.sid}"
+    other["Principal"] = {"AWS": "DEPLOYER_ARN"}
+    assert (
+        "DEPLOYER_ARN is a placeholder that nothing filled in"
+        in lint(document, Setting("a")).not_judged[0]
+    )
 
 
 def test_of_another_products_policy_nothing_is_taken_for_granted() -> None:

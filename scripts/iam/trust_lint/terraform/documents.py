@@ -10,9 +10,16 @@ from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import Unreadable, begin
 from scripts.iam.trust_lint.reading.policies import Found, policy_of
-from scripts.iam.trust_lint.terraform.module import DOCUMENT, Module, Names, Source, source
+from scripts.iam.trust_lint.terraform.module import (
+    DOCUMENT,
+    Module,
+    Names,
+    Source,
+    read_once,
+    source,
+)
 from scripts.iam.trust_lint.terraform.statements import REFUSES, document, json_of
-from scripts.iam.trust_lint.terraform.syntax import Block, Body, body
+from scripts.iam.trust_lint.terraform.syntax import Block, Body
 from scripts.iam.trust_lint.terraform.values import Invalid, Json, plain
 
 # Which defaults are taken for no value where those that are left say nothing of a subject.
@@ -42,14 +49,21 @@ def trust_policies(text: str, file: Path | None) -> list[Found] | None:
         return None
     best: dict[str, list[Found]] = {}
     folders: dict[Path, Source | None] = {}
+    blocks = sorted(read.blocks, key=lambda one: one.kind != "data")
+    blocks = [one for one in blocks if one.text in own]
     for unknown in _NO_VALUES:
         begin()
         module = Module(read, unknown=unknown, folders=folders)
-        for block in sorted(read.blocks, key=lambda one: one.kind != "data"):
-            if block.text in own:
-                for place, found in _variants(block, module):
-                    if _better(found, best.get(place)):
-                        best[place] = found
+        by_defaults = []
+        for block in blocks:
+            module.counted = False
+            for place, found in _variants(block, module):
+                if _better(found, best.get(place)):
+                    best[place] = found
+            if module.counted:
+                by_defaults.append(block)
+        # What no default counts for is the same with others.
+        blocks = by_defaults
         if best and all(_told(found) == 2 and len(found) == 1 for found in best.values()):
             break
     return _once([one for listed in best.values() for one in listed])
@@ -66,7 +80,7 @@ def made_elsewhere(text: str) -> list[str]:
     if not _TERRAFORM.search(text):
         return []
     try:
-        blocks = body(text).blocks
+        blocks = read_once(text).blocks
     except Unreadable:
         return []
     found = []
@@ -184,6 +198,7 @@ def _each_way(block: Block, module: Module) -> dict[str, list[Read]]:
                     for asked, way in module.choices.taken.items()
                 ] + [*_unread(written), *module.refused]
                 found.setdefault(place, []).append((policy, tuple(module.defaults), tuple(taken)))
+        module.counted |= bool(module.defaults)
         if not module.choices.next():
             return found
 

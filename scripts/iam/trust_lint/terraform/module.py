@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,18 @@ class Source:
 
 def source(text: str, file: Path | None) -> Source:
     """A file and the others of its folder. Raises Unreadable or TooTangled for the file itself."""
-    found = Source(body(text).blocks, file.parent if file else None)
+    found = Source([*read_once(text).blocks], file.parent if file else None)
     if file:
         for other in _files(file.parent):
             found.blocks += [] if other == file else _blocks(other)
         found.given = _values(file.parent)
     return found
+
+
+@lru_cache(maxsize=1024)
+def read_once(text: str) -> Body:
+    """The blocks of a file, read once for all that look at it. Raises Unreadable."""
+    return body(text)
 
 
 def folder(path: Path) -> Source | None:
@@ -79,7 +86,7 @@ def _blocks(file: Path) -> list[Block]:
 def _read(file: Path) -> Body | None:
     try:
         text = file.read_text()
-        return body(text) if len(text) <= MOST_CHARACTERS else None
+        return read_once(text) if len(text) <= MOST_CHARACTERS else None
     except (OSError, UnicodeDecodeError, Unreadable, TooTangled, RecursionError):
         return None
 
@@ -179,6 +186,7 @@ class Module:
         self._inputs = source.given if inputs is None else inputs
         self._doing: set[str] = set()
         self.defaults: dict[str, None] = {}
+        self.counted = False  # whether a default counted for a block
         self.choices = Choices()
         self._folders = {} if folders is None else folders
         self.refused: dict[str, None] = {}  # what Terraform would refuse of these values
