@@ -119,12 +119,12 @@ def read_text(text: bytes | str, origin: str, setting: Setting, file: Path | Non
             read = written(decoded, file)
         except TooTangled as tangled:
             raise InputError(f"{origin}: not JSON, and {tangled}") from None
-        told = [f"{origin}: {line}" for line in made_elsewhere(decoded)]
+        told = [f"{origin}: {line}" for line in made_elsewhere(decoded, file)]
+        if alone := conditions_alone(decoded):
+            told.append(
+                f"{origin}: blocks with conditions and no statement that they are of: {alone}"
+            )
         if read or told:
-            if alone := conditions_alone(decoded):
-                told.append(
-                    f"{origin}: blocks with conditions and no statement that they are of: {alone}"
-                )
             return _joined(_of_places(read, origin, setting), Input(unknown=tuple(told)))
         raise NoPolicy(
             f"{origin}: not JSON ({error}), and no trust policy is written out in it as in "
@@ -159,7 +159,7 @@ def _of_places(read: Sequence[Found], origin: str, setting: Setting) -> Input:
             several = len(one.defaults) > 1
             unknown.append(
                 f"{name}: the default{'s' * several} of {', '.join(one.defaults)} "
-                f"count{'s' * (not several)} here; with another value others get in"
+                f"count{'s' * (not several)} here; with another value others may get in"
             )
         unknown += [f"{name}: {taken}" for taken in one.taken]
     return Input(tuple(documents), tuple(unknown))

@@ -641,6 +641,9 @@ def test_conditions_alone_on_a_page_are_named_as_not_judged() -> None:
         "guide.md: blocks with conditions and no statement that they are of: 1",
     )
     assert read_text(f"```\n{whole}\n```\n", "guide.md", Setting("")).unknown == ()
+    # Also where the page has nothing else.
+    read = read_text(f"```json\n{alone}\n```\n", "guide.md", Setting(""))
+    assert (read.documents, len(read.unknown)) == ((), 1)
 
 
 def test_a_word_in_capitals_for_a_whole_repository_is_a_placeholder() -> None:

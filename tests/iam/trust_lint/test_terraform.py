@@ -373,3 +373,66 @@ def test_a_called_module_has_its_defaults_for_what_the_caller_leaves_out(tmp_pat
     read = read_paths([tmp_path / "main.tf"], Setting(""))
     assert read.unknown == ()
     assert whos(judged(read)) == ["jobs of o/app: refs/heads/main", "jobs of o/api: refs/heads/v1"]
+
+
+TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+ "Principal": {"Federated": "ARN"}, "Action": "sts:AssumeRoleWithWebIdentity", "Condition": {
+ "StringEquals": {"HOST:aud": "sts.amazonaws.com",
+                  "HOST:sub": "repo:octo-org/${repo}:pull_request"}}}]}
+""".replace("ARN", ARN).replace("HOST", HOST)
+ROLES = """
+resource "aws_iam_role" "read"  { assume_role_policy = file("${path.module}/app.json") }
+resource "aws_iam_role" "older" { assume_role_policy = data.template_file.one.rendered }
+resource "aws_iam_role" "given" { assume_role_policy = var.policy }
+resource "aws_iam_role" "gone"  { assume_role_policy = file("nowhere.json") }
+data "template_file" "one" {
+  template = file("${path.module}/trust.tpl")
+  vars     = { repo = "api" }
+}
+"""
+
+
+def test_a_role_whose_policy_is_a_files_is_judged_and_one_that_is_not_here_is_named(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "main.tf").write_text(ROLES)
+    (tmp_path / "trust.tpl").write_text(TRUST)
+    (tmp_path / "app.json").write_text(TRUST.replace("${repo}", "app"))
+    found = read_paths([tmp_path / "main.tf"], Setting(""))
+    who = {setting.origin.rpartition(".")[2]: str(policy) for policy, setting in found.documents}
+    assert {name: "octo-org/app" in policy for name, policy in who.items()} == {
+        "read": True,
+        "older": False,
+    }
+    assert "octo-org/api" in who["older"]
+    assert [line.rpartition("aws_iam_role.")[2] for line in found.unknown] == [
+        "given: its trust policy is var.policy, which is not known here; give the plan",
+        'gone: its trust policy is file("nowhere.json"), which is not known here; give the plan',
+    ]
+
+
+def test_modules_may_take_each_others_outputs(tmp_path: Path) -> None:
+    """As long as no value depends on itself: Terraform's graph is one of values, not of modules."""
+    (tmp_path / "main.tf").write_text(
+        """
+module "iam" {
+  source = "./iam"
+  sub    = module.eks.sub
+}
+module "eks" {
+  source = "./eks"
+  role   = module.iam.role
+}
+"""
+    )
+    for name, text in (
+        ("iam", 'variable "sub" {}\noutput "role" { value = aws_iam_role.one.arn }\n'
+         'resource "aws_iam_role" "one" { assume_role_policy = jsonencode('
+         + TRUST.replace('"repo:octo-org/${repo}:pull_request"', "var.sub") + ") }"),
+        ("eks", 'variable "role" {}\n'
+         'output "sub" { value = "repo:octo-org/app:ref:refs/heads/main" }'),
+    ):  # fmt: skip
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "main.tf").write_text(text)
+    found = read_paths([tmp_path / "main.tf"], Setting(""))
+    assert ["octo-org/app:ref:refs/heads/main" in str(one) for one, _ in found.documents] == [True]

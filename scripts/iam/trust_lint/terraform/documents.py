@@ -20,7 +20,7 @@ from scripts.iam.trust_lint.terraform.module import (
 )
 from scripts.iam.trust_lint.terraform.statements import REFUSES, document, json_of
 from scripts.iam.trust_lint.terraform.syntax import Block, Body
-from scripts.iam.trust_lint.terraform.values import Invalid, Json, plain
+from scripts.iam.trust_lint.terraform.values import Invalid, Json, Unknown, is_open, plain
 
 # Which defaults are taken for no value where those that are left say nothing of a subject.
 _NO_VALUES: tuple[tuple[Any, ...], ...] = (
@@ -75,12 +75,14 @@ _GITHUBS = re.compile(
 )
 
 
-def made_elsewhere(text: str) -> list[str]:
-    """The modules for GitHub that a file calls and whose own files are not here."""
+def made_elsewhere(text: str, file: Path | None = None) -> list[str]:
+    """What makes trust policies and is not here: modules for GitHub, and roles' whole policies."""
     if not _TERRAFORM.search(text):
         return []
     try:
         blocks = read_once(text).blocks
+        roles = [one for one in blocks if one.labels[:1] == ("aws_iam_role",)]
+        module = Module(source(text, file if roles else None))
     except Unreadable:
         return []
     found = []
@@ -93,7 +95,24 @@ def made_elsewhere(text: str) -> list[str]:
                     f"module.{'.'.join(one.labels)}: which roles {origin} makes of these inputs is "
                     "written there and not here; give the plan"
                 )
-    return found
+    return found + [line for one in roles for line in _not_here(one, module)]
+
+
+def _not_here(role: Block, module: Module) -> list[str]:
+    """That the trust policy of a role comes as a whole from what is not known."""
+    written = role.body.attributes.get("assume_role_policy")
+    if role.kind != "resource" or written is None:
+        return []
+    begin()
+    for _, scope in module.instances(role):
+        value = written.value(scope)
+        is_text = isinstance(value, str) and is_open(value)
+        if (isinstance(value, Unknown) or is_text) and not [*policies_within(value)]:
+            return [
+                f"{'.'.join(role.labels)}: its trust policy is {written.text}, which is not known "
+                "here; give the plan"
+            ]
+    return []
 
 
 def _once(found: list[Found]) -> list[Found]:
@@ -142,18 +161,26 @@ def _variants(block: Block, module: Module) -> Iterator[tuple[str, list[Found]]]
     read = _each_way(block, module)
     names = dict.fromkeys(name for listed in read.values() for one in listed for name in one[1])
     otherwise = {}
+    module.without = frozenset(names)
+    none = _each_way(block, module) if names else {}
+    if all(_lets_in(listed) == _lets_in(none.get(place, [])) for place, listed in read.items()):
+        names = {}  # one after the other would not change it either
     for name in names:
         module.without = frozenset([name])
         otherwise[name] = _each_way(block, module)
     module.without = frozenset()
     for place, listed in read.items():
-        same = [_web_identity(policy) for policy, _, _ in listed]
+        same = _lets_in(listed)
         counts = tuple(
             f"var.{name}"
             for name in names
             if any(_web_identity(one[0]) not in same for one in otherwise[name].get(place, []))
         )
         yield place, _alike([Found(place, policy, counts, taken) for policy, _, taken in listed])
+
+
+def _lets_in(listed: list[Read]) -> list[list[Any]]:
+    return [_web_identity(policy) for policy, _, _ in listed]
 
 
 def _web_identity(policy: dict[str, Any]) -> list[Any]:
@@ -188,6 +215,7 @@ def _each_way(block: Block, module: Module) -> dict[str, list[Read]]:
     while True:
         module.defaults.clear()
         module.refused.clear()
+        module.found.clear()
         for place, raw in _policies(block, module, module.scope, 0):
             written = plain(raw)
             policy = policy_of(written)

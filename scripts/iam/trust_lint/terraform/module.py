@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -184,8 +185,10 @@ class Module:
         self.source, self.unknown = source, unknown  # defaults that stand for no value
         self.is_root = inputs is None
         self._inputs = source.given if inputs is None else inputs
-        self._doing: set[str] = set()
+        self._doing: list[str] = []
         self.defaults: dict[str, None] = {}
+        self.found: dict[tuple[str, bool], Any] = {}
+        self._cut = 0  # how often what was under way was asked for
         self.counted = False  # whether a default counted for a block
         self.choices = Choices()
         self._folders = {} if folders is None else folders
@@ -213,6 +216,8 @@ class Module:
             return _Members(lambda one: "." if one == "module" else Unknown(f"path.{one}"))
         if name == "templatefile":
             return self._templatefile
+        if name == "file":
+            return self._file
         if "_" in name and any(self.source.of("resource", name)):
             return _Members(lambda label: self._resource("resource", name, label))
         return Unknown(name)
@@ -221,8 +226,10 @@ class Module:
         block = next(self.source.of("variable", name), None)
         if name in self.without:
             return Unknown(f"var.{name}")
-        if name in self._inputs and (self._inputs[name] is not None or _is_nullable(block)):
-            return conform(self._inputs[name], _type(block))
+        if name in self._inputs:
+            given = self._inputs[name]
+            if given is not None or _is_nullable(block):
+                return conform(given, _type(block))
         default = block.body.attributes.get("default") if block else None
         if default is None:
             return Unknown(f"var.{name}")
@@ -242,14 +249,23 @@ class Module:
                 return self._once(f"local.{name}", block.body.attributes[name])
         return Unknown(f"local.{name}")
 
-    def _once(self, name: str, expression: Expression) -> Any:
+    def _once(self, name: str, expression: Expression, *, kept: bool = True) -> Any:
+        """A value, found once for each variant where it is `kept`; unknown within itself."""
+        known = (name, self.choices.asks)
+        if known in self.found:
+            return self.found[known]
         if name in self._doing:
+            self._cut += 1
             return Unknown(name)
-        self._doing.add(name)
+        cut = self._cut
+        self._doing.append(name)
         try:
-            return expression.value(self.scope)
+            value = expression.value(self.scope)
         finally:
-            self._doing.discard(name)
+            self._doing.pop()
+        if kept and (self._cut == cut or not self._doing):
+            self.found[known] = value
+        return value
 
     def _resource(self, mode: str, kind: str, label: str) -> Any:
         block = next(self.source.of(mode, kind, label), None)
@@ -259,8 +275,7 @@ class Module:
         return Resource(self, block, where)
 
     def _call(self, name: str) -> Any:
-        block = next(self.source.of("module", name), None)
-        child = self.child(block, self.scope) if block and not _repeated(block) else None
+        child = self._called(name)
         if child is None:
             return Unknown(f"module.{name}")
 
@@ -271,6 +286,18 @@ class Module:
             return made if made is not None else Unknown(f"module.{name}.{wanted}")
 
         return _Members(output)
+
+    def _called(self, name: str) -> Module | None:
+        """The module of a call that is not repeated.
+
+        Two may take each other's outputs: within one, what the other takes of it is not known.
+        """
+        block = next(self.source.of("module", name), None)
+        if block is None or _repeated(block):
+            return None
+        called = Expression(block.text, lambda _: self.child(block, self.scope))
+        made = self._once(f"module.{name}", called)
+        return None if isinstance(made, Unknown) else made
 
     def child(self, block: Block, scope: Names) -> Module | None:
         """The module that a block calls, with its inputs; None if its files are not here."""
@@ -291,17 +318,21 @@ class Module:
         }
         child = Module(found, inputs, folders=self._folders)
         child.refused = self.refused
-        child.choices, child.defaults, child._doing = self.choices, self.defaults, set(self._doing)
+        child.choices, child.defaults = self.choices, self.defaults
         return child
 
     def _templatefile(self, path: Any, names: Any) -> Any:
-        if isinstance(path, str) and isinstance(names, dict) and self.source.folder:
-            try:
-                text = (self.source.folder / path).read_text()
+        text = self._file(path)
+        if isinstance(text, str) and isinstance(names, dict):
+            with suppress(Unreadable):
                 return template(text)(Names(names))
-            except (OSError, UnicodeDecodeError, Unreadable):
-                pass
         return Unknown(f"templatefile({plain(path)!r})")
+
+    def _file(self, path: Any) -> Any:
+        if isinstance(path, str) and self.source.folder:
+            with suppress(OSError, ValueError):
+                return (self.source.folder / path).read_text()
+        return Unknown(f"file({plain(path)!r})")
 
     def instances(self, block: Block, scope: Names | None = None) -> list[tuple[str, Names]]:
         """The scopes of a block's instances, and what stands behind its name for each.
@@ -444,14 +475,15 @@ class Resource:
         text = f"{self._where}.{name}"
         if kind == DOCUMENT and name in ("json", "minified_json"):
             return Json(document(self.block, self._here()))
+        if (kind, name) == ("template_file", "rendered"):
+            return self._rendered(text)
         if kind == PROVIDER and name in ("arn", "id", "url"):
             return self._provider(name, text)
         written = self.block.body.attributes.get(name)
         if written is None or name in ("id", "arn"):
             return Unknown(text)
-        return self._module._once(
-            text, Expression(written.text, lambda _: written.value(self._here()))
-        )
+        here = Expression(written.text, lambda _: written.value(self._here()))
+        return self._module._once(text, here, kept=False)  # an instance's
 
     def _here(self) -> Names:
         if self._scope is None:
@@ -460,6 +492,16 @@ class Resource:
                 raise Invalid(f"no {self._where}")
             return instances[0][1]
         return self._scope
+
+    def _rendered(self, text: str) -> Any:
+        """https://registry.terraform.io/providers/hashicorp/template/latest/docs/data-sources/file"""
+        known, here = self.block.body.attributes, self._here()
+        written = known["template"].value(here) if "template" in known else None
+        names = known["vars"].value(here) if "vars" in known else {}
+        if isinstance(written, str) and isinstance(names, dict):
+            with suppress(Unreadable):
+                return template(written)(Names(names))
+        return Unknown(text)
 
     def _provider(self, name: str, text: str) -> Any:
         written = self.block.body.attributes.get("url") or self.block.body.attributes.get("arn")

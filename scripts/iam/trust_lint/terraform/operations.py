@@ -410,8 +410,9 @@ def call(function: str, given: Sequence[Value], text: str, *, spread: bool) -> V
                 return Unknown(text)
             several = isinstance(last, Several)
             arguments += last
-        if function == "templatefile":
-            return scope.name("templatefile")(*arguments)
+        if function in ("file", "templatefile"):
+            read = scope.name(function)
+            return read(*arguments) if callable(read) else Unknown(text)
         found = FUNCTIONS.get(function)
         if found is None:
             return Unknown(text)
