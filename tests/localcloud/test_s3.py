@@ -97,6 +97,14 @@ def test_conditions_on_writing_and_reading(s3: Any) -> None:
     assert body(s3, Key="c", Range="bytes=0-0") == b"2"
 
 
+def test_an_object_is_deleted_only_if_there_is_one(s3: Any) -> None:
+    given = {"Bucket": BUCKET, "Key": "there"}
+    s3.put_object(**given)
+    s3.delete_object(**given, IfMatch="*")
+    assert refused(s3.head_object, **given) == ("404", 404)
+    assert refused(s3.delete_object, Bucket=BUCKET, Key="never", IfMatch="*") == ("NoSuchKey", 404)
+
+
 def test_an_upload_in_parts(s3: Any) -> None:
     parts = [b"a" * PART, b"b" * 10]
     made = s3.create_multipart_upload(Bucket=BUCKET, Key="m", Metadata={"a-b": "c"})

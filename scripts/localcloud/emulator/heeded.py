@@ -20,6 +20,7 @@ from moto.ec2.responses.vpcs import VPCs
 from moto.logs.responses import LogsResponse
 from moto.rds.models import DBInstance
 from moto.s3.responses import S3Response
+from werkzeug.datastructures import Headers
 
 
 @contextmanager
@@ -35,6 +36,7 @@ def parameters() -> Iterator[None]:
             (LogsResponse, "describe_subscription_filters", _filters_of_prefix),
             (LogsResponse, "filter_log_events", _events_of_streams),
             (S3Response, "_bucket_response_put", _new_bucket),
+            (S3Response, "delete_object", _whatever_is_there),
             (TagResponse, "delete_tags", _all_tags),
             (VPCs, "modify_vpc_endpoint", _private_name),
         ):
@@ -190,3 +192,16 @@ def _private_name(original: Callable[..., Any]) -> Callable[..., Any]:
         return answer
 
     return modify
+
+
+def _whatever_is_there(original: Callable[..., Any]) -> Callable[..., Any]:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html"""
+
+    def delete(self: Any) -> Any:
+        if self.headers.get("If-Match") == "*":
+            found = self.backend.get_object(self.bucket_name, self.parse_key_name())
+            if etag := getattr(found, "etag", None):
+                self.headers = Headers({**self.headers, "If-Match": etag})
+        return original(self)
+
+    return delete
