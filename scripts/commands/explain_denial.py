@@ -211,9 +211,10 @@ def show(denial: Denial, console: Console, everything: bool) -> None:
         console.print(f"{label:10} {value}", markup=False, soft_wrap=True)
     for note in denial.notes:
         console.print(f"{'note':10} {note}", markup=False, soft_wrap=True)
-    if denial.explanation is not None:
+    lines = [*considered(denial.explanation.considered, everything)] if denial.explanation else []
+    if lines:
         console.print("\nstatements considered", style="bold")
-        for line in considered(denial.explanation.considered, everything):
+        for line in lines:
             console.print(f"  {line}", markup=False, soft_wrap=True)
     if denial.changes:
         title = "smallest change that would allow it"

@@ -137,8 +137,8 @@ class Given:
                     )
             return
         sure = "" if refusal.layer else (
-            "; that does not tell whether an Allow is lacking, which is taken for so, or a policy "
-            "denies it"
+            "; that does not tell whether an Allow is lacking or a policy denies it, and what is "
+            "proposed, if anything is, is for the first"
         )  # fmt: skip
         yield (
             f"no policy was looked at, so this is by AWS's message alone{sure}: --policy FILE and "

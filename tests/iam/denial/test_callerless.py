@@ -7,6 +7,7 @@ import pytest
 from scripts.iam.account.identities import identities
 from scripts.iam.denial.reading.callerless import cause
 from scripts.iam.denial.reading.messages import read
+from scripts.iam.denial.reading.unnamed import unnamed
 from scripts.iam.denial.reported import explain_refusal
 from tests.iam.denial.test_reported import ACCOUNT, pasted
 
@@ -43,6 +44,9 @@ EKS = (
          "by a statement in an identity-based policy: arn:aws:iam::123456789012:policy/student"),
         ("An error occurred (403) when calling the HeadObject operation: Forbidden",
          "needs s3:GetObject on the objects"),
+        ('{"errorMessage": "Access Denied", "errorType": "AccessDenied", "stackTrace": '
+         '["Request.extractError (/var/runtime/node_modules/aws-sdk/lib/services/s3.js:5:3)"]}',
+         "the caller is its role, unless"),
         ("operation error S3: PutObject, https response error StatusCode: 403, RequestID: AB12",
          "needs s3:PutObject on the objects"),
         ("An error occurred (AccessDeniedException) when calling the InvokeModel operation: Your "
@@ -57,6 +61,19 @@ def test_what_was_refused_is_told_without_a_caller(words: str, told: str) -> Non
 
 def test_words_that_name_no_action_tell_nothing() -> None:
     assert cause("An error occurred (AccessDenied): no") is None
+
+
+def test_a_sentence_whose_beginning_is_left_out_names_what_was_asked_for() -> None:
+    topic = f"arn:aws:sns:us-east-1:{ACCOUNT}:AddressesChanged"
+    found = read(
+        f"not authorized to perform: SNS:ListTagsForResource on resource: {topic} because no "
+        "resource-based policy allows the SNS:ListTagsForResource action"
+    )
+    told = unnamed(found.bare[0])
+    assert told is not None
+    assert (told.action, told.resource, told.layer) == (
+        "sns:ListTagsForResource", topic, "resource-based policy",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("cut", ["s3:GetObj…", "s3:GetObj..."])

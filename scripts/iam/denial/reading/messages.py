@@ -134,7 +134,7 @@ _BEHIND = re.compile(_REQUEST.pattern + r"(?!.{0,200}?api error)")
 _OPERATION = re.compile(r"operation error ([\w ]+): (\w+)|calling the (\w+) operation")
 _BARE = re.compile(
     r"AccessDenied\w*|(?<!EC2 Error Code: )UnauthorizedOperation|Not authorized to perform sts:\w+|"
-    rf"{services.SENTENCES}|(?:is|are) not authorized to (?:perform(?! this operation)"
+    rf"{services.SENTENCES}|(?:\b(?:is|are) )?not authorized to (?:perform(?! this operation)"
     r"|access this resource)|"
     rf"because no (?:{LAYER}) allows the \S+|explicit deny in an? (?:{LAYER})|{SENTENCES}"
     r"|DEBUG: Response [a-z]\S*/\w+ Details:(?:(?!Response ).){0,400}?HTTP/[\d.]+ 403"
@@ -142,7 +142,7 @@ _BARE = re.compile(
 _SERVICE = re.compile(r"[.]? ?\(Service: (?:Amazon|AWS)?(\w+)[;,]")
 # CloudFormation names what it called in front of what that answered.
 _API = re.compile(r"\bAPI: (?P<service>\w+)(?::(?P<call>\w+))? $")
-_TELLS = re.compile(r"(?:is|are) not authorized to perform:? ['\"]?([\w-]+:\w+)")
+_TELLS = re.compile(r"(?:\b(?:is|are) )?not authorized to perform:? ['\"]?([\w-]+:\w+)")
 # An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.
 _CODE = re.compile(
     r"(?: ?\(Service:[^()]*\))?(?:[.,;]? ?[(\[{] ?(?:\w+ ?[=:] ?)?['\"]?"

@@ -118,6 +118,11 @@ _IS = re.compile(
 # Words that S3 uses, and that no other service was seen to use.
 _LIKE = re.compile(r"AccessDenied\W{1,3}Access Denied\b|<Message>Access Denied<")
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
+# https://docs.aws.amazon.com/lambda/latest/dg/nodejs-package.html
+_OF_LAMBDA = (
+    ". The paths are those of a Lambda function: the caller is its role, unless the code takes "
+    "other credentials"
+)
 _OF_A_BROWSER = (
     ". A request without a signature (a plain URL) is anybody's, whom the bucket's policy alone "
     "lets in, if Block Public Access leaves that. Behind CloudFront the policy has to allow "
@@ -224,12 +229,14 @@ def of_s3_alone(words: str) -> str | None:
     who = "S3 refused a call" if sure else "in S3's words a call was refused"
     place = _place(words, of_object=True)
     return (
-        f"{who}{f' on {place}' * bool(place)}, and neither its caller nor an action is named: the "
-        "call stands in the lines before it or in the stack behind it. S3 answers so "
-        "where no policy allows the call, where one denies it (the caller's, the bucket's, an "
-        "endpoint's or the organization's), where Block Public Access refuses what would be "
-        "public, where a KMS key may not be used, and of an object that is not there to whoever "
-        "lacks s3:ListBucket" + _OF_A_BROWSER * ("<Code>AccessDenied" in words)
+        f"{who}{f' on {place}' * bool(place)}, and neither its caller nor an action is named: if "
+        "anything tells the call, the lines before it do, or the program's own lines in the stack "
+        "behind it. S3 answers so where no policy allows the call, where one denies it (the "
+        "caller's, the bucket's, an endpoint's or the organization's), where Block Public Access "
+        "refuses what would be public, where a KMS key may not be used, and of an object that is not there to whoever "
+        "lacks s3:ListBucket"
+        + _OF_LAMBDA * bool(re.search(r"/var/(?:runtime|task)/", words))
+        + _OF_A_BROWSER * ("<Code>AccessDenied" in words)
     )
 
 

@@ -26,7 +26,7 @@ _WHY = (
     rf"|(?P<explicit>with an explicit deny)(?: in (?:an?|the) (?P<deny>{LAYER}))?))?"
 )
 _TOLD = (
-    re.compile(rf"(?:is|are) not authorized to perform:? {_ACTION}{_RESOURCE}{_WHY}"),
+    re.compile(rf"(?:\b(?:is|are) )?not authorized to perform:? {_ACTION}{_RESOURCE}{_WHY}"),
     re.compile(rf"because no (?P<missing>{LAYER}) allows the {_ACTION}"),
     re.compile(rf"missing permissions? (?:for|to) {_ACTION}"),
     re.compile(rf"API: {_ACTION} You are not authorized"),
