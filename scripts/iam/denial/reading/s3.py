@@ -233,8 +233,8 @@ def of_s3_alone(words: str) -> str | None:
         "anything tells the call, the lines before it do, or the program's own lines in the stack "
         "behind it. S3 answers so where no policy allows the call, where one denies it (the "
         "caller's, the bucket's, an endpoint's or the organization's), where Block Public Access "
-        "refuses what would be public, where a KMS key may not be used, and of an object that is not there to whoever "
-        "lacks s3:ListBucket"
+        "refuses what would be public, where a KMS key may not be used, and of an object that is "
+        "not there to whoever lacks s3:ListBucket"
         + _OF_LAMBDA * bool(re.search(r"/var/(?:runtime|task)/", words))
         + _OF_A_BROWSER * ("<Code>AccessDenied" in words)
     )
