@@ -83,7 +83,7 @@ def lint_trust(
     everything was judged and only notes were found, 1 with errors or warnings, 2 where the input
     is no trust policy, 3 where something was not judged.
     """
-    from scripts.console import UserError
+    from scripts.console import UserError, stderr_console
     from scripts.iam.engine.documents import PolicyError
     from scripts.iam.trust_lint import Setting, lint_all
     from scripts.iam.trust_lint.report import as_json as json_of
@@ -100,8 +100,10 @@ def lint_trust(
         github_only=github_only,
     )
     try:
-        read = _read(project, paths, plan, account or aws, aws, setting)
-        judged = lint_all(list(read.documents))
+        # A root with many modules takes ten seconds and more.
+        with stderr_console().status("reading and judging"):
+            read = _read(project, paths, plan, account or aws, aws, setting)
+            judged = lint_all(list(read.documents))
     except (InputError, PolicyError) as error:
         raise UserError("This cannot be linted", why=str(error), exit_code=2) from None
     if sarif:

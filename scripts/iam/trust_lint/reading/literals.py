@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 MOST_DEPTH = 60
@@ -36,6 +37,16 @@ class _Work:
 def begin() -> None:
     """Count from nothing, for the next text."""
     _Work.done = 0
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Count what is read here by itself: it is kept, and another time takes nothing."""
+    before, _Work.done = _Work.done, 0
+    try:
+        yield
+    finally:
+        _Work.done = before
 
 
 def count(letters: int) -> None:

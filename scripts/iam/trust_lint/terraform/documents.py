@@ -56,7 +56,6 @@ def trust_policies(text: str, file: Path | None) -> list[Found] | None:
         module = Module(read, unknown=unknown, folders=folders)
         by_defaults = []
         for block in blocks:
-            module.counted = False
             for place, found in _variants(block, module):
                 if _better(found, best.get(place)):
                     best[place] = found
@@ -158,13 +157,19 @@ def _compares_job(statement: dict[str, Any]) -> bool:
 
 def _variants(block: Block, module: Module) -> Iterator[tuple[str, list[Found]]]:
     """The policies of a block by their places, with the defaults that count for them."""
+    module.asked.clear()
     read = _each_way(block, module)
     names = dict.fromkeys(name for listed in read.values() for one in listed for name in one[1])
     otherwise = {}
-    module.without = frozenset(names)
-    none = _each_way(block, module) if names else {}
-    if all(_lets_in(listed) == _lets_in(none.get(place, [])) for place, listed in read.items()):
+    module.without = frozenset(module.asked)
+    none = _each_way(block, module) if module.asked else read
+    alike = {place: _lets_in(listed) for place, listed in read.items()} == {
+        place: _lets_in(listed) for place, listed in none.items()
+    }
+    if alike:
         names = {}  # one after the other would not change it either
+    # Where there is no policy at all some of them may still make one.
+    module.counted = bool(module.asked) and not (alike and read)
     for name in names:
         module.without = frozenset([name])
         otherwise[name] = _each_way(block, module)
@@ -226,7 +231,7 @@ def _each_way(block: Block, module: Module) -> dict[str, list[Read]]:
                     for asked, way in module.choices.taken.items()
                 ] + [*_unread(written), *module.refused]
                 found.setdefault(place, []).append((policy, tuple(module.defaults), tuple(taken)))
-        module.counted |= bool(module.defaults)
+        module.asked.update(module.defaults)
         if not module.choices.next():
             return found
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from scripts.iam.trust_lint.reading.literals import TooTangled, Unreadable
+from scripts.iam.trust_lint.reading.literals import TooTangled, Unreadable, apart
 from scripts.iam.trust_lint.reading.names import ACCOUNT, provider_arn
 from scripts.iam.trust_lint.terraform.operations import truth
 from scripts.iam.trust_lint.terraform.statements import document
@@ -65,8 +65,9 @@ def source(text: str, file: Path | None) -> Source:
 
 @lru_cache(maxsize=1024)
 def read_once(text: str) -> Body:
-    """The blocks of a file, read once for all that look at it. Raises Unreadable."""
-    return body(text)
+    """The blocks of a file, read once for all that look at it. Raises Unreadable or TooTangled."""
+    with apart():
+        return body(text)
 
 
 def folder(path: Path) -> Source | None:
@@ -189,6 +190,7 @@ class Module:
         self.defaults: dict[str, None] = {}
         self.found: dict[tuple[str, bool], Any] = {}
         self._cut = 0  # how often what was under way was asked for
+        self.asked: dict[str, None] = {}  # defaults that any variant of a block has taken
         self.counted = False  # whether a default counted for a block
         self.choices = Choices()
         self._folders = {} if folders is None else folders
