@@ -76,11 +76,31 @@ def _folder(folder: Path, setting: Setting) -> Input:
         except InputError as error:
             read = Input(unknown=(str(error),))
         found = _joined(found, read)
+    found = replace(found, documents=_once(found.documents))
     if not found.documents and not any("give the plan" in one for one in found.unknown):
         others = "".join(f"; {line}" for line in found.unknown[:1])
         kinds = " ".join(f"*{suffix}" for suffix in _KEPT_IN)
         raise InputError(f"{folder}: no trust policy in any of {kinds} below this folder{others}")
     return found
+
+
+def _once(
+    documents: tuple[tuple[Document, Setting], ...],
+) -> tuple[tuple[Document, Setting], ...]:
+    """Without the policies of roles that are documents of other files of the same folder."""
+
+    def place(setting: Setting) -> tuple[str, str]:
+        file, _, place = setting.origin.partition(".tf: ")
+        return file.rpartition("/")[0], place
+
+    data = [
+        (place(one)[0], policy) for policy, one in documents if place(one)[1].startswith("data.")
+    ]
+    return tuple(
+        (policy, one)
+        for policy, one in documents
+        if not place(one)[1].startswith("aws_iam_role.") or (place(one)[0], policy) not in data
+    )
 
 
 def _kept_in(folder: Path) -> Iterator[Path]:

@@ -436,3 +436,29 @@ module "eks" {
         (tmp_path / name / "main.tf").write_text(text)
     found = read_paths([tmp_path / "main.tf"], Setting(""))
     assert ["octo-org/app:ref:refs/heads/main" in str(one) for one, _ in found.documents] == [True]
+
+
+def test_a_role_and_its_document_in_two_files_are_judged_once(tmp_path: Path) -> None:
+    statement = """data "aws_iam_policy_document" "trust" {
+  statement {
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+    principals {
+      type        = "Federated"
+      identifiers = ["%s"]
+    }
+  }
+}
+"""
+    (tmp_path / "data.tf").write_text(statement.replace("%s", ARN))
+    role = 'resource "aws_iam_role" "one" {\n  assume_role_policy = data.%s.trust.json\n}\n'
+    (tmp_path / "role.tf").write_text(role.replace("%s", "aws_iam_policy_document"))
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "data.tf").write_text(statement.replace("%s", ARN))
+    for given, places in (
+        (tmp_path, ["b/data.tf", "data.tf"]),
+        (tmp_path / "role.tf", ["role.tf"]),
+    ):
+        found = read_paths([given], Setting("")).documents
+        assert [
+            str(Path(one.origin.partition(": ")[0]).relative_to(tmp_path)) for _, one in found
+        ] == places
