@@ -9,9 +9,12 @@ import pytest
 
 from scripts.iam.trust_lint import Judgement, Setting, lint_all
 from scripts.iam.trust_lint.reading.literals import begin
-from scripts.iam.trust_lint.sources import Input, read_paths, read_text
+from scripts.iam.trust_lint.sources import Input, InputError, read_paths, read_text
 from scripts.iam.trust_lint.terraform.module import Module, source
 from scripts.iam.trust_lint.terraform.values import Invalid, plain
+
+# As the other readers of the linter: `make test` runs it, `make check` does not.
+pytestmark = pytest.mark.slow
 
 HOST = "token.actions.githubusercontent.com"
 ARN = f"arn:aws:iam::111122223333:oidc-provider/{HOST}"
@@ -409,6 +412,13 @@ def test_a_role_whose_policy_is_a_files_is_judged_and_one_that_is_not_here_is_na
         "given: its trust policy is var.policy, which is not known here; give the plan",
         'gone: its trust policy is file("nowhere.json"), which is not known here; give the plan',
     ]
+
+
+def test_a_role_whose_policy_terraform_refuses_is_no_crash() -> None:
+    text = 'locals { all = ["a"] }\n'
+    text += 'resource "aws_iam_role" "one" { assume_role_policy = local.all[3] }\n'
+    with pytest.raises(InputError, match="no trust policy is written out"):
+        read_text(text, "main.tf", Setting(""))
 
 
 def test_modules_may_take_each_others_outputs(tmp_path: Path) -> None:

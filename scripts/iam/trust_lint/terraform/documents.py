@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scripts.iam.trust_lint.reading.literals import Unreadable, begin
+from scripts.iam.trust_lint.reading.literals import TooTangled, Unreadable, begin
 from scripts.iam.trust_lint.reading.policies import Found, policy_of
 from scripts.iam.trust_lint.terraform.module import (
     DOCUMENT,
@@ -82,7 +82,7 @@ def made_elsewhere(text: str, file: Path | None = None) -> list[str]:
         blocks = read_once(text).blocks
         roles = [one for one in blocks if one.labels[:1] == ("aws_iam_role",)]
         module = Module(source(text, file if roles else None))
-    except Unreadable:
+    except (Unreadable, TooTangled):
         return []
     found = []
     for one in blocks:
@@ -103,8 +103,13 @@ def _not_here(role: Block, module: Module) -> list[str]:
     if role.kind != "resource" or written is None:
         return []
     begin()
-    for _, scope in module.instances(role):
-        value = written.value(scope)
+    try:
+        values = [written.value(scope) for _, scope in module.instances(role)]
+    except Invalid:
+        return []  # Terraform refuses it
+    except (TooTangled, RecursionError):
+        values = [Unknown(written.text)]
+    for value in values:
         is_text = isinstance(value, str) and is_open(value)
         if (isinstance(value, Unknown) or is_text) and not [*policies_within(value)]:
             return [
