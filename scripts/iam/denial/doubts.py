@@ -142,7 +142,7 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     elif refusal.arn is None and refusal.resource.startswith("arn:"):
         yield (
             f"the message ends in the middle of the resource ({refusal.resource}), so no change is "
-            "proposed: paste it without the line break"
+            "proposed: paste it whole"
         )
     elif refusal.arn is None and (nothing := _on_nothing(refusal, explanation)):
         yield (

@@ -2,24 +2,30 @@
 
 from scripts.iam.reference.actions import (
     GLOBAL_REGION,
+    called,
     is_global,
     judged,
     never_sets,
     of_call,
     only_star,
+    reading,
     resources,
+    service,
     spelled,
     unknown,
 )
 
 __all__ = [
     "GLOBAL_REGION",
+    "called",
     "is_global",
     "judged",
     "never_sets",
     "of_call",
     "only_star",
+    "reading",
     "resources",
+    "service",
     "spelled",
     "unknown",
 ]

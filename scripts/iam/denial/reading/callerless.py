@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.reading import elsewhere, named, s3, services
+from scripts.iam.denial.reading import by_name, elsewhere, named, s3, services
 from scripts.iam.denial.reading.calls import action_called, called
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
 from scripts.iam.reference import only_star, resources
@@ -119,7 +119,9 @@ def cause(words: str) -> str | None:
         return str(of_s3)
     return (
         _of_sentence(words)
+        or of_a_state(words)
         or _of_its_call(words)
+        or by_name.cause(words)
         or of_s3_alone(words)
         or of_ec2_alone(words)
         or named.cause(words)
@@ -133,12 +135,32 @@ def _of_its_call(words: str) -> str | None:
                 f"the call that was refused needs {action} on *, as it takes no resource; whether "
                 "an Allow is lacking or a policy denies it is not told"
             )
+        handed_on = by_name.handed_on(action)
         return (
-            f"the call that was refused needs {action}, by its name, and may need rights to what "
-            "it hands on (iam:PassRole, a key's); which of them it was, and whether an Allow is "
-            f"lacking or a policy denies it, is not told{named_by_an_allow(action)}"
+            f"the call that was refused needs {action}, by its name; "
+            f"whether an Allow is lacking or a policy denies it is not told{handed_on}"
+            f"{named_by_an_allow(action)}"
         )
     return None
+
+
+# What a service says behind the code of a denial.
+_SAYS = re.compile(
+    r"(?:AccessDenied|Unauthorized|Forbidden|NotAuthorized|OptInRequired)\w*['\")]*"
+    r"(?: when calling the \w+ operation)?: (?P<says>[A-Z](?:[^.<]|\.(?=\w)){9,240}\.)"
+)
+
+
+def of_a_state(words: str) -> str | None:
+    """A code of a denial with words that are about no right, as of a service that is off."""
+    said = _SAYS.search(words)
+    if said is None or named.LACKS.search(said["says"]) or "status code" in said["says"]:
+        return None
+    return (
+        f"the code is that of a denial, and the service's own words are about no right: "
+        f"{said['says']} What they ask for comes first; whether a policy refuses besides is not "
+        "told"
+    )
 
 
 def of_ec2_alone(words: str) -> str | None:
@@ -146,10 +168,10 @@ def of_ec2_alone(words: str) -> str | None:
     if "UnauthorizedOperation" not in words:
         return None
     return (
-        "EC2 refused a call and names neither its caller nor an action: the call stands in the "
-        "lines before it (ec2:... of its name), and an encoded message behind it, if there is one, "
-        "tells the rest (aws sts decode-authorization-message). Whether an Allow is lacking or a "
-        "policy denies it is not told"
+        "EC2 refused a call and names neither its caller nor an action: if anything tells the "
+        "call, the lines around it do (its action is ec2:... of its name), and an encoded message, "
+        "if there is one, tells all (aws sts decode-authorization-message). Whether an Allow is "
+        "lacking or a policy denies it is not told"
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from scripts.iam.reference import judged, of_call
+from scripts.iam.reference import service as of_service
 
 # Who writes so -> where the call stands, and where the service, if they name it.
 _WORDS = (
@@ -57,18 +58,6 @@ _BEGINS = re.compile(
     r"|\S*/s3fs/core\.py|\baws (?:--\S+ \S+ )*s3(?:api)? |(?:POST|GET|PUT|DELETE) /\S+ HTTP/"
 )
 _OF_EC2 = re.compile(r"\bUnauthorizedOperation\b")
-_SERVICES = {
-    "cloudwatchlogs": "logs",
-    "cognitoidentityprovider": "cognito-idp",
-    "configservice": "config",
-    "dynamodbv2": "dynamodb",
-    "elasticloadbalancingv2": "elasticloadbalancing",
-    "eventbridge": "events",
-    "identitymanagement": "iam",
-    "securitytoken": "sts",
-    "sfn": "states",
-    "simplesystemsmanagement": "ssm",
-}
 # A call that passes a role -> iam:PassedToService, where it can be but one.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
 PASSES = {
@@ -154,11 +143,11 @@ def action_called(words: str) -> str:
 
 
 def _call(told: dict[str, str | None]) -> Call | None:
-    service = re.sub(r"[\W_]", "", told.get("service") or "").lower()
+    name = told.get("service") or ""
     if host := told.get("host"):
         parts = re.split(r"[.-]", host)
-        service = "s3" if "s3" in parts else parts[0]
-    service = _SERVICES.get(service, service)
+        name = "s3" if "s3" in parts else parts[0]
+    service = of_service(name) or re.sub(r"[\W_]", "", name).lower()
     if function := told.get("function"):
         arn = unquote(":".join(filter(None, (function, told.get("qualifier")))))
         return Call("InvokeFunction", "lambda", arn if arn.startswith("arn:") else None)

@@ -233,9 +233,10 @@ _OTHERS = (
     (
         r"Insufficient Lake Formation permission\(?s?\)?:? (?:Required (?P<right>[\w ]+?) )?on "
         r"(?P<what>[\w.*-]+)",
-        "Lake Formation refused, and no policy of IAM: on {what} the caller's role has to be "
-        "granted {right} there (aws lakeformation grant-permissions), by a data lake "
-        "administrator or whoever may grant it; where IAMAllowedPrincipals has Super on it and new "
+        "Lake Formation refused, and no policy of IAM: on {what} whoever asked (the caller, or the "
+        "role that it gave the service) has to be granted {right} there (aws "
+        "lakeformation grant-permissions), by a data lake administrator or whoever may "
+        "grant it; where IAMAllowedPrincipals has Super on it and new "
         "things get that by default, IAM alone decides. The message names no caller",
     ),
     # https://docs.aws.amazon.com/opensearch-service/latest/developerguide/fgac.html
@@ -336,6 +337,12 @@ _OTHERS = (
         "the pod identity agent could not read the pod's token, and AWS was not asked: the header "
         "Authorization has to be what the file of AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE holds, "
         "with no Bearer before it. AWS's own SDKs (of a version that knows EKS Pod Identity) do so",
+    ),
+    (
+        r"Unable to determine service/operation name to be authorized",
+        "AWS knows no call at the address that was asked, so no policy was: the host (a wrong "
+        "service, region or endpoint; some calls have an endpoint of their own, which another call "
+        "tells), the path or the method is not that of a call, or the SDK is older than it",
     ),
     # https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
     (

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 from scripts.iam.account.decision_log import Record
-from scripts.iam.denial.reading import calls, named, services
+from scripts.iam.denial.reading import by_name, calls, named, services
 from scripts.iam.denial.reading.callerless import SENTENCES, cause, of_ec2_alone
 from scripts.iam.denial.reading.s3 import of_s3_alone
 from scripts.iam.engine.evaluation import Reason
@@ -136,6 +136,7 @@ _BARE = re.compile(
     r"AccessDenied\w*|(?<!EC2 Error Code: )UnauthorizedOperation|Not authorized to perform sts:\w+|"
     rf"{services.SENTENCES}|(?:\b(?:is|are) )?not authorized to (?:perform(?! this operation)"
     r"|access this resource)|"
+    r"Forbidden\b(?=.{0,40}?status code:? 403)|(?<=: )Insufficient permissions\b|"
     rf"because no (?:{LAYER}) allows the \S+|explicit deny in an? (?:{LAYER})|{SENTENCES}"
     r"|DEBUG: Response [a-z]\S*/\w+ Details:(?:(?!Response ).){0,400}?HTTP/[\d.]+ 403"
 )
@@ -492,7 +493,7 @@ def as_arn(resource: str | None, account: str) -> str | None:
     """A resource as a message names it: IAM's by kind and name, without what ends a sentence."""
     if resource is None:
         return None
-    resource = re.sub(r"(?<=[/:])\.{3}$", "…", resource).rstrip(".,;)'`")
+    resource = re.sub(r"</\w+>.*", "", re.sub(r"(?<=[/:])\.{3}$", "…", resource)).rstrip(".,;)'`")
     if "[" not in resource:  # a log stream of Lambda's has both
         resource = resource.rstrip("]")
     kind, _, name = resource.rpartition(" ")
@@ -536,6 +537,9 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             frame := calls.frame(plain, found.end(), found.end() + _STACK)
         ):
             words = f"{words} … {frame}"
+        wide = plain[max(until, found.start() - 420) : end]
+        if not calls.called(words) and not by_name.actions(words) and by_name.action(wide):
+            words = wide
         if _OF_STATE.search(words) and _DEBUG.search(plain):
             until = found.end()
             continue  # Terraform's log has the call itself

@@ -7,7 +7,7 @@ import re
 from scripts.iam.reference import judged, only_star, resources, spelled
 
 _ACTION = re.compile(r"(?<![\w:/.-])[a-z][\w-]*:[A-Z]\w+(?![\w:/…])")
-_LACKS = re.compile(
+LACKS = re.compile(
     r"permission|privilege|(?:un|not )authori[sz]ed|denied|forbidden|not allowed|insufficient",
     re.IGNORECASE,
 )
@@ -22,7 +22,7 @@ def actions(words: str) -> tuple[str, ...]:
             spelled(found[0])
             for found in _ACTION.finditer(words)
             if judged(found[0])
-            and _LACKS.search(words, max(0, found.start() - _NEAR), found.end() + _NEAR)
+            and LACKS.search(words, max(0, found.start() - _NEAR), found.end() + _NEAR)
         )
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.reading import elsewhere, named, services
-from scripts.iam.denial.reading.callerless import CIPHERTEXT, PAM
+from scripts.iam.denial.reading import by_name, elsewhere, named, services
+from scripts.iam.denial.reading.callerless import CIPHERTEXT, PAM, of_a_state
 from scripts.iam.denial.reading.calls import action_called, called
 from scripts.iam.denial.reading.messages import KINDS, LAYER, MASK, Refusal, as_arn
 from scripts.iam.denial.reading.s3 import operation_of_s3
@@ -37,7 +37,7 @@ _TOLD = (
 def unnamed(words: str, *, own: bool = True) -> Refusal | None:
     """What was refused, of a caller for whom a role CALLER stands; None if it is not told. By the
     name of the call alone only where the caller's own policies are known."""
-    if elsewhere.meaning(words):
+    if elsewhere.meaning(words) or of_a_state(words):
         return None
     caller = f"arn:aws:sts::{MASK}:assumed-role/{CALLER}/session"
     if becomes := of_service(words):
@@ -54,7 +54,9 @@ def unnamed(words: str, *, own: bool = True) -> Refusal | None:
     found = next((one for pattern in _TOLD if (one := pattern.search(words))), None)
     if found is None:
         # A service's own words tell more than the name of the call.
-        action = action_called(words) if own and not services.cause(words) else ""
+        action = ""
+        if own and not services.cause(words):
+            action = action_called(words) or by_name.action(words)
         call = called(words)
         if action:
             return Refusal(caller, action, call.arn if call else None)

@@ -1,0 +1,198 @@
+"""The call that a text names beside a refusal, by AWS's own names of services and actions alone.
+
+It knows nobody's words: tools, SDKs and stacks write the names of services, calls and types of
+resources in their own ways, and the reference tells which action they can be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from scripts.iam.reference import called, only_star, reading, resources, service
+
+_REFUSED = re.compile(
+    r"Access ?Denied|Unauthorized|[Ff]orbidden|[Nn]ot ?[Aa]uthori[sz]ed|\b403\b|[Pp]ermission"
+)
+# Where a service stands that was asked.
+_SERVICES = tuple(
+    re.compile(words)
+    for words in (
+        r"\(Service: (?:Amazon|AWS)?(?P<name>[\w ]+?)(?: Service)?[,;)]",
+        r"operation error (?P<name>[\w ]+):",
+        r"@aws-sdk/client-(?P<name>[\w-]+)",
+        r"\bservices\.(?P<name>\w+)\.",
+        r"aws-sdk/lib/services/(?P<name>\w+)\.js|clients/(?P<js>\w+)\.js",
+        r"\bboto/(?P<name>\w+)/|\bboto3?\.(?:client|resource)\(['\"](?P<client>[\w-]+)",
+        r"\bAws::(?P<name>\w+)::|\bAmazon\.(?P<net>\w+)\.Amazon",
+        r"https?://(?:[\w-]+\.)?(?P<name>[a-z][a-z\d-]+?)(?:[.-][a-z]{2}(?:-[a-z]+)+-\d)?\."
+        r"amazonaws\.com",
+        r"https://(?P<name>\w+)\.amazonaws\.com/doc/",
+        r"\baws (?P<name>[a-z][a-z\d-]+) [a-z]+-[a-z]",
+        r"\[output:(?P<name>[a-z]+_[a-z]+):",
+    )
+)
+# Terraform's, Pulumi's and SQL's names for a type of resource.
+_TYPES = re.compile(r"\baws_(?P<snake>[a-z\d_]+)\b|\baws:(?P<package>\w+)/\w+:(?P<type>[A-Z]\w+)")
+_TOKEN = re.compile(
+    r"(?<![\w/])[A-Za-z][A-Za-z\d_]{5,60}(?!\w)|\baws [a-z\d-]+ [a-z]+(?:-[a-z\d]+)+"
+)
+_ENDS = re.compile(r"(?:Command|Request|Async|Operation|Input|Error|Exception)+$")
+_HUMPS = re.compile(r"[A-Z][a-z\d]*|[a-z\d]+")
+_PHRASE = re.compile(
+    r"\b(?P<verb>[Cc]reat(?:e|ing)|[Rr]ead(?:ing)?|[Uu]pdat(?:e|ing)|[Mm]odify(?:ing)?"
+    r"|[Dd]elet(?:e|ing)|[Dd]estroy(?:ing)?|[Pp]ut(?:ting)?|[Gg]et(?:ting)?|[Ss]et(?:ting)?"
+    r"|[Ll]ist(?:ing)?|[Dd]escrib(?:e|ing)|[Aa]ttach(?:ing)?|[Dd]etach(?:ing)?|[Ee]nabl(?:e|ing)"
+    r"|[Rr]egister(?:ing)?|[Ss]tart(?:ing)?|[Ss]top(?:ping)?) (?:the |an? |new )?(?:AWS |Amazon )?"
+    r"(?P<thing>[A-Za-z][A-Za-z\d]*(?: [A-Za-z\d]+){0,5}?)"
+    r"(?=,? \(|: | \"|['\"]| for | in | with | failed)"
+)
+_VERBS = {
+    "crea": ("Create", "Put", "Run", "Register", "Request"),
+    "upda": ("Update", "Modify", "Put"),
+    "modi": ("Modify", "Update"),
+    "dele": ("Delete", "Remove", "Deregister", "Terminate"),
+    "dest": ("Delete", "Remove", "Deregister", "Terminate"),
+    "list": ("List", "Describe"),
+    "set": ("Set", "Put"),
+    "sett": ("Set", "Put"),
+}
+# Whoever reads a thing may call several that begin so.
+_READ = ("get", "describe", "list")
+MOST = 4
+"""More calls than that tell nothing."""
+
+
+def actions(words: str) -> tuple[str, ...]:
+    """The actions that the calls need which the words name, the nearest to the refusal first."""
+    if not (refused := _REFUSED.search(words)):
+        return ()
+    asked = _services(words)
+    for found in (_phrases(words, asked), _tokens(words, asked), _types(words, asked)):
+        near = sorted(
+            found, key=lambda one: (one[0] > refused.start(), abs(one[0] - refused.start()))
+        )
+        if several := tuple(dict.fromkeys(action for _, some in near for action in some)):
+            return several
+    return ()
+
+
+def action(words: str) -> str:
+    """The one action that the words name; "" if none or several."""
+    found = actions(words)
+    return found[0].partition(" ")[0] if len(found) == 1 else ""
+
+
+def cause(words: str) -> str | None:
+    """What was refused, by those names; None if they tell nothing."""
+    found = actions(words)
+    if not found or len(found) > MOST:
+        return None
+    unsaid = "whether an Allow is lacking or a policy denies it"
+    if len(found) > 1:
+        return (
+            "the message does not say which call was refused; by the names that stand beside it, "
+            f"it was one that needs {', '.join(map(_on, found[:-1]))} or {_on(found[-1])}. Which, "
+            f"who called, and {unsaid}, is not told"
+        )
+    return (
+        f"by the names that stand beside the refusal the call needs {_on(found[0])}; who called, "
+        f"and {unsaid}, is not told{handed_on(found[0])}"
+    )
+
+
+def _on(action: str) -> str:
+    """Where; of API Gateway, whose actions are methods, the path stands behind the method."""
+    method, _, where = action.partition(" ")
+    if where:
+        return f"{method} on arn:aws:apigateway:REGION::{where}"
+    if only_star(action):
+        return f"{action} on *, as it takes no resource"
+    arns = resources(action)
+    return f"{action} on {' or '.join(arns)}" if 0 < len(arns) < 3 else action
+
+
+def handed_on(action: str) -> str:
+    """What a call besides may need rights for, but for one that only reads."""
+    if re.match(r"[\w-]+:(?:Get|List|Describe|Head|Search|Batch)", action):
+        return ""
+    return ". What the call hands on (a role: iam:PassRole, a key) may need rights of its own"
+
+
+def _services(words: str) -> set[str]:
+    if "UnauthorizedOperation" in words:
+        return {"ec2"}
+    names = (
+        name for pattern in _SERVICES for one in pattern.finditer(words) for name in one.groups()
+    )
+    return {found for name in names if name and (found := service(name))}
+
+
+def _phrases(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """A verb and a thing: "creating Lambda Function"."""
+    for found in _PHRASE.finditer(words):
+        yield found.start(), _of_thing(_verbs(found["verb"]), found["thing"].split(), asked)
+
+
+def _types(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Types of resources, with the verb that stands beside them, if one does."""
+    verb = _PHRASE.search(words)
+    verbs = _verbs(verb["verb"]) if verb else _READ
+    for found in _TYPES.finditer(words):
+        parts = found["snake"].split("_") if found["snake"] else [
+            found["package"], *_HUMPS.findall(found["type"])
+        ]  # fmt: skip
+        yield found.start(), _of_thing(verbs, parts, asked)
+
+
+def _tokens(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """The names of calls, as one word."""
+    for found in _TOKEN.finditer(words):
+        token, of = found[0], asked
+        if token.startswith("aws "):
+            _, name, token = token.split(" ")
+            of = {service(name)} - {""}
+        if not of and not token[0].isupper():
+            continue  # a program's own names
+        told = [one for name in _spellings(token) for one in _owned(name, of)]
+        if len(told) == 1 and len(_HUMPS.findall(token)) > 1:
+            yield found.start(), tuple(told)
+
+
+def _spellings(token: str) -> tuple[str, ...]:
+    whole = _ENDS.sub("", re.sub(r"[_-]", "", token))
+    # The first SDK for Python has get_all_instances for DescribeInstances.
+    rest = re.sub(r"^getall", "", whole)
+    return (whole,) if rest == whole else (f"describe{rest}", f"list{rest}")
+
+
+def _owned(name: str, asked: set[str]) -> tuple[str, ...]:
+    found = called(name)
+    return tuple(one for one in found if not asked or one.partition(":")[0] in asked)
+
+
+def _verbs(verb: str) -> tuple[str, ...]:
+    if verb.lower().startswith(("get", "read")):
+        return _READ
+    whole = re.sub(r"(?:(?<=p)ping|(?<=t)ting|ing|e)$", "", verb.lower())
+    return _VERBS.get(verb.lower()[:4], (whole,))
+
+
+def _of_thing(verbs: tuple[str, ...], parts: list[str], asked: set[str]) -> tuple[str, ...]:
+    """The actions of a verb's on a thing whose name may begin with its service's."""
+    for cut in range(min(len(parts) - 1, 4), -1, -1):
+        own = service("".join(parts[:cut])) if cut else ""
+        if cut and not own:
+            continue
+        thing = "".join(parts[cut:]).lower()
+        if verbs == _READ:
+            wanted = {own} if own else asked
+            if some := tuple(one for prefix in wanted for one in reading(prefix, thing)):
+                return some
+            continue
+        for verb in verbs:
+            for form in (thing, f"{thing}s", re.sub(r"y$", "ies", thing)):
+                found = _owned(f"{verb}{form}", {own} if own else asked)
+                if len(found) == 1:
+                    return found
+    return ()

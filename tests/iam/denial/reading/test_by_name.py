@@ -1,0 +1,72 @@
+"""Refusals in nobody's known words: the call is told by AWS's own names of services and calls."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.iam.denial.reading import by_name
+from scripts.iam.denial.reading.callerless import cause
+from scripts.iam.denial.reading.messages import read
+from scripts.iam.reference import service
+
+DENIED = "AccessDeniedException: status code: 403, request id: 1"
+
+
+@pytest.mark.parametrize(
+    ("words", "action"),
+    [
+        (f"Error: error creating Backup Vault (main): {DENIED}", "backup:CreateBackupVault"),
+        (f"Error: reading SQS Queue (jobs): {DENIED}", ""),
+        (f"Error: listing SQS Queues (jobs): {DENIED}", "sqs:ListQueues"),
+        (f"creating Kinesis Firehose Delivery Stream: {DENIED}", "firehose:CreateDeliveryStream"),
+        ("AccessDenied: Access Denied putting S3 Bucket Versioning: ", "s3:PutBucketVersioning"),
+        (f"table aws_backup_restore_testing_plan: {DENIED}", ""),
+        (f"api (aws:apigateway/restApi:RestApi) error creating API Gateway: {DENIED}",
+         "apigateway:POST"),
+        ("[output:cloudwatch_logs:cloudwatch_logs.0] CreateLogGroup API responded with "
+         "error='AccessDeniedException'", "logs:CreateLogGroup"),
+        ("for one in ec2.get_all_security_groups(): <Code>UnauthorizedOperation</Code>",
+         "ec2:DescribeSecurityGroups"),
+        (f"$ aws efs describe-file-systems {DENIED}", "elasticfilesystem:DescribeFileSystems"),
+        # A program's own names, with no service beside them; and a thing that is another's part.
+        (f"in send_command: createTable {DENIED}", ""),
+        (f"creating bucket policy notes: {DENIED}", ""),
+        ("creating Backup Vault (main): timeout", ""),
+    ],
+)  # fmt: skip
+def test_the_call_is_told_by_names(words: str, action: str) -> None:
+    assert by_name.action(words) == action
+
+
+def test_several_calls_are_told_as_such() -> None:
+    told = cause(f"table aws_backup_framework: {DENIED}") or ""
+    assert "does not say which call" in told
+    assert "backup:DescribeFramework on arn:" in told and "backup:ListFrameworks on *" in told
+
+
+def test_only_a_call_that_changes_something_hands_something_on() -> None:
+    assert "PassRole" not in str(cause(f"ListResourcesForWebACL {DENIED}"))
+    assert "PassRole" in str(cause(f"creating Backup Plan (a): {DENIED}"))
+
+
+def test_names_further_away_count_where_none_is_near() -> None:
+    text = f"for one in ec2.get_all_volumes(): {'x ' * 60} <Code>UnauthorizedOperation</Code>"
+    assert [cause(one) for one in read(text).bare if "ec2:DescribeVolumes" in str(cause(one))]
+
+
+@pytest.mark.parametrize("says", ["Macie is not enabled.", "Please complete the setup first."])
+def test_words_about_no_right_are_quoted(says: str) -> None:
+    told = str(cause(f"Error: AccessDeniedException: {says} (SQLSTATE HV000)"))
+    assert says in told and "about no right" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [
+        ("Elastic Load Balancing v2", "elasticloadbalancing"), ("cloudwatch-logs", "logs"),
+        ("AmazonIdentityManagement", "iam"), ("SFN", "states"), ("apigatewayv2", "apigateway"),
+        ("lb", "elasticloadbalancing"), ("OpenSearch", "es"), ("Volume", ""),
+    ],
+)  # fmt: skip
+def test_names_of_services(name: str, prefix: str) -> None:
+    assert service(name) == prefix
