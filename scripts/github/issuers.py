@@ -87,6 +87,12 @@ class Issuer:
             "server": f"everybody who can run a workflow on the server {self.name}",
         }[self.kind]
 
+    @property
+    def gh_api(self) -> str:
+        """The command that asks this GitHub's API."""
+        host = {"ghe.com": f"{self.name}.ghe.com", "server": self.name}.get(self.kind)
+        return "gh api" if host is None else f"gh api --hostname {host}"
+
 
 GITHUB = Issuer(GITHUB_HOST, "github.com")
 

@@ -283,8 +283,8 @@ def repository_id(linted: Linted) -> Iterator[Finding]:
         whoever_took_the_names(linted),
         "nothing: a server sends no ids in the subject, and AWS shows no other claim of its tokens"
         if server
-        else f"add StringEquals {key} with the number of each repository that is meant: `gh api "
-        "repos/OWNER/REPOSITORY --jq .id` prints it",
+        else f"add StringEquals {key} with the number of each repository that is meant: "
+        f"`{linted.issuer.gh_api} repos/OWNER/REPOSITORY --jq .id` prints it",
         token,
         weight="note" if server else None,
     )

@@ -117,9 +117,9 @@ def _template_decides(linted: Linted, token: Token) -> Finding:
         f"in; with the template {template} {listed(list(dict.fromkeys(what)))} get in without "
         "being named",
         f"nobody, or with that template {who.more_contexts(linted)}",
-        "`gh api repos/OWNER/REPOSITORY/actions/oidc/customization/sub` says which template the "
-        "repository has: with the default one write the whole subject, else put context into the "
-        "template",
+        f"`{linted.issuer.gh_api} repos/OWNER/REPOSITORY/actions/oidc/customization/sub` says "
+        "which template the repository has: with the default one write the whole subject, else "
+        "put context into the template",
         token,
     )
 

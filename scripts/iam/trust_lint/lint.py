@@ -431,13 +431,19 @@ def lint_all(documents: Sequence[tuple[Document, Setting]]) -> Judgement:
     """Judge several policies that belong together, such as an account's.
 
     A repository whose ids stand in one policy's subject has them available in every other one.
+    Raises PolicyError where the only policy is none that IAM would take; of several it is named.
     """
     known = names_with_ids(
         subject for document, _ in documents for subject in _all_subjects(_decoded(document))
     )
     found = Judgement()
     for document, setting in documents:
-        found += lint(document, replace(setting, with_ids=setting.with_ids | known))
+        try:
+            found += lint(document, replace(setting, with_ids=setting.with_ids | known))
+        except PolicyError as refused:
+            if len(documents) == 1:
+                raise
+            found += Judgement(not_judged=(f"{setting.origin}: {refused}",))  # the others are
     return found
 
 

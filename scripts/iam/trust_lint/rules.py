@@ -100,8 +100,9 @@ def _owned(linted: Linted, token: Token) -> str:
     if claim not in linted.issuer.claims:
         return "put repo into the subject's template, and compare that subject"
     return (
-        f"add StringEquals {linted.one.host}:{claim} with the number that `gh api users/OWNER "
-        "--jq .id` prints: the subject is whole already and names no owner"
+        f"add StringEquals {linted.one.host}:{claim} with the number that "
+        f"`{linted.issuer.gh_api} users/OWNER --jq .id` prints: the subject is whole already and "
+        "names no owner"
     )
 
 

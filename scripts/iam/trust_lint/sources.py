@@ -12,7 +12,7 @@ from typing import Any
 
 from scripts.iam.account.identities import Identities
 from scripts.iam.engine.documents import Policy, PolicyError, parse_policy
-from scripts.iam.trust_lint.reading.files import conditions_alone, written
+from scripts.iam.trust_lint.reading.files import rendered, written
 from scripts.iam.trust_lint.reading.literals import TooTangled
 from scripts.iam.trust_lint.reading.policies import Found
 from scripts.iam.trust_lint.reading.templates import policies_in
@@ -22,9 +22,14 @@ from scripts.iam.trust_lint.terraform.documents import made_elsewhere
 MOST_BYTES = 64 * 1024 * 1024  # a plan of a large root; a policy has its own, smaller limit
 Document = Mapping[str, Any] | str
 
-_KEPT_IN = (".json", ".tf", ".yaml", ".yml", ".template", ".ts", ".py", ".go", ".sh")
+_KEPT_IN = (
+    ".json", ".tf", ".yaml", ".yml", ".template", ".ts", ".py", ".go", ".sh",
+    ".tofu", ".hcl", ".j2", ".js", ".mjs", ".cs", ".fs", ".java", ".kt", ".scala", ".rb", ".php",
+    ".ps1", ".bash",
+)  # fmt: skip
 _OTHERS = frozenset({"node_modules", "__pycache__", "venv", "vendor"})
 _WEB_IDENTITY = re.compile(r"AssumeRoleWithWebIdentity|WebIdentityPrincipal|OpenIdConnectPrincipal")
+_RENDER = re.compile(r"give (?:the plan|the rendered|what `)")
 _READS = ("Get", "List", "Describe", "View", "Head", "BatchGet", "Lookup", "Search", "Select")
 _SECRETS = ("secretsmanager:getsecretvalue", "secretsmanager:batchgetsecretvalue")
 
@@ -34,14 +39,7 @@ class InputError(ValueError):
 
 
 class NoPolicy(InputError):
-    """Text that is not JSON, and in which no trust policy was found to be written out.
-
-    `is_likely` says that it speaks of web identity, so that one may stand there all the same.
-    """
-
-    def __init__(self, message: str, *, is_likely: bool) -> None:
-        super().__init__(message)
-        self.is_likely = is_likely
+    """Text that is not JSON, and that does not speak of web identity."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +69,15 @@ def _folder(folder: Path, setting: Setting) -> Input:
         try:
             read = _file(file, setting)
         except NoPolicy as error:
-            tell = error.is_likely or file.suffix == ".json"
-            read = Input(unknown=(str(error),) if tell else ())
+            read = Input(unknown=(str(error),) if file.suffix == ".json" else ())
         except InputError as error:
             read = Input(unknown=(str(error),))
         found = _joined(found, read)
-    found = replace(found, documents=_once(found.documents))
-    if not found.documents and not any("give the plan" in one for one in found.unknown):
+    kept = _once(found.documents)
+    gone = {one.origin for _, one in found.documents} - {one.origin for _, one in kept}
+    lines = (one for one in found.unknown if not one.startswith(tuple(f"{to}: " for to in gone)))
+    found = Input(kept, tuple(lines))
+    if not found.documents and not any(map(_RENDER.search, found.unknown)):
         others = "".join(f"; {line}" for line in found.unknown[:1])
         kinds = " ".join(f"*{suffix}" for suffix in _KEPT_IN)
         raise InputError(f"{folder}: no trust policy in any of {kinds} below this folder{others}")
@@ -136,21 +136,21 @@ def read_text(text: bytes | str, origin: str, setting: Setting, file: Path | Non
         content = json.loads(decoded)
     except (ValueError, RecursionError) as error:
         try:
-            read = written(decoded, file)
+            read, left = written(decoded, file)
         except TooTangled as tangled:
             raise InputError(f"{origin}: not JSON, and {tangled}") from None
-        told = [f"{origin}: {line}" for line in made_elsewhere(decoded, file)]
-        if alone := conditions_alone(decoded):
-            told.append(
-                f"{origin}: blocks with conditions and no statement that they are of: {alone}"
-            )
+        told = [f"{origin}: {line}" for line in (*made_elsewhere(decoded, file), *left)]
+        if not read and not told and _WEB_IDENTITY.search(decoded):
+            told = [
+                f"{origin}: speaks of web identity, and no trust policy is written out in it; give "
+                f"{rendered(decoded)}"
+            ]
         if read or told:
             return _joined(_of_places(read, origin, setting), Input(unknown=tuple(told)))
         raise NoPolicy(
             f"{origin}: not JSON ({error}), and no trust policy is written out in it as in "
             "Terraform, a template, CDK or a script (a module's comes with the plan); give JSON: "
-            "`terraform show -json`, `cdk synth --json`, `aws iam get-role`",
-            is_likely=bool(_WEB_IDENTITY.search(decoded)),
+            "`terraform show -json`, `cdk synth --json`, `aws iam get-role`"
         ) from None
     if isinstance(content, dict):
         if "format_version" in content and ("planned_values" in content or "values" in content):
@@ -158,8 +158,11 @@ def read_text(text: bytes | str, origin: str, setting: Setting, file: Path | Non
         roles = _roles(content)
         if roles is not None:
             return _of_roles(roles, origin, setting)
-    if isinstance(content, dict) and "Statement" not in content and (read := policies_in(content)):
-        return _of_places(read, origin, setting)
+    if isinstance(content, dict) and "Statement" not in content:
+        read, left = policies_in(content)
+        if read or left:
+            unknown = tuple(f"{origin}: {line}" for line in left)
+            return _joined(_of_places(read, origin, setting), Input(unknown=unknown))
     _is_trust(content, origin)
     # As text, so that a key that is written twice is seen.
     return Input(((decoded, replace(setting, origin=origin)),))

@@ -20,6 +20,8 @@ from scripts.names import GITHUB_HOST
 PLACEHOLDER = re.compile(
     r"\$\{(?:[^{}]|\{[^{}]*\})*\}|<[A-Za-z_][^<>]*>|\{\{.*?\}\}|(?<!\$)\{[A-Za-z_][\w .-]*\}|%\{"
     r"|(?<!\$)\$(?:\([^()]*\)|\(|[A-Za-z_]\w*)|(?<!\w)__[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*__(?!\w)"
+    # What a program formats.
+    r"|%(?:\[\d+\])?[sdvq](?!\w)"
     # No repository is without its owner.
     r"|(?<=^repo:)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?=:)"
 )
@@ -38,6 +40,7 @@ _OTHERS = re.compile(
     r"|buildkite|spacelift|vercel)(?:$|[^a-z])",
     re.IGNORECASE,
 )
+_SHELLS = re.compile(r"\$\{\w+(?::?[-=?+]|[#%/^,])")  # ${NAME:-default}
 _WORD = re.compile(r"[A-Z][A-Z0-9]*(?:[_-][A-Z0-9]+)+")
 _NAME = rf"[\w.{_MARK}*?-]+"
 _HOST = re.compile(r"([a-z0-9.-]+\.[a-z]+(?:/[\w/.-]+)?):\w+$", re.IGNORECASE)
@@ -112,7 +115,7 @@ def made_up(text: str) -> bool:
 
 def is_placeholder(written: str) -> bool:
     """Whether `${...}` is none of IAM's policy variables."""
-    if not written.startswith("${"):
+    if not written.startswith("${") or _SHELLS.match(written):
         return True
     try:
         tokens(written, variables=True)

@@ -200,7 +200,8 @@ def whoever_took_the_names(found: Openness) -> str:
             "repository had become free; a repository made, renamed or transferred since then "
             "sends ids"
         )
-    return f"whoever registers {where} once the name of the owner or repository is free"
+    ids = ", if its subjects then carry no ids" if found.issuer.kind == "ghe.com" else ""
+    return f"whoever registers {where} once the name of the owner or repository is free{ids}"
 
 
 def _is_shown(found: Openness, token: Token) -> bool:

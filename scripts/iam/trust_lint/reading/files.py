@@ -9,26 +9,44 @@ from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import TooTangled, begin
 from scripts.iam.trust_lint.reading.names import given, names
-from scripts.iam.trust_lint.reading.policies import Found, fences, policies
+from scripts.iam.trust_lint.reading.policies import Found, Spans, fences, policies
 from scripts.iam.trust_lint.reading.templates import policies_in, template
 from scripts.iam.trust_lint.terraform.documents import trust_policies
 from scripts.names import GITHUB_HOST
 
 MOST_CHARACTERS = 500_000
+_PAGES = ("", ".md", ".mdx", ".txt", ".rst", ".adoc", ".html")
+# CDK is read as TypeScript and Python write it.
+_LANGUAGES = {
+    ".cs": "C#", ".fs": "F#", ".go": "Go", ".java": "Java", ".kt": "Kotlin", ".scala": "Scala",
+}  # fmt: skip
+_PRINCIPAL = re.compile(
+    r"\b(?:New)?(?:Federated|WebIdentity|OpenIdConnect)Principal(?:\.Builder\.create)?(?=\s*\()"
+)
+_ACTION = re.compile(r"(?<![=!])[:=,(\[]\s*\\?[\"'`]sts:AssumeRoleWithWebIdentity\\?[\"'`]")
+_COMMENT = re.compile(r"\s*(?:#|//|\*|/\*)")
+# What renders the policies that a program makes, by what its text names.
+_RENDERS = {
+    r"aws-cdk|aws_cdk|awscdk|amazon\.cdk": "what `cdk synth --json` prints",
+    r"pulumi": "what `pulumi stack export` prints",
+    r"terragrunt|find_in_parent_folders": "what `terragrunt show -json PLAN` prints",
+}
 _MAY_HOLD = re.compile(
     r"assume_?role|principal|^\s*source\s*=\s*\"\.", re.IGNORECASE | re.MULTILINE
 )
-_KEY_OF_TOKENS = re.compile(rf"{re.escape(GITHUB_HOST)}:\w")
+_KEY_OF_TOKENS = re.compile(
+    rf"[\"']?{re.escape(GITHUB_HOST)}(?:/[\w-]+)?:\w+(?:\.\w+)?[\"']?\s*[:=]"
+)
 
 
-def written(text: str, file: Path | None = None) -> list[Found]:
+def written(text: str, file: Path | None = None) -> tuple[list[Found], list[str]]:
     """The trust policies of a template, of Terraform, code, a script or a page of Markdown.
 
-    `file` is where the text stands: names that its neighbours define are filled in, too. Raises
-    TooTangled.
+    With them comes what the text has more and cannot be read. `file` is where the text stands:
+    names that its neighbours define are filled in, too. Raises TooTangled.
     """
-    if not _MAY_HOLD.search(text):
-        return []
+    if not (_MAY_HOLD.search(text) or _KEY_OF_TOKENS.search(text)):
+        return [], []
     if len(text) > MOST_CHARACTERS:
         raise TooTangled(f"longer than the {MOST_CHARACTERS} characters that are read")
     begin()
@@ -38,26 +56,70 @@ def written(text: str, file: Path | None = None) -> list[Found]:
         raise TooTangled("it is nested too deeply to read") from None
 
 
-def _written(text: str, file: Path | None) -> list[Found]:
-    parts = fences(text) or [text]
+def _written(text: str, file: Path | None) -> tuple[list[Found], list[str]]:
+    kind = file.suffix if file else ""
+    parts = fences(text) if kind in _PAGES else []
+    beside = file if kind in (".tf", ".tofu") else None
     found: list[Found] = []
-    beside = file if file and file.suffix in (".tf", ".tofu") else None
-    for part in parts:
+    left: list[str] = []
+    alone = 0
+    for part in parts or [text]:
         read = trust_policies(part, beside)
+        spans: Spans = [(0, len(part))]
         if read is None:
-            content = template(part)
-            read = policies_in(content) if content is not None else []
-            read = read or policies(part, around(beside) if beside else {})
+            # A page may happen to be YAML.
+            content = template(part) if parts or kind not in _PAGES[1:] else None
+            read, unread = policies_in(content) if content is not None else ([], [])
+            left += unread
+            if not read and not unread:
+                readable = _PRINCIPAL.sub("", part) if kind in _LANGUAGES else part
+                read, spans = policies(readable, around(beside) if beside else {})
         found += [one for one in read if one not in found]
-    return found
+        if parts or kind in _PAGES:
+            alone += _conditions_alone(part, spans)
+        else:
+            left += _unread(part, spans, kind)
+    if alone:
+        left.append(f"blocks with conditions and no statement that they are of: {alone}")
+    return found, left
 
 
-def conditions_alone(text: str) -> int:
+def _conditions_alone(page: str, spans: Spans) -> int:
     """How many blocks of a page show conditions on tokens and no statement that they are of."""
-    return sum(
-        bool(_KEY_OF_TOKENS.search(part)) and "Principal" not in part and "principals" not in part
-        for part in fences(text)
+    if "principals" in page:
+        return 0
+    keys = [one.start() for one in _KEY_OF_TOKENS.finditer(page) if not _within(one.start(), spans)]
+    # Keys of one block stand together.
+    return sum(not at or "\n\n" in page[keys[at - 1] : key] for at, key in enumerate(keys))
+
+
+def _unread(text: str, spans: Spans, kind: str) -> list[str]:
+    """Where a program speaks of web identity and nothing that stands there could be read."""
+    lines: list[int] = []
+    for pattern in (_PRINCIPAL, _ACTION):
+        for match in pattern.finditer(text):
+            begins = text.rfind("\n", 0, match.start()) + 1
+            if not _within(match.start(), spans) and not _COMMENT.match(text, begins):
+                lines.append(text.count("\n", 0, match.end()) + 1)
+    if not lines:
+        return []
+    where = ", ".join(str(one) for one in sorted(set(lines)))
+    what = f"{_LANGUAGES[kind]} that makes policies is not read" if kind in _LANGUAGES else (
+        "no trust policy that can be read is there")  # fmt: skip
+    return [f"line {where} speaks of web identity, and {what}; give {rendered(text)}"]
+
+
+def rendered(text: str) -> str:
+    """What to give in the place of a text that makes policies."""
+    low = text.lower()
+    return next(
+        (told for names, told in _RENDERS.items() if re.search(names, low)),
+        "what `aws iam get-role --role-name NAME` prints",
     )
+
+
+def _within(at: int, spans: Spans) -> bool:
+    return any(start <= at < end for start, end in spans)
 
 
 def around(file: Path) -> dict[str, Any]:

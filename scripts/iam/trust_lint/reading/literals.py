@@ -429,6 +429,29 @@ def _formatted(arguments: list[Any]) -> str:
     return re.sub(r"%[sdv]", lambda _: _text(next(rest, placeholder("format"))), arguments[0])
 
 
+_SPRINTF = re.compile(r"\b(?:\w+\.)*[Ss]printf\(\s*(?=[\"`])")
+VERB = r"%(?:\[\d+\])?[sdvq](?!\w)"
+
+
+def formatted(text: str) -> str:
+    """A text in which every literal that a program formats has the arguments in their places."""
+    for match in reversed([*_SPRINTF.finditer(text)]):
+        reader = Reader(text, match.end())
+        try:
+            [_, *arguments] = reader.arguments()
+        except (Unreadable, ValueError):
+            continue
+        rest = iter(one for _, one in arguments)
+        written = text[match.end() : reader.at]
+
+        def filled(verb: re.Match[str], rest: Iterator[Any] = rest) -> str:
+            value = next(rest, verb[0])
+            return value if isinstance(value, str) else verb[0]
+
+        text = text[: match.end()] + re.sub(VERB, filled, written) + text[reader.at :]
+    return text
+
+
 def object_around(text: str, inside: int) -> tuple[dict[str, Any] | None, int]:
     """The smallest object that can be read and holds this place of a text, and where it ends."""
     at = inside

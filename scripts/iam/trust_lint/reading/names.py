@@ -14,7 +14,8 @@ _BLOCK = re.compile(
     r"^[ \t]*(variable|locals|resource|data|module)((?:[ \t]+\"?[\w-]+\"?)*)[ \t]*\{", re.MULTILINE
 )
 _ASSIGNED = re.compile(
-    r"^[ \t]*(?:export[ \t]+)?(?:const|let|var|readonly|private|public)?[ \t]*(?:this\.|self\.)?"
+    r"^[ \t]*(?:(?:export|local|const|let|var|readonly|private|public|protected|static|final"
+    r"|declare(?:[ \t]-\w+)*)[ \t]+)*(?:this\.|self\.)?"
     r"(?P<name>[A-Za-z_]\w*)(?:[ \t]*:[ \t]*[\w.<>\[\]| ]+)?[ \t]*:?=[ \t]*(?![=>])",
     re.MULTILINE,
 )
@@ -23,7 +24,12 @@ _MADE = re.compile(r"\b(?:new\s+)?(?:\w+\.)*((?:Cfn)?(?:OpenIdConnect|OIDC)Provi
 _IMPORTED = re.compile(r"(?:from_?open_?id_?connect_?provider_?arn)\w*\s*\(", re.IGNORECASE)
 _ADDED = re.compile(r"\b(?P<name>\w+)\.(?:append|push)\(")
 _PLACE = re.compile(r"\$\{([^{}]*)\}|\$([A-Za-z_]\w*)")
+# ${NAME:-a default} of a shell.
+_OR_ELSE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*):?[-=](?P<default>[\w./@:*-]+)\}")
 _INDEX = re.compile(r"\[(?:0|\*|count\.index|each\.\w+)\]|\.(?:0|\*)(?=\.|$)")
+
+_SHELL = re.compile(r"\A#!.*sh\b|^[ \t]*(?:export[ \t]+\w+=|aws iam |cat\b.*<<)", re.MULTILINE)
+_SHELL_WORD = re.compile(r"(?<==)[\w./@:*-]+(?=[ \t]*(?:$|[#;]))", re.MULTILINE)
 
 
 def provider_arn(url: str) -> str:
@@ -63,6 +69,11 @@ def names(text: str) -> dict[str, Any]:
     return found
 
 
+def or_else(text: str) -> dict[str, str]:
+    """What a shell takes for names that nobody sets, as `${NAME:-default}` says it."""
+    return {match["name"]: match["default"] for match in _OR_ELSE.finditer(text)}
+
+
 def given(text: str) -> dict[str, Any]:
     """The values of variables that a .tfvars file gives."""
     return {f"{GIVEN}{name}": value for name, value in _assigned(text).items()}
@@ -79,10 +90,12 @@ def _provider(found: dict[str, Any], name: str, url: object) -> None:
 def _assigned(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     twice = set()
+    shell = _SHELL.search(text)
     for match in _ASSIGNED.finditer(text):
         name = match["name"]
+        word = _SHELL_WORD.match(text, match.end()) if shell else None
         try:
-            value = Reader(text, match.end()).value()
+            value = word[0] if word else Reader(text, match.end()).value()
         except Unreadable:
             continue
         if isinstance(value, str) and _MADE.search(value):
@@ -159,6 +172,8 @@ def _items(value: Any) -> list[Any]:
 
 def _known(match: re.Match[str], known: Mapping[str, Any]) -> Any:
     name = _INDEX.sub("", (match[1] or match[2]).strip()).removeprefix("this.")
+    if default := _OR_ELSE.fullmatch(match[0]):
+        name = default["name"]
     name = name.removeprefix("self.")
     if name in known:
         return known[name]

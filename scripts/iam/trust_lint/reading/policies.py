@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import (
@@ -12,10 +12,11 @@ from scripts.iam.trust_lint.reading.literals import (
     Reader,
     Unreadable,
     calls,
+    formatted,
     object_around,
     placeholder,
 )
-from scripts.iam.trust_lint.reading.names import GIVEN, blocks, names, resolved
+from scripts.iam.trust_lint.reading.names import GIVEN, blocks, names, or_else, resolved
 
 
 @dataclass(frozen=True)
@@ -47,23 +48,37 @@ _ELSE = re.compile(r"\s*:\s*(?=[\"'`])")
 _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 
 
-def policies(text: str, around: Mapping[str, Any]) -> list[Found]:
-    """The trust policies that a text holds, names of the text and of those around it filled in."""
-    found = _read(text, around)
+Spans = list[tuple[int, int]]
+
+
+def policies(text: str, around: Mapping[str, Any]) -> tuple[list[Found], Spans]:
+    """The trust policies that a text holds, names of the text and of those around it filled in.
+
+    With them come the places in the text that were read.
+    """
+    found, spans = _read(text, around)
     if not found and '\\"' in text:
-        found = _read(text.replace('\\"', '"'), around)  # JSON within a shell's quotes
-    return found
+        found, _ = _read(text.replace('\\"', '"'), around)  # JSON within a shell's quotes
+        spans = [(0, len(text))]
+    return found, spans
 
 
 def fences(text: str) -> list[str]:
-    """The fenced blocks of a Markdown text."""
-    return _FENCE.findall(text)
+    """The fenced blocks of a Markdown text, and the rest of it where a policy may stand there."""
+    found = _FENCE.findall(text)
+    rest = _FENCE.sub("\n", text) if found else ""
+    return [*found, rest] if _STATEMENT.search(rest) else found
 
 
-def _read(text: str, around: Mapping[str, Any]) -> list[Found]:
-    known = {**around, **names(text), **_given(around)}
+def _read(text: str, around: Mapping[str, Any]) -> tuple[list[Found], Spans]:
+    text = formatted(text)
+    spans: Spans = []
+    own, asked = names(text), or_else(text)
+    known = {**around, **asked, **own, **_given(around)}
     defaults = [one for one in known if one.startswith("var.") and one not in _given(around)]
-    read = [*_documents(text, known), *_objects(text), *_principals(text, known)]
+    # A script's names are its environment's, unless it sets them to something else.
+    defaults += [one for one in asked if known[one] == asked[one]]
+    read = [*_documents(text, known), *_objects(text, spans), *_principals(text, known, spans)]
     found: list[Found] = []
     for place, raw in read:
         whole = resolved(raw, known)
@@ -71,8 +86,9 @@ def _read(text: str, around: Mapping[str, Any]) -> list[Found]:
         for one, taken in _each_way(whole):
             policy = policy_of(one)
             if policy is not None and policy not in [one.policy for one in found]:
+                taken = (*taken, *beside(one))
                 found.append(Found(place, policy, tuple(counts), taken))
-    return found
+    return found, spans
 
 
 def _each_way(whole: Any, depth: int = 2) -> Iterator[tuple[Any, tuple[str, ...]]]:
@@ -144,13 +160,14 @@ def _documents(text: str, known: Mapping[str, Any]) -> Iterator[tuple[str, dict[
                 yield place, content
 
 
-def _objects(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _objects(text: str, spans: Spans) -> Iterator[tuple[str, dict[str, Any]]]:
     """Policies as objects, and statements that a module takes as one."""
     behind = 0
     for match in _STATEMENT.finditer(text):
         if match.start() >= behind:
             read, behind = object_around(text, match.start() + 1)
             if read is not None:
+                spans.append((match.start(), behind))
                 yield "", read
     if not behind and not any(kind == "data" for kind, _, _ in blocks(text)):
         for match in _ALONE.finditer(text):
@@ -159,9 +176,12 @@ def _objects(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield "", {"Statement": [read]}
 
 
-def _principals(text: str, known: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _principals(
+    text: str, known: Mapping[str, Any], spans: Spans
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Roles of CDK, whose trust policy is the principal with its conditions."""
     for call in calls(text, _CDK):
+        spans.append((call.start, call.end))
         # By position, or by name.
         by_place = (one for key, one in call.arguments if not key)
         arguments = dict(zip(_CDK_ARGUMENTS, by_place, strict=False))
@@ -214,6 +234,39 @@ def policy_of(raw: Mapping[str, Any]) -> dict[str, Any] | None:
     )
     assumes = any("AssumeRole" in str(one.get("Action")) for one in statements)
     return {"Version": "2012-10-17", "Statement": statements} if trusts and assumes else None
+
+
+def web_identity(policy: dict[str, Any]) -> list[Any]:
+    """The statements that let web identities in."""
+    return [one for one in policy["Statement"] if _WEB in str(one.get("Action"))]
+
+
+def alike_once(found: list[Found]) -> list[Found]:
+    """One of those that let the same web identities in, and what they all take for granted."""
+    kept: list[Found] = []
+    some = any(web_identity(one.policy) for one in found)
+    for one in found:
+        own = web_identity(one.policy)
+        same = next(
+            (at for at, other in enumerate(kept) if web_identity(other.policy) == own), None
+        )
+        if same is not None:
+            both = tuple(line for line in kept[same].taken if line in one.taken)
+            kept[same] = replace(kept[same], taken=both)
+        elif own or not some:
+            kept.append(one)
+    return kept
+
+
+def beside(raw: Any) -> tuple[str, ...]:
+    """That a policy takes statements in of which nothing is known."""
+    low = {str(key).lower(): one for key, one in raw.items()} if isinstance(raw, Mapping) else {}
+    listed = low.get("statement", low.get("statements"))
+    return tuple(
+        f"which statements {one} adds is not known"
+        for one in (listed if isinstance(listed, list) else ())
+        if isinstance(one, str)
+    )
 
 
 _WORDS = {

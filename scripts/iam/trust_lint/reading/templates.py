@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import yaml
 
 from scripts.iam.trust_lint.reading.literals import count, once
 from scripts.iam.trust_lint.reading.names import ACCOUNT, provider_arn
-from scripts.iam.trust_lint.reading.policies import Found, policy_of
+from scripts.iam.trust_lint.reading.policies import Found, alike_once, beside, policy_of
 
 _SUB = re.compile(r"\$\{([\w.:]+)\}")
 _PSEUDO = {"AWS::Partition": "aws", "AWS::AccountId": ACCOUNT, "AWS::URLSuffix": "amazonaws.com"}
+_NO_VALUE = "${AWS::NoValue}"
 _TRUST = ("assumerolepolicydocument", "assumerolepolicy", "trustpolicy")
 
 
@@ -59,24 +61,37 @@ def template(text: str) -> Mapping[str, Any] | list[Any] | None:
     return read if isinstance(read, Mapping | list) else None
 
 
-def policies_in(content: Any) -> list[Found]:
-    """The trust policies of a template's roles."""
+def policies_in(content: Any) -> tuple[list[Found], list[str]]:
+    """The trust policies of a template's roles, and what cannot be read of them.
+
+    Where a condition of the template decides what is in a policy, both ways are policies.
+    """
     resources = content.get("Resources") if isinstance(content, Mapping) else None
     known = _Template(content if isinstance(resources, Mapping) else {})
     found: list[Found] = []
+    unread: list[str] = []
     for place, raw in _trusts(content, ""):
-        rendered = known.rendered(raw)
-        if isinstance(rendered, str):
-            try:
-                rendered = json.loads(rendered)
-            except ValueError:
-                continue
-        if isinstance(rendered, list):
-            rendered = {"Statement": rendered}
-        policy = policy_of(rendered) if isinstance(rendered, Mapping) else None
-        if policy is not None and policy not in [one.policy for one in found]:
-            found.append(Found(place, policy, known.defaults_in(str(raw))))
-    return found
+        defaults, own = known.defaults_in(str(raw)), []
+        for rendered, taken in known.each_way(raw):
+            policy = _policy(rendered)
+            if policy is not None:
+                own.append(Found(place, policy, defaults, (*taken, *beside(rendered))))
+        if not own and "AssumeRoleWithWebIdentity" in str(raw):
+            unread.append(f"{place}: its trust policy cannot be read; give the rendered template")
+        known_already = [one.policy for one in found]
+        found += [one for one in alike_once(own) if one.policy not in known_already]
+    return found, unread
+
+
+def _policy(rendered: Any) -> dict[str, Any] | None:
+    if isinstance(rendered, str):
+        try:
+            rendered = json.loads(rendered)
+        except ValueError:
+            return None
+    if isinstance(rendered, list):
+        rendered = {"Statement": rendered}
+    return policy_of(rendered) if isinstance(rendered, Mapping) else None
 
 
 def _trusts(content: Any, place: str) -> Iterator[tuple[str, Any]]:
@@ -107,6 +122,8 @@ class _Template:
     def __init__(self, content: Mapping[str, Any]) -> None:
         self._known: dict[str, str] = dict(_PSEUDO)
         self._defaults: list[str] = []
+        self._taken: dict[str, bool] = {}
+        self._asked: list[str] = []
         for name, one in _items(content.get("Parameters")):
             if one.get("Default") not in (None, ""):
                 self._known[name] = str(one["Default"])
@@ -127,17 +144,35 @@ class _Template:
         return tuple(name for name, form in zip(self._defaults, said, strict=True)
                      if re.search(form, raw))  # fmt: skip
 
+    def each_way(self, raw: Any) -> Iterator[tuple[Any, tuple[str, ...]]]:
+        """A value rendered, for each way that up to two conditions on which it hangs may go."""
+        self._taken, self._asked = {}, []
+        self.rendered(raw)
+        names = list(dict.fromkeys(self._asked))[:2]
+        for ways in product((True, False), repeat=len(names)):
+            self._taken = dict(zip(names, ways, strict=True))
+            yield (
+                self.rendered(raw),
+                tuple(
+                    f"whether the condition {name} holds is not known; this is judged as if it did"
+                    + ("" if way else " not")
+                    for name, way in self._taken.items()
+                ),
+            )
+        self._taken = {}
+
     def rendered(self, value: Any) -> Any:
         """A value with its functions carried out; what is not known stays a placeholder."""
         if isinstance(value, list):
-            return [self.rendered(one) for one in value]
+            return [one for one in map(self.rendered, value) if one != _NO_VALUE]
         if not isinstance(value, Mapping):
             return value
         if len(value) == 1:
             [(name, argument)] = value.items()
             if name == "Ref" or str(name).startswith("Fn::"):
                 return self._called(str(name).removeprefix("Fn::"), argument)
-        return {str(self._text(key)): self.rendered(one) for key, one in value.items()}
+        read = {str(self._text(key)): self.rendered(one) for key, one in value.items()}
+        return {key: one for key, one in read.items() if one != _NO_VALUE}
 
     def _text(self, name: Any) -> Any:
         return name if not isinstance(name, str) else _SUB.sub(self._one, name)
@@ -167,11 +202,13 @@ class _Template:
         values = [self.rendered(one) for one in argument[1:]]
         open_ones = [isinstance(one, str) and "${" in one and not one.startswith("arn:")
                      for one in values]  # fmt: skip
-        if values[0] == values[1] or open_ones == [False, True]:
+        if values[0] == values[1] or (open_ones == [False, True] and values[1] != _NO_VALUE):
             return values[0]
-        if open_ones == [True, False] and values[1] != "${AWS::NoValue}":
+        if open_ones == [True, False] and values[0] != _NO_VALUE:
             return values[1]
-        return f"${{If {argument[0]}}}"
+        name = str(argument[0])
+        self._asked.append(name)
+        return values[not self._taken[name]] if name in self._taken else f"${{If {name}}}"
 
 
 def _items(value: Any) -> list[tuple[str, Mapping[str, Any]]]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import TooTangled, Unreadable, begin
-from scripts.iam.trust_lint.reading.policies import Found, policy_of
+from scripts.iam.trust_lint.reading.policies import (
+    Found,
+    alike_once,
+    beside,
+    policy_of,
+    web_identity,
+)
 from scripts.iam.trust_lint.terraform.module import (
     DOCUMENT,
     Module,
@@ -34,7 +39,6 @@ _NO_VALUES: tuple[tuple[Any, ...], ...] = (
 )
 _MOST_DEPTH = 4
 _VOUCHED = re.compile(r"'[\w.-]+\.\w+[^'\s]*:(?:sub|job_workflow_ref|repository\w*)'")  # a host
-_WEB = "AssumeRoleWithWebIdentity"
 _TERRAFORM = re.compile(r"^[ \t]*(?:resource|data|module|locals|variable)\b[^\n=]*\{", re.MULTILINE)
 
 
@@ -74,8 +78,19 @@ _GITHUBS = re.compile(
 )
 
 
+# A Terragrunt file's module.
+_SOURCE = re.compile(r"^[ \t]*source[ \t]*=[ \t]*\"(.+)\"[ \t]*$", re.MULTILINE)
+
+
 def made_elsewhere(text: str, file: Path | None = None) -> list[str]:
     """What makes trust policies and is not here: modules for GitHub, and roles' whole policies."""
+    if file and file.suffix == ".hcl" and (made := _SOURCE.search(text)):
+        if not re.search(r"oidc|githubusercontent|\brepo:", text, re.IGNORECASE):
+            return []
+        return [
+            f"which roles {made[1]} makes of Terragrunt's inputs is written there and not here; "
+            "give what `terragrunt show -json PLAN` prints"
+        ]
     if not _TERRAFORM.search(text):
         return []
     try:
@@ -142,7 +157,7 @@ def _told(found: list[Found]) -> int:
 
 
 def _told_by(one: Found) -> int:
-    statements = _web_identity(one.policy)
+    statements = web_identity(one.policy)
     if not statements or any(REFUSES in line for line in one.taken):
         return 0
     if not all(_compares_job(statement) for statement in statements):
@@ -184,35 +199,16 @@ def _variants(block: Block, module: Module) -> Iterator[tuple[str, list[Found]]]
         counts = tuple(
             f"var.{name}"
             for name in names
-            if any(_web_identity(one[0]) not in same for one in otherwise[name].get(place, []))
+            if any(web_identity(one[0]) not in same for one in otherwise[name].get(place, []))
         )
-        yield place, _alike([Found(place, policy, counts, taken) for policy, _, taken in listed])
+        yield (
+            place,
+            alike_once([Found(place, policy, counts, taken) for policy, _, taken in listed]),
+        )
 
 
 def _lets_in(listed: list[Read]) -> list[list[Any]]:
-    return [_web_identity(policy) for policy, _, _ in listed]
-
-
-def _web_identity(policy: dict[str, Any]) -> list[Any]:
-    """The statements that let web identities in."""
-    return [one for one in policy["Statement"] if _WEB in str(one.get("Action"))]
-
-
-def _alike(found: list[Found]) -> list[Found]:
-    """One of those that let the same web identities in, and what they all take for granted."""
-    kept: list[Found] = []
-    some = any(_web_identity(one.policy) for one in found)
-    for one in found:
-        own = _web_identity(one.policy)
-        same = next(
-            (at for at, other in enumerate(kept) if _web_identity(other.policy) == own), None
-        )
-        if same is not None:
-            both = tuple(line for line in kept[same].taken if line in one.taken)
-            kept[same] = replace(kept[same], taken=both)
-        elif own or not some:
-            kept.append(one)
-    return kept
+    return [web_identity(policy) for policy, _, _ in listed]
 
 
 Read = tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]
@@ -234,18 +230,11 @@ def _each_way(block: Block, module: Module) -> dict[str, list[Read]]:
                     f"whether {asked} holds is not known; this is judged as if it did"
                     + ("" if way else " not")
                     for asked, way in module.choices.taken.items()
-                ] + [*_unread(written), *module.refused]
+                ] + [*beside(written), *module.refused]
                 found.setdefault(place, []).append((policy, tuple(module.defaults), tuple(taken)))
         module.asked.update(module.defaults)
         if not module.choices.next():
             return found
-
-
-def _unread(written: dict[str, Any]) -> list[str]:
-    """What a document takes in of which nothing is known."""
-    statements = written.get("Statement", written.get("statement"))
-    listed = statements if isinstance(statements, list) else []
-    return [f"which statements {one} adds is not known" for one in listed if isinstance(one, str)]
 
 
 def _policies(

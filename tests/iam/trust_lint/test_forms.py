@@ -1,0 +1,213 @@
+"""Forms of source beside Terraform and JSON: what is read of them, and what is named as unread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.iam.trust_lint import Judgement, Setting, lint_all
+from scripts.iam.trust_lint.sources import Input, read_paths, read_text
+from scripts.names import GITHUB_HOST as HOST
+
+PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{HOST}"
+
+
+def policy(subject: str, provider: str = PROVIDER) -> str:
+    return f"""{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow",
+      "Principal": {{"Federated": "{provider}"}}, "Action": "sts:AssumeRoleWithWebIdentity",
+      "Condition": {{"StringEquals": {{"{HOST}:aud": "sts.amazonaws.com"}},
+      "StringLike": {{"{HOST}:sub": "{subject}"}}}}}}]}}"""
+
+
+def read(text: str, name: str) -> Input:
+    return read_text(text, name, Setting(""), Path(name))
+
+
+def judged(text: str, name: str) -> Judgement:
+    return lint_all(list(read(text, name).documents))
+
+
+def who(found: Judgement) -> list[str]:
+    return [reach.who for reach in found.reach.values()]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "language", "command"),
+    [
+        (
+            "Stack.cs",
+            "using Amazon.CDK;\n"
+            "AssumedBy = new WebIdentityPrincipal(github.Arn, new Dictionary<string, object> {",
+            "C#",
+            "cdk synth --json",
+        ),
+        (
+            "Stack.java",
+            "import software.amazon.awscdk.Stack;\n"
+            'new WebIdentityPrincipal(provider.getArn(), Map.of("StringEquals", Map.of("a", "b")))',
+            "Java",
+            "cdk synth --json",
+        ),
+        (
+            "stack.go",
+            'import "github.com/aws/aws-cdk-go/awscdk/v2/awsiam"\n'
+            'AssumedBy: awsiam.NewWebIdentityPrincipal(&arn, &map[string]any{"StringEquals": x})',
+            "Go",
+            "cdk synth --json",
+        ),
+        (
+            "role.go",
+            'import "github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"\n'
+            'Actions: pulumi.StringArray{pulumi.String("sts:AssumeRoleWithWebIdentity")},',
+            "Go",
+            "pulumi stack export",
+        ),
+    ],
+)
+def test_a_program_that_is_not_read_is_named_with_what_renders_it(
+    name: str, text: str, language: str, command: str
+) -> None:
+    found = read(text, name)
+    assert not found.documents
+    [line] = found.unknown
+    assert f"line 2 speaks of web identity, and {language} that makes policies is not read" in line
+    assert f"give what `{command}` prints" in line
+
+
+def test_a_policy_beside_one_that_cannot_be_read_does_not_hide_it() -> None:
+    text = f"const one = {policy('repo:octo-org/app:*')};\nuse(new iam.WebIdentityPrincipal(arn, {{"
+    found = read(text, "stack.ts")
+    assert len(found.documents) == 1
+    assert "line 5 speaks of web identity" in found.unknown[0]
+    # Where it is commented out or only compared there is nothing to judge.
+    for other in (
+        "// new iam.WebIdentityPrincipal(arn, {",
+        'expect(action == "sts:AssumeRoleWithWebIdentity")',
+    ):
+        assert not read(f"const one = {policy('repo:octo-org/app:*')};\n{other}", "a.ts").unknown
+
+
+def test_what_a_program_formats_is_filled_in() -> None:
+    text = f"""owner := "octo-org"
+    AssumeRolePolicy: pulumi.Sprintf(`{policy("repo:%s/%s:*", "%s")}`, owner, name, provider.Arn)"""
+    text = text.replace('"Federated": "%s"', '"Federated": "%[1]s"', 1).replace("%[1]s", "%s")
+    found = judged(text.replace("owner, name, provider.Arn", "provider.Arn, owner, name"), "a.go")
+    assert who(found) == [
+        "everyone who can push a branch to octo-org/${name} or open a pull request from one there"
+    ]
+    # A verb that nothing fills in is a placeholder, and no name.
+    assert "%s" in judged(policy("repo:octo-org/%s:*"), "a.php").not_judged[0]
+
+
+def test_a_script_takes_its_defaults() -> None:
+    text = f"""owner="${{GITHUB_OWNER:-octo-org}}"
+    cat > trust.json <<EOF
+    {policy("repo:${owner}/${GITHUB_REPO:-app}:*")}
+EOF
+"""
+    found = read(text, "role.sh")
+    assert who(lint_all(list(found.documents))) == [
+        "everyone who can push a branch to octo-org/app or open a pull request from one there"
+    ]
+    assert "the defaults of GITHUB_OWNER, GITHUB_REPO count here" in found.unknown[0]
+    # What the script itself sets is no default.
+    set_here = read(f"GITHUB_REPO=site\n{text}", "role.sh")
+    assert "octo-org/site" in who(lint_all(list(set_here.documents)))[0]
+    assert "the default of GITHUB_OWNER counts" in set_here.unknown[0]
+    # And what has no default is open.
+    for form in ("${R:?no repository}", "${R#*/}", "${R:-$(git remote)}"):
+        left = judged(f"cat <<EOF\n{policy(f'repo:octo-org/{form}:*')}\nEOF", "role.sh")
+        assert any("placeholder" in one or "not filled in" in one for one in left.not_judged), form
+
+
+def test_fields_of_a_class_have_any_modifiers() -> None:
+    text = f"""class Ops extends Stack {{
+      private static readonly repository = 'octo-org/app';
+      role = new iam.WebIdentityPrincipal('{PROVIDER}', {{
+        StringLike: {{ '{HOST}:sub': `repo:${{this.repository}}:*` }} }});"""
+    assert "octo-org/app" in who(judged(text, "ops.ts"))[0]
+
+
+CHOICE = f"""
+Conditions: {{Open: !Equals [!Ref Stage, dev], Own: !Equals [!Ref Stage, prod]}}
+Parameters: {{Stage: {{Type: String}}}}
+Resources:
+  Deploy:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Statement:
+          - Effect: Allow
+            Principal: {{Federated: "{PROVIDER}"}}
+            Action: sts:AssumeRoleWithWebIdentity
+            Condition:
+              StringEquals:
+                {HOST}:aud: sts.amazonaws.com
+              StringLike:
+                {HOST}:sub: !If [Open, "repo:octo-org/app:*", "repo:octo-org/app:environment:p"]
+          - !If
+            - Own
+            - {{Effect: Allow, Principal: {{AWS: "111122223333"}}, Action: sts:AssumeRole}}
+            - !Ref AWS::NoValue
+"""
+
+
+def test_both_ways_of_a_template_s_condition_are_judged() -> None:
+    found = read(CHOICE, "template.yaml")
+    judgement = lint_all(list(found.documents))
+    # The other condition changes nothing about who gets in through GitHub.
+    assert sorted(who(judgement)) == [
+        "everyone who can push a branch to octo-org/app or open a pull request from one there",
+        "jobs of octo-org/app: environment p",
+    ]
+    assert [line.partition("whether ")[2] for line in found.unknown] == [
+        "the condition Open holds is not known; this is judged as if it did",
+        "the condition Open holds is not known; this is judged as if it did not",
+    ]
+
+
+def test_a_role_that_a_template_hides_is_named() -> None:
+    text = """
+Resources:
+  Deploy:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Fn::Transform: {Name: Trust, Parameters: {Action: sts:AssumeRoleWithWebIdentity}}
+"""
+    [line] = read(text, "template.yaml").unknown
+    assert "Deploy: its trust policy cannot be read; give the rendered template" in line
+
+
+def test_conditions_beside_a_policy_of_a_page_are_told() -> None:
+    more = f'"StringLike": {{ "{HOST}:sub": [ "repo:octo-org/a:*" ] }}'
+    page = f"Here it is:\n\n    {policy('repo:octo-org/app:*')}\n\nUse a list:\n\n    {more}\n"
+    found = read(page, "answer.md")
+    assert len(found.documents) == 1
+    assert any("no statement that they are of: 1" in line for line in found.unknown)
+
+
+def test_what_terragrunt_gives_a_module_is_named(tmp_path: Path) -> None:
+    (tmp_path / "oidc").mkdir()
+    file = tmp_path / "oidc" / "terragrunt.hcl"
+    file.write_text('terraform {\n  source = "../modules/github-oidc"\n}\ninputs = {}\n')
+    found = read_paths([tmp_path], Setting(""))
+    assert "which roles ../modules/github-oidc makes" in found.unknown[0]
+    assert "terragrunt show -json PLAN" in found.unknown[0]
+
+
+def test_a_policy_that_iam_refuses_does_not_end_the_run() -> None:
+    bad = policy("repo:octo-org/app:*", "somebody")
+    found = lint_all(
+        [(bad, Setting("bad.json")), (policy("repo:octo-org/app:*"), Setting("good.json"))]
+    )
+    assert "bad.json: " in found.not_judged[0]
+    assert list(found.reach) == ["good.json"]
+
+
+def test_a_github_elsewhere_is_asked_by_its_name() -> None:
+    elsewhere = "token.actions.octo.ghe.com"
+    found = judged(policy("repo:octo-org/app:*").replace(HOST, elsewhere), "trust.json")
+    [fix] = [one.fix for one in found.findings if one.rule == "no-repository-id"]
+    assert "`gh api --hostname octo.ghe.com repos/" in fix
