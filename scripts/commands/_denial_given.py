@@ -147,6 +147,7 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
         return _callerless(found) if refusal.role == CALLER else found
     asked = _checked(policies.policy, here)
     found = explain_refusal(here, policies.members(here), asked, policies.around())
+    found = _seen(found)
     notes = [*found.notes]
     if of_trust:
         found = replace(found, record=as_said(refusal, found.record))
@@ -174,6 +175,16 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     if two:
         found = _renamed(found, _STAND_IN_OTHER, "OTHER_ACCOUNT")
     return _callerless(found) if refusal.role == CALLER else found
+
+
+def _seen(found: Denial) -> Denial:
+    """Without the statements that stand for policies which nobody gave: they may not be there."""
+    from scripts.iam.denial.given import NOT_GIVEN
+
+    if found.explanation is None:
+        return found
+    real = (one for one in found.explanation.considered if not one.policy.endswith(NOT_GIVEN))
+    return replace(found, explanation=replace(found.explanation, considered=tuple(real)))
 
 
 def _of_identity_center(notes: list[str]) -> list[str]:

@@ -34,7 +34,7 @@ _ENDPOINT = (
     "; a request has that key only if it comes through a VPC endpoint of the service's: without "
     "one this Allow is not met"
 )
-_NOT_GIVEN = "(not given)"
+NOT_GIVEN = "(not given)"
 # https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps_evaluation.html
 # https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
 _FULL: dict[PolicyKind, str] = {"scp": "FullAWSAccess", "rcp": "RCPFullAWSAccess"}
@@ -228,12 +228,12 @@ class Given:
 
     def _own(self, refusal: Refusal) -> tuple[Policy, ...]:
         if not self.identity and self._stands_in(refusal):
-            return (_everything(f"the caller's own policies {_NOT_GIVEN}", "identity"),)
+            return (_everything(f"the caller's own policies {NOT_GIVEN}", "identity"),)
         return self._parsed("identity")
 
     def _bound(self, refusal: Refusal) -> tuple[Policy, ...] | None:
         if not self._all and refusal.layer == "permissions boundary" and not refusal.explicit:
-            return (Policy(f"the boundary {_NOT_GIVEN}", "boundary", "2012-10-17", ()),)
+            return (Policy(f"the boundary {NOT_GIVEN}", "boundary", "2012-10-17", ()),)
         return self._parsed("boundary") or None
 
 

@@ -43,6 +43,7 @@ _PHRASE = re.compile(
     r"\b(?P<verb>[Cc]reat(?:e|ing)|[Rr]ead(?:ing)?|[Uu]pdat(?:e|ing)|[Mm]odify(?:ing)?"
     r"|[Dd]elet(?:e|ing)|[Dd]estroy(?:ing)?|[Pp]ut(?:ting)?|[Gg]et(?:ting)?|[Ss]et(?:ting)?"
     r"|[Ll]ist(?:ing)?|[Dd]escrib(?:e|ing)|[Aa]ttach(?:ing)?|[Dd]etach(?:ing)?|[Ee]nabl(?:e|ing)"
+    r"|[Vv]alidat(?:e|ing)|[Qq]uery(?:ing)?|[Ff]etch(?:ing)?|[Rr]etriev(?:e|ing)|[Ff]ind(?:ing)?"
     r"|[Rr]egister(?:ing)?|[Ss]tart(?:ing)?|[Ss]top(?:ping)?) (?:the |an? |new )?(?:AWS |Amazon )?"
     r"(?P<thing>[A-Za-z][A-Za-z\d]*(?: [A-Za-z\d]+){0,5}?)"
     r"(?=,? \(|: | \"|['\"]| for | in | with | failed)"
@@ -172,7 +173,7 @@ def _owned(name: str, asked: set[str]) -> tuple[str, ...]:
 
 
 def _verbs(verb: str) -> tuple[str, ...]:
-    if verb.lower().startswith(("get", "read")):
+    if verb.lower().startswith(("get", "read", "valid", "query", "fetch", "retr", "find")):
         return _READ
     whole = re.sub(r"(?:(?<=p)ping|(?<=t)ting|ing|e)$", "", verb.lower())
     return _VERBS.get(verb.lower()[:4], (whole,))

@@ -547,6 +547,8 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         new = found[0] not in apis if found[0].startswith("API: ") else not any(
             found[0] in one for one in seen
         )  # fmt: skip
+        if (named_call := by_name.action(words)) and named_call in map(by_name.action, seen):
+            continue  # the same call again
         told = cause(words)
         if found.start() < ends and told and told in (of_s3_alone(words), of_ec2_alone(words)):
             continue  # the rest of what was answered
