@@ -385,7 +385,7 @@ def test_words_that_are_not_known_tell_the_action_and_the_role_that_they_name(
     )
 
 
-@pytest.mark.parametrize("words", ["s3:GetObject reads an object", "no permission to a:Sleep"])
+@pytest.mark.parametrize("words", ["s3:GetObject reads an object", "the job took a:Sleep"])
 def test_an_action_alone_or_an_unknown_one_is_no_denial(words: str) -> None:
     assert read(words).bare == ()
 

@@ -35,7 +35,7 @@ _SERVICES = tuple(
 # Terraform's, Pulumi's and SQL's names for a type of resource.
 _TYPES = re.compile(r"\baws_(?P<snake>[a-z\d_]+)\b|\baws:(?P<package>\w+)/\w+:(?P<type>[A-Z]\w+)")
 _TOKEN = re.compile(
-    r"(?<![\w/])[A-Za-z][A-Za-z\d_]{5,60}(?!\w)|\baws [a-z\d-]+ [a-z]+(?:-[a-z\d]+)+"
+    r"(?<![\w/:])[A-Za-z][A-Za-z\d_]{5,60}(?!\w)|\baws [a-z\d-]+ [a-z]+(?:-[a-z\d]+)+"
 )
 _ENDS = re.compile(r"(?:Command|Request|Async|Operation|Input|Error|Exception)+$")
 _HUMPS = re.compile(r"[A-Z][a-z\d]*|[a-z\d]+")

@@ -121,10 +121,10 @@ def cause(words: str) -> str | None:
         _of_sentence(words)
         or of_a_state(words)
         or _of_its_call(words)
+        or named.cause(words)
         or by_name.cause(words)
         or of_s3_alone(words)
         or of_ec2_alone(words)
-        or named.cause(words)
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -122,6 +123,8 @@ _MERELY = re.compile(
 )
 _ANOTHER = re.compile(r"different|(?<![a-z])(?:an)?other(?![a-z])|foreign")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
+# Where the first SDK for Go ends an error.
+_OVER = re.compile(r"status code: \d+, request id: \S")
 # As long as stacks get, in letters.
 _STACK = 6000
 _DEBUG = re.compile(r"DEBUG: Response s3/\w+ Details:(?:(?!Response ).){0,400}? 403\b")
@@ -340,7 +343,9 @@ def read(text: str) -> Read:
         )
     )
     bare = tuple(_bare(plain, spans, encoded))
-    if not (refusals or encoded or bare) and (words := named.of_text(plain)):
+    if not (refusals or encoded or bare) and (
+        words := named.of_text(plain) or named.refusal(plain)
+    ):
         bare = (words,)
     return Read(tuple(refusals.values()), encoded, bare)
 
@@ -511,8 +516,10 @@ def as_arn(resource: str | None, account: str) -> str | None:
 def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) -> Iterator[str]:
     """Denials that name no caller or no action, each with the words around it."""
     seen: set[str] = set()
+    told_before: set[str | None] = set()
     apis: set[str] = set()
     until = ends = 0
+    spans = sorted(spans)
     places = [*_BARE.finditer(plain)]
     for found, further in zip_longest(places, places[1:]):
         # AWS's own sentence goes on with "(Service: ...; Error Code: AccessDenied; ...)".
@@ -521,10 +528,16 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         more = 3000 if field and field[1] else 300 if field else 0
         # A sentence on another action than those around it is a denial of its own.
         own = _TELLS.match(plain, found.start())
+        # The spans are in their order and do not overlap: only some can be near.
+        first = bisect_left(spans, (found.start() - more,), key=lambda one: one[1:]) - 1
         near = any(
-            (start - 500 < found.start() < end + more and (not own or own[1] in plain[start:end]))
+            (
+                start - 500 < found.start() < end + more
+                and (not own or own[1] in plain[start:end])
+                and not _OVER.search(plain, found.end(), start)
+            )
             or (found.start() > end and _CODE.fullmatch(plain, end, found.start()))
-            for start, end in spans
+            for start, end in spans[max(0, first) : bisect_left(spans, (found.start() + 500,))]
         )
         if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
             continue
@@ -547,14 +560,15 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         new = found[0] not in apis if found[0].startswith("API: ") else not any(
             found[0] in one for one in seen
         )  # fmt: skip
-        if (named_call := by_name.action(words)) and named_call in map(by_name.action, seen):
+        if (call := by_name.action(words)) and call in apis:
             continue  # the same call again
         told = cause(words)
         if found.start() < ends and told and told in (of_s3_alone(words), of_ec2_alone(words)):
             continue  # the rest of what was answered
-        if new or (found.start() >= until and told and told not in map(cause, seen)):
+        if new or (found.start() >= until and told and told not in told_before):
             seen.add(words)
-            apis.add(found[0])
+            told_before.add(told)
+            apis |= {found[0], call}
             until, ends = found.end() + 60, found.end() + 260
             yield words
 

@@ -52,11 +52,30 @@ def cause(words: str) -> str | None:
         for one in asked[:4]
         if only_star(one) or resources(one)
     )
+    it = "it" if len(asked) == 1 else "each"
     return (
         "the text is none of AWS's words that are known here, and beside its words on permissions "
-        f"it names {', '.join(asked)}: if that is what was refused, {who} needs it by policies of "
-        "its own, with nothing against it" + (f". An Allow of {on}" if on else "")
+        f"it names {', '.join(asked)}: if that is what was refused, {who} needs {it} by policies "
+        f"of its own, with nothing against it; what else the text asks for counts as well"
+        + (f". An Allow of {on}" if on else "")
     )
+
+
+# What anybody says of a refusal, in whatever words.
+_REFUSAL = re.compile(
+    r"\b(?:un|not )authori[sz]ed\b|\b(?:access|permissions?) (?:is |was |has been )?denied\b"
+    r"|\bforbidden\b|\bno(?:t have|t have the)? (?:\w+ ){0,3}permissions?\b"
+    r"|\b(?:insufficient|missing|required|lacks?) (?:\w+ ){0,2}(?:permission|privilege|right)s?\b",
+    re.IGNORECASE,
+)
+
+
+def refusal(plain: str) -> str | None:
+    """The words around the first that speak of a refusal at all; None if none do."""
+    found = _REFUSAL.search(plain)
+    if found is None:
+        return None
+    return plain[max(0, found.start() - _NEAR) : found.end() + _NEAR].strip()
 
 
 def caller(words: str) -> str | None:

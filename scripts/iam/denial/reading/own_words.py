@@ -400,10 +400,19 @@ _TABLE = (
         "s3:AbortMultipartUpload below it, by its own policies, with no Deny of the bucket's, an "
         "endpoint's or the organization's",
     ),
+    # https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html
+    (
+        r"not authorized to use launch template:? ?(?P<template>[\w./-]*\w)?",
+        "EC2 Auto Scaling tried whether its caller may launch by the template {template}: the "
+        "caller needs ec2:RunInstances on all that the template launches (and on the template), "
+        "ec2:CreateTags where it tags, and iam:PassRole on the instance profile's role; the right "
+        "to the group itself is not what lacks. Whether an Allow is lacking or a policy denies it "
+        "is not told",
+    ),
     *core_words.TABLE,
     *targets.TABLE,
 )
-_UNTOLD = dict.fromkeys(("topic", "object", "role"), "which is not named") | {
+_UNTOLD = dict.fromkeys(("topic", "object", "role", "template"), "which is not named") | {
     "place": "the place that the command names"
 }
 WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)

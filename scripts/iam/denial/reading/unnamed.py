@@ -56,7 +56,7 @@ def unnamed(words: str, *, own: bool = True) -> Refusal | None:
         # A service's own words tell more than the name of the call.
         action = ""
         if own and not services.cause(words):
-            action = action_called(words) or by_name.action(words)
+            action = action_called(words) or ("" if named.actions(words) else by_name.action(words))
         call = called(words)
         if action:
             return Refusal(caller, action, call.arn if call else None)

@@ -70,3 +70,31 @@ def test_words_about_no_right_are_quoted(says: str) -> None:
 )  # fmt: skip
 def test_names_of_services(name: str, prefix: str) -> None:
     assert service(name) == prefix
+
+
+def test_what_the_text_itself_says_is_needed_goes_first() -> None:
+    told = str(
+        cause("creating CloudFront Distribution: AccessDenied: You don't have permission to access "
+              "the bucket. You need s3:GetBucketAcl and s3:PutBucketAcl permissions.")
+    )  # fmt: skip
+    assert "it names s3:GetBucketAcl, s3:PutBucketAcl" in told and "needs each" in told
+
+
+def test_another_denial_in_front_of_aws_own_sentence_is_one_of_its_own() -> None:
+    text = (
+        f"creating Backup Vault (a): {DENIED}\nError: creating Lambda: AccessDenied: User: "
+        "arn:aws:iam::111122223333:user/a is not authorized to perform: lambda:CreateFunction"
+    )
+    found = read(text)
+    assert len(found.refusals) == 1 and "backup:CreateBackupVault" in str(cause(found.bare[0]))
+
+
+def test_words_that_are_nobodys_are_a_refusal_of_which_nothing_is_told() -> None:
+    (words,) = read("Error: getting list of API resources: Unauthorized").bare
+    assert cause(words) is None
+
+
+def test_of_a_launch_template_the_launch_lacks() -> None:
+    told = cause('"API: autoscaling:CreateAutoScalingGroup You are not authorized to use launch '
+                 'template: nodes-1"')  # fmt: skip
+    assert told and "ec2:RunInstances" in told and "nodes-1" in told
