@@ -172,8 +172,8 @@ def need_one(found: Read, *, trail: bool) -> None:
             "The denial names no caller by a whole ARN, or no action, so nothing can be decided",
             why=found.bare[0],
             fix="if AWS refused it: keyless explain-denial --aws reads CloudTrail's event history, "
-            "which knows both; requests for objects of S3, calls of functions and other data events are never in "
-            "it: they are where a trail keeps them, if one does",
+            "which knows both; requests for objects of S3, calls of functions and other data "
+            "events are never in it: they are where a trail keeps them, if one does",
             exit_code=2,
         )
     if trail:

@@ -534,7 +534,7 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             (
                 start - 500 < found.start() < end + more
                 and (not own or own[1] in plain[start:end])
-                and not _OVER.search(plain, found.end(), start)
+                and not _OVER.search(plain, found.start(), start)
             )
             or (found.start() > end and _CODE.fullmatch(plain, end, found.start()))
             for start, end in spans[max(0, first) : bisect_left(spans, (found.start() + 500,))]
