@@ -279,10 +279,7 @@ def _with_names(document: Mapping[str, Any], setting: Setting) -> Judgement:
     try:
         policy = filled(document)
     except Open as unknown:
-        told = (
-            f"{setting.origin}: {unknown}; render the policy, then lint it. Stored unrendered, it "
-            "would let nobody in by this value"
-        )
+        told = f"{setting.origin}: {unknown}; render the policy, then lint it"
         return Judgement(_whatever_the_subject(document, setting), (told,))
     # As text, so that IAM's limits are those of the policy as it is stored.
     found = lint(json.dumps(policy.document), setting)

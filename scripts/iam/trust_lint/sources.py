@@ -29,6 +29,7 @@ _KEPT_IN = (
 )  # fmt: skip
 _OTHERS = frozenset({"node_modules", "__pycache__", "venv", "vendor"})
 _WEB_IDENTITY = re.compile(r"AssumeRoleWithWebIdentity|WebIdentityPrincipal|OpenIdConnectPrincipal")
+_ASSUMED = "ssumeRole"  # in each action that IAM takes into a trust policy
 _RENDER = re.compile(r"give (?:the plan|the rendered|what `)")
 _READS = ("Get", "List", "Describe", "View", "Head", "BatchGet", "Lookup", "Search", "Select")
 _SECRETS = ("secretsmanager:getsecretvalue", "secretsmanager:batchgetsecretvalue")
@@ -39,7 +40,11 @@ class InputError(ValueError):
 
 
 class NoPolicy(InputError):
-    """Text that is not JSON, and that does not speak of web identity."""
+    """Input that is none. `is_told` says that one may stand there all the same."""
+
+    def __init__(self, message: str, *, is_told: bool) -> None:
+        super().__init__(message)
+        self.is_told = is_told
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,8 @@ class Input:
 def read_paths(paths: Iterable[Path], setting: Setting) -> Input:
     """Read files, and below folders those in which trust policies are kept.
 
-    A file that was named has to hold a trust policy. Of a folder, JSON that is none is reported as
-    not judged, and so is code that speaks of web identity and cannot be read; other files are
-    passed over. Raises InputError or PolicyError.
+    A file that was named has to hold a trust policy. Of a folder, what may hold one and cannot be
+    read is reported as not judged; other files are passed over. Raises InputError or PolicyError.
     """
     found = Input()
     for path in paths:
@@ -69,7 +73,7 @@ def _folder(folder: Path, setting: Setting) -> Input:
         try:
             read = _file(file, setting)
         except NoPolicy as error:
-            read = Input(unknown=(str(error),) if file.suffix == ".json" else ())
+            read = Input(unknown=(str(error),) if error.is_told else ())
         except InputError as error:
             read = Input(unknown=(str(error),))
         found = _joined(found, read)
@@ -87,7 +91,11 @@ def _folder(folder: Path, setting: Setting) -> Input:
 def _once(
     documents: tuple[tuple[Document, Setting], ...],
 ) -> tuple[tuple[Document, Setting], ...]:
-    """Without the policies of roles that are documents of other files of the same folder."""
+    """Each of Terraform's policies once.
+
+    A role's may be a document of another file of the folder, and one of a module comes out of the
+    root that calls it and out of the module's own folder.
+    """
 
     def place(setting: Setting) -> tuple[str, str]:
         file, _, place = setting.origin.partition(".tf: ")
@@ -96,10 +104,16 @@ def _once(
     data = [
         (place(one)[0], policy) for policy, one in documents if place(one)[1].startswith("data.")
     ]
+    called = [
+        (place(one)[1], policy) for policy, one in documents if place(one)[1].startswith("module.")
+    ]
     return tuple(
         (policy, one)
         for policy, one in documents
-        if not place(one)[1].startswith("aws_iam_role.") or (place(one)[0], policy) not in data
+        if not (place(one)[1].startswith("aws_iam_role.") and (place(one)[0], policy) in data)
+        and not any(
+            outer.endswith(f".{place(one)[1]}") and policy == other for outer, other in called
+        )
     )
 
 
@@ -150,7 +164,8 @@ def read_text(text: bytes | str, origin: str, setting: Setting, file: Path | Non
         raise NoPolicy(
             f"{origin}: not JSON ({error}), and no trust policy is written out in it as in "
             "Terraform, a template, CDK or a script (a module's comes with the plan); give JSON: "
-            "`terraform show -json`, `cdk synth --json`, `aws iam get-role`"
+            "`terraform show -json`, `cdk synth --json`, `aws iam get-role`",
+            is_told=origin.endswith(".json"),
         ) from None
     if isinstance(content, dict):
         if "format_version" in content and ("planned_values" in content or "values" in content):
@@ -212,12 +227,16 @@ def _of_roles(roles: Sequence[Any], origin: str, setting: Setting) -> Input:
 
 def _is_trust(content: object, origin: str) -> None:
     if not isinstance(content, dict):
-        raise InputError(f"{origin}: not a policy; a trust policy is an object with Statement")
+        raise NoPolicy(
+            f"{origin}: not a policy; a trust policy is an object with Statement",
+            is_told=_ASSUMED in str(content),
+        )
     if "Statement" not in content:
         keys = ", ".join(sorted(map(str, content))[:5]) or "nothing"
-        raise InputError(
+        raise NoPolicy(
             f"{origin}: not a policy: it holds {keys}; give a trust policy (Version, Statement), a "
-            "plan (`terraform show -json`) or the answer of `aws iam get-role`"
+            "plan (`terraform show -json`) or the answer of `aws iam get-role`",
+            is_told=_ASSUMED in str(content),
         )
     written = content["Statement"]
     statements = written if isinstance(written, list) else [written]
@@ -225,17 +244,19 @@ def _is_trust(content: object, origin: str) -> None:
         if not isinstance(item, dict) or {"Principal", "NotPrincipal"} & set(item):
             continue
         if {"Resource", "NotResource"} & set(item):
-            raise InputError(
+            raise NoPolicy(
                 f"{origin}: this is a policy of another kind: it names resources and no "
-                "principal; a trust policy is a role's AssumeRolePolicyDocument"
+                "principal; a trust policy is a role's AssumeRolePolicyDocument",
+                is_told=False,
             )
     if any(
         isinstance(item, dict) and {"Principal", "NotPrincipal"} & set(item) and "Resource" in item
         for item in statements
     ):
-        raise InputError(
+        raise NoPolicy(
             f"{origin}: this is a resource policy (of a bucket, key or the like): it names a "
-            "Resource; a trust policy is a role's AssumeRolePolicyDocument"
+            "Resource; a trust policy is a role's AssumeRolePolicyDocument",
+            is_told=False,
         )
 
 

@@ -211,3 +211,31 @@ def test_a_github_elsewhere_is_asked_by_its_name() -> None:
     found = judged(policy("repo:octo-org/app:*").replace(HOST, elsewhere), "trust.json")
     [fix] = [one.fix for one in found.findings if one.rule == "no-repository-id"]
     assert "`gh api --hostname octo.ghe.com repos/" in fix
+
+
+def test_roles_of_one_policy_are_told_apart() -> None:
+    one = f"""assumedBy: new iam.WebIdentityPrincipal('{PROVIDER}', {{
+      StringLike: {{ '{HOST}:sub': 'repo:octo-org/app:*' }} }})"""
+    text = f"new iam.Role(this, 'Push', {{ {one} }});\nnew iam.Role(this, 'Deploy', {{ {one} }});"
+    assert sorted(judged(text, "stack.ts").reach) == ["stack.ts: Deploy", "stack.ts: Push"]
+
+
+def test_subjects_of_a_loop_in_a_list_are_read() -> None:
+    text = f"""const subs = branches.flatMap((branch) => [
+      `repo:octo-org/app:ref:refs/heads/${{branch}}`,
+      `repo:octo-org@*/app@*:ref:refs/heads/${{branch}}`,
+    ]);
+    const trust = {policy("X").replace('"X"', "subs")};"""
+    assert "any-id" in {one.rule for one in judged(text, "role.ts").findings}
+
+
+def test_a_module_s_role_is_judged_once(tmp_path: Path) -> None:
+    module = tmp_path / "modules" / "role"
+    module.mkdir(parents=True)
+    (module / "main.tf").write_text(
+        'resource "aws_iam_role" "deploy" {\n  assume_role_policy = <<EOF\n'
+        f"{policy('repo:octo-org/app:*')}\nEOF\n}}\n"
+    )
+    (tmp_path / "main.tf").write_text('module "role" {\n  source = "./modules/role"\n}\n')
+    [(_, setting)] = read_paths([tmp_path], Setting("")).documents
+    assert setting.origin.endswith("module.role.aws_iam_role.deploy")

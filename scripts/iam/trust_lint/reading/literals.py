@@ -81,7 +81,7 @@ _RENDERS = re.compile(r"(?:\w+\.)*(?:jsonencode|stringify|dumps|toset|tolist|of)
 _GOES_ON = re.compile(r"[ \t]*\n\s*(?:[?.]|:\s|&&|\|\|)")
 _FORMAT = re.compile(r"(?:format|formatlist|sprintf|fmt\.Sprintf)\s*\(")
 _LISTS = re.compile(r"(?:concat|flatten|distinct|compact|sort|setunion)\s*\(")
-_MAP = re.compile(r"([A-Za-z_][\w.]*)\.map\(")
+_MAP = re.compile(r"([A-Za-z_][\w.]*)\.(?:flatM|m)ap\(")
 _LOOP = re.compile(r"for\s+(?:\w+\s*,\s*)?(\w+)\s+in\s+([^\n\]]*?)")
 # As IAM writes them: what else a file holds is its own language's.
 _IAMS = re.compile(
@@ -223,7 +223,8 @@ class Reader:
         if match := _MAP.match(self.text, self.at):
             self.at = match.end()
             name, read = self._arrow()
-            return [each_of(read, name, match[1])]
+            made = each_of(read, name, match[1])
+            return made if isinstance(made, list) else [made]
         return self._expression()
 
     def space(self) -> None:

@@ -38,6 +38,9 @@ _DOCUMENT = "aws_iam_policy_document"
 _CDK = re.compile(
     r"\b(FederatedPrincipal|WebIdentityPrincipal|OpenIdConnectPrincipal)(?:\.new)?\s*\("
 )
+_ROLE = re.compile(
+    r"\b(?:Cfn)?Role\(\s*((?:(?:this|self|scope|stack|\w*ctx)\s*,\s*)?[\"'`]([\w./${}-]+)[\"'`])"
+)
 _WITH = re.compile(r"\s*\.\s*[wW]ith_?[cC]onditions\s*\(")
 _CDK_ARGUMENTS = ("federated", "conditions", "assumeroleaction")
 _CDK_NAMES = ("identityprovider", "openidconnectprovider")
@@ -85,7 +88,7 @@ def _read(text: str, around: Mapping[str, Any]) -> tuple[list[Found], Spans]:
         counts = [name for name in defaults if resolved(raw, _but(known, name)) != whole]
         for one, taken in _each_way(whole):
             policy = policy_of(one)
-            if policy is not None and policy not in [one.policy for one in found]:
+            if policy is not None and (place, policy) not in [(a.place, a.policy) for a in found]:
                 taken = (*taken, *beside(one))
                 found.append(Found(place, policy, tuple(counts), taken))
     return found, spans
@@ -168,7 +171,7 @@ def _objects(text: str, spans: Spans) -> Iterator[tuple[str, dict[str, Any]]]:
             read, behind = object_around(text, match.start() + 1)
             if read is not None:
                 spans.append((match.start(), behind))
-                yield "", read
+                yield _role(text, match.start()), read
     if not behind and not any(kind == "data" for kind, _, _ in blocks(text)):
         for match in _ALONE.finditer(text):
             read, _ = object_around(text, match.start() + 1)
@@ -197,7 +200,18 @@ def _principals(
             "Action": action,
             "Condition": _together([resolved(part, known) for part in parts]),
         }
-        yield "", {"Statement": [statement]}
+        yield _role(text, call.start), {"Statement": [statement]}
+
+
+def _role(text: str, before: int) -> str:
+    """The role whose arguments stand there, as CDK and Pulumi name it; "" if it is none."""
+    made = [*_ROLE.finditer(text, max(0, before - 1500), before)]
+    reader = Reader(text, made[-1].start(1)) if made else None
+    try:
+        inside = reader is not None and reader.arguments() != [] and reader.at > before
+    except Unreadable:
+        inside = False
+    return made[-1][2] if inside else ""
 
 
 def _further_conditions(text: str, call: Call) -> Iterator[Any]:
