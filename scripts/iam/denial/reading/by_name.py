@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from scripts.iam.reference import called, only_star, reading, resources, service
+from scripts.iam.reference import called, of_call, only_star, reading, resources, service
 
 _REFUSED = re.compile(
     r"Access ?Denied|Unauthorized|[Ff]orbidden|[Nn]ot ?[Aa]uthori[sz]ed|\b403\b|[Pp]ermission"
@@ -169,14 +169,17 @@ def _spellings(token: str) -> tuple[str, ...]:
 
 def _owned(name: str, asked: set[str]) -> tuple[str, ...]:
     found = called(name)
-    return tuple(one for one in found if not asked or one.partition(":")[0] in asked)
+    if not asked:
+        # Another service may have a call of that name, which needs an action of another name.
+        return tuple(one for one in found if " " in one or of_call(one.partition(":")[2]))
+    return tuple(one for one in found if one.partition(":")[0] in asked)
 
 
 def _verbs(verb: str) -> tuple[str, ...]:
     if verb.lower().startswith(("get", "read", "valid", "query", "fetch", "retr", "find")):
         return _READ
     whole = re.sub(r"(?:(?<=p)ping|(?<=t)ting|ing|e)$", "", verb.lower())
-    return _VERBS.get(verb.lower()[:4], (whole,))
+    return _VERBS.get(verb.lower()[:4], (whole, f"{whole}e"))
 
 
 def _of_thing(verbs: tuple[str, ...], parts: list[str], asked: set[str]) -> tuple[str, ...]:

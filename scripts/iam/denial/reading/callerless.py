@@ -120,9 +120,9 @@ def cause(words: str) -> str | None:
     return (
         _of_sentence(words)
         or of_a_state(words)
-        or _of_its_call(words)
+        or _with_its_words(_of_its_call(words), words)
         or named.cause(words)
-        or by_name.cause(words)
+        or _with_its_words(by_name.cause(words), words)
         or of_s3_alone(words)
         or of_ec2_alone(words)
     )
@@ -144,22 +144,41 @@ def _of_its_call(words: str) -> str | None:
     return None
 
 
-# What a service says behind the code of a denial.
+# What a service says behind the code of a denial, and what of it tells nothing.
 _SAYS = re.compile(
-    r"(?:AccessDenied|Unauthorized|Forbidden|NotAuthorized|OptInRequired)\w*['\")]*"
-    r"(?: when calling the \w+ operation)?: (?P<says>[A-Z](?:[^.<]|\.(?=\w)){9,240}\.)"
+    r"(?:(?:AccessDenied|Unauthorized|Forbidden|NotAuthorized|OptInRequired)\w*['\")]*"
+    r"|when calling the \w+ operation): (?P<says>(?!An error)[A-Z](?:[^.<{}\"]|\.(?=\w)){9,240}?)"
+    r"(?=\.(?:\W|$)|\"|<|$| status code| \(Service| Traceback|\\)"
 )
+_NOTHING = re.compile(
+    r"User:|Access ?Denied$|You are not authorized to perform this|You do ?n[o']t have the perm"
+    r"|Forbidden|Unknown|.*\bnot authorized to perform|status code",
+    re.IGNORECASE,
+)
+
+
+def _said(words: str) -> str:
+    """A service's own words behind the code, where they tell more than that."""
+    said = next((one for one in _SAYS.finditer(words) if not _NOTHING.match(one["says"])), None)
+    return said["says"] if said else ""
+
+
+def _with_its_words(told: str | None, words: str) -> str | None:
+    """What the name of a call tells, with the service's own words, which tell more."""
+    said = _said(words)
+    if told is None or not said:
+        return told
+    return f'{told}. The service says: "{said}"; what it names there may be what lacks instead'
 
 
 def of_a_state(words: str) -> str | None:
     """A code of a denial with words that are about no right, as of a service that is off."""
-    said = _SAYS.search(words)
-    if said is None or named.LACKS.search(said["says"]) or "status code" in said["says"]:
+    said = _said(words)
+    if not said or named.LACKS.search(said):
         return None
     return (
-        f"the code is that of a denial, and the service's own words are about no right: "
-        f"{said['says']} What they ask for comes first; whether a policy refuses besides is not "
-        "told"
+        f'the code is that of a denial, and the service\'s own words are about no right: "{said}". '
+        "What they ask for comes first; whether a policy refuses besides is not told"
     )
 
 

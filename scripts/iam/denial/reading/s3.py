@@ -50,6 +50,7 @@ _ACTIONS = {
 }
 # Calls of S3's that no other service has.
 _ITS_OWN = ("HeadBucket", "HeadObject", "ListObjects", "ListObjectsV2", "ListObjectVersions")
+_CALL = re.compile(rf"\b(?:{'|'.join(_ITS_OWN)})\b")
 _WRITES = ("PutObject", "CreateMultipartUpload", "UploadPart", "CopyObject")
 # A tool's words for a call.
 _TOOLS = tuple(
@@ -255,6 +256,8 @@ def _operation(words: str) -> str:
         return call.operation if _REFUSED.search(words) else ""
     if call and "calling the" in words and re.search(r"operation: (?:Access Denied|Forbid)", words):
         return call.operation
+    if (own := _CALL.search(words)) and _REFUSED.search(words):
+        return own[0]
     if terraform := _TERRAFORM.search(words):
         return _KINDS.get(terraform["kind"], "")
     return ""

@@ -57,7 +57,7 @@ def test_names_further_away_count_where_none_is_near() -> None:
 @pytest.mark.parametrize("says", ["Macie is not enabled.", "Please complete the setup first."])
 def test_words_about_no_right_are_quoted(says: str) -> None:
     told = str(cause(f"Error: AccessDeniedException: {says} (SQLSTATE HV000)"))
-    assert says in told and "about no right" in told
+    assert says.rstrip(".") in told and "about no right" in told
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,27 @@ def test_of_a_launch_template_the_launch_lacks() -> None:
     told = cause('"API: autoscaling:CreateAutoScalingGroup You are not authorized to use launch '
                  'template: nodes-1"')  # fmt: skip
     assert told and "ec2:RunInstances" in told and "nodes-1" in told
+
+
+def test_a_call_of_another_service_is_not_taken_for_an_action_of_that_name() -> None:
+    assert by_name.action(f"error from ListObjects on box: {DENIED}") == ""
+    told = str(cause('err="unexpected error from ListObjects on box: Access Denied"'))
+    assert "s3:ListBucket on the bucket itself" in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Error creating LB Listener: AccessDenied: Access denied to certificate 'arn:aws:acm:eu-"
+        "west-1:111122223333:certificate/1' status code: 403, request id: 1",
+        "An error occurred (ValidationException) when calling the CreateTrainingJob operation: "
+        "Access denied for repository: spark in registry ID: 444455556666.",
+    ],
+)
+def test_what_the_service_says_stands_beside_the_call(text: str) -> None:
+    assert 'The service says: "Access denied ' in str(cause(read(text).bare[0]))
+
+
+def test_a_verb_that_ends_in_e() -> None:
+    text = f"error enabling Service Catalog AWS Organizations Access: {DENIED}"
+    assert by_name.action(text) == "servicecatalog:EnableAWSOrganizationsAccess"
