@@ -55,8 +55,8 @@ _VERBS = {
     "dele": ("Delete", "Remove", "Deregister", "Terminate"),
     "dest": ("Delete", "Remove", "Deregister", "Terminate"),
     "list": ("List", "Describe"),
-    "set": ("Set", "Put"),
-    "sett": ("Set", "Put"),
+    "set": ("Set", "Put", "Modify"),
+    "sett": ("Set", "Put", "Modify"),
 }
 # Whoever reads a thing may call several that begin so.
 _READ = ("get", "describe", "list")
@@ -92,13 +92,13 @@ def cause(words: str) -> str | None:
     unsaid = "whether an Allow is lacking or a policy denies it"
     if len(found) > 1:
         return (
-            "the message does not say which call was refused; by the names that stand beside it, "
-            f"it was one that needs {', '.join(map(_on, found[:-1]))} or {_on(found[-1])}. Which, "
+            "the message does not say which call was refused; the names that stand beside it fit "
+            f"calls that need {', '.join(map(_on, found[:-1]))} or {_on(found[-1])}. Which, "
             f"who called, and {unsaid}, is not told"
         )
     return (
-        f"by the names that stand beside the refusal the call needs {_on(found[0])}; who called, "
-        f"and {unsaid}, is not told{handed_on(found[0])}"
+        f"the names that stand beside the refusal fit a call that needs {_on(found[0])}; whether "
+        f"it was that call, who called, and {unsaid}, is not told{handed_on(found[0])}"
     )
 
 
@@ -130,9 +130,13 @@ def _services(words: str) -> set[str]:
 
 
 def _phrases(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """A verb and a thing: "creating Lambda Function"."""
-    for found in _PHRASE.finditer(words):
-        yield found.start(), _of_thing(_verbs(found["verb"]), found["thing"].split(), asked)
+    """A verb and a thing, "creating Lambda Function": of a chain of them the last before the
+    refusal alone, whether it tells anything or not."""
+    refused = _REFUSED.search(words)
+    found = [*_PHRASE.finditer(words)]
+    before = [one for one in found if refused and one.end() <= refused.start() + 1]
+    for one in before[-1:] or found[:1]:
+        yield one.start(), _of_thing(_verbs(one["verb"]), one["thing"].split(), asked)
 
 
 def _types(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -195,7 +199,7 @@ def _of_thing(verbs: tuple[str, ...], parts: list[str], asked: set[str]) -> tupl
                 return some
             continue
         for verb in verbs:
-            for form in (thing, f"{thing}s", re.sub(r"y$", "ies", thing)):
+            for form in (thing, f"{thing}s", re.sub(r"y$", "ies", thing), thing.rstrip("s")):
                 found = _owned(f"{verb}{form}", {own} if own else asked)
                 if len(found) == 1:
                     return found

@@ -24,7 +24,8 @@ TABLE = (
     ),
     # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
     (
-        r"Anonymous users cannot|Anonymous access is forbidden for this operation",
+        r"Anonymous users cannot|No AWSAccessKey was presented"
+        r"|Anonymous access is forbidden for this operation",
         "the request was not signed, and S3 takes this call from nobody without a signature, "
         "whatever the bucket's policy says: find out why the SDK had no credentials (or was told "
         "to send none, --no-sign-request)",

@@ -116,6 +116,7 @@ _IS = re.compile(
     r"|#<Class:\w+>: Access Denied|s3_extended_request_id|AWS Error ACCESS_DENIED|/s3fs/core\.py"
     r"|\.s3[.-][\w.-]*amazonaws\.com/\S*' \(HTTP 403\)|Generic S3 error"
 )
+_URL = re.compile(r"\bs3[an]?://[a-z\d]")
 # Words that S3 uses, and that no other service was seen to use.
 _LIKE = re.compile(r"AccessDenied\W{1,3}Access Denied\b|<Message>Access Denied<")
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
@@ -224,7 +225,7 @@ def operation_of_s3(words: str) -> OfS3 | None:
 
 def of_s3_alone(words: str) -> str | None:
     """What S3's words tell where they do not tell the call."""
-    sure = _IS.search(words)
+    sure = _IS.search(words) or _URL.search(words)
     if not (sure or _LIKE.search(words)) or not _REFUSED.search(words) or _ANOTHERS.search(words):
         return None
     who = "S3 refused a call" if sure else "in S3's words a call was refused"

@@ -46,6 +46,10 @@ _ANY = re.compile(
     r"(?:is not authorized to|cannot|can't|is unable to) assume"
 )
 _ARN = re.compile(r"arn:[\w-]+:iam::[^\s:]*:role/[\w+=,.@/-]*[\w+=,@/-]")
+_BY_NAME = re.compile(
+    r"(?P<service>[A-Z]?[a-z][\w ]{2,40}?) is not authorized to assume the "
+    r"(?:service |provided )?role"
+)
 _LOGS = "logs:"
 # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 _LOG_DELIVERY = (
@@ -95,6 +99,7 @@ SENTENCES = "|".join(
         _TO_CALL.pattern,
         _OF_ROLE.pattern,
         _ANY.pattern,
+        _BY_NAME.pattern,
         *own_words.WORDS,
         *elsewhere.WORDS,
     )
@@ -166,4 +171,16 @@ def cause(words: str) -> str | None:
     if (action := lacked(words)) and not own_words.meaning(words):
         told = f"the role's own policies have to allow {action}; the message names no role"
         return f"{told}: {with_it(action)}"
-    return own_words.meaning(words)
+    if told := own_words.meaning(words):
+        return told
+    by_name = _BY_NAME.search(words)
+    return (
+        None
+        if by_name is None
+        else (
+            f"{by_name['service']} could not become the role that it was given: the role has to be "
+            "there and given to it (of a service's own role for the account: in this region, too), and "
+            "its trust policy has to let that service in (sts:AssumeRole, by the name that the "
+            "service's guide has for its principal), with conditions that hold"
+        )
+    )

@@ -122,3 +122,15 @@ def test_what_the_service_says_stands_beside_the_call(text: str) -> None:
 def test_a_verb_that_ends_in_e() -> None:
     text = f"error enabling Service Catalog AWS Organizations Access: {DENIED}"
     assert by_name.action(text) == "servicecatalog:EnableAWSOrganizationsAccess"
+
+
+def test_of_a_chain_of_calls_the_last_counts() -> None:
+    refused = "UnauthorizedOperation: You are not authorized to perform this operation."
+    chain = "failed to create new vpc: failed to set vpc attributes: "
+    assert by_name.action(chain + refused) == "ec2:ModifyVpcAttribute"
+    assert by_name.action(f"failed to create new vpc: failed to put vpc wishes: {refused}") == ""
+
+
+def test_what_is_no_code_of_aws_is_read_by_its_place() -> None:
+    (words,) = read("with errorsAccess denied trying to read 's3://box/a.sh'").bare
+    assert "S3 refused a call on arn:aws:s3:::box/a.sh" in str(cause(words))
