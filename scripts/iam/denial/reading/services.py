@@ -171,16 +171,16 @@ def cause(words: str) -> str | None:
     if (action := lacked(words)) and not own_words.meaning(words):
         told = f"the role's own policies have to allow {action}; the message names no role"
         return f"{told}: {with_it(action)}"
-    if told := own_words.meaning(words):
-        return told
+    if own := own_words.meaning(words):
+        return own
     by_name = _BY_NAME.search(words)
     return (
         None
         if by_name is None
         else (
             f"{by_name['service']} could not become the role that it was given: the role has to be "
-            "there and given to it (of a service's own role for the account: in this region, too), and "
-            "its trust policy has to let that service in (sts:AssumeRole, by the name that the "
+            "there and given to it (of a service's own role for the account: in this region, too), "
+            "and its trust policy has to let that service in (sts:AssumeRole, by the name that the "
             "service's guide has for its principal), with conditions that hold"
         )
     )
