@@ -34,6 +34,7 @@ _OTHER_NAMES = {
     "identitymanagement": "iam",
     "lb": "elasticloadbalancing",
     "msk": "kafka",
+    "queue": "sqs",
     "securitytoken": "sts",
     "simplesystemsmanagement": "ssm",
 }

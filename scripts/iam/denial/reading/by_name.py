@@ -72,11 +72,12 @@ def actions(words: str) -> tuple[str, ...]:
     """The actions that the calls need which the words name, the nearest to the refusal first."""
     if not (refused := _REFUSED.search(words)):
         return ()
-    asked = _services(words)
-    for found in (_phrases(words, asked), _tokens(words, asked), _types(words, asked)):
-        near = sorted(
-            found, key=lambda one: (one[0] > refused.start(), abs(one[0] - refused.start()))
-        )
+    asked = services(words)
+    for kind in (_phrases, _tokens, _types):
+        found = [*kind(words, asked)]
+        # What stands behind a refusal may be the next one's.
+        found = [one for one in found if one[0] < refused.start()] or found
+        near = sorted(found, key=lambda one: abs(one[0] - refused.start()))
         if several := tuple(dict.fromkeys(action for _, some in near for action in some)):
             return several
     return ()
@@ -124,7 +125,8 @@ def handed_on(action: str) -> str:
     return ". What the call hands on (a role: iam:PassRole, a key) may need rights of its own"
 
 
-def _services(words: str) -> set[str]:
+def services(words: str) -> set[str]:
+    """The services that a text names where one that was asked stands."""
     if "UnauthorizedOperation" in words:
         return {"ec2"}
     names = (
@@ -139,7 +141,7 @@ def _phrases(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]
     refused = _REFUSED.search(words)
     found = [*_PHRASE.finditer(words)]
     before = [one for one in found if refused and one.end() <= refused.start() + 1]
-    for one in before[-1:] or found[:1]:
+    for one in before[-1:]:
         yield one.start(), _of_thing(_verbs(one["verb"]), one["thing"].split(), asked)
 
 
@@ -208,6 +210,8 @@ def _of_thing(verbs: tuple[str, ...], parts: list[str], asked: set[str]) -> tupl
         for verb in verbs:
             for form in (thing, f"{thing}s", re.sub(r"y$", "ies", thing), thing.rstrip("s")):
                 found = _owned(f"{verb}{form}", {own} if own else asked)
+                if own and not found and cut + 1 < len(parts):
+                    found = _owned(f"{verb}{form}", set())  # "Cloudwatch log group"
                 if len(found) == 1:
                     return found
     return ()

@@ -298,7 +298,8 @@ def _of_queue(queue: re.Match[str], operation: re.Match[str] | None) -> str:
     what = f" on its queue arn:aws:sqs:{region}:{account}:{name}" if name else ""
     if operation:
         return (
-            f"SQS refused sqs:{operation[1]}{what}; whether an Allow is lacking or a policy denies "
+            f"SQS refused sqs:{operation[1]}{what or ' on *' * only_star('sqs:' + operation[1])}; "
+            f"whether an Allow is lacking or a policy denies "
             "it is not told"
         )
     return (

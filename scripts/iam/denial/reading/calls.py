@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from scripts.iam.denial.reading.by_name import services
 from scripts.iam.reference import judged, of_call
 from scripts.iam.reference import service as of_service
 
@@ -139,7 +140,8 @@ def action_called(words: str) -> str:
         return f"ec2:{call.operation}"
     if call.service and judged(f"{call.service}:{call.operation}"):
         return f"{call.service}:{call.operation}"
-    return of_call(call.operation)
+    asked = [one for one in services(words) if judged(f"{one}:{call.operation}")]
+    return f"{asked[0]}:{call.operation}" if len(asked) == 1 else of_call(call.operation)
 
 
 def _call(told: dict[str, str | None]) -> Call | None:

@@ -13,7 +13,7 @@ from typing import Any
 from scripts.iam.account.decision_log import Record
 from scripts.iam.denial.reading import by_name, calls, named, services
 from scripts.iam.denial.reading.callerless import SENTENCES, cause, of_ec2_alone
-from scripts.iam.denial.reading.s3 import of_s3_alone
+from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.reference import GLOBAL_REGION, is_global, judged, spelled, unknown
 
@@ -519,7 +519,7 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
     seen: set[str] = set()
     told_before: set[str | None] = set()
     apis: set[str] = set()
-    until = ends = 0
+    until = ends = last = 0
     spans = sorted(spans)
     places = [*_BARE.finditer(plain)]
     for found, further in zip_longest(places, places[1:]):
@@ -542,7 +542,7 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         )
         if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
             continue
-        begins = calls.begin(plain, found.start(), until)
+        begins = calls.begin(plain, found.start(), last)
         behind = further and calls.begin(plain, further.start(), found.end())
         end = min(found.end() + 260, behind or len(plain))
         words = _around(plain, found.start() - 60 if begins is None else begins, end, found)
@@ -551,11 +551,13 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             frame := calls.frame(plain, found.end(), found.end() + _STACK)
         ):
             words = f"{words} … {frame}"
-        wide = plain[max(until, found.start() - 420) : end]
-        if not calls.called(words) and not by_name.actions(words) and by_name.action(wide):
+        wide = plain[max(last, found.start() - 420) : min(end, further.start() if further else end)]
+        if not (calls.called(words) or by_name.actions(words)) and (
+            by_name.action(wide) or operation_of_s3(wide)
+        ):
             words = wide
         if _OF_STATE.search(words) and _DEBUG.search(plain):
-            until = found.end()
+            until = last = found.end()
             continue  # Terraform's log has the call itself
         # Of CloudFormation each resource that failed tells its own call.
         new = found[0] not in apis if found[0].startswith("API: ") else not any(
@@ -570,7 +572,7 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             seen.add(words)
             told_before.add(told)
             apis |= {found[0], call}
-            until, ends = found.end() + 60, found.end() + 260
+            until, ends, last = found.end() + 60, found.end() + 260, found.end()
             yield words
 
 

@@ -50,7 +50,8 @@ _ACTIONS = {
 }
 # Calls of S3's that no other service has.
 _ITS_OWN = ("HeadBucket", "HeadObject", "ListObjects", "ListObjectsV2", "ListObjectVersions")
-_CALL = re.compile(rf"\b(?:{'|'.join(_ITS_OWN)})\b")
+_LETTERS = {one.lower(): one for one in _ACTIONS}
+_WORD = re.compile(r"\b[A-Za-z]+(?:_[a-z\d]+)*\b")
 _WRITES = ("PutObject", "CreateMultipartUpload", "UploadPart", "CopyObject")
 # A tool's words for a call.
 _TOOLS = tuple(
@@ -111,6 +112,7 @@ _MADE_PUBLIC = {
 # Words that are S3's, and no other service's.
 _IS = re.compile(
     r"Amazon S3\b|\(Service: S3,|operation error S3|\bS3Exception\b|A[Ww][Ss]::S3|<HostId>"
+    r"|\bS3ResponseError\b"
     r"|services/s3\.js|client-s3|\bs3fs\b|S3 Extended Request ID|\bhost id: (?!,)|\bS3 error"
     r"|\bForbidden: null|s3 upload: 403|Server: AmazonS3|Amazon\.S3\.|HostID: \w"
     r"|#<Class:\w+>: Access Denied|s3_extended_request_id|AWS Error ACCESS_DENIED|/s3fs/core\.py"
@@ -257,11 +259,19 @@ def _operation(words: str) -> str:
         return call.operation if _REFUSED.search(words) else ""
     if call and "calling the" in words and re.search(r"operation: (?:Access Denied|Forbid)", words):
         return call.operation
-    if (own := _CALL.search(words)) and _REFUSED.search(words):
-        return own[0]
+    if own := _named(words):
+        return own if _REFUSED.search(words) else ""
     if terraform := _TERRAFORM.search(words):
         return _KINDS.get(terraform["kind"], "")
     return ""
+
+
+def _named(words: str) -> str:
+    """A call of S3's in whatever letters, if no other service may have it or S3 is named."""
+    found = {_LETTERS.get(one.replace("_", "").lower(), "") for one in _WORD.findall(words)} - {""}
+    sure = _IS.search(words)
+    calls = [one for one in found if sure or one in _ITS_OWN]
+    return calls[0] if len(calls) == 1 and not _ANOTHERS.search(words) else ""
 
 
 def _place(words: str, *, of_object: bool) -> str | None:

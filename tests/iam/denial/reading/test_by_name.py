@@ -19,7 +19,9 @@ DENIED = "AccessDeniedException: status code: 403, request id: 1"
         (f"Error: reading SQS Queue (jobs): {DENIED}", ""),
         (f"Error: listing SQS Queues (jobs): {DENIED}", "sqs:ListQueues"),
         (f"creating Kinesis Firehose Delivery Stream: {DENIED}", "firehose:CreateDeliveryStream"),
-        ("AccessDenied: Access Denied putting S3 Bucket Versioning: ", "s3:PutBucketVersioning"),
+        ("error putting S3 Bucket Versioning: AccessDenied: Access Denied",
+         "s3:PutBucketVersioning"),
+        (f"failed to create Cloudwatch log group: {DENIED}", "logs:CreateLogGroup"),
         (f"table aws_backup_restore_testing_plan: {DENIED}", ""),
         (f"api (aws:apigateway/restApi:RestApi) error creating API Gateway: {DENIED}",
          "apigateway:POST"),
@@ -148,3 +150,30 @@ def test_what_is_no_code_of_aws_is_read_by_its_place() -> None:
 )  # fmt: skip
 def test_one_service_has_the_call(text: str, action: str) -> None:
     assert action in str(cause(read(text).bare[0]))
+
+
+def test_two_lines_one_behind_the_other_keep_their_places() -> None:
+    copied = read(
+        "download failed: s3://box/a to - An error occurred (403) when calling the HeadObject "
+        "operation: Forbidden\n  upload failed: ./b to s3://box/b An error occurred (AccessDenied) "
+        "when calling the PutObject operation: Access Denied"
+    )
+    told = [str(cause(one)) for one in copied.bare]
+    assert "s3:GetObject on arn:aws:s3:::box/a" in told[0]
+    assert "s3:PutObject on arn:aws:s3:::box/b" in told[1]
+
+
+def test_what_stands_behind_a_refusal_is_the_next_ones() -> None:
+    refused = "UnauthorizedOperation: You are not authorized to perform this operation."
+    text = f"data.aws_ami.a: {refused}\n data.aws_b.c: Error fetching Availability Zones: {refused}"
+    first, second = (str(cause(one)) for one in read(text).bare)
+    assert "EC2 refused a call" in first and "ec2:DescribeAvailabilityZones on *" in second
+
+
+def test_the_first_sdk_for_python_writes_calls_in_small_letters() -> None:
+    text = (
+        'bucket = connection.get_bucket(a)\n  File "dist-packages/boto/s3/connection.py", line 5\n'
+        "    return self.head_bucket(a)\n"
+        "boto.exception.S3ResponseError: S3ResponseError: 403 Forbidden"
+    )
+    assert "s3:ListBucket" in str(cause(read(text).bare[0]))
