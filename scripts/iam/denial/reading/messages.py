@@ -566,10 +566,16 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         if (call := by_name.action(words)) and call in apis:
             continue  # the same call again
         told = cause(words)
+        if (
+            told
+            and told == named.cause(words)
+            and all(any(one in before for before in seen) for one in named.actions(words))
+        ):
+            continue  # what the words before it told already
         if found.start() < ends and told and told in (of_s3_alone(words), of_ec2_alone(words)):
             continue  # the rest of what was answered
         if new or (found.start() >= until and told and told not in told_before):
-            seen.add(words)
+            seen.add(f"{words} {plain[found.start() : found.end() + 260]}")
             told_before.add(told)
             apis |= {found[0], call}
             until, ends, last = found.end() + 60, found.end() + 260, found.end()

@@ -177,3 +177,13 @@ def test_the_first_sdk_for_python_writes_calls_in_small_letters() -> None:
         "boto.exception.S3ResponseError: S3ResponseError: 403 Forbidden"
     )
     assert "s3:ListBucket" in str(cause(read(text).bare[0]))
+
+
+def test_the_same_refusal_is_told_once() -> None:
+    text = (
+        "Unable to send: User arn:aws:iam: is not authorized to perform 'ses:SendRawEmail' on "
+        "resource (code AccessDeniedException)."
+    )
+    assert len(read(text).bare) == 1
+    assert len(read("in ec2.get_all_volumes(): <Code>UnauthorizedOperation</Code><Message>You are "
+                    "not authorized to perform this operation.</Message>").bare) == 1  # fmt: skip
