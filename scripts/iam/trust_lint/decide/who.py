@@ -215,10 +215,15 @@ def _is_shown(found: Openness, token: Token) -> bool:
 
 def more_contexts(found: Openness) -> str:
     """Those who choose what the statement leaves open."""
-    kind: JobKind = (
-        "pull_request" if found.other_pull_request else "ref" if found.other_ref else "environment"
-    )
-    return whoever_opens(found, kind) + _limits(found, pinned=False)
+    limits = _limits(found, pinned=False)
+    if found.other_pull_request:
+        return whoever_opens(found, "pull_request") + limits
+    opened: list[JobKind] = ["ref"] if found.other_ref else []
+    opened += ["environment"] if found.other_environment else []
+    said = [whoever_opens(found, kind) for kind in opened]
+    if found.pull_request:
+        said.append(f"pull requests of {repositories(found)}")
+    return "; and ".join(one + limits for one in said)
 
 
 def whoever_opens(found: Openness, kind: JobKind) -> str:

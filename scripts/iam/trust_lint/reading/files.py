@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import TooTangled, begin
 from scripts.iam.trust_lint.reading.names import given, names
-from scripts.iam.trust_lint.reading.policies import Found, Spans, fences, policies
+from scripts.iam.trust_lint.reading.policies import Found, Spans, fences, policies, prepared
 from scripts.iam.trust_lint.reading.templates import policies_in, template
 from scripts.iam.trust_lint.terraform.documents import trust_policies
 from scripts.names import GITHUB_HOST
@@ -24,6 +24,8 @@ _PRINCIPAL = re.compile(
     r"\b(?:New)?(?:Federated|WebIdentity|OpenIdConnect)Principal(?:\.Builder\.create)?(?=\s*\()"
 )
 _ACTION = re.compile(r"(?<![=!])[:=,(\[]\s*\\?[\"'`]sts:AssumeRoleWithWebIdentity\\?[\"'`]")
+# Of CDK's libraries for GitHub.
+_CONSTRUCT = re.compile(r"(?:\bnew\s+|[=.]\s*)Git[Hh]ubActions?(?:Oidc)?Role\s*\(")
 _COMMENT = re.compile(r"\s*(?:#|//|\*|/\*)")
 # What renders the policies that a program makes, by what its text names.
 _RENDERS = {
@@ -32,7 +34,7 @@ _RENDERS = {
     r"terragrunt|find_in_parent_folders": "what `terragrunt show -json PLAN` prints",
 }
 _MAY_HOLD = re.compile(
-    r"assume_?role|principal|^\s*source\s*=\s*\"\.", re.IGNORECASE | re.MULTILINE
+    r"assume_?role|principal|github\w*role|^\s*source\s*=\s*\"\.", re.IGNORECASE | re.MULTILINE
 )
 _KEY_OF_TOKENS = re.compile(
     rf"[\"']?{re.escape(GITHUB_HOST)}(?:/[\w-]+)?:\w+(?:\.\w+)?[\"']?\s*[:=]"
@@ -72,6 +74,7 @@ def _written(text: str, file: Path | None) -> tuple[list[Found], list[str]]:
             read, unread = policies_in(content) if content is not None else ([], [])
             left += unread
             if not read and not unread:
+                part = prepared(part)
                 readable = _PRINCIPAL.sub("", part) if kind in _LANGUAGES else part
                 read, spans = policies(readable, around(beside) if beside else {})
         found += [one for one in read if one not in found]
@@ -95,18 +98,25 @@ def _conditions_alone(page: str, spans: Spans) -> int:
 
 def _unread(text: str, spans: Spans, kind: str) -> list[str]:
     """Where a program speaks of web identity and nothing that stands there could be read."""
-    lines: list[int] = []
-    for pattern in (_PRINCIPAL, _ACTION):
-        for match in pattern.finditer(text):
-            begins = text.rfind("\n", 0, match.start()) + 1
-            if not _within(match.start(), spans) and not _COMMENT.match(text, begins):
-                lines.append(text.count("\n", 0, match.end()) + 1)
-    if not lines:
-        return []
-    where = ", ".join(str(one) for one in sorted(set(lines)))
-    what = f"{_LANGUAGES[kind]} that makes policies is not read" if kind in _LANGUAGES else (
-        "no trust policy that can be read is there")  # fmt: skip
-    return [f"line {where} speaks of web identity, and {what}; give {rendered(text)}"]
+    language = _LANGUAGES.get(kind)
+    unread = "no trust policy that can be read is there"
+    what = f"{language} that makes policies is not read" if language else unread
+    told = []
+    for patterns, line in (
+        ((_PRINCIPAL, _ACTION), f"speaks of web identity, and {what}"),
+        ((_CONSTRUCT,), "makes a role for GitHub, and what makes its policy is elsewhere"),
+    ):
+        lines = sorted(
+            text.count("\n", 0, match.end()) + 1
+            for pattern in patterns
+            for match in pattern.finditer(text)
+            if not _within(match.start(), spans)
+            and not _COMMENT.match(text, text.rfind("\n", 0, match.start()) + 1)
+        )
+        if lines:
+            where = ", ".join(map(str, dict.fromkeys(lines)))
+            told.append(f"line {where} {line}; give {rendered(text)}")
+    return told
 
 
 def rendered(text: str) -> str:

@@ -28,6 +28,7 @@ _PLACE = re.compile(r"\$\{([^{}]*)\}|\$([A-Za-z_]\w*)")
 _OR_ELSE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*):?[-=](?P<default>[\w./@:*-]+)\}")
 _INDEX = re.compile(r"\[(?:0|\*|count\.index|each\.\w+)\]|\.(?:0|\*)(?=\.|$)")
 
+_PARSED = re.compile(r"(?:json\.loads|JSON\.parse)\(([A-Za-z_]\w*)\)")
 _SHELL = re.compile(r"\A#!.*sh\b|^[ \t]*(?:export[ \t]+\w+=|aws iam |cat\b.*<<)", re.MULTILINE)
 _SHELL_WORD = re.compile(r"(?<==)[\w./@:*-]+(?=[ \t]*(?:$|[#;]))", re.MULTILINE)
 
@@ -69,6 +70,11 @@ def names(text: str) -> dict[str, Any]:
     return found
 
 
+def is_shell(text: str) -> bool:
+    """Whether a text is a shell's script."""
+    return _SHELL.search(text) is not None
+
+
 def or_else(text: str) -> dict[str, str]:
     """What a shell takes for names that nobody sets, as `${NAME:-default}` says it."""
     return {match["name"]: match["default"] for match in _OR_ELSE.finditer(text)}
@@ -90,7 +96,7 @@ def _provider(found: dict[str, Any], name: str, url: object) -> None:
 def _assigned(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     twice = set()
-    shell = _SHELL.search(text)
+    shell = is_shell(text)
     for match in _ASSIGNED.finditer(text):
         name = match["name"]
         word = _SHELL_WORD.match(text, match.end()) if shell else None
@@ -175,6 +181,8 @@ def _known(match: re.Match[str], known: Mapping[str, Any]) -> Any:
     if default := _OR_ELSE.fullmatch(match[0]):
         name = default["name"]
     name = name.removeprefix("self.")
+    if read := _PARSED.fullmatch(name):
+        name = read[1]
     if name in known:
         return known[name]
     hosts = {

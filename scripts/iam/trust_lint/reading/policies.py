@@ -16,7 +16,7 @@ from scripts.iam.trust_lint.reading.literals import (
     object_around,
     placeholder,
 )
-from scripts.iam.trust_lint.reading.names import GIVEN, blocks, names, or_else, resolved
+from scripts.iam.trust_lint.reading.names import GIVEN, blocks, is_shell, names, or_else, resolved
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Found:
     taken: tuple[str, ...] = ()  # what is taken for granted of conditions that are not known
 
 
+_QUOTED = re.compile(r"'\"?\$\{?(\w+)\}?\"?'")  # '$NAME' within a shell's single quotes
 _STATEMENT = re.compile(
     r"[\"']?\bstatements?[\"']?\s*(?:[:=]|=>)\s*(?:new\s+\w+)?\s*[\[{]", re.IGNORECASE
 )
@@ -42,6 +43,8 @@ _ROLE = re.compile(
     r"\b(?:Cfn)?Role\(\s*((?:(?:this|self|scope|stack|\w*ctx)\s*,\s*)?[\"'`]([\w./${}-]+)[\"'`])"
 )
 _WITH = re.compile(r"\s*\.\s*[wW]ith_?[cC]onditions\s*\(")
+_WITHIN = re.compile(r"PrincipalWithConditions\(\s*(?:principal\s*=\s*)?(?:new\s+)?(?:\w+\.)*\Z")
+_COMMA = re.compile(r"\s*,")
 _CDK_ARGUMENTS = ("federated", "conditions", "assumeroleaction")
 _CDK_NAMES = ("identityprovider", "openidconnectprovider")
 _ELSEWHERE = placeholder("conditions that are written elsewhere")
@@ -52,6 +55,11 @@ _FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILI
 
 
 Spans = list[tuple[int, int]]
+
+
+def prepared(text: str) -> str:
+    """A text with what a program formats and a shell quotes in its place, line by line."""
+    return formatted(_QUOTED.sub(r"${\1}", text) if is_shell(text) else text)
 
 
 def policies(text: str, around: Mapping[str, Any]) -> tuple[list[Found], Spans]:
@@ -74,7 +82,6 @@ def fences(text: str) -> list[str]:
 
 
 def _read(text: str, around: Mapping[str, Any]) -> tuple[list[Found], Spans]:
-    text = formatted(text)
     spans: Spans = []
     own, asked = names(text), or_else(text)
     known = {**around, **asked, **own, **_given(around)}
@@ -193,7 +200,7 @@ def _principals(
             arguments["federated" if short in _CDK_NAMES else short] = one
         web = call.name != "FederatedPrincipal"
         action = _WEB if web else arguments.get("assumeroleaction", "sts:AssumeRole")
-        parts = [arguments.get("conditions", {}), *_further_conditions(text, call)]
+        parts = [arguments.get("conditions", {}), *_further_conditions(text, call, spans)]
         statement = {
             "Effect": "Allow",
             "Principal": {"Federated": arguments.get("federated")},
@@ -214,13 +221,18 @@ def _role(text: str, before: int) -> str:
     return made[-1][2] if inside else ""
 
 
-def _further_conditions(text: str, call: Call) -> Iterator[Any]:
+def _further_conditions(text: str, call: Call, spans: Spans) -> Iterator[Any]:
     """The conditions that follow a principal, and those of the statement that it stands in."""
-    if match := _WITH.match(text, call.end):
+    match = _WITH.match(text, call.end)
+    within = _WITHIN.search(text, max(0, call.start - 200), call.start)
+    comma = _COMMA.match(text, call.end)
+    reader = Reader(text, match.end() if match else comma.end() if comma else call.end)
+    if match or (within and comma):
         try:
-            yield from (one for _, one in Reader(text, match.end()).arguments())
+            yield from (one for _, one in reader.arguments())
         except Unreadable:
             yield _ELSEWHERE
+        spans.append((call.end, reader.at))
     around, _ = object_around(text, call.start)
     if around is not None and "principals" in around and "conditions" in around:
         yield around["conditions"]

@@ -78,14 +78,16 @@ _GITHUBS = re.compile(
 )
 
 
-# A Terragrunt file's module.
+# A Terragrunt file's module, whether it is for GitHub, and what says nothing of that.
+_FOR_GITHUB = re.compile(r"oidc|github|\brepo:", re.IGNORECASE)
+_ADDRESS = re.compile(r"github\.com[:/][\w.-]+/[\w.-]+|^[ \t]*#.*", re.MULTILINE)
 _SOURCE = re.compile(r"^[ \t]*source[ \t]*=[ \t]*\"(.+)\"[ \t]*$", re.MULTILINE)
 
 
 def made_elsewhere(text: str, file: Path | None = None) -> list[str]:
     """What makes trust policies and is not here: modules for GitHub, and roles' whole policies."""
     if file and file.suffix == ".hcl" and (made := _SOURCE.search(text)):
-        if not re.search(r"oidc|githubusercontent|\brepo:", text, re.IGNORECASE):
+        if not _FOR_GITHUB.search(_ADDRESS.sub("", text)):
             return []
         return [
             f"which roles {made[1]} makes of Terragrunt's inputs is written there and not here; "

@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import TooTangled, Unreadable, apart
 from scripts.iam.trust_lint.reading.names import ACCOUNT, provider_arn
-from scripts.iam.trust_lint.terraform.operations import truth
+from scripts.iam.trust_lint.terraform.operations import Value, truth
 from scripts.iam.trust_lint.terraform.statements import document
 from scripts.iam.trust_lint.terraform.syntax import Block, Body, Expression, body, template
 from scripts.iam.trust_lint.terraform.values import (
@@ -129,6 +129,10 @@ class Names:
         """What is taken for a condition that is not known."""
         return self.module.decided(asked) if self.module else None
 
+    def unasked(self, value: Value) -> Any:
+        """A value here in which no condition is taken to go either way."""
+        return self.module.choices.without(lambda: value(self)) if self.module else value(self)
+
     def refused(self, line: str) -> None:
         """Keep what Terraform would refuse."""
         if self.module:
@@ -138,7 +142,7 @@ class Names:
 class Choices:
     """Which way conditions go that are not known: one variant of a policy after another."""
 
-    MOST = 2
+    MOST = 3
 
     def __init__(self) -> None:
         self.taken: dict[str, bool] = {}

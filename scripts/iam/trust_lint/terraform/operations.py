@@ -6,7 +6,7 @@ https://developer.hashicorp.com/terraform/language/expressions
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,6 +38,9 @@ class Scope(Protocol):
 
     def decided(self, asked: str) -> bool | None:
         """What is taken for a condition whose value is not known; None if nothing is."""
+
+    def unasked(self, value: Value) -> Any:
+        """A value here in which no condition is taken to go either way."""
 
 
 class Referable(Protocol):
@@ -185,17 +188,28 @@ def choice(asked: Value, yes: Value, no: Value, whole: str) -> Value:
     return value
 
 
+def _valid(values: Iterable[Value], scope: Scope) -> Iterator[Any]:
+    for one in values:
+        try:
+            yield one(scope)
+        except Invalid:
+            continue
+
+
 def _either(scope: Scope, text: str, yes: Value, no: Value, whole: str) -> Any:
     """What a choice gives whose condition is not known."""
     values = []
     for one in (yes, no):
         try:
-            values.append(one(scope))
+            # The outer condition is asked before those within.
+            values.append(scope.unasked(one))
         except Invalid:
             continue
     if not values:
         raise Invalid(whole)
-    if len(values) == 1 or plain(values[0]) == plain(values[1]):
+    if len(values) == 1:
+        return next(_valid((yes, no), scope))
+    if plain(values[0]) == plain(values[1]):
         return values[0]
     # Of two providers the one that is known, like the keys that are compared.
     known = [one for one in values if isinstance(one, str) and ":oidc-provider/" in one]
@@ -210,7 +224,7 @@ def _either(scope: Scope, text: str, yes: Value, no: Value, whole: str) -> Any:
     decided = scope.decided(text)
     if decided is None:
         return Unknown(whole)
-    return values[0] if decided else values[1]
+    return (yes if decided else no)(scope)
 
 
 def truth(value: Any) -> bool:
