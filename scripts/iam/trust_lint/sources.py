@@ -27,6 +27,7 @@ _KEPT_IN = (
     ".tofu", ".hcl", ".j2", ".js", ".mjs", ".cs", ".fs", ".java", ".kt", ".scala", ".rb", ".php",
     ".ps1", ".bash",
 )  # fmt: skip
+_TESTS = ".tftest.hcl"
 _OTHERS = frozenset({"node_modules", "__pycache__", "venv", "vendor"})
 _WEB_IDENTITY = re.compile(r"AssumeRoleWithWebIdentity|WebIdentityPrincipal|OpenIdConnectPrincipal")
 _ASSUMED = "ssumeRole"  # in each action that IAM takes into a trust policy
@@ -121,7 +122,8 @@ def _kept_in(folder: Path) -> Iterator[Path]:
     """The files of a folder in which trust policies are kept, but not those of other people."""
     for place, folders, files in os.walk(folder):
         folders[:] = [one for one in folders if one not in _OTHERS and not one.startswith(".")]
-        yield from (Path(place, one) for one in files if one.endswith(_KEPT_IN))
+        kept = (one for one in files if one.endswith(_KEPT_IN) and not one.endswith(_TESTS))
+        yield from (Path(place, one) for one in kept)
 
 
 def _file(file: Path, setting: Setting) -> Input:

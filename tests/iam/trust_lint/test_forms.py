@@ -239,3 +239,55 @@ def test_a_module_s_role_is_judged_once(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text('module "role" {\n  source = "./modules/role"\n}\n')
     [(_, setting)] = read_paths([tmp_path], Setting("")).documents
     assert setting.origin.endswith("module.role.aws_iam_role.deploy")
+
+
+def test_conditions_around_a_principal_count() -> None:
+    text = f"""new iam.Role(this, 'Deploy', {{
+      assumedBy: new iam.PrincipalWithConditions(
+        new iam.WebIdentityPrincipal('{PROVIDER}'), // GitHub's
+        {{ StringLike: {{ '{HOST}:sub': 'repo:octo-org/app:*' }} }}),
+    }});"""
+    found = read(text, "stack.ts")
+    assert not found.unknown
+    assert who(lint_all(list(found.documents))) == [
+        "everyone who can push a branch to octo-org/app or open a pull request from one there"
+    ]
+    # Without them anybody gets in.
+    bare = text.replace("PrincipalWithConditions(", "Wrapped(")
+    assert who(judged(bare, "stack.ts")) != who(judged(text, "stack.ts"))
+
+
+def test_a_construct_that_makes_a_role_elsewhere_is_named() -> None:
+    text = """import { GithubActionsRole } from 'aws-cdk-github-oidc';
+    new GithubActionsRole(this, 'Deploy', { owner: 'octo-org', repo: 'app' });"""
+    [line] = read(text, "stack.ts").unknown
+    assert "line 2 makes a role for GitHub, and what makes its policy is elsewhere" in line
+    assert "`cdk synth --json`" in line
+
+
+def test_quotes_of_a_shell_are_none_of_the_policy_s() -> None:
+    provider = """'"$PROVIDER_ARN"'"""
+    trust = policy("repo:'$REPO':*", provider)
+    text = f"#!/bin/bash\nTRUST='{trust}'\n"
+    found = judged(text, "role.sh")
+    assert who(found) == [
+        "everyone who can push a branch to ${REPO} or open a pull request from one there"
+    ]
+
+
+def test_a_condition_that_a_program_parses_is_read() -> None:
+    text = f"""condition = json.dumps({{"StringLike": {{"{HOST}:sub": "repo:octo-org/app:*"}}}})
+policy = {{"Statement": [{{"Effect": "Allow", "Principal": {{"Federated": args[0]}},
+  "Action": "sts:AssumeRoleWithWebIdentity", "Condition": json.loads(condition)}}]}}"""
+    assert {"any-context", "no-audience"} <= {one.rule for one in judged(text, "a.py").findings}
+
+
+def test_each_kind_of_context_that_is_open_is_told() -> None:
+    trust = policy("X").replace(
+        '"X"', '["repo:octo-org/app:ref:refs/heads/release/*", "repo:octo-org/app:environment:*"]'
+    )
+    [said] = who(judged(trust, "trust.json"))
+    assert "everyone who can push such a branch to octo-org/app; and everyone who can run" in said
+    pulls = trust.replace("app:environment:*", "app:pull_request")
+    [said] = who(judged(pulls, "trust.json"))
+    assert said.endswith("such a branch to octo-org/app; and pull requests of octo-org/app")

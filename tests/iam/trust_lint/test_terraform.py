@@ -472,3 +472,53 @@ def test_a_role_and_its_document_in_two_files_are_judged_once(tmp_path: Path) ->
         assert [
             str(Path(one.origin.partition(": ")[0]).relative_to(tmp_path)) for _, one in found
         ] == places
+
+
+def test_the_outer_of_several_choices_is_made_first(tmp_path: Path) -> None:
+    chosen = (
+        'var.a == "x" ? ["repo:o/one:*"] : (var.b == "x" ? ["repo:o/two:*"] : '
+        '(var.c == "x" ? ["repo:o/three:*"] : ["repo:o/${var.d != null ? var.d : "four"}:*"]))'
+    )
+    (tmp_path / "main.tf").write_text(
+        f"""data "aws_iam_policy_document" "trust" {{
+  statement {{
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+    principals {{
+      type        = "Federated"
+      identifiers = ["{ARN}"]
+    }}
+    condition {{
+      test     = "StringLike"
+      variable = "{HOST}:sub"
+      values   = {chosen}
+    }}
+  }}
+}}
+"""
+    )
+    found = lint_all(list(read_paths([tmp_path], Setting("")).documents))
+    said = " ".join(reach.who for reach in found.reach.values())
+    assert all(f"o/{one}" in said for one in ("one", "two", "three", "${var.d"))
+
+
+def test_modules_that_take_each_other_s_outputs_are_read(tmp_path: Path) -> None:
+    for name, output in (("a", "var.given"), ("b", '"octo-org"')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "main.tf").write_text(
+            f'variable "given" {{}}\noutput "owner" {{\n  value = {output}\n}}\n'
+            f'output "repository" {{\n  value = "${{var.given}}/app"\n}}\n'
+        )
+    (tmp_path / "main.tf").write_text(
+        'module "a" {\n  source = "./a"\n  given  = module.b.owner\n}\n'
+        'module "b" {\n  source = "./b"\n  given  = module.a.owner\n}\n'
+        'resource "aws_iam_role" "deploy" {\n  assume_role_policy = jsonencode({ Statement = [{\n'
+        f'    Effect = "Allow", Principal = {{ Federated = "{ARN}" }}\n'
+        '    Action = "sts:AssumeRoleWithWebIdentity"\n'
+        "    Condition = { StringLike = {\n"
+        f'      "{HOST}:sub" = "repo:${{module.b.repository}}:*" }} }}\n'
+        "  }] })\n}\n"
+    )
+    found = lint_all(list(read_paths([tmp_path], Setting("")).documents))
+    assert [reach.who for reach in found.reach.values()] == [
+        "everyone who can push a branch to octo-org/app or open a pull request from one there"
+    ]

@@ -213,6 +213,8 @@ def _lets_in(listed: list[Read]) -> list[list[Any]]:
     return [web_identity(policy) for policy, _, _ in listed]
 
 
+# What a trust policy's words are, or where they come from.
+_MAY_TRUST = re.compile(r"rincipal|ssume|_policy_documents")
 Read = tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]
 
 
@@ -244,6 +246,8 @@ def _policies(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Where a policy stands in a block, and the policy in Terraform's or in IAM's words."""
     if block.kind not in ("data", "resource", "module", "locals", "output"):
+        return
+    if block.kind != "module" and not _MAY_TRUST.search(block.text):
         return
     place = ".".join([block.kind, *block.labels]) if block.kind != "resource" else (
         ".".join(block.labels))  # fmt: skip

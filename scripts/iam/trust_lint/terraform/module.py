@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import TooTangled, Unreadable, apart
 from scripts.iam.trust_lint.reading.names import ACCOUNT, provider_arn
-from scripts.iam.trust_lint.terraform.operations import Value, truth
+from scripts.iam.trust_lint.terraform.operations import Scope, Value, truth
 from scripts.iam.trust_lint.terraform.statements import document
 from scripts.iam.trust_lint.terraform.syntax import Block, Body, Expression, body, template
 from scripts.iam.trust_lint.terraform.values import (
@@ -177,23 +177,33 @@ class Choices:
         return False
 
 
+@dataclass
+class Progress:
+    """What is being evaluated in a root and the modules that it calls, and how often of that
+    something was asked for that was under way itself."""
+
+    doing: list[tuple[int, str]] = field(default_factory=list)
+    cut: int = 0
+
+
 class Module:
     """Gives a module's names their values, and keeps which defaults counted."""
 
     def __init__(
         self,
         source: Source,
-        inputs: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, Expression] | None = None,
         unknown: tuple[Any, ...] = (),
         folders: dict[Path, Source | None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.source, self.unknown = source, unknown  # defaults that stand for no value
         self.is_root = inputs is None
-        self._inputs = source.given if inputs is None else inputs
-        self._doing: list[str] = []
+        self._inputs = inputs or {}
+        self._types: dict[str, Any] = {}
+        self._progress = progress or Progress()
         self.defaults: dict[str, None] = {}
         self.found: dict[tuple[str, bool], Any] = {}
-        self._cut = 0  # how often what was under way was asked for
         self.asked: dict[str, None] = {}  # defaults that any variant of a block has taken
         self.counted = False  # whether a default counted for a block
         self.choices = Choices()
@@ -229,13 +239,25 @@ class Module:
         return Unknown(name)
 
     def _variable(self, name: str) -> Any:
+        if self.is_root:
+            return self._taken(name)
+        return self._once(f"var.{name}", Expression(name, lambda _: self._taken(name)))
+
+    def _type(self, name: str, block: Block | None) -> Any:
+        if name not in self._types:
+            self._types[name] = _type(block)
+        return self._types[name]
+
+    def _taken(self, name: str) -> Any:
+        """The value of a variable: what is given, or else its default."""
         block = next(self.source.of("variable", name), None)
         if name in self.without:
             return Unknown(f"var.{name}")
-        if name in self._inputs:
-            given = self._inputs[name]
+        values = self.source.given if self.is_root else self._inputs
+        if name in values:
+            given = values[name].value(self.scope) if name in self._inputs else values[name]
             if given is not None or _is_nullable(block):
-                return conform(given, _type(block))
+                return conform(given, self._type(name, block))
         default = block.body.attributes.get("default") if block else None
         if default is None:
             return Unknown(f"var.{name}")
@@ -246,7 +268,7 @@ class Module:
             self.defaults[name] = None
         if value == "" and self.is_root:
             return NotGiven(f"var.{name}")
-        value = conform(value, _type(block))
+        value = conform(value, self._type(name, block))
         return _without_nulls(value, f"var.{name}") if None in self.unknown else value
 
     def _local(self, name: str) -> Any:
@@ -260,16 +282,17 @@ class Module:
         known = (name, self.choices.asks)
         if known in self.found:
             return self.found[known]
-        if name in self._doing:
-            self._cut += 1
+        now, own = self._progress, (id(self), name)
+        if own in now.doing:
+            now.cut += 1
             return Unknown(name)
-        cut = self._cut
-        self._doing.append(name)
+        cut = now.cut
+        now.doing.append(own)
         try:
             value = expression.value(self.scope)
         finally:
-            self._doing.pop()
-        if kept and (self._cut == cut or not self._doing):
+            now.doing.pop()
+        if kept and (now.cut == cut or not now.doing):
             self.found[known] = value
         return value
 
@@ -294,10 +317,7 @@ class Module:
         return _Members(output)
 
     def _called(self, name: str) -> Module | None:
-        """The module of a call that is not repeated.
-
-        Two may take each other's outputs: within one, what the other takes of it is not known.
-        """
+        """The module of a call that is not repeated."""
         block = next(self.source.of("module", name), None)
         if block is None or _repeated(block):
             return None
@@ -317,12 +337,13 @@ class Module:
         found = self._folders[place]
         if found is None:
             return None
+        # Two modules may take each other's outputs, so an input is evaluated where it is asked for.
         inputs = {
-            name: _or_unknown(one, scope)
+            name: _within(one, scope)
             for name, one in block.body.attributes.items()
             if name not in ("source", "version", "count", "for_each", "providers", "depends_on")
         }
-        child = Module(found, inputs, folders=self._folders)
+        child = Module(found, inputs, folders=self._folders, progress=self._progress)
         child.refused = self.refused
         child.choices, child.defaults = self.choices, self.defaults
         return child
@@ -386,11 +407,16 @@ def _without_nulls(value: Any, name: str) -> Any:
     return value
 
 
-def _or_unknown(written: Expression, scope: Names) -> Any:
-    try:
-        return written.value(scope)
-    except Invalid:
-        return Unknown(written.text)
+def _within(written: Expression, scope: Names) -> Expression:
+    """An expression in the scope of a caller; unknown where Terraform refuses it."""
+
+    def value(_: Scope) -> Any:
+        try:
+            return written.value(scope)
+        except Invalid:
+            return Unknown(written.text)
+
+    return Expression(written.text, value)
 
 
 def _type(block: Block | None) -> Any:
