@@ -24,7 +24,8 @@ Document = Mapping[str, Any] | str
 
 _KEPT_IN = (
     ".json", ".tf", ".yaml", ".yml", ".template", ".ts", ".py", ".go", ".sh",
-    ".tofu", ".hcl", ".j2", ".js", ".mjs", ".cs", ".fs", ".java", ".kt", ".scala", ".rb", ".php",
+    ".tofu", ".hcl", ".j2", ".js", ".mjs", ".tsx", ".jsx",
+    ".cs", ".fs", ".java", ".kt", ".scala", ".rb", ".php",
     ".ps1", ".bash",
 )  # fmt: skip
 _TESTS = ".tftest.hcl"
@@ -158,8 +159,8 @@ def read_text(text: bytes | str, origin: str, setting: Setting, file: Path | Non
         told = [f"{origin}: {line}" for line in (*made_elsewhere(decoded, file), *left)]
         if not read and not told and _WEB_IDENTITY.search(decoded):
             told = [
-                f"{origin}: speaks of web identity, and no trust policy is written out in it; give "
-                f"{rendered(decoded)}"
+                f"{origin}: speaks of web identity, and no trust policy that can be read is in it; "
+                f"give {rendered(decoded)}"
             ]
         if read or told:
             return _joined(_of_places(read, origin, setting), Input(unknown=tuple(told)))

@@ -291,3 +291,42 @@ def test_each_kind_of_context_that_is_open_is_told() -> None:
     pulls = trust.replace("app:environment:*", "app:pull_request")
     [said] = who(judged(pulls, "trust.json"))
     assert said.endswith("such a branch to octo-org/app; and pull requests of octo-org/app")
+
+
+@pytest.mark.parametrize("fence", ["```", "~~~"])
+def test_fences_of_either_kind_are_read(fence: str) -> None:
+    page = f"# Setup\n{fence}json\n{policy('repo:octo-org/app:*')}\n{fence}\n"
+    assert len(read(page, "guide.md").documents) == 1
+
+
+def test_conditions_of_terraform_alone_are_told() -> None:
+    page = f"""# Scope
+```hcl
+condition {{
+  test     = "StringLike"
+  variable = "{HOST}:sub"
+  values   = ["repo:octo-org/app:*"]
+}}
+```
+"""
+    assert "no statement that they are of: 1" in read(page, "guide.md").unknown[0]
+
+
+def test_a_template_within_a_program_is_read() -> None:
+    text = f"""<Copyable command={{`
+  Resources:
+    Role:
+      Type: AWS::IAM::Role
+      Properties:
+        AssumeRolePolicyDocument:
+          Statement:
+            - Effect: Allow
+              Action: sts:AssumeRoleWithWebIdentity
+              Principal: {{Federated: "{PROVIDER}"}}
+              Condition:
+                StringLike:
+                  {HOST}:sub: !Sub repo:\\${{Org}}/app:*
+`}} />"""
+    assert who(judged(text, "page.tsx")) == [
+        "everyone who can push a branch to ${Org}/app or open a pull request from one there"
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import TooTangled, begin
@@ -36,8 +37,11 @@ _RENDERS = {
 _MAY_HOLD = re.compile(
     r"assume_?role|principal|github\w*role|^\s*source\s*=\s*\"\.", re.IGNORECASE | re.MULTILINE
 )
-_KEY_OF_TOKENS = re.compile(
-    rf"[\"']?{re.escape(GITHUB_HOST)}(?:/[\w-]+)?:\w+(?:\.\w+)?[\"']?\s*[:=]"
+_KEY = rf"[\"']?{re.escape(GITHUB_HOST)}(?:/[\w-]+)?:\w+(?:\.\w+)?[\"']?"
+_KEY_OF_TOKENS = re.compile(rf"{_KEY}\s*[:=]|\bvariable\s*=\s*{_KEY}")
+# A template within a program.
+_EMBEDDED = re.compile(
+    r"`([^`]*)`|\"\"\"(.*?)\"\"\"|<<-?\s*['\"]?(\w+)['\"]?\n(.*?)\n\s*\3\b", re.DOTALL
 )
 
 
@@ -77,6 +81,8 @@ def _written(text: str, file: Path | None) -> tuple[list[Found], list[str]]:
                 part = prepared(part)
                 readable = _PRINCIPAL.sub("", part) if kind in _LANGUAGES else part
                 read, spans = policies(readable, around(beside) if beside else {})
+                if not read and "AWS::IAM::Role" in part:
+                    read, spans = _embedded(part)
         found += [one for one in read if one not in found]
         if parts or kind in _PAGES:
             alone += _conditions_alone(part, spans)
@@ -85,6 +91,20 @@ def _written(text: str, file: Path | None) -> tuple[list[Found], list[str]]:
     if alone:
         left.append(f"blocks with conditions and no statement that they are of: {alone}")
     return found, left
+
+
+def _embedded(text: str) -> tuple[list[Found], Spans]:
+    """The policies of templates that stand in a program's texts."""
+    found: list[Found] = []
+    spans: Spans = []
+    for match in _EMBEDDED.finditer(text):
+        written = match[1] or match[2] or match[4] or ""
+        if "AWS::IAM::Role" in written:
+            content = template(dedent(written).replace("\\$", "$"))
+            read, _ = policies_in(content) if content is not None else ([], [])
+            found += read
+            spans += [match.span()] if read else []
+    return found, spans
 
 
 def _conditions_alone(page: str, spans: Spans) -> int:

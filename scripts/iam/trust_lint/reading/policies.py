@@ -51,7 +51,7 @@ _ELSEWHERE = placeholder("conditions that are written elsewhere")
 _WEB = "sts:AssumeRoleWithWebIdentity"
 _CHOICE = re.compile(r"\$\{([^?{}]+?)\s*\?\s*((?=[\"'`]).*)\}", re.DOTALL)
 _ELSE = re.compile(r"\s*:\s*(?=[\"'`])")
-_FENCE = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(.*?)^[ \t]*\1", re.DOTALL | re.MULTILINE)
 
 
 Spans = list[tuple[int, int]]
@@ -76,7 +76,7 @@ def policies(text: str, around: Mapping[str, Any]) -> tuple[list[Found], Spans]:
 
 def fences(text: str) -> list[str]:
     """The fenced blocks of a Markdown text, and the rest of it where a policy may stand there."""
-    found = _FENCE.findall(text)
+    found = [match[2] for match in _FENCE.finditer(text)]
     rest = _FENCE.sub("\n", text) if found else ""
     return [*found, rest] if _STATEMENT.search(rest) else found
 
