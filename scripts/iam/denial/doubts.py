@@ -139,6 +139,11 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
             f"the message hides a part of the resource ({refusal.resource}), so no change is "
             f"proposed: paste it with what stands there{_on_nothing(refusal, explanation)}"
         )
+    elif refusal.arn is None and re.match(r"arn:(?!aws)[\w-]+:", refusal.resource):
+        yield (
+            f"{refusal.resource} is no ARN, as no partition (aws) stands behind arn:, so no change "
+            "is proposed: if it was asked for so, the request is to be put right, no policy"
+        )
     elif refusal.arn is None and refusal.resource.startswith("arn:"):
         yield (
             f"the message ends in the middle of the resource ({refusal.resource}), so no change is "

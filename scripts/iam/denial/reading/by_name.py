@@ -39,7 +39,7 @@ _TOKEN = re.compile(
 )
 _BESIDE = re.compile(r"\b([A-Z]\w+)[ .]$")  # a service in front of its call
 _MAKES = re.compile(
-    r"[\w-]+:(?:Create|Update|Modify|Run|Start|Register|Restore|Copy|Import|Associate|Submit|POST|PUT)"
+    r"[\w-]+:(?:Create|Update|Modify|Run|Start|Register|Restore|Copy|Import|Associate|Request|Submit|POST|PUT)"
 )
 _ENDS = re.compile(r"(?:Command|Request|Async|Operation|Input|Error|Exception)+$")
 _HUMPS = re.compile(r"[A-Z][a-z\d]*|[a-z\d]+")
@@ -76,7 +76,9 @@ def actions(words: str) -> tuple[str, ...]:
     for kind in (_phrases, _tokens, _types):
         found = [*kind(words, asked)]
         # What stands behind a refusal may be the next one's.
-        found = [one for one in found if one[0] < refused.start()] or found
+        found = [one for one in found if one[0] < refused.start()] or [
+            one for one in found if not _REFUSED.search(words, one[0])
+        ]
         near = sorted(found, key=lambda one: abs(one[0] - refused.start()))
         if several := tuple(dict.fromkeys(action for _, some in near for action in some)):
             return several
@@ -115,7 +117,8 @@ def _on(action: str) -> str:
     if only_star(action):
         return f"{action} on *, as it takes no resource"
     arns = resources(action)
-    return f"{action} on {' or '.join(arns)}" if 0 < len(arns) < 3 else action
+    both = " or both" * (len(arns) > 1)  # alternatives, or each of them: the reference does not say
+    return f"{action} on {' or '.join(arns)}{both}" if 0 < len(arns) < 3 else action
 
 
 def handed_on(action: str) -> str:

@@ -148,7 +148,7 @@ def _of_its_call(words: str) -> str | None:
 _SAYS = re.compile(
     r"(?:(?:AccessDenied|Unauthorized|Forbidden|NotAuthorized|OptInRequired)\w*['\")]*"
     r"|when calling the \w+ operation): (?P<says>(?!An error)[A-Z](?:[^.<{}\"]|\.(?=\w)){9,240}?)"
-    r"(?=\.(?:\W|$)|\"|<|$| status code| \(Service| Traceback|\\)"
+    r"(?=\.(?:\W|$)|\"|<|$| \{| status code| \(Service| Traceback|\\)"
 )
 _NOTHING = re.compile(
     r"User:|Access ?Denied$|You are not authorized to perform this|You do ?n[o']t have the perm"
@@ -243,7 +243,8 @@ def named_by_an_allow(action: str) -> str:
         return ". An Allow of it names *"
     arns = resources(action)
     more = f" and {len(arns) - 4} kinds more" if len(arns) > 4 else ""
-    return f". An Allow of it names {', '.join(arns[:4])}{more}" if arns else ""
+    some = "one or more of " * (len(arns) > 1)
+    return f". An Allow of it names {some}{', '.join(arns[:4])}{more}" if arns else ""
 
 
 def of_no_action(words: str) -> str | None:

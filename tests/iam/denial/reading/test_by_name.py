@@ -187,3 +187,26 @@ def test_the_same_refusal_is_told_once() -> None:
     assert len(read(text).bare) == 1
     assert len(read("in ec2.get_all_volumes(): <Code>UnauthorizedOperation</Code><Message>You are "
                     "not authorized to perform this operation.</Message>").bare) == 1  # fmt: skip
+
+
+def test_a_line_before_a_further_refusal_is_that_ones() -> None:
+    text = (
+        "Skipping IoT1ClickProjects.listProjects AccessDeniedException\n"
+        "Skipping EMRcontainers.listVirtualClusters AccessDeniedException"
+    )
+    assert by_name.actions(text) == ()
+
+
+def test_of_several_kinds_of_resources_none_is_said_to_be_enough() -> None:
+    text = "error creating RouteTable: UnauthorizedOperation: You are not authorized to do this."
+    assert "vpc/<VpcId> or both" in str(cause(read(text).bare[0]))
+
+
+def test_a_services_words_end_where_its_fields_begin() -> None:
+    text = (
+        "error creating QuickSight Data Source: AccessDeniedException: Insufficient permission to "
+        "access the manifest file\n{\n  RespMetadata: {\n    StatusCode: 401"
+    )
+    assert 'says: "Insufficient permission to access the manifest file"' in str(
+        cause(read(text).bare[0])
+    )
