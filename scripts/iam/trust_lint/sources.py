@@ -28,10 +28,11 @@ _KEPT_IN = (
     ".cs", ".fs", ".java", ".kt", ".scala", ".rb", ".php",
     ".ps1", ".bash",
 )  # fmt: skip
-_TESTS = ".tftest.hcl"
+_TESTS = re.compile(r"\.(?:tf)?test\.\w+$|\.spec\.\w+$|_test\.(?:go|py)$|^test_.*\.py$|^\.")
 _OTHERS = frozenset({"node_modules", "__pycache__", "venv", "vendor"})
 _WEB_IDENTITY = re.compile(r"AssumeRoleWithWebIdentity|WebIdentityPrincipal|OpenIdConnectPrincipal")
 _ASSUMED = "ssumeRole"  # in each action that IAM takes into a trust policy
+_COMMENTS = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])', re.DOTALL)
 _RENDER = re.compile(r"give (?:the plan|the rendered|what `)")
 _READS = ("Get", "List", "Describe", "View", "Head", "BatchGet", "Lookup", "Search", "Select")
 _SECRETS = ("secretsmanager:getsecretvalue", "secretsmanager:batchgetsecretvalue")
@@ -79,7 +80,7 @@ def _folder(folder: Path, setting: Setting) -> Input:
         except InputError as error:
             read = Input(unknown=(str(error),))
         found = _joined(found, read)
-    kept = _once(found.documents)
+    kept = _once(found)
     gone = {one.origin for _, one in found.documents} - {one.origin for _, one in kept}
     lines = (one for one in found.unknown if not one.startswith(tuple(f"{to}: " for to in gone)))
     found = Input(kept, tuple(lines))
@@ -90,14 +91,13 @@ def _folder(folder: Path, setting: Setting) -> Input:
     return found
 
 
-def _once(
-    documents: tuple[tuple[Document, Setting], ...],
-) -> tuple[tuple[Document, Setting], ...]:
+def _once(found: Input) -> tuple[tuple[Document, Setting], ...]:
     """Each of Terraform's policies once.
 
     A role's may be a document of another file of the folder, and one of a module comes out of the
-    root that calls it and out of the module's own folder.
+    root that calls it and, where that says no more, out of the module's own folder.
     """
+    documents = found.documents
 
     def place(setting: Setting) -> tuple[str, str]:
         file, _, place = setting.origin.partition(".tf: ")
@@ -113,8 +113,9 @@ def _once(
         (policy, one)
         for policy, one in documents
         if not (place(one)[1].startswith("aws_iam_role.") and (place(one)[0], policy) in data)
-        and not any(
-            outer.endswith(f".{place(one)[1]}") and policy == other for outer, other in called
+        and not (
+            any(outer.endswith(f".{place(one)[1]}") and policy == other for outer, other in called)
+            and not any(line.startswith(f"{one.origin}: ") for line in found.unknown)
         )
     )
 
@@ -123,8 +124,9 @@ def _kept_in(folder: Path) -> Iterator[Path]:
     """The files of a folder in which trust policies are kept, but not those of other people."""
     for place, folders, files in os.walk(folder):
         folders[:] = [one for one in folders if one not in _OTHERS and not one.startswith(".")]
-        kept = (one for one in files if one.endswith(_KEPT_IN) and not one.endswith(_TESTS))
-        yield from (Path(place, one) for one in kept)
+        yield from (
+            Path(place, one) for one in files if one.endswith(_KEPT_IN) and not _TESTS.search(one)
+        )
 
 
 def _file(file: Path, setting: Setting) -> Input:
@@ -150,7 +152,7 @@ def read_text(text: bytes | str, origin: str, setting: Setting, file: Path | Non
             f"{origin}: not UTF-8 text; a binary plan becomes JSON by `terraform show -json FILE`"
         ) from None
     try:
-        content = json.loads(decoded)
+        content = _json(decoded, file)
     except (ValueError, RecursionError) as error:
         try:
             read, left = written(decoded, file)
@@ -184,6 +186,16 @@ def read_text(text: bytes | str, origin: str, setting: Setting, file: Path | Non
     _is_trust(content, origin)
     # As text, so that a key that is written twice is seen.
     return Input(((decoded, replace(setting, origin=origin)),))
+
+
+def _json(text: str, file: Path | None) -> Any:
+    """The content of a JSON text; a file of that name may have comments. Raises ValueError."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        if file is None or file.suffix != ".json" or _ASSUMED in text:
+            raise
+        return json.loads(_COMMENTS.sub(lambda one: one[1] or "", text))
 
 
 def _of_places(read: Sequence[Found], origin: str, setting: Setting) -> Input:

@@ -71,7 +71,9 @@ def test_a_program_that_is_not_read_is_named_with_what_renders_it(
     found = read(text, name)
     assert not found.documents
     [line] = found.unknown
-    assert f"line 2 speaks of web identity, and {language} that makes policies is not read" in line
+    assert (
+        f"line 2: web identity is spoken of, and {language} that makes policies is not read" in line
+    )
     assert f"give what `{command}` prints" in line
 
 
@@ -79,7 +81,7 @@ def test_a_policy_beside_one_that_cannot_be_read_does_not_hide_it() -> None:
     text = f"const one = {policy('repo:octo-org/app:*')};\nuse(new iam.WebIdentityPrincipal(arn, {{"
     found = read(text, "stack.ts")
     assert len(found.documents) == 1
-    assert "line 5 speaks of web identity" in found.unknown[0]
+    assert "line 5: web identity is spoken of" in found.unknown[0]
     # Where it is commented out or only compared there is nothing to judge.
     for other in (
         "// new iam.WebIdentityPrincipal(arn, {",
@@ -261,7 +263,7 @@ def test_a_construct_that_makes_a_role_elsewhere_is_named() -> None:
     text = """import { GithubActionsRole } from 'aws-cdk-github-oidc';
     new GithubActionsRole(this, 'Deploy', { owner: 'octo-org', repo: 'app' });"""
     [line] = read(text, "stack.ts").unknown
-    assert "line 2 makes a role for GitHub, and what makes its policy is elsewhere" in line
+    assert "line 2: a role for GitHub is made by a construct whose policy is elsewhere" in line
     assert "`cdk synth --json`" in line
 
 
@@ -330,3 +332,12 @@ def test_a_template_within_a_program_is_read() -> None:
     assert who(judged(text, "page.tsx")) == [
         "everyone who can push a branch to ${Org}/app or open a pull request from one there"
     ]
+
+
+def test_a_folder_s_tests_and_settings_are_no_news(tmp_path: Path) -> None:
+    (tmp_path / "trust.json").write_text(policy("repo:octo-org/app:*"))
+    (tmp_path / "tsconfig.json").write_text('{ // strict\n  "strict": true,\n}')
+    (tmp_path / "role.test.ts").write_text("new GithubActionsRole(stack, 'Test', {});")
+    found = read_paths([tmp_path], Setting(""))
+    assert len(found.documents) == 1
+    assert not found.unknown

@@ -602,7 +602,7 @@ def test_a_folder_is_read_with_all_that_is_kept_in_it(tmp_path: Path) -> None:
     assert {setting.origin.split(":")[0] for _, setting in read.documents} == {
         f"{tmp_path}/roles.tf", f"{tmp_path}/deep/stack.ts",
     }  # fmt: skip
-    assert any(line.startswith(f"{tmp_path}/deep/half.py: line 1 speaks") for line in read.unknown)
+    assert any(line.startswith(f"{tmp_path}/deep/half.py: line 1: web") for line in read.unknown)
     assert not any("main.py" in line for line in read.unknown)
 
 

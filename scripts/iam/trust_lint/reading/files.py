@@ -123,8 +123,8 @@ def _unread(text: str, spans: Spans, kind: str) -> list[str]:
     what = f"{language} that makes policies is not read" if language else unread
     told = []
     for patterns, line in (
-        ((_PRINCIPAL, _ACTION), f"speaks of web identity, and {what}"),
-        ((_CONSTRUCT,), "makes a role for GitHub, and what makes its policy is elsewhere"),
+        ((_PRINCIPAL, _ACTION), f"web identity is spoken of, and {what}"),
+        ((_CONSTRUCT,), "a role for GitHub is made by a construct whose policy is elsewhere"),
     ):
         lines = sorted(
             text.count("\n", 0, match.end()) + 1
@@ -135,7 +135,7 @@ def _unread(text: str, spans: Spans, kind: str) -> list[str]:
         )
         if lines:
             where = ", ".join(map(str, dict.fromkeys(lines)))
-            told.append(f"line {where} {line}; give {rendered(text)}")
+            told.append(f"line {where}: {line}; give {rendered(text)}")
     return told
 
 

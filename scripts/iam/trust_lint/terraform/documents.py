@@ -86,7 +86,7 @@ _SOURCE = re.compile(r"^[ \t]*source[ \t]*=[ \t]*\"(.+)\"[ \t]*$", re.MULTILINE)
 
 def made_elsewhere(text: str, file: Path | None = None) -> list[str]:
     """What makes trust policies and is not here: modules for GitHub, and roles' whole policies."""
-    if file and file.suffix == ".hcl" and (made := _SOURCE.search(text)):
+    if file and file.name == "terragrunt.hcl" and (made := _SOURCE.search(text)):
         if not _FOR_GITHUB.search(_ADDRESS.sub("", text)):
             return []
         return [
