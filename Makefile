@@ -33,7 +33,7 @@ test: install-test ## every check and test, end-to-end included
 	@$(MAKE) --no-print-directory -j 2 lint install-tools
 	@$(bin)/python -m pytest -n 3 -m "not e2e and not alone"
 	@$(bin)/python -m pytest -m alone $$(grep -rl --include='*.py' 'mark\.alone' tests)
-	@$(bin)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m e2e tests/e2e
+	@$(bin)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m e2e tests/e2e
 	@$(bin)/python -m tests.browser
 
 # Side by side: mypy has one processor, and takes half a minute of it where it has no cache.

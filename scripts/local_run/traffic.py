@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pipeline.data.contract import SchemaContract
 
 THREADS = 4
+PER_SECOND = 60
+"""Requests of all threads together: enough for each step, and the machine stays free for others."""
 OUTCOMES_AT_ONCE = 20
 
 
@@ -64,7 +66,7 @@ def pool(champion: Any, challenger: Any, contract: SchemaContract, count: int) -
 
 @dataclass
 class Traffic:
-    """Requests without a pause until the block ends; every failure is kept.
+    """Requests at an even rate until the block ends; every failure is kept.
 
     `truth` says which model the outcomes agree with: the challenger (good), or the champion (bad).
     """
@@ -95,7 +97,7 @@ class Traffic:
         import requests
 
         outcomes: list[dict[str, Any]] = []
-        at = number
+        at, due = number, time.monotonic()
         with requests.Session() as session:
             session.trust_env = False  # else REQUESTS_CA_BUNDLE or a proxy of the caller's counts
             session.verify = str(self.ca_bundle)
@@ -110,7 +112,9 @@ class Traffic:
                 if len(outcomes) >= OUTCOMES_AT_ONCE:
                     self._ask(session, "/feedback", {"outcomes": outcomes})
                     outcomes = []
-                time.sleep(0.005)
+                # What a slow machine cannot send is left out, and not sent at once later.
+                due = max(due + THREADS / PER_SECOND, time.monotonic())
+                self._stop.wait(due - time.monotonic())
 
     def _ask(self, session: requests.Session, path: str, body: Any) -> requests.Response | None:
         """The answer; None for a request that was lost."""

@@ -33,8 +33,8 @@ PROJECT = ROOT
 POISON = "poisoned-by-the-test"
 
 
-# What uses one cloud stays in one process, in order; the longest come first, so that two processes
-# end at about the same time. What is not named here shares the run of `home`.
+# What uses one cloud stays in one process, in order; the longest come first, so that the
+# processes end at about one time. What is not named here shares the run of `home`.
 GROUPS = ("test_environments", "test_rollouts", "home", "test_workflows")
 
 

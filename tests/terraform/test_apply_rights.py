@@ -74,6 +74,33 @@ def test_apply_may(
     assert _apply_may(documents, action, resource, **context)
 
 
+@pytest.mark.parametrize(
+    ("of_gateway", "of_vpc", "may"),
+    [
+        ("dev", "dev", True),
+        (None, "dev", True),  # made a moment ago: EC2 does not know its tags yet
+        ("prod", "dev", False),
+        ("dev", None, False),
+        (None, "prod", False),
+    ],
+)
+def test_apply_attaches_its_own_gateway_as_soon_as_it_was_made(
+    documents: list[Document], of_gateway: str | None, of_vpc: str | None, may: bool
+) -> None:
+    """EC2 asks for both. The provider asks again where a gateway is not found, not when denied."""
+    tags = {f"{EC2}:internet-gateway/igw-1": of_gateway, f"{EC2}:vpc/vpc-1": of_vpc}
+    allowed = [
+        _apply_may(
+            documents,
+            "ec2:AttachInternetGateway",
+            resource,
+            **({"aws:ResourceTag/Environment": tag} if tag else {}),
+        )
+        for resource, tag in tags.items()
+    ]
+    assert all(allowed) == may
+
+
 def test_apply_ends_associations_of_its_own_addresses_and_of_none(
     documents: list[Document],
 ) -> None:

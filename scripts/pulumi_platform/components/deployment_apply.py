@@ -334,6 +334,13 @@ def network(scope: Scope) -> list[Statement]:
             kinds,
             when=scope.tagged,
         ),
+        # A gateway is attached at once after it was made; EC2 may not know its tags then.
+        allow(
+            "AttachWhatWasJustMade",
+            ["ec2:AttachInternetGateway"],
+            [scope.ec2("internet-gateway")],
+            when=scope.tagged_if_any,
+        ),
         # The provider ends the association of a NAT gateway's address after the gateway, with which
         # it ended. Such a call names no address, so no tag.
         allow(

@@ -109,6 +109,11 @@ class Scope:
         """What is used, changed or deleted carries the environment's tag."""
         return equals("aws:ResourceTag/Environment", self.environment)
 
+    @property
+    def tagged_if_any(self) -> Conditions:
+        """What is used carries no other environment's tag."""
+        return {"StringEqualsIfExists": {"aws:ResourceTag/Environment": self.environment}}
+
     def with_key(
         self, sid: str, actions: str, when: Conditions | None = None, key: Text | None = None
     ) -> list[Statement]:

@@ -84,6 +84,20 @@ data "aws_iam_policy_document" "apply_network" {
     }
   }
 
+  # The provider attaches a gateway at once after it made it. EC2 may not know the gateway then, for which the provider
+  # asks again, nor its tags, for which it does not. The VPC's tags are asked for above, and another's tag is refused.
+  statement {
+    sid       = "AttachWhatWasJustMade"
+    actions   = ["ec2:AttachInternetGateway"]
+    resources = ["${local.ec2}:internet-gateway/*"]
+
+    condition {
+      test     = "StringEqualsIfExists"
+      variable = "aws:ResourceTag/Environment"
+      values   = [var.environment]
+    }
+  }
+
   # The provider ends the association of a NAT gateway's address after the gateway, with which it ended. Such a call
   # names no address any more, so no tag: an address that is there has an id, and is the statement's above.
   statement {
