@@ -23,8 +23,8 @@ from scripts.localcloud.access.principals import ANONYMOUS, Caller, Principals, 
 from scripts.localcloud.access.regions import check_bucket_region, check_scope, requested_region
 from scripts.localcloud.access.signatures import Signature, query_pairs
 from scripts.localcloud.emulator.emulator import Emulator
+from scripts.localcloud.rules import belonging, networks, unread
 from scripts.localcloud.rules import keys as kms_keys
-from scripts.localcloud.rules import unread
 from scripts.localcloud.sts import ageing
 from scripts.localcloud.sts.issuer import PREFIX as ISSUER_PREFIX
 from scripts.localcloud.sts.issuer import Issuer
@@ -155,11 +155,14 @@ class Gateway:
     ) -> Answer | None:
         """Decide a request and let moto carry it out; None where a handler is to answer it."""
         request = found.request
-        needs = requests.needs_of(reading, self._account.at(request.region))
+        account = self._account.at(request.region)
+        needs = requests.needs_of(reading, account)
         self._authorizer.require(found.caller, needs, keys, info)
         if found.signature is None:
             public_access.check_anonymous(reading)
         kms_keys.check(needs, request.service, self._emulator.backend)
+        belonging.check(needs, reading, account.tags)
+        networks.check(needs, reading)
         unread.check(reading)
         for name in ("*", reading.operation):
             if check := self.checks.get((request.service, name)):

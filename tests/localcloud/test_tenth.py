@@ -253,13 +253,6 @@ def test_logs_are_kept_for_days_that_aws_offers(account: Account) -> None:
     logs.put_retention_policy(logGroupName="/kept", retentionInDays=3653)
 
 
-def test_a_command_is_for_somebody(account: Account) -> None:
-    content = '{"schemaVersion": "2.2", "mainSteps": []}'
-    ssm = account.client("ssm")
-    ssm.create_document(Name="for-nobody", Content=content, DocumentType="Command")
-    assert fails(ssm.send_command, DocumentName="for-nobody") == "InvalidInstanceId"
-
-
 def test_a_form_copies_nothing() -> None:
     form = post_form.Form("bucket", {"key": "a", "x-amz-copy-source": "other/b"}, b"content")
     incoming = Incoming("POST", "/bucket", {}, b"", Connection("127.0.0.1", secure=True))

@@ -161,10 +161,12 @@ class MotoAccount:
 
     def key_arn(self, id_or_alias: str) -> str | None:
         """Key ARN for a KMS key id, key ARN, alias name or alias ARN."""
-        parts = id_or_alias.split(":", 5)
-        if parts[0] == "arn" and len(parts) < 6:
-            return None
-        region = parts[3] if parts[0] == "arn" else None
+        region = None
+        if id_or_alias.startswith("arn:"):
+            parts = id_or_alias.split(":", 5)
+            if len(parts) < 6 or not parts[3] or parts[4] != self.account_id:
+                return None  # moto looks at the end of an ARN alone
+            region = parts[3]
         with self._lock:
             try:
                 kms = self._backend("kms", region)

@@ -14,6 +14,7 @@ from unittest.mock import patch
 from xml.etree import ElementTree
 
 from moto.cloudtrail.responses import CloudTrailResponse
+from moto.cloudwatch.models import CloudWatchBackend
 from moto.ec2.responses.instances import InstanceResponse
 from moto.ec2.responses.tags import TagResponse
 from moto.ec2.responses.vpcs import VPCs
@@ -29,6 +30,7 @@ def parameters() -> Iterator[None]:
     with ExitStack() as stack:
         for owner, method, change in (
             (CloudTrailResponse, "describe_trails", _named_trails),
+            (CloudWatchBackend, "put_metric_alarm", _state_of_alarm),
             (DBInstance, "__init__", _insights_of_new),
             (DBInstance, "update", _insights_of_changed),
             (InstanceResponse, "run_instances", _as_many_as_may_be),
@@ -43,6 +45,28 @@ def parameters() -> Iterator[None]:
             original = getattr(owner, method)
             stack.enter_context(patch.object(owner, method, wraps(original)(change(original))))
         yield
+
+
+_OF_STATE = ("history", "state_reason", "state_reason_data", "state_updated_timestamp",
+             "state_value")  # fmt: skip
+
+
+def _state_of_alarm(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A new alarm knows nothing, and one that is put again keeps its state; moto says OK of both.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+    """
+
+    def put(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = dict(self.alarms)
+        alarm = original(self, *args, **kwargs)
+        alarm.state_value = "INSUFFICIENT_DATA"
+        if known := before.get(alarm.name):
+            for name in _OF_STATE:
+                setattr(alarm, name, getattr(known, name))
+        return alarm
+
+    return put
 
 
 def _named_trails(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,7 +1,8 @@
-"""What services refuse to whoever hands them a role or profile that has not arrived there yet.
+"""What services refuse to whoever hands them a role that does not trust them, or a role or profile
+that has not arrived there yet.
 
-Only in the mode of eventual consistency (`emulator.consistency`). Terraform's provider knows these
-errors and tries again.
+The latter only in the mode of eventual consistency (`emulator.consistency`). Terraform's provider
+knows these errors and tries again.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
 """
 
@@ -9,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+from scripts.iam.engine.errors import Unsupported
+from scripts.iam.engine.evaluation import Principal, Request, evaluate_trust
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
-from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.access.policies import Backends, parsed
 from scripts.localcloud.emulator.consistency import Consistency
 
 Check = Callable[[Reading], None]
@@ -21,25 +24,46 @@ _PROFILE = (
     "Value ({name}) for parameter iamInstanceProfile.name is invalid. "
     "Invalid IAM Instance Profile name"
 )
-# Service and operation -> where the role is in the parameters, and the service's error.
-_ROLES: Mapping[tuple[str, str], tuple[tuple[str, ...], str, str]] = {
-    ("ec2", "CreateFlowLogs"): (
-        ("DeliverLogsPermissionArn",),
-        "InvalidParameter",
-        "Unable to assume given IAM role",
-    ),
-    ("rds", "CreateDBInstance"): (
-        ("MonitoringRoleArn",),
-        "InvalidParameterValue",
-        "IAM role ARN value is invalid or does not include the required permissions for: "
-        "ENHANCED_MONITORING",
-    ),
-    ("scheduler", "CreateSchedule"): (
-        ("Target", "RoleArn"),
-        "ValidationException",
-        "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.",
-    ),
+
+
+class Handed(NamedTuple):
+    """Where a call names the role, who acts with it, and the service's error."""
+
+    path: tuple[str, ...]
+    service: str
+    code: str
+    message: str
+
+    def role(self, parameters: Mapping[str, Any]) -> str | None:
+        """The ARN of the role, if the call names one."""
+        found: Any = parameters
+        for name in self.path:
+            found = (found or {}).get(name)
+        return found or None
+
+
+_FLOW_LOGS = Handed(
+    ("DeliverLogsPermissionArn",), "vpc-flow-logs.amazonaws.com", "InvalidParameter",
+    "Unable to assume given IAM role",
+)  # fmt: skip
+_MONITORING = Handed(
+    ("MonitoringRoleArn",), "monitoring.rds.amazonaws.com", "InvalidParameterValue",
+    "IAM role ARN value is invalid or does not include the required permissions for: "
+    "ENHANCED_MONITORING",
+)  # fmt: skip
+_SCHEDULE = Handed(
+    ("Target", "RoleArn"), "scheduler.amazonaws.com", "ValidationException",
+    "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.",
+)  # fmt: skip
+_HANDED: Mapping[tuple[str, str], Handed] = {
+    ("ec2", "CreateFlowLogs"): _FLOW_LOGS,
+    ("rds", "CreateDBInstance"): _MONITORING,
+    ("rds", "ModifyDBInstance"): _MONITORING,
+    ("scheduler", "CreateSchedule"): _SCHEDULE,
+    ("scheduler", "UpdateSchedule"): _SCHEDULE,
 }
+# What a service says of what it acts for; what it then is was not found out.
+_UNTOLD = frozenset({"aws:sourcearn"})
 # Policies of resources, which name principals; each service's error.
 _POLICIES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("kms", "CreateKey"): (
@@ -59,8 +83,8 @@ def checks(consistency: Consistency, backends: Backends) -> dict[tuple[str, str]
     if consistency.lags is None:
         return {}
     found: dict[tuple[str, str], Check] = {
-        place: partial(_role_arrived, consistency, backends, *rule)
-        for place, rule in _ROLES.items()
+        place: partial(_role_arrived, consistency, backends, handed)
+        for place, handed in _HANDED.items()
     }
     found |= {
         place: partial(_principals_arrived, consistency, backends, *rule)
@@ -73,16 +97,9 @@ def checks(consistency: Consistency, backends: Backends) -> dict[tuple[str, str]
 
 
 def _role_arrived(
-    consistency: Consistency,
-    backends: Backends,
-    path: tuple[str, ...],
-    code: str,
-    message: str,
-    reading: Reading,
+    consistency: Consistency, backends: Backends, handed: Handed, reading: Reading
 ) -> None:
-    arn: Any = reading.parameters
-    for name in path:
-        arn = (arn or {}).get(name)
+    arn = handed.role(reading.parameters)
     for role in list(backends("iam").roles.values()):
         own = {
             ("role", role.id),
@@ -90,7 +107,7 @@ def _role_arrived(
             *(("inline", role.id, name) for name in role.policies),
         }
         if role.arn == arn and not all(map(consistency.settled, own)):
-            raise AwsError(code, message)
+            raise AwsError(handed.code, handed.message)
 
 
 def _principals_arrived(
@@ -127,3 +144,26 @@ def _group(consistency: Consistency, backends: Backends, reading: Reading) -> No
             "ValidationError",
             "You must use a valid fully-formed launch template. ",
         )
+
+
+def trusted(reading: Reading, backends: Backends) -> None:
+    """Refuse a role that is not there, or whose trust policy leaves the service out."""
+    handed = _HANDED[reading.request.service, reading.operation]
+    arn = handed.role(reading.parameters)
+    if arn is None:
+        return
+    iam = backends("iam")
+    role = next((one for one in list(iam.roles.values()) if one.arn == arn), None)
+    if role is None or not _trusts(role, handed.service, iam.account_id):
+        raise AwsError(handed.code, handed.message)
+
+
+def _trusts(role: Any, service: str, account: str) -> bool:
+    principal = Principal(arn=service, account="", kind="service", service=service)
+    context = {"aws:SourceAccount": (account,)}
+    asked = Request(principal, "sts:AssumeRole", role.arn, context, account, _UNTOLD)
+    try:
+        trust = parsed(role.assume_role_policy_document, role.name, "trust")
+        return evaluate_trust(asked, trust).allowed
+    except Unsupported:
+        return True

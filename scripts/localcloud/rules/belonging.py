@@ -1,12 +1,15 @@
-"""What is named together with what it belongs to must belong to it.
+"""What is named together with what it belongs to must belong to it, and be there.
 
 Moto looks such a thing up by its own name alone: the right to one upload's key or one group would
-reach those of all others.
+reach those of all others. And it keeps tags, scaling policies and scheduled actions of what is not
+there: whoever makes the thing later gets them with it.
 """
 
 from __future__ import annotations
 
-from scripts.iam.requests import Reading
+from collections.abc import Callable, Iterable, Mapping
+
+from scripts.iam.requests import Need, Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
 
@@ -71,3 +74,58 @@ def ciphertext(reading: Reading, backends: Backends) -> None:
             "IncorrectKeyException",
             "The key ID in the request does not identify a CMK that can perform this operation.",
         ) from error
+
+
+_NOT_FOUND = "ResourceNotFoundException"
+# Service and operations -> the service's code by the kind of what is missing, "" for any kind.
+_CODES: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("autoscaling", "DeleteScheduledAction PutScalingPolicy PutScheduledUpdateGroupAction"): {
+        "": "ValidationError"
+    },
+    ("cloudtrail", "AddTags RemoveTags"): {"": _NOT_FOUND},
+    # Moto knows the other kinds.
+    # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    ("ec2", "CreateTags"): {
+        "elastic-ip": "InvalidAllocationID.NotFound",
+        "instance": "InvalidInstanceID.NotFound",
+        "natgateway": "NatGatewayNotFound",
+        "network-acl": "InvalidNetworkAclID.NotFound",
+        "network-interface": "InvalidNetworkInterfaceID.NotFound",
+        "prefix-list": "InvalidPrefixListID.NotFound",
+        "security-group-rule": "InvalidSecurityGroupRuleId.NotFound",
+        "vpc-endpoint": "InvalidVpcEndpointId.NotFound",
+        "vpc-flow-log": "InvalidFlowLogId.NotFound",
+    },
+    ("logs", "TagResource UntagResource"): {"": _NOT_FOUND},
+    ("rds", "AddTagsToResource RemoveTagsFromResource"): {
+        "og": "OptionGroupNotFoundFault",
+        "pg": "DBParameterGroupNotFound",
+        "snapshot": "DBSnapshotNotFound",
+        "subgrp": "DBSubnetGroupNotFoundFault",
+        "": "DBInstanceNotFound",
+    },
+    ("scheduler", "TagResource UntagResource"): {"": _NOT_FOUND},
+}
+_OF_CALL = {
+    (service, operation): codes
+    for (service, operations), codes in _CODES.items()
+    for operation in operations.split()
+}
+
+
+def check(
+    needs: Iterable[Need], reading: Reading, tags: Callable[[str], Mapping[str, str] | None]
+) -> None:
+    """Raise AwsError if a call is about something that is not there; `tags` are those of what is,
+    None of what is not."""
+    service, operation = reading.request.service, reading.operation
+    codes = _OF_CALL.get((service, operation))
+    if codes is None:
+        return
+    for need in needs:
+        if need.action == f"{service}:{operation}" and tags(need.resource) is None:
+            kind, _, name = need.resource.split(":", 5)[5].replace("/", ":").partition(":")
+            if code := codes.get(kind, codes.get("")):
+                missing = name.rpartition(":")[2]
+                status = 404 if service in ("rds", "scheduler") else 400
+                raise AwsError(code, f"{kind} {missing} was not found.", status)

@@ -175,5 +175,26 @@ def upgrade(reading: Reading, backends: Backends) -> None:
         )
 
 
+def family(reading: Reading, backends: Backends) -> None:
+    """A database has a parameter group of its own version's family.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.html
+    """
+    given, rds = reading.parameters, backends("rds", reading.request.region)
+    database = rds.databases.get(given.get("DBInstanceIdentifier", ""))
+    engine = given.get("Engine") or (database and database.engine)
+    version = _version(given.get("EngineVersion") or (database and database.engine_version))
+    name = given.get("DBParameterGroupName") or (database and database.db_parameter_group_name)
+    group = rds.db_parameter_groups.get(name or "")
+    if group is None or not version or engine != "postgres":
+        return
+    if group.family != (wanted := f"postgres{version[0]}"):
+        raise AwsError(
+            "InvalidParameterCombination",
+            f"The Parameter Group {name} with DBParameterGroupFamily {group.family} can't be used "
+            f"for this instance. Please use a Parameter Group with DBParameterGroupFamily {wanted}",
+        )
+
+
 def _version(text: object) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"[0-9]+", str(text or "")))

@@ -79,10 +79,13 @@ def key(reading: Reading, backends: Backends) -> None:
     _principals_exist(policy, backends, code, wrong)
 
 
-def secret(reading: Reading, _: Backends) -> None:
+def secret(reading: Reading, backends: Backends) -> None:
     """A secret's policy."""
     document = reading.parameters.get("ResourcePolicy")
-    policy = _parsed(document, "policy", "resource", "MalformedPolicyDocumentException")
+    code = "MalformedPolicyDocumentException"
+    policy = _parsed(document, "policy", "resource", code)
+    wrong = "This resource policy contains an unsupported principal"
+    _principals_exist(policy, backends, code, wrong)
     if reading.parameters.get("BlockPublicPolicy") and public_access.is_public(policy):
         raise AwsError(
             "PublicPolicyException",
@@ -100,7 +103,7 @@ def not_of_aws(reading: Reading, _: Backends) -> None:
         )
 
 
-def topic(reading: Reading, _: Backends) -> None:
+def topic(reading: Reading, backends: Backends) -> None:
     """A topic's policy, given as one of its attributes."""
     given = reading.parameters
     attributes = given.get("Attributes") or {
@@ -108,7 +111,9 @@ def topic(reading: Reading, _: Backends) -> None:
     }
     document = attributes.get("Policy")
     if document:
-        _parsed(document, "policy", "resource", "InvalidParameter")
+        policy = _parsed(document, "policy", "resource", "InvalidParameter")
+        wrong = "Invalid parameter: Policy Error: PrincipalNotFound"
+        _principals_exist(policy, backends, "InvalidParameter", wrong)
 
 
 def endpoint(reading: Reading, _: Backends) -> None:
@@ -119,17 +124,21 @@ def endpoint(reading: Reading, _: Backends) -> None:
 
 
 def _principals_exist(policy: Policy, backends: Backends, code: str, message: str) -> None:
-    """Refuse roles and users of this account that are not there: AWS stores their ids."""
+    """Refuse roles and users of this account that are not there, and ids that nobody has: AWS
+    stores ids.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
+    """
     iam = backends("iam")
     own = f"arn:aws:iam::{iam.account_id}:"
-    known = {role.arn for role in list(iam.roles.values())}
-    known |= {user.arn for user in list(iam.users.values())}
+    there = (*list(iam.roles.values()), *list(iam.users.values()))
+    known = {name for one in there for name in (one.arn, one.id)}
     for statement in policy.statements:
         for group in (statement.principals or {}, statement.not_principals or {}):
-            for arn in group.get("AWS", ()):
-                kind = arn.removeprefix(own).partition("/")[0]
-                if arn.startswith(own) and kind in ("role", "user") and arn not in known:
-                    raise AwsError(code, f'{message}: "AWS":"{arn}"')
+            for name in group.get("AWS", ()):
+                ours = name.startswith((f"{own}role/", f"{own}user/"))
+                if name not in known and (ours or name.startswith(("AIDA", "AROA"))):
+                    raise AwsError(code, f'{message}: "AWS":"{name}"')
 
 
 def size(document: str) -> int:

@@ -107,7 +107,8 @@ def of_log_group(reading: Reading, backends: Backends) -> None:
     if not name:
         return
     key = backends("kms", reading.request.region).keys.get(str(name).rpartition(":key/")[2])
-    if key is None or key.key_state != "Enabled" or key.key_spec != "SYMMETRIC_DEFAULT":
+    usable = key is not None and key.arn == name and key.key_state == "Enabled"
+    if not usable or key.key_spec != "SYMMETRIC_DEFAULT":
         raise AwsError(
             "InvalidParameterException",
             f"The specified KMS key does not exist or is not allowed to be used with {name}",

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from typing import Any
 
 import yaml
@@ -43,6 +44,22 @@ _RESERVED = re.compile(
     r"pg_|(admin|public|rds(admin|repladmin|_(superuser|iam|password|replication|ad)))\Z",
     re.IGNORECASE,
 )
+_RESERVED_BUCKET = re.compile(
+    r"xn--.*|sthree-.*|amzn-s3-demo-.*|.*\.\..*|\d+\.\d+\.\d+\.\d+"
+    r"|.*(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)",
+    re.ASCII,
+)
+_LARGEST_PORT = 65535
+# An ICMP rule has a type and a code there, and of all other protocols every port is meant.
+_WITH_PORTS = frozenset({"tcp", "udp", "6", "17"})
+_PROTOCOL = re.compile(r"-1|all|tcp|udp|icmp|icmpv6|\d|\d\d|1\d\d|2[0-4]\d|25[0-5]", re.ASCII)
+_SUBNET_SIZES = range(16, 29)
+_LONGEST_BACKUP = 35
+# The least GiB of a PostgreSQL database, by its type of storage.
+_LEAST_STORAGE = {"io1": 100, "io2": 100, "standard": 5}
+_LEAST_GP = 20
+_SHORT_PERIODS = (10, 20, 30)
+_MINUTE = 60
 
 
 def _absent(what: str) -> AwsError:
@@ -274,7 +291,69 @@ def log_retention(reading: Reading, _: Backends) -> None:
         raise AwsError("InvalidParameterException", f"{days} is no valid retentionInDays")
 
 
-def chosen(reading: Reading, _: Backends) -> None:
-    """A command is for somebody."""
-    if not reading.parameters.get("InstanceIds") and not reading.parameters.get("Targets"):
-        raise AwsError("InvalidInstanceId", "InstanceIds or Targets: name whom the command is for")
+def bucket_name(reading: Reading, _: Backends) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+    if _RESERVED_BUCKET.fullmatch(reading.parameters["Bucket"]):
+        raise AwsError("InvalidBucketName", "The specified bucket is not valid.")
+
+
+def group_rule(reading: Reading, _: Backends) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html"""
+    for one in reading.parameters.get("IpPermissions") or (reading.parameters,):
+        protocol = str(one.get("IpProtocol", "-1")).lower()
+        if not _PROTOCOL.fullmatch(protocol):
+            raise AwsError("InvalidParameterValue", f"Invalid value '{protocol}' for IP protocol.")
+        first, last = one.get("FromPort"), one.get("ToPort")
+        if protocol not in _WITH_PORTS or (first is None and last is None):
+            continue
+        if first is None or last is None or not 0 <= first <= last <= _LARGEST_PORT:
+            raise AwsError(
+                "InvalidParameterValue",
+                "Invalid value for portRange. Must specify both from and to ports, with a value "
+                f"between 0 and {_LARGEST_PORT}, the first one first.",
+            )
+
+
+def subnet_size(reading: Reading, _: Backends) -> None:
+    """https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html"""
+    text = reading.parameters.get("CidrBlock")
+    try:
+        size = ip_network(str(text), strict=False).prefixlen
+    except ValueError:
+        return  # moto's to refuse
+    if text and size not in _SUBNET_SIZES:
+        raise AwsError("InvalidSubnet.Range", f"The CIDR '{text}' is invalid.")
+
+
+def database_sizes(reading: Reading, _: Backends) -> None:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html"""
+    given = reading.parameters
+    days = given.get("BackupRetentionPeriod", 0)
+    if not 0 <= days <= _LONGEST_BACKUP:
+        raise AwsError(
+            "InvalidParameterValue",
+            f"Invalid backup retention period: {days}. Retention period must be between 0 and "
+            f"{_LONGEST_BACKUP}",
+        )
+    size, least = given.get("AllocatedStorage"), _LEAST_GP
+    least = _LEAST_STORAGE.get(given.get("StorageType", ""), least)
+    made = reading.operation == "CreateDBInstance" and given.get("Engine") == "postgres"
+    if made and size is not None and size < least:
+        raise AwsError(
+            "InvalidParameterCombination",
+            f"Invalid storage size for engine name postgres and storage type: {size}",
+        )
+
+
+def alarm_on_metric(reading: Reading, _: Backends) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"""
+    given = reading.parameters
+    if not given.get("MetricName"):
+        return
+    period = given.get("Period")
+    if period is not None and period not in _SHORT_PERIODS and (period < 1 or period % _MINUTE):
+        raise AwsError("ValidationError", "Period must be 10, 20, 30 or a multiple of 60 seconds")
+    if bool(given.get("Statistic")) == bool(given.get("ExtendedStatistic")):
+        raise AwsError(
+            "ValidationError", "An alarm on a metric has either Statistic or ExtendedStatistic"
+        )

@@ -2,7 +2,7 @@
 
 Moto would drop it without a word, and the call would succeed without what it asked for. The list,
 `unread.json`, is made by `python -m tests.localcloud.unread.classes` from AWS's model, from moto's
-source and from ours.
+source and from ours. So is a call of which moto does more than AWS would, or says that it did.
 """
 
 from __future__ import annotations
@@ -76,3 +76,30 @@ def _asks(value: Any, nothing: Sequence[Any]) -> bool:
     if value is None or value is False or value in ("", b""):
         return False
     return value not in nothing
+
+
+# What moto keeps, and sends nowhere.
+_KEPT = frozenset({"email", "email-json", "sms"})
+
+
+def subscription(reading: Reading, _: Backends) -> None:
+    """Moto posts messages to any address, those of this machine too."""
+    protocol = reading.parameters.get("Protocol")
+    if protocol not in _KEPT:
+        raise AwsError(
+            "LocalCloudNotImplemented", f"The local cloud sends no messages by {protocol}"
+        )
+
+
+def notifications(reading: Reading, _: Backends) -> None:
+    """Moto hands a bucket's events to any topic, and through a rule to any log group."""
+    asked = reading.parameters.get("NotificationConfiguration") or {}
+    if any(asked.values()) or "EventBridgeConfiguration" in asked:
+        raise AwsError(
+            "LocalCloudNotImplemented", "The local cloud sends no notifications of buckets"
+        )
+
+
+def command(_: Reading, __: Backends) -> None:
+    """Moto says of every command that it succeeded, which nobody has run."""
+    raise AwsError("LocalCloudNotImplemented", "The local cloud runs no commands on instances")

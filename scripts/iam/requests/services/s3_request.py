@@ -7,7 +7,7 @@ from typing import cast
 from urllib.parse import parse_qsl
 
 from scripts.iam.requests.model import Keys, Malformed, Need
-from scripts.iam.requests.row import Call, Target, pairs
+from scripts.iam.requests.row import Call, Target, as_text, pairs
 from scripts.iam.requests.services.s3_route import S3Request
 
 _HEADER_KEYS = (
@@ -122,10 +122,16 @@ def listing(call: Call) -> Keys:
     return {**common(call), **{f"s3:{name}": (query[name],) for name in names if name in query}}
 
 
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+_MAKES_NO_OBJECT = frozenset({"CreateMultipartUpload", "UploadPart", "UploadPartCopy"})
+
+
 def writing(call: Call) -> Keys:
-    """Keys of a call that makes an object."""
+    """Keys of a call that makes an object, or a part of one."""
     headers = parts(call).headers
     keys = common(call)
+    makes = call.operation not in _MAKES_NO_OBJECT
+    keys["s3:ObjectCreationOperation"] = (as_text(makes),)
     for name in ("if-match", "if-none-match"):
         if name in headers:
             keys[f"s3:{name}"] = (headers[name],)
