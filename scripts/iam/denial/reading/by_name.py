@@ -39,7 +39,8 @@ _TOKEN = re.compile(
 )
 _BESIDE = re.compile(r"\b([A-Z]\w+)[ .]$")  # a service in front of its call
 _MAKES = re.compile(
-    r"[\w-]+:(?:Create|Update|Modify|Run|Start|Register|Restore|Copy|Import|Associate|Request|Submit|POST|PUT)"
+    r"[\w-]+:(?:Create|Update|Modify|Run|Start|Register|Restore|Copy|Import|Associate|Request"
+    r"|Submit|POST|PUT)"
 )
 _ENDS = re.compile(r"(?:Command|Request|Async|Operation|Input|Error|Exception)+$")
 _HUMPS = re.compile(r"[A-Z][a-z\d]*|[a-z\d]+")
