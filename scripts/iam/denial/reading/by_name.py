@@ -29,7 +29,7 @@ _SERVICES = tuple(
         r"amazonaws\.com",
         r"https://(?P<name>\w+)\.amazonaws\.com/doc/",
         r"\baws (?P<name>[a-z][a-z\d-]+) [a-z]+-[a-z]",
-        r"\[output:(?P<name>[a-z]+_[a-z]+):",
+        r"\[output:(?P<name>[a-z]+_[a-z]+):|\((?P<pair>[a-z\d-]+), [a-z]+(?:_[a-z\d]+)+\)",
     )
 )
 # Terraform's, Pulumi's and SQL's names for a type of resource.
@@ -201,9 +201,10 @@ def _verbs(verb: str) -> tuple[str, ...]:
 
 def _of_thing(verbs: tuple[str, ...], parts: list[str], asked: set[str]) -> tuple[str, ...]:
     """The actions of a verb's on a thing whose name may begin with its service's."""
+    alone = not asked and len(_HUMPS.findall(" ".join(parts))) == 1  # "create action" is no name
     for cut in range(min(len(parts) - 1, 4), -1, -1):
         own = service("".join(parts[:cut])) if cut else ""
-        if cut and not own:
+        if (cut or alone) and not own:
             continue
         thing = "".join(parts[cut:]).lower()
         if verbs == _READ:

@@ -210,3 +210,12 @@ def test_a_services_words_end_where_its_fields_begin() -> None:
     assert 'says: "Insufficient permission to access the manifest file"' in str(
         cause(read(text).bare[0])
     )
+
+
+def test_one_common_word_is_no_thing_of_a_service() -> None:
+    assert by_name.actions("Failed to complete #create action: [You are not authorized]") == ()
+
+
+def test_a_pair_of_service_and_call_is_read() -> None:
+    text = "Making api call: (glue, get_job_runs): Response: {'Error': {'Code': 'AccessDenied'}}"
+    assert by_name.actions(text) == ("glue:GetJobRuns",)
