@@ -68,7 +68,7 @@ def test_nothing_is_planted_on_what_is_made_later(
     for call, (given, code) in plants(account).items():
         service, method = call.split()
         assert told(getattr(account.client(service), method), **given) == code, call
-    monkeypatch.setattr(belonging, "_OF_CALL", {})
+    monkeypatch.setattr(belonging, "ABOUT", {})
     logs = account.client("logs")
     given, _ = plants(account)["logs tag_resource"]
     logs.tag_resource(**given)

@@ -106,7 +106,7 @@ _CODES: Mapping[tuple[str, str], Mapping[str, str]] = {
     },
     ("scheduler", "TagResource UntagResource"): {"": _NOT_FOUND},
 }
-_OF_CALL = {
+ABOUT = {
     (service, operation): codes
     for (service, operations), codes in _CODES.items()
     for operation in operations.split()
@@ -119,7 +119,7 @@ def check(
     """Raise AwsError if a call is about something that is not there; `tags` are those of what is,
     None of what is not."""
     service, operation = reading.request.service, reading.operation
-    codes = _OF_CALL.get((service, operation))
+    codes = ABOUT.get((service, operation))
     if codes is None:
         return
     for need in needs:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
+from http import HTTPStatus
 
 import pytest
 
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.emulator.emulator import Emulator
+from scripts.localcloud.rules import belonging
 from scripts.localcloud.rules.table import checks
 from tests.localcloud.emulator.test_one_reading import ROWS, call, understood
 
 pytestmark = pytest.mark.slow
+_TAGS = re.compile(r"(Add|CreateOrUpdate|Create|Delete|Remove)Tags|Tag|Untag")
 
 # Moto fails on these for another reason than a name that nothing has.
 UNTOLD = {
@@ -42,10 +46,10 @@ def refusal(emulator: Emulator, service: str, operation: str, every: bool) -> Aw
     reading = understood(call(service, operation, every))
     assert reading is not None
     try:
-        emulator.call(reading, "AKIA")
+        answer = emulator.call(reading, "AKIA")
     except AwsError as error:
         return error
-    return None
+    return None if answer.status < HTTPStatus.MULTIPLE_CHOICES else AwsError("", "", answer.status)
 
 
 @pytest.mark.parametrize(
@@ -75,16 +79,21 @@ def test_the_services_own_code_is_answered(
 
 
 @pytest.mark.filterwarnings("ignore:Exception.* does not match an error shape:UserWarning")
-def test_moto_fails_on_no_other_operation(emulator: Emulator) -> None:
-    failed = {
-        row
+def test_moto_fails_on_no_other_operation_and_tags_nothing_else_that_is_not_there(
+    emulator: Emulator,
+) -> None:
+    """What these calls tag, nobody has made: whoever makes it later would get the tags with it."""
+    found = [
+        (row, refusal(emulator, *row, every))
         for row in ROWS
         for every in (False, True)
         if understood(call(*row, every)) is not None
-        and (found := refusal(emulator, *row, every)) is not None
-        and found.code == "LocalCloudEmulatorFailed"
-    }
+    ]
+    failed = {row for row, error in found if error and error.code == "LocalCloudEmulatorFailed"}
     assert failed == UNTOLD
+    tagged = {row for row, error in found if error is None and _TAGS.match(row[1])}
+    assert ("logs", "TagResource") in tagged
+    assert tagged <= belonging.ABOUT.keys()
 
 
 def test_no_rule_of_our_own_fails_on_a_call_with_little_or_with_everything(
