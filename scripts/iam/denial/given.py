@@ -131,10 +131,18 @@ class Given:
                 yield "the caller's own policies were not given: they are taken to allow it"
             for kind in _FULL:
                 if len(getattr(self, kind)) > 1:
+                    action = refusal.action.lower()
+                    without = [
+                        policy.name for policy in self._parsed(kind)
+                        if policy.allows and not any(one.action(action) for one in policy.allows)
+                    ]  # fmt: skip
                     yield (
                         f"the files of --{kind} are taken as those of one level: where they are of "
                         "several (root, units, account), each level has to allow it"
-                    )
+                    ) + (
+                        f", and one with no other policies than {' or '.join(without)} does not, "
+                        f"as no Allow there names {refusal.action}"
+                    ) * bool(without)
             return
         sure = "" if refusal.layer else (
             "; that does not tell whether an Allow is lacking or a policy denies it, and what is "

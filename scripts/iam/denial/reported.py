@@ -500,8 +500,8 @@ def _contradiction(
         )
         yield (
             "the policies as they are now allow it, as far as the message says: they changed "
-            "since, or did not count yet (IAM needs up to minutes), or they are not those of the "
-            f"account that refused{somebody}{others}{_beside(refusal, explanation)}"
+            "since, or did not count yet (IAM needs up to minutes), or they are not those, or not "
+            f"all, of the account that refused{somebody}{others}{_beside(refusal, explanation)}"
         )
         return
     yield (

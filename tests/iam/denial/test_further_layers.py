@@ -46,6 +46,12 @@ def test_of_several_files_the_level_is_not_known(tmp_path: Path) -> None:
     two = explained(run(tmp_path, words, "--json", **given, scp2=policy(ALL)))
     assert not told(one, "each level has to allow it")
     assert told(two, "each level has to allow it")
+    assert not told(two, "no Allow there names")
+    listed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    words = f"{PROJECT} because no service control policy allows the codebuild:CreateProject action"
+    levels = {"policy": policy(ALL), "scp": policy(ALL), "scp2": policy(listed)}
+    beside = explained(run(tmp_path, words, "--json", **levels))
+    assert told(beside, "does not, as no Allow there names codebuild:CreateProject")
 
 
 def test_an_rcp_decides_where_aws_names_it(tmp_path: Path) -> None:
