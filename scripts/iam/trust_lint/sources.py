@@ -12,7 +12,7 @@ from typing import Any
 
 from scripts.iam.account.identities import Identities
 from scripts.iam.engine.documents import Policy, PolicyError, parse_policy
-from scripts.iam.trust_lint.reading.files import rendered, written
+from scripts.iam.trust_lint.reading.files import blocks, rendered, written
 from scripts.iam.trust_lint.reading.literals import TooTangled
 from scripts.iam.trust_lint.reading.policies import Found
 from scripts.iam.trust_lint.reading.templates import policies_in
@@ -158,7 +158,9 @@ def read_text(text: bytes | str, origin: str, setting: Setting, file: Path | Non
             read, left = written(decoded, file)
         except TooTangled as tangled:
             raise InputError(f"{origin}: not JSON, and {tangled}") from None
-        told = [f"{origin}: {line}" for line in (*made_elsewhere(decoded, file), *left)]
+        parts = blocks(decoded, file) or [decoded]
+        elsewhere = [line for part in parts for line in made_elsewhere(part, file)]
+        told = [f"{origin}: {line}" for line in dict.fromkeys((*elsewhere, *left))]
         if not read and not told and _WEB_IDENTITY.search(decoded):
             told = [
                 f"{origin}: speaks of web identity, and no trust policy that can be read is in it; "

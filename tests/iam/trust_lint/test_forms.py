@@ -301,6 +301,14 @@ def test_fences_of_either_kind_are_read(fence: str) -> None:
     assert len(read(page, "guide.md").documents) == 1
 
 
+def test_a_registry_s_module_on_a_page_is_named_beside_the_page_s_policies() -> None:
+    call = 'module "oidc" {\n  source = "unfunco/oidc-github/aws"\n}'
+    page = f"Either\n\n```hcl\n{call}\n```\nor\n\n```json\n{policy('repo:o/r:*')}\n```\n"
+    found = read(page, "guide.md")
+    assert len(found.documents) == 1
+    assert "which roles unfunco/oidc-github/aws makes" in found.unknown[0]
+
+
 def test_conditions_of_terraform_alone_are_told() -> None:
     page = f"""# Scope
 ```hcl

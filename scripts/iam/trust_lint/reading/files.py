@@ -64,7 +64,7 @@ def written(text: str, file: Path | None = None) -> tuple[list[Found], list[str]
 
 def _written(text: str, file: Path | None) -> tuple[list[Found], list[str]]:
     kind = file.suffix if file else ""
-    parts = fences(text) if kind in _PAGES else []
+    parts = blocks(text, file)
     beside = file if kind in (".tf", ".tofu") else None
     found: list[Found] = []
     left: list[str] = []
@@ -91,6 +91,11 @@ def _written(text: str, file: Path | None) -> tuple[list[Found], list[str]]:
     if alone:
         left.append(f"blocks with conditions and no statement that they are of: {alone}")
     return found, left
+
+
+def blocks(page: str, file: Path | None) -> list[str]:
+    """What is fenced in a page of Markdown; nothing of another file."""
+    return fences(page) if file is None or file.suffix in _PAGES else []
 
 
 def _embedded(text: str) -> tuple[list[Found], Spans]:
