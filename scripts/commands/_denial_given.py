@@ -24,7 +24,7 @@ def explain_given(text: str, policies: Given) -> list[Denial]:
 
     Raises UserError (exit code 2) if there is no denial in it that can be judged.
     """
-    from scripts.commands._denial_reported import need_one, print_rest
+    from scripts.commands._denial_rest import need_one, print_rest
     from scripts.iam.denial.reading.messages import read
 
     found = read(text)
@@ -35,7 +35,7 @@ def explain_given(text: str, policies: Given) -> list[Denial]:
         need_one(found, trail=False)
     callers = len({refusal.principal for refusal in found.refusals})
     for refusal in refusals:
-        denial = _explained(refusal, policies)
+        denial = explained(refusal, policies)
         notes = [*denial.notes]
         if callers > 1 and policies.identity:
             notes.append(f"the policies given are taken for each of the {callers} callers")
@@ -120,7 +120,8 @@ def _of_what_was_asked(rest: list[str], policies: Given) -> Iterator[Denial]:
         yield Denial(record, None, notes=tuple(notes))
 
 
-def _explained(refusal: Refusal, policies: Given) -> Denial:
+def explained(refusal: Refusal, policies: Given) -> Denial:
+    """A denial by policies that were given, or by its words alone."""
     from scripts.iam.denial.denials import Denial
     from scripts.iam.denial.given import of_its_path
     from scripts.iam.denial.reading.messages import MASK, OTHER
@@ -136,7 +137,7 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     here, region = _in_region(here, policies)
     two = OTHER in (refusal.account, *(refusal.resource or "").split(":")[4:5])
     if two:
-        here = _renamed(here, f":{OTHER}:", f":{_STAND_IN_OTHER}:")
+        here = renamed(here, f":{OTHER}:", f":{_STAND_IN_OTHER}:")
     lacks = policies.lacks(here)
     of_trust = lacks and _lacks_trust(here, policies)
     if of_trust:
@@ -170,10 +171,10 @@ def _explained(refusal: Refusal, policies: Given) -> Denial:
     if (here.role or ":user/" in here.principal) and not policies.identity and found.changes:
         found = replace(found, proved=False)
     if hides and not known:
-        found = _renamed(found, _STAND_IN, "ACCOUNT")
-    found = _renamed(found, _STAND_IN_REGION, "REGION")
+        found = renamed(found, _STAND_IN, "ACCOUNT")
+    found = renamed(found, _STAND_IN_REGION, "REGION")
     if two:
-        found = _renamed(found, _STAND_IN_OTHER, "OTHER_ACCOUNT")
+        found = renamed(found, _STAND_IN_OTHER, "OTHER_ACCOUNT")
     return _callerless(found) if refusal.role == CALLER else found
 
 
@@ -285,15 +286,15 @@ def _callerless(found: Denial) -> Denial:
     return replace(found, record=record, changes=own, proved=found.proved and own == found.changes)
 
 
-def _renamed(value: Any, old: str, new: str) -> Any:
+def renamed(value: Any, old: str, new: str) -> Any:
     """The same with another word for an account, wherever it stands."""
     if isinstance(value, str):
         return value.replace(old, new)
     if isinstance(value, (tuple, list)):
-        return type(value)(_renamed(one, old, new) for one in value)
+        return type(value)(renamed(one, old, new) for one in value)
     if isinstance(value, dict):
-        return {key: _renamed(one, old, new) for key, one in value.items()}
+        return {key: renamed(one, old, new) for key, one in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        changed = {one.name: _renamed(getattr(value, one.name), old, new) for one in fields(value)}
+        changed = {one.name: renamed(getattr(value, one.name), old, new) for one in fields(value)}
         return replace(value, **changed)
     return value

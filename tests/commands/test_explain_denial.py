@@ -96,3 +96,21 @@ def test_what_aws_said_is_explained_by_the_policies_that_the_same_code_rendered(
     assert done.exit_code == 0, done.output
     assert "add arn:aws:s3:::bucket/b/x to its resources" in done.stdout
     assert "by the policies of the local cloud" in done.stdout
+    assert "arn:aws:sts::999988887777:assumed-role/reader/run" in done.stdout
+    assert "taken for those of account 999988887777" in " ".join(done.stdout.split())
+
+
+def test_what_nobody_rendered_here_is_explained_by_the_words_alone(home: Path) -> None:
+    for said, account in (
+        ("User: arn:aws:sts::999988887777:assumed-role/theirs/run is not", "999988887777"),
+        ("User: arn:aws:iam::999988887777:role/apps/theirs is not", "999988887777"),
+    ):
+        said += " authorized to perform: s3:GetObject on resource: arn:aws:s3:::bucket/b/x"
+        done = CliRunner().invoke(
+            keyless, ["--home", str(home), "explain-denial", "--message", "-"], input=said
+        )
+        assert done.exit_code == 0, done.output
+        told = " ".join(done.stdout.split())
+        assert f"the message is of account {account}, and the local cloud is account" in told
+        assert "by AWS's message alone" in told
+        assert f"{account}:" in told.partition("action")[0]

@@ -160,7 +160,9 @@ class Given:
         arn = refusal.principal
         if refusal.role:
             path = _OF_SSO if refusal.role.startswith("AWSReservedSSO_") else ""
-            arn = f"arn:{partition}:iam::{refusal.account}:role/{path}{refusal.role}"
+            arn = refusal.role_arn or (
+                f"arn:{partition}:iam::{refusal.account}:role/{path}{refusal.role}"
+            )
         if refusal.role or ":user/" in arn:
             name = arn.rpartition("/")[2]
             trust: Mapping[str, Any] | None = {} if refusal.role else None
@@ -287,7 +289,9 @@ def _attached(written: Mapping[str, Any], refusal: Refusal) -> str:
 def of_its_path(refusal: Refusal, found: Denial) -> str:
     """What a change that names the caller's role leaves open: a session does not tell its path."""
     named = [one for one in found.changes if one.kind in ("resource", "trust")]
-    if not refusal.role or f"/{refusal.role}" not in json.dumps([one.statement for one in named]):
+    if refusal.role_arn or not refusal.role:
+        return ""
+    if f"/{refusal.role}" not in json.dumps([one.statement for one in named]):
         return ""
     region = ", behind which the region stands unless it is us-east-1" * (
         refusal.role.startswith("AWSReservedSSO_")

@@ -50,6 +50,27 @@ def test_a_message_is_explained_without_any_account(tmp_path: Path) -> None:
     assert "by the policies given alone" in found["notes"]
 
 
+def test_a_role_named_by_its_own_arn_is_judged_as_its_session(tmp_path: Path) -> None:
+    words = GET.replace(SESSION, f"arn:aws:iam::{ACCOUNT}:role/apps/train") + "/a/x"
+    deny = {"Sid": "No", "Effect": "Deny", "Action": "s3:*", "Resource": "*"}
+    found = explained(run(tmp_path, words, "--json", policy=policy(READS, deny)))
+    assert found["today"] == {"allowed": False, "reason": "explicit deny"}
+    assert found["changes"] == []
+    bucket = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*",
+              "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/other"}}  # fmt: skip
+    found = explained(
+        run(
+            tmp_path,
+            words.replace("/a/x", "/b/x"),
+            "--json",
+            policy=policy(READS),
+            resource_policy=policy(bucket),
+        )
+    )
+    assert "the account that was looked at" not in str(found["notes"])
+    assert found["changes"]
+
+
 def test_of_several_policies_each_counts(tmp_path: Path) -> None:
     deny = {"Sid": "NotB", "Effect": "Deny", "Action": "s3:*", "Resource": "arn:aws:s3:::bucket/b*"}
     words = f"{GET}/b/x with an explicit deny in an identity-based policy"

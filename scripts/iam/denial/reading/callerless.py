@@ -16,7 +16,7 @@ _TOLD = (
     re.compile(rf"missing permissions? (?:for|to) {_ACTION}"),
     re.compile(rf"API: {_ACTION} You are not authorized"),
     re.compile(rf"(?:permission|(?:not |un)authorized) to (?:call|perform the) {_ACTION}"),
-    re.compile(rf"(?:is|are) not authorized to perform:? {_ACTION}"),
+    re.compile(rf"(?:\b(?:is|are) )?not authorized to perform:? {_ACTION}"),
 )
 # Hadoop tells the operation of its own, on a URL.
 _S3A = re.compile(

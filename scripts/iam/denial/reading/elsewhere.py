@@ -171,12 +171,19 @@ _ACCOUNT = (
     ),
     # https://docs.aws.amazon.com/bedrock/latest/userguide/model-access.html
     (
-        r"don't have access to the model with the specified model ID"
-        r"|Your account is not authorized to invoke this API operation",
+        r"don't have access to the model with the specified model ID",
         "AWS speaks of the account's access and names no policy: of Bedrock the account has no "
         "access to that model in the region that was asked. Compare region and model ID with the "
         "console's model catalog, and ask for access there (some providers want a form about the "
         "use first); a model that is reached by an inference profile alone wants the profile's ID",
+    ),
+    # Where it was reported the region was another one than the account's, or a model not enabled.
+    (
+        r"Your account is not authorized to invoke this API operation",
+        "AWS speaks of the account and names no policy: the account may not make this call in the "
+        "region that was asked. Compare the region; where the call names a model of Bedrock, ask "
+        "for access to it there in the console's model catalog; what else keeps the account from "
+        "it AWS Support can tell",
     ),
     # https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html
     (

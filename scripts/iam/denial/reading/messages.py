@@ -92,6 +92,7 @@ _SPACED = re.compile(
 )
 # No user's name has a blank: somebody put words in its place.
 _TWO_WORDS = re.compile(r"(:iam::\S{1,20}:user/[\w+=,.@/-]+) (?=[\w+=,.@-]+ is not authorized)")
+_ROLE = r"iam::(?:\d{12}|\*{3,4}):role/(?:[^/\s]+/)*([^/\s]+)"
 _GLUED = re.compile(r"(:(?:assumed-role|user|role)/\S+?)(?=is not authorized to perform)")
 _APART = re.compile(r"(:assumed-role/[^\s/]+/) (?=[\w+=,.@-]+ is not)")
 # A blank in the kind of a resource is whoever reported it; what stands there is not told.
@@ -215,10 +216,15 @@ class Refusal:
 
     @property
     def role(self) -> str | None:
-        """The name of the role whose session it was."""
-        session = r"arn:[\w-]+:sts::(?:\d{12}|\*{3,4}):assumed-role/([^/]+)(/.+)?"
-        found = re.fullmatch(session, self.principal)
-        return found[1] if found else None
+        """The name of the role whose session it was; some services name the role itself."""
+        session = r"(?:sts::(?:\d{12}|\*{3,4}):assumed-role/([^/]+)(?:/.+)?"
+        found = re.fullmatch(rf"arn:[\w-]+:{session}|{_ROLE})", self.principal)
+        return found[1] or found[2] if found else None
+
+    @property
+    def role_arn(self) -> str | None:
+        """The ARN of the role, if it is named with it; a session's has no path."""
+        return self.principal if self.role and ":role/" in self.principal else None
 
     @property
     def account(self) -> str:

@@ -1,0 +1,103 @@
+"""What of a message or a trail cannot be judged, and is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scripts.iam.denial.reading.messages import Read
+
+HOURS = 24
+EVENTS = 2000
+"""CloudTrail hands out 50 events a request, two requests a second."""
+
+
+def need_one(found: Read, *, trail: bool) -> None:
+    """Raise UserError, with what the message does tell, where nothing in it can be judged."""
+    from scripts.console import UserError
+    from scripts.iam.denial.reading import elsewhere
+    from scripts.iam.denial.reading.callerless import cause, of_no_action
+    from scripts.iam.denial.reading.unnamed import is_judged_by_the_caller
+    from scripts.iam.denial.reported import decided_elsewhere
+
+    if found.refusals:
+        return
+    if found.encoded:
+        raise UserError(
+            "The message is encoded, and only its account can decode it",
+            fix="with --aws, as somebody with sts:DecodeAuthorizationMessage; or paste what "
+            "aws sts decode-authorization-message --encoded-message ... prints",
+            exit_code=2,
+        )
+    if others := {one: why for one in found.bare if (why := elsewhere.meaning(one))}:
+        print_rest(replace(found, bare=tuple(one for one in found.bare if one not in others)))
+        raise UserError(
+            "No policy of IAM refused this", why="; ".join(dict.fromkeys(others.values())),
+            exit_code=2,
+        )  # fmt: skip
+    if any("AssumeRoleWithWebIdentity" in one for one in found.bare):
+        raise UserError(
+            "STS says neither who asked nor which condition failed",
+            why="a refused token never became a role",
+            fix="for a job of GitHub's: keyless doctor --github, in the job or with its claims; "
+            "for others compare the role's trust policy with the token's iss, aud and sub, or give "
+            "it: --trust FILE",
+            exit_code=2,
+        )
+    decided = dict.fromkeys(filter(None, map(decided_elsewhere, found.bare)))
+    if decided:
+        raise UserError("The denial names no caller", why="; ".join(decided), exit_code=2)
+    if found.bare and (why := of_no_action(found.bare[0])):
+        raise UserError("The denial names no action, so none can be judged", why=why, exit_code=2)
+    if causes := [*filter(None, map(cause, found.bare))]:
+        print_rest(replace(found, bare=tuple(one for one in found.bare if not cause(one))))
+        if not any(cause(one) and is_judged_by_the_caller(one) for one in found.bare):
+            raise UserError(
+                "These are the service's own words, which no policy can be tried on",
+                why="; ".join(dict.fromkeys(causes)), exit_code=2,
+            )  # fmt: skip
+        raise UserError(
+            "The denial names no caller by its ARN, so no policy can be looked at",
+            why="; ".join(dict.fromkeys(causes)),
+            fix="--policy FILE gives the caller's own policies; --aws reads CloudTrail's event "
+            "history, which names the caller, but of data (objects, messages, sign-in to a "
+            "database) it has nothing",
+            exit_code=2,
+        )
+    if found.bare:
+        raise UserError(
+            "The denial names no caller by a whole ARN, or no action, so nothing can be decided",
+            why=found.bare[0],
+            fix="if AWS refused it: keyless explain-denial --aws reads CloudTrail's event history, "
+            "which knows both; requests for objects of S3, calls of functions and other data "
+            "events are never in it: they are where a trail keeps them, if one does",
+            exit_code=2,
+        )
+    if trail:
+        raise UserError(
+            f"CloudTrail has no denial of this environment's roles in the last {HOURS} hours",
+            why=f"its events come up to 15 minutes late; at most {EVENTS} a region were read; "
+            "objects of S3 are not among them",
+            fix="keyless explain-denial --message -, with what the job printed",
+            exit_code=2,
+        )
+    raise UserError(
+        "There is no denial in the message",
+        why='AWS writes "User: ... is not authorized to perform: ... on resource: ..."',
+        fix="paste the lines around AccessDenied as they stand in the log",
+        exit_code=2,
+    )
+
+
+def print_rest(found: Read) -> None:
+    """Say what is left unexplained beside what is explained."""
+    from scripts.console import stderr_console
+    from scripts.iam.denial.reading.callerless import cause
+
+    console = stderr_console()
+    for words in found.bare:
+        told = f" ({why})" if (why := cause(words)) else ""
+        console.print(f"not explained: {words}{told}", markup=False, soft_wrap=True)
+    for _ in found.encoded:
+        console.print("not explained: an encoded message (--aws decodes it)", markup=False)
