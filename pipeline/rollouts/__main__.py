@@ -147,13 +147,15 @@ def _run(
 @step
 @_EVERY
 @_PAGE
-@click.option("--live", is_flag=True, help="Look again and again until the rollout ends.")
+@click.option(
+    "--live", is_flag=True, help="Look again and again until there is nothing to wait for."
+)
 def status(workspace: Workspace, *, every: float, file: Path | None, live: bool) -> Outcome:
     """Show how the rollout stands, and change nothing."""
     # They keep what they read: of a day's feedback each look would read all of it again.
     sources = _sources(workspace, None)
     look = _look(workspace, sources)
-    while live and not look.ended:
+    while live and not look.rests:
         click.clear()
         click.echo("\n".join(view.lines(look)))
         _write_page(workspace, file, look, sources)

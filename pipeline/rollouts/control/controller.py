@@ -57,6 +57,12 @@ class Look:
     ended: bool = False
     moved: bool = False
 
+    @property
+    def rests(self) -> bool:
+        """Whether the controller has nothing left to do: it ended, or waits for promote."""
+        succeeded = self.policy is not None and self.policy.phase == "succeeded"
+        return self.ended or succeeded
+
 
 class Controller:
     """Takes the steps of one model's rollout; `who` signs the changes."""
@@ -117,8 +123,7 @@ class Controller:
                     continue
                 reached = time.monotonic()
                 tell(found)
-                succeeded = found.policy is not None and found.policy.phase == "succeeded"
-                if found.ended or succeeded or reached - began + every > seconds:
+                if found.rests or reached - began + every > seconds:
                     self._lease.release()
                     return found
                 wait(every)

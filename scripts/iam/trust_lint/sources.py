@@ -87,7 +87,10 @@ def _folder(folder: Path, setting: Setting) -> Input:
     if not found.documents and not any(map(_RENDER.search, found.unknown)):
         others = "".join(f"; {line}" for line in found.unknown[:1])
         kinds = " ".join(f"*{suffix}" for suffix in _KEPT_IN)
-        raise InputError(f"{folder}: no trust policy in any of {kinds} below this folder{others}")
+        raise InputError(
+            f"{folder}: no trust policy in any of {kinds} below this folder (a page of Markdown is "
+            f"read where its own path is given){others}"
+        )
     return found
 
 

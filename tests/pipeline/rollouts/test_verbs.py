@@ -197,6 +197,18 @@ def test_the_live_view_keeps_what_it_read(tmp_path: Path, monkeypatch: pytest.Mo
     assert (len(looks), len(made)) == (2, 1)
 
 
+def test_a_rollout_that_succeeded_is_shown_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest is promote's, which a person starts."""
+    champion(tmp_path, "1")
+    begun(tmp_path, phase="succeeded")
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it would be looked at forever"))
+    done = run(tmp_path, "status", "--live")
+    assert done.exit_code == 0, done.output
+    assert "succeeded" in done.output
+
+
 def test_a_rollout_begins_though_no_controller_completed_the_last_one(tmp_path: Path) -> None:
     last = begun(tmp_path, phase="succeeded")
     settings = load_settings(settings_path(None, {})).rollout
