@@ -59,10 +59,10 @@ def up(project: Project, model_servers: bool | None, as_json: bool) -> None:
         return
     console.print()
     console.print(phases.table())
-    _print_result(summary)
+    _print_result(summary, rollouts=bool(model_servers))
 
 
-def _print_result(summary: Summary) -> None:
+def _print_result(summary: Summary, *, rollouts: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -91,6 +91,7 @@ def _print_result(summary: Summary) -> None:
         *_found_by_the_shell(),
         ("keyless whoami --role train", "what the training job may do, and what not"),
         ("keyless token --role train", "the token it does it with"),
+        *[("keyless rollout demo canary", "a new model comes into use step by step")] * rollouts,
         ("make down", "remove everything"),
     ):
         console.print(f"  {command:<40}{why}", highlight=False)
