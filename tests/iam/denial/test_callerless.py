@@ -51,6 +51,11 @@ EKS = (
          "needs s3:PutObject on the objects"),
         ("An error occurred (AccessDeniedException) when calling the InvokeModel operation: Your "
          "account is not authorized to invoke this API operation.", "AWS speaks of the account"),
+        ("An error occurred (AccessDeniedException) when calling the ListFoundationModels "
+         "operation: Your account is not authorized to invoke this API operation.",
+         "where the call names a model"),
+        ("not authorized to perform: kinesis:DescribeStreamConsumer on resource:",
+         "kinesis:DescribeStreamConsumer was refused to a caller"),
     ],
 )  # fmt: skip
 def test_what_was_refused_is_told_without_a_caller(words: str, told: str) -> None:
