@@ -17,6 +17,7 @@ from scripts.iam.trust_lint.reading.literals import TooTangled
 from scripts.iam.trust_lint.reading.policies import Found
 from scripts.iam.trust_lint.reading.templates import policies_in
 from scripts.iam.trust_lint.rules import Setting
+from scripts.iam.trust_lint.terraform.callers import Callers, callers_first
 from scripts.iam.trust_lint.terraform.documents import made_elsewhere
 
 MOST_BYTES = 64 * 1024 * 1024  # a plan of a large root; a policy has its own, smaller limit
@@ -56,6 +57,7 @@ class Input:
 
     documents: tuple[tuple[Document, Setting], ...] = ()
     unknown: tuple[str, ...] = field(default=())
+    left_out: bool = False  # whether all that a file holds was judged through callers of its module
 
 
 def read_paths(paths: Iterable[Path], setting: Setting) -> Input:
@@ -64,27 +66,40 @@ def read_paths(paths: Iterable[Path], setting: Setting) -> Input:
     A file that was named has to hold a trust policy. Of a folder, what may hold one and cannot be
     read is reported as not judged; other files are passed over. Raises InputError or PolicyError.
     """
+    files = {path: sorted(_kept_in(path)) if path.is_dir() else [path] for path in paths}
+    callers = Callers()
+    read: dict[Path, Input | InputError] = {}
+    for file in callers_first(one for listed in files.values() for one in listed):
+        try:
+            read[file] = _file(file, setting, callers)
+        except InputError as error:
+            read[file] = error
     found = Input()
-    for path in paths:
-        found = _joined(found, _folder(path, setting) if path.is_dir() else _file(path, setting))
+    for path, listed in files.items():
+        if path.is_dir():
+            found = _joined(found, _folder(path, [read[one] for one in listed]))
+            continue
+        one = read[path]
+        if isinstance(one, InputError):
+            raise one
+        found = _joined(found, one)
     return found
 
 
-def _folder(folder: Path, setting: Setting) -> Input:
+def _folder(folder: Path, files: Iterable[Input | InputError]) -> Input:
     found = Input()
-    for file in sorted(_kept_in(folder)):
-        try:
-            read = _file(file, setting)
-        except NoPolicy as error:
-            read = Input(unknown=(str(error),) if error.is_told else ())
-        except InputError as error:
-            read = Input(unknown=(str(error),))
-        found = _joined(found, read)
+    left_out = False
+    for one in files:
+        if isinstance(one, Input):
+            found = _joined(found, one)
+            left_out = left_out or one.left_out
+        elif not isinstance(one, NoPolicy) or one.is_told:
+            found = _joined(found, Input(unknown=(str(one),)))
     kept = _once(found)
     gone = {one.origin for _, one in found.documents} - {one.origin for _, one in kept}
     lines = (one for one in found.unknown if not one.startswith(tuple(f"{to}: " for to in gone)))
     found = Input(kept, tuple(lines))
-    if not found.documents and not any(map(_RENDER.search, found.unknown)):
+    if not found.documents and not left_out and not any(map(_RENDER.search, found.unknown)):
         others = "".join(f"; {line}" for line in found.unknown[:1])
         kinds = " ".join(f"*{suffix}" for suffix in _KEPT_IN)
         raise InputError(
@@ -95,11 +110,7 @@ def _folder(folder: Path, setting: Setting) -> Input:
 
 
 def _once(found: Input) -> tuple[tuple[Document, Setting], ...]:
-    """Each of Terraform's policies once.
-
-    A role's may be a document of another file of the folder, and one of a module comes out of the
-    root that calls it and, where that says no more, out of the module's own folder.
-    """
+    """Each of Terraform's policies once: a role's may be a document of another file of a folder."""
     documents = found.documents
 
     def place(setting: Setting) -> tuple[str, str]:
@@ -109,17 +120,10 @@ def _once(found: Input) -> tuple[tuple[Document, Setting], ...]:
     data = [
         (place(one)[0], policy) for policy, one in documents if place(one)[1].startswith("data.")
     ]
-    called = [
-        (place(one)[1], policy) for policy, one in documents if place(one)[1].startswith("module.")
-    ]
     return tuple(
         (policy, one)
         for policy, one in documents
         if not (place(one)[1].startswith("aws_iam_role.") and (place(one)[0], policy) in data)
-        and not (
-            any(outer.endswith(f".{place(one)[1]}") and policy == other for outer, other in called)
-            and not any(line.startswith(f"{one.origin}: ") for line in found.unknown)
-        )
     )
 
 
@@ -132,21 +136,28 @@ def _kept_in(folder: Path) -> Iterator[Path]:
         )
 
 
-def _file(file: Path, setting: Setting) -> Input:
+def _file(file: Path, setting: Setting, callers: Callers) -> Input:
     size = file.stat().st_size
     if size > MOST_BYTES:
         raise InputError(f"{file}: {size} bytes; no plan has more than {MOST_BYTES}")
-    return read_text(file.read_bytes(), str(file), setting, file)
+    return read_text(file.read_bytes(), str(file), setting, file, callers)
 
 
 def _joined(left: Input, right: Input) -> Input:
     return Input(left.documents + right.documents, left.unknown + right.unknown)
 
 
-def read_text(text: bytes | str, origin: str, setting: Setting, file: Path | None = None) -> Input:
+def read_text(
+    text: bytes | str,
+    origin: str,
+    setting: Setting,
+    file: Path | None = None,
+    callers: Callers | None = None,
+) -> Input:
     """Read a trust policy, a Terraform plan as JSON, or what `aws iam get-role` printed.
 
-    `file` is where the text stands. Raises InputError for anything else, naming what it looks like.
+    `file` is where the text stands, `callers` what was read of files that call its module. Raises
+    InputError for anything else, naming what it looks like.
     """
     try:
         decoded = text.decode() if isinstance(text, bytes) else text
@@ -158,12 +169,14 @@ def read_text(text: bytes | str, origin: str, setting: Setting, file: Path | Non
         content = _json(decoded, file)
     except (ValueError, RecursionError) as error:
         try:
-            read, left = written(decoded, file)
+            read, left = written(decoded, file, callers)
         except TooTangled as tangled:
             raise InputError(f"{origin}: not JSON, and {tangled}") from None
         parts = blocks(decoded, file) or [decoded]
-        elsewhere = [line for part in parts for line in made_elsewhere(part, file)]
+        elsewhere = [line for part in parts for line in made_elsewhere(part, file, callers)]
         told = [f"{origin}: {line}" for line in dict.fromkeys((*elsewhere, *left))]
+        if not read and not told and callers and file in callers.left_out:
+            return Input(left_out=True)
         if not read and not told and _WEB_IDENTITY.search(decoded):
             told = [
                 f"{origin}: speaks of web identity, and no trust policy that can be read is in it; "

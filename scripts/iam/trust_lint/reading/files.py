@@ -12,6 +12,7 @@ from scripts.iam.trust_lint.reading.literals import TooTangled, begin
 from scripts.iam.trust_lint.reading.names import given, names
 from scripts.iam.trust_lint.reading.policies import Found, Spans, fences, policies, prepared
 from scripts.iam.trust_lint.reading.templates import policies_in, template
+from scripts.iam.trust_lint.terraform.callers import Callers
 from scripts.iam.trust_lint.terraform.documents import trust_policies
 from scripts.names import GITHUB_HOST
 
@@ -34,9 +35,7 @@ _RENDERS = {
     r"pulumi": "what `pulumi stack export` prints",
     r"terragrunt|find_in_parent_folders": "what `terragrunt show -json PLAN` prints",
 }
-_MAY_HOLD = re.compile(
-    r"assume_?role|principal|github\w*role|^\s*source\s*=\s*\"\.", re.IGNORECASE | re.MULTILINE
-)
+_MAY_HOLD = re.compile(r"assume_?role|principal|github\w*role|\bsource\s*=\s*\"\.", re.IGNORECASE)
 _KEY = rf"[\"']?{re.escape(GITHUB_HOST)}(?:/[\w-]+)?:\w+(?:\.\w+)?[\"']?"
 _KEY_OF_TOKENS = re.compile(rf"{_KEY}\s*[:=]|\bvariable\s*=\s*{_KEY}")
 # A template within a program.
@@ -45,11 +44,14 @@ _EMBEDDED = re.compile(
 )
 
 
-def written(text: str, file: Path | None = None) -> tuple[list[Found], list[str]]:
+def written(
+    text: str, file: Path | None = None, callers: Callers | None = None
+) -> tuple[list[Found], list[str]]:
     """The trust policies of a template, of Terraform, code, a script or a page of Markdown.
 
     With them comes what the text has more and cannot be read. `file` is where the text stands:
-    names that its neighbours define are filled in, too. Raises TooTangled.
+    names that its neighbours define are filled in, too. What was judged through `callers` of a
+    Terraform module is left out. Raises TooTangled.
     """
     if not (_MAY_HOLD.search(text) or _KEY_OF_TOKENS.search(text)):
         return [], []
@@ -57,12 +59,14 @@ def written(text: str, file: Path | None = None) -> tuple[list[Found], list[str]
         raise TooTangled(f"longer than the {MOST_CHARACTERS} characters that are read")
     begin()
     try:
-        return _written(text, file)
+        return _written(text, file, callers)
     except RecursionError:
         raise TooTangled("it is nested too deeply to read") from None
 
 
-def _written(text: str, file: Path | None) -> tuple[list[Found], list[str]]:
+def _written(
+    text: str, file: Path | None, callers: Callers | None
+) -> tuple[list[Found], list[str]]:
     kind = file.suffix if file else ""
     parts = blocks(text, file)
     beside = file if kind in (".tf", ".tofu") else None
@@ -70,7 +74,7 @@ def _written(text: str, file: Path | None) -> tuple[list[Found], list[str]]:
     left: list[str] = []
     alone = 0
     for part in parts or [text]:
-        read = trust_policies(part, beside)
+        read = trust_policies(part, beside, callers)
         spans: Spans = [(0, len(part))]
         if read is None:
             # A page may happen to be YAML.

@@ -15,6 +15,7 @@ from scripts.iam.trust_lint.reading.policies import (
     policy_of,
     web_identity,
 )
+from scripts.iam.trust_lint.terraform.callers import Callers, Chain
 from scripts.iam.trust_lint.terraform.module import (
     DOCUMENT,
     Module,
@@ -42,8 +43,13 @@ _VOUCHED = re.compile(r"'[\w.-]+\.\w+[^'\s]*:(?:sub|job_workflow_ref|repository\
 _TERRAFORM = re.compile(r"^[ \t]*(?:resource|data|module|locals|variable)\b[^\n=]*\{", re.MULTILINE)
 
 
-def trust_policies(text: str, file: Path | None) -> list[Found] | None:
-    """The trust policies of a Terraform file; None if it is none or cannot be read."""
+def trust_policies(
+    text: str, file: Path | None, callers: Callers | None = None
+) -> list[Found] | None:
+    """The trust policies of a Terraform file; None if it is none or cannot be read.
+
+    A block that was judged through `callers` of the file's module is left out.
+    """
     if not _TERRAFORM.search(text):
         return None
     try:
@@ -51,6 +57,7 @@ def trust_policies(text: str, file: Path | None) -> list[Found] | None:
         own = {one.text for one in source(text, None).blocks}
     except Unreadable:
         return None
+    callers = callers or Callers()
     best: dict[str, list[Found]] = {}
     folders: dict[Path, Source | None] = {}
     blocks = sorted(read.blocks, key=lambda one: one.kind != "data")
@@ -58,6 +65,7 @@ def trust_policies(text: str, file: Path | None) -> list[Found] | None:
     for unknown in _NO_VALUES:
         begin()
         module = Module(read, unknown=unknown, folders=folders)
+        module.callers = callers
         by_defaults = []
         for block in blocks:
             for place, found in _variants(block, module):
@@ -65,6 +73,8 @@ def trust_policies(text: str, file: Path | None) -> list[Found] | None:
                     best[place] = found
             if module.counted:
                 by_defaults.append(block)
+        if module.left_out and file:
+            callers.left_out.add(file)
         # What no default counts for is the same with others.
         blocks = by_defaults
         if best and all(_told(found) == 2 and len(found) == 1 for found in best.values()):
@@ -84,7 +94,9 @@ _ADDRESS = re.compile(r"github\.com[:/][\w.-]+/[\w.-]+|^[ \t]*#.*", re.MULTILINE
 _SOURCE = re.compile(r"^[ \t]*source[ \t]*=[ \t]*\"(.+)\"[ \t]*$", re.MULTILINE)
 
 
-def made_elsewhere(text: str, file: Path | None = None) -> list[str]:
+def made_elsewhere(
+    text: str, file: Path | None = None, callers: Callers | None = None
+) -> list[str]:
     """What makes trust policies and is not here: modules for GitHub, and roles' whole policies."""
     if file and file.name == "terragrunt.hcl" and (made := _SOURCE.search(text)):
         if not _FOR_GITHUB.search(_ADDRESS.sub("", text)):
@@ -111,6 +123,8 @@ def made_elsewhere(text: str, file: Path | None = None) -> list[str]:
                     f"module.{'.'.join(one.labels)}: which roles {origin} makes of these inputs is "
                     "written there and not here; give the plan"
                 )
+    if callers:
+        roles = [one for one in roles if not callers.judge(module.chain(one))]
     return found + [line for one in roles for line in _not_here(one, module)]
 
 
@@ -213,6 +227,8 @@ def _lets_in(listed: list[Read]) -> list[list[Any]]:
     return [web_identity(policy) for policy, _, _ in listed]
 
 
+# Where a policy stands in a root, the policy in Terraform's or in IAM's words, and its block.
+Place = tuple[str, dict[str, Any], Chain]
 # What a trust policy's words are, or where they come from.
 _MAY_TRUST = re.compile(r"rincipal|ssume|_policy_documents")
 Read = tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]
@@ -226,10 +242,13 @@ def _each_way(block: Block, module: Module) -> dict[str, list[Read]]:
         module.defaults.clear()
         module.refused.clear()
         module.found.clear()
-        for place, raw in _policies(block, module, module.scope, 0):
+        for place, raw, chain in _policies(block, module, module.scope, 0):
             written = plain(raw)
             policy = policy_of(written)
-            if policy is not None:
+            module.callers.note(chain, place, made=policy is not None)
+            if policy is not None and module.callers.judge(chain):
+                module.left_out = True
+            elif policy is not None:
                 taken = [
                     f"whether {asked} holds is not known; this is judged as if it did"
                     + ("" if way else " not")
@@ -241,26 +260,30 @@ def _each_way(block: Block, module: Module) -> dict[str, list[Read]]:
             return found
 
 
-def _policies(
-    block: Block, module: Module, scope: Names, depth: int
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where a policy stands in a block, and the policy in Terraform's or in IAM's words."""
+def _policies(block: Block, module: Module, scope: Names, depth: int) -> Iterator[Place]:
+    """The policies of a block; for each of its instances comes an empty one before them."""
     if block.kind not in ("data", "resource", "module", "locals", "output"):
         return
     if block.kind != "module" and not _MAY_TRUST.search(block.text):
         return
     place = ".".join([block.kind, *block.labels]) if block.kind != "resource" else (
         ".".join(block.labels))  # fmt: skip
+    chain = module.chain(block)
+    if block.kind != "module" and module.callers.judge(chain):
+        module.left_out = True
+        return
     try:
         instances = module.instances(block, scope)
     except Invalid:
+        yield place, {}, chain
         return
     for behind, inner in instances:
-        where = place + behind
+        where = "" if block.kind == "locals" else place + behind
         if block.kind == "data":
+            yield where, {}, chain
             if block.labels[:1] == (DOCUMENT,):
                 try:
-                    yield where, document(block, inner)
+                    yield where, document(block, inner), chain
                 except Invalid:
                     continue
         else:
@@ -270,14 +293,15 @@ def _policies(
             if called is not None:
                 yield from _called(called, where, depth)
                 continue
+            yield where, {}, chain
             for raw in _written(block.body, inner, block.text):
-                yield "" if block.kind == "locals" else where, raw
+                yield where, raw, chain
 
 
-def _called(child: Module, where: str, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def _called(child: Module, where: str, depth: int) -> Iterator[Place]:
     for one in child.source.blocks:
-        for place, raw in _policies(one, child, child.scope, depth + 1):
-            yield f"{where}.{place}", raw
+        for place, raw, chain in _policies(one, child, child.scope, depth + 1):
+            yield f"{where}.{place}", raw, chain
 
 
 def _written(body: Body, scope: Names, text: str) -> Iterator[dict[str, Any]]:

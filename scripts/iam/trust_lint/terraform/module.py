@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import TooTangled, Unreadable, apart
 from scripts.iam.trust_lint.reading.names import ACCOUNT, provider_arn
+from scripts.iam.trust_lint.terraform.callers import Callers, Chain
 from scripts.iam.trust_lint.terraform.operations import Scope, Value, truth
 from scripts.iam.trust_lint.terraform.statements import document
 from scripts.iam.trust_lint.terraform.syntax import Block, Body, Expression, body, template
@@ -45,6 +46,11 @@ class Source:
     blocks: list[Block]
     folder: Path | None = None
     given: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def home(self) -> Path | None:
+        """The folder by its one name, whichever way the files came to it."""
+        return self.folder.resolve() if self.folder else None
 
     def of(self, kind: str, *labels: str) -> Iterator[Block]:
         """The blocks of a kind whose labels begin so."""
@@ -207,6 +213,9 @@ class Module:
         self.asked: dict[str, None] = {}  # defaults that any variant of a block has taken
         self.counted = False  # whether a default counted for a block
         self.choices = Choices()
+        self.callers = Callers()
+        self.left_out = False  # whether a block was judged through callers
+        self._calls: Chain = ()  # the calls that lead here from the root
         self._folders = {} if folders is None else folders
         self.refused: dict[str, None] = {}  # what Terraform would refuse of these values
         self.without: frozenset[str] = frozenset()  # variables whose defaults are left out
@@ -237,6 +246,10 @@ class Module:
         if "_" in name and any(self.source.of("resource", name)):
             return _Members(lambda label: self._resource("resource", name, label))
         return Unknown(name)
+
+    def chain(self, block: Block) -> Chain:
+        """The calls that lead to a block, and the block."""
+        return (*self._calls, (self.source.home, block.text))
 
     def _variable(self, name: str) -> Any:
         if self.is_root:
@@ -346,6 +359,7 @@ class Module:
         child = Module(found, inputs, folders=self._folders, progress=self._progress)
         child.refused = self.refused
         child.choices, child.defaults = self.choices, self.defaults
+        child.callers, child._calls = self.callers, self.chain(block)
         return child
 
     def _templatefile(self, path: Any, names: Any) -> Any:

@@ -351,7 +351,7 @@ class Loop:
 
     names: list[str]
     over: Value
-    over_text: str
+    text: str  # of a list
     key: Value
     value: Value | None
     condition: Value | None
@@ -377,9 +377,16 @@ def loop(written: Loop) -> Value:
                     continue
             first = written.key(inner)
             made.append((first, written.value(inner) if written.value else None))
+        if written.value is None and isinstance(over, Unknown):
+            # A function's call on an item that has no name outside of the loop.
+            made = [(_as_written(one, written.text), None) for one, _ in made]
         return _gathered(written, made, several=several)
 
     return value
+
+
+def _as_written(item: Any, text: str) -> Any:
+    return Unknown(text) if isinstance(item, Unknown) and item.text.endswith(")") else item
 
 
 def _gathered(written: Loop, made: list[tuple[Any, Any]], *, several: bool) -> Any:

@@ -44,6 +44,7 @@ class Block:
 
 
 _COMMENT = r"(?:\#|//)[^\n]*|/\*.*?\*/"
+_BEHIND = re.compile(r"(?:(?<!\s)\s+(?:#|//)[^\"\n]*)+$")  # comments behind an expression
 _SPACES = re.compile(rf"(?:\s|{_COMMENT})*", re.DOTALL)
 _SOFT = re.compile(rf"(?:[^\S\n]|{_COMMENT})*", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][\w-]*(?:::[\w-]+)*")
@@ -153,7 +154,7 @@ class _Parser:
         start = self.at
         count(1)
         value = self._choice()
-        return Expression(self.text[start : self.at].strip(), value)
+        return Expression(_BEHIND.sub("", self.text[start : self.at].strip()), value)
 
     def _choice(self) -> Value:
         self._space()
@@ -328,16 +329,19 @@ class _Parser:
             raise Unreadable("a loop over nothing")
         over = self.expression()
         self._need(":")
-        key = self.expression().value
+        first = self.expression()
         value = None
         grouped = False
         if closing == "}":
             self._need("=>")
             value = self.expression().value
             grouped = bool(self._take("..."))
-        condition = self.expression().value if self._word("if") else None
+        test = self.expression() if self._word("if") else None
         self._need(closing)
-        loop = do.Loop(names, over.value, over.text, key, value, condition, grouped)
+        text = f"[for {', '.join(names)} in {over.text} : {first.text}"
+        text += f" if {test.text}]" if test else "]"
+        condition = test.value if test else None
+        loop = do.Loop(names, over.value, text, first.value, value, condition, grouped)
         return do.loop(loop)
 
     def _name(self) -> str:
