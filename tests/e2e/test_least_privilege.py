@@ -70,12 +70,17 @@ def run(home: Home) -> Run:
 
 
 def explained_attempts(home: Home) -> list[Denial]:
-    """Every deliberate attempt of the run, explained by the policies as they stand."""
+    """Every deliberate attempt of the run, explained as if work needed it, by the policies as they
+    stand."""
     project, cloud = Project(PROJECT, home.path), home.cloud
     members = read_identities(project.administrator(cloud, "iam"))
     policies = ResourcePolicies(lambda service: project.administrator(cloud, service))
     return [
-        explain_denial(record, members, policies)
+        explain_denial(
+            replace(record, keys={k: v for k, v in record.keys.items() if k != "aws:UserAgent"}),
+            members,
+            policies,
+        )
         for record in read_log(cloud.decisions)
         if record.probe and not record.allowed
     ]
@@ -195,6 +200,8 @@ def test_the_last_deliberate_attempt_is_explained(home: Home) -> None:
     assert done.returncode == 0, done.stderr
     explained = json.loads(done.stdout)[0]
     assert explained["action"] == denied[-1]["action"]
+    assert explained["changes"] == []
+    assert any("tried on purpose" in note for note in explained["notes"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

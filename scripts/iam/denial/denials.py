@@ -133,14 +133,25 @@ def explain_denial(
     notes = []
     if member is None and request.principal.kind == "assumed-role":
         notes.append("the caller's role no longer exists")
-    if record.reason == str(Reason.NO_SESSION_ALLOW) and around.session is None:
+    if (
+        record.reason == str(Reason.NO_SESSION_ALLOW)
+        and around.session is None
+        and not record.probe
+    ):
         notes.append("a session policy decided; the log does not keep it: give the session less "
                      "narrow a policy when the role is assumed")  # fmt: skip
     if found.decision is not None and found.decision.allowed:
-        notes.append("the policies as they are now would allow it")
+        notes.append(
+            "the policies as they are now would allow it"
+            + ", and it was tried on purpose, to see the answer" * record.probe
+        )
         return Denial(record, found, notes=tuple(notes))
     if found.unsupported:
         notes.append(f"{found.unsupported}; docs/policy-engine.md says what to write instead")
+        return Denial(record, found, notes=tuple(notes))
+    if record.probe:
+        notes.append("it was tried on purpose, to see the answer: no work needs it, so it is to "
+                     "stay refused, and no change is proposed")  # fmt: skip
         return Denial(record, found, notes=tuple(notes))
     amended = changed(request, policies)
     if request.principal.kind == "assumed-role":

@@ -368,6 +368,15 @@ def test_where_only_probes_were_denied_the_last_of_them_is_named() -> None:
     assert found.value.probe == probes[-1]
 
 
+def test_what_was_tried_on_purpose_stays_refused() -> None:
+    agent = {"aws:UserAgent": (f"Botocore/1.40 {PROBE_AGENT}",)}
+    needed = record("s3:GetObject", "arn:aws:s3:::b/holdout/x")
+    assert explained(needed).changes
+    found = explained(replace(needed, keys=agent))
+    assert (found.changes, found.proved) == ((), False)
+    assert any("tried on purpose" in note and "stay refused" in note for note in found.notes)
+
+
 GOOD = asdict(record("s3:GetObject", "*"))
 
 
