@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from scripts.iam.account.identities import is_shared
 from scripts.iam.denial import deny
 from scripts.iam.denial.dangers import dangers
 from scripts.iam.engine.documents import Condition, Policy, PolicyKind, Statement
@@ -79,7 +81,7 @@ class Amended:
 
 def changed(request: Request, policies: PolicySet) -> Amended:
     """Amend one layer after the other until the engine allows the request, or nothing is safe."""
-    found = Amended(request, policies)
+    found = Amended(request, _in_one_order(policies))
     for _ in range(8):
         try:
             decision = evaluate(found.request, found.policies)
@@ -91,6 +93,22 @@ def changed(request: Request, policies: PolicySet) -> Amended:
     if not found.allowed:
         found.changes.clear()
     return found
+
+
+def _in_one_order(policies: PolicySet) -> PolicySet:
+    """The same policies, so that no choice hangs on the order of files or statements: a caller's
+    own before shared ones."""
+
+    def ordered(policy: Policy) -> Policy:
+        statements = sorted(policy.statements, key=lambda one: json.dumps(as_json(one)))
+        return replace(policy, statements=tuple(statements))
+
+    layers: dict[str, Any] = {
+        kind: layer and tuple(ordered(one) for one in sorted(
+            layer, key=lambda policy: (is_shared(policy.name), policy.name)))
+        for kind in _LAYERS.values() for layer in [getattr(policies, kind)]
+    }  # fmt: skip
+    return replace(policies, **layers)
 
 
 def _with(policies: PolicySet, layer: str, amended: tuple[Policy, ...]) -> PolicySet:
@@ -213,25 +231,28 @@ def _lift_deny(found: Amended, decision: Decision) -> bool:
 def _nearest(
     request: Request, policies: PolicySet, layer: tuple[Policy, ...], kind: str
 ) -> tuple[Change, tuple[Policy, ...]] | str:
-    """Widen the Allow that lacks least: its resource, or a value of a condition; else add a
-    statement. A text says why neither would be safe."""
+    """Widen the Allow that lacks least; else add a statement. One that fits but for its condition
+    comes first: whatever else is widened goes round that condition. A text says why neither
+    would be safe."""
     alone = explain(request, PolicySet(resource=policies.resource) if kind == "resource"
                     else PolicySet(identity=_as_identity(layer)))  # fmt: skip
     allows = [
         one for one in alone.considered
-        if one.effect == "Allow" and not any(f.element in ("Action", "NotAction", "Principal",
-                                                           "NotPrincipal", "NotResource")
-                                             for f in one.failures)
+        if one.effect == "Allow" and one.failures and not any(
+            f.unsupported or f.element not in ("Resource", "Condition") for f in one.failures)
     ]  # fmt: skip
-    if allows and all(not one.failures for one in allows):
-        allows = []
+    guards = [
+        one for one in allows
+        if not _lacks_resource(one) and not all(is_dead(request.action, f) for f in one.failures)
+    ]  # fmt: skip
     if allows:
-        closest = min(allows, key=lambda one: len(one.failures))
+        closest = min(allows, key=lambda one: (_lacks_resource(one), len(one.failures),
+                                               _is_awss(one.policy)))  # fmt: skip
         if refused := _must_not_widen(request, closest):
             return refused
         dead = [failure for failure in closest.failures if is_dead(request.action, failure)]
-        # Of a statement that lacks more than one thing, little fits.
-        little = len(closest.failures) - len(dead) <= 1 or kind != "identity"
+        # Of a statement that lacks more than its resource, little fits.
+        little = guards or len(closest.failures) - len(dead) <= 1 or kind != "identity"
         if little and not _is_awss(closest.policy):
             return _widened(request, layer, closest, kind)
     if request.principal.kind == "anonymous":
@@ -239,7 +260,17 @@ def _nearest(
             "a statement that lets in an anonymous request lets in everybody, so none is proposed: "
             "sign the request, or limit such a statement by what the network tells"
         )
-    return _added(request, layer, kind)
+    change, amended = _added(request, layer, kind)
+    round_it = tuple(
+        f"this goes round statement {one.statement} of {one.policy}, which allows it only with "
+        + " and ".join(str(failure.key) for failure in one.failures)
+        for one in guards
+    )
+    return replace(change, warnings=(*round_it, *change.warnings)), amended
+
+
+def _lacks_resource(one: Considered) -> bool:
+    return any(failure.element == "Resource" for failure in one.failures)
 
 
 def _cannot_edit(caller: Principal, layer: tuple[Policy, ...], kind: str) -> str | None:

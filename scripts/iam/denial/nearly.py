@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from scripts.iam.engine.explanation import Considered
 from scripts.iam.engine.patterns import expand, glob, tokens
+from scripts.iam.reference import arns
 
 # The parts of an ARN before what is its service's own.
 _PARTS = ("prefix", "partition", "service", "region", "account")
+# What is AWS's own, and without an account beside what the reference lists with one.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters.html
+_AWSS = ("arn:aws:ssm:REGION::document/AWS*", "arn:aws:ssm:REGION::parameter/aws/service/*")
 
 
 def near_misses(considered: Iterable[Considered]) -> Iterator[str]:
@@ -88,11 +93,39 @@ def _one_apart(name: str, other: str) -> bool:
 
 
 def _left_empty(wanted: str, had: str) -> str:
-    """The parts of an ARN of the same service that are empty where the request's are not."""
+    """The parts of an ARN of the same service that are empty where the request's are not, and
+    where no ARN of what it names is without them: an image of EC2 is without an account."""
     theirs, ours = wanted.split(":", 5), had.split(":", 5)
     if len(theirs) != 6 or len(ours) != 6 or theirs[2] != ours[2]:
         return ""
-    return " and ".join(_PARTS[at] for at in (3, 4) if ours[at] and not theirs[at])
+    listed = (re.sub("<[^>]*>", "*", one) for one in (*arns(theirs[2]), *_AWSS, had))
+    known = [one.split(":", 5) for one in listed]
+    own = [one for one in known if one[2] == theirs[2] and meet(one[5], theirs[5])]
+    return " and ".join(
+        _PARTS[at]
+        for at in (3, 4)
+        if ours[at] and not theirs[at] and own and all(one[at] for one in own)
+    )
+
+
+def meet(one: str, other: str) -> bool:
+    """Whether two patterns with stars have a text in common."""
+    seen, ahead = set(), [(0, 0)]
+    while ahead:
+        at, there = place = ahead.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        ours, theirs = one[at : at + 1], other[there : there + 1]
+        if not ours and not theirs:
+            return True
+        if ours == "*":
+            ahead.append((at + 1, there))
+        if theirs == "*":
+            ahead.append((at, there + 1))
+        if ours and theirs and (ours in ("*", "?", theirs) or theirs in ("*", "?")):
+            ahead.append((at + (ours != "*"), there + (theirs != "*")))
+    return False
 
 
 def _like(value: str, pattern: str) -> bool:

@@ -2,6 +2,7 @@
 
 from scripts.iam.reference.actions import (
     GLOBAL_REGION,
+    arns,
     called,
     is_global,
     judged,
@@ -17,6 +18,7 @@ from scripts.iam.reference.actions import (
 
 __all__ = [
     "GLOBAL_REGION",
+    "arns",
     "called",
     "is_global",
     "judged",

@@ -153,6 +153,11 @@ def resources(action: str) -> tuple[str, ...]:
     return found.arns if found and found.takes_resource else ()
 
 
+def arns(prefix: str) -> tuple[str, ...]:
+    """The ARNs, with words for their variables, of all that a service's actions need a right on."""
+    return tuple(_content().get(prefix, {"arns": ()})["arns"])
+
+
 def _action(action: str) -> Action | None:
     prefix, _, name = action.lower().partition(":")
     return _service(prefix)[0].get(name)
