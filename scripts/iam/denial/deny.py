@@ -133,6 +133,7 @@ _CARRIERS = {
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
     "secretsmanager:versionstage": "name VersionStage in the call, which else has no such key",
     "aws:calledvia": "make the call through the service that is named",
+    "aws:securetransport": "send it over TLS (https)",
     "aws:sourcevpc": "send it through the VPC endpoint",
 }
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from scripts.iam.denial.deny import never_tagged, way
+from scripts.iam.denial.nearly import meet
 from scripts.iam.denial.reading.callerless import LAYERS, named_by_an_allow
 from scripts.iam.denial.reading.messages import MASK, Refusal
 from scripts.iam.denial.reading.unnamed import CALLER
@@ -233,27 +234,7 @@ def _allows_some(one: Considered, shown: str) -> bool:
     if any(failure.element.endswith("Action") for failure in one.failures):
         return False
     by_resource = [failure for failure in one.failures if failure.element == "Resource"]
-    return not by_resource or any(_meet(wanted, shown) for wanted in by_resource[0].wanted)
-
-
-def _meet(one: str, other: str) -> bool:
-    """Whether two patterns with stars have a text in common."""
-    seen, ahead = set(), [(0, 0)]
-    while ahead:
-        at, there = place = ahead.pop()
-        if place in seen:
-            continue
-        seen.add(place)
-        ours, theirs = one[at : at + 1], other[there : there + 1]
-        if not ours and not theirs:
-            return True
-        if ours == "*":
-            ahead.append((at + 1, there))
-        if theirs == "*":
-            ahead.append((at, there + 1))
-        if ours and theirs and (ours in ("*", "?", theirs) or theirs in ("*", "?")):
-            ahead.append((at + (ours != "*"), there + (theirs != "*")))
-    return False
+    return not by_resource or any(meet(wanted, shown) for wanted in by_resource[0].wanted)
 
 
 def _on_what(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
@@ -292,6 +273,70 @@ def _on_nothing(refusal: Refusal, explanation: Explanation) -> str:
     return f". None of the caller's own policies allows {refusal.action} on anything{lacks}"
 
 
+def sole_deny(refusal: Refusal, explanation: Explanation) -> Considered | None:
+    """The Deny that decided, where AWS names its kind of policy and of those that were looked at
+    it alone can be it, by a key that the message does not carry; its conditions as they held."""
+    if not refusal.explicit or refusal.layer not in _KINDS or is_hidden(refusal):
+        return None
+    can = [
+        one for one in explanation.considered
+        if one.effect == "Deny" and one.kind in _KINDS[refusal.layer] and all(
+            failure.unsupported or is_unknown(refusal, failure)
+            or (refusal.role == CALLER and failure.element.endswith("Principal"))
+            for failure in one.failures
+        )
+    ]  # fmt: skip
+    if len(can) != 1 or any(f.unsupported or f.key is None for f in can[0].failures):
+        return None
+    open_ones = _untold(refusal, can[0])
+    kept = [one for one in can[0].held if (one.key, one.operator, one.wanted) not in open_ones]
+    held = (Held(operator or "", key, wanted, _DENIED) for key, operator, wanted in open_ones)
+    return replace(can[0], failures=(), held=(*kept, *held)) if open_ones else None
+
+
+# What a key was that the message does not carry, where it is known that a Deny by it applied.
+_DENIED = ("what it denies",)
+
+
+def decided(refusal: Refusal, one: Considered) -> str:
+    """That it is this Deny, and what a request has to be for it not to apply."""
+    held = [(each.key, each.operator, each.wanted) for each in one.held if each.actual == _DENIED]
+    denied = " and ".join(
+        _wanted(key, operator, values) + _or_none(key, operator, held)
+        for key, operator, values in held
+    )
+    article = "an" if refusal.layer.startswith("identity") else "a"
+    return (
+        f"AWS says that a Deny in {article} {refusal.layer} decided, and of those looked at "
+        f"statement {one.statement} of {one.policy} alone can be it: it denies what comes with "
+        f"{denied}. It does not apply to a request with "
+        + " or ".join(_other(key, operator, values) for key, operator, values in held)
+        + "".join(
+            f"; {one}" for one in dict.fromkeys(way(key) for key, _, _ in held) if one
+        ).format(resource=refusal.resource or "what was asked for")
+    )
+
+
+def _other(key: str, operator: str | None, values: Sequence[str]) -> str:
+    """What a key is where a condition on it does not hold."""
+    if operator == "Null":
+        return _wanted(key, operator, ["false" if values[0].lower() == "true" else "true"])
+    if (operator or "").startswith("Bool") and len(values) == 1:
+        return f"{key} {'false' if values[0].lower() == 'true' else 'true'}"
+    listed = " or ".join(values)
+    if _denies_others(operator, values):
+        return f"{key} {listed}"
+    return f"a {key} that is not ({operator}) {listed}"
+
+
+def _untold(refusal: Refusal, one: Considered) -> list[_Condition]:
+    """The conditions of a statement on keys that the message does not carry."""
+    found: list[_Condition] = [(each.key, each.operator, each.wanted)
+                               for each in one.failures if each.key]  # fmt: skip
+    return found + [(each.key, each.operator, each.wanted) for each in one.held
+                    if not _known(refusal, each.key, each.actual, each.wanted)]  # fmt: skip
+
+
 def hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str) -> Iterable[str]:
     """The statements that apply or not by a key that the message does not carry."""
     for one in explanation.considered:
@@ -299,9 +344,7 @@ def hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str) 
             continue
         if not all(is_unknown(refusal, failure) for failure in one.failures):
             continue
-        conditions = [(each.key, each.operator, each.wanted) for each in one.failures if each.key]
-        conditions += [(each.key, each.operator, each.wanted) for each in one.held
-                       if not _known(refusal, each.key, each.actual, each.wanted)]  # fmt: skip
+        conditions = _untold(refusal, one)
         if conditions:
             wanted = " and ".join(
                 _wanted(key, operator, values) + _or_none(key, operator, conditions)
@@ -319,9 +362,19 @@ def hinging(refusal: Refusal, explanation: Explanation, effect: str, verb: str) 
                 )
             yield (
                 f"statement {one.statement} of {one.policy} {verb} {wanted}; AWS's message does "
-                "not carry the request's value: compare it with the request"
+                f"not carry the request's value: {_where(refusal)}"
                 + how.format(resource=refusal.resource or "what was asked for")
             )
+
+
+def _where(refusal: Refusal) -> str:
+    """Where the values are that a message does not tell."""
+    if not refusal.encoded:
+        return "compare it with the request"
+    return (
+        "its encoded part does, which aws sts decode-authorization-message --encoded-message ... "
+        "prints (it needs sts:DecodeAuthorizationMessage): paste that in place of the message"
+    )
 
 
 def _asks_for_all(refusal: Refusal) -> bool:
@@ -339,7 +392,7 @@ def _for_something_else(refusal: Refusal, explanation: Explanation) -> Iterable[
             yield (
                 f"statement {one.statement} of {one.policy} allows {refusal.action} for other "
                 f"requests, and with {wanted} alone; AWS's message does not carry the request's "
-                "value, so no change is proposed"
+                f"value, so no change is proposed: {_where(refusal)}"
             )
 
 
@@ -417,8 +470,9 @@ def _fulfilling(failure: Failure) -> tuple[str, ...]:
     return failure.wanted[:1] if _OWN_VALUE.fullmatch(failure.operator or "") else ()
 
 
-def assumptions(granted: Mapping[str, tuple[str, ...]]) -> Iterable[str]:
+def assumptions(refusal: Refusal, granted: Mapping[str, tuple[str, ...]]) -> Iterable[str]:
     """What was assumed, in words."""
     for key, value in granted.items():
         assumed = "that the request had it" if value == _THERE else value[0]
-        yield f"AWS's message does not say what {key} was; {assumed} is assumed"
+        told = f"; {_where(refusal)}" * refusal.encoded
+        yield f"AWS's message does not say what {key} was; {assumed} is assumed{told}"

@@ -18,11 +18,11 @@ from scripts.iam.engine.patterns import expand, glob, tokens
 
 Documents = Mapping[str, Mapping[str, Any]]
 # What AWS calls a layer, and the field and option that give it.
-_LAYERS = {
+LAYERS = {
     "identity-based policy": ("identity", "--policy"),
     "permissions boundary": ("boundary", "--boundary"),
     "resource-based policy": ("resource", "--resource-policy"),
-    "role trust policy": ("resource", "--resource-policy"),
+    "role trust policy": ("resource", "--trust"),
     "session policy": ("session", "--session-policy"),
     "service control policy": ("scp", "--scp"),
     "resource control policy": ("rcp", "--rcp"),
@@ -54,9 +54,10 @@ class GivenPolicy:
         """The policy, of whatever was asked for."""
         return self.policy
 
-    def unknown(self, _arn: str) -> str:
+    def unknown(self, arn: str) -> str:
         """Why nothing is known of it, if so."""
-        return "" if self.policy else "it was not given (--resource-policy FILE)"
+        option = "--trust" if ":role/" in arn else "--resource-policy"
+        return "" if self.policy else f"it was not given ({option} FILE)"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Given:
 
     def lacks(self, refusal: Refusal) -> str:
         """What has to be given, too, before anything is decided; "" if nothing has."""
-        layer, option = _LAYERS.get(refusal.layer, ("", ""))
+        layer, option = LAYERS.get(refusal.layer, ("", ""))
         elsewhere = layer in _AROUND
         if elsewhere or not layer:
             pass
@@ -201,7 +202,7 @@ class Given:
                     f"decided by the policy of {refusal.resource or 'its resource'}"
                 )
             return GivenPolicy(found)
-        names_it = not refusal.layer or _LAYERS[refusal.layer][0] == "resource"
+        names_it = not refusal.layer or LAYERS[refusal.layer][0] == "resource"
         decides = (
             refusal.action.startswith("kms:")
             or refusal.principal.endswith(".amazonaws.com")
@@ -223,6 +224,14 @@ class Given:
         return own if len(own) == 1 else fits if len(fits) == 1 else {}
 
     def _parsed(self, kind: PolicyKind) -> tuple[Policy, ...]:
+        for name, written in getattr(self, kind).items():
+            if kind in ("identity", "boundary") and _has_principal(written):
+                trust = all(one.startswith("sts:") for one in _actions(written))
+                raise PolicyError(
+                    f"policy {name!r} names a Principal, so it is not the caller's own: "
+                    + ("it is a role's trust policy, which --trust FILE gives" if trust else
+                       "it is the policy of what was asked for, which --resource-policy FILE gives")
+                )  # fmt: skip
         return tuple(parse_policy(written, name=name, kind=kind)
                      for name, written in getattr(self, kind).items())  # fmt: skip
 
@@ -259,10 +268,13 @@ def _statements(written: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [found] if isinstance(found, Mapping) else list(found)
 
 
-def _services(written: Mapping[str, Any]) -> set[str]:
+def _actions(written: Mapping[str, Any]) -> list[str]:
     listed = [one.get("Action", []) for one in _statements(written)]
-    actions = [one for each in listed for one in ([each] if isinstance(each, str) else each)]
-    return {str(one).partition(":")[0].lower() for one in actions}
+    return [str(one) for each in listed for one in ([each] if isinstance(each, str) else each)]
+
+
+def _services(written: Mapping[str, Any]) -> set[str]:
+    return {one.partition(":")[0].lower() for one in _actions(written)}
 
 
 def _names(written: Mapping[str, Any], arn: str) -> bool:

@@ -14,21 +14,23 @@ from scripts.iam.denial.denials import ALONE, Denial, ResourcePolicy, explain_de
 from scripts.iam.denial.doubts import (
     assumed,
     assumptions,
+    decided,
     doubts,
     hinging,
     is_hidden,
     is_implicit,
     is_unknown,
     marked,
+    sole_deny,
     unsure,
 )
-from scripts.iam.denial.given import GivenPolicy
+from scripts.iam.denial.given import LAYERS, GivenPolicy
 from scripts.iam.denial.reading.calls import PASSES
 from scripts.iam.denial.reading.messages import BLOCKED, GLOBAL_MODEL, MASK, Refusal
 from scripts.iam.denial.reading.services import LOG_DESTINATION
 from scripts.iam.denial.reading.unnamed import CALLER
 from scripts.iam.engine.evaluation import Decision, PolicySet, Reason
-from scripts.iam.engine.explanation import Explanation
+from scripts.iam.engine.explanation import Considered, Explanation
 from scripts.iam.reference import only_star
 
 # Of the shorter sentence, without "because no ... policy allows", and of a decoded message.
@@ -289,11 +291,11 @@ def _explained(
     refusal: Refusal, members: Identities, resource_policy: ResourcePolicy, around: PolicySet
 ) -> Denial:
     record = refusal.record()
-    if refusal.layer in _ELSEWHERE and not _is_known(refusal.layer, around):
-        which = f" ({refusal.policy})" if refusal.policy else ""
-        told = f"the {refusal.layer}{which} decided: it is {_ELSEWHERE[refusal.layer]}"
-        return Denial(record, None, notes=(told.replace(f"the {BLOCKED}", BLOCKED),))
-    if missing := _malformed(refusal.resource or "") or _missing(refusal, members):
+    if missing := (
+        _not_given(refusal, around)
+        or _malformed(refusal.resource or "")
+        or _missing(refusal, members)
+    ):
         return Denial(record, None, notes=(missing,))
     if refusal.role and (member := members.role(refusal.role)):
         record = replace(record, keys={"aws:PrincipalArn": (member.arn,), **record.keys})
@@ -305,6 +307,8 @@ def _explained(
     whole = found.explanation
     if whole is None:
         return found
+    if sole := sole_deny(refusal, whole):
+        return _by_one_deny(refusal, found, sole)
     if hinge := unsure(refusal, whole):
         rest = explain_denial(record, members, resource_policy, hinge, around)
         lacks = rest.explanation and rest.explanation.decision
@@ -319,12 +323,36 @@ def _explained(
     unclear = [*doubts(refusal, said)] or [*_contradiction(refusal, said, unseen, given)]
     if unclear:
         return Denial(record, explanation, notes=tuple(unclear))
-    notes = (*assumptions(granted), *_delegated(refusal, found), *found.notes)
+    notes = (*assumptions(refusal, granted), *_delegated(refusal, found), *found.notes)
     if unseen and given:
         found, notes = _without_unseen(found, unseen, notes)
     if said is not whole and not is_implicit(refusal):
         notes = (*notes, *hinging(refusal, whole, "Deny", "denies it, too, with"))
     return replace(found, explanation=explanation, notes=notes)
+
+
+def _not_given(refusal: Refusal, around: PolicySet) -> str:
+    """Whose the policy is that decided, if no account keeps it and nobody gave it."""
+    if refusal.layer not in _ELSEWHERE or _is_known(refusal.layer, around):
+        return ""
+    which = f" ({refusal.policy})" if refusal.policy else ""
+    told = f"the {refusal.layer}{which} decided: it is {_ELSEWHERE[refusal.layer]}"
+    if refusal.layer in LAYERS:
+        told += f". {LAYERS[refusal.layer][1]} FILE, beside --message, tries it on the request"
+    return told.replace(f"the {BLOCKED}", BLOCKED)
+
+
+def _by_one_deny(refusal: Refusal, found: Denial, sole: Considered) -> Denial:
+    """What is told where it is known which Deny decided: of changes, none that loosens it."""
+    assert found.explanation is not None
+    kept = () if any(one.statement for one in found.changes) else found.changes
+    place = (sole.policy, sole.kind, sole.statement)
+    shown = tuple(
+        sole if (one.policy, one.kind, one.statement) == place else marked(refusal, one)
+        for one in found.explanation.considered
+    )
+    explanation = replace(found.explanation, considered=shown)
+    return Denial(found.record, explanation, kept, bool(kept), (decided(refusal, sole),))
 
 
 def _malformed(resource: str) -> str | None:
@@ -519,7 +547,7 @@ def _beside(refusal: Refusal, explanation: Explanation) -> str:
     ):
         return (
             "; or the trust policy of the role, which was not looked at, does not let the caller "
-            "in (--resource-policy FILE gives it)"
+            "in (--trust FILE gives it)"
         )
     if (refusal.operation or refusal.action.partition(":")[2]) in PASSES:
         return (

@@ -301,3 +301,106 @@ def test_what_else_may_refuse_a_call_that_is_allowed(
     own = policy({"Effect": "Allow", "Action": allows, "Resource": "*"})
     done = run(tmp_path, message, policy=own)
     assert told in done.output
+
+
+LAKE = "arn:aws:s3:::lake"
+PUT = f"User: {SESSION} is not authorized to perform: s3:PutObject on resource: {LAKE}/x"
+UNENCRYPTED = {"Sid": "Encrypted", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject",
+               "Resource": f"{LAKE}/*", "Condition": {
+                   "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}}  # fmt: skip
+LIST = UNENCRYPTED | {"Sid": "List", "Action": "s3:ListBucket", "Resource": LAKE}
+IN_BUCKET = f"{PUT} with an explicit deny in a resource-based policy"
+
+
+def test_the_one_deny_that_can_be_it_is_the_one_that_decided(tmp_path: Path) -> None:
+    found = explained(run(tmp_path, IN_BUCKET, "--json", resource_policy=policy(UNENCRYPTED, LIST)))
+    assert any("statement Encrypted of" in note and "alone can be it" in note
+               for note in found["notes"])  # fmt: skip
+    [change] = found["changes"]
+    assert change["policy"] == "the request"
+    assert "x-amz-server-side-encryption: aws:kms" in change["edit"]
+    assert change["statement"] is None
+    [shown] = [one for one in found["considered"] if one["statement"] == "Encrypted"]
+    assert shown["matched"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"Null": {"s3:x-amz-acl": "false"}}, {"Bool": {"aws:SecureTransport": "false"}}],
+)  # fmt: skip
+def test_of_two_denies_none_is_said_to_be_the_one(tmp_path: Path, other: dict[str, Any]) -> None:
+    second = UNENCRYPTED | {"Sid": "Second", "Condition": other}
+    given = policy(UNENCRYPTED, second)
+    found = explained(run(tmp_path, IN_BUCKET, "--json", resource_policy=given))
+    assert found["changes"] == []
+    assert not any("alone can be it" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("conditions", "otherwise"),
+    [
+        ({"Bool": {"aws:SecureTransport": "false"}}, "aws:SecureTransport true; send it over TLS"),
+        ({"NumericGreaterThan": {"s3:signatureAge": "600000"}},
+         "a s3:signatureAge that is not (NumericGreaterThan) 600000"),
+        ({"NotIpAddress": {"aws:SourceIp": "192.0.2.0/24"}}, "aws:SourceIp 192.0.2.0/24"),
+        ({"Null": {"s3:x-amz-acl": "false"}}, "s3:x-amz-acl absent"),
+    ],
+)  # fmt: skip
+def test_what_a_request_has_to_be_for_the_deny_not_to_apply(
+    tmp_path: Path, conditions: dict[str, Any], otherwise: str
+) -> None:
+    deny = UNENCRYPTED | {"Condition": conditions}
+    found = explained(run(tmp_path, IN_BUCKET, "--json", resource_policy=policy(deny)))
+    assert found["changes"] == []
+    assert any(f"does not apply to a request with {otherwise}" in note for note in found["notes"])
+
+
+def test_the_organizations_one_deny_is_told_as_well(tmp_path: Path) -> None:
+    deny = {"Sid": "Regions", "Effect": "Deny", "Action": "*", "Resource": "*",
+            "Condition": {"StringNotEquals": {"aws:RequestedRegion": "eu-west-1"}}}  # fmt: skip
+    words = f"{PUT} with an explicit deny in a service control policy"
+    found = explained(run(tmp_path, words, "--json", scp=policy(deny)))
+    assert found["changes"] == []
+    assert any("statement Regions of" in note and "alone can be it" in note
+               and "aws:RequestedRegion eu-west-1" in note for note in found["notes"])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"), [("service control policy", "--scp FILE"),
+                         ("resource control policy", "--rcp FILE"),
+                         ("VPC endpoint policy", "--endpoint-policy FILE"),
+                         ("session policy", "--session-policy FILE")],
+)  # fmt: skip
+def test_the_option_that_gives_what_no_account_keeps_is_named(
+    tmp_path: Path, kind: str, option: str
+) -> None:
+    found = explained(run(tmp_path, f"{PUT} with an explicit deny in a {kind}", "--json"))
+    assert any(option in note for note in found["notes"])
+
+
+def test_what_is_not_the_callers_own_names_the_option_that_takes_it(tmp_path: Path) -> None:
+    trust = {"Effect": "Allow", "Principal": {"AWS": SESSION}, "Action": "sts:AssumeRole"}
+    for one, option in ((trust, "--trust FILE"), (UNENCRYPTED, "--resource-policy FILE")):
+        done = run(tmp_path, IN_BUCKET, policy=policy(one))
+        assert done.exit_code == 2
+        assert option in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("encoded", ["", " Encoded authorization failure message: …"])
+def test_an_encoded_part_is_named_where_it_has_what_the_sentence_lacks(
+    tmp_path: Path, encoded: str
+) -> None:
+    instance = f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/*"
+    small = {"Sid": "Small", "Effect": "Allow", "Action": "ec2:RunInstances", "Resource": instance,
+             "Condition": {"StringEquals": {"ec2:InstanceType": "t4g.small"}}}  # fmt: skip
+    words = (
+        "You are not authorized to perform this operation. "
+        f"User: {SESSION} is not authorized to perform: ec2:RunInstances on resource: {instance} "
+        "because no identity-based policy allows the ec2:RunInstances action."
+    )
+    found = explained(run(tmp_path, words + encoded, "--json", policy=policy(small)))
+    assert found["changes"] == []
+    [note] = [one for one in found["notes"] if "statement Small" in one]
+    named = "aws sts decode-authorization-message --encoded-message"
+    assert (named in note) is bool(encoded)
+    assert ("compare it with the request" in note) is not bool(encoded)

@@ -100,7 +100,7 @@ def test_no_statement_says_that_a_key_is_absent_which_no_message_carries(
     assert found.explanation is not None
     lines = considered(found.explanation.considered, everything=True)
     assert not any("the request has no" in line for line in (*lines, *found.notes))
-    assert any(f"may apply: {key}" in line for line in lines)
+    assert any(f"applies: {key} is what it denies" in line for line in lines)
 
 
 def test_a_deny_that_is_nowhere_may_be_the_organizations() -> None:

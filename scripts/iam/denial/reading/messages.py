@@ -131,6 +131,9 @@ _STACK = 6000
 _DEBUG = re.compile(r"DEBUG: Response s3/\w+ Details:(?:(?!Response ).){0,400}? 403\b")
 _OF_STATE = re.compile(r"[Ee]rror (?:refreshing|loading) state: AccessDenied")
 _ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
+_BESIDE = re.compile(
+    r"(?:(?!is not authorized to perform).){0,200}?[Ee]ncoded authorization failure message"
+)
 _ALL_OF_EC2 = re.compile(r"arn:[\w-]+:ec2:[^:]*:[^:]*:[a-z-]+/\*")
 _REQUEST = re.compile(r"[Rr]equest ?[Ii][Dd]:? ?[\"']?([\w-]{10,})")
 # An id behind the sentence, unless the next sentence begins with it.
@@ -213,6 +216,8 @@ class Refusal:
     """What else the same words are said of."""
     every_key: bool = False
     """Whether the message is a decoded one; `tells` says of which keys it has all."""
+    encoded: bool = False
+    """Whether an encoded part stands behind the sentence, which holds the keys it does not tell."""
 
     @property
     def role(self) -> str | None:
@@ -345,7 +350,7 @@ def read(text: str) -> Read:
         dict.fromkeys(
             one[1]
             for one in _ENCODED.finditer(plain)
-            # EC2 puts the sentence before it; then there is nothing more to decode for.
+            # EC2 puts the sentence before it, whose refusal is marked as having it.
             if not any(0 <= one.start() - end < 200 for _, end in spans)
         )
     )
@@ -463,6 +468,7 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         asked=called[0],
         request_id=requests[-1] if requests else "",
         operation=called[1],
+        encoded=_BESIDE.match(plain, found.end()) is not None,
     )
     return refusal, until
 
