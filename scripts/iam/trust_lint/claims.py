@@ -165,22 +165,33 @@ def audience(linted: Linted) -> Iterator[Finding]:
     listed = {value for found in compared for value in found.values}
     operands = [Operand(VALUE), *(found.operand for found in compared)]
     beyond = common_word([*operands, Operand(either(*map(text, listed)), negated=True)])
-    who = f"{linted.reach.who}, with a token for another service that the provider lists"
+    known = linted.setting.client_ids.get(linted.one.host, ())
     wanted = _usual_audience(linted)
+    listen = (
+        f"let the provider, which lists {' and '.join(known)} alone, list {wanted} as well, and "
+        f"let the jobs ask for it (`audience:` of configure-aws-credentials, by default {AUDIENCE})"
+        if known and wanted not in known
+        else ""
+    )
     if not compared or (beyond is not None and len(listed) <= 1 and "*" in listed):
+        said = "there is no condition on aud" if not compared else f"{key} may be anything"
+        values = known if listen else (wanted,)
+        new = Condition("StringEquals", key, values)
         yield linted.finding(
             "no-audience",
-            "there is no condition on aud" if not compared else f"{key} may be anything",
-            who,
+            f"{said}; the provider lists one, {known[0]}" if len(known) == 1 else said,
+            "nobody more, as long as the provider lists no other audience"
+            if len(known) == 1
+            else f"{linted.reach.who}, with a token for another service that the provider lists",
             Fix(
-                f"add StringEquals {key}: {wanted}",
-                added(
-                    linted.one, "StringEquals", key, (wanted,)
-                ) if not compared else exchanged(
-                    linted.one, compared[0].condition, Condition("StringEquals", key, (wanted,)),
-                ),
+                f"add StringEquals {key}: {' or '.join(values)}"
+                + (f"; or {listen}, and compare that" if listen else ""),
+                exchanged(linted.one, compared[0].condition, new)
+                if compared
+                else added(linted.one, new.operator, key, values),
             ),
-        )  # fmt: skip
+            weight="warning" if len(known) == 1 else None,
+        )
         return
     others = sorted(
         value for value in listed
@@ -188,12 +199,17 @@ def audience(linted: Linted) -> Iterator[Finding]:
         and not (_elsewhere(linted) and _STS_AUDIENCE.fullmatch(value))
     )  # fmt: skip
     if others:
+        refused = [value for value in others if known and value not in known]
+        write = f"write StringEquals {key}: {wanted}"
         yield linted.finding(
             "other-audience",
-            f"aud may be {', '.join(others)}",
-            f"{linted.reach.who}, and the service that such a token is made for",
-            f"write StringEquals {key}: {wanted} and let the job ask for it; "
-            "if the audience is meant, name it with --audience",
+            f"aud may be {', '.join(others)}"
+            + (f"; the provider does not list {', '.join(refused)}" if refused else ""),
+            "nobody by such a token, as long as the provider does not list its audience"
+            if refused == others
+            else f"{linted.reach.who}, and the service that such a token is made for",
+            (f"{listen}, and {write}" if listen else f"{write} and let the job ask for it")
+            + ("" if refused == others else "; if the audience is meant, name it with --audience"),
         )
 
 

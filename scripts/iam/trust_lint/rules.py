@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from scripts.github import subjects
@@ -23,6 +23,7 @@ class Setting:
 
     `subjects` are the intended ones, if the user names them; `immutable` says that every
     repository has subjects with ids, `with_ids` names those known to have them (owner/name);
+    `client_ids` are the audiences that providers list, by their address, where that is known;
     `writes` is what the role may change or read of secrets, None if unknown; `github_only` passes
     over providers that are not GitHub's.
     """
@@ -32,6 +33,7 @@ class Setting:
     immutable: bool = False
     with_ids: frozenset[str] = frozenset()
     audiences: tuple[str, ...] = (AUDIENCE,)
+    client_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     writes: tuple[str, ...] | None = None
     github_only: bool = False
 

@@ -14,11 +14,13 @@ from scripts.iam.account.identities import Identities
 from scripts.iam.engine.documents import Policy, PolicyError, parse_policy
 from scripts.iam.trust_lint.reading.files import blocks, rendered, written
 from scripts.iam.trust_lint.reading.literals import TooTangled
+from scripts.iam.trust_lint.reading.names import client_ids
 from scripts.iam.trust_lint.reading.policies import Found
 from scripts.iam.trust_lint.reading.templates import policies_in
 from scripts.iam.trust_lint.rules import Setting
 from scripts.iam.trust_lint.terraform.callers import Callers, callers_first
 from scripts.iam.trust_lint.terraform.documents import made_elsewhere
+from scripts.iam.trust_lint.terraform.module import PROVIDER
 
 MOST_BYTES = 64 * 1024 * 1024  # a plan of a large root; a policy has its own, smaller limit
 Document = Mapping[str, Any] | str
@@ -225,7 +227,8 @@ def _of_places(read: Sequence[Found], origin: str, setting: Setting) -> Input:
         name = f"{origin}: {one.place}" if one.place else origin
         taken[name] = taken.get(name, 0) + 1
         name += f" (policy {taken[name]})" if taken[name] > 1 else ""
-        documents.append((one.policy, replace(setting, origin=name)))
+        own = replace(setting, origin=name, client_ids=one.client_ids)
+        documents.append((one.policy, own))
         if one.defaults:
             several = len(one.defaults) > 1
             unknown.append(
@@ -300,6 +303,10 @@ def read_plan(content: Mapping[str, Any], origin: str, setting: Setting) -> Inpu
     documents: list[tuple[Document, Setting]] = []
     unknown = []
     inline = _inline_policies(resources)
+    made = (one.get("values", {}) for one in resources if one.get("type") == PROVIDER)
+    setting = replace(
+        setting, client_ids=client_ids((one.get("url"), one.get("client_id_list")) for one in made)
+    )
     for resource in resources:
         if resource.get("type") != "aws_iam_role" or resource.get("mode") == "data":
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import Reader, Unreadable, calls, placeholder
@@ -36,6 +36,19 @@ _SHELL_WORD = re.compile(r"(?<==)[\w./@:*-]+(?=[ \t]*(?:$|[#;]))", re.MULTILINE)
 def provider_arn(url: str) -> str:
     """The ARN that a provider with this URL has, in an account that is not known."""
     return f"arn:aws:iam::{ACCOUNT}:oidc-provider/{url.removeprefix('https://').rstrip('/')}"
+
+
+def client_ids(providers: Iterable[tuple[Any, Any]]) -> dict[str, tuple[str, ...]]:
+    """The audiences that providers list, by their address; those of a list that is not known, or
+    another for another provider with that address, are left out."""
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for url, listed in providers:
+        texts: list[Any] = listed if isinstance(listed, list) else [None]
+        known = all(isinstance(one, str) and "${" not in one for one in texts)
+        if isinstance(url, str):
+            host = url.removeprefix("https://").rstrip("/")
+            found.setdefault(host, set()).add(tuple(sorted(set(texts))) if known else ())
+    return {host: next(iter(lists)) for host, lists in found.items() if len(lists) == 1}
 
 
 def blocks(text: str) -> list[tuple[str, list[str], dict[str, Any]]]:

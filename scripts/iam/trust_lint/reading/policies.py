@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import (
@@ -27,6 +27,7 @@ class Found:
     policy: dict[str, Any]
     defaults: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()  # what is taken for granted of conditions that are not known
+    client_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # as in Setting
 
 
 _QUOTED = re.compile(r"'\"?\$\{?(\w+)\}?\"?'")  # '$NAME' within a shell's single quotes

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from scripts.iam.trust_lint.reading.literals import count, once
-from scripts.iam.trust_lint.reading.names import ACCOUNT, provider_arn
+from scripts.iam.trust_lint.reading.names import ACCOUNT, client_ids, provider_arn
 from scripts.iam.trust_lint.reading.policies import Found, alike_once, beside, policy_of
 
 _SUB = re.compile(r"\$\{([\w.:]+)\}")
@@ -75,7 +75,8 @@ def policies_in(content: Any) -> tuple[list[Found], list[str]]:
         for rendered, taken in known.each_way(raw):
             policy = _policy(rendered)
             if policy is not None:
-                own.append(Found(place, policy, defaults, (*taken, *beside(rendered))))
+                more = (*taken, *beside(rendered))
+                own.append(Found(place, policy, defaults, more, known.client_ids))
         if not own and "AssumeRoleWithWebIdentity" in str(raw):
             unread.append(f"{place}: its trust policy cannot be read; give the rendered template")
         known_already = [one.policy for one in found]
@@ -128,15 +129,18 @@ class _Template:
             if one.get("Default") not in (None, ""):
                 self._known[name] = str(one["Default"])
                 self._defaults.append(name)
+        lists: list[tuple[Any, Any]] = []
         for name, one in _items(content.get("Resources")):
             kind, properties = str(one.get("Type")), one.get("Properties")
             if kind.endswith(("::OIDCProvider", "AWSCDKOpenIdConnectProvider")):
-                url = properties.get("Url", properties.get("url")) if isinstance(
-                    properties, Mapping) else None  # fmt: skip
-                rendered = self.rendered(url)
+                of = properties if isinstance(properties, Mapping) else {}
+                written = {str(key).lower(): value for key, value in of.items()}
+                rendered = self.rendered(written.get("url"))
+                lists.append((rendered, self.rendered(written.get("clientidlist"))))
                 if isinstance(rendered, str):
                     arn = provider_arn(rendered)
                     self._known |= {name: arn, f"{name}.Arn": arn}
+        self.client_ids = client_ids(lists)
 
     def defaults_in(self, raw: str) -> tuple[str, ...]:
         """The parameters in a text whose defaults count."""

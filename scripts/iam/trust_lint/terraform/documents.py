@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from scripts.iam.trust_lint.terraform.module import (
     read_once,
     source,
 )
+from scripts.iam.trust_lint.terraform.providers import audiences
 from scripts.iam.trust_lint.terraform.statements import REFUSES, document, json_of
 from scripts.iam.trust_lint.terraform.syntax import Block, Body
 from scripts.iam.trust_lint.terraform.values import Invalid, Json, Unknown, is_open, plain
@@ -79,7 +81,9 @@ def trust_policies(
         blocks = by_defaults
         if best and all(_told(found) == 2 and len(found) == 1 for found in best.values()):
             break
-    return _once([one for listed in best.values() for one in listed])
+    found = _once([one for listed in best.values() for one in listed])
+    client_ids = audiences(read) if any(web_identity(one.policy) for one in found) else {}
+    return [replace(one, client_ids=client_ids) for one in found]
 
 
 _GITHUBS = re.compile(
