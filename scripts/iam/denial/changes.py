@@ -118,7 +118,7 @@ def _with(policies: PolicySet, layer: str, amended: tuple[Policy, ...]) -> Polic
 def _amend(found: Amended, decision: Decision) -> bool:
     """Find the next change; False if there is none that would be safe."""
     if decision.reason is Reason.EXPLICIT_DENY:
-        return _lift_deny(found, decision)
+        return _lift_denies(found)
     policies = found.policies
     kind = _LAYERS[decision.reason]
     layer: tuple[Policy, ...] = getattr(policies, kind) or ()
@@ -190,27 +190,41 @@ def _differs(owner: str, own: str) -> bool:
     return bool(own) and owner.isdigit() and owner != own
 
 
-def _lift_deny(found: Amended, decision: Decision) -> bool:
-    """Explain a Deny by what held, and take the first proposal that opens nothing else."""
-    kind = decision.kind or "identity"
-    name = "resource" if kind == "trust" else kind
-    layer: tuple[Policy, ...] = getattr(found.policies, name) or ()
-    policy = next(one for one in layer if one.name == decision.policy)
-    old = next(one for one in policy.statements if one.label == decision.statement)
-    denier = next(
-        one
-        for one in explain(found.request, found.policies).considered
-        if (one.policy, one.statement, one.matched) == (policy.name, old.label, True)
-    )
-    whose = f"statement {old.label} of {policy.name} denies"
-    why = "; ".join(deny.reasons(found.request, denier, old))
-    found.notes.append(f"{whose} because {why}" if why else f"{whose} whatever the request carries")
+def _lift_denies(found: Amended) -> bool:
+    """Explain each Deny by what held, and take the first proposal that lifts them all and opens
+    nothing else."""
+    deniers = [
+        one for one in explain(found.request, found.policies).considered
+        if one.effect == "Deny" and one.matched
+    ]  # fmt: skip
+    for denier in deniers:
+        _, policy, old = _place(found.policies, denier)
+        whose = f"statement {old.label} of {policy.name} denies"
+        why = "; ".join(deny.reasons(found.request, denier, old))
+        found.notes.append(
+            f"{whose} because {why}" if why else f"{whose} whatever the request carries"
+        )
+    if any(_lift(found, denier) for denier in deniers):
+        return True
+    found.notes += dict.fromkeys(deny.nothing_fits(found.request, one) for one in deniers)
+    return False
+
+
+def _place(policies: PolicySet, one: Considered) -> tuple[str, Policy, Statement]:
+    """The layer, the policy and the statement that was considered."""
+    name = "resource" if one.kind == "trust" else one.kind
+    policy = next(each for each in getattr(policies, name) if each.name == one.policy)
+    return name, policy, next(each for each in policy.statements if each.label == one.statement)
+
+
+def _lift(found: Amended, denier: Considered) -> bool:
+    name, policy, old = _place(found.policies, denier)
     for proposal in deny.proposals(found.request, denier, old):
-        amended = layer
+        policies = found.policies
         if proposal.statement is not None:
             new = deny.amended_by(policy, old, proposal.statement)
-            amended = tuple(new if one is policy else one for one in layer)
-        policies = _with(found.policies, name, amended)
+            layer = getattr(policies, name)
+            policies = _with(policies, name, tuple(new if one is policy else one for one in layer))
         edits_awss = proposal.statement is not None and _is_awss(policy.name)
         if edits_awss or not deny.tried(found.request, policies, proposal):
             continue
@@ -221,10 +235,9 @@ def _lift_deny(found: Amended, decision: Decision) -> bool:
             f"statement {old.label} denies on purpose: ask whoever wrote it",
         )  # fmt: skip
         where = policy.name if proposal.statement is not None else "the request"
-        found.changes.append(Change(where, kind, proposal.edit, statement, warnings))
+        found.changes.append(Change(where, denier.kind, proposal.edit, statement, warnings))
         found.policies = policies
         return True
-    found.notes.append(deny.nothing_fits(found.request, denier))
     return False
 
 

@@ -52,8 +52,9 @@ def is_implicit(refusal: Refusal) -> bool:
 
 
 def unsure(refusal: Refusal, explanation: Explanation) -> list[tuple[str, str]]:
-    """The Denies that apply only if a key that the message does not carry is as they ask."""
-    if refusal.explicit:
+    """The Denies that apply only if a key that the message does not carry is as they ask; none
+    where one of them has to be it."""
+    if refusal.explicit and not _denied_anyhow(refusal, explanation):
         return []
     return [
         (one.policy, one.statement)
@@ -174,14 +175,22 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
                 "such secret: ask for it by its whole ARN or by its name; no policy is to be "
                 "changed"
             )
-    denied = explanation.decision is not None and (
-        explanation.decision.reason is Reason.EXPLICIT_DENY
-    )
-    if refusal.explicit or (denied and not is_implicit(refusal)):
-        yield from hinging(refusal, explanation, "Deny", "denies it only with")
-    else:
+    yield from _hinges(refusal, explanation)
+
+
+def _hinges(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
+    if not _is_denied(refusal, explanation):
         yield from hinging(refusal, explanation, "Allow", "allows it only with")
         yield from _for_something_else(refusal, explanation)
+    elif not _denied_anyhow(refusal, explanation):
+        yield from hinging(refusal, explanation, "Deny", "denies it only with")
+
+
+def _is_denied(refusal: Refusal, explanation: Explanation) -> bool:
+    """Whether a Deny decided: AWS says it, or the engine, where AWS does not say otherwise."""
+    decision = explanation.decision
+    denied = decision is not None and decision.reason is Reason.EXPLICIT_DENY
+    return refusal.explicit or (denied and not is_implicit(refusal))
 
 
 def _of_no_resource(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
@@ -273,47 +282,65 @@ def _on_nothing(refusal: Refusal, explanation: Explanation) -> str:
     return f". None of the caller's own policies allows {refusal.action} on anything{lacks}"
 
 
-def sole_deny(refusal: Refusal, explanation: Explanation) -> Considered | None:
-    """The Deny that decided, where AWS names its kind of policy and of those that were looked at
-    it alone can be it, by a key that the message does not carry; its conditions as they held."""
+def _denied_anyhow(refusal: Refusal, explanation: Explanation) -> bool:
+    """Whether a Deny applies, whatever the keys were that the message does not carry."""
+    return any(
+        one.effect == "Deny" and one.matched and not _untold(refusal, one)
+        for one in explanation.considered
+        if one.kind in _KINDS.get(refusal.layer, (one.kind,))
+    )
+
+
+def deciding(refusal: Refusal, explanation: Explanation) -> tuple[Considered, ...]:
+    """The Denies of which one decided, by a key that the message does not carry, where AWS names
+    their kind of policy; none where it may be another that is not looked at."""
     if not refusal.explicit or refusal.layer not in _KINDS or is_hidden(refusal):
-        return None
-    can = [
+        return ()
+    can = tuple(
         one for one in explanation.considered
         if one.effect == "Deny" and one.kind in _KINDS[refusal.layer] and all(
             failure.unsupported or is_unknown(refusal, failure)
             or (refusal.role == CALLER and failure.element.endswith("Principal"))
             for failure in one.failures
         )
-    ]  # fmt: skip
-    if len(can) != 1 or any(f.unsupported or f.key is None for f in can[0].failures):
-        return None
-    open_ones = _untold(refusal, can[0])
-    kept = [one for one in can[0].held if (one.key, one.operator, one.wanted) not in open_ones]
-    held = (Held(operator or "", key, wanted, _DENIED) for key, operator, wanted in open_ones)
-    return replace(can[0], failures=(), held=(*kept, *held)) if open_ones else None
+    )  # fmt: skip
+    failures = [failure for one in can for failure in one.failures]
+    open_ones = all(_untold(refusal, one) for one in can)
+    return can if open_ones and all(f.key and not f.unsupported for f in failures) else ()
 
 
-# What a key was that the message does not carry, where it is known that a Deny by it applied.
-_DENIED = ("what it denies",)
+def held(refusal: Refusal, one: Considered) -> Considered:
+    """A Deny as it applied, whatever the keys were that the message does not carry."""
+    told = [each for each in one.held if _known(refusal, each.key, each.actual, each.wanted)]
+    untold = (Held(operator or "", key, wanted, ("what it denies",))
+              for key, operator, wanted in _untold(refusal, one))  # fmt: skip
+    return replace(one, failures=(), held=(*told, *untold))
 
 
-def decided(refusal: Refusal, one: Considered) -> str:
-    """That it is this Deny, and what a request has to be for it not to apply."""
-    held = [(each.key, each.operator, each.wanted) for each in one.held if each.actual == _DENIED]
-    denied = " and ".join(
-        _wanted(key, operator, values) + _or_none(key, operator, held)
-        for key, operator, values in held
-    )
+def decided(refusal: Refusal, denies: Sequence[Considered]) -> str:
+    """That it is this Deny or one of these, and what a request has to be to meet none."""
     article = "an" if refusal.layer.startswith("identity") else "a"
+    found = []
+    for one in denies:
+        conditions = _untold(refusal, one)
+        denied = (
+            _wanted(key, operator, values) + _or_none(key, operator, conditions)
+            for key, operator, values in conditions
+        )
+        ways = dict.fromkeys(way(key) for key, operator, values in conditions
+                             if _denies_others(operator, values))  # fmt: skip
+        found.append(
+            f"statement {one.statement} of {one.policy} denies what comes with "
+            f"{' and '.join(denied)}, and does not apply to a request with "
+            + " or ".join(_other(*each) for each in conditions)
+            + "".join(f"; {one}" for one in ways if one).format(resource=refusal.resource)
+        )
+    which = "this one alone can be it" if len(found) == 1 else (
+        f"it is one of these (AWS's message does not carry the request's value: {_where(refusal)})"
+    )  # fmt: skip
     return (
         f"AWS says that a Deny in {article} {refusal.layer} decided, and of those looked at "
-        f"statement {one.statement} of {one.policy} alone can be it: it denies what comes with "
-        f"{denied}. It does not apply to a request with "
-        + " or ".join(_other(key, operator, values) for key, operator, values in held)
-        + "".join(
-            f"; {one}" for one in dict.fromkeys(way(key) for key, _, _ in held) if one
-        ).format(resource=refusal.resource or "what was asked for")
+        f"{which}: {'; '.join(found)}"
     )
 
 

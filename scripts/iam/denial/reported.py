@@ -15,13 +15,14 @@ from scripts.iam.denial.doubts import (
     assumed,
     assumptions,
     decided,
+    deciding,
     doubts,
+    held,
     hinging,
     is_hidden,
     is_implicit,
     is_unknown,
     marked,
-    sole_deny,
     unsure,
 )
 from scripts.iam.denial.given import LAYERS, GivenPolicy
@@ -307,8 +308,8 @@ def _explained(
     whole = found.explanation
     if whole is None:
         return found
-    if sole := sole_deny(refusal, whole):
-        return _by_one_deny(refusal, found, sole)
+    if denies := deciding(refusal, whole):
+        return _by_a_deny(refusal, found, denies)
     if hinge := unsure(refusal, whole):
         rest = explain_denial(record, members, resource_policy, hinge, around)
         lacks = rest.explanation and rest.explanation.decision
@@ -342,17 +343,17 @@ def _not_given(refusal: Refusal, around: PolicySet) -> str:
     return told.replace(f"the {BLOCKED}", BLOCKED)
 
 
-def _by_one_deny(refusal: Refusal, found: Denial, sole: Considered) -> Denial:
-    """What is told where it is known which Deny decided: of changes, none that loosens it."""
+def _by_a_deny(refusal: Refusal, found: Denial, denies: tuple[Considered, ...]) -> Denial:
+    """What is told where one of these Denies decided: of changes, none that loosens it, and those
+    alone that were tried out on all of them."""
     assert found.explanation is not None
-    kept = () if any(one.statement for one in found.changes) else found.changes
-    place = (sole.policy, sole.kind, sole.statement)
-    shown = tuple(
-        sole if (one.policy, one.kind, one.statement) == place else marked(refusal, one)
-        for one in found.explanation.considered
-    )
-    explanation = replace(found.explanation, considered=shown)
-    return Denial(found.record, explanation, kept, bool(kept), (decided(refusal, sole),))
+    tried = all(one.matched for one in denies)
+    kept = found.changes if tried and not any(one.statement for one in found.changes) else ()
+    sole = denies[0] if len(denies) == 1 else None
+    considered = tuple(held(refusal, one) if one is sole else marked(refusal, one)
+                       for one in found.explanation.considered)  # fmt: skip
+    explanation = replace(found.explanation, considered=considered)
+    return Denial(found.record, explanation, kept, bool(kept), (decided(refusal, denies),))
 
 
 def _malformed(resource: str) -> str | None:

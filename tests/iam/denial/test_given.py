@@ -314,7 +314,7 @@ IN_BUCKET = f"{PUT} with an explicit deny in a resource-based policy"
 
 def test_the_one_deny_that_can_be_it_is_the_one_that_decided(tmp_path: Path) -> None:
     found = explained(run(tmp_path, IN_BUCKET, "--json", resource_policy=policy(UNENCRYPTED, LIST)))
-    assert any("statement Encrypted of" in note and "alone can be it" in note
+    assert any("statement Encrypted of" in note and "this one alone can be it" in note
                for note in found["notes"])  # fmt: skip
     [change] = found["changes"]
     assert change["policy"] == "the request"
@@ -324,16 +324,34 @@ def test_the_one_deny_that_can_be_it_is_the_one_that_decided(tmp_path: Path) -> 
     assert shown["matched"]
 
 
-@pytest.mark.parametrize(
-    "other",
-    [{"Null": {"s3:x-amz-acl": "false"}}, {"Bool": {"aws:SecureTransport": "false"}}],
-)  # fmt: skip
-def test_of_two_denies_none_is_said_to_be_the_one(tmp_path: Path, other: dict[str, Any]) -> None:
-    second = UNENCRYPTED | {"Sid": "Second", "Condition": other}
+def test_of_two_denies_it_is_one_and_a_request_that_meets_neither_is_told(tmp_path: Path) -> None:
+    second = UNENCRYPTED | {"Sid": "Absent", "Condition": {
+        "Null": {"s3:x-amz-server-side-encryption": "true"}}}  # fmt: skip
+    given = policy(UNENCRYPTED, second)
+    found = explained(run(tmp_path, IN_BUCKET, "--json", resource_policy=given))
+    [note] = [note for note in found["notes"] if "it is one of these" in note]
+    assert "statement Encrypted of" in note
+    assert "statement Absent of" in note
+    [change] = found["changes"]
+    assert "x-amz-server-side-encryption: aws:kms" in change["edit"]
+
+
+def test_a_change_that_not_every_deny_was_tried_with_is_not_told(tmp_path: Path) -> None:
+    second = UNENCRYPTED | {"Sid": "Tls", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
     given = policy(UNENCRYPTED, second)
     found = explained(run(tmp_path, IN_BUCKET, "--json", resource_policy=given))
     assert found["changes"] == []
-    assert not any("alone can be it" in note for note in found["notes"])
+    assert any("it is one of these" in note for note in found["notes"])
+
+
+def test_a_deny_that_applies_anyhow_is_told_before_those_that_may(tmp_path: Path) -> None:
+    frozen = {one: UNENCRYPTED[one] for one in UNENCRYPTED if one != "Condition"}
+    given = policy(UNENCRYPTED, frozen | {"Sid": "Frozen"})
+    found = explained(run(tmp_path, IN_BUCKET, "--json", resource_policy=given))
+    assert found["changes"] == []
+    assert "statement Frozen of" in found["notes"][0]
+    assert any("statement Encrypted of" in note and "denies it, too" in note
+               for note in found["notes"])  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -361,7 +379,7 @@ def test_the_organizations_one_deny_is_told_as_well(tmp_path: Path) -> None:
     words = f"{PUT} with an explicit deny in a service control policy"
     found = explained(run(tmp_path, words, "--json", scp=policy(deny)))
     assert found["changes"] == []
-    assert any("statement Regions of" in note and "alone can be it" in note
+    assert any("statement Regions of" in note and "this one alone can be it" in note
                and "aws:RequestedRegion eu-west-1" in note for note in found["notes"])  # fmt: skip
 
 

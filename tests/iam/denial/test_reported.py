@@ -326,7 +326,7 @@ def test_a_deny_on_a_value_that_is_not_reported() -> None:
     words = f"kms:Decrypt on resource: {KEY} with an explicit deny in a resource-based policy"
     found = pasted(words, EVERYTHING, of_resource=deny)
     assert found.changes == ()
-    assert "statement Enclave of key alone can be it" in told(found)
+    assert "this one alone can be it: statement Enclave of key" in told(found)
     assert "does not apply to a request with kms:RecipientAttestation:ImageSha384 ab" in told(found)
 
 
