@@ -46,6 +46,13 @@ def read(*paths: Path) -> Input:
     return read_paths(paths, Setting(""))
 
 
+def test_an_example_of_a_module_does_not_stand_for_its_own_defaults(tmp_path: Path) -> None:
+    wide = ROLE.replace('variable "sub" {}', 'variable "sub" { default = "repo:*" }')
+    tree(tmp_path, examples__basic=call("ci", "../.."))
+    (tmp_path / "main.tf").write_text(wide)
+    assert sorted(origins(read(tmp_path))) == ["aws_iam_role.ci", "module.ci.aws_iam_role.ci"]
+
+
 def test_what_a_caller_leaves_open_is_told_at_the_caller(tmp_path: Path) -> None:
     text = 'module "ci" {\n  source = "./a/role"\n  sub    = [for one in split(",", var.all) :\n'
     text += "    trimspace(one) # names\n  ]\n}\n"

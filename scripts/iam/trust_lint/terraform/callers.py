@@ -11,6 +11,8 @@ Chain = tuple[tuple[Path | None, str], ...]
 """A block by the blocks that lead to it, each with its module's folder: calls, then itself."""
 
 _COMMENT = re.compile(r"^[ \t]*(?:#|//).*", re.MULTILINE)
+# Whose defaults count is whoever calls the module elsewhere.
+_EXAMPLES = frozenset({"example", "examples", "fixtures", "test", "tests"})
 _FOLDER = re.compile(r"\bsource\s*=\s*\"(\.[^\"\n]*)\"")
 
 
@@ -25,7 +27,8 @@ class Callers:
     def note(self, chain: Chain, place: str, *, made: bool) -> None:
         """Keep that a block was reached at a place, and whether a policy of it could be read."""
         for at in range(1, len(chain)):
-            if chain[at][0] != chain[0][0]:  # a module that calls itself is none
+            # A module that calls itself is none, and an example shows one way of many.
+            if chain[at][0] != chain[0][0] and not _is_example(chain[0][0], chain[at][0]):
                 self._reached.setdefault(chain[at:], set()).add((chain, place))
                 if made:
                     self._made.setdefault(chain[at:], set()).add((chain, place))
@@ -33,6 +36,12 @@ class Callers:
     def judge(self, chain: Chain) -> bool:
         """Whether a policy could be read wherever a caller makes the block, at least once."""
         return chain in self._made and self._made[chain] == self._reached[chain]
+
+
+def _is_example(caller: Path | None, called: Path | None) -> bool:
+    """Whether a folder shows or tests the module of another."""
+    beyond = set(caller.parts if caller else ()) - set(called.parts if called else ())
+    return not beyond.isdisjoint(_EXAMPLES)
 
 
 def callers_first(files: Iterable[Path]) -> list[Path]:
