@@ -169,6 +169,20 @@ def test_both_ways_of_a_template_s_condition_are_judged() -> None:
     ]
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_way_that_lets_everybody_in_is_judged_whichever_comes_first(swapped: bool) -> None:
+    ways = ['"111122223333"', '"*"'][:: -1 if swapped else 1]
+    text = CHOICE.replace('AWS: "111122223333"', f"AWS: !If [Open, {ways[0]}, {ways[1]}]")
+    judgement = lint_all(list(read(text, "template.yaml").documents))
+    assert "any-principal" in {finding.rule for finding in judgement.findings}
+
+
+def test_roles_of_a_template_that_trust_the_same_are_each_named() -> None:
+    text = CHOICE + CHOICE.partition("Resources:\n")[2].replace("Deploy:", "Other:")
+    places = {setting.origin for _, setting in read(text, "template.yaml").documents}
+    assert {place.partition(": ")[2].partition(" ")[0] for place in places} == {"Deploy", "Other"}
+
+
 def test_a_role_that_a_template_hides_is_named() -> None:
     text = """
 Resources:

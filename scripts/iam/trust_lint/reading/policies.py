@@ -268,15 +268,28 @@ def web_identity(policy: dict[str, Any]) -> list[Any]:
     return [one for one in policy["Statement"] if _WEB in str(one.get("Action"))]
 
 
+def lets_in(policy: dict[str, Any]) -> list[Any]:
+    """The statements that let web identities in, or anybody."""
+    return [
+        one
+        for one in policy["Statement"]
+        if _WEB in str(one.get("Action")) or "NotPrincipal" in one or _anybody(one.get("Principal"))
+    ]
+
+
+def _anybody(principal: Any) -> bool:
+    if isinstance(principal, Mapping):
+        principal = principal.get("AWS", ())
+    return "*" in principal if isinstance(principal, list) else principal == "*"
+
+
 def alike_once(found: list[Found]) -> list[Found]:
-    """One of those that let the same web identities in, and what they all take for granted."""
+    """One of those that let the same in, and what they all take for granted."""
     kept: list[Found] = []
-    some = any(web_identity(one.policy) for one in found)
+    some = any(lets_in(one.policy) for one in found)
     for one in found:
-        own = web_identity(one.policy)
-        same = next(
-            (at for at, other in enumerate(kept) if web_identity(other.policy) == own), None
-        )
+        own = lets_in(one.policy)
+        same = next((at for at, other in enumerate(kept) if lets_in(other.policy) == own), None)
         if same is not None:
             both = tuple(line for line in kept[same].taken if line in one.taken)
             kept[same] = replace(kept[same], taken=both)

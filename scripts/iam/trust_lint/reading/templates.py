@@ -79,8 +79,8 @@ def policies_in(content: Any) -> tuple[list[Found], list[str]]:
                 own.append(Found(place, policy, defaults, more, known.client_ids))
         if not own and "AssumeRoleWithWebIdentity" in str(raw):
             unread.append(f"{place}: its trust policy cannot be read; give the rendered template")
-        known_already = [one.policy for one in found]
-        found += [one for one in alike_once(own) if one.policy not in known_already]
+        known_already = [(one.place, one.policy) for one in found]
+        found += [one for one in alike_once(own) if (one.place, one.policy) not in known_already]
     return found, unread
 
 

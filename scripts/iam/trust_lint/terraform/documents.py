@@ -13,6 +13,7 @@ from scripts.iam.trust_lint.reading.policies import (
     Found,
     alike_once,
     beside,
+    lets_in,
     policy_of,
     web_identity,
 )
@@ -219,7 +220,7 @@ def _variants(block: Block, module: Module) -> Iterator[tuple[str, list[Found]]]
         counts = tuple(
             f"var.{name}"
             for name in names
-            if any(web_identity(one[0]) not in same for one in otherwise[name].get(place, []))
+            if any(lets_in(one[0]) not in same for one in otherwise[name].get(place, []))
         )
         yield (
             place,
@@ -228,7 +229,7 @@ def _variants(block: Block, module: Module) -> Iterator[tuple[str, list[Found]]]
 
 
 def _lets_in(listed: list[Read]) -> list[list[Any]]:
-    return [web_identity(policy) for policy, _, _ in listed]
+    return [lets_in(policy) for policy, _, _ in listed]
 
 
 # Where a policy stands in a root, the policy in Terraform's or in IAM's words, and its block.
