@@ -173,6 +173,7 @@ def test_both_ways_of_a_template_s_condition_are_judged() -> None:
 def test_the_way_that_lets_everybody_in_is_judged_whichever_comes_first(swapped: bool) -> None:
     ways = ['"111122223333"', '"*"'][:: -1 if swapped else 1]
     text = CHOICE.replace('AWS: "111122223333"', f"AWS: !If [Open, {ways[0]}, {ways[1]}]")
+    text = text.replace('!If [Open, "repo:octo-org/app:*", "repo:octo-org/app:environment:p"]', "r")
     judgement = lint_all(list(read(text, "template.yaml").documents))
     assert "any-principal" in {finding.rule for finding in judgement.findings}
 
