@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from scripts.iam.denial.deny import never_tagged, way
 from scripts.iam.denial.nearly import meet
+from scripts.iam.denial.partial import as_a_policy_names_it, lacks_parts
 from scripts.iam.denial.reading.callerless import LAYERS, named_by_an_allow
 from scripts.iam.denial.reading.messages import MASK, Refusal
 from scripts.iam.denial.reading.unnamed import CALLER
@@ -147,25 +148,9 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
             "is proposed: if it was asked for so, the request is to be put right, no policy"
         )
     elif refusal.arn is None and refusal.resource.startswith("arn:"):
-        yield (
-            f"the message ends in the middle of the resource ({refusal.resource}), so no change is "
-            "proposed: paste it whole"
-        )
-    elif refusal.arn is None and (nothing := _on_nothing(refusal, explanation)):
-        yield (
-            f"the message names the resource {refusal.resource} without its ARN, so no change is "
-            f"proposed{nothing}"
-        )
+        yield _of_a_part(refusal)
     elif refusal.arn is None:
-        told = (
-            f"the message names the resource {refusal.resource} without its ARN, so no change is "
-        )
-        by_name = refusal.action.startswith(("secretsmanager:", "ssm:"))
-        yield told + "proposed" + (
-            ": a name alone means one of the caller's own account and region; what is another "
-            "account's must be asked for by its ARN" + _SIX_MORE.format(refusal.resource)
-            * refusal.action.startswith("secretsmanager:") if by_name else ""
-        )  # fmt: skip
+        yield _of_a_name(refusal, refusal.resource, _on_nothing(refusal, explanation))
     for one in explanation.considered:
         lacks = [failure.element for failure in one.failures] == ["Resource"]
         if one.effect == "Allow" and lacks and f"{refusal.arn}-??????" in one.failures[0].wanted:
@@ -176,6 +161,43 @@ def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
                 "changed"
             )
     yield from _hinges(refusal, explanation)
+
+
+def _of_a_part(refusal: Refusal) -> str:
+    """Of what begins like an ARN: what the sentence goes on behind was not cut."""
+    if lacks_parts(refusal.resource or "") or refusal.explicit or is_implicit(refusal):
+        return (
+            f"{refusal.resource} is no ARN of AWS's form (arn:aws:SERVICE:REGION:ACCOUNT:NAME): "
+            "parts are missing, so no change is proposed: if it was asked for so, the request is "
+            "to be put right, no policy"
+        )
+    return (
+        f"the message, or a line of it, ends in the middle of the resource ({refusal.resource}), "
+        "so no change is proposed: paste it whole, without a line's end in it"
+    )
+
+
+def _of_a_name(refusal: Refusal, name: str, nothing: str) -> str:
+    told = f"the message names the resource {name} without its ARN, so no change is proposed"
+    if nothing:
+        told += nothing
+    elif refusal.action.startswith(("secretsmanager:", "ssm:")):
+        told += (
+            ": a name alone means one of the caller's own account and region; what is another "
+            "account's must be asked for by its ARN"
+        )
+    if refusal.action.startswith("secretsmanager:"):
+        return told + _SIX_MORE.format(name)
+    return told + as_a_policy_names_it(refusal.action, refusal.principal, name)
+
+
+def allowed_of_any(refusal: Refusal, explanation: Explanation) -> bool:
+    """Whether they allow it although the message does not tell the resource's ARN, and no Deny
+    hangs on that."""
+    return refusal.arn is None and _allowed(explanation) and not any(
+        one.effect == "Deny" and all(is_unknown(refusal, failure) for failure in one.failures)
+        for one in explanation.considered
+    )  # fmt: skip
 
 
 def _hinges(refusal: Refusal, explanation: Explanation) -> Iterable[str]:

@@ -12,6 +12,7 @@ from scripts.iam.account.resource_policies import ResourcePolicies, is_read
 from scripts.iam.denial.changes import by_trust, foreign_account
 from scripts.iam.denial.denials import ALONE, Denial, ResourcePolicy, explain_denial
 from scripts.iam.denial.doubts import (
+    allowed_of_any,
     assumed,
     assumptions,
     decided,
@@ -321,7 +322,10 @@ def _explained(
     given = isinstance(resource_policy, GivenPolicy)
     opened = (marked(refusal, one) for one in whole.considered)
     explanation = replace(said, considered=tuple(opened))
-    unclear = [*doubts(refusal, said)] or [*_contradiction(refusal, said, unseen, given)]
+    unclear = [*doubts(refusal, said)]
+    # An Allow of whatever there is allows what the message does not name whole, too.
+    if not unclear or (len(unclear) == 1 and allowed_of_any(refusal, said)):
+        unclear += _contradiction(refusal, said, unseen, given)
     if unclear:
         return Denial(record, explanation, notes=tuple(unclear))
     notes = (*assumptions(refusal, granted), *_delegated(refusal, found), *found.notes)

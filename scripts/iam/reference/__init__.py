@@ -15,6 +15,7 @@ from scripts.iam.reference.actions import (
     spelled,
     unknown,
 )
+from scripts.iam.reference.forms import makes_whole
 
 __all__ = [
     "GLOBAL_REGION",
@@ -22,6 +23,7 @@ __all__ = [
     "called",
     "is_global",
     "judged",
+    "makes_whole",
     "never_sets",
     "of_call",
     "only_star",

@@ -243,11 +243,12 @@ def test_what_stands_behind_a_resource_is_not_part_of_it(tail: str) -> None:
     assert found.bare == ()
 
 
-def test_a_resource_that_a_terminal_cut_is_no_resource() -> None:
+def test_a_resource_that_a_terminal_cut_is_the_whole_one() -> None:
     """kubernetes-sigs/aws-fsx-csi-driver#214"""
-    cut = "arn:aws:fsx:us-west-\n2:012345678901:file-system/*"
-    found = pasted(f"fsx:TagResource on resource: {cut}",
-                   {"Effect": "Allow", "Action": "fsx:*", "Resource": "*"})  # fmt: skip
+    everything = {"Effect": "Allow", "Action": "fsx:*", "Resource": "*"}
+    cut = "fsx:TagResource on resource: arn:aws:fsx:us-west-\n2:012345678901:file-system/*"
+    assert pasted(cut, everything) == pasted(cut.replace("\n", ""), everything)
+    found = pasted(cut.partition("\n")[0], everything)
     assert found.changes == ()
     assert "in the middle of the resource (arn:aws:fsx:us-west-)" in told(found)
 

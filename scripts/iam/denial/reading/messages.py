@@ -15,7 +15,7 @@ from scripts.iam.denial.reading import by_name, calls, named, services
 from scripts.iam.denial.reading.callerless import SENTENCES, cause, of_ec2_alone
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
 from scripts.iam.engine.evaluation import Reason
-from scripts.iam.reference import GLOBAL_REGION, is_global, judged, spelled, unknown
+from scripts.iam.reference import GLOBAL_REGION, is_global, judged, makes_whole, spelled, unknown
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 LAYER = (
@@ -103,6 +103,10 @@ _CUT = re.compile(
     r"(on resource: \"?arn:[^\s\"]+)\r?\n([^\s\"]+)(?=\"?\s(?:because no|with an explicit deny))"
 )
 _HYPHEN = re.compile(r"(:(?:sts|iam|[\w-]+):[^\s\"]*:[^\s\":]*-)\r?\n(?=[\w-]+[ \"',)])")
+_WRAPPED = re.compile(
+    r"(?P<before>to perform:?\s+(?P<action>[\w-]+:\w+)\s+on\s+resource:?\s+\"?)"
+    r"(?P<begun>arn:[^\s\"]{0,300})[ \t]*\r?\n[ \t]*(?P<rest>[^\s\"]{1,2000})"
+)
 # What Markdown sets in bold letters ends in two stars, and no ARN does.
 _BOLD = re.compile(r"(?<=[\w:/])\*\*(?=\s|$)")
 _COLON = re.compile(r"(?<=not authorized to perform) (?=: [\w-]+:\w)")
@@ -367,7 +371,7 @@ def _plain(text: str) -> str:
     # SES quotes caller, action and resource.
     # JSON in JSON escapes a quote and a line's end twice.
     text = _QUOTED.sub(r"\1", _LINE.sub(" ", re.sub(r'\\+"', '"', text)))
-    text = _HYPHEN.sub(r"\1", _CUT.sub(r"\1\2", text))
+    text = _WRAPPED.sub(_mended, _HYPHEN.sub(r"\1", _CUT.sub(r"\1\2", text)))
     # Whoever quotes wrapped lines leaves the quote's sign between words.
     text = _BOLD.sub("", " ".join(text.split())).replace(" > ", " ")
     text = _COLON.sub("", text)
@@ -424,6 +428,12 @@ def _joined(found: re.Match[str]) -> str:
     """An action that a terminal broke in the middle, where AWS's reference has the whole one."""
     whole = found["begun"] + found["rest"]
     return whole if unknown(found["begun"]) and judged(whole) else found[0]
+
+
+def _mended(found: re.Match[str]) -> str:
+    """An ARN that a line's end breaks, where AWS's reference has the whole one."""
+    whole = makes_whole(found["action"], found["begun"], found["rest"])
+    return f"{found['before']}{found['begun']}{found['rest']}" if whole else found[0]
 
 
 def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int]:

@@ -1,0 +1,25 @@
+"""The forms that a service's ARNs have, as AWS's Service Authorization Reference writes them."""
+
+from __future__ import annotations
+
+import re
+
+from scripts.iam.reference.actions import arns, resources
+
+_FIELDS = {
+    "arn:aws": r"arn:aws[\w-]*",
+    "REGION": r"(?:[a-z]{2,3}(?:-[a-z]+)+-\d|[*Xx]+|<[^<>:\s]+>)",
+    "ACCOUNT": r"(?:[\dXx*]+|<[^<>:\s]+>)",
+}
+_FIELD = re.compile("|".join(_FIELDS))
+
+
+def makes_whole(action: str, begun: str, rest: str) -> bool:
+    """Whether an ARN of the action's service breaks between the two in what stands before its
+    first variable, which is the same in all of a form: a name may end where the first ends."""
+    for form in {*arns(action.partition(":")[0].lower()), *resources(action)}:
+        fixed = _FIELD.sub(lambda field: _FIELDS[field[0]], re.escape(form.partition("<")[0]))
+        whole = re.match(rf"{fixed}(?=[^\s:.,;])", begun + rest)
+        if whole and whole.end() > len(begun) and form.count(":") > 4:
+            return True
+    return False
