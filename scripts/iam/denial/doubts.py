@@ -192,12 +192,17 @@ def _of_a_name(refusal: Refusal, name: str, nothing: str) -> str:
 
 
 def allowed_of_any(refusal: Refusal, explanation: Explanation) -> bool:
-    """Whether they allow it although the message does not tell the resource's ARN, and no Deny
-    hangs on that."""
-    return refusal.arn is None and _allowed(explanation) and not any(
-        one.effect == "Deny" and all(is_unknown(refusal, failure) for failure in one.failures)
-        for one in explanation.considered
-    )  # fmt: skip
+    """Whether they allow it although the message does not tell the resource's ARN: no Deny hangs
+    on that, and no kind of policy allows it by what a NotResource leaves alone."""
+    if refusal.arn is not None or not _allowed(explanation):
+        return False
+    applied = [one for one in explanation.considered if one.effect == "Allow" and one.matched]
+    return {one.kind for one in applied} == {one.kind for one in applied if not one.excepted} and (
+        not any(
+            one.effect == "Deny" and all(is_unknown(refusal, failure) for failure in one.failures)
+            for one in explanation.considered
+        )
+    )
 
 
 def _hinges(refusal: Refusal, explanation: Explanation) -> Iterable[str]:

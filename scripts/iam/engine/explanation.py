@@ -48,7 +48,8 @@ class Held:
 class Considered:
     """One statement, and every element of it that did not match; none if it applies.
 
-    `held` are its conditions that do match: of a Deny, why it denies.
+    `held` are its conditions that do match: of a Deny, why it denies. `excepted` is what its
+    NotResource has.
     """
 
     policy: str
@@ -57,6 +58,7 @@ class Considered:
     effect: Literal["Allow", "Deny"]
     failures: tuple[Failure, ...]
     held: tuple[Held, ...] = ()
+    excepted: tuple[str, ...] = ()
 
     @property
     def matched(self) -> bool:
@@ -112,7 +114,10 @@ def _consider(
         for one in statement.conditions
         if (one.operator, one.key) not in failed
     )
-    return Considered(policy.name, policy.kind, source.label, source.effect, tuple(failures), held)
+    return Considered(
+        policy.name, policy.kind, source.label, source.effect, tuple(failures), held,
+        source.not_resources or (),
+    )  # fmt: skip
 
 
 def _action(statement: CompiledStatement, action: str) -> list[Failure]:

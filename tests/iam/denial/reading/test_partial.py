@@ -111,6 +111,7 @@ def test_what_the_sentence_goes_on_behind_was_not_cut() -> None:
     "own",
     [
         {"Effect": "Allow", "Action": "ec2:*", "Resource": "arn:aws:ec2:*:*:instance/*"},
+        {"Effect": "Allow", "Action": "ec2:*", "NotResource": "arn:aws:ec2:*:*:instance/i-0"},
         {"Effect": "Deny", "Action": "ec2:*", "Resource": "arn:aws:ec2:*:*:instance/*"},
     ],
 )
