@@ -249,6 +249,7 @@ def test_no_setting_and_no_new_column_moves_a_row(
     assert _held(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["seed = 5", "fraction = 0.4", 'rule = "group"\ncolumn = "shelf"'])
 def test_a_setting_that_would_move_rows_is_refused_and_begins_a_new_holdout_under_a_name(
     ingest_data: Ingest, tmp_path: Path, line: str

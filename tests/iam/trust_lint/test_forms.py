@@ -10,6 +10,8 @@ from scripts.iam.trust_lint import Judgement, Setting, lint_all
 from scripts.iam.trust_lint.sources import Input, read_paths, read_text
 from scripts.names import GITHUB_HOST as HOST
 
+pytestmark = pytest.mark.slow
+
 PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{HOST}"
 
 
