@@ -46,8 +46,10 @@ def explain_reported(
         hides = MASK in (theirs, *(refusal.resource or "").split(":")[4:5])
         elsewhere = bool(theirs) and theirs not in (MASK, account)
         if elsewhere and (aws or not _is_ours(refusal, here, members)):
-            told = "these credentials are" if aws else "the local cloud is"
-            note = f"the message is of account {theirs}, and {told} account {account}'s"
+            note = f"the message is of account {theirs}, and " + (
+                f"these credentials are account {account}'s: --aws wants some of account {theirs}"
+                if aws else f"the local cloud is account {account}"
+            )  # fmt: skip
             denial = explained(refusal, Given())
             denials.append(replace(denial, notes=(note, *denial.notes)))
             continue

@@ -74,6 +74,16 @@ def test_a_message_is_explained_by_the_accounts_own_policies(aws: Aws) -> None:
     assert "add arn:aws:s3:::bucket/b/x to its resources" in denial["changes"][0]["edit"]
 
 
+def test_another_accounts_message_is_not_judged_by_this_ones_policies(aws: Aws) -> None:
+    """The same role's name, in an account that these credentials do not reach."""
+    done = run("--aws", "--message", "-", "--json", said=SAID.replace(ACCOUNT, "210987654321"))
+    assert done.exit_code == 0, done.output
+    [denial] = json.loads(done.stdout)
+    assert denial["principal"].startswith("arn:aws:sts::210987654321:")
+    assert denial["proved"] is False
+    assert "--aws wants some of account 210987654321" in denial["notes"][0]
+
+
 def test_a_masked_account_is_said_to_be_taken_for_this_one(aws: Aws) -> None:
     done = run("--aws", "--message", "-", "--json", said=SAID.replace(ACCOUNT, "***"))
     assert done.exit_code == 0, done.output
