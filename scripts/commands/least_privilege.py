@@ -51,7 +51,8 @@ def least_privilege(
     Four sets for each role, by action and resource: used; documented by AWS but not exercised
     locally, each with its page; unused; denied. Beside them: rights wider than they must be or
     outside the permissions boundary, weak trust, and every path to more rights. Ends with 1 if
-    anything is unused, denied, too wide, or leads where it should not.
+    anything is unused, denied, too wide, or leads where it should not; with --so-far what is not
+    used yet does not count.
     """
     from scripts.console import UserError
     from scripts.iam.account.decision_log import LogError
@@ -88,7 +89,9 @@ def _logged(project: Project, environment: str, logs: tuple[Path, ...]) -> Evide
             f"the log is of account {', '.join(others)}, the running local cloud is account "
             f"{cloud.account_id}; give a log of that one"
         )
-    return Evidence(cloud.account_id, cloud.region, inventory, records, whole=False)
+    return Evidence(
+        cloud.account_id, cloud.region, inventory, records, "a log" if logs else "so far"
+    )
 
 
 def _measured(environment: str) -> Evidence:

@@ -49,7 +49,7 @@ def judge(evidence: Evidence, environment: str, *, with_diff: bool = True) -> Re
         time.perf_counter() - started,
         diff,
         inventory.unread,
-        evidence.whole,
+        evidence.span,
     )
 
 

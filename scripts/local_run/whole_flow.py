@@ -16,6 +16,7 @@ from scripts.console import Phase, Phases
 from scripts.iam.account.decision_log import Record, read_log
 from scripts.iam.escalation import Inventory
 from scripts.iam.escalation.live import read_estate
+from scripts.iam.ledger import Span
 from scripts.iam.requests.mapping import SERVICES
 from scripts.local_run import leftovers
 from scripts.local_run.actors import Actors
@@ -32,14 +33,13 @@ from scripts.stack.stack import Stack, reporting
 
 @dataclass(frozen=True)
 class Evidence:
-    """The account while the platform stood, and the decisions of the flow; `whole` from its
-    beginning to the destruction of the platform."""
+    """The account while the platform stood, and the decisions over `span`."""
 
     account: str
     region: str
     inventory: Inventory
     records: Sequence[Record]
-    whole: bool = True
+    span: Span = "whole flow"
 
 
 def run(home: Path, phases: Phases, environment: str = "dev") -> Evidence:

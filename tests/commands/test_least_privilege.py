@@ -65,7 +65,7 @@ def run(home: Path, *arguments: str) -> Result:
 
 
 def test_what_was_not_used_is_named_and_ends_with_1(home: Path) -> None:
-    done = run(home)
+    done = command(home, "--log", str(home / "decisions.jsonl"))
     assert done.exit_code == 1, done.output
     assert "unused: keyless-dev-x: s3:GetBucketWebsite" in done.stdout
     assert "s3:GetBucketVersioning" not in done.stdout
@@ -76,6 +76,14 @@ def test_what_was_not_used_is_named_and_ends_with_1(home: Path) -> None:
     assert "Documented by AWS, not exercised locally: 0 rights" in done.stdout
     assert "without --so-far and --log the whole flow is measured" in " ".join(done.stdout.split())
     assert all(len(line) <= 100 or "https://" in line for line in done.stdout.splitlines())
+
+
+def test_what_a_flow_that_goes_on_has_not_used_yet_fails_nothing(home: Path) -> None:
+    said = " ".join(run(home).stdout.split())
+    assert "on the local cloud: NOT clean (1 outside a boundary)" in said
+    assert "not used yet: keyless-dev-x: s3:GetBucketWebsite" in said
+    assert "unused:" not in said
+    assert "of a flow that goes on" in said
 
 
 def test_json_names_every_right_and_the_tightened_policy(home: Path) -> None:

@@ -1,7 +1,7 @@
 """The ledger: what each role used of what it may, from a decision log and the live policies."""
 
 from scripts.iam.ledger.measure import Ledger, Measured, in_scope, measure
-from scripts.iam.ledger.report import Review, as_json, as_text
+from scripts.iam.ledger.report import Review, Span, as_json, as_text
 from scripts.iam.ledger.reviewed import Reviewed, read_reviewed
 from scripts.iam.ledger.tighten import proposal
 
@@ -10,6 +10,7 @@ __all__ = [
     "Measured",
     "Review",
     "Reviewed",
+    "Span",
     "as_json",
     "as_text",
     "in_scope",

@@ -44,11 +44,6 @@ class Ledger:
     denied_probes: int = 0
     by_others: int = 0
 
-    @property
-    def clean(self) -> bool:
-        """Whether nothing of the role is unused, denied, too wide or outside its boundary."""
-        return not (self.unused or self.denied or self.weak or self.outside)
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -59,9 +54,9 @@ class Measured:
     seconds: float
 
     @property
-    def clean(self) -> bool:
-        """Whether every role is clean."""
-        return all(ledger.clean for ledger in self.ledgers)
+    def unused(self) -> int:
+        """How many rights of all roles were not used."""
+        return sum(len(ledger.unused) for ledger in self.ledgers)
 
 
 def measure(records: Sequence[Record], roles: Iterable[Identity], reviewed: Reviewed) -> Measured:

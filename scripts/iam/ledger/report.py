@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from scripts.iam.escalation import Path, read_designed
 from scripts.iam.ledger.grants import Grant
@@ -16,6 +16,13 @@ from scripts.iam.trust_lint import Finding
 
 _SHOWN = 12
 _WIDTH = 100
+
+Span = Literal["whole flow", "a log", "so far"]
+_SPANS: Mapping[Span, str] = {
+    "whole flow": "from an empty account to a destroyed platform",
+    "a log": "of a decision log",
+    "so far": "of a flow that goes on",
+}
 
 
 @dataclass(frozen=True)
@@ -31,12 +38,26 @@ class Review:
     analysis_seconds: float
     diff: str = ""
     unread: Sequence[str] = field(default=())
-    whole: bool = True
+    span: Span = "whole flow"
 
     @property
     def clean(self) -> bool:
         """Whether roles, trust policies and escalation paths are as they should be."""
-        return self.measured.clean and not self.trust and not self.undesigned
+        return not any(self.counts.values())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What is not as it should be, by kind. What a flow that goes on has not used yet may
+        still be used."""
+        ledgers = self.measured.ledgers
+        return {
+            "unused": 0 if self.span == "so far" else self.measured.unused,
+            "denied": sum(len(ledger.denied) for ledger in ledgers),
+            "too wide": sum(len(ledger.weak) for ledger in ledgers),
+            "outside a boundary": sum(len(ledger.outside) for ledger in ledgers),
+            "weak trust": len(self.trust),
+            "paths beyond the designed": len(self.undesigned),
+        }
 
     @property
     def cost(self) -> float:
@@ -47,22 +68,22 @@ class Review:
 def as_text(review: Review) -> str:
     """The verdict, a table, what is wrong, the documented set with its pages, and the paths."""
     measured = review.measured
-    flow = "from an empty account to a destroyed platform" if review.whole else "of a decision log"
     lines = [
         f"Least privilege, measured on the local cloud: {_verdict(review)}",
-        f"{measured.decisions} decisions over {measured.seconds:.0f} s, {flow}.",
+        f"{measured.decisions} decisions over {measured.seconds:.0f} s, {_SPANS[review.span]}.",
         "A right is one action on one resource of one statement.",
         "",
         *_table(measured.ledgers),
         *_by_others(measured.ledgers),
         "",
     ]
-    problems = [line for ledger in measured.ledgers for line in _problems(ledger)]
+    unused = "not used yet" if review.span == "so far" else "unused"
+    problems = [line for ledger in measured.ledgers for line in _problems(ledger, unused)]
     problems += [f"trust: {one.origin}: {one.message} [{one.rule}]" for one in review.trust]
-    if not review.whole and any(ledger.unused for ledger in measured.ledgers):
+    if measured.unused and review.span != "whole flow":
         problems.append(
-            "A log that ends before the destruction leaves its rights unused; without --so-far "
-            "and --log the whole flow is measured."
+            "What only the destruction needs is not used before it; without --so-far and --log the "
+            "whole flow is measured."
         )
     lines += [*_wrapped(problems), *([""] if problems else [])]
     lines += [*_documented(measured.ledgers), "", *_paths(review), ""]
@@ -81,18 +102,12 @@ def as_text(review: Review) -> str:
 
 
 def _verdict(review: Review) -> str:
-    ledgers = review.measured.ledgers
-    counts = {
-        "unused": sum(len(ledger.unused) for ledger in ledgers),
-        "denied": sum(len(ledger.denied) for ledger in ledgers),
-        "too wide": sum(len(ledger.weak) for ledger in ledgers),
-        "outside a boundary": sum(len(ledger.outside) for ledger in ledgers),
-        "weak trust": len(review.trust),
-        "paths beyond the designed": len(review.undesigned),
-    }
-    if review.clean:
-        return "clean"
-    return "NOT clean (" + ", ".join(f"{n} {what}" for what, n in counts.items() if n) + ")"
+    if not review.clean:
+        found = ", ".join(f"{n} {what}" for what, n in review.counts.items() if n)
+        return f"NOT clean ({found})"
+    if review.span == "so far" and review.measured.unused:
+        return f"clean so far (not used yet: {review.measured.unused})"
+    return "clean"
 
 
 def _wrapped(lines: Iterable[str], first: str = "", later: str = "  ") -> list[str]:
@@ -140,16 +155,18 @@ def _by_others(ledgers: Sequence[Ledger]) -> list[str]:
     return _wrapped([f"Used by another role alone, through a policy that both have: {named}."])
 
 
-def _problems(ledger: Ledger) -> list[str]:
+def _problems(ledger: Ledger, unused_is: str) -> list[str]:
     unused: dict[tuple[str, str], list[str]] = {}
     for grant in ledger.unused:
         unused.setdefault((grant.action, grant.statement), []).append(grant.resource)
     lines = [
-        f"unused: {ledger.role}: {action} on {_some(resources)} ({statement})"
+        f"{unused_is}: {ledger.role}: {action} on {_some(resources)} ({statement})"
         for (action, statement), resources in [*unused.items()][:_SHOWN]
     ]
     if len(unused) > _SHOWN:
-        lines.append(f"unused: {ledger.role}: and {len(unused) - _SHOWN} more actions (--json)")
+        lines.append(
+            f"{unused_is}: {ledger.role}: and {len(unused) - _SHOWN} more actions (--json)"
+        )
     denied = Counter((one.action, one.resource, one.reason) for one in ledger.denied)
     lines += [
         f"denied: {ledger.role}: {action} on {resource}: {reason}"
@@ -239,7 +256,7 @@ def as_json(review: Review) -> str:
     return json.dumps(
         {
             "measured": "on the local cloud",
-            "whole_flow": review.whole,
+            "whole_flow": review.span == "whole flow",
             "decisions": measured.decisions,
             "seconds": round(measured.seconds, 3),
             "clean": review.clean,

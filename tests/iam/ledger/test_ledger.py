@@ -22,7 +22,16 @@ from scripts.iam.account.decision_log import PROBE_AGENT, Record
 from scripts.iam.account.identities import Identity, identities
 from scripts.iam.engine.documents import parse_policy
 from scripts.iam.escalation.possible import Keys, _filled, _fulfil, _own_keys
-from scripts.iam.ledger import Measured, in_scope, measure, proposal, read_reviewed
+from scripts.iam.ledger import (
+    Measured,
+    Review,
+    Span,
+    as_text,
+    in_scope,
+    measure,
+    proposal,
+    read_reviewed,
+)
 from scripts.iam.ledger.actions import possible, table
 from scripts.iam.ledger.grants import Grant, grants, within
 from scripts.iam.ledger.reviewed import Reviewed
@@ -329,7 +338,28 @@ def test_a_denied_need_is_reported_and_a_denied_probe_is_counted() -> None:
     [ledger] = measured(DETAILS, name, [*full_log(name), one, probe]).ledgers
     assert ledger.denied == [one]
     assert ledger.denied_probes == 1
-    assert not ledger.clean
+
+
+@pytest.mark.parametrize(
+    ("span", "verdict"),
+    [
+        ("whole flow", "NOT clean (1 unused)"),
+        ("a log", "NOT clean (1 unused)"),
+        ("so far", "clean so far (not used yet: 1)"),
+    ],
+)
+def test_what_is_not_used_yet_is_no_fault(span: Span, verdict: str) -> None:
+    name = "keyless-dev-train"
+    log = full_log(name)
+    alone = next(
+        one for one in log
+        if len(measured(DETAILS, name, [x for x in log if x is not one]).ledgers[0].unused) == 1
+    )  # fmt: skip
+    found = measured(DETAILS, name, [one for one in log if one is not alone])
+    review = Review(found, [], [], [], 0, 0.0, 0.0, span=span)
+    assert review.clean is (span == "so far")
+    assert as_text(review).splitlines()[0].endswith(f": {verdict}")
+    assert as_text(review).count(alone.action) == 1
 
 
 def test_a_right_that_only_a_probe_used_is_unused() -> None:
