@@ -51,7 +51,7 @@ def test_a_dead_link_and_a_dead_anchor_are_found(tmp_path: Path) -> None:
     assert list(dead_links(page)) == ["#another", "gone.md"]
 
 
-@pytest.mark.parametrize("folder", ["docs", "docs/decisions"])
+@pytest.mark.parametrize("folder", ["docs", "docs/decisions", "docs/outside"])
 def test_an_index_lists_every_page_of_its_folder(folder: str) -> None:
     index = ROOT / folder / "README.md"
     listed = {link.partition("#")[0] for link in LINK.findall(index.read_text(encoding="utf-8"))}
