@@ -102,6 +102,17 @@ def test_a_module_that_is_called_and_switched_off_is_judged_by_itself(
     assert origins(read(tmp_path)) == ["aws_iam_role.ci"]
 
 
+@pytest.mark.parametrize("count", ["var.sub != null ? 1 : 0", "var.sub == null ? 0 : 1"])
+def test_a_role_is_there_in_the_ways_in_which_its_count_makes_it(
+    tmp_path: Path, count: str
+) -> None:
+    role = ROLE.replace("var.on ? 1 : 0", count)
+    role = role.replace("= var.sub }", '= var.sub != null ? "repo:${var.sub}:pull_request" : "x" }')
+    call = 'module "ci" {\n  source = "./role"\n  sub    = var.repo\n}\nvariable "repo" {}\n'
+    found = lint_all(read(tree(tmp_path, role=role, **{".": call})).documents)
+    assert [reach.level for reach in found.reach.values()] == ["contexts"]
+
+
 def test_a_caller_that_cannot_be_read_hides_nothing(tmp_path: Path) -> None:
     tree(tmp_path, role=ROLE)
     (tmp_path / "main.tf").write_text(call("ci") + "resource ]")

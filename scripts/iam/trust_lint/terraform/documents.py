@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +21,27 @@ from scripts.iam.trust_lint.reading.policies import (
 from scripts.iam.trust_lint.terraform.callers import Callers, Chain
 from scripts.iam.trust_lint.terraform.module import (
     DOCUMENT,
+    Asked,
     Module,
     Names,
-    Source,
+    Run,
     read_once,
     source,
 )
 from scripts.iam.trust_lint.terraform.providers import audiences
-from scripts.iam.trust_lint.terraform.statements import REFUSES, document, json_of
+from scripts.iam.trust_lint.terraform.statements import REFUSES, json_of
 from scripts.iam.trust_lint.terraform.syntax import Block, Body
 from scripts.iam.trust_lint.terraform.values import Invalid, Json, Unknown, is_open, plain
 
 # Which defaults are taken for no value where those that are left say nothing of a subject.
-_NO_VALUES: tuple[tuple[Any, ...], ...] = (
+_NO_VALUES = (
     (),
-    (None,),
-    ([], {}),
-    ([], {}, False),
-    (None, [], {}),
-    (None, [], {}, ""),
-    (None, [], {}, "", False),
+    ("None",),
+    ("[]", "{}"),
+    ("[]", "{}", "False"),
+    ("None", "[]", "{}"),
+    ("None", "[]", "{}", "''"),
+    ("None", "[]", "{}", "''", "False"),
 )
 _MOST_DEPTH = 4
 _VOUCHED = re.compile(r"'[\w.-]+\.\w+[^'\s]*:(?:sub|job_workflow_ref|repository\w*)'")  # a host
@@ -60,28 +62,24 @@ def trust_policies(
         own = {one.text for one in source(text, None).blocks}
     except Unreadable:
         return None
-    callers = callers or Callers()
+    begin()
+    run = Run(callers)
+    module = Module(read, run)
     best: dict[str, list[Found]] = {}
-    folders: dict[Path, Source | None] = {}
     blocks = sorted(read.blocks, key=lambda one: one.kind != "data")
     blocks = [one for one in blocks if one.text in own]
-    for unknown in _NO_VALUES:
-        begin()
-        module = Module(read, unknown=unknown, folders=folders)
-        module.callers = callers
-        by_defaults = []
-        for block in blocks:
-            for place, found in _variants(block, module):
+    for run.empty in _NO_VALUES:
+        for block in [*blocks]:
+            variants, asked = run.traced(partial(_variants, block, module))
+            for place, found in variants.items():
                 if _better(found, best.get(place)):
                     best[place] = found
-            if module.counted:
-                by_defaults.append(block)
-        if module.left_out and file:
-            callers.left_out.add(file)
-        # What no default counts for is the same with others.
-        blocks = by_defaults
+            if all(kind != "empty" for kind, _, _ in asked):
+                blocks.remove(block)  # the same whichever defaults stand for no value
         if best and all(_told(found) == 2 and len(found) == 1 for found in best.values()):
             break
+    if run.left_out and file:
+        run.callers.left_out.add(file)
     found = _once([one for listed in best.values() for one in listed])
     client_ids = audiences(read) if any(web_identity(one.policy) for one in found) else {}
     return [replace(one, client_ids=client_ids) for one in found]
@@ -196,76 +194,73 @@ def _compares_job(statement: dict[str, Any]) -> bool:
     )
 
 
-def _variants(block: Block, module: Module) -> Iterator[tuple[str, list[Found]]]:
+def _variants(block: Block, module: Module) -> dict[str, list[Found]]:
     """The policies of a block by their places, with the defaults that count for them."""
-    module.asked.clear()
-    read = _each_way(block, module)
-    names = dict.fromkeys(name for listed in read.values() for one in listed for name in one[1])
+    run = module.run
+    read, asked = run.traced(lambda: _each_way(block, module))
     otherwise = {}
-    module.without = frozenset(module.asked)
-    none = _each_way(block, module) if module.asked else read
-    alike = {place: _lets_in(listed) for place, listed in read.items()} == {
-        place: _lets_in(listed) for place, listed in none.items()
-    }
-    if alike:
-        names = {}  # one after the other would not change it either
-    # Where there is no policy at all some of them may still make one.
-    module.counted = bool(module.asked) and not (alike and read)
-    for name in names:
-        module.without = frozenset([name])
-        otherwise[name] = _each_way(block, module)
-    module.without = frozenset()
+    for name in (about for kind, about, _ in asked if kind == "default"):
+        run.without = frozenset([name])
+        otherwise[f"var.{name}"] = _each_way(block, module)
+    run.without = frozenset()
+    found = {}
     for place, listed in read.items():
-        same = _lets_in(listed)
+        same = [lets_in(policy) for policy, _ in listed]
         counts = tuple(
-            f"var.{name}"
-            for name in names
-            if any(lets_in(one[0]) not in same for one in otherwise[name].get(place, []))
+            name
+            for name, others in otherwise.items()
+            if any(lets_in(policy) not in same for policy, _ in others.get(place, []))
         )
-        yield (
-            place,
-            alike_once([Found(place, policy, counts, taken) for policy, _, taken in listed]),
-        )
+        found[place] = alike_once([Found(place, policy, counts, taken) for policy, taken in listed])
+    return found
 
 
-def _lets_in(listed: list[Read]) -> list[list[Any]]:
-    return [lets_in(policy) for policy, _, _ in listed]
-
-
-# Where a policy stands in a root, the policy in Terraform's or in IAM's words, and its block.
-Place = tuple[str, dict[str, Any], Chain]
+# Where a policy stands in a root, its block, the policy in Terraform's or in IAM's words, and the
+# questions that it hangs on.
+Place = tuple[str, Chain, dict[str, Any], tuple[Asked, ...]]
 # What a trust policy's words are, or where they come from.
 _MAY_TRUST = re.compile(r"rincipal|ssume|_policy_documents")
-Read = tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]
+Read = tuple[dict[str, Any], tuple[str, ...]]
 
 
 def _each_way(block: Block, module: Module) -> dict[str, list[Read]]:
     """The policies by place, for each way that conditions may go, what is not known."""
     found: dict[str, list[Read]] = {}
-    module.choices.taken.clear()
+    run = module.run
+    run.taken.clear()
     while True:
-        module.defaults.clear()
-        module.refused.clear()
-        module.found.clear()
-        for place, raw, chain in _policies(block, module, module.scope, 0):
+        places: list[Place] = []
+        known = -1
+        while known < len(run.taken):
+            # Whether an instance is there may hang on a condition that was asked for behind it.
+            known = len(run.taken)
+            places = [*_policies(block, module, 0)]
+        for place, chain, raw, asked in places:
             written = plain(raw)
             policy = policy_of(written)
-            module.callers.note(chain, place, made=policy is not None)
-            if policy is not None and module.callers.judge(chain):
-                module.left_out = True
+            run.callers.note(chain, place, made=policy is not None)
+            if policy is not None and run.callers.judge(chain):
+                run.left_out = True
             elif policy is not None:
-                taken = [
-                    f"whether {asked} holds is not known; this is judged as if it did"
-                    + ("" if way else " not")
-                    for asked, way in module.choices.taken.items()
-                ] + [*beside(written), *module.refused]
-                found.setdefault(place, []).append((policy, tuple(module.defaults), tuple(taken)))
-        module.asked.update(module.defaults)
-        if not module.choices.next():
+                taken = [*map(_told_of, asked), *beside(written)]
+                found.setdefault(place, []).append((policy, tuple(filter(None, taken))))
+        if not run.next():
             return found
 
 
-def _policies(block: Block, module: Module, scope: Names, depth: int) -> Iterator[Place]:
+def _told_of(asked: Asked) -> str:
+    """What a question took for granted, "" if nothing."""
+    kind, about, answer = asked
+    if kind == "refused":
+        return about
+    if kind != "way" or answer is None:
+        return ""
+    return (
+        f"whether {about} holds is not known; this is judged as if it did{'' if answer else ' not'}"
+    )
+
+
+def _policies(block: Block, module: Module, depth: int) -> Iterator[Place]:
     """The policies of a block; for each of its instances comes an empty one before them."""
     if block.kind not in ("data", "resource", "module", "locals", "output"):
         return
@@ -273,40 +268,39 @@ def _policies(block: Block, module: Module, scope: Names, depth: int) -> Iterato
         return
     place = ".".join([block.kind, *block.labels]) if block.kind != "resource" else (
         ".".join(block.labels))  # fmt: skip
-    chain = module.chain(block)
-    if block.kind != "module" and module.callers.judge(chain):
-        module.left_out = True
+    chain, run = module.chain(block), module.run
+    if block.kind != "module" and run.callers.judge(chain):
+        run.left_out = True
         return
     try:
-        instances = module.instances(block, scope)
+        instances = module.instances(block)
     except Invalid:
-        yield place, {}, chain
+        yield place, chain, {}, ()
         return
     for behind, inner in instances:
         where = "" if block.kind == "locals" else place + behind
-        if block.kind == "data":
-            yield where, {}, chain
-            if block.labels[:1] == (DOCUMENT,):
-                try:
-                    yield where, document(block, inner), chain
-                except Invalid:
-                    continue
-        else:
-            called = None
-            if block.kind == "module" and depth < _MOST_DEPTH:
-                called = module.child(block, inner)
-            if called is not None:
-                yield from _called(called, where, depth)
-                continue
-            yield where, {}, chain
-            for raw in _written(block.body, inner, block.text):
-                yield where, raw, chain
+        called = None
+        if block.kind == "module" and depth < _MOST_DEPTH:
+            called = module.child(block, inner)
+        if called is not None:
+            for one in called.source.blocks:
+                for within, way, raw, asked in _policies(one, called, depth + 1):
+                    yield f"{where}.{within}", way, raw, asked
+            continue
+        yield where, chain, {}, ()
+        listed, asked = run.traced(partial(_own, block, inner, module))
+        for raw in listed:
+            yield where, chain, raw, asked
 
 
-def _called(child: Module, where: str, depth: int) -> Iterator[Place]:
-    for one in child.source.blocks:
-        for place, raw, chain in _policies(one, child, child.scope, depth + 1):
-            yield f"{where}.{place}", raw, chain
+def _own(block: Block, scope: Names, module: Module) -> list[dict[str, Any]]:
+    """The policies of one instance of a block."""
+    if block.kind != "data":
+        return [*_written(block.body, scope, block.text)]
+    try:
+        return [module.document(block, scope)] if block.labels[:1] == (DOCUMENT,) else []
+    except Invalid:
+        return []
 
 
 def _written(body: Body, scope: Names, text: str) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -133,45 +134,88 @@ class Names:
 
     def decided(self, asked: str) -> bool | None:
         """What is taken for a condition that is not known."""
-        return self.module.decided(asked) if self.module else None
+        return self.module.run.way(asked) if self.module else None
 
     def unasked(self, value: Value) -> Any:
-        """A value here in which no condition is taken to go either way."""
-        return self.module.choices.without(lambda: value(self)) if self.module else value(self)
+        """A value here in which no further condition is taken to go either way."""
+        return self.module.run.unasked(lambda: value(self)) if self.module else value(self)
 
     def refused(self, line: str) -> None:
         """Keep what Terraform would refuse."""
         if self.module:
-            self.module.refused[line] = None
+            self.module.run.ask("refused", line)
 
 
-class Choices:
-    """Which way conditions go that are not known: one variant of a policy after another."""
+_COMPARED = re.compile(r"(.+) (==|!=) ([^=!&|?]+)")
+
+
+def _opposite(asked: str) -> str:
+    """The condition that holds where another does not, "" if that would have to be worked out."""
+    if not re.search(r"&&|\|\||\?", asked) and (match := _COMPARED.fullmatch(asked)):
+        return f"{match[1]} {'!=' if match[2] == '==' else '=='} {match[3]}"
+    if re.fullmatch(r"!?[\w.]+", asked):
+        return asked.removeprefix("!") if asked[0] == "!" else f"!{asked}"
+    return ""
+
+
+Asked = tuple[str, str, "bool | None"]
+"""A question that a value hangs on: its kind, what it is about, and the answer."""
+
+
+class Run:
+    """What the modules of a root share while policies are read: the answers to questions.
+
+    The questions are which way a condition goes that is not known, and whether a default counts. A
+    value is kept with the questions that it asked, and found again while their answers are the
+    same.
+    """
 
     MOST = 3
 
-    def __init__(self) -> None:
-        self.taken: dict[str, bool] = {}
-        self.asks = True
+    def __init__(self, callers: Callers | None = None) -> None:
+        self.callers = callers or Callers()
+        self.left_out = False  # whether a block was judged through callers
+        self.folders: dict[Path, Source | None] = {}
+        self.empty: tuple[str, ...] = ()  # defaults that stand for no value
+        self.without: frozenset[str] = frozenset()  # variables whose defaults are left out
+        self.taken: dict[str, bool] = {}  # which way conditions go
+        self._asks = True
+        self._asked: list[Asked] = []
+        self._kept: dict[Any, list[tuple[Any, tuple[Asked, ...]]]] = {}
+        self._doing: list[Any] = []
+        self._cut = 0  # how often something was asked for that was under way itself
 
-    def decided(self, asked: str) -> bool | None:
-        """The way of this variant, None if there are too many conditions."""
-        text = " ".join(asked.split())
-        if not self.asks:
-            return None
-        if text not in self.taken:
-            if len(self.taken) == self.MOST:
-                return None
-            self.taken[text] = True
-        return self.taken[text]
+    def ask(self, kind: str, about: str) -> bool | None:
+        """The answer to a question; what is only told has none."""
+        answer = None
+        if kind == "way":
+            answer = self._known_way(about)
+            if answer is None and len(self.taken) < self.MOST:
+                answer = self.taken[about] = True
+        elif kind == "known way":
+            answer = self._known_way(about)
+        elif kind == "without":
+            answer = about in self.without
+        elif kind == "empty":
+            answer = about in self.empty
+        self._asked.append((kind, about, answer))
+        return answer
 
-    def without(self, value: Callable[[], Any]) -> Any:
-        """A value in which no condition is taken to go either way."""
-        was, self.asks = self.asks, False
+    def way(self, asked: str) -> bool | None:
+        """Which way a condition goes in this variant, None if there are too many of them."""
+        return self.ask("way" if self._asks else "known way", " ".join(asked.split()))
+
+    def _known_way(self, about: str) -> bool | None:
+        opposite = self.taken.get(_opposite(about))
+        return self.taken.get(about) if opposite is None else not opposite
+
+    def unasked(self, value: Callable[[], Any]) -> Any:
+        """A value in which no further condition is taken to go either way."""
+        was, self._asks = self._asks, False
         try:
             return value()
         finally:
-            self.asks = was
+            self._asks = was
 
     def next(self) -> bool:
         """Go on to the next variant; False behind the last one."""
@@ -182,48 +226,50 @@ class Choices:
                 return True
         return False
 
+    def traced(self, value: Callable[[], Any]) -> tuple[Any, tuple[Asked, ...]]:
+        """A value, and the questions that it hangs on."""
+        start = len(self._asked)
+        made = value()
+        self._asked[start:] = asked = tuple(dict.fromkeys(self._asked[start:]))
+        return made, asked
 
-@dataclass
-class Progress:
-    """What is being evaluated in a root and the modules that it calls, and how often of that
-    something was asked for that was under way itself."""
-
-    doing: list[tuple[int, str]] = field(default_factory=list)
-    cut: int = 0
+    def once(self, name: Any, value: Callable[[], Any], within: Any = None) -> Any:
+        """A value by a name of its own; `within` itself it is something else."""
+        name = (name, self._asks)
+        kept = self._kept.setdefault(name, [])
+        for made, asked in kept:
+            if all(self.ask(kind, about) == answer for kind, about, answer in asked):
+                return made
+        if name in self._doing:
+            self._cut += 1
+            return within
+        cut = self._cut
+        self._doing.append(name)
+        try:
+            made, asked = self.traced(value)
+        finally:
+            self._doing.pop()
+        if self._cut == cut or not self._doing:
+            kept.append((made, asked))
+        return made
 
 
 class Module:
-    """Gives a module's names their values, and keeps which defaults counted."""
+    """Gives a module's names their values."""
 
     def __init__(
         self,
         source: Source,
+        run: Run | None = None,
         inputs: Mapping[str, Expression] | None = None,
-        unknown: tuple[Any, ...] = (),
-        folders: dict[Path, Source | None] | None = None,
-        progress: Progress | None = None,
+        calls: Chain = (),
     ) -> None:
-        self.source, self.unknown = source, unknown  # defaults that stand for no value
+        self.source, self.run = source, run or Run()
         self.is_root = inputs is None
         self._inputs = inputs or {}
+        self._calls = calls  # those that lead here from the root
         self._types: dict[str, Any] = {}
-        self._progress = progress or Progress()
-        self.defaults: dict[str, None] = {}
-        self.found: dict[tuple[str, bool], Any] = {}
-        self.asked: dict[str, None] = {}  # defaults that any variant of a block has taken
-        self.counted = False  # whether a default counted for a block
-        self.choices = Choices()
-        self.callers = Callers()
-        self.left_out = False  # whether a block was judged through callers
-        self._calls: Chain = ()  # the calls that lead here from the root
-        self._folders = {} if folders is None else folders
-        self.refused: dict[str, None] = {}  # what Terraform would refuse of these values
-        self.without: frozenset[str] = frozenset()  # variables whose defaults are left out
         self.scope = Names({}, self)
-
-    def decided(self, asked: str) -> bool | None:
-        """What is taken for a condition that is not known."""
-        return self.choices.decided(asked)
 
     def root(self, name: str) -> Any:
         """What a name stands for that begins an expression."""
@@ -252,9 +298,7 @@ class Module:
         return (*self._calls, (self.source.home, block.text))
 
     def _variable(self, name: str) -> Any:
-        if self.is_root:
-            return self._taken(name)
-        return self._once(f"var.{name}", Expression(name, lambda _: self._taken(name)))
+        return self._once(f"var.{name}", lambda: self._taken(name))
 
     def _type(self, name: str, block: Block | None) -> Any:
         if name not in self._types:
@@ -264,7 +308,7 @@ class Module:
     def _taken(self, name: str) -> Any:
         """The value of a variable: what is given, or else its default."""
         block = next(self.source.of("variable", name), None)
-        if name in self.without:
+        if self.is_root and self.run.ask("without", name):
             return Unknown(f"var.{name}")
         values = self.source.given if self.is_root else self._inputs
         if name in values:
@@ -275,39 +319,25 @@ class Module:
         if default is None:
             return Unknown(f"var.{name}")
         value = default.value(Names({}))
-        if any(value is one or value == one for one in self.unknown):
+        if not self.is_root:
+            return conform(value, self._type(name, block))
+        if not value and self.run.ask("empty", repr(value)):
             return Unknown(f"var.{name}")
-        if self.is_root:
-            self.defaults[name] = None
-        if value == "" and self.is_root:
+        self.run.ask("default", name)
+        if value == "":
             return NotGiven(f"var.{name}")
         value = conform(value, self._type(name, block))
-        return _without_nulls(value, f"var.{name}") if None in self.unknown else value
+        filled = _without_nulls(value, f"var.{name}")
+        return filled if filled != value and self.run.ask("empty", "None") else value
 
     def _local(self, name: str) -> Any:
         for block in self.source.of("locals"):
-            if name in block.body.attributes:
-                return self._once(f"local.{name}", block.body.attributes[name])
+            if written := block.body.attributes.get(name):
+                return self._once(f"local.{name}", lambda: written.value(self.scope))
         return Unknown(f"local.{name}")
 
-    def _once(self, name: str, expression: Expression, *, kept: bool = True) -> Any:
-        """A value, found once for each variant where it is `kept`; unknown within itself."""
-        known = (name, self.choices.asks)
-        if known in self.found:
-            return self.found[known]
-        now, own = self._progress, (id(self), name)
-        if own in now.doing:
-            now.cut += 1
-            return Unknown(name)
-        cut = now.cut
-        now.doing.append(own)
-        try:
-            value = expression.value(self.scope)
-        finally:
-            now.doing.pop()
-        if kept and (now.cut == cut or not now.doing):
-            self.found[known] = value
-        return value
+    def _once(self, name: str, value: Callable[[], Any]) -> Any:
+        return self.run.once((self, name), value, Unknown(name))
 
     def _resource(self, mode: str, kind: str, label: str) -> Any:
         block = next(self.source.of(mode, kind, label), None)
@@ -324,7 +354,7 @@ class Module:
         def output(wanted: str) -> Any:
             found = next(child.source.of("output", wanted), None)
             value = found.body.attributes.get("value") if found else None
-            made = child._once(f"output.{wanted}", value) if value else None
+            made = value and child._once(f"output.{wanted}", lambda: value.value(child.scope))
             return made if made is not None else Unknown(f"module.{name}.{wanted}")
 
         return _Members(output)
@@ -332,22 +362,23 @@ class Module:
     def _called(self, name: str) -> Module | None:
         """The module of a call that is not repeated."""
         block = next(self.source.of("module", name), None)
-        if block is None or _repeated(block):
-            return None
-        called = Expression(block.text, lambda _: self.child(block, self.scope))
-        made = self._once(f"module.{name}", called)
-        return None if isinstance(made, Unknown) else made
+        return None if block is None or _repeated(block) else self.child(block, self.scope)
 
     def child(self, block: Block, scope: Names) -> Module | None:
         """The module that a block calls, with its inputs; None if its files are not here."""
+        name = (self, "module", id(block), scope)
+        made: Module | None = self.run.once(name, lambda: self._child(block, scope))
+        return made
+
+    def _child(self, block: Block, scope: Names) -> Module | None:
         written = block.body.attributes.get("source")
         path = written.value(self.scope) if written else None
         if not isinstance(path, str) or not path.startswith(".") or self.source.folder is None:
             return None
         place = self.source.folder / path
-        if place not in self._folders:
-            self._folders[place] = folder(place)
-        found = self._folders[place]
+        if place not in self.run.folders:
+            self.run.folders[place] = folder(place)
+        found = self.run.folders[place]
         if found is None:
             return None
         # Two modules may take each other's outputs, so an input is evaluated where it is asked for.
@@ -356,11 +387,13 @@ class Module:
             for name, one in block.body.attributes.items()
             if name not in ("source", "version", "count", "for_each", "providers", "depends_on")
         }
-        child = Module(found, inputs, folders=self._folders, progress=self._progress)
-        child.refused = self.refused
-        child.choices, child.defaults = self.choices, self.defaults
-        child.callers, child._calls = self.callers, self.chain(block)
-        return child
+        return Module(found, self.run, inputs, self.chain(block))
+
+    def document(self, block: Block, scope: Names) -> dict[str, Any]:
+        """What an aws_iam_policy_document makes. Raises Invalid."""
+        name = (self, "document", id(block), scope)
+        made: dict[str, Any] = self.run.once(name, lambda: document(block, scope), {})
+        return made
 
     def _templatefile(self, path: Any, names: Any) -> Any:
         text = self._file(path)
@@ -381,20 +414,27 @@ class Module:
         An instance that is not sure to be there is taken for one that is.
         """
         scope = scope or self.scope
+        name = (self, "instances", id(block), scope)
+        found: list[tuple[str, Names]] = self.run.once(
+            name, lambda: self.run.unasked(lambda: self._instances(block, scope)), [("", scope)]
+        )
+        return found
+
+    def _instances(self, block: Block, scope: Names) -> list[tuple[str, Names]]:
         if "count" in block.body.attributes:
             return self._counted(block.body.attributes["count"], scope)
         each = block.body.attributes.get("for_each")
         if each is None:
             return [("", scope)]
         found = []
-        for key, value in _each(self.choices.without(lambda: each.value(scope))):
+        for key, value in _each(each.value(scope)):
             one = _Members({"key": key, "value": value}.__getitem__)
             place = "" if isinstance(key, Unknown) else f'["{plain(key)}"]'
             found.append((place, scope.with_names({"each": one})))
         return found
 
     def _counted(self, count: Expression, scope: Names) -> list[tuple[str, Names]]:
-        number = self.choices.without(lambda: count.value(scope))
+        number = count.value(scope)
         if isinstance(number, bool) or not isinstance(number, int | str | Unknown):
             number = int(truth(number))
         if isinstance(number, Unknown):
@@ -492,7 +532,7 @@ class Resource:
         number = known.get("count") or known.get("for_each")
         if number is None:
             return False
-        return is_open(self._module.choices.without(lambda: number.value(self._module.scope)))
+        return is_open(self._module.run.unasked(lambda: number.value(self._module.scope)))
 
     def _of(self, scope: Names) -> Resource:
         return Resource(self._module, self.block, self._where, scope)
@@ -520,7 +560,7 @@ class Resource:
             return _ALWAYS[kind, name]
         text = f"{self._where}.{name}"
         if kind == DOCUMENT and name in ("json", "minified_json"):
-            return Json(document(self.block, self._here()))
+            return Json(self._module.document(self.block, self._here()))
         if (kind, name) == ("template_file", "rendered"):
             return self._rendered(text)
         if kind == PROVIDER and name in ("arn", "id", "url"):
@@ -528,8 +568,8 @@ class Resource:
         written = self.block.body.attributes.get(name)
         if written is None or name in ("id", "arn"):
             return Unknown(text)
-        here = Expression(written.text, lambda _: written.value(self._here()))
-        return self._module._once(text, here, kept=False)  # an instance's
+        own = (self._module, text, self._scope)
+        return self._module.run.once(own, lambda: written.value(self._here()), Unknown(text))
 
     def _here(self) -> Names:
         if self._scope is None:
