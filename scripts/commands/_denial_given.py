@@ -49,6 +49,8 @@ def _refusals(found: Read, policies: Given) -> tuple[list[Refusal], list[str]]:
     from scripts.iam.denial.reading.unnamed import unnamed
 
     refusals, rest = list(found.refusals), []
+    if policies.identity:
+        refusals += filter(None, map(unnamed, found.beside))
     for words in found.bare:
         refusal = unnamed(words, own=bool(policies.identity))
         if refusal is not None and not _is_judged(refusal, policies):
@@ -154,8 +156,7 @@ def explained(refusal: Refusal, policies: Given) -> Denial:
         found = replace(found, record=as_said(refusal, found.record))
         notes.append("the role's trust policy lacks it, whatever the caller's own policies allow")
     if refusal.role == CALLER:
-        told = ": the policies given are taken for its own" * bool(policies.identity)
-        notes.append(f"the message names no caller by a whole ARN{told}")
+        notes += _of_nobody(refusal, policies)
     elif path := of_its_path(here, found):
         notes.append(path)
     if two:
@@ -176,6 +177,18 @@ def explained(refusal: Refusal, policies: Given) -> Denial:
     if two:
         found = renamed(found, _STAND_IN_OTHER, "OTHER_ACCOUNT")
     return _callerless(found) if refusal.role == CALLER else found
+
+
+def _of_nobody(refusal: Refusal, policies: Given) -> Iterator[str]:
+    """What is told where no caller is named."""
+    told = ": the policies given are taken for its own" * bool(policies.identity)
+    yield f"the message names no caller by a whole ARN{told}"
+    if refusal.layer == "resource-based policy" and not refusal.explicit:
+        yield (
+            f"that policy needs an Allow of {refusal.action} whose Principal is the caller: its "
+            "role's ARN (aws sts get-caller-identity, run in the same place, tells whose session "
+            "it is), or of a service the service's name"
+        )
 
 
 def _seen(found: Denial) -> Denial:

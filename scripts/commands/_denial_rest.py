@@ -24,8 +24,10 @@ def need_one(found: Read, *, trail: bool) -> None:
     if found.refusals:
         return
     if found.encoded:
+        told = dict.fromkeys(filter(None, map(cause, found.beside)))
         raise UserError(
             "The message is encoded, and only its account can decode it",
+            why="; ".join(told),
             fix="with --aws, as somebody with sts:DecodeAuthorizationMessage; or paste what "
             "aws sts decode-authorization-message --encoded-message ... prints",
             exit_code=2,

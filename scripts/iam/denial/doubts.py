@@ -363,7 +363,8 @@ def decided(refusal: Refusal, denies: Sequence[Considered]) -> str:
             + "".join(f"; {one}" for one in ways if one).format(resource=refusal.resource)
         )
     which = "this one alone can be it" if len(found) == 1 else (
-        f"it is one of these (AWS's message does not carry the request's value: {_where(refusal)})"
+        "it is one or more of these, and the request has to be outside of each of them (AWS's "
+        f"message does not carry the request's value: {_where(refusal)})"
     )  # fmt: skip
     return (
         f"AWS says that a Deny in {article} {refusal.layer} decided, and of those looked at "

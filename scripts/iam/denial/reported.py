@@ -33,7 +33,7 @@ from scripts.iam.denial.reading.services import LOG_DESTINATION
 from scripts.iam.denial.reading.unnamed import CALLER
 from scripts.iam.engine.evaluation import Decision, PolicySet, Reason
 from scripts.iam.engine.explanation import Considered, Explanation
-from scripts.iam.reference import only_star
+from scripts.iam.reference import besides, is_of, only_star
 
 # Of the shorter sentence, without "because no ... policy allows", and of a decoded message.
 _UNSAID = "the message does not say by what"
@@ -73,6 +73,8 @@ _UNFILLED = re.compile(
     r"(?<=[:/])(?:null|undefined|None)(?=[:/]|$)"
     r"|\$[{(]|\$(?!LATEST|DEFAULT)[A-Z][A-Z0-9_]{2,}"
 )
+# Of these another note tells what is asked for together; tags are put on one thing.
+_TOLD_APART = ("glue:", "ssm:SendCommand", "ssm:StartSession", "codeartifact:")
 _OF_IDENTITY_CENTER = re.compile(
     r"sso:\w*(?:PermissionSet|AccountAssignment|Instance|PermissionsBo)"
 )
@@ -181,6 +183,7 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
             "a repository with upstreams needs codeartifact:AssociateWithDownstreamRepository on "
             "each of them, too, and an external connection codeartifact:AssociateExternalRepository"
         )
+    yield from _besides(refusal)
     if _OF_IDENTITY_CENTER.match(refusal.action):
         # https://docs.aws.amazon.com/singlesignon/latest/userguide/delegated-admin.html
         yield (
@@ -190,6 +193,34 @@ def _of_the_call(refusal: Refusal) -> Iterable[str]:
             "account is refused, whatever its policies say"
         )
     yield from _of_sts(refusal)
+
+
+def _besides(refusal: Refusal) -> Iterable[str]:
+    """What a call needs besides what the message names: AWS names the first that lacks.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+    """
+    if refusal.explicit or refusal.action.startswith(_TOLD_APART) or "Tag" in refusal.action:
+        return
+    required, optional = besides(refusal.action)
+    arn = refusal.arn or ""
+    if any(is_of(one, arn) for one in (*required, *optional)):
+        further = [one for one in required if not is_of(one, arn)]
+        where = [one for one in optional if not is_of(one, arn)]
+        told = [", ".join(further)] * bool(further)
+        if where:
+            more = f" and {len(where) - 4} kinds more" * (len(where) > 4)
+            told.append(f"where the call has them on {', '.join(where[:4])}{more}")
+        if told:
+            yield (
+                f"AWS's message names one resource, and its reference has {refusal.action} on "
+                f"further ones, which need the same Allow: {'; '.join(told)}"
+            )
+    if to := PASSES.get(refusal.action.partition(":")[2]):
+        yield (
+            "of a call that passes a role iam:PassRole on that role has to be allowed, too (with "
+            f"iam:PassedToService {to})"
+        )
 
 
 def _of_the_caller(refusal: Refusal) -> Iterable[str]:

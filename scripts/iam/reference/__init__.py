@@ -3,11 +3,13 @@
 from scripts.iam.reference.actions import (
     GLOBAL_REGION,
     arns,
+    besides,
     called,
     is_global,
     judged,
     never_sets,
     of_call,
+    of_service,
     only_star,
     reading,
     resources,
@@ -15,17 +17,20 @@ from scripts.iam.reference.actions import (
     spelled,
     unknown,
 )
-from scripts.iam.reference.forms import makes_whole
+from scripts.iam.reference.forms import is_of, makes_whole
 
 __all__ = [
     "GLOBAL_REGION",
     "arns",
+    "besides",
     "called",
     "is_global",
+    "is_of",
     "judged",
     "makes_whole",
     "never_sets",
     "of_call",
+    "of_service",
     "only_star",
     "reading",
     "resources",

@@ -55,7 +55,8 @@ _BY_SESSION = frozenset(
 @dataclass(frozen=True)
 class Action:
     """An action of the reference: whether it takes a resource, its condition keys, and the ARNs of
-    the resources that it needs a right on, with a word in the place of each variable.
+    the resources that it needs a right on, with a word in the place of each variable: of all that
+    are `required`, or of one or more where none is; then `optional` has those that may be besides.
 
     Keys are in lower case; one that ends in a star stands for all that begin like it.
     """
@@ -63,6 +64,8 @@ class Action:
     takes_resource: bool
     keys: tuple[str, ...]
     arns: tuple[str, ...] = ()
+    required: bool = False
+    optional: tuple[str, ...] = ()
 
 
 @cache
@@ -138,7 +141,12 @@ def _service(prefix: str) -> tuple[Mapping[str, Action], tuple[str, ...]]:
     for takes_resource, groups in ((False, content["none"]), (True, content["some"])):
         for numbers, names in groups.items():
             own, _, on = numbers.partition("|")
-            action = Action(takes_resource, _picked(keys, own), _picked(content["arns"], on))
+            on, required, besides = on.partition("|")
+            forms = content["arns"]
+            action = Action(
+                takes_resource, _picked(keys, own), _picked(forms, on), bool(required),
+                _picked(forms, besides),
+            )  # fmt: skip
             actions |= dict.fromkeys(names.lower().split(), action)
     return actions, tuple(keys)
 
@@ -151,6 +159,12 @@ def resources(action: str) -> tuple[str, ...]:
     """The ARNs, with words for their variables, on which the action needs a right, if known."""
     found = _action(action)
     return found.arns if found and found.takes_resource else ()
+
+
+def besides(action: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The ARNs of all that the action needs a right on together, and of what it may need one on."""
+    found = _action(action)
+    return (found.arns, found.optional) if found and found.required else ((), ())
 
 
 def arns(prefix: str) -> tuple[str, ...]:
@@ -176,6 +190,11 @@ def _spelled(prefix: str) -> Mapping[str, str]:
         for names in (*content["none"].values(), *content["some"].values())
         for name in names.split()
     }
+
+
+def of_service(prefix: str) -> tuple[str, ...]:
+    """The names of a service's actions, without its prefix."""
+    return tuple(one.partition(":")[2] for one in _spelled(prefix).values())
 
 
 def spelled(action: str) -> str:

@@ -23,3 +23,13 @@ def makes_whole(action: str, begun: str, rest: str) -> bool:
         if whole and whole.end() > len(begun) and form.count(":") > 4:
             return True
     return False
+
+
+def is_of(form: str, arn: str) -> bool:
+    """Whether an ARN has a form of the reference's."""
+    words = re.sub(r"<[^<>]+>", "<>", form)
+    for word, of_any in (("arn:aws", r"arn:[\w-]+"), ("REGION", "[^:]*"), ("ACCOUNT", "[^:]*")):
+        words = words.replace(word, f"<{of_any}>")
+    parts = re.split(r"<([^<>]*)>", words)
+    fixed = (part or ".+" if number % 2 else re.escape(part) for number, part in enumerate(parts))
+    return re.fullmatch("".join(fixed), arn) is not None

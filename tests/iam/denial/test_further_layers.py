@@ -151,7 +151,7 @@ def test_a_queues_key_has_to_let_in_the_topic(tmp_path: Path) -> None:
 
 def test_a_caller_that_cannot_be_read_keeps_no_change_back(tmp_path: Path) -> None:
     words = (
-        "AccessDeniedException: User: arn:aws:sts::<REDACTED>:assumed-role/core\nmaster/ops is not "
+        "AccessDenied: User: arn:aws:sts::<REDACTED>:assumed-role/core  ops\nmaster is not "
         "authorized to perform: eks:DescribeClusterVersions\n on resource: "
         "arn:aws:eks:us-west-2:<REDACTED:*"
     )

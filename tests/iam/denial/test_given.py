@@ -329,7 +329,7 @@ def test_of_two_denies_it_is_one_and_a_request_that_meets_neither_is_told(tmp_pa
         "Null": {"s3:x-amz-server-side-encryption": "true"}}}  # fmt: skip
     given = policy(UNENCRYPTED, second)
     found = explained(run(tmp_path, IN_BUCKET, "--json", resource_policy=given))
-    [note] = [note for note in found["notes"] if "it is one of these" in note]
+    [note] = [note for note in found["notes"] if "one or more of these" in note]
     assert "statement Encrypted of" in note
     assert "statement Absent of" in note
     [change] = found["changes"]
@@ -341,7 +341,7 @@ def test_a_change_that_not_every_deny_was_tried_with_is_not_told(tmp_path: Path)
     given = policy(UNENCRYPTED, second)
     found = explained(run(tmp_path, IN_BUCKET, "--json", resource_policy=given))
     assert found["changes"] == []
-    assert any("it is one of these" in note for note in found["notes"])
+    assert any("one or more of these" in note for note in found["notes"])
 
 
 def test_a_deny_that_applies_anyhow_is_told_before_those_that_may(tmp_path: Path) -> None:

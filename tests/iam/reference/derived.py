@@ -10,6 +10,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import botocore.session
 
@@ -42,10 +43,20 @@ def _keys(service: str, name: str) -> frozenset[str]:
 def _arns(service: str, name: str) -> tuple[str, ...]:
     """The ARNs of what the action needs a right on: of the required resources, where there are."""
     kinds = DATA.actions.get_action_details(service, name)["resourceTypes"]
-    needed = [kind for kind in kinds if kind["required"]] or kinds
+    return _of_kinds(service, [kind for kind in kinds if kind["required"]] or kinds)
+
+
+def _optional(service: str, name: str) -> tuple[str, ...] | None:
+    """The ARNs of what the action may need a right on besides; None if nothing is required."""
+    kinds = DATA.actions.get_action_details(service, name)["resourceTypes"]
+    optional = [kind for kind in kinds if not kind["required"]]
+    return None if len(optional) == len(kinds) else _of_kinds(service, optional)
+
+
+def _of_kinds(service: str, kinds: Iterable[dict[str, Any]]) -> tuple[str, ...]:
     found = (
         DATA.resources.get_resource_type_details(service, kind["name"])["arn"]
-        for kind in needed
+        for kind in kinds
         if DATA.resources.resource_type_exists(service, kind["name"])
     )
     return tuple(dict.fromkeys(map(_readable, found)))
@@ -69,12 +80,16 @@ def _takes_resource(service: str, name: str) -> bool:
 def _table(service: str) -> dict[str, object]:
     names = sorted(DATA.actions.get_actions_for_service(service))
     keys = sorted({key for name in names for key in _keys(service, name)})
-    arns = sorted({arn for name in names for arn in _arns(service, name)})
+    arns = sorted(
+        {arn for name in names for some in (_arns, _optional) for arn in some(service, name) or ()}
+    )
     groups: dict[bool, dict[str, list[str]]] = {False: defaultdict(list), True: defaultdict(list)}
     for name in names:
         numbers = " ".join(str(keys.index(key)) for key in sorted(_keys(service, name)))
         if on := " ".join(str(arns.index(arn)) for arn in _arns(service, name)):
             numbers += f"|{on}"
+            if (others := _optional(service, name)) is not None:
+                numbers += f"|{' '.join(str(arns.index(arn)) for arn in others)}"
         groups[_takes_resource(service, name)][numbers].append(name)
     return {
         "keys": keys,

@@ -29,7 +29,7 @@ _SERVICES = tuple(
         r"amazonaws\.com",
         r"https://(?P<name>\w+)\.amazonaws\.com/doc/",
         r"\baws (?P<name>[a-z][a-z\d-]+) [a-z]+-[a-z]",
-        r"\[output:(?P<name>[a-z]+_[a-z]+):|\((?P<pair>[a-z\d-]+), [a-z]+(?:_[a-z\d]+)+\)",
+        r"\[output:(?P<name>[a-z\d]+(?:_[a-z\d]+)?):|\((?P<pair>[a-z\d-]+), [a-z]+(?:_[a-z\d]+)+\)",
     )
 )
 # Terraform's, Pulumi's and SQL's names for a type of resource.
@@ -51,7 +51,7 @@ _PHRASE = re.compile(
     r"|[Vv]alidat(?:e|ing)|[Qq]uery(?:ing)?|[Ff]etch(?:ing)?|[Rr]etriev(?:e|ing)|[Ff]ind(?:ing)?"
     r"|[Rr]egister(?:ing)?|[Ss]tart(?:ing)?|[Ss]top(?:ping)?) (?:the |an? |new )?(?:AWS |Amazon )?"
     r"(?P<thing>[A-Za-z][A-Za-z\d]*(?: [A-Za-z\d]+){0,5}?)"
-    r"(?=,? \(|: | \"|['\"]| for | in | with | failed)"
+    r"(?=[,:]? \(|[,:] | \"|['\"]| for | in | with | failed)"
 )
 _VERBS = {
     "crea": ("Create", "Put", "Run", "Register", "Request"),
@@ -84,6 +84,11 @@ def actions(words: str) -> tuple[str, ...]:
         if several := tuple(dict.fromkeys(action for _, some in near for action in some)):
             return several
     return ()
+
+
+def refuses(words: str) -> bool:
+    """Whether the words speak of a refusal."""
+    return _REFUSED.search(words) is not None
 
 
 def action(words: str) -> str:

@@ -125,6 +125,19 @@ def cause(words: str) -> str | None:
         or _with_its_words(by_name.cause(words), words)
         or of_s3_alone(words)
         or of_ec2_alone(words)
+        or _of_service_alone(words)
+    )
+
+
+def _of_service_alone(words: str) -> str | None:
+    """Of a service that is named where one that was asked stands."""
+    asked = by_name.services(words)
+    if len(asked) != 1 or not by_name.refuses(words):
+        return None
+    return (
+        f"what was refused is a call of the service whose actions begin with {asked.pop()}: (it "
+        "is named beside the refusal); which call, who made it, on what, and whether an Allow is "
+        "lacking or a policy denies it, is not told"
     )
 
 

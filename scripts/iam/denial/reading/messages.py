@@ -14,6 +14,7 @@ from scripts.iam.account.decision_log import Record
 from scripts.iam.denial.reading import by_name, calls, named, services
 from scripts.iam.denial.reading.callerless import SENTENCES, cause, of_ec2_alone
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
+from scripts.iam.denial.reading.written import unbroken, unescaped
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.reference import GLOBAL_REGION, is_global, judged, makes_whole, spelled, unknown
 
@@ -55,7 +56,6 @@ _NO_ACTION = re.compile(
     rf"(?:User:? )?(?P<principal>{_CALLER}) is not authorized to access this resource"
 )
 _ZONE = re.compile(r"/hostedzone/(Z\w+)")
-_LINE = re.compile(r"\\+n")
 # Support writes its prefix alone, and the call stands before it.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html
 _ACCESS_LOG = re.compile(
@@ -99,9 +99,6 @@ _APART = re.compile(r"(:assumed-role/[^\s/]+/) (?=[\w+=,.@-]+ is not)")
 _BLANK = re.compile(r"(on resource:? arn:[\w-]+:[\w-]+:[^\s:]*:[^\s:]*:[a-z-]+) (?=[a-z]+/\S)")
 _QUOTED = re.compile(r"`([^`'\s]+)'")
 # What a terminal breaks at its edge: an ARN, where the sentence goes on behind it, and an action.
-_CUT = re.compile(
-    r"(on resource: \"?arn:[^\s\"]+)\r?\n([^\s\"]+)(?=\"?\s(?:because no|with an explicit deny))"
-)
 _HYPHEN = re.compile(r"(:(?:sts|iam|[\w-]+):[^\s\"]*:[^\s\":]*-)\r?\n(?=[\w-]+[ \"',)])")
 _WRAPPED = re.compile(
     r"(?P<before>to perform:?\s+(?P<action>[\w-]+:\w+)\s+on\s+resource:?\s+\"?)"
@@ -163,7 +160,10 @@ _CODE = re.compile(
     re.IGNORECASE,
 )
 # The log of a topic's deliveries.
-_TOPIC = re.compile(r"\"topicArn\": ?\"(arn:[\w-]+:sns:[^\"]+)\".*\"?providerResponse\"?: ?")
+_TOPIC = re.compile(
+    r"\"topicArn\": ?\"(?P<topic>arn:[\w-]+:sns:[^\"]+)\"(?:.{0,600}?\"destination\": ?"
+    r"\"(?P<to>[^\"]+)\")?(?:(?!\"topicArn\").)*\"?providerResponse\"?: ?"
+)
 # Python puts the class of an error behind a colon.
 _ERROR = re.compile(r" \w*(?:Error|Exception)\b")
 _FIELD = re.compile(r"(?:code|name|type)['\"]?: ?(['\"])?$", re.IGNORECASE)
@@ -331,6 +331,8 @@ class Read:
     refusals: tuple[Refusal, ...]
     encoded: tuple[str, ...] = ()
     bare: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    """The words before the encoded ones, which may tell the call."""
 
 
 def read(text: str) -> Read:
@@ -350,28 +352,34 @@ def read(text: str) -> Read:
         if by_call := _by_its_call(found, plain):
             refusals.setdefault((by_call.principal, by_call.action, by_call.resource), by_call)
             spans.append(found.span())
-    encoded = tuple(
-        dict.fromkeys(
-            one[1]
-            for one in _ENCODED.finditer(plain)
-            # EC2 puts the sentence before it, whose refusal is marked as having it.
-            if not any(0 <= one.start() - end < 200 for _, end in spans)
-        )
-    )
+    # EC2 puts the sentence before it, whose refusal is marked as having it.
+    alone = [
+        one for one in _ENCODED.finditer(plain)
+        if not any(0 <= one.start() - end < 200 for _, end in spans)
+    ]  # fmt: skip
+    encoded = tuple(dict.fromkeys(one[1] for one in alone))
+    beside = tuple(dict.fromkeys(
+        plain[_begin(plain, one.start()) : one.start()].strip() for one in alone
+    ))  # fmt: skip
     bare = tuple(_bare(plain, spans, encoded))
     if not (refusals or encoded or bare) and (
         words := named.of_text(plain) or named.refusal(plain)
     ):
         bare = (words,)
-    return Read(tuple(refusals.values()), encoded, bare)
+    return Read(tuple(refusals.values()), encoded, bare, beside)
+
+
+def _begin(plain: str, start: int) -> int:
+    begins = calls.begin(plain, start, 0)
+    return max(0, start - 420) if begins is None else begins
 
 
 def _plain(text: str) -> str:
-    text = _FRAME.sub("", _STAMP.sub("", _ANSI.sub("", text)))
+    text = _FRAME.sub("", _STAMP.sub("", _ANSI.sub("", unescaped(text))))
     # SES quotes caller, action and resource.
-    # JSON in JSON escapes a quote and a line's end twice.
-    text = _QUOTED.sub(r"\1", _LINE.sub(" ", re.sub(r'\\+"', '"', text)))
-    text = _WRAPPED.sub(_mended, _HYPHEN.sub(r"\1", _CUT.sub(r"\1\2", text)))
+    # JSON in JSON escapes a quote twice.
+    text = unbroken(_QUOTED.sub(r"\1", re.sub(r'\\+"', '"', text)))
+    text = _WRAPPED.sub(_mended, _HYPHEN.sub(r"\1", text))
     # Whoever quotes wrapped lines leaves the quote's sign between words.
     text = _BOLD.sub("", " ".join(text.split())).replace(" > ", " ")
     text = _COLON.sub("", text)
@@ -457,7 +465,7 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
     if topic:
         # https://docs.aws.amazon.com/sns/latest/dg/sns-topic-attributes.html
         # A topic's log names the root user of its account where SNS itself asked.
-        principal, keys = "sns.amazonaws.com", {"aws:SourceArn": (topic[1],)}
+        principal, keys = "sns.amazonaws.com", {"aws:SourceArn": (topic["topic"],)}
         keys["aws:SourceAccount"] = (account,)
     layer = found["through"] or found["missing"] or found["deny"] or ""
     asked = found["resource"]
@@ -568,6 +576,9 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         behind = further and calls.begin(plain, further.start(), found.end())
         end = min(found.end() + 260, behind or len(plain))
         words = _around(plain, found.start() - 60 if begins is None else begins, end, found)
+        if delivery := [*_TOPIC.finditer(plain, max(0, found.start() - 1200), found.start())]:
+            topic, to = delivery[-1]["topic"], delivery[-1]["to"] or "what subscribes"
+            words = f"{services.delivery(topic, to)}: {words}"
         # A stack names the call, however long it is.
         if not calls.called(words) and (
             frame := calls.frame(plain, found.end(), found.end() + _STACK)

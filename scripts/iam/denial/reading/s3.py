@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import unquote
 
+from scripts.iam.denial.reading import prose
+from scripts.iam.denial.reading.by_name import services
 from scripts.iam.denial.reading.calls import Call, called
-from scripts.iam.reference import judged
+from scripts.iam.reference import judged, of_call, of_service
 
 _BUCKET = "the bucket itself, arn:aws:s3:::BUCKET"
 _OBJECTS = "the objects, arn:aws:s3:::BUCKET/KEY"
@@ -50,7 +54,10 @@ _ACTIONS = {
 }
 # Calls of S3's that no other service has.
 _ITS_OWN = ("HeadBucket", "HeadObject", "ListObjects", "ListObjectsV2", "ListObjectVersions")
-_LETTERS = {one.lower(): one for one in _ACTIONS}
+# Names of actions that are no calls'.
+_NO_CALLS = ("ListBucket", "ListBucketVersions", "ListBucketMultipartUploads", "ListAllMyBuckets")
+# Names that other services' calls have, too, and programs.
+_SHORT = ("GetObject", "PutObject", "DeleteObject", "ListBuckets")
 _WORD = re.compile(r"\b[A-Za-z]+(?:_[a-z\d]+)*\b")
 _WRITES = ("PutObject", "CreateMultipartUpload", "UploadPart", "CopyObject")
 # A tool's words for a call.
@@ -117,6 +124,7 @@ _IS = re.compile(
     r"|\bForbidden: null|s3 upload: 403|Server: AmazonS3|Amazon\.S3\.|HostID: \w"
     r"|#<Class:\w+>: Access Denied|s3_extended_request_id|AWS Error ACCESS_DENIED|/s3fs/core\.py"
     r"|\.s3[.-][\w.-]*amazonaws\.com/\S*' \(HTTP 403\)|Generic S3 error"
+    r"|\bs3(?:[.-][a-z\d-]+)*\.amazonaws\.com|\b[Ss]3 (?:[Bb]uckets?|[Oo]bjects?|[Cc]lient|Save)\b"
 )
 _URL = re.compile(r"\bs3[an]?://[a-z\d]")
 # Words that S3 uses, and that no other service was seen to use.
@@ -147,12 +155,16 @@ _PLACES = (
         r"(?P<key>[^\s\"'?;)]*)"
     ),
     re.compile(
-        r"https?://s3(?:[.-][a-z\d-]+)*\.amazonaws\.com/(?P<bucket>[a-z\d][a-z\d.-]{1,62})/"
-        r"(?P<key>[^\s\"'?;)]*)"
+        r"(?:https?://|s3:)s3(?:[.-][a-z\d-]+)*\.amazonaws\.com/(?P<bucket>[a-z\d][a-z\d.-]{1,62})"
+        r"(?:/(?P<key>[^\s\"'?;)]*))?"
     ),
     re.compile(
-        r"S3 [Bb]ucket (?:\((?P<bucket>[a-z\d][a-z\d.-]{1,62})\)|ACL for (?P<of_acl>[a-z\d.-]+))"
-        r"(?P<key>)"
+        r"S3 [Bb]ucket (?:(?:[A-Za-z-]+ ){0,4}\((?P<bucket>[a-z\d][a-z\d.-]{1,62})\)"
+        r"|ACL for (?P<of_acl>[a-z\d.-]+))(?P<key>)"
+    ),
+    re.compile(
+        r"\b[Bb]ucket:? (?P<bucket>(?=[a-z]+[\d.-])[a-z\d][a-z\d.-]{1,61}[a-z\d])"
+        r"(?P<key>)(?=[:,;)'\"]|\.?(?:\s|$)(?![a-z]))"
     ),
     # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/s3-uploading-files.html
     re.compile(r"Failed to upload \S+ to (?P<bucket>[a-z\d][a-z\d.-]{1,62})/(?P<key>\S+): An err"),
@@ -165,6 +177,7 @@ _PLACES = (
     re.compile(r"<BucketName>(?P<bucket>[a-z\d.-]+)</(?P<key>)"),
     re.compile(r"[Aa]ccess to bucket '(?P<bucket>[a-z\d.-]+)' was denied(?P<key>)"),
 )
+_COPIED = re.compile(r"(?:copy|move) failed: s3://(?P<old>\S+) to s3://(?P<new>\S+)")
 # https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/directory_markers.html
 _DIRECTORY = re.compile(r"innerMkdirs on s3a://")
 # What S3 refuses, as it stands in a log; the words around it are searched for the rest.
@@ -219,6 +232,11 @@ def operation_of_s3(words: str) -> OfS3 | None:
         where = _BUCKET if "Bucket" in operation else _OBJECTS if "Object" in operation else ""
     if not where:
         return None
+    if operation == "CopyObject" and (both := _COPIED.search(words)):
+        where = (
+            f"the new object, arn:aws:s3:::{both['new']}, and s3:GetObject on the one that is "
+            f"copied, arn:aws:s3:::{both['old']}"
+        )
     arn = _place(words, of_object=where == _OBJECTS) if where in (_BUCKET, _OBJECTS) else None
     if arn:
         where = arn if "/" in arn else f"the bucket itself, {arn}"
@@ -232,10 +250,15 @@ def of_s3_alone(words: str) -> str | None:
         return None
     who = "S3 refused a call" if sure else "in S3's words a call was refused"
     place = _place(words, of_object=True)
+    refused = _REFUSED.search(words)
+    done = prose.about(words, refused.start()) if refused else ""
+    where = done[:1].upper() + done[1:] or (
+        "If anything tells the call, the lines before it do, or the program's own lines in the "
+        "stack behind it"
+    )
     return (
-        f"{who}{f' on {place}' * bool(place)}, and neither its caller nor an action is named: if "
-        "anything tells the call, the lines before it do, or the program's own lines in the stack "
-        "behind it. S3 answers so where no policy allows the call, where one denies it (the "
+        f"{who}{f' on {place}' * bool(place)}, and neither its caller nor an action is named. "
+        f"{where}. S3 answers so where no policy allows the call, where one denies it (the "
         "caller's, the bucket's, an endpoint's or the organization's), where Block Public Access "
         "refuses what would be public, where a KMS key may not be used, and of an object that is "
         "not there to whoever lacks s3:ListBucket"
@@ -263,15 +286,41 @@ def _operation(words: str) -> str:
         return own if _REFUSED.search(words) else ""
     if terraform := _TERRAFORM.search(words):
         return _KINDS.get(terraform["kind"], "")
-    return ""
+    return _in_prose(words)
+
+
+@cache
+def _letters() -> Mapping[str, str]:
+    """The names of S3's calls, by their letters."""
+    own = (one for one in of_service("s3") if one not in _NO_CALLS)
+    return {one.lower(): one for one in (*own, *_ACTIONS)}
 
 
 def _named(words: str) -> str:
     """A call of S3's in whatever letters, if no other service may have it or S3 is named."""
-    found = {_LETTERS.get(one.replace("_", "").lower(), "") for one in _WORD.findall(words)} - {""}
-    sure = _IS.search(words)
-    calls = [one for one in found if sure or one in _ITS_OWN]
+    letters = _letters()
+    found = {letters.get(one.replace("_", "").lower(), "") for one in _WORD.findall(words)} - {""}
+    sure = _is_it(words)
+    calls = [
+        one for one in found
+        if sure or one in _ITS_OWN or of_call(one) == f"s3:{one}"
+        or (_LIKE.search(words) and one not in _SHORT)
+    ]  # fmt: skip
     return calls[0] if len(calls) == 1 and not _ANOTHERS.search(words) else ""
+
+
+def _is_it(words: str) -> bool:
+    """Whether the words name S3 and no other service."""
+    return bool(_IS.search(words)) or services(words) == {"s3"}
+
+
+def _in_prose(words: str) -> str:
+    """A call that a tool tells in words of its own."""
+    refused = _REFUSED.search(words)
+    if not refused or _ANOTHERS.search(words) or not (_is_it(words) or _LIKE.search(words)):
+        return ""
+    found = sorted(prose.calls(words, refused.start(), _letters().values()))
+    return found[0] if len({_ACTIONS.get(one, (one,))[0] for one in found}) == 1 else ""
 
 
 def _place(words: str, *, of_object: bool) -> str | None:

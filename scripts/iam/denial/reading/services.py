@@ -51,6 +51,24 @@ _BY_NAME = re.compile(
     r"(?:service |provided )?role"
 )
 _LOGS = "logs:"
+# What the log of a topic's deliveries is told as.
+_DELIVERY = re.compile(r"SNS delivers from (?P<topic>arn:\S+) to (?P<to>.+?): ")
+# What SNS delivers to, by its service -> what that needs.
+# https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
+_DELIVERS = {
+    "sqs": "the queue's policy has to allow sns.amazonaws.com sqs:SendMessage on {to}, with "
+    "aws:SourceArn {topic}, if it has one",
+    "lambda": "the function's own policy has to allow sns.amazonaws.com lambda:InvokeFunction on "
+    "{to}, with aws:SourceArn {topic} (aws lambda add-permission)",
+    "firehose": "the subscription's role (SubscriptionRoleArn) has to let in sns.amazonaws.com and "
+    "to allow firehose:PutRecord and firehose:PutRecordBatch on {to}",
+}
+_KEY_OF_DELIVERY = (
+    "SNS itself asks KMS for the key of {to} and was refused: that key's policy has to allow "
+    "sns.amazonaws.com kms:GenerateDataKey* and kms:Decrypt (aws:SourceArn {topic}); AWS's own "
+    "key aws/sqs lets SNS in by no policy, so the queue needs a key of the account's (or SQS's own "
+    "encryption). The policies of whoever publishes change nothing"
+)
 # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 _LOG_DELIVERY = (
     "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery",
@@ -142,8 +160,28 @@ def with_it(action: str) -> str:
     )
 
 
+def delivery(topic: str, to: str) -> str:
+    """What a denial in the log of a topic's deliveries begins with."""
+    return f"SNS delivers from {topic} to {to}"
+
+
+def _of_delivery(words: str) -> str | None:
+    """What SNS's delivery lacks, by what it delivers to."""
+    if not (found := _DELIVERY.search(words)):
+        return None
+    if "KMS" in words[found.end() :]:
+        return _KEY_OF_DELIVERY.format_map(found.groupdict())
+    service = [*found["to"].split(":"), "", ""][2]
+    if not (needs := _DELIVERS.get(service)):
+        return None
+    who = "" if service == "firehose" else ". The policies of whoever publishes change nothing"
+    return f"SNS was refused: {needs.format_map(found.groupdict())}{who}"
+
+
 def cause(words: str) -> str | None:
     """What was refused, by a service's own words; None if they are none of the known ones."""
+    if of_delivery := _of_delivery(words):
+        return of_delivery
     if becomes := of_service(words):
         service, _ = becomes
         return (

@@ -1,0 +1,79 @@
+"""A text as it was before logs, pages, mails and terminals escaped its signs or broke its lines."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from urllib.parse import unquote, unquote_plus
+
+_SIGNS = {"quot": '"', "apos": "'", "lt": "<", "gt": ">", "amp": "&", "nbsp": " "}
+_ENTITY = re.compile(
+    r"&(?:amp;)*(?:(?P<name>quot|apos|lt|gt|amp|nbsp)|#(?P<number>x?[\da-fA-F]+));"
+)
+_UNICODE = re.compile(r"\\+u00(?P<number>[2-7][\da-fA-F])")
+# Of a whole sentence alone: some ARNs have another one in them, whose signs stay escaped.
+_PERCENT = re.compile(r"\S*\bis(?P<blank>\+|%20)not(?P=blank)authorized\S*")
+# https://www.rfc-editor.org/rfc/rfc2045#section-6.7
+_SOFT = re.compile(r"(?m)^([^\r\n]{60,77})=\r?\n")
+_QUOTED = re.compile(r"=([2-7][\dA-F])")
+# A line's end, or what stands for one in a string.
+_END = re.compile(r"\\+r?\\*n(?:\\+t)*")
+_BREAK = r"[ \t]*\r?\n[ \t]*"
+# What AWS's own sentence goes on with tells where an ARN ends that lines break.
+_BROKEN = tuple(
+    re.compile(words)
+    for words in (
+        rf"(?<=User:)\s+arn:[^\s\"]+(?:{_BREAK}(?!is\s)[^\s\"]+){{1,4}}(?=\s+is\s+not\s+authorized\s)",
+        rf"(?<=resource:)\s+\"?arn:[^\s\"]+(?:{_BREAK}(?!because\s|with\s)[^\s\"]+){{1,4}}"
+        r"(?=\"?[.,]?\s+(?:because\s+(?:no|public)\s|with\s+an\s+explicit\s))",
+    )
+)
+_NARROW = 40
+_SPOKEN = re.compile(
+    r"(?:^|\s)(?:User:|is|not|authorized|to|perform:|on|resource:|because|no|policy|allows|the"
+    r"|identity-based|resource-based|with|an?|explicit|deny|in|action|operation:|calling|when)$"
+)
+
+
+def unescaped(text: str) -> str:
+    """The text without the escapes of HTML, JSON, URLs and mail."""
+    if len(_SOFT.findall(text)) > 1 or (_SOFT.search(text) and "=3D" in text):
+        text = _QUOTED.sub(lambda sign: chr(int(sign[1], 16)), _SOFT.sub(r"\1", text))
+    text = _PERCENT.sub(
+        lambda words: (unquote_plus if words["blank"] == "+" else unquote)(words[0]), text
+    )
+    text = _UNICODE.sub(lambda sign: chr(int(sign["number"], 16)), text)
+    return _END.sub("\n", _ENTITY.sub(_sign, text))
+
+
+def _sign(entity: re.Match[str]) -> str:
+    if entity["name"]:
+        return _SIGNS[entity["name"]]
+    number = entity["number"]
+    code = int(number[1:], 16) if number[0] == "x" else int(number) if number.isdigit() else 0
+    return chr(code) if 32 <= code < 0x10000 else entity[0]
+
+
+def unbroken(text: str) -> str:
+    """The text without the ends of lines that a terminal or a page put within its words."""
+    text = _unfolded(text)
+    for pattern in _BROKEN:
+        text = pattern.sub(lambda found: f" {''.join(found[0].split())}", text)
+    return text
+
+
+def _unfolded(text: str) -> str:
+    """Without the ends of lines that all come after the same number of letters.
+
+    Whoever folds at blanks leaves lines of many lengths.
+    """
+    lines = text.split("\n")
+    width = max(map(len, lines))
+    full = [number for number, line in enumerate(lines) if len(line) == width]
+    if width < _NARROW or len(full) < 2 or not any(one + 1 in full for one in full):
+        return text
+    joined = lines[0]
+    for before, line in pairwise(lines):
+        goes_on = len(before) == width and line and not _SPOKEN.search(before)
+        joined += ("" if goes_on else "\n") + line
+    return joined

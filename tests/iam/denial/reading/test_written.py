@@ -1,0 +1,59 @@
+"""Escapes and broken lines around AWS's sentence: what was escaped or broken is read whole."""
+
+from __future__ import annotations
+
+import html
+import json
+import quopri
+from urllib.parse import quote_plus
+
+import pytest
+
+from scripts.iam.denial.reading.messages import read
+
+ROLE = "arn:aws:sts::210987654321:assumed-role/nightly-report-writer/run-7"
+ARN = "arn:aws:secretsmanager:eu-north-1:210987654321:secret:reports/warehouse-Zz12Yy"
+SAID = (
+    f"User: {ROLE} is not authorized to perform: secretsmanager:GetSecretValue on resource: {ARN} "
+    "because no identity-based policy allows the secretsmanager:GetSecretValue action"
+)
+
+
+def folded(text: str, width: int, *, strip: bool = False) -> str:
+    lines = [text[at : at + width] for at in range(0, len(text), width)]
+    return "\n".join(line.strip() if strip else line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        html.escape(f'Message: "{SAID}"'),
+        html.escape(html.escape(f'Message: "{SAID}"')),
+        json.dumps({"log": json.dumps({"error": SAID + "\n"})}),
+        SAID.replace("arn:aws:sec", "\\u0022arn:aws:sec").replace(" because", "\\u0022 because"),
+        quote_plus(f"error: {SAID}"),
+        quopri.encodestring(f"Dear = all,\n{SAID}\n".encode()).decode(),
+        folded(f"An error occurred (AccessDeniedException): {SAID}", 80),
+        folded(f"An error occurred (AccessDeniedException): {SAID}", 80, strip=True),
+        SAID.replace("writer", "wri\nter").replace("warehouse", "ware\n  house").replace(
+            "reports/", "repo\n  rts/"
+        ),
+    ],
+)  # fmt: skip
+def test_the_sentence_is_read_whole(written: str) -> None:
+    [found] = read(written).refusals
+    assert (found.principal, found.action, found.resource, found.layer) == (
+        ROLE, "secretsmanager:GetSecretValue", ARN, "identity-based policy",
+    )  # fmt: skip
+
+
+def test_an_arn_within_an_arn_stays_escaped() -> None:
+    within = "arn:aws:apigateway:eu-north-1::/tags/arn%3Aaws%3Aapigateway%3Aeu-north-1%3A%3A%2Fa"
+    [found] = read(SAID.replace(ARN, within)).refusals
+    assert found.resource == within
+
+
+def test_lines_of_many_lengths_are_no_terminals() -> None:
+    text = f"host id: {'a' * 60}=\nthe next line of the log is another one\n{SAID}"
+    [found] = read(text).refusals
+    assert found.resource == ARN

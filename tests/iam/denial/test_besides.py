@@ -1,0 +1,113 @@
+"""What is needed besides what the message names, and errors within another service's log."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts.iam.reference import besides, is_of
+from tests.iam.denial.test_further_layers import told
+from tests.iam.denial.test_given import ACCOUNT, SESSION, explained, policy, run
+
+TOPIC = f"arn:aws:sns:eu-north-1:{ACCOUNT}:readings"
+QUEUE = f"arn:aws:sqs:eu-north-1:{ACCOUNT}:readings-in"
+
+
+def refused(action: str, resource: str) -> str:
+    return (
+        f"User: {SESSION} is not authorized to perform: {action} on resource: {resource} because "
+        f"no identity-based policy allows the {action} action"
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "resource", "further"),
+    [
+        ("batch:SubmitJob", f"arn:aws:batch:eu-north-1:{ACCOUNT}:job-definition/fit:4",
+         ":job-queue/<JobQueueName>"),
+        ("batch:SubmitJob", f"arn:aws:batch:eu-north-1:{ACCOUNT}:job-queue/fit",
+         ":job-definition/<JobDefinitionName>"),
+        ("ec2:RunInstances", f"arn:aws:ec2:eu-north-1:{ACCOUNT}:subnet/subnet-07",
+         ":security-group/<SecurityGroupId>"),
+        ("dynamodb:Query", f"arn:aws:dynamodb:eu-north-1:{ACCOUNT}:table/readings", "/index/"),
+    ],
+)  # fmt: skip
+def test_further_resources_of_the_reference_are_told(
+    tmp_path: Path, action: str, resource: str, further: str
+) -> None:
+    found = explained(run(tmp_path, refused(action, resource), "--json"))
+    [note] = [note for note in found["notes"] if "further ones" in note]
+    assert further in note
+    assert not any(is_of(form, resource) for form in re.findall(r"arn:[^\s,;]+", note))
+
+
+def test_alternatives_are_none(tmp_path: Path) -> None:
+    found = explained(run(tmp_path, refused("s3:PutObject", "arn:aws:s3:::site-7/a"), "--json"))
+    assert not told(found, "further ones")
+    assert besides("s3:PutObject") == ((), ())
+    assert is_of("arn:aws:ec2:REGION::image/<ImageId>", "arn:aws-cn:ec2:cn-north-1::image/ami-7")
+
+
+def test_a_call_that_passes_a_role_needs_that_right_too(tmp_path: Path) -> None:
+    arn = f"arn:aws:ecs:eu-north-1:{ACCOUNT}:task-definition/migrate:3"
+    found = explained(run(tmp_path, refused("ecs:RunTask", arn), "--json"))
+    assert told(found, "iam:PassedToService ecs-tasks.amazonaws.com")
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"ErrorCode": "KMS.AccessDeniedException", "ErrorMessage": "null (Service: AWSKMS; "
+          "Status Code: 400; Error Code: AccessDeniedException)"},
+         "that key's policy has to allow sns.amazonaws.com kms:GenerateDataKey* and kms:Decrypt"),
+        ({"ErrorCode": "AccessDenied", "ErrorMessage": "Access to the resource "
+          f"https://sqs.eu-north-1.amazonaws.com/{ACCOUNT}/readings-in is denied."},
+         f"the queue's policy has to allow sns.amazonaws.com sqs:SendMessage on {QUEUE}"),
+    ],
+)  # fmt: skip
+def test_the_log_of_a_topics_deliveries_tells_who_was_refused(
+    tmp_path: Path, answer: dict[str, str], told: str
+) -> None:
+    log = {"notification": {"messageId": "7", "topicArn": TOPIC}, "delivery": {
+        "destination": QUEUE, "providerResponse": json.dumps(answer), "statusCode": 403},
+        "status": "FAILURE"}  # fmt: skip
+    for text in (json.dumps(log), json.dumps(log, indent=2)):
+        done = run(tmp_path, text)
+        assert done.exit_code == 2
+        assert told in done.output and f"aws:SourceArn {TOPIC}" in done.output
+        assert "which call" not in done.output
+
+
+def test_a_service_that_is_named_alone_is_told(tmp_path: Path) -> None:
+    words = (
+        "job 7 failed: null (Service: AWSGlue; Status Code: 400; Error Code: AccessDeniedException)"
+    )
+    done = run(tmp_path, words)
+    assert "the service whose actions begin with glue:" in done.output
+
+
+def test_words_beside_an_encoded_message_tell_the_call(tmp_path: Path) -> None:
+    words = (
+        "could not create volume: operation error EC2: CreateVolume, https response error "
+        "StatusCode: 403, api error UnauthorizedOperation: You are not authorized to perform this "
+        f"operation. Encoded authorization failure message: {'aB3_' * 12}"
+    )
+    done = run(tmp_path, words)
+    assert "the call that was refused needs ec2:CreateVolume" in done.output
+    reads = {"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"}
+    found = explained(run(tmp_path, words, "--json", policy=policy(reads)))
+    assert found["action"] == "ec2:CreateVolume"
+    assert told(found, "None of the caller's own policies allows ec2:CreateVolume")
+
+
+def test_a_resources_policy_lets_in_a_caller_that_is_not_named(tmp_path: Path) -> None:
+    words = (
+        f"not authorized to perform: sqs:SendMessage on resource: {QUEUE} because no "
+        "resource-based policy allows the sqs:SendMessage action"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert not found["changes"]
+    assert told(found, "an Allow of sqs:SendMessage whose Principal is the caller")
