@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.reading import core_elsewhere
+from scripts.iam.denial.reading.tables import core_elsewhere
 
 # The words, and what they mean, with the named groups of the words put in.
 _CREDENTIALS = (

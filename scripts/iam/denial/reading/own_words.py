@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.denial.reading import core_words, targets
+from scripts.iam.denial.reading.tables import core_words, targets
 
 # The words, and what they tell, with the named groups of the words put in.
 _TABLE = (

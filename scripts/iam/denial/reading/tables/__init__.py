@@ -1,0 +1,1 @@
+"""What services say in words of their own, and what it means."""
