@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scripts.iam.denial.denials import Denial
-    from scripts.iam.denial.given import Given
+    from scripts.iam.denial.given import Given, GivenPolicy
     from scripts.iam.denial.reading.messages import Read, Refusal
 
 # Stands for an account that the message hides and no policy names; AWS's own examples use it.
@@ -17,6 +17,11 @@ _STAND_IN = "111122223333"
 _STAND_IN_OTHER = "444455556666"
 _STAND_IN_REGION = "us-hidden-1"
 _NAMES_NONE = "(the message names none)"
+_OF_THE_KEY = (
+    "the key's policy decides, too, and was not given (--resource-policy FILE): as AWS names the "
+    "caller's own policies, it is taken to leave it to those of its account (Principal "
+    "arn:aws:iam::ACCOUNT:root)"
+)
 
 
 def explain_given(text: str, policies: Given) -> list[Denial]:
@@ -150,7 +155,7 @@ def explained(refusal: Refusal, policies: Given) -> Denial:
         return _callerless(found) if refusal.role == CALLER else found
     asked = _checked(policies.policy, here)
     found = explain_refusal(here, policies.members(here), asked, policies.around())
-    found = _seen(found)
+    found = _seen(found, asked)
     notes = [*found.notes]
     if of_trust:
         found = replace(found, record=as_said(refusal, found.record))
@@ -191,10 +196,12 @@ def _of_nobody(refusal: Refusal, policies: Given) -> Iterator[str]:
         )
 
 
-def _seen(found: Denial) -> Denial:
+def _seen(found: Denial, asked: GivenPolicy) -> Denial:
     """Without the statements that stand for policies which nobody gave: they may not be there."""
     from scripts.iam.denial.given import NOT_GIVEN
 
+    if asked.assumed:
+        found = replace(found, proved=False, notes=(*found.notes, _OF_THE_KEY))
     if found.explanation is None:
         return found
     real = (one for one in found.explanation.considered if not one.policy.endswith(NOT_GIVEN))
@@ -249,6 +256,7 @@ def _as_its_own(refusal: Refusal) -> Refusal:
 
 def _of_the_account(refusal: Refusal, known: str, *, beside: bool) -> str:
     """What stands for an account that the message does not name."""
+    from scripts.iam.denial.reading.messages import MASK
     from scripts.iam.denial.reading.unnamed import NAMELESS
 
     if refusal.resource == NAMELESS:
@@ -258,7 +266,10 @@ def _of_the_account(refusal: Refusal, known: str, *, beside: bool) -> str:
             f"the message hides whose it is that was asked for: it is taken for {known}'s, as the "
             "caller; what is another account's its own policy there has to allow, too"
         )
-    stands = f"it is taken for {known}" if known else "ACCOUNT stands for it, as one account"
+    stands = f"it is taken for {known}" if known else (
+        "ACCOUNT stands for it, as one account; what is another's its own policy there has to "
+        "allow, too" if MASK in (refusal.resource or "") else "ACCOUNT stands for it"
+    )  # fmt: skip
     if beside:
         stands += ", as what was asked for; of another's caller both accounts have to allow it"
     return f"the message hides the account: {stands}"

@@ -46,9 +46,11 @@ _ACCOUNT = re.compile(r"(?<=:)\d{12}(?=:)")
 
 @dataclass(frozen=True)
 class GivenPolicy:
-    """The policy of what was asked for, as a file gave it; None where none did."""
+    """The policy of what was asked for, as a file gave it; None where none did. One that is
+    `assumed` stands in for it."""
 
     policy: Policy | None
+    assumed: bool = False
 
     def __call__(self, _arn: str) -> Policy | None:
         """The policy, of whatever was asked for."""
@@ -57,7 +59,7 @@ class GivenPolicy:
     def unknown(self, arn: str) -> str:
         """Why nothing is known of it, if so."""
         option = "--trust" if ":role/" in arn else "--resource-policy"
-        return "" if self.policy else f"it was not given ({option} FILE)"
+        return "" if self.policy and not self.assumed else f"it was not given ({option} FILE)"
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,14 @@ class Given:
                     f"decided by the policy of {refusal.resource or 'its resource'}"
                 )
             return GivenPolicy(found)
+        if self._leaves_it(refusal):
+            # https://docs.aws.amazon.com/kms/latest/developerguide/policy-evaluation.html
+            written = {"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+                       "Principal": {"AWS": f"arn:aws:iam::{refusal.account}:root"}}  # fmt: skip
+            document = {"Version": "2012-10-17", "Statement": written}
+            return GivenPolicy(
+                parse_policy(document, name=f"the key's {NOT_GIVEN}", kind=kind), True
+            )
         names_it = not refusal.layer or LAYERS[refusal.layer][0] == "resource"
         decides = (
             refusal.action.startswith("kms:")
@@ -211,6 +221,17 @@ class Given:
         if names_it and decides and not self._all:
             return GivenPolicy(Policy("the policy of what was asked for", kind, "2012-10-17", ()))
         return GivenPolicy(None)
+
+    def _leaves_it(self, refusal: Refusal) -> bool:
+        """Whether a key's policy, which was not given, leaves it to its account's own policies: of
+        those AWS says that they allow nothing."""
+        return (
+            not self._of_resource(refusal)
+            and refusal.action.startswith("kms:")
+            and (refusal.layer, refusal.explicit) == ("identity-based policy", False)
+            and refusal.account.isdigit()
+            and not foreign_account(refusal.arn or "", refusal.account)
+        )
 
     def _of_resource(self, refusal: Refusal) -> Documents:
         """Of several policies of resources the one that is this resource's."""

@@ -29,7 +29,7 @@ from scripts.iam.denial.doubts import (
 from scripts.iam.denial.given import LAYERS, GivenPolicy
 from scripts.iam.denial.reading.calls import PASSES
 from scripts.iam.denial.reading.messages import BLOCKED, GLOBAL_MODEL, MASK, Refusal
-from scripts.iam.denial.reading.services import LOG_DESTINATION
+from scripts.iam.denial.reading.services import LOG_DESTINATION, OF_A_STACK
 from scripts.iam.denial.reading.unnamed import CALLER
 from scripts.iam.engine.evaluation import Decision, PolicySet, Reason
 from scripts.iam.engine.explanation import Considered, Explanation
@@ -560,7 +560,7 @@ def _contradiction(
         somebody = (
             ", or somebody else asked than whose they are (an instance's role in place of a "
             "task's or a pod's, another profile): aws sts get-caller-identity, run in the same "
-            "place, tells" * (refusal.role == CALLER)
+            "place, tells" * (refusal.role == CALLER and OF_A_STACK not in refusal.also)
         )
         yield (
             "the policies as they are now allow it, as far as the message says: they changed "

@@ -77,6 +77,11 @@ SENTENCES = (
 
 def cause(words: str) -> str | None:
     """What was refused, by the words around it; None if they do not say."""
+    told, stack = _cause(words), services.of_a_stack(words)
+    return f"{told}. {stack}" if told and stack else told
+
+
+def _cause(words: str) -> str | None:
     if told := (elsewhere.meaning(words) or _of_what_is_not_named(words) or services.cause(words)):
         return told
     if of_role := _ROLE.search(words):

@@ -118,6 +118,7 @@ _REGION = re.compile(r"([a-z]{2,3}(-[a-z]+)+-\d)?")
 # A placeholder of several words, and one that tells nothing but that something is hidden.
 _PLACEHOLDER = re.compile(r"<[A-Za-z][\w-]*(?: [\w-]+){1,3}>")
 _RUN = re.compile(r"([a-z\d])\1+")
+_DIGITS = re.compile(r"[\dXx*]+")
 _MERELY = re.compile(
     r"[\W_]*(?:\d{2,}|redacted|masked|hidden|omitted|snip|(?:my|aws)?_?(?:ac(?:oun)?t)?_?"
     r"(?:id|number|no|here|num)?)[\W_]*",
@@ -407,16 +408,26 @@ def _masked(arn: re.Match[str], hidden: dict[str, str]) -> str:
         name = _RUN.sub(r"\1", found[0].lower())
         if _ANOTHER.search(found[0].lower()):
             return OTHER if hidden else hidden.setdefault("another", MASK)
-        if found[0].isdigit():
-            # Of two numbers of one length the other is another account's; else it may be one.
+        if _DIGITS.fullmatch(found[0]):
+            # Digits that differ in one place are two accounts'; else it may be one.
             first = hidden.setdefault("number", found[0])
-            if len(first) == len(found[0]) and first != found[0]:
+            if any(one != two for one, two in _digits(first, found[0])):
                 return OTHER
-        if found[0].isdigit() or _MERELY.fullmatch(name):
+        if _DIGITS.fullmatch(found[0]) or _MERELY.fullmatch(name):
             return OTHER if "another" in hidden else MASK
         return hidden.setdefault(name, MASK if not hidden else OTHER)
 
     return arn[1] + region + _HIDDEN.sub(mask, arn[3])
+
+
+def _digits(first: str, second: str) -> Iterator[tuple[str, str]]:
+    """The digits of two masked numbers that stand in the same place, where that is known."""
+    whole = len(first) == len(second)
+    for one, two in zip(first, second, strict=False):
+        if one.isdigit() and two.isdigit():
+            yield one, two
+        elif not whole:
+            return  # how many digits were left out is not told
 
 
 def _logged(found: re.Match[str]) -> str:

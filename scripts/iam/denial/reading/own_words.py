@@ -103,7 +103,7 @@ _TABLE = (
         r"(?P<role>arn:\S+?)['\"]? is not authorized to create managed-rule",
         "Step Functions wants to wait for what the state machine starts (.sync), by a rule of "
         "EventBridge that it makes with {role}: that role needs events:PutTargets, events:PutRule "
-        "and events:DescribeRule on arn:aws:events:REGION:ACCOUNT:rule/StepFunctionsGetEvents* "
+        "and events:DescribeRule on arn:aws:events:REGION:ACCOUNT:rule/StepFunctionsGetEvent* "
         "(of executions rule/StepFunctionsGetEventsForStepFunctionsExecutionRule), by its own "
         "policies and with no boundary or organization's policy against it",
     ),

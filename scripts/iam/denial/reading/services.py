@@ -108,6 +108,21 @@ LOG_DESTINATION = (
     "a log destination lets in accounts by its access policy (aws logs put-destination-policy, "
     "logs:PutSubscriptionFilter for the caller's account), in the account whose it is"
 )
+# CloudFormation's words for a refusal of what it calls.
+_STACK = re.compile(
+    r"User doesn.t have permission to call [\w-]+:|\bAPI: [\w-]+:\w+ (?:Access Denied|You are n)"
+    r"|\(Service: AmazonCloudFormation;"
+)
+OF_A_STACK = (
+    "CloudFormation called it, as the stack's service role if it has one (aws cloudformation "
+    "describe-stacks: RoleARN; of CDK cdk-hnb659fds-cfn-exec-role-ACCOUNT-REGION), and else as "
+    "whoever called CloudFormation: the right is that one's"
+)
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html
+_OF_PARAMETERS = (
+    ". The parameter is one that the template names (AWS::SSM::Parameter::Value, {{resolve:ssm:"
+    "...}}; of CDK /cdk-bootstrap/hnb659fds/version)"
+)
 SENTENCES = "|".join(
     re.sub(r"\(\?P<\w+>", "(?:", pattern)
     for pattern in (
@@ -158,6 +173,13 @@ def with_it(action: str) -> str:
         "it is the function's execution role that lacks it, and no policy of who deploys; what "
         f"Lambda does there needs {', '.join(together)} together"
     )
+
+
+def of_a_stack(words: str) -> str:
+    """Whose right it is that CloudFormation missed; "" if it was not CloudFormation."""
+    if not _STACK.search(words):
+        return ""
+    return OF_A_STACK + _OF_PARAMETERS * ("ssm:GetParameters" in words)
 
 
 def delivery(topic: str, to: str) -> str:

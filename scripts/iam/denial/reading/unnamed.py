@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from scripts.iam.denial.reading import by_name, elsewhere, named, services
 from scripts.iam.denial.reading.callerless import CIPHERTEXT, PAM, of_a_state
 from scripts.iam.denial.reading.calls import action_called, called
 from scripts.iam.denial.reading.messages import KINDS, LAYER, MASK, Refusal, as_arn
 from scripts.iam.denial.reading.s3 import operation_of_s3
-from scripts.iam.denial.reading.services import lacked, of_service, with_it
+from scripts.iam.denial.reading.services import lacked, of_a_stack, of_service, with_it
 
 CALLER = "CALLER"
 """Stands for the role that the message does not name."""
@@ -37,6 +38,13 @@ _TOLD = (
 def unnamed(words: str, *, own: bool = True) -> Refusal | None:
     """What was refused, of a caller for whom a role CALLER stands; None if it is not told. By the
     name of the call alone only where the caller's own policies are known."""
+    found, stack = _unnamed(words, own=own), of_a_stack(words)
+    if found is None or not stack or found.role != CALLER:
+        return found
+    return replace(found, also=". ".join(filter(None, (found.also, stack))))
+
+
+def _unnamed(words: str, *, own: bool) -> Refusal | None:
     if elsewhere.meaning(words) or of_a_state(words):
         return None
     caller = f"arn:aws:sts::{MASK}:assumed-role/{CALLER}/session"

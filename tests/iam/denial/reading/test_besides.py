@@ -111,3 +111,58 @@ def test_a_resources_policy_lets_in_a_caller_that_is_not_named(tmp_path: Path) -
     found = explained(run(tmp_path, words, "--json"))
     assert not found["changes"]
     assert told(found, "an Allow of sqs:SendMessage whose Principal is the caller")
+
+
+@pytest.mark.parametrize(
+    ("caller", "owner", "hides_two"),
+    [
+        ("4711xxxx", "xx", False),
+        ("4711xxxxxxxx", "xxxxxxxxxxxx", False),
+        ("XXXX", "4711XXXX", False),
+        ("4711xxxxxxxx", "0815xxxxxxxx", True),
+        ("4711xx", "0815xxxxx", True),
+        ("<prod account>", "<shared account>", True),
+    ],
+)
+def test_two_masks_are_two_accounts_only_where_they_cannot_be_one(
+    tmp_path: Path, caller: str, owner: str, hides_two: bool
+) -> None:
+    words = (
+        f"User: arn:aws:iam::{caller}:user/signer is not authorized to perform: kms:Sign on "
+        f"resource: arn:aws:kms:eu-north-1:{owner}:key/0a because no identity-based policy allows "
+        "the kms:Sign action"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert ("OTHER_ACCOUNT" in found["resource"]) is hides_two
+    assert [change["kind"] for change in found["changes"]] == ["identity"]
+    assert told(found, "as one account; what is another's") is not hides_two
+
+
+def test_a_key_whose_policy_is_not_given_leaves_it_to_the_account(tmp_path: Path) -> None:
+    key = f"arn:aws:kms:eu-north-1:{ACCOUNT}:key/0a"
+    found = explained(run(tmp_path, refused("kms:Decrypt", key), "--json"))
+    [change] = found["changes"]
+    assert (change["kind"], change["statement"]["Resource"]) == ("identity", [key])
+    assert told(found, "is taken to leave it to those of its account")
+    assert not found["proved"] and not found["considered"]
+    closed = policy(
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/admin"},
+         "Action": "kms:*", "Resource": "*"}
+    )  # fmt: skip
+    found = explained(run(tmp_path, refused("kms:Decrypt", key), "--json", resource_policy=closed))
+    assert not told(found, "is taken to leave it")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[ValidationError]: AccessDenied. User doesn't have permission to call ssm:GetParameters",
+        "CREATE_FAILED API: sqs:CreateQueue You are not authorized to perform this operation.",
+    ],
+)  # fmt: skip
+def test_cloudformation_asks_as_the_stacks_role(tmp_path: Path, words: str) -> None:
+    assert "as the stack's service role if it has one" in run(tmp_path, words).output
+    everything = policy({"Effect": "Allow", "Action": "*", "Resource": "*"})
+    found = explained(run(tmp_path, words, "--json", policy=everything))
+    assert told(found, "as the stack's service role if it has one")
+    assert not told(found, "get-caller-identity")
