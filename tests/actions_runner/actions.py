@@ -90,11 +90,13 @@ def _configure_aws_credentials(call: Call) -> None:
 
 
 def _upload_artifact(call: Call) -> None:
-    call.only("name", "path", "if-no-files-found", "retention-days")
+    call.only("name", "path", "if-no-files-found", "overwrite", "retention-days")
     name = call.inputs.get("name", "artifact")
     target = call.job.artifacts / name
     if target.exists():
-        raise StepFailed(f"an artifact named {name} exists already in this run")
+        if call.inputs.get("overwrite") != "true":
+            raise StepFailed(f"an artifact named {name} exists already in this run")
+        shutil.rmtree(target)
     found = [
         path
         for pattern in call.inputs["path"].split("\n")

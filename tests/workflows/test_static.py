@@ -227,6 +227,16 @@ def test_nothing_is_restored_from_a_cache(step: Step) -> None:
         assert step.inputs["enable-cache"] is False
 
 
+def test_a_job_that_is_run_again_may_keep_its_artifact() -> None:
+    """GitHub runs it in the same run, where an artifact's name is taken by the first attempt.
+
+    https://github.com/actions/upload-artifact#overwriting-an-artifact
+    """
+    kept = [step for step in steps() if (step.uses or "").startswith("actions/upload-artifact@")]
+    assert len(kept) == 3
+    assert [step.place for step in kept if step.inputs.get("overwrite") is not True] == []
+
+
 def _uses(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         if isinstance(value.get("uses"), str):

@@ -274,6 +274,17 @@ def test_an_artifact_reaches_another_job_of_the_run(run: Runs) -> None:
     assert done.result == "success"
 
 
+def test_an_artifacts_name_is_taken_unless_the_step_overwrites_it(run: Runs) -> None:
+    def twice(overwrite: str) -> str:
+        upload = f"{{name: plan-dev, path: out, overwrite: {overwrite}}}"
+        again = f"- {{uses: actions/upload-artifact@v7, with: {upload}}}"
+        done = run(job(f"- run: mkdir out && echo data > out/file\n{again}\n{again}"))
+        return done.result
+
+    assert twice("false") == "failure"
+    assert twice("true") == "success"
+
+
 def test_a_composite_action_runs_its_steps_with_its_inputs_and_outputs(run: Runs) -> None:
     action = """
 name: Greet
