@@ -42,7 +42,7 @@ class Linted(Openness):
     """A statement under the rules: what it lets in, in which setting."""
 
     def __init__(self, one: Trusting, issuer: Issuer, setting: Setting) -> None:
-        super().__init__(one, issuer)
+        super().__init__(one, issuer, setting.client_ids.get(one.host, ()))
         self.setting = setting
 
     @cached_property

@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from scripts.github.issuers import AUDIENCE
+from scripts.iam.engine.documents import Condition
 from scripts.iam.trust_lint.decide.grammar import CLAIMS
 from scripts.iam.trust_lint.decide.statement import EXACT, Compared, Trusting, has_wildcard
+from scripts.iam.trust_lint.decide.who import nobody
 from scripts.iam.trust_lint.findings import Finding
 from scripts.iam.trust_lint.fixes import Fix, exchanged, without
 from scripts.iam.trust_lint.rules import Linted
@@ -75,6 +78,9 @@ def _never(linted: Linted) -> Iterator[Finding]:
             ),
         )
         return
+    if linted.by_no_listed_audience:
+        yield _not_listed(linted)
+        return
     values = [repr(value) for found in one.compared for value in found.values]
     alone = [found for found in one.compared if _lives_without(linted, found)]
     forms = [f"{found.key} as {_FORMS[found.claim]}" for found in alone if _is_malformed(found)]
@@ -91,6 +97,27 @@ def _never(linted: Linted) -> Iterator[Finding]:
         or "compare the values with those that `keyless doctor --github` prints in the job: by "
         "default a subject is repo:, the repository and one of :environment:NAME, :pull_request "
         "and :ref:REF, in lower case but for the names",
+    )
+
+
+def _not_listed(linted: Linted) -> Finding:
+    """https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html"""
+    one, key = linted.one, f"{linted.one.host}:aud"
+    compared = [found for found in one.on("aud") if not found.negated]
+    asked = " or ".join(value for found in compared for value in found.values)
+    audiences = " or ".join(linted.listed)
+    kept = without(one, *(found.condition for found in compared))
+    new = Condition("StringEquals", key, linted.listed)
+    return linted.finding(
+        "never-matches",
+        f"aud must be {asked}, and the provider lists {audiences} alone: STS refuses a token with "
+        "an audience that the provider does not list",
+        f"{nobody(linted)}; the job that should get in is refused",
+        Fix(
+            f"write StringEquals {key}: {audiences} and let the job ask for it (`audience:` of "
+            f"configure-aws-credentials, by default {AUDIENCE}), or let the provider list {asked}",
+            (*kept, new),
+        ),
     )
 
 

@@ -7,11 +7,12 @@ subject, a context or a list may be anything, and the policy is not judged.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.github.issuers import AUDIENCE, issuer_of
+from scripts.iam.engine.conditions import compile_condition
 from scripts.iam.engine.documents import PolicyError
 from scripts.iam.engine.patterns import tokens
 from scripts.names import GITHUB_HOST
@@ -43,14 +44,24 @@ _OTHERS = re.compile(
 _SHELLS = re.compile(r"\$\{\w+(?::?[-=?+]|[#%/^,])")  # ${NAME:-default}
 _WORD = re.compile(r"[A-Z][A-Z0-9]*(?:[_-][A-Z0-9]+)+")
 _NAME = rf"[\w.{_MARK}*?-]+"
+_IN_ACCOUNT = re.compile(
+    rf"(?:arn:aws:iam::)?{_MARK}(?::root)?|arn:aws:iam::(?:\d+|{_MARK}):(?:role|user)/.+"
+)
 _HOST = re.compile(r"([a-z0-9.-]+\.[a-z]+(?:/[\w/.-]+)?):\w+$", re.IGNORECASE)
 
 
 class Open(Exception):
-    """A placeholder that may stand for anything where it is, and why that matters."""
+    """Placeholders that may stand for anything where they are, and why that matters."""
 
-    def __init__(self, written: str, why: str = "more than a name may stand in its place") -> None:
-        super().__init__(f"{written} is a placeholder that nothing filled in, and {why}")
+    def __init__(self, *written: str, why: str = "", others: Iterable[str] = ()) -> None:
+        names, others = list(dict.fromkeys(written)), [one for one in others if one not in written]
+        one = len(names) == 1
+        said = f"{' and '.join(names)} {'is a placeholder' if one else 'are placeholders'} that "
+        said += "nothing filled in, and "
+        said += why or f"more than a name may stand in {'its place' if one else 'their places'}"
+        if others:
+            said += f"; nor is anything known of {' and '.join(others)}"
+        super().__init__(said)
 
 
 @dataclass
@@ -59,6 +70,8 @@ class Filled:
 
     document: Mapping[str, Any]
     names: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)  # those that may stand for anything
+    typed: list[str] = field(default_factory=list)  # those in the place of an address or a date
     whole: set[int] = field(default_factory=set)
     prefixes: dict[int, str] = field(default_factory=dict)
     one_repository: bool = False
@@ -95,6 +108,9 @@ class Filled:
         elif self.names:
             listed = ", ".join(self.names)
             said.append(f"{listed} are not filled in and were read as names, no wildcards")
+        if self.typed:
+            listed = ", ".join(self.typed)
+            said.append(f"{listed} stands for an address, a time or the like that is not known")
         if self.one_repository:
             said.append("those that hold a repository were taken for the same one")
         if self.prefixes:
@@ -126,19 +142,27 @@ def is_placeholder(written: str) -> bool:
 
 def left_in(value: Any) -> list[str]:
     """The placeholders in the keys and values of a policy."""
-    return [one for text in _texts(value) for one in _left(text)] + _nameless(value)
+    return [one for text in _texts(value) for one in _left(text)] + _words(value)
 
 
-def _nameless(document: Any) -> list[str]:
-    """Words in a provider's place: no provider has a name without a dot."""
+def _words(document: Any) -> list[str]:
+    """Words in the place of a provider, which has a dot in its name, or of an address or a time."""
     if isinstance(document, list):
-        return [one for item in document for one in _nameless(item)]
+        return [one for item in document for one in _words(item)]
     if not isinstance(document, Mapping):
         return []
-    named = document.get("Federated", [])
-    listed = named if isinstance(named, list) else [named]
-    words = [one for one in listed if isinstance(one, str) and _WORD.fullmatch(one)]
-    return words + [one for item in document.values() for one in _nameless(item)]
+    found = [one for item in document.values() for one in _words(item)]
+    for key, item in document.items():
+        if key == "Federated":
+            found += [one for one in _listed(item) if isinstance(one, str) and _WORD.fullmatch(one)]
+        elif isinstance(item, Mapping):
+            values = [one for value in item.values() for one in _listed(value)]
+            found += [one for one in values if _of_type(str(key), one)]
+    return found
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _left(text: str) -> list[str]:
@@ -177,8 +201,8 @@ def filled(
     for _ in range(2):  # once more, with what is known by then of names that hold a slash
         done = [_statement(found, one) if isinstance(one, Mapping) else one for one in statements]
     found.document = {**document, "Statement": done}
-    if left := left_in(found.document):
-        raise Open(left[0])
+    if left := found.open + left_in(found.document):
+        raise Open(*left, others=found.names + found.typed)
     return found
 
 
@@ -237,7 +261,7 @@ def _statement(found: Filled, statement: Mapping[str, Any]) -> dict[str, Any]:
         }
     if isinstance(condition, Mapping):
         new["Condition"] = {
-            operator: _comparisons(found, compared, host)
+            operator: _comparisons(found, operator, compared, host)
             for operator, compared in condition.items()
         }
     return new
@@ -267,10 +291,13 @@ def _trusted(found: Filled, kind: str, written: Any, host: str) -> Any:
         return f"arn:aws:iam::{_ACCOUNT}:saml-provider/name"
     if kind == "Federated":
         return _provider(found, written, host)
-    if kind == "AWS" and re.fullmatch(rf"(?:arn:aws:iam::)?{_MARK}(?::root)?", _marked(written)):
+    if kind == "AWS" and _IN_ACCOUNT.fullmatch(marked := _marked(written)):
         found.names += [one for one in _left(written) if one not in found.names]
-        return f"arn:aws:iam::{_ACCOUNT}:root" if "arn" in written[:3] else _ACCOUNT
-    raise Open([*_left(written), written][0])
+        marked = re.sub(rf"(^|::){_MARK}", rf"\g<1>{_ACCOUNT}", marked)
+        # A principal's ARN holds no wildcard.
+        return marked.replace(_MARK, "name")
+    found.open += _left(written) or [written]
+    return written
 
 
 def _marked(written: str) -> str:
@@ -285,13 +312,13 @@ def _provider(found: Filled, written: str, host: str) -> str:
         if not host or (issuer_of(host) and _OTHERS.search(written)):
             raise Open(
                 [*_left(known), *_left(written), written][0],
-                "which provider it is decides who gets in",
+                why="which provider it is decides who gets in",
             )
         found.host = known = host
     return f"arn:aws:iam::{_ACCOUNT}:oidc-provider/{known}"
 
 
-def _comparisons(found: Filled, compared: Any, host: str) -> Any:
+def _comparisons(found: Filled, operator: str, compared: Any, host: str) -> Any:
     if not isinstance(compared, Mapping):
         return compared
     new: dict[str, Any] = {}
@@ -299,12 +326,41 @@ def _comparisons(found: Filled, compared: Any, host: str) -> Any:
         name = _key(key, host)
         provider, _, claim = name.lower().rpartition(":")
         ours = issuer_of(provider) is not None
-        new[name] = (
-            [_value(found, claim, one, ours=ours) for one in value]
-            if isinstance(value, list)
-            else _value(found, claim, value, ours=ours)
-        )
+        listed = [
+            _typed(found, operator, one) or _value(found, claim, one, ours=ours)
+            for one in _listed(value)
+        ]
+        new[name] = listed if isinstance(value, list) else listed[0]
     return new
+
+
+# What stands in the place of a value that is no text, by the operator that compares it.
+_OF_TYPE = {
+    "IpAddress": "203.0.113.7/32",
+    "Date": "2026-01-01T00:00:00Z",
+    "Numeric": "7",
+    "Bool": "true",
+}
+_NO_VALUE = re.compile(r"(?=[a-z_-]*[g-z_])[a-z_-]{2,}|\bx\b", re.IGNORECASE)
+
+
+def _typed(found: Filled, operator: str, value: Any) -> str:
+    """A value of the operator's type for a word or a placeholder in its place; "" for any other."""
+    known = _of_type(operator, value)
+    found.typed += [value] if known and value not in found.typed else []
+    return known
+
+
+def _of_type(operator: str, value: Any) -> str:
+    base = re.sub(r"^.*:|Not|IfExists$", "", operator)
+    known = next((one for kind, one in _OF_TYPE.items() if base.startswith(kind)), "")
+    if not known or not isinstance(value, str) or not (_left(value) or _NO_VALUE.search(value)):
+        return ""
+    try:
+        compile_condition(operator, "key", (value,), variables=False)
+    except PolicyError:
+        return known
+    return ""
 
 
 def _key(key: str, host: str) -> str:
@@ -328,7 +384,8 @@ def _value(found: Filled, claim: str, value: Any, *, ours: bool) -> Any:
     if ours and form is not None and not form.fullmatch(marked):
         if found.any_subject and claim == "sub":
             return ANY_SUBJECT
-        raise Open(" or ".join(dict.fromkeys(left)))
+        found.open += left
+        return value
     found.claims.add(claim)
     return _named(found, claim, marked, left)
 

@@ -95,13 +95,17 @@ def test_another_audience_is_not_exchanged_for_one_that_is_not_listed(tmp_path: 
     assert told.fix.endswith("if the audience is meant, name it with --audience")
 
 
-def test_an_audience_that_is_not_listed_lets_nobody_in(tmp_path: Path) -> None:
-    told = found(tmp_path, '["sts.amazonaws.com"]', aud=ORG)
-    assert told.message == f"aud may be {ORG}; the provider does not list {ORG}"
-    assert told.who.startswith("nobody by such a token")
-    assert (
-        told.fix == f"write StringEquals {HOST}:aud: sts.amazonaws.com and let the job ask for it"
-    )
+@pytest.mark.parametrize(("lists", "aud"), [("sts.amazonaws.com", ORG), (ORG, "sts.amazonaws.com")])
+def test_an_audience_that_is_not_listed_lets_nobody_in(
+    tmp_path: Path, lists: str, aud: str
+) -> None:
+    judged = lint_all(root(tmp_path, f'["{lists}"]', aud).documents)
+    [told] = judged.findings
+    assert (told.rule, told.severity) == ("never-matches", "note")
+    assert told.message.startswith(f"aud must be {aud}, and the provider lists {lists} alone")
+    assert told.fix.startswith(f"write StringEquals {HOST}:aud: {lists} and let the job ask for it")
+    [reach] = judged.reach.values()
+    assert reach.who == "nobody, as long as the provider lists no other audience"
 
 
 def _plan(policy: dict[str, Any]) -> str:

@@ -366,3 +366,45 @@ def test_a_folder_s_tests_and_settings_are_no_news(tmp_path: Path) -> None:
     found = read_paths([tmp_path], Setting(""))
     assert len(found.documents) == 1
     assert not found.unknown
+
+
+PULLS = "everyone who can push a branch to octo-org/app or open a pull request from one there"
+JOB = "jobs of octo-org/app: environment "
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "said", "ways"),
+    [
+        ("a.ts", "`repo:octo-org/app:${branch ?? '*'}`", "branch counts", [PULLS]),
+        ("a.ts", "`repo:octo-org/app:environment:${process.env.STAGE || 'prod'}`",
+         "process.env.STAGE counts", [f"{JOB}${{process.env.STAGE}}", f"{JOB}prod"]),
+        ("a.ts", "stage\n ? `repo:octo-org/app:environment:${stage}`\n : 'repo:octo-org/app:*'",
+         "stage holds", [f"{JOB}${{stage}}", PULLS]),
+        ("a.py", '"repo:octo-org/app:*" if wide else "repo:octo-org/app:environment:p"',
+         "wide holds", [PULLS, f"{JOB}p"]),
+        ("a.py", "f\"repo:octo-org/app:environment:{stage or 'p'}\"", "stage counts",
+         [f"{JOB}${{stage}}", f"{JOB}p"]),
+        ("a.py", "f\"repo:octo-org/app:{'*' if stage == 'dev' else 'environment:p'}\"",
+         "stage == 'dev' holds", [PULLS, f"{JOB}p"]),
+        ("a.py", '["repo:octo-org/app:*"] if wide else subjects', "wide holds", [PULLS]),
+    ],
+)  # fmt: skip
+def test_each_value_that_a_program_may_choose_is_judged(
+    name: str, written: str, said: str, ways: list[str]
+) -> None:
+    text = f"const trust = {policy('X')};".replace('"X"', written)
+    found = read(text, name)
+    assert who(lint_all(list(found.documents))) == ways
+    told = [line.partition("whether ")[2] for line in found.unknown]
+    assert f"{said} is not known; this is judged as if it did" in told
+    assert f"{said} is not known; this is judged as if it did not" in told
+
+
+def test_what_the_same_file_gives_is_no_choice() -> None:
+    text = f"const branch = 'main';\nconst trust = {policy('X')};"
+    found = read(text.replace('"X"', "`repo:octo-org/app:ref:refs/heads/${branch ?? '*'}`"), "a.ts")
+    assert not found.unknown
+    assert who(lint_all(list(found.documents))) == ["jobs of octo-org/app: refs/heads/main"]
+    # And Python's statement on the next line is none.
+    text = f"subject = 'repo:octo-org/app:*'\nif x:\n  y = 1\nelse:\n  z = {policy('X')}"
+    assert who(judged(text.replace('"X"', "subject"), "a.py")) == [PULLS]

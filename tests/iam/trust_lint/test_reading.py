@@ -653,3 +653,47 @@ def test_a_word_in_capitals_for_a_whole_repository_is_a_placeholder() -> None:
     assert who(lint(policy("repo:OUR_ORG/a:environment:p"), Setting("a.json"))) == (
         "jobs of OUR_ORG/a: environment p"
     )
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['"IpAddress": {"aws:SourceIp": ["YOUR_OFFICE_IP/32"]}', '"IpAddress": {"aws:SourceIp": "$ip"}',
+     '"NotIpAddress": {"aws:SourceIp": "x.x.x.x/32"}', '"Bool": {"aws:SecureTransport": "${on}"}',
+     '"DateLessThanIfExists": {"aws:CurrentTime": "<day>"}'],
+)  # fmt: skip
+def test_a_word_in_the_place_of_an_address_or_a_time_is_named(written: str) -> None:
+    text = json.dumps(policy("repo:octo-org/app:environment:p")).replace(
+        '"StringLike"', f'{written}, "StringLike"'
+    )
+    found = of_text(text, "trust.json")
+    [line] = found.not_judged
+    assert "stands for an address, a time or the like that is not known" in line
+    assert who(found).startswith("jobs of octo-org/app: environment p, where aws:")
+
+
+def test_a_value_that_iam_refuses_is_no_word() -> None:
+    text = json.dumps(policy("repo:octo-org/app:*")).replace(
+        '"StringLike"', '"IpAddress": {"aws:SourceIp": "203.0.113.0/33"}, "StringLike"'
+    )
+    with pytest.raises(PolicyError):
+        of_text(text, "trust.json")
+
+
+def test_all_names_that_are_open_are_told() -> None:
+    text = json.dumps(policy("${subject}")).replace(
+        '"StringLike"',
+        f'"StringEquals": {{"{HOST}:actor": "${{actor}}", "{HOST}:ref": "$R:$S"}}, "StringLike"',
+    )
+    [line] = of_text(text, "trust.json").not_judged
+    assert "$R and $S and ${subject} are placeholders that nothing filled in" in line
+    assert "nor is anything known of ${actor}" in line
+
+
+def test_roles_of_an_account_beside_the_provider_are_read_by_their_names() -> None:
+    open_names = {"Effect": "Allow", "Action": "sts:AssumeRole",
+                  "Principal": {"AWS": "arn:aws:iam::${account}:role/${role}"}}  # fmt: skip
+    written = policy("repo:octo-org/app:*")
+    written["Statement"].append(open_names)
+    found = of_text(json.dumps(written), "trust.json")
+    assert "any-context" in rules(found)
+    assert "${account}, ${role} are not filled in and were read as names" in found.not_judged[0]

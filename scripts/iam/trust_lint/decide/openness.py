@@ -22,10 +22,11 @@ class Openness:
     template counts first, and `by_template` says what a customised one lets in beyond it.
     """
 
-    def __init__(self, one: Trusting, issuer: Issuer) -> None:
+    def __init__(self, one: Trusting, issuer: Issuer, listed: tuple[str, ...] = ()) -> None:
         self.one = one
         self.issuer = issuer
-        self.search = Search(one, issuer)
+        self.listed = listed  # the audiences that the provider lists, () if they are not known
+        self.search = Search(one, issuer, listed)
 
     def values_for(self, token: Token) -> str:
         """The values of the subject that take a token, as they are written; "" if there are none.
@@ -58,6 +59,12 @@ class Openness:
     def anything(self) -> Token | None:
         """Any token at all."""
         return self.search.find(Asked())
+
+    @cached_property
+    def by_no_listed_audience(self) -> bool:
+        """Whether somebody would get in if the provider listed the audience."""
+        dead = bool(self.listed) and self.anything is None
+        return dead and Openness(self.one, self.issuer).anything is not None
 
     @cached_property
     def anybody(self) -> Token | None:

@@ -98,9 +98,12 @@ class Token:
 class Search:
     """Finds tokens for one statement. Raises NotJudged and TooComplex."""
 
-    def __init__(self, one: Trusting, issuer: Issuer) -> None:
+    def __init__(self, one: Trusting, issuer: Issuer, listed: tuple[str, ...] = ()) -> None:
         self._one = one
         self._issuer = issuer
+        # STS refuses a token whose audience the provider does not list.
+        audience = (Operand(either(*map(text, listed))),)
+        self._listed_audiences: Limited = {"aud": audience} if listed else {}
         self._values: dict[tuple[int, JobKind], Claims | None] = {}
         self._parts: dict[tuple[str, Operand, frozenset[str]], list[Operand]] = {}
 
@@ -134,7 +137,8 @@ class Search:
         if (way, kind) not in self._values:
             limits = self._one.ways[way]
             lacks = kind != "environment" and not limits.may_lack("environment")
-            self._values[way, kind] = None if lacks else Claims(kind, {}).also(limits.present)
+            known = Claims(kind, {}).also(self._listed_audiences)
+            self._values[way, kind] = known.also(limits.present) if known and not lacks else None
         return self._values[way, kind]
 
     def _listed(self, limits: Limits, values: Claims, asked: Asked) -> Token | None:

@@ -46,7 +46,7 @@ def together(found: Iterable[Reach]) -> Reach:
     """What statements let in, a policy lets in: all of them, the widest first and as the proof."""
     ordered = sorted(found, key=lambda reach: -LEVELS.index(reach.level))
     if not ordered or ordered[0].level == "nobody":
-        return NOBODY
+        return ordered[0] if ordered else NOBODY
     whole = {reach.issuer for reach in ordered if reach.everybody}
     said = dict.fromkeys(
         reach.who
@@ -82,7 +82,7 @@ def _by_template(found: Openness, level: Level) -> str:
 
 def _reach(found: Openness) -> Reach:
     if found.anything is None:
-        return NOBODY
+        return replace(NOBODY, who=nobody(found))
     if found.anybody:
         return Reach("anybody", anybody(found), found.anybody)
     other = found.other_repository
@@ -95,6 +95,12 @@ def _reach(found: Openness) -> Reach:
     if more:
         return Reach("repository", more_contexts(found), more)
     return Reach("contexts", contexts(found), found.own(Asked()) or found.anything)
+
+
+def nobody(found: Openness) -> str:
+    """Nobody, and what that hangs on."""
+    other = ", as long as the provider lists no other audience"
+    return f"nobody{other if found.by_no_listed_audience else ''}"
 
 
 def anybody(found: Openness) -> str:

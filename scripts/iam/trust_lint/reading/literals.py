@@ -73,12 +73,15 @@ _SPACE = re.compile(r"(?:[\s]|//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z))*", re.DOTALL)
 _SOFT = re.compile(r"(?:[^\S\n]|/\*.*?(?:\*/|\Z))*", re.DOTALL)
 _HEREDOC = re.compile(r"<<[-~]?[\"']?(\w+)[\"']?[^\n]*\n(.*?)\n[ \t]*\1\b", re.DOTALL)
 _KEY = re.compile(r"[A-Za-z_$][\w.$-]*")
-_PLACE = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
+PLACE = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
 _LABEL = r"(?:\"[^\"\n]*\"|[\w-]+)"
 _LABELS = re.compile(rf"(?:{_LABEL}(?:[ \t]+{_LABEL})*)?[ \t]*\{{")
 _PREFIX = re.compile(r"(?:[rbfRBF]{1,2}|[A-Za-z_][\w.]*)(?=[\"'`])")
 _RENDERS = re.compile(r"(?:\w+\.)*(?:jsonencode|stringify|dumps|toset|tolist|of)\s*\(\s*(?=[\[{])")
 _GOES_ON = re.compile(r"[ \t]*\n\s*(?:[?.]|:\s|&&|\|\|)")
+# Python's `value if condition else other`.
+_CONDITION = re.compile(r"\s*\bif\b(?=[^\n:]*\n?[^\n:]*\belse\b)")
+_CONDITION_BEHIND = re.compile(r"[ \t]*\bif\b(?=[^\n:]*\belse\b)")
 _FORMAT = re.compile(r"(?:format|formatlist|sprintf|fmt\.Sprintf)\s*\(")
 _LISTS = re.compile(r"(?:concat|flatten|distinct|compact|sort|setunion)\s*\(")
 _MAP = re.compile(r"([A-Za-z_][\w.]*)\.(?:flatM|m)ap\(")
@@ -114,7 +117,7 @@ def each_of(value: Any, name: str, items: str) -> Any:
     if not isinstance(value, str):
         return value
     own = re.compile(rf"(?<![\w.]){re.escape(name)}\b(?![\w.]*\s*\()")
-    return _PLACE.sub(lambda match: own.sub(lambda _: items.strip(), match[0]), value)
+    return PLACE.sub(lambda match: own.sub(lambda _: items.strip(), match[0]), value)
 
 
 class Reader:
@@ -131,9 +134,16 @@ class Reader:
             raise Unreadable("nested too deeply")
         try:
             self.space()
+            start = self.at
             read = self._one()
             while isinstance(read, str) and self._joined():
                 read += _text(self._one())
+            inside = self._depth > 1 or self._brackets  # where a new line means nothing
+            if match := (_CONDITION if inside else _CONDITION_BEHIND).match(self.text, self.at):
+                self.at = match.end()
+                self._skip_to_word("else")
+                self.value()
+                return placeholder(self.text[start : self.at])
             if isinstance(read, list) and self._goes_on(".map", ".concat", "+"):
                 raise Unreadable("a list that goes on")
             return read
@@ -152,6 +162,12 @@ class Reader:
             return True
         self.at = start
         return False
+
+    def _skip_to_word(self, word: str) -> None:
+        match = outside(self.text, re.compile(rf"\b{word}\b"), self.at)
+        if match is None:
+            raise Unreadable(f"no {word}")
+        self.at = match.end()
 
     def _goes_on(self, *signs: str) -> bool:
         match = _SPACE.match(self.text, self.at)
@@ -468,6 +484,19 @@ def object_around(text: str, inside: int) -> tuple[dict[str, Any] | None, int]:
         if reader.at > inside:
             return read, reader.at
     return None, inside
+
+
+def outside(text: str, sign: re.Pattern[str], at: int = 0) -> re.Match[str] | None:
+    """The first place of a sign that stands in no quotes or brackets of an expression."""
+    reader = Reader(text, at)
+    try:
+        while reader.at < len(text) and text[reader.at] not in ")]}":
+            if match := sign.match(text, reader.at):
+                return match
+            reader._balanced()
+    except Unreadable:
+        pass
+    return None
 
 
 def calls(text: str, name: re.Pattern[str]) -> Iterator[Call]:

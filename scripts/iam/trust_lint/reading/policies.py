@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import (
+    PLACE,
     Call,
     Reader,
     Unreadable,
     calls,
     formatted,
     object_around,
+    outside,
     placeholder,
 )
 from scripts.iam.trust_lint.reading.names import GIVEN, blocks, is_shell, names, or_else, resolved
@@ -50,8 +52,10 @@ _CDK_ARGUMENTS = ("federated", "conditions", "assumeroleaction")
 _CDK_NAMES = ("identityprovider", "openidconnectprovider")
 _ELSEWHERE = placeholder("conditions that are written elsewhere")
 _WEB = "sts:AssumeRoleWithWebIdentity"
-_CHOICE = re.compile(r"\$\{([^?{}]+?)\s*\?\s*((?=[\"'`]).*)\}", re.DOTALL)
-_ELSE = re.compile(r"\s*:\s*(?=[\"'`])")
+# A choice between two values, as TypeScript and Python write it.
+_IF, _ELSE = re.compile(r"\bif\b"), re.compile(r"\belse\b")
+_QUESTION, _COLON = re.compile(r"(?<![?:])\?(?![?.])"), re.compile(":")
+_OR = re.compile(r"\?\?|\|\||\bor\b")
 _FENCE = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(.*?)^[ \t]*\1", re.DOTALL | re.MULTILINE)
 
 
@@ -94,7 +98,7 @@ def _read(text: str, around: Mapping[str, Any]) -> tuple[list[Found], Spans]:
     for place, raw in read:
         whole = resolved(raw, known)
         counts = [name for name in defaults if resolved(raw, _but(known, name)) != whole]
-        for one, taken in _each_way(whole):
+        for one, taken in _each_way(whole, known):
             policy = policy_of(one)
             if policy is not None and (place, policy) not in [(a.place, a.policy) for a in found]:
                 taken = (*taken, *beside(one))
@@ -102,34 +106,49 @@ def _read(text: str, around: Mapping[str, Any]) -> tuple[list[Found], Spans]:
     return found, spans
 
 
-def _each_way(whole: Any, depth: int = 2) -> Iterator[tuple[Any, tuple[str, ...]]]:
-    """A value with each of the two texts between which a condition of TypeScript chooses."""
-    choice = next((one for one in map(_choice, _texts(whole)) if one), None) if depth else None
-    if choice is None:
-        yield whole, ()
-        return
-    written, asked, texts = choice
-    for text, way in zip(texts, ("did", "did not"), strict=True):
-        told = f"whether {asked} holds is not known; this is judged as if it {way}"
-        for one, taken in _each_way(_with(whole, written, text), depth - 1):
-            yield one, (told, *taken)
+def _each_way(
+    whole: Any, known: Mapping[str, Any], depth: int = 2
+) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """A value with each of the two values between which an expression of a program chooses."""
+    places = (one[0] for text in _texts(whole) for one in PLACE.finditer(text)) if depth else ()
+    for written in places:
+        if ways := _ways(written[2:-1], known):
+            for told, value in ways:
+                for one, taken in _each_way(_with(whole, written, value), known, depth - 1):
+                    yield one, (*told, *taken)
+            return
+    yield whole, ()
 
 
-def _choice(written: str) -> tuple[str, str, tuple[str, str]] | None:
-    """A choice between two texts: as it is written, its condition, and the texts."""
-    match = _CHOICE.fullmatch(written)
-    if match is None:
-        return None
-    reader = Reader(written, match.start(2))
+def _ways(expression: str, known: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
+    """The values between which an expression chooses, and what each takes for granted; none where
+    it does not choose or nothing is known of either."""
+    if (at := outside(expression, _IF)) and (behind := outside(expression, _ELSE, at.end())):
+        asked = expression[at.end() : behind.start()]
+        written = (expression[: at.start()], expression[behind.end() :])
+    elif (at := outside(expression, _QUESTION)) and (
+        behind := outside(expression, _COLON, at.end())
+    ):
+        asked = expression[: at.start()]
+        written = (expression[at.end() : behind.start()], expression[behind.end() :])
+    elif at := outside(expression, _OR):
+        asked = ""
+        written = (expression[: at.start()], expression[at.end() :])
+    else:
+        return []
     try:
-        first = reader.value()
-        behind = _ELSE.match(written, reader.at)
-        second = Reader(written, behind.end()).value() if behind else None
+        values = [resolved(Reader(one).value(), known) for one in written]
     except Unreadable:
-        return None
-    if not isinstance(first, str) or not isinstance(second, str):
-        return None
-    return written, match[1], (first, second)
+        return []
+    if not asked and values[0] and "${" not in str(values[0]):
+        return [((), values[0])]
+    if all(PLACE.fullmatch(str(one)) for one in values):
+        return []
+    if asked:
+        said = f"whether {asked.strip()} holds is not known; this is judged as if it did"
+    else:
+        said = f"whether {written[0].strip()} counts is not known; this is judged as if it did"
+    return [((said,), values[0]), ((f"{said} not",), values[1])]
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -140,12 +159,15 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(one)
 
 
-def _with(value: Any, written: str, text: str) -> Any:
+def _with(value: Any, written: str, text: Any) -> Any:
+    """A value with another in the place of a placeholder."""
     if isinstance(value, Mapping):
         return {key: _with(one, written, text) for key, one in value.items()}
     if isinstance(value, list):
         return [_with(one, written, text) for one in value]
-    return text if value == written else value
+    if value == written or not isinstance(value, str):
+        return text if value == written else value
+    return value.replace(written, text) if isinstance(text, str) else value
 
 
 def _given(around: Mapping[str, Any]) -> dict[str, Any]:
