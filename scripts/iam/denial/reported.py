@@ -33,7 +33,7 @@ from scripts.iam.denial.reading.services import LOG_DESTINATION, OF_A_STACK
 from scripts.iam.denial.reading.unnamed import CALLER
 from scripts.iam.engine.evaluation import Decision, PolicySet, Reason
 from scripts.iam.engine.explanation import Considered, Explanation
-from scripts.iam.reference import besides, is_of, only_star
+from scripts.iam.reference import besides, is_of, only_star, resources
 
 # Of the shorter sentence, without "because no ... policy allows", and of a decoded message.
 _UNSAID = "the message does not say by what"
@@ -73,8 +73,14 @@ _UNFILLED = re.compile(
     r"(?<=[:/])(?:null|undefined|None)(?=[:/]|$)"
     r"|\$[{(]|\$(?!LATEST|DEFAULT)[A-Z][A-Z0-9_]{2,}"
 )
-# Of these another note tells what is asked for together; tags are put on one thing.
-_TOLD_APART = ("glue:", "ssm:SendCommand", "ssm:StartSession", "codeartifact:")
+# Of these another note tells what is asked for together, or two services have actions of one name.
+_TOLD_APART = (
+    "elasticloadbalancing:",
+    "glue:",
+    "ssm:SendCommand",
+    "ssm:StartSession",
+    "codeartifact:",
+)
 _OF_IDENTITY_CENTER = re.compile(
     r"sso:\w*(?:PermissionSet|AccountAssignment|Instance|PermissionsBo)"
 )
@@ -216,6 +222,14 @@ def _besides(refusal: Refusal) -> Iterable[str]:
                 f"AWS's message names one resource, and its reference has {refusal.action} on "
                 f"further ones, which need the same Allow: {'; '.join(told)}"
             )
+    elif (
+        refusal.arn and not arn.endswith("*") and ":transform/" not in arn
+        and (forms := resources(refusal.action)) and not any(is_of(one, arn) for one in forms)
+    ):  # fmt: skip
+        yield (
+            f"AWS's reference has other ARNs for {refusal.action} ({', '.join(forms[:4])}) than the "
+            "message: if an Allow of the message's does not do, it has to name one of those"
+        )
     if to := PASSES.get(refusal.action.partition(":")[2]):
         yield (
             "of a call that passes a role iam:PassRole on that role has to be allowed, too (with "

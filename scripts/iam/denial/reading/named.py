@@ -75,7 +75,12 @@ def refusal(plain: str) -> str | None:
     found = _REFUSAL.search(plain)
     if found is None:
         return None
-    return plain[max(0, found.start() - _NEAR) : found.end() + _NEAR].strip()
+    start, end = max(0, found.start() - 2 * _NEAR), found.end() + 2 * _NEAR
+    before, after = plain[start : found.start()], plain[found.end() : end]
+    # No word is cut, as half a name is another name.
+    before = before.partition(" ")[2] if start else before
+    after = after.rpartition(" ")[0] if end < len(plain) else after
+    return f"{before}{found[0]}{after}".strip()
 
 
 def caller(words: str) -> str | None:

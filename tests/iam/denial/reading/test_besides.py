@@ -166,3 +166,20 @@ def test_cloudformation_asks_as_the_stacks_role(tmp_path: Path, words: str) -> N
     found = explained(run(tmp_path, words, "--json", policy=everything))
     assert told(found, "as the stack's service role if it has one")
     assert not told(found, "get-caller-identity")
+
+
+def test_an_arn_of_another_form_than_the_references_is_told(tmp_path: Path) -> None:
+    path = f"arn:aws:eks:eu-north-1:{ACCOUNT}:/clusters/lab/addons/coredns"
+    found = explained(run(tmp_path, refused("eks:DescribeAddon", path), "--json"))
+    assert told(found, ":addon/<ClusterName>/<AddonName>/<UUID>")
+    whole = f"arn:aws:eks:eu-north-1:{ACCOUNT}:addon/lab/coredns/0a"
+    found = explained(run(tmp_path, refused("eks:DescribeAddon", whole), "--json"))
+    assert not told(found, "other ARNs")
+
+
+def test_words_of_a_refusal_alone_keep_their_store(tmp_path: Path) -> None:
+    words = (
+        'level=warn msg="cannot reach the object store" err="blocks: request failed: Access Denied"'
+        f"\nstorage:\n  backend: s3\n  note: {'x' * 150}\n  endpoint: s3.eu-north-1.amazonaws.com\n"
+    )
+    assert "S3 refused a call" in run(tmp_path, words).output
