@@ -227,10 +227,12 @@ def _besides(refusal: Refusal) -> Iterable[str]:
         and (forms := resources(refusal.action)) and not any(is_of(one, arn) for one in forms)
     ):  # fmt: skip
         yield (
-            f"AWS's reference has other ARNs for {refusal.action} ({', '.join(forms[:4])}) than the "
-            "message: if an Allow of the message's does not do, it has to name one of those"
+            f"AWS's reference has other ARNs for {refusal.action} ({', '.join(forms[:4])}) than "
+            "the message: if an Allow of the message's does not do, it has to name one of those"
         )
-    if to := PASSES.get(refusal.action.partition(":")[2]):
+    service, _, call = refusal.action.partition(":")
+    to = PASSES.get(call, "")
+    if to.startswith(service):  # other services have a CreateFunction, too
         yield (
             "of a call that passes a role iam:PassRole on that role has to be allowed, too (with "
             f"iam:PassedToService {to})"

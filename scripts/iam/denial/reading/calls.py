@@ -29,6 +29,7 @@ _WORDS = (
     r"\(eval\):\d+:in ?[`']?(?P<call>[a-z]\w+)",  # Ruby's SDK of old makes its calls at run time
     r"\b(?P<call>[a-z]+(?:_[a-z]+)+) at \(eval\)",
     r"AWS Error ACCESS_DENIED during (?P<call>\w+) operation",  # Arrow
+    r"\[output:(?P<service>\w+):[^\]]*\] (?P<call>[A-Z]\w+) API responded with error",  # Fluent Bit
     r"(?:[Ee]rror )?(?P<verb>creating|reading|updating|deleting) "
     r"(?P<service>EC2|Lambda|ECS|ECR|KMS|SNS|SQS) "
     r"(?P<thing>[A-Za-z][\w ]*?)(?: \(|: )",  # Terraform
@@ -53,7 +54,7 @@ _PATTERNS = tuple(map(re.compile, _WORDS))
 _FRAMES = tuple(map(re.compile, _WORDS[5:14]))
 # Before one: where the sentence begins that names the call and what it was on.
 _BEGINS = re.compile(
-    r"operation error |Error executing \"|(?:upload|download|copy|move|delete) failed: "
+    r"operation error |\[output:|Error executing \"|(?:upload|download|copy|move|delete) failed: "
     r"|(?:Error: )?[Ee]rror(?: \w+ing) |Failed to [a-z]+ |Create S3 bucket with retry "
     r"|Eval[A-Z][a-z]+, err: |AWS::[A-Z]\w+::(?!Errors)[A-Z]\w+"
     r"|\S*/s3fs/core\.py|\baws (?:--\S+ \S+ )*s3(?:api)? |(?:POST|GET|PUT|DELETE) /\S+ HTTP/"

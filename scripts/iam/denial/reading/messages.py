@@ -616,7 +616,11 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             and all(any(one in before for before in seen) for one in named.actions(words))
         ):
             continue  # what the words before it told already
-        if found.start() < ends and told and told in (of_s3_alone(words), of_ec2_alone(words)):
+        if (
+            told
+            and told in (of_s3_alone(words), of_ec2_alone(words))
+            and (found.start() < ends or _told_before(plain, words, found.start()))
+        ):
             continue  # the rest of what was answered
         if new or (found.start() >= until and told and told not in told_before):
             seen.add(f"{words} {plain[found.start() : found.end() + 260]}")
@@ -624,6 +628,12 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             apis |= {found[0], call}
             until, ends, last = found.end() + 60, found.end() + 260, found.end()
             yield words
+
+
+def _told_before(plain: str, words: str, start: int) -> bool:
+    """Whether the request that the words name was told of before."""
+    requests = _REQUEST.findall(words)
+    return bool(requests) and all(0 <= plain.find(one) < start for one in requests)
 
 
 def _around(plain: str, start: int, end: int, found: re.Match[str]) -> str:

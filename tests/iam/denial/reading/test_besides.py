@@ -55,6 +55,9 @@ def test_a_call_that_passes_a_role_needs_that_right_too(tmp_path: Path) -> None:
     arn = f"arn:aws:ecs:eu-north-1:{ACCOUNT}:task-definition/migrate:3"
     found = explained(run(tmp_path, refused("ecs:RunTask", arn), "--json"))
     assert told(found, "iam:PassedToService ecs-tasks.amazonaws.com")
+    arn = f"arn:aws:cloudfront::{ACCOUNT}:function/redirect"
+    found = explained(run(tmp_path, refused("cloudfront:CreateFunction", arn), "--json"))
+    assert not told(found, "iam:PassedToService")
 
 
 @pytest.mark.parametrize(
@@ -183,3 +186,23 @@ def test_words_of_a_refusal_alone_keep_their_store(tmp_path: Path) -> None:
         f"\nstorage:\n  backend: s3\n  note: {'x' * 150}\n  endpoint: s3.eu-north-1.amazonaws.com\n"
     )
     assert "S3 refused a call" in run(tmp_path, words).output
+
+
+def test_a_call_that_its_tool_names_is_no_guess(tmp_path: Path) -> None:
+    words = (
+        "[2025/02/03] [error] [output:kinesis_firehose:kinesis_firehose.1] PutRecordBatch API "
+        "responded with error='AccessDeniedException'"
+    )
+    assert "the call that was refused needs firehose:PutRecordBatch" in run(tmp_path, words).output
+
+
+def test_what_repeats_a_request_is_told_once(tmp_path: Path) -> None:
+    words = (
+        "AccessDeniedException: s3a://site-7/a.csv: getFileStatus on s3a://site-7/a.csv: "
+        "AmazonS3Exception: Forbidden; request: HEAD; Request ID: ABCDEFGHIJ12, Extended Request "
+        f"ID: x, host: {'y' * 400} (Service: Amazon S3; Status Code: 403; Error Code: 403 "
+        "Forbidden; Request ID: ABCDEFGHIJ12), S3 Extended Request ID: x:403 Forbidden"
+    )
+    told = run(tmp_path, words).output
+    assert "s3:GetObject on arn:aws:s3:::site-7/a.csv" in told
+    assert "neither its caller nor an action is named" not in told
