@@ -359,3 +359,15 @@ def test_without_a_local_cloud_the_message_says_how_to_start_one(tmp_path: Path)
     done = run(tmp_path, "--account")
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.endswith(" up\n")
+
+
+def test_what_is_not_judged_of_several_policies_is_told_once(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(trust("repo:${org}/x:pull_request")))
+    shown = CliRunner().invoke(keyless, ["lint-trust", str(tmp_path)]).output
+    assert "1 not judged" in shown
+    [line] = [
+        one for one in shown.splitlines() if one.startswith("not judged: ${org} is not filled")
+    ]
+    places = shown.partition(line)[2].splitlines()[2:4]
+    assert [one.rpartition("/")[2] for one in places] == ["a.json", "b.json"]

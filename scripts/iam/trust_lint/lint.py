@@ -112,11 +112,17 @@ def lint(document: Document, setting: Setting) -> Judgement:
     if hidden and _OWN_ACCOUNT.fullmatch(hidden[0]):
         return lint(document, setting).quoting(lambda text: text.replace(_NO_ACCOUNT, "ACCOUNT"))
     if hidden:
-        told = (
-            f"{setting.origin}: {hidden[0]!r} is no account's number, so whether the provider is "
-            "the role's own account's is not judged, and IAM does not store it as it stands; who "
-            "gets in through the provider hangs on the rest"
-        )
+        told = f"{setting.origin}: in the provider's ARN {hidden[0] or 'the account'} "
+        if re.fullmatch(r"\d*|aws[a-z-]*", hidden[0]):
+            told += (
+                "is no account's number, so there is no such provider and nobody gets in as it "
+                "stands; it was judged as the provider of the role's own account"
+            )
+        else:
+            told += (
+                "is not filled in, so whether the provider is the role's own account's is not "
+                "judged; who gets in through it hangs on the rest"
+            )
         found = lint(document, setting) + Judgement(not_judged=(told,))
         # What is quoted has the account as it is written.
         return found.quoting(lambda text: text.replace(_NO_ACCOUNT, hidden[0]))

@@ -36,7 +36,7 @@ def counted(found: Sequence[Finding]) -> str:
 def as_text(judged: Judgement, documents: Sequence[Judged], unknown: Sequence[str] = ()) -> str:
     """The verdict, one block a finding, the gravest first, and whom each policy lets in."""
     policies = len(documents)
-    not_judged = [*judged.not_judged, *unknown]
+    not_judged = _together([*judged.not_judged, *unknown], documents)
     head = f"{policies} trust {'policy' if policies == 1 else 'policies'}"
     lines = [f"{head}: {counted(judged.findings)}" + (
         f"; {len(not_judged)} not judged" if not_judged else ""
@@ -54,8 +54,10 @@ def as_text(judged: Judgement, documents: Sequence[Judged], unknown: Sequence[st
         lines += _field("page", RULES[finding.rule].page)
     if not_judged:
         lines.append("")
-        for line in not_judged:
-            lines += _wrapped(f"not judged: {line}", "", "  ")
+        for sentence, places in not_judged.items():
+            where = f"{places[0]}: " if len(places) == 1 and places[0] else ""
+            lines += _wrapped(f"not judged: {where}{sentence}", "", "  ")
+            lines += [f"    {place}" for place in places] if len(places) > 1 else []
     if judged.reach:
         lines += ["", "Through GitHub gets in:"]
     for document, setting in sorted(documents, key=lambda item: item[1].origin):
@@ -64,6 +66,18 @@ def as_text(judged: Judgement, documents: Sequence[Judged], unknown: Sequence[st
             for who in trusted(document) if policies > 1 else ():
                 lines += _wrapped(f"trusts {who}", "    ", "      ")
     return "\n".join(lines)
+
+
+def _together(lines: Sequence[str], documents: Sequence[Judged]) -> dict[str, list[str]]:
+    """What is said of policies, each sentence once with the places that it is said of."""
+    origins = sorted((setting.origin for _, setting in documents), key=len, reverse=True)
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        begins = (one for one in origins if line.startswith((f"{one}: ", f"{one}, ")))
+        at = line.find(": ", len(next(begins, line)))
+        place, sentence = (line[:at], line[at + 2 :]) if at > 0 else ("", line)
+        found.setdefault(sentence, []).append(place)
+    return found
 
 
 def _beside(finding: Finding) -> list[str]:

@@ -76,6 +76,8 @@ def read_paths(paths: Iterable[Path], setting: Setting) -> Input:
             read[file] = _file(file, setting, callers)
         except InputError as error:
             read[file] = error
+        except OSError as error:  # such as a link that leads nowhere
+            read[file] = InputError(f"{file}: it cannot be read: {error.strerror}")
     found = Input()
     for path, listed in files.items():
         if path.is_dir():

@@ -347,7 +347,7 @@ def test_a_job_that_only_the_wrong_provider_is_for_is_an_error(host: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "hidden", ["<ACCOUNT_ID>", "ACCOUNT", "${AWS::AccountId}", "###", "", "{a}"]
+    "hidden", ["<ACCOUNT_ID>", "ACCOUNT", "${AWS::AccountId}", "###", "", "{a}", "aws", "123"]
 )
 def test_a_hidden_account_hides_nothing_else(hidden: str) -> None:
     text = json.dumps(
@@ -361,7 +361,8 @@ def test_a_hidden_account_hides_nothing_else(hidden: str) -> None:
         found = lint(document, Setting("a.json"))
         assert "any-context" in [one.rule for one in found.findings]
         assert len(found.not_judged) == 1
-        assert "no account's number" in found.not_judged[0]
+        assert "in the provider's ARN" in found.not_judged[0]
+        assert ("is not filled in" in found.not_judged[0]) == (hidden not in ("", "aws", "123"))
 
 
 def test_a_hidden_account_is_quoted_as_it_is_written() -> None:

@@ -697,3 +697,11 @@ def test_roles_of_an_account_beside_the_provider_are_read_by_their_names() -> No
     found = of_text(json.dumps(written), "trust.json")
     assert "any-context" in rules(found)
     assert "${account}, ${role} are not filled in and were read as names" in found.not_judged[0]
+
+
+def test_a_link_that_leads_nowhere_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "trust.json").write_text(json.dumps(policy("repo:octo-org/app:*")))
+    (tmp_path / "gone.tf").symlink_to(tmp_path / "nowhere.tf")
+    found = read_paths([tmp_path], Setting(""))
+    assert len(found.documents) == 1
+    assert "gone.tf: it cannot be read: No such file" in found.unknown[0]

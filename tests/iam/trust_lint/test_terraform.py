@@ -522,3 +522,19 @@ def test_modules_that_take_each_other_s_outputs_are_read(tmp_path: Path) -> None
     assert [reach.who for reach in found.reach.values()] == [
         "everyone who can push a branch to octo-org/app or open a pull request from one there"
     ]
+
+
+def test_a_key_that_terraform_takes_from_its_later_place_is_told() -> None:
+    text = f"""resource "aws_iam_role" "ci" {{
+      assume_role_policy = jsonencode({{ Statement = [{{
+        Effect = "Allow", Action = "sts:AssumeRoleWithWebIdentity"
+        Principal = {{ Federated = "{ARN}" }}
+        Condition = {{
+          StringEquals = {{ "{HOST}:aud" = "sts.amazonaws.com" }}
+          StringEquals = {{ "{HOST}:sub" = "repo:o/a:ref:refs/heads/main" }}
+        }}
+      }}] }})
+    }}"""
+    read = read_text(text, "main.tf", Setting(""))
+    assert "no-audience" in {one.rule for one in judged(read).findings}
+    assert "'StringEquals' is written twice in one object" in read.unknown[0]

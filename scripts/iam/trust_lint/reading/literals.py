@@ -97,8 +97,13 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 def once(key: str, known: Container[str]) -> None:
     """See that a key of a policy is not yet in its object. Raises WrittenTwice."""
-    if key in known and _IAMS.fullmatch(key):
+    if key in known and is_word(key):
         raise WrittenTwice(key)
+
+
+def is_word(key: Any) -> bool:
+    """Whether a key is one of a policy's."""
+    return isinstance(key, str) and _IAMS.fullmatch(key) is not None
 
 
 def placeholder(expression: str) -> str:

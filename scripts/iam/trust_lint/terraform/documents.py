@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -91,23 +92,17 @@ _GITHUBS = re.compile(
 )
 
 
-# A Terragrunt file's module, whether it is for GitHub, and what says nothing of that.
+# Whether a Terragrunt file is for GitHub, and what says nothing of that.
 _FOR_GITHUB = re.compile(r"oidc|github|\brepo:", re.IGNORECASE)
 _ADDRESS = re.compile(r"github\.com[:/][\w.-]+/[\w.-]+|^[ \t]*#.*", re.MULTILINE)
-_SOURCE = re.compile(r"^[ \t]*source[ \t]*=[ \t]*\"(.+)\"[ \t]*$", re.MULTILINE)
 
 
 def made_elsewhere(
     text: str, file: Path | None = None, callers: Callers | None = None
 ) -> list[str]:
     """What makes trust policies and is not here: modules for GitHub, and roles' whole policies."""
-    if file and file.name == "terragrunt.hcl" and (made := _SOURCE.search(text)):
-        if not _FOR_GITHUB.search(_ADDRESS.sub("", text)):
-            return []
-        return [
-            f"which roles {made[1]} makes of Terragrunt's inputs is written there and not here; "
-            "give what `terragrunt show -json PLAN` prints"
-        ]
+    if file and file.name == "terragrunt.hcl":
+        return _terragrunt(text)
     if not _TERRAFORM.search(text):
         return []
     try:
@@ -129,6 +124,21 @@ def made_elsewhere(
     if callers:
         roles = [one for one in roles if not callers.judge(module.chain(one))]
     return found + [line for one in roles for line in _not_here(one, module)]
+
+
+def _terragrunt(text: str) -> list[str]:
+    """The modules whose inputs a Terragrunt file gives, where it speaks of GitHub."""
+    if not _FOR_GITHUB.search(_ADDRESS.sub("", text)):
+        return []
+    with suppress(Unreadable, TooTangled):
+        return [
+            f"which roles {origin} makes of Terragrunt's inputs is written there and not here; "
+            "give what `terragrunt show -json PLAN` prints"
+            for one in read_once(text).blocks
+            if one.kind == "terraform" and (written := one.body.attributes.get("source"))
+            for origin in [written.text.strip('"')]
+        ]
+    return []
 
 
 def _not_here(role: Block, module: Module) -> list[str]:
@@ -251,7 +261,7 @@ def _each_way(block: Block, module: Module) -> dict[str, list[Read]]:
 def _told_of(asked: Asked) -> str:
     """What a question took for granted, "" if nothing."""
     kind, about, answer = asked
-    if kind == "refused":
+    if kind == "told":
         return about
     if kind != "way" or answer is None:
         return ""

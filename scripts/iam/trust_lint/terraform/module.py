@@ -140,10 +140,10 @@ class Names:
         """A value here in which no further condition is taken to go either way."""
         return self.module.run.unasked(lambda: value(self)) if self.module else value(self)
 
-    def refused(self, line: str) -> None:
-        """Keep what Terraform would refuse."""
+    def told(self, line: str) -> None:
+        """Keep what is to be said of a value."""
         if self.module:
-            self.module.run.ask("refused", line)
+            self.module.run.ask("told", line)
 
 
 _COMPARED = re.compile(r"(.+) (==|!=) ([^=!&|?]+)")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from scripts.iam.trust_lint.reading.literals import count
+from scripts.iam.trust_lint.reading.literals import count, is_word
 from scripts.iam.trust_lint.terraform.functions import FUNCTIONS
 from scripts.iam.trust_lint.terraform.values import (
     Invalid,
@@ -33,8 +33,8 @@ class Scope(Protocol):
     def with_names(self, names: Mapping[str, Any]) -> Scope:
         """The same with further names."""
 
-    def refused(self, line: str) -> None:
-        """Keep what Terraform would refuse."""
+    def told(self, line: str) -> None:
+        """Keep what is to be said of a value."""
 
     def decided(self, asked: str) -> bool | None:
         """What is taken for a condition whose value is not known; None if nothing is."""
@@ -81,7 +81,16 @@ def mapping(entries: Sequence[tuple[Value, Value]]) -> Value:
     """An object."""
 
     def value(scope: Scope) -> Any:
-        return {_key(key(scope)): one(scope) for key, one in entries}
+        found: dict[Any, Any] = {}
+        for key, one in entries:
+            name = _key(key(scope))
+            if name in found and is_word(name):
+                scope.told(
+                    f"{name!r} is written twice in one object, of which Terraform keeps the later "
+                    "alone; write it once"
+                )
+            found[name] = one(scope)
+        return found
 
     return value
 

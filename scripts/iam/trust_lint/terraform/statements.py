@@ -102,7 +102,7 @@ def _content(body: Body, scope: Scope) -> dict[str, Any]:
             value = expression.value(scope)
         except Invalid as error:
             value = Unknown(expression.text)
-            scope.refused(f"{REFUSES} {name} = {' '.join(expression.text.split())} here: {error}")
+            scope.told(f"{REFUSES} {name} = {' '.join(expression.text.split())} here: {error}")
         if value is not None:
             found[name] = value
         elif name == "values":
