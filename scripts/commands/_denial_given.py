@@ -17,10 +17,11 @@ _STAND_IN = "111122223333"
 _STAND_IN_OTHER = "444455556666"
 _STAND_IN_REGION = "us-hidden-1"
 _NAMES_NONE = "(the message names none)"
+# https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
 _OF_THE_KEY = (
-    "the key's policy decides, too, and was not given (--resource-policy FILE): as AWS names the "
-    "caller's own policies, it is taken to leave it to those of its account (Principal "
-    "arn:aws:iam::ACCOUNT:root)"
+    "the key's policy decides, too, and was not given (--resource-policy FILE): it is taken to "
+    "leave it to those of its account (Principal arn:aws:iam::ACCOUNT:root), as the default one "
+    "does; one that does not has to allow the caller itself"
 )
 
 

@@ -223,12 +223,13 @@ class Given:
         return GivenPolicy(None)
 
     def _leaves_it(self, refusal: Refusal) -> bool:
-        """Whether a key's policy, which was not given, leaves it to its account's own policies: of
-        those AWS says that they allow nothing."""
+        """Whether a key's policy, which was not given, is taken to leave it to its account's own
+        policies: as the one that AWS gives it, and where AWS says that those allow nothing."""
         return (
             not self._of_resource(refusal)
             and refusal.action.startswith("kms:")
-            and (refusal.layer, refusal.explicit) == ("identity-based policy", False)
+            and refusal.layer in ("", "identity-based policy")
+            and not refusal.explicit
             and refusal.account.isdigit()
             and not foreign_account(refusal.arn or "", refusal.account)
         )

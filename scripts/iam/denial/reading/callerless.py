@@ -7,7 +7,7 @@ import re
 from scripts.iam.denial.reading import by_name, elsewhere, named, s3, services
 from scripts.iam.denial.reading.calls import action_called, called
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
-from scripts.iam.reference import only_star, resources
+from scripts.iam.reference import besides, only_star, resources
 
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
 # EKS and others, which look for a right before they use it; CloudFormation; AWS's own sentence.
@@ -34,6 +34,7 @@ _DENIED = re.compile(r"with an explicit deny in (an? [\w -]+(?:: arn:[\w:/+=,.@-
 # Behind an action, where whoever reports it left words out.
 _LACKS = re.compile(r"no (?P<layer>[\w-]+(?: [\w-]+)? policy|permissions boundary) allows")
 _ACCOUNT = re.compile(r"with account ?id:? (\d{12})", re.IGNORECASE)
+_S3 = re.compile(r"\b[Ss]3\b|GetObject|\bs3[an]?:")
 _KEY_REFUSED = "Access to KMS is not allowed"
 # What asked KMS in the caller's name -> where it tells the key.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-parameter-kms-encryption.html
@@ -260,9 +261,11 @@ def named_by_an_allow(action: str) -> str:
     if only_star(action):
         return ". An Allow of it names *"
     arns = resources(action)
-    more = f" and {len(arns) - 4} kinds more" if len(arns) > 4 else ""
-    some = "one or more of " * (len(arns) > 1)
-    return f". An Allow of it names {some}{', '.join(arns[:4])}{more}" if arns else ""
+    together = bool(besides(action)[0])
+    more = "" if together or len(arns) < 5 else f" and {len(arns) - 4} kinds more"
+    some = ("what the call touches of " if together else "one or more of ") * (len(arns) > 1)
+    arns = arns if together else arns[:4]
+    return f". An Allow of it names {some}{', '.join(arns)}{more}" if arns else ""
 
 
 def of_no_action(words: str) -> str | None:
@@ -306,10 +309,17 @@ def _of_what_is_not_named(words: str) -> str | None:
         return (
             "KMS refused to decrypt (kms:Decrypt) and names neither caller nor key: the key that "
             "it was encrypted with is gone or in another region, or the caller lacks kms:Decrypt "
-            "on it, by its own policies or by the key's, and of another account's key by both. "
-            + _KEY_OF.get(asked.operation if asked else "", _KEY_OF[""])
+            "on it, by its own policies or by the key's, and of another account's key by both"
+            + _which_key(asked.operation if asked else "", words)
         )
     return None
+
+
+def _which_key(operation: str, words: str) -> str:
+    """Where the key is told, by what asked for it; "" if that is not known."""
+    of_s3 = _KEY_OF[""] if _S3.search(words) else ""
+    found = _KEY_OF.get(operation, of_s3) if operation else of_s3
+    return f". {found}" if found else ""
 
 
 def _of_queue(queue: re.Match[str], operation: re.Match[str] | None) -> str:

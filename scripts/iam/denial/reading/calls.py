@@ -28,6 +28,7 @@ _WORDS = (
     r"aws-sdk-(?P<service>(?!core)\w+)/client\.rb:\d+:in [`']?(?:[\w:]+#)?(?P<call>[a-z]\w+)",
     r"\(eval\):\d+:in ?[`']?(?P<call>[a-z]\w+)",  # Ruby's SDK of old makes its calls at run time
     r"\b(?P<call>[a-z]+(?:_[a-z]+)+) at \(eval\)",
+    r"\[AWS (?P<service>[\w-]+) 403 [^\]]{1,60}\] (?P<call>\w+)\(",  # JavaScript's logger
     r"AWS Error ACCESS_DENIED during (?P<call>\w+) operation",  # Arrow
     r"\[output:(?P<service>\w+):[^\]]*\] (?P<call>[A-Z]\w+) API responded with error",  # Fluent Bit
     r"(?:[Ee]rror )?(?P<verb>creating|reading|updating|deleting) "

@@ -148,6 +148,7 @@ _BARE = re.compile(
     r"Forbidden\b(?=.{0,40}?status code:? 403)|\b403 (?:Client Error: )?Forbidden\b|"
     r"(?<=: )Insufficient permissions\b|"
     rf"because no (?:{LAYER}) allows the \S+|explicit deny in an? (?:{LAYER})|{SENTENCES}"
+    r"|\[AWS [\w-]+ 403 [^\]]{1,60}\] \w+\("
     r"|DEBUG: Response [a-z]\S*/\w+ Details:(?:(?!Response ).){0,400}?HTTP/[\d.]+ 403"
 )
 _SERVICE = re.compile(r"[.]? ?\(Service: (?:Amazon|AWS)?(\w+)[;,]")
@@ -173,7 +174,9 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _STAMP = re.compile(
     r"^(?:[^\n\t]*\t[^\n\t]*\t)?\ufeff?(?:\d{4}-\d\d-\d\dT[\d:.]+Z ?)?", re.MULTILINE
 )
-_FRAME = re.compile(r"^\s*(?:##\[\w+\]|[│╷╵|]|(?:> ?)+)?[ \t]*|[ \t]*│[ \t]*$", re.MULTILINE)
+_FRAME = re.compile(
+    r"^\s*(?:##\[\w+\]|[│╷╵|]|,(?=\s{2})|(?:> ?)+)?[ \t]*|[ \t]*│[ \t]*$", re.MULTILINE
+)
 _NUMBER = re.compile(r"\+[\dXx*]+")
 GLOBAL_MODEL = re.compile(r"^arn:[\w-]+:bedrock:::foundation-model/")
 _WHOLE = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:[\w-]*:.+")

@@ -28,6 +28,10 @@ _BROKEN = tuple(
         r"(?=\"?[.,]?\s+(?:because\s+(?:no|public)\s|with\s+an\s+explicit\s))",
     )
 )
+# From the beginning of its line on, with the lines behind it that are one word each.
+_IN_COLUMN = re.compile(
+    r"(?m)^[ \t]*resource: arn:[^\s\"]+(?:[ \t]*\r?\n[ \t]*[^\s\"]+(?=[ \t]*$))+"
+)
 _NARROW = 40
 _SPOKEN = re.compile(
     r"(?:^|\s)(?:User:|is|not|authorized|to|perform:|on|resource:|because|no|policy|allows|the"
@@ -57,9 +61,24 @@ def _sign(entity: re.Match[str]) -> str:
 def unbroken(text: str) -> str:
     """The text without the ends of lines that a terminal or a page put within its words."""
     text = _unfolded(text)
+    text = _unbroken_column(text)
     for pattern in _BROKEN:
         text = pattern.sub(lambda found: f" {''.join(found[0].split())}", text)
     return text
+
+
+def _unbroken_column(text: str) -> str:
+    """Without the ends of lines in an ARN behind "resource:" that fills more than one of them."""
+    found = _IN_COLUMN.search(text)
+    if not found:
+        return text
+    first, *rest = (line.strip() for line in found[0].split("\n"))
+    full = [line for line in rest if len(line) == len(first)]
+    if not full or full != rest[: len(full)]:
+        return text
+    whole = first + "".join(rest[: len(full) + 1])
+    left = "".join(f"\n{line}" for line in rest[len(full) + 1 :])
+    return text[: found.start()] + whole + left + _unbroken_column(text[found.end() :])
 
 
 def _unfolded(text: str) -> str:

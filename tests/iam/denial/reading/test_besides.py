@@ -146,14 +146,14 @@ def test_a_key_whose_policy_is_not_given_leaves_it_to_the_account(tmp_path: Path
     found = explained(run(tmp_path, refused("kms:Decrypt", key), "--json"))
     [change] = found["changes"]
     assert (change["kind"], change["statement"]["Resource"]) == ("identity", [key])
-    assert told(found, "is taken to leave it to those of its account")
+    assert told(found, "taken to leave it to those of its account")
     assert not found["proved"] and not found["considered"]
     closed = policy(
         {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/admin"},
          "Action": "kms:*", "Resource": "*"}
     )  # fmt: skip
     found = explained(run(tmp_path, refused("kms:Decrypt", key), "--json", resource_policy=closed))
-    assert not told(found, "is taken to leave it")
+    assert not told(found, "taken to leave it")
 
 
 @pytest.mark.parametrize(
@@ -206,3 +206,17 @@ def test_what_repeats_a_request_is_told_once(tmp_path: Path) -> None:
     told = run(tmp_path, words).output
     assert "s3:GetObject on arn:aws:s3:::site-7/a.csv" in told
     assert "neither its caller nor an action is named" not in told
+
+
+def test_a_loggers_line_of_a_call_is_a_refusal(tmp_path: Path) -> None:
+    words = "[10:11:12] [AWS s3 403 0.4s 0 retries] getBucketLocation({ Bucket: 'site-7' })"
+    assert "needs s3:GetBucketLocation" in run(tmp_path, words).output
+
+
+def test_a_ciphertext_that_is_no_objects_is_not_told_as_one(tmp_path: Path) -> None:
+    words = (
+        "AccessDeniedException: The ciphertext refers to a customer master key that does not "
+        "exist, does not exist in this region, or you are not allowed to access."
+    )
+    assert "SSEKMSKeyId" not in run(tmp_path, f"env: {words}").output
+    assert "SSEKMSKeyId" in run(tmp_path, f"An error (GetObject of s3://site-7/a): {words}").output

@@ -32,7 +32,7 @@ def asked_for(action: str, resource: str) -> str | None:
         ("kms:Decrypt", "alias/mine", "arn:aws:kms:REGION:ACCOUNT:key/<KeyId>"),
         # Two variables, and several forms.
         ("cloudformation:DescribeStacks", "mine", "stack/<StackName>/<Id>"),
-        ("batch:SubmitJob", "mine", "one or more of"),
+        ("batch:SubmitJob", "mine", "what the call touches of"),
         ("sqs:SendMessage", "https://sqs.us-east-1.amazonaws.com/1/mine", "ACCOUNT:<QueueName>"),
     ],
 )  # fmt: skip

@@ -57,3 +57,20 @@ def test_lines_of_many_lengths_are_no_terminals() -> None:
     text = f"host id: {'a' * 60}=\nthe next line of the log is another one\n{SAID}"
     [found] = read(text).refusals
     assert found.resource == ARN
+
+
+def test_a_column_of_a_table_is_read_whole() -> None:
+    arn = "arn:aws:iam::210987654321:role/app-sandbox-ReportFunctionRole-1A2B3C4D5E6F"
+    caller = "arn:aws:iam::210987654321:user/builder-of-stacks"
+    cells = ["API: iam:CreateRole", *folded(f"User: {caller}", 22).split("\n")]
+    cells += ["is not authorized", "to perform:", "iam:CreateRole on"]
+    cells += folded(f"resource: {arn}", 22).split("\n")
+    rows = "\n".join(f",{' ' * 60}{cell:22} " for cell in cells)
+    [found] = read(f",CREATE_FAILED  AWS::IAM::Role  ReportFunctionRole\n{rows}\n\nDone.").refusals
+    assert (found.principal, found.action, found.resource) == (caller, "iam:CreateRole", arn)
+
+
+def test_a_line_behind_a_whole_arn_stays_apart() -> None:
+    text = f"User: {ROLE} is not authorized to perform: s3:PutObject on\nresource: {ARN}\nexit-1\n"
+    [found] = read(text).refusals
+    assert found.resource == ARN
