@@ -158,7 +158,10 @@ def _picked(names: list[str], numbers: str) -> tuple[str, ...]:
 def resources(action: str) -> tuple[str, ...]:
     """The ARNs, with words for their variables, on which the action needs a right, if known."""
     found = _action(action)
-    return found.arns if found and found.takes_resource else ()
+    arns = found.arns if found and found.takes_resource else ()
+    # https://docs.aws.amazon.com/opensearch-service/latest/developerguide/ac.html
+    below = "/*" * action.lower().startswith("es:eshttp")
+    return tuple(f"{one}{below}" for one in arns)
 
 
 def besides(action: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

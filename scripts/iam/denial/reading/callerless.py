@@ -28,6 +28,7 @@ _QUEUE = re.compile(
     r"Access to the resource https://(?:sqs\.(?P<region>[\w-]+)|(?P<old>[\w-]+)\.queue)"
     r"\.amazonaws\.com/(?:(?P<account>[^/\s]+)/(?P<name>[\w.-]+))? is denied"
 )
+_CUT_QUEUE = re.compile(r"AccessDenied: Access to the resource(?! http)")
 _ROLE = re.compile(r"[Nn]ot authorized to perform:? sts:(AssumeRole(?:WithSAML)?)(?!\w)(?! on )")
 _OPERATION = re.compile(r"calling the (\w+) operation")
 _DENIED = re.compile(r"with an explicit deny in (an? [\w -]+(?:: arn:[\w:/+=,.@-]+)?)")
@@ -131,11 +132,22 @@ def _cause(words: str) -> str | None:
         or _with_its_words(by_name.cause(words), words)
         or of_s3_alone(words)
         or of_ec2_alone(words)
-        or _of_service_alone(words)
+        or _of_a_cut_queue(words)
+        or of_service_alone(words)
     )
 
 
-def _of_service_alone(words: str) -> str | None:
+def _of_a_cut_queue(words: str) -> str | None:
+    """Of SQS's sentence, where what follows its beginning was cut off."""
+    if not _CUT_QUEUE.search(words):
+        return None
+    return (
+        "the words begin as SQS's sentence does (Access to the resource https://sqs... is denied) "
+        "and break off: paste it whole, with the queue and the lines before it, which tell the call"
+    )
+
+
+def of_service_alone(words: str) -> str | None:
     """Of a service that is named where one that was asked stands."""
     asked = by_name.services(words)
     if len(asked) != 1 or not by_name.refuses(words):
@@ -170,8 +182,8 @@ _SAYS = re.compile(
     r"(?=\.(?:\W|$)|\"|<|$| \{| status code| \(Service| Traceback|\\)"
 )
 _NOTHING = re.compile(
-    r"User:|Access ?Denied$|You are not authorized to perform this|You do ?n[o']t have the perm"
-    r"|Forbidden|Unknown|.*\bnot authorized to perform|status code",
+    r"User:|Access ?Denied$|Access to the resource$|You are not authorized to perform this"
+    r"|You do ?n[o']t have the perm|Forbidden|Unknown|.*\bnot authorized to perform|status code",
     re.IGNORECASE,
 )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from scripts.iam.account.decision_log import Record
 from scripts.iam.denial.reading import by_name, calls, named, services
-from scripts.iam.denial.reading.callerless import SENTENCES, cause, of_ec2_alone
+from scripts.iam.denial.reading.callerless import SENTENCES, cause, of_ec2_alone, of_service_alone
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
 from scripts.iam.denial.reading.written import unbroken, unescaped
 from scripts.iam.engine.evaluation import Reason
@@ -619,9 +619,10 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             and all(any(one in before for before in seen) for one in named.actions(words))
         ):
             continue  # what the words before it told already
+        less = (of_s3_alone(words), of_ec2_alone(words), of_service_alone(words))
         if (
             told
-            and told in (of_s3_alone(words), of_ec2_alone(words))
+            and told in less
             and (found.start() < ends or _told_before(plain, words, found.start()))
         ):
             continue  # the rest of what was answered

@@ -56,6 +56,22 @@ def calls(words: str, end: int, names: Iterable[str]) -> set[str]:
     return set()
 
 
+_WAYS = {
+    "GetObject": re.compile(
+        r"\b(?:download|read|load|fetch|get)\w* (?:\S+ )?from (?:\S+ )?S3\b", re.IGNORECASE
+    ),
+    "PutObject": re.compile(
+        r"\b(?:upload|writ|sav|put|cop|stor)\w* (?:\S+ )?(?:to|in|into) (?:\S+ )?S3\b",
+        re.IGNORECASE,
+    ),
+}
+
+
+def moved(words: str, end: int) -> str:
+    """The call that takes something out of S3 or puts it there, by words before `end`; or ""."""
+    return next((call for call, way in _WAYS.items() if way.search(words, 0, end)), "")
+
+
 def about(words: str, end: int) -> str:
     """What the nearest verb before `end` says that was done, and what that needs; or ""."""
     for begins, phrase in _phrases(words, end)[:1]:

@@ -168,6 +168,9 @@ _PLACES = (
     ),
     # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/s3-uploading-files.html
     re.compile(r"Failed to upload \S+ to (?P<bucket>[a-z\d][a-z\d.-]{1,62})/(?P<key>\S+): An err"),
+    re.compile(
+        r"bucket: (?P<bucket>[a-z\d][a-z\d.-]{1,62}), key: (?P<key>\S+?)(?=\.?Access|[,;\s]|$)"
+    ),
     re.compile(r"for key '(?P<key>[^']+)' in bucket '(?P<bucket>[a-z\d.-]+)'"),
     re.compile(r"(?:object \"(?P<key>[^\"]+)\" in )?S3 bucket \"(?P<bucket>[a-z\d.-]+)\""),
     re.compile(
@@ -320,7 +323,8 @@ def _in_prose(words: str) -> str:
     if not refused or _ANOTHERS.search(words) or not (_is_it(words) or _LIKE.search(words)):
         return ""
     found = sorted(prose.calls(words, refused.start(), _letters().values()))
-    return found[0] if len({_ACTIONS.get(one, (one,))[0] for one in found}) == 1 else ""
+    one = found[0] if len({_ACTIONS.get(one, (one,))[0] for one in found}) == 1 else ""
+    return one or (prose.moved(words, refused.start()) if _IS.search(words) else "")
 
 
 def _place(words: str, *, of_object: bool) -> str | None:

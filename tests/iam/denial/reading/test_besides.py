@@ -220,3 +220,23 @@ def test_a_ciphertext_that_is_no_objects_is_not_told_as_one(tmp_path: Path) -> N
     )
     assert "SSEKMSKeyId" not in run(tmp_path, f"env: {words}").output
     assert "SSEKMSKeyId" in run(tmp_path, f"An error (GetObject of s3://site-7/a): {words}").output
+
+
+def test_a_sentence_of_sqs_that_breaks_off_is_told_as_such(tmp_path: Path) -> None:
+    told = run(tmp_path, "poll failed { AccessDenied: Access to the resource").output
+    assert "break off" in told and "about no right" not in told
+
+
+def test_a_request_to_a_domain_is_for_what_lies_below_it(tmp_path: Path) -> None:
+    words = "User: anonymous is not authorized to perform: es:ESHttpGet"
+    found = explained(run(tmp_path, words, "--json"))
+    assert told(found, ":domain/<DomainName>/*")
+
+
+def test_the_end_of_a_sentence_is_no_refusal_of_its_own(tmp_path: Path) -> None:
+    words = (
+        'CREATE_FAILED "User: XXXX is not authorized to perform: eks:CreateNodegroup on resource: '
+        "XXXXcluster/lab (Service: AmazonEKS; Status Code: 403; Error Code: AccessDeniedException; "
+        'Request ID: 7)"'
+    )
+    assert "not explained" not in run(tmp_path, words).output
