@@ -67,7 +67,7 @@ _PASSED = {
 _RUN = re.compile(r"([XYxy*])\1+")
 _ARN_AS_NAME = re.compile(r"arn:.*[/:]arn:[\w-]+:[\w-]+:")
 # The session of an instance has its ID as its name; these are names of a cluster's nodes.
-_NODE = re.compile(r":assumed-role/[^/]*(?:node|eks|kops|karpenter)[^/]*/i-[^/]+$", re.IGNORECASE)
+_NODE = re.compile(r":assumed-role/[^/]*(?:node|eks|karpenter)[^/]*/i-[^/]+$", re.IGNORECASE)
 _OF_CATALOG = re.compile(r":glue:[^:]*:[^:]*:(?:catalog|database/|table/)")
 _UNFILLED = re.compile(
     r"(?<=[:/])(?:null|undefined|None)(?=[:/]|$)"
@@ -255,9 +255,9 @@ def _of_the_caller(refusal: Refusal) -> Iterable[str]:
     if _NODE.search(refusal.principal):
         # https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html
         yield (
-            "the caller is an instance's role, by its name that of a cluster's nodes, and each pod "
-            "there has it that has no role of its own or does not use it: if it has one (IRSA, "
-            "Pod Identity), look at the service account that it runs as and at its annotation or "
+            "the caller is an instance's role, and by its name may be that of a cluster's nodes: "
+            "each pod there has it that has no role of its own or does not use it: if it has one "
+            "(IRSA, Pod Identity), look at the service account that it runs as and at its annotation or "
             "association, make the pod anew, and use an SDK that knows them; the nodes' role needs "
             "the right only if it is meant for all of them"
         )

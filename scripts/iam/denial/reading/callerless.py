@@ -28,6 +28,11 @@ _QUEUE = re.compile(
     r"Access to the resource https://(?:sqs\.(?P<region>[\w-]+)|(?P<old>[\w-]+)\.queue)"
     r"\.amazonaws\.com/(?:(?P<account>[^/\s]+)/(?P<name>[\w.-]+))? is denied"
 )
+_UNFILLED = re.compile(
+    r"(?:key|bucket|role|name|arn|queue|topic|table|function|resource)\W{1,4}(None|null|undefined)\b"
+    r"(?! \()",
+    re.IGNORECASE,
+)
 _CUT_QUEUE = re.compile(r"AccessDenied: Access to the resource(?! http)")
 _ROLE = re.compile(r"[Nn]ot authorized to perform:? sts:(AssumeRole(?:WithSAML)?)(?!\w)(?! on )")
 _OPERATION = re.compile(r"calling the (\w+) operation")
@@ -80,6 +85,11 @@ SENTENCES = (
 def cause(words: str) -> str | None:
     """What was refused, by the words around it; None if they do not say."""
     told, stack = _cause(words), services.of_a_stack(words)
+    if told and (unfilled := _UNFILLED.search(words)):
+        told += (
+            f". {unfilled[1]} stands where a name belongs: if the request had it so, it is a value "
+            "that nobody filled in, and the request is to be put right first"
+        )
     return f"{told}. {stack}" if told and stack else told
 
 

@@ -84,12 +84,14 @@ def _unbroken_column(text: str) -> str:
 def _unfolded(text: str) -> str:
     """Without the ends of lines that all come after the same number of letters.
 
-    Whoever folds at blanks leaves lines of many lengths.
+    Whoever folds at blanks leaves lines of many lengths; a log's lines of one length begin alike.
     """
     lines = text.split("\n")
     width = max(map(len, lines))
     full = [number for number, line in enumerate(lines) if len(line) == width]
-    if width < _NARROW or len(full) < 2 or not any(one + 1 in full for one in full):
+    begins = {lines[one][:6] for one in full}
+    in_a_row = any(one + 1 in full for one in full)
+    if width < _NARROW or not in_a_row or len(begins) < len(full):
         return text
     joined = lines[0]
     for before, line in pairwise(lines):

@@ -240,3 +240,21 @@ def test_the_end_of_a_sentence_is_no_refusal_of_its_own(tmp_path: Path) -> None:
         'Request ID: 7)"'
     )
     assert "not explained" not in run(tmp_path, words).output
+
+
+def test_a_value_that_nobody_filled_in_is_told(tmp_path: Path) -> None:
+    words = (
+        "An error occurred (KMSKeyNotAccessibleFault) when calling the CopyDBSnapshot operation: "
+        "Specified KMS key [{}] does not exist, is not enabled or you do not have permissions to "
+        "access it."
+    )
+    assert "None stands where a name belongs" in run(tmp_path, words.format("None")).output
+    assert "belongs" not in run(tmp_path, words.format("0a1b")).output
+
+
+def test_an_instance_of_its_own_is_no_clusters_node(tmp_path: Path) -> None:
+    said = refused("ec2messages:GetMessages", "*")
+    for role, is_node in (("lab-NodeInstanceRole", True), ("kops-proxy-role", False)):
+        session = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/i-0a1b2c"
+        found = explained(run(tmp_path, said.replace(SESSION, session), "--json"))
+        assert told(found, "may be that of a cluster's nodes") is is_node

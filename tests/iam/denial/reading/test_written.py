@@ -59,6 +59,16 @@ def test_lines_of_many_lengths_are_no_terminals() -> None:
     assert found.resource == ARN
 
 
+def test_lines_of_a_log_that_are_alike_are_not_one() -> None:
+    said = f"User: {ROLE} is not authorized to perform: secretsmanager:GetSecretValue on resource: "
+    lines = [
+        f"ERROR {said}{ARN.replace('Zz12Yy', name)}" for name in ("Aa11Bb", "Cc22Dd", "Cc22Dd")
+    ]
+    found = read("\n".join(lines)).refusals
+    assert [one.resource for one in found] == [ARN.replace("Zz12Yy", name) for name in
+                                               ("Aa11Bb", "Cc22Dd")]  # fmt: skip
+
+
 def test_a_column_of_a_table_is_read_whole() -> None:
     arn = "arn:aws:iam::210987654321:role/app-sandbox-ReportFunctionRole-1A2B3C4D5E6F"
     caller = "arn:aws:iam::210987654321:user/builder-of-stacks"
