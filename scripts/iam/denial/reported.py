@@ -257,9 +257,9 @@ def _of_the_caller(refusal: Refusal) -> Iterable[str]:
         yield (
             "the caller is an instance's role, and by its name may be that of a cluster's nodes: "
             "each pod there has it that has no role of its own or does not use it: if it has one "
-            "(IRSA, Pod Identity), look at the service account that it runs as and at its annotation "
-            "or association, make the pod anew, and use an SDK that knows them; the nodes' role needs "
-            "the right only if it is meant for all of them"
+            "(IRSA, Pod Identity), look at the service account that it runs as and at its "
+            "annotation or association, make the pod anew, and use an SDK that knows them; the "
+            "nodes' role needs the right only if it is meant for all of them"
         )
     if refusal.principal.endswith("/CognitoIdentityCredentials") and (
         refusal.layer in ("", "session policy")
