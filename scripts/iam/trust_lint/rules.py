@@ -175,8 +175,7 @@ def strangers(linted: Linted) -> Iterator[Finding]:
 
 def _by_intent(linted: Linted) -> Severity | None:
     """A workflow that is named exactly may be meant as the unit of trust of an owner."""
-    names = linted.names
-    elsewhere = Asked().also(job_workflow_ref=names.other_workflow if names.workflows else None)
+    elsewhere = Asked().also(job_workflow_ref=linted.names.other("job_workflow_ref"))
     return "warning" if linted.find_other_repository(elsewhere) is None else None
 
 

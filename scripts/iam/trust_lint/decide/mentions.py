@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Literal
 
 from scripts.iam.trust_lint.decide.automata import (
     Language,
@@ -20,9 +21,10 @@ from scripts.iam.trust_lint.decide.automata import (
     text,
     then,
 )
-from scripts.iam.trust_lint.decide.grammar import CLAIMS, DIGITS, OWNER, REPOSITORY
+from scripts.iam.trust_lint.decide.grammar import CLAIMS, OWNER, REPOSITORY
 from scripts.iam.trust_lint.decide.statement import Compared, Trusting
 
+Which = Literal["named", "other", "any"]
 _KINDS = (
     "owners",
     "repositories",
@@ -64,99 +66,40 @@ class Mentions:
     shown: tuple[str, ...] = ()
     pull_requests: bool = False
 
-    @cached_property
-    def other_owners(self) -> Language:
-        """`owner/repository` of owners that are not named."""
-        return then(_not(self.owners, OWNER), text("/"), REPOSITORY)
-
-    @cached_property
-    def named(self) -> Language:
-        """`owner/repository` as named; where an owner or repository is not, any."""
-        return then(_of(self.owners, OWNER), text("/"), _of(self.repositories, REPOSITORY))
-
-    @cached_property
-    def of_the_owners(self) -> Language:
-        """`owner/repository` of the named owners."""
-        return then(_of(self.owners, OWNER), text("/"), REPOSITORY)
-
-    @cached_property
-    def other_repositories(self) -> Language:
-        """`owner/repository` of the named owners, but for the named repositories."""
-        return then(_of(self.owners, OWNER), text("/"), _not(self.repositories, REPOSITORY))
-
-    @cached_property
-    def other_names(self) -> Language:
-        """`owner/repository` of any owner, but for the named repositories."""
-        return then(OWNER, text("/"), _not(self.repositories, REPOSITORY))
-
-    @cached_property
-    def own_owner_id(self) -> Language:
-        """The named owners' ids; any, if none is named."""
-        return _either(self.owner_ids, DIGITS)
-
-    @cached_property
-    def other_owner_id(self) -> Language:
-        """Ids of owners that are not named."""
-        return _beyond(self.owner_ids, DIGITS)
-
-    @cached_property
-    def own_id(self) -> Language:
-        """The named repositories' ids; any, if none is named."""
-        return _either(self.ids, DIGITS)
-
-    @cached_property
-    def other_id(self) -> Language:
-        """Ids of repositories that are not named."""
-        return _beyond(self.ids, DIGITS)
-
-    @cached_property
-    def other_ref(self) -> Language:
-        """Refs that are not named."""
-        return _beyond(self.refs, CLAIMS["ref"])
-
-    @cached_property
-    def other_environment(self) -> Language:
-        """Environments that are not named."""
-        return _beyond(self.environments, CLAIMS["environment"])
-
-    @cached_property
-    def own_environment(self) -> Language:
-        """The named environments; any, if none is named."""
-        return _either(self.environments, CLAIMS["environment"])
-
-    @cached_property
-    def other_workflow(self) -> Language:
-        """Workflows that are not named."""
-        return _beyond(self.workflows, CLAIMS["job_workflow_ref"])
-
-    @cached_property
-    def strange_workflow(self) -> Language:
-        """Workflows that are not named and begin in no way that is."""
-        patterns = [pattern(f"{value}*") for value in sorted(self.beginnings)]
-        return (
-            both(self.other_workflow, outside(either(*patterns)))
-            if patterns
-            else (self.other_workflow)
+    def repository(self, owner: Which = "any", name: Which = "any") -> Language:
+        """`owner/repository` of named, other or any owners and names, whatever their case."""
+        return then(
+            _these(owner, self.owners, OWNER, ignore_case=True),
+            text("/"),
+            _these(name, self.repositories, REPOSITORY, ignore_case=True),
         )
 
+    def own(self, claim: str) -> Language | None:
+        """The values of a claim that are named; None, which is no limit, if none is."""
+        values: frozenset[str] = getattr(self, _MEANS[claim])
+        return _these("named", values, CLAIMS[claim]) if values else None
 
-def _of(names: frozenset[str], grammar: Language) -> Language:
-    if not names:
+    def other(self, claim: str) -> Language | None:
+        """The values of a claim that are not named; None, which is no limit, if none is named."""
+        values: frozenset[str] = getattr(self, _MEANS[claim])
+        return _these("other", values, CLAIMS[claim]) if values else None
+
+    @cached_property
+    def strange_workflow(self) -> Language | None:
+        """Workflows that are not named and begin in no way that is."""
+        other = self.other("job_workflow_ref")
+        patterns = [pattern(f"{value}*") for value in sorted(self.beginnings)]
+        return both(other, outside(either(*patterns))) if other and patterns else other
+
+
+@lru_cache(maxsize=1024)
+def _these(
+    which: Which, values: frozenset[str], grammar: Language, *, ignore_case: bool = False
+) -> Language:
+    if which == "any" or not values:
         return grammar
-    return both(grammar, either(*(text(name, ignore_case=True) for name in sorted(names))))
-
-
-def _not(names: frozenset[str], grammar: Language) -> Language:
-    named = either(*(text(name, ignore_case=True) for name in sorted(names)))
-    return both(grammar, outside(named)) if names else grammar
-
-
-def _either(values: frozenset[str], grammar: Language) -> Language:
-    return both(grammar, either(*map(text, sorted(values)))) if values else grammar
-
-
-def _beyond(values: frozenset[str], grammar: Language) -> Language:
-    return both(grammar, outside(either(*map(text, sorted(values))))) if values else grammar
+    named = either(*(text(value, ignore_case=ignore_case) for value in sorted(values)))
+    return both(grammar, named if which == "named" else outside(named))
 
 
 def mentions(one: Trusting) -> Mentions:

@@ -76,9 +76,9 @@ class Openness:
         names = self.names
         return self.search.find(
             asked.also(
-                repository=names.other_owners,
-                repository_owner_id=names.other_owner_id if names.owner_ids else None,
-                repository_id=names.other_id if names.ids else None,
+                repository=names.repository("other"),
+                repository_owner_id=names.other("repository_owner_id"),
+                repository_id=names.other("repository_id"),
             )
         )
 
@@ -89,11 +89,11 @@ class Openness:
         if not names.owners:
             return None
         strange = asked.also(
-            repository_owner_id=names.other_owner_id if names.owner_ids else None,
-            repository_id=names.other_id if names.ids else None,
+            repository_owner_id=names.other("repository_owner_id"),
+            repository_id=names.other("repository_id"),
         )
-        named = self.search.find(strange.also(repository=names.named))
-        return named or self.search.find(strange.also(repository=names.of_the_owners))
+        named = self.search.find(strange.also(repository=names.repository("named", "named")))
+        return named or self.search.find(strange.also(repository=names.repository("named")))
 
     @cached_property
     def by_any_id(self) -> Token | None:
@@ -114,9 +114,9 @@ class Openness:
             return None
         return self.search.find(
             asked.also(
-                repository=names.named,
-                repository_owner_id=names.own_owner_id,
-                repository_id=names.other_id if names.ids else None,
+                repository=names.repository("named", "named"),
+                repository_owner_id=names.own("repository_owner_id"),
+                repository_id=names.other("repository_id"),
             )
         )
 
@@ -128,16 +128,16 @@ class Openness:
     def find_other_repository(self, asked: Asked) -> Token | None:
         """A token of another repository of the named owner, with further limits."""
         names = self.names
-        asked = asked.also(repository_id=names.other_id if names.ids else None)
+        asked = asked.also(repository_id=names.other("repository_id"))
         if names.owners:
-            found = self.search.find(asked.also(repository=names.other_repositories))
+            found = self.search.find(asked.also(repository=names.repository("named", "other")))
             if found is not None:
                 return found
         if names.owner_ids:
             return self.search.find(
                 asked.also(
-                    repository=names.other_names if names.repositories else None,
-                    repository_owner_id=names.own_owner_id,
+                    repository=names.repository("any", "other") if names.repositories else None,
+                    repository_owner_id=names.own("repository_owner_id"),
                 )
             )
         return None
@@ -146,14 +146,14 @@ class Openness:
         """A token of the named repository; of any, if none is named."""
         names = self.names
         exact = asked.also(
-            repository=names.named,
-            repository_owner_id=names.own_owner_id if names.owner_ids else None,
-            repository_id=names.own_id if names.ids else None,
+            repository=names.repository("named", "named"),
+            repository_owner_id=names.own("repository_owner_id"),
+            repository_id=names.own("repository_id"),
         )
         found = self.search.find(exact)
         if found is None and names.ids:
             # The repository by its id, whatever it is called now.
-            found = self.search.find(asked.also(repository_id=names.own_id))
+            found = self.search.find(asked.also(repository_id=names.own("repository_id")))
         return found
 
     @cached_property
@@ -171,9 +171,8 @@ class Openness:
     ) -> Token | None:
         """A token of the named repository of one kind of job, with these limits on its claims,
         that runs in no workflow which the statement names."""
-        named = self.names.workflows and not any_workflow
         asked = Asked(kinds=(kind,), default=self.is_default and not any_template)
-        workflow = self.names.other_workflow if named else None
+        workflow = None if any_workflow else self.names.other("job_workflow_ref")
         return self.own(asked.also(**(claims or {}), job_workflow_ref=workflow))
 
     @cached_property
@@ -192,14 +191,14 @@ class Openness:
         pull request that is merged is code of its base, so it counts as that branch does.
         """
         names = self.names
-        other_ref = names.other_ref if names.refs else None
-        other_environment = names.other_environment if names.environments else None
+        other_ref = names.other("ref")
+        other_environment = names.other("environment")
         on_ref = None if self.speaks_of_environments else other_ref
         return (
             None if names.pull_requests else ("pull_request", {"ref": PULL}),
             ("ref", {"ref": other_ref}),
             ("environment", {"environment": other_environment, "ref": on_ref}),
-            ("environment", {"environment": names.own_environment, "ref": other_ref}),
+            ("environment", {"environment": names.own("environment"), "ref": other_ref}),
         )
 
     def openings(self, *, any_workflow: bool = False) -> tuple[Token | None, ...]:

@@ -330,8 +330,7 @@ def _template(token: Token) -> str:
 
 def _elsewhere(found: Openness) -> Asked:
     """Tokens of jobs that run in no workflow which the statement names."""
-    workflow = found.names.strange_workflow if found.names.workflows else None
-    return Asked().also(job_workflow_ref=workflow)
+    return Asked().also(job_workflow_ref=found.names.strange_workflow)
 
 
 def _jobs(found: Openness, find: Callable[[Asked], Token | None]) -> str:
@@ -340,10 +339,7 @@ def _jobs(found: Openness, find: Callable[[Asked], Token | None]) -> str:
     `find` gives a token of such a stranger.
     """
     names = found.names
-    other = {
-        "ref": names.other_ref if names.refs else None,
-        "environment": names.other_environment if names.environments else None,
-    }
+    other = {claim: names.other(claim) for claim in ("ref", "environment")}
     free = {
         "ref": {"ref": other["ref"]},
         "environment": other,
