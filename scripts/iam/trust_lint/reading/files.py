@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import TooTangled, begin
-from scripts.iam.trust_lint.reading.names import given, names
 from scripts.iam.trust_lint.reading.policies import Found, Spans, fences, policies, prepared
 from scripts.iam.trust_lint.reading.templates import policies_in, template
 from scripts.iam.trust_lint.terraform.callers import Callers
@@ -84,7 +81,7 @@ def _written(
             if not read and not unread:
                 part = prepared(part)
                 readable = _PRINCIPAL.sub("", part) if kind in _LANGUAGES else part
-                read, spans = policies(readable, around(beside) if beside else {})
+                read, spans = policies(readable)
                 if not read and "AWS::IAM::Role" in part:
                     read, spans = _embedded(part)
         found += [one for one in read if one not in found]
@@ -159,32 +156,3 @@ def rendered(text: str) -> str:
 
 def _within(at: int, spans: Spans) -> bool:
     return any(start <= at < end for start, end in spans)
-
-
-def around(file: Path) -> dict[str, Any]:
-    """What names of a Terraform file stand for by the other files of its folder.
-
-    Values are taken in the order in which Terraform takes them; what cannot be read is left out,
-    so that its names stay open.
-    https://developer.hashicorp.com/terraform/language/values/variables
-    """
-    found: dict[str, Any] = {}
-    for one in sorted(file.parent.glob("*.tf")):
-        found |= _of(one, names) if one != file else {}
-    values = file.parent / "terraform.tfvars"
-    for one in (
-        *([values] if values.is_file() else []),
-        *sorted(file.parent.glob("*.auto.tfvars")),
-    ):
-        found |= _of(one, given)
-    return found
-
-
-def _of(file: Path, read: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-    try:
-        text = file.read_text()
-        begin()
-        found = read(text) if len(text) <= MOST_CHARACTERS else {}
-    except (OSError, UnicodeDecodeError, TooTangled, RecursionError):
-        return {}
-    return {name: value for name, value in found.items() if "." in name}

@@ -9,24 +9,18 @@ from typing import Any
 from scripts.iam.trust_lint.reading.literals import Reader, Unreadable, calls, placeholder
 
 ACCOUNT = "${account}"
-GIVEN = "given var."  # before the names of variables that have a value, not a default
-_BLOCK = re.compile(
-    r"^[ \t]*(variable|locals|resource|data|module)((?:[ \t]+\"?[\w-]+\"?)*)[ \t]*\{", re.MULTILINE
-)
 _ASSIGNED = re.compile(
     r"^[ \t]*(?:(?:export|local|const|let|var|readonly|private|public|protected|static|final"
     r"|declare(?:[ \t]-\w+)*)[ \t]+)*(?:this\.|self\.)?"
     r"(?P<name>[A-Za-z_]\w*)(?:[ \t]*:[ \t]*[\w.<>\[\]| ]+)?[ \t]*:?=[ \t]*(?![=>])",
     re.MULTILINE,
 )
-_PROVIDER = "aws_iam_openid_connect_provider"
 _MADE = re.compile(r"\b(?:new\s+)?(?:\w+\.)*((?:Cfn)?(?:OpenIdConnect|OIDC)Provider)\w*\s*\(")
 _IMPORTED = re.compile(r"(?:from_?open_?id_?connect_?provider_?arn)\w*\s*\(", re.IGNORECASE)
 _ADDED = re.compile(r"\b(?P<name>\w+)\.(?:append|push)\(")
 _PLACE = re.compile(r"\$\{([^{}]*)\}|\$([A-Za-z_]\w*)")
 # ${NAME:-a default} of a shell.
 _OR_ELSE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*):?[-=](?P<default>[\w./@:*-]+)\}")
-_INDEX = re.compile(r"\[(?:0|\*|count\.index|each\.\w+)\]|\.(?:0|\*)(?=\.|$)")
 
 _PARSED = re.compile(r"(?:json\.loads|JSON\.parse)\(([A-Za-z_]\w*)\)")
 _SHELL = re.compile(r"\A#!.*sh\b|^[ \t]*(?:export[ \t]+\w+=|aws iam |cat\b.*<<)", re.MULTILINE)
@@ -51,38 +45,6 @@ def client_ids(providers: Iterable[tuple[Any, Any]]) -> dict[str, tuple[str, ...
     return {host: next(iter(lists)) for host, lists in found.items() if len(lists) == 1}
 
 
-def blocks(text: str) -> list[tuple[str, list[str], dict[str, Any]]]:
-    """The blocks of a Terraform file: kind, labels and content."""
-    found = []
-    for match in _BLOCK.finditer(text):
-        try:
-            content = Reader(text).body(match.end())
-        except Unreadable:
-            continue
-        found.append((match[1], re.findall(r"[\w-]+", match[2]), content))
-    return found
-
-
-def names(text: str) -> dict[str, Any]:
-    """What each name stands for that a file defines once."""
-    found: dict[str, Any] = {}
-    for kind, labels, content in blocks(text):
-        if (
-            kind == "variable"
-            and labels
-            and content.get("default") not in (None, "", [], "${null}")
-        ):
-            found[f"var.{labels[0]}"] = content["default"]
-        elif kind == "locals":
-            found |= {f"local.{name}": value for name, value in content.items()}
-        elif labels[:1] == [_PROVIDER] and len(labels) > 1:
-            where = ("data." if kind == "data" else "") + ".".join(labels)
-            _provider(found, where, content.get("url"))
-    if not found:
-        found = _assigned(text)
-    return found
-
-
 def is_shell(text: str) -> bool:
     """Whether a text is a shell's script."""
     return _SHELL.search(text) is not None
@@ -93,11 +55,6 @@ def or_else(text: str) -> dict[str, str]:
     return {match["name"]: match["default"] for match in _OR_ELSE.finditer(text)}
 
 
-def given(text: str) -> dict[str, Any]:
-    """The values of variables that a .tfvars file gives."""
-    return {f"{GIVEN}{name}": value for name, value in _assigned(text).items()}
-
-
 def _provider(found: dict[str, Any], name: str, url: object) -> None:
     if isinstance(url, str):
         whole = resolved(url, found)
@@ -106,7 +63,8 @@ def _provider(found: dict[str, Any], name: str, url: object) -> None:
             found[f"{name}.{arn}"] = provider_arn(whole)
 
 
-def _assigned(text: str) -> dict[str, Any]:
+def names(text: str) -> dict[str, Any]:
+    """What each name stands for that a file defines once."""
     found: dict[str, Any] = {}
     twice = set()
     shell = is_shell(text)
@@ -190,7 +148,7 @@ def _items(value: Any) -> list[Any]:
 
 
 def _known(match: re.Match[str], known: Mapping[str, Any]) -> Any:
-    name = _INDEX.sub("", (match[1] or match[2]).strip()).removeprefix("this.")
+    name = (match[1] or match[2]).strip().removeprefix("this.")
     if default := _OR_ELSE.fullmatch(match[0]):
         name = default["name"]
     name = name.removeprefix("self.")

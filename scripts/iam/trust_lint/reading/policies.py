@@ -18,7 +18,7 @@ from scripts.iam.trust_lint.reading.literals import (
     outside,
     placeholder,
 )
-from scripts.iam.trust_lint.reading.names import GIVEN, blocks, is_shell, names, or_else, resolved
+from scripts.iam.trust_lint.reading.names import is_shell, names, or_else, resolved
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,6 @@ _QUOTED = re.compile(r"'\"?\$\{?(\w+)\}?\"?'")  # '$NAME' within a shell's singl
 _STATEMENT = re.compile(
     r"[\"']?\bstatements?[\"']?\s*(?:[:=]|=>)\s*(?:new\s+\w+)?\s*[\[{]", re.IGNORECASE
 )
-_ALONE = re.compile(r"\bprincipals\s*[:=]\s*\[\s*\{")
-_DOCUMENT = "aws_iam_policy_document"
 # https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_iam.FederatedPrincipal.html
 _CDK = re.compile(
     r"\b(FederatedPrincipal|WebIdentityPrincipal|OpenIdConnectPrincipal)(?:\.new)?\s*\("
@@ -67,14 +65,14 @@ def prepared(text: str) -> str:
     return formatted(_QUOTED.sub(r"${\1}", text) if is_shell(text) else text)
 
 
-def policies(text: str, around: Mapping[str, Any]) -> tuple[list[Found], Spans]:
-    """The trust policies that a text holds, names of the text and of those around it filled in.
+def policies(text: str) -> tuple[list[Found], Spans]:
+    """The trust policies that a text holds, names of the text filled in.
 
     With them come the places in the text that were read.
     """
-    found, spans = _read(text, around)
+    found, spans = _read(text)
     if not found and '\\"' in text:
-        found, _ = _read(text.replace('\\"', '"'), around)  # JSON within a shell's quotes
+        found, _ = _read(text.replace('\\"', '"'))  # JSON within a shell's quotes
         spans = [(0, len(text))]
     return found, spans
 
@@ -86,14 +84,13 @@ def fences(text: str) -> list[str]:
     return [*found, rest] if _STATEMENT.search(rest) else found
 
 
-def _read(text: str, around: Mapping[str, Any]) -> tuple[list[Found], Spans]:
+def _read(text: str) -> tuple[list[Found], Spans]:
     spans: Spans = []
     own, asked = names(text), or_else(text)
-    known = {**around, **asked, **own, **_given(around)}
-    defaults = [one for one in known if one.startswith("var.") and one not in _given(around)]
+    known = {**asked, **own}
     # A script's names are its environment's, unless it sets them to something else.
-    defaults += [one for one in asked if known[one] == asked[one]]
-    read = [*_documents(text, known), *_objects(text, spans), *_principals(text, known, spans)]
+    defaults = [one for one in asked if known[one] == asked[one]]
+    read = [*_objects(text, spans), *_principals(text, known, spans)]
     found: list[Found] = []
     for place, raw in read:
         whole = resolved(raw, known)
@@ -170,27 +167,8 @@ def _with(value: Any, written: str, text: Any) -> Any:
     return value.replace(written, text) if isinstance(text, str) else value
 
 
-def _given(around: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables whose values are given."""
-    return {name.replace(GIVEN, "var.", 1): value for name, value in around.items()
-            if name.startswith(GIVEN)}  # fmt: skip
-
-
 def _but(known: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {one: value for one, value in known.items() if one != name}
-
-
-def _documents(text: str, known: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for kind, labels, content in blocks(text):
-        if kind == "data" and labels[:1] == [_DOCUMENT]:
-            place = f"data.{'.'.join(labels)}"
-            each = resolved(content.get("for_each"), known)
-            if isinstance(each, Mapping):
-                for name, value in each.items():
-                    own = {"each.key": name, "each.value": value}
-                    yield f'{place}["{name}"]', resolved(content, own)
-            else:
-                yield place, content
 
 
 def _objects(text: str, spans: Spans) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -202,11 +180,6 @@ def _objects(text: str, spans: Spans) -> Iterator[tuple[str, dict[str, Any]]]:
             if read is not None:
                 spans.append((match.start(), behind))
                 yield _role(text, match.start()), read
-    if not behind and not any(kind == "data" for kind, _, _ in blocks(text)):
-        for match in _ALONE.finditer(text):
-            read, _ = object_around(text, match.start() + 1)
-            if read is not None and {"actions", "principals"} <= set(read):
-                yield "", {"Statement": [read]}
 
 
 def _principals(
