@@ -8,6 +8,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from scripts.iam.denial.deny import never_tagged, way
+from scripts.iam.denial.given import NOT_GIVEN
 from scripts.iam.denial.nearly import meet
 from scripts.iam.denial.partial import as_a_policy_names_it, lacks_parts
 from scripts.iam.denial.reading.callerless import LAYERS, named_by_an_allow
@@ -197,6 +198,8 @@ def allowed_of_any(refusal: Refusal, explanation: Explanation) -> bool:
     if refusal.arn is not None or not _allowed(explanation):
         return False
     applied = [one for one in explanation.considered if one.effect == "Allow" and one.matched]
+    if all(one.policy.endswith(NOT_GIVEN) for one in applied):
+        return False  # of policies that nobody saw
     return {one.kind for one in applied} == {one.kind for one in applied if not one.excepted} and (
         not any(
             one.effect == "Deny" and all(is_unknown(refusal, failure) for failure in one.failures)

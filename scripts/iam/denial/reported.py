@@ -33,7 +33,7 @@ from scripts.iam.denial.reading.services import LOG_DESTINATION, OF_A_STACK
 from scripts.iam.denial.reading.unnamed import CALLER
 from scripts.iam.engine.evaluation import Decision, PolicySet, Reason
 from scripts.iam.engine.explanation import Considered, Explanation
-from scripts.iam.reference import besides, is_of, only_star, resources
+from scripts.iam.reference import MOST_TOGETHER, besides, is_of, only_star, resources
 
 # Of the shorter sentence, without "because no ... policy allows", and of a decoded message.
 _UNSAID = "the message does not say by what"
@@ -110,10 +110,12 @@ def explain_refusal(
     A condition on a key that the message does not carry is neither met nor failed: where the
     answer hangs on one, the key is named and no change is proposed.
     """
-    if refusal.resource is None and only_star(refusal.action):
+    shown = refusal
+    if refusal.arn is None and only_star(refusal.action):
         refusal = replace(refusal, resource="*")
+        shown = refusal if shown.resource is None else shown
     found = _explained(refusal, members, resource_policy, around)
-    said = as_said(refusal, found.record)
+    said = as_said(shown, found.record)
     notes = (*found.notes, *_of_the_call(refusal))
     named = [change.statement or {} for change in found.changes]
     if is_hidden(refusal) and any(str(refusal.resource) in str(one) for one in named):
@@ -211,16 +213,14 @@ def _besides(refusal: Refusal) -> Iterable[str]:
     required, optional = besides(refusal.action)
     arn = refusal.arn or ""
     if any(is_of(one, arn) for one in (*required, *optional)):
-        further = [one for one in required if not is_of(one, arn)]
-        where = [one for one in optional if not is_of(one, arn)]
-        told = [", ".join(further)] * bool(further)
-        if where:
-            more = f" and {len(where) - 4} kinds more" * (len(where) > 4)
-            told.append(f"where the call has them on {', '.join(where[:4])}{more}")
-        if told:
+        further = [one for one in (*required, *optional) if not is_of(one, arn)]
+        if further and len(required) <= MOST_TOGETHER:
+            left = len(further) - MOST_TOGETHER
+            more = f" and {left} kinds more" * (left > 0)
             yield (
                 f"AWS's message names one resource, and its reference has {refusal.action} on "
-                f"further ones, which need the same Allow: {'; '.join(told)}"
+                "further ones; what of those the call touches needs the same Allow: "
+                f"{', '.join(further[:MOST_TOGETHER])}{more}"
             )
     elif (
         refusal.arn and not arn.endswith("*") and ":transform/" not in arn

@@ -2,6 +2,7 @@
 
 from scripts.iam.reference.actions import (
     GLOBAL_REGION,
+    MOST_TOGETHER,
     arns,
     besides,
     called,
@@ -21,6 +22,7 @@ from scripts.iam.reference.forms import is_of, makes_whole
 
 __all__ = [
     "GLOBAL_REGION",
+    "MOST_TOGETHER",
     "arns",
     "besides",
     "called",

@@ -25,6 +25,8 @@ _BY_ACTION = ("aws:resourcetag/", "aws:requesttag/", "aws:tagkeys")
 # Services whose one endpoint, for every region of the commercial partition, is in this region.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_examples_aws_deny-requested-region.html
 GLOBAL_REGION = "us-east-1"
+MOST_TOGETHER = 6
+"""Of more kinds of resources that an action "requires" they are alternatives, as of a model."""
 _GLOBAL = frozenset({"cloudfront", "iam", "organizations", "route53", "support"})
 # Names that Terraform's provider and Java's first SDK have, and no API.
 _OTHER_NAMES = {

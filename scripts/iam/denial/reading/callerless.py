@@ -7,7 +7,7 @@ import re
 from scripts.iam.denial.reading import by_name, elsewhere, named, s3, services
 from scripts.iam.denial.reading.calls import action_called, called
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
-from scripts.iam.reference import besides, only_star, resources
+from scripts.iam.reference import MOST_TOGETHER, besides, only_star, resources
 
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
 # EKS and others, which look for a right before they use it; CloudFormation; AWS's own sentence.
@@ -283,7 +283,7 @@ def named_by_an_allow(action: str) -> str:
     if only_star(action):
         return ". An Allow of it names *"
     arns = resources(action)
-    together = bool(besides(action)[0])
+    together = 0 < len(besides(action)[0]) <= MOST_TOGETHER
     more = "" if together or len(arns) < 5 else f" and {len(arns) - 4} kinds more"
     some = ("what the call touches of " if together else "one or more of ") * (len(arns) > 1)
     arns = arns if together else arns[:4]

@@ -83,6 +83,8 @@ _QUOTES = re.compile(
 _LEFT_OUT = re.compile(r"(arn:[\w-]+:(?:sts|iam):)::(?=(?:assumed-role|user|role)/)")
 # Dots between blanks in the place of an account.
 _DOTS = re.compile(r"(arn:[\w-]+:[\w-]+:[\w-]*): ?(?:\.{3}|…) ?:(?=\w)")
+# A session is STS's; whoever hides an account may write the other service.
+_SESSION = re.compile(r"(arn:[\w-]+:)iam(::[^:\s]+:assumed-role/)")
 _NOWHERE = re.compile(
     r"(arn:[\w-]+:(?!(?:s3|iam|sts|route53|cloudfront|globalaccelerator|organizations|waf|budgets|"
     r"support|bedrock|shield|health|artifact|aws-portal)\b)[\w-]+):::(?=\w)"
@@ -392,6 +394,7 @@ def _plain(text: str) -> str:
     hidden: dict[str, str] = {}
     text = _DOTS.sub(rf"\1:{MASK}:", text)
     text = _LEFT_OUT.sub(rf"\1:{MASK}:", _NOWHERE.sub(rf"\1:{MASK}:{MASK}:", text))
+    text = _SESSION.sub(r"\1sts\2", text)
     text = _SPACED.sub(r"\1\2", _QUOTES.sub(r"\1\2", text))
     text = _GLUED.sub(r"\1 ", _TWO_WORDS.sub(r"\1…", text))
     text = _BLANK.sub(r"\1…", _APART.sub(r"\1", text))

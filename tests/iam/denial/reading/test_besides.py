@@ -258,3 +258,32 @@ def test_an_instance_of_its_own_is_no_clusters_node(tmp_path: Path) -> None:
         session = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/i-0a1b2c"
         found = explained(run(tmp_path, said.replace(SESSION, session), "--json"))
         assert told(found, "may be that of a cluster's nodes") is is_node
+
+
+def test_many_kinds_are_no_further_ones(tmp_path: Path) -> None:
+    profile = f"arn:aws:bedrock:eu-north-1:{ACCOUNT}:inference-profile/eu.some-model-v1:0"
+    found = explained(run(tmp_path, refused("bedrock:InvokeModel", profile), "--json"))
+    assert not told(found, "further ones")
+
+
+def test_a_resource_without_a_name_is_none_of_an_action_without_one(tmp_path: Path) -> None:
+    words = refused("sqs:ListQueues", f"arn:aws:sqs:eu-north-1:{ACCOUNT}:")
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["changes"][0]["statement"]["Resource"] == ["*"]
+    assert not told(found, "is no ARN of AWS's form")
+
+
+def test_policies_that_nobody_gave_allow_nothing(tmp_path: Path) -> None:
+    words = refused("glue:GetUserDefinedFunctions", "arn:myCatalog").replace("identity", "resource")
+    found = explained(run(tmp_path, words, "--json"))
+    assert not told(found, "the policies as they are now allow it")
+
+
+def test_a_session_that_is_named_as_iams_is_stss(tmp_path: Path) -> None:
+    words = refused("kms:Decrypt", f"arn:aws:kms:eu-north-1:{ACCOUNT}:key/0a").replace(
+        SESSION, f"arn:aws:iam::{ACCOUNT}:assumed-role/reader/run"
+    )
+    found = explained(run(tmp_path, words.replace("identity", "resource"), "--json"))
+    assert found["changes"][0]["statement"]["Principal"] == {
+        "AWS": [f"arn:aws:iam::{ACCOUNT}:role/reader"]
+    }
