@@ -30,7 +30,7 @@ from scripts.iam.denial.given import LAYERS, GivenPolicy
 from scripts.iam.denial.reading.calls import PASSES
 from scripts.iam.denial.reading.messages import BLOCKED, GLOBAL_MODEL, MASK, Refusal
 from scripts.iam.denial.reading.services import LOG_DESTINATION, OF_A_STACK
-from scripts.iam.denial.reading.unnamed import CALLER
+from scripts.iam.denial.reading.unnamed import CALLER, unnamed
 from scripts.iam.engine.evaluation import Decision, PolicySet, Reason
 from scripts.iam.engine.explanation import Considered, Explanation
 from scripts.iam.reference import MOST_TOGETHER, besides, is_of, only_star, resources
@@ -81,6 +81,7 @@ _TOLD_APART = (
     "ssm:StartSession",
     "codeartifact:",
 )
+_POLICY = re.compile(r"(?<=policy: )arn:[\w-]+:organizations:[^\s\"]*[\w-]")
 _OF_IDENTITY_CENTER = re.compile(
     r"sso:\w*(?:PermissionSet|AccountAssignment|Instance|PermissionsBo)"
 )
@@ -318,10 +319,16 @@ def _is_its_own(refusal: Refusal) -> bool:
 
 def decided_elsewhere(words: str) -> str | None:
     """What decided, by the words of a denial that names no caller; None if they do not say."""
-    return next(
-        (f"the {layer} decided: it is {whose}" for layer, whose in _ELSEWHERE.items()
+    policy = _POLICY.search(words)
+    which = f" ({policy[0]})" if policy else ""
+    told = next(
+        (f"the {layer}{which} decided: it is {whose}" for layer, whose in _ELSEWHERE.items()
          if layer in words), None
     )  # fmt: skip
+    asked = unnamed(words) if told else None
+    if asked is None:
+        return told
+    return f"{asked.action}{f' on {asked.resource}' if asked.resource else ''} was refused: {told}"
 
 
 def _said(refusal: Refusal) -> str:

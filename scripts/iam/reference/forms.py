@@ -11,6 +11,8 @@ _FIELDS = {
     "REGION": r"(?:[a-z]{2,3}(?:-[a-z]+)+-\d|[*Xx]+|<[^<>:\s]+>)",
     "ACCOUNT": r"(?:[\dXx*]+|<[^<>:\s]+>)",
 }
+# What follows an ARN that ends before its name may be the name or the text's next word.
+_LIKE_A_NAME = re.compile(r"\w[-_/]\w|^\w*\d\w*$")
 _FIELD = re.compile("|".join(_FIELDS))
 
 
@@ -20,7 +22,14 @@ def makes_whole(action: str, begun: str, rest: str) -> bool:
     for form in {*arns(action.partition(":")[0].lower()), *resources(action)}:
         fixed = _FIELD.sub(lambda field: _FIELDS[field[0]], re.escape(form.partition("<")[0]))
         whole = re.match(rf"{fixed}(?=[^\s:.,;])", begun + rest)
-        if whole and whole.end() > len(begun) and form.count(":") > 4:
+        if (
+            whole
+            and form.count(":") > 4
+            and (
+                whole.end() > len(begun)
+                or (whole.end() == len(begun) and _LIKE_A_NAME.search(rest))
+            )
+        ):
             return True
     return False
 

@@ -53,6 +53,8 @@ _PHRASE = re.compile(
     r"(?P<thing>[A-Za-z][A-Za-z\d]*(?: [A-Za-z\d]+){0,5}?)"
     r"(?=[,:]? \(|[,:] | \"|['\"]| for | in | with | failed)"
 )
+# What a tool puts behind a part of a thing: "VPC (vpc-1) Attribute (name)".
+_NAMED = re.compile(r"(?<=[a-z\d]) \((?!Service)[^()\s]{1,120}\)(?= [A-Z]|:)", re.IGNORECASE)
 _VERBS = {
     "crea": ("Create", "Put", "Run", "Register", "Request"),
     "upda": ("Update", "Modify", "Put"),
@@ -147,6 +149,7 @@ def services(words: str) -> set[str]:
 def _phrases(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
     """A verb and a thing, "creating Lambda Function": of a chain of them the last before the
     refusal alone, whether it tells anything or not."""
+    words = _NAMED.sub("", words)
     refused = _REFUSED.search(words)
     found = [*_PHRASE.finditer(words)]
     before = [one for one in found if refused and one.end() <= refused.start() + 1]

@@ -33,7 +33,7 @@ _WORDS = (
     r"\[output:(?P<service>\w+):[^\]]*\] (?P<call>[A-Z]\w+) API responded with error",  # Fluent Bit
     r"(?:[Ee]rror )?(?P<verb>creating|reading|updating|deleting) "
     r"(?P<service>EC2|Lambda|ECS|ECR|KMS|SNS|SQS) "
-    r"(?P<thing>[A-Za-z][\w ]*?)(?: \(|: )",  # Terraform
+    r"(?P<thing>[A-Za-z][\w ]*?)(?: \([^()]*\))?: ",  # Terraform
     # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
     r"/2015-03-31/functions/(?P<function>[^/\s]+)/invocations(?:\?Qualifier=(?P<qualifier>\S+))?",
 )

@@ -83,6 +83,7 @@ _QUOTES = re.compile(
 _LEFT_OUT = re.compile(r"(arn:[\w-]+:(?:sts|iam):)::(?=(?:assumed-role|user|role)/)")
 # Dots between blanks in the place of an account.
 _DOTS = re.compile(r"(arn:[\w-]+:[\w-]+:[\w-]*): ?(?:\.{3}|…) ?:(?=\w)")
+_CROSSED_OUT = re.compile(r"(to perform:? [a-z][\w-]*:)[xX]{3,}\b")
 # A session is STS's; whoever hides an account may write the other service.
 _SESSION = re.compile(r"(arn:[\w-]+:)iam(::[^:\s]+:assumed-role/)")
 _NOWHERE = re.compile(
@@ -177,7 +178,8 @@ _STAMP = re.compile(
     r"^(?:[^\n\t]*\t[^\n\t]*\t)?\ufeff?(?:\d{4}-\d\d-\d\dT[\d:.]+Z ?)?", re.MULTILINE
 )
 _FRAME = re.compile(
-    r"^\s*(?:##\[\w+\]|[│╷╵|]|,(?=\s{2})|(?:> ?)+)?[ \t]*|[ \t]*│[ \t]*$", re.MULTILINE
+    r"^\s*(?:##\[\w+\]|[│╷╵|]|,(?=\s{2})|(?://+|#+)(?=\s)|(?:> ?)+)?[ \t]*|[ \t]*│[ \t]*$",
+    re.MULTILINE,
 )
 _NUMBER = re.compile(r"\+[\dXx*]+")
 GLOBAL_MODEL = re.compile(r"^arn:[\w-]+:bedrock:::foundation-model/")
@@ -394,7 +396,7 @@ def _plain(text: str) -> str:
     hidden: dict[str, str] = {}
     text = _DOTS.sub(rf"\1:{MASK}:", text)
     text = _LEFT_OUT.sub(rf"\1:{MASK}:", _NOWHERE.sub(rf"\1:{MASK}:{MASK}:", text))
-    text = _SESSION.sub(r"\1sts\2", text)
+    text = _SESSION.sub(r"\1sts\2", _CROSSED_OUT.sub(rf"\1{MASK}", text))
     text = _SPACED.sub(r"\1\2", _QUOTES.sub(r"\1\2", text))
     text = _GLUED.sub(r"\1 ", _TWO_WORDS.sub(r"\1…", text))
     text = _BLANK.sub(r"\1…", _APART.sub(r"\1", text))

@@ -287,3 +287,26 @@ def test_a_session_that_is_named_as_iams_is_stss(tmp_path: Path) -> None:
     assert found["changes"][0]["statement"]["Principal"] == {
         "AWS": [f"arn:aws:iam::{ACCOUNT}:role/reader"]
     }
+
+
+def test_what_the_organization_refused_is_named(tmp_path: Path) -> None:
+    model = "arn:aws:bedrock:eu-north-1::foundation-model/some-model-v1"
+    scp = "arn:aws:organizations::111122223333:policy/o-a/service_control_policy/p-b"
+    told = run(
+        tmp_path,
+        f"AccessDenied: not authorized to perform: bedrock:InvokeModel on resource: {model}"
+        f" with an explicit deny in a service control policy: {scp}",
+    ).output
+    assert f"bedrock:InvokeModel on {model} was refused: the service control policy ({scp})" in told
+    told = run(
+        tmp_path,
+        "operation error EC2: AllocateAddress, https response error StatusCode: 403, api error "
+        "UnauthorizedOperation: You are not authorized to perform this operation with an explicit "
+        "deny in a service control policy",
+    ).output
+    assert "ec2:AllocateAddress was refused: the service control policy decided" in told
+
+
+def test_an_action_that_is_crossed_out_is_none(tmp_path: Path) -> None:
+    arn = f"arn:aws:lambda:eu-north-1:{ACCOUNT}:function:f"
+    assert "hides the action" in run(tmp_path, refused("lambda:xxxxxxxxxx", arn)).output

@@ -30,6 +30,8 @@ DENIED = "AccessDeniedException: status code: 403, request id: 1"
         ("for one in ec2.get_all_security_groups(): <Code>UnauthorizedOperation</Code>",
          "ec2:DescribeSecurityGroups"),
         (f"$ aws efs describe-file-systems {DENIED}", "elasticfilesystem:DescribeFileSystems"),
+        ("Error: reading EC2 VPC (vpc-7) Attribute (enableDnsSupport): UnauthorizedOperation: You "
+         "are not authorized", "ec2:DescribeVpcAttribute"),
         # A program's own names, with no service beside them; and a thing that is another's part.
         (f"in send_command: createTable {DENIED}", ""),
         (f"creating bucket policy notes: {DENIED}", ""),

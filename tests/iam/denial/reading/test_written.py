@@ -84,3 +84,23 @@ def test_a_line_behind_a_whole_arn_stays_apart() -> None:
     text = f"User: {ROLE} is not authorized to perform: s3:PutObject on\nresource: {ARN}\nexit-1\n"
     [found] = read(text).refusals
     assert found.resource == ARN
+
+
+def test_a_comment_in_a_program_is_read_without_its_marks() -> None:
+    text = SAID.replace(" is not", "\nis not").replace("resource: ", "resource:\n")
+    parts = text.replace(" because", "\nbecause").split("\n")
+    assert len(parts) == 4
+    for mark in ("//", "#"):
+        [found] = read("\n".join(f"    {mark} {part}" for part in parts)).refusals
+        assert (found.principal, found.resource, found.layer) == (
+            ROLE, ARN, "identity-based policy",
+        )  # fmt: skip
+
+
+def test_an_arn_that_a_line_ends_before_its_name_goes_on() -> None:
+    topic = "arn:aws:sns:eu-north-1:210987654321:"
+    said = f"User: {ROLE} is not authorized to perform: sns:Unsubscribe on resource: {topic}"
+    assert read(f"{said}\nnightly-report-alarms").refusals[0].resource == (
+        f"{topic}nightly-report-alarms"
+    )
+    assert read(f"{said}\nretrying").refusals[0].resource == topic
