@@ -65,6 +65,7 @@ _PASSED = {
 }
 # Letters in the place of digits, of which a person does not count the number.
 _RUN = re.compile(r"([XYxy*])\1+")
+_NO_ACCOUNT = re.compile(r"arn:[\w-]+:iam:::(?:role|user)/")
 _ARN_AS_NAME = re.compile(r"arn:.*[/:]arn:[\w-]+:[\w-]+:")
 # The session of an instance has its ID as its name; these are names of a cluster's nodes.
 _NODE = re.compile(r":assumed-role/[^/]*(?:node|eks|karpenter)[^/]*/i-[^/]+$", re.IGNORECASE)
@@ -80,6 +81,11 @@ _TOLD_APART = (
     "ssm:SendCommand",
     "ssm:StartSession",
     "codeartifact:",
+)
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-basics-single-account.html
+_BY_TRUST = (
+    "; in one account a trust policy that names the caller's role or user is enough, and one that "
+    "names the account needs an Allow of the caller's own policies on the role, too"
 )
 _POLICY = re.compile(r"(?<=policy: )arn:[\w-]+:organizations:[^\s\"]*[\w-]")
 _OF_IDENTITY_CENTER = re.compile(
@@ -422,6 +428,11 @@ def _malformed(resource: str) -> str | None:
             "in, and the request is to be put right, no policy; if it hides something, paste the "
             "message with what stands there"
         )
+    if _NO_ACCOUNT.match(resource):
+        return (
+            f"{resource} has no account: if it was asked for so, the request is to be put right, "
+            "no policy (arn:aws:iam::ACCOUNT:...)"
+        )
     if _ARN_AS_NAME.match(resource):
         return (
             f"{resource} has an ARN where a name belongs: the request is to be put right, no "
@@ -565,8 +576,10 @@ def _contradiction(
         )  # fmt: skip
         looked = not given or any(one.kind == "identity" for one in explanation.considered)
         own_lack = looked and not own and refusal.role is not None
-        yield f"what the policy of what was asked for says is not known: {unseen}" + (
-            "; none of the caller's own policies allows it" * own_lack
+        yield (
+            f"what the policy of what was asked for says is not known: {unseen}"
+            + "; none of the caller's own policies allows it" * own_lack
+            + _BY_TRUST * by_trust(refusal.action, refusal.arn or "*")
         )
         return
     said = refusal.record().reason

@@ -81,6 +81,8 @@ _QUOTES = re.compile(
 )
 # An account, or a region, too, that whoever reports a denial took out of an ARN which has both.
 _LEFT_OUT = re.compile(r"(arn:[\w-]+:(?:sts|iam):)::(?=(?:assumed-role|user|role)/)")
+_WITHIN = re.compile(_LEFT_OUT.pattern + r"(?=\S+ is not authorized)")
+_WHOLE_CALLER = re.compile(r"arn:[\w-]+:(?:sts|iam)::\d{12}:\S+ is not authorized")
 # Dots between blanks in the place of an account.
 _DOTS = re.compile(r"(arn:[\w-]+:[\w-]+:[\w-]*): ?(?:\.{3}|…) ?:(?=\w)")
 _CROSSED_OUT = re.compile(r"(to perform:? [a-z][\w-]*:)[xX]{3,}\b")
@@ -395,7 +397,9 @@ def _plain(text: str) -> str:
     text = _PLACEHOLDER.sub(lambda found: found[0].replace(" ", "_"), text)
     hidden: dict[str, str] = {}
     text = _DOTS.sub(rf"\1:{MASK}:", text)
-    text = _LEFT_OUT.sub(rf"\1:{MASK}:", _NOWHERE.sub(rf"\1:{MASK}:{MASK}:", text))
+    # Beside a caller that is whole nobody took an account out.
+    left_out = _WITHIN if _WHOLE_CALLER.search(text) else _LEFT_OUT
+    text = left_out.sub(rf"\1:{MASK}:", _NOWHERE.sub(rf"\1:{MASK}:{MASK}:", text))
     text = _SESSION.sub(r"\1sts\2", _CROSSED_OUT.sub(rf"\1{MASK}", text))
     text = _SPACED.sub(r"\1\2", _QUOTES.sub(r"\1\2", text))
     text = _GLUED.sub(r"\1 ", _TWO_WORDS.sub(r"\1…", text))
@@ -548,7 +552,9 @@ def as_arn(resource: str | None, account: str) -> str | None:
     """A resource as a message names it: IAM's by kind and name, without what ends a sentence."""
     if resource is None:
         return None
-    resource = re.sub(r"</\w+>.*", "", re.sub(r"(?<=[/:])\.{3}$", "…", resource)).rstrip(".,;)'`")
+    resource = re.sub(
+        r"(?:</\w+>|\[[A-Z]{4,8}\]).*", "", re.sub(r"(?<=[/:])\.{3}$", "…", resource)
+    ).rstrip(".,;)'`")
     if "[" not in resource:  # a log stream of Lambda's has both
         resource = resource.rstrip("]")
     kind, _, name = resource.rpartition(" ")

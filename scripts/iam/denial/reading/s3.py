@@ -119,7 +119,7 @@ _MADE_PUBLIC = {
 # Words that are S3's, and no other service's.
 _IS = re.compile(
     r"Amazon S3\b|\(Service: S3,|operation error S3|\bS3Exception\b|A[Ww][Ss]::S3|<HostId>"
-    r"|\bS3ResponseError\b"
+    r"|\bS3ResponseError\b|\bS3 Error:"
     r"|services/s3\.js|client-s3|\bs3fs\b|S3 Extended Request ID|\bhost id: (?!,)|\bS3 error"
     r"|\bForbidden: null|s3 upload: 403|Server: AmazonS3|Amazon\.S3\.|HostID: \w"
     r"|#<Class:\w+>: Access Denied|s3_extended_request_id|AWS Error ACCESS_DENIED|/s3fs/core\.py"

@@ -310,3 +310,33 @@ def test_what_the_organization_refused_is_named(tmp_path: Path) -> None:
 def test_an_action_that_is_crossed_out_is_none(tmp_path: Path) -> None:
     arn = f"arn:aws:lambda:eu-north-1:{ACCOUNT}:function:f"
     assert "hides the action" in run(tmp_path, refused("lambda:xxxxxxxxxx", arn)).output
+
+
+def test_a_role_that_may_be_let_in_by_its_trust_policy_alone(tmp_path: Path) -> None:
+    words = refused("sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:role/reader").partition(" because")[
+        0
+    ]
+    found = explained(run(tmp_path, words, "--json"))
+    assert told(found, "in one account a trust policy that names the caller's role or user is eno")
+
+
+def test_a_role_without_an_account_was_asked_for_so(tmp_path: Path) -> None:
+    words = refused("sts:AssumeRole", "arn:aws:iam:::role/reader").partition(" because")[0]
+    found = explained(run(tmp_path, words, "--json"))
+    assert told(found, "has no account") and not found["changes"]
+    hidden = explained(run(tmp_path, words.replace(ACCOUNT, ""), "--json"))
+    assert not told(hidden, "has no account")
+
+
+def test_a_level_behind_an_arn_is_no_part_of_it(tmp_path: Path) -> None:
+    arn = f"arn:aws:sqs:eu-north-1:{ACCOUNT}:jobs"
+    words = f"{refused('sqs:SendMessage', arn).partition(' because')[0]}[ERROR] ClientError"
+    assert explained(run(tmp_path, words, "--json"))["resource"] == arn
+
+
+def test_a_functions_environment_is_decrypted_by_its_role(tmp_path: Path) -> None:
+    words = (
+        "KMSAccessDeniedException: Lambda was unable to decrypt the environment variables because "
+        "KMS access was denied."
+    )
+    assert "with its execution role" in run(tmp_path, words).output

@@ -105,6 +105,15 @@ TABLE = (
         "iot.amazonaws.com, and its conditions have to hold; the role has to be there, and one "
         "that was just made needs some seconds",
     ),
+    # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html
+    (
+        r"unable to decrypt the environment variables because KMS access was denied",
+        "Lambda could not decrypt the function's environment with its execution role: the role "
+        "needs kms:Decrypt on the function's key (KMSKeyArn of aws lambda "
+        "get-function-configuration; with AWS's own key aws/lambda Lambda gives the role a grant). "
+        "A role that was deleted and made anew under its name is another one to that grant: give "
+        "the function another role and then this one again. Rights of who invokes change nothing",
+    ),
     # https://docs.aws.amazon.com/codebuild/latest/userguide/troubleshooting.html
     (
         r"Service role (?P<role>arn:\S+) does not allow AWS CodeBuild to create Amazon CloudWatch "
