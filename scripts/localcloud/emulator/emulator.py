@@ -39,6 +39,7 @@ from scripts.localcloud.emulator import (
     versions,
 )
 from scripts.localcloud.emulator.consistency import Consistency, Lags
+from scripts.localcloud.emulator.services import group_rules, kms, log_filters
 
 _log = logging.getLogger(__name__)
 # Held by whoever uses moto's state.
@@ -74,8 +75,11 @@ class Emulator:
         BackendDict.reset()
         self._patches.enter_context(patches.applied())
         self._patches.enter_context(gaps.filled())
+        self._patches.enter_context(group_rules.kept())
         self._patches.enter_context(heeded.parameters())
+        self._patches.enter_context(kms.corrected())
         self._patches.enter_context(launches.as_asked())
+        self._patches.enter_context(log_filters.read())
         self._patches.enter_context(managed_keys.applied())
         self._patches.enter_context(sealing.remembered())
         self._patches.enter_context(tags.ended())

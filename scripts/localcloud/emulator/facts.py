@@ -274,6 +274,10 @@ def _kms(backends: Backends, parts: list[str]) -> Facts | None:
             return None
         key = kms.keys.get(blob.key_id)
         return None if key is None else {"key": key.arn}
+    if kind == "grant":  # by its token
+        keys = list(kms.keys.values())
+        arns = [key.arn for key in keys for one in key.grants.values() if one.token == name]
+        return {"key": arns[0]} if arns else None
     key = kms.keys.get(name)
     if key is None:
         return None

@@ -321,6 +321,7 @@ def _keep_descriptions_of_rules(stack: ExitStack) -> None:
 
     signature = inspect.signature(original)
 
+    @wraps(original)
     def init(*args: Any, **kwargs: Any) -> None:
         original(*args, **kwargs)
         given = signature.bind(*args, **kwargs).arguments

@@ -55,8 +55,19 @@ _SCHEDULE = Handed(
     ("Target", "RoleArn"), "scheduler.amazonaws.com", "ValidationException",
     "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.",
 )  # fmt: skip
+_RULE = Handed(
+    ("RoleArn",), "events.amazonaws.com", "ValidationException",
+    "Provided role cannot be assumed by principal 'events.amazonaws.com'.",
+)  # fmt: skip
+_TRAIL = Handed(
+    ("CloudWatchLogsRoleArn",), "cloudtrail.amazonaws.com", "InvalidCloudWatchLogsRoleArnException",
+    "Access denied. Check the trust relationships for your role.",
+)  # fmt: skip
 _HANDED: Mapping[tuple[str, str], Handed] = {
+    ("cloudtrail", "CreateTrail"): _TRAIL,
+    ("cloudtrail", "UpdateTrail"): _TRAIL,
     ("ec2", "CreateFlowLogs"): _FLOW_LOGS,
+    ("events", "PutRule"): _RULE,
     ("rds", "CreateDBInstance"): _MONITORING,
     ("rds", "ModifyDBInstance"): _MONITORING,
     ("scheduler", "CreateSchedule"): _SCHEDULE,
@@ -66,6 +77,12 @@ _HANDED: Mapping[tuple[str, str], Handed] = {
 _UNTOLD = frozenset({"aws:sourcearn"})
 # Policies of resources, which name principals; each service's error.
 _POLICIES: Mapping[tuple[str, str], tuple[str, str]] = {
+    ("secretsmanager", "PutResourcePolicy"): (
+        "MalformedPolicyDocumentException",
+        "This resource policy contains an unsupported principal.",
+    ),
+    ("sns", "CreateTopic"): ("InvalidParameter", "Invalid parameter: Policy Error: null"),
+    ("sns", "SetTopicAttributes"): ("InvalidParameter", "Invalid parameter: Policy Error: null"),
     ("kms", "CreateKey"): (
         "MalformedPolicyDocumentException",
         "Policy contains a statement with one or more invalid principals.",
@@ -113,7 +130,9 @@ def _role_arrived(
 def _principals_arrived(
     consistency: Consistency, backends: Backends, code: str, message: str, reading: Reading
 ) -> None:
-    document = str(reading.parameters.get("Policy") or "")
+    given = reading.parameters
+    policies = (given.get(name) for name in ("Policy", "ResourcePolicy", "AttributeValue"))
+    document = " ".join((*map(str, policies), str((given.get("Attributes") or {}).get("Policy"))))
     for role in list(backends("iam").roles.values()):
         if not consistency.settled(("role", role.id)) and f'"{role.arn}"' in document:
             raise AwsError(code, message)

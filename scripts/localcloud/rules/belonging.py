@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from moto.kms.exceptions import InvalidCiphertextException
+
 from scripts.iam.requests import Need, Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
@@ -59,16 +61,16 @@ def ciphertext(reading: Reading, backends: Backends) -> None:
 
     https://docs.aws.amazon.com/kms/latest/APIReference/API_ReEncrypt.html
     """
-    named = reading.parameters.get("SourceKeyId")
+    given = reading.parameters
+    named = given.get("SourceKeyId" if reading.operation == "ReEncrypt" else "KeyId")
     if not named:
         return
     kms = backends("kms", reading.request.region)
     try:
-        kms.decrypt(
-            reading.parameters["CiphertextBlob"],
-            reading.parameters.get("SourceEncryptionContext") or {},
-            named,
-        )
+        context = given.get("SourceEncryptionContext") or given.get("EncryptionContext") or {}
+        kms.decrypt(given["CiphertextBlob"], context, named)
+    except InvalidCiphertextException as error:
+        raise AwsError("InvalidCiphertextException", "") from error
     except Exception as error:
         raise AwsError(
             "IncorrectKeyException",

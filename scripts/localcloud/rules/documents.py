@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from scripts.iam.engine.documents import Policy, PolicyError, PolicyKind, parse_policy
@@ -116,6 +118,35 @@ def topic(reading: Reading, backends: Backends) -> None:
         _principals_exist(policy, backends, "InvalidParameter", wrong)
 
 
+def log_delivery(reading: Reading, _: Backends) -> None:
+    """A policy by which services and accounts write logs; it names accounts by their numbers.
+
+    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutResourcePolicy.html
+    """
+    document, code = reading.parameters.get("policyDocument") or "", "InvalidParameterException"
+    policy = _parsed(document, "policy", "resource", code)
+    for kind, name in _named(policy):
+        if kind == "AWS" and name.startswith("arn:"):
+            raise AwsError(code, "Principal section of policy contains ARN instead of account ID")
+        if not _well_formed(kind, name):
+            raise AwsError(code, f"Invalid principal: {name}")
+
+
+def grant(reading: Reading, backends: Backends) -> None:
+    """Whom a grant is for, and who may retire it.
+
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html
+    """
+    for parameter in ("GranteePrincipal", "RetiringPrincipal"):
+        name = reading.parameters.get(parameter)
+        if name is None or _SERVICE.fullmatch(name):
+            continue
+        if not _PRINCIPAL.fullmatch(name) or not _exists(name, backends):
+            raise AwsError(
+                "InvalidArnException", f"ARN does not refer to a valid principal: {name}"
+            )
+
+
 def endpoint(reading: Reading, _: Backends) -> None:
     """A VPC endpoint's policy."""
     document = reading.parameters.get("PolicyDocument")
@@ -123,22 +154,57 @@ def endpoint(reading: Reading, _: Backends) -> None:
         _parsed(document, "policy", "resource", "InvalidPolicyDocument")
 
 
+# A service's name; which services there are is in no list that AWS publishes.
+_SERVICE = re.compile(
+    r"[\w.-]+\.(amazonaws\.com(\.cn)?|amazon\.com|aws\.internal|api\.aws)", re.ASCII
+)
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/finding-canonical-user-id.html
+# Half as long is the one that moto's listing of buckets shows.
+_CANONICAL = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
+_PRINCIPAL = re.compile(
+    r"arn:aws:(iam::\d{12}:(root|role/.+|user/.+)|sts::\d{12}:(assumed-role/.+/.+|federated-user/.+))",
+    re.ASCII,
+)
+
+
+def _named(policy: Policy) -> Iterator[tuple[str, str]]:
+    """Kind and name of each principal."""
+    for statement in policy.statements:
+        for group in (statement.principals or {}, statement.not_principals or {}):
+            for kind, names in group.items():
+                for name in names:
+                    yield kind, name
+
+
+def _well_formed(kind: str, name: str) -> bool:
+    """Whether somebody in this partition could be called that."""
+    if kind == "Service":
+        return _SERVICE.fullmatch(name) is not None
+    if kind == "CanonicalUser":
+        return _CANONICAL.fullmatch(name) is not None
+    return kind != "AWS" or not name.startswith("arn:") or name.startswith("arn:aws:")
+
+
+def _exists(name: str, backends: Backends) -> bool:
+    """Whether a role or user of this account is there, by ARN or id: AWS stores ids."""
+    iam = backends("iam")
+    own = f"arn:aws:iam::{iam.account_id}:"
+    if not name.startswith((f"{own}role/", f"{own}user/", "AIDA", "AROA")):
+        return True
+    there = (*list(iam.roles.values()), *list(iam.users.values()))
+    return any(name in (one.arn, one.id) for one in there)
+
+
 def _principals_exist(policy: Policy, backends: Backends, code: str, message: str) -> None:
-    """Refuse roles and users of this account that are not there, and ids that nobody has: AWS
-    stores ids.
+    """Refuse roles and users of this account that are not there, ids that nobody has, and names
+    that none of their kind has.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
     """
-    iam = backends("iam")
-    own = f"arn:aws:iam::{iam.account_id}:"
-    there = (*list(iam.roles.values()), *list(iam.users.values()))
-    known = {name for one in there for name in (one.arn, one.id)}
-    for statement in policy.statements:
-        for group in (statement.principals or {}, statement.not_principals or {}):
-            for name in group.get("AWS", ()):
-                ours = name.startswith((f"{own}role/", f"{own}user/"))
-                if name not in known and (ours or name.startswith(("AIDA", "AROA"))):
-                    raise AwsError(code, f'{message}: "AWS":"{name}"')
+    for kind, name in _named(policy):
+        if not _well_formed(kind, name) or not (kind != "AWS" or _exists(name, backends)):
+            shown = "SERVICE" if kind == "Service" else kind
+            raise AwsError(code, f'{message}: "{shown}":"{name}"')
 
 
 def size(document: str) -> int:

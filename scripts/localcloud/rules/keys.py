@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from scripts.iam.requests import Need, Reading
 from scripts.localcloud.access.errors import AwsError
@@ -24,7 +25,7 @@ _CHANGES = frozenset(
     f"kms:{name}"
     for name in (
         "CreateAlias", "DisableKey", "DisableKeyRotation", "EnableKey", "EnableKeyRotation",
-        "RotateKeyOnDemand", "ScheduleKeyDeletion", "TagResource", "UntagResource",
+        "GetPublicKey", "RotateKeyOnDemand", "ScheduleKeyDeletion", "TagResource", "UntagResource",
         "UpdateKeyDescription",
     )
 )  # fmt: skip
@@ -49,6 +50,12 @@ def check(needs: Iterable[Need], service: str, backends: Backends) -> None:
         usage = str(key.key_usage or "ENCRYPT_DECRYPT") if key else ""
         if key is not None and not _fits(need, usage, str(key.key_spec)):
             raise _refused(need.resource, "of another usage or algorithm", service)
+        if key is not None and need.action == "kms:GetPublicKey" and not _has_public(key):
+            raise AwsError("UnsupportedOperationException", f"{need.resource} has no public key.")
+
+
+def _has_public(key: Any) -> bool:
+    return not str(key.key_spec).startswith(("SYMMETRIC_", "HMAC_"))
 
 
 _ENCRYPTS = frozenset(
@@ -69,6 +76,8 @@ def _fits(need: Need, usage: str, spec: str) -> bool:
         named = need.context.get("kms:EncryptionAlgorithm", ("SYMMETRIC_DEFAULT",))[0]
         symmetric = spec == "SYMMETRIC_DEFAULT"
         return usage == "ENCRYPT_DECRYPT" and symmetric == (named == "SYMMETRIC_DEFAULT")
+    if need.action in ("kms:Sign", "kms:Verify"):
+        return usage == "SIGN_VERIFY"
     if need.action in _MACS:
         named = need.context.get("kms:MacAlgorithm", ("",))[0]
         fits = named.replace("HMAC_SHA_", "HMAC_") == spec
@@ -153,3 +162,55 @@ def rotation(reading: Reading, backends: Backends) -> None:
     key = kms.keys.get(str(reading.parameters["KeyId"]).rpartition("key/")[2])
     if key is not None and (key.key_spec, key.origin) != ("SYMMETRIC_DEFAULT", "AWS_KMS"):
         raise AwsError("UnsupportedOperationException", "The key cannot be rotated.")
+
+
+_ALWAYS = {"CreateGrant", "DescribeKey", "RetireGrant"}
+_ENCRYPT = {"Decrypt", "Encrypt", "ReEncryptFrom", "ReEncryptTo"}
+_DATA_KEYS = {"GenerateDataKey", "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext",
+              "GenerateDataKeyWithoutPlaintext"}  # fmt: skip
+# What a grant may allow on keys of each usage; those with a public key show it beside.
+_GRANTED = {
+    "ENCRYPT_DECRYPT": _ENCRYPT,
+    "GENERATE_VERIFY_MAC": {"GenerateMac", "VerifyMac"},
+    "KEY_AGREEMENT": {"DeriveSharedSecret"},
+    "SIGN_VERIFY": {"Sign", "Verify"},
+}
+
+
+def granted(reading: Reading, backends: Backends) -> None:
+    """A grant allows what its key does.
+
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateGrant.html
+    """
+    kms = backends("kms", reading.request.region)
+    key = kms.keys.get(str(reading.parameters["KeyId"]).rpartition("key/")[2])
+    if key is None:
+        return
+    public = {"GetPublicKey"} if _has_public(key) else set[str]()
+    symmetric = _DATA_KEYS if key.key_spec == "SYMMETRIC_DEFAULT" else set[str]()
+    able = (
+        _ALWAYS
+        | _GRANTED.get(str(key.key_usage or "ENCRYPT_DECRYPT"), set[str]())
+        | public
+        | symmetric
+    )
+    if wrong := set(reading.parameters.get("Operations") or ()) - able:
+        raise AwsError(
+            "ValidationException", f"{min(wrong)} is not supported on a key of {key.key_spec}"
+        )
+
+
+def asymmetric(reading: Reading, _: Backends) -> None:
+    """An asymmetric key is named, and knows no context.
+
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html
+    """
+    given = reading.parameters
+    for side in ("", "Source", "Destination"):
+        algorithm = given.get(f"{side}EncryptionAlgorithm") or "SYMMETRIC_DEFAULT"
+        if algorithm == "SYMMETRIC_DEFAULT":
+            continue
+        if given.get(f"{side}EncryptionContext"):
+            raise AwsError("ValidationException", f"{algorithm} takes no encryption context")
+        if not given.get(f"{side}KeyId"):
+            raise AwsError("ValidationException", f"{algorithm} needs the key that it is of")

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.emulator.services import log_filters
 
 # Attributes that only a stopped instance changes.
 _STOPPED = frozenset(
@@ -28,6 +30,7 @@ _SCHEMAS: Mapping[str, frozenset[str]] = {
     "Policy": frozenset({"2.0"}),
     "Session": frozenset({"1.0"}),
 }
+_PARAMETERS = frozenset({"Boolean", "Integer", "MapList", "String", "StringList", "StringMap"})
 # Characters of a parameter's value; Intelligent-Tiering has those of the advanced tier.
 _LARGEST_STANDARD, _LARGEST_ADVANCED = 4096, 8192
 _HEAVIEST = 999
@@ -51,7 +54,7 @@ _RESERVED_BUCKET = re.compile(
 )
 _LARGEST_PORT = 65535
 # An ICMP rule has a type and a code there, and of all other protocols every port is meant.
-_WITH_PORTS = frozenset({"tcp", "udp", "6", "17"})
+WITH_PORTS = frozenset({"tcp", "udp", "6", "17"})
 _PROTOCOL = re.compile(r"-1|all|tcp|udp|icmp|icmpv6|\d|\d\d|1\d\d|2[0-4]\d|25[0-5]", re.ASCII)
 _SUBNET_SIZES = range(16, 29)
 _LONGEST_BACKUP = 35
@@ -60,6 +63,19 @@ _LEAST_STORAGE = {"io1": 100, "io2": 100, "standard": 5}
 _LEAST_GP = 20
 _SHORT_PERIODS = (10, 20, 30)
 _MINUTE = 60
+_FIELD = r"[@\w.]+"
+# What moto does of CloudWatch Logs Insights.
+_COMMAND = re.compile(
+    rf"fields\s+{_FIELD}(\s*,\s*{_FIELD})*|sort\s+{_FIELD}(\s+(asc|desc))?|limit\s+\d+",
+    re.IGNORECASE | re.ASCII,
+)
+# https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+_SCHEDULE = re.compile(
+    r"rate\([1-9]\d* (minutes?|hours?|days?)\)"
+    r"|at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\)"
+    r"|cron\(\S+( \S+){5}\)",
+    re.ASCII,
+)
 
 
 def _absent(what: str) -> AwsError:
@@ -166,14 +182,33 @@ def document(reading: Reading, _: Backends) -> None:
         text = reading.parameters["Content"]
         json_text = reading.parameters.get("DocumentFormat", "JSON") == "JSON"
         content = json.loads(text) if json_text else yaml.safe_load(text)
-        version = str(content.get("schemaVersion"))
-    except (ValueError, AttributeError, yaml.YAMLError):
+    except (ValueError, yaml.YAMLError):
         return  # moto's to refuse
+    if not isinstance(content, dict) or not _declares_parameters(content):
+        raise AwsError("InvalidDocumentContent", "The content of the document is not valid.")
+    version = str(content.get("schemaVersion"))
     if version not in _SCHEMAS[kind]:
         raise AwsError(
             "InvalidDocumentSchemaVersion",
             f"A document of the type {kind} has no schemaVersion {version}",
         )
+
+
+def _declares_parameters(content: Mapping[str, Any]) -> bool:
+    """Whether a document's parameters are of types that there are, with patterns that compile.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-syntax-data-elements-parameters.html
+    """
+    declared = content.get("parameters") or {}
+    if not isinstance(declared, dict) or not all(isinstance(d, dict) for d in declared.values()):
+        return False
+    try:
+        for one in declared.values():
+            re.compile(str(one.get("allowedPattern") or ""))
+    except re.error:
+        return False
+    automation = content.get("schemaVersion") == "0.3"  # has types of AWS's resources beside
+    return automation or all(one.get("type") in _PARAMETERS for one in declared.values())
 
 
 def retention(reading: Reading, _: Backends) -> None:
@@ -299,12 +334,19 @@ def bucket_name(reading: Reading, _: Backends) -> None:
 
 def group_rule(reading: Reading, _: Backends) -> None:
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html"""
-    for one in reading.parameters.get("IpPermissions") or (reading.parameters,):
+    given = reading.parameters
+    changed = [one.get("SecurityGroupRule") for one in given.get("SecurityGroupRules") or ()]
+    for one in changed or given.get("IpPermissions") or (given,):
+        if one is None:
+            raise AwsError("MissingParameter", "The request must contain SecurityGroupRule")
         protocol = str(one.get("IpProtocol", "-1")).lower()
         if not _PROTOCOL.fullmatch(protocol):
             raise AwsError("InvalidParameterValue", f"Invalid value '{protocol}' for IP protocol.")
+        for name in ("CidrIpv4", "CidrIpv6"):
+            if changed and one.get(name) and not _is_network(one[name], int(name[-1])):
+                raise AwsError("InvalidParameterValue", f"CIDR block {one[name]} is malformed")
         first, last = one.get("FromPort"), one.get("ToPort")
-        if protocol not in _WITH_PORTS or (first is None and last is None):
+        if protocol not in WITH_PORTS:
             continue
         if first is None or last is None or not 0 <= first <= last <= _LARGEST_PORT:
             raise AwsError(
@@ -312,6 +354,28 @@ def group_rule(reading: Reading, _: Backends) -> None:
                 "Invalid value for portRange. Must specify both from and to ports, with a value "
                 f"between 0 and {_LARGEST_PORT}, the first one first.",
             )
+
+
+def _is_network(text: str, version: int) -> bool:
+    try:
+        return ip_network(text, strict=False).version == version and "/" in text
+    except ValueError:
+        return False
+
+
+def shared_snapshot(reading: Reading, _: Backends) -> None:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBSnapshotAttribute.html"""
+    for name in reading.parameters.get("ValuesToAdd") or ():
+        if name != "all" and not re.fullmatch(r"\d{12}", name, re.ASCII):
+            raise AwsError("InvalidParameterValue", f"Invalid account: {name}")
+
+
+def one_value(reading: Reading, _: Backends) -> None:
+    """https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html"""
+    if {"SecretBinary", "SecretString"} <= {*reading.parameters}:
+        raise AwsError(
+            "InvalidParameterException", "You can't specify both SecretString and SecretBinary."
+        )
 
 
 def subnet_size(reading: Reading, _: Backends) -> None:
@@ -357,3 +421,43 @@ def alarm_on_metric(reading: Reading, _: Backends) -> None:
         raise AwsError(
             "ValidationError", "An alarm on a metric has either Statistic or ExtendedStatistic"
         )
+
+
+def log_query(reading: Reading, _: Backends) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_StartQuery.html"""
+    for part in str(reading.parameters.get("queryString", "")).split("|"):
+        if not _COMMAND.fullmatch(part.strip()):
+            raise _absent(f"the command '{part.strip()}' in a query of logs")
+
+
+def log_pattern(reading: Reading, _: Backends) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html"""
+    try:
+        log_filters.pattern(str(reading.parameters.get("filterPattern") or ""))
+    except log_filters.NotModelled as error:
+        if reading.operation == "FilterLogEvents":  # what others keep is shown again
+            raise _absent(str(error)) from error
+    except ValueError as error:
+        raise AwsError("InvalidParameterException", str(error)) from error
+
+
+def schedule(reading: Reading, _: Backends) -> None:
+    """https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html"""
+    given = reading.parameters
+    expression = given.get("ScheduleExpression", "")
+    if not _SCHEDULE.fullmatch(expression):
+        raise AwsError("ValidationException", f"Invalid Schedule Expression {expression}.")
+    zone = given.get("ScheduleExpressionTimezone")
+    try:
+        ZoneInfo(zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise AwsError("ValidationException", "Invalid Schedule Expression Timezone.") from error
+    window = given.get("FlexibleTimeWindow") or {}
+    flexible, wide = window.get("Mode") == "FLEXIBLE", window.get("MaximumWindowInMinutes")
+    if flexible != (wide is not None):
+        raise AwsError(
+            "ValidationException",
+            "MaximumWindowInMinutes is given for a flexible time window, and for no other.",
+        )
+    if not str((given.get("Target") or {}).get("Arn")).startswith("arn:"):
+        raise AwsError("ValidationException", "The target's Arn is not a valid ARN.")

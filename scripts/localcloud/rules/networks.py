@@ -57,6 +57,14 @@ def subnet_group(reading: Reading, backends: Backends) -> None:
             "The requested subnet is invalid, or multiple subnets were requested that are not all "
             "in a common VPC.",
         )
+    known = backends("rds", reading.request.region).subnet_groups.get(
+        reading.parameters["DBSubnetGroupName"]
+    )
+    if known and subnets and known.vpc_id != subnets[0].vpc_id:
+        raise AwsError(
+            "InvalidParameterValue",
+            "The new Subnets are not in the same Vpc as the existing subnet group",
+        )
     zones = {one.availability_zone for one in subnets}
     if subnets and len(zones) < LEAST_ZONES:
         raise AwsError(
@@ -85,6 +93,12 @@ def database(reading: Reading, backends: Backends) -> None:
     name, placed = given.get("DBSubnetGroupName"), getattr(known, "db_subnet_group", None)
     if name:
         placed = rds.subnet_groups.get(name)
+    if name and known and placed and placed.vpc_id == known.db_subnet_group.vpc_id:
+        raise AwsError(
+            "InvalidVPCNetworkStateFault",
+            f"The DB instance is in the VPC of {name} already. Choose a DB subnet group in a "
+            "different VPC than the DB instance and try again.",
+        )
     network = placed.vpc_id if placed else default.id if default and not name else None
     for group in groups:
         if network and group.vpc_id != network:
@@ -133,18 +147,121 @@ def listener(reading: Reading, backends: Backends) -> None:
     https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateListener.html
     """
     given = reading.parameters
-    if given.get("Protocol") in ("HTTPS", "TLS") and not given.get("Certificates"):
+    new = reading.operation == "CreateListener"
+    if new and given.get("Protocol") in ("HTTPS", "TLS") and not given.get("Certificates"):
         raise AwsError(
             "ValidationError", f"A certificate must be specified for {given['Protocol']} listeners"
         )
     elb = backends("elbv2", reading.request.region)
-    balancer = elb.load_balancers.get(given["LoadBalancerArn"])
+    arn = given.get("LoadBalancerArn") or given["ListenerArn"].replace(
+        ":listener/", ":loadbalancer/"
+    )
+    balancer = elb.load_balancers.get(arn) or elb.load_balancers.get(arn.rpartition("/")[0])
     for action in given.get("DefaultActions") or ():
         forward = (action.get("ForwardConfig") or {}).get("TargetGroups") or ()
         for arn in (action.get("TargetGroupArn"), *(one.get("TargetGroupArn") for one in forward)):
             group = elb.target_groups.get(arn)
             if group and balancer and group.vpc_id not in (None, balancer.vpc_id):
                 raise AwsError("ValidationError", f"{arn} is in another VPC than the load balancer")
+
+
+def scaling_group(reading: Reading, backends: Backends) -> None:
+    """A scaling group's subnets and target groups are of one network.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/attach-load-balancer-asg.html
+    """
+    given, region = reading.parameters, reading.request.region
+    groups = backends("autoscaling", region).autoscaling_groups
+    known = groups.get(given["AutoScalingGroupName"])
+    zones = given.get("VPCZoneIdentifier") or getattr(known, "vpc_zone_identifier", None) or ""
+    subnets = _known(reading, backends, "subnet", zones.split(","))
+    named = given.get("TargetGroupARNs") or getattr(known, "target_group_arns", None) or ()
+    targets = [backends("elbv2", region).target_groups.get(arn) for arn in named]
+    networks = {one.vpc_id for one in (*subnets, *filter(None, targets)) if one.vpc_id}
+    if subnets and len(networks) > 1:
+        raise AwsError(
+            "ValidationError", "The subnets and target groups are not all in one VPC: "
+            + ", ".join(sorted(networks)),
+        )  # fmt: skip
+
+
+def route(reading: Reading, backends: Backends) -> None:
+    """A route leads to what is there, and in the network of its table.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateRoute.html
+    """
+    given = reading.parameters
+    [*tables] = _known(reading, backends, "route-table", [given.get("RouteTableId")])
+    for parameter, kind, code in (
+        ("GatewayId", "internet-gateway", "InvalidInternetGatewayID.NotFound"),
+        ("NatGatewayId", "natgateway", "InvalidNatGatewayID.NotFound"),
+        ("NetworkInterfaceId", "network-interface", "InvalidNetworkInterfaceID.NotFound"),
+        ("InstanceId", "instance", "InvalidInstanceID.NotFound"),
+    ):
+        name = given.get(parameter)
+        if not name or not tables or (kind == "internet-gateway" and not name.startswith("igw-")):
+            continue
+        found = _known(reading, backends, kind, [name])
+        if not found or getattr(found[0], "state", "") == "deleted":
+            raise AwsError(code, f"The ID '{name}' does not exist")
+        if _network(found[0]) != tables[0].vpc_id:
+            raise AwsError(
+                "InvalidParameterValue",
+                f"route table {tables[0].id} and {kind.replace('internet', 'network')} {name} "
+                "belong to different networks",
+            )
+
+
+def _network(thing: Any) -> str | None:
+    """The network that something is in; a gateway may be in none."""
+    attached = getattr(thing, "vpc", None)
+    if attached is not None:
+        return str(attached.id)
+    subnet = getattr(thing, "subnet", None)
+    if subnet is not None:
+        return str(subnet.vpc_id)
+    return getattr(thing, "vpc_id", None)
+
+
+def sources(reading: Reading, backends: Backends) -> None:
+    """A rule of a security group names groups of its own network, and prefix lists that are there.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html
+    """
+    given = reading.parameters
+    changed = [one.get("SecurityGroupRule") or {} for one in given.get("SecurityGroupRules") or ()]
+    asked = given.get("IpPermissions") or ()
+    pairs = [pair for one in asked for pair in one.get("UserIdGroupPairs") or ()]
+    lists = [entry.get("PrefixListId") for one in asked for entry in one.get("PrefixListIds") or ()]
+    names = [pair.get("GroupId") for pair in pairs]
+    names += [one.get("ReferencedGroupId") for one in changed]
+    lists += [one.get("PrefixListId") for one in changed]
+    wanted = set(filter(None, lists))
+    if len(_known(reading, backends, "prefix-list", wanted)) < len(wanted):
+        raise AwsError("InvalidPrefixListID.NotFound", "The prefix list ID does not exist")
+    own = _known(reading, backends, "security-group", [given.get("GroupId")])
+    groups = _known(reading, backends, "security-group", names)
+    if len(groups) < len([one for one in names if one]):
+        raise AwsError("InvalidGroup.NotFound", "The security group does not exist")
+    if len({one.vpc_id for one in (*own, *groups)}) > 1:
+        raise AwsError(
+            "InvalidGroup.NotFound",
+            "You have specified two resources that belong to different networks.",
+        )
+
+
+def endpoint(reading: Reading, backends: Backends) -> None:
+    """An endpoint's security groups are there.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVpcEndpoint.html
+    """
+    given = reading.parameters
+    names = {*(given.get("SecurityGroupIds") or ()), *(given.get("AddSecurityGroupIds") or ())}
+    groups = {one.id for one in _known(reading, backends, "security-group", names)}
+    if missing := names - groups:
+        raise AwsError(
+            "InvalidGroup.NotFound", f"The security group '{min(missing)}' does not exist"
+        )
 
 
 def _known(

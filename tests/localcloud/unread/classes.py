@@ -41,7 +41,6 @@ elasticloadbalancing:*:DefaultActions.FixedResponseConfig*
 elasticloadbalancing:*:DefaultActions.ForwardConfig.*
 elasticloadbalancing:*:DefaultActions.Order
 elasticloadbalancing:*:DefaultActions.RedirectConfig
-elasticloadbalancing:ModifyListener:DefaultActions.TargetGroupArn
 events:PutTargets:Targets.*
 kms:CreateGrant:Constraints.*
 logs:PutMetricFilter:metricTransformations.*

@@ -134,6 +134,23 @@ def key(call: Call) -> Iterator[Target]:
     yield _named(call, call.text("KeyId"))
 
 
+def _granted_key(call: Call) -> Iterator[Target]:
+    """The key of the grant that a token is of, or that KeyId names.
+
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_RetireGrant.html
+    """
+    token = call.get("GrantToken")
+    if not token:
+        yield from key(call)
+        return
+    if call.get("KeyId") or call.get("GrantId"):
+        raise ValueError("GrantToken names the grant alone: send no KeyId and no GrantId with it")
+    arn = call.facts(call.arn("kms", f"grant/{token}")).get("key")
+    if not arn:
+        raise ValueError("GrantToken is the token of no grant")
+    yield _named(call, str(arn))
+
+
 def _alias_arn(call: Call) -> str:
     return call.arn("kms", name_of(call.get("AliasName"), "AliasName", r"alias/[\w/-]+"))
 
@@ -240,9 +257,10 @@ TABLE: Table = {
     **same(
         "CancelKeyDeletion DescribeKey DisableKey DisableKeyRotation EnableKey GetKeyPolicy "
         "GetKeyRotationStatus GetPublicKey ListGrants ListKeyPolicies ListKeyRotations "
-        "ListResourceTags RetireGrant RevokeGrant RotateKeyOnDemand UpdateKeyDescription",
+        "ListResourceTags RevokeGrant RotateKeyOnDemand UpdateKeyDescription",
         Row(key),
     ),
+    "RetireGrant": Row(_granted_key),
     **{name: Row(everything, keys=_caller) for name in ("ListKeys", "ListAliases")},
     **anywhere("ListRetirableGrants"),
     "GenerateRandom": Row(everything, keys=_caller),

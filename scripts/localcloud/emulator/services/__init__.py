@@ -1,0 +1,1 @@
+"""What single services answer otherwise than moto."""

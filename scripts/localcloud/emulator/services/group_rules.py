@@ -1,0 +1,123 @@
+"""Rules of security groups. Moto fails on a protocol without ports, and changes no rule's source
+but an IPv4 network: the old one stays, without a word. It describes no rule by its id.
+
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySecurityGroupRules.html
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import Any
+from unittest.mock import patch
+
+from moto.core.responses import EmptyResult
+from moto.ec2.exceptions import (
+    InvalidParameterValueError,
+    InvalidSecurityGroupNotFoundError,
+    InvalidSecurityGroupRuleIdNotFoundError,
+)
+from moto.ec2.models.security_groups import SecurityGroupBackend, SecurityGroupRule
+from moto.ec2.responses.security_groups import SecurityGroups
+
+# Protocols that have ports, or types and codes, which are all of them where none is said.
+_TYPED = frozenset({"1", "58", "icmp", "icmpv6"})
+_PORTED = frozenset({"tcp", "udp", "6", "17"}) | _TYPED
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Keep them as EC2 does while the context lasts."""
+    with ExitStack() as stack:
+        for owner, method, change in (
+            (SecurityGroupRule, "__init__", _init),
+            (SecurityGroupBackend, "modify_security_group_rules", _modify),
+            (SecurityGroups, "update_security_group_rule_descriptions_egress", _describe),
+            (SecurityGroups, "update_security_group_rule_descriptions_ingress", _describe),
+        ):
+            original = getattr(owner, method)
+            stack.enter_context(patch.object(owner, method, wraps(original)(change(original))))
+        yield
+
+
+def _ports(protocol: str, first: Any, last: Any) -> tuple[Any, Any]:
+    if protocol not in _PORTED:
+        return None, None
+    if protocol in _TYPED:
+        return -1 if first is None else first, -1 if last is None else last
+    return first, last
+
+
+def _init(original: Callable[..., None]) -> Callable[..., None]:
+    signature = inspect.signature(original)
+
+    def init(*args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(*args, **kwargs)
+        given = bound.arguments
+        protocol = str(given.get("ip_protocol") or "").lower()
+        first, last = _ports(protocol, given.get("from_port"), given.get("to_port"))
+        given["from_port"], given["to_port"] = (0 if one is None else one for one in (first, last))
+        original(*bound.args, **bound.kwargs)
+        if first is None:
+            given["self"].from_port = given["self"].to_port = None
+
+    return init
+
+
+_SOURCES: Mapping[str, Callable[[Any], Any]] = {
+    "CidrIpv4": lambda rule: rule.cidr_ipv4,
+    "CidrIpv6": lambda rule: rule.cidr_ipv6,
+    "PrefixListId": lambda rule: rule.prefix_list_id,
+    "ReferencedGroupId": lambda rule: (rule.source_group or {}).get("GroupId"),
+}
+
+
+def _modify(original: Callable[..., None]) -> Callable[..., None]:
+    def modify(self: Any, group_id: str, rules: dict[str, dict[str, Any]]) -> None:
+        group = self.get_security_group_by_name_or_id(group_id)
+        found: dict[str, Any] = {name: group.get_rule(name) if group else None for name in rules}
+        given = {}
+        for name, new in rules.items():
+            for source, had in _SOURCES.items():
+                if new.get(source) and found[name] is not None and not had(found[name]):
+                    raise InvalidParameterValueError(
+                        f"{source} (rule {name}, which has a source of another type)"
+                    )
+            given[name] = {"FromPort": -1, "ToPort": -1, **new}
+        original(self, group_id, given)
+        for name, new in rules.items():
+            rule = found[name]
+            protocol = "-1" if rule.ip_protocol.lower() == "all" else rule.ip_protocol
+            rule.ip_protocol = protocol
+            rule.from_port, rule.to_port = _ports(protocol, new.get("FromPort"), new.get("ToPort"))
+            if new.get("CidrIpv6"):
+                rule.ip_range["CidrIpv6"] = new["CidrIpv6"]
+            if new.get("PrefixListId"):
+                rule.prefix_list_id = new["PrefixListId"]
+            if new.get("ReferencedGroupId"):
+                rule.source_group["GroupId"] = new["ReferencedGroupId"]
+
+    return modify
+
+
+def _describe(original: Callable[..., Any]) -> Callable[..., Any]:
+    def update(self: Any) -> Any:
+        described = self._get_param("SecurityGroupRuleDescriptions", [])
+        if not described:
+            return original(self)
+        group = self.ec2_backend.get_security_group_by_name_or_id(self._get_param("GroupId"))
+        if group is None:
+            raise InvalidSecurityGroupNotFoundError(self._get_param("GroupId"))
+        rules = [group.get_rule(one["SecurityGroupRuleId"]) for one in described]
+        for rule, one in zip(rules, described, strict=True):
+            if rule is None:
+                raise InvalidSecurityGroupRuleIdNotFoundError(one["SecurityGroupRuleId"])
+        for rule, one in zip(rules, described, strict=True):
+            for source in (rule.source_group, getattr(rule, "keyless_prefix_list", {})):
+                source.pop("Description", None)
+            rule.ip_range["Description"] = one.get("Description", "")
+        return EmptyResult()
+
+    return update
