@@ -129,7 +129,7 @@ def _defined(*files: Path, arguments: bool = False) -> Functions:
 def _changes() -> Mapping[str, list[tuple[str, Function]]]:
     """Name of what is put in place of moto's -> the module of moto's class, and the function."""
     found = defaultdict(list)
-    for file in sorted((_OURS / "emulator").glob("*.py")):
+    for file in sorted((_OURS / "emulator").rglob("*.py")):
         tree = _tree(file)
         classes = {
             name.name: (node.module or "").split(".")[1]
