@@ -170,6 +170,27 @@ def test_a_bucket_policy_names_nobody_who_has_not_arrived(slow: Account) -> None
     assert code(s3.put_bucket_policy, Bucket="early", Policy=policy) == ""
 
 
+def test_policies_of_secrets_and_topics_name_nobody_who_has_not_arrived(slow: Account) -> None:
+    secrets, sns = slow.client("secretsmanager"), slow.client("sns")
+    secret = secrets.create_secret(Name="early", SecretString="s")["ARN"]
+    topic = sns.create_topic(Name="early")["TopicArn"]
+    role = slow.role("early-15", trust("ec2.amazonaws.com"))
+
+    def text(action: str, resource: str) -> str:
+        allow = statement(action, resource) | {"Principal": {"AWS": role}}
+        return json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+
+    shared = text("secretsmanager:GetSecretValue", "*")
+    put = {"SecretId": secret, "ResourcePolicy": shared}
+    given = {"TopicArn": topic, "AttributeName": "Policy",
+             "AttributeValue": text("sns:Publish", topic)}  # fmt: skip
+    assert code(secrets.put_resource_policy, **put) == "MalformedPolicyDocumentException"
+    assert code(sns.set_topic_attributes, **given) == "InvalidParameter"
+    pass_requests(slow, LAGS.identities)
+    assert code(secrets.put_resource_policy, **put) == ""
+    assert code(sns.set_topic_attributes, **given) == ""
+
+
 def test_without_the_mode_everything_counts_at_once() -> None:
     now = Consistency()
     now.changed(("role", "any"), None, 100)
