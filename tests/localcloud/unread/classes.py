@@ -46,7 +46,7 @@ kms:CreateGrant:Constraints.*
 logs:PutMetricFilter:metricTransformations.*
 s3:PutBucketEncryption:*BucketKeyEnabled
 s3:PutBucketReplication:ReplicationConfiguration.*
-scheduler:*:FlexibleTimeWindow.*  scheduler:*:Tags.*  scheduler:*:Target.*
+ scheduler:*:Tags.*  scheduler:*:Target.*
 secretsmanager:CreateSecret:Tags.*  secretsmanager:RotateSecret:RotationRules.*
 ssm:CreateDocument:Requires.*  ssm:SendCommand:NotificationConfig.*
 """
