@@ -65,6 +65,9 @@ _VERBS = {
     "set": ("Set", "Put", "Modify"),
     "sett": ("Set", "Put", "Modify"),
 }
+# Calls that need no right, whatever the policies say.
+# https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+_FREE = ("sts:GetCallerIdentity", "sts:GetSessionToken")
 # Whoever reads a thing may call several that begin so.
 _READ = ("get", "describe", "list")
 MOST = 4
@@ -83,7 +86,8 @@ def actions(words: str) -> tuple[str, ...]:
             one for one in found if not _REFUSED.search(words, one[0])
         ]
         near = sorted(found, key=lambda one: abs(one[0] - refused.start()))
-        if several := tuple(dict.fromkeys(action for _, some in near for action in some)):
+        told = (action for _, some in near for action in some if action not in _FREE)
+        if several := tuple(dict.fromkeys(told)):
             return several
     return ()
 

@@ -163,9 +163,9 @@ def of_service_alone(words: str) -> str | None:
     if len(asked) != 1 or not by_name.refuses(words):
         return None
     return (
-        f"what was refused is a call of the service whose actions begin with {asked.pop()}: (it "
-        "is named beside the refusal); which call, who made it, on what, and whether an Allow is "
-        "lacking or a policy denies it, is not told"
+        "beside the refusal the words name the service whose actions begin with "
+        f"{asked.pop()}:; whether it was that one, which call, who made it, on what, and whether "
+        "an Allow is lacking or a policy denies it, is not told"
     )
 
 

@@ -610,7 +610,7 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         ):
             words = f"{words} … {frame}"
         wide = plain[max(last, found.start() - 420) : min(end, further.start() if further else end)]
-        if not (calls.called(words) or by_name.actions(words)) and (
+        if not (calls.called(words) or by_name.actions(words) or services.cause(words)) and (
             by_name.action(wide) or operation_of_s3(wide)
         ):
             words = wide

@@ -24,7 +24,7 @@ _PHRASE = re.compile(
     r"|(?P<makes>creat|initiat)|(?P<deletes>delet|remov|destroy)|(?P<copies>copy))"
     r"(?:t|d|p)?(?:e|es|s|ed|ing)? "
     r"(?:(?!(?:and|to|from|in|of|on|at|for|with|failed|because|backend)\b)"
-    r"(?:[A-Za-z][\w-]*|\([^()]{1,80}\)|\"[^\"]{1,80}\"|'[^']{1,80}') ?){1,6}",
+    r"(?:[A-Za-z][\w-]*(?!\w|[/.]\w)|\([^()]{1,80}\)|\"[^\"]{1,80}\"|'[^']{1,80}') ?){1,6}",
     re.IGNORECASE,
 )
 _NAMES = re.compile(r"\([^()]*\)|\"[^\"]*\"|'[^']*'")

@@ -340,3 +340,20 @@ def test_a_functions_environment_is_decrypted_by_its_role(tmp_path: Path) -> Non
         "KMS access was denied."
     )
     assert "with its execution role" in run(tmp_path, words).output
+
+
+def test_a_call_that_needs_no_right_is_none_that_lacks_one(tmp_path: Path) -> None:
+    words = (
+        "error calling sts:GetCallerIdentity: operation error STS: GetCallerIdentity\n\n"
+        "Error: AccessDenied: Access Denied"
+    )
+    told = run(tmp_path, words).output
+    assert "needs sts:GetCallerIdentity" not in told and "whether it was that one" in told
+
+
+def test_a_services_own_words_tell_more_than_a_calls_name(tmp_path: Path) -> None:
+    words = (
+        "aws organizations attach-policy --policy-id p-1 --target-id r-1 -> AccessDeniedException: "
+        "You don't have permissions to access this resource."
+    )
+    assert "AWS Organizations answers so" in run(tmp_path, words).output

@@ -28,6 +28,7 @@ DENIED = "AccessDenied: Access Denied status code: 403, request id: 7"
         (f"get_object_acl on s3://site-7/a.csv: {DENIED}",
          "s3:GetObjectAcl", "arn:aws:s3:::site-7/a.csv"),
         (f"create_multipart_upload: {DENIED}", "s3:PutObject", None),
+        (f"rpc error: error getting object snapshots/b/c.json: {DENIED}", "s3:GetObject", None),
         ("Error while downloading from S3 for bucket: site-7, key: a.jar.Access Denied "
          "(Service: Amazon S3; Status Code: 403)", "s3:GetObject", "arn:aws:s3:::site-7/a.jar"),
         ("could not save it to S3: Access Denied (Service: Amazon S3; Status Code: 403)",
