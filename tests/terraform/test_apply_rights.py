@@ -55,6 +55,8 @@ BOUNDED = {"iam:PermissionsBoundary": f"{IAM}:policy/keyless-dev-boundary"}
             {},
         ),
         ("ec2:CreateSubnet", f"{EC2}:vpc/vpc-1", {"aws:ResourceTag/Environment": "dev"}),
+        # AWS's least privileges for making a database, and an account's first load balancer
+        ("ec2:DescribeAccountAttributes", "*", {"aws:RequestedRegion": "us-east-1"}),
         ("ec2:DeleteVpc", f"{EC2}:vpc/vpc-1", {"aws:ResourceTag/Environment": "dev"}),
         (
             "iam:PassRole",

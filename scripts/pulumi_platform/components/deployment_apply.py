@@ -215,6 +215,13 @@ def data(scope: Scope) -> list[Statement]:
             [scope.keys],
             when=equals("kms:ViaService", account.endpoint("rds")),
         ),
+        # RDS, and an account's first load balancer, look at its limits in the caller's name.
+        allow(
+            "LimitsOfThisAccount",
+            ["ec2:DescribeAccountAttributes"],
+            ["*"],
+            when=equals("aws:RequestedRegion", account.region),
+        ),
         allow(
             "ThirdPartySecretWithoutValue",
             actions_of(

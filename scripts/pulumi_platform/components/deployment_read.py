@@ -130,7 +130,11 @@ def named(scope: Scope) -> list[Statement]:
         allow("Dashboard", ["cloudwatch:GetDashboard"], [scope.dashboard]),
         allow(
             "Topic",
-            actions_of("sns", "GetSubscriptionAttributes GetTopicAttributes ListTagsForResource"),
+            actions_of(
+                "sns",
+                "GetSubscriptionAttributes GetTopicAttributes ListSubscriptionsByTopic "
+                "ListTagsForResource",
+            ),
             [scope.topic],
         ),
         allow("Budget", ["budgets:ListTagsForResource", "budgets:ViewBudget"], [scope.budget]),

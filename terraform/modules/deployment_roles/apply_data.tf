@@ -174,6 +174,21 @@ data "aws_iam_policy_document" "apply_data" {
     }
   }
 
+  # RDS looks at the account's limits in the caller's name, and so does Elastic Load Balancing before it has its own role.
+  # https://repost.aws/knowledge-center/rds-iam-least-privileges
+  # https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html
+  statement {
+    sid       = "LimitsOfThisAccount"
+    actions   = ["ec2:DescribeAccountAttributes"]
+    resources = ["*"] # only the region limits a listing
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestedRegion"
+      values   = [local.region]
+    }
+  }
+
   statement {
     sid = "ThirdPartySecretWithoutValue"
     actions = [

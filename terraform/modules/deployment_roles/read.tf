@@ -269,7 +269,7 @@ data "aws_iam_policy_document" "read_named" {
 
   statement {
     sid       = "Topic"
-    actions   = ["sns:GetSubscriptionAttributes", "sns:GetTopicAttributes", "sns:ListTagsForResource"]
+    actions   = ["sns:GetSubscriptionAttributes", "sns:GetTopicAttributes", "sns:ListSubscriptionsByTopic", "sns:ListTagsForResource"]
     resources = [local.topic]
   }
 

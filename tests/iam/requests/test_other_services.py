@@ -1,4 +1,4 @@
-"""Secrets, keys, logs, metrics, topics, budgets, schedules, rules, trails."""
+"""Secrets, keys, logs, metrics, topics, budgets, schedules, rules, trails, load balancers."""
 
 from __future__ import annotations
 
@@ -272,3 +272,18 @@ def test_a_trail_with_logs_passes_its_role() -> None:
         ("cloudtrail:AddTags", trail),
         ("iam:PassRole", ROLE),
     ]
+
+
+def test_an_accounts_first_load_balancer_looks_at_the_network_with_the_callers_rights() -> None:
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html"""
+    asked: dict[str, Any] = {"Name": "serve", "Subnets": ["subnet-1"]}
+    found = needed("elbv2", "CreateLoadBalancer", **asked)
+    assert only(found, "ec2:DescribeAccountAttributes", "*").context["aws:ViaAWSService"]
+    only(found, "ec2:DescribeInternetGateways", "*")
+    service = "elasticloadbalancing.amazonaws.com"
+    name = f"{service}/AWSServiceRoleForElasticLoadBalancing"
+    arn = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{name}"
+    only(found, "iam:CreateServiceLinkedRole", arn)
+    made = FakeAccount(facts={arn: {"arn": arn}})
+    second = needed("elbv2", "CreateLoadBalancer", made, **asked)
+    assert [need.action for need in second] == ["elasticloadbalancing:CreateLoadBalancer"]

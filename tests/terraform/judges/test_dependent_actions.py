@@ -178,6 +178,21 @@ def test_apply_may_do_all_that_aws_asks_of_it_in_a_fresh_account(
     assert denied(documents, f"keyless-{environment}-apply", needs) == []
 
 
+def test_apply_may_make_an_accounts_first_load_balancer(documents: list[Document]) -> None:
+    needs = needed(
+        "elbv2",
+        "CreateLoadBalancer",
+        Fresh("dev"),
+        Name="keyless-dev-serve",
+        Scheme="internal",
+        Subnets=["subnet-1"],
+        SecurityGroups=["sg-1"],
+        Tags=[{"Key": "Environment", "Value": "dev"}],
+    )
+    assert "ec2:DescribeAccountAttributes" in {need.action for need in needs}
+    assert denied(documents, "keyless-dev-apply", needs) == []
+
+
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_a_plan_may_read_the_budget(documents: list[Document], environment: str) -> None:
     needs = requests_of(environment)["read the budget"]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from scripts.iam.requests.model import Keys, Need
 from scripts.iam.requests.row import (
+    VIA_SERVICE,
     Call,
     Row,
     Table,
@@ -24,6 +25,7 @@ from scripts.iam.requests.row import (
     resource_tags,
     same,
     service_linked_role,
+    service_linked_role_arn,
     tag_keys,
 )
 
@@ -32,6 +34,15 @@ _NAME = r"[A-Za-z0-9-]+"
 _BALANCER = rf"loadbalancer/(?:app|net|gwy)/{_NAME}/{_ID}"
 _LISTENER = rf"listener/(?:app|net|gwy)/{_NAME}/{_ID}/{_ID}"
 _GROUP = rf"targetgroup/{_NAME}/{_ID}"
+_SERVICE = "elasticloadbalancing.amazonaws.com"
+_LOOKED_AT = (
+    "AccountAttributes",
+    "Addresses",
+    "InternetGateways",
+    "SecurityGroups",
+    "Subnets",
+    "Vpcs",
+)
 _KINDS = {"application": "app", "network": "net", "gateway": "gwy"}
 
 
@@ -135,6 +146,17 @@ def _tag_new(targets: Targets) -> Callable[[Call], Iterator[Need]]:
     return found
 
 
+def _first_look(call: Call) -> Iterator[Need]:
+    """Until the service has a role of its own, it looks at the network with the caller's rights.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/userguide/elb-api-permissions.html
+    https://github.com/kubernetes/cloud-provider-aws/pull/59
+    """
+    if call.account.describe(service_linked_role_arn(call, _SERVICE)) is None:
+        for what in _LOOKED_AT:
+            yield Need(f"ec2:Describe{what}", "*", VIA_SERVICE)
+
+
 _balancer = Row(_existing("LoadBalancerArn", _BALANCER))
 _listener = Row(_existing("ListenerArn", _LISTENER))
 _group = Row(_existing("TargetGroupArn", _GROUP))
@@ -151,7 +173,8 @@ TABLE: Table = {
         keys=_balancer_keys,
         also=(
             _tag_new(_new_balancer),
-            service_linked_role("elasticloadbalancing.amazonaws.com"),
+            service_linked_role(_SERVICE),
+            _first_look,
         ),
     ),
     "CreateTargetGroup": Row(_new_group, keys=_tags, also=(_tag_new(_new_group),)),
