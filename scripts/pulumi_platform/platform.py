@@ -130,6 +130,7 @@ class ModelServerSettings:
     model: str
     capacity: Capacity = field(default_factory=Capacity)
     clients: Clients = field(default_factory=Clients)
+    cpu_credits: str = "unlimited"
     deletion_protection: bool = False
     instance_type: str = "t4g.small"
     logs: ServerLogs = field(default_factory=ServerLogs)
@@ -476,6 +477,7 @@ class Platform(pulumi.ComponentResource):
                 certificate_arn=given.certificate_arn,
                 champion_parameter_prefix=self._names["champion"],
                 clients=given.clients,
+                cpu_credits=given.cpu_credits,
                 deletion_protection=given.deletion_protection and not args.teardown,
                 egress=self._egress(),
                 instance_type=given.instance_type,

@@ -192,6 +192,7 @@ module "model_server" {
   certificate_arn             = var.model_server.certificate_arn
   champion_parameter_prefix   = local.champion_prefix
   clients                     = var.model_server.clients
+  cpu_credits                 = var.model_server.cpu_credits
   deletion_protection         = var.model_server.deletion_protection && !var.teardown
   egress                      = local.egress
   instance_type               = var.model_server.instance_type

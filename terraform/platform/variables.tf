@@ -109,6 +109,7 @@ variable "model_server" {
     model               = string
     capacity            = optional(object({ minimum = optional(number, 1), maximum = optional(number, 4), cpu_percent = optional(number, 60) }), {})
     clients             = optional(object({ cidrs = optional(map(string), {}), security_group_ids = optional(map(string), {}) }), {})
+    cpu_credits         = optional(string, "unlimited")
     deletion_protection = optional(bool, false)
     instance_type       = optional(string, "t4g.small")
     logs                = optional(object({ enabled = optional(bool, true), retention_days = optional(number, 30) }), {})

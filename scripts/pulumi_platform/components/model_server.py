@@ -97,6 +97,7 @@ class ModelServerArgs:
     associate_public_ip_address: bool = False
     capacity: Capacity = field(default_factory=Capacity)
     clients: Clients = field(default_factory=Clients)
+    cpu_credits: str = "unlimited"
     deletion_protection: bool = False
     egress: Egress = field(default_factory=anywhere)
     instance_type: str = "t4g.small"
@@ -171,6 +172,10 @@ class ModelServerArgs:
             ),
             'clients.cidrs must be IPv4 networks such as "10.40.0.0/16", and not the whole '
             "internet: the servers know no login.",
+        )
+        check(
+            self.cpu_credits in ("standard", "unlimited"),
+            'cpu_credits must be "standard" or "unlimited".',
         )
         check(
             fits(r"[a-z]+[0-9]+g[a-z]*\.[a-z0-9]+", self.instance_type)
@@ -405,6 +410,8 @@ class ModelServer(pulumi.ComponentResource):
             volume=args.volume,
             instance_tags=tags,
             tags=args.tags,
+            # Scaling looks at the CPU: an instance held at its baseline would never look busy.
+            cpu_credits=args.cpu_credits if args.instance_type.startswith("t") else None,
         ).make(self, f"{name}-serve-{each}")
         least = args.capacity.minimum if each == "blue" else 0
         group = autoscaling.Group(

@@ -306,7 +306,8 @@ class Observability(pulumi.ComponentResource):
             ),
             "cpu": (
                 f"Database above {database.cpu_percent:g} % CPU for half an hour: a burstable "
-                "class runs out of credits; choose a larger one or look for a heavy query.",
+                "class bills CPU credits beyond its baseline; choose a larger one or look for a "
+                "heavy query.",
                 ("CPUUtilization", "Average", "GreaterThanThreshold"),
                 database.cpu_percent,
                 30,

@@ -101,6 +101,15 @@ resource "aws_launch_template" "serve" {
     http_put_response_hop_limit = 1
   }
 
+  # Scaling looks at the CPU: an instance that is held at its baseline would never look busy. Said here, because an
+  # account may have another default.
+  dynamic "credit_specification" {
+    for_each = startswith(var.instance_type, "t") ? [var.cpu_credits] : []
+    content {
+      cpu_credits = credit_specification.value
+    }
+  }
+
   monitoring {
     enabled = false # target tracking by five-minute metrics would be slow; the load balancer's come each minute
   }

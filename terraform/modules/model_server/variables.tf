@@ -105,6 +105,17 @@ variable "clients" {
   }
 }
 
+variable "cpu_credits" {
+  description = "What a burstable instance does when its CPU credits are used up: \"unlimited\" bills more, 0.04 USD for each hour of a vCPU above the type's baseline (t4g.small: 20 %); \"standard\" holds it at its baseline, so that it never reaches capacity.cpu_percent and nothing scales out."
+  type        = string
+  default     = "unlimited"
+
+  validation {
+    condition     = contains(["standard", "unlimited"], var.cpu_credits)
+    error_message = "cpu_credits must be \"standard\" or \"unlimited\"."
+  }
+}
+
 variable "deletion_protection" {
   description = "Keep the load balancer from being deleted."
   type        = bool

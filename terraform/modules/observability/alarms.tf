@@ -17,7 +17,7 @@ locals {
       minutes     = 15
     }
     cpu = {
-      description = "Database above ${var.database.cpu_percent} % CPU for half an hour: a burstable class runs out of credits; choose a larger one or look for a heavy query."
+      description = "Database above ${var.database.cpu_percent} % CPU for half an hour: a burstable class bills CPU credits beyond its baseline; choose a larger one or look for a heavy query."
       metric      = "CPUUtilization"
       statistic   = "Average"
       comparison  = "GreaterThanThreshold"

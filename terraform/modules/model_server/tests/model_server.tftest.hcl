@@ -96,6 +96,27 @@ run "two_sets_of_which_one_answers" {
   }
 }
 
+run "scaling_is_not_left_to_an_accounts_default_for_credits" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for template in aws_launch_template.serve : one(template.credit_specification).cpu_credits == "unlimited"])
+    error_message = "held at its baseline a server never reaches capacity.cpu_percent"
+  }
+}
+
+run "a_server_of_another_kind_has_no_credits" {
+  command = plan
+  variables {
+    instance_type = "m7g.large"
+  }
+
+  assert {
+    condition     = alltrue([for template in aws_launch_template.serve : length(template.credit_specification) == 0])
+    error_message = "EC2 refuses a credit specification for m7g"
+  }
+}
+
 run "its_role_reads_one_model_and_cannot_write_the_policy" {
   command = plan
 
