@@ -329,6 +329,12 @@ _ADVICE = (
         "hours: wait, then {plan}",
     ),
     (
+        "is a linked account",
+        "a new account of an organization has no budgets until its payer has enabled them, and up "
+        "to a day after: wait, then {plan}; or leave observability.budget out of "
+        "terraform/platform/environments/{0}.tfvars",
+    ),
+    (
         "conflicting conditional operation",
         "S3 keeps the name of a deleted bucket for a while, an hour at times: wait, then {plan}",
     ),

@@ -535,6 +535,11 @@ def test_a_refused_deletion_stops_and_names_who_may() -> None:
         ("FreeTierRestrictionError: The specified backup retention", "upgrade-account-plan"),
         ("The specified instance type is not eligible for Free Tier.", "upgrade-account-plan"),
         ("PendingVerification: Your request for accessing resources", "up to four hours"),
+        (
+            "AccessDeniedException: Account 123456789012 is a linked account. To enable budgets "
+            "for your account, ask the payer account to enable budgets first.",
+            "up to a day",
+        ),
         ("OperationAborted: A conflicting conditional operation is in progress", "an hour"),
         ("InvalidNetworkInterfaceID.NotFound: The networkInterface ID", "keyless destroy -e dev"),
         ("ThrottlingException: Rate exceeded", "keyless doctor"),
