@@ -11,28 +11,14 @@ from scripts.iam.trust_lint.fixes import Fix
 Severity = Literal["error", "warning", "note"]
 
 GITHUB_OIDC = "https://docs.github.com/en/actions/reference/security/oidc"
-AWS_GITHUB = "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_secure-by-default.html"
-AWS_KEYS = (
-    "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_iam-condition-keys.html"
-)
-AWS_SETS = (
-    "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
-    "reference_policies_condition-single-vs-multi-valued-context-keys.html"
-)
-AWS_OPERATORS = (
-    "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
-    "reference_policies_elements_condition_operators.html"
-)
-AWS_LOGIC = (
-    "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
-    "reference_policies_condition-logic-multiple-context-keys-or-values.html"
-)
-AWS_PRINCIPAL = (
-    "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html"
-)
-AWS_NOT_PRINCIPAL = (
-    "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html"
-)
+_IAM = "https://docs.aws.amazon.com/IAM/latest/UserGuide/"
+AWS_GITHUB = f"{_IAM}id_roles_providers_oidc_secure-by-default.html"
+AWS_KEYS = f"{_IAM}reference_policies_iam-condition-keys.html"
+AWS_SETS = f"{_IAM}reference_policies_condition-single-vs-multi-valued-context-keys.html"
+AWS_OPERATORS = f"{_IAM}reference_policies_elements_condition_operators.html"
+AWS_LOGIC = f"{_IAM}reference_policies_condition-logic-multiple-context-keys-or-values.html"
+AWS_PRINCIPAL = f"{_IAM}reference_policies_elements_principal.html"
+AWS_NOT_PRINCIPAL = f"{_IAM}reference_policies_elements_notprincipal.html"
 AWS_WEB_IDENTITY = (
     "https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html"
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,30 +24,27 @@ from scripts.iam.trust_lint.principals import (
     principals,
     speaks_of_github,
 )
+from scripts.iam.trust_lint.reading.literals import texts
 from scripts.iam.trust_lint.rules import IDENTITY_CHECKS, Linted, Setting, refused_intent
-from scripts.iam.trust_lint.unfilled import ANY_SUBJECT, Filled, Open, filled, left_in, with_one
+from scripts.iam.trust_lint.unfilled import (
+    ANY_SUBJECT,
+    Filled,
+    Open,
+    filled,
+    left_in,
+    with_one,
+)
 from scripts.iam.trust_lint.written import refusals
 
 Document = Mapping[str, Any] | str | bytes
 
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecuritytokenservice.html
 STS_ACTIONS = (
-    "AssumeRole",
-    "AssumeRoleWithSAML",
-    "AssumeRoleWithWebIdentity",
-    "AssumeRoot",
-    "DecodeAuthorizationMessage",
-    "GetAccessKeyInfo",
-    "GetCallerIdentity",
-    "GetFederationToken",
-    "GetServiceBearerToken",
-    "GetSessionToken",
-    "GetWebIdentityToken",
-    "SetContext",
-    "SetSourceIdentity",
-    "TagGetWebIdentityToken",
-    "TagSession",
-)
+    "AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "AssumeRoot",
+    "DecodeAuthorizationMessage", "GetAccessKeyInfo", "GetCallerIdentity", "GetFederationToken",
+    "GetServiceBearerToken", "GetSessionToken", "GetWebIdentityToken", "SetContext",
+    "SetSourceIdentity", "TagGetWebIdentityToken", "TagSession",
+)  # fmt: skip
 _NO_ACCOUNT = "0" * 12
 _PROVIDERS_ACCOUNT = re.compile(
     r"(arn:aws[a-z-]*:iam::)(?!\d{12}:)(\$?\{+[^}\"]*\}+|[^:\"/]*)(?=:oidc-provider/)"
@@ -129,13 +125,14 @@ def lint(document: Document, setting: Setting) -> Judgement:
     decoded = _decoded(document)
     if isinstance(decoded, Mapping) and left_in(decoded):
         return _with_names(decoded, setting)
-    rest, refused = _without_not_principal(document, setting)
-    if rest is None:
-        return Judgement(tuple(refused))
-    policy = parse_policy(rest, name=setting.origin, kind="trust")
+    rest, refused = _without_not_principal(decoded, setting)
+    found = Judgement(tuple(refused))
+    if refused and not rest:
+        return found
+    policy = parse_policy(rest or document, name=setting.origin, kind="trust")
     for statement in policy.statements:
         _known_actions(statement, setting.origin)
-    return Judgement(tuple(refused)) + lint_policy(policy, setting)
+    return found + lint_policy(policy, setting)
 
 
 def lint_policy(policy: Policy, setting: Setting) -> Judgement:
@@ -349,49 +346,29 @@ def _may_agree(policy: Filled, setting: Setting) -> bool:
     return not any(_nobody(lint(json.dumps(one), setting)) for one in alone)
 
 
-def _without_not_principal(
-    document: Document, setting: Setting
-) -> tuple[Document | None, list[Finding]]:
-    """Take statements with NotPrincipal out; None for a document that has no other ones."""
-    if not isinstance(document, Mapping):
-        decoded = _decoded(document)
-        if not isinstance(decoded, dict) or b"NotPrincipal" not in _bytes(document):
-            return document, []  # parse_policy says what is wrong with it
-        return _without_not_principal(decoded, setting)
-    written = document.get("Statement")
-    statements = [written] if isinstance(written, Mapping) else written
-    if not isinstance(statements, list):
-        return document, []
-    odd = [
-        index
-        for index, item in enumerate(statements)
-        if isinstance(item, Mapping) and "NotPrincipal" in item and item.get("Effect") != "Deny"
-    ]
-    if not odd:
-        return document, []
-    found = []
-    for index in odd:
-        label = str(statements[index].get("Sid") or f"#{index}")
-        found.append(
-            Finding(
-                "not-principal",
-                setting.origin,
-                label,
-                "NotPrincipal trusts everybody but those it names",
-                "everybody on AWS who is not named",
-                "write Principal with the one provider or role that is meant",
-            )
+def _without_not_principal(decoded: Any, setting: Setting) -> tuple[dict[str, Any], list[Finding]]:
+    """A policy without its statements with NotPrincipal, which no parser takes, and what they do;
+    an empty one where there are none of these, or no others."""
+    written = decoded.get("Statement") if isinstance(decoded, Mapping) else None
+    statements = written if isinstance(written, list) else [written]
+    odd = {
+        index: one
+        for index, one in enumerate(statements)
+        if isinstance(one, Mapping) and "NotPrincipal" in one and one.get("Effect") != "Deny"
+    }
+    found = [
+        Finding(
+            "not-principal",
+            setting.origin,
+            str(one.get("Sid") or f"#{index}"),
+            "NotPrincipal trusts everybody but those it names",
+            "everybody on AWS who is not named",
+            "write Principal with the one provider or role that is meant",
         )
-    kept = [item for index, item in enumerate(statements) if index not in odd]
-    if not kept:
-        return None, found
-    rest = dict(copy.copy(document))
-    rest["Statement"] = kept
-    return rest, found
-
-
-def _bytes(document: str | bytes) -> bytes:
-    return document.encode() if isinstance(document, str) else document
+        for index, one in odd.items()
+    ]
+    kept = [one for index, one in enumerate(statements) if index not in odd]
+    return ({**decoded, "Statement": kept} if odd and kept else {}), found
 
 
 def _known_actions(statement: Statement, origin: str) -> None:
@@ -437,7 +414,7 @@ def lint_all(documents: Sequence[tuple[Document, Setting]]) -> Judgement:
     Raises PolicyError where the only policy is none that IAM would take; of several it is named.
     """
     known = names_with_ids(
-        subject for document, _ in documents for subject in _all_subjects(_decoded(document))
+        subject for document, _ in documents for subject in texts(_decoded(document))
     )
     found = Judgement()
     for document, setting in documents:
@@ -457,13 +434,3 @@ def _decoded(document: Document) -> Any:
         return json.loads(document)
     except (ValueError, RecursionError):
         return None  # parse_policy says what is wrong with it
-
-
-def _all_subjects(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, Mapping):
-        return [found for inner in value.values() for found in _all_subjects(inner)]
-    if isinstance(value, list):
-        return [found for inner in value for found in _all_subjects(inner)]
-    return []

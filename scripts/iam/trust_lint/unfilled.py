@@ -15,6 +15,7 @@ from scripts.github.issuers import AUDIENCE, issuer_of
 from scripts.iam.engine.conditions import compile_condition
 from scripts.iam.engine.documents import PolicyError
 from scripts.iam.engine.patterns import tokens
+from scripts.iam.trust_lint.reading.literals import texts
 from scripts.names import GITHUB_HOST
 
 # What templates, documentation and their renderers leave in a value.
@@ -142,7 +143,7 @@ def is_placeholder(written: str) -> bool:
 
 def left_in(value: Any) -> list[str]:
     """The placeholders in the keys and values of a policy."""
-    return [one for text in _texts(value) for one in _left(text)] + _words(value)
+    return [one for text in texts(value) for one in _left(text)] + _words(value)
 
 
 def _words(document: Any) -> list[str]:
@@ -173,18 +174,6 @@ def _left(text: str) -> list[str]:
         except PolicyError:
             return [text]
     return found
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield str(key)
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _texts(one)
 
 
 def filled(

@@ -6,7 +6,7 @@ What is no literal, such as a variable, stays as the placeholder `${expression}`
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -56,10 +56,6 @@ def count(letters: int) -> None:
         raise TooTangled("it takes too long to read")
 
 
-class Block(dict[str, Any]):
-    """A block of Terraform. Blocks of one name in it are a list."""
-
-
 class Call(NamedTuple):
     """A call in a text: its name, its arguments with their names, and where it stands."""
 
@@ -74,16 +70,13 @@ _SOFT = re.compile(r"(?:[^\S\n]|/\*.*?(?:\*/|\Z))*", re.DOTALL)
 _HEREDOC = re.compile(r"<<[-~]?[\"']?(\w+)[\"']?[^\n]*\n(.*?)\n[ \t]*\1\b", re.DOTALL)
 _KEY = re.compile(r"[A-Za-z_$][\w.$-]*")
 PLACE = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
-_LABEL = r"(?:\"[^\"\n]*\"|[\w-]+)"
-_LABELS = re.compile(rf"(?:{_LABEL}(?:[ \t]+{_LABEL})*)?[ \t]*\{{")
 _PREFIX = re.compile(r"(?:[rbfRBF]{1,2}|[A-Za-z_][\w.]*)(?=[\"'`])")
-_RENDERS = re.compile(r"(?:\w+\.)*(?:jsonencode|stringify|dumps|toset|tolist|of)\s*\(\s*(?=[\[{])")
+_RENDERS = re.compile(r"(?:\w+\.)*(?:jsonencode|stringify|dumps|of)\s*\(\s*(?=[\[{])")
 _GOES_ON = re.compile(r"[ \t]*\n\s*(?:[?.]|:\s|&&|\|\|)")
 # Python's `value if condition else other`.
 _CONDITION = re.compile(r"\s*\bif\b(?=[^\n:]*\n?[^\n:]*\belse\b)")
 _CONDITION_BEHIND = re.compile(r"[ \t]*\bif\b(?=[^\n:]*\belse\b)")
-_FORMAT = re.compile(r"(?:format|formatlist|sprintf|fmt\.Sprintf)\s*\(")
-_LISTS = re.compile(r"(?:concat|flatten|distinct|compact|sort|setunion)\s*\(")
+_FORMAT = re.compile(r"(?:\w+\.)*[Ss]printf\(\s*(?=[\"`])")
 _MAP = re.compile(r"([A-Za-z_][\w.]*)\.(?:flatM|m)ap\(")
 _LOOP = re.compile(r"for\s+(?:\w+\s*,\s*)?(\w+)\s+in\s+([^\n\]]*?)")
 # As IAM writes them: what else a file holds is its own language's.
@@ -111,6 +104,17 @@ def placeholder(expression: str) -> str:
     inner = " ".join(expression.split())
     whole = inner.startswith("${") and inner.endswith("}") and inner.count("${") == 1
     return inner if whole else f"${{{inner}}}"
+
+
+def texts(value: Any) -> Iterator[str]:
+    """The texts in a value, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for one in value:
+            yield from texts(one)
+        for one in value.values() if isinstance(value, Mapping) else ():
+            yield from texts(one)
 
 
 def each_of(value: Any, name: str, items: str) -> Any:
@@ -235,12 +239,7 @@ class Reader:
             return read
         if match := _FORMAT.match(self.text, self.at):
             self.at = match.end()
-            written = _formatted([argument for _, argument in self.arguments()])
-            return [written] if "list" in match[0] else written
-        if match := _LISTS.match(self.text, self.at):
-            self.at = match.end()
-            parts = [argument for _, argument in self.arguments()]
-            return [item for part in parts for item in (part if isinstance(part, list) else [part])]
+            return self.arguments()[0][1]  # what is formatted has its values already
         if match := _MAP.match(self.text, self.at):
             self.at = match.end()
             name, read = self._arrow()
@@ -318,13 +317,13 @@ class Reader:
     def body(self, at: int) -> dict[str, Any]:
         """The object or block whose brace was before `at`."""
         self.at = at
-        found = Block()
+        found: dict[str, Any] = {}
         while not self._ends("}"):
             self._entry(found)
             self._separator()
         return found
 
-    def _entry(self, found: Block) -> None:
+    def _entry(self, found: dict[str, Any]) -> None:
         if self.text.startswith("...", self.at):
             self.at += 3
             self.value()
@@ -336,12 +335,6 @@ class Reader:
             self.at = match.end()
             once(key, found)
             found[key] = self.value()
-        elif match := _LABELS.match(self.text, self.at):
-            labels = re.findall(r"[\w-]+", match[0])
-            block = self.body(match.end())
-            if key == "dynamic" and labels:
-                key, block = labels[0], next(iter(block.get("content", [])), block)
-            found.setdefault(key, []).append(block)
         elif re.compile(r"\s*[,}]").match(self.text, self.at):
             found[key] = placeholder(key)  # TypeScript's { name }
         else:
@@ -443,21 +436,12 @@ def _text(value: Any) -> str:
     raise Unreadable("an object in a text")
 
 
-def _formatted(arguments: list[Any]) -> str:
-    """What `format` makes of its arguments."""
-    if not arguments or not isinstance(arguments[0], str):
-        return placeholder("format(...)")
-    rest = iter(arguments[1:])
-    return re.sub(r"%[sdv]", lambda _: _text(next(rest, placeholder("format"))), arguments[0])
-
-
-_SPRINTF = re.compile(r"\b(?:\w+\.)*[Ss]printf\(\s*(?=[\"`])")
 VERB = r"%(?:\[\d+\])?[sdvq](?!\w)"
 
 
 def formatted(text: str) -> str:
     """A text in which every literal that a program formats has the arguments in their places."""
-    for match in reversed([*_SPRINTF.finditer(text)]):
+    for match in reversed([*_FORMAT.finditer(text)]):
         reader = Reader(text, match.end())
         try:
             [_, *arguments] = reader.arguments()

@@ -17,6 +17,7 @@ from scripts.iam.trust_lint.reading.literals import (
     object_around,
     outside,
     placeholder,
+    texts,
 )
 from scripts.iam.trust_lint.reading.names import is_shell, names, or_else, resolved
 
@@ -107,7 +108,7 @@ def _each_way(
     whole: Any, known: Mapping[str, Any], depth: int = 2
 ) -> Iterator[tuple[Any, tuple[str, ...]]]:
     """A value with each of the two values between which an expression of a program chooses."""
-    places = (one[0] for text in _texts(whole) for one in PLACE.finditer(text)) if depth else ()
+    places = (one[0] for text in texts(whole) for one in PLACE.finditer(text)) if depth else ()
     for written in places:
         if ways := _ways(written[2:-1], known):
             for told, value in ways:
@@ -146,14 +147,6 @@ def _ways(expression: str, known: Mapping[str, Any]) -> list[tuple[tuple[str, ..
     else:
         said = f"whether {written[0].strip()} counts is not known; this is judged as if it did"
     return [((said,), values[0]), ((f"{said} not",), values[1])]
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list):
-        for one in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts(one)
 
 
 def _with(value: Any, written: str, text: Any) -> Any:

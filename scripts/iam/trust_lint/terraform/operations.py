@@ -43,19 +43,6 @@ class Scope(Protocol):
         """A value here in which no condition is taken to go either way."""
 
 
-class Referable(Protocol):
-    """A resource, or what holds some."""
-
-    def attribute(self, name: str) -> Any:
-        """What its attribute of that name is."""
-
-    def at(self, key: Any) -> Any:
-        """Its instance with that key."""
-
-    def each(self) -> list[Any]:
-        """All of its instances."""
-
-
 Value = Callable[[Scope], Any]
 _WORDS = {"true": True, "false": False, "null": None}
 
