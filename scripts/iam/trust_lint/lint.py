@@ -321,7 +321,9 @@ def _whatever_the_subject(document: Mapping[str, Any], setting: Setting) -> tupl
     return tuple(
         replace(
             one,
-            who="whoever gets in by the subject that is filled in",
+            who=one.who
+            if one.who.startswith("nobody")
+            else "whoever gets in by the subject that is filled in",
             witness=None,
             change=None,
             # A fix that would quote the subject of our own.

@@ -31,6 +31,10 @@ NOT_ACTIONS = (
 def principals(statement: Statement, setting: Setting) -> Iterator[Finding]:
     """Everybody, every session, or a provider in GitHub's place."""
     trusted = statement.principals or {}
+
+    def found(rule: str, message: str, who: str, fix: str) -> Finding:
+        return Finding(rule, setting.origin, statement.label, message, who, fix)
+
     if "*" in trusted or "*" in trusted.get("AWS", ()):
         limited = {
             condition.key.lower()
@@ -42,19 +46,15 @@ def principals(statement: Statement, setting: Setting) -> Iterator[Finding]:
             and "*" not in condition.values
         }
         if not limited:
-            yield Finding(
+            yield found(
                 "any-principal",
-                setting.origin,
-                statement.label,
                 '"Principal": "*" trusts every AWS account',
                 "everybody with an AWS account",
                 "name the provider, role or service that is meant",
             )
         elif limited == {"aws:federatedprovider"}:
-            yield Finding(
+            yield found(
                 "any-session",
-                setting.origin,
-                statement.label,
                 "every session counts that came from any role that trusts the provider",
                 "whoever gets into the weakest role that trusts the provider",
                 "name the role whose sessions are meant",

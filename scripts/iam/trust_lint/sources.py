@@ -264,36 +264,32 @@ def _of_roles(roles: Sequence[Any], origin: str, setting: Setting) -> Input:
 
 
 def _is_trust(content: object, origin: str) -> None:
+    """Raise NoPolicy, which says what to give instead, where the content is no trust policy."""
+    told = _ASSUMED in str(content)
     if not isinstance(content, dict):
         raise NoPolicy(
-            f"{origin}: not a policy; a trust policy is an object with Statement",
-            is_told=_ASSUMED in str(content),
+            f"{origin}: not a policy; a trust policy is an object with Statement", is_told=told
         )
     if "Statement" not in content:
         keys = ", ".join(sorted(map(str, content))[:5]) or "nothing"
         raise NoPolicy(
             f"{origin}: not a policy: it holds {keys}; give a trust policy (Version, Statement), a "
             "plan (`terraform show -json`) or the answer of `aws iam get-role`",
-            is_told=_ASSUMED in str(content),
+            is_told=told,
         )
     written = content["Statement"]
-    statements = written if isinstance(written, list) else [written]
-    for item in statements:
-        if not isinstance(item, dict) or {"Principal", "NotPrincipal"} & set(item):
+    for item in written if isinstance(written, list) else [written]:
+        named = isinstance(item, dict) and bool({"Principal", "NotPrincipal"} & set(item))
+        if not isinstance(item, dict) or not {"Resource", "NotResource"} & set(item):
             continue
-        if {"Resource", "NotResource"} & set(item):
-            raise NoPolicy(
-                f"{origin}: this is a policy of another kind: it names resources and no "
-                "principal; a trust policy is a role's AssumeRolePolicyDocument",
-                is_told=False,
-            )
-    if any(
-        isinstance(item, dict) and {"Principal", "NotPrincipal"} & set(item) and "Resource" in item
-        for item in statements
-    ):
+        if not named:
+            what = "a policy of another kind: it names resources and no principal"
+        elif "Resource" in item:
+            what = "a resource policy (of a bucket, key or the like): it names a Resource"
+        else:
+            continue
         raise NoPolicy(
-            f"{origin}: this is a resource policy (of a bucket, key or the like): it names a "
-            "Resource; a trust policy is a role's AssumeRolePolicyDocument",
+            f"{origin}: this is {what}; a trust policy is a role's AssumeRolePolicyDocument",
             is_told=False,
         )
 

@@ -408,3 +408,22 @@ def test_what_the_same_file_gives_is_no_choice() -> None:
     # And Python's statement on the next line is none.
     text = f"subject = 'repo:octo-org/app:*'\nif x:\n  y = 1\nelse:\n  z = {policy('X')}"
     assert who(judged(text.replace('"X"', "subject"), "a.py")) == [PULLS]
+
+
+def test_each_object_of_a_list_makes_its_own_subject() -> None:
+    text = f"""const repos: {{ owner: string; repo: string; filter?: string }}[] = [
+      {{ owner: 'octo-org', repo: 'app' }},
+      {{ owner: 'octo-org', repo: 'site', filter: 'ref:refs/heads/main' }},
+    ];
+    const subjects = repos.map((r) => `repo:${{r.owner}}/${{r.repo}}:${{r.filter ?? '*'}}`);
+    const trust = {policy("X").replace('"X"', "subjects")};"""
+    found = read(text, "a.ts")
+    assert not found.unknown
+    [(document, _)] = found.documents
+    assert "'repo:octo-org/app:*', 'repo:octo-org/site:ref:refs/heads/main'" in str(document)
+
+
+def test_nobody_gets_in_whatever_the_subject_is() -> None:
+    dead = policy("${subject}").replace('"StringLike": {', f'"StringLike": {{"{HOST}:iss": "x", ')
+    [finding] = judged(dead, "trust.json").findings
+    assert (finding.rule, finding.who) == ("unknown-key", "nobody")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,10 +13,11 @@ ACCOUNT = "${account}"
 _ASSIGNED = re.compile(
     r"^[ \t]*(?:(?:export|local|const|let|var|readonly|private|public|protected|static|final"
     r"|declare(?:[ \t]-\w+)*)[ \t]+)*(?:this\.|self\.)?"
-    r"(?P<name>[A-Za-z_]\w*)(?:[ \t]*:[ \t]*[\w.<>\[\]| ]+)?[ \t]*:?=[ \t]*(?![=>])",
+    r"(?P<name>[A-Za-z_]\w*)(?:[ \t]*:[ \t]*(?:\{[^{}\n]*\}|[\w.<>\[\]| ])+)?"
+    r"[ \t]*:?=[ \t]*(?![=>])",
     re.MULTILINE,
 )
-_MADE = re.compile(r"\b(?:new\s+)?(?:\w+\.)*((?:Cfn)?(?:OpenIdConnect|OIDC)Provider)\w*\s*\(")
+_MADE = re.compile(r"\b(?:new\s+)?(?:\w+\.)*((?:Cfn)?(?:OpenIdConnect|OIDC|Oidc)Provider)\w*\s*\(")
 _IMPORTED = re.compile(r"(?:from_?open_?id_?connect_?provider_?arn)\w*\s*\(", re.IGNORECASE)
 _ADDED = re.compile(r"\b(?P<name>\w+)\.(?:append|push)\(")
 _PLACE = re.compile(r"\$\{([^{}]*)\}|\$([A-Za-z_]\w*)")
@@ -140,7 +142,25 @@ def _each(value: Any, known: Mapping[str, Any]) -> list[Any]:
             items = _known(match, known)
             if isinstance(items, list) and all(isinstance(one, str) for one in items):
                 return [value.replace(match[0], one) for one in items]
+            for name in re.findall(r"\b([A-Za-z_]\w*)\.\w", match[1] or ""):
+                items = known.get(name)
+                if isinstance(items, list) and all(isinstance(one, Mapping) for one in items):
+                    return [_of_item(value, name, one) for one in items]
     return [value]
+
+
+def _of_item(text: str, name: str, item: Mapping[str, Any]) -> str:
+    """A text with what one object of a list has for `name.key`."""
+
+    def filled(match: re.Match[str]) -> str:
+        key = (match[1] or "").removeprefix(f"{name}.")
+        if isinstance(item.get(key), str):
+            return str(item[key])
+        own = re.compile(rf"\b{name}\.(\w+)")
+        literal = own.sub(lambda one: json.dumps(item.get(one[1])), match[1] or "")
+        return placeholder(literal) if match[1] else match[0]
+
+    return _PLACE.sub(filled, text)
 
 
 def _items(value: Any) -> list[Any]:

@@ -54,6 +54,7 @@ _WEB = "sts:AssumeRoleWithWebIdentity"
 # A choice between two values, as TypeScript and Python write it.
 _IF, _ELSE = re.compile(r"\bif\b"), re.compile(r"\belse\b")
 _QUESTION, _COLON = re.compile(r"(?<![?:])\?(?![?.])"), re.compile(":")
+_NOTHING = ("", "${null}", "${undefined}", "${None}")
 _OR = re.compile(r"\?\?|\|\||\bor\b")
 _FENCE = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(.*?)^[ \t]*\1", re.DOTALL | re.MULTILINE)
 
@@ -138,8 +139,8 @@ def _ways(expression: str, known: Mapping[str, Any]) -> list[tuple[tuple[str, ..
         values = [resolved(Reader(one).value(), known) for one in written]
     except Unreadable:
         return []
-    if not asked and values[0] and "${" not in str(values[0]):
-        return [((), values[0])]
+    if not asked and (values[0] in _NOTHING or "${" not in str(values[0])):
+        return [((), values[values[0] in _NOTHING])]
     if all(PLACE.fullmatch(str(one)) for one in values):
         return []
     if asked:

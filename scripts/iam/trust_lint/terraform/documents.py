@@ -20,16 +20,9 @@ from scripts.iam.trust_lint.reading.policies import (
     web_identity,
 )
 from scripts.iam.trust_lint.terraform.callers import Callers, Chain
-from scripts.iam.trust_lint.terraform.module import (
-    DOCUMENT,
-    Asked,
-    Module,
-    Names,
-    Run,
-    read_once,
-    source,
-)
+from scripts.iam.trust_lint.terraform.module import DOCUMENT, Module, Names, read_once, source
 from scripts.iam.trust_lint.terraform.providers import audiences
+from scripts.iam.trust_lint.terraform.run import Asked, Run
 from scripts.iam.trust_lint.terraform.statements import REFUSES, json_of
 from scripts.iam.trust_lint.terraform.syntax import Block, Body
 from scripts.iam.trust_lint.terraform.values import Invalid, Json, Unknown, is_open, plain

@@ -276,10 +276,6 @@ def _setproduct(*lists: Any) -> Any:
     return _made(parts, found)
 
 
-def _subtract(first: Any, second: Any) -> Any:
-    return [one for one in first if one not in second]
-
-
 def _decoded(text: Any) -> Any:
     if isinstance(text, Json):
         return text.value
@@ -312,35 +308,6 @@ def _alltrue(listed: Any) -> Any:
     return NotImplemented if is_open(found) else True
 
 
-def _substr(text: Any, start: int, length: int) -> str:
-    begin = start if start >= 0 else len(text) + start
-    return str(text[begin:] if length < 0 else text[begin : begin + length])
-
-
-def _chunklist(listed: list[Any], size: int) -> list[Any]:
-    return [listed[at : at + size] for at in range(0, len(listed), size)]
-
-
-def _zipmap(keys: Any, values: Any) -> dict[Any, Any]:
-    return dict(zip(keys, values, strict=True))
-
-
-def _matchkeys(values: Any, keys: Any, wanted: Any) -> list[Any]:
-    return [one for one, key in zip(values, keys, strict=True) if key in wanted]
-
-
-def _title(text: str) -> str:
-    return re.sub(r"\b\w", lambda match: match[0].upper(), text)
-
-
-def _slice(listed: list[Any], start: int, end: int) -> list[Any]:
-    return listed[start:end]
-
-
-def _sensitive(value: Any) -> Any:
-    return value
-
-
 @lru_cache(maxsize=64)
 def _yaml(text: str) -> Any:
     """The content of a YAML text, which nobody changes. libyaml reads it ten times as fast."""
@@ -355,7 +322,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "base64encode": _known(lambda text: base64.b64encode(text.encode()).decode()),
     "basename": _known(lambda text: text.rpartition("/")[2]),
     "chomp": _letters(lambda text: text.rstrip("\n")),
-    "chunklist": _known(_chunklist),
+    "chunklist": _known(lambda listed, size: [
+        listed[at : at + size] for at in range(0, len(listed), size)]),
     "coalesce": _coalesce,
     "coalescelist": _coalescelist,
     "compact": _compact,
@@ -375,11 +343,12 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "length": _length,
     "lookup": _lookup,
     "lower": _letters(str.lower),
-    "matchkeys": _known(_matchkeys),
+    "matchkeys": _known(lambda values, keys, wanted: [
+        one for one, key in zip(values, keys, strict=True) if key in wanted]),
     "max": _known(max),
     "merge": _merge,
     "min": _known(min),
-    "nonsensitive": _sensitive,
+    "nonsensitive": lambda value: value,
     "list": lambda of: Type("list", of),
     "map": lambda of: Type("map", of),
     "object": lambda fields: Type("object", fields),
@@ -390,14 +359,14 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "regexall": _known(_regexall),
     "replace": _replace,
     "reverse": _known(lambda listed: listed[::-1]),
-    "sensitive": _sensitive,
+    "sensitive": lambda value: value,
     "set": lambda of: Type("set", of),
     "setintersection": _known(lambda first, *rest: [
         one for one in first if all(one in other for other in rest)]),
     "setproduct": _setproduct,
-    "setsubtract": _known(_subtract),
+    "setsubtract": _known(lambda first, second: [one for one in first if one not in second]),
     "setunion": _distinct,
-    "slice": _known(_slice),
+    "slice": _known(lambda listed, start, end: listed[start:end]),
     "sort": lambda listed: _made([_items(listed)], sorted(_items(listed), key=str)),
     "split": _split,
     "startswith": lambda text, part: (
@@ -407,9 +376,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         True if isinstance(text, str) and part in text
         else NotImplemented if is_open(text) else False),
     "strrev": _known(lambda text: text[::-1]),
-    "substr": _known(_substr),
+    "substr": _known(lambda text, start, length: (
+        text[start:] if length < 0 else text[start:][:length])),
     "sum": _known(sum),
-    "title": _letters(_title),
+    "title": _letters(lambda text: re.sub(r"\b\w", lambda match: match[0].upper(), text)),
     "tobool": _conversion(_bool),
     "tolist": _conversion(_items),
     "tomap": _conversion(lambda value: value),
@@ -427,5 +397,5 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "values": _values,
     "yamldecode": _known(_yaml),
     "yamlencode": lambda value: json.dumps(plain(value)),
-    "zipmap": _known(_zipmap),
+    "zipmap": _known(lambda keys, values: dict(zip(keys, values, strict=True))),
 }  # fmt: skip
