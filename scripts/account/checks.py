@@ -20,6 +20,7 @@ GRANT = (
 )
 # Service Quotas' codes; `aws service-quotas list-service-quotas --service-code vpc` lists them.
 VPCS, VCPUS, DATABASES = "L-F678F1CE", "L-1216C47A", "L-7B6409FD"
+_STANDARD = re.compile(r"(?:[acmrtz]|d|h|i|im|is)[0-9]")  # high memory, Mac, GPUs have others
 NOT_YET = "not there yet; look again after the apply"
 
 
@@ -154,7 +155,7 @@ def quotas(found: Subject) -> Iterator[Finding]:
     databases = [one["DBInstanceIdentifier"] for page in pages for one in page["DBInstances"]]
     needs = (
         ("VPCs", "vpc", VPCS, len(vpcs) + (0 if ours else 1)),
-        ("vCPUs of standard instances", "ec2", VCPUS, 2),
+        ("vCPUs of standard instances", "ec2", VCPUS, _processors(found)),
         ("databases", "rds", DATABASES, len({*databases, found.prefix})),
     )
     for what, service, code, needed in needs:
@@ -169,6 +170,26 @@ def quotas(found: Subject) -> Iterator[Finding]:
                 f"aws service-quotas request-service-quota-increase --service-code {service} "
                 f"--quota-code {code} --desired-value {needed}",
             )
+
+
+def _processors(found: Subject) -> int:
+    """The server's processors and those of all else that counts: standard types, on demand.
+
+    https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
+    """
+    ec2 = found.clients("ec2")
+    types = ec2.describe_instance_types(InstanceTypes=[found.instance_type])["InstanceTypes"]
+    needed = int(types[0]["VCpuInfo"]["DefaultVCpus"])
+    states = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    ours = {"Key": "Environment", "Value": found.environment}, {"Key": "Role", "Value": "mlflow"}
+    for page in ec2.get_paginator("describe_instances").paginate(Filters=states):
+        for instance in (one for group in page["Reservations"] for one in group["Instances"]):
+            if not _STANDARD.match(instance["InstanceType"]) or "InstanceLifecycle" in instance:
+                continue
+            if not all(tag in instance.get("Tags", ()) for tag in ours):
+                processor = instance["CpuOptions"]
+                needed += processor["CoreCount"] * processor["ThreadsPerCore"]
+    return needed
 
 
 def cost_tag(found: Subject) -> Iterator[Finding]:

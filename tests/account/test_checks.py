@@ -159,6 +159,44 @@ def test_a_free_plan_refuses_what_it_does_not_include(plan: str, status: str) ->
     assert ("db.t4g.micro" in finding.detail) == (plan == "FREE")
 
 
+def instance(kind: str, cores: int, *tags: tuple[str, str], **more: Any) -> dict[str, Any]:
+    """A running instance with one thread a core."""
+    options = {"CoreCount": cores, "ThreadsPerCore": 1}
+    named = [{"Key": key, "Value": value} for key, value in tags]
+    return {"InstanceType": kind, "CpuOptions": options, "Tags": named, **more}
+
+
+RUNNING: dict[str, Any] = {"describe_instances": {"Reservations": []}}
+TWO: dict[str, Any] = {
+    "describe_instance_types": {"InstanceTypes": [{"VCpuInfo": {"DefaultVCpus": 2}}]}
+}
+
+
+def test_what_runs_already_takes_from_the_quota_of_processors() -> None:
+    ours = ("Environment", "dev"), ("Role", "mlflow")
+    running = [
+        instance("t4g.small", 2, *ours),  # it is replaced, not added
+        instance("m7g.large", 2),
+        instance("im4gn.large", 2),
+        instance("t4g.small", 2, ("Environment", "prod"), ("Role", "mlflow")),
+        instance("c7g.large", 2, InstanceLifecycle="spot"),  # counted apart
+        instance("g5g.xlarge", 4),
+        instance("mac2.metal", 8),
+        instance("inf2.xlarge", 4),
+    ]
+    findings = checks.quotas(
+        subject(
+            describe_vpcs={"Vpcs": []},
+            describe_db_instances={"DBInstances": []},
+            describe_instances={"Reservations": [{"Instances": running}]},
+            get_service_quota={"Quota": {"Value": 5.0}},
+            **TWO,
+        )
+    )
+    found = next(one for one in findings if "vCPUs" in one.detail)
+    assert (found.status, found.detail.split(": ")[1]) == ("missing", "8 needed, 5 allowed")
+
+
 @pytest.mark.parametrize(("vpcs", "allowed", "missing"), [(4, 5, 0), (5, 5, 1), (5, 1, 2)])
 def test_quotas_leave_room_for_what_is_made(vpcs: int, allowed: int, missing: int) -> None:
     findings = list(
@@ -167,6 +205,8 @@ def test_quotas_leave_room_for_what_is_made(vpcs: int, allowed: int, missing: in
                 describe_vpcs={"Vpcs": [{"VpcId": f"vpc-{n}"} for n in range(vpcs)]},
                 describe_db_instances={"DBInstances": [{"DBInstanceIdentifier": "keyless-dev"}]},
                 get_service_quota=lambda **_: {"Quota": {"Value": float(allowed)}},
+                **RUNNING,
+                **TWO,
             )
         )
     )
@@ -181,6 +221,8 @@ def test_an_environment_that_stands_needs_no_further_vpc() -> None:
             describe_vpcs={"Vpcs": [{"Tags": tags}]},
             describe_db_instances={"DBInstances": []},
             get_service_quota={"Quota": {"Value": 2.0}},
+            **RUNNING,
+            **TWO,
         )
     )
     assert next(iter(findings)).detail == "VPCs: 1 of 2"
