@@ -270,7 +270,7 @@ def _refused(statement: Statement, message: str, setting: Setting) -> Finding:
 
 def _with_accounts(document: Document) -> tuple[Document, list[str]]:
     """The policy with a number for each provider's account that is hidden or not filled in."""
-    text = json.dumps(document) if isinstance(document, Mapping) else document
+    text = json.dumps(document, ensure_ascii=False) if isinstance(document, Mapping) else document
     if isinstance(text, bytes):
         text = text.decode(errors="replace")
     hidden = [found[2] for found in _PROVIDERS_ACCOUNT.finditer(text)]

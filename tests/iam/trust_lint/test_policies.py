@@ -347,7 +347,8 @@ def test_a_job_that_only_the_wrong_provider_is_for_is_an_error(host: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "hidden", ["<ACCOUNT_ID>", "ACCOUNT", "${AWS::AccountId}", "###", "", "{a}", "aws", "123"]
+    "hidden",
+    ["<ACCOUNT_ID>", "ACCOUNT", "${AWS::AccountId}", "###", "", "{a}", "aws", "123", "1111\u2026"],
 )
 def test_a_hidden_account_hides_nothing_else(hidden: str) -> None:
     text = json.dumps(
@@ -355,13 +356,14 @@ def test_a_hidden_account_hides_nothing_else(hidden: str) -> None:
             {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
              "Principal": {"Federated": f"arn:aws:iam::{hidden}:oidc-provider/{HOST}"},
              "Condition": {"StringEquals": {f"{HOST}:aud": "sts.amazonaws.com"},
-                           "StringLike": {f"{HOST}:sub": "repo:octo-org/app:*"}}}]}
+                           "StringLike": {f"{HOST}:sub": "repo:octo-org/app:*"}}}]},
+        ensure_ascii=False,
     )  # fmt: skip
     for document in (text, json.loads(text)):
         found = lint(document, Setting("a.json"))
         assert "any-context" in [one.rule for one in found.findings]
         assert len(found.not_judged) == 1
-        assert "in the provider's ARN" in found.not_judged[0]
+        assert f"in the provider's ARN {hidden or 'the account'} is n" in found.not_judged[0]
         assert ("is not filled in" in found.not_judged[0]) == (hidden not in ("", "aws", "123"))
 
 
