@@ -631,11 +631,8 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         ):
             continue  # what the words before it told already
         less = (of_s3_alone(words), of_ec2_alone(words), of_service_alone(words))
-        if (
-            told
-            and told in less
-            and (found.start() < ends or _told_before(plain, words, found.start()))
-        ):
+        again = _told_before(plain, words, found.start())
+        if (not told and again) or (told and told in less and (found.start() < ends or again)):
             continue  # the rest of what was answered
         if new or (found.start() >= until and told and told not in told_before):
             seen.add(f"{words} {plain[found.start() : found.end() + 260]}")

@@ -208,6 +208,26 @@ def test_what_repeats_a_request_is_told_once(tmp_path: Path) -> None:
     assert "neither its caller nor an action is named" not in told
 
 
+def test_what_repeats_a_request_and_tells_less_is_left_out(tmp_path: Path) -> None:
+    further = "aB3cD4eF5gH6iJ7kL8mN9oP0qR1sT2uV3wx="
+    words = (
+        "Error : java.nio.file.AccessDeniedException: s3a://lake-of-site-7/folder/numbers-07.csv: "
+        "getFileStatus on s3a://lake-of-site-7/folder/numbers-07.csv: "
+        "com.amazonaws.services.s3.model.AmazonS3Exception: Forbidden; request: HEAD "
+        "https://lake-of-site-7.s3.eu-west-1.amazonaws.com folder/numbers-07.csv {} Hadoop 3.3.1, "
+        "aws-sdk-java/1.12.1 Linux/5.4.0 com.amazonaws.services.s3.model.GetObjectMetadataRequest; "
+        f"Request ID: ABCDEFGHIJ123456, Extended Request ID: {further}, Cloud Provider: AWS, "
+        "Instance ID: i-0123456789abcdef0 (Service: Amazon S3; Status Code: 403; Error Code: 403 "
+        f"Forbidden; Request ID: ABCDEFGHIJ123456; S3 Extended Request ID: {further}), S3 Extended "
+        f"Request ID: {further}:403 Forbidden\n"
+        "\tat lake.org.apache.hadoop.fs.s3a.S3AUtils.translateException(S3AUtils.java:248)\n"
+        "\tat lake.org.apache.hadoop.fs.s3a.S3AFileSystem.s3GetFileStatus(S3AFileSystem.java:32)"
+    )
+    told = run(tmp_path, words).output
+    assert "s3:GetObject on arn:aws:s3:::lake-of-site-7/folder/numbers-07.csv" in told
+    assert "not explained" not in told
+
+
 def test_a_loggers_line_of_a_call_is_a_refusal(tmp_path: Path) -> None:
     words = "[10:11:12] [AWS s3 403 0.4s 0 retries] getBucketLocation({ Bucket: 'site-7' })"
     assert "needs s3:GetBucketLocation" in run(tmp_path, words).output
