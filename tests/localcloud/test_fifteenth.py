@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from moto.kms.utils import RSAPrivateKey
 
+from scripts.localcloud.emulator.services import attributes
 from scripts.localcloud.rules import documents
 from tests.localcloud.clients import Account, statement
 from tests.localcloud.test_eleventh import told
@@ -414,3 +415,64 @@ def test_a_secret_has_one_value(account: Account) -> None:
 def test_a_document_that_no_session_could_run_is_refused(account: Account, content: Any) -> None:
     given = {"Name": "never-15", "DocumentType": "Session", "Content": json.dumps(content)}
     assert told(account.client("ssm").create_document, **given) == "InvalidDocumentContent"
+
+
+def test_a_change_is_made_to_what_it_names(
+    account: Account, networks: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moto dropped the subnet group, took the instance's groups away and set a topic's ARN.
+    https://docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html
+    """
+    rds, ec2, sns = (account.client(one) for one in ("rds", "ec2", "sns"))
+    named = {"DBSubnetGroupName": "changed-15"}
+    rds.create_db_subnet_group(**named, DBSubnetGroupDescription="d", SubnetIds=networks["ours"])
+    rds.modify_db_subnet_group(**named, DBSubnetGroupDescription="e", SubnetIds=networks["ours"])
+    [subnets] = rds.describe_db_subnet_groups(**named)["DBSubnetGroups"]
+    assert subnets["DBSubnetGroupDescription"] == "e"
+
+    image = ec2.describe_images()["Images"][0]["ImageId"]
+    group = ec2.describe_security_groups(GroupNames=["default"])["SecurityGroups"][0]["GroupId"]
+    launch = {"ImageId": image, "MinCount": 1, "MaxCount": 1, "SubnetId": networks["ours"][0],
+              "SecurityGroupIds": [group]}  # fmt: skip
+    instance = {"InstanceId": ec2.run_instances(**launch)["Instances"][0]["InstanceId"]}
+    change = ec2.modify_instance_attribute
+    change(**instance, InstanceInitiatedShutdownBehavior={"Value": "terminate"})
+    [[found]] = [
+        one["Instances"]
+        for one in ec2.describe_instances(InstanceIds=[*instance.values()])["Reservations"]
+    ]
+    assert found["SecurityGroups"]
+    shown = ec2.describe_instance_attribute(
+        **instance, Attribute="instanceInitiatedShutdownBehavior"
+    )
+    assert shown["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
+    two = {"DisableApiStop": {"Value": True}, "DisableApiTermination": {"Value": True}}
+    assert told(change, **instance, **two) == "InvalidParameterCombination"
+
+    topic, victim = (sns.create_topic(Name=name)["TopicArn"] for name in ("mine-15", "victim-15"))
+    given = {"TopicArn": topic, "AttributeName": "Arn", "AttributeValue": victim}
+    assert told(sns.set_topic_attributes, **given) == "InvalidParameter"
+    signed = {"AttributeName": "SignatureVersion", "AttributeValue": "2"}
+    sns.set_topic_attributes(TopicArn=topic, **signed)
+    assert sns.get_topic_attributes(TopicArn=topic)["Attributes"]["SignatureVersion"] == "2"
+    monkeypatch.setattr(attributes, "OF_TOPIC", attributes.OF_TOPIC | {"Arn"})
+    assert told(sns.set_topic_attributes, **given) == ""
+    assert sns.get_topic_attributes(TopicArn=topic)["Attributes"]["TopicArn"] == victim
+
+
+def test_a_schedule_that_is_changed_is_on_again(account: Account) -> None:
+    """What a change does not say is as for a new schedule.
+    https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html
+    """
+    scheduler = account.client("scheduler")
+    role = account.role("of-changed-schedules", trusting("scheduler.amazonaws.com"))
+    given: dict[str, Any] = {
+        "Name": "changed-15", "ScheduleExpression": "rate(1 hour)",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": "arn:aws:scheduler:::aws-sdk:rds:stopDBInstance", "RoleArn": role},
+    }  # fmt: skip
+    zone = {"ScheduleExpressionTimezone": "Europe/Berlin"}
+    scheduler.create_schedule(**given, **zone, State="DISABLED")
+    scheduler.update_schedule(**given)
+    shown = scheduler.get_schedule(Name="changed-15")
+    assert (shown["State"], shown["ScheduleExpressionTimezone"]) == ("ENABLED", "UTC")

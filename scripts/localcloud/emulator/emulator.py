@@ -39,7 +39,7 @@ from scripts.localcloud.emulator import (
     versions,
 )
 from scripts.localcloud.emulator.consistency import Consistency, Lags
-from scripts.localcloud.emulator.services import group_rules, kms, log_filters
+from scripts.localcloud.emulator.services import attributes, group_rules, kms, log_filters
 
 _log = logging.getLogger(__name__)
 # Held by whoever uses moto's state.
@@ -75,6 +75,7 @@ class Emulator:
         BackendDict.reset()
         self._patches.enter_context(patches.applied())
         self._patches.enter_context(gaps.filled())
+        self._patches.enter_context(attributes.changed())
         self._patches.enter_context(group_rules.kept())
         self._patches.enter_context(heeded.parameters())
         self._patches.enter_context(kms.corrected())

@@ -15,7 +15,7 @@ import yaml
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
-from scripts.localcloud.emulator.services import log_filters
+from scripts.localcloud.emulator.services import attributes, log_filters
 
 # Attributes that only a stopped instance changes.
 _STOPPED = frozenset(
@@ -361,6 +361,39 @@ def _is_network(text: str, version: int) -> bool:
         return ip_network(text, strict=False).version == version and "/" in text
     except ValueError:
         return False
+
+
+# What ModifyInstanceAttribute changes, one at a time; moto does not know the last three.
+_OF_INSTANCE = ("BlockDeviceMappings", "DisableApiStop", "DisableApiTermination", "EbsOptimized",
+                "Groups", "InstanceInitiatedShutdownBehavior", "InstanceType", "Kernel",
+                "SourceDestCheck", "UserData",
+                "EnaSupport", "Ramdisk", "SriovNetSupport")  # fmt: skip
+
+
+def instance_attribute(reading: Reading, _: Backends) -> None:
+    """Moto changes the first that it finds, and takes the security groups away if it finds none.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceAttribute.html
+    """
+    named = [name for name in _OF_INSTANCE if reading.parameters.get(name) is not None]
+    if len(named) > 1:
+        raise AwsError(
+            "InvalidParameterCombination", "Fields for multiple attribute types specified"
+        )
+    for name in named:
+        if name in _OF_INSTANCE[-3:]:
+            raise _absent(f"a change of {name}")
+
+
+def topic_attributes(reading: Reading, _: Backends) -> None:
+    """Moto sets whatever is named, a topic's own ARN too.
+
+    https://docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html
+    """
+    given = reading.parameters
+    names = {*(given.get("Attributes") or ()), given.get("AttributeName")} - {None}
+    if names - attributes.OF_TOPIC:
+        raise AwsError("InvalidParameter", "Invalid parameter: AttributeName")
 
 
 def shared_snapshot(reading: Reading, _: Backends) -> None:

@@ -445,6 +445,12 @@ RULES = (
     Rule("A schedule has an expression, a time zone, a window and a target that are such.",
          "scheduler", "CreateSchedule UpdateSchedule",
          f"{_AWS}scheduler/latest/UserGuide/schedule-types.html", lesser.schedule),
+    Rule("A topic has attributes that SNS knows.", "sns", "CreateTopic SetTopicAttributes",
+         f"{_AWS}sns/latest/api/API_SetTopicAttributes.html", lesser.topic_attributes),
+    Rule("One attribute of an instance is changed at a time; network support and ramdisk: refused "
+         "by name.", "ec2", "ModifyInstanceAttribute",
+         f"{_AWS}AWSEC2/latest/APIReference/API_ModifyInstanceAttribute.html",
+         lesser.instance_attribute),
     Rule("A snapshot is shared with accounts, by their numbers, or with all.", "rds",
          "ModifyDBSnapshotAttribute",
          f"{_AWS}AmazonRDS/latest/APIReference/API_ModifyDBSnapshotAttribute.html",
