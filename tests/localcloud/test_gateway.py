@@ -379,7 +379,7 @@ def test_a_policy_that_cannot_be_evaluated_refuses_what_it_applies_to(account: A
     bucket_policy(
         account,
         "odd",
-        {"Effect": "Allow", "Principal": {"CanonicalUser": "79a59df900b949e5"},
+        {"Effect": "Allow", "Principal": {"CanonicalUser": "79a59df900b949e5" * 4},
          "Action": "s3:GetObject", "Resource": "arn:aws:s3:::odd/*"},
     )  # fmt: skip
     with pytest.raises(ClientError, match="cannot evaluate a policy") as refused:

@@ -705,3 +705,51 @@ def test_a_link_that_leads_nowhere_ends_nothing(tmp_path: Path) -> None:
     found = read_paths([tmp_path], Setting(""))
     assert len(found.documents) == 1
     assert "gone.tf: it cannot be read: No such file" in found.unknown[0]
+
+
+@pytest.mark.parametrize("language", ["typescript", "python"])
+def test_what_an_object_takes_in_counts_and_a_later_key_wins(language: str) -> None:
+    take_in, name = ("...", "const shared") if language == "typescript" else ("**", "SHARED")
+    text = f"""{name} = {{
+        "StringEquals": {{"{HOST}:aud": "sts.amazonaws.com",
+                          "{HOST}:sub": "repo:{NAMED}:ref:refs/heads/main"}},
+        "StringLike": {{"{HOST}:sub": "repo:evil/*"}},
+    }}
+    policy = {{"Statement": [{{
+        "Effect": "Allow",
+        "Principal": {{"Federated": "{PROVIDER}"}},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {{{take_in}{name.split()[-1]},
+                       "StringLike": {{"{HOST}:repository": "octo-org/*"}}}},
+    }}]}}
+    """
+    found = lint_all(list(read_text(text, "stack.py", Setting("")).documents))
+    assert (who(found), found.not_judged) == (f"jobs of {NAMED}: refs/heads/main", ())
+
+
+def test_what_an_object_takes_in_from_elsewhere_is_named_as_not_judged() -> None:
+    text = f"""const policy = {{ Statement: [{{
+        Effect: "Allow", Principal: {{ Federated: "{PROVIDER}" }},
+        Action: "sts:AssumeRoleWithWebIdentity",
+        Condition: {{ StringLike: {{ ...shared, "{HOST}:sub": "repo:octo-org/*" }} }},
+    }}] }}"""
+    found = lint_all(list(read_text(text, "stack.ts", Setting("")).documents))
+    assert found.findings == ()
+    assert "${shared}" in str(found.not_judged)
+
+
+def test_each_way_of_what_an_object_takes_in_is_judged() -> None:
+    text = f"""const policy = {{ Statement: [{{
+        Effect: "Allow", Principal: {{ Federated: "{PROVIDER}" }},
+        Action: "sts:AssumeRoleWithWebIdentity",
+        Condition: {{ StringEquals: {{
+          "{HOST}:aud": "sts.amazonaws.com",
+          ...(wide ? {{ "{HOST}:sub": "repo:{NAMED}:pull_request" }}
+                   : {{ "{HOST}:sub": "repo:{NAMED}:ref:refs/heads/main" }}),
+        }} }},
+    }}] }}"""
+    reached = {
+        one.who
+        for one in lint_all(list(read_text(text, "stack.ts", Setting("")).documents)).reach.values()
+    }
+    assert len(reached) == 2

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 MOST_DEPTH = 60
+# The key of an object that another one takes in here, `...name` or Python's `**name`.
+SPREAD = "..."
 
 
 class Unreadable(ValueError):
@@ -115,6 +117,17 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(one)
         for one in value.values() if isinstance(value, Mapping) else ():
             yield from texts(one)
+
+
+def spread(read: Mapping[str, Any]) -> dict[str, Any]:
+    """An object with what it takes in in its place, where that is an object; the later key wins."""
+    found: dict[str, Any] = {}
+    for key, value in read.items():
+        if key.startswith(SPREAD) and isinstance(value, Mapping):
+            found |= spread(value)
+        else:
+            found[key] = value
+    return found
 
 
 def each_of(value: Any, name: str, items: str) -> Any:
@@ -324,9 +337,9 @@ class Reader:
         return found
 
     def _entry(self, found: dict[str, Any]) -> None:
-        if self.text.startswith("...", self.at):
-            self.at += 3
-            self.value()
+        if match := re.compile(r"\.\.\.|\*\*").match(self.text, self.at):
+            self.at = match.end()
+            found[f"{SPREAD}{len(found)}"] = self.value()
             return
         key = self._key()
         soft = _SOFT.match(self.text, self.at)

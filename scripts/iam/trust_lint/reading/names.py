@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from scripts.iam.trust_lint.reading.literals import Reader, Unreadable, calls, placeholder
+from scripts.iam.trust_lint.reading.literals import Reader, Unreadable, calls, placeholder, spread
 
 ACCOUNT = "${account}"
 _ASSIGNED = re.compile(
@@ -106,6 +107,16 @@ def names(text: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in twice}
 
 
+def defined(text: str, wanted: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Where a text says what these names stand for."""
+    for match in _ASSIGNED.finditer(text):
+        if match["name"] in wanted:
+            reader = Reader(text, match.end())
+            with suppress(Unreadable):
+                reader.value()
+                yield match.start(), reader.at
+
+
 def _imported(text: str, at: int, known: Mapping[str, Any]) -> str:
     """The ARN of a provider that CDK takes from elsewhere, "" if it is not written there."""
     try:
@@ -122,10 +133,10 @@ def resolved(value: Any, known: Mapping[str, Any], depth: int = 5) -> Any:
         parts = [part for one in value for part in _each(one, known)]
         return [item for one in parts for item in _items(resolved(one, known, depth))]
     if isinstance(value, Mapping):
-        return {
+        return spread({
             str(resolved(key, known, depth)): resolved(one, known, depth)
             for key, one in value.items()
-        }
+        })  # fmt: skip
     if not isinstance(value, str) or depth == 0:
         return value
     whole = _PLACE.fullmatch(value)

@@ -9,6 +9,7 @@ from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import (
     PLACE,
+    SPREAD,
     Call,
     Reader,
     Unreadable,
@@ -17,9 +18,10 @@ from scripts.iam.trust_lint.reading.literals import (
     object_around,
     outside,
     placeholder,
+    spread,
     texts,
 )
-from scripts.iam.trust_lint.reading.names import is_shell, names, or_else, resolved
+from scripts.iam.trust_lint.reading.names import defined, is_shell, names, or_else, resolved
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ _WEB = "sts:AssumeRoleWithWebIdentity"
 _IF, _ELSE = re.compile(r"\bif\b"), re.compile(r"\belse\b")
 _QUESTION, _COLON = re.compile(r"(?<![?:])\?(?![?.])"), re.compile(":")
 _NOTHING = ("", "${null}", "${undefined}", "${None}")
+_WORD = re.compile(r"[A-Za-z_]\w*")
 _OR = re.compile(r"\?\?|\|\||\bor\b")
 _FENCE = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(.*?)^[ \t]*\1", re.DOTALL | re.MULTILINE)
 
@@ -93,6 +96,8 @@ def _read(text: str) -> tuple[list[Found], Spans]:
     # A script's names are its environment's, unless it sets them to something else.
     defaults = [one for one in asked if known[one] == asked[one]]
     read = [*_objects(text, spans), *_principals(text, known, spans)]
+    places = (place[0] for _, raw in read for one in texts(raw) for place in PLACE.finditer(one))
+    spans += defined(text, {word for place in places for word in _WORD.findall(place)})
     found: list[Found] = []
     for place, raw in read:
         whole = resolved(raw, known)
@@ -153,7 +158,7 @@ def _ways(expression: str, known: Mapping[str, Any]) -> list[tuple[tuple[str, ..
 def _with(value: Any, written: str, text: Any) -> Any:
     """A value with another in the place of a placeholder."""
     if isinstance(value, Mapping):
-        return {key: _with(one, written, text) for key, one in value.items()}
+        return spread({key: _with(one, written, text) for key, one in value.items()})
     if isinstance(value, list):
         return [_with(one, written, text) for one in value]
     if value == written or not isinstance(value, str):
@@ -318,6 +323,8 @@ _WORDS = {
 
 def _statement(raw: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"Effect": "Allow"}
+    if taken_in := _open_spread(raw):
+        found["Condition"] = taken_in  # conditions may be in it, among others
     for key, value in raw.items():
         word = _WORDS.get(str(key).lower())
         if word is None or value in ("", None):
@@ -327,7 +334,7 @@ def _statement(raw: Mapping[str, Any]) -> dict[str, Any]:
         elif word.endswith("Principal"):
             value = _principal(value)
         elif word == "Condition":
-            value = _condition(value)
+            value = taken_in or _condition(value)
         found[word] = value
     return found
 
@@ -346,9 +353,17 @@ def _principal(value: Any) -> Any:
     return found
 
 
+def _open_spread(value: Any) -> str:
+    """What an object takes in of which nothing is known, at any depth; "" if nothing."""
+    if not isinstance(value, Mapping):
+        return ""
+    own = (placeholder(str(one)) for key, one in value.items() if key.startswith(SPREAD))
+    return next(own, "") or next(filter(None, map(_open_spread, value.values())), "")
+
+
 def _condition(value: Any) -> Any:
     if not isinstance(value, list):
-        return value
+        return _open_spread(value) or value
     found: dict[str, dict[str, list[Any]]] = {}
     for one in value:
         if not isinstance(one, Mapping) or not {"test", "variable", "values"} <= set(one):
