@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -585,3 +586,15 @@ def test_every_value_that_is_open_in_the_same_way_is_named(subjects: list[str], 
                  "StringLike": {f"{HOST}:sub": subjects}}  # fmt: skip
     found = lint(document({"condition": condition}), Setting("trust.json")).findings
     assert any(one.message.startswith(said) for one in found), [one.message for one in found]
+
+
+def test_a_workflow_that_proves_something_has_a_file() -> None:
+    policy = of("")
+    equals = policy["Statement"][0]["Condition"]["StringEquals"]
+    del equals[f"{HOST}:repository_id"], equals[f"{HOST}:sub"]
+    only = {f"{HOST}:job_workflow_ref": "o/a/.github/workflows/*"}
+    policy["Statement"][0]["Condition"]["StringLike"] = only
+    [reach] = lint(policy, Setting("x")).reach.values()
+    assert reach.token is not None
+    assert re.match(r"o/a/\.github/workflows/[^/@]+@", str(reach.token.claims["job_workflow_ref"]))
+    assert "which they may call if its repository is public" in reach.who

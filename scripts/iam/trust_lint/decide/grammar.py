@@ -50,9 +50,9 @@ BRANCH = then(text("refs/heads/"), REF_NAME)
 TAG = then(text("refs/tags/"), REF_NAME)
 PULL = then(text("refs/pull/"), DIGITS, either(text("/merge"), text("/head")))
 SHA = then(*(chars("0123456789abcdef"),) * 40)
-WORKFLOW = then(
-    NAMES, text("/"), repeated(but(_CONTROL + ":@*?")), text("@"), either(BRANCH, TAG, PULL, SHA)
-)
+_FOLDERS = repeated(but(_CONTROL + ":@*?"), least=0)
+_FILE = but(_CONTROL + ":@*?/")  # its last letter: a path ends in a file
+WORKFLOW = then(NAMES, text("/"), _FOLDERS, _FILE, text("@"), either(BRANCH, TAG, PULL, SHA))
 _ACTOR = repeated(chars(_PLAIN + "-_[]"))
 _WORD = repeated(chars(string.ascii_lowercase + "_"))
 

@@ -108,7 +108,7 @@ def anybody(found: Openness) -> str:
     return (
         found.issuer.anybody
         + _jobs(found, found.find_anybody)
-        + _limits(found, pinned=found.find_anybody(_elsewhere(found)) is None)
+        + _limits(found, pinned=found.find_anybody(_elsewhere(found)) is None, called=_CALLED)
     )
 
 
@@ -122,7 +122,8 @@ def any_repository(found: Openness) -> str:
             f"{_template(token)} it sends this subject"
         )
     pinned = found.find_other_repository(_elsewhere(found)) is None
-    limits = _jobs(found, found.find_other_repository) + _limits(found, pinned=pinned)
+    limits = _jobs(found, found.find_other_repository)
+    limits += _limits(found, pinned=pinned, called=_CALLED)
     if whole := _wholly_open(found):
         # Of some owners all repositories get in, of the others some do.
         owners = listed(whole)
@@ -374,15 +375,20 @@ def _like(found: Openness, claim: str) -> list[str]:
     ]
 
 
-def _limits(found: Openness, *, pinned: bool) -> str:
-    """What else a caller must fulfil."""
+# https://docs.github.com/en/actions/how-tos/reuse-automations/reuse-workflows
+_CALLED = ", which they may call if its repository is public or shares its workflows with theirs"
+
+
+def _limits(found: Openness, *, pinned: bool, called: str = "") -> str:
+    """What else a caller must fulfil; `called`: what one repository's workflow asks of others."""
     said = []
     if pinned and found.names.workflows:
         begun = found.names.beginnings
         workflows = [
             f"{name}*" if name in begun else name for name in sorted(found.names.workflows)
         ]
-        said.append(f"in a job of {listed(workflows, 'or')}")
+        of_one = not any("*" in "/".join(name.split("/")[:2]) for name in workflows)
+        said.append(f"in a job of {listed(workflows, 'or')}{called if of_one else ''}")
     actors = found.one.exactly("actor") or found.one.exactly("actor_id") or _like(found, "actor")
     if actors:
         said.append(f"in a run that {listed(list(actors), 'or')} starts")
