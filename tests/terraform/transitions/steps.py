@@ -88,6 +88,7 @@ PLATFORM: Settings = {
                 "cidrs": {"office": "10.0.0.0/8"},
                 "security_group_ids": {"app": "sg-00000000000000001"},
             },
+            "cpu_credits": "standard",
             "deletion_protection": True,
             "instance_type": "t4g.medium",
             "logs": {"enabled": False, "retention_days": 7},
