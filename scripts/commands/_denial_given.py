@@ -134,7 +134,7 @@ def explained(refusal: Refusal, policies: Given) -> Denial:
     from scripts.iam.denial.given import of_its_path
     from scripts.iam.denial.reading.messages import MASK, OTHER
     from scripts.iam.denial.reading.unnamed import CALLER
-    from scripts.iam.denial.reported import as_said, explain_refusal, moved
+    from scripts.iam.denial.reported import as_said, explain_refusal, moved, of_the_call
 
     hides = MASK in (refusal.account, *(refusal.resource or "").split(":")[4:5])
     known = policies.account
@@ -152,7 +152,7 @@ def explained(refusal: Refusal, policies: Given) -> Denial:
         here, lacks = of_trust, ""
     if lacks:
         record = as_said(refusal, refusal.record())
-        found = Denial(record, None, notes=(f"not judged: {lacks}",))
+        found = Denial(record, None, notes=(f"not judged: {lacks}", *of_the_call(refusal)))
         return _callerless(found) if refusal.role == CALLER else found
     asked = _checked(policies.policy, here)
     found = explain_refusal(here, policies.members(here), asked, policies.around())

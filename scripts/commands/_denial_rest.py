@@ -19,6 +19,7 @@ def need_one(found: Read, *, trail: bool) -> None:
     from scripts.iam.denial.reading import elsewhere
     from scripts.iam.denial.reading.callerless import cause, of_no_action
     from scripts.iam.denial.reading.unnamed import is_judged_by_the_caller
+    from scripts.iam.denial.reading.written import without_stack
     from scripts.iam.denial.reported import decided_elsewhere
 
     if found.refusals:
@@ -70,7 +71,7 @@ def need_one(found: Read, *, trail: bool) -> None:
     if found.bare:
         raise UserError(
             "The denial names no caller by a whole ARN, or no action, so nothing can be decided",
-            why=found.bare[0],
+            why=without_stack(found.bare[0]),
             fix="if AWS refused it: keyless explain-denial --aws reads CloudTrail's event history, "
             "which knows both; requests for objects of S3, calls of functions and other data "
             "events are never in it: they are where a trail keeps them, if one does",
@@ -96,10 +97,12 @@ def print_rest(found: Read) -> None:
     """Say what is left unexplained beside what is explained."""
     from scripts.console import stderr_console
     from scripts.iam.denial.reading.callerless import cause
+    from scripts.iam.denial.reading.written import without_stack
 
     console = stderr_console()
     for words in found.bare:
         told = f" ({why})" if (why := cause(words)) else ""
-        console.print(f"not explained: {words}{told}", markup=False, soft_wrap=True)
+        quoted = without_stack(words)
+        console.print(f"not explained: {quoted}{told}", markup=False, soft_wrap=True)
     for _ in found.encoded:
         console.print("not explained: an encoded message (--aws decodes it)", markup=False)

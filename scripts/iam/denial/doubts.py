@@ -50,7 +50,7 @@ _HIDES = re.compile(
 def is_implicit(refusal: Refusal) -> bool:
     """Whether the message says that an Allow is lacking, and so that no Deny applied: AWS names a
     Deny where there is one."""
-    return not refusal.explicit and bool(refusal.layer or refusal.every_key)
+    return not refusal.explicit and bool(refusal.layer or refusal.lacks)
 
 
 def unsure(refusal: Refusal, explanation: Explanation) -> list[tuple[str, str]]:

@@ -147,7 +147,8 @@ class Given:
                         f"as no Allow there names {refusal.action}"
                     ) * bool(without)
             return
-        sure = "" if refusal.layer else (
+        said = refusal.layer or refusal.explicit or refusal.lacks or refusal.is_of_an_api
+        sure = "" if said else (
             "; that does not tell whether an Allow is lacking or a policy denies it, and what is "
             "proposed, if anything is, is for the first"
         )  # fmt: skip

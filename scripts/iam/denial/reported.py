@@ -87,6 +87,18 @@ _BY_TRUST = (
     "; in one account a trust policy that names the caller's role or user is enough, and one that "
     "names the account needs an Allow of the caller's own policies on the role, too"
 )
+_UNSIGNED = (
+    "AWS counts the request as anonymous: sign it, where signatures are asked for, or the policy "
+    "of what was asked for must let in whoever asks"
+)
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-resource-policies-create-attach.html
+_OF_AN_API = (
+    "AWS counts the request as anonymous: of a method whose authorization is not AWS_IAM API "
+    "Gateway reads no signature, so one that is signed is anonymous there, too. Where the API's "
+    "policy names roles, users or accounts every method needs the authorization AWS_IAM (then "
+    "deploy the API), and the caller has to sign; a method for callers without a signature needs "
+    "an Allow of everybody there, which conditions limit (aws:SourceIp, aws:SourceVpce)"
+)
 _POLICY = re.compile(r"(?<=policy: )arn:[\w-]+:organizations:[^\s\"]*[\w-]")
 _OF_IDENTITY_CENTER = re.compile(
     r"sso:\w*(?:PermissionSet|AccountAssignment|Instance|PermissionsBo)"
@@ -123,7 +135,7 @@ def explain_refusal(
         shown = refusal if shown.resource is None else shown
     found = _explained(refusal, members, resource_policy, around)
     said = as_said(shown, found.record)
-    notes = (*found.notes, *_of_the_call(refusal))
+    notes = (*found.notes, *of_the_call(refusal))
     named = [change.statement or {} for change in found.changes]
     if is_hidden(refusal) and any(str(refusal.resource) in str(one) for one in named):
         notes = (*notes, f"put in what the message hides of {refusal.resource}")
@@ -140,7 +152,7 @@ def as_said(refusal: Refusal, record: Record) -> Record:
     )
 
 
-def _of_the_call(refusal: Refusal) -> Iterable[str]:
+def of_the_call(refusal: Refusal) -> Iterable[str]:
     """What a call of this kind needs that its message does not tell.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
@@ -248,9 +260,12 @@ def _besides(refusal: Refusal) -> Iterable[str]:
 
 def _of_the_caller(refusal: Refusal) -> Iterable[str]:
     if refusal.principal == "anonymous":
+        yield _OF_AN_API if refusal.is_of_an_api else _UNSIGNED
+    if refusal.is_of_an_api and not refusal.explicit and not refusal.layer:
         yield (
-            "AWS counts the request as anonymous: sign it, where signatures are asked for, or the "
-            "policy of what was asked for must let in whoever asks"
+            "AWS's page on API Gateway's 403 has these words for an API's policy that does not "
+            "allow it, and adds 'with an explicit deny' where one denies it (its version of 2020 "
+            "had them for both)"
         )
     if refusal.principal == "sns.amazonaws.com" and refusal.action.startswith("kms:"):
         # https://docs.aws.amazon.com/sns/latest/dg/sns-enable-encryption-for-topic-sqs-queue-subscriptions.html
@@ -346,7 +361,7 @@ def _said(refusal: Refusal) -> str:
         return BLOCKED
     if refusal.layer:
         return f"no {refusal.layer} allows"
-    return _NOT_ALLOWED if refusal.every_key else _UNSAID
+    return _NOT_ALLOWED if refusal.lacks else _UNSAID
 
 
 def _explained(

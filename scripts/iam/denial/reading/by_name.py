@@ -22,6 +22,7 @@ _SERVICES = tuple(
         r"operation error (?P<name>[\w ]+):",
         r"@aws-sdk/client-(?P<name>[\w-]+)",
         r"\bservices\.(?P<name>\w+)\.",
+        r"\b(?:Amazon|AWS)(?P<name>[A-Z]\w*?)Exception\b",
         r"aws-sdk/lib/services/(?P<name>\w+)\.js|clients/(?P<js>\w+)\.js",
         r"\bboto/(?P<name>\w+)/|\bboto3?\.(?:client|resource)\(['\"](?P<client>[\w-]+)",
         r"\bAws::(?P<name>\w+)::|\bAmazon\.(?P<net>\w+)\.Amazon",

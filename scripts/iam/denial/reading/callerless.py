@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from scripts.iam.denial.reading import by_name, elsewhere, named, s3, services
-from scripts.iam.denial.reading.calls import action_called, called
+from scripts.iam.denial.reading.calls import action_called, called, on
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
 from scripts.iam.reference import MOST_TOGETHER, besides, only_star, resources
 
@@ -246,18 +246,19 @@ def _of_sentence(words: str) -> str | None:
     if denied := _DENIED.search(words, found.end()):
         return f"{found['action']} was denied to a caller{of_whom}, by a statement in {denied[1]}"
     if "missing" in found[0]:
-        on = named_by_an_allow(found["action"])
-        return f"the caller{of_whom} lacks {found['action']}{on}"
+        names = named_by_an_allow(found["action"])
+        return f"the caller{of_whom} lacks {found['action']}{names}"
     if lacks := _LACKS.search(words, found.end(), found.end() + 150):
         return (
             f"{found['action']} was refused to a caller{of_whom}, as no {lacks['layer']} allows it"
             f"{named_by_an_allow(found['action'])}"
         )
     owner = LAYERS if found["action"] == "lambda:GetLayerVersion" else ""
-    on = named_by_an_allow(found["action"])
+    what = on(found["action"], words)
+    names = f". An Allow of it names {what}" if what else named_by_an_allow(found["action"])
     return (
-        f"{found['action']} was refused to a caller{of_whom}; whether an Allow is lacking or a "
-        f"policy denies it is not told{owner}{on}"
+        f"{found['action']} was refused to a caller{of_whom}{f' on {what}' if what else ''}; "
+        f"whether an Allow is lacking or a policy denies it is not told{owner}{names}"
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from scripts.iam.denial.reading.by_name import services
-from scripts.iam.reference import judged, of_call
+from scripts.iam.reference import is_of, judged, of_call, resources
 from scripts.iam.reference import service as of_service
 
 # Who writes so -> where the call stands, and where the service, if they name it.
@@ -60,6 +60,9 @@ _BEGINS = re.compile(
     r"|Eval[A-Z][a-z]+, err: |AWS::[A-Z]\w+::(?!Errors)[A-Z]\w+"
     r"|\S*/s3fs/core\.py|\baws (?:--\S+ \S+ )*s3(?:api)? |(?:POST|GET|PUT|DELETE) /\S+ HTTP/"
 )
+# A tool's own words before them, with what the call was on.
+_PREFIX = re.compile(r"\b[A-Za-z]+ing (?:[^:()]|\([^()]*\)){0,160}?\(arn:[^()\s]+\): $")
+_ON = re.compile(r"\((arn:[^()\s]+)\): ")
 _OF_EC2 = re.compile(r"\bUnauthorizedOperation\b")
 # A call that passes a role -> iam:PassedToService, where it can be but one.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
@@ -124,7 +127,19 @@ def called(words: str) -> Call | None:
 def begin(plain: str, start: int, at_least: int) -> int | None:
     """Where the words begin that a refusal belongs to, which stands at `start`; None if unsure."""
     found = [*_BEGINS.finditer(plain, max(at_least, start - 420), start)]
-    return found[-1].start() if found else None
+    if not found:
+        return None
+    begins = found[-1].start()
+    prefix = _PREFIX.search(plain, max(at_least, begins - 300), begins)
+    return prefix.start() if prefix else begins
+
+
+def on(action: str, words: str) -> str | None:
+    """What a tool names in front of the refused call, in brackets: the only ARN there that AWS's
+    reference has the action on."""
+    forms = resources(action)
+    found = {one for one in _ON.findall(words) if any(is_of(form, one) for form in forms)}
+    return found.pop() if len(found) == 1 else None
 
 
 def frame(plain: str, start: int, end: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 from scripts.iam.account.decision_log import Record
-from scripts.iam.denial.reading import by_name, calls, named, services
+from scripts.iam.denial.reading import by_name, calls, decoded, named, services
 from scripts.iam.denial.reading.callerless import SENTENCES, cause, of_ec2_alone, of_service_alone
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
 from scripts.iam.denial.reading.written import unbroken, unescaped
@@ -36,9 +35,12 @@ UNNAMED_KEY = "on (?:the resource associated with this ciphertext|this resource(
 KINDS = (
     "role|user|group|policy(?: path)?|instance profile|mfa device|server certificate|oidc provider"
 )
-# A name with blanks in it ends where the sentence goes on.
-_GOES_ON = r"(?= (?:because no [\w -]+ allows|with an explicit deny))"
-_NAME = rf"(?:arn:[^\s\"]+(?: [^\s\"(]+){{0,12}}{_GOES_ON}|[^\s\"]+)"
+# A name with blanks in it ends where the sentence goes on, or with the sentence where an SDK does.
+_GOES_ON = r"(?: (?:because no [\w -]+ allows|with an explicit deny)| \(Service: )"
+NAME_WITH_BLANKS = (
+    rf"arn:[^\s\"]+(?:(?! because | with an explicit) [^\s\"(]+){{0,12}}(?={_GOES_ON})"
+)
+_NAME = rf"(?:{NAME_WITH_BLANKS}|[^\s\"]+)"
 _SENTENCE = re.compile(
     rf"(?:(?:User|Resource):? )?(?P<principal>{_CALLER}) "
     r"is not authorized to perform:? (?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
@@ -121,7 +123,13 @@ _ARN = re.compile(rf"(arn:[\w-]+:[\w-]+:)((?:{_WORD}|[^:\s\"]*))(:(?:{_WORD}|[^:
 # And in the place of the region.
 _REGION = re.compile(r"([a-z]{2,3}(-[a-z]+)+-\d)?")
 # A placeholder of several words, and one that tells nothing but that something is hidden.
-_PLACEHOLDER = re.compile(r"<[A-Za-z][\w-]*(?: [\w-]+){1,3}>")
+_SEVERAL = r"[A-Za-z][\w-]*(?: [\w-]+){1,3}"
+_PLACEHOLDER = re.compile(rf"<{_SEVERAL}>")
+_IN_A_NAME = re.compile(
+    rf"(arn:[\w-]+:[^\s\"]*?)(?:\$?\{{({_SEVERAL})\}}|\[({_SEVERAL})\]|(?<=[:/])_({_SEVERAL})_(?!\w))"
+)
+# Java's errors within others, as Elasticsearch prints them.
+_NESTED = re.compile(r"\b([A-Z]\w*(?:Exception|Error))\[((?:[^\[\]]|\[[^\[\]]*\])+)\]")
 _RUN = re.compile(r"([a-z\d])\1+")
 _DIGITS = re.compile(r"[\dXx*]+")
 _MERELY = re.compile(
@@ -137,7 +145,6 @@ _OVER = re.compile(r"status code: \d+, request id: \S")
 _STACK = 6000
 _DEBUG = re.compile(r"DEBUG: Response s3/\w+ Details:(?:(?!Response ).){0,400}? 403\b")
 _OF_STATE = re.compile(r"[Ee]rror (?:refreshing|loading) state: AccessDenied")
-_ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
 _BESIDE = re.compile(
     r"(?:(?!is not authorized to perform).){0,200}?[Ee]ncoded authorization failure message"
 )
@@ -150,6 +157,7 @@ _BARE = re.compile(
     r"AccessDenied\w*|(?<!EC2 Error Code: )UnauthorizedOperation|Not authorized to perform sts:\w+|"
     rf"{services.SENTENCES}|(?:\b(?:is|are) )?not authorized to (?:perform(?! this operation)"
     r"|access this resource)|"
+    r"\b(?:(?:Amazon|AWS)[A-Z]\w*|S3)Exception: (?:Access ?[Dd]enied|Forbidden)|"
     r"Forbidden\b(?=.{0,40}?status code:? 403)|\b403 (?:Client Error: )?Forbidden\b|"
     r"(?<=: )Insufficient permissions\b|"
     rf"because no (?:{LAYER}) allows the \S+|explicit deny in an? (?:{LAYER})|{SENTENCES}"
@@ -229,7 +237,9 @@ class Refusal:
     also: str = ""
     """What else the same words are said of."""
     every_key: bool = False
-    """Whether the message is a decoded one; `tells` says of which keys it has all."""
+    """Whether the message is a whole decoded one; `tells` says of which keys it has all."""
+    lacks: bool = False
+    """Whether a decoded message tells that an Allow is lacking."""
     encoded: bool = False
     """Whether an encoded part stands behind the sentence, which holds the keys it does not tell."""
 
@@ -255,6 +265,11 @@ class Refusal:
     def is_global(self) -> bool:
         """Whether it is of a service that answers in one region alone."""
         return self.principal.startswith("arn:aws:") and is_global(self.action)
+
+    @property
+    def is_of_an_api(self) -> bool:
+        """Whether it is an API's of API Gateway, to whoever sends no signature that is read."""
+        return self.principal == "anonymous" and self.action.lower() == "execute-api:invoke"
 
     @property
     def is_text_message(self) -> bool:
@@ -347,8 +362,7 @@ class Read:
 
 def read(text: str) -> Read:
     """Find every denial in a text as it stands in a log; equal ones once, in their order."""
-    if decoded := _decoded(text):
-        return Read((decoded,))
+    answers, text = decoded.taken_out(_cleaned(text))
     plain = _plain(text)
     refusals: dict[tuple[Any, ...], Refusal] = {}
     spans: list[tuple[int, int]] = []
@@ -364,14 +378,18 @@ def read(text: str) -> Read:
             spans.append(found.span())
     # EC2 puts the sentence before it, whose refusal is marked as having it.
     alone = [
-        one for one in _ENCODED.finditer(plain)
+        one for one in decoded.ENCODED.finditer(plain)
         if not any(0 <= one.start() - end < 200 for _, end in spans)
     ]  # fmt: skip
+    before = {one: plain[_begin(plain, one.start()) : one.start()].strip() for one in alone}
+    bare = tuple(_bare(plain, spans, tuple(dict.fromkeys(one[1] for one in alone))))
+    for answer in answers:
+        mine = [one for one in alone if answer.answers and one[1].startswith(answer.answers)]
+        call = next(filter(None, (calls.called(before[one]) for one in mine)), None)
+        _answered(answer, refusals, call.operation if call else "")
+        alone = [one for one in alone if one not in mine]
     encoded = tuple(dict.fromkeys(one[1] for one in alone))
-    beside = tuple(dict.fromkeys(
-        plain[_begin(plain, one.start()) : one.start()].strip() for one in alone
-    ))  # fmt: skip
-    bare = tuple(_bare(plain, spans, encoded))
+    beside = tuple(dict.fromkeys(before[one] for one in alone))
     if not (refusals or encoded or bare) and (
         words := named.of_text(plain) or named.refusal(plain)
     ):
@@ -379,22 +397,52 @@ def read(text: str) -> Read:
     return Read(tuple(refusals.values()), encoded, bare, beside)
 
 
+def _answered(
+    answer: decoded.Decoded, refusals: dict[tuple[Any, ...], Refusal], operation: str
+) -> None:
+    """Add what was decoded to the refusals; to the one whose encoded part it was."""
+    found = _SENTENCE.search(_plain(str(answer)))
+    told = _refusal(found, found.string, 0)[0] if found else (
+        Refusal(answer.principal, spelled(answer.action), answer.resource or None)
+    )  # fmt: skip
+    key: tuple[Any, ...] = (told.principal, told.action, told.resource, answer.start)
+    for place, other in refusals.items():
+        if other.encoded and place[:2] == key[:2] and other.resource in (None, told.resource):
+            key, told = place, replace(other, resource=told.resource, encoded=False)
+    matched = f"the decoded message has the statement that matched: {answer.matched}"
+    refusals[key] = replace(
+        told,
+        explicit=told.explicit or bool(answer.explicit),
+        operation=told.operation or operation,
+        keys={**told.keys, **answer.keys},
+        every_key=answer.whole,
+        lacks=answer.lacks,
+        also=matched if answer.matched else told.also,
+    )
+
+
 def _begin(plain: str, start: int) -> int:
     begins = calls.begin(plain, start, 0)
     return max(0, start - 420) if begins is None else begins
 
 
-def _plain(text: str) -> str:
+def _cleaned(text: str) -> str:
     text = _FRAME.sub("", _STAMP.sub("", _ANSI.sub("", unescaped(text))))
+    return re.sub(r'\\+"', '"', text)  # JSON in JSON escapes a quote twice
+
+
+def _plain(text: str) -> str:
     # SES quotes caller, action and resource.
-    # JSON in JSON escapes a quote twice.
-    text = unbroken(_QUOTED.sub(r"\1", re.sub(r'\\+"', '"', text)))
+    text = unbroken(_QUOTED.sub(r"\1", text))
     text = _WRAPPED.sub(_mended, _HYPHEN.sub(r"\1", text))
     # Whoever quotes wrapped lines leaves the quote's sign between words.
     text = _BOLD.sub("", " ".join(text.split())).replace(" > ", " ")
     text = _COLON.sub("", text)
     text = _ACCESS_LOG.sub(_logged, text)
+    text = _NESTED.sub(r"\1: \2", _NESTED.sub(r"\1: \2", text))
     text = _PLACEHOLDER.sub(lambda found: found[0].replace(" ", "_"), text)
+    while (joined := _IN_A_NAME.sub(_one_word, text)) != text:
+        text = joined
     hidden: dict[str, str] = {}
     text = _DOTS.sub(rf"\1:{MASK}:", text)
     # Beside a caller that is whole nobody took an account out.
@@ -455,6 +503,12 @@ def _logged(found: re.Match[str]) -> str:
     )
 
 
+def _one_word(found: re.Match[str]) -> str:
+    """An ARN with one word in the place of a placeholder of several."""
+    words = next(filter(None, found.groups()[1:]))
+    return f"{found[1]}<{words.replace(' ', '_')}>"
+
+
 def _joined(found: re.Match[str]) -> str:
     """An action that a terminal broke in the middle, where AWS's reference has the whole one."""
     whole = found["begun"] + found["rest"]
@@ -491,7 +545,7 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         principal, keys = "sns.amazonaws.com", {"aws:SourceArn": (topic["topic"],)}
         keys["aws:SourceAccount"] = (account,)
     layer = found["through"] or found["missing"] or found["deny"] or ""
-    asked = found["resource"]
+    asked = found["resource"] or (None if found["unnamed"] else _before(found, plain, since))
     if asked and _ALL_OF_EC2.fullmatch(asked):
         # What a call of EC2 makes is its caller's: the other number is another mask.
         asked = asked.replace(f":{OTHER}:", f":{account}:")
@@ -512,6 +566,13 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         encoded=_BESIDE.match(plain, found.end()) is not None,
     )
     return refusal, until
+
+
+def _before(found: re.Match[str], plain: str, since: int) -> str | None:
+    """The resource that a tool names before a sentence which names none."""
+    begins = calls.begin(plain, found.start(), since)
+    told = "" if begins is None else plain[begins : found.start()]
+    return None if found["quoted"] else calls.on(found["action"], told)
 
 
 def _called(plain: str, before: str, end: int) -> tuple[str, str]:
@@ -621,7 +682,9 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         new = found[0] not in apis if found[0].startswith("API: ") else not any(
             found[0] in one for one in seen
         )  # fmt: skip
-        if (call := by_name.action(words)) and call in apis:
+        call = by_name.action(words)
+        call = call and f"{call} on {calls.on(call, words)}"
+        if call and call in apis:
             continue  # the same call again
         told = cause(words)
         if (
@@ -656,26 +719,3 @@ def _around(plain: str, start: int, end: int, found: re.Match[str]) -> str:
     if end < len(plain) and not plain[end].isspace():
         after = after.rpartition(" ")[0]
     return f"{before}{found[0]}{after}".strip()
-
-
-def _decoded(text: str) -> Refusal | None:
-    """What `aws sts decode-authorization-message` prints, alone or as its DecodedMessage."""
-    try:
-        content = json.loads(text)
-        if isinstance(content, dict) and isinstance(content.get("DecodedMessage"), str):
-            content = json.loads(content["DecodedMessage"])
-        context = content["context"]
-        refusal = Refusal(
-            context["principal"]["arn"],
-            context["action"],
-            context["resource"],
-            explicit=content["explicitDeny"] is True,
-        )
-        items = context["conditions"]["items"]
-        keys = {
-            one["key"]: tuple(str(value["value"]) for value in one["values"]["items"])
-            for one in items
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return replace(refusal, keys=keys, every_key=True)

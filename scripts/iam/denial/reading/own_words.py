@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from scripts.iam.denial.reading.tables import core_words, targets
+from scripts.iam.reference import resources
 
 # The words, and what they tell, with the named groups of the words put in.
 _TABLE = (
@@ -120,9 +121,9 @@ _TABLE = (
     ),
     # https://docs.aws.amazon.com/athena/latest/ug/workgroups-iam-policy.html
     (
-        r"not authorized to perform: athena:(?P<call>\w+) on the resource",
-        "Athena refused athena:{call}: the caller's own policies have to allow it on the workgroup "
-        "that the call names, and one that names none means primary "
+        r"not authorized to perform: (?P<action>athena:\w+) on the resource",
+        "Athena refused {action}: the caller's own policies have to allow it on the workgroup that "
+        "the call names, and one that names none means primary "
         "(arn:aws:athena:REGION:ACCOUNT:workgroup/primary): name yours (WorkGroup, --work-group, "
         "the driver's setting) if you may use another one alone. Whether an Allow is lacking or a "
         "policy denies it is not told",
@@ -416,12 +417,23 @@ _UNTOLD = dict.fromkeys(("topic", "object", "role", "template"), "which is not n
     "place": "the place that the command names"
 }
 WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
+_KIND = re.compile(r"arn:aws:[\w-]+:REGION:ACCOUNT:[a-z-]+/")
 
 
 def meaning(words: str) -> str | None:
     """What a service's own words mean; None if they are none of these."""
     for pattern, text in _TABLE:
-        if found := re.search(pattern, words):
+        found = re.search(pattern, words)
+        if found and _is_about(found.groupdict().get("action"), text):
             told = {name: one or _UNTOLD.get(name, "") for name, one in found.groupdict().items()}
             return text.format(**told)
     return None
+
+
+def _is_about(action: str | None, text: str) -> bool:
+    """Whether a row is about a call, where its words have the action: the row names what AWS's
+    reference has the action on, and that is all of it."""
+    forms = resources(action) if action else ()
+    return action is None or (
+        bool(forms) and all(form.startswith(tuple(_KIND.findall(text))) for form in forms)
+    )

@@ -119,7 +119,7 @@ _MADE_PUBLIC = {
 # Words that are S3's, and no other service's.
 _IS = re.compile(
     r"Amazon S3\b|\(Service: S3,|operation error S3|\bS3Exception\b|A[Ww][Ss]::S3|<HostId>"
-    r"|\bS3ResponseError\b|\bS3 Error:"
+    r"|\bAmazonS3Exception\b|\bS3ResponseError\b|\bS3 Error:"
     r"|services/s3\.js|client-s3|\bs3fs\b|S3 Extended Request ID|\bhost id: (?!,)|\bS3 error"
     r"|\bForbidden: null|s3 upload: 403|Server: AmazonS3|Amazon\.S3\.|HostID: \w"
     r"|#<Class:\w+>: Access Denied|s3_extended_request_id|AWS Error ACCESS_DENIED|/s3fs/core\.py"
@@ -193,7 +193,6 @@ SENTENCES = (
     r"|error reading S3 Bucket \(\S+\): Forbidden"
     r"|operation error S3: \w+, https response error StatusCode: 403"
     r"|(?:Access Denied|Forbidden) \(Service: (?:Amazon )?S3[,;]"
-    r"|Amazon\.S3\.AmazonS3Exception: Access Denied"
     r"|AmazonS3Exception: Error making request with Error Code Forbidden"
     r"|Service returned error code 403: Forbidden"
     r"|(?:code: '|\[|')Forbidden(?:'|: null)"

@@ -7,8 +7,15 @@ from dataclasses import replace
 
 from scripts.iam.denial.reading import by_name, elsewhere, named, services
 from scripts.iam.denial.reading.callerless import CIPHERTEXT, PAM, of_a_state
-from scripts.iam.denial.reading.calls import action_called, called
-from scripts.iam.denial.reading.messages import KINDS, LAYER, MASK, Refusal, as_arn
+from scripts.iam.denial.reading.calls import action_called, called, on
+from scripts.iam.denial.reading.messages import (
+    KINDS,
+    LAYER,
+    MASK,
+    NAME_WITH_BLANKS,
+    Refusal,
+    as_arn,
+)
 from scripts.iam.denial.reading.s3 import operation_of_s3
 from scripts.iam.denial.reading.services import lacked, of_a_stack, of_service, with_it
 
@@ -19,7 +26,7 @@ NAMELESS = f"arn:aws:iam::{MASK}:role/ROLE"
 _OF_ACCOUNT = re.compile(r"with account ?[iI][dD]:? (\d{12})(?!\d)")
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})['\"]?"
 _RESOURCE = (
-    r"(?: on (?:the )?resource:? [\"']?(?P<resource>arn:[^\s\"']+|\*)"
+    rf"(?: on (?:the )?resource:? [\"']?(?P<resource>{NAME_WITH_BLANKS}|arn:[^\s\"']+|\*)"
     rf"|  *on (?:the )?resource: [\"']?(?P<bare>(?:(?:{KINDS}) )?[^\s\"']+))?"
 )
 _WHY = (
@@ -67,14 +74,14 @@ def _unnamed(words: str, *, own: bool) -> Refusal | None:
             action = action_called(words) or ("" if named.actions(words) else by_name.action(words))
         call = called(words)
         if action:
-            return Refusal(caller, action, call.arn if call else None)
+            return Refusal(caller, action, (call.arn if call else None) or on(action, words))
         asked = () if services.cause(words) else named.actions(words)
         return Refusal(named.caller(words) or caller, asked[0], None) if asked else None
     told = found.groupdict()
     if account := _OF_ACCOUNT.search(words):
         caller = caller.replace(MASK, account[1])
     service, _, name = told["action"].partition(":")
-    resource = told.get("resource") or told.get("bare")
+    resource = told.get("resource") or told.get("bare") or on(told["action"], words)
     return Refusal(
         caller,
         f"{service.lower()}:{name}",

@@ -32,6 +32,8 @@ _BROKEN = tuple(
 _IN_COLUMN = re.compile(
     r"(?m)^[ \t]*resource: arn:[^\s\"]+(?:[ \t]*\r?\n[ \t]*[^\s\"]+(?=[ \t]*$))+"
 )
+# Lines of a stack, and one that is cut.
+_STACK = re.compile(r"(?: at [\w$.<>/ -]{1,200}?\([^()]{0,200}\))+(?: at(?: \S*)?$)?")
 _NARROW = 40
 _SPOKEN = re.compile(
     r"(?:^|\s)(?:User:|is|not|authorized|to|perform:|on|resource:|because|no|policy|allows|the"
@@ -56,6 +58,11 @@ def _sign(entity: re.Match[str]) -> str:
     number = entity["number"]
     code = int(number[1:], 16) if number[0] == "x" else int(number) if number.isdigit() else 0
     return chr(code) if 32 <= code < 0x10000 else entity[0]
+
+
+def without_stack(words: str) -> str:
+    """The words without lines of a stack, which tell nothing where they are quoted."""
+    return _STACK.sub(" …", words)
 
 
 def unbroken(text: str) -> str:

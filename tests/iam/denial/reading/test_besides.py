@@ -377,3 +377,70 @@ def test_a_services_own_words_tell_more_than_a_calls_name(tmp_path: Path) -> Non
         "You don't have permissions to access this resource."
     )
     assert "AWS Organizations answers so" in run(tmp_path, words).output
+
+
+ROOM = "com.example.Archive: [nightly] could not be kept"
+FRAMES = " at com.example.Store.keep(Store.java:41) at com.example.Store.run(Store.java:9) at"
+
+
+@pytest.mark.parametrize(
+    ("nested", "meant"),
+    [
+        (f"ArchiveException[{ROOM}]; nested: AmazonS3Exception[Access Denied]; ", "S3 refused a"),
+        ("KeepException[[node-3][a:b]]; nested: UploadException[part [7]; nested: "
+         "AmazonS3Exception[Access Denied]]", "S3 refused a"),
+        ("Caused by: AmazonS3Exception: Access Denied", "S3 refused a"),
+        ("IOException[x]; nested: AmazonSQSException[Access Denied]", "begin with sqs:"),
+        ("IOException[x]; nested: AWSLambdaException[Access Denied]", "begin with lambda:"),
+    ],
+)  # fmt: skip
+def test_an_error_within_another_names_its_service(tmp_path: Path, nested: str, meant: str) -> None:
+    told = run(tmp_path, f"{nested}\n[WARN ] failed:{FRAMES}").output
+    assert meant in told
+    assert "Store.java" not in told
+
+
+def test_lines_of_a_stack_are_not_quoted(tmp_path: Path) -> None:
+    told = run(tmp_path, f"keeping it was forbidden by somebody{FRAMES}").output
+    assert "forbidden by somebody …" in told
+    assert "Store" not in told and not re.search(r"\bat$", told, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ("table/_orders of today_", "table/<orders_of_today>"),
+        ("table/{orders table}", "table/<orders_table>"),
+        ("table/${orders table}/index/[the index]", "table/<orders_table>/index/<the_index>"),
+        ("table/<orders table>", "table/<orders_table>"),
+        ("table/orders_of_today", "table/orders_of_today"),
+        ("table/orders of today", "table/orders of today"),
+    ],
+)
+@pytest.mark.parametrize("who", [SESSION, "_whoever it was_"])
+def test_a_name_with_blanks_is_not_cut(
+    tmp_path: Path, who: str, written: str, read_as: str
+) -> None:
+    arn = f"arn:aws:dynamodb:eu-north-1:{ACCOUNT}:"
+    words = (
+        f"User: {who} is not authorized to perform: dynamodb:Query on resource: {arn}{written} "
+        "(Service: AmazonDynamoDBv2; Status Code: 400; Error Code: AccessDeniedException)"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["resource"] == f"{arn}{read_as}"
+    assert bool(told(found, "put in what the message hides")) is ("<" in read_as)
+
+
+@pytest.mark.parametrize("deny", ["", " with an explicit deny"])
+def test_an_api_reads_no_signature_unless_its_method_does(tmp_path: Path, deny: str) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-resource-policies-create-attach.html"""
+    words = (
+        "User: anonymous is not authorized to perform: execute-api:Invoke on resource: "
+        f"arn:aws:execute-api:eu-north-1:{ACCOUNT}:q1w2e3/live/GET/parts{deny}"
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert told(found, "every method needs the authorization AWS_IAM")
+    assert told(found, "an API's policy that does not allow it") is (not deny)
+    assert not told(found, "does not tell whether")
+    signs = explained(run(tmp_path, words.replace("execute-api:Invoke", "es:ESHttpGet"), "--json"))
+    assert not told(signs, "AWS_IAM")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from scripts.iam.denial.reading.callerless import cause
 from scripts.iam.denial.reading.messages import read
 from scripts.iam.denial.reading.unnamed import unnamed
+from tests.iam.denial.test_given import run
 from tests.iam.denial.test_reported import ACCOUNT
 
 FAR = "    at com.example.Deep.call(Deep.java:1)\n" * 40
@@ -252,3 +256,43 @@ def test_cloudformation_tells_whom_a_role_is_passed_to(before: str, service: str
         f"iam:PassRole on resource: arn:aws:iam::{ACCOUNT}:role/cfn"
     ).refusals
     assert refusal.known_keys()["iam:PassedToService"] == (f"{service}.amazonaws.com",)
+
+
+CATALOG = f"arn:aws:athena:eu-north-1:{ACCOUNT}:datacatalog/"
+
+
+def tagging(name: str, call: str = "ListTagsForResource") -> str:
+    return (
+        f"Error: listing tags for Athena Data Catalog ({CATALOG}{name}): operation error Athena: "
+        f"{call}, https response error StatusCode: 400, RequestID: 7b0c{name}-11aa-22bb, api error "
+        f"AccessDeniedException: You are not authorized to perform: athena:{call} on the resource. "
+        "After your AWS administrator or you have updated your permissions, please try again.\n"
+    )
+
+
+def test_what_a_tool_names_before_its_error_is_what_was_refused(tmp_path: Path) -> None:
+    text = tagging("sales") + tagging("parts")
+    found = json.loads(run(tmp_path, text, "--json").output)
+    assert [one["resource"] for one in found] == [f"{CATALOG}sales", f"{CATALOG}parts"]
+    assert [one["changes"][0]["statement"]["Resource"] for one in found] == [
+        [f"{CATALOG}sales"], [f"{CATALOG}parts"],
+    ]  # fmt: skip
+    assert all("athena:ListTagsForResource" in str(cause(one)) for one in read(text).bare)
+
+
+def test_a_sentence_about_workgroups_is_told_of_their_calls_alone() -> None:
+    words = "not authorized to perform: athena:{} on the resource."
+    assert "workgroup that the call names" in str(cause(words.format("StartQueryExecution")))
+    for call in ("GetDataCatalog", "ListTagsForResource", "GetTableMetadata", "InventedCall"):
+        assert "primary" not in str(cause(words.format(call)))
+
+
+def test_an_arn_that_the_action_is_not_on_is_none_of_it() -> None:
+    topic = f"arn:aws:sns:eu-north-1:{ACCOUNT}:alarms"
+    [words] = read(tagging("sales").replace(f"{CATALOG}sales", topic)).bare
+    refusal = unnamed(words)
+    assert refusal is not None and refusal.resource is None
+    sentence = f"User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: sns:Publish"
+    tool = f"Error: publishing to SNS Topic ({topic}): operation error SNS: Publish, "
+    [told] = read(tool + sentence).refusals
+    assert told.resource == topic
