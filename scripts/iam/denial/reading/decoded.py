@@ -22,6 +22,7 @@ _FIELD = re.compile(
     r"|\"key\"\s*:\s*\"(?P<key>[^\"]+)\"\s*,\s*\"values\"\s*:\s*\{\s*\"items\"\s*:\s*\["
     r"(?P<values>[^\]]*)\]"
 )
+_ACTION = re.compile(r"\"action\"\s*:\s*\"[\w-]+:\w")
 _VALUE = re.compile(r"\"value\"\s*:\s*\"([^\"]*)\"")
 _BEFORE = re.compile(r"(?:\{\s*)?\"?(?:DecodedMessage\"?[\s:\"{]*)?$")
 _BEHIND = re.compile(r"[\s\"}\]]*")
@@ -73,11 +74,11 @@ def taken_out(text: str) -> tuple[list[Decoded], str]:
 
 
 def _answers(text: str) -> Iterator[Decoded]:
-    until = 0
-    while begins := _BEGINS.search(text, until):
+    until, last = 0, max((one.start() for one in _ACTION.finditer(text)), default=0)
+    while begins := _BEGINS.search(text, until, last):
         found = _whole(text, begins.start()) or _cut(text, begins.start())
-        if found is None:
-            until = begins.end()
+        if "action" not in found:
+            until = max(begins.end(), found["end"])  # nor does one begin in between that has it
             continue
         start = _BEFORE.search(text, until, found["start"])
         end = _BEHIND.match(text, found["end"])
@@ -92,14 +93,14 @@ def _code(text: str, since: int, start: int) -> str:
     for pattern in (_COMMAND, ENCODED):
         if found := [*pattern.finditer(text, since, start)]:
             return found[-1][1]
-    behind = ENCODED.search(text, start)
+    behind = ENCODED.search(text, start, start + 5 * _NEAR)
     return behind[1] if behind else ""
 
 
-def _whole(text: str, start: int) -> dict[str, Any] | None:
+def _whole(text: str, start: int) -> dict[str, Any]:
     begins = _WHOLE.search(text, max(0, start - 20), start + 60)
     if begins is None:
-        return None
+        return {}
     try:
         content, end = json.JSONDecoder(strict=False).raw_decode(text, begins.start())
         context = content["context"]
@@ -116,7 +117,7 @@ def _whole(text: str, start: int) -> dict[str, Any] | None:
             "matched": "; ".join(_matched(content.get("matchedStatements") or {})),
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
+        return {}
 
 
 def _values(listed: Any) -> tuple[str, ...]:
@@ -137,17 +138,19 @@ def _matched(statements: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _cut(text: str, start: int) -> dict[str, Any] | None:
-    """What is there of an answer that is cut or was edited; None where the action is not."""
+def _cut(text: str, start: int) -> dict[str, Any]:
+    """What is there of an answer that is cut or was edited, and where it ends."""
     told: dict[str, Any] = {"keys": {}}
     part, end = "", start
+    parts: set[str] = set()
     while (found := _FIELD.search(text, end, end + _NEAR)) is not None:
         name = str(found.lastgroup)
         name = "key" if name == "values" else name
-        if name in told or (name == "allowed" and "action" in told):
+        if name in told or (name == "allowed" and "action" in told) or found["part"] in parts:
             break  # the next answer
         if name == "part":
             part = found["part"]
+            parts.add(part)
         elif name == "key":
             if part in ("", "context"):
                 told["keys"][found["key"]] = tuple(_VALUE.findall(found["values"]))
@@ -155,7 +158,7 @@ def _cut(text: str, start: int) -> dict[str, Any] | None:
             told[name] = found[name]
         end = found.end()
     if "action" not in told or not (part or "arn" in told):
-        return None
+        return {"end": end}
     told["principal"] = told.pop("arn", "")
     for name in ("allowed", "explicit"):
         if name in told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,11 @@ def test_a_hidden_account_in_it_is_hidden(tmp_path: Path) -> None:
 def test_other_json_with_such_words_is_no_answer() -> None:
     text = json.dumps({"allowed": True, "note": "x", "action": "build:Image", "resource": "y"})
     assert read(text).refusals == () and read(text).bare == ()
+
+
+@pytest.mark.alone
+def test_a_long_log_with_such_words_is_read_in_a_moment() -> None:
+    began = time.process_time()
+    assert read('"context": {"principal": ' * 4_000 + '"action": "no').refusals == ()
+    assert read('{"allowed": 1, "c": [2]}\n' * 3_000).refusals == ()
+    assert time.process_time() - began < 2
