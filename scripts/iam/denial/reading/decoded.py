@@ -23,6 +23,7 @@ _FIELD = re.compile(
     r"(?P<values>[^\]]*)\]"
 )
 _ACTION = re.compile(r"\"action\"\s*:\s*\"[\w-]+:\w")
+_MATCHED = re.compile(r"\"matchedStatements\"\s*:\s*(?=\{)")
 _VALUE = re.compile(r"\"value\"\s*:\s*\"([^\"]*)\"")
 _BEFORE = re.compile(r"(?:\{\s*)?\"?(?:DecodedMessage\"?[\s:\"{]*)?$")
 _BEHIND = re.compile(r"[\s\"}\]]*")
@@ -163,4 +164,15 @@ def _cut(text: str, start: int) -> dict[str, Any]:
     for name in ("allowed", "explicit"):
         if name in told:
             told[name] = told[name] == "true"
-    return {**told, "start": start, "end": end}
+    return {**told, "start": start, "end": end, "matched": _matched_in(text, start, end)}
+
+
+def _matched_in(text: str, start: int, end: int) -> str:
+    """The statements that matched, where they are whole."""
+    begins = _MATCHED.search(text, start, end)
+    try:
+        place = begins.end() if begins else len(text)
+        statements, _ = json.JSONDecoder(strict=False).raw_decode(text, place)
+        return "; ".join(_matched(statements))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ""
