@@ -178,8 +178,7 @@ def _processors(found: Subject) -> int:
     https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
     """
     ec2 = found.clients("ec2")
-    types = ec2.describe_instance_types(InstanceTypes=[found.instance_type])["InstanceTypes"]
-    needed = int(types[0]["VCpuInfo"]["DefaultVCpus"])
+    running = [found.instance_type]
     states = [{"Name": "instance-state-name", "Values": ["pending", "running"]}]
     ours = {"Key": "Environment", "Value": found.environment}, {"Key": "Role", "Value": "mlflow"}
     for page in ec2.get_paginator("describe_instances").paginate(Filters=states):
@@ -187,9 +186,10 @@ def _processors(found: Subject) -> int:
             if not _STANDARD.match(instance["InstanceType"]) or "InstanceLifecycle" in instance:
                 continue
             if not all(tag in instance.get("Tags", ()) for tag in ours):
-                processor = instance["CpuOptions"]
-                needed += processor["CoreCount"] * processor["ThreadsPerCore"]
-    return needed
+                running.append(instance["InstanceType"])
+    types = ec2.describe_instance_types(InstanceTypes=sorted(set(running)))["InstanceTypes"]
+    processors = {one["InstanceType"]: int(one["VCpuInfo"]["DefaultVCpus"]) for one in types}
+    return sum(processors[one] for one in running)
 
 
 def cost_tag(found: Subject) -> Iterator[Finding]:

@@ -7,9 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.session import get_session
+from moto import mock_aws
 
 from scripts.account import checks
 from scripts.account.checks import Subject
@@ -159,30 +161,33 @@ def test_a_free_plan_refuses_what_it_does_not_include(plan: str, status: str) ->
     assert ("db.t4g.micro" in finding.detail) == (plan == "FREE")
 
 
-def instance(kind: str, cores: int, *tags: tuple[str, str], **more: Any) -> dict[str, Any]:
-    """A running instance with one thread a core."""
-    options = {"CoreCount": cores, "ThreadsPerCore": 1}
+def instance(kind: str, *tags: tuple[str, str], **more: Any) -> dict[str, Any]:
+    """A running instance."""
     named = [{"Key": key, "Value": value} for key, value in tags]
-    return {"InstanceType": kind, "CpuOptions": options, "Tags": named, **more}
+    return {"InstanceType": kind, "Tags": named, **more}
 
 
 RUNNING: dict[str, Any] = {"describe_instances": {"Reservations": []}}
 TWO: dict[str, Any] = {
-    "describe_instance_types": {"InstanceTypes": [{"VCpuInfo": {"DefaultVCpus": 2}}]}
+    "describe_instance_types": lambda **asked: {
+        "InstanceTypes": [
+            {"InstanceType": one, "VCpuInfo": {"DefaultVCpus": 2}} for one in asked["InstanceTypes"]
+        ]
+    }
 }
 
 
 def test_what_runs_already_takes_from_the_quota_of_processors() -> None:
     ours = ("Environment", "dev"), ("Role", "mlflow")
     running = [
-        instance("t4g.small", 2, *ours),  # it is replaced, not added
-        instance("m7g.large", 2),
-        instance("im4gn.large", 2),
-        instance("t4g.small", 2, ("Environment", "prod"), ("Role", "mlflow")),
-        instance("c7g.large", 2, InstanceLifecycle="spot"),  # counted apart
-        instance("g5g.xlarge", 4),
-        instance("mac2.metal", 8),
-        instance("inf2.xlarge", 4),
+        instance("t4g.small", *ours),  # it is replaced, not added
+        instance("m7g.large"),
+        instance("im4gn.large"),
+        instance("t4g.small", ("Environment", "prod"), ("Role", "mlflow")),
+        instance("c7g.large", InstanceLifecycle="spot"),  # counted apart
+        instance("g5g.xlarge"),
+        instance("mac2.metal"),
+        instance("inf2.xlarge"),
     ]
     findings = checks.quotas(
         subject(
@@ -195,6 +200,17 @@ def test_what_runs_already_takes_from_the_quota_of_processors() -> None:
     )
     found = next(one for one in findings if "vCPUs" in one.detail)
     assert (found.status, found.detail.split(": ")[1]) == ("missing", "8 needed, 5 allowed")
+
+
+@mock_aws
+def test_processors_are_counted_by_what_ec2_answers() -> None:
+    # No answer of our own: a field that this test would make up may not be there.
+    session = boto3.Session("testing", "testing", region_name="us-east-1")
+    ec2 = session.client("ec2")
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    ec2.run_instances(ImageId=image, InstanceType="m5.xlarge", MinCount=2, MaxCount=2)
+    found = Subject(session.client, ACCOUNT, "dev", "t4g.small", "db.t4g.micro", "16.4")
+    assert checks._processors(found) == 2 + 4 + 4
 
 
 @pytest.mark.parametrize(("vpcs", "allowed", "missing"), [(4, 5, 0), (5, 5, 1), (5, 1, 2)])
