@@ -209,7 +209,8 @@ def test_processors_are_counted_by_what_ec2_answers() -> None:
     ec2 = session.client("ec2")
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     ec2.run_instances(ImageId=image, InstanceType="m5.xlarge", MinCount=2, MaxCount=2)
-    found = Subject(session.client, ACCOUNT, "dev", "t4g.small", "db.t4g.micro", "16.4")
+    clients: dict[str, Any] = {"ec2": ec2}
+    found = Subject(clients.__getitem__, ACCOUNT, "dev", "t4g.small", "db.t4g.micro", "16.4")
     assert checks._processors(found) == 2 + 4 + 4
 
 
