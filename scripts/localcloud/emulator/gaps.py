@@ -630,6 +630,8 @@ def _following(original: Callable[..., None]) -> Callable[..., None]:
         original(self, user_name, *args, **kwargs)
         if user and user.arn != before:
             _replace_principal(self.account_id, before, user.arn)
+            for key in user.access_keys:
+                key.user_name = user.name
 
     return update
 

@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any
 from unittest.mock import patch
 
+from moto.s3.exceptions import InvalidBucketState
 from moto.s3.models import FakeBucket, S3Backend
 from moto.s3.utils import _VersionedKeyStore
 
@@ -99,8 +100,10 @@ def _locking(original: Callable[..., None]) -> Callable[..., None]:
     """
 
     @wraps(original)
-    def lock(self: Any, *args: Any, **kwargs: Any) -> None:
+    def lock(self: Any, bucket_name: str, *args: Any, **kwargs: Any) -> None:
+        if self.get_bucket(bucket_name).versioning_status == "Suspended":
+            raise InvalidBucketState("Versioning must be 'Enabled' on the bucket to lock objects")
         with patch.object(_VersionedKeyStore, "item_size", lambda _: 0):
-            original(self, *args, **kwargs)
+            original(self, bucket_name, *args, **kwargs)
 
     return lock

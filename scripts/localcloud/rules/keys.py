@@ -164,6 +164,19 @@ def rotation(reading: Reading, backends: Backends) -> None:
         raise AwsError("UnsupportedOperationException", "The key cannot be rotated.")
 
 
+def moved_alias(reading: Reading, backends: Backends) -> None:
+    """https://docs.aws.amazon.com/kms/latest/APIReference/API_UpdateAlias.html"""
+    given, kms = reading.parameters, backends("kms", reading.request.region)
+    now = kms.keys.get(kms.any_id_to_key_id(given["AliasName"]))
+    then = kms.keys.get(kms.any_id_to_key_id(given["TargetKeyId"]))
+    if now is None or then is None:
+        return  # moto's to refuse
+    if (now.key_usage, _has_public(now)) != (then.key_usage, _has_public(then)):
+        raise AwsError(
+            "ValidationException", f"Alias {given['AliasName']} goes to keys of its key's type only"
+        )
+
+
 _ALWAYS = {"CreateGrant", "DescribeKey", "RetireGrant"}
 _ENCRYPT = {"Decrypt", "Encrypt", "ReEncryptFrom", "ReEncryptTo"}
 _DATA_KEYS = {"GenerateDataKey", "GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext",

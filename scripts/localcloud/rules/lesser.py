@@ -34,6 +34,7 @@ _PARAMETERS = frozenset({"Boolean", "Integer", "MapList", "String", "StringList"
 # Characters of a parameter's value; Intelligent-Tiering has those of the advanced tier.
 _LARGEST_STANDARD, _LARGEST_ADVANCED = 4096, 8192
 _HEAVIEST = 999
+_MOST_TARGETS = 5
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 _DAYS_OF_LOGS = frozenset(
     {1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
@@ -129,6 +130,24 @@ def master_password(reading: Reading, backends: Backends) -> None:
         )
 
 
+def managed_password(reading: Reading, backends: Backends) -> None:
+    """Moto would leave a database without a password, or a secret without a value."""
+    given = reading.parameters
+    database = _database(reading, backends, "DBInstanceIdentifier")
+    managed = bool(getattr(database, "manage_master_user_password", False))
+    given_up = given.get("ManageMasterUserPassword") is False
+    if managed and given_up and not given.get("MasterUserPassword"):
+        raise AwsError(
+            "InvalidParameterCombination",
+            "MasterUserPassword must be specified if ManageMasterUserPassword is turned off.",
+        )
+    if given.get("RotateMasterUserPassword") and (given_up or not managed):
+        raise AwsError(
+            "InvalidParameterCombination",
+            "The master user password is not managed, so it can't be rotated.",
+        )
+
+
 def master_name(reading: Reading, _: Backends) -> None:
     """Names that PostgreSQL or RDS keeps for itself are no master's."""
     name = reading.parameters.get("MasterUsername", "")
@@ -169,13 +188,23 @@ def parameter(reading: Reading, backends: Backends) -> None:
     name = given["Name"].rpartition(":parameter")[2]
     known = list(backends("ssm", reading.request.region)._parameters.get(name) or ())
     kind = known[-1].parameter_type if known else None
+    if known and known[-1].tier == "Advanced" and given.get("Tier") == "Standard":
+        raise AwsError(
+            "ValidationException", "An advanced parameter can't be reverted to a standard one."
+        )
     if kind and given.get("Overwrite") and given.get("Type", kind) != kind:
         raise _absent("a parameter whose type changes")
 
 
-def document(reading: Reading, _: Backends) -> None:
+def document(reading: Reading, backends: Backends) -> None:
     """A document's type fits its content, which is what a session then does."""
+    name = reading.parameters["Name"].rpartition(":document/")[2]
+    known = backends("ssm", reading.request.region)._documents.get(name)
     kind = reading.parameters.get("DocumentType", "Command")
+    if reading.operation == "UpdateDocument":
+        if known is None:
+            return  # moto's to refuse
+        kind = known.get_default_version().document_type
     if kind not in _SCHEMAS:
         raise _absent(f"documents of the type {kind}")
     try:
@@ -380,6 +409,8 @@ def instance_attribute(reading: Reading, _: Backends) -> None:
         raise AwsError(
             "InvalidParameterCombination", "Fields for multiple attribute types specified"
         )
+    if not named and not reading.parameters.get("Attribute"):
+        raise AwsError("InvalidParameterCombination", "No attributes specified.")
     for name in named:
         if name in _OF_INSTANCE[-3:]:
             raise _absent(f"a change of {name}")
@@ -392,8 +423,33 @@ def topic_attributes(reading: Reading, _: Backends) -> None:
     """
     given = reading.parameters
     names = {*(given.get("Attributes") or ()), given.get("AttributeName")} - {None}
-    if names - attributes.OF_TOPIC:
+    if names - attributes.OF_TOPIC or given.get("AttributeName") == "FifoTopic":
         raise AwsError("InvalidParameter", "Invalid parameter: AttributeName")
+
+
+_SUBSCRIBED: Mapping[str, Callable[[str], bool]] = {
+    "FilterPolicy": lambda text: not text or isinstance(_parsed(text), dict),
+    "FilterPolicyScope": {"MessageAttributes", "MessageBody"}.__contains__,
+    "RawMessageDelivery": lambda text: text.lower() in {"true", "false"},
+    "RedrivePolicy": lambda text: not text or isinstance(_parsed(text), dict),
+}
+
+
+def subscription_attribute(reading: Reading, _: Backends) -> None:
+    """Moto fails on what is no JSON, or keeps it.
+
+    https://docs.aws.amazon.com/sns/latest/api/API_SetSubscriptionAttributes.html
+    """
+    name, value = reading.parameters.get("AttributeName"), reading.parameters.get("AttributeValue")
+    if name in _SUBSCRIBED and not _SUBSCRIBED[name](str(value or "")):
+        raise AwsError("InvalidParameter", f"Invalid parameter: {name}")
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def shared_snapshot(reading: Reading, _: Backends) -> None:
@@ -401,6 +457,54 @@ def shared_snapshot(reading: Reading, _: Backends) -> None:
     for name in reading.parameters.get("ValuesToAdd") or ():
         if name != "all" and not re.fullmatch(r"\d{12}", name, re.ASCII):
             raise AwsError("InvalidParameterValue", f"Invalid account: {name}")
+
+
+def targets(reading: Reading, backends: Backends) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""
+    given = reading.parameters
+    bus = str(given.get("EventBusName") or "default").rpartition("/")[2]
+    found = backends("events", reading.request.region).event_buses.get(bus)
+    rule = found.rules.get(given["Rule"]) if found else None
+    names = {one["Id"] for one in (*(rule.targets if rule else ()), *given["Targets"])}
+    if len(names) > _MOST_TARGETS:
+        raise AwsError(
+            "LimitExceededException", "The requested resource exceeds the maximum number allowed."
+        )
+
+
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetGroupAttribute.html
+_OF_TARGETS = re.compile(
+    r"deregistration_delay\.(timeout_seconds|connection_termination\.enabled)"
+    r"|lambda\.multi_value_headers\.enabled"
+    r"|load_balancing\.(algorithm\.(type|anomaly_mitigation)|cross_zone\.enabled)"
+    r"|(preserve_client_ip|proxy_protocol_v2)\.enabled"
+    r"|slow_start\.duration_seconds"
+    r"|stickiness\.(enabled|type|app_cookie\.(cookie_name|duration_seconds)"
+    r"|lb_cookie\.duration_seconds)"
+    r"|target_failover\.on_(deregistration|unhealthy)"
+    r"|target_group_health\.(dns_failover|unhealthy_state_routing)\.minimum_healthy_targets"
+    r"\.(count|percentage)"
+    r"|target_health_state\.unhealthy\.(connection_termination\.enabled"
+    r"|draining_interval_seconds)"
+)
+_OF_LISTENER = re.compile(r"tcp\.idle_timeout\.seconds|routing\.http\.(request|response)\..+")
+
+
+def balancing_attributes(reading: Reading, _: Backends) -> None:
+    """Moto keeps whatever is named and said; a protection that says `True` protects nothing."""
+    known = {
+        "ModifyListenerAttributes": _OF_LISTENER, "ModifyTargetGroupAttributes": _OF_TARGETS
+    }.get(reading.operation)  # fmt: skip
+    for one in reading.parameters.get("Attributes") or ():
+        name, value = str(one.get("Key")), one.get("Value")
+        words = {"true", "false"}
+        if known is _OF_TARGETS and name == "load_balancing.cross_zone.enabled":
+            words.add("use_load_balancer_configuration")
+        wrong = name.endswith("enabled") and value not in words
+        if wrong or (known and not known.fullmatch(name)):
+            raise AwsError(
+                "InvalidConfigurationRequest", f"Attribute '{name}' with value '{value}' is invalid"
+            )
 
 
 def one_value(reading: Reading, _: Backends) -> None:

@@ -89,7 +89,7 @@ def database(reading: Reading, backends: Backends) -> None:
         )
     region = reading.request.region
     rds, default = backends("rds", region), backends("ec2", region).get_default_vpc()
-    known = rds.databases.get(given.get("DBInstanceIdentifier"))
+    known = rds.databases.get(given.get("DBInstanceIdentifier", ""))
     name, placed = given.get("DBSubnetGroupName"), getattr(known, "db_subnet_group", None)
     if name:
         placed = rds.subnet_groups.get(name)
@@ -247,6 +247,19 @@ def sources(reading: Reading, backends: Backends) -> None:
         raise AwsError(
             "InvalidGroup.NotFound",
             "You have specified two resources that belong to different networks.",
+        )
+
+
+def instance_groups(reading: Reading, backends: Backends) -> None:
+    """An instance has a security group, and those that it gets are there; moto leaves it without.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceAttribute.html
+    """
+    names = reading.parameters.get("Groups") or ()
+    groups = {one.id for one in _known(reading, backends, "security-group", names)}
+    if missing := set(names) - groups:
+        raise AwsError(
+            "InvalidGroup.NotFound", f"The security group '{min(missing)}' does not exist"
         )
 
 
