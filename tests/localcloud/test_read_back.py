@@ -20,7 +20,9 @@ from tests.localcloud.unread.sweep import plain
 
 Leaves = dict[tuple[str, ...], Any]
 # When something was changed, and the mark of its state.
-_WHEN = re.compile(r"lastmodified.*|.*updated.*timestamp|lastchangeddate|lastupdated.*")
+_WHEN = re.compile(
+    r"lastmodified.*|.*updated.*timestamp|lastchangeddate|lastupdated.*|latestrestorabletime"
+)
 _IDENTITIES = ("AttributeName", "Key", "Name", "key")
 
 
@@ -328,7 +330,7 @@ def wrong(account: Account, service: str) -> Iterator[str]:
 
     before = read()
     for case in cases:
-        getattr(client, case.method)(**case.given, **{case.name: case.value})
+        getattr(client, case.method)(**{**case.given, case.name: case.value})
         after = read()
         names = asked(case.name, case.value) | {plain(one) for one in case.with_it}
         paths = changed(before, after)

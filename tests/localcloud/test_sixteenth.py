@@ -324,6 +324,7 @@ def test_values_of_topics_subscriptions_and_parameters(account: Account) -> None
     kept = {"Name": "/tier16", "Value": "x", "Overwrite": True}
     ssm.put_parameter(Name="/tier16", Value="x", Type="String", Tier="Advanced")
     assert told(ssm.put_parameter, **kept, Tier="Standard") == "ValidationException"
+    assert told(ssm.put_parameter, **kept, Type="SecureString") == "LocalCloudNotImplemented"
     ssm.put_parameter(**kept, Tier="Advanced")
 
 

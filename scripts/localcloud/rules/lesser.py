@@ -186,7 +186,8 @@ def parameter(reading: Reading, backends: Backends) -> None:
             f"parameter value of {largest} characters.",
         )
     name = given["Name"].rpartition(":parameter")[2]
-    known = list(backends("ssm", reading.request.region)._parameters.get(name) or ())
+    parameters = backends("ssm", reading.request.region)._parameters
+    known = list(parameters.get(parameters.normalize_name(name)) or ())
     kind = known[-1].parameter_type if known else None
     if known and known[-1].tier == "Advanced" and given.get("Tier") == "Standard":
         raise AwsError(
