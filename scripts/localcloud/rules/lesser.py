@@ -441,8 +441,9 @@ def subscription_attribute(reading: Reading, _: Backends) -> None:
 
     https://docs.aws.amazon.com/sns/latest/api/API_SetSubscriptionAttributes.html
     """
-    name, value = reading.parameters.get("AttributeName"), reading.parameters.get("AttributeValue")
-    if name in _SUBSCRIBED and not _SUBSCRIBED[name](str(value or "")):
+    name = str(reading.parameters.get("AttributeName"))
+    value = str(reading.parameters.get("AttributeValue") or "")
+    if name in _SUBSCRIBED and not _SUBSCRIBED[name](value):
         raise AwsError("InvalidParameter", f"Invalid parameter: {name}")
 
 
