@@ -167,8 +167,8 @@ def rotation(reading: Reading, backends: Backends) -> None:
 def moved_alias(reading: Reading, backends: Backends) -> None:
     """https://docs.aws.amazon.com/kms/latest/APIReference/API_UpdateAlias.html"""
     given, kms = reading.parameters, backends("kms", reading.request.region)
-    now = kms.keys.get(kms.any_id_to_key_id(given["AliasName"]))
-    then = kms.keys.get(kms.any_id_to_key_id(given["TargetKeyId"]))
+    now = kms.keys.get(kms.get_key_id_from_alias(given["AliasName"]) or "")
+    then = kms.keys.get(kms.get_key_id(given["TargetKeyId"]))
     if now is None or then is None:
         return  # moto's to refuse
     if (now.key_usage, _has_public(now)) != (then.key_usage, _has_public(then)):
