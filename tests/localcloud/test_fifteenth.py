@@ -22,6 +22,9 @@ from tests.localcloud.clients import Account, statement
 from tests.localcloud.test_eleventh import told
 from tests.localcloud.test_fourteenth import OTHERS, networks, policy
 
+# Long as a whole: `make test` runs it, `make check` does not.
+pytestmark = pytest.mark.slow
+
 __all__ = ["networks"]  # the fixture
 PSS = "RSASSA_PSS_SHA_256"
 

@@ -20,6 +20,9 @@ from tests.localcloud.clients import Account, statement
 from tests.localcloud.test_eleventh import told
 from tests.localcloud.test_fourteenth import TAGS, networks, policy
 
+# Long as a whole: `make test` runs it, `make check` does not.
+pytestmark = pytest.mark.slow
+
 __all__ = ["networks"]  # the fixture
 METRIC = [{"metricName": "m", "metricNamespace": "n", "metricValue": "1"}]
 DATABASE = {"DBInstanceClass": "db.t3.micro", "Engine": "mysql", "AllocatedStorage": 20,

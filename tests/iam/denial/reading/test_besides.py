@@ -12,6 +12,9 @@ from scripts.iam.reference import besides, is_of
 from tests.iam.denial.test_further_layers import told
 from tests.iam.denial.test_given import ACCOUNT, SESSION, explained, policy, run
 
+# Long as a whole: `make test` runs it, `make check` does not.
+pytestmark = pytest.mark.slow
+
 TOPIC = f"arn:aws:sns:eu-north-1:{ACCOUNT}:readings"
 QUEUE = f"arn:aws:sqs:eu-north-1:{ACCOUNT}:readings-in"
 

@@ -9,6 +9,9 @@ from scripts.iam.denial.reading.callerless import cause
 from scripts.iam.denial.reading.messages import read
 from scripts.iam.reference import service
 
+# Long as a whole: `make test` runs it, `make check` does not.
+pytestmark = pytest.mark.slow
+
 DENIED = "AccessDeniedException: status code: 403, request id: 1"
 
 

@@ -13,6 +13,9 @@ from scripts.iam.denial.reading.unnamed import unnamed
 from tests.iam.denial.test_given import run
 from tests.iam.denial.test_reported import ACCOUNT
 
+# Long as a whole: `make test` runs it, `make check` does not.
+pytestmark = pytest.mark.slow
+
 FAR = "    at com.example.Deep.call(Deep.java:1)\n" * 40
 PHP = (
     'Error executing "PutObject" on "https://box.s3.eu-west-1.amazonaws.com/a/b%20c.png"; AWS HTTP '

@@ -13,6 +13,9 @@ from scripts.iam.denial.reading.messages import Refusal, read
 from tests.iam.denial.test_further_layers import told
 from tests.iam.denial.test_given import explained, policy, run
 
+# Long as a whole: `make test` runs it, `make check` does not.
+pytestmark = pytest.mark.slow
+
 USER = "arn:aws:iam::210987654321:user/packer-builds"
 ROLE = "arn:aws:iam::210987654321:role/image-baker"
 CODE = "kZ8_" * 16
