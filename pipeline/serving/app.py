@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -39,6 +40,8 @@ class Server:
         self.feedback = Feedback(config.place, config.server, config.pace.feedback)
         self._counters = counters_of(config.place)
         self._tasks: list[asyncio.Task[None]] = []
+        # Of threads: one that uploads goes on after the task that waits for it is cancelled.
+        self._uploading = threading.Lock()
 
     @property
     def ready(self) -> bool:
@@ -83,9 +86,11 @@ class Server:
                 self._tallies.give_back(experiment, tallies)
 
     async def _upload(self) -> None:
-        journal = self.config.state / "journal"
-        left = await asyncio.to_thread(upload.send_all, self.config.place, journal)
-        self.gauges.unsent.set(left)
+        self.gauges.unsent.set(await asyncio.to_thread(self._send_all))
+
+    def _send_all(self) -> int:
+        with self._uploading:
+            return upload.send_all(self.config.place, self.config.state / "journal")
 
     async def body(self, request: Request) -> bytes:
         """The whole body. Raises BadRequest where it is too large or too slow."""

@@ -149,7 +149,11 @@ def recover(folder: Path) -> None:
 
 
 def _publish_left(path: Path) -> None:
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:  # another process, which looked as well, has published it
+        return
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -112,8 +112,9 @@ def running(folder: Path, *options: str, state: Path | None = None) -> Iterator[
     finally:
         found.stop(signal.SIGTERM)
     # What is left to the garbage collector closes connections that are no longer its own.
-    noise = [line for line in log.read_text().splitlines() if line.startswith(NOISE)]
-    assert noise == []
+    said = log.read_text()
+    noise = [line for line in said.splitlines() if line.startswith(NOISE)]
+    assert noise == [], f"the server's log:\n{said}"
 
 
 def _ready(server: Running) -> bool:

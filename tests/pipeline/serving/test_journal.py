@@ -1,5 +1,6 @@
 """What was answered is in a file at once, and in the store in the end, also after a kill."""
 
+import asyncio
 import json
 import os
 import re
@@ -7,7 +8,9 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +20,8 @@ import pytest
 
 from pipeline.model.artifacts import CARD_FILE, MODEL_FILE
 from pipeline.model.champion import PinnedFile
-from pipeline.serving.config import Served
+from pipeline.serving.app import Server
+from pipeline.serving.config import Config, Pace, Served
 from pipeline.serving.models import ModelFiles, Wanted
 from pipeline.serving.upload import send_all
 from pipeline.serving.worker.journal import OUTBOX, Journal, recover
@@ -112,6 +116,26 @@ def test_what_a_killed_process_answered_is_recovered(tmp_path: Path) -> None:
     assert len(outbox(tmp_path)) == 1
 
 
+def test_several_that_look_for_what_is_left_publish_each_file_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(tmp_path, NOTE, 1000)
+    journal.add(table(0), {})
+    (path,) = tmp_path.glob("*.arrows")
+    written = path.read_bytes()
+    journal.close()
+    for number in range(60):
+        (tmp_path / f"{number}.arrows").write_bytes(written)
+        (tmp_path / f"{number}.json").write_text(json.dumps(NOTE))
+    with ThreadPoolExecutor(6) as several:
+        for done in [several.submit(recover, tmp_path) for _ in range(6)]:
+            done.result()
+
+    assert caplog.records == []
+    assert len(outbox(tmp_path)) == 61
+    assert list(tmp_path.glob("*.arrows")) == []
+
+
 def test_half_a_batch_at_the_end_is_left_out(tmp_path: Path) -> None:
     journal = Journal(tmp_path, NOTE, 1000)
     for number in range(3):
@@ -163,6 +187,42 @@ def test_files_that_cannot_be_sent_stay(tmp_path: Path, monkeypatch: pytest.Monk
         assert send_all(place, tmp_path / "journal") == 3
     assert send_all(place, tmp_path / "journal") == 0
     assert len(FolderStore(tmp_path / "store").keys("predictions/small/date=")) == 3
+
+
+def test_a_server_that_ends_waits_for_an_upload_that_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = tmp_path / "store"
+    place = Served("small", folder=store)
+    server = Server(Config(place, tmp_path / "state", "s", pace=Pace().times(0)))
+    journal = Journal(tmp_path / "state" / "journal", NOTE, 1)
+    for number in range(3):
+        journal.add(table(number), {})
+    journal.close()
+    send, sent = FolderStore.send, list[str]()
+    began, go_on = threading.Event(), threading.Event()
+
+    def slowly(self: FolderStore, source: Path, key: str) -> None:
+        sent.append(key)
+        began.set()
+        go_on.wait(30)
+        send(self, source, key)
+
+    monkeypatch.setattr(FolderStore, "send", slowly)
+
+    async def ends_meanwhile() -> None:
+        under_way = asyncio.create_task(server.send_log())
+        await asyncio.to_thread(began.wait, 30)
+        under_way.cancel()
+        ending = asyncio.create_task(server.close())
+        await asyncio.sleep(0.2)  # time enough to begin with the first file once more
+        go_on.set()
+        await ending
+
+    asyncio.run(ends_meanwhile())
+    assert len(sent) == len(set(sent)) == 3, "a file was sent twice"
+    assert caplog.records == []
+    assert outbox(tmp_path / "state" / "journal") == []
 
 
 @contextmanager
