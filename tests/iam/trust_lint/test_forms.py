@@ -119,10 +119,50 @@ EOF
     set_here = read(f"GITHUB_REPO=site\n{text}", "role.sh")
     assert "octo-org/site" in who(lint_all(list(set_here.documents)))[0]
     assert "the default of GITHUB_OWNER counts" in set_here.unknown[0]
+    # A script that sets a name to itself or else a default sets nothing.
+    or_else = text.replace('owner="${GITHUB_OWNER', 'GITHUB_OWNER="${GITHUB_OWNER').replace(
+        "${owner}", "$GITHUB_OWNER"
+    )
+    assert read(or_else, "role.sh").unknown == found.unknown
     # And what has no default is open.
     for form in ("${R:?no repository}", "${R#*/}", "${R:-$(git remote)}"):
         left = judged(f"cat <<EOF\n{policy(f'repo:octo-org/{form}:*')}\nEOF", "role.sh")
         assert any("placeholder" in one or "not filled in" in one for one in left.not_judged), form
+
+
+_HEADS = {
+    "one line": ("a.py", "def made(name, sub={}):\n    "),
+    "lines of their own": ("a.py", "def made(\n    name,\n    sub: str = {},\n):\n    "),
+    "a field": ("a.py", "@dataclass\nclass Made:\n    sub: str = {}\n\n    "),
+    "TypeScript": ("a.ts", "function made(\n  scope: Construct,\n  sub: string = {},\n) {{\n  "),
+    "an arrow": ("a.ts", "const made = (\n  sub = {},\n): iam.Role =>\n  "),
+    "taken out of an object": ("a.ts", "function made({{\n  sub = {},\n}}: Options) {{\n  "),
+    "taken out later": ("a.ts", "const {{\n  sub = {},\n}} = options;\n"),
+}
+
+
+@pytest.mark.parametrize("head", _HEADS)
+def test_a_default_that_callers_replace_is_no_constant(head: str) -> None:
+    name, opened = _HEADS[head]
+    sub = "self.sub" if head == "a field" else "sub"
+    role = (
+        f"x = new iam.WebIdentityPrincipal('{PROVIDER}', {{StringEquals: {{'{HOST}:sub': {sub}}}}})"
+    )
+    found = read(f"{opened.format(repr('repo:octo-org/app:ref:refs/heads/main'))}{role}", name)
+    assert "refs/heads/main" in who(lint_all(list(found.documents)))[0]
+    assert "the default of sub counts here; with another value others may" in found.unknown[0]
+
+
+def test_an_argument_of_another_call_is_no_constant() -> None:
+    policy_ = f"{{'{HOST}:sub': sub}}"
+    role = f"x = iam.WebIdentityPrincipal('{PROVIDER}', {{'StringEquals': {policy_}}})"
+    text = f"other(\n    sub='repo:octo-org/app:ref:refs/heads/main',\n)\n{role}"
+    assert "${sub} is a placeholder" in judged(text, "a.py").not_judged[0]
+    # What this file sets is taken for what a caller gives, and told.
+    set_here = text.replace("other(\n    sub", "sub").replace(",\n)", "\ndef made(sub):\n    ")
+    found = read(set_here, "a.py")
+    assert "what callers give for sub is not known" in found.unknown[0]
+    assert "refs/heads/main" in who(lint_all(list(found.documents)))[0]
 
 
 def test_fields_of_a_class_have_any_modifiers() -> None:

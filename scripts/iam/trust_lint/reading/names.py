@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import Reader, Unreadable, calls, placeholder, spread
+from scripts.iam.trust_lint.reading.parameters import Brackets, fields, parameters
 
 ACCOUNT = "${account}"
 _ASSIGNED = re.compile(
@@ -53,9 +54,11 @@ def is_shell(text: str) -> bool:
     return _SHELL.search(text) is not None
 
 
-def or_else(text: str) -> dict[str, str]:
-    """What a shell takes for names that nobody sets, as `${NAME:-default}` says it."""
-    return {match["name"]: match["default"] for match in _OR_ELSE.finditer(text)}
+def or_else(text: str) -> dict[str, Any]:
+    """What counts for names that others may set, None where nothing does: `${NAME:-default}` of a
+    shell, and a program's parameters."""
+    found: dict[str, Any] = {} if is_shell(text) else parameters(text, Brackets(text))
+    return found | {match["name"]: match["default"] for match in _OR_ELSE.finditer(text)}
 
 
 def _provider(found: dict[str, Any], name: str, url: object) -> None:
@@ -70,14 +73,8 @@ def names(text: str) -> dict[str, Any]:
     """What each name stands for that a file defines once."""
     found: dict[str, Any] = {}
     twice = set()
-    shell = is_shell(text)
-    for match in _ASSIGNED.finditer(text):
+    for match, value in _set(text):
         name = match["name"]
-        word = _SHELL_WORD.match(text, match.end()) if shell else None
-        try:
-            value = word[0] if word else Reader(text, match.end()).value()
-        except Unreadable:
-            continue
         if isinstance(value, str) and _MADE.search(value):
             for call in calls(text[match.end() :], _MADE):
                 given = {key: one for _, part in call.arguments if isinstance(part, dict)
@@ -105,6 +102,25 @@ def names(text: str) -> dict[str, Any]:
             except Unreadable:
                 twice.add(more["name"])
     return {name: value for name, value in found.items() if name not in twice}
+
+
+def _set(text: str) -> Iterator[tuple[re.Match[str], Any]]:
+    """The places where a text sets a name to a literal, with it."""
+    shell = is_shell(text)
+    brackets = Brackets("" if shell else text)
+    given = {match.start("name") for match in fields(text)}
+    for match in _ASSIGNED.finditer(text):
+        at = match.start("name")
+        if at in given or brackets.gives(at):
+            continue
+        word = _SHELL_WORD.match(text, match.end()) if shell else None
+        try:
+            value = word[0] if word else Reader(text, match.end()).value()
+        except Unreadable:
+            continue
+        itself = _OR_ELSE.fullmatch(value) if isinstance(value, str) else None
+        if itself is None or itself["name"] != match["name"]:  # NAME="${NAME:-default}"
+            yield match, value
 
 
 def defined(text: str, wanted: Collection[str]) -> Iterator[tuple[int, int]]:

@@ -58,6 +58,8 @@ _IF, _ELSE = re.compile(r"\bif\b"), re.compile(r"\belse\b")
 _QUESTION, _COLON = re.compile(r"(?<![?:])\?(?![?.])"), re.compile(":")
 _NOTHING = ("", "${null}", "${undefined}", "${None}")
 _WORD = re.compile(r"[A-Za-z_]\w*")
+_PLACES = re.compile(rf"{PLACE.pattern}|\$[A-Za-z_]\w*")
+_STEPS = 5  # from one name to the next, as `resolved` goes them
 _OR = re.compile(r"\?\?|\|\||\bor\b")
 _FENCE = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(.*?)^[ \t]*\1", re.DOTALL | re.MULTILINE)
 
@@ -92,22 +94,49 @@ def fences(text: str) -> list[str]:
 def _read(text: str) -> tuple[list[Found], Spans]:
     spans: Spans = []
     own, asked = names(text), or_else(text)
-    known = {**asked, **own}
+    known = {name: value for name, value in asked.items() if value is not None} | own
     # A script's names are its environment's, unless it sets them to something else.
-    defaults = [one for one in asked if known[one] == asked[one]]
-    read = [*_objects(text, spans), *_principals(text, known, spans)]
-    places = (place[0] for _, raw in read for one in texts(raw) for place in PLACE.finditer(one))
-    spans += defined(text, {word for place in places for word in _WORD.findall(place)})
+    defaults = [one for one in asked if asked[one] is not None and known[one] == asked[one]]
+    passed = [one for one in asked if one in own and one not in defaults]
+    objects = [*_objects(text, spans)]
+    read = [*objects, *_principals(text, known, spans)]
+    words = {word for _, raw in read for word in _words(raw)}
+    spans += defined(text, words)
+    for _, raw in _principals(text, {}, []):
+        words |= _words(raw)
+    for _ in range(_STEPS):
+        words |= {further for one in words for further in _words(known.get(one))}
+    without = {
+        name: [*objects, *_principals(text, _but(known, name), [])]
+        for name in (*defaults, *passed)
+        if name in words
+    }
     found: list[Found] = []
-    for place, raw in read:
+    for number, (place, raw) in enumerate(read):
         whole = resolved(raw, known)
-        counts = [name for name in defaults if resolved(raw, _but(known, name)) != whole]
+        counts = [
+            name
+            for name, others in without.items()
+            if resolved(others[number][1], _but(known, name)) != whole
+        ]
+        given = tuple(
+            f"what callers give for {name} is not known; {own[name]!r} was taken, as it is set here"
+            for name in counts
+            if name in passed
+        )
+        counts = [name for name in counts if name not in passed]
         for one, taken in _each_way(whole, known):
             policy = policy_of(one)
             if policy is not None and (place, policy) not in [(a.place, a.policy) for a in found]:
-                taken = (*taken, *beside(one))
+                taken = (*given, *taken, *beside(one))
                 found.append(Found(place, policy, tuple(counts), taken))
     return found, spans
+
+
+def _words(value: Any) -> set[str]:
+    """The names in a value's placeholders."""
+    places = (place[0] for one in texts(value) for place in _PLACES.finditer(one))
+    return {word for place in places for word in _WORD.findall(place)}
 
 
 def _each_way(
