@@ -290,12 +290,11 @@ def repository_id(linted: Linted) -> Iterator[Finding]:
     if token is None or (same and linted.values_for(same) == linted.values_for(token)):
         return  # any-id says so
     server = linted.issuer.kind == "server"
+    hold = "hold names alone" if len(linted.taking(token)) > 1 else "holds names alone"
+    said = f"{linted.values_for(token) or 'what is compared'} {hold}"
     yield linted.finding(
         "no-repository-id",
-        f"{linted.values_for(token) or 'what is compared'} holds names alone"
-        if server
-        else f"repository_id is not compared, and {linted.values_for(token) or 'what is compared'} "
-        "holds names alone",
+        said if server else f"repository_id is not compared, and {said}",
         whoever_took_the_names(linted),
         "nothing: a server sends no ids in the subject, and AWS shows no other claim of its tokens"
         if server

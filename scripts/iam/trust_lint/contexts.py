@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from scripts.iam.trust_lint.decide import who
 from scripts.iam.trust_lint.decide.grammar import BRANCH, TAG, JobKind
 from scripts.iam.trust_lint.decide.search import ON_TARGET, Token
-from scripts.iam.trust_lint.decide.statement import Compared
+from scripts.iam.trust_lint.decide.statement import Compared, has_wildcard
 from scripts.iam.trust_lint.decide.who import listed
 from scripts.iam.trust_lint.findings import Finding
 from scripts.iam.trust_lint.fixes import Fix, added, without
@@ -70,8 +70,11 @@ def _open(linted: Linted, rule: str, what: str, token: Token) -> Finding:
 
 
 def _context(value: str) -> str:
-    """What follows the repository in a subject."""
-    return value.partition(":")[2].partition(":")[2]
+    """What a subject's pattern leaves open behind the repository: the kind of context if it says
+    one, else all that it says; "" if nothing is open."""
+    context = value.partition(":")[2].partition(":")[2]
+    kind = context.partition(":")[0]
+    return "" if not has_wildcard(context) else context if has_wildcard(kind) else kind
 
 
 def _who(linted: Linted, rule: str) -> str:

@@ -8,13 +8,14 @@ from functools import cached_property
 
 from scripts.github import subjects
 from scripts.github.issuers import AUDIENCE, Issuer
+from scripts.iam.engine.documents import Condition
 from scripts.iam.trust_lint.decide import who
 from scripts.iam.trust_lint.decide.automata import Operand, either, text
 from scripts.iam.trust_lint.decide.openness import Openness
 from scripts.iam.trust_lint.decide.search import Asked, Token
-from scripts.iam.trust_lint.decide.statement import Trusting
+from scripts.iam.trust_lint.decide.statement import LIKE, Trusting
 from scripts.iam.trust_lint.findings import Finding, Severity
-from scripts.iam.trust_lint.fixes import Fix
+from scripts.iam.trust_lint.fixes import Fix, without
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def alike(linted: Linted, token: Token, rest: Callable[[str], str]) -> list[str]
     others = [
         value
         for found in linted.one.on("sub")
-        if not found.negated
+        if found.operator.base in LIKE
         for value in found.values
         if rest(value) in {rest(one) for one in taken} - {""}
     ]
@@ -244,8 +245,29 @@ def refused_intent(github: Sequence[Linted]) -> Iterator[Finding]:
                 "not-the-intended",
                 f"the intended subject {subject!r} is not accepted",
                 "nobody; the job that should get in is refused",
-                _intended_fix(github[0]),
+                _admitting(github[0], asked),
             )
+
+
+def _admitting(linted: Linted, asked: Asked) -> str:
+    """What lets an intended subject in, as far as that was tried."""
+    one = linted.one
+
+    def admits(*conditions: Condition) -> bool:
+        changed = Fix("", conditions).applied(one)
+        return Linted(changed, linted.issuer, linted.setting).search.find(asked) is not None
+
+    others = [found for found in one.statement.conditions if one.claim_of(found.key) != "sub"]
+    whole = Condition("StringEquals", f"{one.host}:sub", linted.setting.subjects)
+    if admits(*others, whole):
+        return _intended_fix(linted)
+    for kept_out in others:
+        rest = [found for found in others if found is not kept_out]
+        if admits(*rest, whole):
+            said = f"change {kept_out.operator} {kept_out.key}, by which it is refused whatever sub"
+            stays = admits(*without(one, kept_out))
+            return f"{said} is" if stays else f"{said} is, and {_intended_fix(linted)}"
+    return "more than sub refuses it: see the other findings and each Deny"
 
 
 def _intended_fix(linted: Linted) -> str:

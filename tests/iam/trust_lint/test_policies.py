@@ -149,6 +149,34 @@ def of(subject: str, operator: str = "StringEquals", provider: str = PROVIDER) -
     return document({"condition": condition, "principal": {"Federated": provider}})
 
 
+def test_what_keeps_an_intended_subject_out_is_named_and_was_tried() -> None:
+    main, prod = (f"repo:o@1/a@2:{one}" for one in ("ref:refs/heads/main", "environment:prod"))
+    listed = {HOST: ("https://github.com/o",)}
+    [found, *_] = [
+        one
+        for one in lint(of(main), Setting("x", (main,), client_ids=listed)).findings
+        if one.rule == "not-the-intended"
+    ]
+    assert found.fix == f"change StringEquals {HOST}:aud, by which it is refused whatever sub is"
+    # Where the subject lacks too, both are named.
+    [found, *_] = [
+        one
+        for one in lint(of(prod), Setting("x", (main,), client_ids=listed)).findings
+        if one.rule == "not-the-intended"
+    ]
+    assert found.fix.endswith(f"whatever sub is, and write StringEquals {HOST}:sub: {main}")
+
+
+def test_every_pattern_that_is_open_to_more_refs_is_quoted() -> None:
+    patterns = ("repo:o@1/a@2:ref:refs/heads/r/*", "repo:o@1/a@2:ref:refs/tags/v*")
+    audience = {"StringEquals": {f"{HOST}:aud": "sts.amazonaws.com"}}
+    both = {**audience, "StringLike": {f"{HOST}:sub": [*patterns, "repo:o@1/a@2:environment:x"]}}
+    judged = lint(document({"condition": both}), Setting("x")).findings
+    [found] = [one for one in judged if one.rule == "any-ref"]
+    assert all(repr(one) in found.message for one in patterns)
+    assert found.message.endswith(" accept more refs than they name")
+
+
 def test_an_intended_subject_may_be_another_statements() -> None:
     main, prod = (f"repo:o@1/a@2:{one}" for one in ("ref:refs/heads/main", "environment:prod"))
     both = of(main)
