@@ -153,6 +153,14 @@ def test_a_default_that_callers_replace_is_no_constant(head: str) -> None:
     assert "the default of sub counts here; with another value others may" in found.unknown[0]
 
 
+def test_a_name_within_a_default_is_no_parameter() -> None:
+    text = f"""const REPO = 'octo-org/app';
+    function made(scope: Construct, sub: string = `repo:${{REPO}}:ref:refs/heads/main`) {{
+      x = new iam.WebIdentityPrincipal('{PROVIDER}', {{StringEquals: {{'{HOST}:sub': sub}}}})"""
+    [told] = read(text, "a.ts").unknown
+    assert "the default of sub counts here" in told
+
+
 def test_an_argument_of_another_call_is_no_constant() -> None:
     policy_ = f"{{'{HOST}:sub': sub}}"
     role = f"x = iam.WebIdentityPrincipal('{PROVIDER}', {{'StringEquals': {policy_}}})"

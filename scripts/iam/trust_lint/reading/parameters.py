@@ -40,6 +40,8 @@ class Brackets:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        # With blanks where quotes and comments stand.
+        self.bare = _TOKEN.sub(lambda one: one[0] if len(one[0]) == 1 else " " * len(one[0]), text)
         self.pairs: list[tuple[int, int]] = []
         waiting: list[int] = []
         for token in _TOKEN.finditer(text):
@@ -100,7 +102,7 @@ def parameters(text: str, brackets: Brackets) -> dict[str, Any]:
     found: dict[str, Any] = {}
     given = [(match["name"], match.end()) for match in fields(text)]
     for start, end in brackets.heads():
-        listed = _PARAMETER.finditer(text, start, end + 1)
+        listed = _PARAMETER.finditer(brackets.bare, start, end + 1)
         given += [(one["name"], one.end() if one["default"] else -1) for one in listed]
     for name, at in given:
         try:
