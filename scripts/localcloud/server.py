@@ -254,6 +254,10 @@ class _Client:
             if name in headers and (name.startswith("x-amz-") or name in _ONCE):
                 raise h11.RemoteProtocolError(f"{name} is given twice")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        if {"content-length", "transfer-encoding"} <= headers.keys():
+            # A proxy that goes by the length would hide a second request in this one's body.
+            # https://www.rfc-editor.org/rfc/rfc9112#section-6.1
+            raise h11.RemoteProtocolError("two lengths of one body")
         incoming = Incoming(
             method=event.method.decode("ascii"),
             target=event.target.decode("ascii"),

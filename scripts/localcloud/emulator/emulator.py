@@ -39,7 +39,14 @@ from scripts.localcloud.emulator import (
     versions,
 )
 from scripts.localcloud.emulator.consistency import Consistency, Lags
-from scripts.localcloud.emulator.services import attributes, group_rules, kms, log_filters, puts
+from scripts.localcloud.emulator.services import (
+    attributes,
+    group_rules,
+    kms,
+    log_filters,
+    parts,
+    puts,
+)
 
 _log = logging.getLogger(__name__)
 # Held by whoever uses moto's state.
@@ -82,6 +89,7 @@ class Emulator:
         self._patches.enter_context(launches.as_asked())
         self._patches.enter_context(log_filters.read())
         self._patches.enter_context(managed_keys.applied())
+        self._patches.enter_context(parts.answered())
         self._patches.enter_context(puts.in_place())
         self._patches.enter_context(sealing.remembered())
         self._patches.enter_context(tags.ended())

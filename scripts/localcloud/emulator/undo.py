@@ -1,15 +1,16 @@
 """A call that fails leaves the account as it was: moto begins some before it has looked at all.
 
 What is kept while a call runs is what hangs directly on the service's state (its tables, not what
-is in each row) and the things that the call names; of S3 the bucket that it names, and of its
-objects those that it names. Requests come one at a time, so nobody else changes it meanwhile.
+is in each row) and the things that the call names, with the tables inside of them; of S3 the
+bucket that it names, and of its objects those that it names. Requests come one at a time, so nobody
+else changes it meanwhile.
 """
 
 from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -55,7 +56,9 @@ class Kept:
             backend = backends(touched, region)
             self._keep(backend)
             for table in list(vars(backend).values()):
-                if isinstance(table, dict):
+                if isinstance(table, MutableMapping):
+                    if not isinstance(table, dict):  # RDS's, whose names differ by no letter's case
+                        self._keep(table)
                     self._keep_rows(table, names)
         if service == "elasticloadbalancing":
             for balancer in list(backends(service, region).load_balancers.values()):
@@ -105,14 +108,14 @@ class Kept:
         self._rows.append((table, name, row))
         self._keep_contents(row)
 
-    def _keep(self, thing: Any, but: Any = None) -> None:
+    def _keep(self, thing: Any, but: Any = None, *, deep: bool = False) -> None:
         attributes = getattr(thing, "__dict__", None)
         if attributes is None:
             return
         self._attributes.append((attributes, dict(attributes)))
         for value in attributes.values():
             if value is not but:
-                self._keep_contents(value)
+                self._keep_contents(value, deep=deep)
 
     def _keep_whole(self, thing: Any, deep: int) -> None:
         """A thing with its parts, such as an instance's state and interfaces."""
@@ -132,19 +135,22 @@ class Kept:
         for disk in disks.values():
             self._keep_whole(ec2.volumes.get(disk.volume_id), _PARTS)
 
-    def _keep_contents(self, value: Any) -> None:
-        if isinstance(value, _CONTAINERS):
-            self._contents.append((value, dict.copy(value) if isinstance(value, dict)
-                                   else value.copy()))  # fmt: skip
+    def _keep_contents(self, value: Any, *, deep: bool = False) -> None:
+        if not isinstance(value, _CONTAINERS):
+            return
+        copied = dict.copy(value) if isinstance(value, dict) else value.copy()
+        self._contents.append((value, copied))
+        for inner in (copied.values() if isinstance(copied, dict) else copied) if deep else ():
+            self._keep_contents(inner, deep=True)
 
-    def _keep_rows(self, table: dict[Any, Any], names: set[str]) -> None:
+    def _keep_rows(self, table: MutableMapping[Any, Any], names: set[str]) -> None:
         if isinstance(next(iter(table.values()), None), _CONTAINERS):
             for row in table.values():
                 self._keep_contents(row)
             return
         for name in names:
-            if dict.__contains__(table, name):
-                self._keep(dict.__getitem__(table, name))
+            # Secrets are found by their ARNs too; not by an item's name, which may make the item.
+            self._keep(table.get(name), deep=True)
 
 
 @contextmanager

@@ -100,6 +100,56 @@ def source(reading: Reading, backends: Backends) -> None:
         raise _failed("x-amz-copy-source-If-Modified-Since")
 
 
+def part_order(reading: Reading, _: Backends) -> None:
+    """Moto joins parts in any order, and one as often as it is named.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
+    """
+    parts = (reading.parameters.get("MultipartUpload") or {}).get("Parts") or ()
+    numbers = [one.get("PartNumber") for one in parts]
+    if None not in numbers and numbers != sorted(set(numbers)):
+        raise AwsError(
+            "InvalidPartOrder",
+            "The list of parts was not in ascending order. Parts must be ordered by part number.",
+        )
+
+
+def default_lock(reading: Reading, _: Backends) -> None:
+    """A lock that ends before it begins locks nothing.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DefaultRetention.html
+    """
+    given = (reading.parameters.get("ObjectLockConfiguration") or {}).get("Rule") or {}
+    retention = given.get("DefaultRetention") or {}
+    if any(retention.get(unit, 1) < 1 for unit in ("Days", "Years")):
+        raise AwsError(
+            "InvalidRetentionPeriod", "Default retention period must be a positive integer value."
+        )
+
+
+def one_rule(reading: Reading, _: Backends) -> None:
+    """Moto fails on two, and keeps a key for an algorithm that has none.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_ServerSideEncryptionByDefault.html
+    """
+    given = reading.parameters
+    named = given.get("ServerSideEncryptionConfiguration") or given.get("OwnershipControls") or {}
+    rules = named.get("Rules") or ()
+    if len(rules) > 1:
+        raise AwsError(
+            "MalformedXML",
+            "The XML you provided was not well-formed or did not validate against our published "
+            "schema",
+        )
+    for one in rules:
+        applied = one.get("ApplyServerSideEncryptionByDefault") or {}
+        if applied.get("SSEAlgorithm") == "AES256" and applied.get("KMSMasterKeyID"):
+            raise AwsError(
+                "InvalidArgument",
+                "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms",
+            )
+
+
 def destination(reading: Reading, backends: Backends) -> None:
     """A copy or a joined upload goes over no object, or over the one with this ETag.
 

@@ -27,7 +27,7 @@ iam:*:Tags.*  iam:TagInstanceProfile:Tags.Value
 kms:*:*EncryptionAlgorithm  rds:ModifyDBInstance:CloudwatchLogsExportConfiguration
 s3:*:Body  s3:*:CacheControl  s3:*:Checksum*  s3:*:ContentDisposition  s3:*:ContentLanguage
 s3:*:ContentType  s3:*:Expires  s3:*:Metadata  s3:*:Response*  s3:*:SSEKMSEncryptionContext
-s3:CompleteMultipartUpload:MultipartUpload
+s3:CompleteMultipartUpload:MultipartUpload.Parts.*
 tagging:GetResources:TagFilters.*
 """
 # Kept as a whole and shown again, and nothing here acts on it.

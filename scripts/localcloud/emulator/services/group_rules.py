@@ -1,5 +1,6 @@
 """Rules of security groups. Moto fails on a protocol without ports, and changes no rule's source
-but an IPv4 network: the old one stays, without a word. It describes no rule by its id.
+but an IPv4 network: the old one stays, without a word. It describes no rule by its id, and takes
+one network in two spellings for two.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySecurityGroupRules.html
 """
@@ -10,12 +11,14 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import wraps
+from ipaddress import ip_network
 from typing import Any
 from unittest.mock import patch
 
 from moto.core.responses import EmptyResult
 from moto.ec2.exceptions import (
     InvalidParameterValueError,
+    InvalidPermissionDuplicateError,
     InvalidSecurityGroupNotFoundError,
     InvalidSecurityGroupRuleIdNotFoundError,
 )
@@ -50,6 +53,14 @@ def _ports(protocol: str, first: Any, last: Any) -> tuple[Any, Any]:
     return first, last
 
 
+def _canonical(network: str) -> str:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html"""
+    try:
+        return str(ip_network(network, strict=False)) if "/" in network else network
+    except ValueError:
+        return network  # moto's to refuse
+
+
 def _init(original: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(original)
 
@@ -59,6 +70,10 @@ def _init(original: Callable[..., None]) -> Callable[..., None]:
         protocol = str(given.get("ip_protocol") or "").lower()
         first, last = _ports(protocol, given.get("from_port"), given.get("to_port"))
         given["from_port"], given["to_port"] = (0 if one is None else one for one in (first, last))
+        given["ip_range"] = {
+            name: _canonical(value) if name.startswith("Cidr") else value
+            for name, value in (given.get("ip_range") or {}).items()
+        }
         original(*bound.args, **bound.kwargs)
         if first is None:
             given["self"].from_port = given["self"].to_port = None
@@ -92,12 +107,16 @@ def _modify(original: Callable[..., None]) -> Callable[..., None]:
             protocol = "-1" if rule.ip_protocol.lower() == "all" else rule.ip_protocol
             rule.ip_protocol = protocol
             rule.from_port, rule.to_port = _ports(protocol, new.get("FromPort"), new.get("ToPort"))
-            if new.get("CidrIpv6"):
-                rule.ip_range["CidrIpv6"] = new["CidrIpv6"]
+            for source in {"CidrIp", "CidrIpv6"} & rule.ip_range.keys():
+                named = new.get("CidrIpv6" if source == "CidrIpv6" else "CidrIpv4")
+                rule.ip_range[source] = _canonical(named or rule.ip_range[source])
             if new.get("PrefixListId"):
                 rule.prefix_list_id = new["PrefixListId"]
             if new.get("ReferencedGroupId"):
                 rule.source_group["GroupId"] = new["ReferencedGroupId"]
+            here = group.egress_rules if rule.is_egress else group.ingress_rules
+            if any(one == rule for one in here if one is not rule):
+                raise InvalidPermissionDuplicateError
 
     return modify
 
