@@ -19,6 +19,7 @@ def need_one(found: Read, *, trail: bool) -> None:
     from scripts.iam.denial.reading import elsewhere
     from scripts.iam.denial.reading.callerless import cause, of_no_action
     from scripts.iam.denial.reading.unnamed import is_judged_by_the_caller
+    from scripts.iam.denial.reading.whose import is_supposed
     from scripts.iam.denial.reading.written import without_stack
     from scripts.iam.denial.reported import decided_elsewhere
 
@@ -35,10 +36,14 @@ def need_one(found: Read, *, trail: bool) -> None:
         )
     if others := {one: why for one in found.bare if (why := elsewhere.meaning(one))}:
         print_rest(replace(found, bare=tuple(one for one in found.bare if one not in others)))
+        sure = any(not is_supposed(why) for why in others.values())
         raise UserError(
-            "No policy of IAM refused this", why="; ".join(dict.fromkeys(others.values())),
+            "No policy of IAM refused this"
+            if sure
+            else "It may be that no policy of IAM refused this",
+            why="; ".join(dict.fromkeys(others.values())),
             exit_code=2,
-        )  # fmt: skip
+        )
     if any("AssumeRoleWithWebIdentity" in one for one in found.bare):
         raise UserError(
             "STS says neither who asked nor which condition failed",
@@ -57,7 +62,7 @@ def need_one(found: Read, *, trail: bool) -> None:
         print_rest(replace(found, bare=tuple(one for one in found.bare if not cause(one))))
         if not any(cause(one) and is_judged_by_the_caller(one) for one in found.bare):
             raise UserError(
-                "These are the service's own words, which no policy can be tried on",
+                "The words tell too little for a policy to be tried on",
                 why="; ".join(dict.fromkeys(causes)), exit_code=2,
             )  # fmt: skip
         raise UserError(

@@ -150,7 +150,7 @@ def _amend(found: Amended, decision: Decision) -> bool:
 def _by_reference(request: Request, change: Change) -> Iterator[str]:
     """What AWS's reference says of the action, where the change rests on it."""
     if only_star(request.action) and "*" in (change.statement or {}).get("Resource", ()):
-        if request.resource.endswith(("*", ":", "/")):
+        if request.resource == "*":
             yield f"{request.action} takes no resource, so a policy has to name *"
         else:
             yield (

@@ -102,8 +102,8 @@ def dangers(action: str, resources: Iterable[str], conditions: Collection[str] =
         if resource == "*" and not conditions and not only_star(action):
             found.append("the resource is * and no condition limits it")
         elif resource.count(":") == 5 and resource.endswith(":*"):
-            found.append(f"{resource} is everything of the service: AWS names it so where what was "
-                         "asked for has no valid name")  # fmt: skip
+            found.append(f"{resource} is everything of the service: AWS names it so of a call on "
+                         "no one thing, or where what was asked for has no valid name")  # fmt: skip
         elif ".tfstate" in resource:
             found.append("the resource is a Terraform state")
         elif ":parameter/" in resource and "/champion/" in resource and "put" in lower:

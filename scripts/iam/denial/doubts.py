@@ -16,7 +16,7 @@ from scripts.iam.denial.reading.messages import MASK, Refusal
 from scripts.iam.denial.reading.unnamed import CALLER
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.engine.explanation import Considered, Explanation, Failure, Held
-from scripts.iam.reference import judged, never_sets
+from scripts.iam.reference import judged, never_sets, only_star, resources
 
 # Keys that follow from who asks.
 _OF_CALLER = ("aws:principal", "aws:userid", "aws:username")
@@ -223,6 +223,16 @@ def _is_denied(refusal: Refusal, explanation: Explanation) -> bool:
     return refusal.explicit or (denied and not is_implicit(refusal))
 
 
+_LISTS = re.compile(r"[\w-]+:(?:List|Describe|Search|Get\w+s$)")
+
+
+def _of_all(action: str) -> str:
+    """What else an Allow names where a call may be for a list, which is of no one thing."""
+    if not _LISTS.match(action) or only_star(action) or not resources(action):
+        return ""
+    return "; of a call that names none of that, such as a list of all, *"
+
+
 def _of_no_resource(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     """What is open where the message names no resource; nothing if they allow it of whatever."""
     if _allowed(explanation):
@@ -230,7 +240,7 @@ def _of_no_resource(refusal: Refusal, explanation: Explanation) -> Iterable[str]
     nothing = _on_nothing(refusal, explanation)
     yield (
         "the message names no resource, so no change is proposed"
-        f"{nothing}{named_by_an_allow(refusal.action)}"
+        f"{nothing}{named_by_an_allow(refusal.action)}{_of_all(refusal.action)}"
     )
     if refusal.layer == "identity-based policy" and not judged(refusal.action):
         yield (

@@ -173,7 +173,11 @@ def of_the_call(refusal: Refusal) -> Iterable[str]:
             "a profile sends the call on to its model in several regions: the model has to be "
             "allowed there, too (arn:aws:bedrock:REGION::foundation-model/MODEL of each)"
         )
-    if refusal.action.startswith("glue:") and _OF_CATALOG.search(refusal.resource or ""):
+    if (
+        refusal.action.startswith("glue:")
+        and _OF_CATALOG.search(refusal.resource or "")
+        and len(resources(refusal.action)) > 1
+    ):
         # https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html
         yield (
             "Glue asks for each of what leads to a thing, and names the first that lacks: for a "

@@ -236,7 +236,7 @@ def test_an_expired_token_is_not_one_that_a_trust_policy_refused(tmp_path: Path)
 
 def test_own_words_without_a_right_ask_for_no_policy(tmp_path: Path) -> None:
     done = run(tmp_path, OWN_WORDS[0][0])
-    assert "which no policy can be tried on" in done.output
+    assert "The words tell too little for a policy to be tried on" in done.output
     assert "--policy" not in done.output
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from scripts.iam.reference import called, of_call, only_star, reading, resources, service
 
@@ -75,6 +76,7 @@ MOST = 4
 """More calls than that tell nothing."""
 
 
+@lru_cache(64)
 def actions(words: str) -> tuple[str, ...]:
     """The actions that the calls need which the words name, the nearest to the refusal first."""
     if not (refused := _REFUSED.search(words)):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-from scripts.iam.denial.reading import by_name, elsewhere, named, s3, services
-from scripts.iam.denial.reading.calls import action_called, called, on
+from scripts.iam.denial.reading import by_name, decoded, elsewhere, named, s3, services
+from scripts.iam.denial.reading.calls import Call, action_called, called, on
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
 from scripts.iam.reference import MOST_TOGETHER, besides, only_star, resources
 
@@ -21,7 +22,7 @@ _TOLD = (
 # Hadoop tells the operation of its own, on a URL.
 _S3A = re.compile(
     r"getFileStatus on s3[an]?://(?P<bucket>[^/:\s]+)/?(?P<key>[^\s:]*): "
-    r".*?(?:Forbidden|Access Denied)"
+    r".*?(?:Forbidden|Access Denied|Status Code: 403)"
 )
 # https://docs.aws.amazon.com/sns/latest/dg/subscribe-sqs-queue-to-sns-topic.html
 _QUEUE = re.compile(
@@ -82,6 +83,7 @@ SENTENCES = (
 )
 
 
+@lru_cache(64)  # a log repeats its words
 def cause(words: str) -> str | None:
     """What was refused, by the words around it; None if they do not say."""
     told, stack = _cause(words), services.of_a_stack(words)
@@ -121,7 +123,7 @@ def _cause(words: str) -> str | None:
             "DbClusterResourceId (cluster-...), and no policy of the organization's against it"
         )
     if queue := _QUEUE.search(words):
-        return _of_queue(queue, _OPERATION.search(words))
+        return _of_queue(queue, called(words))
     if of_hadoop := _S3A.search(words):
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         bucket, key = of_hadoop["bucket"], of_hadoop["key"]
@@ -192,8 +194,9 @@ _SAYS = re.compile(
     r"(?=\.(?:\W|$)|\"|<|$| \{| status code| \(Service| Traceback|\\)"
 )
 _NOTHING = re.compile(
-    r"User:|Access ?Denied$|Access to the resource$|You are not authorized to perform this"
-    r"|You do ?n[o']t have the perm|Forbidden|Unknown|.*\bnot authorized to perform|status code",
+    r"User:|Access (?:is )?Denied$|Permission denied$|Access to the resource$"
+    r"|You are not authorized to perform this|You do ?n[o']t have the perm|Forbidden|Unknown"
+    r"|.*\bnot authorized to perform|status code",
     re.IGNORECASE,
 )
 
@@ -303,6 +306,8 @@ def of_no_action(words: str) -> str | None:
             "policy of its own, which allows a few services and actions alone, whatever their role "
             "allows: for others sign in first, or get the credentials by the basic flow"
         ) * ("CognitoIdentityCredentials" in who)
+    if cut := decoded.cut_before_its_action(words):
+        return cut
     if _NO_ACTION.search(words):
         called = _OPERATION.search(words)
         own = f" ({called[1]})" if called else ""
@@ -345,14 +350,21 @@ def _which_key(operation: str, words: str) -> str:
     return f". {found}" if found else ""
 
 
-def _of_queue(queue: re.Match[str], operation: re.Match[str] | None) -> str:
+def _of_queue(queue: re.Match[str], call: Call | None) -> str:
     region, account, name = queue["region"] or queue["old"], queue["account"], queue["name"]
     what = f" on its queue arn:aws:sqs:{region}:{account}:{name}" if name else ""
-    if operation:
+    if call:
+        action = f"sqs:{call.operation}"
         return (
-            f"SQS refused sqs:{operation[1]}{what or ' on *' * only_star('sqs:' + operation[1])}; "
-            f"whether an Allow is lacking or a policy denies "
-            "it is not told"
+            f"SQS refused {action}{what or ' on *' * only_star(action)}; whether an Allow is "
+            "lacking or a policy denies it is not told"
+        )
+    if not name:
+        return (
+            f"SQS refused a request in {region}. The address names no queue, and neither the call "
+            "nor who made it is told: the lines around it may tell the call (its action is sqs:... "
+            "of its name; sqs:ListQueues is allowed on *, the others on a queue). Whether an Allow "
+            "is lacking or a policy denies it is not told"
         )
     return (
         f"SQS refused a request{what}, without saying whose or which: a service, such as a topic "

@@ -24,6 +24,7 @@ _WORDS = (
     r"\.services\.(?P<service>\w+)\.serde\.(?P<call>[A-Z]\w+?)OperationDeserializer",  # Kotlin
     r"\.services\.(?P<service>\w+)\.(?:Amazon|AWS|Default)\w*Client\."
     r"(?!invoke|doInvoke|execute|lambda|access)(?P<call>[a-z]\w+)[(]",  # Java
+    r"\bservices\.(?P<service>\w+)\.model\.(?P<call>[A-Z]\w+?)Request\b",  # what it sent
     r"\bAmazon\.(?P<service>\w+)\.Amazon\w+Client\.(?P<call>[A-Z][A-Za-z]+?)(?:Async)?(?![A-Za-z])",
     r"aws-sdk-(?P<service>(?!core)\w+)/client\.rb:\d+:in [`']?(?:[\w:]+#)?(?P<call>[a-z]\w+)",
     r"\(eval\):\d+:in ?[`']?(?P<call>[a-z]\w+)",  # Ruby's SDK of old makes its calls at run time
@@ -52,7 +53,7 @@ _TOOLS = {
 }
 _PATTERNS = tuple(map(re.compile, _WORDS))
 # Behind a refusal, however long the stack: what of it names the call.
-_FRAMES = tuple(map(re.compile, _WORDS[5:14]))
+_FRAMES = tuple(map(re.compile, _WORDS[5:15]))
 # Before one: where the sentence begins that names the call and what it was on.
 _BEGINS = re.compile(
     r"operation error |\[output:|Error executing \"|(?:upload|download|copy|move|delete) failed: "

@@ -14,6 +14,7 @@ _WHOLE = re.compile(r"\{\s*\"(?:allowed|explicitDeny|context)\"\s*:")
 _BEGINS = re.compile(
     r"\"?DecodedMessage\b|\"allowed\"\s*:|\"explicitDeny\"\s*:|\"?context\"?[\s:]*\{\s*\"principal\""
 )
+_CUT = re.compile(r"\bDecodedMessage\b|\"explicitDeny\"\s*:|\"matchedStatements\"\s*:")
 _FIELD = re.compile(
     r"\"allowed\"\s*:\s*(?P<allowed>true|false)|\"explicitDeny\"\s*:\s*(?P<explicit>true|false)"
     r"|\"?(?P<part>matchedStatements|failures|context)\b"
@@ -72,6 +73,21 @@ def taken_out(text: str) -> tuple[list[Decoded], str]:
         rest += text[until : one.start] + (f"\n{one}\n" if not one.principal else "\n")
         until = one.end
     return named, rest + text[until:]
+
+
+def cut_before_its_action(text: str) -> str:
+    """What an answer tells that breaks off before its action; "" if there is none."""
+    begins = _CUT.search(text)
+    if begins is None or _ACTION.search(text, begins.start()):
+        return ""
+    found = {one.lastgroup: one for one in _FIELD.finditer(text, begins.start())}
+    who = f" {found['arn']['arn']} asked." if "arn" in found else ""
+    explicit = found["explicit"]["explicit"] if "explicit" in found else ""
+    why = {"true": " A Deny decided.", "false": " No Deny decided: an Allow is lacking."}
+    return (
+        f"the decoded message breaks off before its action.{who}{why.get(explicit, '')} Paste it "
+        "whole: its context holds the action, the resource and the keys"
+    )
 
 
 def _answers(text: str) -> Iterator[Decoded]:

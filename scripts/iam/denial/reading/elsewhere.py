@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from scripts.iam.denial.reading.tables import core_elsewhere
+from scripts.iam.denial.reading.whose import attributed
 
 # The words, and what they mean, with the named groups of the words put in.
 _CREDENTIALS = (
@@ -244,7 +245,8 @@ _OTHERS = (
         "role that it gave the service) has to be granted {right} there (aws "
         "lakeformation grant-permissions), by a data lake administrator or whoever may "
         "grant it; where IAMAllowedPrincipals has Super on it and new "
-        "things get that by default, IAM alone decides. The message names no caller",
+        "things get that by default, IAM alone decides. Of what is not there it may say the same. "
+        "The message names no caller",
     ),
     # https://docs.aws.amazon.com/opensearch-service/latest/developerguide/fgac.html
     (
@@ -369,5 +371,6 @@ def meaning(words: str) -> str | None:
     for pattern, text in _TABLE:
         if found := re.search(pattern, words):
             told = {name: value or _UNTOLD for name, value in found.groupdict().items()}
-            return text.format(**{name: one.replace('"', "") for name, one in told.items()})
+            told = {name: one.replace('"', "") for name, one in told.items()}
+            return attributed(text.format(**told), words)
     return None

@@ -46,7 +46,7 @@ _SENTENCE = re.compile(
     r"is not authorized to perform:? (?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
     rf"(?: on resource:? (?:\"(?P<quoted>[^\"]+)\"|\"?(?P<resource>(?:(?:{KINDS}) )?{_NAME})))?"
     rf"(?P<unnamed> {UNNAMED_KEY})?"
-    rf"(?:[,.]? (?:because no (?P<missing>{LAYER})(?: allows the (?P<lacking>\S+) action)?"
+    rf"\"?(?:[,.]? (?:because no (?P<missing>{LAYER})(?: allows the (?P<lacking>\S+) action)?"
     r"|because public [\w ()]+ are (?:prevented|blocked) by the (?P<setting>\w+)"
     rf" (?:setting in {BLOCKED}|block public access setting)"
     rf"|(?P<explicit>with an explicit deny)"  # before 2021 the sentence ended here
@@ -129,7 +129,9 @@ _IN_A_NAME = re.compile(
     rf"(arn:[\w-]+:[^\s\"]*?)(?:\$?\{{({_SEVERAL})\}}|\[({_SEVERAL})\]|(?<=[:/])_({_SEVERAL})_(?!\w))"
 )
 # Java's errors within others, as Elasticsearch prints them.
-_NESTED = re.compile(r"\b([A-Z]\w*(?:Exception|Error))\[((?:[^\[\]]|\[[^\[\]]*\])+)\]")
+_NESTED = re.compile(
+    r"\b([A-Z]\w*(?:Exception|Error))\[((?:[^\[\]]|\[[^\[\]]{0,2000}\]){1,2000})\]"
+)
 _RUN = re.compile(r"([a-z\d])\1+")
 _DIGITS = re.compile(r"[\dXx*]+")
 _MERELY = re.compile(
@@ -391,7 +393,9 @@ def read(text: str) -> Read:
     encoded = tuple(dict.fromkeys(one[1] for one in alone))
     beside = tuple(dict.fromkeys(before[one] for one in alone))
     if not (refusals or encoded or bare) and (
-        words := named.of_text(plain) or named.refusal(plain)
+        words := named.of_text(plain)
+        or named.refusal(plain)
+        or (plain if decoded.cut_before_its_action(plain) else None)
     ):
         bare = (words,)
     return Read(tuple(refusals.values()), encoded, bare, beside)
@@ -462,6 +466,8 @@ def _masked(arn: re.Match[str], hidden: dict[str, str]) -> str:
     for an account that goes by a name of its own, like <target account> beside <source account>."""
     if "${AWS::" in arn[0]:  # what a template left as it was hides nothing
         return arn[0]
+    if arn.string.startswith("transform/", arn.end()) and re.search(r":[a-z]+:$", arn[3]):
+        return arn[0]  # a word of AWS's stands there, and a misspelt one tells
     region = arn[2] if _REGION.fullmatch(arn[2]) else MASK
 
     def mask(found: re.Match[str]) -> str:
@@ -613,11 +619,9 @@ def as_arn(resource: str | None, account: str) -> str | None:
     """A resource as a message names it: IAM's by kind and name, without what ends a sentence."""
     if resource is None:
         return None
-    resource = re.sub(
-        r"(?:</\w+>|\[[A-Z]{4,8}\]).*", "", re.sub(r"(?<=[/:])\.{3}$", "…", resource)
-    ).rstrip(".,;)'`")
-    if "[" not in resource:  # a log stream of Lambda's has both
-        resource = resource.rstrip("]")
+    resource = re.sub(r"(?:</\w+>|\[[A-Z]{4,8}\]).*", "", re.sub(r"(?<=[/:])\.{3}$", "…", resource))
+    ends = ".,;)'`" + "]" * ("[" not in resource)  # a log stream of Lambda's has both
+    resource = resource.rstrip(ends)
     kind, _, name = resource.rpartition(" ")
     if resource.startswith("arn:"):
         return resource
@@ -702,7 +706,12 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             told_before.add(told)
             apis |= {found[0], call}
             until, ends, last = found.end() + 60, found.end() + 260, found.end()
-            yield words
+            # Of the only one, of which nothing is known, more is quoted.
+            yield (
+                words
+                if told or further or len(seen) > 1
+                else _around(plain, found.start() - 420, end, found)
+            )
 
 
 def _told_before(plain: str, words: str, start: int) -> bool:

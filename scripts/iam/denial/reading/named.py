@@ -13,6 +13,8 @@ LACKS = re.compile(
 )
 _ROLE = re.compile(r"arn:[\w-]+:iam::[^\s:]*:(?:role|user)/[\w+=,.@/-]*[\w+=,@/-]")
 _NEAR = 200
+# What a list of checked rights puts before one that is there.
+_HAS = re.compile(r"(?:\b(?:OK|PASS(?:ED)?)\b|[✓✔✅])[\]):\s-]*$")
 
 
 def actions(words: str) -> tuple[str, ...]:
@@ -22,6 +24,7 @@ def actions(words: str) -> tuple[str, ...]:
             spelled(found[0])
             for found in _ACTION.finditer(words)
             if judged(found[0])
+            and not _HAS.search(words, max(0, found.start() - 12), found.start())
             and LACKS.search(words, max(0, found.start() - _NEAR), found.end() + _NEAR)
         )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from scripts.iam.denial.reading.tables import core_words, targets
+from scripts.iam.denial.reading.whose import attributed
 from scripts.iam.reference import resources
 
 # The words, and what they tell, with the named groups of the words put in.
@@ -426,7 +427,7 @@ def meaning(words: str) -> str | None:
         found = re.search(pattern, words)
         if found and _is_about(found.groupdict().get("action"), text):
             told = {name: one or _UNTOLD.get(name, "") for name, one in found.groupdict().items()}
-            return text.format(**told)
+            return attributed(text.format(**told), words)
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import unquote
 
 from scripts.iam.denial.reading import prose
@@ -211,23 +211,31 @@ class OfS3:
     action: str
     where: str
     arn: str | None = None
+    guessed: bool = False
+    """Whether words of a tool's alone tell the call, and not its name."""
 
     def __str__(self) -> str:
+        fits = "the words around the refusal fit " * self.guessed
         told = (
-            f"{self.operation} needs {self.action} on {self.where}; whether an Allow of it is "
-            "lacking or a policy denies it is not told"
+            f"{fits}{self.operation}{', which' * self.guessed} needs {self.action} on {self.where}"
+            f"; whether {'it was that call, and whether ' * self.guessed}an Allow of it is lacking "
+            f"or a policy denies it is not told"
         )
         return f"{told}. {self.also[0].upper()}{self.also[1:]}" if self.also else told
 
     @property
     def also(self) -> str:
         """What else S3 answers so to, or the call needs; "" if nothing is known."""
-        return _too(self.operation, self.action)
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        head = "a HEAD gets no reason, and S3 says the same where the keys are not good"
+        too = _too(self.operation, self.action)
+        return "; ".join(filter(None, (head * self.operation.startswith("Head"), too)))
 
 
+@lru_cache(64)
 def operation_of_s3(words: str) -> OfS3 | None:
     """The call that S3 refused; None if the words do not tell it."""
-    operation = _operation(words)
+    operation, guessed = _operation(words)
     action, where = _ACTIONS.get(operation, ("", ""))
     if not action and judged(f"s3:{operation}"):
         action = operation
@@ -242,7 +250,7 @@ def operation_of_s3(words: str) -> OfS3 | None:
     arn = _place(words, of_object=where == _OBJECTS) if where in (_BUCKET, _OBJECTS) else None
     if arn:
         where = arn if "/" in arn else f"the bucket itself, {arn}"
-    return OfS3(operation, f"s3:{action}", where, "*" if where == "*" else arn)
+    return OfS3(operation, f"s3:{action}", where, "*" if where == "*" else arn, guessed)
 
 
 def of_s3_alone(words: str) -> str | None:
@@ -275,20 +283,21 @@ def _is_s3s(call: Call, words: str) -> bool:
     return bool(_IS.search(words) or _LIKE.search(words))
 
 
-def _operation(words: str) -> str:
+def _operation(words: str) -> tuple[str, bool]:
+    """The call, and whether it is not named but fits the words."""
     for pattern, operation in _TOOLS:
         if found := pattern.search(words):
-            return operation or found["call"]
+            return operation or found["call"], False
     call = called(words)
     if call and _is_s3s(call, words):
-        return call.operation if _REFUSED.search(words) else ""
+        return call.operation if _REFUSED.search(words) else "", False
     if call and "calling the" in words and re.search(r"operation: (?:Access Denied|Forbid)", words):
-        return call.operation
+        return call.operation, False
     if own := _named(words):
-        return own if _REFUSED.search(words) else ""
+        return own if _REFUSED.search(words) else "", False
     if terraform := _TERRAFORM.search(words):
-        return _KINDS.get(terraform["kind"], "")
-    return _in_prose(words)
+        return _KINDS.get(terraform["kind"], ""), True
+    return _in_prose(words), True
 
 
 @cache

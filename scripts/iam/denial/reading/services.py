@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from scripts.iam.denial.reading import elsewhere, own_words
 
@@ -200,6 +201,7 @@ def _of_delivery(words: str) -> str | None:
     return f"SNS was refused: {needs.format_map(found.groupdict())}{who}"
 
 
+@lru_cache(64)
 def cause(words: str) -> str | None:
     """What was refused, by a service's own words; None if they are none of the known ones."""
     if of_delivery := _of_delivery(words):

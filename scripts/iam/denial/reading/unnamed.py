@@ -33,6 +33,14 @@ _WHY = (
     rf"(?:[,.]? (?:(?:because|\.\.\.) no (?P<missing>{LAYER}) allows"
     rf"|(?P<explicit>with an explicit deny)(?: in (?:an?|the) (?P<deny>{LAYER}))?))?"
 )
+_GUESSED = (
+    "the message does not say which call was refused: the action is by the names that stand beside "
+    "the refusal"
+)
+_BY_NAME = (
+    "no words of AWS's tell the action: it is named beside words on permissions, and is taken for "
+    "what was refused"
+)
 _TOLD = (
     re.compile(rf"(?:\b(?:is|are) )?not authorized to perform:? {_ACTION}{_RESOURCE}{_WHY}"),
     re.compile(rf"because no (?P<missing>{LAYER}) allows the {_ACTION}"),
@@ -65,18 +73,13 @@ def _unnamed(words: str, *, own: bool) -> Refusal | None:
     if PAM.search(words):
         return Refusal(caller, "rds-db:connect", None)
     if of_s3 := operation_of_s3(words):
-        return Refusal(caller, of_s3.action, of_s3.arn, operation=of_s3.operation, also=of_s3.also)
+        if not own and (of_s3.guessed or of_s3.operation.startswith("Head")):
+            return None  # the words tell too little, and a HEAD gets no reason
+        also = str(of_s3) if of_s3.guessed else of_s3.also
+        return Refusal(caller, of_s3.action, of_s3.arn, operation=of_s3.operation, also=also)
     found = next((one for pattern in _TOLD if (one := pattern.search(words))), None)
     if found is None:
-        # A service's own words tell more than the name of the call.
-        action = ""
-        if own and not services.cause(words):
-            action = action_called(words) or ("" if named.actions(words) else by_name.action(words))
-        call = called(words)
-        if action:
-            return Refusal(caller, action, (call.arn if call else None) or on(action, words))
-        asked = () if services.cause(words) else named.actions(words)
-        return Refusal(named.caller(words) or caller, asked[0], None) if asked else None
+        return _by_words(words, caller, own=own)
     told = found.groupdict()
     if account := _OF_ACCOUNT.search(words):
         caller = caller.replace(MASK, account[1])
@@ -89,6 +92,21 @@ def _unnamed(words: str, *, own: bool) -> Refusal | None:
         told.get("missing") or told.get("deny") or "",
         explicit=bool(told.get("explicit")),
     )
+
+
+def _by_words(words: str, caller: str, *, own: bool) -> Refusal | None:
+    """What words tell that are not AWS's sentence: the name of a call, or what stands beside."""
+    known = services.cause(words)  # a service's own words tell more than the name of the call
+    asked = () if known else named.actions(words)
+    action = action_called(words) if own and not known else ""
+    guess = by_name.action(words) if own and not (known or action or asked) else ""
+    if action or guess:
+        call = called(words)
+        arn = (call.arn if call else None) or on(action or guess, words)
+        return Refusal(caller, action or guess, arn, also=_GUESSED * bool(guess))
+    if len(asked) != 1:
+        return None  # of a list it is not told which was refused
+    return Refusal(named.caller(words) or caller, asked[0], None, also=_BY_NAME)
 
 
 def is_judged_by_the_caller(words: str) -> bool:

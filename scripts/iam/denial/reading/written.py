@@ -12,7 +12,7 @@ _ENTITY = re.compile(
 )
 _UNICODE = re.compile(r"\\+u00(?P<number>[2-7][\da-fA-F])")
 # Of a whole sentence alone: some ARNs have another one in them, whose signs stay escaped.
-_PERCENT = re.compile(r"\S*\bis(?P<blank>\+|%20)not(?P=blank)authorized\S*")
+_PERCENT = re.compile(r"(?<!\S)\S*\bis(?P<blank>\+|%20)not(?P=blank)authorized\S*")
 # https://www.rfc-editor.org/rfc/rfc2045#section-6.7
 _SOFT = re.compile(r"(?m)^([^\r\n]{60,77})=\r?\n")
 _QUOTED = re.compile(r"=([2-7][\dA-F])")

@@ -90,10 +90,11 @@ TABLE = (
     (
         r"Failed to copy: (?:AccessDenied|s3 upload: 403|operation error S3: \w+, https response "
         r"error StatusCode: 403)",
-        "rclone was refused by S3, which gives no reason: on the bucket itself it needs "
-        "s3:ListBucket, on its objects s3:PutObject, s3:GetObject and s3:PutObjectAcl (it sends an "
-        "ACL where one is set), to delete s3:DeleteObject; of a single file it first tries "
-        "s3:CreateBucket, which --s3-no-check-bucket leaves out",
+        "rclone was refused by its store, S3 or another one of that API, and does not tell which "
+        "call it was. On AWS it needs s3:ListBucket on the bucket itself, on its objects "
+        "s3:PutObject, s3:GetObject and s3:PutObjectAcl (it sends an ACL where one is set), to "
+        "delete s3:DeleteObject; of a single file it may first try s3:CreateBucket, which "
+        "--s3-no-check-bucket leaves out",
     ),
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-concepts.html
     (

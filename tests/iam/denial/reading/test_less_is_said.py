@@ -1,0 +1,171 @@
+"""What is told on weak evidence, which is told as such, or not at all.
+
+The messages are of public reports, with names of our own.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from scripts.iam.denial.reading.callerless import cause
+from scripts.iam.denial.reading.messages import read
+from scripts.iam.denial.reading.unnamed import unnamed
+from tests.iam.denial.test_given import ACCOUNT, run
+
+USER = f"arn:aws:iam::{ACCOUNT}:user/ci"
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        # rclone/rclone#4689: the store was Backblaze's
+        ("ERROR : a.txt: Failed to copy: AccessDenied: not entitled\n\tstatus code: 403", False),
+        ("rclone: a.txt: Failed to copy: AccessDenied: Access Denied\n\tstatus code: 403", True),
+    ],
+)
+def test_a_tool_is_told_of_only_where_the_text_names_it(words: str, named: bool) -> None:
+    told = cause(words) or ""
+    assert told.startswith("rclone was refused" if named else "if these words are rclone's: ")
+    assert "refused by S3" not in told
+
+
+def test_of_words_without_their_service_it_is_not_a_fact_that_no_policy_refused(
+    tmp_path: Path,
+) -> None:
+    done = run(tmp_path, '403 {"message": "Forbidden"}')
+    assert "It may be that no policy of IAM refused this" in done.output
+    assert "if these words are API Gateway's: " in done.output
+
+
+def test_prose_of_a_tool_proposes_no_change(tmp_path: Path) -> None:
+    words = "Unable to upload object report.csv to S3 bucket acme-models: Access Denied"
+    done = run(tmp_path, words)
+    assert done.exit_code == 2
+    assert "fit PutObject, which needs s3:PutObject" in done.output
+
+
+def test_a_head_gets_no_reason() -> None:
+    """treeverse/dvc#5130: the keys were not good."""
+    words = "An error occurred (403) when calling the HeadObject operation: Forbidden"
+    assert "where the keys are not good" in (cause(words) or "")
+
+
+@pytest.mark.parametrize("address", ["https://sqs.us-east-2.amazonaws.com/"])
+def test_an_address_without_a_queue_tells_no_queue(address: str) -> None:
+    """bigluck/sqs-queue-parallel#14"""
+    told = cause(f"message: 'Access to the resource {address} is denied.', code: 'AccessDenied'")
+    assert told and "names no queue" in told
+    assert "sns" not in told.lower()
+
+
+def test_a_call_of_sqs_is_told_by_the_stack() -> None:
+    """island-is/island.is#7812"""
+    words = (
+        "AccessDenied: Access to the resource https://sqs.eu-west-1.amazonaws.com/ is denied.\n"
+        "    at deserializeAws_queryCreateQueueCommandError (/webapp/main.js:55:43)"
+    )
+    assert "sqs:CreateQueue" in (cause(read(words).bare[0]) or "")
+
+
+def test_what_was_sent_is_the_call() -> None:
+    """treeverse/lakeFS#2192: the Java SDK names the request's class."""
+    words = (
+        "AmazonS3Exception: Access Denied; request: GET https://site-7.s3.amazonaws.com {} "
+        "aws-sdk-java/1.11.655 com.amazonaws.services.s3.model.ListObjectsV2Request; Request ID: "
+        "RKRB2HGS490PHEEN (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied)"
+    )
+    assert "needs s3:ListBucket" in (cause(words) or "")
+
+
+def test_words_that_name_nothing_are_not_said_to(tmp_path: Path) -> None:
+    """boto/botocore#2624"""
+    words = (
+        "An error occurred (AccessDeniedException) when calling the "
+        "GetTemporaryGlueTableCredentials operation: Access is denied."
+    )
+    told = run(tmp_path, words).output
+    assert "lakeformation:GetTemporaryGlueTableCredentials" in told
+    assert "what it names there" not in told
+
+
+def test_of_a_list_of_rights_none_is_said_to_be_the_one() -> None:
+    words = "Missing permissions:\n - ec2:DescribeSnapshots\n - kms:ListKeys\n - s3:GetBucketPolicy"
+    assert unnamed(words) is None
+    assert "[OK]" not in words
+    checked = "IAM permissions check failed\n[FAIL] iam:PassRole\n[OK] ec2:DescribeInstances"
+    assert "ec2:DescribeInstances" not in (cause(read(checked).bare[0]) or "")
+
+
+def test_a_decoded_message_without_its_action_is_called_cut(tmp_path: Path) -> None:
+    words = (
+        '{"DecodedMessage": "{\\"allowed\\":false,\\"explicitDeny\\":false,'
+        '\\"matchedStatements\\":{\\"items\\":[]},\\"context\\":{\\"principal\\":'
+        f'{{\\"arn\\":\\"{USER}\\"}},'
+    )
+    told = run(tmp_path, words).output
+    assert "breaks off before its action" in told
+    assert USER in told
+    assert "an Allow is lacking" in told
+
+
+def test_a_quote_left_open_hides_no_deny(tmp_path: Path) -> None:
+    """deepfence/ThreatMapper#1427"""
+    words = (
+        f"AccessDeniedException: User: {USER} is not authorized to perform: eks:ListClusters on "
+        f'resource: arn:aws:eks:us-east-1:{ACCOUNT}:cluster/" with an explicit deny'
+    )
+    assert read(words).refusals[0].explicit
+    assert "smallest change" not in run(tmp_path, words).output
+
+
+def test_what_ends_a_sentence_is_no_part_of_a_name() -> None:
+    """aws-samples/lambda-refarch-imagerecognition#268"""
+    words = (
+        f"[InvalidResourceException('Magick', 'User: {USER} is not authorized to perform: "
+        "serverlessrepo:CreateCloudFormationTemplate on resource: "
+        f"arn:aws:serverlessrepo:us-east-1:{ACCOUNT}:applications/layer')]"
+    )
+    resource = read(words).refusals[0].resource
+    assert resource == f"arn:aws:serverlessrepo:us-east-1:{ACCOUNT}:applications/layer"
+
+
+def test_a_misspelt_transform_of_a_hidden_account_is_told(tmp_path: Path) -> None:
+    """aws/serverless-application-model#186"""
+    words = (
+        "User: arn:aws:iam::xxxxxxx:user/ci is not authorized to perform: "
+        "cloudformation:CreateChangeSet on resource: "
+        "arn:aws:cloudformation:us-east-1:aw:transform/Serverless-2016-10-31"
+    )
+    told = run(tmp_path, words).output
+    assert "the template is misspelt" in told
+    assert "two accounts" not in told
+
+
+def test_glues_catalog_is_told_where_the_action_is_on_more(tmp_path: Path) -> None:
+    """dacort/metabase-athena-driver#105"""
+    where = f"arn:aws:glue:eu-west-1:{ACCOUNT}:catalog"
+    lacking = "User: {} is not authorized to perform: {} on resource: {}"
+    one = run(tmp_path, lacking.format(USER, "glue:GetCatalogImportStatus", where)).output
+    more = run(tmp_path, lacking.format(USER, "glue:GetTable", where)).output
+    assert "what leads to a thing" not in one
+    assert "what leads to a thing" in more
+
+
+def test_unknown_words_are_quoted_with_their_sentence(tmp_path: Path) -> None:
+    """terraform-aws-modules/terraform-aws-eventbridge#134"""
+    words = (
+        '{"error": {"message": "Target invocation failed with error from States. Not allowed to '
+        'invoke it.", "httpStatusCode": 400, "awsService": "states", "requestId": "*", '
+        '"exceptionType": "AccessDenied"}}'
+    )
+    assert "Target invocation failed with error from States" in run(tmp_path, words).output
+
+
+@pytest.mark.parametrize("words", ["AException[", "AException[AccessDenied ", "AException[a[b] "])
+def test_what_repeats_is_read_in_time_that_grows_with_it(words: str) -> None:
+    begun = time.process_time()
+    read(words * 3000)
+    assert time.process_time() - begun < 8
