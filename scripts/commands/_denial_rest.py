@@ -18,8 +18,8 @@ def need_one(found: Read, *, trail: bool) -> None:
     from scripts.console import UserError
     from scripts.iam.denial.reading import elsewhere
     from scripts.iam.denial.reading.callerless import cause, of_no_action
+    from scripts.iam.denial.reading.tables.whose import is_supposed
     from scripts.iam.denial.reading.unnamed import is_judged_by_the_caller
-    from scripts.iam.denial.reading.whose import is_supposed
     from scripts.iam.denial.reading.written import without_stack
     from scripts.iam.denial.reported import decided_elsewhere
 

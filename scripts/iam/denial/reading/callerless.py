@@ -201,6 +201,10 @@ _NOTHING = re.compile(
 )
 
 
+# An ARN, a quoted word, a number, a name in capitals: what such words name.
+_NAMES = re.compile(r"[:/'`\d]|(?<=\s)[A-Z]|\w[A-Z]")
+
+
 def _said(words: str) -> str:
     """A service's own words behind the code, where they tell more than that."""
     said = next((one for one in _SAYS.finditer(words) if not _NOTHING.match(one["says"])), None)
@@ -212,7 +216,8 @@ def _with_its_words(told: str | None, words: str) -> str | None:
     said = _said(words)
     if told is None or not said:
         return told
-    return f'{told}. The service says: "{said}"; what it names there may be what lacks instead'
+    names = "; what it names there may be what lacks instead" * bool(_NAMES.search(said))
+    return f'{told}. The service says: "{said}"{names}'
 
 
 def of_a_state(words: str) -> str | None:
@@ -221,8 +226,9 @@ def of_a_state(words: str) -> str | None:
     if not said or named.LACKS.search(said):
         return None
     return (
-        f'the code is that of a denial, and the service\'s own words are about no right: "{said}". '
-        "What they ask for comes first; whether a policy refuses besides is not told"
+        f'the code is that of a denial, and the service says: "{said}". None of its words is one '
+        "that is known here for a right: what they ask for comes first; whether a policy refuses "
+        "besides is not told"
     )
 
 

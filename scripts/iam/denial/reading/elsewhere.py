@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from scripts.iam.denial.reading.tables import core_elsewhere
-from scripts.iam.denial.reading.whose import attributed
+from scripts.iam.denial.reading.tables.whose import attributed
 
 # The words, and what they mean, with the named groups of the words put in.
 _CREDENTIALS = (

@@ -675,9 +675,7 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         ):
             words = f"{words} … {frame}"
         wide = plain[max(last, found.start() - 420) : min(end, further.start() if further else end)]
-        if not (calls.called(words) or by_name.actions(words) or services.cause(words)) and (
-            by_name.action(wide) or operation_of_s3(wide)
-        ):
+        if _tells_more(wide, words):
             words = wide
         if _OF_STATE.search(words) and _DEBUG.search(plain):
             until = last = found.end()
@@ -712,6 +710,15 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
                 if told or further or len(seen) > 1
                 else _around(plain, found.start() - 420, end, found)
             )
+
+
+def _tells_more(wide: str, words: str) -> bool:
+    """Whether more of a text tells the call or the place where less of it does not."""
+    if calls.called(words) or by_name.actions(words) or services.cause(words):
+        return False
+    on = " on arn:"
+    more = on in (of_s3_alone(wide) or "") and on not in (of_s3_alone(words) or "")
+    return more or bool(by_name.action(wide) or operation_of_s3(wide))
 
 
 def _told_before(plain: str, words: str, start: int) -> bool:

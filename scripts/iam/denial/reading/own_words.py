@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from scripts.iam.denial.reading.tables import core_words, targets
-from scripts.iam.denial.reading.whose import attributed
+from scripts.iam.denial.reading.tables.whose import attributed
 from scripts.iam.reference import resources
 
 # The words, and what they tell, with the named groups of the words put in.

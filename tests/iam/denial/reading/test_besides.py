@@ -247,7 +247,7 @@ def test_a_ciphertext_that_is_no_objects_is_not_told_as_one(tmp_path: Path) -> N
 
 def test_a_sentence_of_sqs_that_breaks_off_is_told_as_such(tmp_path: Path) -> None:
     told = run(tmp_path, "poll failed { AccessDenied: Access to the resource").output
-    assert "break off" in told and "about no right" not in told
+    assert "break off" in told and "known here for a right" not in told
 
 
 def test_a_request_to_a_domain_is_for_what_lies_below_it(tmp_path: Path) -> None:

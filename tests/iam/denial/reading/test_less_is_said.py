@@ -169,3 +169,25 @@ def test_what_repeats_is_read_in_time_that_grows_with_it(words: str) -> None:
     begun = time.process_time()
     read(words * 3000)
     assert time.process_time() - begun < 8
+
+
+@pytest.mark.parametrize(
+    ("says", "names"),
+    [
+        # localstack/localstack#6329
+        ("Access to the specified resource is denied", False),
+        ("Not allowed to use the key arn:aws:kms:eu-west-1:111122223333:key/k", True),
+    ],
+)
+def test_a_services_words_are_said_to_name_what_they_name(says: str, names: bool) -> None:
+    words = f"operation error DynamoDB: GetItem, api error AccessDeniedException: {says}."
+    assert ("what it names there" in (cause(words) or "")) is names
+
+
+def test_a_bucket_that_is_named_before_a_refusal_is_told(tmp_path: Path) -> None:
+    """s3tools/s3cmd#762"""
+    words = (
+        "Access to bucket 'acme-models' was denied\n"
+        "ERROR: S3 error: 403 (AccessDenied): Access Denied"
+    )
+    assert "arn:aws:s3:::acme-models" in run(tmp_path, words).output
