@@ -62,6 +62,13 @@ def test_help_lists_every_verb_with_its_first_line() -> None:
         assert f"  {name} " in shown
 
 
+def test_every_verb_shows_an_example_and_cuts_no_line_of_its_help_short() -> None:
+    for name in cli.keyless.list_commands(click.Context(cli.keyless)):
+        shown = CliRunner().invoke(cli.keyless, [name, "--help"]).output
+        assert f"\n  keyless {name}" in shown, name
+        assert "...\n" not in shown.partition("\nCommands:")[2], name
+
+
 def test_no_verb_alone_teaches_as_help_does() -> None:
     result = CliRunner().invoke(cli.keyless, [])
     assert result.exit_code == 0

@@ -25,6 +25,20 @@ if TYPE_CHECKING:
     from scripts.localcloud.home import Cloud
 
 
+class Subverbs(click.Group):
+    """A verb of verbs; its help shows their first sentences whole, where click cuts them short."""
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands, each with the first sentence of its help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, one.get_short_help_str(1000))
+                    for name, one in sorted(self.commands.items())
+                ]
+            )
+
+
 @dataclass(frozen=True)
 class Project:
     """Where the command runs: the project's root and the state directory of its local cloud."""
@@ -40,6 +54,14 @@ class Project:
         try:
             return load(self.home)
         except CloudDown as down:
+            from scripts.local_run.flow import busy
+
+            if busy(self.home):
+                raise UserError(
+                    "The local cloud does not run",
+                    why=f"`keyless up` or `keyless down` is at work in {self.home}",
+                    fix="wait until it has ended",
+                ) from None
             raise UserError("The local cloud does not run", why=str(down), fix=down.fix) from None
 
     def administrator(self, cloud: Cloud, service: str) -> Any:

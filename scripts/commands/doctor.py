@@ -298,22 +298,27 @@ def check_disk(machine: Machine) -> Iterator[Finding]:
 def check_leftovers(machine: Machine) -> Iterator[Finding]:
     """The local cloud that runs, or what a crashed one left."""
     from scripts.local_run import leftovers
+    from scripts.local_run.flow import busy
     from scripts.localcloud.home import CLOUD_FILE, CloudDown, load
 
     home = machine.project.home
     processes = leftovers.find(home)
     try:
         cloud = load(home)
-        yield Finding("Local cloud", "ok", f"runs at {cloud.endpoint}, {len(processes)} processes")
+        yield Finding("Local cloud", "ok", f"runs at {cloud.endpoint}, processes: {len(processes)}")
         return
     except CloudDown as down:
+        if busy(home):
+            detail = f"`keyless up` or `keyless down` is at work in {home}"
+            yield Finding("Local cloud", "ok", detail)
+            return
         if (home / CLOUD_FILE).exists():
             yield Finding("Local cloud", "notice", str(down), "keyless down")
         else:
             yield Finding("Local cloud", "ok", "does not run")
     if processes:
         shown = "; ".join(leftovers.describe(process) for process in processes[:3])
-        detail = f"{len(processes)} processes without their cloud: {shown}"
+        detail = f"processes without their cloud ({len(processes)}): {shown}"
         yield Finding("Leftovers", "notice", detail, "keyless down")
 
 

@@ -17,6 +17,10 @@ from scripts.commands import Project, pass_project
 def down(project: Project, now: bool) -> None:
     """Destroy what `up` made, end every process of it, and delete its state.
 
+    \b
+    keyless down          as it would be done on AWS, then the processes and files
+    keyless down --now    at once
+
     `terraform destroy` removes the resources in the reverse order first, as it would on AWS (with
     --now it is left out: the local account is gone with its process anyway). After a crash there
     is no account to destroy anything in, and `down` just cleans up. Labs end, too; what you wrote

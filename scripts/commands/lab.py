@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scripts.commands import Project, json_option, pass_project
+from scripts.commands import Project, Subverbs, json_option, pass_project
 
 if TYPE_CHECKING:
     from scripts.labs.lab import Lab
     from scripts.labs.operations import Labs, Verdict
 
 
-@click.group("lab")
+@click.group("lab", cls=Subverbs)
 def lab() -> None:
     """Practise attacks and fixes in security labs, offline.
 
@@ -155,7 +155,9 @@ def pull_request(project: Project, chosen: Lab, folder: Path) -> None:
 def flag(project: Project, chosen: Lab, text: str) -> None:
     """Hand in the flag that your attack on LAB found."""
     if not _labs(project).flag(chosen, text):
-        click.echo(f"that is no flag of lab {chosen.number}'s present start", err=True)
+        click.echo(
+            f"that is not the flag of lab {chosen.number}; each start makes a new one", err=True
+        )
         raise SystemExit(1)
     click.echo(f"right. Now fix it, then: keyless lab check {chosen.number}")
 

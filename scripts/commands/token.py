@@ -90,7 +90,7 @@ def token(
     keyless token --role train --repository-id 9999    a name that was registered again
     keyless token --event pull_request --head a/fork   refused, as GitHub refuses it
     keyless token --role train --subject-template repo,job_workflow_ref
-    keyless token --raw --role plan | cut -d. -f2      the token alone
+    keyless token --raw --role plan                    the token alone, for a script
 
     Below the claims stands each role's answer by its trust policy, and what did not fit. The
     token is signed with a key of the local cloud: AWS itself does not accept it.

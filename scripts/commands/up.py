@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 def up(project: Project, model_servers: bool | None, as_json: bool) -> None:
     """Start the local cloud, apply the platform, train, promote and predict.
 
+    \b
+    keyless up                     what `make up` runs
+    keyless up --model-servers     also servers that answer with the model, for keyless rollout
+
     Everything runs on this machine: real Terraform against a local AWS with IAM switched on, a
     real PostgreSQL and a real MLflow server. Each step works under its own role, assumed with a
     GitHub-shaped OIDC token. Nothing of ~/.aws or of AWS_* in your environment is read.

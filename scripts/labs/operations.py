@@ -234,7 +234,9 @@ class Labs:
         start = getattr(lab.check, "job", None)
         if start is None:
             raise UserError(
-                f"Lab {lab.number} has no protected job", fix="keyless lab list", exit_code=2
+                f"Lab {lab.number} has no protected job",
+                fix="keyless lab job 13 WORDS",
+                exit_code=2,
             )
         with self._alone(lab):
             return str(start(run, words))

@@ -369,6 +369,8 @@ def follow(process: subprocess.Popen[str], name: str, phase: Phase, logs: Path) 
 
 def busy(home: Path) -> bool:
     """Whether an `up` or `down` holds the home at this moment."""
+    if not home.is_dir():
+        return False
     try:
         with exclusive(home):
             return False

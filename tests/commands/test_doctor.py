@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from scripts.cli import keyless
 from scripts.commands import Project, doctor
 from scripts.commands.doctor import Machine, examine
+from scripts.console import UserError
 from scripts.findings import Finding
 from scripts.local_run import leftovers
+from scripts.local_run.flow import exclusive
 
 UNREACHABLE = ("127.0.0.1:1",)
 LOCK = 'provider "registry.terraform.io/hashicorp/aws" {\n  version     = "5.100.0"\n}\n'
@@ -222,6 +224,17 @@ def test_processes_of_a_dead_cloud_are_leftovers(machine: Callable[..., Machine]
     assert (finding.name, finding.status) == ("Leftovers", "notice")
     assert str(process.pid) in finding.detail
     assert finding.fix == "keyless down"
+
+
+def test_a_cloud_that_up_is_starting_is_no_leftover(machine: Callable[..., Machine]) -> None:
+    given = machine()
+    with exclusive(given.project.home):
+        finding = only(doctor.check_leftovers(given))
+        with pytest.raises(UserError) as refused:
+            given.project.cloud()
+    assert (finding.name, finding.status, finding.fix) == ("Local cloud", "ok", "")
+    assert "at work" in finding.detail
+    assert refused.value.fix == "wait until it has ended"
 
 
 def test_training_that_starts_while_its_environment_is_parked_is_named(

@@ -31,6 +31,8 @@ _COMMON_TYPES = (
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
 )
+# From the repository's own list: the kit is on no package index.
+INSTALL = ".venv/bin/uv pip install -r pyproject.toml --extra boosting"
 NAMES = tuple(sorted(found.name for found in pkgutil.iter_modules(__path__)))
 
 
@@ -104,7 +106,7 @@ def family(name: str) -> Family:
     if found.REQUIRES is not None and find_spec(found.REQUIRES) is None:
         raise InputError(
             f"the family {name} needs the package {found.REQUIRES}, which is not among the locked "
-            f"ones for its size: pip install 'keyless-mlops[boosting]', or {found.REQUIRES} alone"
+            f"ones for its size: `{INSTALL}` in the repository, or install {found.REQUIRES} alone"
         )
     return found
 

@@ -94,9 +94,9 @@ def denied(records: Sequence[Record], request_id: str | None) -> list[Record]:
         refused = [record for record in records if not record.allowed]
         needed = [record for record in refused if not record.probe]
         if not needed:
+            but = f", but for {len(refused)} that were tried on purpose" if refused else ""
             raise NoSuchDenial(
-                f"none of the {len(records)} permissions in the log was denied, but for "
-                f"{len(refused)} that were tried on purpose",
+                f"none of the {len(records)} permissions in the log was denied{but}",
                 refused[-1] if refused else None,
             )
         request_id = needed[-1].request_id

@@ -355,7 +355,9 @@ def test_without_an_id_the_last_denied_request_is_meant() -> None:
     for wrong, message in (("r-3", "was allowed, by statement S of p"), ("r-9", "no request")):
         with pytest.raises(NoSuchDenial, match=message):
             denied([first, second, passed], wrong)
-    with pytest.raises(NoSuchDenial, match="none of the 1 permissions") as none:
+    with pytest.raises(
+        NoSuchDenial, match=r"none of the 1 permissions in the log was denied$"
+    ) as none:
         denied([passed], None)
     assert none.value.probe is None
 
