@@ -153,6 +153,35 @@ def test_a_default_that_callers_replace_is_no_constant(head: str) -> None:
     assert "the default of sub counts here; with another value others may" in found.unknown[0]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "subjects += ['repo:octo-org/*']",
+        "subjects.extend(['repo:octo-org/*'])",
+        "subjects[0] = 'repo:octo-org/*'",
+        "subjects.insert(0, 'repo:octo-org/*')",
+    ],
+)
+def test_a_value_that_is_changed_is_not_taken_as_it_was(change: str) -> None:
+    text = f"""subjects = ['repo:octo-org/app:ref:refs/heads/main']
+{change}
+x = iam.WebIdentityPrincipal('{PROVIDER}', {{'StringLike': {{'{HOST}:sub': subjects}}}})"""
+    assert "${subjects} is a placeholder" in judged(text, "a.py").not_judged[0]
+
+
+def test_a_policy_that_is_changed_later_says_so() -> None:
+    written = policy("repo:octo-org/app:ref:refs/heads/main")
+    for change in (
+        f"policy['Statement'][0]['Condition']['StringLike']['{HOST}:sub'] = 'repo:octo-org/*'",
+        "policy['Statement'].append(more)",
+        "policy.Statement.push(more)",
+        "policy.update(more)",
+    ):
+        found = read(f"policy = {written}\n\n{change}\n", "a.py")
+        assert "changes policy, and how is not read" in found.unknown[0], change
+    assert read(f"policy = {written}\nprint(policy['Statement'] == more)\n", "a.py").unknown == ()
+
+
 def test_a_name_within_a_default_is_no_parameter() -> None:
     text = f"""const REPO = 'octo-org/app';
     function made(scope: Construct, sub: string = `repo:${{REPO}}:ref:refs/heads/main`) {{

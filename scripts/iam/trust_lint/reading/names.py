@@ -21,7 +21,15 @@ _ASSIGNED = re.compile(
 )
 _MADE = re.compile(r"\b(?:new\s+)?(?:\w+\.)*((?:Cfn)?(?:OpenIdConnect|OIDC|Oidc)Provider)\w*\s*\(")
 _IMPORTED = re.compile(r"(?:from_?open_?id_?connect_?provider_?arn)\w*\s*\(", re.IGNORECASE)
+_READ = (".append", ".push")  # of a list; see `names`
 _ADDED = re.compile(r"\b(?P<name>\w+)\.(?:append|push)\(")
+_PART = r"(?:\??\.\w+|\[[^\]\n]*\])"
+# What takes a name's value as it is and changes it.
+_CHANGED = re.compile(
+    rf"(?<![\w.])(?:this\.|self\.)?(?P<name>[A-Za-z_]\w*)(?:{_PART}*[ \t]*(?:\+|\|)=|"
+    rf"{_PART}+[ \t]*=(?![=>])|{_PART}*?(?P<how>\.(?:append|push|extend|insert|update|add|unshift"
+    r"|splice|pop|remove|clear|setdefault|delete))\()"
+)
 _PLACE = re.compile(r"\$\{([^{}]*)\}|\$([A-Za-z_]\w*)")
 # ${NAME:-a default} of a shell.
 _OR_ELSE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*):?[-=](?P<default>[\w./@:*-]+)\}")
@@ -101,7 +109,29 @@ def names(text: str) -> dict[str, Any]:
                 found[more["name"]] = [*found[more["name"]], Reader(text, more.end()).value()]
             except Unreadable:
                 twice.add(more["name"])
+    twice |= {name for name, how, _ in changes(text) if how not in _READ}
     return {name: value for name, value in found.items() if name not in twice}
+
+
+def changes(text: str) -> Iterator[tuple[str, str, int]]:
+    """The names whose values a text changes: how, where that is by a method, and the line."""
+    line, seen = 1, 0
+    for match in _CHANGED.finditer(text):
+        # `this.name = ` sets a name.
+        line, seen = line + text.count("\n", seen, match.start()), match.start()
+        direct = match.start("how") == match.end("name")
+        yield match["name"], match["how"] if direct else "", line
+
+
+def changed(text: str) -> Iterator[tuple[int, int, str, int]]:
+    """The literals of a text that it changes: from where to where, their name, and the line."""
+    lines = {name: line for name, _, line in changes(text)}
+    for match in _ASSIGNED.finditer(text) if lines else ():
+        if match["name"] in lines:
+            reader = Reader(text, match.end())
+            with suppress(Unreadable):
+                reader.value()
+                yield match.end(), reader.at, match["name"], lines[match["name"]]
 
 
 def _set(text: str) -> Iterator[tuple[re.Match[str], Any]]:

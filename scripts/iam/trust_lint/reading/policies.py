@@ -21,7 +21,14 @@ from scripts.iam.trust_lint.reading.literals import (
     spread,
     texts,
 )
-from scripts.iam.trust_lint.reading.names import defined, is_shell, names, or_else, resolved
+from scripts.iam.trust_lint.reading.names import (
+    changed,
+    defined,
+    is_shell,
+    names,
+    or_else,
+    resolved,
+)
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,15 @@ def _read(text: str) -> tuple[list[Found], Spans]:
     defaults = [one for one in asked if asked[one] is not None and known[one] == asked[one]]
     passed = [one for one in asked if one in own and one not in defaults]
     objects = [*_objects(text, spans)]
+    later = [*changed(text)] if objects else []
+    altered = [
+        tuple(
+            f"line {line} changes {name}, and how is not read"
+            for start, end, name, line in later
+            if start <= at < end
+        )
+        for at, _ in spans
+    ]
     read = [*objects, *_principals(text, known, spans)]
     words = {word for _, raw in read for word in _words(raw)}
     spans += defined(text, words)
@@ -128,7 +144,8 @@ def _read(text: str) -> tuple[list[Found], Spans]:
         for one, taken in _each_way(whole, known):
             policy = policy_of(one)
             if policy is not None and (place, policy) not in [(a.place, a.policy) for a in found]:
-                taken = (*given, *taken, *beside(one))
+                more = altered[number] if number < len(altered) else ()
+                taken = (*given, *more, *taken, *beside(one))
                 found.append(Found(place, policy, tuple(counts), taken))
     return found, spans
 
