@@ -136,6 +136,12 @@ def _on(action: str) -> str:
     return f"{action} on {' or '.join(arns)}{both}" if 0 < len(arns) < 3 else action
 
 
+def of_several(operation: str) -> tuple[str, ...]:
+    """The actions that a call of that name can need, where some services, not many, have one."""
+    found = called(operation)
+    return found if 1 < len(found) <= MOST else ()
+
+
 def handed_on(action: str) -> str:
     """What a call besides may need rights for, if it is one that makes or changes a thing."""
     if not _MAKES.match(action):
@@ -166,7 +172,9 @@ def _phrases(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]
 
 def _types(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Types of resources, with the verb that stands beside them, if one does."""
-    verb = _PHRASE.search(words)
+    refused = _REFUSED.search(words)
+    near = [*_PHRASE.finditer(words, 0, refused.start() + 1 if refused else len(words))]
+    verb = near[-1] if near else _PHRASE.search(words)
     verbs = _verbs(verb["verb"]) if verb else _READ
     for found in _TYPES.finditer(words):
         parts = found["snake"].split("_") if found["snake"] else [

@@ -184,6 +184,14 @@ def _of_its_call(words: str) -> str | None:
             f"whether an Allow is lacking or a policy denies it is not told{handed_on}"
             f"{named_by_an_allow(action)}"
         )
+    call = called(words)
+    several = by_name.of_several(call.operation) if call and not call.service else ()
+    if call and several and by_name.refuses(words):
+        return (
+            f"the call that was refused is {call.operation}, and several services have one of that "
+            f"name: it needs {', '.join(several[:-1])} or {several[-1]}. Which, and whether an "
+            "Allow is lacking or a policy denies it, is not told"
+        )
     return None
 
 

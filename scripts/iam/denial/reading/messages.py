@@ -716,9 +716,12 @@ def _tells_more(wide: str, words: str) -> bool:
     """Whether more of a text tells the call or the place where less of it does not."""
     if calls.called(words) or by_name.actions(words) or services.cause(words):
         return False
-    on = " on arn:"
-    more = on in (of_s3_alone(wide) or "") and on not in (of_s3_alone(words) or "")
+    more = _names_place(of_s3_alone(wide)) and not _names_place(of_s3_alone(words))
     return more or bool(by_name.action(wide) or operation_of_s3(wide))
+
+
+def _names_place(told: str | None) -> bool:
+    return told is not None and " call on arn:" in told
 
 
 def _told_before(plain: str, words: str, start: int) -> bool:

@@ -288,9 +288,10 @@ _TABLE = (
         r"|[Ss]ervice-linked role creation access denied"
         r"|permissions? to create (?:a )?[Ss]ervice.[Ll]inked.[Rr]ole"
         r"|ServiceLinkedRoleNotFoundFault"
-        r"|create new role using IAM API CreateServiceLinkedRole",
-        "the account has no service-linked role for the service yet, and the caller may not make "
-        "it: iam:CreateServiceLinkedRole on role/aws-service-role/SERVICE/*, limited by "
+        r"|create new role using IAM API CreateServiceLinkedRole"
+        r"|authorized to (?:create|assume)[\w ]{0,20} service.linked role",
+        "the account may have no service-linked role for the service yet, and the caller may not "
+        "make it: iam:CreateServiceLinkedRole on role/aws-service-role/SERVICE/*, limited by "
         "iam:AWSServiceName, or aws iam create-service-linked-role once",
     ),
     # https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html

@@ -131,6 +131,11 @@ _URL = re.compile(r"\bs3[an]?://[a-z\d]")
 _LIKE = re.compile(r"AccessDenied\W{1,3}Access Denied\b|<Message>Access Denied<")
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
 # https://docs.aws.amazon.com/lambda/latest/dg/nodejs-package.html
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+_OF_NO_CODE = (
+    ". The code is not told, only the status (403), which keys that are wrong and a clock that is "
+    "wrong get, too"
+)
 _OF_LAMBDA = (
     ". The paths are those of a Lambda function: the caller is its role, unless the code takes "
     "other credentials"
@@ -248,7 +253,9 @@ def operation_of_s3(words: str) -> OfS3 | None:
             f"copied, arn:aws:s3:::{both['old']}"
         )
     arn = _place(words, of_object=where == _OBJECTS) if where in (_BUCKET, _OBJECTS) else None
-    if arn:
+    if arn and guessed and "/" in arn and not arn.endswith("*"):
+        where = f"{arn} or what is below it"
+    elif arn:
         where = arn if "/" in arn else f"the bucket itself, {arn}"
     return OfS3(operation, f"s3:{action}", where, "*" if where == "*" else arn, guessed)
 
@@ -259,7 +266,10 @@ def of_s3_alone(words: str) -> str | None:
     if not (sure or _LIKE.search(words)) or not _REFUSED.search(words) or _ANOTHERS.search(words):
         return None
     who = "S3 refused a call" if sure else "in S3's words a call was refused"
-    place = _place(words, of_object=True)
+    place = _place(words, of_object=True) or ""
+    on = f" on {place}" * bool(place)
+    if place.endswith("/*"):
+        on = f" on {place.removesuffix('/*')} or what is in it"
     refused = _REFUSED.search(words)
     done = prose.about(words, refused.start()) if refused else ""
     where = done[:1].upper() + done[1:] or (
@@ -267,11 +277,12 @@ def of_s3_alone(words: str) -> str | None:
         "stack behind it"
     )
     return (
-        f"{who}{f' on {place}' * bool(place)}, and neither its caller nor an action is named. "
+        f"{who}{on}, and neither its caller nor an action is named. "
         f"{where}. S3 answers so where no policy allows the call, where one denies it (the "
         "caller's, the bucket's, an endpoint's or the organization's), where Block Public Access "
         "refuses what would be public, where a KMS key may not be used, and of an object that is "
         "not there to whoever lacks s3:ListBucket"
+        + _OF_NO_CODE * (not re.search("access_?denied", words.replace(" ", ""), re.IGNORECASE))
         + _OF_LAMBDA * bool(re.search(r"/var/(?:runtime|task)/", words))
         + _OF_A_BROWSER * ("<Code>AccessDenied" in words)
     )

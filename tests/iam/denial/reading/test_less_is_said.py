@@ -190,4 +190,64 @@ def test_a_bucket_that_is_named_before_a_refusal_is_told(tmp_path: Path) -> None
         "Access to bucket 'acme-models' was denied\n"
         "ERROR: S3 error: 403 (AccessDenied): Access Denied"
     )
-    assert "arn:aws:s3:::acme-models" in run(tmp_path, words).output
+    assert "on arn:aws:s3:::acme-models or what is in it" in run(tmp_path, words).output
+
+
+def test_a_call_that_several_services_have_is_told_as_such() -> None:
+    """Hassassistant/Haaska#3: Lambda's, with None for its words."""
+    words = (
+        "An error occurred (AccessDeniedException) when calling the CreateFunction operation: None"
+    )
+    told = cause(words) or ""
+    assert "lambda:CreateFunction" in told
+    assert "cloudfront:CreateFunction" in told
+    assert "several services have one of that name" in told
+
+
+def test_the_verb_beside_a_refusal_is_the_nearest_before_it() -> None:
+    """pulumi/pulumi-aws#907: a summary above the failure is no verb of what was refused."""
+    words = (
+        "error: update failed proxy (aws:apigateway:x:API$aws:apigateway/restApi:RestApi) "
+        "error: Error creating API Gateway: AccessDeniedException: status code: 403"
+    )
+    assert "apigateway:POST on arn:aws:apigateway:REGION::/restapis;" in (cause(words) or "")
+
+
+def test_a_place_that_prose_names_may_be_a_prefix() -> None:
+    """velero-io/velero#2457: the repository's prefix, not the object that was read."""
+    words = (
+        "unable to open config file: Stat: Access Denied. Is there a repository at the following "
+        "location? s3:s3-us-east-1.amazonaws.com/acme-backups/restic/jobs"
+    )
+    assert "arn:aws:s3:::acme-backups/restic/jobs or what is below it" in (cause(words) or "")
+
+
+def test_words_without_the_name_of_serverless_are_told_as_perhaps_its() -> None:
+    told = cause('{"status":403,"error":{"reason":"403 Forbidden","type":"Forbidden"}}') or ""
+    assert told.startswith("if these words are OpenSearch Serverless's: ")
+
+
+def test_words_about_permissions_are_a_denial(tmp_path: Path) -> None:
+    """aws-solutions/automated-data-analytics-on-aws#67"""
+    words = (
+        "CREATE_FAILED : You don't have the permissions that are required to do this on Logging."
+    )
+    told = run(tmp_path, words).output
+    assert "no denial" not in told
+    assert "permissions that are required" in told
+
+
+def test_a_status_without_its_code_may_be_of_wrong_keys() -> None:
+    """duckdb/dbt-duckdb#14"""
+    words = 'Unable to connect to URL "s3://acme-data/example.parquet": 403 (Forbidden)'
+    assert "keys that are wrong" in (cause(words) or "")
+    assert "keys that are wrong" not in (cause("S3 bucket acme-data: Access Denied") or "")
+
+
+def test_a_service_linked_role_that_may_not_be_made_is_told() -> None:
+    """silvermine/serverless-plugin-cloudfront-lambda-edge#51"""
+    words = (
+        "The user is not authorized to create or assume a service linked role. (Service: "
+        "AmazonCloudFront; Status Code: 403; Error Code: AccessDenied)"
+    )
+    assert "iam:CreateServiceLinkedRole" in (cause(words) or "")

@@ -40,6 +40,7 @@ _NAMES = {
     "Lambda": "",
     "MSK": "kafka",
     "MySQL": r"@'|rds\.",
+    "OpenSearch Serverless": "aoss",
     "OpenSearch": "elasticsearch|aoss|indices:|cluster:",
     "RDS": "aurora|db instance|DBInstance",
     "Redshift": "",
