@@ -172,7 +172,10 @@ def main(workspace: Workspace, *, model: str) -> Outcome:
     if not selector:
         current, _ = workspace.records.read()
         if current is None:
-            raise InputError(f"{name} has no champion of record: write {name}@VERSION")
+            raise InputError(
+                f"{name} has no champion of record: name a version, such as {name}@1, "
+                "or run promote first"
+            )
         selector = current.model_version
     story = audit(workspace, selector)
     return Outcome(_lines(story), {"step": "audit", **story})

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 REFRESHES_PER_SECOND = 8
-WIDTH_OF_A_PIPE = 200
+WIDTH_OF_A_PIPE = 10_000
+"""Wider than any row: a name that is folded in two is found by no grep."""
 
 
 class UserError(Exception):
@@ -238,7 +239,7 @@ def duration(seconds: float) -> str:
 
 
 def stdout_console() -> Console:
-    """The console for results; a pipe or file gets wide lines, not a terminal's 80 columns."""
+    """The console for results; a pipe or file gets whole lines, not a terminal's 80 columns."""
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE

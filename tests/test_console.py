@@ -195,3 +195,11 @@ def test_an_arn_is_printed_as_it_is(
     to.print(table)
     shown = capsys.readouterr()
     assert (shown.out + shown.err).count(arn) == 2
+
+
+def test_a_pipe_gets_every_name_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    table, name = Table(), "arn:aws:s3:::bucket/" + "long-key/" * 40
+    table.add_column("resource", overflow="fold")
+    table.add_row(name)
+    stdout_console().print(table)
+    assert name in capsys.readouterr().out

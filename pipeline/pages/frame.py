@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:68rem;padding:0 1rem;"
     "color:#222}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}"
-    "table{border-collapse:collapse}td,th{padding:.25rem .9rem .25rem 0;text-align:left;"
-    "vertical-align:top;border-bottom:1px solid #eee}th{font-weight:600}"
+    "table{border-collapse:collapse;margin:.8rem 0}"
+    "td,th{padding:.25rem .9rem .25rem 0;text-align:left;vertical-align:top;"
+    "border-bottom:1px solid #eee}th{font-weight:600}"
     "td.number{text-align:right;font-variant-numeric:tabular-nums}img{max-width:30rem}"
     "code{overflow-wrap:anywhere}.mark td,.mark th{background:#fde9e7}"
     ".bar{background:#69c;height:.8rem}.note{background:#fff6df;padding:.5rem .8rem}"
