@@ -67,7 +67,8 @@ def cause(words: str) -> str | None:
 # What anybody says of a refusal, in whatever words.
 _REFUSAL = re.compile(
     r"\b(?:un|not )authori[sz]ed\b|(?:access|permissions?) (?:is |was |has been )?denied\b"
-    r"|\bdon.t have (?:\w+ ){0,3}permissions?\b|\bforbidden\b|\bno(?:t have|t have the)? (?:\w+ ){0,3}permissions?\b"
+    r"|\bdon.t have (?:\w+ ){0,3}permissions?\b|\bforbidden\b"
+    r"|\bno(?:t have|t have the)? (?:\w+ ){0,3}permissions?\b"
     r"|\b(?:insufficient|missing|required|lacks?) (?:\w+ ){0,2}(?:permission|privilege|right)s?\b",
     re.IGNORECASE,
 )
