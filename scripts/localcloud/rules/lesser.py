@@ -15,7 +15,8 @@ import yaml
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
-from scripts.localcloud.emulator.services import attributes, log_filters
+from scripts.localcloud.emulator.facts import ec2_resource
+from scripts.localcloud.emulator.services import attributes, log_filters, values
 
 # Attributes that only a stopped instance changes.
 _STOPPED = frozenset(
@@ -320,8 +321,20 @@ def image_name(reading: Reading, backends: Backends) -> None:
             )
 
 
-def volume(reading: Reading, _: Backends) -> None:
-    """A volume has at least one GiB."""
+def volume(reading: Reading, backends: Backends) -> None:
+    """A volume has at least one GiB, and what its snapshot has."""
+    snapshot = ec2_resource(
+        backends("ec2", reading.request.region),
+        "snapshot",
+        str(reading.parameters.get("SnapshotId")),
+    )
+    size = reading.parameters.get("Size")
+    if snapshot is not None and size is not None and size < snapshot.volume.size:
+        raise AwsError(
+            "InvalidParameterValue",
+            f"Volume of {size}GiB is smaller than snapshot '{snapshot.id}', expect size >= "
+            f"{snapshot.volume.size}GiB",
+        )
     for name, size in _named(reading.parameters):
         if name in {"Size", "VolumeSize"} and isinstance(size, int) and size < 1:
             raise AwsError(
@@ -397,19 +410,26 @@ def _is_network(text: str, version: int) -> bool:
         return False
 
 
-# What ModifyInstanceAttribute changes, one at a time; moto does not know the last three.
-_OF_INSTANCE = ("BlockDeviceMappings", "DisableApiStop", "DisableApiTermination", "EbsOptimized",
-                "Groups", "InstanceInitiatedShutdownBehavior", "InstanceType", "Kernel",
-                "SourceDestCheck", "UserData",
-                "EnaSupport", "Ramdisk", "SriovNetSupport")  # fmt: skip
+# What moto does not change of an instance.
+_NOT_CHANGED = frozenset({"EnaSupport", "Ramdisk", "SriovNetSupport"})
 
 
-def instance_attribute(reading: Reading, _: Backends) -> None:
+# What is no attribute of the things whose attributes are changed one at a time.
+_NO_ATTRIBUTES = frozenset({"Attribute", "DryRun", "Force", "InstanceId", "SubnetId", "Value",
+                            "VpcId"})  # fmt: skip
+_SHUTDOWN = frozenset({"stop", "terminate"})
+
+
+def one_attribute(reading: Reading, backends: Backends) -> None:
     """Moto changes the first that it finds, and takes the security groups away if it finds none.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceAttribute.html
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySubnetAttribute.html
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyVpcAttribute.html
     """
-    named = [name for name in _OF_INSTANCE if reading.parameters.get(name) is not None]
+    given = reading.parameters
+    named = [name for name, value in given.items()
+             if name not in _NO_ATTRIBUTES and value is not None]  # fmt: skip
     if len(named) > 1:
         raise AwsError(
             "InvalidParameterCombination", "Fields for multiple attribute types specified"
@@ -417,8 +437,23 @@ def instance_attribute(reading: Reading, _: Backends) -> None:
     if not named and not reading.parameters.get("Attribute"):
         raise AwsError("InvalidParameterCombination", "No attributes specified.")
     for name in named:
-        if name in _OF_INSTANCE[-3:]:
+        if name in _NOT_CHANGED:
             raise _absent(f"a change of {name}")
+    shutdown = (given.get("InstanceInitiatedShutdownBehavior") or {}).get("Value", "stop")
+    if shutdown not in _SHUTDOWN:
+        raise AwsError(
+            "InvalidParameterValue",
+            f"Invalid value '{shutdown}' for InstanceInitiatedShutdownBehavior.",
+        )
+    instance = ec2_resource(
+        backends("ec2", reading.request.region), "instance", given.get("InstanceId", "")
+    )
+    for disk in given.get("BlockDeviceMappings") or () if instance else ():
+        if disk.get("DeviceName") not in instance.block_device_mapping:
+            raise AwsError(
+                "InvalidInstanceAttributeValue",
+                f"No device is currently mapped at {disk.get('DeviceName')}",
+            )
 
 
 def topic_attributes(reading: Reading, _: Backends) -> None:
@@ -427,35 +462,39 @@ def topic_attributes(reading: Reading, _: Backends) -> None:
     https://docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html
     """
     given = reading.parameters
-    names = {*(given.get("Attributes") or ()), given.get("AttributeName")} - {None}
-    if names - attributes.OF_TOPIC or given.get("AttributeName") == "FifoTopic":
+    asked = dict(given.get("Attributes") or {})
+    if given.get("AttributeName"):
+        asked[given["AttributeName"]] = given.get("AttributeValue") or ""
+    if asked.keys() - attributes.OF_TOPIC or given.get("AttributeName") == "FifoTopic":
         raise AwsError("InvalidParameter", "Invalid parameter: AttributeName")
+    ordered = str(given.get("TopicArn") or given.get("Name")).endswith(".fifo")
+    for name, value in asked.items():
+        if not values.of_topic(name, value) or (name in values.OF_FIFO and not ordered):
+            raise AwsError("InvalidParameter", f"Invalid parameter: {name}")
 
 
-_SUBSCRIBED: Mapping[str, Callable[[str], bool]] = {
-    "FilterPolicy": lambda text: not text or isinstance(_parsed(text), dict),
-    "FilterPolicyScope": {"MessageAttributes", "MessageBody"}.__contains__,
-    "RawMessageDelivery": lambda text: text.lower() in {"true", "false"},
-    "RedrivePolicy": lambda text: not text or isinstance(_parsed(text), dict),
-}
-
-
-def subscription_attribute(reading: Reading, _: Backends) -> None:
-    """Moto fails on what is no JSON, or keeps it.
+def subscription_attribute(reading: Reading, backends: Backends) -> None:
+    """Moto fails on what is no JSON, or keeps it, and changes a subscription that is there.
 
     https://docs.aws.amazon.com/sns/latest/api/API_SetSubscriptionAttributes.html
     """
-    name = str(reading.parameters.get("AttributeName"))
-    value = str(reading.parameters.get("AttributeValue") or "")
-    if name in _SUBSCRIBED and not _SUBSCRIBED[name](value):
-        raise AwsError("InvalidParameter", f"Invalid parameter: {name}")
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+    given = reading.parameters
+    asked = dict(given.get("Attributes") or {})
+    if given.get("AttributeName"):
+        asked[given["AttributeName"]] = given.get("AttributeValue") or ""
+    for name, value in asked.items():
+        check = values.OF_SUBSCRIPTION.get(name)
+        if check is not None and not check(value):
+            raise AwsError("InvalidParameter", f"Invalid parameter: {name}")
+    place = tuple(given.get(name) for name in ("TopicArn", "Protocol", "Endpoint"))
+    for one in backends("sns", reading.request.region).subscriptions.values():
+        there = (one.topic.arn, one.protocol, one.endpoint) == place
+        if there and any(one.attributes.get(name) != value for name, value in asked.items()):
+            raise AwsError(
+                "InvalidParameter",
+                "Invalid parameter: Attributes Reason: Subscription already exists with different "
+                "attributes",
+            )
 
 
 def shared_snapshot(reading: Reading, _: Backends) -> None:
@@ -498,16 +537,14 @@ _OF_LISTENER = re.compile(r"tcp\.idle_timeout\.seconds|routing\.http\.(request|r
 
 def balancing_attributes(reading: Reading, _: Backends) -> None:
     """Moto keeps whatever is named and said; a protection that says `True` protects nothing."""
-    known = {
-        "ModifyListenerAttributes": _OF_LISTENER, "ModifyTargetGroupAttributes": _OF_TARGETS
-    }.get(reading.operation)  # fmt: skip
+    known, taken = {
+        "ModifyListenerAttributes": (_OF_LISTENER, values.OF_LISTENER),
+        "ModifyTargetGroupAttributes": (_OF_TARGETS, values.OF_TARGETS),
+    }.get(reading.operation, (None, values.OF_BALANCER))
     for one in reading.parameters.get("Attributes") or ():
-        name, value = str(one.get("Key")), one.get("Value")
-        words = {"true", "false"}
-        if known is _OF_TARGETS and name == "load_balancing.cross_zone.enabled":
-            words.add("use_load_balancer_configuration")
-        wrong = name.endswith("enabled") and value not in words
-        if wrong or (known and not known.fullmatch(name)):
+        name, value = str(one.get("Key")), str(one.get("Value") or "")
+        unknown = known is not None and not known.fullmatch(name)
+        if unknown or not values.of_balancing(taken, name, value):
             raise AwsError(
                 "InvalidConfigurationRequest", f"Attribute '{name}' with value '{value}' is invalid"
             )
@@ -602,5 +639,8 @@ def schedule(reading: Reading, _: Backends) -> None:
             "ValidationException",
             "MaximumWindowInMinutes is given for a flexible time window, and for no other.",
         )
+    begins, ends = given.get("StartDate"), given.get("EndDate")
+    if begins is not None and ends is not None and not begins < ends:
+        raise AwsError("ValidationException", "The StartDate must come before the EndDate.")
     if not str((given.get("Target") or {}).get("Arn")).startswith("arn:"):
         raise AwsError("ValidationException", "The target's Arn is not a valid ARN.")

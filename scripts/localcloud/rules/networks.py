@@ -4,12 +4,14 @@ any."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import ip_network
 from typing import Any
 
 from scripts.iam.requests import Need, Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.emulator.facts import ec2_resource
+from scripts.localcloud.rules.lesser import WITH_PORTS
 
 _TOGETHER = {
     **dict.fromkeys(
@@ -141,6 +143,22 @@ def balancer(reading: Reading, backends: Backends) -> None:
         )
 
 
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyListener.html
+_PROTOCOLS = {
+    "application": ("HTTP", "HTTPS"),
+    "network": ("TCP", "TLS", "UDP", "TCP_UDP", "QUIC", "TCP_QUIC"),
+}
+_CONTENT = {
+    "fixed-response": ("FixedResponseConfig",),
+    "forward": ("ForwardConfig", "TargetGroupArn"),
+    "redirect": ("RedirectConfig",),
+}
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RedirectActionConfig.html
+_SAME_ADDRESS = {
+    "Host": "#{host}", "Path": "/#{path}", "Port": "#{port}", "Protocol": "#{protocol}"
+}  # fmt: skip
+
+
 def listener(reading: Reading, backends: Backends) -> None:
     """A listener's target groups are of its load balancer's network; TLS needs a certificate.
 
@@ -157,12 +175,62 @@ def listener(reading: Reading, backends: Backends) -> None:
         ":listener/", ":loadbalancer/"
     )
     balancer = elb.load_balancers.get(arn) or elb.load_balancers.get(arn.rpartition("/")[0])
+    protocols = _PROTOCOLS.get(getattr(balancer, "type", None) or "application", ())
+    if balancer and protocols and given.get("Protocol") not in (None, *protocols):
+        raise AwsError(
+            "ValidationError",
+            f"Listener protocol '{given['Protocol']}' must be one of '{', '.join(protocols)}'",
+        )
     for action in given.get("DefaultActions") or ():
+        if not any(action.get(name) for name in _CONTENT.get(action.get("Type"), ("Type",))):
+            raise AwsError(
+                "ValidationError", f"An action of type '{action.get('Type')}' has no content"
+            )
+        redirect = action.get("RedirectConfig") or {}
+        same = all(redirect.get(name, kept) == kept for name, kept in _SAME_ADDRESS.items())
+        if action.get("Type") == "redirect" and same:
+            raise AwsError(
+                "InvalidLoadBalancerAction",
+                "The redirect configuration is not valid because it creates a loop.",
+            )
         forward = (action.get("ForwardConfig") or {}).get("TargetGroups") or ()
         for arn in (action.get("TargetGroupArn"), *(one.get("TargetGroupArn") for one in forward)):
             group = elb.target_groups.get(arn)
             if group and balancer and group.vpc_id not in (None, balancer.vpc_id):
                 raise AwsError("ValidationError", f"{arn} is in another VPC than the load balancer")
+
+
+def health_check(reading: Reading, backends: Backends) -> None:
+    """A target group's health check has a port and a path, and ends before the next begins.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyTargetGroup.html
+    """
+    given = reading.parameters
+    groups = backends("elbv2", reading.request.region).target_groups
+    known = groups.get(given.get("TargetGroupArn"))
+    port, path = given.get("HealthCheckPort", "1"), given.get("HealthCheckPath", "/")
+    right = port == "traffic-port" or (port.isdecimal() and 0 < int(port) <= _LARGEST_PORT)
+    if not right:
+        raise AwsError("ValidationError", f"Health check port '{port}' is not valid")
+    if not path.startswith("/"):
+        raise AwsError("ValidationError", f"Health check path '{path}' must begin with '/'")
+    kind = getattr(known, "target_type", None) or given.get("TargetType") or "instance"
+    if given.get("HealthCheckEnabled") is False and kind != "lambda":
+        raise AwsError(
+            "ValidationError", f"Health check enabled must be true for target type '{kind}'"
+        )
+    every = given.get("HealthCheckIntervalSeconds") or getattr(
+        known, "health_check_interval_seconds", None
+    )
+    limit = given.get("HealthCheckTimeoutSeconds") or getattr(
+        known, "health_check_timeout_seconds", None
+    )
+    protocol = given.get("HealthCheckProtocol") or getattr(known, "health_check_protocol", None)
+    if every and limit and str(protocol).startswith("HTTP") and int(limit) >= int(every):
+        raise AwsError(
+            "ValidationError",
+            f"Health check interval must be greater than the timeout ({limit} seconds)",
+        )
 
 
 def scaling_group(reading: Reading, backends: Backends) -> None:
@@ -199,7 +267,9 @@ def route(reading: Reading, backends: Backends) -> None:
         ("InstanceId", "instance", "InvalidInstanceID.NotFound"),
     ):
         name = given.get(parameter)
-        if not name or not tables or (kind == "internet-gateway" and not name.startswith("igw-")):
+        if kind == "internet-gateway" and name and not name.startswith(("igw-", "vgw-")):
+            raise AwsError("InvalidGatewayID.NotFound", f"The gateway ID '{name}' does not exist")
+        if not name or not tables or name.startswith("vgw-"):
             continue
         found = _known(reading, backends, kind, [name])
         if not found or getattr(found[0], "state", "") == "deleted":
@@ -263,17 +333,82 @@ def instance_groups(reading: Reading, backends: Backends) -> None:
         )
 
 
-def endpoint(reading: Reading, backends: Backends) -> None:
-    """An endpoint's security groups are there.
+# What an endpoint of a type has not.
+_OF_OTHER_ENDPOINTS = {
+    "Gateway": ("AddSecurityGroupIds", "AddSubnetIds", "SecurityGroupIds", "SubnetIds"),
+    "Interface": ("AddRouteTableIds", "RouteTableIds"),
+}
 
-    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVpcEndpoint.html
+
+def endpoint(reading: Reading, backends: Backends) -> None:
+    """An endpoint's security groups are there, and it has what is of its type.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyVpcEndpoint.html
     """
     given = reading.parameters
+    known = backends("ec2", reading.request.region).vpc_end_points
+    there = known.get(given.get("VpcEndpointId"))
+    kind = there.vpc_endpoint_type if there else given.get("VpcEndpointType")
+    kind = kind or "Gateway"
+    for name in _OF_OTHER_ENDPOINTS.get(kind, ()):
+        if given.get(name):
+            raise AwsError("InvalidParameter", f"{kind} endpoints do not support {name}")
     names = {*(given.get("SecurityGroupIds") or ()), *(given.get("AddSecurityGroupIds") or ())}
     groups = {one.id for one in _known(reading, backends, "security-group", names)}
     if missing := names - groups:
         raise AwsError(
             "InvalidGroup.NotFound", f"The security group '{min(missing)}' does not exist"
+        )
+
+
+_LARGEST_PORT = 65535
+
+
+def acl_entry(reading: Reading, backends: Backends) -> None:
+    """Moto keeps entries for no network and no port, and fails on those that are not there.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateNetworkAclEntry.html
+    """
+    given = reading.parameters
+    if reading.operation == "DeleteNetworkAclEntry":
+        acl = backends("ec2", reading.request.region).network_acls.get(given["NetworkAclId"])
+        entries = {(one.egress, one.rule_number) for one in acl.network_acl_entries} if acl else ()
+        if acl and (given["Egress"], given["RuleNumber"]) not in entries:
+            raise AwsError(
+                "InvalidNetworkAclEntry.NotFound",
+                f"The network acl entry identified by {given['RuleNumber']} does not exist.",
+            )
+        return
+    networks = [given.get(name) for name in ("CidrBlock", "Ipv6CidrBlock")]
+    if networks.count(None) != 1:
+        raise AwsError("MissingParameter", "The request must contain CidrBlock or Ipv6CidrBlock")
+    for version, network in zip((4, 6), networks, strict=True):
+        try:
+            right = network is None or ip_network(network, strict=False).version == version
+        except ValueError:
+            right = False
+        if not right:
+            raise AwsError("InvalidParameterValue", f"CIDR block {network} is malformed")
+    ports = given.get("PortRange") or {}
+    first, last = ports.get("From", -1), ports.get("To", -1)
+    if str(given.get("Protocol")).lower() in WITH_PORTS and not 0 <= first <= last <= _LARGEST_PORT:
+        raise AwsError("InvalidParameterValue", "Invalid TCP/UDP port range")
+
+
+def address(reading: Reading, _: Backends) -> None:
+    """A NAT gateway has an address if it is public, and else has none.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateNatGateway.html
+    """
+    given = reading.parameters
+    private = given.get("ConnectivityType") == "private"
+    if private and given.get("AllocationId"):
+        raise AwsError("InvalidParameter", "A private NAT gateway has no AllocationId.")
+    if not private and not given.get("AllocationId"):
+        raise AwsError(
+            "MissingParameter",
+            "The request must include the AllocationId parameter. Add the required parameter and "
+            "retry the request.",
         )
 
 

@@ -7,6 +7,7 @@ Where a control can be taken away alone, the attack is tried once more without i
 from __future__ import annotations
 
 import socket
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -209,3 +210,210 @@ def test_a_buckets_lock_and_rules_are_such(account: Account) -> None:
     assert told(s3.put_bucket_ownership_controls, **named, OwnershipControls=controls) == (
         "MalformedXML"
     )
+
+
+@pytest.fixture
+def balancing(account: Account, networks: dict[str, Any]) -> dict[str, str]:
+    """A load balancer, its listener and target group."""
+    ec2, elb = account.client("ec2"), account.client("elbv2")
+    [first] = ec2.describe_subnets(SubnetIds=networks["ours"][:1])["Subnets"]
+    made = {"VpcId": first["VpcId"]}
+    name = f"of-17-{len(elb.describe_target_groups()['TargetGroups'])}"
+    group = elb.create_target_group(Name=name, Protocol="HTTP", Port=80, **made)["TargetGroups"][0]
+    balancer = elb.create_load_balancer(Name=name, Subnets=networks["ours"])["LoadBalancers"][0]
+    arns = {"TargetGroupArn": group["TargetGroupArn"]}
+    listener = elb.create_listener(
+        LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="HTTP", Port=80,
+        DefaultActions=[{"Type": "forward", **arns}],
+    )["Listeners"][0]  # fmt: skip
+    return {
+        **arns,
+        "LoadBalancerArn": balancer["LoadBalancerArn"],
+        "ListenerArn": listener["ListenerArn"],
+    }
+
+
+def test_attributes_of_load_balancing_have_values_that_there_are(
+    account: Account, balancing: dict[str, str]
+) -> None:
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancerAttribute.html"""
+    elb = account.client("elbv2")
+
+    def put(thing: str, name: str, value: str) -> str:
+        change = getattr(elb, f"modify_{thing}_attributes")
+        arn = "".join(word.capitalize() for word in thing.split("_")) + "Arn"
+        attributes = [{"Key": name, "Value": value}]
+        return told(change, **{arn: balancing[arn]}, Attributes=attributes)
+
+    for thing, name, right, wrong in (
+        ("load_balancer", "idle_timeout.timeout_seconds", "4000", ("banana", "0", "4001")),
+        ("load_balancer", "client_keep_alive.seconds", "60", ("59", "")),
+        ("load_balancer", "routing.http.desync_mitigation_mode", "strictest", ("off",)),
+        ("load_balancer", "routing.http.xff_header_processing.mode", "remove", ("drop",)),
+        ("target_group", "deregistration_delay.timeout_seconds", "0", ("banana", "3601")),
+        ("target_group", "load_balancing.algorithm.type", "weighted_random", ("random",)),
+        ("target_group", "slow_start.duration_seconds", "30", ("29", "901")),
+        ("target_group", "stickiness.type", "lb_cookie", ("cookie",)),
+    ):
+        assert put(thing, name, right) == "", name
+        for value in wrong:
+            assert put(thing, name, value) == "InvalidConfigurationRequest", (name, value)
+
+
+def test_a_changed_listener_and_health_check_are_such(
+    account: Account, balancing: dict[str, str]
+) -> None:
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_ModifyListener.html"""
+    elb, listener = account.client("elbv2"), {"ListenerArn": balancing["ListenerArn"]}
+    group = {"TargetGroupArn": balancing["TargetGroupArn"]}
+    assert told(elb.modify_listener, **listener, Protocol="TCP") == "ValidationError"
+
+    def act(**action: Any) -> str:
+        return told(elb.modify_listener, **listener, DefaultActions=[action])
+
+    assert act(Type="forward") == act(Type="fixed-response") == "ValidationError"
+    moved = {"StatusCode": "HTTP_301"}
+    assert act(Type="redirect", RedirectConfig=moved) == "InvalidLoadBalancerAction"
+    assert act(Type="redirect", RedirectConfig={**moved, "Port": "443"}) == ""
+    assert act(Type="forward", **group) == ""
+
+    def check(**given: Any) -> str:
+        return told(elb.modify_target_group, **group, **given)
+
+    for wrong in (
+        {"HealthCheckPort": "banana"}, {"HealthCheckPort": "70000"}, {"HealthCheckPath": "health"},
+        {"HealthCheckEnabled": False}, {"HealthCheckTimeoutSeconds": 30},
+    ):  # fmt: skip
+        assert check(**wrong) == "ValidationError", wrong
+    assert check(HealthCheckPort="traffic-port", HealthCheckPath="/health") == ""
+    assert check(HealthCheckIntervalSeconds=60, HealthCheckTimeoutSeconds=30) == ""
+
+
+def test_values_of_topics_and_of_new_subscriptions(account: Account) -> None:
+    """https://docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html"""
+    sns, wrong = account.client("sns"), "InvalidParameter"
+    topic = sns.create_topic(Name="t17")["TopicArn"]
+
+    def put(name: str, value: str) -> str:
+        given = {"AttributeName": name, "AttributeValue": value}
+        return told(sns.set_topic_attributes, TopicArn=topic, **given)
+
+    for name, right, others in (
+        ("SignatureVersion", "2", ("3", "")), ("TracingConfig", "Active", ("On",)),
+        ("DeliveryPolicy", "{}", ("garbage",)), ("DisplayName", "x" * 100, ("x" * 101,)),
+        ("HTTPSuccessFeedbackSampleRate", "100", ("101", "all")),
+    ):  # fmt: skip
+        assert put(name, right) == "", name
+        assert {put(name, other) for other in others} == {wrong}, name
+    assert put("Policy", "") == put("ContentBasedDeduplication", "true") == wrong
+    ordered = sns.create_topic(Name="t17.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
+    given = {"AttributeName": "ContentBasedDeduplication", "AttributeValue": "true"}
+    assert told(sns.set_topic_attributes, TopicArn=ordered, **given) == ""
+
+    def subscribe(**attributes: str) -> str:
+        return told(
+            sns.subscribe, TopicArn=topic, Protocol="email", Endpoint="a@example.com",
+            Attributes=attributes,
+        )  # fmt: skip
+
+    assert subscribe(FilterPolicy="garbage") == subscribe(RedrivePolicy="x") == wrong
+    assert subscribe(FilterPolicyScope="all") == subscribe(RawMessageDelivery="maybe") == wrong
+    once = {"FilterPolicy": '{"a": ["b"]}'}
+    assert subscribe(**once) == subscribe(**once) == subscribe() == ""
+    # AWS: "Subscription already exists with different attributes".
+    assert subscribe(FilterPolicy='{"a": ["c"]}') == wrong
+
+
+def test_a_change_in_ec2_is_to_what_there_is(account: Account, networks: dict[str, Any]) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySubnetAttribute.html"""
+    ec2, on = account.client("ec2"), {"Value": True}
+    vpc, subnet = {"VpcId": networks["other"]}, {"SubnetId": networks["theirs"][0]}
+    both = {"EnableDnsHostnames": on, "EnableDnsSupport": on}
+    one_at_a_time = "InvalidParameterCombination"
+    assert told(ec2.modify_vpc_attribute, **vpc, **both) == one_at_a_time
+    both = {"AssignIpv6AddressOnCreation": on, "MapPublicIpOnLaunch": on}
+    assert told(ec2.modify_subnet_attribute, **subnet, **both) == one_at_a_time
+    assert told(ec2.modify_subnet_attribute, **subnet) == one_at_a_time
+    assert told(ec2.modify_subnet_attribute, **subnet, MapPublicIpOnLaunch=on) == ""
+    launched = ec2.run_instances(
+        ImageId="ami-0123456789abcdef0", SubnetId=networks["theirs"][0], MinCount=1, MaxCount=1
+    )["Instances"][0]
+    named = {"InstanceId": launched["InstanceId"]}
+    change = ec2.modify_instance_attribute
+    shutdown = {"InstanceInitiatedShutdownBehavior": {"Value": "sleep"}}
+    assert told(change, **named, **shutdown) == "InvalidParameterValue"
+    disk = {"DeviceName": "/dev/none", "Ebs": {"DeleteOnTermination": False}}
+    assert told(change, **named, BlockDeviceMappings=[disk]) == "InvalidInstanceAttributeValue"
+    route = {"RouteTableId": networks["table"], "DestinationCidrBlock": "0.0.0.0/0"}
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, **vpc)
+    ec2.create_route(**route, GatewayId=gateway)
+    assert told(ec2.replace_route, **route, GatewayId="local") == "InvalidGatewayID.NotFound"
+    assert told(ec2.create_nat_gateway, **subnet) == "MissingParameter"
+
+
+def test_an_endpoint_has_what_is_of_its_type(account: Account, networks: dict[str, Any]) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyVpcEndpoint.html"""
+    ec2, region = account.client("ec2"), account.cloud.region
+    vpc, tables = {"VpcId": networks["other"]}, [networks["table"]]
+    subnets, groups = networks["theirs"][:1], [networks["group"]]
+
+    def made(service: str, **given: Any) -> dict[str, str]:
+        name = f"com.amazonaws.{region}.{service}"
+        endpoint = ec2.create_vpc_endpoint(**vpc, ServiceName=name, **given)["VpcEndpoint"]
+        return {"VpcEndpointId": endpoint["VpcEndpointId"]}
+
+    gateway = made("s3")
+    interface = made("ssm", VpcEndpointType="Interface", SubnetIds=subnets)
+    wrong = "InvalidParameter"
+    assert told(ec2.modify_vpc_endpoint, **gateway, AddSubnetIds=subnets) == wrong
+    assert told(ec2.modify_vpc_endpoint, **gateway, AddSecurityGroupIds=groups) == wrong
+    assert told(ec2.modify_vpc_endpoint, **interface, AddRouteTableIds=tables) == wrong
+    assert told(ec2.modify_vpc_endpoint, **gateway, AddRouteTableIds=tables) == ""
+    assert told(ec2.modify_vpc_endpoint, **interface, AddSecurityGroupIds=groups) == ""
+
+
+def test_an_entry_of_a_network_acl_is_one(account: Account, networks: dict[str, Any]) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateNetworkAclEntry.html"""
+    ec2 = account.client("ec2")
+    of_network = [{"Name": "vpc-id", "Values": [networks["other"]]}]
+    [acl] = ec2.describe_network_acls(Filters=of_network)["NetworkAcls"]
+    named = {"NetworkAclId": acl["NetworkAclId"], "Egress": False}
+
+    def put(number: int, **given: Any) -> str:
+        entry = {"Protocol": "6", "RuleAction": "deny", "RuleNumber": number, **given}
+        return told(ec2.create_network_acl_entry, **named, **entry)
+
+    ports, everywhere = {"PortRange": {"From": 22, "To": 22}}, {"CidrBlock": "0.0.0.0/0"}
+    assert put(51, **everywhere) == put(51, **ports, CidrBlock="banana") == "InvalidParameterValue"
+    assert put(51, **everywhere, PortRange={"From": 80, "To": 22}) == "InvalidParameterValue"
+    assert put(51, **ports) == "MissingParameter"
+    assert put(51, **everywhere, **ports) == put(52, **ports, Ipv6CidrBlock="::/0") == ""
+    assert put(53, **everywhere, Protocol="-1") == ""
+    gone = told(ec2.delete_network_acl_entry, **named, RuleNumber=99)
+    assert gone == "InvalidNetworkAclEntry.NotFound"
+    assert told(ec2.delete_network_acl_entry, **named, RuleNumber=51) == ""
+
+
+def test_a_schedule_ends_after_it_begins(account: Account) -> None:
+    """https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html"""
+    region, ours = account.cloud.region, account.cloud.account_id
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole",
+             "Principal": {"Service": "scheduler.amazonaws.com"}}  # fmt: skip
+    role = account.role("schedules-17", {"Version": "2012-10-17", "Statement": [trust]})
+    target = {"Arn": f"arn:aws:sns:{region}:{ours}:t", "RoleArn": role}
+    given = {"Name": "s17", "ScheduleExpression": "rate(1 hour)", "Target": target,
+             "FlexibleTimeWindow": {"Mode": "OFF"}}  # fmt: skip
+    early, late = (datetime(2099, month, 1, tzinfo=UTC) for month in (1, 2))
+    create = account.client("scheduler").create_schedule
+    assert told(create, **given, StartDate=late, EndDate=early) == "ValidationException"
+    assert told(create, **given, StartDate=early, EndDate=late) == ""
+
+
+def test_a_volume_holds_its_snapshot(account: Account) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html"""
+    ec2, zone = account.client("ec2"), {"AvailabilityZone": f"{account.cloud.region}a"}
+    volume = ec2.create_volume(**zone, Size=5)["VolumeId"]
+    snapshot = {"SnapshotId": ec2.create_snapshot(VolumeId=volume)["SnapshotId"]}
+    assert told(ec2.create_volume, **zone, **snapshot, Size=4) == "InvalidParameterValue"
+    assert ec2.create_volume(**zone, **snapshot)["Size"] == 5

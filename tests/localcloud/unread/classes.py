@@ -40,7 +40,7 @@ elasticloadbalancing:*:Tags.*
 elasticloadbalancing:*:DefaultActions.FixedResponseConfig*
 elasticloadbalancing:*:DefaultActions.ForwardConfig.*
 elasticloadbalancing:*:DefaultActions.Order
-elasticloadbalancing:*:DefaultActions.RedirectConfig
+elasticloadbalancing:*:DefaultActions.RedirectConfig.*
 events:PutTargets:Targets.*
 kms:CreateGrant:Constraints.*
 logs:PutMetricFilter:metricTransformations.*
