@@ -160,6 +160,10 @@ def test_a_default_that_callers_replace_is_no_constant(head: str) -> None:
         "subjects.extend(['repo:octo-org/*'])",
         "subjects[0] = 'repo:octo-org/*'",
         "subjects.insert(0, 'repo:octo-org/*')",
+        "for subjects in load():\n    pass",
+        "if (subjects := load()):\n    pass",
+        "subjects, others = load()",
+        "with load() as subjects:\n    pass",
     ],
 )
 def test_a_value_that_is_changed_is_not_taken_as_it_was(change: str) -> None:
@@ -167,6 +171,51 @@ def test_a_value_that_is_changed_is_not_taken_as_it_was(change: str) -> None:
 {change}
 x = iam.WebIdentityPrincipal('{PROVIDER}', {{'StringLike': {{'{HOST}:sub': subjects}}}})"""
     assert "${subjects} is a placeholder" in judged(text, "a.py").not_judged[0]
+
+
+_SET_AGAIN = {
+    "a switch": ("a.ts", "switch (x) {{ case 'dev': sub = '{}'; }}"),
+    "a block": ("a.ts", "if (dev) {{ sub = '{}'; }}"),
+    "a condition": ("a.ts", "if (dev) sub = '{}';"),
+    "an arrow": ("a.ts", "['{}'].forEach(sub => {{"),
+    "one line of Python": ("a.py", "if dev: sub = '{}'"),
+    "and": ("a.sh", '[ "$X" = dev ] && sub="{}"'),
+    "then": ("a.sh", 'if [ "$X" = dev ]; then sub="{}"; fi'),
+    "read": ("a.sh", "read -r -p '{}' sub"),
+    "for": ("a.sh", "for sub in '{}'; do"),
+}
+
+
+@pytest.mark.parametrize("form", _SET_AGAIN)
+def test_a_name_that_is_set_again_is_not_what_it_was_set_to_first(form: str) -> None:
+    name, again = _SET_AGAIN[form]
+    first = "sub='repo:octo-org/app:ref:refs/heads/main'"
+    role = f"x = iam.WebIdentityPrincipal('{PROVIDER}', {{'StringLike': {{'{HOST}:sub': sub}}}})"
+    if name == "a.sh":
+        first, role = f"#!/bin/sh\n{first}", f"cat <<EOF\n{policy('${sub}')}\nEOF"
+    text = f"{first}\n{again.format('repo:octo-org/*')}\n{role}\n"
+    assert "${sub} is a placeholder" in judged(text, name).not_judged[0]
+    # In a comment nothing is set.
+    if name != "a.sh":
+        commented = (
+            f"{first}\n/* {again} */\n{role}" if name == "a.ts" else f"{first}\n# {again}\n{role}"
+        )
+        assert "refs/heads/main" in who(judged(commented, name))[0]
+
+
+def test_several_names_are_set_on_one_line() -> None:
+    text = f"""const repo = 'app'; const branch = '*';
+    x = new iam.WebIdentityPrincipal('{PROVIDER}', {{'StringLike': {{
+      '{HOST}:sub': `repo:octo-org/${{repo}}:ref:refs/heads/${{branch}}`}}}})"""
+    assert who(judged(text, "a.ts")) == ["everyone who can push such a branch to octo-org/app"]
+
+
+def test_a_list_takes_another_in() -> None:
+    for name, taken in (("a.py", "*more"), ("a.ts", "...more")):
+        text = f"""more = ['repo:octo-org/site:*']
+x = new iam.WebIdentityPrincipal('{PROVIDER}', {{'StringLike': {{
+  '{HOST}:sub': [{taken}, 'repo:octo-org/app:*']}}}})"""
+        assert "octo-org/app and octo-org/site" in who(judged(text, name))[0]
 
 
 def test_a_policy_that_is_changed_later_says_so() -> None:

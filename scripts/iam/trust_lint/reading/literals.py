@@ -312,8 +312,8 @@ class Reader:
             return read
         found = []
         while not self._ends("]"):
-            if self.text.startswith("...", self.at):
-                self.at += 3
+            if match := re.compile(r"\.\.\.|\*(?=[A-Za-z_\[])").match(self.text, self.at):
+                self.at = match.end()
             value = self.value()
             self.space()
             if loop := re.compile(rf"{_LOOP.pattern}\s*(?=\]|\bif\b)").match(self.text, self.at):

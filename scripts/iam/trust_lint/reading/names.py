@@ -13,7 +13,8 @@ from scripts.iam.trust_lint.reading.parameters import Brackets, fields, paramete
 
 ACCOUNT = "${account}"
 _ASSIGNED = re.compile(
-    r"^[ \t]*(?:(?:export|local|const|let|var|readonly|private|public|protected|static|final"
+    r"(?:^|(?<=[;{}:)&|])|\b(?:then|do|else)\b)[ \t]*"
+    r"(?:(?:export|local|const|let|var|readonly|private|public|protected|static|final"
     r"|declare(?:[ \t]-\w+)*)[ \t]+)*(?:this\.|self\.)?"
     r"(?P<name>[A-Za-z_]\w*)(?:[ \t]*:[ \t]*(?:\{[^{}\n]*\}|[\w.<>\[\]| ])+)?"
     r"[ \t]*:?=[ \t]*(?![=>])",
@@ -21,7 +22,17 @@ _ASSIGNED = re.compile(
 )
 _MADE = re.compile(r"\b(?:new\s+)?(?:\w+\.)*((?:Cfn)?(?:OpenIdConnect|OIDC|Oidc)Provider)\w*\s*\(")
 _IMPORTED = re.compile(r"(?:from_?open_?id_?connect_?provider_?arn)\w*\s*\(", re.IGNORECASE)
+# What gives a name a value in another way than by itself and a literal.
+_NAMES = r"[A-Za-z_]\w*(?:[ \t]*,[ \t]*[A-Za-z_]\w*)"
+_BOUND = re.compile(
+    rf"\b(?:for|as)[ \t(]+(?:(?:const|let|var)[ \t]+)?(?P<each>{_NAMES}*)"
+    rf"|\([ \t]*(?P<within>\w+)[ \t]*:=|\bread\b(?:[ \t]+-[^\n;]*?)?[ \t]+(?P<read>\w+)[ \t]*$"
+    rf"|(?<![\w.)])(?P<arrow>\w+)[ \t]*=>"
+    rf"|^[ \t]*(?:(?:const|let|var)[ \t]+)?[\[(]?(?P<together>{_NAMES}+)[\])]?[ \t]*=(?![=>])",
+    re.MULTILINE,
+)
 _READ = (".append", ".push")  # of a list; see `names`
+_WORD = re.compile(r"[A-Za-z_]\w*")
 _ADDED = re.compile(r"\b(?P<name>\w+)\.(?:append|push)\(")
 _PART = r"(?:\??\.\w+|\[[^\]\n]*\])"
 # What takes a name's value as it is and changes it.
@@ -81,6 +92,7 @@ def names(text: str) -> dict[str, Any]:
     """What each name stands for that a file defines once."""
     found: dict[str, Any] = {}
     twice = set()
+    bare = text if is_shell(text) else Brackets(text).bare
     for match, value in _set(text):
         name = match["name"]
         if isinstance(value, str) and _MADE.search(value):
@@ -109,7 +121,9 @@ def names(text: str) -> dict[str, Any]:
                 found[more["name"]] = [*found[more["name"]], Reader(text, more.end()).value()]
             except Unreadable:
                 twice.add(more["name"])
-    twice |= {name for name, how, _ in changes(text) if how not in _READ}
+    twice |= {name for name, how, _ in changes(bare) if how not in _READ}
+    for match in _BOUND.finditer(bare):
+        twice |= set(_WORD.findall(match[match.lastgroup or 0]))
     return {name: value for name, value in found.items() if name not in twice}
 
 
@@ -139,7 +153,7 @@ def _set(text: str) -> Iterator[tuple[re.Match[str], Any]]:
     shell = is_shell(text)
     brackets = Brackets("" if shell else text)
     given = {match.start("name") for match in fields(text)}
-    for match in _ASSIGNED.finditer(text):
+    for match in _ASSIGNED.finditer(text if shell else brackets.bare):
         at = match.start("name")
         if at in given or brackets.gives(at):
             continue

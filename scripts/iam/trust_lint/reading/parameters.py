@@ -35,13 +35,20 @@ _FIELD = re.compile(
 _CLASS = re.compile(r"[ \t]*class\b.*:[ \t]*(?:#.*)?\Z")
 
 
+def _bare(token: re.Match[str]) -> str:
+    whole = token[0]
+    if len(whole) == 1:
+        return whole
+    return ('"' if whole[0] in "\"'`" else " ") * len(whole)
+
+
 class Brackets:
     """The pairs of brackets of a text, but for those in its quotes and comments."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        # With blanks where quotes and comments stand.
-        self.bare = _TOKEN.sub(lambda one: one[0] if len(one[0]) == 1 else " " * len(one[0]), text)
+        # Without what stands in quotes and comments, each letter in its place.
+        self.bare = _TOKEN.sub(_bare, text)
         self.pairs: list[tuple[int, int]] = []
         waiting: list[int] = []
         for token in _TOKEN.finditer(text):
