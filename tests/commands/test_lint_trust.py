@@ -203,6 +203,27 @@ def test_a_folder_is_read_whole(tmp_path: Path) -> None:
     )
 
 
+def test_nobody_by_one_role_is_not_said_of_a_module_beside_it(tmp_path: Path) -> None:
+    text = """
+    resource "aws_iam_role" "box" {
+      assume_role_policy = jsonencode({ Version = "2012-10-17", Statement = [{
+        Effect = "Allow", Action = "sts:AssumeRole"
+        Principal = { Service = "ec2.amazonaws.com" } }] })
+    }
+    module "github" {
+      source       = "octo-org/oidc-github/aws"
+      repositories = ["octo-org/app"]
+      oidc_url     = "https://token.actions.githubusercontent.com"
+    }
+    """
+    done = run(tmp_path, written(tmp_path, text, "roles/main.tf"))
+    assert done.exit_code == 3
+    told = done.stdout.partition("Through GitHub gets in")[2].splitlines()
+    assert told[0] == ", as far as was judged:"
+    assert told[1].endswith("roles/main.tf: aws_iam_role.box")
+    assert told[2].strip() == "nobody"
+
+
 def test_what_several_policies_trust_is_listed_for_the_reviewer(tmp_path: Path) -> None:
     service = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"},
                "Action": "sts:AssumeRole"}  # fmt: skip

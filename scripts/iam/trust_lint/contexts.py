@@ -247,7 +247,7 @@ def pull_request(linted: Linted) -> Iterator[Finding]:
         "pull-request" if known else "pull-request-unknown",
         f"{token.subject!r} may do {shown}"
         if known
-        else f"{token.subject!r}: what the role may do is not in this input"
+        else f"{token.subject!r}: what the role may do was not judged"
         if writes is None
         else f"{token.subject!r} may do {shown} in the named workflow",
         f"whoever may push a branch to {who.repositories(linted)}: "

@@ -59,10 +59,13 @@ def as_text(judged: Judgement, documents: Sequence[Judged], unknown: Sequence[st
             lines += _wrapped(f"not judged: {where}{sentence}", "", "  ")
             lines += [f"    {place}" for place in places] if len(places) > 1 else []
     if judged.reach:
-        lines += ["", "Through GitHub gets in:"]
+        lines += ["", f"Through GitHub gets in{', as far as was judged' if not_judged else ''}:"]
+    # A name that is left out reads as the whole input.
+    origins = {setting.origin for _, setting in documents}
+    elsewhere = {place for places in not_judged.values() for place in places} - origins
     for document, setting in sorted(documents, key=lambda item: item[1].origin):
         if (reach := judged.reach.get(setting.origin)) is not None:
-            lines += _reach(setting.origin, reach, alone=policies == 1)
+            lines += _reach(setting.origin, reach, alone=policies == 1 and not elsewhere)
             for who in trusted(document) if policies > 1 else ():
                 lines += _wrapped(f"trusts {who}", "    ", "      ")
     return "\n".join(lines)
