@@ -203,6 +203,15 @@ def test_a_name_that_is_set_again_is_not_what_it_was_set_to_first(form: str) -> 
         assert "refs/heads/main" in who(judged(commented, name))[0]
 
 
+def test_a_script_that_edits_what_it_wrote_says_so() -> None:
+    written = f"#!/bin/sh\ncat > t.json <<'EOF'\n{policy('repo:octo-org/app:*')}\nEOF\n"
+    assert read(written, "a.sh").unknown == ()
+    for edit in ("sed -i 's|app|*|' t.json", "sed -E --in-place=.bak 's|app|*|' t.json"):
+        [told] = read(f"{written}{edit}\n", "a.sh").unknown
+        assert "changes a file with sed, and how is not read" in told, edit
+    assert read(f"{written}sed -n 1p t.json\n", "a.sh").unknown == ()
+
+
 def test_several_names_are_set_on_one_line() -> None:
     text = f"""const repo = 'app'; const branch = '*';
     x = new iam.WebIdentityPrincipal('{PROVIDER}', {{'StringLike': {{

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -66,6 +66,7 @@ _QUESTION, _COLON = re.compile(r"(?<![?:])\?(?![?.])"), re.compile(":")
 _NOTHING = ("", "${null}", "${undefined}", "${None}")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _PLACES = re.compile(rf"{PLACE.pattern}|\$[A-Za-z_]\w*")
+_REPLACES = re.compile(r"\bsed\b[^\n|;]*?[ \t](?:-\w*i\b|--in-place)")
 _STEPS = 5  # from one name to the next, as `resolved` goes them
 _OR = re.compile(r"\?\?|\|\||\bor\b")
 _FENCE = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(.*?)^[ \t]*\1", re.DOTALL | re.MULTILINE)
@@ -98,56 +99,84 @@ def fences(text: str) -> list[str]:
     return [*found, rest] if _STATEMENT.search(rest) else found
 
 
+class _Names:
+    """What the names of a text stand for, and which of them others may set."""
+
+    def __init__(self, text: str) -> None:
+        own, asked = names(text), or_else(text)
+        self.values = {name: value for name, value in asked.items() if value is not None} | own
+        # A script's names are its environment's, unless it sets them to something else.
+        self.defaults = [
+            name
+            for name, value in asked.items()
+            if value is not None and self.values[name] == value
+        ]
+        self.passed = [name for name in asked if name in own and name not in self.defaults]
+
+    def but(self, name: str) -> dict[str, Any]:
+        """What the others stand for."""
+        return {one: value for one, value in self.values.items() if one != name}
+
+    def used(self, raw: Iterable[Any]) -> set[str]:
+        """The names in values, and those that they stand for in turn."""
+        words = {word for one in raw for word in _words(one)}
+        for _ in range(_STEPS):
+            words |= {further for one in words for further in _words(self.values.get(one))}
+        return words
+
+
 def _read(text: str) -> tuple[list[Found], Spans]:
     spans: Spans = []
-    own, asked = names(text), or_else(text)
-    known = {name: value for name, value in asked.items() if value is not None} | own
-    # A script's names are its environment's, unless it sets them to something else.
-    defaults = [one for one in asked if asked[one] is not None and known[one] == asked[one]]
-    passed = [one for one in asked if one in own and one not in defaults]
+    known = _Names(text)
     objects = [*_objects(text, spans)]
-    later = [*changed(text)] if objects else []
-    altered = [
-        tuple(
-            f"line {line} changes {name}, and how is not read"
-            for start, end, name, line in later
-            if start <= at < end
-        )
-        for at, _ in spans
-    ]
-    read = [*objects, *_principals(text, known, spans)]
-    words = {word for _, raw in read for word in _words(raw)}
-    spans += defined(text, words)
-    for _, raw in _principals(text, {}, []):
-        words |= _words(raw)
-    for _ in range(_STEPS):
-        words |= {further for one in words for further in _words(known.get(one))}
+    told = [*_altered(text, spans)]
+    read = [*objects, *_principals(text, known.values, spans)]
+    spans += defined(text, {word for _, raw in read for word in _words(raw)})
+    used = known.used(raw for _, raw in [*objects, *_principals(text, {}, [])])
     without = {
-        name: [*objects, *_principals(text, _but(known, name), [])]
-        for name in (*defaults, *passed)
-        if name in words
+        name: [*objects, *_principals(text, known.but(name), [])]
+        for name in (*known.defaults, *known.passed)
+        if name in used
     }
     found: list[Found] = []
     for number, (place, raw) in enumerate(read):
-        whole = resolved(raw, known)
+        whole = resolved(raw, known.values)
         counts = [
             name
             for name, others in without.items()
-            if resolved(others[number][1], _but(known, name)) != whole
+            if resolved(others[number][1], known.but(name)) != whole
         ]
-        given = tuple(
-            f"what callers give for {name} is not known; {own[name]!r} was taken, as it is set here"
+        defaults = tuple(name for name in counts if name in known.defaults)
+        given = [
+            f"what callers give for {name} is not known; {known.values[name]!r} was taken, as it "
+            "is set here"
             for name in counts
-            if name in passed
-        )
-        counts = [name for name in counts if name not in passed]
-        for one, taken in _each_way(whole, known):
+            if name in known.passed
+        ]
+        given += [*(told[number] if number < len(told) else ()), *_edited(text)]
+        for one, taken in _each_way(whole, known.values):
             policy = policy_of(one)
             if policy is not None and (place, policy) not in [(a.place, a.policy) for a in found]:
-                more = altered[number] if number < len(altered) else ()
-                taken = (*given, *more, *taken, *beside(one))
-                found.append(Found(place, policy, tuple(counts), taken))
+                found.append(Found(place, policy, defaults, (*given, *taken, *beside(one))))
     return found, spans
+
+
+def _altered(text: str, objects: Spans) -> Iterator[list[str]]:
+    """Of each object, that the text changes it further down."""
+    later = [*changed(text)] if objects else []
+    for at, _ in objects:
+        yield [
+            f"line {line} changes {name}, and how is not read"
+            for start, end, name, line in later
+            if start <= at < end
+        ]
+
+
+def _edited(text: str) -> Iterator[str]:
+    """That a script changes what it wrote, in a way that is not read."""
+    for match in _REPLACES.finditer(text) if is_shell(text) else ():
+        line = text.count("\n", 0, match.start()) + 1
+        yield f"line {line} changes a file with sed, and how is not read"
 
 
 def _words(value: Any) -> set[str]:
@@ -210,10 +239,6 @@ def _with(value: Any, written: str, text: Any) -> Any:
     if value == written or not isinstance(value, str):
         return text if value == written else value
     return value.replace(written, text) if isinstance(text, str) else value
-
-
-def _but(known: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {one: value for one, value in known.items() if one != name}
 
 
 def _objects(text: str, spans: Spans) -> Iterator[tuple[str, dict[str, Any]]]:
