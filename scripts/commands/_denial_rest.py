@@ -16,10 +16,11 @@ EVENTS = 2000
 def need_one(found: Read, *, trail: bool) -> None:
     """Raise UserError, with what the message does tell, where nothing in it can be judged."""
     from scripts.console import UserError
+    from scripts.iam.denial.given import LAYERS
     from scripts.iam.denial.reading import elsewhere
     from scripts.iam.denial.reading.callerless import cause, of_no_action
     from scripts.iam.denial.reading.tables.whose import is_supposed
-    from scripts.iam.denial.reading.unnamed import is_judged_by_the_caller
+    from scripts.iam.denial.reading.unnamed import is_judged_by_the_caller, unnamed
     from scripts.iam.denial.reading.written import without_stack
     from scripts.iam.denial.reported import decided_elsewhere
 
@@ -65,11 +66,16 @@ def need_one(found: Read, *, trail: bool) -> None:
                 "The words tell too little for a policy to be tried on",
                 why="; ".join(dict.fromkeys(causes)), exit_code=2,
             )  # fmt: skip
+        layers = {refusal.layer for one in found.bare if (refusal := unnamed(one))}
+        decide = "".join(
+            f" and {option} FILE the {layer} that decided"
+            for layer, (kind, option) in LAYERS.items() if layer in layers and kind != "identity"
+        )  # fmt: skip
         raise UserError(
             "The denial names no caller by its ARN, so no policy can be looked at",
             why="; ".join(dict.fromkeys(causes)),
-            fix="--policy FILE gives the caller's own policies; --aws reads CloudTrail's event "
-            "history, which names the caller, but of data (objects, messages, sign-in to a "
+            fix=f"--policy FILE gives the caller's own policies{decide}; --aws reads CloudTrail's "
+            "event history, which names the caller, but of data (objects, messages, sign-in to a "
             "database) it has nothing",
             exit_code=2,
         )

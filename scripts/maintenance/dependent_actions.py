@@ -52,10 +52,26 @@ def covered(definitions: Mapping[str, Any]) -> list[str]:
     return sorted((mapped | others) & set(definitions))
 
 
+def passes_role(definitions: Mapping[str, Any]) -> dict[str, str]:
+    """Service -> the names of its actions that iam:PassRole stands beside, of every service."""
+    prefixes = [one for one, told in definitions.items() if "privileges" in told]
+    found: dict[str, list[str]] = {}
+    for action, others in table(definitions, sorted(prefixes)).items():
+        if "iam:PassRole" in others:
+            service, _, name = action.partition(":")
+            found.setdefault(service, []).append(name)
+    return {service: " ".join(names) for service, names in found.items()}
+
+
 def render(name: str, definitions: Mapping[str, Any]) -> str:
     """The file's content."""
     services = covered(definitions)
-    content = {"source": name, "services": services, "actions": table(definitions, services)}
+    content = {
+        "source": name,
+        "services": services,
+        "passes_role": passes_role(definitions),
+        "actions": table(definitions, services),
+    }
     return json.dumps(content, indent=1) + "\n"
 
 

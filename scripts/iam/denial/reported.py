@@ -34,6 +34,7 @@ from scripts.iam.denial.reading.unnamed import CALLER, unnamed
 from scripts.iam.engine.evaluation import Decision, PolicySet, Reason
 from scripts.iam.engine.explanation import Considered, Explanation
 from scripts.iam.reference import MOST_TOGETHER, besides, is_of, only_star, resources
+from scripts.iam.requests.dependents import passes_role
 
 # Of the shorter sentence, without "because no ... policy allows", and of a decoded message.
 _UNSAID = "the message does not say by what"
@@ -215,6 +216,7 @@ def of_the_call(refusal: Refusal) -> Iterable[str]:
             "each of them, too, and an external connection codeartifact:AssociateExternalRepository"
         )
     yield from _besides(refusal)
+    yield from _of_a_role(refusal)
     if _OF_IDENTITY_CENTER.match(refusal.action):
         # https://docs.aws.amazon.com/singlesignon/latest/userguide/delegated-admin.html
         yield (
@@ -253,12 +255,19 @@ def _besides(refusal: Refusal) -> Iterable[str]:
             f"AWS's reference has other ARNs for {refusal.action} ({', '.join(forms[:4])}) than "
             "the message: if an Allow of the message's does not do, it has to name one of those"
         )
+
+
+def _of_a_role(refusal: Refusal) -> Iterable[str]:
+    """That a call which passes a role needs a right for that, too."""
+    if refusal.explicit:
+        return
     service, _, call = refusal.action.partition(":")
-    to = PASSES.get(call, "")
-    if to.startswith(service):  # other services have a CreateFunction, too
+    to = PASSES.get(refusal.action) or PASSES.get(call, "")
+    to = to if to.startswith(service) else ""  # other services have a CreateFunction, too
+    if to or passes_role(refusal.action):
         yield (
             "of a call that passes a role iam:PassRole on that role has to be allowed, too (with "
-            f"iam:PassedToService {to})"
+            f"iam:PassedToService {to or 'for the service that takes it'})"
         )
 
 
@@ -640,7 +649,8 @@ def _beside(refusal: Refusal, explanation: Explanation) -> str:
             "; or the trust policy of the role, which was not looked at, does not let the caller "
             "in (--trust FILE gives it)"
         )
-    if (refusal.operation or refusal.action.partition(":")[2]) in PASSES:
+    call = refusal.operation or refusal.action.partition(":")[2]
+    if call in PASSES or refusal.action in PASSES or passes_role(refusal.action):
         return (
             "; or iam:PassRole is lacking on the role that the call passes (by the caller's own "
             "policies)"

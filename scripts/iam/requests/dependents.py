@@ -58,6 +58,12 @@ def table() -> Mapping[str, tuple[str, ...]]:
     return {action: tuple(others) for action, others in _content()["actions"].items()}
 
 
+def passes_role(action: str) -> bool:
+    """Whether AWS's reference has iam:PassRole beside the action, of whatever service."""
+    service, _, name = action.partition(":")
+    return name in _content()["passes_role"].get(service, "").split()
+
+
 def excuses(kind: str) -> list[Excuse]:
     """The reviewed list `never_demanded` or `never_sent`."""
     return [

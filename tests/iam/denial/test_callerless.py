@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from scripts.iam.account.identities import identities
@@ -9,6 +11,7 @@ from scripts.iam.denial.reading.callerless import cause
 from scripts.iam.denial.reading.messages import read
 from scripts.iam.denial.reading.unnamed import unnamed
 from scripts.iam.denial.reported import explain_refusal
+from tests.iam.denial.test_given import run
 from tests.iam.denial.test_reported import ACCOUNT, pasted
 
 EKS = (
@@ -159,3 +162,16 @@ def test_a_resource_below_the_domain_needs_no_hint() -> None:
     )
     assert any(f"allows es:ESHttpPost on {domain}" in note for note in found.notes)
     assert not any("go below" in note for note in found.notes)
+
+
+def test_a_boundarys_deny_asks_for_the_boundary(tmp_path: Path) -> None:
+    """CrowdStrike/terraform-aws-cloud-registration#106"""
+    result = run(
+        tmp_path,
+        "User: ... is not authorized to perform: iam:CreateRole on resource: ...\n"
+        "with an explicit deny in a permissions boundary: ...",
+    )
+    said = " ".join(result.output.split())
+    assert result.exit_code == 2
+    assert "--boundary FILE the permissions boundary that decided" in said
+    assert "no Allow lifts it" in said

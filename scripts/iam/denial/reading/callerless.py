@@ -37,7 +37,7 @@ _UNFILLED = re.compile(
 _CUT_QUEUE = re.compile(r"AccessDenied: Access to the resource(?! http)")
 _ROLE = re.compile(r"[Nn]ot authorized to perform:? sts:(AssumeRole(?:WithSAML)?)(?!\w)(?! on )")
 _OPERATION = re.compile(r"calling the (\w+) operation")
-_DENIED = re.compile(r"with an explicit deny in (an? [\w -]+(?:: arn:[\w:/+=,.@-]+)?)")
+_DENIED = re.compile(r"with an explicit deny(?: in (an? [\w -]+(?:: arn:[\w:/+=,.@-]+)?))?")
 # Behind an action, where whoever reports it left words out.
 _LACKS = re.compile(r"no (?P<layer>[\w-]+(?: [\w-]+)? policy|permissions boundary) allows")
 _ACCOUNT = re.compile(r"with account ?id:? (\d{12})", re.IGNORECASE)
@@ -261,7 +261,11 @@ def _of_sentence(words: str) -> str | None:
     if "layer" in found.re.groupindex:
         return f"no {found['layer']}{of_whom} allows {found['action']}{_what_to_do(found)}"
     if denied := _DENIED.search(words, found.end()):
-        return f"{found['action']} was denied to a caller{of_whom}, by a statement in {denied[1]}"
+        where = denied[1] or "a policy, and AWS does not say whose"
+        return (
+            f"{found['action']} was denied to a caller{of_whom}, by a statement in {where}; no "
+            "Allow lifts it"
+        )
     if "missing" in found[0]:
         names = named_by_an_allow(found["action"])
         return f"the caller{of_whom} lacks {found['action']}{names}"

@@ -65,7 +65,7 @@ _BEGINS = re.compile(
 _PREFIX = re.compile(r"\b[A-Za-z]+ing (?:[^:()]|\([^()]*\)){0,160}?\(arn:[^()\s]+\): $")
 _ON = re.compile(r"\((arn:[^()\s]+)\): ")
 _OF_EC2 = re.compile(r"\bUnauthorizedOperation\b")
-# A call that passes a role -> iam:PassedToService, where it can be but one.
+# A call that passes a role, or an action -> iam:PassedToService, where it can be but one.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
 PASSES = {
     "AssociateIamInstanceProfile": "ec2.amazonaws.com",
@@ -76,7 +76,9 @@ PASSES = {
     "CreateFunction": "lambda.amazonaws.com",
     "CreateNotebookInstance": "sagemaker.amazonaws.com",
     "CreatePipeline": "codepipeline.amazonaws.com",
+    "CreatePipe": "pipes.amazonaws.com",
     "CreateProcessingJob": "sagemaker.amazonaws.com",
+    "CreateSchedule": "scheduler.amazonaws.com",
     "CreateStack": "cloudformation.amazonaws.com",
     "CreateStateMachine": "states.amazonaws.com",
     "CreateTrainingJob": "sagemaker.amazonaws.com",
@@ -85,8 +87,14 @@ PASSES = {
     "RunTask": "ecs-tasks.amazonaws.com",
     "StartTask": "ecs-tasks.amazonaws.com",
     "UpdateFunctionConfiguration": "lambda.amazonaws.com",
+    "UpdatePipe": "pipes.amazonaws.com",
+    "UpdateSchedule": "scheduler.amazonaws.com",
     "UpdateStack": "cloudformation.amazonaws.com",
     "UpdateStateMachine": "states.amazonaws.com",
+    # https://docs.aws.amazon.com/glue/latest/dg/create-an-iam-role.html; MediaConvert's and others'
+    # have the same name.
+    "glue:CreateJob": "glue.amazonaws.com",
+    "glue:UpdateJob": "glue.amazonaws.com",
 }
 _ALIASES = {
     "DoesBucketExist": "HeadBucket",

@@ -24,7 +24,11 @@ _FIELD = re.compile(
     r"(?P<values>[^\]]*)\]"
 )
 _ACTION = re.compile(r"\"action\"\s*:\s*\"[\w-]+:\w")
-_MATCHED = re.compile(r"\"matchedStatements\"\s*:\s*(?=\{)")
+_MATCHED = re.compile(r"\"matchedStatements\"\s*:\s*\{\s*\"items\"\s*:\s*\[\s*")
+_COMMA = re.compile(r"\s*,\s*")
+_STATEMENT = re.compile(
+    r"\{\s*\"statementId\"\s*:\s*\"(?P<id>[^\"]+)\"(?:\s*,\s*\"effect\"\s*:\s*\"(?P<effect>\w+)\")?"
+)
 _VALUE = re.compile(r"\"value\"\s*:\s*\"([^\"]*)\"")
 _BEFORE = re.compile(r"(?:\{\s*)?\"?(?:DecodedMessage\"?[\s:\"{]*)?$")
 _BEHIND = re.compile(r"[\s\"}\]]*")
@@ -83,10 +87,18 @@ def cut_before_its_action(text: str) -> str:
     found = {one.lastgroup: one for one in _FIELD.finditer(text, begins.start())}
     who = f" {found['arn']['arn']} asked." if "arn" in found else ""
     explicit = found["explicit"]["explicit"] if "explicit" in found else ""
-    why = {"true": " A Deny decided.", "false": " No Deny decided: an Allow is lacking."}
+    why = {
+        "true": " A Deny decided, and no Allow lifts it.",
+        "false": " No Deny decided: an Allow is lacking.",
+    }
+    matched = _matched_in(text, begins.start(), len(text))
+    told = (
+        f" What matched, without the operators of its conditions (true beside a key is most often "
+        f"Null's: the request lacks it): {matched}."
+    ) * bool(matched)
     return (
-        f"the decoded message breaks off before its action.{who}{why.get(explicit, '')} Paste it "
-        "whole: its context holds the action, the resource and the keys"
+        f"the decoded message breaks off before its action.{who}{why.get(explicit, '')}{told} "
+        "Paste it whole: its context holds the action, the resource and the keys"
     )
 
 
@@ -184,11 +196,18 @@ def _cut(text: str, start: int) -> dict[str, Any]:
 
 
 def _matched_in(text: str, start: int, end: int) -> str:
-    """The statements that matched, where they are whole."""
+    """The statements that matched; of one that breaks off its name."""
     begins = _MATCHED.search(text, start, end)
+    return "; ".join(_statements(text, begins.end())) if begins else ""
+
+
+def _statements(text: str, place: int) -> Iterator[str]:
     try:
-        place = begins.end() if begins else len(text)
-        statements, _ = json.JSONDecoder(strict=False).raw_decode(text, place)
-        return "; ".join(_matched(statements))
+        while text[place : place + 1] == "{":
+            statement, end = json.JSONDecoder(strict=False).raw_decode(text, place)
+            yield from _matched({"items": [statement]})
+            behind = _COMMA.match(text, end)
+            place = behind.end() if behind else len(text)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return ""
+        if name := _STATEMENT.match(text, place):
+            yield f"{name['effect'] or 'a statement'} {name['id']}, which breaks off"

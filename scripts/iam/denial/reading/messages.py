@@ -13,7 +13,7 @@ from scripts.iam.account.decision_log import Record
 from scripts.iam.denial.reading import by_name, calls, decoded, named, services
 from scripts.iam.denial.reading.callerless import SENTENCES, cause, of_ec2_alone, of_service_alone
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
-from scripts.iam.denial.reading.written import unbroken, unescaped
+from scripts.iam.denial.reading.written import begins_anew, errors, unbroken, unescaped
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.reference import GLOBAL_REGION, is_global, judged, makes_whole, spelled, unknown
 
@@ -141,6 +141,7 @@ _MERELY = re.compile(
 )
 _ANOTHER = re.compile(r"different|(?<![a-z])(?:an)?other(?![a-z])|foreign")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
+_NAMED = re.compile(r"(?<![\w:/-])[a-z][a-z0-9-]*:[A-Z]\w+")
 # Where the first SDK for Go ends an error.
 _OVER = re.compile(r"status code: \d+, request id: \S")
 # As long as stacks get, in letters.
@@ -190,7 +191,7 @@ _STAMP = re.compile(
     r"^(?:[^\n\t]*\t[^\n\t]*\t)?\ufeff?(?:\d{4}-\d\d-\d\dT[\d:.]+Z ?)?", re.MULTILINE
 )
 _FRAME = re.compile(
-    r"^\s*(?:##\[\w+\]|[│╷╵|]|,(?=\s{2})|(?://+|#+)(?=\s)|(?:> ?)+)?[ \t]*|[ \t]*│[ \t]*$",
+    r"^[^\S\n]*(?:##\[\w+\]|[│╷╵|]|,(?=\s{2})|(?://+|#+)(?=\s)|(?:> ?)+)?[ \t]*|[ \t]*│[ \t]*$",
     re.MULTILINE,
 )
 _NUMBER = re.compile(r"\+[\dXx*]+")
@@ -385,6 +386,7 @@ def read(text: str) -> Read:
     ]  # fmt: skip
     before = {one: plain[_begin(plain, one.start()) : one.start()].strip() for one in alone}
     bare = tuple(_bare(plain, spans, tuple(dict.fromkeys(one[1] for one in alone))))
+    bare += tuple(_left_out(text, bare, {one.action for one in refusals.values()}))
     for answer in answers:
         mine = [one for one in alone if answer.answers and one[1].startswith(answer.answers)]
         call = next(filter(None, (calls.called(before[one]) for one in mine)), None)
@@ -395,7 +397,7 @@ def read(text: str) -> Read:
     if not (refusals or encoded or bare) and (
         words := named.of_text(plain)
         or named.refusal(plain)
-        or (plain if decoded.cut_before_its_action(plain) else None)
+        or (" ".join(text.split()) if decoded.cut_before_its_action(text) else None)
     ):
         bare = (words,)
     return Read(tuple(refusals.values()), encoded, bare, beside)
@@ -523,7 +525,8 @@ def _joined(found: re.Match[str]) -> str:
 
 def _mended(found: re.Match[str]) -> str:
     """An ARN that a line's end breaks, where AWS's reference has the whole one."""
-    whole = makes_whole(found["action"], found["begun"], found["rest"])
+    goes_on = not begins_anew(found["rest"])
+    whole = goes_on and makes_whole(found["action"], found["begun"], found["rest"])
     return f"{found['before']}{found['begun']}{found['rest']}" if whole else found[0]
 
 
@@ -710,6 +713,23 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
                 if told or further or len(seen) > 1
                 else _around(plain, found.start() - 420, end, found)
             )
+
+
+def _left_out(text: str, bare: tuple[str, ...], actions: set[str]) -> Iterator[str]:
+    """Denials whose words tell an action that nothing told so far is about: one is no part of what
+    stands beside it only because that is near."""
+    causes = set(map(cause, bare))
+    parts = dict.fromkeys(errors(text))
+    for plain in map(_plain, parts if len(parts) > 1 else ()):
+        if _SENTENCE.search(plain) or decoded.ENCODED.search(plain):
+            continue
+        for words in _bare(plain, [], ()):
+            told = cause(words)
+            less = (of_s3_alone(words), of_ec2_alone(words), of_service_alone(words))
+            first = _NAMED.search(told or "")
+            if told not in (None, *causes, *less) and not (first and first[0] in actions):
+                causes.add(told)
+                yield words
 
 
 def _tells_more(wide: str, words: str) -> bool:

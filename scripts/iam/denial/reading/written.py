@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from urllib.parse import unquote, unquote_plus
 
 _SIGNS = {"quot": '"', "apos": "'", "lt": "<", "gt": ">", "amp": "&", "nbsp": " "}
@@ -39,6 +38,25 @@ _SPOKEN = re.compile(
     r"(?:^|\s)(?:User:|is|not|authorized|to|perform:|on|resource:|because|no|policy|allows|the"
     r"|identity-based|resource-based|with|an?|explicit|deny|in|action|operation:|calling|when)$"
 )
+
+# A line that ends in the middle of what AWS says before the action, or behind the resource.
+_OPEN = re.compile(
+    r"\bUser: \S*(?: [a-z]+){0,5}$|\bto perform: \S+ on? ?(?:r\w*)?:?$"
+    r"|\bbecause no [a-z -]*$|\bwith an e[a-z ]*$"
+)
+_FULL_STOP = re.compile(r"[.!?][\"')\]]*$")
+# Errors, and a tool's own words before a denial.
+_ERROR = (
+    r"\W{0,3}(?:An error occurred|User: |(?:Error: )?Failed to |\w+ failed: "
+    r"|\w*(?:Exception|[Ee]rror|AccessDenied|UnauthorizedOperation)(?=[\s:(\[,]|$)"
+    r"(?! because | with an | operation)|[A-Z]\w*:? (?!operation).{0,80}?User: arn:)|\{"
+)
+# Those, and lines of a list, a log and a stack.
+_ANEW = re.compile(
+    rf"{_ERROR}|\W{{0,3}}(?:arn:|Caused by\b|Traceback\b|at [\w$.]+\(|\d+[.)] |[-*•] "
+    r"|\d{4}[-/]\d\d[-/]\d\d|\d\d:\d\d:\d\d|(?:TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR|FATAL)\b)"
+)
+_BEGINS = re.compile(rf"\n(?={_ERROR})")
 
 
 def unescaped(text: str) -> str:
@@ -81,7 +99,7 @@ def _unbroken_column(text: str) -> str:
         return text
     first, *rest = (line.strip() for line in found[0].split("\n"))
     full = [line for line in rest if len(line) == len(first)]
-    if not full or full != rest[: len(full)]:
+    if not full or full != rest[: len(full)] or any(map(begins_anew, rest[: len(full) + 1])):
         return text
     whole = first + "".join(rest[: len(full) + 1])
     left = "".join(f"\n{line}" for line in rest[len(full) + 1 :])
@@ -92,16 +110,37 @@ def _unfolded(text: str) -> str:
     """Without the ends of lines that all come after the same number of letters.
 
     Whoever folds at blanks leaves lines of many lengths; a log's lines of one length begin alike.
+    Two lines may be as long as each other by chance: of an edge there are three, or the first ends
+    where AWS's sentence does not.
     """
     lines = text.split("\n")
     width = max(map(len, lines))
     full = [number for number, line in enumerate(lines) if len(line) == width]
     begins = {lines[one][:6] for one in full}
-    in_a_row = any(one + 1 in full for one in full)
-    if width < _NARROW or not in_a_row or len(begins) < len(full):
+    broken = {one for one in full if one + 1 < len(lines) and _goes_on(*lines[one : one + 2])}
+    edge = any(
+        one + 1 in full and (_OPEN.search(lines[one]) or (one + 1 in broken and one + 2 in full))
+        for one in broken
+    )
+    if width < _NARROW or not edge or len(begins) < len(full):
         return text
     joined = lines[0]
-    for before, line in pairwise(lines):
-        goes_on = len(before) == width and line and not _SPOKEN.search(before)
-        joined += ("" if goes_on else "\n") + line
+    for number, line in enumerate(lines[1:]):
+        joined += ("" if number in broken else "\n") + line
     return joined
+
+
+def _goes_on(before: str, line: str) -> bool:
+    """Whether a word may go on from a line to the next one."""
+    ends = _SPOKEN.search(before) or (_FULL_STOP.search(before) and line[:1].isupper())
+    return bool(line) and not ends and not begins_anew(line)
+
+
+def begins_anew(line: str) -> bool:
+    """Whether a line begins as an error or an entry of a log does."""
+    return _ANEW.match(line) is not None
+
+
+def errors(text: str) -> list[str]:
+    """The parts of a text that begin as an error does, each up to the next one."""
+    return _BEGINS.split(text)

@@ -63,6 +63,25 @@ def test_a_call_that_passes_a_role_needs_that_right_too(tmp_path: Path) -> None:
     assert not told(found, "iam:PassedToService")
 
 
+# AWS's reference has iam:PassRole beside these, Glue's guide beside its jobs.
+@pytest.mark.parametrize(
+    ("action", "resource", "to"),
+    [
+        ("scheduler:CreateSchedule", "scheduler:eu-west-2:{}:schedule/default/a",
+         "iam:PassedToService scheduler.amazonaws.com"),
+        ("pipes:CreatePipe", "pipes:eu-west-2:{}:pipe/a",
+         "iam:PassedToService pipes.amazonaws.com"),
+        ("glue:CreateJob", "glue:eu-west-2:{}:job/a", "iam:PassedToService glue.amazonaws.com"),
+        ("rds:CreateDBProxy", "rds:eu-west-2:{}:db-proxy:a", "for the service that takes it"),
+    ],
+)  # fmt: skip
+def test_what_the_reference_has_passrole_beside_tells_it(
+    tmp_path: Path, action: str, resource: str, to: str
+) -> None:
+    words = refused(action, f"arn:aws:{resource.format(ACCOUNT)}")
+    assert told(explained(run(tmp_path, words, "--json")), to)
+
+
 @pytest.mark.parametrize(
     ("answer", "told"),
     [

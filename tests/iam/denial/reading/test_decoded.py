@@ -150,6 +150,33 @@ def test_the_statement_that_matched_is_told(tmp_path: Path) -> None:
         assert not told(found, "does not tell whether")
 
 
+def test_of_one_that_breaks_off_in_its_statements_those_are_told(tmp_path: Path) -> None:
+    """aws/karpenter-provider-aws#3176, as far as it is cited there"""
+    asks = [
+        {
+            "statementId": f"Ask{tag}", "effect": "DENY",
+            "principals": {"items": [{"value": "AROA6JVJT7X6J6IT7OOOY"}]},
+            "principalGroups": {"items": []}, "actions": {"items": [{"value": "ec2:RunInstances"}]},
+            "resources": {"items": [{"value": "arn:aws:ec2:*:*:instance/*"}]},
+            "conditions": {"items": [
+                {"key": f"aws:RequestTag/{tag}", "values": {"items": [{"value": "true"}]}}
+            ]},
+        }
+        for tag in ("team-id", "business-unit", "cc")
+    ]  # fmt: skip
+    text = printed(explicitDeny=True, matchedStatements={"items": asks})
+    result = run(tmp_path, text[: text.rindex("ec2:RunIn") + 9])
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    for tag in ("team-id", "business-unit"):
+        assert (
+            f"DENY Ask{tag} of ec2:RunInstances on arn:aws:ec2:*:*:instance/* with "
+            f"aws:RequestTag/{tag} true" in said
+        )
+    assert "DENY Askcc, which breaks off" in said
+    assert "no Allow lifts it" in said
+
+
 def test_a_hidden_account_in_it_is_hidden(tmp_path: Path) -> None:
     passes = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": "arn:aws:iam::*:role/x"}
     text = (REFUSED + printed()).replace("210987654321", "<account>")

@@ -104,3 +104,40 @@ def test_an_arn_that_a_line_ends_before_its_name_goes_on() -> None:
         f"{topic}nightly-report-alarms"
     )
     assert read(f"{said}\nretrying").refusals[0].resource == topic
+
+
+TABLE = "arn:aws:dynamodb:ap-northeast-1:123456789012:table/MyTable"
+LIKE_EACH_OTHER = [
+    "An error occurred (AccessDeniedException) when calling the DescribeInstances operation: User: "
+    "arn:aws:iam::123456789012:user/developer is not authorized to perform: ec2:DescribeInstances "
+    "on resource: *",
+    "AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/MyRole/session is not "
+    f"authorized to perform: dynamodb:GetItem on resource: {TABLE}",
+    "An error occurred (AccessDenied) when calling the ListBuckets operation: Access Denied",
+]
+
+
+@pytest.mark.parametrize("between", ["\n", "\n\n", "\n\n\n"])
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (1, 0), (0, 1)])
+def test_lines_that_are_as_long_as_each_other_by_chance_are_not_one(
+    order: tuple[int, ...], between: str
+) -> None:
+    # https://docs.mewrite.jp/errors/aws/aws-accessdeniedexception has the three lines.
+    assert len(LIKE_EACH_OTHER[0]) == len(LIKE_EACH_OTHER[1])
+    found = read(between.join(LIKE_EACH_OTHER[one] for one in order))
+    assert {one.action: one.resource for one in found.refusals} == {
+        "ec2:DescribeInstances": "*", "dynamodb:GetItem": TABLE,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "behind",
+    ["retrying in 5 seconds", "AccessDenied-retry-5", "2026-11-30T10:00:00Z done", "exit status 1"],
+)
+def test_a_line_of_the_same_length_behind_a_denial_is_no_part_of_its_resource(behind: str) -> None:
+    [found] = read(f"{LIKE_EACH_OTHER[1]}\n{behind:.<201}\n{behind}").refusals
+    assert found.resource == TABLE
+    column = f"resource: {TABLE}\n{'AccessDeniedException:':x>68}"
+    said = LIKE_EACH_OTHER[1].partition("resource: ")[0]
+    [found] = read(f"{said}\n{column}").refusals
+    assert found.resource == TABLE
