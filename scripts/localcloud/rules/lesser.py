@@ -16,7 +16,7 @@ from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.emulator.facts import ec2_resource
-from scripts.localcloud.emulator.services import attributes, log_filters, values
+from scripts.localcloud.emulator.services import attributes, canonical, log_filters, values
 
 # Attributes that only a stopped instance changes.
 _STOPPED = frozenset(
@@ -389,9 +389,14 @@ def group_rule(reading: Reading, _: Backends) -> None:
             raise AwsError("InvalidParameterValue", f"Invalid value '{protocol}' for IP protocol.")
         if not changed and not any(one.get(source) for source in _SOURCES):
             raise AwsError("MissingParameter", "A rule must have a source: networks, groups, lists")
-        for name in ("CidrIpv4", "CidrIpv6"):
-            if changed and one.get(name) and not _is_network(one[name], int(name[-1])):
-                raise AwsError("InvalidParameterValue", f"CIDR block {one[name]} is malformed")
+        ranges = (one, *(one.get("IpRanges") or ()), *(one.get("Ipv6Ranges") or ()))
+        for spelt, version in (
+            (each.get(name), version)
+            for each in ranges
+            for name, version in (("CidrIp", 4), ("CidrIpv4", 4), ("CidrIpv6", 6))
+        ):
+            if spelt and not is_network(spelt, version):
+                raise AwsError("InvalidParameterValue", f"CIDR block {spelt} is malformed")
         first, last = one.get("FromPort"), one.get("ToPort")
         if protocol not in WITH_PORTS:
             continue
@@ -403,11 +408,10 @@ def group_rule(reading: Reading, _: Backends) -> None:
             )
 
 
-def _is_network(text: str, version: int) -> bool:
-    try:
-        return ip_network(text, strict=False).version == version and "/" in text
-    except ValueError:
-        return False
+def is_network(text: str, version: int) -> bool:
+    """Whether it is a network in CIDR notation, of this version of the protocol."""
+    network = canonical.network(text)
+    return network is not None and ip_network(network).version == version
 
 
 # What moto does not change of an instance.

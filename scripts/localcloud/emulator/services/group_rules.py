@@ -1,6 +1,6 @@
 """Rules of security groups. Moto fails on a protocol without ports, and changes no rule's source
 but an IPv4 network: the old one stays, without a word. It describes no rule by its id, and takes
-one network in two spellings for two.
+one protocol, network or group in two spellings for two.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySecurityGroupRules.html
 """
@@ -11,7 +11,6 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import wraps
-from ipaddress import ip_network
 from typing import Any
 from unittest.mock import patch
 
@@ -25,9 +24,11 @@ from moto.ec2.exceptions import (
 from moto.ec2.models.security_groups import SecurityGroupBackend, SecurityGroupRule
 from moto.ec2.responses.security_groups import SecurityGroups
 
+from scripts.localcloud.emulator.services import canonical
+
 # Protocols that have ports, or types and codes, which are all of them where none is said.
-_TYPED = frozenset({"1", "58", "icmp", "icmpv6"})
-_PORTED = frozenset({"tcp", "udp", "6", "17"}) | _TYPED
+_TYPED = frozenset({"icmp", "icmpv6"})
+_PORTED = frozenset({"tcp", "udp"}) | _TYPED
 
 
 @contextmanager
@@ -35,6 +36,7 @@ def kept() -> Iterator[None]:
     """Keep them as EC2 does while the context lasts."""
     with ExitStack() as stack:
         for owner, method, change in (
+            (SecurityGroupRule, "__eq__", _equal),
             (SecurityGroupRule, "__init__", _init),
             (SecurityGroupBackend, "modify_security_group_rules", _modify),
             (SecurityGroups, "update_security_group_rule_descriptions_egress", _describe),
@@ -53,12 +55,21 @@ def _ports(protocol: str, first: Any, last: Any) -> tuple[Any, Any]:
     return first, last
 
 
-def _canonical(network: str) -> str:
-    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html"""
-    try:
-        return str(ip_network(network, strict=False)) if "/" in network else network
-    except ValueError:
-        return network  # moto's to refuse
+def _canonical(text: str) -> str:
+    return canonical.network(text) or text  # moto's to refuse
+
+
+def _equal(_: Callable[..., bool]) -> Callable[..., bool]:
+    """A group is the same with and without its network and account; a description tells none apart.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
+    """
+
+    def identity(rule: Any) -> tuple[Any, ...]:
+        sources = (source(rule) for source in _SOURCES.values())
+        return (rule.ip_protocol, rule.from_port, rule.to_port, *sources)
+
+    return lambda one, other: identity(one) == identity(other)
 
 
 def _init(original: Callable[..., None]) -> Callable[..., None]:
@@ -67,7 +78,7 @@ def _init(original: Callable[..., None]) -> Callable[..., None]:
     def init(*args: Any, **kwargs: Any) -> None:
         bound = signature.bind(*args, **kwargs)
         given = bound.arguments
-        protocol = str(given.get("ip_protocol") or "").lower()
+        given["ip_protocol"] = protocol = canonical.protocol(str(given.get("ip_protocol") or ""))
         first, last = _ports(protocol, given.get("from_port"), given.get("to_port"))
         given["from_port"], given["to_port"] = (0 if one is None else one for one in (first, last))
         given["ip_range"] = {
@@ -104,8 +115,7 @@ def _modify(original: Callable[..., None]) -> Callable[..., None]:
         original(self, group_id, given)
         for name, new in rules.items():
             rule = found[name]
-            protocol = "-1" if rule.ip_protocol.lower() == "all" else rule.ip_protocol
-            rule.ip_protocol = protocol
+            rule.ip_protocol = protocol = canonical.protocol(rule.ip_protocol)
             rule.from_port, rule.to_port = _ports(protocol, new.get("FromPort"), new.get("ToPort"))
             for source in {"CidrIp", "CidrIpv6"} & rule.ip_range.keys():
                 named = new.get("CidrIpv6" if source == "CidrIpv6" else "CidrIpv4")
