@@ -41,6 +41,7 @@ from scripts.localcloud.emulator import (
 from scripts.localcloud.emulator.consistency import Consistency, Lags
 from scripts.localcloud.emulator.services import (
     attributes,
+    canonical,
     group_rules,
     kms,
     log_filters,
@@ -83,6 +84,7 @@ class Emulator:
         self._patches.enter_context(patches.applied())
         self._patches.enter_context(gaps.filled())
         self._patches.enter_context(attributes.changed())
+        self._patches.enter_context(canonical.kept())
         self._patches.enter_context(group_rules.kept())
         self._patches.enter_context(heeded.parameters())
         self._patches.enter_context(kms.corrected())

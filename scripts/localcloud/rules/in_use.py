@@ -7,6 +7,7 @@ from typing import Any
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.emulator.services import canonical
 
 # The error of IAM for something that others need.
 _CONFLICT = "DeleteConflict"
@@ -295,9 +296,11 @@ def local_route(reading: Reading, backends: Backends) -> None:
     given = reading.parameters
     ec2 = backends("ec2", reading.request.region)
     table = ec2.route_tables.get(given.get("RouteTableId"))
-    wanted = given.get("DestinationCidrBlock")
+    asked = given.get("DestinationCidrBlock") or given.get("DestinationIpv6CidrBlock") or ""
+    wanted = canonical.network(asked)
     for route in list(table.routes) if table else ():
-        if route.local and route.destination_cidr_block == wanted:
+        own = route.destination_cidr_block or route.destination_ipv6_cidr_block
+        if route.local and own == wanted:
             raise AwsError(
                 "InvalidParameterValue", f"cannot remove local route {wanted} in route table"
             )
@@ -308,7 +311,7 @@ def last_entry(reading: Reading, _: Backends) -> None:
 
     https://docs.aws.amazon.com/vpc/latest/userguide/nacl-rules.html
     """
-    if int(reading.parameters.get("RuleNumber") or 0) > _LAST_RULE:
+    if not 0 < int(reading.parameters.get("RuleNumber") or 0) <= _LAST_RULE:
         raise AwsError("InvalidParameterValue", f"RuleNumber must be 1 to {_LAST_RULE}.")
 
 

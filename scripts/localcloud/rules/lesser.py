@@ -57,7 +57,7 @@ _RESERVED_BUCKET = re.compile(
 _LARGEST_PORT = 65535
 # An ICMP rule has a type and a code there, and of all other protocols every port is meant.
 WITH_PORTS = frozenset({"tcp", "udp", "6", "17"})
-_PROTOCOL = re.compile(r"-1|all|tcp|udp|icmp|icmpv6|\d|\d\d|1\d\d|2[0-4]\d|25[0-5]", re.ASCII)
+PROTOCOL = re.compile(r"-1|all|tcp|udp|icmp|icmpv6|\d|\d\d|1\d\d|2[0-4]\d|25[0-5]", re.ASCII)
 _SOURCES = ("CidrIp", "IpRanges", "Ipv6Ranges", "PrefixListIds", "SourceSecurityGroupName",
             "UserIdGroupPairs")  # fmt: skip
 _SUBNET_SIZES = range(16, 29)
@@ -385,7 +385,7 @@ def group_rule(reading: Reading, _: Backends) -> None:
         if one is None:
             raise AwsError("MissingParameter", "The request must contain SecurityGroupRule")
         protocol = str(one.get("IpProtocol", "-1")).lower()
-        if not _PROTOCOL.fullmatch(protocol):
+        if not PROTOCOL.fullmatch(protocol):
             raise AwsError("InvalidParameterValue", f"Invalid value '{protocol}' for IP protocol.")
         if not changed and not any(one.get(source) for source in _SOURCES):
             raise AwsError("MissingParameter", "A rule must have a source: networks, groups, lists")

@@ -4,14 +4,14 @@ any."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_network
 from typing import Any
 
 from scripts.iam.requests import Need, Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.emulator.facts import ec2_resource
-from scripts.localcloud.rules.lesser import WITH_PORTS
+from scripts.localcloud.emulator.services import canonical
+from scripts.localcloud.rules.lesser import PROTOCOL, WITH_PORTS, is_network
 
 _TOGETHER = {
     **dict.fromkeys(
@@ -259,7 +259,15 @@ def route(reading: Reading, backends: Backends) -> None:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateRoute.html
     """
     given = reading.parameters
+    asked = given.get("DestinationCidrBlock") or given.get("DestinationIpv6CidrBlock") or ""
     [*tables] = _known(reading, backends, "route-table", [given.get("RouteTableId")])
+    taken = {
+        route.destination_cidr_block or route.destination_ipv6_cidr_block
+        for table in tables
+        for route in table.routes
+    } - {None}
+    if reading.operation == "CreateRoute" and canonical.network(asked) in taken:
+        raise AwsError("RouteAlreadyExists", f"The route identified by {asked} already exists.")
     for parameter, kind, code in (
         ("GatewayId", "internet-gateway", "InvalidInternetGatewayID.NotFound"),
         ("NatGatewayId", "natgateway", "InvalidNatGatewayID.NotFound"),
@@ -362,6 +370,7 @@ def endpoint(reading: Reading, backends: Backends) -> None:
 
 
 _LARGEST_PORT = 65535
+_TYPED = ("icmp", "icmpv6")
 
 
 def acl_entry(reading: Reading, backends: Backends) -> None:
@@ -383,15 +392,16 @@ def acl_entry(reading: Reading, backends: Backends) -> None:
     if networks.count(None) != 1:
         raise AwsError("MissingParameter", "The request must contain CidrBlock or Ipv6CidrBlock")
     for version, network in zip((4, 6), networks, strict=True):
-        try:
-            right = network is None or ip_network(network, strict=False).version == version
-        except ValueError:
-            right = False
-        if not right:
+        if network is not None and not is_network(network, version):
             raise AwsError("InvalidParameterValue", f"CIDR block {network} is malformed")
+    protocol = str(given.get("Protocol")).lower()
+    if not PROTOCOL.fullmatch(protocol):
+        raise AwsError("InvalidParameterValue", f"Invalid value '{protocol}' for IP protocol.")
+    if canonical.protocol(protocol) in _TYPED and not {"Type", "Code"} <= {*given.get("Icmp", ())}:
+        raise AwsError("MissingParameter", "The request must contain the ICMP type and code")
     ports = given.get("PortRange") or {}
     first, last = ports.get("From", -1), ports.get("To", -1)
-    if str(given.get("Protocol")).lower() in WITH_PORTS and not 0 <= first <= last <= _LARGEST_PORT:
+    if protocol in WITH_PORTS and not 0 <= first <= last <= _LARGEST_PORT:
         raise AwsError("InvalidParameterValue", "Invalid TCP/UDP port range")
 
 

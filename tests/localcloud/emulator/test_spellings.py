@@ -112,3 +112,58 @@ def test_a_network_has_no_zone_and_a_length(account: Account, group: str) -> Non
         permission["Ipv6Ranges"] = [{"CidrIpv6": network}]
         asked = told(authorize, GroupId=group, IpPermissions=[permission])
         assert asked == "InvalidParameterValue"
+
+
+def test_networks_are_kept_in_their_canonical_form(account: Account) -> None:
+    """ "If you specify 100.68.0.18/18, we modify it to 100.68.0.0/18."
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateRoute.html
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVpc.html
+    """
+    ec2 = account.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="100.68.0.18/18")["Vpc"]
+    assert vpc["CidrBlock"] == "100.68.0.0/18"
+    subnet = ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock="100.68.0.18/24")["Subnet"]
+    assert subnet["CidrBlock"] == "100.68.0.0/24"
+    table = ec2.create_route_table(VpcId=vpc["VpcId"])["RouteTable"]["RouteTableId"]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(VpcId=vpc["VpcId"], InternetGatewayId=gateway)
+    named = {"RouteTableId": table, "GatewayId": gateway}
+    ec2.create_route(**named, DestinationIpv6CidrBlock="2001:DB8::/32")
+    again = told(ec2.create_route, **named, DestinationIpv6CidrBlock="2001:db8:0::/32")
+    assert again == "RouteAlreadyExists"
+    ec2.create_route(**named, DestinationCidrBlock="9.1.2.3/8")
+    ec2.create_route(**named, DestinationCidrBlock="10.0.0.0/8")
+    ec2.delete_route(RouteTableId=table, DestinationCidrBlock="9.0.0.0/8")
+    local = told(ec2.delete_route, RouteTableId=table, DestinationCidrBlock="100.68.0.18/18")
+    assert local == "InvalidParameterValue"
+    routes = ec2.describe_route_tables(RouteTableIds=[table])["RouteTables"][0]["Routes"]
+    shown = {one.get("DestinationCidrBlock") or one["DestinationIpv6CidrBlock"] for one in routes}
+    assert shown == {"100.68.0.0/18", "10.0.0.0/8", "2001:db8::/32"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Protocol": "256"},  # the field has eight bits
+        {"Protocol": "999"},
+        {"RuleNumber": 0},  # "1 to 32766"
+        {"RuleNumber": -1},
+        {"Protocol": "1"},  # "Required if specifying protocol 1 (ICMP)"
+    ],
+)
+def test_an_entry_of_an_acl_has_a_number_a_protocol_and_a_type(
+    account: Account, networks: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateNetworkAclEntry.html"""
+    ec2 = account.client("ec2")
+    [acl] = ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [networks["other"]]}])[
+        "NetworkAcls"
+    ]
+    entry = {
+        "NetworkAclId": acl["NetworkAclId"], "RuleNumber": 7, "Protocol": "6", "Egress": False,
+        "RuleAction": "deny", "CidrBlock": "9.0.0.0/8", "PortRange": {"From": 22, "To": 22},
+    } | changed  # fmt: skip
+    assert told(ec2.create_network_acl_entry, **entry) in (
+        "InvalidParameterValue", "MissingParameter"
+    )  # fmt: skip

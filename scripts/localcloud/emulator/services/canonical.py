@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
 from ipaddress import ip_network
+from typing import Any
+from unittest.mock import patch
+
+from moto.ec2.models.network_acls import NetworkAclEntry
+from moto.ec2.models.route_tables import RouteBackend
+from moto.ec2.models.subnets import SubnetBackend
+from moto.ec2.models.vpcs import VPCBackend
 
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
 _NAMED = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6", "all": "-1"}
@@ -28,3 +39,40 @@ def network(text: str) -> str | None:
         return str(ip_network(text, strict=False))
     except ValueError:
         return None
+
+
+# Where moto keeps a network as it is spelt. AWS: "We modify the specified CIDR block to its
+# canonical form".
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateRoute.html
+_MAKERS = (
+    (NetworkAclEntry, "__init__"),
+    (RouteBackend, "create_route"),
+    (RouteBackend, "delete_route"),
+    (RouteBackend, "replace_route"),
+    (SubnetBackend, "create_subnet"),
+    (VPCBackend, "associate_vpc_cidr_block"),
+    (VPCBackend, "create_vpc"),
+)
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Keep networks in their canonical form while the context lasts."""
+    with ExitStack() as stack:
+        for owner, method in _MAKERS:
+            stack.enter_context(patch.object(owner, method, _canonised(getattr(owner, method))))
+        yield
+
+
+def _canonised(original: Any) -> Any:
+    signature = inspect.signature(original)
+
+    @wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        for name, given in bound.arguments.items():
+            if name.endswith("cidr_block") and isinstance(given, str):
+                bound.arguments[name] = network(given) or given
+        return original(*bound.args, **bound.kwargs)
+
+    return call
