@@ -19,7 +19,7 @@ from moto.ec2.responses.instances import InstanceResponse
 from moto.ec2.responses.tags import TagResponse
 from moto.ec2.responses.vpcs import VPCs
 from moto.logs.responses import LogsResponse
-from moto.rds.models import DBInstance
+from moto.rds.models import DBInstance, RDSBackend
 from moto.s3.responses import S3Response
 from werkzeug.datastructures import Headers
 
@@ -37,6 +37,8 @@ def parameters() -> Iterator[None]:
             (LogsResponse, "describe_log_groups", _groups_of_pattern),
             (LogsResponse, "describe_subscription_filters", _filters_of_prefix),
             (LogsResponse, "filter_log_events", _events_of_streams),
+            (RDSBackend, "restore_db_instance_from_db_snapshot", _restored),
+            (RDSBackend, "restore_db_instance_to_point_in_time", _restored),
             (S3Response, "_bucket_response_put", _new_bucket),
             (S3Response, "delete_object", _whatever_is_there),
             (TagResponse, "delete_tags", _all_tags),
@@ -108,6 +110,35 @@ def _insights_of_changed(original: Callable[..., Any]) -> Callable[..., Any]:
         _keep_insights(self, kwargs)
 
     return update
+
+
+# What a restore does not take over from its source.
+_OFF = dict.fromkeys(
+    ("copy_tags_to_snapshot", "deletion_protection", "enable_iam_database_authentication",
+     "multi_az"), False
+)  # fmt: skip
+_DEFAULT = frozenset({"db_parameter_group_name", "vpc_security_group_ids"})
+
+
+def _restored(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Moto takes over what is on in the source, and drops each word that it is to be off.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceFromDBSnapshot.html
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceToPointInTime.html
+    """
+
+    def restore(self: Any, *names: Any) -> Any:
+        given, create = names[-1], self.create_db_instance
+        said = _OFF | {name: value for name, value in given.items() if isinstance(value, int)}
+
+        def made(taken_over: dict[str, Any]) -> Any:
+            kept = taken_over.keys() - (_DEFAULT - {name for name in given if given[name]})
+            return create({name: taken_over[name] for name in kept} | said)
+
+        with patch.object(self, "create_db_instance", made):
+            return original(self, *names)
+
+    return restore
 
 
 def _as_many_as_may_be(original: Callable[..., Any]) -> Callable[..., Any]:

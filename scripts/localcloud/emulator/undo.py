@@ -1,9 +1,9 @@
 """A call that fails leaves the account as it was: moto begins some before it has looked at all.
 
 What is kept while a call runs is what hangs directly on the service's state (its tables, not what
-is in each row) and the things that the call names, with the tables inside of them; of S3 the
-bucket that it names, and of its objects those that it names. Requests come one at a time, so nobody
-else changes it meanwhile.
+is in each row), all tags, and the things that the call names, with the tables inside of them; of S3
+the bucket that it names, and of its objects those that it names. Requests come one at a time, so
+nobody else changes it meanwhile.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 from moto.core.base_backend import BaseBackend
 from moto.s3.models import FakeKey, s3_backends
+from moto.utilities.tagging_service import TaggingService
 
 from scripts.iam.requests import Reading
 from scripts.iam.requests.services.ec2 import KIND_OF_PREFIX
@@ -56,10 +57,7 @@ class Kept:
             backend = backends(touched, region)
             self._keep(backend)
             for table in list(vars(backend).values()):
-                if isinstance(table, MutableMapping):
-                    if not isinstance(table, dict):  # RDS's, whose names differ by no letter's case
-                        self._keep(table)
-                    self._keep_rows(table, names)
+                self._keep_table(table, names)
         if service == "elasticloadbalancing":
             for balancer in list(backends(service, region).load_balancers.values()):
                 self._keep_rows(balancer.listeners, names)
@@ -102,6 +100,15 @@ class Kept:
             for version in bucket.keys.getlist(key, []):
                 self._keep(version)
                 self._keep_row(backend.tagger.tags, getattr(version, "arn", None))
+
+    def _keep_table(self, table: Any, names: set[str]) -> None:
+        """A table of a service, with the things in it that a call names; of tags all."""
+        if isinstance(table, TaggingService):
+            self._keep(table, deep=True)
+        elif isinstance(table, MutableMapping):
+            if not isinstance(table, dict):  # RDS's, whose names differ by no letter's case
+                self._keep(table)
+            self._keep_rows(table, names)
 
     def _keep_row(self, table: dict[Any, Any], name: Any) -> None:
         row = dict.get(table, name, _ABSENT)

@@ -18,6 +18,7 @@ from scripts.localcloud.access.policies import Backends
 
 MOST_PARTS = 10_000
 ENFORCED = "BucketOwnerEnforced"
+_LONGEST_LOCK = {"Days": 36_500, "Years": 100}
 OWN = "bucket-owner-full-control"
 _PUBLIC = frozenset({"public-read", "public-read-write", "authenticated-read"})
 _EVERYBODY = ("/groups/global/AllUsers", "/groups/global/AuthenticatedUsers")
@@ -115,16 +116,29 @@ def part_order(reading: Reading, _: Backends) -> None:
 
 
 def default_lock(reading: Reading, _: Backends) -> None:
-    """A lock that ends before it begins locks nothing.
+    """A lock that ends before it begins locks nothing, nor does one that has no end.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_DefaultRetention.html
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html
     """
     given = (reading.parameters.get("ObjectLockConfiguration") or {}).get("Rule") or {}
-    retention = given.get("DefaultRetention") or {}
-    if any(retention.get(unit, 1) < 1 for unit in ("Days", "Years")):
+    retention = given.get("DefaultRetention")
+    if retention is None:
+        return
+    periods = _LONGEST_LOCK.keys() & retention.keys()
+    if len(periods) != 1 or not retention.get("Mode"):
         raise AwsError(
-            "InvalidRetentionPeriod", "Default retention period must be a positive integer value."
+            "MalformedXML",
+            "The XML you provided was not well-formed or did not validate against our published "
+            "schema",
         )
+    for unit in periods:
+        if not 1 <= retention[unit] <= _LONGEST_LOCK[unit]:
+            raise AwsError(
+                "InvalidRetentionPeriod",
+                "Default retention period must be a positive integer value of at most "
+                f"{_LONGEST_LOCK[unit]:,} {unit.lower()}.",
+            )
 
 
 def one_rule(reading: Reading, _: Backends) -> None:

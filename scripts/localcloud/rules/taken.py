@@ -40,15 +40,25 @@ def subnet_group(reading: Reading, backends: Backends) -> None:
 
 
 def database(reading: Reading, backends: Backends) -> None:
-    """A database is not renamed to another one's name.
+    """A database is not renamed to another one's name, nor to none; moto renames at once.
 
     https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html
     """
-    name, old = (reading.parameters.get(f"{which}DBInstanceIdentifier") for which in ("New", ""))
-    if name and not _DATABASE.fullmatch(name):
+    given = reading.parameters
+    name, old = (given.get(f"{which}DBInstanceIdentifier") for which in ("New", ""))
+    if name is None:
+        return
+    if not _DATABASE.fullmatch(name):
         raise AwsError("InvalidParameterValue", f"{name} is not a valid DB instance identifier.")
-    if name and name != old and name in backends("rds", reading.request.region).databases:
+    if name == old:
+        return
+    if name in backends("rds", reading.request.region).databases:
         raise AwsError("DBInstanceAlreadyExists", "DB instance already exists")
+    if not given.get("ApplyImmediately"):
+        raise AwsError(
+            "LocalCloudNotImplemented",
+            "The local cloud does not model a new name that waits for the maintenance window",
+        )
 
 
 def schedule_group(reading: Reading, backends: Backends) -> None:
@@ -70,7 +80,13 @@ def trail(reading: Reading, backends: Backends) -> None:
 
 
 def user(reading: Reading, backends: Backends) -> None:
-    """A user is not renamed to another one's name, also not in other letters."""
+    """A user is not renamed to another one's name, also not in other letters, nor to none."""
+    for name in ("NewPath", "NewUserName"):
+        if reading.parameters.get(name) == "":
+            raise AwsError(
+                "ValidationError",
+                f"The specified value for {name} is invalid. It must have at least 1 character.",
+            )
     new, old = reading.parameters.get("NewUserName"), reading.parameters["UserName"]
     others = {name.lower() for name in list(backends("iam").users) if name != old}
     if new and new.lower() in others:

@@ -378,7 +378,7 @@ def test_a_database_is_not_renamed_to_a_folder(
 ) -> None:
     account.client("rds").create_db_instance(DBInstanceIdentifier="renamed-out", **DATABASE)
     rds = account.client("rds", anybody)
-    for name in ("..", ".", "a--b", "1x", "x" * 64):
+    for name in ("", "..", ".", "a--b", "1x", "x" * 64):
         code = fails(rds.modify_db_instance, DBInstanceIdentifier="renamed-out",
                      NewDBInstanceIdentifier=name)  # fmt: skip
         assert code == "InvalidParameterValue"
