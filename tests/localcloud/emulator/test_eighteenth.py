@@ -32,12 +32,12 @@ def test_a_database_is_not_renamed_to_nothing_nor_later(account: Account) -> Non
         assert code == "InvalidParameterValue"
     # "will occur during the next maintenance window if you disable ApplyImmediately"
     for waits in ({}, {"ApplyImmediately": False}):
-        change: dict[str, Any] = {
+        later: dict[str, Any] = {
             "DBInstanceIdentifier": "first",
             "NewDBInstanceIdentifier": "third",
             **waits,
         }
-        assert told(rds.modify_db_instance, **change) == "LocalCloudNotImplemented"
+        assert told(rds.modify_db_instance, **later) == "LocalCloudNotImplemented"
     found = rds.describe_db_instances()["DBInstances"]
     assert {"first", "second"} <= {one["DBInstanceIdentifier"] for one in found}
     change = {"DBInstanceIdentifier": "first", "NewDBInstanceIdentifier": "third"}
