@@ -5,6 +5,7 @@ A way that MLflow itself does not know does not work there either; it is here so
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import time
@@ -529,3 +530,73 @@ def test_no_end_of_a_run_lies_ahead(box: Box, unguarded: Box) -> None:
         assert end(server, world.open, 3600, status="FINISHED") == status
     # A client's clock may be ahead as far as AWS lets it be.
     assert end(box, world.open, 200, status="FINISHED") == 200
+
+
+TRACES_3 = "/api/3.0/mlflow/traces"
+
+
+def test_an_assessment_stays_with_its_trace(box: Box, unguarded: Box) -> None:
+    """MLflow merges the assessments of a trace by ids that the caller chose."""
+    for server, real in ((unguarded, True), (box, False)):
+        world = World(server, f"assessed-{next(numbers)}")
+        place = f"{TRACES_3}/{world.trace}/assessments"
+        said = {"assessment_name": "human", "source": {"source_type": "HUMAN", "source_id": "a"}}
+        good = {**said, "feedback": {"value": "good"}, "trace_id": world.trace}
+        one = server.ok("operate", place, assessment=good)["assessment"]["assessment_id"]
+        own = f"tr-{next(numbers):032x}"
+        times = dict.fromkeys(("create_time", "last_update_time"), "2026-01-01T00:00:00Z")
+        forged = {**said, **times, "feedback": {"value": "bad"}, "trace_id": own}
+
+        def start(identity: str) -> int:
+            given = [{**forged, "assessment_id": identity}]  # noqa: B023 - called in this turn
+            sent = start_of_trace(world.experiment, own, {}, assessments=given)  # noqa: B023
+            return server.call("train", TRACES_3, **sent).status  # noqa: B023
+
+        # Of its own trace a client may send an assessment again.
+        mine = f"a-{next(numbers):032x}"
+        assert [start(mine), start(mine)] == [200, 200]
+        assert start(one) == (200 if real else 403)
+        left = server.send("operate", "GET", f"{place}/{one}")
+        assert (left.status != 200) is real
+        assert real or left.json["assessment"]["feedback"]["value"] == "good"
+
+
+def test_a_trace_that_was_linked_to_a_run_is_finished_with_it(box: Box, unguarded: Box) -> None:
+    """A link is no metadata of the trace."""
+    for server, real in ((unguarded, True), (box, False)):
+        world = World(server, f"linked-{next(numbers)}")
+        one = world.traced("x", "y")
+        server.ok("train", "traces/link-to-run", trace_ids=[one], run_id=world.open)
+        server.ok("train", f"{TRACES_3}/{one}/tags", "PATCH", key="note", value="open")
+        server.ok("operate", "runs/update", run_id=world.open, status="FINISHED", end_time=2)
+        named = {"name": "elsewhere-" + world.name}
+        other = server.ok("train", "experiments/create", **named)["experiment_id"]
+        given = {"assessment_name": "a", "feedback": {"value": 1}, "trace_id": one}
+        span = {"traceId": one.removeprefix("tr-"), "spanId": "d" * 16, "name": "s", "kind": 1}
+        span |= {"startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+        sent = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+        headers = JSON | {"X-Mlflow-Experiment-Id": world.experiment}
+        again = start_of_trace(world.experiment, one, {}, response_preview="forged")
+        answers = [
+            server.call("train", f"{TRACES_3}/{one}/tags", "PATCH", key="note", value="forged"),
+            server.call("train", f"{TRACES_3}/{one}/assessments", assessment=given),
+            server.send("train", "POST", "/v1/traces", sent, headers),
+            server.call("train", TRACES_3, **again),
+            server.call("train", TRACES_3, **start_of_trace(other, one, {})),
+        ]
+        assert {answer.status for answer in answers} == ({200} if real else {403})
+        assert (linked(server, world, world.open) == [one]) is not real
+
+
+def test_a_packed_body_of_traces_is_not_unpacked(box: Box) -> None:
+    """MLflow unpacks without a bound: 150 KB held every port for seconds, and took a gigabyte."""
+    span = {"traceId": f"{next(numbers):032x}", "spanId": "b" * 16, "name": "s", "kind": 1}
+    span |= {"startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+    sent = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+    world = World(box, f"packed-{next(numbers)}")
+    headers = JSON | {"X-Mlflow-Experiment-Id": world.experiment}
+    packed = headers | {"Content-Encoding": "gzip"}
+    answer = box.send("train", "POST", "/v1/traces", gzip.compress(sent), packed)
+    assert answer.status == 415
+    assert b"Content-Encoding" in answer.body
+    assert box.send("train", "POST", "/v1/traces", sent, headers).status == 200

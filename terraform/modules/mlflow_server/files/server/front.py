@@ -233,6 +233,10 @@ class Front:
         if operation != "export_traces":
             await self.fastapi(scope, receive, send)
             return
+        if any(name == b"content-encoding" for name, _ in scope["headers"]):
+            # MLflow unpacks a body without a bound. Its own client sends traces unpacked.
+            await answer(send, 415, b"text/plain", b"Send traces without a Content-Encoding.")
+            return
         sent = await read(receive)
         if sent is None:
             await answer(send, 413, b"text/plain", b"The request is too large.")
@@ -362,6 +366,8 @@ class Traces:
                 try:
                     for identity, metadata, tags in written(given):
                         self.judge(call, store, identity, metadata, tags)
+                    if original.__name__ == "start_trace" and call.set.runs != "any":
+                        self.judge_assessments(call, store, given.trace_info)
                 except Refused as reason:
                     raise denied(reason) from None
             return original(store, *args, **kwargs)
@@ -388,11 +394,47 @@ class Traces:
         if unwanted:
             what = f"it may not write the tag {unwanted[0][:LONGEST]!r}"
             raise refused(call, self.front.permissions.finished(call, what))
-        for run in {metadata.get(RUN), known and known.trace_metadata.get(RUN)} - {None}:
+        of_trace = {known and known.trace_metadata.get(RUN), *linked_runs(store, identity)}
+        for run in {metadata.get(RUN), *of_trace} - {None}:
             info = store.get_run(run).info
             # The client sends traces from a queue, also when their run has ended.
             if not (info.end_time and 0 <= time.time() - info.end_time / 1000 <= LATE_SECONDS):
                 check(self.front.permissions, call, "run", run, info.status)
+
+    def judge_assessments(self, call: Call, store: Any, trace: Any) -> None:
+        """Raise Refused if an assessment that comes with a trace is another trace's: MLflow would
+        write over it and take it away, by an id that the caller chose."""
+        from mlflow.store.tracking.dbmodels.models import SqlAssessments
+
+        given = [one.assessment_id for one in trace.assessments if one.assessment_id]
+        if not given:
+            return
+        with store.ManagedSessionMaker() as session:
+            taken = (
+                session.query(SqlAssessments.assessment_id)
+                .filter(SqlAssessments.assessment_id.in_(given))
+                .filter(SqlAssessments.trace_id != trace.trace_id)
+                .first()
+            )
+        if taken:
+            what = f"the assessment {taken[0][:LONGEST]!r} is another trace's"
+            raise refused(call, self.front.permissions.finished(call, what))
+
+
+def linked_runs(store: Any, identity: str | None) -> list[str]:
+    """The runs that a trace was linked to, beside the one that its metadata name."""
+    from mlflow.entities.entity_type import EntityAssociationType
+    from mlflow.store.tracking.dbmodels.models import SqlEntityAssociation
+
+    if not identity:
+        return []
+    with store.ManagedSessionMaker() as session:
+        links = session.query(SqlEntityAssociation.destination_id).filter_by(
+            source_type=EntityAssociationType.TRACE,
+            source_id=identity,
+            destination_type=EntityAssociationType.RUN,
+        )
+        return [run for (run,) in links]
 
 
 def found(store: Any, identity: str | None) -> Any:
