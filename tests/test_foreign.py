@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from scripts import cli, foreign
 from scripts.commands import aws_option
 
+pytestmark = pytest.mark.slow
+
 
 def failures() -> list[tuple[BaseException, str]]:
     import psycopg2

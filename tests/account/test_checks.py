@@ -19,6 +19,8 @@ from scripts.findings import Finding
 from scripts.stack.roots import platform_root
 from tests import ROOT
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = "123456789012"
 TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:keyless-dev-alerts"
 

@@ -18,6 +18,8 @@ from scripts.commands import Project
 from scripts.commands.image import image as verb
 from scripts.console import UserError
 
+pytestmark = pytest.mark.slow
+
 REGION = "us-east-1"
 PINNED = Image("ami-0aaaaaaaaaaaaaaaa", REGION, "2026-11-03")
 

@@ -14,6 +14,8 @@ from moto import mock_aws
 
 from scripts.cli import keyless
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

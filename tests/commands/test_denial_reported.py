@@ -16,6 +16,8 @@ from moto import mock_aws
 from scripts.cli import keyless
 from scripts.commands import _denial_reported
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = "123456789012"
 SAID = (
     f"User: arn:aws:sts::{ACCOUNT}:assumed-role/keyless-dev-train/run is not authorized to "

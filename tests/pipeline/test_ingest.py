@@ -11,6 +11,8 @@ from click.testing import CliRunner, Result
 from pipeline import ingest
 from pipeline.reading import sources
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = """
 model = "m"
 [data]

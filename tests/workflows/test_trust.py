@@ -22,6 +22,8 @@ from tests.actions_runner.values import to_string
 from tests.workflows.project import REPOSITORY
 from tests.workflows.trusts import MAIN, ROLES, role_arn, trust_document, trusts
 
+pytestmark = pytest.mark.slow
+
 AUDIENCE = "sts.amazonaws.com"
 NAMES = ("dev", "prod")
 WORKFLOWS = {

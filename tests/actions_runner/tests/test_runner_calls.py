@@ -11,6 +11,8 @@ from tests.actions_runner.runner import Runner
 from tests.actions_runner.tests.conftest import Runs, job, workflow
 from tests.actions_runner.values import ExpressionError
 
+pytestmark = pytest.mark.slow
+
 CALLED = workflow(
     """
     inner:

@@ -24,6 +24,8 @@ from scripts.iam.engine import (
     parse_policy,
 )
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT, OTHER = "111122223333", "444455556666"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/r"
 SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/r/s"

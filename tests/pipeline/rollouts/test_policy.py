@@ -21,6 +21,8 @@ from pipeline.storage import BucketStore, FolderStore, KeyAbsentError, Store
 
 from .conftest import MakePolicy
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["folder", "bucket"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
