@@ -167,3 +167,29 @@ def test_an_entry_of_an_acl_has_a_number_a_protocol_and_a_type(
     assert told(ec2.create_network_acl_entry, **entry) in (
         "InvalidParameterValue", "MissingParameter"
     )  # fmt: skip
+
+
+def test_an_outgoing_rule_to_an_ipv6_network_is_revoked_in_a_network_without_ipv6(
+    account: Account, group: str
+) -> None:
+    """A rule whose values match goes. "For a default VPC, if the values you specify do not match
+    the existing rule's values, no error is returned": in any other there is one.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupEgress.html
+    """
+    ec2 = account.client("ec2")
+
+    def networks_out() -> list[str]:
+        [found] = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"]
+        permissions = found["IpPermissionsEgress"]
+        return [one["CidrIpv6"] for rule in permissions for one in rule["Ipv6Ranges"]]
+
+    permission = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+    permission["Ipv6Ranges"] = [{"CidrIpv6": "2001:db8::/32"}]
+    rule = {"GroupId": group, "IpPermissions": [permission]}
+    ec2.authorize_security_group_egress(**rule)
+    assert networks_out() == ["2001:db8::/32"]
+    ec2.revoke_security_group_egress(**rule)
+    assert networks_out() == []
+    again = told(ec2.revoke_security_group_egress, **rule)
+    assert again == "InvalidPermission.NotFound"

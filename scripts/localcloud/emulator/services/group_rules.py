@@ -1,6 +1,7 @@
 """Rules of security groups. Moto fails on a protocol without ports, and changes no rule's source
-but an IPv4 network: the old one stays, without a word. It describes no rule by its id, and takes
-one protocol, network or group in two spellings for two.
+but an IPv4 network: the old one stays, without a word. It describes no rule by its id, takes one
+protocol, network or group in two spellings for two, and keeps an outgoing rule to an IPv6 network
+that is revoked in a VPC without IPv6.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySecurityGroupRules.html
 """
@@ -18,6 +19,7 @@ from moto.core.responses import EmptyResult
 from moto.ec2.exceptions import (
     InvalidParameterValueError,
     InvalidPermissionDuplicateError,
+    InvalidPermissionNotFoundError,
     InvalidSecurityGroupNotFoundError,
     InvalidSecurityGroupRuleIdNotFoundError,
 )
@@ -39,6 +41,7 @@ def kept() -> Iterator[None]:
             (SecurityGroupRule, "__eq__", _equal),
             (SecurityGroupRule, "__init__", _init),
             (SecurityGroupBackend, "modify_security_group_rules", _modify),
+            (SecurityGroupBackend, "revoke_security_group_egress", _revoke),
             (SecurityGroups, "update_security_group_rule_descriptions_egress", _describe),
             (SecurityGroups, "update_security_group_rule_descriptions_ingress", _describe),
         ):
@@ -129,6 +132,33 @@ def _modify(original: Callable[..., None]) -> Callable[..., None]:
                 raise InvalidPermissionDuplicateError
 
     return modify
+
+
+def _revoke(original: Callable[..., None]) -> Callable[..., None]:
+    """By ids, which moto revokes whatever their network: of networks it passes over IPv6 ones."""
+    signature = inspect.signature(original)
+
+    def revoke(*args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        given = bound.arguments
+        self, named, vpc = (given[name] for name in ("self", "group_name_or_id", "vpc_id"))
+        group = self.get_security_group_by_name_or_id(named, vpc)
+        if group is not None and not given["security_rule_ids"]:
+            sources = self._add_source_group(given["source_groups"], vpc)
+            what = (given[name] for name in ("from_port", "to_port", "ip_ranges"))
+            prefixes = given["prefix_list_ids"] or []
+            given["security_rule_ids"] = [
+                next((one.id for one in group.egress_rules if one == rule), "")
+                for rule in self._iterate_security_rules(
+                    given["ip_protocol"], group.group_id, *what, sources, prefixes, is_egress=True
+                )
+            ]
+            if not all(given["security_rule_ids"]):
+                raise InvalidPermissionNotFoundError
+        original(*bound.args, **bound.kwargs)
+
+    return revoke
 
 
 def _describe(original: Callable[..., Any]) -> Callable[..., Any]:
