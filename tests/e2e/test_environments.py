@@ -347,7 +347,8 @@ def printed(prod: Prod) -> str:
 
 
 def server_logs(prod: Prod) -> str:
-    return "\n".join(log.read_text() for log in prod.home.path.rglob("*.log"))
+    files = files_of(prod.home.path)
+    return "\n".join(file.content.decode() for file in files if file.path.suffix == ".log")
 
 
 @pytest.mark.parametrize("place", [states, user_data, parameters, printed, server_logs])
@@ -367,10 +368,10 @@ def test_no_secret_of_prod_is_in_a_plan(secrets: dict[str, str], unchanged: Unch
 
 def test_no_secret_of_prod_is_in_a_file(prod: Prod, secrets: dict[str, str]) -> None:
     searched = [*files_of(prod.home.path), *files_of(prod.home.user)]
-    assert {"cloud.json", "decisions.jsonl", "prod.tfplan"} <= {path.name for path in searched}
-    for path in searched:
-        content = path.read_bytes()
-        assert {name for name, value in secrets.items() if value.encode() in content} == set(), path
+    assert {"cloud.json", "decisions.jsonl", "prod.tfplan"} <= {file.path.name for file in searched}
+    for file in searched:
+        found = {name for name, value in secrets.items() if value.encode() in file.content}
+        assert found == set(), file.path
 
 
 # The way out of both

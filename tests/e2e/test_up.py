@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from scripts.localcloud.home import administrator
 from scripts.names import stages
 from scripts.stack.binary import find_binary
 from tests.e2e.conftest import POISON, Home
+from tests.local_run.written import Written, written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.terraform]
 
@@ -187,31 +189,24 @@ def test_no_secret_is_in_the_state(home: Home) -> None:
 
 def test_no_secret_is_in_a_file_but_the_private_test_keys(home: Home) -> None:
     values = {name: value.encode() for name, value in secrets_of(home).items()}
-    for path in files_of(home.path):
-        content = path.read_bytes()
+    for file in files_of(home.path):
         for name, value in values.items():
-            assert value not in content, f"{name} in {path}"
+            assert value not in file.content, f"{name} in {file.path}"
 
 
 def test_every_file_with_a_key_or_token_is_private(home: Home) -> None:
     private = []
-    for path in files_of(home.path):
-        content = path.read_bytes()
-        if b"PRIVATE KEY" in content or b"secret_access_key" in content or path.name == "pgpass":
-            private.append(path.name)
-            assert path.stat().st_mode & 0o077 == 0, path
+    for file in files_of(home.path):
+        name, content = file.path.name, file.content
+        if b"PRIVATE KEY" in content or b"secret_access_key" in content or name == "pgpass":
+            private.append(name)
+            assert file.mode & 0o077 == 0, file.path
     assert {"administrator.json", "pgpass"} <= set(private)
 
 
-def files_of(folder: Path) -> list[Path]:
+def files_of(folder: Path) -> Iterator[Written]:
     """Every regular file, PostgreSQL's data files and Terraform's providers left out."""
-    return [
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and not path.is_symlink()
-        and not {"base", "pg_wal", "providers"} & set(path.relative_to(folder).parts)
-    ]
+    return written(folder, "base", "pg_wal", "providers")
 
 
 def test_no_process_has_the_master_password_in_its_environment_or_arguments(home: Home) -> None:
