@@ -8,7 +8,7 @@ from functools import lru_cache
 from scripts.iam.denial.reading import by_name, decoded, elsewhere, named, s3, services
 from scripts.iam.denial.reading.calls import Call, action_called, called, on
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
-from scripts.iam.reference import MOST_TOGETHER, besides, only_star, resources
+from scripts.iam.reference import MOST_TOGETHER, besides, judged, only_star, resources
 
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
 # EKS and others, which look for a right before they use it; CloudFormation; AWS's own sentence.
@@ -371,8 +371,9 @@ def _which_key(operation: str, words: str) -> str:
 def _of_queue(queue: re.Match[str], call: Call | None) -> str:
     region, account, name = queue["region"] or queue["old"], queue["account"], queue["name"]
     what = f" on its queue arn:aws:sqs:{region}:{account}:{name}" if name else ""
-    if call:
-        action = f"sqs:{call.operation}"
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+    action = f"sqs:{call.operation.removesuffix('Batch')}" if call else ""
+    if judged(action):
         return (
             f"SQS refused {action}{what or ' on *' * only_star(action)}; whether an Allow is "
             "lacking or a policy denies it is not told"

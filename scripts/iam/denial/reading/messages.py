@@ -13,7 +13,7 @@ from scripts.iam.account.decision_log import Record
 from scripts.iam.denial.reading import by_name, calls, decoded, named, services
 from scripts.iam.denial.reading.callerless import SENTENCES, cause, of_ec2_alone, of_service_alone
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
-from scripts.iam.denial.reading.written import begins_anew, errors, unbroken, unescaped
+from scripts.iam.denial.reading.written import begins_anew, begins_error, unbroken, unescaped
 from scripts.iam.engine.evaluation import Reason
 from scripts.iam.reference import GLOBAL_REGION, is_global, judged, makes_whole, spelled, unknown
 
@@ -35,10 +35,13 @@ UNNAMED_KEY = "on (?:the resource associated with this ciphertext|this resource(
 KINDS = (
     "role|user|group|policy(?: path)?|instance profile|mfa device|server certificate|oidc provider"
 )
-# A name with blanks in it ends where the sentence goes on, or with the sentence where an SDK does.
+# A name with blanks in it ends where the sentence goes on, or with the sentence where an SDK does;
+# the next error begins with its code or its caller.
+_CODE_OR_CALLER = r"User:|Error:|\w+(?:Exception|Error)\b|AccessDenied|UnauthorizedOperation"
 _GOES_ON = r"(?: (?:because no [\w -]+ allows|with an explicit deny)| \(Service: )"
 NAME_WITH_BLANKS = (
-    rf"arn:[^\s\"]+(?:(?! because | with an explicit) [^\s\"(]+){{0,12}}(?={_GOES_ON})"
+    rf"arn:[^\s\"]+(?:(?! because | with an explicit| (?:{_CODE_OR_CALLER})) "
+    rf"[^\s\"(]+){{0,12}}(?={_GOES_ON})"
 )
 _NAME = rf"(?:{NAME_WITH_BLANKS}|[^\s\"]+)"
 _SENTENCE = re.compile(
@@ -142,6 +145,7 @@ _MERELY = re.compile(
 _ANOTHER = re.compile(r"different|(?<![a-z])(?:an)?other(?![a-z])|foreign")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 _NAMED = re.compile(r"(?<![\w:/-])[a-z][a-z0-9-]*:[A-Z]\w+")
+_ALONE = re.compile(r"\b(?:S3|EC2)\b|(?<=begin with )[a-z][\w-]*(?=:)")
 # Where the first SDK for Go ends an error.
 _OVER = re.compile(r"status code: \d+, request id: \S")
 # As long as stacks get, in letters.
@@ -716,20 +720,45 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
 
 
 def _left_out(text: str, bare: tuple[str, ...], actions: set[str]) -> Iterator[str]:
-    """Denials whose words tell an action that nothing told so far is about: one is no part of what
-    stands beside it only because that is near."""
-    causes = set(map(cause, bare))
-    parts = dict.fromkeys(errors(text))
+    """Denials whose words tell an action, or no more than a service, that nothing told so far is
+    about: one is no part of what stands beside it only because that is near."""
+    causes = [str(cause(one)) for one in bare]
+    parts = dict.fromkeys(_parts(text))
     for plain in map(_plain, parts if len(parts) > 1 else ()):
         if _SENTENCE.search(plain) or decoded.ENCODED.search(plain):
             continue
         for words in _bare(plain, [], ()):
             told = cause(words)
-            less = (of_s3_alone(words), of_ec2_alone(words), of_service_alone(words))
-            first = _NAMED.search(told or "")
-            if told not in (None, *causes, *less) and not (first and first[0] in actions):
-                causes.add(told)
-                yield words
+            if told is None or told in causes:
+                continue
+            before = " ".join([*causes, *actions])
+            first = _NAMED.search(told)
+            if told in (of_s3_alone(words), of_ec2_alone(words), of_service_alone(words)):
+                if _of_services(told) & _of_services(before):
+                    continue
+            elif first and first[0] in _NAMED.findall(before):
+                continue
+            causes.append(told)
+            yield words
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The parts of a text that hold a refusal each, with the lines of an error's before it."""
+    part, refuses = "", False
+    for line in text.splitlines(keepends=True):
+        refused = bool(_BARE.search(line) or _SENTENCE.search(line))
+        if refuses and (refused or begins_error(line)):
+            yield part
+            part, refuses = "", False
+        part, refuses = part + line, refuses or refused
+    yield part
+
+
+def _of_services(told: str) -> set[str]:
+    """The services, by the prefix of their actions, that what is told may be about."""
+    names = {one.partition(":")[0] for one in _NAMED.findall(told)}
+    names |= {name.lower() for name in _ALONE.findall(told)}
+    return names | ({"s3"} if "kms" in names else set())  # S3 hands on what KMS refuses
 
 
 def _tells_more(wide: str, words: str) -> bool:

@@ -18,6 +18,7 @@ _QUOTED = re.compile(r"=([2-7][\dA-F])")
 # A line's end, or what stands for one in a string.
 _END = re.compile(r"\\+r?\\*n(?:\\+t)*")
 _BREAK = r"[ \t]*\r?\n[ \t]*"
+_LINE = re.compile(r"\n[ \t]*")
 # What AWS's own sentence goes on with tells where an ARN ends that lines break.
 _BROKEN = tuple(
     re.compile(words)
@@ -47,16 +48,17 @@ _OPEN = re.compile(
 _FULL_STOP = re.compile(r"[.!?][\"')\]]*$")
 # Errors, and a tool's own words before a denial.
 _ERROR = (
-    r"\W{0,3}(?:An error occurred|User: |(?:Error: )?Failed to |\w+ failed: "
+    r"\W{0,3}(?:An error occurred|User: |User with account|(?:Error: )?Failed to |\w+ failed: "
+    r"|(?:AccessDenied(?:Exception)?|UnauthorizedOperation)(?=[\s:(\[,]|$)(?! operation)"
     r"|\w*(?:Exception|[Ee]rror|AccessDenied|UnauthorizedOperation)(?=[\s:(\[,]|$)"
     r"(?! because | with an | operation)|[A-Z]\w*:? (?!operation).{0,80}?User: arn:)|\{"
 )
 # Those, and lines of a list, a log and a stack.
+_NEW_ERROR = re.compile(_ERROR)
 _ANEW = re.compile(
     rf"{_ERROR}|\W{{0,3}}(?:arn:|Caused by\b|Traceback\b|at [\w$.]+\(|\d+[.)] |[-*•] "
     r"|\d{4}[-/]\d\d[-/]\d\d|\d\d:\d\d:\d\d|(?:TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR|FATAL)\b)"
 )
-_BEGINS = re.compile(rf"\n(?={_ERROR})")
 
 
 def unescaped(text: str) -> str:
@@ -88,8 +90,15 @@ def unbroken(text: str) -> str:
     text = _unfolded(text)
     text = _unbroken_column(text)
     for pattern in _BROKEN:
-        text = pattern.sub(lambda found: f" {''.join(found[0].split())}", text)
+        text = pattern.sub(_whole_again, text)
     return text
+
+
+def _whole_again(found: re.Match[str]) -> str:
+    """An ARN without the ends of lines within it, unless one of its lines begins an error."""
+    lines = _LINE.finditer(found.string, found.start(), found.end())
+    anew = any(_ANEW.match(found.string, line.end()) for line in lines)
+    return found[0] if anew else f" {''.join(found[0].split())}"
 
 
 def _unbroken_column(text: str) -> str:
@@ -141,6 +150,6 @@ def begins_anew(line: str) -> bool:
     return _ANEW.match(line) is not None
 
 
-def errors(text: str) -> list[str]:
-    """The parts of a text that begin as an error does, each up to the next one."""
-    return _BEGINS.split(text)
+def begins_error(line: str) -> bool:
+    """Whether a line begins as an error does, or a tool's words before one."""
+    return _NEW_ERROR.match(line) is not None
