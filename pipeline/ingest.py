@@ -29,7 +29,7 @@ from pipeline.pages import data as page
 from pipeline.reading import files, sources
 from pipeline.reading.files import DataFile
 from pipeline.reading.reader import read_table
-from pipeline.step import Outcome, Workspace, step
+from pipeline.step import Outcome, Workspace, step_that_begins
 from pipeline.storage import KeyExistsError
 from pipeline.tracking import progress
 
@@ -50,7 +50,7 @@ class Ingested:
     notes: list[str]
 
 
-@step
+@step_that_begins
 @click.option("--renew-contract", is_flag=True, help="Infer the contract anew from this data.")
 def main(workspace: Workspace, *, renew_contract: bool) -> Outcome:
     """Read the source, check it, cut the holdout and store raw, training and holdout data."""

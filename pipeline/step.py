@@ -95,9 +95,17 @@ class Outcome:
 
 
 def open_workspace(
-    platform: Path | None, local: Path | None, settings: Path | None, environ: Mapping[str, str]
+    platform: Path | None,
+    local: Path | None,
+    settings: Path | None,
+    environ: Mapping[str, str],
+    *,
+    begin: bool = True,
 ) -> Workspace:
-    """Read settings and platform. Raises InputError on the first that is wrong."""
+    """Read settings and platform. Raises InputError on the first that is wrong.
+
+    Only who begins the work makes the folder `local`: another step found nothing in it.
+    """
     if platform and local:
         raise InputError("--platform and --local exclude each other: name one of the two")
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "MLFLOW_S3_ENDPOINT_URL"):
@@ -111,12 +119,17 @@ def open_workspace(
 
         look_in(file.parent, Path())
     if local is not None:
+        if not begin and not local.is_dir():
+            raise InputError(
+                f"the folder {local} does not exist: `python -m pipeline.ingest --local {local}` "
+                "begins one"
+            )
         local.mkdir(parents=True, exist_ok=True)
         return Workspace(loaded, file, folder=local)
     return Workspace(loaded, file, platform=load_platform(platform, environ=environ))
 
 
-def step(function: Callable[..., Outcome]) -> click.Command:
+def step(function: Callable[..., Outcome], *, begins: bool = False) -> click.Command:
     """Turn `function(workspace, **options) -> Outcome` into the command of its step."""
 
     @functools.wraps(function)
@@ -131,7 +144,8 @@ def step(function: Callable[..., Outcome]) -> click.Command:
         use_region(os.environ)
 
         def run() -> Outcome:
-            return function(open_workspace(platform, local, settings, os.environ), **options)
+            workspace = open_workspace(platform, local, settings, os.environ, begin=begins)
+            return function(workspace, **options)
 
         with each_warning_once(), progress.shown():
             outcome = guarded(run)
@@ -157,6 +171,9 @@ def step(function: Callable[..., Outcome]) -> click.Command:
     ):
         decorated = option(decorated)
     return click.command()(decorated)
+
+
+step_that_begins = functools.partial(step, begins=True)
 
 
 def use_region(environ: MutableMapping[str, str]) -> None:

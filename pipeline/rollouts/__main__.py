@@ -290,4 +290,5 @@ for _command in (
     rollouts.add_command(_command)
 
 if __name__ == "__main__":
-    rollouts()
+    # Who came by another command sees that one in usages and errors.
+    rollouts(prog_name=os.environ.get("KEYLESS_PROGRAM"))

@@ -49,13 +49,15 @@ def run_step(
     quiet: bool = False,
     folder: Path | None = None,
     tracking: bool = True,
+    program: str | None = None,
 ) -> int:
     """Run `python -m pipeline.<step>`; the answer is its exit code. `quiet` drops what it prints.
 
     In the local cloud it runs as `role` (or as the administrator), with a session to MLflow if the
     role may open one and the step needs it (`tracking`); with `aws` it runs in the caller's
     environment, whose tunnel MLFLOW_TRACKING_URI must name. `folder` is where it runs, in place of
-    the project. Raises UserError when the local cloud or its server is not there.
+    the project; `program` what its usage calls it. Raises UserError when the local cloud or its
+    server is not there.
     """
     command = [sys.executable, "-m", f"pipeline.{step}", *arguments]
     start = partial(
@@ -65,8 +67,9 @@ def run_step(
         stdout=subprocess.DEVNULL if quiet else None,
         check=False,
     )
+    own = {"KEYLESS_PROGRAM": program} if program else {}
     if aws:
-        return start(env={**os.environ, "KEYLESS_ENVIRONMENT": environment}).returncode
+        return start(env={**os.environ, "KEYLESS_ENVIRONMENT": environment, **own}).returncode
 
     from scripts.local_run.actors import Actors
 
@@ -77,7 +80,7 @@ def run_step(
         way = {}
         if tracking:
             way = open_sessions.enter_context(_session(project, actors, platform, role))
-        extra = {"KEYLESS_PLATFORM": platform.model_dump_json(), **way}
+        extra = {"KEYLESS_PLATFORM": platform.model_dump_json(), **way, **own}
         sealed = (
             actors.marked_environment(_credentials(project, actors, role), extra)
             if role == "administrator"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from scripts.server.sessions import Clients
 
 ROLE = "rollout"
+PROGRAM = "keyless rollout"
 STRATEGIES = ("champion_challenger", "canary", "ab", "blue_green")
 CHANGING = {
     "start": "begin a rollout",
@@ -93,7 +94,8 @@ def rollout(
         _demo(project, environment, arguments, aws)
     elif HELP & set(arguments):
         command = [sys.executable, "-m", "pipeline.rollouts", verb, "--help"]
-        context.exit(subprocess.run(command, cwd=project.root, check=False).returncode)
+        named = {**os.environ, "KEYLESS_PROGRAM": PROGRAM}
+        context.exit(subprocess.run(command, cwd=project.root, env=named, check=False).returncode)
     else:
         context.exit(_run(project, environment, words, aws=aws, yes=yes, as_json=as_json))
 
@@ -121,6 +123,7 @@ def _run(
             aws=aws,
             # Without MLflow a rollout can still be watched and, above all, aborted.
             tracking=verb == "start",
+            program=PROGRAM,
         )
 
 

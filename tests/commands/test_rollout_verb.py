@@ -52,3 +52,11 @@ def test_what_changes_something_has_no_json() -> None:
     done = CliRunner().invoke(keyless, ["rollout", "abort", "--why", "complaints", "--json"])
     assert done.exit_code == 2
     assert "--json is for status, history, size" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_help_of_a_verb_names_the_command_that_was_typed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert CliRunner().invoke(keyless, ["rollout", "watch", "--help"]).exit_code == 0
+    assert capfd.readouterr().out.startswith("Usage: keyless rollout watch [OPTIONS]")

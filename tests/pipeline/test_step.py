@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import click
 import pytest
 from botocore.exceptions import ClientError, NoRegionError
+from click.testing import CliRunner
 
 from pipeline import predict, train
 from pipeline.errors import InputError, first_line
@@ -49,6 +51,17 @@ def test_a_default_region_that_is_set_stays() -> None:
 def test_without_any_region_the_variable_to_set_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="without a region: set AWS_REGION"):
         load_platform(environ={"KEYLESS_ENVIRONMENT": "dev"}, terraform_root=tmp_path)
+
+
+@pytest.mark.parametrize("main", [train.main, predict.main])
+def test_a_folder_that_is_mistyped_is_named_and_not_made(
+    main: click.Command, tmp_path: Path
+) -> None:
+    mistyped = tmp_path / "wrok"
+    done = CliRunner().invoke(main, ["--local", str(mistyped)])
+    assert done.exit_code == 2
+    assert f"the folder {mistyped} does not exist" in done.stderr
+    assert not mistyped.exists()
 
 
 @pytest.mark.parametrize("uri", ["postgresql://u@host/mlflow", "s3://bucket/mlflow"])
