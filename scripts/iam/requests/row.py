@@ -207,15 +207,11 @@ def named_once(tags: object, key: str = "Key", value: str = "Value") -> dict[str
         count = len(rows)
     if any(name.lower().startswith("aws:") for name in found):
         raise ValueError("tag keys that begin with aws: are AWS's own to set")
-    _differ(found, count)
-    return found
-
-
-def _differ(found: Mapping[str, str], count: int) -> None:
     # Condition keys ignore case, tags do not: two tags that differ in case only would let one
     # be checked and the other be set.
     if len({name.lower() for name in found}) != count:
         raise ValueError("tag keys must differ by more than upper and lower case")
+    return found
 
 
 def request_tags(tags: Mapping[str, str], *also: str) -> Keys:
@@ -249,9 +245,11 @@ def untagged(parameter: str = "TagKeys") -> Callable[[Call], Keys]:
 
 
 def resource_tags(call: Call, arn: str, *also: str) -> Keys:
-    """aws:ResourceTag/* of an existing resource, and the service's own prefixes for the same."""
+    """aws:ResourceTag/* of an existing resource, and the service's own prefixes for the same.
+
+    Two that differ in case only are one key with two values, which the engine decides nothing by.
+    """
     tags = call.account.tags(arn) or {}
-    _differ(tags, len(tags))
     return {
         f"{prefix}{name}": (value,)
         for prefix in ("aws:ResourceTag/", *also)

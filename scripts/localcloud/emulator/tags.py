@@ -32,6 +32,10 @@ def ended() -> Iterator[None]:
         for owner, method, things in _ENDS:
             stack.enter_context(patch.object(owner, method, _ending(owner, method, things)))
         for owner, method, change in (
+            (IAMBackend, "tag_role", _in_any_case(IAMBackend.tag_role, _of_role)),
+            (IAMBackend, "tag_user", _in_any_case(IAMBackend.tag_user, _of_user)),
+            (IAMBackend, "untag_role", _in_any_case(IAMBackend.untag_role, _of_role)),
+            (IAMBackend, "untag_user", _in_any_case(IAMBackend.untag_user, _of_user)),
             (IAMBackend, "update_user", _carrying(IAMBackend.update_user)),
             (TaggingService, "copy_tags", _replacing(TaggingService.copy_tags)),
             (SimpleSystemManagerBackend, "delete_parameter",
@@ -92,6 +96,32 @@ def _carrying(original: Callable[..., None]) -> Callable[..., None]:
             self.tagger.tag_resource(user.arn, self.tagger.convert_dict_to_tags_input(tags))
 
     return update
+
+
+def _of_role(iam: Any, name: str, keys: Iterable[str]) -> None:
+    role = iam.get_role(name)
+    role.tags = [tag for tag in role.tags if tag["Key"].lower() not in keys]
+
+
+def _of_user(iam: Any, name: str, keys: Iterable[str]) -> None:
+    arn = iam.get_user(name).arn
+    here = [key for key in iam.tagger.get_tag_dict_for_resource(arn) if key.lower() in keys]
+    iam.tagger.untag_resource_using_names(arn, here)
+
+
+def _in_any_case(original: Callable[..., None], take: Callable[..., None]) -> Callable[..., None]:
+    """Keys of tags of roles and users ignore case: the new tag replaces that of another case.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules
+    """
+
+    @wraps(original)
+    def change(self: Any, name: str, given: list[Any]) -> None:
+        named = (one if isinstance(one, str) else one["Key"] for one in given)
+        take(self, name, {key.lower() for key in named})
+        original(self, name, given)
+
+    return change
 
 
 def _replacing(original: Callable[..., None]) -> Callable[..., None]:

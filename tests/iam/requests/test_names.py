@@ -75,12 +75,13 @@ def test_tags_that_only_aws_sets_are_refused(key: str) -> None:
         needed("secretsmanager", "TagResource", SecretId="a", Tags=tags)
 
 
-def test_tags_of_a_resource_that_differ_in_case_only_are_refused() -> None:
-    """Conditions ignore case, so either value could be taken for the other."""
+def test_tags_of_a_resource_that_differ_in_case_only_are_both_told() -> None:
+    """Conditions ignore case: the engine decides nothing by a key that has two values."""
     vpc = f"arn:aws:ec2:{HERE}:vpc/vpc-0a"
     account = FakeAccount(resources={vpc: {"Environment": "dev", "environment": "prod"}})
-    with pytest.raises(ValueError, match="upper and lower case"):
-        needs(sent("ec2", "DeleteVpc", {"VpcId": "vpc-0a"}), account)
+    [need] = needs(sent("ec2", "DeleteVpc", {"VpcId": "vpc-0a"}), account)
+    assert need.context["aws:ResourceTag/Environment"] == ("dev",)
+    assert need.context["aws:ResourceTag/environment"] == ("prod",)
 
 
 @pytest.mark.parametrize("key", [" a", "a\n", "a\r", "\u00a0", "<a>&amp;", "..", "a%20b", "a+b"])
