@@ -177,6 +177,13 @@ def arns(prefix: str) -> tuple[str, ...]:
     return tuple(_content().get(prefix, {"arns": ()})["arns"])
 
 
+@cache
+def placeless() -> frozenset[str]:
+    """The services with ARNs that have neither a region nor an account."""
+    forms = (one.split(":") for prefix in _content() for one in arns(prefix))
+    return frozenset(parts[2] for parts in forms if parts[3:5] == ["", ""])
+
+
 def _action(action: str) -> Action | None:
     prefix, _, name = action.lower().partition(":")
     return _service(prefix)[0].get(name)

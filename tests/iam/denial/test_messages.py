@@ -487,3 +487,21 @@ def test_what_an_sdk_prints_behind_its_stack_is_of_the_same_denial() -> None:
     found = read(text)
     assert len(found.refusals) == 1
     assert found.bare == ()
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsiamidentitycenter.html
+        "arn:aws:sso:::permissionSet/ssoins-0123456789abcdef/ps-0123456789abcdef",
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonpersonalize.html
+        "arn:aws:personalize:::recipe/aws-user-personalization",
+        "arn:aws:s3:::box",
+    ],
+)
+def test_an_arn_that_never_has_a_place_hides_none(resource: str) -> None:
+    [refusal] = read(
+        "User: arn:aws:iam::123456789012:user/bob is not authorized to perform: s3:GetObject on "
+        f"resource: {resource}"
+    ).refusals
+    assert refusal.resource == refusal.arn == resource

@@ -6,9 +6,9 @@ import re
 from functools import lru_cache
 
 from scripts.iam.denial.reading import by_name, decoded, elsewhere, named, s3, services
-from scripts.iam.denial.reading.calls import Call, action_called, called, on
+from scripts.iam.denial.reading.calls import Call, action_called, action_of, called, on
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
-from scripts.iam.reference import MOST_TOGETHER, besides, judged, only_star, resources
+from scripts.iam.reference import MOST_TOGETHER, besides, only_star, resources
 
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
 # EKS and others, which look for a right before they use it; CloudFormation; AWS's own sentence.
@@ -189,7 +189,7 @@ def _of_its_call(words: str) -> str | None:
     if call and several and by_name.refuses(words):
         return (
             f"the call that was refused is {call.operation}, and several services have one of that "
-            f"name: it needs {', '.join(several[:-1])} or {several[-1]}. Which, and whether an "
+            f"name: it needs {', '.join(several)} or a further service's. Which, and whether an "
             "Allow is lacking or a policy denies it, is not told"
         )
     return None
@@ -371,9 +371,7 @@ def _which_key(operation: str, words: str) -> str:
 def _of_queue(queue: re.Match[str], call: Call | None) -> str:
     region, account, name = queue["region"] or queue["old"], queue["account"], queue["name"]
     what = f" on its queue arn:aws:sqs:{region}:{account}:{name}" if name else ""
-    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
-    action = f"sqs:{call.operation.removesuffix('Batch')}" if call else ""
-    if judged(action):
+    if action := action_of("sqs", call.operation) if call else "":
         return (
             f"SQS refused {action}{what or ' on *' * only_star(action)}; whether an Allow is "
             "lacking or a policy denies it is not told"

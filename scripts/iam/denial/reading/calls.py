@@ -104,6 +104,26 @@ _ALIASES = {
     "InitiateMultipartUpload": "CreateMultipartUpload",
     "RunInstance": "RunInstances",
 }
+# Calls whose action has another name.
+# https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+# https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-language-api-permissions-reference.html
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-control-access-iam.html
+_ACTIONS = {
+    "ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+    "Converse": "bedrock:InvokeModel",
+    "ConverseStream": "bedrock:InvokeModelWithResponseStream",
+    "DeleteMessageBatch": "sqs:DeleteMessage",
+    "GetLayerVersionByArn": "lambda:GetLayerVersion",
+    "Invoke": "lambda:InvokeFunction",
+    "InvokeWithResponseStream": "lambda:InvokeFunction",
+    "PostToConnection": "execute-api:ManageConnections",
+    "PublishBatch": "sns:Publish",
+    "SendMessageBatch": "sqs:SendMessage",
+    "TransactGetItems": "dynamodb:GetItem",
+}
 _VERBS = {
     "creating": ("Create", "Run"),
     "reading": ("Describe", "Get"),
@@ -164,10 +184,17 @@ def action_called(words: str) -> str:
         return ""
     if _OF_EC2.search(words) and judged(f"ec2:{call.operation}"):
         return f"ec2:{call.operation}"
-    if call.service and judged(f"{call.service}:{call.operation}"):
-        return f"{call.service}:{call.operation}"
+    other = _ACTIONS.get(call.operation, "").partition(":")[0]
+    if own := action_of(call.service or other, call.operation):
+        return own
     asked = [one for one in services(words) if judged(f"{one}:{call.operation}")]
     return f"{asked[0]}:{call.operation}" if len(asked) == 1 else of_call(call.operation)
+
+
+def action_of(service: str, operation: str) -> str:
+    """The action that a service's call needs; "" if that is not known."""
+    own, other = f"{service}:{operation}", _ACTIONS.get(operation, "")
+    return own if judged(own) else other if other.startswith(f"{service}:") else ""
 
 
 def _call(told: dict[str, str | None]) -> Call | None:

@@ -15,7 +15,15 @@ from scripts.iam.denial.reading.callerless import SENTENCES, cause, of_ec2_alone
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
 from scripts.iam.denial.reading.written import begins_anew, begins_error, unbroken, unescaped
 from scripts.iam.engine.evaluation import Reason
-from scripts.iam.reference import GLOBAL_REGION, is_global, judged, makes_whole, spelled, unknown
+from scripts.iam.reference import (
+    GLOBAL_REGION,
+    is_global,
+    judged,
+    makes_whole,
+    placeless,
+    spelled,
+    unknown,
+)
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 LAYER = (
@@ -93,10 +101,27 @@ _DOTS = re.compile(r"(arn:[\w-]+:[\w-]+:[\w-]*): ?(?:\.{3}|…) ?:(?=\w)")
 _CROSSED_OUT = re.compile(r"(to perform:? [a-z][\w-]*:)[xX]{3,}\b")
 # A session is STS's; whoever hides an account may write the other service.
 _SESSION = re.compile(r"(arn:[\w-]+:)iam(::[^:\s]+:assumed-role/)")
-_NOWHERE = re.compile(
-    r"(arn:[\w-]+:(?!(?:s3|iam|sts|route53|cloudfront|globalaccelerator|organizations|waf|budgets|"
-    r"support|bedrock|shield|health|artifact|aws-portal)\b)[\w-]+):::(?=\w)"
+# Of these services an ARN may have neither region nor account; of AWS's reference others have none.
+_PLACELESS = frozenset(
+    [
+        "s3",
+        "iam",
+        "sts",
+        "route53",
+        "cloudfront",
+        "globalaccelerator",
+        "organizations",
+        "waf",
+        "budgets",
+        "support",
+        "bedrock",
+        "shield",
+        "health",
+        "artifact",
+        "aws-portal",
+    ]
 )
+_NOWHERE = re.compile(r"(arn:[\w-]+:(?P<service>[\w-]+)):::(?=\w)")
 _SPACED = re.compile(
     r"(arn:[\w-]+:(?:iam|sts)::\S{1,40}?) ?(:(?:user|role|assumed-role)/) ?(?=\S+ is not)"
 )
@@ -457,7 +482,7 @@ def _plain(text: str) -> str:
     text = _DOTS.sub(rf"\1:{MASK}:", text)
     # Beside a caller that is whole nobody took an account out.
     left_out = _WITHIN if _WHOLE_CALLER.search(text) else _LEFT_OUT
-    text = left_out.sub(rf"\1:{MASK}:", _NOWHERE.sub(rf"\1:{MASK}:{MASK}:", text))
+    text = left_out.sub(rf"\1:{MASK}:", _NOWHERE.sub(_placed, text))
     text = _SESSION.sub(r"\1sts\2", _CROSSED_OUT.sub(rf"\1{MASK}", text))
     text = _SPACED.sub(r"\1\2", _QUOTES.sub(r"\1\2", text))
     text = _GLUED.sub(r"\1 ", _TWO_WORDS.sub(r"\1…", text))
@@ -465,6 +490,12 @@ def _plain(text: str) -> str:
     text = _PREFIX_ALONE.sub(r"\1\g<call>", _PARTED.sub(r"\1\2", text))
     text = _ARN.sub(lambda arn: _masked(arn, hidden), text)
     return _BROKEN.sub(_joined, text)
+
+
+def _placed(arn: re.Match[str]) -> str:
+    """The beginning of an ARN with masks for its place, where its service's have one."""
+    none = arn["service"] in _PLACELESS or arn["service"] in placeless()
+    return arn[0] if none else f"{arn[1]}:{MASK}:{MASK}:"
 
 
 def _masked(arn: re.Match[str], hidden: dict[str, str]) -> str:

@@ -51,6 +51,23 @@ _ACTIONS = {
     "PutObjectLockConfiguration": ("PutBucketObjectLockConfiguration", _BUCKET),
     "GetPublicAccessBlock": ("GetBucketPublicAccessBlock", _BUCKET),
     "PutPublicAccessBlock": ("PutBucketPublicAccessBlock", _BUCKET),
+    "DeletePublicAccessBlock": ("PutBucketPublicAccessBlock", _BUCKET),
+    "DeleteBucketCors": ("PutBucketCORS", _BUCKET),
+    "DeleteBucketEncryption": ("PutEncryptionConfiguration", _BUCKET),
+    "DeleteBucketLifecycle": ("PutLifecycleConfiguration", _BUCKET),
+    "DeleteBucketOwnershipControls": ("PutBucketOwnershipControls", _BUCKET),
+    "DeleteBucketReplication": ("PutReplicationConfiguration", _BUCKET),
+    "DeleteBucketTagging": ("PutBucketTagging", _BUCKET),
+    "PutBucketAccelerateConfiguration": ("PutAccelerateConfiguration", _BUCKET),
+} | {
+    f"{call}Configuration{many}": (f"{action}{kind}Configuration", _BUCKET)
+    for kind in ("Analytics", "IntelligentTiering", "Inventory", "Metrics")
+    for call, many, action in (
+        (f"DeleteBucket{kind}", "", "Put"),
+        (f"GetBucket{kind}", "", "Get"),
+        (f"ListBucket{kind}", "s", "Get"),
+        (f"PutBucket{kind}", "", "Put"),
+    )
 }
 # Calls of S3's that no other service has.
 _ITS_OWN = ("HeadBucket", "HeadObject", "ListObjects", "ListObjectsV2", "ListObjectVersions")
@@ -60,6 +77,7 @@ _NO_CALLS = ("ListBucket", "ListBucketVersions", "ListBucketMultipartUploads", "
 _SHORT = ("GetObject", "PutObject", "DeleteObject", "ListBuckets")
 _WORD = re.compile(r"\b[A-Za-z]+(?:_[a-z\d]+)*\b")
 _WRITES = ("PutObject", "CreateMultipartUpload", "UploadPart", "CopyObject")
+_CONTROL = re.compile(r"\bS3 ?Control\b|\bs3-?control\b")
 # A tool's words for a call.
 _TOOLS = tuple(
     (re.compile(words), operation)
@@ -118,7 +136,8 @@ _MADE_PUBLIC = {
 }
 # Words that are S3's, and no other service's.
 _IS = re.compile(
-    r"Amazon S3\b|\(Service: S3,|operation error S3|\bS3Exception\b|A[Ww][Ss]::S3|<HostId>"
+    r"Amazon S3\b|\(Service: S3,|operation error S3(?: Control)?:|\bS3Exception\b|A[Ww][Ss]::S3"
+    r"|<HostId>"
     r"|\bAmazonS3Exception\b|\bS3ResponseError\b|\bS3 Error:"
     r"|services/s3\.js|client-s3|\bs3fs\b|S3 Extended Request ID|\bhost id: (?!,)|\bS3 error"
     r"|\bForbidden: null|s3 upload: 403|Server: AmazonS3|Amazon\.S3\.|HostID: \w"
@@ -242,6 +261,8 @@ def operation_of_s3(words: str) -> OfS3 | None:
     """The call that S3 refused; None if the words do not tell it."""
     operation, guessed = _operation(words)
     action, where = _ACTIONS.get(operation, ("", ""))
+    if action.endswith("BucketPublicAccessBlock") and _CONTROL.search(words):
+        action, where = action.replace("Bucket", "Account"), "*"
     if not action and judged(f"s3:{operation}"):
         action = operation
         where = _BUCKET if "Bucket" in operation else _OBJECTS if "Object" in operation else ""
@@ -379,6 +400,13 @@ def _too(operation: str, action: str) -> str:
         return (
             "a request with an ACL needs s3:PutObjectAcl, too (and Block Public Access refuses "
             "one that makes it public), one with tags s3:PutObjectTagging, and what a KMS key is "
-            "to encrypt kms:GenerateDataKey on that key"
+            "to encrypt kms:GenerateDataKey on that key (in parts kms:Decrypt, too)"
         )
+    if action == "s3:DeleteObject":
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObject.html
+        return "a version that is deleted by its id needs s3:DeleteObjectVersion"
+    if action.endswith("BucketPublicAccessBlock"):
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_PutPublicAccessBlock.html
+        of_account = action.replace("Bucket", "Account")
+        return f"the call of that name for a whole account (S3 Control) needs {of_account} on *"
     return ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.iam.denial.reading import calls
 from scripts.iam.denial.reading.callerless import cause
 from scripts.iam.denial.reading.messages import read
 from scripts.iam.denial.reading.unnamed import unnamed
@@ -299,3 +300,53 @@ def test_an_arn_that_the_action_is_not_on_is_none_of_it() -> None:
     tool = f"Error: publishing to SNS Topic ({topic}): operation error SNS: Publish, "
     [told] = read(tool + sentence).refusals
     assert told.resource == topic
+
+
+@pytest.mark.parametrize(
+    ("call", "action"),
+    [
+        # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+        ("Invoke", "lambda:InvokeFunction"),
+        # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
+        ("ConverseStream", "bedrock:InvokeModelWithResponseStream"),
+        ("TransactGetItems", "dynamodb:GetItem"),
+        ("PublishBatch", "sns:Publish"),
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucketEncryption.html
+        ("DeleteBucketEncryption", "s3:PutEncryptionConfiguration"),
+        ("ListBucketInventoryConfigurations", "s3:GetInventoryConfiguration"),
+    ],
+)
+def test_a_call_whose_action_has_another_name_is_told_by_that(call: str, action: str) -> None:
+    words = f"An error occurred (AccessDenied) when calling the {call} operation: Access Denied"
+    [bare] = read(words).bare
+    told = str(cause(bare))
+    assert f"needs {action}" in told and "several services" not in told
+
+
+def test_a_call_of_an_api_is_that_apis_alone() -> None:
+    from botocore.session import get_session
+
+    session, found = get_session(), dict[str, set[str]]()
+    for service in session.get_available_services():
+        for operation in session.get_service_model(service).operation_names:
+            found.setdefault(operation, set()).add(service)
+    for operation in calls._ACTIONS:
+        assert len(found[operation]) == 1, operation
+
+
+def test_a_block_of_a_whole_account_is_no_buckets() -> None:
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_control_GetPublicAccessBlock.html
+    [bare] = read(
+        "operation error S3 Control: GetPublicAccessBlock, https response error StatusCode: 403, "
+        "RequestID: 0c9d0c1e-1111, HostID: abc, api error AccessDenied: Access Denied"
+    ).bare
+    assert "s3:GetAccountPublicAccessBlock on *" in str(cause(bare))
+
+
+def test_a_batch_of_messages_needs_the_action_of_one() -> None:
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+    [bare] = read(
+        "An error occurred (AccessDenied) when calling the SendMessageBatch operation: Access to "
+        "the resource https://sqs.us-east-1.amazonaws.com/123456789012/a is denied."
+    ).bare
+    assert "sqs:SendMessage on its queue" in str(cause(bare))
