@@ -98,6 +98,8 @@ class Home:
     first_decisions: int = 0
     share_of_others: float = 0.0
     """Of the processors' time during the last `up`: what processes took that it did not start."""
+    own_seconds: list[float] = field(default_factory=list)
+    """Processor time of each `up`, with what it started."""
 
     def environment(self) -> dict[str, str]:
         """The caller's environment, with everything in it that must never be read."""
@@ -142,7 +144,8 @@ class Home:
         """Run `keyless up`; returns its JSON result, having seen it succeed."""
         started, busy, own = time.monotonic(), busy_seconds(), self._own_seconds()
         done = self.keyless("up", "--json")
-        others = (busy_seconds() - busy) - (self._own_seconds() - own)
+        self.own_seconds.append(self._own_seconds() - own)
+        others = (busy_seconds() - busy) - self.own_seconds[-1]
         whole = (time.monotonic() - started) * (os.cpu_count() or 1)
         self.share_of_others = max(0.0, others / whole)
         assert done.returncode == 0, f"{done.stderr[-6000:]}\n{self.log_tail()}"

@@ -83,10 +83,11 @@ def test_up_again_changes_nothing_and_takes_a_fraction_of_the_first(home: Home) 
     for root in ("bootstrap", "platform"):
         assert (result[root]["added"], result[root]["removed"]) == (0, 0)
     assert instance_ids(home.actors) == before
-    # What other tests take of the processors differs from one run to the next (0.29 without any,
-    # 0.55 seen beside three): the fraction that is promised is judged when this file runs alone.
-    idle = home.share_of_others < 0.1
-    assert result["seconds"] < (0.5 if idle else 0.8) * home.results[0]["seconds"]
+    # The fraction that is promised is the clock's, where nothing else runs (0.29). Beside other
+    # tests, of which now one `up` has more and now the other, processor time tells more (0.60).
+    if home.share_of_others < 0.1:
+        assert result["seconds"] < 0.5 * home.results[0]["seconds"]
+    assert home.own_seconds[1] < 0.75 * home.own_seconds[0]
 
 
 def instance_ids(actors: Actors) -> list[str]:

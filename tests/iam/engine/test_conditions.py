@@ -53,16 +53,16 @@ def test_a_text_without_wildcards_matches_itself_alone(text: str) -> None:
     ],
 )
 def test_no_pattern_makes_matching_slow(text: str, value: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert not glob(pattern(text))(value)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_resource_pattern_with_many_stars_is_not_slow() -> None:
     test = resource_like(pattern("arn:aws:sqs:" + "*a" * 12 + "b:1:x"))
-    start = time.perf_counter()
+    start = time.process_time()
     assert not test("arn:aws:sqs:" + "a" * 2000 + ":1:y")
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_variables_are_split_with_their_defaults() -> None:
