@@ -56,7 +56,10 @@ _RESERVED_BUCKET = re.compile(
 )
 _LARGEST_PORT = 65535
 # An ICMP rule has a type and a code there, and of all other protocols every port is meant.
-WITH_PORTS = frozenset({"tcp", "udp", "6", "17"})
+WITH_PORTS = frozenset({"tcp", "udp"})
+TYPED = frozenset({"icmp", "icmpv6"})
+_LARGEST_TYPE = 255
+_DESCRIPTION = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
 PROTOCOL = re.compile(r"-1|all|tcp|udp|icmp|icmpv6|\d|\d\d|1\d\d|2[0-4]\d|25[0-5]", re.ASCII)
 _SOURCES = ("CidrIp", "IpRanges", "Ipv6Ranges", "PrefixListIds", "SourceSecurityGroupName",
             "UserIdGroupPairs")  # fmt: skip
@@ -398,13 +401,36 @@ def group_rule(reading: Reading, _: Backends) -> None:
             if spelt and not is_network(spelt, version):
                 raise AwsError("InvalidParameterValue", f"CIDR block {spelt} is malformed")
         first, last = one.get("FromPort"), one.get("ToPort")
-        if protocol not in WITH_PORTS:
+        name = canonical.protocol(protocol)
+        if name in TYPED and not is_type(-1 if first is None else first, last):
+            raise AwsError("InvalidParameterValue", f"Invalid ICMP type and code: {first}, {last}")
+        if name not in WITH_PORTS:
             continue
         if first is None or last is None or not 0 <= first <= last <= _LARGEST_PORT:
             raise AwsError(
                 "InvalidParameterValue",
                 "Invalid value for portRange. Must specify both from and to ports, with a value "
                 f"between 0 and {_LARGEST_PORT}, the first one first.",
+            )
+
+
+def is_type(type_: int, code: int | None) -> bool:
+    """Whether ICMP has this type and code; -1 are all, and all types have all codes."""
+    of_all = type_ == -1 and code not in (None, -1)
+    return not of_all and all(-1 <= one <= _LARGEST_TYPE for one in (type_, code or 0))
+
+
+def descriptions(reading: Reading, _: Backends) -> None:
+    """Those of security groups and of their rules.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
+    """
+    for name, text in _named(reading.parameters):
+        if name == "Description" and not _DESCRIPTION.fullmatch(str(text)):
+            raise AwsError(
+                "InvalidParameterValue",
+                "Invalid description. Valid descriptions are strings less than 256 characters from "
+                "the following set: a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*",
             )
 
 
@@ -564,12 +590,13 @@ def one_value(reading: Reading, _: Backends) -> None:
 
 def subnet_size(reading: Reading, _: Backends) -> None:
     """https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html"""
-    text = reading.parameters.get("CidrBlock")
-    try:
-        size = ip_network(str(text), strict=False).prefixlen
-    except ValueError:
-        return  # moto's to refuse
-    if text and size not in _SUBNET_SIZES:
+    text = str(reading.parameters.get("CidrBlock") or "")
+    if text and not is_network(text, 4):
+        raise AwsError(
+            "InvalidParameterValue",
+            f"Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block.",
+        )
+    if text and ip_network(text, strict=False).prefixlen not in _SUBNET_SIZES:
         raise AwsError("InvalidSubnet.Range", f"The CIDR '{text}' is invalid.")
 
 

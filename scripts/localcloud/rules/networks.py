@@ -3,7 +3,7 @@ any."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scripts.iam.requests import Need, Reading
@@ -11,7 +11,7 @@ from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.emulator.facts import ec2_resource
 from scripts.localcloud.emulator.services import canonical
-from scripts.localcloud.rules.lesser import PROTOCOL, WITH_PORTS, is_network
+from scripts.localcloud.rules.lesser import PROTOCOL, TYPED, WITH_PORTS, is_network, is_type
 
 _TOGETHER = {
     **dict.fromkeys(
@@ -259,15 +259,8 @@ def route(reading: Reading, backends: Backends) -> None:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateRoute.html
     """
     given = reading.parameters
-    asked = given.get("DestinationCidrBlock") or given.get("DestinationIpv6CidrBlock") or ""
-    [*tables] = _known(reading, backends, "route-table", [given.get("RouteTableId")])
-    taken = {
-        route.destination_cidr_block or route.destination_ipv6_cidr_block
-        for table in tables
-        for route in table.routes
-    } - {None}
-    if reading.operation == "CreateRoute" and canonical.network(asked) in taken:
-        raise AwsError("RouteAlreadyExists", f"The route identified by {asked} already exists.")
+    _one_way(given)
+    tables = _known(reading, backends, "route-table", [given.get("RouteTableId")])
     for parameter, kind, code in (
         ("GatewayId", "internet-gateway", "InvalidInternetGatewayID.NotFound"),
         ("NatGatewayId", "natgateway", "InvalidNatGatewayID.NotFound"),
@@ -287,6 +280,32 @@ def route(reading: Reading, backends: Backends) -> None:
                 "InvalidParameterValue",
                 f"route table {tables[0].id} and {kind.replace('internet', 'network')} {name} "
                 "belong to different networks",
+            )
+
+
+# The parameters of a route that are no target of it.
+_DESTINATIONS = {"DestinationCidrBlock": 4, "DestinationIpv6CidrBlock": 6,
+                 "DestinationPrefixListId": None}  # fmt: skip
+_OF_NO_ROUTE = frozenset({"DryRun", "RouteTableId"})
+
+
+def _one_way(given: Mapping[str, Any]) -> None:
+    """A route has one destination and one target; moto takes none, and several."""
+    targets = given.keys() - _DESTINATIONS.keys() - _OF_NO_ROUTE
+    for what, names in (("destination", _DESTINATIONS.keys()), ("target", targets)):
+        said = [name for name in names if given.get(name)]
+        if len(said) != 1:
+            raise AwsError(
+                "InvalidParameterCombination" if said else "MissingParameter",
+                f"The request must contain exactly one {what}",
+            )
+    for name, version in _DESTINATIONS.items():
+        text = given.get(name)
+        if text and version and not is_network(text, version):
+            raise AwsError(
+                "InvalidParameterValue",
+                f"Value ({text}) for parameter {name[0].lower()}{name[1:]} is invalid. This is not "
+                "a valid CIDR block.",
             )
 
 
@@ -326,6 +345,28 @@ def sources(reading: Reading, backends: Backends) -> None:
             "InvalidGroup.NotFound",
             "You have specified two resources that belong to different networks.",
         )
+
+
+def pair_names(reading: Reading, backends: Backends) -> None:
+    """The group that a rule names, by its id and its name: moto goes by the name alone.
+
+    Only a group of the default network is named without its id.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_UserIdGroupPair.html
+    """
+    given, account = reading.parameters, reading.request.account
+    own = _known(reading, backends, "security-group", [given.get("GroupId")])
+    default = backends("ec2", reading.request.region).get_default_vpc()
+    asked = given.get("IpPermissions") or ()
+    pairs = [pair for one in asked for pair in one.get("UserIdGroupPairs") or ()]
+    for pair in pairs:
+        name, group = pair.get("GroupName"), pair.get("GroupId")
+        named = _known(reading, backends, "security-group", [group])
+        by_name_alone = name and not group and own and own[0].vpc_id != getattr(default, "id", None)
+        another = name and named and named[0].name != name
+        if by_name_alone or another or pair.get("UserId", account) != account:
+            raise AwsError(
+                "InvalidGroup.NotFound", f"The security group '{group or name}' does not exist"
+            )
 
 
 def instance_groups(reading: Reading, backends: Backends) -> None:
@@ -370,7 +411,6 @@ def endpoint(reading: Reading, backends: Backends) -> None:
 
 
 _LARGEST_PORT = 65535
-_TYPED = ("icmp", "icmpv6")
 
 
 def acl_entry(reading: Reading, backends: Backends) -> None:
@@ -397,8 +437,11 @@ def acl_entry(reading: Reading, backends: Backends) -> None:
     protocol = str(given.get("Protocol")).lower()
     if not PROTOCOL.fullmatch(protocol):
         raise AwsError("InvalidParameterValue", f"Invalid value '{protocol}' for IP protocol.")
-    if canonical.protocol(protocol) in _TYPED and not {"Type", "Code"} <= {*given.get("Icmp", ())}:
+    protocol, icmp = canonical.protocol(protocol), given.get("IcmpTypeCode") or {}
+    if protocol in TYPED and not {"Type", "Code"} <= icmp.keys():
         raise AwsError("MissingParameter", "The request must contain the ICMP type and code")
+    if protocol in TYPED and not is_type(icmp["Type"], icmp["Code"]):
+        raise AwsError("InvalidParameterValue", "Invalid ICMP type and code")
     ports = given.get("PortRange") or {}
     first, last = ports.get("From", -1), ports.get("To", -1)
     if protocol in WITH_PORTS and not 0 <= first <= last <= _LARGEST_PORT:

@@ -420,9 +420,18 @@ RULES = (
          "AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress ModifySecurityGroupRules",
          f"{_AWS}AWSEC2/latest/APIReference/API_AuthorizeSecurityGroupIngress.html",
          networks.sources),
-    Rule("A route leads to a gateway, interface or instance that is there, in the network of its "
-         "table.", "ec2", "CreateRoute ReplaceRoute",
+    Rule("A route has one destination, and leads to one gateway, interface or instance that is "
+         "there, in the network of its table.", "ec2", "CreateRoute ReplaceRoute",
          f"{_AWS}AWSEC2/latest/APIReference/API_CreateRoute.html", networks.route),
+    Rule("A rule of a security group names a group by its id, or a group of the default network.",
+         "ec2", "AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress "
+         "RevokeSecurityGroupEgress RevokeSecurityGroupIngress",
+         f"{_AWS}AWSEC2/latest/APIReference/API_UserIdGroupPair.html", networks.pair_names),
+    Rule("Descriptions of security groups and their rules have fewer than 256 characters of those "
+         "that EC2 takes.", "ec2", "AuthorizeSecurityGroupEgress AuthorizeSecurityGroupIngress "
+         "CreateSecurityGroup ModifySecurityGroupRules UpdateSecurityGroupRuleDescriptionsEgress "
+         "UpdateSecurityGroupRuleDescriptionsIngress",
+         f"{_AWS}AWSEC2/latest/APIReference/API_IpRange.html", lesser.descriptions),
     Rule("An instance has a security group, and those that it gets are there.", "ec2",
          "ModifyInstanceAttribute",
          f"{_AWS}AWSEC2/latest/APIReference/API_ModifyInstanceAttribute.html",

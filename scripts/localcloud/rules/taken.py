@@ -14,6 +14,7 @@ from moto.core.utils import camelcase_to_underscores
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
+from scripts.localcloud.emulator.services import canonical
 
 # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html
 _DATABASE = re.compile(r"(?=.{1,63}\Z)[a-z](?:-?[a-z0-9])*", re.ASCII)
@@ -157,8 +158,8 @@ def route(reading: Reading, backends: Backends) -> None:
             getattr(found.destination_prefix_list, "id", None),
         )
         named = (
-            given.get("DestinationCidrBlock"),
-            given.get("DestinationIpv6CidrBlock"),
+            canonical.network(given.get("DestinationCidrBlock") or ""),
+            canonical.network(given.get("DestinationIpv6CidrBlock") or ""),
             given.get("DestinationPrefixListId"),
         )
         if not any(one and one == other for one, other in zip(named, there, strict=True)):

@@ -62,3 +62,135 @@ def test_a_role_and_a_user_have_a_tag_in_one_case(account: Account) -> None:
         untag(**thing, TagKeys=["DEPARTMENT"])
         assert [t["Key"] for t in shown(**thing)["Tags"]] == ["other"]
         assert told(getattr(iam, f"delete_{name}"), **thing) == ""
+
+
+@pytest.fixture(scope="module")
+def network(account: Account) -> dict[str, str]:
+    """A network with two groups, a gateway, a route table and its ACL."""
+    ec2 = account.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.119.0.0/16")["Vpc"]["VpcId"]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    groups = {
+        name: ec2.create_security_group(GroupName=name, Description="d", VpcId=vpc)["GroupId"]
+        for name in ("one", "other")
+    }
+    table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    [acl] = [one for one in ec2.describe_network_acls()["NetworkAcls"] if one["VpcId"] == vpc]
+    return {"vpc": vpc, "gateway": gateway, "table": table, "acl": acl["NetworkAclId"], **groups}
+
+
+def test_entries_of_acls_may_be_for_icmp_and_have_a_number(
+    account: Account, network: dict[str, str]
+) -> None:
+    """ "Required if specifying protocol 1 (ICMP) or protocol 58"; an entry tells its protocol's
+    number.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateNetworkAclEntry.html
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkAclEntry.html
+    """
+    ec2 = account.client("ec2")
+    for number, protocol, more, code in (
+        (1, "1", {"IcmpTypeCode": {"Type": -1, "Code": -1}}, ""),
+        (2, "icmp", {"IcmpTypeCode": {"Type": 8, "Code": 0}}, ""),
+        (3, "icmp", {"IcmpTypeCode": {"Type": 300, "Code": 0}}, "InvalidParameterValue"),
+        (4, "1", {}, "MissingParameter"),
+        (5, "06", {}, "InvalidParameterValue"),
+        (6, "tcp", {"PortRange": {"From": 22, "To": 22}}, ""),
+        (7, "all", {}, ""),
+    ):
+        entry = {"RuleNumber": number, "Protocol": protocol, "RuleAction": "allow", **more}
+        place = {"NetworkAclId": network["acl"], "Egress": False, "CidrBlock": "10.0.0.0/8"}
+        assert told(ec2.create_network_acl_entry, **entry, **place) == code, protocol
+    [acl] = ec2.describe_network_acls(NetworkAclIds=[network["acl"]])["NetworkAcls"]
+    kept = {e["RuleNumber"]: e["Protocol"] for e in acl["Entries"] if not e["Egress"]}
+    assert [kept.get(number) for number in range(1, 8)] == ["1", "1", None, None, None, "6", "-1"]
+
+
+def test_a_route_has_one_destination_and_one_target(
+    account: Account, network: dict[str, str]
+) -> None:
+    """ "You must specify either a destination CIDR block or a prefix list ID. You must also specify
+    exactly one of the resources from the parameter list."
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateRoute.html
+    """
+    ec2, gateway = account.client("ec2"), {"GatewayId": network["gateway"]}
+    table = {"RouteTableId": network["table"]}
+    here = {"DestinationCidrBlock": "0.0.0.0/0"}
+    for asked, code in (
+        ({**gateway}, "MissingParameter"),
+        ({**here}, "MissingParameter"),
+        ({**here, "DestinationIpv6CidrBlock": "::/0", **gateway}, "InvalidParameterCombination"),
+        ({**here, "NatGatewayId": "nat-0123", **gateway}, "InvalidParameterCombination"),
+        ({"DestinationCidrBlock": "1.1.1.1", **gateway}, "InvalidParameterValue"),
+        ({"DestinationCidrBlock": "::/0", **gateway}, "InvalidParameterValue"),
+        ({"DestinationIpv6CidrBlock": "9.0.0.0/8", **gateway}, "InvalidParameterValue"),
+        ({**here, **gateway}, ""),
+        ({"DestinationCidrBlock": "1.2.3.4/0", **gateway}, "RouteAlreadyExists"),
+        ({"DestinationIpv6CidrBlock": "::/0", **gateway}, ""),
+    ):
+        assert told(ec2.create_route, **table, **asked) == code, asked
+    # The target of the local route is no internet gateway, however the network is spelt.
+    local = {"DestinationCidrBlock": "10.119.5.5/16", **gateway}
+    assert told(ec2.replace_route, **table, **local) == "InvalidParameterValue"
+
+
+def test_a_rule_is_for_the_group_that_it_names(account: Account, network: dict[str, str]) -> None:
+    """ "For a security group in a nondefault VPC, use the security group ID."
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_UserIdGroupPair.html
+    """
+    ec2, other = account.client("ec2"), network["other"]
+    for pair, code in (
+        ({"GroupId": other, "GroupName": "one"}, "InvalidGroup.NotFound"),
+        ({"GroupName": "other"}, "InvalidGroup.NotFound"),
+        ({"GroupId": other, "UserId": "111122223333"}, "InvalidGroup.NotFound"),
+        ({"GroupId": other, "GroupName": "other", "UserId": account.cloud.account_id}, ""),
+    ):
+        permission = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "UserIdGroupPairs": [pair]}
+        rule = {"GroupId": network["one"], "IpPermissions": [permission]}
+        assert told(ec2.authorize_security_group_ingress, **rule) == code, pair
+        assert told(ec2.revoke_security_group_ingress, **rule) == code, pair
+
+
+def test_rules_of_groups_have_types_and_descriptions_that_there_are(
+    account: Account, network: dict[str, str]
+) -> None:
+    """ "If the start port is -1 (all ICMP types), then the end port must be -1"; descriptions have
+    up to 255 characters of a set.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpPermission.html
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
+    """
+    ec2, group = account.client("ec2"), network["one"]
+    authorize = ec2.authorize_security_group_ingress
+    for protocol, first, last, text, code in (
+        ("icmp", 300, 0, "d", "InvalidParameterValue"),
+        ("icmp", -2, 0, "d", "InvalidParameterValue"),
+        ("1", -1, 3, "d", "InvalidParameterValue"),
+        ("06", -1, -1, "d", "InvalidParameterValue"),
+        ("icmp", 8, -1, "it's", "InvalidParameterValue"),
+        ("icmp", 8, -1, "x" * 256, "InvalidParameterValue"),
+        ("icmp", 8, -1, "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*", ""),
+        ("icmp", -1, -1, "x" * 255, ""),
+    ):
+        permission = {"IpProtocol": protocol, "FromPort": first, "ToPort": last,
+                      "IpRanges": [{"CidrIp": "10.0.0.0/8", "Description": text}]}  # fmt: skip
+        assert told(authorize, GroupId=group, IpPermissions=[permission]) == code, (first, text)
+    made = {"GroupName": "third", "VpcId": network["vpc"]}
+    assert told(ec2.create_security_group, **made, Description="é") == "InvalidParameterValue"
+    found = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])
+    [outgoing] = [one for one in found["SecurityGroupRules"] if one["IsEgress"]]
+    change = [{"SecurityGroupRuleId": outgoing["SecurityGroupRuleId"], "Description": "new"}]
+    asked: dict[str, Any] = {"GroupId": group, "SecurityGroupRuleDescriptions": change}
+    described = told(ec2.update_security_group_rule_descriptions_ingress, **asked)
+    assert described == "InvalidSecurityGroupRuleId.NotFound"
+    assert told(ec2.update_security_group_rule_descriptions_egress, **asked) == ""
+
+
+def test_a_subnet_has_a_network_in_cidr_notation(account: Account, network: dict[str, str]) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSubnet.html"""
+    create = account.client("ec2").create_subnet
+    code = told(create, VpcId=network["vpc"], CidrBlock="10.119.3.0/255.255.255.0")
+    assert code == "InvalidParameterValue"

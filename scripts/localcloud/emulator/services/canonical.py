@@ -26,6 +26,15 @@ def protocol(text: str) -> str:
     return _NAMED.get(number, number)
 
 
+def protocol_number(text: str) -> str:
+    """The number that an entry of an ACL has for it.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkAclEntry.html
+    """
+    name = protocol(text)
+    return next((number for number, known in _NAMED.items() if known == name != "-1"), name)
+
+
 def network(text: str) -> str | None:
     """`100.68.0.18/18` is 100.68.0.0/18. None where it is no network of a protocol's version.
 
@@ -73,6 +82,8 @@ def _canonised(original: Any) -> Any:
         for name, given in bound.arguments.items():
             if name.endswith("cidr_block") and isinstance(given, str):
                 bound.arguments[name] = network(given) or given
+            elif name == "protocol":
+                bound.arguments[name] = protocol_number(str(given))
         return original(*bound.args, **bound.kwargs)
 
     return call

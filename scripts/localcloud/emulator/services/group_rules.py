@@ -42,8 +42,8 @@ def kept() -> Iterator[None]:
             (SecurityGroupRule, "__init__", _init),
             (SecurityGroupBackend, "modify_security_group_rules", _modify),
             (SecurityGroupBackend, "revoke_security_group_egress", _revoke),
-            (SecurityGroups, "update_security_group_rule_descriptions_egress", _describe),
-            (SecurityGroups, "update_security_group_rule_descriptions_ingress", _describe),
+            (SecurityGroups, "update_security_group_rule_descriptions_egress", _describe_outgoing),
+            (SecurityGroups, "update_security_group_rule_descriptions_ingress", _describe_incoming),
         ):
             original = getattr(owner, method)
             stack.enter_context(patch.object(owner, method, wraps(original)(change(original))))
@@ -161,7 +161,15 @@ def _revoke(original: Callable[..., None]) -> Callable[..., None]:
     return revoke
 
 
-def _describe(original: Callable[..., Any]) -> Callable[..., Any]:
+def _describe_outgoing(original: Callable[..., Any]) -> Callable[..., Any]:
+    return _describe(original, outgoing=True)
+
+
+def _describe_incoming(original: Callable[..., Any]) -> Callable[..., Any]:
+    return _describe(original, outgoing=False)
+
+
+def _describe(original: Callable[..., Any], *, outgoing: bool) -> Callable[..., Any]:
     def update(self: Any) -> Any:
         described = self._get_param("SecurityGroupRuleDescriptions", [])
         if not described:
@@ -171,7 +179,7 @@ def _describe(original: Callable[..., Any]) -> Callable[..., Any]:
             raise InvalidSecurityGroupNotFoundError(self._get_param("GroupId"))
         rules = [group.get_rule(one["SecurityGroupRuleId"]) for one in described]
         for rule, one in zip(rules, described, strict=True):
-            if rule is None:
+            if rule is None or rule.is_egress != outgoing:
                 raise InvalidSecurityGroupRuleIdNotFoundError(one["SecurityGroupRuleId"])
         for rule, one in zip(rules, described, strict=True):
             for source in (rule.source_group, getattr(rule, "keyless_prefix_list", {})):
