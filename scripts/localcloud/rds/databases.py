@@ -37,12 +37,14 @@ _DOWN = frozenset({"stopped", "stopping", "deleting"})
 
 @dataclass
 class _Instance:
-    """A database instance that runs: moto's record of it, its server and its front."""
+    """A database instance that runs: moto's record of it, its server, its front and the address
+    that the front's certificate is for."""
 
     record: Any
     postgres: Postgres
     password: str
     front: Front | None = None
+    address: str = ""
 
 
 class Databases:
@@ -121,7 +123,8 @@ class Databases:
     def _find(self, wanted: Callable[[Any], bool]) -> int | None:
         with self._changed:
             for instance in self._running.values():
-                if instance.front is not None and wanted(instance.record):
+                current = instance.address == instance.record.address  # else it is being renamed
+                if instance.front is not None and current and wanted(instance.record):
                     return instance.front.port
         return None
 
@@ -155,6 +158,7 @@ class Databases:
             home=self._host.home,
             master=record.master_username,
             password=password,
+            database=record.db_name,
         )
         postgres.start()
         instance = _Instance(record, postgres, password)
@@ -172,19 +176,21 @@ class Databases:
             instance.postgres.set_master_password(password)
             instance.password = password
         down = instance.record.status in _DOWN
-        if down and instance.front is not None:
+        renamed = instance.address != instance.record.address  # which reboots it on AWS, too
+        if (down or renamed) and instance.front is not None:
             self._close(instance)
-        elif not down and instance.front is None:
+        if not down and instance.front is None:
             self._open(instance)
 
     def _open(self, instance: _Instance) -> None:
+        address = instance.record.address
         front = Front(
             instance.postgres,
-            self._host.issue(instance.record.address),
+            self._host.issue(address),
             lambda token, user: self._admit(instance.record, token, user),
         )
         self._await(front.start())
-        instance.front = front
+        instance.front, instance.address = front, address
 
     def _close(self, instance: _Instance) -> None:
         front, instance.front = instance.front, None

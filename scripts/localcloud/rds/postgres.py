@@ -60,7 +60,7 @@ WITH RECURSIVE member(oid) AS (
   SELECT oid FROM pg_roles WHERE rolname = %(user)s
   UNION
   SELECT held.roleid FROM pg_auth_members held JOIN member ON held.member = member.oid
-  WHERE NOT (held.roleid = 'rds_iam'::regrole AND held.member = %(user)s::regrole
+  WHERE NOT (held.roleid = 'rds_iam'::regrole AND held.member = quote_ident(%(user)s)::regrole
              AND held.grantor = 'rdsadmin'::regrole
              AND NOT held.inherit_option AND NOT held.set_option)
 )
@@ -88,13 +88,23 @@ def binaries() -> Path:
 class Postgres:
     """A PostgreSQL server that listens on one private Unix socket and nowhere else.
 
-    `directory` belongs to this object and is emptied at the first start. It holds the data, the
+    `database` is made for the master beside "postgres". `directory` belongs to this object and is
+    emptied at the first start. It holds the data, the
     log and, where the path is short enough, the socket; a socket folder elsewhere is recorded in
     `directory/socket-directory` so that a clean-up after a crash can remove it.
     """
 
-    def __init__(self, directory: Path, *, home: Path, master: str, password: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        home: Path,
+        master: str,
+        password: str,
+        database: str | None = None,
+    ) -> None:
         self.master = master
+        self._database = database
         self.log = directory / "postgres.log"
         self._directory = directory
         self._data = directory / "data"
@@ -261,11 +271,15 @@ class Postgres:
             # A database called as the master is what psql opens by default; RDS has "postgres".
             sql.SQL("GRANT CREATE ON DATABASE postgres TO {}").format(master),
         )
+        if self._database not in (None, "postgres"):
+            name = sql.Identifier(self._database)
+            self._execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, master))
 
     def _execute(self, *statements: Any) -> None:
         connection = self.connect()
+        connection.autocommit = True  # CREATE DATABASE runs in no transaction
         try:
-            with connection, connection.cursor() as cursor:
+            with connection.cursor() as cursor:
                 for statement in statements:
                     cursor.execute(statement)
         finally:

@@ -1,16 +1,18 @@
-"""RDS: which parameters exist, which of them wait for a reboot, and what a deletion needs."""
+"""RDS: values of instances, which parameters exist and wait for a reboot, what a deletion needs."""
 
 from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.rds.postgres import binaries
+from scripts.localcloud.rules.lesser import RESERVED_WORDS
 
 # Parameters of RDS's own that PostgreSQL does not know. True: needs a reboot, None: not known here.
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Parameters.html
@@ -193,6 +195,67 @@ def family(reading: Reading, backends: Backends) -> None:
             "InvalidParameterCombination",
             f"The Parameter Group {name} with DBParameterGroupFamily {group.family} can't be used "
             f"for this instance. Please use a Parameter Group with DBParameterGroupFamily {wanted}",
+        )
+
+
+def _one_of(*words: str) -> Callable[[str], bool]:
+    return frozenset(words).__contains__
+
+
+def _number_of(*numbers: int) -> Callable[[str], bool]:
+    return frozenset(map(str, numbers)).__contains__
+
+
+_MONTHS = range(31, 24 * 31, 31)
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
+_VALUES: Mapping[str, Callable[[str], Any]] = {
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
+    "CACertificateIdentifier": _one_of(
+        "rds-ca-ecc384-g1", "rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1"
+    ),
+    "DBInstanceClass": re.compile(r"db\.(serverless|[a-z0-9-]+\.[a-z0-9.-]+)").fullmatch,
+    "DBName": lambda name: (
+        re.fullmatch(r"[a-z]\w{0,62}", name, re.ASCII | re.IGNORECASE)
+        and name.lower() not in RESERVED_WORDS
+    ),
+    "LicenseModel": _one_of(
+        "bring-your-own-license", "bring-your-own-media", "general-public-license",
+        "license-included", "marketplace-license", "postgresql-license",
+    ),
+    "MonitoringInterval": _number_of(0, 1, 5, 10, 15, 30, 60),
+    "NetworkType": _one_of("DUAL", "IPV4"),
+    # No group but an engine's default one can be made here.
+    "OptionGroupName": lambda name: name.startswith("default:"),
+    "PerformanceInsightsRetentionPeriod": _number_of(7, *_MONTHS, 731),
+    "Port": _number_of(*range(1150, 65536)),
+    "StorageType": _one_of("gp2", "gp3", "io1", "io2", "standard"),
+}  # fmt: skip
+_CODES = {
+    "CACertificateIdentifier": "CertificateNotFound",
+    "OptionGroupName": "OptionGroupNotFoundFault",
+}
+
+
+def values(reading: Reading, backends: Backends) -> None:
+    """Moto keeps whatever is said of an instance, and a change monitors without a role.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html
+    """
+    given = reading.parameters
+    for name, fits in _VALUES.items():
+        if given.get(name) is not None and not fits(str(given[name])):
+            raise AwsError(
+                _CODES.get(name, "InvalidParameterValue"), f"Invalid {name}: {given[name]}"
+            )
+    known = backends("rds", reading.request.region).databases.get(
+        str(given.get("DBInstanceIdentifier")).rpartition(":")[2]
+    )
+    role = given.get("MonitoringRoleArn") or getattr(known, "monitoring_role_arn", None)
+    if given.get("MonitoringInterval") and not role:
+        raise AwsError(
+            "InvalidParameterCombination",
+            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other "
+            "than 0.",
         )
 
 

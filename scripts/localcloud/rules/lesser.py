@@ -49,6 +49,17 @@ _RESERVED = re.compile(
     r"pg_|(admin|public|rds(admin|repladmin|_(superuser|iam|password|replication|ad)))\Z",
     re.IGNORECASE,
 )
+# https://www.postgresql.org/docs/current/sql-keywords-appendix.html
+_SQL = (
+    "all analyse analyze and any array as asc asymmetric both case cast check collate column "
+    "constraint create current_catalog current_date current_role current_time "
+    "current_timestamp current_user default deferrable desc distinct do else end except false "
+    "fetch for foreign from grant group having in initially intersect into lateral leading "
+    "limit localtime localtimestamp not null offset on only or order placing primary "
+    "references returning select session_user some symmetric system_user table then to "
+    "trailing true union unique user using variadic when where window with"
+)
+RESERVED_WORDS = frozenset(_SQL.split())
 _RESERVED_BUCKET = re.compile(
     r"xn--.*|sthree-.*|amzn-s3-demo-.*|.*\.\..*|\d+\.\d+\.\d+\.\d+"
     r"|.*(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)",
@@ -157,7 +168,8 @@ def managed_password(reading: Reading, backends: Backends) -> None:
 def master_name(reading: Reading, _: Backends) -> None:
     """Names that PostgreSQL or RDS keeps for itself are no master's."""
     name = reading.parameters.get("MasterUsername", "")
-    if name and (not _MASTER.fullmatch(name) or _RESERVED.match(name)):
+    reserved = _RESERVED.match(name) or name.lower() in RESERVED_WORDS
+    if name and (not _MASTER.fullmatch(name) or reserved):
         raise AwsError("InvalidParameterValue", f"MasterUsername {name} cannot be used")
 
 

@@ -277,6 +277,10 @@ RULES = (
     Rule("A managed master password is given up for another one, and is rotated at once.", "rds",
          "ModifyDBInstance", f"{_AWS}AmazonRDS/latest/APIReference/API_ModifyDBInstance.html",
          lesser.managed_password),
+    Rule("An instance has a class, a port, a database's name, storage, monitoring and similar that "
+         "are such.", "rds", "CreateDBInstance ModifyDBInstance RestoreDBInstanceFromDBSnapshot "
+         "RestoreDBInstanceToPointInTime",
+         f"{_AWS}AmazonRDS/latest/APIReference/API_CreateDBInstance.html", databases.values),
     Rule("A master has no name that PostgreSQL or RDS keeps for itself.", "rds",
          "CreateDBInstance", f"{_AWS}AmazonRDS/latest/APIReference/API_CreateDBInstance.html",
          lesser.master_name),

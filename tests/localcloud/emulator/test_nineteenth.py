@@ -194,3 +194,40 @@ def test_a_subnet_has_a_network_in_cidr_notation(account: Account, network: dict
     create = account.client("ec2").create_subnet
     code = told(create, VpcId=network["vpc"], CidrBlock="10.119.3.0/255.255.255.0")
     assert code == "InvalidParameterValue"
+
+
+def test_a_database_has_values_that_there_are(account: Account) -> None:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html"""
+    rds = account.client("rds")
+    database = {
+        "DBInstanceClass": "db.t4g.micro", "Engine": "postgres", "EngineVersion": "17.6",
+        "AllocatedStorage": 20, "MasterUsername": "adm", "MasterUserPassword": "Abcdef123456",
+    }  # fmt: skip
+    good = {
+        "CACertificateIdentifier": "rds-ca-rsa2048-g1", "DBInstanceClass": "db.r6g.2xlarge",
+        "LicenseModel": "postgresql-license", "NetworkType": "IPV4",
+        "PerformanceInsightsRetentionPeriod": 93, "StorageType": "gp3",
+    }  # fmt: skip
+    new = {"DBName": "of_19", "Port": 6000}
+    assert told(rds.create_db_instance, DBInstanceIdentifier="v", **database | good | new) == ""
+    for name, wrong, code in (
+        ("CACertificateIdentifier", "banana", "CertificateNotFound"),
+        ("DBInstanceClass", "banana", "InvalidParameterValue"),
+        ("LicenseModel", "banana", "InvalidParameterValue"),
+        ("MonitoringInterval", 7, "InvalidParameterValue"),
+        ("MonitoringInterval", 60, "InvalidParameterCombination"),
+        ("NetworkType", "banana", "InvalidParameterValue"),
+        ("OptionGroupName", "none", "OptionGroupNotFoundFault"),
+        ("PerformanceInsightsRetentionPeriod", 94, "InvalidParameterValue"),
+        ("StorageType", "banana", "InvalidParameterValue"),
+        ("DBName", "9bad", "InvalidParameterValue"),
+        ("DBName", "select", "InvalidParameterValue"),
+        ("MasterUsername", "User", "InvalidParameterValue"),
+        ("Port", 80, "InvalidParameterValue"),
+    ):
+        asked = database | {name: wrong, "DBInstanceIdentifier": "w"}
+        assert told(rds.create_db_instance, **asked) == code, name
+        if name not in {"DBName", "MasterUsername", "Port"}:
+            change = {"DBInstanceIdentifier": "v", name: wrong}
+            assert told(rds.modify_db_instance, **change, ApplyImmediately=True) == code, name
+    assert told(rds.modify_db_instance, DBInstanceIdentifier="v", MonitoringInterval=0) == ""

@@ -532,3 +532,37 @@ def test_a_client_of_postgresql_17_shakes_hands_at_once(
             assert (client.recv(1) == b"R") is served
             return
         assert not served
+
+
+def test_a_master_with_a_capital_letter_enters_its_own_database(cloud: Cloud) -> None:
+    """ "If this parameter is specified, an additional database with this name is created."
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
+    """
+    named = cloud.create("keyless-capital", master_username="KeylessMaster", db_name="Of_Its_Own")
+    port = cloud.databases.wait("keyless-capital", timeout=60)
+    try:
+        way = {"host": named.address, "port": port, "dbname": "Of_Its_Own"}
+        assert current_user(cloud.connect("KeylessMaster", PASSWORD, **way)) == "KeylessMaster"
+    finally:
+        del cloud.host.backend("rds").databases["keyless-capital"]
+
+
+def test_a_renamed_database_has_a_certificate_of_its_new_address(cloud: Cloud) -> None:
+    """A client verifies that the host name is the one in the certificate.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/PostgreSQL.Concepts.General.SSL.html
+    """
+    renamed = cloud.create("keyless-before")
+    cloud.databases.wait("keyless-before", timeout=60)
+    try:
+        cloud.host.backend("rds").modify_db_instance(
+            "keyless-before",
+            {"new_db_instance_identifier": "keyless-after", "apply_immediately": True},
+        )
+        port = cloud.databases.wait("keyless-after", timeout=60)
+        assert "keyless-after" in renamed.address
+        way = {"host": renamed.address, "port": port}
+        assert current_user(cloud.connect(MASTER, PASSWORD, **way)) == MASTER
+    finally:
+        del cloud.host.backend("rds").databases["keyless-after"]

@@ -23,7 +23,6 @@ from tests.localcloud.unread.sweep import members, operations, unread
 # Read in ways that the sweep does not see: S3's headers and bodies, and what is compared whole.
 READ = """
 budgets:*:AccountId  budgets:*Notification:Notification.*
-iam:TagInstanceProfile:Tags.Value
 kms:*:*EncryptionAlgorithm  rds:ModifyDBInstance:CloudwatchLogsExportConfiguration
 s3:*:Body  s3:*:CacheControl  s3:*:Checksum*  s3:*:ContentDisposition  s3:*:ContentLanguage
 s3:*:ContentType  s3:*:Expires  s3:*:Metadata  s3:*:Response*  s3:*:SSEKMSEncryptionContext
