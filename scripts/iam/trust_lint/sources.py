@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from scripts.iam.engine.documents import Policy, PolicyError, parse_policy
 from scripts.iam.trust_lint.reading.files import blocks, rendered, written
 from scripts.iam.trust_lint.reading.literals import TooTangled
 from scripts.iam.trust_lint.reading.names import client_ids
-from scripts.iam.trust_lint.reading.policies import Found
+from scripts.iam.trust_lint.reading.policies import Found, policy_of
 from scripts.iam.trust_lint.reading.templates import policies_in
 from scripts.iam.trust_lint.rules import Setting
-from scripts.iam.trust_lint.terraform.callers import Callers, callers_first
+from scripts.iam.trust_lint.terraform.callers import TERRAFORM, Callers, callers_first
 from scripts.iam.trust_lint.terraform.documents import made_elsewhere
 from scripts.iam.trust_lint.terraform.module import PROVIDER
 
@@ -31,6 +32,13 @@ _KEPT_IN = (
     ".cs", ".fs", ".java", ".kt", ".scala", ".rb", ".php",
     ".ps1", ".bash",
 )  # fmt: skip
+_LEAST = b"ssumeRoleWithWebIdentity"
+# What tells of policies, or keeps what a tool printed.
+_RECORDS = (
+    ".md", ".mdx", ".rst", ".txt", ".adoc", ".html", ".log", ".snap", ".tfstate", ".backup",
+    ".diff", ".patch", ".map", ".svg",
+)  # fmt: skip
+_MOST_KEPT = 256 * 1024  # bytes of a file of another name that is looked through for a policy
 _TESTS = re.compile(r"\.(?:tf)?test\.\w+$|\.spec\.\w+$|_test\.(?:go|py)$|^test_.*\.py$|^\.")
 _OTHERS = frozenset({"node_modules", "__pycache__", "venv", "vendor"})
 _WEB_IDENTITY = re.compile(r"AssumeRoleWithWebIdentity|WebIdentityPrincipal|OpenIdConnectPrincipal")
@@ -81,13 +89,30 @@ def read_paths(paths: Iterable[Path], setting: Setting) -> Input:
     found = Input()
     for path, listed in files.items():
         if path.is_dir():
-            found = _joined(found, _folder(path, [read[one] for one in listed]))
+            judged = [
+                policy
+                for one in listed
+                if one.suffix in TERRAFORM and isinstance(kept := read[one], Input)
+                for policy, _ in kept.documents
+            ]
+            own = [one for one in listed if not _rendered(callers.texts.get(one.resolve()), judged)]
+            found = _joined(found, _folder(path, [read[one] for one in own]))
             continue
         one = read[path]
         if isinstance(one, InputError):
             raise one
         found = _joined(found, one)
     return found
+
+
+def _rendered(texts: Iterable[str] | None, judged: Sequence[Document]) -> bool:
+    """Whether a policy that was judged is what Terraform makes of a file, as of a template."""
+    for text in texts or ():
+        with suppress(ValueError, RecursionError):
+            made = json.loads(text)
+            if isinstance(made, dict) and policy_of(made) in judged:
+                return True
+    return False
 
 
 def _folder(folder: Path, files: Iterable[Input | InputError]) -> Input:
@@ -135,9 +160,19 @@ def _kept_in(folder: Path) -> Iterator[Path]:
     """The files of a folder in which trust policies are kept, but not those of other people."""
     for place, folders, files in os.walk(folder):
         folders[:] = [one for one in folders if one not in _OTHERS and not one.startswith(".")]
-        yield from (
-            Path(place, one) for one in files if one.endswith(_KEPT_IN) and not _TESTS.search(one)
-        )
+        for path in (Path(place, one) for one in files if not _TESTS.search(one)):
+            if path.name.endswith(_KEPT_IN) or _holds_policy(path):
+                yield path
+
+
+def _holds_policy(path: Path) -> bool:
+    """Whether a file of another name, as a template's, seems to hold a trust policy."""
+    if path.name.endswith(_RECORDS):
+        return False
+    try:
+        return path.stat().st_size <= _MOST_KEPT and _LEAST in path.read_bytes()
+    except OSError:  # such as a link that leads nowhere
+        return False
 
 
 def _file(file: Path, setting: Setting, callers: Callers) -> Input:

@@ -278,18 +278,40 @@ def test_a_module_from_elsewhere_is_named_as_not_judged() -> None:
     assert read_text(text + DOCUMENT.replace("SUBJECT", ""), "main.tf", Setting("")).documents
 
 
-def test_a_role_is_read_from_a_file_that_it_renders(tmp_path: Path) -> None:
-    (tmp_path / "trust.json.tpl").write_text(
-        '{"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",'
-        f' "Principal": {{"Federated": "{ARN}"}}, "Condition": {{"StringEquals": {{'
-        f'"{HOST}:aud": "sts.amazonaws.com", "{HOST}:sub": ${{jsonencode(subjects)}}}}}}}}]}}'
-    )
-    (tmp_path / "main.tf").write_text(
-        'resource "aws_iam_role" "ci" {\n  assume_role_policy = templatefile('
-        '"${path.module}/trust.json.tpl", { subjects = ["repo:o/a:environment:p"] })\n}\n'
-    )
-    read = read_paths([tmp_path / "main.tf"], Setting(""))
-    assert whos(judged(read)) == ["jobs of o/a: environment p"]
+TEMPLATE = (
+    '{"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",'
+    f' "Principal": {{"Federated": "{ARN}"}}, "Condition": {{"StringEquals": {{'
+    f'"{HOST}:aud": "sts.amazonaws.com", "{HOST}:sub": ${{jsonencode(subjects)}}}}}}}}]}}'
+)
+RENDERS = (
+    'resource "aws_iam_role" "ci" {\n  assume_role_policy = templatefile('
+    '"${path.module}/FILE", { subjects = ["repo:o/a:environment:p"] })\n}\n'
+)
+
+
+@pytest.mark.parametrize("name", ["trust.json.tpl", "trust.json"])
+def test_a_role_is_read_from_a_file_that_it_renders(tmp_path: Path, name: str) -> None:
+    """The file is judged as rendered, and not again as it stands."""
+    (tmp_path / name).write_text(TEMPLATE)
+    (tmp_path / "main.tf").write_text(RENDERS.replace("FILE", name))
+    for path in (tmp_path / "main.tf", tmp_path):
+        read = read_paths([path], Setting(""))
+        assert whos(judged(read)) == ["jobs of o/a: environment p"]
+        assert read.unknown == ()
+        assert [one.origin for _, one in read.documents] == [
+            f"{tmp_path / 'main.tf'}: aws_iam_role.ci"
+        ]
+
+
+@pytest.mark.parametrize("name", ["trust.json.tpl", "trust.json.erb", "policies"])
+def test_a_template_that_nothing_here_renders_is_judged_as_it_stands(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text(TEMPLATE.replace("${jsonencode(subjects)}", '"repo:o/*"'))
+    (tmp_path / "main.tf").write_text(RENDERS.replace("FILE", "elsewhere.tpl"))
+    assert [one.origin for _, one in read_paths([tmp_path], Setting("")).documents] == [
+        str(tmp_path / name)
+    ]
 
 
 def test_a_kind_of_ref_that_is_not_known_is_not_taken_for_a_name() -> None:

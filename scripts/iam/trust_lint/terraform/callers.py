@@ -10,6 +10,7 @@ from pathlib import Path
 Chain = tuple[tuple[Path | None, str], ...]
 """A block by the blocks that lead to it, each with its module's folder: calls, then itself."""
 
+TERRAFORM = frozenset({".tf", ".tofu"})
 _COMMENT = re.compile(r"^[ \t]*(?:#|//).*", re.MULTILINE)
 # Whose defaults count is whoever calls the module elsewhere.
 _EXAMPLES = frozenset({"example", "examples", "fixtures", "test", "tests"})
@@ -23,6 +24,8 @@ class Callers:
         self._reached: dict[Chain, set[tuple[Chain, str]]] = {}
         self._made: dict[Chain, set[tuple[Chain, str]]] = {}
         self.left_out: set[Path] = set()  # files of which a block was judged through others
+        self.texts: dict[Path, set[str]] = {}
+        """What `file` and `templatefile` made of files."""
 
     def note(self, chain: Chain, place: str, *, made: bool) -> None:
         """Keep that a block was reached at a place, and whether a policy of it could be read."""
@@ -45,7 +48,7 @@ def _is_example(caller: Path | None, called: Path | None) -> bool:
 
 
 def callers_first(files: Iterable[Path]) -> list[Path]:
-    """The files, each behind those of the modules that call its own."""
+    """The files, each behind those of the modules that call its own, and Terraform's first."""
     homes = {file: file.parent.resolve() for file in files}
     stack, entered = sorted(set(homes.values()), reverse=True), set[Path]()
     done: dict[Path, None] = {}
@@ -58,7 +61,7 @@ def callers_first(files: Iterable[Path]) -> list[Path]:
             entered.add(home)
             stack += sorted(_called(home) - entered)
     order = {home: at for at, home in enumerate(reversed(done))}
-    return sorted(homes, key=lambda file: (order[homes[file]], file))
+    return sorted(homes, key=lambda file: (file.suffix not in TERRAFORM, order[homes[file]], file))
 
 
 def _called(home: Path) -> set[Path]:

@@ -288,17 +288,27 @@ class Module:
         return made
 
     def _templatefile(self, path: Any, names: Any) -> Any:
-        text = self._file(path)
-        if isinstance(text, str) and isinstance(names, dict):
+        text = self._text(path)
+        if text is not None and isinstance(names, dict):
             with suppress(Unreadable):
-                return template(text)(Names(names))
+                return self._made(path, template(text)(Names(names)))
         return Unknown(f"templatefile({plain(path)!r})")
 
     def _file(self, path: Any) -> Any:
+        text = self._text(path)
+        return Unknown(f"file({plain(path)!r})") if text is None else self._made(path, text)
+
+    def _text(self, path: Any) -> str | None:
         if isinstance(path, str) and self.source.folder:
             with suppress(OSError, ValueError):
                 return (self.source.folder / path).read_text()
-        return Unknown(f"file({plain(path)!r})")
+        return None
+
+    def _made(self, path: str, value: Any) -> Any:
+        if isinstance(value, str) and self.source.folder:
+            place = (self.source.folder / path).resolve()
+            self.run.callers.texts.setdefault(place, set()).add(value)
+        return value
 
     def instances(self, block: Block, scope: Names | None = None) -> list[tuple[str, Names]]:
         """The scopes of a block's instances, and what stands behind its name for each.
