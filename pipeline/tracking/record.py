@@ -50,9 +50,11 @@ def changes(workspace: Workspace, version: str, run_id: str) -> list[Change]:
 
 
 def _change(event: Mapping[str, Any]) -> Change | None:
-    _, mark, text = event["message"].partition(MARK)
+    # Only at its start is it the server's: other lines may show what a client sent. What follows
+    # with blanks in front, the agent takes for the same event.
+    first = event["message"].partition("\n")[0]
     try:
-        line = json.loads(text) if mark else {}
+        line = json.loads(first.removeprefix(MARK)) if first.startswith(MARK) else {}
     except ValueError:
         return None  # cut off
     if "change" not in line:

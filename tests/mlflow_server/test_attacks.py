@@ -8,12 +8,14 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 
 from tests.mlflow_server.box import (
@@ -600,3 +602,186 @@ def test_a_packed_body_of_traces_is_not_unpacked(box: Box) -> None:
     assert answer.status == 415
     assert b"Content-Encoding" in answer.body
     assert box.send("train", "POST", "/v1/traces", sent, headers).status == 200
+
+
+def made_by(box: Box, world: World, identity: str, key: str) -> int:
+    """Send a span whose resource has an attribute; the status of the answer."""
+    span = {"traceId": identity.removeprefix("tr-"), "spanId": "e" * 16, "name": "s", "kind": 1}
+    span |= {"startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+    resource = {"attributes": [{"key": key, "value": {"stringValue": "x"}}]}
+    sent = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [span]}]}]}
+    headers = JSON | {"X-Mlflow-Experiment-Id": world.experiment}
+    return box.send("train", "POST", "/v1/traces", json.dumps(sent).encode(), headers).status
+
+
+def test_tags_that_come_with_what_made_a_span_are_judged(box: Box, unguarded: Box) -> None:
+    """MLflow stores the attributes of an OTLP resource as tags of the trace."""
+    for server, real in ((unguarded, True), (box, False)):
+        world = World(server, f"resource-{next(numbers)}")
+        whole, new = world.traced("x", "y"), f"tr-{next(numbers):032x}"
+
+        # What says which service it is, as each exporter does, belongs to nobody.
+        given = [made_by(server, world, one, "service.name") for one in (whole, new)]
+        assert given == [200, 200]
+        for one, key in ((new, "keyless.decision"), (whole, "keyless.files"), (whole, "_mlflow.x")):
+            assert made_by(server, world, one, key) == (200 if real else 403)
+
+
+def test_a_trace_that_is_whole_stays_so(box: Box, unguarded: Box) -> None:
+    """MLflow keeps the mark of a whole trace among the metadata that its maker sends."""
+    mark = {"key": "mlflow.trace.infoFinalized", "value": "false"}
+    for server, real in ((unguarded, True), (box, False)):
+        world = World(server, f"whole-{next(numbers)}")
+        place = f"{API}/traces/{world.traced('x', 'y')}"
+        made = server.ok("train", "traces", experiment_id=world.experiment, timestamp_ms=1)
+        older = f"{API}/traces/{made['trace_info']['request_id']}"
+        server.ok("train", older, "PATCH", **ENDED)
+        status = 200 if real else 403
+        taken = server.call("train", place, "PATCH", **ENDED, request_metadata=[mark])
+        assert taken.status == status
+        for one in (place, older):
+            tags = [{"key": "keyless.files", "value": "x"}]
+            assert server.call("train", one, "PATCH", **ENDED, tags=tags).status == status
+
+
+def approve(world: World, version: dict[str, str]) -> int:
+    """Point the champion's alias at a version as promote; the status of the answer."""
+    named = {"name": world.name, "version": version["version"], "alias": "champion"}
+    return world.box.call("promote", ALIAS, **named).status
+
+
+def test_what_is_approved_is_no_longer_made(box: Box, unguarded: Box) -> None:
+    """A version of a model that is not finished, or of a run's files, gets other files later."""
+    for server, real in ((unguarded, True), (box, False)):
+        world = World(server, f"approved-{next(numbers)}")
+        model = world.logged_model(world.open, ready=False)
+        sources: list[dict[str, str]] = [
+            {"source": f"models:/{model}", "model_id": model},
+            {"source": f"runs:/{world.open}/model", "run_id": world.open},
+        ]
+        made = [
+            server.ok("train", "model-versions/create", name=world.name, **given)["model_version"]
+            for given in sources
+        ]
+
+        assert [approve(world, one) for one in made] == ([200, 200] if real else [403, 403])
+        assert world.alias("champion") == (made[1]["version"] if real else "1")
+        ready = {"model_id": model, "status": "LOGGED_MODEL_READY"}
+        server.ok("train", f"logged-models/{model}", "PATCH", **ready)
+        server.ok("train", "runs/update", run_id=world.open, status="FINISHED", end_time=2)
+        assert [approve(world, one) for one in made] == [200, 200]
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_batch_that_waits_for_others_rows_ends_before_its_run(
+    box: Box, unguarded: Box, database: str, guarded: bool
+) -> None:
+    """A batch sees its run open, and then waits for whoever writes the same metric."""
+    server = box if guarded else unguarded
+    world = World(server, f"waits-{next(numbers)}")
+    metric = {"key": "m", "value": 1, "timestamp": 1}
+    server.ok("train", "runs/log-batch", run_id=world.open, metrics=[metric])
+    counted: list[int] = []
+    address = database.replace("postgresql+psycopg2", "postgresql")
+
+    def count() -> int:
+        answer = server.send(
+            "read", "GET", f"{API}/metrics/get-history?run_id={world.open}&metric_key=m"
+        )
+        return len(answer.json["metrics"])
+
+    def write() -> None:
+        later = {**metric, "timestamp": 2}
+        server.call("train", "runs/log-batch", run_id=world.open, metrics=[later])
+
+    def end() -> None:
+        server.ok("operate", "runs/update", run_id=world.open, status="FINISHED", end_time=3)
+        counted.append(count())
+
+    held = psycopg2.connect(address)
+    try:
+        rows = "SELECT 1 FROM latest_metrics WHERE run_uuid = %s FOR UPDATE"
+        held.cursor().execute(rows, (world.open,))
+        threads = [threading.Thread(target=one) for one in (write, end)]
+        for one in threads:
+            one.start()
+            time.sleep(1)
+    finally:
+        held.close()
+    for one in threads:
+        one.join()
+    assert (count() == counted[0]) is guarded
+
+
+def test_a_span_that_stands_twice_is_refused_at_once(box: Box) -> None:
+    """OTLP: an id is unique in its trace. MLflow would go 2 to the power of 40 ways to the last."""
+    world = World(box, f"twice-{next(numbers)}")
+    spans: list[dict[str, Any]] = []
+    for depth in range(1, 41):
+        span: dict[str, Any] = {"traceId": f"{7:032x}", "spanId": f"{depth:016x}", "name": "s"}
+        span |= {"kind": 1, "startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+        if depth > 1:
+            span["parentSpanId"] = f"{depth - 1:016x}"
+        spans += [span, span]
+    sent = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode()
+    headers = JSON | {"X-Mlflow-Experiment-Id": world.experiment}
+    assert box.send("train", "POST", "/v1/traces", sent, headers).refused
+    once = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans[::2]}]}]}).encode()
+    assert box.send("train", "POST", "/v1/traces", once, headers).status == 200
+
+
+def test_a_large_body_of_traces_holds_no_other_port(box: Box) -> None:
+    """MLflow reads it in the loop that it is served in: 4 MB were 2.5 seconds without an answer."""
+    world = World(box, f"large-{next(numbers)}")
+    span = {"traceId": f"{8:032x}", "name": "s" * 2000, "kind": 1}
+    span |= {"startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+    spans = [{**span, "spanId": f"{one + 1:016x}"} for one in range(4000)]
+    spans += [{"spanId": ""} for _ in range(250_000)]  # what MLflow reads, and then refuses
+    sent = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).encode()
+    headers = JSON | {"X-Mlflow-Experiment-Id": world.experiment}
+    sending = threading.Thread(target=box.send, args=("train", "POST", "/v1/traces", sent, headers))
+    sending.start()
+    waits = []
+    while sending.is_alive():
+        begun = time.monotonic()
+        assert box.send("operate", "GET", "/health").status == 200
+        waits.append(time.monotonic() - begun)
+        time.sleep(0.01)
+    assert len(waits) > 10
+    assert max(waits) < 2
+
+
+def test_a_search_of_many_conditions_is_refused_at_once(box: Box) -> None:
+    """MLflow joins a table for each: 300 conditions took 17 to 33 seconds of the processor."""
+    world = World(box, f"searched-{next(numbers)}")
+    named = {"experiment_ids": [world.experiment]}
+
+    def status(conditions: int, **more: Any) -> int:
+        text = " AND ".join(["tags.a = 'b'"] * conditions)
+        return box.call("read", "runs/search", filter=text, **named, **more).status
+
+    assert status(20, order_by=["metrics.m DESC", "params.p"]) == 200
+    assert status(300) == 400
+    assert status(20, order_by=[f"metrics.m{one}" for one in range(100)]) == 400
+    text = " and ".join(["tags.a='b'"] * 300)
+    given = f'{{experimentIds:["{world.experiment}"],filter:"{text}"}}'
+    asked = f"{{mlflowSearchRuns(input:{given}){{runs{{info{{runId}}}}}}}}"
+    begun = time.monotonic()
+    box.call("read", "/graphql", query=asked)
+    assert time.monotonic() - begun < 5
+
+
+def test_a_client_writes_no_line_of_the_record(box: Box) -> None:
+    """MLflow logs what it refuses as it came: a host, an id with a line's end in it."""
+    world = World(box, f"forged-{next(numbers)}")
+    line = json.dumps({"change": "forged", "set": "operate", "object": {"name": world.name}})
+    host = f"GET {API}/experiments/search HTTP/1.1\r\nHost: guard: {line}\r\n"
+    box.raw("read", f"{host}Connection: close\r\n\r\n".encode())
+    tags = {"mlflow.trace.spansLocation": "ARTIFACT_REPO"}
+    forged = start_of_trace(world.experiment, 'x\nguard: {"change":"forged"}', {}, tags=tags)
+    assert [box.call("train", TRACES_3, **forged).status for _ in range(2)] == [200, 500]
+    text = box.log.read_text(errors="replace")
+    assert text.count("forged") >= 2
+    for one in text.splitlines():
+        assert "guard: " not in one or one.startswith("guard: ")
+    assert not [one for one in box.lines("change") if one["change"] == "forged"]

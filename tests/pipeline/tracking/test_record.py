@@ -65,6 +65,10 @@ def test_changes_of_a_model_its_version_and_its_run_are_reported(
         'guard: {"refused": "delete_run", "set": "train", "object": {"run_id": "r1"}, "why": ""}',
         f"2026/11/28 INFO something else about {model}",
         f'guard: {{"change": "cut off {model}',
+        # What a client sent, in a line of somebody else's.
+        "WARNING Rejected a Host header: " + line("delete_run", "operate", run_id="r1"),
+        # The agent adds lines that begin with blanks to the one before.
+        line("update_run", "train", run_id="r1") + "\n  File of a traceback",
     )
     found = record.changes(on_aws, "1", "r1")
     assert [(one.operation, one.permission_set) for one in found] == [
@@ -73,9 +77,10 @@ def test_changes_of_a_model_its_version_and_its_run_are_reported(
         ("set_registered_model_alias", "promote"),
         ("set_registered_model_tag", "operate"),
         ("set_tag", "train"),
+        ("update_run", "train"),
     ]
     shown = list(record.lines(found))
-    assert shown[0].startswith("in MLflow, by train: 2 changes of the run, 20")
+    assert shown[0].startswith("in MLflow, by train: 3 changes of the run, 20")
     assert any(
         one.startswith(f"in MLflow, by promote: set_registered_model_alias (name {model}, alias ch")
         for one in shown

@@ -14,7 +14,9 @@ import re
 import sys
 import time
 from collections.abc import Callable, Container, Iterator, Mapping
-from functools import wraps
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial, wraps
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,7 +43,13 @@ LOADED = {
 # Those that load nothing: the field that names the run.
 NAMED = {"create_logged_model": "source_run_id", "link_traces_to_run": "run_id"}
 UNFINISHED = {"run": ("RUNNING", "SCHEDULED"), "model": ("PENDING",)}
-ARTIFACT = re.compile(r"\d+/(?:(?P<run>[0-9a-f]{32})|models/(?P<model>m-[0-9a-f]{32}))/artifacts/.")
+# Those that set a status: two at once would each wait for the other to give up its share.
+ENDS = ("finalize_logged_model", "update_run")
+OWNER = r"(?:(?P<run>[0-9a-f]{32})|models/(?P<model>m-[0-9a-f]{32}))/"
+ARTIFACT = re.compile(rf"\d+/{OWNER}artifacts/.")
+VERSION = re.compile(rf"(?:\d+|runs:)/{OWNER}")  # where a version's files are
+
+AND, MOST_SEARCHED = re.compile(r"\band\b", re.IGNORECASE), 64
 
 # What MLflow's answer says of a new object.
 GIVEN = ("experiment_id", "model_id", "run_id", "version")
@@ -55,8 +63,8 @@ class Front:
 
         self.fastapi, self.permissions = fastapi, permissions
         self.bridge = Bridge(flask.wsgi_app, requests)
-        # Spans are written by the route itself, in threads of its own: one request after the other.
-        self.spans = asyncio.Semaphore(1)
+        # One request after the other, and beside the loop in which every port is served.
+        self.spans = ThreadPoolExecutor(1, "spans")
         self.messages = {function.__name__: kind for kind, function in handlers.HANDLERS.items()}
         self.native = list(native_routes(fastapi))
         self.said: set[str] = set()
@@ -64,6 +72,7 @@ class Front:
         flask.after_request(self.after)
         Database(permissions).follow()
         Traces(self).follow()
+        bound_searches()
 
     # --- Flask, when it has routed a request -----------------------------------------------------
 
@@ -116,6 +125,8 @@ class Front:
                 raise
             self.said |= {call.operation} & self.permissions.off.keys()
             raise refused(call, reason) from None
+        if call.operation == "set_registered_model_alias" and call.set.names == "decision":
+            self.require_complete(call, message.name, message.version)
         if call.set.runs == "any" or not call.changes:
             return
         for model in measured(call.operation, message):
@@ -126,14 +137,21 @@ class Front:
 
     def require(self, call: Call, kind: str, identity: str) -> None:
         """Look a run or model up. Raises Refused if it is finished."""
-        from mlflow.server.handlers import _get_tracking_store
+        check(self.permissions, call, kind, identity, status_of(kind, identity))
 
-        store = _get_tracking_store()
-        if kind == "run":
-            status = store.get_run(identity).info.status
-        else:
-            status = store.get_logged_model(identity).status.value
-        check(self.permissions, call, kind, identity, status)
+    def require_complete(self, call: Call, name: str, version: str) -> None:
+        """Look a version up that is to be approved. Raises Refused while its files may change."""
+        from mlflow.server.handlers import _get_model_registry_store
+
+        place = _get_model_registry_store().get_model_version_download_uri(name, version)
+        found = VERSION.search(f"{place}/")
+        if not found:
+            return  # nobody writes there through this server
+        kind = "run" if found["run"] else "model"
+        status = existing(partial(status_of, kind), found[kind])
+        if status in UNFINISHED[kind]:
+            what = f"the files of version {version} are {kind} {found[kind]}'s, which is {status}"
+            raise refused(call, self.permissions.finished(call, what))
 
     def require_open(self, call: Call, model_id: str) -> None:
         """Look up a model that a metric of an open run is also written to. Raises Refused unless
@@ -245,8 +263,18 @@ class Front:
         async def whole() -> Message:
             return {"type": "http.request", "body": sent, "more_body": False}
 
-        async with self.spans:
-            await self.fastapi(scope, whole, send)
+        def served() -> list[Message]:
+            told: list[Message] = []
+
+            async def tell(message: Message) -> None:
+                told.append(message)
+
+            asyncio.run(self.fastapi(scope, whole, tell))
+            return told
+
+        loop = asyncio.get_running_loop()
+        for message in await loop.run_in_executor(self.spans, copy_context().run, served):
+            await send(message)
 
     def judge_target(
         self, call: Call, arguments: Mapping[str, str], headers: Mapping[str, str]
@@ -268,6 +296,16 @@ class Front:
             raise refused(call, Refused("The path is of no run and of no model of this server."))
         kind = "run" if found["run"] else "model"
         self.require(call, kind, found[kind])
+
+
+def status_of(kind: str, identity: str) -> str:
+    """The status of a run or model. Raises MlflowException if there is none."""
+    from mlflow.server.handlers import _get_tracking_store
+
+    store = _get_tracking_store()
+    if kind == "run":
+        return str(store.get_run(identity).info.status)
+    return str(store.get_logged_model(identity).status.value)
 
 
 def measured(operation: str, message: Any) -> set[str]:
@@ -302,8 +340,26 @@ class Database:
 
         event.listen(SqlRun, "load", self.run_loaded)
         event.listen(SqlLoggedModel, "load", self.model_loaded)
+        event.listen(Session, "do_orm_execute", self.locked)
         event.listen(Session, "before_commit", self.before_commit)
         event.listen(Pool, "checkout", self.checked_out)
+
+    def locked(self, state: Any) -> None:
+        """Hold what is judged until what was judged by it is committed: its end comes after.
+
+        A write may wait long for the rows of others when its run has been read.
+        """
+        from mlflow.store.tracking.dbmodels.models import SqlLoggedModel, SqlRun
+
+        call = CALL.get()
+        if call is None or not call.unfinished or not state.is_select or state.is_relationship_load:
+            return
+        kind = {"run": SqlRun, "model": SqlLoggedModel}[call.unfinished]
+        if not state.is_column_load and state.bind_mapper and state.bind_mapper.class_ is kind:
+            shared = call.operation not in ENDS
+            state.statement = state.statement.with_for_update(
+                of=kind, read=shared, key_share=not shared
+            )
 
     def run_loaded(self, run: Any, _: object) -> None:
         """A run came from the database."""
@@ -364,6 +420,8 @@ class Traces:
             if call is not None and call.changes:
                 given = SimpleNamespace(**signature.bind(store, *args, **kwargs).arguments)
                 try:
+                    if original.__name__ == "log_spans":
+                        self.judge_spans(call, given.spans)
                     for identity, metadata, tags in written(given):
                         self.judge(call, store, identity, metadata, tags)
                     if original.__name__ == "start_trace" and call.set.runs != "any":
@@ -378,7 +436,7 @@ class Traces:
         self, call: Call, store: Any, identity: str | None, metadata: Any, tags: Mapping[str, str]
     ) -> None:
         """Raise Refused if the trace is a finished run's, or for one of its tags."""
-        known = found(store, identity)
+        known = existing(store.get_trace_info, identity)
         had = known.tags if known else {}
         changed = [key for key, value in tags.items() if had.get(key) != value]
         moved = [key for key in changed if key in PLACES]
@@ -387,8 +445,10 @@ class Traces:
             raise refused(call, Refused(f"{moved[0]!r} is the server's own tag of a trace."))
         if call.set.runs == "any":
             return
+        if metadata.get(FINAL, "true") != "true":
+            raise refused(call, Refused(f"{FINAL!r} is the server's own mark of a trace."))
         fixed = self.names["decision_tags"]
-        if known and known.trace_metadata.get(FINAL) == "true":
+        if known and complete(known):
             fixed += self.names["platform_tags"]
         unwanted = [key for key in changed if key.startswith(fixed)]
         if unwanted:
@@ -400,6 +460,15 @@ class Traces:
             # The client sends traces from a queue, also when their run has ended.
             if not (info.end_time and 0 <= time.time() - info.end_time / 1000 <= LATE_SECONDS):
                 check(self.front.permissions, call, "run", run, info.status)
+
+    def judge_spans(self, call: Call, spans: Any) -> None:
+        """Raise Refused for a span that stands twice. PostgreSQL would refuse it, but only when
+        MLflow has gone each way from the root to it: 2 to the power of its depth."""
+        twice = len(spans) - len({(span.trace_id, span.span_id) for span in spans})
+        if twice:
+            raise refused(
+                call, Refused(f"{twice} spans have the id of another one of their trace.")
+            )
 
     def judge_assessments(self, call: Call, store: Any, trace: Any) -> None:
         """Raise Refused if an assessment that comes with a trace is another trace's: MLflow would
@@ -421,6 +490,25 @@ class Traces:
             raise refused(call, self.front.permissions.finished(call, what))
 
 
+def bound_searches() -> None:
+    """Refuse what takes MLflow many seconds to read: it joins a table for each condition."""
+    import sqlparse
+
+    original = sqlparse.parse
+
+    @wraps(original)
+    def parse(text: str, *args: Any, **kwargs: Any) -> Any:
+        call = CALL.get()
+        if call is not None:
+            call.searched += 1 + len(text) // 256 + len(AND.findall(text))
+            if call.searched > MOST_SEARCHED:
+                what = f"a search has at most {MOST_SEARCHED} conditions, or 256 letters for each"
+                raise denied(refused(call, Refused(what)))
+        return original(text, *args, **kwargs)
+
+    sqlparse.parse = parse  # type: ignore[assignment]
+
+
 def linked_runs(store: Any, identity: str | None) -> list[str]:
     """The runs that a trace was linked to, beside the one that its metadata name."""
     from mlflow.entities.entity_type import EntityAssociationType
@@ -437,27 +525,48 @@ def linked_runs(store: Any, identity: str | None) -> list[str]:
         return [run for (run,) in links]
 
 
-def found(store: Any, identity: str | None) -> Any:
-    """What MLflow has of a trace; None if nothing."""
+def existing(look_up: Callable[[str], Any], identity: str | None) -> Any:
+    """What MLflow has under an id; None if nothing."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return store.get_trace_info(identity) if identity else None
+        return look_up(identity) if identity else None
     except MlflowException as absent:
         if absent.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         return None
 
 
-def root_tags(span: Any) -> dict[str, str]:
-    """The tags of its trace that a span brings along in its attributes."""
-    given = {} if span.parent_id else span.attributes
-    return {
-        key.removeprefix(TAG): str(value) for key, value in given.items() if key.startswith(TAG)
-    }
+def complete(trace: Any) -> bool:
+    """Whether a trace is whole: MLflow marks those of version 3, and ends those of version 2."""
+    ended = trace.state.value in ("OK", "ERROR") and SPANS not in trace.tags
+    return ended or trace.trace_metadata.get(FINAL) == "true"
+
+
+def of_spans(given: Any) -> list[tuple[str | None, Mapping[str, str], Any]]:
+    """The traces of spans, each once, with the tags that come in the attributes of their roots and
+    of what made them."""
+    traces: dict[str, dict[str, str]] = {}
+    for span in given.spans:
+        tags = traces.setdefault(span.trace_id, {})
+        resource = getattr(span._span, "resource", None)
+        made_by = resource.attributes.items() if resource else ()
+        # MLflow stores the others as tags.
+        brought = {key: value for key, value in made_by if not key.startswith("mlflow.")}
+        if not span.parent_id:
+            brought |= {
+                key.removeprefix(TAG): value
+                for key, value in span.attributes.items()
+                if key.startswith(TAG)
+            }
+        for key, value in brought.items():
+            # Two values are none of those that the trace may have already.
+            tags[key] = str(value) if tags.get(key, str(value)) == str(value) else "of two values"
+    return [(identity, {}, tags) for identity, tags in traces.items()]
 
 
 RUN, FINAL, TAG = "mlflow.sourceRun", "mlflow.trace.infoFinalized", "mlflow.traceTag."
+SPANS = "mlflow.trace.spansLocation"  # of traces that came as spans, and are whole later
 LATE_SECONDS = 500  # as long as MLflow's client tries, MLFLOW_ASYNC_TRACE_LOGGING_RETRY_TIMEOUT
 PLACES = ("mlflow.artifactLocation", "mlflow.trace.archiveLocation")
 # Of each method of the store that writes traces: their ids, metadata and tags.
@@ -473,7 +582,7 @@ TRACES: Mapping[str, Callable[[Any], list[tuple[str | None, Mapping[str, str], A
     "create_assessment": lambda given: [(given.assessment.trace_id, {}, {})],
     "link_prompts_to_trace": lambda given: [(given.trace_id, {}, {})],
     "link_traces_to_run": lambda given: [(None, {RUN: given.run_id}, {})],
-    "log_spans": lambda given: [(span.trace_id, {}, root_tags(span)) for span in given.spans],
+    "log_spans": of_spans,
 }
 
 

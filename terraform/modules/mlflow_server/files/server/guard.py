@@ -50,6 +50,7 @@ class Call:
     # "run" or "model": no write is committed before one was loaded that is not finished.
     unfinished: str = ""
     loaded: bool = False
+    searched: int = 0  # conditions of its filters and orders
 
 
 CALL: ContextVar[Call | None] = ContextVar("call", default=None)

@@ -18,7 +18,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from front import Front
@@ -91,6 +91,20 @@ def misfit(address: str) -> str:
     )
 
 
+class Others:
+    """The error output of all but the guard: no text of a client passes for the record."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Write with every mark of the record taken away."""
+        return self.stream.write(text.replace("guard: ", "guard, "))
+
+
 def without_passwords() -> None:
     """Say that MLflow's password plug-in is absent.
 
@@ -143,6 +157,7 @@ async def serve(front: Front, listeners: dict[str, socket.socket]) -> None:
 
 def main() -> int:
     """Import MLflow, wait for the database's address, and serve."""
+    sys.stderr = cast("TextIO", Others(sys.stderr))
     settings = json.loads(Path(sys.argv[1]).read_bytes())
     given = (argument.split("=") for argument in sys.argv[2:])
     listeners = {name: socket.socket(fileno=int(number)) for name, number in given}
