@@ -17,6 +17,8 @@ from scripts.iam.requests.wire.shapes import is_modelled, service_model
 from scripts.localcloud.access.errors import AwsError
 
 _PAGE = frozenset({"marker", "nexttoken", "startingtoken", "pagetoken"})
+_MISSING = ("NotFound", "NoSuch", "DoesNotExist")
+_TAKEN_AWAY = "x not in list"  # by list.remove
 _QUOTED = re.compile(r"'([^']*)'(?: is not in list)?\Z")
 # Services whose models name no error for it.
 # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/CommonErrors.html
@@ -47,6 +49,8 @@ def answered(reading: Reading, error: Exception) -> AwsError | None:
             return _wrong_page(reading, found)
         if isinstance(error, KeyError) and any(_is_named(value, found) for _, value in given):
             return _absent(reading, found)
+    if _TAKEN_AWAY in str(error):
+        return _modelled(reading, _MISSING, "What is to be taken away was not found.")
     if _looked_in_nothing(error):
         name = _first_name(reading, given)
         return None if name is None else _absent(reading, name)
@@ -97,7 +101,7 @@ def _absent(reading: Reading, name: str) -> AwsError | None:
     for (service, prefix), (code, message) in _ABSENT.items():
         if reading.request.service == service and name.startswith(prefix):
             return AwsError(code, message.format(name))
-    return _modelled(reading, ("NotFound", "NoSuch", "DoesNotExist"), f"{name} was not found.")
+    return _modelled(reading, _MISSING, f"{name} was not found.")
 
 
 def _wrong_page(reading: Reading, token: str) -> AwsError | None:

@@ -213,6 +213,17 @@ def granted(reading: Reading, backends: Backends) -> None:
         )
 
 
+def own_grant(reading: Reading, backends: Backends) -> None:
+    """A grant is retired as one of its own key; moto says that it did, and does nothing.
+
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_RetireGrant.html
+    """
+    given, kms = reading.parameters, backends("kms", reading.request.region)
+    key = kms.keys.get(str(given.get("KeyId")).rpartition("key/")[2])
+    if given.get("GrantId") and key is not None and given["GrantId"] not in key.grants:
+        raise AwsError("NotFoundException", f"Grant ID {given['GrantId']} not found")
+
+
 def asymmetric(reading: Reading, _: Backends) -> None:
     """An asymmetric key is named, and knows no context.
 

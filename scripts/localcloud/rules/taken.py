@@ -189,6 +189,19 @@ def parameter(reading: Reading, _: Backends) -> None:
         )
 
 
+def whole_parameter(reading: Reading, _: Backends) -> None:
+    """A version or label of a parameter is read, and nothing else; moto makes it another parameter.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
+    """
+    given = reading.parameters
+    name = given.get("Name") or given.get("ResourceId") or ""
+    of_parameter = given.get("ResourceType", "Parameter") == "Parameter"
+    if of_parameter and ":" in name.rpartition(":parameter")[2]:
+        code = "ValidationException" if "Name" in given else "InvalidResourceId"
+        raise AwsError(code, f"{name} is not a valid name of a parameter.")
+
+
 def topic(reading: Reading, backends: Backends) -> None:
     """A topic that is made again is the one that is there, if it is asked for as that one is.
 

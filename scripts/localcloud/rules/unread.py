@@ -8,6 +8,7 @@ source and from ours. So is a call of which moto does more than AWS would, or sa
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -80,6 +81,8 @@ def _asks(value: Any, nothing: Sequence[Any]) -> bool:
 
 # What moto keeps, and sends nowhere.
 _KEPT = frozenset({"email", "email-json", "sms"})
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
+_SUBSCRIPTION = re.compile(r"arn:[^:]+:sns(:[^:]+){3}:[0-9a-f-]{36}")
 
 
 def subscription(reading: Reading, _: Backends) -> None:
@@ -89,6 +92,26 @@ def subscription(reading: Reading, _: Backends) -> None:
         raise AwsError(
             "LocalCloudNotImplemented", f"The local cloud sends no messages by {protocol}"
         )
+    address = str(reading.parameters.get("Endpoint") or "")
+    if protocol != "sms" and not _ADDRESS.fullmatch(address):
+        raise AwsError("InvalidParameter", "Invalid parameter: Email address")
+
+
+def confirmation(_: Reading, __: Backends) -> None:
+    """No message is sent here, so nobody has a token; moto takes any.
+
+    https://docs.aws.amazon.com/sns/latest/api/API_ConfirmSubscription.html
+    """
+    raise AwsError("InvalidParameter", "Invalid parameter: Token")
+
+
+def subscribed(reading: Reading, _: Backends) -> None:
+    """What is not the ARN of a subscription ends none; moto says that it did.
+
+    https://docs.aws.amazon.com/sns/latest/api/API_Unsubscribe.html
+    """
+    if not _SUBSCRIPTION.fullmatch(reading.parameters["SubscriptionArn"]):
+        raise AwsError("InvalidParameter", "Invalid parameter: SubscriptionId")
 
 
 def notifications(reading: Reading, _: Backends) -> None:

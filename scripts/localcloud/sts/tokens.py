@@ -18,8 +18,9 @@ _NOT_A_JWT = (
     "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"
 )
 
-# With these a token asks for a session's tags and source identity, to which AWS takes rights of
-# their own. https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
+# What begins so asks for a session's tags and source identity, to which AWS takes rights of their
+# own; tags may be one claim or one each ("the nested and the flattened format").
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html
 _OF_SESSIONS = ("https://aws.amazon.com/tags", "https://aws.amazon.com/source_identity")
 
 
@@ -71,8 +72,8 @@ class TokenVerifier:
         if not isinstance(subject, str) or not subject:
             raise AwsError("InvalidIdentityToken", "Missing a required claim: sub")
         audience = _audience(claims, provider)
-        for name in _OF_SESSIONS:
-            if name in claims:
+        for name in claims:
+            if name.startswith(_OF_SESSIONS):
                 raise AwsError(
                     "LocalCloudNotImplemented",
                     f"The local cloud makes no sessions with what the claim {name} asks for",

@@ -231,3 +231,59 @@ def test_a_database_has_values_that_there_are(account: Account) -> None:
             change = {"DBInstanceIdentifier": "v", name: wrong}
             assert told(rds.modify_db_instance, **change, ApplyImmediately=True) == code, name
     assert told(rds.modify_db_instance, DBInstanceIdentifier="v", MonitoringInterval=0) == ""
+
+
+def test_a_grant_is_retired_as_one_of_its_own_key(account: Account) -> None:
+    """https://docs.aws.amazon.com/kms/latest/APIReference/API_RetireGrant.html"""
+    kms = account.client("kms")
+    role = account.job_role("grantee-19")
+    own, other = (kms.create_key()["KeyMetadata"] for _ in range(2))
+    grant = kms.create_grant(
+        KeyId=own["KeyId"], GranteePrincipal=role, Operations=["Decrypt"]
+    )["GrantId"]  # fmt: skip
+    assert told(kms.retire_grant, KeyId=other["Arn"], GrantId=grant) == "NotFoundException"
+    assert told(kms.retire_grant, KeyId=own["Arn"], GrantId=grant) == ""
+    assert kms.list_grants(KeyId=own["KeyId"])["Grants"] == []
+
+
+def test_a_version_of_a_parameter_is_no_parameter(account: Account) -> None:
+    """Names have "a-zA-Z0-9_.-" and "/".
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
+    """
+    ssm = account.client("ssm")
+    ssm.put_parameter(Name="/of-19/a", Value="first", Type="String")
+    ssm.put_parameter(Name="/of-19/a", Value="second", Type="String", Overwrite=True)
+    ssm.label_parameter_version(Name="/of-19/a", ParameterVersion=1, Labels=["old"])
+    for name in ("/of-19/a:1", "/of-19/a:old"):
+        planted = {"Name": name, "Value": "planted", "Type": "String"}
+        assert told(ssm.put_parameter, **planted) == "ValidationException"
+        tags = {"ResourceType": "Parameter", "ResourceId": name}
+        code = told(ssm.add_tags_to_resource, **tags, Tags=[{"Key": "a", "Value": "b"}])
+        assert code == "InvalidResourceId"
+        assert ssm.get_parameter(Name=name)["Parameter"]["Value"] == "first"
+
+
+def test_what_ends_or_confirms_no_subscription_says_so(account: Account) -> None:
+    """https://docs.aws.amazon.com/sns/latest/api/API_ConfirmSubscription.html"""
+    sns = account.client("sns")
+    topic = sns.create_topic(Name="of-19")["TopicArn"]
+    for address in ("", "a", "@", "a@b", "http://x", "a@example.com b@example.com"):
+        code = told(sns.subscribe, TopicArn=topic, Protocol="email", Endpoint=address)
+        assert code == "InvalidParameter", address
+    made = sns.subscribe(
+        TopicArn=topic, Protocol="email", Endpoint="a@example.com", ReturnSubscriptionArn=True
+    )
+    assert told(sns.confirm_subscription, TopicArn=topic, Token="x" * 40) == "InvalidParameter"
+    assert told(sns.unsubscribe, SubscriptionArn=topic) == "InvalidParameter"
+    assert len(sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]) == 1
+    assert told(sns.unsubscribe, SubscriptionArn=made["SubscriptionArn"]) == ""
+
+
+def test_another_role_is_not_in_the_profile(account: Account) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/APIReference/API_RemoveRoleFromInstanceProfile.html"""
+    iam, profile = account.client("iam"), {"InstanceProfileName": "of-19"}
+    iam.create_instance_profile(**profile)
+    account.job_role("another-19")
+    code = told(iam.remove_role_from_instance_profile, **profile, RoleName="another-19")
+    assert code == "NoSuchEntity"

@@ -175,6 +175,11 @@ CASES = [
         ("LocalCloudNotImplemented", 400, "https://aws.amazon.com/tags"),
     ),
     Case(
+        "with flattened tags for its session",
+        but(**{"https://aws.amazon.com/tags/principal_tags/team": ["ops"]}),
+        ("LocalCloudNotImplemented", 400, "https://aws.amazon.com/tags/principal_tags/team"),
+    ),
+    Case(
         "with a source identity",
         but(**{"https://aws.amazon.com/source_identity": "admin"}),
         ("LocalCloudNotImplemented", 400, "https://aws.amazon.com/source_identity"),
