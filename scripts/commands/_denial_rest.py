@@ -59,12 +59,15 @@ def need_one(found: Read, *, trail: bool) -> None:
         raise UserError("The denial names no caller", why="; ".join(decided), exit_code=2)
     if found.bare and (why := of_no_action(found.bare[0])):
         raise UserError("The denial names no action, so none can be judged", why=why, exit_code=2)
-    if causes := [*filter(None, map(cause, found.bare))]:
+    causes = [*dict.fromkeys(filter(None, map(cause, found.bare)))]
+    # What is told of one with more words says the same of the other.
+    causes = [one for one in causes if not any(o != one and o.startswith(one) for o in causes)]
+    if causes:
         print_rest(replace(found, bare=tuple(one for one in found.bare if not cause(one))))
         if not any(cause(one) and is_judged_by_the_caller(one) for one in found.bare):
             raise UserError(
                 "The words tell too little for a policy to be tried on",
-                why="; ".join(dict.fromkeys(causes)), exit_code=2,
+                why="; ".join(causes), exit_code=2,
             )  # fmt: skip
         layers = {refusal.layer for one in found.bare if (refusal := unnamed(one))}
         decide = "".join(
@@ -73,7 +76,7 @@ def need_one(found: Read, *, trail: bool) -> None:
         )  # fmt: skip
         raise UserError(
             "The denial names no caller by its ARN, so no policy can be looked at",
-            why="; ".join(dict.fromkeys(causes)),
+            why="; ".join(causes),
             fix=f"--policy FILE gives the caller's own policies{decide}; --aws reads CloudTrail's "
             "event history, which names the caller, but of data (objects, messages, sign-in to a "
             "database) it has nothing",

@@ -228,7 +228,7 @@ def show(denial: Denial, console: Console, everything: bool) -> None:
 def _show_change(change: Change, console: Console) -> None:
     console.print(f"  {change.policy} ({change.kind}): {change.edit}", markup=False, soft_wrap=True)
     if change.statement is not None:
-        for line in json.dumps(change.statement, indent=2).splitlines():
+        for line in json.dumps(change.statement, indent=2, ensure_ascii=False).splitlines():
             console.print(f"    {line}", markup=False, soft_wrap=True)
     for warning in change.warnings:
         console.print(f"  warning: {warning}", style="bold red", markup=False, soft_wrap=True)

@@ -195,10 +195,6 @@ def of_the_call(refusal: Refusal) -> Iterable[str]:
             "template): if the message has another word there, the template is misspelt, and no "
             "policy is to be changed"
         )
-    if refusal.action == "logs:PutSubscriptionFilter" and ":destination:" in (
-        refusal.resource or ""
-    ):
-        yield LOG_DESTINATION
     if refusal.is_text_message:
         yield (
             "a text message goes to a number and to no topic; a number has no ARN, so a policy has "
@@ -383,6 +379,7 @@ def _explained(
     record = refusal.record()
     if missing := (
         _not_given(refusal, around)
+        or _of_destination(refusal, resource_policy)
         or _malformed(refusal.resource or "")
         or _missing(refusal, members)
     ):
@@ -433,6 +430,16 @@ def _not_given(refusal: Refusal, around: PolicySet) -> str:
     if refusal.layer in LAYERS:
         told += f". {LAYERS[refusal.layer][1]} FILE, beside --message, tries it on the request"
     return told.replace(f"the {BLOCKED}", BLOCKED)
+
+
+def _of_destination(refusal: Refusal, resource_policy: ResourcePolicy) -> str:
+    """Whose policy decides of a log destination, if that was not looked at."""
+    destination = ":destination:" in (refusal.resource or "")
+    if refusal.layer or not destination or refusal.action != "logs:PutSubscriptionFilter":
+        return ""
+    if not _unseen(refusal, resource_policy):
+        return ""
+    return f"{LOG_DESTINATION}: no policy of the caller's own changes that, and none is proposed"
 
 
 def _by_a_deny(refusal: Refusal, found: Denial, denies: tuple[Considered, ...]) -> Denial:

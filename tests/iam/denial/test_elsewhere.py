@@ -460,7 +460,7 @@ def test_a_repositorys_upstreams_need_a_right_of_their_own(tmp_path: Path) -> No
 def test_the_role_that_a_service_was_given_is_told_to_lack_it(tmp_path: Path) -> None:
     words = "The provided execution role does not have permissions to call PutTraceSegments on XRAY"
     found = explained(run(tmp_path, words, "--json"))
-    assert any("no policy of who deploys" in note for note in found["notes"])
+    assert any("policies of others change nothing" in note for note in found["notes"])
 
 
 def test_a_name_that_is_left_out_behind_dots_is_a_hidden_one(tmp_path: Path) -> None:

@@ -563,7 +563,9 @@ def test_a_log_destinations_own_policy_is_told(tmp_path: Path) -> None:
         "User with accountId: 1111111111 is not authorized to perform: logs:PutSubscriptionFilter "
         "on resource: arn:aws:logs:eu-west-1:2222222222:destination:d"
     )
-    assert "put-destination-policy" in run(tmp_path, words).output.replace("\n", " ")
+    found = explained(run(tmp_path, words, "--json"))
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CrossAccountSubscriptions.html
+    assert told(found, "put-destination-policy") and found["changes"] == []
 
 
 EKS = "oidc.eks.eu-west-1.amazonaws.com/id/A1B2"

@@ -72,6 +72,8 @@ _VERBS = {
 _FREE = ("sts:GetCallerIdentity", "sts:GetSessionToken")
 # Whoever reads a thing may call several that begin so.
 _READ = ("get", "describe", "list")
+# EC2's code, where it is no word of a sentence.
+OF_EC2 = re.compile(r"\bUnauthorizedOperation\b(?! (?:errors?|or|and)\b)")
 MOST = 4
 """More calls than that tell nothing."""
 
@@ -151,7 +153,7 @@ def handed_on(action: str) -> str:
 
 def services(words: str) -> set[str]:
     """The services that a text names where one that was asked stands."""
-    if "UnauthorizedOperation" in words:
+    if OF_EC2.search(words):
         return {"ec2"}
     names = (
         name for pattern in _SERVICES for one in pattern.finditer(words) for name in one.groups()

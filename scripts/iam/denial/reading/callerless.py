@@ -8,7 +8,7 @@ from functools import lru_cache
 from scripts.iam.denial.reading import by_name, decoded, elsewhere, named, s3, services
 from scripts.iam.denial.reading.calls import Call, action_called, action_of, called, on
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
-from scripts.iam.reference import MOST_TOGETHER, besides, only_star, resources
+from scripts.iam.reference import only_star
 
 _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
 # EKS and others, which look for a right before they use it; CloudFormation; AWS's own sentence.
@@ -242,7 +242,7 @@ def of_a_state(words: str) -> str | None:
 
 def of_ec2_alone(words: str) -> str | None:
     """Of EC2, which alone has the code UnauthorizedOperation."""
-    if "UnauthorizedOperation" not in words:
+    if not by_name.OF_EC2.search(words):
         return None
     return (
         "EC2 refused a call and names neither its caller nor an action: if anything tells the "
@@ -302,14 +302,8 @@ def _what_to_do(found: re.Match[str]) -> str:
 
 def named_by_an_allow(action: str) -> str:
     """What a policy names that allows an action, by AWS's reference; "" if that is not known."""
-    if only_star(action):
-        return ". An Allow of it names *"
-    arns = resources(action)
-    together = 0 < len(besides(action)[0]) <= MOST_TOGETHER
-    more = "" if together or len(arns) < 5 else f" and {len(arns) - 4} kinds more"
-    some = ("what the call touches of " if together else "one or more of ") * (len(arns) > 1)
-    arns = arns if together else arns[:4]
-    return f". An Allow of it names {some}{', '.join(arns)}{more}" if arns else ""
+    what = named.by_an_allow(action)
+    return f". An Allow of it names {what}" if what else ""
 
 
 def of_no_action(words: str) -> str | None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from scripts.iam.denial.reading import by_name
 from scripts.iam.denial.reading.by_name import services
 from scripts.iam.reference import is_of, judged, of_call, resources
 from scripts.iam.reference import service as of_service
@@ -64,7 +65,6 @@ _BEGINS = re.compile(
 # A tool's own words before them, with what the call was on.
 _PREFIX = re.compile(r"\b[A-Za-z]+ing (?:[^:()]|\([^()]*\)){0,160}?\(arn:[^()\s]+\): $")
 _ON = re.compile(r"\((arn:[^()\s]+)\): ")
-_OF_EC2 = re.compile(r"\bUnauthorizedOperation\b")
 # A call that passes a role, or an action -> iam:PassedToService, where it can be but one.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
 PASSES = {
@@ -146,7 +146,7 @@ def called(words: str) -> Call | None:
     for pattern in _PATTERNS:
         if found := pattern.search(words):
             return _call(found.groupdict())
-    if _OF_EC2.search(words):
+    if by_name.OF_EC2.search(words):
         for tool, operation in _TOOLS.items():
             if re.search(tool, words):
                 return Call(operation, "ec2")
@@ -182,7 +182,7 @@ def action_called(words: str) -> str:
     call = called(words)
     if call is None:
         return ""
-    if _OF_EC2.search(words) and judged(f"ec2:{call.operation}"):
+    if by_name.OF_EC2.search(words) and judged(f"ec2:{call.operation}"):
         return f"ec2:{call.operation}"
     other = _ACTIONS.get(call.operation, "").partition(":")[0]
     if own := action_of(call.service or other, call.operation):

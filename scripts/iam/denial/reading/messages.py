@@ -21,6 +21,7 @@ from scripts.iam.reference import (
     judged,
     makes_whole,
     placeless,
+    resources,
     spelled,
     unknown,
 )
@@ -131,7 +132,11 @@ _ROLE = r"iam::(?:\d{12}|\*{3,4}):role/(?:[^/\s]+/)*([^/\s]+)"
 _GLUED = re.compile(r"(:(?:assumed-role|user|role)/\S+?)(?=is not authorized to perform)")
 _APART = re.compile(r"(:assumed-role/[^\s/]+/) (?=[\w+=,.@-]+ is not)")
 # A blank in the kind of a resource is whoever reported it; what stands there is not told.
-_BLANK = re.compile(r"(on resource:? arn:[\w-]+:[\w-]+:[^\s:]*:[^\s:]*:[a-z-]+) (?=[a-z]+/\S)")
+_BLANK = re.compile(
+    r"(?P<before>to perform:? (?P<action>[\w-]+:\w+) on resource:? "
+    r"arn:[\w-]+:[\w-]+:[^\s:]*:[^\s:]*:)"
+    r"(?P<kind>[a-z-]+ [a-z]+)(?=/\S)"
+)
 _QUOTED = re.compile(r"`([^`'\s]+)'")
 # What a terminal breaks at its edge: an ARN, where the sentence goes on behind it, and an action.
 _HYPHEN = re.compile(r"(:(?:sts|iam|[\w-]+):[^\s\"]*:[^\s\":]*-)\r?\n(?=[\w-]+[ \"',)])")
@@ -486,7 +491,7 @@ def _plain(text: str) -> str:
     text = _SESSION.sub(r"\1sts\2", _CROSSED_OUT.sub(rf"\1{MASK}", text))
     text = _SPACED.sub(r"\1\2", _QUOTES.sub(r"\1\2", text))
     text = _GLUED.sub(r"\1 ", _TWO_WORDS.sub(r"\1…", text))
-    text = _BLANK.sub(r"\1…", _APART.sub(r"\1", text))
+    text = _BLANK.sub(_of_one_word, _APART.sub(r"\1", text))
     text = _PREFIX_ALONE.sub(r"\1\g<call>", _PARTED.sub(r"\1\2", text))
     text = _ARN.sub(lambda arn: _masked(arn, hidden), text)
     return _BROKEN.sub(_joined, text)
@@ -550,6 +555,14 @@ def _one_word(found: re.Match[str]) -> str:
     """An ARN with one word in the place of a placeholder of several."""
     words = next(filter(None, found.groups()[1:]))
     return f"{found[1]}<{words.replace(' ', '_')}>"
+
+
+def _of_one_word(found: re.Match[str]) -> str:
+    """The kind of a resource without the blank in it: as AWS's reference has it, or unknown."""
+    letters = found["kind"].replace(" ", "").rstrip("s")
+    kinds = {one.split(":", 5)[5].partition("/")[0] for one in resources(found["action"])}
+    same = [one for one in kinds if one.replace("-", "").rstrip("s") == letters]
+    return found["before"] + (same[0] if same else found["kind"].replace(" ", "…"))
 
 
 def _joined(found: re.Match[str]) -> str:

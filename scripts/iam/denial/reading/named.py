@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts.iam.reference import judged, only_star, resources, spelled
+from scripts.iam.reference import MOST_TOGETHER, besides, judged, only_star, resources, spelled
 
 _ACTION = re.compile(r"(?<![\w:/.-])[a-z][\w-]*:[A-Z]\w+(?![\w:/…])")
 LACKS = re.compile(
@@ -50,11 +50,7 @@ def cause(words: str) -> str | None:
     if not asked:
         return None
     who = role(words) or "whoever made the call (or the role that it handed on)"
-    on = "; ".join(
-        f"{one} names {'*' if only_star(one) else ', '.join(resources(one)[:3])}"
-        for one in asked[:4]
-        if only_star(one) or resources(one)
-    )
+    on = "; ".join(f"{one} names {what}" for one in asked[:4] if (what := by_an_allow(one)))
     it = "it" if len(asked) == 1 else "each"
     return (
         "the text is none of AWS's words that are known here, and beside its words on permissions "
@@ -62,6 +58,22 @@ def cause(words: str) -> str | None:
         f"of its own, with nothing against it; what else the text asks for counts as well"
         + (f". An Allow of {on}" if on else "")
     )
+
+
+def by_an_allow(action: str) -> str:
+    """What a policy names that allows an action, by AWS's reference; "" if that is not known."""
+    if only_star(action):
+        return "*"
+    arns, (required, optional) = resources(action), besides(action)
+    if not 0 < len(required) <= MOST_TOGETHER:
+        return "one or more of " * (len(arns) > 1) + _first(arns)
+    touched = f", and what the call touches of {_first(optional)}" if optional else ""
+    return "what the call touches of " * (len(arns) > 1) + ", ".join(arns) + touched
+
+
+def _first(arns: tuple[str, ...]) -> str:
+    more = f" and {len(arns) - 4} kinds more" * (len(arns) > 4)
+    return f"{', '.join(arns[:4])}{more}"
 
 
 # What anybody says of a refusal, in whatever words.

@@ -48,7 +48,8 @@ _TABLE = (
         "MSK let the client not even connect: the caller needs kafka-cluster:Connect on the "
         "cluster (arn:aws:kafka:REGION:ACCOUNT:cluster/NAME/UUID; kafka:... is another service's "
         "prefix), with nothing against it, and credentials that are good and are those that the "
-        "client really uses (awsDebugCreds=true shows them). Which it was is not told",
+        "client really uses (awsDebugCreds=true shows them in Java's client). Which it was is not "
+        "told",
     ),
     (
         r"not authorized to access this topic|Topic ?[Aa]uthorization ?(?:[Ff]ailed|Exception)"
@@ -87,7 +88,7 @@ _TABLE = (
     ),
     # https://docs.aws.amazon.com/appsync/latest/devguide/security-authz.html
     (
-        r"Not Authorized to access (?P<field>\w+) on type (?P<type>\w+)",
+        r"(?i:not |un)[Aa]uthorized to (?:access )?(?P<field>\w+) on type (?P<type>\w+)",
         "AppSync refused the field {field} ({type}), and does not say by what: the schema's rules "
         "(@aws_iam, @aws_cognito_user_pools and so on; of Amplify @auth, which for other roles "
         "than the app's own wants them in its list of admin roles), a resolver "

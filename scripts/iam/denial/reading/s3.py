@@ -101,6 +101,7 @@ _TOOLS = tuple(
         (r"[Pp]utting object in S3 bucket|uploading (?:object|file) to S3", "PutObject"),
         (r"\bAPI: s3:(?P<call>\w+) Access Denied", ""),
         (r"upload failed: \S+ to s3://", "PutObject"),
+        (r"(?:copy|move) failed: s3://\S+ to s3://", "CopyObject"),
         # Hadoop's S3A and Terragrunt
         (
             r"(?:innerMkdirs|PUT 0-byte object|Writing Object|initiate MultiPartUpload) on \S+: ",
@@ -204,6 +205,11 @@ _PLACES = (
     re.compile(r"<BucketName>(?P<bucket>[a-z\d.-]+)</(?P<key>)"),
     re.compile(r"[Aa]ccess to bucket '(?P<bucket>[a-z\d.-]+)' was denied(?P<key>)"),
 )
+# A program's own word for a bucket, which names none.
+_OF_A_PROGRAM = re.compile(
+    r"(?:^|\.)(?:args|bucket|config|env|event|options|params|process|props|record|req|request|self"
+    r"|this)\.|\.bucket$"
+)
 _COPIED = re.compile(r"(?:copy|move) failed: s3://(?P<old>\S+) to s3://(?P<new>\S+)")
 # https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/directory_markers.html
 _DIRECTORY = re.compile(r"innerMkdirs on s3a://")
@@ -305,7 +311,7 @@ def of_s3_alone(words: str) -> str | None:
         "not there to whoever lacks s3:ListBucket"
         + _OF_NO_CODE * (not re.search("access_?denied", words.replace(" ", ""), re.IGNORECASE))
         + _OF_LAMBDA * bool(re.search(r"/var/(?:runtime|task)/", words))
-        + _OF_A_BROWSER * ("<Code>AccessDenied" in words)
+        + _OF_A_BROWSER * ("<Code>AccessDenied" in words and "botocore" not in words)
     )
 
 
@@ -342,7 +348,8 @@ def _letters() -> Mapping[str, str]:
 def _named(words: str) -> str:
     """A call of S3's in whatever letters, if no other service may have it or S3 is named."""
     letters = _letters()
-    found = {letters.get(one.replace("_", "").lower(), "") for one in _WORD.findall(words)} - {""}
+    tokens = (one.removesuffix("Async").replace("_", "") for one in _WORD.findall(words))
+    found = {letters.get(one.lower(), "") for one in tokens} - {""}
     sure = _is_it(words)
     calls = [
         one for one in found
@@ -373,7 +380,8 @@ def _place(words: str, *, of_object: bool) -> str | None:
     for pattern in _PLACES:
         for found in pattern.finditer(words):
             bucket = found["bucket"] or found.groupdict().get("of_acl")
-            named.add((bucket, unquote(found["key"] or "").rstrip(".,:`")))
+            if not _OF_A_PROGRAM.search(bucket):
+                named.add((bucket, unquote(found["key"] or "").rstrip(".,:`")))
     keys = {key for _, key in named if key}
     buckets = {bucket for bucket, _ in named}
     if len(buckets) != 1 or len(keys) > 1 or any("*" in one for one in keys):

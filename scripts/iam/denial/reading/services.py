@@ -167,8 +167,8 @@ def with_it(action: str) -> str:
     together = next((names for names in _TOGETHER if action in names), ())
     if not together:
         return (
-            "it is the role that the service was given (of Lambda the function's execution role) "
-            "that lacks it, and no policy of who deploys"
+            "it is the role that the words speak of (of a service the one that it was given, of "
+            "Lambda the function's execution role), and policies of others change nothing"
         )
     return (
         "it is the function's execution role that lacks it, and no policy of who deploys; what "

@@ -254,3 +254,49 @@ def test_a_service_linked_role_that_may_not_be_made_is_told() -> None:
         "AmazonCloudFront; Status Code: 403; Error Code: AccessDenied)"
     )
     assert "iam:CreateServiceLinkedRole" in (cause(words) or "")
+
+
+def test_a_code_in_prose_is_no_services_answer() -> None:
+    [bare] = read(
+        "trying to perform org-level actions, but getting AccessDenied or UnauthorizedOperation "
+        "errors"
+    ).bare
+    assert "EC2" not in str(cause(bare))
+
+
+def test_what_may_be_touched_besides_is_told_of_an_action_in_a_list() -> None:
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsorganizations.html
+    [bare] = read("it needs organizations:AttachPolicy, a permission that is missing").bare
+    told = str(cause(bare))
+    assert ":policy/o-" in told and "touches of" in told and ":ou/o-" in told
+
+
+def test_a_kind_with_a_blank_is_the_one_that_the_reference_has() -> None:
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonkinesisfirehose.html
+    [refusal] = read(
+        "User: arn:aws:iam::123456789012:user/a is not authorized to perform: firehose:PutRecord "
+        "on resource: arn:aws:firehose:us-east-1:123456789012:delivery streams/b"
+    ).refusals
+    assert refusal.resource == "arn:aws:firehose:us-east-1:123456789012:deliverystream/b"
+
+
+def test_a_copy_of_the_cli_is_two_calls() -> None:
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+    [bare] = read(
+        "copy failed: s3://a-bucket/key to s3://b-bucket/key\n"
+        "A client error (AccessDenied) occurred: Access Denied"
+    ).bare
+    told = str(cause(bare))
+    assert "s3:PutObject on the new object, arn:aws:s3:::b-bucket/key" in told
+    assert "arn:aws:s3:::a-bucket/key" in told
+
+
+def test_a_programs_own_line_names_a_call_and_no_bucket() -> None:
+    # https://github.com/gilt/s3-sftp-bridge/issues/13
+    [bare] = read(
+        "return awsS3.copyObjectAsync({ Bucket: record.s3.bucket.name, Key: record.s3.object.key })"
+        "\nAccessDenied: Access Denied\n"
+        "at Request.extractError (/var/runtime/node_modules/aws-sdk/lib/services/s3.js:539:35)"
+    ).bare
+    told = str(cause(bare))
+    assert "CopyObject needs" in told and "record" not in told
