@@ -92,6 +92,11 @@ def cause(words: str) -> str | None:
             f". {unfilled[1]} stands where a name belongs: if the request had it so, it is a value "
             "that nobody filled in, and the request is to be put right first"
         )
+    if told and (store := s3.another_store(words)):
+        told += (
+            f". The text names {store}: if the request went to that store, its own keys and "
+            "policies decide, and none of AWS's"
+        )
     return f"{told}. {stack}" if told and stack else told
 
 

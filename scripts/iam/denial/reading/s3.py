@@ -147,6 +147,17 @@ _IS = re.compile(
     r"|\bs3(?:[.-][a-z\d-]+)*\.amazonaws\.com|\b[Ss]3 (?:[Bb]uckets?|[Oo]bjects?|[Cc]lient|Save)\b"
 )
 _URL = re.compile(r"\bs3[an]?://[a-z\d]")
+# Stores that speak as S3 does: their hosts, their names, and the form of Ceph's request ids.
+_STORE = re.compile(
+    r"\b(?:[\w.-]+\.)?(?:r2\.cloudflarestorage|backblazeb2|digitaloceanspaces|linodeobjects"
+    r"|wasabisys|aliyuncs|myqcloud|yandexcloud|storage\.googleapis)\.(?:com|net)\b"
+    r"|\b(?:[\w.-]+\.)?(?:cloud-object-storage\.appdomain|scw)\.cloud\b"
+    r"|\b(?:minio|ceph|radosgw|wasabi|backblaze|seaweedfs|digitalocean spaces"
+    r"|cloudflare r2|google cloud storage)\b"
+    r"|\btx[\da-f]{20,22}-[\da-f]{10}-[\da-f]+-\w+",
+    re.IGNORECASE,
+)
+_OF_CEPH = re.compile(r"tx[\da-f]{20,22}-")
 # Words that S3 uses, and that no other service was seen to use.
 _LIKE = re.compile(r"AccessDenied\W{1,3}Access Denied\b|<Message>Access Denied<")
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-restricting-access-to-s3.html
@@ -289,8 +300,10 @@ def operation_of_s3(words: str) -> OfS3 | None:
 
 def of_s3_alone(words: str) -> str | None:
     """What S3's words tell where they do not tell the call."""
-    sure = _IS.search(words) or _URL.search(words)
-    if not (sure or _LIKE.search(words)) or not _REFUSED.search(words) or _ANOTHERS.search(words):
+    is_its = bool(_IS.search(words) or _URL.search(words))
+    store = another_store(words)
+    sure = is_its and not store
+    if not (is_its or _LIKE.search(words)) or not _REFUSED.search(words) or _ANOTHERS.search(words):
         return None
     who = "S3 refused a call" if sure else "in S3's words a call was refused"
     place = _place(words, of_object=True) or ""
@@ -311,8 +324,16 @@ def of_s3_alone(words: str) -> str | None:
         "not there to whoever lacks s3:ListBucket"
         + _OF_NO_CODE * (not re.search("access_?denied", words.replace(" ", ""), re.IGNORECASE))
         + _OF_LAMBDA * bool(re.search(r"/var/(?:runtime|task)/", words))
-        + _OF_A_BROWSER * ("<Code>AccessDenied" in words and "botocore" not in words)
+        + _OF_A_BROWSER * (not store and "<Code>AccessDenied" in words and "botocore" not in words)
     )
+
+
+def another_store(words: str) -> str:
+    """What the words name that is no store of AWS's and may have answered; "" if nothing."""
+    found = _STORE.search(words)
+    if found is None:
+        return ""
+    return f"a request id of Ceph's form ({found[0]})" if _OF_CEPH.match(found[0]) else found[0]
 
 
 def _is_s3s(call: Call, words: str) -> bool:
@@ -379,7 +400,7 @@ def _place(words: str, *, of_object: bool) -> str | None:
     named = set()
     for pattern in _PLACES:
         for found in pattern.finditer(words):
-            bucket = found["bucket"] or found.groupdict().get("of_acl")
+            bucket = found["bucket"] or found.groupdict().get("of_acl") or ""
             if not _OF_A_PROGRAM.search(bucket):
                 named.add((bucket, unquote(found["key"] or "").rstrip(".,:`")))
     keys = {key for _, key in named if key}

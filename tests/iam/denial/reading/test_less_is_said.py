@@ -300,3 +300,33 @@ def test_a_programs_own_line_names_a_call_and_no_bucket() -> None:
     ).bare
     told = str(cause(bare))
     assert "CopyObject needs" in told and "record" not in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        # https://developers.cloudflare.com/r2/api/s3/api/
+        "AccessDenied: Access Denied, host: https://a.r2.cloudflarestorage.com/logs",
+        "S3 Error: https://s3.wasabisys.com: AccessDenied: Access Denied. (upload: backups/db.sql)",
+        # https://docs.ceph.com/en/latest/radosgw/s3/commons/
+        "<Error><Code>AccessDenied</Code><BucketName>logs</BucketName>"
+        "<RequestId>tx00000000000000000002b-005c1e6d1f-1a2b-default</RequestId>"
+        "<HostId>1a2b-default-default</HostId></Error> Access Denied",
+        "An error occurred (AccessDenied) when calling the PutObject operation: Access Denied "
+        "endpoint_url=https://minio.internal:9000",
+    ],
+)
+def test_a_store_that_is_not_awss_is_told(words: str) -> None:
+    [bare] = read(words).bare
+    told = str(cause(bare))
+    assert "if the request went to that store" in told
+    assert "S3 refused" not in told and "CloudFront" not in told
+
+
+def test_a_right_of_anothers_cloud_is_told_as_one() -> None:
+    # https://cloud.google.com/storage/docs/access-control/iam-permissions
+    [bare] = read(
+        "(gsutil) AccessDeniedException: 403 me@example.com does not have storage.objects.list "
+        "access to the Google Cloud Storage bucket."
+    ).bare
+    assert "Google Cloud's IAM" in str(cause(bare))

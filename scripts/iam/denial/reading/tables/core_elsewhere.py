@@ -2,6 +2,11 @@
 
 # The words, and what they mean, with the named groups of the words put in.
 TABLE = (
+    # https://cloud.google.com/storage/docs/access-control/iam-permissions
+    (
+        r"does not have (?P<right>storage\.\w+\.\w+) (?:access|permission)",
+        "the right that lacks ({right}) is one of Google Cloud's IAM, and no policy of AWS's",
+    ),
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html
     (
         r"<Message>Request has expired|AccessDenied\W+Request has expired",
