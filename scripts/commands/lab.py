@@ -192,7 +192,7 @@ def _show(verdict: Verdict, as_json: bool) -> None:
         mark = "ok  " if one.good else "OPEN" if one.kind == "attack" else "DOWN"
         click.echo(f"{mark}  {one.kind}: {one.what}: {one.result}")
         if one.detail and (one.kind == "attack" or not one.good):
-            click.echo(f"      {one.detail.splitlines()[0][:300]}")
+            click.echo(f"      {one.detail.splitlines()[0]}")
 
 
 @lab.command()

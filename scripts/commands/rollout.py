@@ -162,8 +162,10 @@ def _demo(project: Project, environment: str, arguments: Sequence[str], aws: boo
         raise click.UsageError("a demo plays on the local cloud alone")
     from scripts.local_run.rollout_demo import Demo
 
+    cloud = project.cloud()
+    project.local_platform(cloud, environment)
     page = project.home / f"rollout-{strategy}-{challenger}.html"
-    played = Demo(project.cloud(), environment, project.root).play(
+    played = Demo(cloud, environment, project.root).play(
         strategy, "good" if challenger == "good" else "bad", page
     )
     click.echo(f"\n{played.phase}: {played.why}")

@@ -416,7 +416,11 @@ def _stack(home: Path, root: Path, process: dict[str, str]) -> Stack:
 def attacks_of(lab: Lab) -> list[Trial]:
     """attack.py itself, the bucket without credentials, then the ways that the check knows."""
     bucket = 'output "bucket"' in (lab.setup / "main.tf").read_text(encoding="utf-8")
-    return [Trial("attack.py", _script), *([common.ANYBODY] if bucket else []), *lab.check.ATTACKS]
+    return [
+        Trial("the lab's own", _script),
+        *([common.ANYBODY] if bucket else []),
+        *lab.check.ATTACKS,
+    ]
 
 
 def named(outputs: Mapping[str, Any]) -> dict[str, str]:

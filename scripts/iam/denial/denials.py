@@ -85,10 +85,14 @@ class Denial:
         }
 
 
+_LEAST_OF_AN_ID = 8
+
+
 def denied(records: Sequence[Record], request_id: str | None) -> list[Record]:
     """The denied permissions of a request; without an id, of the last that was not a probe.
 
-    Raises NoSuchDenial, saying what the log holds instead.
+    The beginning of an id will do where one request alone has it. Raises NoSuchDenial, saying what
+    the log holds instead.
     """
     if request_id is None:
         refused = [record for record in records if not record.allowed]
@@ -100,6 +104,9 @@ def denied(records: Sequence[Record], request_id: str | None) -> list[Record]:
                 refused[-1] if refused else None,
             )
         request_id = needed[-1].request_id
+    elif len(request_id) >= _LEAST_OF_AN_ID:  # a terminal or a log may have cut it
+        begun = {one.request_id for one in records if one.request_id.startswith(request_id)}
+        request_id = begun.pop() if len(begun) == 1 else request_id
     mine = [record for record in records if record.request_id == request_id]
     if not mine:
         raise NoSuchDenial(f"no request {request_id!r} is in the log")

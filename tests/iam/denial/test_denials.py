@@ -362,6 +362,16 @@ def test_without_an_id_the_last_denied_request_is_meant() -> None:
     assert none.value.probe is None
 
 
+def test_the_beginning_of_an_id_will_do_where_one_request_has_it() -> None:
+    one, other = (
+        record("s3:GetObject", "a", request_id=f"84f997a8-413{end}") for end in ("a-1", "b-2")
+    )
+    assert denied([one, other], "84f997a8-413a") == [one]
+    assert denied([one, other], other.request_id) == [other]
+    with pytest.raises(NoSuchDenial, match="no request"):
+        denied([one, other], "84f997a8-413")
+
+
 def test_where_only_probes_were_denied_the_last_of_them_is_named() -> None:
     agent = {"aws:UserAgent": (f"Botocore/1.40 {PROBE_AGENT}",)}
     probes = [record("s3:DeleteObject", "d", request_id=f"r-{i}", keys=agent) for i in (1, 2)]
