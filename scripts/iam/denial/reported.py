@@ -293,7 +293,7 @@ def _of_the_caller(refusal: Refusal) -> Iterable[str]:
             "nodes' role needs the right only if it is meant for all of them"
         )
     if refusal.principal.endswith("/CognitoIdentityCredentials") and (
-        refusal.layer in ("", "session policy")
+        refusal.layer in ("", "session policy") or "unauth" in str(refusal.role).lower()
     ):
         # https://docs.aws.amazon.com/cognito/latest/developerguide/iam-roles.html
         yield (

@@ -329,7 +329,7 @@ _OTHERS = (
     ),
     (
         r"ThrottlingException|RequestLimitExceeded|TooManyRequestsException|\(Throttling\)"
-        r"|Throttling: |\bSlowDown\b|: Rate exceeded",
+        r"|(?<!is)Throttling: |\bSlowDown\b|: Rate exceeded",
         "AWS counted too many requests in a short time, and no policy refused: wait and try again "
         "with growing pauses (the SDK's retry mode adaptive), or ask for a higher quota",
     ),

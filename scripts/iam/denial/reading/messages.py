@@ -94,7 +94,7 @@ _QUOTES = re.compile(
     r"|(?<=on resource )[`'](?=arn:)"
 )
 # An account, or a region, too, that whoever reports a denial took out of an ARN which has both.
-_LEFT_OUT = re.compile(r"(arn:[\w-]+:(?:sts|iam):)::(?=(?:assumed-role|user|role)/)")
+_LEFT_OUT = re.compile(r"(arn:[\w-]+:(?:sts|iam):):{1,2}(?=(?:assumed-role|user|role)/)")
 _WITHIN = re.compile(_LEFT_OUT.pattern + r"(?=\S+ is not authorized)")
 _WHOLE_CALLER = re.compile(r"arn:[\w-]+:(?:sts|iam)::\d{12}:\S+ is not authorized")
 # Dots between blanks in the place of an account.
@@ -713,10 +713,14 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
         )
         if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
             continue
-        begins = calls.begin(plain, found.start(), last)
+        # What stands in a sentence before is no part of these words.
+        told_first = bisect_left(spans, (found.start() + 1,), key=lambda one: one[1:])
+        since = max(last, spans[told_first - 1][1] if told_first else 0)
+        begins = calls.begin(plain, found.start(), since)
         behind = further and calls.begin(plain, further.start(), found.end())
         end = min(found.end() + 260, behind or len(plain))
-        words = _around(plain, found.start() - 60 if begins is None else begins, end, found)
+        start = max(since, found.start() - 60) if begins is None else begins
+        words = _around(plain, start, end, found)
         if delivery := [*_TOPIC.finditer(plain, max(0, found.start() - 1200), found.start())]:
             topic, to = delivery[-1]["topic"], delivery[-1]["to"] or "what subscribes"
             words = f"{services.delivery(topic, to)}: {words}"
@@ -725,7 +729,9 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             frame := calls.frame(plain, found.end(), found.end() + _STACK)
         ):
             words = f"{words} … {frame}"
-        wide = plain[max(last, found.start() - 420) : min(end, further.start() if further else end)]
+        wide = plain[
+            max(since, found.start() - 420) : min(end, further.start() if further else end)
+        ]
         if _tells_more(wide, words):
             words = wide
         if _OF_STATE.search(words) and _DEBUG.search(plain):

@@ -41,6 +41,14 @@ _TABLE = (
         "database user if it has one, and who runs the statement needs ASSUMEROLE where that was "
         "revoked. The policies of the person who signed in change nothing",
     ),
+    # https://github.com/kubernetes-sigs/aws-iam-authenticator
+    (
+        r"could not get token: AccessDenied: (?!Not auth|User)",
+        "the authenticator of an EKS kubeconfig asked STS for the role that it was given (-r or "
+        "--role), and STS refused: the caller's own policies have to allow sts:AssumeRole on it "
+        "and its trust policy has to let the caller in; of a role that is not there STS says the "
+        "same. Without that option the caller's own credentials sign the token",
+    ),
     # https://docs.aws.amazon.com/msk/latest/developerguide/iam-access-control.html
     (
         r"SASL Authentication failed.{0,60}?Access denied|(?i:sasl\w*authenticat\w*).{0,120}?"

@@ -330,3 +330,33 @@ def test_a_right_of_anothers_cloud_is_told_as_one() -> None:
         "access to the Google Cloud Storage bucket."
     ).bare
     assert "Google Cloud's IAM" in str(cause(bare))
+
+
+def test_what_swift_prints_is_no_throttling_and_its_caller_has_no_account() -> None:
+    # https://github.com/aws-amplify/amplify-swift/issues/3284
+    found = read(
+        'accessDeniedException(_statusCode: Optional(http_status_400), _message: Optional("User: '
+        "arn:aws:sts::assumed-role/unauthRole/CognitoIdentityCredentials is not authorized to "
+        "perform: rekognition:DetectText because no identity-based policy allows the "
+        'rekognition:DetectText action"), _retryable: false, _isThrottling: false, _type: '
+        'ClientRuntime.ErrorType.client, message: Optional("User: unauthRole/Cog'
+    )
+    [refusal] = found.refusals
+    assert (refusal.role, refusal.action) == ("unauthRole", "rekognition:DetectText")
+    assert not any("too many requests" in str(cause(one)) for one in found.bare)
+
+
+def test_a_second_message_has_nothing_of_the_sentence_before_it() -> None:
+    role = "arn:aws:iam::222222222222:role/target-role"
+    found = read(
+        "User: arn:aws:iam::111111111111:user/a is not authorized to perform: sts:AssumeRole on "
+        f"resource: {role}\nAccessDenied: Not authorized to perform sts:AssumeRole"
+    )
+    [words] = found.bare
+    assert role not in words and "names neither caller nor role" in str(cause(words))
+
+
+def test_the_token_of_a_kubeconfig_is_stss() -> None:
+    # https://github.com/kubernetes-sigs/aws-iam-authenticator
+    [bare] = read("could not get token: AccessDenied: Access denied\n\tstatus code: 403").bare
+    assert "sts:AssumeRole" in str(cause(bare))
