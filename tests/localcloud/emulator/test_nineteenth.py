@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -287,3 +288,17 @@ def test_another_role_is_not_in_the_profile(account: Account) -> None:
     account.job_role("another-19")
     code = told(iam.remove_role_from_instance_profile, **profile, RoleName="another-19")
     assert code == "NoSuchEntity"
+
+
+def test_a_deny_that_nobody_can_judge_is_not_stored(account: Account) -> None:
+    """It is refused by name: stored, it kept everybody from the bucket, and from taking it away."""
+    s3 = account.client("s3")
+    s3.create_bucket(Bucket="of-19")
+    deny = {
+        "Effect": "Deny", "Principal": {"CanonicalUser": "79a59df900b949e5" * 4},
+        "Action": "s3:*", "Resource": "arn:aws:s3:::of-19",
+    }  # fmt: skip
+    text = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    code = told(s3.put_bucket_policy, Bucket="of-19", Policy=text)
+    assert code == "LocalCloudNotImplemented"
+    assert told(s3.delete_bucket, Bucket="of-19") == ""
