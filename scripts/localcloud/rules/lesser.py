@@ -81,6 +81,11 @@ _LEAST_STORAGE = {"io1": 100, "io2": 100, "standard": 5}
 _LEAST_GP = 20
 _SHORT_PERIODS = (10, 20, 30)
 _MINUTE = 60
+_HOUR, _DAY, _WEEK = 3_600, 86_400, 604_800
+_MISSING_DATA = frozenset({"breaching", "ignore", "missing", "notBreaching"})
+_STATISTIC = re.compile(
+    r"(p|tm|tc|ts|wm)(100|\d{1,2}(\.\d+)?)|IQM|(PR|TC|TM|TS|WM)\([\d.%]*:[\d.%]*\)", re.ASCII
+)
 _FIELD = r"[@\w.]+"
 # What moto does of CloudWatch Logs Insights.
 _COMMAND = re.compile(
@@ -635,6 +640,10 @@ def database_sizes(reading: Reading, _: Backends) -> None:
 def alarm_on_metric(reading: Reading, _: Backends) -> None:
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"""
     given = reading.parameters
+    if given.get("TreatMissingData", "missing") not in _MISSING_DATA:
+        raise AwsError("ValidationError", "The value for parameter TreatMissingData is invalid.")
+    if (given.get("DatapointsToAlarm") or 0) > (given.get("EvaluationPeriods") or 1):
+        raise AwsError("ValidationError", "DatapointsToAlarm is at most EvaluationPeriods")
     if not given.get("MetricName"):
         return
     period = given.get("Period")
@@ -643,6 +652,16 @@ def alarm_on_metric(reading: Reading, _: Backends) -> None:
     if bool(given.get("Statistic")) == bool(given.get("ExtendedStatistic")):
         raise AwsError(
             "ValidationError", "An alarm on a metric has either Statistic or ExtendedStatistic"
+        )
+    if not _STATISTIC.fullmatch(given.get("ExtendedStatistic", "IQM")):
+        raise AwsError("ValidationError", "The value for parameter ExtendedStatistic is invalid.")
+    if given.get("Threshold") is None and not given.get("ThresholdMetricId"):
+        raise AwsError("ValidationError", "An alarm on a metric has a Threshold")
+    every, times = period or _MINUTE, given.get("EvaluationPeriods") or 1
+    if every * times > (_WEEK if every >= _HOUR else _DAY):
+        raise AwsError(
+            "ValidationError",
+            "Metrics cannot be checked across more than a day (a week for periods of an hour)",
         )
 
 

@@ -3,6 +3,7 @@ any."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ _TOGETHER = {
     "UpdateAutoScalingGroup": "ValidationError",
 }  # fmt: skip
 LEAST_ZONES = 2
+_LARGEST_PORT = 65535
 
 
 def check(needs: Iterable[Need], reading: Reading) -> None:
@@ -181,23 +183,63 @@ def listener(reading: Reading, backends: Backends) -> None:
             "ValidationError",
             f"Listener protocol '{given['Protocol']}' must be one of '{', '.join(protocols)}'",
         )
+    if new and len(given.get("DefaultActions") or ()) != 1:
+        raise AwsError("ValidationError", "A listener has one default action")
     for action in given.get("DefaultActions") or ():
-        if not any(action.get(name) for name in _CONTENT.get(action.get("Type"), ("Type",))):
-            raise AwsError(
-                "ValidationError", f"An action of type '{action.get('Type')}' has no content"
-            )
-        redirect = action.get("RedirectConfig") or {}
-        same = all(redirect.get(name, kept) == kept for name, kept in _SAME_ADDRESS.items())
-        if action.get("Type") == "redirect" and same:
-            raise AwsError(
-                "InvalidLoadBalancerAction",
-                "The redirect configuration is not valid because it creates a loop.",
-            )
+        _action(action)
         forward = (action.get("ForwardConfig") or {}).get("TargetGroups") or ()
         for arn in (action.get("TargetGroupArn"), *(one.get("TargetGroupArn") for one in forward)):
             group = elb.target_groups.get(arn)
             if group and balancer and group.vpc_id not in (None, balancer.vpc_id):
                 raise AwsError("ValidationError", f"{arn} is in another VPC than the load balancer")
+
+
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RedirectActionConfig.html
+_REDIRECTED = {
+    "Path": re.compile(r"/.*"),
+    "Port": re.compile(r"#\{port\}|[1-9]\d{0,4}"),
+    "Protocol": re.compile(r"HTTPS?|#\{protocol\}"),
+    "Query": re.compile(r"(?!\?).*"),
+}
+_MOST_GROUPS = 5
+_LONGEST_STICKINESS = 604_800
+
+
+def _action(action: Mapping[str, Any]) -> None:
+    """What a listener does; moto keeps what it could not do.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Action.html
+    """
+    if not any(action.get(name) for name in _CONTENT.get(action.get("Type", ""), ("Type",))):
+        raise AwsError(
+            "ValidationError", f"An action of type '{action.get('Type')}' has no content"
+        )
+    redirect, forward = action.get("RedirectConfig") or {}, action.get("ForwardConfig") or {}
+    for name, pattern in _REDIRECTED.items():
+        text = redirect.get(name, _SAME_ADDRESS.get(name, ""))
+        beyond = name == "Port" and text.isdecimal() and int(text) > _LARGEST_PORT
+        if beyond or not pattern.fullmatch(text):
+            raise AwsError("ValidationError", f"The redirect's {name} '{text}' is not valid")
+    same = all(redirect.get(name, kept) == kept for name, kept in _SAME_ADDRESS.items())
+    if action.get("Type") == "redirect" and same:
+        raise AwsError(
+            "InvalidLoadBalancerAction",
+            "The redirect configuration is not valid because it creates a loop.",
+        )
+    groups = [one.get("TargetGroupArn") for one in forward.get("TargetGroups") or ()]
+    if len(groups) > _MOST_GROUPS:
+        raise AwsError("TooManyTargetGroups", f"An action has at most {_MOST_GROUPS} target groups")
+    if len(set(groups)) < len(groups):
+        raise AwsError("ValidationError", "Target groups of an action are unique")
+    if groups and action.get("TargetGroupArn") and groups != [action["TargetGroupArn"]]:
+        raise AwsError(
+            "ValidationError",
+            "You can only specify both TargetGroupArn and ForwardConfig with the same target group",
+        )
+    sticky = forward.get("TargetGroupStickinessConfig") or {}
+    lasts = sticky.get("DurationSeconds")
+    if (sticky.get("Enabled") and lasts is None) or not 1 <= (lasts or 1) <= _LONGEST_STICKINESS:
+        raise AwsError("ValidationError", "Stickiness lasts from 1 to 604800 seconds")
 
 
 def health_check(reading: Reading, backends: Backends) -> None:
@@ -408,9 +450,6 @@ def endpoint(reading: Reading, backends: Backends) -> None:
         raise AwsError(
             "InvalidGroup.NotFound", f"The security group '{min(missing)}' does not exist"
         )
-
-
-_LARGEST_PORT = 65535
 
 
 def acl_entry(reading: Reading, backends: Backends) -> None:

@@ -25,6 +25,7 @@ from scripts.localcloud.rules import (
     taken,
     unread,
 )
+from scripts.localcloud.rules.services import watching
 
 Check = Callable[[Reading, Backends], None]
 _AWS = "https://docs.aws.amazon.com/"
@@ -204,6 +205,10 @@ RULES = (
          f"{_AWS}awscloudtrail/latest/APIReference/API_CreateTrail.html", taken.trail),
     Rule("A name that is taken is not given again.", "rds", "CreateDBSubnetGroup",
          f"{_AWS}AmazonRDS/latest/APIReference/API_CreateDBSubnetGroup.html", taken.subnet_group),
+    Rule("Names of load balancers have at most 32 letters, digits and hyphens, those inside and "
+         "not behind `internal`.", "elasticloadbalancing", "CreateLoadBalancer",
+         f"{_AWS}elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html",
+         taken.reserved),
     Rule("A name that is taken is not given again.", "elasticloadbalancing",
          "CreateLoadBalancer",
          f"{_AWS}elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html",
@@ -478,6 +483,18 @@ RULES = (
          "logs", "FilterLogEvents PutMetricFilter PutSubscriptionFilter",
          f"{_AWS}AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html",
          lesser.log_pattern),
+    Rule("A rule has a time or a pattern that is one.", "events", "PutRule",
+         f"{_AWS}eventbridge/latest/APIReference/API_PutRule.html", watching.rule),
+    Rule("A target of a rule has a name and one kind of input, which is JSON.", "events",
+         "PutTargets", f"{_AWS}eventbridge/latest/APIReference/API_PutTargets.html",
+         watching.targets),
+    Rule("A trail's bucket, topic and log group are there, the last one with a role, and a trail "
+         "of all regions has global events.", "cloudtrail", "CreateTrail UpdateTrail",
+         f"{_AWS}awscloudtrail/latest/APIReference/API_UpdateTrail.html", watching.trail),
+    Rule("A trail has basic or advanced selectors, of kinds that there are.", "cloudtrail",
+         "PutEventSelectors",
+         f"{_AWS}awscloudtrail/latest/APIReference/API_PutEventSelectors.html",
+         watching.selectors),
     Rule("A rule has at most five targets.", "events", "PutTargets",
          f"{_AWS}eventbridge/latest/userguide/eb-quota.html", lesser.targets),
     Rule("An alias goes to a key of the same type and usage.", "kms", "UpdateAlias",

@@ -123,6 +123,9 @@ def listener(reading: Reading, backends: Backends) -> None:
 
 # Service and operation -> the parameter that names what is made, what AWS takes, and its error.
 _NAMES = {
+    ("elasticloadbalancing", "CreateLoadBalancer"): (
+        "Name", r"(?!internal-)[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?", "ValidationError",
+    ),
     ("ec2", "CreateSecurityGroup"): ("GroupName", r"(?!sg-).+", "InvalidParameterValue"),
     ("logs", "CreateLogGroup"): ("logGroupName", r"(?!aws/).+", "InvalidParameterException"),
     ("rds", "CreateDBParameterGroup"): (

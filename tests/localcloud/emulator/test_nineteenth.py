@@ -302,3 +302,132 @@ def test_a_deny_that_nobody_can_judge_is_not_stored(account: Account) -> None:
     code = told(s3.put_bucket_policy, Bucket="of-19", Policy=text)
     assert code == "LocalCloudNotImplemented"
     assert told(s3.delete_bucket, Bucket="of-19") == ""
+
+
+def test_a_trail_writes_somewhere_and_has_selectors_of_one_kind(account: Account) -> None:
+    """https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_UpdateTrail.html"""
+    trails, logs = account.client("cloudtrail"), account.client("logs")
+    account.client("s3").create_bucket(Bucket="trail-19")
+    trails.create_trail(Name="of-19", S3BucketName="trail-19")
+    logs.create_log_group(logGroupName="trail-19")
+    group = f"arn:aws:logs:us-east-1:{account.cloud.account_id}:log-group"
+    topic = account.client("sns").create_topic(Name="trail-19")["TopicArn"]
+    role = account.role("trail-19", {"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "cloudtrail.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }]})  # fmt: skip
+    for change, code in (
+        ({"S3BucketName": "nowhere-19"}, "S3BucketDoesNotExistException"),
+        ({"S3KeyPrefix": "x" * 201}, "InvalidS3PrefixException"),
+        ({"SnsTopicName": "nowhere"}, "InvalidSnsTopicNameException"),
+        ({"IsMultiRegionTrail": True, "IncludeGlobalServiceEvents": False},
+         "InvalidParameterCombinationException"),
+        ({"CloudWatchLogsLogGroupArn": f"{group}:trail-19:*"},
+         "InvalidCloudWatchLogsRoleArnException"),
+        ({"CloudWatchLogsLogGroupArn": f"{group}:nowhere:*", "CloudWatchLogsRoleArn": role},
+         "InvalidCloudWatchLogsLogGroupArnException"),
+        ({"CloudWatchLogsLogGroupArn": f"{group}:trail-19:*", "CloudWatchLogsRoleArn": role,
+          "SnsTopicName": topic, "IsMultiRegionTrail": True}, ""),
+        ({"S3KeyPrefix": "below"}, ""),
+    ):  # fmt: skip
+        assert told(trails.update_trail, Name="of-19", **change) == code, change
+    management = [{"Field": "eventCategory", "Equals": ["Management"]}]
+    objects = {"Type": "AWS::S3::Object", "Values": ["arn:aws:s3"]}
+    for asked, code in (
+        ({"EventSelectors": []}, "InvalidEventSelectorsException"),
+        ({"EventSelectors": [{}] * 6}, "InvalidEventSelectorsException"),
+        ({"EventSelectors": [{"DataResources": [{**objects, "Type": "x"}]}]},
+         "InvalidEventSelectorsException"),
+        ({"AdvancedEventSelectors": [{"FieldSelectors": [{**management[0], "Field": "x"}]}]},
+         "InvalidEventSelectorsException"),
+        ({"EventSelectors": [{}], "AdvancedEventSelectors": [{"FieldSelectors": management}]},
+         "InvalidEventSelectorsException"),
+        ({"EventSelectors": [{"DataResources": [objects]}]}, ""),
+        ({"AdvancedEventSelectors": [{"FieldSelectors": management}]}, ""),
+    ):  # fmt: skip
+        assert told(trails.put_event_selectors, TrailName="of-19", **asked) == code, asked
+
+
+def test_a_rule_and_its_targets_can_do_something(account: Account) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html"""
+    events = account.client("events")
+    for times, code in (
+        ("rate(0 minutes)", "ValidationException"), ("rate(1 minutes)", "ValidationException"),
+        ("rate(5 minute)", "ValidationException"), ("cron(banana)", "ValidationException"),
+        ("rate(1 hour)", ""), ("rate(5 minutes)", ""), ("cron(0 12 * * ? *)", ""),
+    ):  # fmt: skip
+        assert told(events.put_rule, Name="of-19", ScheduleExpression=times) == code, times
+    code = told(events.put_rule, Name="listed-19", EventPattern="[]")
+    assert code == "InvalidEventPatternException"
+    target = {"Id": "1", "Arn": f"arn:aws:sns:us-east-1:{account.cloud.account_id}:t"}
+    for more, code in (
+        ({"Id": "a b"}, "ValidationException"), ({"Input": "banana"}, "ValidationException"),
+        ({"Input": "{}", "InputPath": "$.x"}, "ValidationException"), ({"Input": "{}"}, ""),
+        ({"InputPath": "$.detail"}, ""),
+    ):  # fmt: skip
+        assert told(events.put_targets, Rule="of-19", Targets=[target | more]) == code, more
+
+
+def test_an_alarm_has_a_threshold_that_may_be_met(account: Account) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"""
+    put = account.client("cloudwatch").put_metric_alarm
+    alarm: dict[str, Any] = {
+        "AlarmName": "of-19", "MetricName": "m", "Namespace": "n", "Statistic": "Sum",
+        "Period": 60, "EvaluationPeriods": 3, "Threshold": 1.0,
+        "ComparisonOperator": "GreaterThanThreshold",
+    }  # fmt: skip
+    without = {name: value for name, value in alarm.items() if name != "Threshold"}
+    extended = {name: value for name, value in alarm.items() if name != "Statistic"}
+    for asked, code in (
+        (without, "ValidationError"), (alarm | {"DatapointsToAlarm": 4}, "ValidationError"),
+        (alarm | {"TreatMissingData": "banana"}, "ValidationError"),
+        (alarm | {"Period": 86_400, "EvaluationPeriods": 8}, "ValidationError"),
+        (extended | {"ExtendedStatistic": "p101"}, "ValidationError"),
+        (extended | {"ExtendedStatistic": "p99.9"}, ""),
+        (extended | {"ExtendedStatistic": "p100"}, ""),
+        (alarm | {"DatapointsToAlarm": 3, "TreatMissingData": "notBreaching"}, ""),
+        (alarm | {"Period": 86_400, "EvaluationPeriods": 7}, ""),
+    ):  # fmt: skip
+        assert told(put, **asked) == code, asked
+
+
+def test_a_listener_does_what_it_can(account: Account, network: dict[str, str]) -> None:
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_Action.html"""
+    ec2, elb = account.client("ec2"), account.client("elbv2")
+    vpc = network["vpc"]
+    subnets = [
+        ec2.create_subnet(
+            VpcId=vpc, CidrBlock=f"10.119.{number}.0/24", AvailabilityZone=f"us-east-1{zone}"
+        )["Subnet"]["SubnetId"]
+        for number, zone in ((10, "a"), (11, "b"))
+    ]
+    for name in ("-a", "a-", "internal-a", "x" * 33):
+        assert told(elb.create_load_balancer, Name=name, Subnets=subnets) == "ValidationError"
+    [made] = elb.create_load_balancer(Name="of-19", Subnets=subnets)["LoadBalancers"]
+    [group] = elb.create_target_group(Name="of-19", Protocol="HTTP", Port=80, VpcId=vpc)[
+        "TargetGroups"
+    ]
+    arn = group["TargetGroupArn"]
+
+    def redirect(**more: str) -> dict[str, Any]:
+        return {"Type": "redirect", "RedirectConfig": {"StatusCode": "HTTP_301", **more}}
+
+    def forward(times: int, **more: Any) -> dict[str, Any]:
+        groups = [{"TargetGroupArn": arn}] * times
+        return {"Type": "forward", "ForwardConfig": {"TargetGroups": groups, **more}}
+
+    sticky = "TargetGroupStickinessConfig"
+    for port, (actions, code) in enumerate((
+        ([], "ValidationError"), ([redirect(Port="443")] * 2, "ValidationError"),
+        ([redirect(Port="0")], "ValidationError"), ([redirect(Port="65536")], "ValidationError"),
+        ([redirect(Protocol="TCP")], "ValidationError"), ([redirect(Path="x")], "ValidationError"),
+        ([redirect(Query="?x", Port="443")], "ValidationError"),
+        ([forward(2)], "ValidationError"), ([forward(6)], "TooManyTargetGroups"),
+        ([forward(1, **{sticky: {"Enabled": True}})], "ValidationError"),
+        ([forward(1) | {"TargetGroupArn": f"{arn}0"}], "ValidationError"),
+        ([forward(1) | {"TargetGroupArn": arn}], ""),
+        ([forward(1, **{sticky: {"Enabled": True, "DurationSeconds": 60}})], ""),
+        ([redirect(Port="#{port}", Protocol="HTTPS", Query="#{query}&a=b")], ""),
+    ), 1000):  # fmt: skip
+        place = {"LoadBalancerArn": made["LoadBalancerArn"], "Protocol": "HTTP", "Port": port}
+        assert told(elb.create_listener, **place, DefaultActions=actions) == code, actions
