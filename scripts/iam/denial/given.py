@@ -110,7 +110,8 @@ class Given:
         if elsewhere or not layer:
             pass
         elif not getattr(self, layer) and (self._all or refusal.explicit):
-            return f"AWS names the {refusal.layer}, which was not given: {option} FILE"
+            lifts = "; no Allow lifts its Deny" * refusal.explicit
+            return f"AWS names the {refusal.layer}, which was not given: {option} FILE{lifts}"
         elif refusal.explicit:
             return ""
         has_own = refusal.role or ":user/" in refusal.principal

@@ -172,7 +172,9 @@ _ACCOUNT = (
     ),
     # https://docs.aws.amazon.com/bedrock/latest/userguide/model-access.html
     (
-        r"don't have access to the model with the specified model ID",
+        r"don't have access to the model with the specified model ID"
+        r"|[\w.-]+[.:][\w.:-]+ is not available for this account"
+        r"|account does not have an agreement to this model",
         "AWS speaks of the account's access and names no policy: of Bedrock the account has no "
         "access to that model in the region that was asked. Compare region and model ID with the "
         "console's model catalog, and ask for access there (some providers want a form about the "

@@ -57,8 +57,9 @@ _SENTENCE = re.compile(
     rf"(?:(?:User|Resource):? )?(?P<principal>{_CALLER}) "
     r"is not authorized to perform:? (?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
     rf"(?: on resource:? (?:\"(?P<quoted>[^\"]+)\"|\"?(?P<resource>(?:(?:{KINDS}) )?{_NAME})))?"
-    rf"(?P<unnamed> {UNNAMED_KEY})?"
-    rf"\"?(?:[,.]? (?:because no (?P<missing>{LAYER})(?: allows the (?P<lacking>\S+) action)?"
+    # What was elided, or KMS's word for a key that it does not name.
+    rf"(?P<unnamed> {UNNAMED_KEY})?(?: (?:\.{{3}}|…|on this resource(?= (?:because no|with an))))?"
+    rf"\"?(?:[,.]? (?:because no ?(?P<missing>{LAYER})(?: allows the (?P<lacking>\S+) action)?"
     r"|because public [\w ()]+ are (?:prevented|blocked) by the (?P<setting>\w+)"
     rf" (?:setting in {BLOCKED}|block public access setting)"
     rf"|(?P<explicit>with an explicit deny)"  # before 2021 the sentence ended here
@@ -797,7 +798,8 @@ def _parts(text: str) -> Iterator[str]:
     part, refuses = "", False
     for line in text.splitlines(keepends=True):
         refused = bool(_BARE.search(line) or _SENTENCE.search(line))
-        if refuses and (refused or begins_error(line)):
+        goes_on = part.rstrip().endswith(":")  # the sentence, in the next line
+        if refuses and (begins_error(line) or (refused and not goes_on)):
             yield part
             part, refuses = "", False
         part, refuses = part + line, refuses or refused

@@ -396,7 +396,8 @@ _TABLE = (
     ),
     # https://docs.aws.amazon.com/bedrock/latest/userguide/model-access.html
     (
-        r"not authorized to perform the required AWS Marketplace actions \((?P<actions>[^)]+)\)",
+        r"not authorized to perform the required AWS Marketplace actions"
+        r"(?: \((?P<actions>aws-[^)]+)\))?",
         "Bedrock turns the model on for the account at its first use, in the caller's name: the "
         "caller needs {actions} on *, by its own policies and with nothing of the organization's "
         "against it, or whoever has them calls the model once for the whole account; it works "
@@ -425,7 +426,8 @@ _TABLE = (
     *targets.TABLE,
 )
 _UNTOLD = dict.fromkeys(("topic", "object", "role", "template"), "which is not named") | {
-    "place": "the place that the command names"
+    "place": "the place that the command names",
+    "actions": "aws-marketplace:ViewSubscriptions and aws-marketplace:Subscribe",
 }
 WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
 _KIND = re.compile(r"arn:aws:[\w-]+:REGION:ACCOUNT:[a-z-]+/")

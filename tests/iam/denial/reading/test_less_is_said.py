@@ -360,3 +360,53 @@ def test_the_token_of_a_kubeconfig_is_stss() -> None:
     # https://github.com/kubernetes-sigs/aws-iam-authenticator
     [bare] = read("could not get token: AccessDenied: Access denied\n\tstatus code: 403").bare
     assert "sts:AssumeRole" in str(cause(bare))
+
+
+WHO = "User: arn:aws:sts::112233445566:assumed-role/a/b is not authorized to perform: "
+
+
+@pytest.mark.parametrize(
+    ("words", "layer", "explicit"),
+    [
+        # KMS's word for a key that it does not name, with a reason behind it.
+        (f"{WHO}kms:GenerateDataKey\non this resource\nbecause no identity-based policy allows the "
+         "kms:GenerateDataKey action", "identity-based policy", False),
+        (f"{WHO}bedrock:InvokeModel ... with an explicit deny\nin an identity-based policy: "
+         "arn:aws:iam::112233445566:policy/a", "identity-based policy", True),
+        (f"{WHO}wafv2:AssociateWebACL on resource: arn:aws:wafv2:us-east-1:1:regional/webacl/a/b "
+         "because noresource-based policy allows the wafv2:AssociateWebACL action",
+         "resource-based policy", False),
+    ],
+)  # fmt: skip
+def test_the_reason_is_told_whatever_stands_before_it(
+    words: str, layer: str, explicit: bool
+) -> None:
+    found = read(words)
+    [refusal] = found.refusals
+    assert (refusal.layer, refusal.explicit, found.bare) == (layer, explicit, ())
+
+
+CONVERSE = "An error occurred (AccessDeniedException) when calling the Converse operation:"
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "anthropic.claude-sonnet-5 is not available for this account. You can explore other models",
+        "Your account does not have an agreement to this model.",
+        "You don't have access to the model with the specified model ID.",
+    ],
+)
+def test_a_model_that_the_account_has_not_is_no_policys(says: str) -> None:
+    # https://docs.aws.amazon.com/bedrock/latest/userguide/model-access.html
+    [bare] = read(f"{CONVERSE}\n{says}").bare
+    assert "names no policy" in str(cause(bare))
+
+
+def test_marketplaces_rights_are_told_where_the_words_name_none() -> None:
+    [bare] = read(
+        f"{CONVERSE} Model access is denied due to IAM user or service role is not authorized to "
+        "perform the required AWS Marketplace actions (NOT_AUTHORIZED)"
+    ).bare
+    told = str(cause(bare))
+    assert "aws-marketplace:Subscribe" in told and "NOT_AUTHORIZED" not in told
