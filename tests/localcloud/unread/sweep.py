@@ -173,7 +173,7 @@ def _reached(functions: Functions, starts: Iterable[str]) -> Iterator[str]:
 def _read_by_rules(service: str, operation: str) -> Iterator[str]:
     for rule in RULES:
         if rule.service == service and {operation, "*"} & {*rule.operations.split()} and rule.check:
-            file = _OURS / "rules" / f"{rule.check.__module__.rpartition('.')[2]}.py"
+            file = ROOT / f"{rule.check.__module__.replace('.', '/')}.py"
             yield from _reached(_defined(file), [rule.check.__name__])
 
 
