@@ -798,7 +798,7 @@ def _parts(text: str) -> Iterator[str]:
     part, refuses = "", False
     for line in text.splitlines(keepends=True):
         refused = bool(_BARE.search(line) or _SENTENCE.search(line))
-        goes_on = part.rstrip().endswith(":")  # the sentence, in the next line
+        goes_on = part.rstrip().endswith(" operation:")  # in the next line
         if refuses and (begins_error(line) or (refused and not goes_on)):
             yield part
             part, refuses = "", False
