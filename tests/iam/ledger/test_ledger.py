@@ -390,7 +390,7 @@ def test_every_reviewed_entry_says_why_and_where_and_names_its_actions() -> None
         assert not any(set("*?") & set(action) for action in documented.actions)
 
 
-# The roles that only a platform with model servers has. The file is held to what is planned by
+# What a platform with model servers has beside. The file is held to what is planned by
 # tests/terraform/test_rollout_rights.py, and measured by tests/e2e/test_rollouts.py.
 SERVING = [
     Identity(
@@ -401,6 +401,12 @@ SERVING = [
     for role, policies in json.loads((Path(__file__).parent / "serving.json").read_text()).items()
 ]
 EVERY = [grant for role in (*ROLES, *SERVING) for grant in grants(role) if possible(grant)]
+
+
+@pytest.mark.parametrize("role", SERVING, ids=lambda role: role.name)
+def test_nothing_of_a_platform_with_model_servers_is_too_wide(role: Identity) -> None:
+    [ledger] = measure([], [role], REVIEWED).ledgers
+    assert [weak.grant.key for weak in ledger.weak] == []
 
 
 def stale(reviewed: Reviewed) -> list[str]:
