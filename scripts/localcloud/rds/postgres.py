@@ -271,7 +271,7 @@ class Postgres:
             # A database called as the master is what psql opens by default; RDS has "postgres".
             sql.SQL("GRANT CREATE ON DATABASE postgres TO {}").format(master),
         )
-        if self._database not in (None, "postgres"):
+        if self._database and self._database != "postgres":
             name = sql.Identifier(self._database)
             self._execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, master))
 

@@ -243,7 +243,7 @@ def values(reading: Reading, backends: Backends) -> None:
     """
     given = reading.parameters
     for name, fits in _VALUES.items():
-        if given.get(name) is not None and not fits(str(given[name])):
+        if given.get(name) not in (None, "") and not fits(str(given[name])):
             raise AwsError(
                 _CODES.get(name, "InvalidParameterValue"), f"Invalid {name}: {given[name]}"
             )

@@ -405,7 +405,7 @@ def pair_names(reading: Reading, backends: Backends) -> None:
         named = _known(reading, backends, "security-group", [group])
         by_name_alone = name and not group and own and own[0].vpc_id != getattr(default, "id", None)
         another = name and named and named[0].name != name
-        if by_name_alone or another or pair.get("UserId", account) != account:
+        if by_name_alone or another or (pair.get("UserId") or account) != account:
             raise AwsError(
                 "InvalidGroup.NotFound", f"The security group '{group or name}' does not exist"
             )

@@ -209,6 +209,8 @@ def test_a_database_has_values_that_there_are(account: Account) -> None:
         "LicenseModel": "postgresql-license", "NetworkType": "IPV4",
         "PerformanceInsightsRetentionPeriod": 93, "StorageType": "gp3",
     }  # fmt: skip
+    # Terraform's provider sends an empty name where it is told none.
+    assert told(rds.create_db_instance, DBInstanceIdentifier="u", **database, DBName="") == ""
     new = {"DBName": "of_19", "Port": 6000}
     assert told(rds.create_db_instance, DBInstanceIdentifier="v", **database | good | new) == ""
     for name, wrong, code in (
