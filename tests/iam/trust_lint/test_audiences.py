@@ -139,3 +139,71 @@ def test_a_plan_and_a_template_say_so_too(made: Any) -> None:
     told = audience(read_text(made(policy), "a.json", Setting("")))
     assert told is not None
     assert told.fix.startswith(f"add StringEquals {HOST}:aud: {ORG}; or let the provider")
+
+
+CDK = f"""
+const provider = new iam.OpenIdConnectProvider(this, 'Github', {{
+  url: 'https://{HOST}', clientIds: ['sts.amazonaws.com'],
+}});
+new iam.Role(this, 'Deploy', {{
+  assumedBy: new iam.FederatedPrincipal(provider.openIdConnectProviderArn, {{
+    StringEquals: {{ '{HOST}:sub': 'repo:o/a:environment:p' }},
+  }}, 'sts:AssumeRoleWithWebIdentity'),
+}});
+"""
+PYTHON = f"""
+provider = iam.OpenIdConnectProvider(
+    self, "Github", url="https://{HOST}", client_ids=["sts.amazonaws.com"]
+)
+iam.Role(self, "Deploy", assumed_by=iam.OpenIdConnectPrincipal(
+    provider, conditions={{"StringEquals": {{"{HOST}:sub": "repo:o/a:environment:p"}}}}
+))
+"""
+TEMPLATE = f"""
+Parameters: {{Existing: {{Type: String, Default: ""}}}}
+Conditions: {{Create: !Equals [!Ref Existing, ""]}}
+Resources:
+  Github:
+    Type: AWS::IAM::OIDCProvider
+    Condition: Create
+    Properties: {{Url: "https://{HOST}", ClientIdList: [sts.amazonaws.com]}}
+  Deploy:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Statement:
+          - Effect: Allow
+            Action: sts:AssumeRoleWithWebIdentity
+            Principal: {{Federated: !If [Create, !Ref Github, !Ref Existing]}}
+            Condition: {{StringEquals: {{"{HOST}:sub": "repo:o/a:environment:p"}}}}
+"""
+COUNTED = PROVIDER.replace("var.lists", '["sts.amazonaws.com"]').replace(
+    "{\n  url", "{\n  count = var.create ? 1 : 0\n  url"
+) + ROOT[ROOT.index("resource") :].replace("AUD", "")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_sure"),
+    [
+        ("a.ts", CDK, True),
+        ("a.py", PYTHON, True),
+        ("a.ts", CDK.replace("clientIds", "thumbprints"), False),
+        ("a.ts", CDK + "iam.OpenIdConnectProvider.fromOpenIdConnectProviderArn(this, x, y)", False),
+        ("a.yaml", TEMPLATE, False),
+        ("a.yaml", TEMPLATE.replace("    Condition: Create\n", ""), True),
+        ("a.tf", COUNTED + 'variable "create" {}', False),
+        ("a.tf", COUNTED.replace("var.create ? 1 : 0", "1"), True),
+    ],
+)  # fmt: skip
+def test_the_list_of_a_provider_that_is_made_for_sure_counts(
+    tmp_path: Path, name: str, text: str, is_sure: bool
+) -> None:
+    """An account has one provider with an address, this one or one that was there before.
+
+    https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateOpenIDConnectProvider.html
+    """
+    (tmp_path / name).write_text(text)
+    told = audience(read_paths([tmp_path], Setting("")))
+    assert told is not None
+    assert told.severity == ("warning" if is_sure else "error")
+    assert ("the provider lists one" in told.message) == is_sure

@@ -8,7 +8,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from scripts.iam.trust_lint.reading.literals import Reader, Unreadable, calls, placeholder, spread
+from scripts.iam.trust_lint.reading.literals import (
+    Call,
+    Reader,
+    Unreadable,
+    calls,
+    placeholder,
+    spread,
+)
 from scripts.iam.trust_lint.reading.parameters import Brackets, fields, parameters
 
 ACCOUNT = "${account}"
@@ -21,6 +28,7 @@ _ASSIGNED = re.compile(
     re.MULTILINE,
 )
 _MADE = re.compile(r"\b(?:new\s+)?(?:\w+\.)*((?:Cfn)?(?:OpenIdConnect|OIDC|Oidc)Provider)\w*\s*\(")
+_LISTS = ("clientids", "clientidlist", "clientidlists")
 _IMPORTED = re.compile(r"(?:from_?open_?id_?connect_?provider_?arn)\w*\s*\(", re.IGNORECASE)
 # What gives a name a value in another way than by itself and a literal.
 _NAMES = r"[A-Za-z_]\w*(?:[ \t]*,[ \t]*[A-Za-z_]\w*)"
@@ -68,6 +76,27 @@ def client_ids(providers: Iterable[tuple[Any, Any]]) -> dict[str, tuple[str, ...
     return {host: next(iter(lists)) for host, lists in found.items() if len(lists) == 1}
 
 
+def providers(text: str, found: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """Address and audiences of each provider that a program makes, `found` being its names; none
+    where it may take one that is there."""
+    if _IMPORTED.search(text) or is_shell(text):
+        return
+    for call in calls(text, _MADE):
+        given = _arguments(call)
+        low = {name.replace("_", "").lower(): value for name, value in given.items()}
+        listed = next((low[name] for name in _LISTS if name in low), None)
+        yield resolved(low.get("url"), found), resolved(listed, found)
+
+
+def _arguments(call: Call) -> dict[str, Any]:
+    return {
+        key: one
+        for _, part in call.arguments
+        if isinstance(part, dict)
+        for key, one in part.items()
+    } | dict(call.arguments)
+
+
 def is_shell(text: str) -> bool:
     """Whether a text is a shell's script."""
     return _SHELL.search(text) is not None
@@ -97,9 +126,7 @@ def names(text: str) -> dict[str, Any]:
         name = match["name"]
         if isinstance(value, str) and _MADE.search(value):
             for call in calls(text[match.end() :], _MADE):
-                given = {key: one for _, part in call.arguments if isinstance(part, dict)
-                         for key, one in part.items()} | dict(call.arguments)  # fmt: skip
-                _provider(found, name, given.get("url"))
+                _provider(found, name, _arguments(call).get("url"))
                 found.setdefault(name, found.get(f"{name}.arn", value))
                 break
             continue

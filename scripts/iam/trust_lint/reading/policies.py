@@ -23,10 +23,12 @@ from scripts.iam.trust_lint.reading.literals import (
 )
 from scripts.iam.trust_lint.reading.names import (
     changed,
+    client_ids,
     defined,
     is_shell,
     names,
     or_else,
+    providers,
     resolved,
 )
 
@@ -139,6 +141,7 @@ def _read(text: str) -> tuple[list[Found], Spans]:
         if name in used
     }
     found: list[Found] = []
+    listed = client_ids(providers(text, known.values)) if read else {}
     for number, (place, raw) in enumerate(read):
         whole = resolved(raw, known.values)
         counts = [
@@ -157,7 +160,8 @@ def _read(text: str) -> tuple[list[Found], Spans]:
         for one, taken in _each_way(whole, known.values):
             policy = policy_of(one)
             if policy is not None and (place, policy) not in [(a.place, a.policy) for a in found]:
-                found.append(Found(place, policy, defaults, (*given, *taken, *beside(one))))
+                more = (*given, *taken, *beside(one))
+                found.append(Found(place, policy, defaults, more, listed))
     return found, spans
 
 

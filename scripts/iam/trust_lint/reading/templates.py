@@ -136,7 +136,9 @@ class _Template:
                 of = properties if isinstance(properties, Mapping) else {}
                 written = {str(key).lower(): value for key, value in of.items()}
                 rendered = self.rendered(written.get("url"))
-                lists.append((rendered, self.rendered(written.get("clientidlist"))))
+                # Where a condition decides whether it is made, another one may be there.
+                listed = None if "Condition" in one else self.rendered(written.get("clientidlist"))
+                lists.append((rendered, listed))
                 if isinstance(rendered, str):
                     arn = provider_arn(rendered)
                     self._known |= {name: arn, f"{name}.Arn": arn}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from scripts.iam.trust_lint.reading.literals import TooTangled, begin
 from scripts.iam.trust_lint.reading.names import client_ids
 from scripts.iam.trust_lint.terraform.module import PROVIDER, Module, Names, Source
-from scripts.iam.trust_lint.terraform.syntax import Expression
-from scripts.iam.trust_lint.terraform.values import Invalid, plain
+from scripts.iam.trust_lint.terraform.syntax import Block, Expression
+from scripts.iam.trust_lint.terraform.values import Invalid, is_open, plain
 
 _MOST_DEPTH = 4
 
@@ -39,7 +40,20 @@ def _providers(module: Module, depth: int) -> Iterator[tuple[Any, Any]]:
                 yield from _providers(child, depth + 1)
             elif is_provider:
                 known = block.body.attributes
-                yield _value(known.get("url"), scope), _value(known.get("client_id_list"), scope)
+                listed = (
+                    _value(known.get("client_id_list"), scope) if _is_made(block, module) else None
+                )
+                yield _value(known.get("url"), scope), listed
+
+
+def _is_made(block: Block, module: Module) -> bool:
+    """Whether a provider is made here for sure: in place of one of others' nothing is known."""
+    repeated = [block.body.attributes.get(name) for name in ("count", "for_each")]
+    for written in (one for one in repeated if one is not None):
+        value, asked = module.run.traced(partial(_value, written, module.scope))
+        if value is None or is_open(value) or any(kind == "way" for kind, _, _ in asked):
+            return False
+    return True
 
 
 def _value(written: Expression | None, scope: Names) -> Any:
