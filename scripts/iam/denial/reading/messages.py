@@ -176,6 +176,7 @@ _MERELY = re.compile(
 _ANOTHER = re.compile(r"different|(?<![a-z])(?:an)?other(?![a-z])|foreign")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 _NAMED = re.compile(r"(?<![\w:/-])[a-z][a-z0-9-]*:[A-Z]\w+")
+_NUMBERS = re.compile(r"\d+")
 _ALONE = re.compile(r"\b(?:S3|EC2)\b|(?<=begin with )[a-z][\w-]*(?=:)")
 # Where the first SDK for Go ends an error.
 _OVER = re.compile(r"status code: \d+, request id: \S")
@@ -774,8 +775,9 @@ def _left_out(text: str, bare: tuple[str, ...], actions: set[str]) -> Iterator[s
     """Denials whose words tell an action, or no more than a service, that nothing told so far is
     about: one is no part of what stands beside it only because that is near."""
     causes = [str(cause(one)) for one in bare]
-    parts = dict.fromkeys(_parts(text))
-    for plain in map(_plain, parts if len(parts) > 1 else ()):
+    # Those that differ in a number alone, as of a time, tell the same action.
+    parts = {_NUMBERS.sub("0", one): one for one in _parts(text)}
+    for plain in map(_plain, parts.values() if len(parts) > 1 else ()):
         if _SENTENCE.search(plain) or decoded.ENCODED.search(plain):
             continue
         for words in _bare(plain, [], ()):
