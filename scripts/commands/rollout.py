@@ -169,6 +169,8 @@ def _demo(project: Project, environment: str, arguments: Sequence[str], aws: boo
         strategy, "good" if challenger == "good" else "bad", page
     )
     click.echo(f"\n{played.phase}: {played.why}")
-    click.echo(f"{played.requests} requests answered, {len(played.failures)} lost; {page}")
+    lost = len(played.failures)
+    click.echo(f"{played.requests} requests answered, those before and after it too, {lost} lost")
+    click.echo(str(page))
     if played.failures:
         raise UserError("Requests were lost", why="; ".join(played.failures[:3]))

@@ -94,6 +94,12 @@ def _outcome(kind: Literal["attack", "need"], trial: Trial, run: LabRun) -> Outc
         return Outcome(kind, trial.what, "unclear", _reason(failure))
 
 
+def end_of(text: str, most: int = 300) -> str:
+    """The last words of what a job printed, in one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"... {line[-most:].partition(' ')[2]}"
+
+
 def refusal_of(failure: BaseException) -> str | None:
     """How a control refused, None if the failure is something else."""
     from botocore.exceptions import ClientError

@@ -11,7 +11,7 @@ from scripts.console import UserError
 from scripts.labs import common
 from scripts.labs.pull_requests import PullRequest, run_workflows
 from scripts.labs.running import LabRun
-from scripts.labs.trial import Refused, Trial
+from scripts.labs.trial import Refused, Trial, end_of
 
 REPOSITORY, FORK = "acme/pipeline", "mallory/pipeline"
 STATE = "terraform.tfstate"
@@ -57,7 +57,7 @@ def _attack(run: LabRun, command: str, fork: str | None) -> str:
     if marker.exists():
         marker.unlink()
         return log
-    raise Refused(" ".join(log.split())[-300:] or "the pull request starts no job")
+    raise Refused(end_of(log) or "the pull request starts no job")
 
 
 def _fork_reads_secret(run: LabRun) -> str:
@@ -92,7 +92,7 @@ def _planned(run: LabRun) -> str:
     log = "\n".join(f"{job.name}: {job.status}: {job.log}" for job in jobs)
     good = [job.log for job in jobs if job.status == "success"]
     if not any(run.record.kept["lineage"] in text for text in good):
-        raise UserError("No job printed the state", why=" ".join(log.split())[-400:] or "none ran")
+        raise UserError("No job printed the state", why=end_of(log) or "none ran")
     if not any(nonce in text for text in good):
         raise UserError("No job ran the pull request's own plan.sh", why="it planned main")
     return "planned"

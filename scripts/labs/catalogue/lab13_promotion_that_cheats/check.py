@@ -16,7 +16,7 @@ from scripts.aws.web_identity import AssumeRoleDenied
 from scripts.console import UserError
 from scripts.labs import common
 from scripts.labs.running import LabRun
-from scripts.labs.trial import Refused, Trial
+from scripts.labs.trial import Refused, Trial, end_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -269,7 +269,7 @@ def _on_record(run: LabRun, said: str) -> str:
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         if name in key + body.decode(errors="replace"):
             return said
-    raise UserError(f"no object below record/ names the challenger {name}", why=said[-300:])
+    raise UserError(f"no object below record/ names the challenger {name}", why=end_of(said))
 
 
 ATTACKS = [
