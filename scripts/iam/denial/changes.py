@@ -23,7 +23,9 @@ from scripts.iam.reference import never_sets, only_star
 _OF_TRUST = ("sts:tagsession", "sts:setsourceidentity", "sts:setcontext")
 # Whose else a layer's policies are.
 _OF_MANY = {
-    "boundary": "this widens the boundary of every role and user that has it",
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+    "boundary": "this widens the boundary of every role and user that has it, and allows nothing "
+    "by itself: the caller's own policies have to allow it, too",
     "scp": "this is the organization's: it widens what every account below it may",
     "rcp": "this is the organization's: it widens who may reach every account below it",
     "endpoint": "this widens what every caller may that takes the VPC endpoint",

@@ -124,7 +124,9 @@ def test_the_boundary_is_a_second_change_with_a_warning() -> None:
     found = explained(record("ssm:GetParameter", f"arn:aws:ssm:us-east-1:{ACCOUNT}:parameter/x"))
     assert [change.kind for change in found.changes] == ["identity", "boundary"]
     assert found.proved
-    assert "widens the boundary of every role and user" in found.changes[1].warnings[0]
+    warning = found.changes[1].warnings[0]
+    assert "widens the boundary of every role and user" in warning
+    assert "allows nothing by itself" in warning
 
 
 def bucket_policy(effect: str = "Deny", **changed: Any) -> Policy:
