@@ -673,26 +673,31 @@ def test_what_is_approved_is_no_longer_made(box: Box, unguarded: Box) -> None:
 
 
 @pytest.mark.parametrize("guarded", [True, False])
+@pytest.mark.parametrize("kind", ["run", "model"])
 def test_a_batch_that_waits_for_others_rows_ends_before_its_run(
-    box: Box, unguarded: Box, database: str, guarded: bool
+    box: Box, unguarded: Box, database: str, guarded: bool, kind: str
 ) -> None:
     """A batch sees its run open, and then waits for whoever writes the same metric."""
     server = box if guarded else unguarded
     world = World(server, f"waits-{next(numbers)}")
-    metric = {"key": "m", "value": 1, "timestamp": 1}
-    server.ok("train", "runs/log-batch", run_id=world.open, metrics=[metric])
+    # A metric of a model comes through a run, and be it another one than the model's.
+    through = world.open if kind == "run" else world.run()
+    model = world.logged_model(world.open)
+    metric = {"key": "m", "value": 1, "timestamp": 1, "model_id": model}
+    server.ok("train", "runs/log-batch", run_id=through, metrics=[metric])
     counted: list[int] = []
     address = database.replace("postgresql+psycopg2", "postgresql")
 
     def count() -> int:
-        answer = server.send(
-            "read", "GET", f"{API}/metrics/get-history?run_id={world.open}&metric_key=m"
-        )
-        return len(answer.json["metrics"])
+        if kind == "model":
+            shown = server.send("read", "GET", f"{API}/logged-models/{model}").json["model"]
+            return len(shown["data"]["metrics"])
+        path = f"{API}/metrics/get-history?run_id={world.open}&metric_key=m"
+        return len(server.send("read", "GET", path).json["metrics"])
 
     def write() -> None:
         later = {**metric, "timestamp": 2}
-        server.call("train", "runs/log-batch", run_id=world.open, metrics=[later])
+        server.call("train", "runs/log-batch", run_id=through, metrics=[later])
 
     def end() -> None:
         server.ok("operate", "runs/update", run_id=world.open, status="FINISHED", end_time=3)
@@ -701,7 +706,7 @@ def test_a_batch_that_waits_for_others_rows_ends_before_its_run(
     held = psycopg2.connect(address)
     try:
         rows = "SELECT 1 FROM latest_metrics WHERE run_uuid = %s FOR UPDATE"
-        held.cursor().execute(rows, (world.open,))
+        held.cursor().execute(rows, (through,))
         threads = [threading.Thread(target=one) for one in (write, end)]
         for one in threads:
             one.start()

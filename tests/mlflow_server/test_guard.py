@@ -140,6 +140,21 @@ def test_a_refusal_is_recorded_and_what_failed_or_read_is_not(box: Box) -> None:
     assert box.lines("change") == before
 
 
+def test_what_failed_in_its_middle_is_recorded(box: Box) -> None:
+    """MLflow commits a batch's metrics before its tags, and PostgreSQL takes no zero in a text."""
+    world = World(box, "middle")
+    metrics = [{"key": "holdout_auc", "value": 1, "timestamp": 1}]
+    tags = [{"key": "keyless.decision", "value": "\0"}]
+    given = {"run_id": world.finished, "metrics": metrics, "tags": tags}
+    status = box.call("promote", "runs/log-batch", **given).status
+    assert status >= 400
+    shown = box.send("read", "GET", f"{API}/runs/get?run_id={world.finished}").json["run"]
+    assert "holdout_auc" in [one["key"] for one in shown["data"]["metrics"]]
+    line = box.lines("change")[-1]
+    assert (line["change"], line["set"], line["status"]) == ("log_batch", "promote", status)
+    assert line["object"]["run_id"] == world.finished
+
+
 @pytest.mark.parametrize("by", SETS)
 def test_every_set_may_look_at_everything(box: Box, by: str) -> None:
     for path in ("/", "/version", f"{API}/experiments/search?max_results=1", "/health"):

@@ -169,7 +169,8 @@ class Front:
     def after(self, response: Response) -> Response:
         """Record what was changed."""
         call = CALL.get()
-        if call is not None and call.changes and response.status_code < 400:
+        # What failed in its middle has changed something, too.
+        if call is not None and call.changes and (response.status_code < 400 or call.written):
             if call.operation.startswith("create_"):
                 call.described |= created(response.get_json(silent=True))
             record(call, response.status_code)
@@ -341,7 +342,10 @@ class Database:
         event.listen(SqlRun, "load", self.run_loaded)
         event.listen(SqlLoggedModel, "load", self.model_loaded)
         event.listen(Session, "do_orm_execute", self.locked)
+        event.listen(Session, "before_flush", self.metrics_written)
+        event.listen(Session, "after_flush", self.flushed)
         event.listen(Session, "before_commit", self.before_commit)
+        event.listen(Session, "after_commit", self.committed)
         event.listen(Pool, "checkout", self.checked_out)
 
     def locked(self, state: Any) -> None:
@@ -360,6 +364,38 @@ class Database:
             state.statement = state.statement.with_for_update(
                 of=kind, read=shared, key_share=not shared
             )
+
+    def metrics_written(self, session: Any, *_: object) -> None:
+        """Look the models up again that get metrics, and hold them and their runs: the batch may
+        have waited since it was judged."""
+        from mlflow.entities import LoggedModelStatus
+        from mlflow.store.tracking.dbmodels.models import (
+            SqlLoggedModel,
+            SqlLoggedModelMetric,
+            SqlRun,
+        )
+
+        call = CALL.get()
+        if call is None or call.set.runs == "any":
+            return
+        given = {one.model_id for one in session.new if isinstance(one, SqlLoggedModelMetric)}
+        with session.no_autoflush:
+            for model_id in sorted(given):
+                model = session.get(SqlLoggedModel, model_id, with_for_update={"read": True})
+                status = model and LoggedModelStatus.from_int(model.status).value
+                if model and model.source_run_id and status not in UNFINISHED["model"]:
+                    # A run is judged when it is loaded.
+                    session.get(SqlRun, model.source_run_id, with_for_update={"read": True})
+
+    def flushed(self, session: Any, _: object) -> None:
+        """Something is about to be written."""
+        session.info["flushed"] = True
+
+    def committed(self, session: Any) -> None:
+        """Something has been written."""
+        call = CALL.get()
+        if call is not None and session.info.pop("flushed", False):
+            call.written = True
 
     def run_loaded(self, run: Any, _: object) -> None:
         """A run came from the database."""

@@ -50,6 +50,7 @@ class Call:
     # "run" or "model": no write is committed before one was loaded that is not finished.
     unfinished: str = ""
     loaded: bool = False
+    written: bool = False  # whether something was committed
     searched: int = 0  # conditions of its filters and orders
 
 
