@@ -84,8 +84,15 @@ class Project:
         except ClientError as failure:
             if failure.response["Error"]["Code"] != "ParameterNotFound":
                 raise
+            from scripts.labs.operations import is_lab_home
             from scripts.local_run.flow import busy
 
+            if is_lab_home(self.home):
+                raise UserError(
+                    f"A lab's cloud has no platform {environment!r}",
+                    why=f"KEYLESS_HOME of this shell is {self.home}, a lab's",
+                    fix="unset KEYLESS_HOME, or use another terminal",
+                ) from None
             made = "keyless up" if environment == "dev" else f"keyless plan -e {environment}"
             raise UserError(
                 f"The local cloud has no platform {environment!r}",

@@ -298,12 +298,16 @@ class Labs:
         return verdict
 
     def hint(self, lab: Lab) -> tuple[list[Hint], bool]:
-        """The hints so far with one more, and whether that one is new; it costs its points."""
+        """The hints so far with one more, and whether that one is new; it costs its points.
+
+        What was reached stays: when nothing more can be earned, it costs none.
+        """
         with self._noting() as noted:
             reached = noted.of(lab)
             new = reached.hints < len(lab.hints)
             if new:
-                reached.hint_points += lab.hints[reached.hints].cost
+                if not (reached.solved or reached.shown):
+                    reached.hint_points += lab.hints[reached.hints].cost
                 reached.hints += 1
             return list(lab.hints[: reached.hints]), new
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from scripts.localcloud.home import Cloud
 
 ROLE = "rollout"
+_DEMO = "a demo"
 READY_SECONDS = 300
 ROWS = 400
 # Small steps and short waits: minutes, where a real rollout takes hours.
@@ -97,7 +98,7 @@ class Demo:
         address = self._await_servers()
         self._end_what_is_left(settings)
         found = self._challenger(settings)
-        why = f"a demo with a {challenger} challenger"
+        why = f"{_DEMO} with a {challenger} challenger"
         self._verb(settings, "start", "--strategy", strategy, "--why", why, *found)
         policy = self._policy()
         assert policy is not None
@@ -138,9 +139,12 @@ class Demo:
         s3 = client(self._cloud, administrator(self._cloud.home), "s3")
         return BucketStore(self._platform.artifact_store.bucket, s3)
 
-    def _policy(self) -> TrafficPolicy | None:
+    def _policies(self) -> Policies:
         prefix = f"{self._platform.artifact_store.prefixes.rollouts}{self._serving.model}"
-        seen = Policies(self._store, prefix).read()
+        return Policies(self._store, prefix)
+
+    def _policy(self) -> TrafficPolicy | None:
+        seen = self._policies().read()
         return seen.policy if seen else None
 
     def _await_servers(self) -> str:
@@ -232,9 +236,19 @@ class Demo:
     # steps, each by its own role
 
     def _end_what_is_left(self, settings: Path) -> None:
+        """Of a demo that was killed. Raises UserError while somebody's rollout is under way."""
         policy = self._policy()
-        if policy is not None and policy.live:
-            self._verb(settings, "abort", "--why", "another demo begins")
+        if policy is None or not policy.live:
+            return
+        versions = self._policies().history()
+        own = [one for one in versions if one.experiment == policy.experiment] or [policy]
+        if not min(own, key=lambda one: one.version).why.startswith(_DEMO):
+            raise UserError(
+                f"A rollout is under way: {policy.strategy.kind}, version {policy.version}",
+                why="a demo would end it",
+                fix='keyless rollout abort --why "...", or wait until it has ended',
+            )
+        self._verb(settings, "abort", "--why", "another demo begins")
 
     def _verb(self, settings: Path, *arguments: str) -> None:
         verb, *rest = arguments

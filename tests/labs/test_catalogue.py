@@ -186,6 +186,17 @@ def test_what_needs_a_started_lab_says_so(tmp_path: Path, verb: list[str]) -> No
     assert done.stderr.endswith(" lab start 1\n")
 
 
+def test_a_hint_after_the_lab_was_solved_takes_nothing_away(tmp_path: Path) -> None:
+    labs_of_mine = Labs(tmp_path / "labs")
+    with labs_of_mine._noting() as noted:
+        progress.flag_found(noted.of(find("1")))
+        progress.fix_accepted(noted.of(find("1")))
+    before = labs_of_mine.progress().points
+    hints, new = labs_of_mine.hint(find("1"))
+    assert (len(hints), new) == (1, True)
+    assert labs_of_mine.progress().points == before > 0
+
+
 def test_hints_are_shown_one_by_one_and_the_same_one_costs_once(tmp_path: Path) -> None:
     home = tmp_path / "home"
     shown = [run(home, "hint", "1").stdout.count("points)") for _ in range(4)]

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from pipeline.errors import first_line, may_pass
-from pipeline.rollouts.control.lease import Lease
+from pipeline.rollouts.control.lease import STALE_SECONDS, Lease
 from pipeline.rollouts.evidence import Evidence
 from pipeline.rollouts.policies import Policies, PolicyChanged, Read
 from pipeline.rollouts.policy import TrafficPolicy
@@ -89,7 +89,12 @@ class Controller:
             self._agree(seen.policy)
             return Look(seen.policy, None, f"{seen.policy.phase}: {seen.policy.why}", ended=True)
         if not self._lease.hold(seen.policy.lease):
-            return Look(seen.policy, None, f"another controller acts: {self._lease.other}")
+            return Look(
+                seen.policy,
+                None,
+                f"another controller has the lease: {self._lease.other}; this one follows when it "
+                f"has seen no sign of that for {STALE_SECONDS:.0f} s",
+            )
         try:
             return self._step(self._own(seen))
         except PolicyChanged:
