@@ -12,7 +12,7 @@ from scripts.iam.engine.documents import Condition
 from scripts.iam.trust_lint.decide.automata import Operand, common_word, either, text
 from scripts.iam.trust_lint.decide.grammar import CUSTOM, TOKEN_CLAIMS, VALUE
 from scripts.iam.trust_lint.decide.statement import EXACT, Compared, has_wildcard
-from scripts.iam.trust_lint.decide.who import whoever_took_the_names
+from scripts.iam.trust_lint.decide.who import takes_no_ids, whoever_took_the_names
 from scripts.iam.trust_lint.findings import Finding
 from scripts.iam.trust_lint.fixes import Fix, added, exchanged, without
 from scripts.iam.trust_lint.rules import Check, Linted
@@ -299,7 +299,11 @@ def repository_id(linted: Linted) -> Iterator[Finding]:
         "nothing: a server sends no ids in the subject, and AWS shows no other claim of its tokens"
         if server
         else f"add StringEquals {key} with the number of each repository that is meant: "
-        f"`{linted.issuer.gh_api} repos/OWNER/REPOSITORY --jq .id` prints it",
+        f"`{linted.issuer.gh_api} repos/OWNER/REPOSITORY --jq .id` prints it"
+        + (
+            "; a repository that sends ids is let in by its subject with them alone"
+            * takes_no_ids(linted)
+        ),
         token,
         weight="note" if server else None,
     )

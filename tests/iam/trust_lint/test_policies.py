@@ -349,19 +349,24 @@ def test_a_ref_or_workflow_that_is_asked_for_beside_an_environment_is_said() -> 
 
 
 @pytest.mark.parametrize(
-    ("subject", "who"),
+    ("subject", "who", "is_kept_out"),
     [
-        ("repo:o/a:ref:refs/heads/main", "whoever registered o/a before 15 July 2026, when"),
-        ("repository:o/a:ref:refs/heads/main", "whoever registers o/a once the name"),
+        ("repo:o/a:ref:refs/heads/main", "whoever registered o/a before 15 July 2026, when", True),
+        ("repository:o/a:ref:refs/heads/main", "whoever registers o/a once the name", False),
     ],
 )
 def test_since_subjects_carry_ids_a_freed_name_lets_in_who_took_it_before(
-    subject: str, who: str
+    subject: str, who: str, is_kept_out: bool
 ) -> None:
+    """And its own repository not, if its subjects carry ids.
+
+    https://docs.github.com/en/actions/reference/security/oidc
+    """
     equals = {f"{HOST}:aud": "sts.amazonaws.com", f"{HOST}:sub": subject}
     found = lint(document({"condition": {"StringEquals": equals}}), Setting("p"))
     [finding] = [one for one in found.findings if one.rule == "no-repository-id"]
     assert finding.who.startswith(who)
+    assert finding.fix.endswith("is let in by its subject with them alone") == is_kept_out
 
 
 @pytest.mark.parametrize("host", ["vstoken.actions.githubusercontent.com", "gitlab.com"])

@@ -211,6 +211,14 @@ def whoever_took_the_names(found: Openness) -> str:
     return f"whoever registers {where} once the name of the owner or repository is free{ids}"
 
 
+def takes_no_ids(found: Openness) -> bool:
+    """Whether a subject of these names is let in without ids, and none with them."""
+    token = found.by_name
+    if token is None or not _on_github(found) or not repo_of(token.subject):
+        return False
+    return found.search.find(Asked(forms=(True,))) is None
+
+
 def _is_shown(found: Openness, token: Token) -> bool:
     """Whether the repository of a token is one that the reader is shown."""
     name = str(token.claims.get("repository", "")).lower()
