@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -56,18 +57,21 @@ def need_one(found: Read, *, trail: bool) -> None:
         )
     decided = dict.fromkeys(filter(None, map(decided_elsewhere, found.bare)))
     if decided:
-        raise UserError("The denial names no caller", why="; ".join(decided), exit_code=2)
+        unread = _unread(found, decided)
+        what = "No caller is read from the denial" if unread else "The denial names no caller"
+        raise UserError(what, why=unread + "; ".join(decided), exit_code=2)
     if found.bare and (why := of_no_action(found.bare[0])):
         raise UserError("The denial names no action, so none can be judged", why=why, exit_code=2)
     causes = [*dict.fromkeys(filter(None, map(cause, found.bare)))]
     # What is told of one with more words says the same of the other.
     causes = [one for one in causes if not any(o != one and o.startswith(one) for o in causes)]
+    unread = _unread(found, causes)
     if causes:
         print_rest(replace(found, bare=tuple(one for one in found.bare if not cause(one))))
         if not any(cause(one) and is_judged_by_the_caller(one) for one in found.bare):
             raise UserError(
                 "The words tell too little for a policy to be tried on",
-                why="; ".join(causes), exit_code=2,
+                why=unread + "; ".join(causes), exit_code=2,
             )  # fmt: skip
         layers = {refusal.layer for one in found.bare if (refusal := unnamed(one))}
         decide = "".join(
@@ -75,8 +79,10 @@ def need_one(found: Read, *, trail: bool) -> None:
             for layer, (kind, option) in LAYERS.items() if layer in layers and kind != "identity"
         )  # fmt: skip
         raise UserError(
-            "The denial names no caller by its ARN, so no policy can be looked at",
-            why="; ".join(causes),
+            "No caller is read from the denial, so no policy can be looked at"
+            if unread
+            else "The denial names no caller by its ARN, so no policy can be looked at",
+            why=unread + "; ".join(causes),
             fix=f"--policy FILE gives the caller's own policies{decide}; --aws reads CloudTrail's "
             "event history, which names the caller, but of data (objects, messages, sign-in to a "
             "database) it has nothing",
@@ -84,8 +90,11 @@ def need_one(found: Read, *, trail: bool) -> None:
         )
     if found.bare:
         raise UserError(
-            "The denial names no caller by a whole ARN, or no action, so nothing can be decided",
-            why=without_stack(found.bare[0]),
+            "No caller, or no action, is read from the denial, so nothing can be decided"
+            if unread
+            else "The denial names no caller by a whole ARN, or no action, so nothing can be "
+            "decided",
+            why=unread + without_stack(found.bare[0]),
             fix="if AWS refused it: keyless explain-denial --aws reads CloudTrail's event history, "
             "which knows both; requests for objects of S3, calls of functions and other data "
             "events are never in it: they are where a trail keeps them, if one does",
@@ -104,6 +113,20 @@ def need_one(found: Read, *, trail: bool) -> None:
         why='AWS writes "User: ... is not authorized to perform: ... on resource: ..."',
         fix="paste the lines around AccessDenied as they stand in the log",
         exit_code=2,
+    )
+
+
+def _unread(found: Read, told: Iterable[str]) -> str:
+    """That identities stand in the paste of which nothing told so far speaks, and what they are is
+    not known: the words around them are another tool's or in another language than AWS's own."""
+    beside = [one for one in found.identities if not any(one in why for why in told)]
+    if not beside:
+        return ""
+    more = f" and {len(beside) - 2} more" * (len(beside) > 2)
+    return (
+        f"{' and '.join(beside[:2])}{more} in what was pasted may be who called: the words around "
+        "that are not read (AWS's own sentence is, in English: User: ARN is not authorized to "
+        "perform: ACTION ...), and may tell why it was refused, too. By the other words alone: "
     )
 
 

@@ -33,7 +33,15 @@ from scripts.iam.denial.reading.services import LOG_DESTINATION, OF_A_STACK
 from scripts.iam.denial.reading.unnamed import CALLER, unnamed
 from scripts.iam.engine.evaluation import Decision, PolicySet, Reason
 from scripts.iam.engine.explanation import Considered, Explanation
-from scripts.iam.reference import MOST_TOGETHER, besides, is_of, only_star, resources
+from scripts.iam.reference import (
+    MOST_TOGETHER,
+    as_of,
+    besides,
+    is_of,
+    only_star,
+    resources,
+    unknown,
+)
 from scripts.iam.requests.dependents import passes_role
 
 # Of the shorter sentence, without "because no ... policy allows", and of a decoded message.
@@ -160,6 +168,12 @@ def of_the_call(refusal: Refusal) -> Iterable[str]:
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsns.html
     """
     yield from _of_the_caller(refusal)
+    if unknown(refusal.action):
+        yield (
+            f"AWS's Service Authorization Reference, as of {as_of()}, has no action "
+            f"{refusal.action}: it is made up (as in examples), misspelt or cut, or it is newer or "
+            "not listed; an Allow of an action that AWS does not have allows nothing"
+        )
     if GLOBAL_MODEL.search(refusal.arn or ""):
         yield (
             "a model's ARN without a region is that of a global profile, which AWS sends to any "
@@ -233,8 +247,8 @@ def _besides(refusal: Refusal) -> Iterable[str]:
         return
     required, optional = besides(refusal.action)
     arn = refusal.arn or ""
-    if any(is_of(one, arn) for one in (*required, *optional)):
-        further = [one for one in (*required, *optional) if not is_of(one, arn)]
+    if any(_is_of_kind(one, arn) for one in (*required, *optional)):
+        further = [one for one in (*required, *optional) if not _is_of_kind(one, arn)]
         if further and len(required) <= MOST_TOGETHER:
             left = len(further) - MOST_TOGETHER
             more = f" and {left} kinds more" * (left > 0)
@@ -251,6 +265,17 @@ def _besides(refusal: Refusal) -> Iterable[str]:
             f"AWS's reference has other ARNs for {refusal.action} ({', '.join(forms[:4])}) than "
             "the message: if an Allow of the message's does not do, it has to name one of those"
         )
+
+
+def _is_of_kind(form: str, arn: str) -> bool:
+    """Whether an ARN has a form of the reference's, or ends where its name belongs."""
+    return is_of(form, arn) or _nameless(form, arn)
+
+
+def _nameless(form: str, arn: str) -> bool:
+    """Whether an ARN has the form, and nothing in the place of its first name."""
+    begins, name, _ = form.partition("<")
+    return bool(name) and begins.endswith(("/", ":")) and is_of(begins, arn)
 
 
 def _of_a_role(refusal: Refusal) -> Iterable[str]:
@@ -381,6 +406,7 @@ def _explained(
         _not_given(refusal, around)
         or _of_destination(refusal, resource_policy)
         or _malformed(refusal.resource or "")
+        or _without_name(refusal)
         or _missing(refusal, members)
     ):
         return Denial(record, None, notes=(missing,))
@@ -475,6 +501,26 @@ def _malformed(resource: str) -> str | None:
             "and else as a role of that account"
         )
     return None
+
+
+# Calls of everything of a kind, below a path that may be empty, or for what has no name yet.
+_OF_NO_ONE = re.compile(r"[\w-]+:(?:List|Describe|Search|Create|Register|Get\w+(?:s|ByPath)$)")
+
+
+def _without_name(refusal: Refusal) -> str:
+    """That what was asked for has a kind and no name, of a call for one thing; or ""."""
+    arn = refusal.arn or ""
+    required, optional = besides(refusal.action)
+    forms = [one for one in dict.fromkeys((*required, *optional, *resources(refusal.action)))
+             if _nameless(one, arn)]  # fmt: skip
+    if not forms or refusal.explicit or _OF_NO_ONE.match(refusal.action):
+        return ""
+    return (
+        f"{arn} has nothing in the place of its name ({' or '.join(forms)}): if it was asked for "
+        "so, the request is to be put right first, as it names none (an argument that is empty, or "
+        "in another's place), and an Allow of that ARN allows nothing; if the message was cut, "
+        "paste it whole"
+    )
 
 
 def _is_known(layer: str, around: PolicySet) -> bool:

@@ -220,6 +220,11 @@ def unknown(action: str) -> bool:
     return action.lower().partition(":")[0] in _content() and not judged(action)
 
 
+def as_of() -> str:
+    """The day of the reference that is known here, as its source's version has it."""
+    return re.sub(r".*\.(\d{4})(\d\d)(\d\d)\d*$", r"\1-\2-\3", str(_file()["source"]))
+
+
 def is_global(action: str) -> bool:
     """Whether the action's service has one endpoint for all regions, which is in GLOBAL_REGION."""
     return action.lower().partition(":")[0] in _GLOBAL

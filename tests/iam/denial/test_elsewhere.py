@@ -22,6 +22,10 @@ NO_POLICY = [
      "\tstatus code: 403", "AWS_SESSION_TOKEN"),
     ("api error UnrecognizedClientException: The security token included in the request is invalid",
      "does not take the credentials"),
+    # cargo-lambda/cargo-lambda#552; Cloud9's own credentials, which
+    # https://docs.aws.amazon.com/cloud9/latest/user-guide/security-iam.html limits
+    ('Error { code: "InvalidClientTokenId", message: "The security token included in the request '
+     'is invalid" }', "Cloud9"),
     (CALL.format("AuthFailure", "DescribeVpcs") + "AWS was not able to validate the provided access"
      " credentials", "does not take the credentials"),
     ("<Error><Code>SignatureDoesNotMatch</Code></Error>", "not what the secret key gives"),

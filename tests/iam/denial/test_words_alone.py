@@ -119,3 +119,104 @@ def test_of_glue_all_that_leads_to_a_table_is_told(tmp_path: Path) -> None:
     )
     found = explained(run(tmp_path, words, "--json"))
     assert any("the catalog, its database and the table" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize("asked", ["my-example-widget", "arn:aws:s3:::b/x"])
+def test_a_blank_that_lacks_behind_a_colon_hides_no_resource(tmp_path: Path, asked: str) -> None:
+    """https://docs.aws.amazon.com/acm/latest/userguide/security_iam_troubleshoot.html"""
+    words = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/mateojackson is not authorized to perform:"
+        f"s3:GetObject\non resource:{asked}"
+    )
+    assert explained(run(tmp_path, words, "--json"))["resource"] == asked
+
+
+def test_an_action_that_aws_does_not_have_is_told_to_be_none(tmp_path: Path) -> None:
+    """The same page calls acm:GetWidget fictional."""
+    words = f"User: arn:aws:iam::{ACCOUNT}:user/mateojackson is not authorized to perform: "
+    widget = run(tmp_path, f"{words}acm:GetWidget on resource: my-example-widget").output
+    assert "has no action acm:GetWidget" in widget
+    assert "as of 20" in widget
+    certificate = f"arn:aws:acm:eu-west-1:{ACCOUNT}:certificate/a"
+    own = run(tmp_path, f"{words}acm:GetCertificate on resource: {certificate}").output
+    assert "has no action" not in own
+
+
+@pytest.mark.parametrize(
+    ("says", "action"),
+    [
+        # bbc/sqs-consumer#225; its call is https://docs.aws.amazon.com/AWSSimpleQueueService/
+        # latest/APIReference/API_ReceiveMessage.html
+        ("SQS receive message failed: {}", "sqs:ReceiveMessage"),
+        ("Failed to send message to the queue: {}", "sqs:SendMessage"),
+        ("error while deleting message from it: {}", "sqs:DeleteMessage"),
+    ],
+)
+@pytest.mark.parametrize("queue", ["", f"{ACCOUNT}/orders"])
+def test_of_a_queue_the_call_that_a_tools_words_fit_is_told(
+    tmp_path: Path, says: str, action: str, queue: str
+) -> None:
+    words = f"Access to the resource https://sqs.eu-west-1.amazonaws.com/{queue} is denied."
+    output = " ".join(run(tmp_path, says.format(words)).output.split())
+    assert f"fit a call that needs {action}" in output
+    assert "names no caller" in output
+    assert action not in run(tmp_path, words).output.replace("(sqs:SendMessage for sns", "")
+
+
+def test_an_arn_in_words_of_another_language_is_not_told_to_be_missing(tmp_path: Path) -> None:
+    """AWS re:Post, iam-explicit-deny-errors, in Japanese."""
+    user = f"arn:aws:iam::{ACCOUNT}:user/tester"
+    denied = "\u660e\u793a\u7684\u306a\u62d2\u5426"
+    may_not = "\u306f\u5b9f\u884c\u3059\u308b\u6a29\u9650\u304c\u3042\u308a\u307e\u305b\u3093"
+    words = (
+        "\u30a8\u30e9\u30fc: RunInstances \u30aa\u30da\u30ec\u30fc\u30b7\u30e7\u30f3 "
+        f"(AccessDenied) \u3057\u307e\u3057\u305f: \u30e6\u30fc\u30b6\u30fc: {user} {may_not}: "
+        "\u30ea\u30bd\u30fc\u30b9\u306e ec2:RunInstances: \u30ed\u30fc\u30eb TestReadOnly "
+        f"({denied})"
+    )
+    done = run(tmp_path, words)
+    output = " ".join(done.output.split())
+    assert done.exit_code == 2
+    assert f"{user} in what was pasted may be who called" in output
+    assert "names no caller" not in output
+
+
+def test_what_was_asked_for_is_not_taken_for_a_caller(tmp_path: Path) -> None:
+    words = (
+        "The IAM Entity is not authorized to perform API action on resource: "
+        f"arn:aws:iam::{ACCOUNT}:role/Admin with an explicit deny in a service control policy"
+    )
+    assert "The denial names no caller" in run(tmp_path, words).output
+
+
+SUBMITS = f"User: {SESSION} is not authorized to perform: batch:SubmitJob on resource: "
+DEFINITION = f"arn:aws:batch:us-east-2:{ACCOUNT}:job-definition/"
+
+
+def test_of_a_kind_without_a_name_the_request_is_to_be_looked_at(tmp_path: Path) -> None:
+    """JuliaCloud/AWS.jl#617; a job needs its definition and its queue allowed:
+    https://docs.aws.amazon.com/batch/latest/userguide/iam-example-restrict-job-queue.html"""
+    title = '"not authorized to perform: batch:SubmitJob on resource"\n\n'
+    done = run(tmp_path, f"{title}{'It works from the CLI. ' * 30}\n{SUBMITS}{DEFINITION}")
+    output = " ".join(done.output.split())
+    assert "the request is to be put right first" in output
+    assert "job-definition/<JobDefinitionName>" in output
+    assert "job-queue/<JobQueueName>" in output
+    assert "has other ARNs" not in output
+    assert "smallest change" not in output
+    assert "not explained" not in output
+
+
+def test_of_a_definition_with_a_name_the_queue_is_told_beside_the_change(tmp_path: Path) -> None:
+    found = explained(run(tmp_path, f"{SUBMITS}{DEFINITION}train:3", "--json"))
+    [change] = found["changes"]
+    assert change["statement"]["Resource"] == [f"{DEFINITION}train:3"]
+    assert any("job-queue/<JobQueueName>" in note for note in found["notes"])
+
+
+def test_a_list_and_a_path_of_all_have_no_name_to_put_right(tmp_path: Path) -> None:
+    """https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParametersByPath.html"""
+    root = f"arn:aws:ssm:eu-west-1:{ACCOUNT}:parameter/"
+    words = f"User: {SESSION} is not authorized to perform: ssm:GetParametersByPath on resource: "
+    [change] = explained(run(tmp_path, f"{words}{root}", "--json"))["changes"]
+    assert change["statement"]["Resource"] == [root]

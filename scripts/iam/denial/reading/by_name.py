@@ -14,6 +14,7 @@ from scripts.iam.reference import called, of_call, only_star, reading, resources
 
 _REFUSED = re.compile(
     r"Access ?Denied|Unauthorized|[Ff]orbidden|[Nn]ot ?[Aa]uthori[sz]ed|\b403\b|[Pp]ermission"
+    r"|Access to the resource https"  # SQS's own words
 )
 # Where a service stands that was asked.
 _SERVICES = tuple(
@@ -27,7 +28,7 @@ _SERVICES = tuple(
         r"aws-sdk/lib/services/(?P<name>\w+)\.js|clients/(?P<js>\w+)\.js",
         r"\bboto/(?P<name>\w+)/|\bboto3?\.(?:client|resource)\(['\"](?P<client>[\w-]+)",
         r"\bAws::(?P<name>\w+)::|\bAmazon\.(?P<net>\w+)\.Amazon",
-        r"https?://(?:[\w-]+\.)?(?P<name>[a-z][a-z\d-]+?)(?:[.-][a-z]{2}(?:-[a-z]+)+-\d)?\."
+        r"https?://(?:[\w-]+\.)??(?P<name>[a-z][a-z\d-]+?)(?:[.-][a-z]{2}(?:-[a-z]+)+-\d)?\."
         r"amazonaws\.com",
         r"https://(?P<name>\w+)\.amazonaws\.com/doc/",
         r"\baws (?P<name>[a-z][a-z\d-]+) [a-z]+-[a-z]",
@@ -51,9 +52,10 @@ _PHRASE = re.compile(
     r"|[Dd]elet(?:e|ing)|[Dd]estroy(?:ing)?|[Pp]ut(?:ting)?|[Gg]et(?:ting)?|[Ss]et(?:ting)?"
     r"|[Ll]ist(?:ing)?|[Dd]escrib(?:e|ing)|[Aa]ttach(?:ing)?|[Dd]etach(?:ing)?|[Ee]nabl(?:e|ing)"
     r"|[Vv]alidat(?:e|ing)|[Qq]uery(?:ing)?|[Ff]etch(?:ing)?|[Rr]etriev(?:e|ing)|[Ff]ind(?:ing)?"
-    r"|[Rr]egister(?:ing)?|[Ss]tart(?:ing)?|[Ss]top(?:ping)?) (?:the |an? |new )?(?:AWS |Amazon )?"
+    r"|[Rr]egister(?:ing)?|[Ss]tart(?:ing)?|[Ss]top(?:ping)?|[Ss]end(?:ing)?|[Rr]eceiv(?:e|ing)"
+    r"|[Pp]urg(?:e|ing)) (?:the |an? |new )?(?:AWS |Amazon )?"
     r"(?P<thing>[A-Za-z][A-Za-z\d]*(?: [A-Za-z\d]+){0,5}?)"
-    r"(?=[,:]? \(|[,:] | \"|['\"]| for | in | with | failed)"
+    r"(?=[,:]? \(|[,:] | \"|['\"]| for | in | with | from | to | failed)"
 )
 # What a tool puts behind a part of a thing: "VPC (vpc-1) Attribute (name)".
 _NAMED = re.compile(r"(?<=[a-z\d]) \((?!Service)[^()\s]{1,120}\)(?= [A-Z]|:)", re.IGNORECASE)
@@ -118,11 +120,11 @@ def cause(words: str) -> str | None:
         return (
             "the message does not say which call was refused; the names that stand beside it fit "
             f"calls that need {', '.join(map(_on, found[:-1]))} or {_on(found[-1])}. Which, "
-            f"who called, and {unsaid}, is not told"
+            f"and {unsaid}, is not told"
         )
     return (
         f"the names that stand beside the refusal fit a call that needs {_on(found[0])}; whether "
-        f"it was that call, who called, and {unsaid}, is not told{handed_on(found[0])}"
+        f"it was that call, and {unsaid}, is not told{handed_on(found[0])}"
     )
 
 

@@ -128,7 +128,7 @@ def _cause(words: str) -> str | None:
             "DbClusterResourceId (cluster-...), and no policy of the organization's against it"
         )
     if queue := _QUEUE.search(words):
-        return _of_queue(queue, called(words))
+        return _of_queue(queue, called(words), by_name.action(words))
     if of_hadoop := _S3A.search(words):
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         bucket, key = of_hadoop["bucket"], of_hadoop["key"]
@@ -367,7 +367,7 @@ def _which_key(operation: str, words: str) -> str:
     return f". {found}" if found else ""
 
 
-def _of_queue(queue: re.Match[str], call: Call | None) -> str:
+def _of_queue(queue: re.Match[str], call: Call | None, named_beside: str) -> str:
     region, account, name = queue["region"] or queue["old"], queue["account"], queue["name"]
     what = f" on its queue arn:aws:sqs:{region}:{account}:{name}" if name else ""
     if action := action_of("sqs", call.operation) if call else "":
@@ -375,15 +375,19 @@ def _of_queue(queue: re.Match[str], call: Call | None) -> str:
             f"SQS refused {action}{what or ' on *' * only_star(action)}; whether an Allow is "
             "lacking or a policy denies it is not told"
         )
+    beside = f". The words beside it fit a call that needs {named_beside}" * bool(named_beside)
     if not name:
+        which = (
+            "" if beside else " (its action is sqs:... of its name; sqs:ListQueues is allowed on "
+            "*, the others on a queue)"
+        )  # fmt: skip
         return (
-            f"SQS refused a request in {region}. The address names no queue, and neither the call "
-            "nor who made it is told: the lines around it may tell the call (its action is sqs:... "
-            "of its name; sqs:ListQueues is allowed on *, the others on a queue). Whether an Allow "
-            "is lacking or a policy denies it is not told"
+            f"SQS refused a request in {region}. The address names no queue, and SQS's words "
+            f"neither the call nor who made it: the lines around it may tell the call{which}"
+            f"{beside}. Whether an Allow is lacking or a policy denies it is not told"
         )
     return (
         f"SQS refused a request{what}, without saying whose or which: a service, such as a topic "
         "of SNS, is let in by the queue's policy alone (sqs:SendMessage for sns.amazonaws.com and "
-        "the topic as aws:SourceArn), a role or user by its own policies or the queue's"
+        f"the topic as aws:SourceArn), a role or user by its own policies or the queue's{beside}"
     )

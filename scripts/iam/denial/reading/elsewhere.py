@@ -102,16 +102,21 @@ _CREDENTIALS = (
     ),
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_common-errors.html
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html
+    # https://docs.aws.amazon.com/cloud9/latest/user-guide/security-iam.html
     (
         r"InvalidClientTokenId|UnrecognizedClientException|InvalidAccessKeyId"
         r"|security token included in the request is invalid|not able to validate the provided "
         r"access credentials",
-        "AWS does not take the credentials, and no policy was asked: the access key is mistyped, "
-        "inactive or deleted, temporary ones (ASIA...) came without their session token "
-        "(AWS_SESSION_TOKEN) or with an old one, they are another partition's (China, GovCloud), "
-        "or the account has not enabled the region that was asked (a token of STS's global "
-        "endpoint does not count there by default). aws sts get-caller-identity tells whether they "
-        "are good at all",
+        "AWS does not take the credentials, and no policy was asked. It may be that the access key "
+        "is mistyped, inactive or deleted, that temporary ones (ASIA...) came without their "
+        "session token (AWS_SESSION_TOKEN) or with an old one, that they are another partition's "
+        "(China, GovCloud), that the account has not enabled the region that was asked (a token of "
+        "STS's global endpoint does not count there by default), or that they do not count for "
+        "that call: the temporary credentials that AWS Cloud9 manages are refused so for what "
+        "they may not do, as with IAM's roles, whatever the user's policies say. There switch them "
+        "off (AWS Settings, Credentials) and use an instance profile or keys of one's own. Where "
+        "aws sts get-caller-identity is refused, too, they are good for nothing; where it answers, "
+        "they may still not count for that region or call",
     ),
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-troubleshooting.html
     (

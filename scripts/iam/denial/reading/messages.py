@@ -148,6 +148,8 @@ _WRAPPED = re.compile(
 # What Markdown sets in bold letters ends in two stars, and no ARN does.
 _BOLD = re.compile(r"(?<=[\w:/])\*\*(?=\s|$)")
 _COLON = re.compile(r"(?<=not authorized to perform) (?=: [\w-]+:\w)")
+# AWS's own pages print the sentence without the blank.
+_NO_BLANK = re.compile(r"(to perform|on resource):(?=[^\s:])")
 _BROKEN = re.compile(r"(?<=to perform: )(?P<begun>[\w-]+:\w*) (?P<rest>\w+)")
 # Who reports a denial in public puts something in the place of the account: a few digits, or words.
 # API Gateway itself leaves four digits.
@@ -206,6 +208,8 @@ _BARE = re.compile(
 _SERVICE = re.compile(r"[.]? ?\(Service: (?:Amazon|AWS)?(\w+)[;,]")
 # CloudFormation names what it called in front of what that answered.
 _API = re.compile(r"\bAPI: (?P<service>\w+)(?::(?P<call>\w+))? $")
+# What a sentence that is no title of another's has behind its action.
+_GOES_ON_WITH = re.compile(r"['\"]?[,.]? (?:on (?:the )?resource:? \S|because|with an explicit)")
 _TELLS = re.compile(r"(?:\b(?:is|are) )?not authorized to perform:? ['\"]?([\w-]+:\w+)")
 # An SDK's code directly behind AWS's sentence: "(code=AccessDeniedException)", or the next field.
 _CODE = re.compile(
@@ -231,6 +235,11 @@ _FRAME = re.compile(
     re.MULTILINE,
 )
 _NUMBER = re.compile(r"\+[\dXx*]+")
+_IDENTITY = re.compile(
+    r"(?<!resource: )(?<!resource )arn:[\w-]+:(?:iam|sts)::[^:\s]{1,40}:(?:user|role|assumed-role)/"
+    r"[\w+=,.@/-]+",
+    re.ASCII,
+)
 GLOBAL_MODEL = re.compile(r"^arn:[\w-]+:bedrock:::foundation-model/")
 _WHOLE = re.compile(r"arn:[\w-]+:[\w-]+:[\w-]*:[\w-]*:.+")
 # A service-linked role has its service in its path.
@@ -397,6 +406,9 @@ class Read:
     bare: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     """The words before the encoded ones, which may tell the call."""
+    identities: tuple[str, ...] = ()
+    """The ARNs of users, roles and sessions that are read neither as a caller nor as what was
+    asked for."""
 
 
 def read(text: str) -> Read:
@@ -436,7 +448,8 @@ def read(text: str) -> Read:
         or (" ".join(text.split()) if decoded.cut_before_its_action(text) else None)
     ):
         bare = (words,)
-    return Read(tuple(refusals.values()), encoded, bare, beside)
+    identities = tuple(dict.fromkeys(one[0].rstrip(".,;") for one in _IDENTITY.finditer(plain)))
+    return Read(tuple(refusals.values()), encoded, bare, beside, identities)
 
 
 def _answered(
@@ -470,7 +483,8 @@ def _begin(plain: str, start: int) -> int:
 
 def _cleaned(text: str) -> str:
     text = _FRAME.sub("", _STAMP.sub("", _ANSI.sub("", unescaped(text))))
-    return re.sub(r'\\+"', '"', text)  # JSON in JSON escapes a quote twice
+    text = re.sub(r'\\+"', '"', text)  # JSON in JSON escapes a quote twice
+    return _NO_BLANK.sub(r"\1: ", text)
 
 
 def _plain(text: str) -> str:
@@ -713,7 +727,14 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             or (found.start() > end and _CODE.fullmatch(plain, end, found.start()))
             for start, end in spans[max(0, first) : bisect_left(spans, (found.start() + 500,))]
         )
-        if near or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded):
+        quoted = own and not _GOES_ON_WITH.match(plain, own.end()) and any(
+            own[1] in plain[start:end] for start, end in spans
+        )  # fmt: skip
+        if (
+            near
+            or quoted
+            or any(one in plain[found.end() : found.end() + 300 + len(one)] for one in encoded)
+        ):
             continue
         # What stands in a sentence before is no part of these words.
         told_first = bisect_left(spans, (found.start() + 1,), key=lambda one: one[1:])

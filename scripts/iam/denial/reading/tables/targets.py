@@ -346,10 +346,10 @@ TABLE = (
         r"(?:webidentity:(?P<role>arn:[^,\s]*).{0,400}?)?mount\.nfs4?: access denied by server",
         "EFS refused the mount: the file system's policy or the client's own ({role}) have to "
         "allow elasticfilesystem:ClientMount on the file system (to write ClientWrite, as root "
-        "ClientRootAccess), with an access point on that as elasticfilesystem:AccessPointArn "
-        "says. A client that mounts without iam is nobody, and let in by the file system's policy"
-        " alone, if there is one; over an access point or with iam the mount has to use TLS (-o "
-        "tls,iam). EFS says the same of a path that is not there",
+        "ClientRootAccess). A condition on elasticfilesystem:AccessPointArn there lets in mounts "
+        "over that access point alone. A client that mounts without iam is nobody, and let in by "
+        "the file system's policy alone, if there is one; over an access point or with iam the "
+        "mount has to use TLS (-o tls,iam). EFS says the same of a path that is not there",
     ),
     # https://docs.aws.amazon.com/fsx/latest/LustreGuide/create-dra-linked-data-repo.html
     (
