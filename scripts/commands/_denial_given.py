@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _STAND_IN = "111122223333"
 _STAND_IN_OTHER = "444455556666"
 _STAND_IN_REGION = "us-hidden-1"
-_NAMES_NONE = "(the message names none)"
+_NAMES_NONE = "(none is read from the message)"
 # https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
 _OF_THE_KEY = (
     "the key's policy decides, too, and was not given (--resource-policy FILE): it is taken to "
@@ -188,7 +188,7 @@ def explained(refusal: Refusal, policies: Given) -> Denial:
 def _of_nobody(refusal: Refusal, policies: Given) -> Iterator[str]:
     """What is told where no caller is named."""
     told = ": the policies given are taken for its own" * bool(policies.identity)
-    yield f"the message names no caller by a whole ARN{told}"
+    yield f"no caller's whole ARN is read from the message{told}"
     if refusal.layer == "resource-based policy" and not refusal.explicit:
         yield (
             f"that policy needs an Allow of {refusal.action} whose Principal is the caller: its "

@@ -58,8 +58,9 @@ def need_one(found: Read, *, trail: bool) -> None:
     decided = dict.fromkeys(filter(None, map(decided_elsewhere, found.bare)))
     if decided:
         unread = _unread(found, decided)
-        what = "No caller is read from the denial" if unread else "The denial names no caller"
-        raise UserError(what, why=unread + "; ".join(decided), exit_code=2)
+        raise UserError(
+            "No caller is read from the denial", why=unread + "; ".join(decided), exit_code=2
+        )
     if found.bare and (why := of_no_action(found.bare[0])):
         raise UserError("The denial names no action, so none can be judged", why=why, exit_code=2)
     causes = [*dict.fromkeys(filter(None, map(cause, found.bare)))]
@@ -79,9 +80,7 @@ def need_one(found: Read, *, trail: bool) -> None:
             for layer, (kind, option) in LAYERS.items() if layer in layers and kind != "identity"
         )  # fmt: skip
         raise UserError(
-            "No caller is read from the denial, so no policy can be looked at"
-            if unread
-            else "The denial names no caller by its ARN, so no policy can be looked at",
+            "No caller's ARN is read from the denial, so no policy can be looked at",
             why=unread + "; ".join(causes),
             fix=f"--policy FILE gives the caller's own policies{decide}; --aws reads CloudTrail's "
             "event history, which names the caller, but of data (objects, messages, sign-in to a "
@@ -90,11 +89,9 @@ def need_one(found: Read, *, trail: bool) -> None:
         )
     if found.bare:
         raise UserError(
-            "No caller, or no action, is read from the denial, so nothing can be decided"
-            if unread
-            else "The denial names no caller by a whole ARN, or no action, so nothing can be "
+            "No caller's whole ARN, or no action, is read from the denial, so nothing can be "
             "decided",
-            why=unread + without_stack(found.bare[0]),
+            why=without_stack(found.bare[0]),
             fix="if AWS refused it: keyless explain-denial --aws reads CloudTrail's event history, "
             "which knows both; requests for objects of S3, calls of functions and other data "
             "events are never in it: they are where a trail keeps them, if one does",
@@ -123,10 +120,12 @@ def _unread(found: Read, told: Iterable[str]) -> str:
     if not beside:
         return ""
     more = f" and {len(beside) - 2} more" * (len(beside) > 2)
+    stand = "stands" if len(beside) == 1 else "stand"
     return (
-        f"{' and '.join(beside[:2])}{more} in what was pasted may be who called: the words around "
-        "that are not read (AWS's own sentence is, in English: User: ARN is not authorized to "
-        "perform: ACTION ...), and may tell why it was refused, too. By the other words alone: "
+        f"{' and '.join(beside[:2])}{more} {stand} in what was pasted, and may be who called: the "
+        "words around are not read, and may tell why it was refused, too (of AWS's own sentence "
+        "the English one is read: User: ARN is not authorized to perform: ACTION ...). By the "
+        "other words alone: "
     )
 
 

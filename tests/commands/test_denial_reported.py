@@ -116,7 +116,7 @@ def test_the_trail_is_read_here_and_where_global_services_are(aws: Aws) -> None:
     ("said", "words"),
     [
         ("all is well", "There is no denial in the message"),
-        ("api error AccessDenied: no", "names no caller by a whole ARN, or no action"),
+        ("api error AccessDenied: no", "No caller's whole ARN, or no action"),
         ("AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity",
          "for others compare the role's trust policy"),
         # turbot/steampipe-mod-aws-compliance#934

@@ -273,9 +273,9 @@ def _is_of_kind(form: str, arn: str) -> bool:
 
 
 def _nameless(form: str, arn: str) -> bool:
-    """Whether an ARN has the form, and nothing in the place of its first name."""
-    begins, name, _ = form.partition("<")
-    return bool(name) and begins.endswith(("/", ":")) and is_of(begins, arn)
+    """Whether an ARN has the form, and ends where its first or its last name belongs."""
+    begun = {form.partition("<")[0], form.rpartition("<")[0]} if form.endswith(">") else set()
+    return any(one.endswith(("/", ":")) and is_of(one, arn) for one in begun)
 
 
 def _of_a_role(refusal: Refusal) -> Iterable[str]:
@@ -511,14 +511,15 @@ def _without_name(refusal: Refusal) -> str:
     """That what was asked for has a kind and no name, of a call for one thing; or ""."""
     arn = refusal.arn or ""
     required, optional = besides(refusal.action)
-    forms = [one for one in dict.fromkeys((*required, *optional, *resources(refusal.action)))
-             if _nameless(one, arn)]  # fmt: skip
-    if not forms or refusal.explicit or _OF_NO_ONE.match(refusal.action):
+    listed = dict.fromkeys((*required, *optional, *resources(refusal.action)))
+    forms = [one for one in listed if _nameless(one, arn)]
+    whole = any(is_of(one, arn) for one in listed)
+    if not forms or whole or refusal.explicit or _OF_NO_ONE.match(refusal.action):
         return ""
     return (
         f"{arn} has nothing in the place of its name ({' or '.join(forms)}): if it was asked for "
         "so, the request is to be put right first, as it names none (an argument that is empty, or "
-        "in another's place), and an Allow of that ARN allows nothing; if the message was cut, "
+        "in another's place), and an Allow of that ARN is of no use; if the message was cut, "
         "paste it whole"
     )
 

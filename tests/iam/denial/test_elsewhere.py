@@ -26,6 +26,9 @@ NO_POLICY = [
     # https://docs.aws.amazon.com/cloud9/latest/user-guide/security-iam.html limits
     ('Error { code: "InvalidClientTokenId", message: "The security token included in the request '
      'is invalid" }', "Cloud9"),
+    # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
+    (CALL.format("InvalidClientTokenId", "ListUsers") + "The security token included in the request"
+     " is invalid", "GetSessionToken without MFA"),
     (CALL.format("AuthFailure", "DescribeVpcs") + "AWS was not able to validate the provided access"
      " credentials", "does not take the credentials"),
     ("<Error><Code>SignatureDoesNotMatch</Code></Error>", "not what the secret key gives"),
@@ -166,6 +169,9 @@ OWN_WORDS = [
      "while mounting 127.0.0.1:/'", f"the client's own ({ROLE})"),
     ("mount.nfs4: access denied by server while mounting 127.0.0.1:/",
      "the client's own (which is not named)"),
+    # https://docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html
+    ("mount.nfs4: access denied by server while mounting 127.0.0.1:/",
+     "A condition on elasticfilesystem:AccessPointArn"),
     ("BadRequest: Amazon FSx is unable to validate access to the S3 bucket. Ensure the IAM role or "
      "user you are using has s3:Get*", "iam:PutRolePolicy"),
     (CALL.format("AuthorizationError", "GetSubscriptionAttributes") + "Not authorized to access "

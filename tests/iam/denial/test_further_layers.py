@@ -158,7 +158,7 @@ def test_a_caller_that_cannot_be_read_keeps_no_change_back(tmp_path: Path) -> No
     found = explained(run(tmp_path, words, "--json"))
     [change] = found["changes"]
     assert change["statement"]["Action"] == ["eks:DescribeClusterVersions"]
-    assert told(found, "names no caller by a whole ARN")
+    assert told(found, "no caller's whole ARN is read")
 
 
 def test_a_bare_name_is_the_resource_of_an_unnamed_caller(tmp_path: Path) -> None:

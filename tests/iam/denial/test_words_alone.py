@@ -159,7 +159,7 @@ def test_of_a_queue_the_call_that_a_tools_words_fit_is_told(
     words = f"Access to the resource https://sqs.eu-west-1.amazonaws.com/{queue} is denied."
     output = " ".join(run(tmp_path, says.format(words)).output.split())
     assert f"fit a call that needs {action}" in output
-    assert "names no caller" in output
+    assert "No caller's ARN is read" in output
     assert action not in run(tmp_path, words).output.replace("(sqs:SendMessage for sns", "")
 
 
@@ -177,7 +177,7 @@ def test_an_arn_in_words_of_another_language_is_not_told_to_be_missing(tmp_path:
     done = run(tmp_path, words)
     output = " ".join(done.output.split())
     assert done.exit_code == 2
-    assert f"{user} in what was pasted may be who called" in output
+    assert f"{user} stands in what was pasted, and may be who called" in output
     assert "names no caller" not in output
 
 
@@ -186,7 +186,7 @@ def test_what_was_asked_for_is_not_taken_for_a_caller(tmp_path: Path) -> None:
         "The IAM Entity is not authorized to perform API action on resource: "
         f"arn:aws:iam::{ACCOUNT}:role/Admin with an explicit deny in a service control policy"
     )
-    assert "The denial names no caller" in run(tmp_path, words).output
+    assert "stands in what was pasted" not in run(tmp_path, words).output
 
 
 SUBMITS = f"User: {SESSION} is not authorized to perform: batch:SubmitJob on resource: "
@@ -205,6 +205,24 @@ def test_of_a_kind_without_a_name_the_request_is_to_be_looked_at(tmp_path: Path)
     assert "has other ARNs" not in output
     assert "smallest change" not in output
     assert "not explained" not in output
+
+
+@pytest.mark.parametrize(
+    ("action", "arn"),
+    [
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html: a key has a length
+        ("s3:GetObject", "arn:aws:s3:::bucket/"),
+        ("route53:ChangeResourceRecordSets", "arn:aws:route53:::hostedzone/"),
+        ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/"),
+    ],
+)
+def test_an_allow_of_what_has_no_name_is_not_proposed(
+    tmp_path: Path, action: str, arn: str
+) -> None:
+    words = f"User: {SESSION} is not authorized to perform: {action} on resource: {arn}"
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["changes"] == []
+    assert f"{arn} has nothing in the place of its name" in found["notes"][0]
 
 
 def test_of_a_definition_with_a_name_the_queue_is_told_beside_the_change(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ _PHRASE = re.compile(
     r"|[Ll]ist(?:ing)?|[Dd]escrib(?:e|ing)|[Aa]ttach(?:ing)?|[Dd]etach(?:ing)?|[Ee]nabl(?:e|ing)"
     r"|[Vv]alidat(?:e|ing)|[Qq]uery(?:ing)?|[Ff]etch(?:ing)?|[Rr]etriev(?:e|ing)|[Ff]ind(?:ing)?"
     r"|[Rr]egister(?:ing)?|[Ss]tart(?:ing)?|[Ss]top(?:ping)?|[Ss]end(?:ing)?|[Rr]eceiv(?:e|ing)"
-    r"|[Pp]urg(?:e|ing)) (?:the |an? |new )?(?:AWS |Amazon )?"
+    r"|[Pp]urg(?:e|ing)|[Ii]nvok(?:e|ing)) (?:the |an? |new )?(?:AWS |Amazon )?"
     r"(?P<thing>[A-Za-z][A-Za-z\d]*(?: [A-Za-z\d]+){0,5}?)"
     r"(?=[,:]? \(|[,:] | \"|['\"]| for | in | with | from | to | failed)"
 )

@@ -382,8 +382,8 @@ def _of_queue(queue: re.Match[str], call: Call | None, named_beside: str) -> str
             "*, the others on a queue)"
         )  # fmt: skip
         return (
-            f"SQS refused a request in {region}. The address names no queue, and SQS's words "
-            f"neither the call nor who made it: the lines around it may tell the call{which}"
+            f"SQS refused a request in {region}. The address names no queue, and SQS's sentence "
+            f"neither the call nor the caller: the lines around it may tell the call{which}"
             f"{beside}. Whether an Allow is lacking or a policy denies it is not told"
         )
     return (

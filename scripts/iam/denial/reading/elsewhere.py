@@ -103,6 +103,7 @@ _CREDENTIALS = (
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_common-errors.html
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_request.html
     # https://docs.aws.amazon.com/cloud9/latest/user-guide/security-iam.html
+    # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetSessionToken.html
     (
         r"InvalidClientTokenId|UnrecognizedClientException|InvalidAccessKeyId"
         r"|security token included in the request is invalid|not able to validate the provided "
@@ -112,11 +113,12 @@ _CREDENTIALS = (
         "session token (AWS_SESSION_TOKEN) or with an old one, that they are another partition's "
         "(China, GovCloud), that the account has not enabled the region that was asked (a token of "
         "STS's global endpoint does not count there by default), or that they do not count for "
-        "that call: the temporary credentials that AWS Cloud9 manages are refused so for what "
-        "they may not do, as with IAM's roles, whatever the user's policies say. There switch them "
-        "off (AWS Settings, Credentials) and use an instance profile or keys of one's own. Where "
-        "aws sts get-caller-identity is refused, too, they are good for nothing; where it answers, "
-        "they may still not count for that region or call",
+        "that call, whatever the user's policies say. The temporary credentials that AWS Cloud9 "
+        "manages may of IAM's roles touch those alone that begin with Cloud9-, and of STS ask next "
+        "to nothing: switch them off there (Preferences, AWS Settings, Credentials) and give the "
+        "instance a profile. Those of GetSessionToken without MFA, and of GetFederationToken, may "
+        "call nothing of IAM. Where aws sts get-caller-identity is refused, too, the credentials "
+        "are not valid at all; where it answers, any of the rest may still be it",
     ),
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-troubleshooting.html
     (

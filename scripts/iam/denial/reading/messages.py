@@ -235,9 +235,10 @@ _FRAME = re.compile(
     re.MULTILINE,
 )
 _NUMBER = re.compile(r"\+[\dXx*]+")
+# In AWS's own sentence it is the caller, and what the sentence lacks is told.
 _IDENTITY = re.compile(
     r"(?<!resource: )(?<!resource )arn:[\w-]+:(?:iam|sts)::[^:\s]{1,40}:(?:user|role|assumed-role)/"
-    r"[\w+=,.@/-]+",
+    r"(?:[\w+=.@/-]|,(?=\w)(?!,arn:))++(?! is not authorized)",
     re.ASCII,
 )
 GLOBAL_MODEL = re.compile(r"^arn:[\w-]+:bedrock:::foundation-model/")
@@ -448,7 +449,7 @@ def read(text: str) -> Read:
         or (" ".join(text.split()) if decoded.cut_before_its_action(text) else None)
     ):
         bare = (words,)
-    identities = tuple(dict.fromkeys(one[0].rstrip(".,;") for one in _IDENTITY.finditer(plain)))
+    identities = tuple(dict.fromkeys(one[0].rstrip(".") for one in _IDENTITY.finditer(plain)))
     return Read(tuple(refusals.values()), encoded, bare, beside, identities)
 
 
