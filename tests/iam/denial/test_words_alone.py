@@ -163,6 +163,26 @@ def test_of_a_queue_the_call_that_a_tools_words_fit_is_told(
     assert action not in run(tmp_path, words).output.replace("(sqs:SendMessage for sns", "")
 
 
+@pytest.mark.parametrize(
+    "says",
+    [
+        "An error occurred (AccessDenied) when calling the ReceiveMessage operation: ",
+        "SQS receive message failed: ",
+    ],
+)
+def test_the_queue_in_an_address_is_what_was_asked_for(tmp_path: Path, says: str) -> None:
+    """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-queue-message-identifiers.html"""
+    address = f"https://sqs.eu-west-1.amazonaws.com/{ACCOUNT}/orders"
+    words = f"{says}Access to the resource {address} is denied."
+    sends = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
+    found = explained(run(tmp_path, words, "--json", policy=policy(sends)))
+    queue = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:orders"
+    assert found["resource"] == queue
+    [change] = found["changes"]
+    assert change["statement"]["Action"] == ["sqs:ReceiveMessage"]
+    assert change["statement"]["Resource"] == [queue]
+
+
 def test_an_arn_in_words_of_another_language_is_not_told_to_be_missing(tmp_path: Path) -> None:
     """AWS re:Post, iam-explicit-deny-errors, in Japanese."""
     user = f"arn:aws:iam::{ACCOUNT}:user/tester"

@@ -367,16 +367,25 @@ def _which_key(operation: str, words: str) -> str:
     return f". {found}" if found else ""
 
 
+def queue_asked(words: str) -> str | None:
+    """The ARN of the queue whose address SQS's words tell; None if they tell none."""
+    found = _QUEUE.search(words)
+    if found is None or not found["name"]:
+        return None
+    return f"arn:aws:sqs:{found['region'] or found['old']}:{found['account']}:{found['name']}"
+
+
 def _of_queue(queue: re.Match[str], call: Call | None, named_beside: str) -> str:
-    region, account, name = queue["region"] or queue["old"], queue["account"], queue["name"]
-    what = f" on its queue arn:aws:sqs:{region}:{account}:{name}" if name else ""
+    region, arn = queue["region"] or queue["old"], queue_asked(queue[0])
+    what = f" on its queue {arn}" if arn else ""
     if action := action_of("sqs", call.operation) if call else "":
         return (
             f"SQS refused {action}{what or ' on *' * only_star(action)}; whether an Allow is "
             "lacking or a policy denies it is not told"
         )
-    beside = f". The words beside it fit a call that needs {named_beside}" * bool(named_beside)
-    if not name:
+    fits = named_beside.startswith("sqs:")
+    beside = f". The words beside it fit a call that needs {named_beside}" * fits
+    if not arn:
         which = (
             "" if beside else " (its action is sqs:... of its name; sqs:ListQueues is allowed on "
             "*, the others on a queue)"

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from scripts.iam.denial.reading import by_name, elsewhere, named, services
-from scripts.iam.denial.reading.callerless import CIPHERTEXT, PAM, of_a_state
+from scripts.iam.denial.reading.callerless import CIPHERTEXT, PAM, of_a_state, queue_asked
 from scripts.iam.denial.reading.calls import action_called, called, on
 from scripts.iam.denial.reading.messages import (
     KINDS,
@@ -102,7 +102,8 @@ def _by_words(words: str, caller: str, *, own: bool) -> Refusal | None:
     guess = by_name.action(words) if own and not (known or action or asked) else ""
     if action or guess:
         call = called(words)
-        arn = (call.arn if call else None) or on(action or guess, words)
+        queue = queue_asked(words) if (action or guess).startswith("sqs:") else None
+        arn = (call.arn if call else None) or on(action or guess, words) or queue
         return Refusal(caller, action or guess, arn, also=_GUESSED * bool(guess))
     if len(asked) != 1:
         return None  # of a list it is not told which was refused
