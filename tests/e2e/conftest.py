@@ -96,8 +96,8 @@ class Home:
     user: Path
     results: list[dict[str, Any]] = field(default_factory=list)
     first_decisions: int = 0
-    share_of_others: float = 0.0
-    """Of the processors' time during the last `up`: what processes took that it did not start."""
+    shares_of_others: list[float] = field(default_factory=list)
+    """Of the processors' time during each `up`: what processes took that it did not start."""
     own_seconds: list[float] = field(default_factory=list)
     """Processor time of each `up`, with what it started."""
 
@@ -147,7 +147,7 @@ class Home:
         self.own_seconds.append(self._own_seconds() - own)
         others = (busy_seconds() - busy) - self.own_seconds[-1]
         whole = (time.monotonic() - started) * (os.cpu_count() or 1)
-        self.share_of_others = max(0.0, others / whole)
+        self.shares_of_others.append(max(0.0, others / whole))
         assert done.returncode == 0, f"{done.stderr[-6000:]}\n{self.log_tail()}"
         result: dict[str, Any] = json.loads(done.stdout)
         self.results.append(result)

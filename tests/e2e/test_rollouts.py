@@ -64,7 +64,7 @@ def test_a_rollout_ends_as_it_should_and_loses_no_request(
     done = served.keyless("rollout", "demo", strategy, challenger, timeout=900)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert f"\n{ends}" in done.stdout
-    assert " 0 lost; " in done.stdout
+    assert ", 0 lost\n" in done.stdout
     page = (served.path / f"rollout-{strategy}-{challenger}.html").read_text()
     assert page.startswith("<!doctype html>") and "<svg" in page
     seen = phases(served)
