@@ -149,11 +149,17 @@ def _on_github(found: Openness) -> bool:
     return found.issuer.kind in ("github.com", "enterprise")
 
 
+_WITH_IDS = Asked(forms=(True,))
+
+
+def _has_names(found: Openness, token: Token | None) -> bool:
+    """Whether a token of GitHub's names its repository in its subject."""
+    return token is not None and _on_github(found) and bool(repo_of(token.subject))
+
+
 def _names_alone(found: Openness, token: Token | None) -> bool:
     """Whether no repository gets in whose subject has ids, as that of a new one has."""
-    if token is None or not _on_github(found) or not repo_of(token.subject):
-        return False
-    return found.find_other_repository(Asked(forms=(True,))) is None
+    return _has_names(found, token) and found.find_other_repository(_WITH_IDS) is None
 
 
 def _wholly_open(found: Openness) -> list[str]:
@@ -201,7 +207,7 @@ def whoever_took_the_names(found: Openness) -> str:
     where, token = repositories(found), found.by_name
     if token is not None and found.other_repository and not _is_shown(found, token):
         where = f"a repository of {_owners(found)}"
-    if _on_github(found) and token is not None and repo_of(token.subject):
+    if _has_names(found, token):
         return (
             f"whoever registered {where} before 15 July 2026, when the name of the owner or "
             "repository had become free; a repository made, renamed or transferred since then "
@@ -213,10 +219,7 @@ def whoever_took_the_names(found: Openness) -> str:
 
 def takes_no_ids(found: Openness) -> bool:
     """Whether a subject of these names is let in without ids, and none with them."""
-    token = found.by_name
-    if token is None or not _on_github(found) or not repo_of(token.subject):
-        return False
-    return found.search.find(Asked(forms=(True,))) is None
+    return _has_names(found, found.by_name) and found.search.find(_WITH_IDS) is None
 
 
 def _is_shown(found: Openness, token: Token) -> bool:
