@@ -171,7 +171,11 @@ def test_what_else_is_in_a_folder_is_told_as_not_judged(tmp_path: Path) -> None:
     written(folder, {"name": "site"}, "package.json")
     assert run(tmp_path, str(folder)).exit_code == 0
     event = {"eventName": "AssumeRoleWithWebIdentity"}
-    for name, content in (("event.json", event), ("broken.json", "{")):
+    # Broken, and nothing that a role is assumed by: no news either.
+    for name, text in (("empty.json", ""), ("template.json", "{ ${widgets} }")):
+        written(folder, text, name)
+        assert run(tmp_path, str(folder)).exit_code == 0
+    for name, content in (("event.json", event), ("broken.json", '{"Action": "sts:AssumeRole"')):
         other = written(folder, content, name)
         done = run(tmp_path, str(folder))
         assert done.exit_code == 3

@@ -85,11 +85,19 @@ def _never(linted: Linted) -> Iterator[Finding]:
     alone = [found for found in one.compared if _lives_without(linted, found)]
     forms = [f"{found.key} as {_FORMS[found.claim]}" for found in alone if _is_malformed(found)]
     why = " or ".join(f"{found.written} {found.key}" for found in alone)
+    if empty := [f"{found.written} {found.key}" for found in alone if not found.values]:
+        yield linted.finding(
+            "never-matches",
+            f"{' and '.join(empty)} compares with an empty list, which nothing fulfils",
+            "nobody; the job that should get in is refused",
+            "write what is meant into the list, as `keyless doctor --github` prints it in the job",
+        )
+        return
     yield linted.finding(
         "never-matches",
         "no token that GitHub documents fulfils "
         + (" and ".join(values) or "this")
-        + " together"
+        + " together" * (len(values) > 1)
         + (f"; without {why} some would" if alone else ""),
         "nobody; the job that should get in is refused",
         _meant(one)

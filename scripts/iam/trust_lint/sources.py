@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -41,7 +42,10 @@ _RECORDS = (
 _MOST_KEPT = 256 * 1024  # bytes of a file of another name that is looked through for a policy
 _TESTS = re.compile(r"\.(?:tf)?test\.\w+$|\.spec\.\w+$|_test\.(?:go|py)$|^test_.*\.py$|^\.")
 _OTHERS = frozenset({"node_modules", "__pycache__", "venv", "vendor"})
-_WEB_IDENTITY = re.compile(r"AssumeRoleWithWebIdentity|WebIdentityPrincipal|OpenIdConnectPrincipal")
+# The SDKs' own words for the call are no policy.
+_WEB_IDENTITY = re.compile(
+    r"sts:AssumeRoleWithWebIdentity|WebIdentityPrincipal|OpenIdConnectPrincipal"
+)
 _ASSUMED = "ssumeRole"  # in each action that IAM takes into a trust policy
 _COMMENTS = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])', re.DOTALL)
 _RENDER = re.compile(r"give (?:the plan|the rendered|what `)")
@@ -199,7 +203,7 @@ def read_text(
     InputError for anything else, naming what it looks like.
     """
     try:
-        decoded = text.decode() if isinstance(text, bytes) else text
+        decoded = text.decode(_encoding(text)) if isinstance(text, bytes) else text
     except UnicodeDecodeError:
         raise InputError(
             f"{origin}: not UTF-8 text; a binary plan becomes JSON by `terraform show -json FILE`"
@@ -227,7 +231,7 @@ def read_text(
             f"{origin}: not JSON ({error}), and no trust policy is written out in it as in "
             "Terraform, a template, CDK or a script (a module's comes with the plan); give JSON: "
             "`terraform show -json`, `cdk synth --json`, `aws iam get-role`",
-            is_told=origin.endswith(".json"),
+            is_told=origin.endswith(".json") and _ASSUMED in decoded,
         ) from None
     if isinstance(content, dict):
         if "format_version" in content and ("planned_values" in content or "values" in content):
@@ -243,6 +247,11 @@ def read_text(
     _is_trust(content, origin)
     # As text, so that a key that is written twice is seen.
     return Input(((decoded, replace(setting, origin=origin)),))
+
+
+def _encoding(text: bytes) -> str:
+    """The encoding by the mark in front, as PowerShell writes it when it keeps what AWS printed."""
+    return "utf-16" if text.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
 
 
 def _json(text: str, file: Path | None) -> Any:

@@ -20,7 +20,7 @@ from scripts.names import GITHUB_HOST
 
 # What templates, documentation and their renderers leave in a value.
 PLACEHOLDER = re.compile(
-    r"\$\{(?:[^{}]|\{[^{}]*\})*\}|<[A-Za-z_][^<>]*>|\{\{.*?\}\}|(?<!\$)\{[A-Za-z_][\w .-]*\}|%\{"
+    r"\$\{(?:[^{}]|\{[^{}]*\})*\}|<+[A-Za-z_][^<>]*>+|\{\{.*?\}\}|(?<!\$)\{[A-Za-z_][\w .-]*\}|%\{"
     r"|(?<!\$)\$(?:\([^()]*\)|\(|[A-Za-z_]\w*)|(?<!\w)__[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*__(?!\w)"
     # What a program formats.
     r"|%(?:\[\d+\])?[sdvq](?!\w)"
@@ -35,6 +35,7 @@ _MADE_UP = re.compile(
     r"|(?P<ref>refs/heads/zq(?P<whole>\d+)f)|(?P<id>98765432(?P<number>\d{4}))|zq(?P<one>\d+)(?P<part>[pr])",
     re.IGNORECASE,
 )
+_OF_OTHERS = re.compile(r"zq(\d+)s")
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}"
 # Names that speak of another product's provider.
 _OTHERS = re.compile(
@@ -80,9 +81,11 @@ class Filled:
     claims: set[str] = field(default_factory=set)
     host: str = ""
     audience: str = ""
+    others: list[str] = field(default_factory=list)  # those of other products' statements
 
     def quoted(self, text: str) -> str:
         """A text about the policy, with the placeholders as they were written."""
+        text = _OF_OTHERS.sub(lambda match: self.others[int(match[1])], text)
         return _MADE_UP.sub(self._written, text).replace(_ACCOUNT, "ACCOUNT")
 
     def _written(self, match: re.Match[str]) -> str:
@@ -214,28 +217,57 @@ def with_one(document: Mapping[str, Any], claims: set[str]) -> Iterator[Mapping[
 
 
 def _is_others(statement: Mapping[str, Any]) -> bool:
-    """Whether the provider is none of GitHub's, whatever is filled in behind its host."""
+    """Whether the provider is none of GitHub's, whatever is filled in."""
     principal = statement.get("Principal")
-    named = principal.get("Federated") if isinstance(principal, Mapping) else None
-    if not isinstance(named, str):
+    several = _listed(principal.get("Federated")) if isinstance(principal, Mapping) else []
+    if len(several) != 1 or not isinstance(named := several[0], str):
         return False  # of several, one may be GitHub's
     host, _, path = named.partition(":oidc-provider/")[2].partition("/")
-    return bool(_left(path)) and not _left(host) and issuer_of(host) is None
+    if host and not _left(host):
+        return bool(_left(path)) and issuer_of(host) is None
+    return bool(_left(named)) and _is_of_a_cluster(statement.get("Condition"))
 
 
-def _without_marks(value: Any) -> Any:
-    """A value with the letters of each placeholder in its place."""
-    if isinstance(value, str):
-        return PLACEHOLDER.sub(lambda match: re.sub(r"\W", "", match[0]) or "name", value)
-    if isinstance(value, Mapping):
-        return {_without_marks(key): _without_marks(one) for key, one in value.items()}
-    return [_without_marks(one) for one in value] if isinstance(value, list) else value
+def _is_of_a_cluster(condition: Any) -> bool:
+    """Whether the subjects are service accounts of Kubernetes, which no template of GitHub's makes.
+
+    https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html
+    """
+    subjects = [
+        value
+        for compared in (condition.values() if isinstance(condition, Mapping) else ())
+        for key, written in (compared.items() if isinstance(compared, Mapping) else ())
+        if key.endswith(":sub")
+        for value in _listed(written)
+    ]
+    return bool(subjects) and all(str(one).startswith("system:serviceaccount:") for one in subjects)
+
+
+def _of_others(found: Filled, statement: Mapping[str, Any]) -> dict[str, Any]:
+    """A statement with a word of our own in each placeholder's place."""
+
+    def word(match: re.Match[str]) -> str:
+        if match[0] not in found.others:
+            found.others.append(match[0])
+        return f"zq{found.others.index(match[0])}s"
+
+    def made(value: Any) -> Any:
+        if isinstance(value, str):
+            return PLACEHOLDER.sub(word, value)
+        if isinstance(value, Mapping):
+            return {made(key): made(one) for key, one in value.items()}
+        return [made(one) for one in value] if isinstance(value, list) else value
+
+    done: dict[str, Any] = made(dict(statement))
+    [named] = _listed(done["Principal"]["Federated"])
+    known = named.rpartition(":oidc-provider/")[2]
+    done["Principal"]["Federated"] = f"arn:aws:iam::{_ACCOUNT}:oidc-provider/{known}"
+    return done
 
 
 def _statement(found: Filled, statement: Mapping[str, Any]) -> dict[str, Any]:
     if _is_others(statement):
-        others: dict[str, Any] = _without_marks(dict(statement))
-        return others
+        return _of_others(found, statement)
     condition = statement.get("Condition")
     operators = condition if isinstance(condition, Mapping) else {}
     host = _host(statement, operators)

@@ -518,8 +518,71 @@ def test_anothers_provider_is_told_as_such_whatever_its_organisation() -> None:
         "StringEquals": {f"{provider}:aud": "<ORG_ID>"},
         "StringLike": {f"{provider}:sub": "org/<ORG_ID>/project/*/user/*"},
     }
-    told = "a.json, statement #0: the provider oidc.circleci.com/org/ORG_ID is not one of GitHub's"
+    told = (
+        "a.json, statement #0: the provider oidc.circleci.com/org/<ORG_ID> is not one of GitHub's"
+    )
     assert lint(document, Setting("a.json")).not_judged == (told,)
+
+
+def test_a_provider_whose_subjects_are_service_accounts_is_no_github(tmp_path: Path) -> None:
+    """https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html"""
+    for provider, key, name in (
+        ("aws_iam_openid_connect_provider.eks.arn",
+         '"${replace(aws_iam_openid_connect_provider.eks.url, "https://", "")}:sub"',
+         "oidc.eks.region-code.amazonaws.com/id/${aws_eks_cluster.main}"),
+        ("var.provider_arn", '"${var.provider}:sub"', "${var.provider_arn}"),
+    ):  # fmt: skip
+        (tmp_path / "main.tf").write_text(f"""
+resource "aws_eks_cluster" "main" {{}}
+resource "aws_iam_openid_connect_provider" "eks" {{
+  url = aws_eks_cluster.main.identity[0].oidc[0].issuer
+}}
+data "aws_iam_policy_document" "pod" {{
+  statement {{
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+    principals {{
+      type        = "Federated"
+      identifiers = [{provider}]
+    }}
+    condition {{
+      test     = "StringEquals"
+      variable = {key}
+      values   = ["system:serviceaccount:kube-system:autoscaler"]
+    }}
+  }}
+}}
+""")
+        read = read_paths([tmp_path], Setting("", github_only=False))
+        [told] = lint_all(read.documents).not_judged
+        assert told.endswith(f": the provider {name} is not one of GitHub's")
+        passed_over = read_paths([tmp_path], Setting("", github_only=True))
+        assert lint_all(passed_over.documents).not_judged == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_powershell_keeps_of_an_answer_is_read(encoding: str) -> None:
+    """https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_character_encoding"""
+    answer = {"Role": {"Arn": "arn:aws:iam::111122223333:role/ci", "AssumeRolePolicyDocument":
+                       policy("repo:octo-org/app:*")}}  # fmt: skip
+    read = read_text(json.dumps(answer).encode(encoding), "role.json", Setting(""))
+    assert "any-context" in rules(lint_all(read.documents))
+
+
+def test_an_empty_list_is_told_as_one() -> None:
+    document = policy("x")
+    document["Statement"][0]["Condition"] = {"ForAnyValue:StringLike": {f"{HOST}:sub": []}}
+    [told] = [one for one in lint(document, Setting("")).findings if one.rule == "never-matches"]
+    assert told.message.endswith(":sub compares with an empty list, which nothing fulfils")
+
+
+def test_a_name_in_angle_brackets_is_quoted_as_a_script_has_it() -> None:
+    text = """#!/bin/bash
+OWNER=<<your-user>>
+aws iam create-role --role-name ci --assume-role-policy-document '%s'
+""" % json.dumps(policy("repo:${OWNER}/*:*")).replace("${OWNER}", "'${OWNER}'")  # noqa: UP031
+    found = lint_all(read_text(text, "a.sh", Setting("")).documents)
+    [told] = [one for one in found.findings if one.rule == "any-repository"]
+    assert told.message == "'repo:<<your-user>>/*:*' accepts other repositories"
 
 
 def test_a_list_with_anothers_provider_is_not_passed_over_as_anothers() -> None:

@@ -303,6 +303,18 @@ def test_a_role_is_read_from_a_file_that_it_renders(tmp_path: Path, name: str) -
         ]
 
 
+def test_a_file_of_the_root_is_read_where_a_module_takes_it(tmp_path: Path) -> None:
+    """https://developer.hashicorp.com/terraform/language/expressions/references#filesystem-and-workspace-info"""
+    role = tmp_path / "role"
+    role.mkdir()
+    (tmp_path / "trust.json.tpl").write_text(TEMPLATE)
+    (role / "main.tf").write_text(RENDERS.replace("path.module}/FILE", "path.root}/trust.json.tpl"))
+    (tmp_path / "main.tf").write_text('module "role" {\n  source = "./role"\n}\n')
+    read = read_paths([tmp_path], Setting(""))
+    assert whos(judged(read)) == ["jobs of o/a: environment p"]
+    assert read.unknown == ()
+
+
 @pytest.mark.parametrize("name", ["trust.json.tpl", "trust.json.erb", "policies"])
 def test_a_template_that_nothing_here_renders_is_judged_as_it_stands(
     tmp_path: Path, name: str

@@ -23,6 +23,7 @@ _PRINCIPAL = re.compile(
     r"\b(?:New)?(?:Federated|WebIdentity|OpenIdConnect)Principal(?:\.Builder\.create)?(?=\s*\()"
 )
 _ACTION = re.compile(r"(?<![=!])[:=,(\[]\s*\\?[\"'`]sts:AssumeRoleWithWebIdentity\\?[\"'`]")
+_SAID = re.compile(r"sts:AssumeRole")
 # Of CDK's libraries for GitHub.
 _CONSTRUCT = re.compile(r"(?:\bnew\s+|[=.]\s*)Git[Hh]ubActions?(?:Oidc)?Role\s*\(")
 _COMMENT = re.compile(r"\s*(?:#|//|\*|/\*)")
@@ -32,7 +33,9 @@ _RENDERS = {
     r"pulumi": "what `pulumi stack export` prints",
     r"terragrunt|find_in_parent_folders": "what `terragrunt show -json PLAN` prints",
 }
-_MAY_HOLD = re.compile(r"assume_?role|principal|github\w*role|\bsource\s*=\s*\"\.", re.IGNORECASE)
+# Plain words are looked for first: a pattern that ignores case takes ten times as long.
+_WORDS = ("assumerole", "assume_role", "principal")
+_FURTHER = re.compile(r"github\w*role|\bsource\s*=\s*\"\.")
 _KEY = rf"[\"']?{re.escape(GITHUB_HOST)}(?:/[\w-]+)?:\w+(?:\.\w+)?[\"']?"
 _KEY_OF_TOKENS = re.compile(rf"{_KEY}\s*[:=]|\bvariable\s*=\s*{_KEY}")
 # A template within a program.
@@ -50,15 +53,27 @@ def written(
     names that its neighbours define are filled in, too. What was judged through `callers` of a
     Terraform module is left out. Raises TooTangled.
     """
-    if not (_MAY_HOLD.search(text) or _KEY_OF_TOKENS.search(text)):
+    if not _may_hold(text):
         return [], []
     if len(text) > MOST_CHARACTERS:
+        if not _SAID.search(text):
+            return [], []  # such as a bundle with AWS's SDK in it
         raise TooTangled(f"longer than the {MOST_CHARACTERS} characters that are read")
     begin()
     try:
         return _written(text, file, callers)
     except RecursionError:
         raise TooTangled("it is nested too deeply to read") from None
+
+
+def _may_hold(text: str) -> bool:
+    """Whether a text may hold a trust policy, or conditions of one."""
+    low = text.lower()
+    if any(word in low for word in _WORDS):
+        return True
+    patterns = ((_FURTHER, low),) * ("github" in low or "source" in low)
+    patterns += ((_KEY_OF_TOKENS, text),) * (GITHUB_HOST in low)
+    return any(pattern.search(one) for pattern, one in patterns)
 
 
 def _written(

@@ -55,7 +55,9 @@ _OR_ELSE = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*):?[-=](?P<default>[\w./@:*-]+)
 
 _PARSED = re.compile(r"(?:json\.loads|JSON\.parse)\(([A-Za-z_]\w*)\)")
 _SHELL = re.compile(r"\A#!.*sh\b|^[ \t]*(?:export[ \t]+\w+=|aws iam |cat\b.*<<)", re.MULTILINE)
-_SHELL_WORD = re.compile(r"(?<==)[\w./@:*-]+(?=[ \t]*(?:$|[#;]))", re.MULTILINE)
+_SHELL_WORD = re.compile(
+    r"(?<==)(?:[\w./@:*-]+|<+[A-Za-z][^<>\n]*>+)(?=[ \t]*(?:$|[#;]))", re.MULTILINE
+)
 
 
 def provider_arn(url: str) -> str:

@@ -176,7 +176,7 @@ class Module:
         if name == "module":
             return _Members(self._call)
         if name == "path":
-            return _Members(lambda one: "." if one == "module" else Unknown(f"path.{one}"))
+            return _Members(self._path)
         if name == "templatefile":
             return self._templatefile
         if name == "file":
@@ -184,6 +184,12 @@ class Module:
         if "_" in name and any(self.source.of("resource", name)):
             return _Members(lambda label: self._resource("resource", name, label))
         return Unknown(name)
+
+    def _path(self, name: str) -> Any:
+        if name == "module" or (name == "root" and self.is_root):
+            return "."
+        root = self._calls[0][0] if self._calls else None
+        return str(root) if name == "root" and root else Unknown(f"path.{name}")
 
     def chain(self, block: Block) -> Chain:
         """The calls that lead to a block, and the block."""
@@ -467,6 +473,10 @@ class Resource:
             return self._rendered(text)
         if kind == PROVIDER and name in ("arn", "id", "url"):
             return self._provider(name, text)
+        if (kind, name) == ("aws_eks_cluster", "identity"):
+            # https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html
+            host = f"oidc.eks.region-code.amazonaws.com/id/${{{self._where}}}"
+            return [{"oidc": [{"issuer": f"https://{host}"}]}]
         written = self.block.body.attributes.get(name)
         if written is None or name in ("id", "arn"):
             return Unknown(text)
