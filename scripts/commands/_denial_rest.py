@@ -80,7 +80,10 @@ def need_one(found: Read, *, trail: bool) -> None:
             for layer, (kind, option) in LAYERS.items() if layer in layers and kind != "identity"
         )  # fmt: skip
         raise UserError(
-            "No caller's ARN is read from the denial, so no policy can be looked at",
+            f"{found.callers[0]} was refused, and which action is not told for sure, so no policy "
+            "can be looked at"
+            if len(found.callers) == 1
+            else "No caller's ARN is read from the denial, so no policy can be looked at",
             why=unread + "; ".join(causes),
             fix=f"--policy FILE gives the caller's own policies{decide}; --aws reads CloudTrail's "
             "event history, which names the caller, but of data (objects, messages, sign-in to a "

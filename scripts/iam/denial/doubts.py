@@ -126,8 +126,11 @@ def _like(pattern: str, values: Sequence[str]) -> bool:
 
 def doubts(refusal: Refusal, explanation: Explanation) -> Iterable[str]:
     """What the answer hangs on and the message does not carry."""
-    if refusal.layer == "resource-based policy" and refusal.action == "lambda:GetLayerVersion":
-        yield f"no policy of the layer lets the caller in{LAYERS}"
+    if refusal.action == "lambda:GetLayerVersion" and not refusal.explicit:
+        lets = "no policy of the layer lets the caller in" * (
+            refusal.layer == "resource-based policy"
+        )
+        yield f"{lets}{LAYERS}".removeprefix(". ")
     if refusal.unnamed:
         yield (
             "KMS names no key, so no change is proposed: the key, of a ciphertext the one it was "
@@ -240,7 +243,7 @@ def _of_no_resource(refusal: Refusal, explanation: Explanation) -> Iterable[str]
     nothing = _on_nothing(refusal, explanation)
     yield (
         "the message names no resource, so no change is proposed"
-        f"{nothing}{named_by_an_allow(refusal.action)}{_of_all(refusal.action)}"
+        f"{nothing}{_in(refusal, named_by_an_allow(refusal.action))}{_of_all(refusal.action)}"
     )
     if refusal.layer == "identity-based policy" and not judged(refusal.action):
         yield (
@@ -249,6 +252,12 @@ def _of_no_resource(refusal: Refusal, explanation: Explanation) -> Iterable[str]
             "this service"
         )
     yield from _on_what(refusal, explanation)
+
+
+def _in(refusal: Refusal, told: str) -> str:
+    """What AWS's reference has, in the partition of whom it is told about."""
+    partition = [*refusal.principal.split(":"), "aws"][1]
+    return told.replace("arn:aws:", f"arn:{partition}:")
 
 
 def _allowed(explanation: Explanation) -> bool:

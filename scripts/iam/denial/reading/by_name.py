@@ -31,6 +31,7 @@ _SERVICES = tuple(
         r"https?://(?:[\w-]+\.)??(?P<name>[a-z][a-z\d-]+?)(?:[.-][a-z]{2}(?:-[a-z]+)+-\d)?\."
         r"amazonaws\.com",
         r"https://(?P<name>\w+)\.amazonaws\.com/doc/",
+        r"\b(?:Amazon|AWS)?(?P<name>[A-Z]\w*?)Client\b|\bnew AWS\.(?P<js>\w+)\(",
         r"\baws (?P<name>[a-z][a-z\d-]+) [a-z]+-[a-z]",
         r"\[output:(?P<name>[a-z\d]+(?:_[a-z\d]+)?):|\((?P<pair>[a-z\d-]+), [a-z]+(?:_[a-z\d]+)+\)",
     )
@@ -55,7 +56,7 @@ _PHRASE = re.compile(
     r"|[Rr]egister(?:ing)?|[Ss]tart(?:ing)?|[Ss]top(?:ping)?|[Ss]end(?:ing)?|[Rr]eceiv(?:e|ing)"
     r"|[Pp]urg(?:e|ing)|[Ii]nvok(?:e|ing)) (?:the |an? |new )?(?:AWS |Amazon )?"
     r"(?P<thing>[A-Za-z][A-Za-z\d]*(?: [A-Za-z\d]+){0,5}?)"
-    r"(?=[,:]? \(|[,:] | \"|['\"]| for | in | with | from | to | failed)"
+    r"(?=[,:]? \(|[,:.] | \"|['\"]| for | in | with | from | to | failed)"
 )
 # What a tool puts behind a part of a thing: "VPC (vpc-1) Attribute (name)".
 _NAMED = re.compile(r"(?<=[a-z\d]) \((?!Service)[^()\s]{1,120}\)(?= [A-Z]|:)", re.IGNORECASE)

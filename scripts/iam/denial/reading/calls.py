@@ -58,7 +58,8 @@ _FRAMES = tuple(map(re.compile, _WORDS[5:15]))
 # Before one: where the sentence begins that names the call and what it was on.
 _BEGINS = re.compile(
     r"operation error |\[output:|Error executing \"|(?:upload|download|copy|move|delete) failed: "
-    r"|(?:Error: )?[Ee]rror(?: \w+ing) |Failed to [a-z]+ |Create S3 bucket with retry "
+    r"|(?:Error: )?[Ee]rror(?: \w+ing) |Error: [a-z]+ing |Failed to [a-z]+ "
+    r"|Create S3 bucket with retry "
     r"|Eval[A-Z][a-z]+, err: |AWS::[A-Z]\w+::(?!Errors)[A-Z]\w+"
     r"|\S*/s3fs/core\.py|\baws (?:--\S+ \S+ )*s3(?:api)? |(?:POST|GET|PUT|DELETE) /\S+ HTTP/"
 )

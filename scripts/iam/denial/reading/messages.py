@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
@@ -66,9 +66,10 @@ _SENTENCE = re.compile(
     rf"(?: in (?:an?|the) (?P<deny>{LAYER})(?: transitively through an? (?P<through>{LAYER}))?"
     rf"(?:: (?P<policy>arn:[^\s\"]+))?)?))?"
 )
-# Services of old that name the caller, and neither action nor resource.
+# Services of old that name the caller, and neither action nor resource; and a sentence cut there.
 _NO_ACTION = re.compile(
-    rf"(?:User:? )?(?P<principal>{_CALLER}) is not authorized to access this resource"
+    rf"(?:User:? )?(?P<principal>{_CALLER}) is not authorized to "
+    r"(?:access this resource|perform(?=[\W_]*$|[`'\".] ))"
 )
 _ZONE = re.compile(r"/hostedzone/(Z\w+)")
 # Support writes its prefix alone, and the call stands before it.
@@ -130,6 +131,8 @@ _SPACED = re.compile(
 # No user's name has a blank: somebody put words in its place.
 _TWO_WORDS = re.compile(r"(:iam::\S{1,20}:user/[\w+=,.@/-]+) (?=[\w+=,.@-]+ is not authorized)")
 _ROLE = r"iam::(?:\d{12}|\*{3,4}):role/(?:[^/\s]+/)*([^/\s]+)"
+# A masked account without the colon behind it.
+_RUN_ON = re.compile(r"(arn:[\w-]+:[\w-]+:[\w-]*:(?=[\dxX*]{5})[\dxX*]+)(?=[a-wyz][a-z-]+[/:])")
 _GLUED = re.compile(r"(:(?:assumed-role|user|role)/\S+?)(?=is not authorized to perform)")
 _APART = re.compile(r"(:assumed-role/[^\s/]+/) (?=[\w+=,.@-]+ is not)")
 # A blank in the kind of a resource is whoever reported it; what stands there is not told.
@@ -150,6 +153,8 @@ _BOLD = re.compile(r"(?<=[\w:/])\*\*(?=\s|$)")
 _COLON = re.compile(r"(?<=not authorized to perform) (?=: [\w-]+:\w)")
 # AWS's own pages print the sentence without the blank.
 _NO_BLANK = re.compile(r"(to perform|on resource):(?=[^\s:])")
+# A page that lost the blank behind the action.
+_NO_END = re.compile(r"(?<=to perform: )(?P<action>[\w-]+:\w+)(?=on resource: )")
 _BROKEN = re.compile(r"(?<=to perform: )(?P<begun>[\w-]+:\w*) (?P<rest>\w+)")
 # Who reports a denial in public puts something in the place of the account: a few digits, or words.
 # API Gateway itself leaves four digits.
@@ -169,6 +174,7 @@ _NESTED = re.compile(
     r"\b([A-Z]\w*(?:Exception|Error))\[((?:[^\[\]]|\[[^\[\]]{0,2000}\]){1,2000})\]"
 )
 _RUN = re.compile(r"([a-z\d])\1+")
+_HIDES = re.compile(r"[xX]{4,}|\*{4,}")
 _DIGITS = re.compile(r"[\dXx*]+")
 _MERELY = re.compile(
     r"[\W_]*(?:\d{2,}|redacted|masked|hidden|omitted|snip|(?:my|aws)?_?(?:ac(?:oun)?t)?_?"
@@ -204,6 +210,14 @@ _BARE = re.compile(
     rf"because no (?:{LAYER}) allows the \S+|explicit deny in an? (?:{LAYER})|{SENTENCES}"
     r"|\[AWS [\w-]+ 403 [^\]]{1,60}\] \w+\("
     r"|DEBUG: Response [a-z]\S*/\w+ Details:(?:(?!Response ).){0,400}?HTTP/[\d.]+ 403"
+)
+# How people write about a denial, in a title or a question: an error's code has its message, a sign
+# or nothing behind it, and AWS's own sentence an action.
+_TALK = re.compile(
+    r"(?:AccessDenied\w*|UnauthorizedOperation)(?:['\"`*]+ (?=\w)"
+    r"| (?:(?!because |with |status )[a-z]+\b|Exception\b|Error\b))"
+    r"|(?:\b(?:is|are) )?not authorized to perform (?:an?|any|the|some|my|that) "
+    r"|(?:(?<=I'm )|(?<=I am ))not authorized"
 )
 _SERVICE = re.compile(r"[.]? ?\(Service: (?:Amazon|AWS)?(\w+)[;,]")
 # CloudFormation names what it called in front of what that answered.
@@ -410,6 +424,8 @@ class Read:
     identities: tuple[str, ...] = ()
     """The ARNs of users, roles and sessions that are read neither as a caller nor as what was
     asked for."""
+    callers: tuple[str, ...] = ()
+    """Those whom a sentence names that tells no action, nor do the words around it."""
 
 
 def read(text: str) -> Read:
@@ -422,20 +438,26 @@ def read(text: str) -> Read:
     for found in _SENTENCE.finditer(plain):
         refusal, since = _refusal(found, plain, since)
         key = (refusal.principal, refusal.action, refusal.resource, refusal.layer)
-        refusals.setdefault(key, refusal)
         spans.append(found.span())
+        if not (found.end() == len(plain) and _begun(refusal, refusals.values())):
+            refusals.setdefault(tuple(one and _HIDES.sub("xxx", one) for one in key), refusal)
+    callers = []
     for found in _NO_ACTION.finditer(plain):
         if by_call := _by_its_call(found, plain):
             refusals.setdefault((by_call.principal, by_call.action, by_call.resource), by_call)
             spans.append(found.span())
+        else:
+            callers.append(found["principal"])
     # EC2 puts the sentence before it, whose refusal is marked as having it.
     alone = [
         one for one in decoded.ENCODED.finditer(plain)
         if not any(0 <= one.start() - end < 200 for _, end in spans)
     ]  # fmt: skip
     before = {one: plain[_begin(plain, one.start()) : one.start()].strip() for one in alone}
-    bare = tuple(_bare(plain, spans, tuple(dict.fromkeys(one[1] for one in alone))))
-    bare += tuple(_left_out(text, bare, {one.action for one in refusals.values()}))
+    told_of = {one.action for one in refusals.values()}
+    found_bare = _bare(plain, spans, tuple(dict.fromkeys(one[1] for one in alone)))
+    bare = _without_talk(dict(found_bare), told_of, alone=not (refusals or alone))
+    bare += tuple(_left_out(text, bare, told_of))
     for answer in answers:
         mine = [one for one in alone if answer.answers and one[1].startswith(answer.answers)]
         call = next(filter(None, (calls.called(before[one]) for one in mine)), None)
@@ -450,7 +472,8 @@ def read(text: str) -> Read:
     ):
         bare = (words,)
     identities = tuple(dict.fromkeys(one[0].rstrip(".") for one in _IDENTITY.finditer(plain)))
-    return Read(tuple(refusals.values()), encoded, bare, beside, identities)
+    named_alone = tuple(dict.fromkeys(callers))
+    return Read(tuple(refusals.values()), encoded, bare, beside, identities, named_alone)
 
 
 def _answered(
@@ -501,7 +524,7 @@ def _plain(text: str) -> str:
     while (joined := _IN_A_NAME.sub(_one_word, text)) != text:
         text = joined
     hidden: dict[str, str] = {}
-    text = _DOTS.sub(rf"\1:{MASK}:", text)
+    text = _RUN_ON.sub(r"\1:", _DOTS.sub(rf"\1:{MASK}:", text))
     # Beside a caller that is whole nobody took an account out.
     left_out = _WITHIN if _WHOLE_CALLER.search(text) else _LEFT_OUT
     text = left_out.sub(rf"\1:{MASK}:", _NOWHERE.sub(_placed, text))
@@ -511,7 +534,7 @@ def _plain(text: str) -> str:
     text = _BLANK.sub(_of_one_word, _APART.sub(r"\1", text))
     text = _PREFIX_ALONE.sub(r"\1\g<call>", _PARTED.sub(r"\1\2", text))
     text = _ARN.sub(lambda arn: _masked(arn, hidden), text)
-    return _BROKEN.sub(_joined, text)
+    return _NO_END.sub(r"\1 ", _BROKEN.sub(_joined, text))
 
 
 def _placed(arn: re.Match[str]) -> str:
@@ -620,6 +643,9 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         keys["aws:SourceAccount"] = (account,)
     layer = found["through"] or found["missing"] or found["deny"] or ""
     asked = found["resource"] or (None if found["unnamed"] else _before(found, plain, since))
+    if found.end() == len(plain) and asked:
+        whole = _before(found, plain, since) or ""
+        asked = whole if whole.startswith(asked) else asked
     if asked and _ALL_OF_EC2.fullmatch(asked):
         # What a call of EC2 makes is its caller's: the other number is another mask.
         asked = asked.replace(f":{OTHER}:", f":{account}:")
@@ -640,6 +666,15 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         encoded=_BESIDE.match(plain, found.end()) is not None,
     )
     return refusal, until
+
+
+def _begun(refusal: Refusal, before: Iterable[Refusal]) -> bool:
+    """Whether a sentence that the end of the text cuts begins as one before it."""
+    return any(
+        (one.principal, one.action) == (refusal.principal, refusal.action)
+        and (one.resource or "").startswith(refusal.resource or "")
+        for one in before
+    )
 
 
 def _before(found: re.Match[str], plain: str, since: int) -> str | None:
@@ -663,7 +698,10 @@ def _called(plain: str, before: str, end: int) -> tuple[str, str]:
 def _by_its_call(found: re.Match[str], plain: str) -> Refusal | None:
     """A denial that tells its caller, of the call that is named around it; None if none is."""
     begins = calls.begin(plain, found.start(), 0)
-    words = plain[found.start() if begins is None else begins : found.end() + 260]
+    if begins is None:
+        calling = plain.rfind("calling the ", max(0, found.start() - 160), found.start())
+        begins = found.start() if calling < 0 else calling
+    words = plain[begins : found.end() + 260]
     action, zone = calls.action_called(words), _ZONE.search(words)
     if not action:
         return None
@@ -702,8 +740,11 @@ def as_arn(resource: str | None, account: str) -> str | None:
     return f"arn:aws:iam::{account}:{kind.replace(' ', '-')}/{linked}{name}"
 
 
-def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) -> Iterator[str]:
-    """Denials that name no caller or no action, each with the words around it."""
+def _bare(
+    plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]
+) -> Iterator[tuple[str, bool]]:
+    """Denials that name no caller or no action, each with the words around it, and whether those
+    only speak about one."""
     seen: set[str] = set()
     told_before: set[str | None] = set()
     apis: set[str] = set()
@@ -786,11 +827,21 @@ def _bare(plain: str, spans: list[tuple[int, int]], encoded: tuple[str, ...]) ->
             apis |= {found[0], call}
             until, ends, last = found.end() + 60, found.end() + 260, found.end()
             # Of the only one, of which nothing is known, more is quoted.
-            yield (
-                words
-                if told or further or len(seen) > 1
-                else _around(plain, found.start() - 420, end, found)
-            )
+            if not (told or further or len(seen) > 1):
+                words = _around(plain, found.start() - 420, end, found)
+            yield words, _TALK.match(plain, found.start()) is not None
+
+
+def _without_talk(bare: dict[str, bool], told_of: set[str], *, alone: bool) -> tuple[str, ...]:
+    """The denials without what is only said about them, which tells of nothing else."""
+    errors = [words for words, talk in bare.items() if not talk]
+    if alone and not errors:
+        return tuple(filter(cause, bare)) or tuple(bare)
+    told = told_of.union(*(_NAMED.findall(str(cause(words))) for words in errors))
+    return tuple(
+        words for words, talk in bare.items()
+        if not talk or not told.issuperset(_NAMED.findall(str(cause(words))))
+    )  # fmt: skip
 
 
 def _left_out(text: str, bare: tuple[str, ...], actions: set[str]) -> Iterator[str]:
@@ -802,7 +853,7 @@ def _left_out(text: str, bare: tuple[str, ...], actions: set[str]) -> Iterator[s
     for plain in map(_plain, parts.values() if len(parts) > 1 else ()):
         if _SENTENCE.search(plain) or decoded.ENCODED.search(plain):
             continue
-        for words in _bare(plain, [], ()):
+        for words, _ in _bare(plain, [], ()):
             told = cause(words)
             if told is None or told in causes:
                 continue

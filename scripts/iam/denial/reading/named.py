@@ -17,6 +17,14 @@ _NEAR = 200
 _HAS = re.compile(r"(?:\b(?:OK|PASS(?:ED)?)\b|[✓✔✅])[\]):\s-]*$")
 
 
+_DENY = re.compile(r"\bexplicit(?:ly)? den(?:y|ied)\b", re.IGNORECASE)
+_DENIED = (
+    ". The text speaks of an explicit deny: where a statement denies it no Allow lifts that, and "
+    "the statement's own conditions tell which requests it leaves alone (of a role that is made, "
+    "one with the boundary that it asks for)"
+)
+
+
 def actions(words: str) -> tuple[str, ...]:
     """The actions that a text names near words for a right that lacks."""
     return tuple(
@@ -56,6 +64,7 @@ def cause(words: str) -> str | None:
         "the text is none of AWS's words that are known here, and beside its words on permissions "
         f"it names {', '.join(asked)}: if that is what was refused, {who} needs {it} by policies "
         f"of its own, with nothing against it; what else the text asks for counts as well"
+        + _DENIED * bool(_DENY.search(words))
         + (f". An Allow of {on}" if on else "")
     )
 

@@ -199,6 +199,11 @@ _PLACES = (
         r"|ACL for (?P<of_acl>[a-z\d.-]+))(?P<key>)"
     ),
     re.compile(
+        r"\b(?:[Oo]bject|[Ff]ile|[Kk]ey) ['\"`]?(?P<key>(?=\S*[./_\d-])[^\s\"'`,;:]+)['\"`]? "
+        r"(?:from|in|into|to|of) (?:the )?(?:S3 )?[Bb]ucket ['\"`]?"
+        r"(?P<bucket>[a-z\d][a-z\d.-]{1,61}[a-z\d])"
+    ),
+    re.compile(
         r"\b[Bb]ucket:? (?P<bucket>(?=[a-z]+[\d.-])[a-z\d][a-z\d.-]{1,61}[a-z\d])"
         r"(?P<key>)(?=[:,;)'\"]|\.?(?:\s|$)(?![a-z]))"
     ),

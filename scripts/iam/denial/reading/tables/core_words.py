@@ -36,11 +36,13 @@ TABLE = (
     ),
     # https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
     (
-        r"dkr\.ecr\.(?P<region>[\w-]+)\.amazonaws\.com.{0,300}?no basic auth credentials",
-        "Docker had no token for that registry, so no policy was asked yet: sign in to this very "
-        "registry (aws ecr get-login-password --region {region} | docker login --username AWS "
-        "--password-stdin ACCOUNT.dkr.ecr.{region}.amazonaws.com, by the registry's account); "
-        "that needs ecr:GetAuthorizationToken on *, and a token counts for 12 hours",
+        r"dkr\.ecr\.(?P<region>[\w-]+)\.amazonaws\.com"
+        r".{0,300}?(?:no basic auth credentials|\b401 Unauthorized\b)",
+        "no token that the registry takes came with the request, so no policy was asked yet: sign "
+        "in to this very registry (aws ecr get-login-password --region {region} | docker login "
+        "--username AWS --password-stdin ACCOUNT.dkr.ecr.{region}.amazonaws.com, by the registry's "
+        "account; what runs in a cluster does so by its credential helper, with its own role's "
+        "credentials); that needs ecr:GetAuthorizationToken on *, and a token counts for 12 hours",
     ),
     # https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
     (

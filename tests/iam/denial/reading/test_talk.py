@@ -1,0 +1,174 @@
+"""What people say about a denial beside it: titles, questions, headings of a page.
+
+The texts are of public reports (aws-samples and eksctl-io among them), with names of our own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.iam.denial.reading.callerless import cause
+from scripts.iam.denial.reading.messages import read
+from scripts.iam.denial.reading.unnamed import unnamed
+from tests.iam.denial.test_given import ACCOUNT, run
+
+USER = f"arn:aws:iam::{ACCOUNT}:user/ann"
+ASKED = f"arn:aws:eks:eu-north-1:{ACCOUNT}:cluster/lab"
+SAID = f"User: {USER} is not authorized to perform: eks:DescribeCluster on resource: {ASKED}"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "AccessDeniedException in Lambda\n\nI get this all the time, and have no idea why:\n",
+        "But I get 'AccessDenied Exception' when I run the following command.\n\n",
+        "The message says I'm not authorized to perform 'eks: DescribeCluster'.\n\n",
+        "If you receive an error that you're not authorized to perform the eks:DescribeCluster "
+        "action, your policies must be updated.\n\n",
+        "AccessDeniedException when calling the DescribeCluster : denied\n\n",
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_talk_is_no_second_denial(words: str, first: bool) -> None:
+    parts = [words, f"{SAID}. "]
+    found = read(("b " * 300).join(parts if first else parts[::-1]))
+    assert [one.action for one in found.refusals] == ["eks:DescribeCluster"]
+    assert found.bare == ()
+
+
+def test_talk_of_another_action_is_told() -> None:
+    found = read(f"How to fix: not authorized to perform the sqs:SendMessage action\n\n{SAID}")
+    assert [str(cause(one)) for one in found.bare if "sqs:SendMessage" in str(cause(one))]
+
+
+def test_talk_alone_is_read() -> None:
+    found = read("AccessDeniedException when I call get_queue_attributes of sqs")
+    assert len(found.bare) == 1
+
+
+def test_of_a_heading_and_its_error_the_error_is_told(tmp_path: Path) -> None:
+    words = (
+        "AWS Guide: 'UnauthorizedOperation' EC2 failures\nUnauthorizedOperation is EC2's way of "
+        "saying no."
+        + " b"
+        * 300
+        + "\nAn error occurred (UnauthorizedOperation) when calling the RunInstances "
+        "operation: You are not authorized to perform this operation."
+    )
+    told = run(tmp_path, words).output
+    assert "ec2:RunInstances" in told
+    assert "EC2 refused a call" not in told
+
+
+def test_a_deny_that_the_text_speaks_of_is_told() -> None:
+    """starschema/starsnow_request#3: roles may be made with a boundary alone."""
+    [words] = read("iam:CreateRole fails with an explicit deny, so permission is missing").bare
+    assert "no Allow lifts that" in str(cause(words))
+
+
+@pytest.mark.parametrize(
+    ("text", "resource"),
+    [
+        # The account is masked, and the colon behind it is gone.
+        (
+            "User: arn:aws:iam::xxxxxxxxxxxuser/me is not authorized to perform: "
+            "dynamodb:DescribeTable on resource: arn:aws:dynamodb:us-west-2:8xxxxxxx4table/blog-1",
+            "arn:aws:dynamodb:us-west-2:***:table/blog-1",
+        ),
+        # A page lost a blank.
+        (
+            f"User: {USER} is not authorized to perform: ce:GetWidgeton resource:my-widget",
+            "my-widget",
+        ),
+    ],
+)
+def test_what_was_lost_where_it_was_copied_is_put_back(text: str, resource: str) -> None:
+    [refusal] = read(text).refusals
+    assert refusal.resource == resource
+    assert refusal.principal.endswith((":user/me", ":user/ann"))
+    assert refusal.action in ("dynamodb:DescribeTable", "ce:GetWidget")
+
+
+def test_a_sentence_cut_behind_its_caller_tells_the_caller(tmp_path: Path) -> None:
+    """raster-foundry/raster-foundry#1229 and hashicorp/terraform#15369"""
+    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/staging/i-0ba52d"
+    [refusal] = read(
+        "`An error occurred (AccessDeniedException) when calling the DescribeJobDefinitions "
+        f"operation: User: {session} is not authorized to perform`\n\nSee: the log"
+    ).refusals
+    assert (refusal.principal, refusal.action) == (session, "batch:DescribeJobDefinitions")
+    told = run(
+        tmp_path,
+        "aws_elastictranscoder_pipeline.hls: Error creating Elastic Transcoder Pipeline: "
+        f"AccessDeniedException: User: {USER} is not authorized to access this resource",
+    ).output
+    assert USER in " ".join(told.split())
+    assert "No caller" not in told
+
+
+def test_a_sentence_that_the_texts_end_cuts_is_the_one_before_it() -> None:
+    said = SAID.replace("cluster/lab", "cluster/lab-27a9ec06")
+    [refusal] = read(f"{said} because no identity-based policy allows the {'x'} action\n"
+                     f'{{"stack":"AccessDenied: {SAID}').refusals  # fmt: skip
+    assert refusal.resource == f"{ASKED}-27a9ec06"
+
+
+def test_what_a_tool_names_before_a_sentence_that_is_cut_is_what_was_asked_for() -> None:
+    """binbashar/le-tf-infra-aws#869"""
+    arn = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:/slack/costs-m8z5y2"
+    [refusal] = read(
+        f"Error: reading Secrets Manager Secret ({arn}): AccessDeniedException: User: {USER} is "
+        f"not authorized to perform: secretsmanager:DescribeSecret on resource: {arn[:40]}"
+    ).refusals
+    assert refusal.resource == arn
+
+
+def test_masks_of_two_lengths_are_one_denial() -> None:
+    """aws/aws-cdk#6060"""
+    said = SAID.replace("cluster/lab", "cluster/{}")
+    assert len(read(f"{said.format('xxxxxxx')}\n{said.format('xxxxxx')} at Object.a").refusals) == 1
+
+
+def test_the_object_that_a_line_names_beside_its_bucket_is_what_was_asked_for() -> None:
+    """wazuh/wazuh-indexer#239"""
+    refusal = unnamed(
+        "[ERROR] Failed to read S3 object sample.txt from bucket site-7-raw: An error occurred "
+        "(AccessDenied) when calling the GetObject operation: Access Denied"
+    )
+    assert refusal is not None
+    assert refusal.resource == "arn:aws:s3:::site-7-raw/sample.txt"
+
+
+def test_a_client_tells_whose_call_it_is() -> None:
+    """aws/aws-lambda-dotnet#728"""
+    words = (
+        "GetObjectAsync: Access Denied\nusing (AmazonS3Client s3Client = new AmazonS3Client(a, b))"
+    )
+    [found] = read(words).bare
+    assert "s3:GetObject" in str(cause(found))
+
+
+def test_what_is_told_of_a_callers_partition_is_in_that_partition(tmp_path: Path) -> None:
+    """AWS's page on CloudTrail (China)"""
+    words = f"User: {USER.replace('aws', 'aws-cn')} is not authorized to perform: iam:PassRole"
+    assert "names arn:aws-cn:iam::ACCOUNT:role/" in run(tmp_path, words).output
+
+
+def test_a_registry_that_took_no_token_was_refused_by_no_policy(tmp_path: Path) -> None:
+    """https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html"""
+    words = (
+        "error: GET https://redacted.dkr.ecr.us-west-2.amazonaws.com/v2/nginx/manifests/latest: "
+        "unexpected status code 401 Unauthorized: Not Authorized"
+    )
+    assert "no token that the registry takes" in " ".join(run(tmp_path, words).output.split())
+
+
+def test_a_layer_may_be_another_accounts(tmp_path: Path) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/permissions-layer-cross-account.html"""
+    words = (
+        "User: arn:aws:sts::xxxxx:assumed-role/admin/ann is not authorized to perform: "
+        f"lambda:GetLayerVersion on resource: arn:aws:lambda:us-east-1:{ACCOUNT}:layer:sdk:1"
+    )
+    assert "add-layer-version-permission" in run(tmp_path, words).output
