@@ -66,6 +66,8 @@ _RESERVED_BUCKET = re.compile(
     re.ASCII,
 )
 _LARGEST_PORT = 65535
+# https://docs.aws.amazon.com/general/latest/gr/ssm.html#limits_ssm
+_LARGEST_DOCUMENT = 64 * 1024
 # An ICMP rule has a type and a code there, and of all other protocols every port is meant.
 WITH_PORTS = frozenset({"tcp", "udp"})
 TYPED = frozenset({"icmp", "icmpv6"})
@@ -105,15 +107,15 @@ def _absent(what: str) -> AwsError:
     return AwsError("LocalCloudNotImplemented", f"The local cloud does not model {what}")
 
 
-def _named(value: Any) -> Iterator[tuple[str, Any]]:
+def named(value: Any) -> Iterator[tuple[str, Any]]:
     """Every parameter of a call with its name, those inside others too."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield name, inner
-            yield from _named(inner)
+            yield from named(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _named(inner)
+            yield from named(inner)
 
 
 def _database(reading: Reading, backends: Backends, name: str) -> Any:
@@ -231,10 +233,17 @@ def document(reading: Reading, backends: Backends) -> None:
         kind = known.get_default_version().document_type
     if kind not in _SCHEMAS:
         raise _absent(f"documents of the type {kind}")
+    text = reading.parameters["Content"]
+    if len(text) > _LARGEST_DOCUMENT:
+        raise AwsError("MaxDocumentSizeExceeded", "The size limit of a document is 64 KB.")
     try:
-        text = reading.parameters["Content"]
         json_text = reading.parameters.get("DocumentFormat", "JSON") == "JSON"
+        # One alias of another is a few letters, and the tenth of them more than the memory.
+        if not json_text and any(isinstance(one, yaml.AliasToken) for one in yaml.scan(text)):
+            raise _absent("aliases in the YAML of a document")
         content = json.loads(text) if json_text else yaml.safe_load(text)
+    except RecursionError:
+        content = None
     except (ValueError, yaml.YAMLError):
         return  # moto's to refuse
     if not isinstance(content, dict) or not _declares_parameters(content):
@@ -293,7 +302,7 @@ def batch(reading: Reading, _: Backends) -> None:
 
 def weights(reading: Reading, _: Backends) -> None:
     """A target group has a weight from 0 to 999."""
-    for name, weight in _named(reading.parameters):
+    for name, weight in named(reading.parameters):
         if name == "Weight" and not 0 <= weight <= _HEAVIEST:
             raise AwsError("ValidationError", f"Weight {weight} must be between 0 and {_HEAVIEST}")
 
@@ -355,7 +364,7 @@ def volume(reading: Reading, backends: Backends) -> None:
             f"Volume of {size}GiB is smaller than snapshot '{snapshot.id}', expect size >= "
             f"{snapshot.volume.size}GiB",
         )
-    for name, size in _named(reading.parameters):
+    for name, size in named(reading.parameters):
         if name in {"Size", "VolumeSize"} and isinstance(size, int) and size < 1:
             raise AwsError(
                 "InvalidParameterValue", f"Volume of {size}GiB is too small; minimum is 1GiB."
@@ -442,7 +451,7 @@ def descriptions(reading: Reading, _: Backends) -> None:
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
     """
-    for name, text in _named(reading.parameters):
+    for name, text in named(reading.parameters):
         if name == "Description" and not _DESCRIPTION.fullmatch(str(text)):
             raise AwsError(
                 "InvalidParameterValue",

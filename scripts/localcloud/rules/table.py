@@ -25,7 +25,7 @@ from scripts.localcloud.rules import (
     taken,
     unread,
 )
-from scripts.localcloud.rules.services import watching
+from scripts.localcloud.rules.services import amounts, watching
 
 Check = Callable[[Reading, Backends], None]
 _AWS = "https://docs.aws.amazon.com/"
@@ -161,6 +161,24 @@ RULES = (
          in_use.managed_secret),
     Rule("A secret without a function is not rotated.", "secretsmanager", "RotateSecret",
          f"{_AWS}secretsmanager/latest/apireference/API_RotateSecret.html", in_use.rotation),
+    Rule("A launch has at most 20 instances (no quota for processors is kept here).", "ec2",
+         "RunInstances", f"{_AWS}AWSEC2/latest/APIReference/API_RunInstances.html",
+         amounts.launch),
+    Rule("A network interface has at most 50 addresses.", "ec2",
+         "CreateLaunchTemplate CreateLaunchTemplateVersion CreateNetworkInterface RunInstances",
+         f"{_AWS}AWSEC2/latest/UserGuide/AvailableIpPerENI.html", amounts.addresses),
+    Rule("Scaling groups of more than 20 instances: refused by name.", "autoscaling",
+         "CreateAutoScalingGroup UpdateAutoScalingGroup SetDesiredCapacity",
+         f"{_AWS}autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html", amounts.group),
+    Rule("A call asks for at most 1,440 points of a metric.", "monitoring", "GetMetricStatistics",
+         f"{_AWS}AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html",
+         amounts.statistics),
+    Rule("Metrics over too many periods in one call: refused by name.", "monitoring",
+         "GetMetricData", f"{_AWS}AmazonCloudWatch/latest/APIReference/API_GetMetricData.html",
+         amounts.metrics),
+    Rule("A metric has values, a resolution and a time that are such; more than 10,000 samples in "
+         "one call: refused by name.", "monitoring", "PutMetricData",
+         f"{_AWS}AmazonCloudWatch/latest/APIReference/API_MetricDatum.html", amounts.data),
     Rule("A group's desired size lies between its least and its largest.", "autoscaling",
          "CreateAutoScalingGroup UpdateAutoScalingGroup SetDesiredCapacity "
          "PutScheduledUpdateGroupAction",

@@ -87,7 +87,7 @@ ec2:CreateLaunchTemplateVersion:ResolveAlias
 elasticloadbalancing:*:Certificates.IsDefault
 iam:GetServiceLinkedRoleDeletionStatus:DeletionTaskId
 logs:PutLogEvents:entity  logs:PutLogEvents:sequenceToken
-monitoring:GetMetricData:LabelOptions  monitoring:PutMetricData:MetricData.StorageResolution
+monitoring:GetMetricData:LabelOptions
 rds:ModifyDBParameterGroup:Parameters.*  rds:CopyDBSnapshot:PreSignedUrl
 rds:CopyDBSnapshot:SourceRegion
 s3:*:ContentMD5  s3:*:EncodingType  s3:DeleteObjects:Delete.Quiet
