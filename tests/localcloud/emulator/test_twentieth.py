@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -108,8 +109,7 @@ def test_a_document_is_as_small_as_it_looks(account: Account) -> None:
     create = account.client("ssm").create_document
     names = "abcdefghi"
     laughs = 'schemaVersion: "2.2"\na: &a [x, x, x, x, x, x, x, x, x]\n' + "".join(
-        f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n"
-        for old, new in zip(names, names[1:], strict=False)
+        f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n" for old, new in pairwise(names)
     )
     kind: dict[str, Any] = {"Name": "laughs", "DocumentType": "Command"}
     assert told(create, **kind, Content=laughs, DocumentFormat="YAML") == "LocalCloudNotImplemented"
