@@ -8,6 +8,9 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg2
 import pytest
 
@@ -22,6 +26,7 @@ from tests.mlflow_server.box import (
     API,
     JSON,
     RUN_OF_TRACE,
+    SERVER,
     Box,
     World,
     request_bytes,
@@ -768,12 +773,106 @@ def test_a_search_of_many_conditions_is_refused_at_once(box: Box) -> None:
     assert status(20, order_by=["metrics.m DESC", "params.p"]) == 200
     assert status(300) == 400
     assert status(20, order_by=[f"metrics.m{one}" for one in range(100)]) == 400
+
+    def lists(count: int) -> list[int]:
+        """The same by lists: orders and datasets of logged models, percentiles of traces."""
+        orders = [{"field_name": f"metrics.m{one}"} for one in range(count)]
+        datasets = [{"dataset_name": f"d{one}"} for one in range(count)]
+        percentiles = [
+            {"aggregation_type": "PERCENTILE", "percentile_value": one / 100}
+            for one in range(count)
+        ]
+        asked = {**named, "view_type": "TRACES", "metric_name": "latency"}
+        return [
+            box.call("read", "logged-models/search", order_by=orders, **named).status,
+            box.call("read", "logged-models/search", datasets=datasets, **named).status,
+            box.call(
+                "read", "/api/3.0/mlflow/traces/metrics", aggregations=percentiles, **asked
+            ).status,
+        ]
+
+    assert lists(10) == [200, 200, 200]
+    assert lists(400) == [403, 403, 403]
+    # GraphQL takes 50 seconds to read 2 MB before it counts what is selected.
+    fields = "runId " * 20_000
+    asked = f'{{mlflowGetRun(input:{{runId:"x"}}){{run{{info{{{fields}}}}}}}}}'
+    assert box.call("read", "/graphql", query=asked).refused
     text = " and ".join(["tags.a='b'"] * 300)
     given = f'{{experimentIds:["{world.experiment}"],filter:"{text}"}}'
     asked = f"{{mlflowSearchRuns(input:{given}){{runs{{info{{runId}}}}}}}}"
     begun = time.monotonic()
     box.call("read", "/graphql", query=asked)
     assert time.monotonic() - begun < 5
+
+
+def test_a_search_that_takes_postgresql_years_holds_up_no_other_set(box: Box) -> None:
+    """A regular expression with references back: three held every port until they were killed."""
+    world = World(box, f"years-{next(numbers)}")
+    tagged = start_of_trace(
+        world.experiment, f"tr-{next(numbers):032x}", {}, tags={"x": "a" * 3999}
+    )
+    box.ok("train", TRACES_3, **tagged)
+    where = {"experiment_id": world.experiment}
+    asked: dict[str, Any] = {
+        "locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": where}],
+        "filter": r"tags.x RLIKE '^(a+)(a+)(a+)(a+)\1\2\3\4$'",
+    }
+    ended: list[int] = []
+
+    def search() -> None:
+        ended.append(box.call("read", f"{TRACES_3}/search", **asked).status)
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for one in threads:
+        one.start()
+    time.sleep(2)
+    assert not ended
+    begun = time.monotonic()
+    assert box.call("operate", "experiments/search", max_results=1).status == 200
+    assert time.monotonic() - begun < 10
+    for one in threads:
+        one.join()
+    assert ended == [503, 503, 503]
+
+
+def test_connections_to_one_port_leave_room_for_the_others(box: Box) -> None:
+    """systemd gives a service 1,024 open files (systemd-system.conf, DefaultLimitNOFILE)."""
+    process = psutil.Process(box.processes[0].pid)
+    soft, hard = process.rlimit(psutil.RLIMIT_NOFILE)
+    process.rlimit(psutil.RLIMIT_NOFILE, (1024, hard))
+    held = [socket.create_connection(("127.0.0.1", box.ports["read"])) for _ in range(1100)]
+    try:
+        assert box.call("operate", "experiments/search", max_results=1).status == 200
+        time.sleep(2)
+        assert process.num_fds() < 512
+    finally:
+        for one in held:
+            one.close()
+        process.rlimit(psutil.RLIMIT_NOFILE, (soft, hard))
+    time.sleep(1)
+    assert box.send("read", "GET", "/health").status == 200
+
+
+def test_a_head_without_end_is_not_kept(box: Box) -> None:
+    """The parser keeps a header as long as it comes."""
+    with socket.create_connection(("127.0.0.1", box.ports["read"]), timeout=20) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
+        with pytest.raises(ConnectionError):
+            for _ in range(64):
+                connection.sendall(b"x" * (1 << 20))
+    assert box.send("read", "GET", "/health", None, {"X-Long": "x" * 20_000}).status == 200
+
+
+def test_a_line_of_the_record_is_one_write() -> None:
+    """Of a long line in parts another worker's line would be the middle, and both be lost."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # a write is a packet
+    with ours, theirs:
+        code = (
+            "import sys; sys.path.insert(0, sys.argv[1]); import front; front.log(x='y' * 20_000)"
+        )
+        command = [sys.executable, "-c", code, str(SERVER)]
+        subprocess.run(command, stdout=theirs.fileno(), check=True)
+        assert ours.recv(1 << 20) == b'guard: {"x": "' + b"y" * 20_000 + b'"}\n'
 
 
 def test_a_client_writes_no_line_of_the_record(box: Box) -> None:

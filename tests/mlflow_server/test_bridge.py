@@ -16,7 +16,7 @@ from tests.mlflow_server.box import SERVER
 
 sys.path.insert(0, str(SERVER))
 
-from bridge import CHUNK, LARGEST_BODY, Bridge, environ
+from bridge import CHUNK, LARGEST_BODIES, LARGEST_BODY, Bridge, Share, environ
 
 RUNS = "/api/2.0/mlflow/runs/create"
 ARTIFACT = "/get-artifact"
@@ -62,7 +62,11 @@ def scope(path: str, headers: list[tuple[bytes, bytes]] | None = None) -> dict[s
 
 
 async def ask(
-    bridge: Bridge, path: str, body: bytes = b"x", wait: asyncio.Event | None = None
+    bridge: Bridge,
+    path: str,
+    body: bytes = b"x",
+    wait: asyncio.Event | None = None,
+    share: Share | None = None,
 ) -> list[Any]:
     told: list[Any] = []
 
@@ -74,7 +78,7 @@ async def ask(
     async def send(message: Any) -> None:
         told.append(message)
 
-    await bridge.serve(nullcontext, scope(path), receive, send)
+    await bridge.serve(nullcontext, share or Share(100), scope(path), receive, send)
     return told
 
 
@@ -88,6 +92,55 @@ def test_no_more_requests_reach_the_database_at_once_than_its_pool_takes() -> No
 
     assert asyncio.run(many(RUNS)) == 3
     assert asyncio.run(many(ARTIFACT)) > 3
+
+
+def test_one_set_leaves_a_turn_for_the_others() -> None:
+    async def many() -> int:
+        application, share = Application(), Share(3)
+        bridge = Bridge(application, 3)
+        await asyncio.gather(*(ask(bridge, RUNS, share=share) for _ in range(12)))
+        return application.most
+
+    assert asyncio.run(many()) == 2
+
+
+def test_bodies_that_come_in_together_have_a_bound() -> None:
+    """Each connection could else hold 32 MB of memory for as long as it likes."""
+
+    class Half:
+        def __init__(self) -> None:
+            self.told: list[Any] = []
+            self.left = asyncio.Event()
+            self.parts = iter([b"x" * (LARGEST_BODY - 1)])
+
+        async def receive(self) -> Any:
+            for part in self.parts:
+                return {"type": "http.request", "body": part, "more_body": True}
+            await self.left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(self, message: Any) -> None:
+            self.told.append(message)
+
+    async def held() -> None:
+        bridge, share = Bridge(Application(), 1), Share(1)
+        halves = [Half() for _ in range(5)]
+        serving = [
+            asyncio.create_task(
+                bridge.serve(nullcontext, share, scope(RUNS), one.receive, one.send)
+            )
+            for one in halves
+        ]
+        await asyncio.sleep(0.1)
+        assert [one.told[0]["status"] for one in halves if one.told] == [503, 503, 503]
+        assert (await ask(bridge, RUNS, share=Share(1)))[0]["status"] == 200
+        for one in halves:
+            one.left.set()
+        await asyncio.gather(*serving, return_exceptions=True)
+        assert share.room == LARGEST_BODIES
+        assert (await ask(bridge, RUNS, share=share))[0]["status"] == 200
+
+    asyncio.run(held())
 
 
 def test_a_client_that_sends_slowly_takes_no_turn() -> None:
@@ -132,7 +185,7 @@ def test_a_client_that_leaves_in_the_middle_is_not_served() -> None:
         async def receive() -> Any:
             return next(parts)
 
-        await Bridge(application, 1).serve(nullcontext, scope(RUNS), receive, receive)  # type: ignore[arg-type]
+        await Bridge(application, 1).serve(nullcontext, Share(1), scope(RUNS), receive, receive)  # type: ignore[arg-type]
 
     with pytest.raises(ConnectionError):
         asyncio.run(half())

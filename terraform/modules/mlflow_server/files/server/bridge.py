@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Result = TypeVar("Result")
 
 LARGEST_BODY = 32 * 1024 * 1024
+LARGEST_BODIES = 2 * LARGEST_BODY
 CHUNK = 256 * 1024
 # Answered from the database. Files come from S3 or a disk, and may take minutes.
 DATABASE_PATHS = (
@@ -31,6 +32,36 @@ DATABASE_PATHS = (
 )
 FILES = ("/upload-artifact", "/get-artifact", "/get-trace-artifact", "/artifacts/files")
 FILE_THREADS = 16
+
+
+class Share:
+    """What the requests of one permission set take together, so that the others' are served too."""
+
+    def __init__(self, requests: int) -> None:
+        self.turns = asyncio.Semaphore(max(1, requests - 1))
+        self.room = LARGEST_BODIES
+
+
+class Body:
+    """A body as it comes in. It takes its share's room until it is no longer needed."""
+
+    def __init__(self, share: Share) -> None:
+        self.share, self.pieces, self.size = share, list[bytes](), 0
+
+    def __enter__(self) -> Body:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.share.room += self.size
+
+    def add(self, piece: bytes) -> int:
+        """Take a piece; 0, or the status that says why not."""
+        self.pieces.append(piece)
+        self.size += len(piece)
+        self.share.room -= len(piece)
+        if self.size > LARGEST_BODY:
+            return 413
+        return 503 if self.share.room < 0 else 0
 
 
 class Bridge:
@@ -55,28 +86,30 @@ class Bridge:
     async def serve(
         self,
         inside: Callable[[], AbstractContextManager[object]],
+        share: Share,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         """Serve one request; its thread runs in the context that `inside` makes."""
-        body = await read(receive)
-        if body is None:
-            await answer(send, 413, b"text/plain", b"The request is too large.")
-            return
-        started: list[tuple[str, list[tuple[str, str]]]] = []
+        with Body(share) as held:
+            body = await read(receive, send, held)
+            if body is None:
+                return
+            started: list[tuple[str, list[tuple[str, str]]]] = []
 
-        def begin() -> tuple[Any, Iterator[bytes], bytes]:
-            with inside():
-                given = environ(scope, body)
-                pieces = self.application(given, lambda *start: started.append(start[:2]))
-                iterator = iter(pieces)
-                return pieces, iterator, gather(iterator)
+            def begin() -> tuple[Any, Iterator[bytes], bytes]:
+                with inside():
+                    given = environ(scope, body)
+                    pieces = self.application(given, lambda *start: started.append(start[:2]))
+                    iterator = iter(pieces)
+                    return pieces, iterator, gather(iterator)
 
-        loop, path = asyncio.get_running_loop(), scope["path"]
-        asks = path.startswith(DATABASE_PATHS) and not path.endswith(FILES)
-        pool = self.database if asks else self.files
-        pieces, iterator, piece = await loop.run_in_executor(pool, begin)
+            loop, path = asyncio.get_running_loop(), scope["path"]
+            asks = path.startswith(DATABASE_PATHS) and not path.endswith(FILES)
+            pool = self.database if asks else self.files
+            async with share.turns if asks else nullcontext():
+                pieces, iterator, piece = await loop.run_in_executor(pool, begin)
         try:
             status, headers = started[0]
             raw = [
@@ -93,19 +126,20 @@ class Bridge:
                 pieces.close()
 
 
-async def read(receive: Receive) -> bytes | None:
-    """The whole body; None if it is larger than a request of MLflow's clients ever is."""
-    pieces, size, more = [], 0, True
+async def read(receive: Receive, send: Send, held: Body) -> bytes | None:
+    """The whole body; None if it was refused: too large by itself, or with those of others."""
+    more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionError("the client left before its request was complete")
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > LARGEST_BODY:
+        status = held.add(message.get("body", b""))
+        if status:
+            what = b"The request is" if status == 413 else b"All requests that come in now are"
+            await answer(send, status, b"text/plain", what + b" too large.")
             return None
         more = message.get("more_body", False)
-    return b"".join(pieces)
+    return b"".join(held.pieces)
 
 
 def environ(scope: Scope, body: bytes) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import os
 import re
-import sys
 import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ from functools import partial, wraps
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from bridge import Bridge, answer, read
+from bridge import Body, Bridge, Share, answer, read
 from guard import CALL, LONGEST, Call, Permissions, PermissionSet, Refused, serving
 
 if TYPE_CHECKING:
@@ -50,6 +50,12 @@ ARTIFACT = re.compile(rf"\d+/{OWNER}artifacts/.")
 VERSION = re.compile(rf"(?:\d+|runs:)/{OWNER}")  # where a version's files are
 
 AND, MOST_SEARCHED = re.compile(r"\band\b", re.IGNORECASE), 64
+# What a search joins or computes beside its filters and orders in words.
+LISTS = {
+    "query_trace_metrics": ("aggregations", "dimensions"),
+    "search_logged_models": ("datasets", "order_by"),
+}
+LARGEST_READ = 64 * 1024  # bytes of a request that changes nothing: GraphQL takes seconds for it
 
 # What MLflow's answer says of a new object.
 GIVEN = ("experiment_id", "model_id", "run_id", "version")
@@ -63,6 +69,7 @@ class Front:
 
         self.fastapi, self.permissions = fastapi, permissions
         self.bridge = Bridge(flask.wsgi_app, requests)
+        self.shares = {name: Share(requests) for name in permissions.sets}
         # One request after the other, and beside the loop in which every port is served.
         self.spans = ThreadPoolExecutor(1, "spans")
         self.messages = {function.__name__: kind for kind, function in handlers.HANDLERS.items()}
@@ -91,6 +98,10 @@ class Front:
         try:
             headers = cast("Mapping[str, str]", request.headers)
             self.begin(call, rule.endpoint.lstrip("_"), request.method, headers)
+            if not call.changes and (request.content_length or 0) > LARGEST_READ:
+                raise refused(
+                    call, Refused(f"{call.operation} takes at most {LARGEST_READ} bytes.")
+                )
             self.judge(call, self.message(call, rule.endpoint), request.view_args or {})
         except (Refused, MlflowException) as reason:
             return error(reason)
@@ -100,7 +111,8 @@ class Front:
         """The request as the handler is going to parse it, by the same function of MLflow."""
         from mlflow.server import handlers
 
-        if not call.changes or handler not in self.messages:
+        read = call.changes or call.operation in LISTS
+        if not read or handler not in self.messages:
             return None
         return handlers._get_request_message(self.messages[handler]())
 
@@ -125,6 +137,7 @@ class Front:
                 raise
             self.said |= {call.operation} & self.permissions.off.keys()
             raise refused(call, reason) from None
+        bound(call, sum(len(getattr(message, name)) for name in LISTS.get(call.operation, ())))
         if call.operation == "set_registered_model_alias" and call.set.names == "decision":
             self.require_complete(call, message.name, message.version)
         if call.set.runs == "any" or not call.changes:
@@ -192,7 +205,8 @@ class Front:
                         arguments = found.groupdict()
                         await self.stream(call, operation, arguments, scope, receive, send)
                     return
-            await self.bridge.serve(lambda: serving(permission_set), scope, receive, send)
+            share = self.shares[permission_set.name]
+            await self.bridge.serve(lambda: serving(permission_set), share, scope, receive, send)
 
         return serve
 
@@ -239,7 +253,7 @@ class Front:
             await send(message)
 
         try:
-            await self.hand_on(operation, scope, judged, recorded)
+            await self.hand_on(call, scope, judged, recorded)
         except Exception:
             if not late:
                 raise
@@ -247,34 +261,35 @@ class Front:
             status, body = failure(late[0])
             await answer(send, status, b"application/json", body)
 
-    async def hand_on(self, operation: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def hand_on(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         """Let FastAPI serve a route; what exports traces gets its body as a whole."""
-        if operation != "export_traces":
+        if call.operation != "export_traces":
             await self.fastapi(scope, receive, send)
             return
         if any(name == b"content-encoding" for name, _ in scope["headers"]):
             # MLflow unpacks a body without a bound. Its own client sends traces unpacked.
             await answer(send, 415, b"text/plain", b"Send traces without a Content-Encoding.")
             return
-        sent = await read(receive)
-        if sent is None:
-            await answer(send, 413, b"text/plain", b"The request is too large.")
-            return
+        with Body(self.shares[call.set.name]) as held:
+            sent = await read(receive, send, held)
+            if sent is None:
+                return
 
-        async def whole() -> Message:
-            return {"type": "http.request", "body": sent, "more_body": False}
+            async def whole() -> Message:
+                return {"type": "http.request", "body": sent, "more_body": False}
 
-        def served() -> list[Message]:
-            told: list[Message] = []
+            def served() -> list[Message]:
+                told: list[Message] = []
 
-            async def tell(message: Message) -> None:
-                told.append(message)
+                async def tell(message: Message) -> None:
+                    told.append(message)
 
-            asyncio.run(self.fastapi(scope, whole, tell))
-            return told
+                asyncio.run(self.fastapi(scope, whole, tell))
+                return told
 
-        loop = asyncio.get_running_loop()
-        for message in await loop.run_in_executor(self.spans, copy_context().run, served):
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(self.spans, copy_context().run, served)
+        for message in found:
             await send(message)
 
     def judge_target(
@@ -536,13 +551,21 @@ def bound_searches() -> None:
     def parse(text: str, *args: Any, **kwargs: Any) -> Any:
         call = CALL.get()
         if call is not None:
-            call.searched += 1 + len(text) // 256 + len(AND.findall(text))
-            if call.searched > MOST_SEARCHED:
-                what = f"a search has at most {MOST_SEARCHED} conditions, or 256 letters for each"
-                raise denied(refused(call, Refused(what)))
+            try:
+                bound(call, 1 + len(text) // 256 + len(AND.findall(text)))
+            except Refused as reason:
+                raise denied(reason) from None
         return original(text, *args, **kwargs)
 
     sqlparse.parse = parse  # type: ignore[assignment]
+
+
+def bound(call: Call, conditions: int) -> None:
+    """Count what a request searches by. Raises Refused if it is too much."""
+    call.searched += conditions
+    if call.searched > MOST_SEARCHED:
+        what = f"a search has at most {MOST_SEARCHED} conditions, or 256 letters for each"
+        raise refused(call, Refused(what))
 
 
 def linked_runs(store: Any, identity: str | None) -> list[str]:
@@ -633,9 +656,9 @@ def check(permissions: Permissions, call: Call, kind: str, identity: str, status
 
 
 def log(**facts: Any) -> None:
-    """A line for people and for `keyless audit`, in one write: threads share the output."""
-    sys.stdout.write(f"guard: {json.dumps(facts)}\n")
-    sys.stdout.flush()
+    """A line for people and for `keyless audit`, in one write: threads and the other workers share
+    the output, and Python's own streams write what is longer than 8 KB in parts."""
+    os.write(1, f"guard: {json.dumps(facts)}\n".encode())
 
 
 def refused(call: Call, reason: Refused) -> Refused:

@@ -32,11 +32,12 @@ ENVIRONMENT = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GIT_PYTHON_REFRESH": "quiet",
+    # A search's regular expression may take PostgreSQL years; else none took a second so far.
+    "PGOPTIONS": "-c statement_timeout=20s",
 }
 STOP_SECONDS = 10
-# uvicorn would take whatever is installed, and the parsers differ in what they let through. This
-# one refuses a request with two lengths, where h11 believes one of them and goes on.
-PARSER = "httptools"
+# Connections of one port: a process may have 1,024 files open, and there are four ports.
+MOST_CONNECTIONS, LARGEST_HEAD = 200, 1 << 20
 # Connections that all workers together may hold: 40 % of what RDS allows its smallest class, which
 # is LEAST(memory / 9531392, 5000) = 112 for 1 GiB. The alarm on connections lies above.
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.MaxConnections
@@ -122,6 +123,40 @@ def permissions(settings: Given) -> Permissions:
     return Permissions(roles, settings["artifact_root"])
 
 
+def bounded() -> Any:
+    """uvicorn's protocol, with bounds on a port's connections and on what comes before a body.
+
+    uvicorn would take whatever parser is installed, and they differ in what they let through.
+    httptools refuses a request with two lengths, where h11 believes one of them and goes on.
+    """
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    class Bounded(HttpToolsProtocol):
+        head: int | None = 0  # bytes of it so far; None when it is complete
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if len(self.connections) > MOST_CONNECTIONS:
+                transport.abort()
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self.head = 0
+
+        def on_headers_complete(self) -> None:
+            self.head = None
+            super().on_headers_complete()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.head is not None:
+                self.head += len(data)
+                if self.head > LARGEST_HEAD:
+                    self.transport.abort()
+
+    return Bounded
+
+
 async def serve(front: Front, listeners: dict[str, socket.socket]) -> None:
     """One uvicorn for each socket: the application of a port knows no other port's rights."""
     import uvicorn
@@ -135,7 +170,7 @@ async def serve(front: Front, listeners: dict[str, socket.socket]) -> None:
     for name, listener in listeners.items():
         config = uvicorn.Config(
             front.application(front.permissions.sets[name]),
-            http=PARSER,
+            http=bounded(),
             log_level="warning",
             access_log=False,
             lifespan="off",
