@@ -186,6 +186,17 @@ def test_what_else_is_in_a_folder_is_told_as_not_judged(tmp_path: Path) -> None:
     assert run(tmp_path, str(folder)).exit_code == 1
 
 
+def test_a_workflow_that_makes_a_role_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "roles"
+    workflow = folder / ".github" / "workflows" / "iam.yml"
+    workflow.parent.mkdir(parents=True)
+    script = f"echo '{json.dumps(BAD)}' > trust.json"
+    workflow.write_text(f"jobs:\n  iam:\n    steps:\n      - run: |\n          {script}\n")
+    done = run(tmp_path, str(folder))
+    assert done.exit_code == 1
+    assert "iam.yml, statement #0" in done.stdout.replace("\n          ", " ")
+
+
 def test_a_folder_without_a_policy_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "roles"
     written(folder, {"sub": "x"}, "claims.json")

@@ -182,7 +182,8 @@ def audience(linted: Linted) -> Iterator[Finding]:
             f"{said}; the provider lists one, {known[0]}" if len(known) == 1 else said,
             "nobody more, as long as the provider lists no other audience"
             if len(known) == 1
-            else f"{linted.reach.who}, with a token for another service that the provider lists",
+            else f"{linted.reach.who}, with a token for another service"
+            + (" that the provider lists" if known else ", if the provider lists its audience"),
             Fix(
                 f"add StringEquals {key}: {' or '.join(values)}"
                 + (f"; or {listen}, and compare that" if listen else ""),

@@ -25,6 +25,7 @@ from scripts.iam.trust_lint.principals import (
     speaks_of_github,
 )
 from scripts.iam.trust_lint.reading.literals import texts
+from scripts.iam.trust_lint.reading.names import ACCOUNT
 from scripts.iam.trust_lint.rules import IDENTITY_CHECKS, Linted, Setting, refused_intent
 from scripts.iam.trust_lint.unfilled import (
     ANY_SUBJECT,
@@ -51,7 +52,8 @@ _PROVIDERS_ACCOUNT = re.compile(
 )
 # A number that is the role's own account's whatever it is.
 _OWN_ACCOUNT = re.compile(
-    r"\$\{account\}|\$\{data\.aws_caller_identity\.\w+\.(?:account_)?id\}"
+    rf"{re.escape(ACCOUNT)}|\$\{{account\}}"
+    r"|\$\{data\.aws_caller_identity\.\w+\.(?:account_)?id\}"
     r"|.*(?:get-caller-identity|Stack\.of\(this\)\.account|this\.account|Aws\.ACCOUNT_ID).*"
 )
 

@@ -42,6 +42,7 @@ _RECORDS = (
 _MOST_KEPT = 256 * 1024  # bytes of a file of another name that is looked through for a policy
 _TESTS = re.compile(r"\.(?:tf)?test\.\w+$|\.spec\.\w+$|_test\.(?:go|py)$|^test_.*\.py$|^\.")
 _OTHERS = frozenset({"node_modules", "__pycache__", "venv", "vendor"})
+_OURS = frozenset({".github"})  # a workflow may make the role that others sign in to
 # The SDKs' own words for the call are no policy.
 _WEB_IDENTITY = re.compile(
     r"sts:AssumeRoleWithWebIdentity|WebIdentityPrincipal|OpenIdConnectPrincipal"
@@ -156,14 +157,21 @@ def _once(found: Input) -> tuple[tuple[Document, Setting], ...]:
     return tuple(
         (policy, one)
         for policy, one in documents
-        if not (place(one)[1].startswith("aws_iam_role.") and (place(one)[0], policy) in data)
+        # A module's from elsewhere may be given a document, too.
+        if not (
+            re.match(r"aws_iam_role\.|module\.[\w-]+$", place(one)[1])
+            and (place(one)[0], policy) in data
+        )
     )
 
 
 def _kept_in(folder: Path) -> Iterator[Path]:
     """The files of a folder in which trust policies are kept, but not those of other people."""
     for place, folders, files in os.walk(folder):
-        folders[:] = [one for one in folders if one not in _OTHERS and not one.startswith(".")]
+        folders[:] = [
+            one for one in folders
+            if one not in _OTHERS and (not one.startswith(".") or one in _OURS)
+        ]  # fmt: skip
         for path in (Path(place, one) for one in files if not _TESTS.search(one)):
             if path.name.endswith(_KEPT_IN) or _holds_policy(path):
                 yield path

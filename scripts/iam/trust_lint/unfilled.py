@@ -16,6 +16,7 @@ from scripts.iam.engine.conditions import compile_condition
 from scripts.iam.engine.documents import PolicyError
 from scripts.iam.engine.patterns import tokens
 from scripts.iam.trust_lint.reading.literals import texts
+from scripts.iam.trust_lint.reading.names import ACCOUNT
 from scripts.names import GITHUB_HOST
 
 # What templates, documentation and their renderers leave in a value.
@@ -313,7 +314,9 @@ def _trusted(found: Filled, kind: str, written: Any, host: str) -> Any:
     if kind == "Federated":
         return _provider(found, written, host)
     if kind == "AWS" and _IN_ACCOUNT.fullmatch(marked := _marked(written)):
-        found.names += [one for one in _left(written) if one not in found.names]
+        # The role's own account is no name that anybody fills in.
+        known = (*found.names, ACCOUNT)
+        found.names += [one for one in _left(written) if one not in known]
         marked = re.sub(rf"(^|::){_MARK}", rf"\g<1>{_ACCOUNT}", marked)
         # A principal's ARN holds no wildcard.
         return marked.replace(_MARK, "name")
@@ -444,6 +447,9 @@ def _named(found: Filled, claim: str, marked: str, left: list[str]) -> str:
             done += letter
             continue
         written, behind = next(rest), marked[position + 1 : position + 2]
+        if written == ACCOUNT:
+            done += _ACCOUNT
+            continue
         part = _SPLIT.fullmatch(written)
         if part:
             written = f"${{{part[1] or part[2]}}}"

@@ -81,7 +81,9 @@ def test_else_aws_s_audience_is(tmp_path: Path, lists: str, level: str) -> None:
     assert told.fix == f"add StringEquals {HOST}:aud: sts.amazonaws.com"
     # With one in the list there is no token for another service that would do.
     assert told.severity == level
-    assert ("another service that the provider lists" in told.who) == (level == "error")
+    assert ("a token for another service" in told.who) == (level == "error")
+    # Of a list that is not known nothing is told as known.
+    assert ("if the provider lists" in told.who) == ("var." in lists or lists == "[]")
 
 
 def test_of_two_accounts_providers_that_list_others_nothing_is_known(tmp_path: Path) -> None:
@@ -192,6 +194,7 @@ COUNTED = PROVIDER.replace("var.lists", '["sts.amazonaws.com"]').replace(
         ("a.yaml", TEMPLATE, False),
         ("a.yaml", TEMPLATE.replace("    Condition: Create\n", ""), True),
         ("a.tf", COUNTED + 'variable "create" {}', False),
+        ("a.tf", COUNTED + 'variable "create" { default = true }', False),
         ("a.tf", COUNTED.replace("var.create ? 1 : 0", "1"), True),
     ],
 )  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.iam.trust_lint import Judgement, Setting, lint_all
-from scripts.iam.trust_lint.sources import Input, read_paths, read_text
+from scripts.iam.trust_lint.sources import Input, InputError, read_paths, read_text
 from scripts.names import GITHUB_HOST as HOST
 
 pytestmark = pytest.mark.slow
@@ -340,6 +340,29 @@ def test_conditions_beside_a_policy_of_a_page_are_told() -> None:
     found = read(page, "answer.md")
     assert len(found.documents) == 1
     assert any("no statement that they are of: 1" in line for line in found.unknown)
+
+
+def test_a_module_that_makes_no_role_is_no_news_of_terragrunt(tmp_path: Path) -> None:
+    place = tmp_path / "live" / "github" / "terragrunt.hcl"
+    place.parent.mkdir(parents=True)
+    place.write_text('terraform {\n  source = "../../modules/github"\n}\ninputs = {}\n')
+    module = tmp_path / "modules" / "github" / "main.tf"
+    module.parent.mkdir(parents=True)
+    for text, told in (
+        ('resource "github_repository" "app" {}\n', 0),
+        ('resource "aws_iam_role" "ci" {\n  assume_role_policy = var.policy\n}\n', 1),
+        (None, 1),
+    ):
+        module.unlink(missing_ok=True) if text is None else module.write_text(text)
+        unknown = () if (found := _read(place)) is None else found.unknown
+        assert len(unknown) == told
+
+
+def _read(file: Path) -> Input | None:
+    try:
+        return read_paths([file], Setting(""))
+    except InputError:
+        return None
 
 
 def test_what_terragrunt_gives_a_module_is_named(tmp_path: Path) -> None:

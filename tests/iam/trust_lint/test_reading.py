@@ -568,6 +568,22 @@ def test_what_powershell_keeps_of_an_answer_is_read(encoding: str) -> None:
     assert "any-context" in rules(lint_all(read.documents))
 
 
+def test_each_item_of_a_list_that_may_count_makes_its_own_subject() -> None:
+    text = """
+import * as iam from "aws-cdk-lib/aws-iam";
+const branches = props.branches ?? ["main", "next"];
+const subjects = branches.map((branch) => `repo:o/a:ref:refs/heads/${branch}`);
+new iam.Role(this, "Ci", { assumedBy: new iam.WebIdentityPrincipal(props.arn, {
+  StringEquals: { "HOST:sub": subjects, "HOST:aud": "sts.amazonaws.com" },
+}) });
+""".replace("HOST", HOST)
+    found = lint_all(read_text(text, "a.ts", Setting(""), Path("a.ts")).documents)
+    assert [one.who for one in found.reach.values()] == [
+        "jobs of o/a: refs/heads/${props.branches}",
+        "jobs of o/a: refs/heads/main, refs/heads/next",
+    ]
+
+
 def test_an_empty_list_is_told_as_one() -> None:
     document = policy("x")
     document["Statement"][0]["Condition"] = {"ForAnyValue:StringLike": {f"{HOST}:sub": []}}

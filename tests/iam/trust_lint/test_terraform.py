@@ -303,6 +303,59 @@ def test_a_role_is_read_from_a_file_that_it_renders(tmp_path: Path, name: str) -
         ]
 
 
+def test_the_own_account_is_no_name_that_is_filled_in() -> None:
+    found = judged(
+        read_text(
+            """
+data "aws_caller_identity" "current" {}
+resource "aws_iam_role" "admin" {
+  assume_role_policy = jsonencode({ Statement = [{
+    Effect    = "Allow"
+    Action    = "sts:AssumeRole"
+    Principal = { AWS = "arn:aws:iam::${data.aws_caller_identity.current.account_id}:root" }
+  }] })
+}
+""",
+            "main.tf",
+            Setting(""),
+        )
+    )
+    assert found.not_judged == ()
+
+
+def test_documents_are_made_for_each_provider(tmp_path: Path) -> None:
+    """https://developer.hashicorp.com/terraform/language/meta-arguments/for_each#chaining-for_each-between-resources"""
+    (tmp_path / "main.tf").write_text(f"""
+locals {{
+  subjects = {{ github = "repo:o/a:environment:p", gitlab = "project_path:o/a:*" }}
+}}
+resource "aws_iam_openid_connect_provider" "all" {{
+  for_each       = {{ github = "{HOST}", gitlab = "gitlab.com" }}
+  url            = "https://${{each.value}}"
+  client_id_list = ["sts.amazonaws.com"]
+}}
+data "aws_iam_policy_document" "trust" {{
+  for_each = aws_iam_openid_connect_provider.all
+  statement {{
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+    principals {{
+      type        = "Federated"
+      identifiers = [each.value.arn]
+    }}
+    condition {{
+      test     = "StringEquals"
+      variable = "${{each.value.url}}:sub"
+      values   = [local.subjects[each.key]]
+    }}
+  }}
+}}
+""")
+    found = judged(read_paths([tmp_path], Setting("")))
+    assert whos(found) == ["jobs of o/a: environment p"]
+    [told] = found.not_judged
+    assert told.endswith("the provider gitlab.com is not one of GitHub's")
+
+
 def test_a_file_of_the_root_is_read_where_a_module_takes_it(tmp_path: Path) -> None:
     """https://developer.hashicorp.com/terraform/language/expressions/references#filesystem-and-workspace-info"""
     role = tmp_path / "role"
@@ -496,6 +549,11 @@ def test_a_role_and_its_document_in_two_files_are_judged_once(tmp_path: Path) ->
     (tmp_path / "data.tf").write_text(statement.replace("%s", ARN))
     role = 'resource "aws_iam_role" "one" {\n  assume_role_policy = data.%s.trust.json\n}\n'
     (tmp_path / "role.tf").write_text(role.replace("%s", "aws_iam_policy_document"))
+    # One from elsewhere is given the document, too.
+    (tmp_path / "module.tf").write_text(
+        'module "role" {\n  source = "octo-org/role/aws"\n'
+        "  policies = [data.aws_iam_policy_document.trust.json]\n  principals = []\n}\n"
+    )
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "data.tf").write_text(statement.replace("%s", ARN))
     for given, places in (

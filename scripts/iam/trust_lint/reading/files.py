@@ -32,6 +32,7 @@ _RENDERS = {
     r"aws-cdk|aws_cdk|awscdk|amazon\.cdk": "what `cdk synth --json` prints",
     r"pulumi": "what `pulumi stack export` prints",
     r"terragrunt|find_in_parent_folders": "what `terragrunt show -json PLAN` prints",
+    r"\b(?:resource|data|module) \"": "the plan",
 }
 # Plain words are looked for first: a pattern that ignores case takes ten times as long.
 _WORDS = ("assumerole", "assume_role", "principal")

@@ -18,7 +18,7 @@ from scripts.iam.trust_lint.reading.literals import (
 )
 from scripts.iam.trust_lint.reading.parameters import Brackets, fields, parameters
 
-ACCOUNT = "${account}"
+ACCOUNT = "${the own account}"  # as nobody writes it
 _ASSIGNED = re.compile(
     r"(?:^|(?<=[;{}:)&|])|\b(?:then|do|else)\b)[ \t]*"
     r"(?:(?:export|local|const|let|var|readonly|private|public|protected|static|final"

@@ -239,9 +239,16 @@ def _with(value: Any, written: str, text: Any) -> Any:
     if isinstance(value, Mapping):
         return spread({key: _with(one, written, text) for key, one in value.items()})
     if isinstance(value, list):
-        return [_with(one, written, text) for one in value]
+        parts = ((one, _with(one, written, text)) for one in value)
+        return [
+            part
+            for one, made in parts
+            for part in (made if isinstance(made, list) and isinstance(one, str) else [made])
+        ]
     if value == written or not isinstance(value, str):
         return text if value == written else value
+    if written in value and isinstance(text, list) and all(isinstance(one, str) for one in text):
+        return [value.replace(written, one) for one in text]  # a text for each item
     return value.replace(written, text) if isinstance(text, str) else value
 
 

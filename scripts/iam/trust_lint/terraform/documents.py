@@ -95,7 +95,7 @@ def made_elsewhere(
 ) -> list[str]:
     """What makes trust policies and is not here: modules for GitHub, and roles' whole policies."""
     if file and file.name == "terragrunt.hcl":
-        return _terragrunt(text)
+        return _terragrunt(text, file.parent)
     if not _TERRAFORM.search(text):
         return []
     try:
@@ -119,7 +119,7 @@ def made_elsewhere(
     return found + [line for one in roles for line in _not_here(one, module)]
 
 
-def _terragrunt(text: str) -> list[str]:
+def _terragrunt(text: str, home: Path) -> list[str]:
     """The modules whose inputs a Terragrunt file gives, where it speaks of GitHub."""
     if not _FOR_GITHUB.search(_ADDRESS.sub("", text)):
         return []
@@ -130,8 +130,17 @@ def _terragrunt(text: str) -> list[str]:
             for one in read_once(text).blocks
             if one.kind == "terraform" and (written := one.body.attributes.get("source"))
             for origin in [written.text.strip('"')]
+            if not origin.startswith(".") or _makes_roles(home / origin)
         ]
     return []
+
+
+def _makes_roles(module: Path) -> bool:
+    """Whether a module may make a role, or is not here to be asked."""
+    with suppress(OSError, UnicodeDecodeError):
+        files = [one.read_text() for one in (*module.glob("*.tf"), *module.glob("*.tofu"))]
+        return not files or any(re.search(r"assume_role|\bmodule ", one) for one in files)
+    return True
 
 
 def _not_here(role: Block, module: Module) -> list[str]:

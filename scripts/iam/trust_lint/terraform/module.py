@@ -335,7 +335,8 @@ class Module:
         if each is None:
             return [("", scope)]
         found = []
-        for key, value in _each(each.value(scope)):
+        over = each.value(scope)
+        for key, value in _each(over.keyed() if isinstance(over, Resource) else over):
             one = _Members({"key": key, "value": value}.__getitem__)
             place = "" if isinstance(key, Unknown) else f'["{plain(key)}"]'
             found.append((place, scope.with_names({"each": one})))
@@ -434,6 +435,13 @@ class Resource:
         """All of its instances."""
         made = [self._of(scope) for _, scope in self._module.instances(self.block)]
         return Several(made) if self._is_open() else made
+
+    def keyed(self) -> Any:
+        """Its instances by their keys, as `for_each` over another resource takes them."""
+        if self._is_open() or "for_each" not in self.block.body.attributes:
+            return Unknown(self._where)
+        scopes = (scope for _, scope in self._module.instances(self.block))
+        return {one.name("each").attribute("key"): self._of(one) for one in scopes}
 
     def _is_open(self) -> bool:
         known = self.block.body.attributes

@@ -13,6 +13,8 @@ from scripts.iam.trust_lint.terraform.syntax import Block, Expression
 from scripts.iam.trust_lint.terraform.values import Invalid, is_open, plain
 
 _MOST_DEPTH = 4
+# What decides whether a provider is made, and may be another in the next environment.
+_HANGS_ON = ("way", "default")
 
 
 def audiences(read: Source) -> dict[str, tuple[str, ...]]:
@@ -51,7 +53,7 @@ def _is_made(block: Block, module: Module) -> bool:
     repeated = [block.body.attributes.get(name) for name in ("count", "for_each")]
     for written in (one for one in repeated if one is not None):
         value, asked = module.run.traced(partial(_value, written, module.scope))
-        if value is None or is_open(value) or any(kind == "way" for kind, _, _ in asked):
+        if value is None or is_open(value) or any(kind in _HANGS_ON for kind, _, _ in asked):
             return False
     return True
 
