@@ -31,9 +31,11 @@ from scripts.iam.trust_lint.unfilled import (
     ANY_SUBJECT,
     Filled,
     Open,
+    claims_of,
     filled,
     left_in,
     with_one,
+    without,
 )
 from scripts.iam.trust_lint.written import refusals
 
@@ -291,11 +293,13 @@ def _with_names(document: Mapping[str, Any], setting: Setting) -> Judgement:
     if _nobody(found) and _may_agree(policy, setting):
         policy = filled(document, one_repository=True)
         found = lint(json.dumps(policy.document), setting)
-    if _nobody(found) and _may_agree(policy, setting):
+    if _nobody(found) and (claims := _may_agree(policy, setting)):
+        one = len(policy.names) == 1
         told = (
-            f"{setting.origin}: {', '.join(policy.names)} are not filled in, and whether anybody "
-            f"gets in hangs on what they have in common in {', '.join(sorted(policy.claims))}; "
-            "render the policy, then lint it"
+            f"{setting.origin}: {', '.join(policy.names)} {'is' if one else 'are'} not filled in, "
+            "and whether anybody gets in hangs on what "
+            f"{'it and the rest' if one else 'they'} have in common in {', '.join(sorted(claims))}"
+            "; render the policy, then lint it"
         )
         return Judgement(not_judged=(told,))
     if policy.prefixes:
@@ -342,12 +346,14 @@ def _nobody(found: Judgement) -> bool:
     return any(one.level == "nobody" for one in found.reach.values())
 
 
-def _may_agree(policy: Filled, setting: Setting) -> bool:
-    """Whether nobody gets in only because names differ that may be the same once filled in."""
-    if len(policy.names) < 2 or len(policy.claims) < 2:
-        return False
-    alone = with_one(policy.document, policy.claims)
-    return not any(_nobody(lint(json.dumps(one), setting)) for one in alone)
+def _may_agree(policy: Filled, setting: Setting) -> set[str]:
+    """The claims for which nobody gets in only because values differ that may be the same once
+    filled in; none where it is for another reason."""
+    claims = claims_of(policy.document)
+    if len(claims) < 2 or not policy.claims or (len(policy.names) < 2 and len(policy.claims) > 1):
+        return set()
+    alone = (*with_one(policy.document, claims), without(policy.document, policy.claims))
+    return set() if any(_nobody(lint(json.dumps(one), setting)) for one in alone) else claims
 
 
 def _without_not_principal(decoded: Any, setting: Setting) -> tuple[dict[str, Any], list[Finding]]:

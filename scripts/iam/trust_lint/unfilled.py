@@ -27,12 +27,15 @@ PLACEHOLDER = re.compile(
     r"|%(?:\[\d+\])?[sdvq](?!\w)"
     # No repository is without its owner.
     r"|(?<=^repo:)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?=:)"
+    # An id is a number.
+    r"|(?<=@)(?:\w+[_-])?(?:ID|id)(?=[/:])"
 )
 _ACCOUNT = "000000000000"
 _OWNER, _REPOSITORY = "zq{}p", "zq{}r"
 _ID = "98765432{:04}"
 _MADE_UP = re.compile(
     r"(?P<both>(?P<repo>repo:)?zq(?P<two>\d+)p/zq(?P=two)r)"
+    r"|(?P<held>zq(?P<with>\d+)p@8765432\d{5})"
     r"|(?P<ref>refs/heads/zq(?P<whole>\d+)f)|(?P<id>98765432(?P<number>\d{4}))|zq(?P<one>\d+)(?P<part>[pr])",
     re.IGNORECASE,
 )
@@ -79,6 +82,7 @@ class Filled:
     prefixes: dict[int, str] = field(default_factory=dict)
     one_repository: bool = False
     any_subject: bool = False
+    holds_id: bool = False  # whether one was taken to bring an id along
     claims: set[str] = field(default_factory=set)
     host: str = ""
     audience: str = ""
@@ -95,6 +99,8 @@ class Filled:
             if match["repo"] and index in self.prefixes:
                 return self.prefixes[index]
             return (match["repo"] or "") + self.names[index]
+        if match["held"]:
+            return self.names[int(match["with"])]
         if match["ref"]:
             return self.names[int(match["whole"])]
         if match["id"]:
@@ -118,6 +124,8 @@ class Filled:
             said.append(f"{listed} stands for an address, a time or the like that is not known")
         if self.one_repository:
             said.append("those that hold a repository were taken for the same one")
+        if self.holds_id:
+            said.append("what stands beside an id was taken to hold its own id, too")
         if self.prefixes:
             said.append("whether the subject carries ids is not known")
         if self.host:
@@ -199,22 +207,39 @@ def filled(
     return found
 
 
-def with_one(document: Mapping[str, Any], claims: set[str]) -> Iterator[Mapping[str, Any]]:
-    """The policy with the comparisons of one of these claims alone, for each of them."""
+def claims_of(document: Mapping[str, Any]) -> set[str]:
+    """The claims that conditions on GitHub's keys compare, the audience left out."""
+    return {
+        claim
+        for statement in _listed(document["Statement"])
+        for compared in statement.get("Condition", {}).values()
+        for key in compared
+        for provider, _, claim in [key.lower().rpartition(":")]
+        if issuer_of(provider) is not None and claim != "aud"
+    }
 
-    def kept(statement: Any, claim: str) -> Any:
+
+def without(document: Mapping[str, Any], claims: set[str]) -> dict[str, Any]:
+    """The policy without the comparisons of these claims."""
+
+    def kept(statement: Any) -> Any:
         condition = statement.get("Condition") if isinstance(statement, Mapping) else None
         if not isinstance(condition, Mapping):
             return statement
         others = {
             operator: {key: value for key, value in compared.items()
-                       if key.rpartition(":")[2].lower() not in claims - {claim}}
+                       if key.rpartition(":")[2].lower() not in claims}
             for operator, compared in condition.items() if isinstance(compared, Mapping)
         }  # fmt: skip
         return {**statement, "Condition": {name: one for name, one in others.items() if one}}
 
+    return {**document, "Statement": [kept(one) for one in document["Statement"]]}
+
+
+def with_one(document: Mapping[str, Any], claims: set[str]) -> Iterator[Mapping[str, Any]]:
+    """The policy with the comparisons of one of these claims alone, for each of them."""
     for claim in sorted(claims):
-        yield {**document, "Statement": [kept(one, claim) for one in document["Statement"]]}
+        yield without(document, claims - {claim})
 
 
 def _is_others(statement: Mapping[str, Any]) -> bool:
@@ -414,6 +439,11 @@ def _value(found: Filled, claim: str, value: Any, *, ours: bool) -> Any:
     return _named(found, claim, marked, left)
 
 
+# Where the other name has its id, this one brings it along.
+_HELD = re.compile(
+    rf"repo:(?:[^/@:]+@\d+/{_MARK}(?=:).*|{_MARK}/[^/@:{_MARK}]+@[\d{_MARK}]+(?=:).*)"
+)
+_HELD_ID = "8765432{:05}"
 ANY_SUBJECT = "repo:zq/zq:ref:refs/heads/zq"
 _BEGINNINGS = {"sub": "repo:", "repository": "", "job_workflow_ref": ""}
 _SPLIT = re.compile(
@@ -474,6 +504,9 @@ def _named(found: Filled, claim: str, marked: str, left: list[str]) -> str:
             done += _ID.format(index)
         elif (claim == "ref" and not done) or done.endswith(":ref:"):
             done += f"refs/heads/zq{index}f"
+        elif claim == "sub" and _HELD.fullmatch(f"{done}{_MARK}{marked[position + 1 :]}"):
+            found.holds_id = True
+            done += f"{_OWNER.format(index)}@{_HELD_ID.format(index)}"
         else:
             done += _OWNER.format(index)
     return done

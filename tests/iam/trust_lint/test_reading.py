@@ -248,6 +248,37 @@ def test_a_loop_over_a_list_is_one_of_its_items() -> None:
     )
 
 
+def test_a_name_and_a_literal_that_may_agree_are_not_said_to_differ() -> None:
+    document = policy("repo:octo-org/app:environment:prod")
+    compared = document["Statement"][0]["Condition"]
+    compared["StringEquals"] = {**compared.get("StringEquals", {}), f"{HOST}:repository": "${repo}"}
+    found = lint(document, Setting("a.json"))
+    assert found.findings == ()
+    assert "${repo} is not filled in" in found.not_judged[0]
+    assert "it and the rest have in common in repository, sub" in found.not_judged[0]
+    # Where literals differ, no name that is filled in helps.
+    compared["StringEquals"][f"{HOST}:environment"] = "dev"
+    assert rules(lint(document, Setting("a.json"))) == {"never-matches"}
+
+
+@pytest.mark.parametrize(
+    ("subject", "who"),
+    [
+        ("repo:octo-org@1001/${repo}:ref:refs/heads/main", "jobs of octo-org/${repo}"),
+        ("repo:${org}/app@2002:ref:refs/heads/main", "jobs of ${org}/app"),
+        ("repo:OWNER@OWNER-ID/REPO@REPO-ID:ref:refs/heads/main", "jobs of OWNER/REPO"),
+    ],
+)
+def test_what_stands_beside_an_id_may_hold_one(subject: str, who: str) -> None:
+    """https://docs.github.com/en/actions/reference/security/oidc#immutable-subject-claims"""
+    found = lint(policy(subject), Setting("a.json"))
+    assert rules(found) <= {"no-audience"}
+    [reach] = found.reach.values()
+    assert reach.who == f"{who}: refs/heads/main"
+    assert reach.token is not None
+    assert reach.token.subject == subject
+
+
 def test_two_names_that_may_agree_are_not_said_to_differ() -> None:
     found = of_text(LOOPS % '["${var.owner}/${var.name}"]', "role.tf")
     assert found.findings == ()
