@@ -158,6 +158,7 @@ class Gateway:
         account = self._account.at(request.region)
         needs = requests.needs_of(reading, account)
         self._authorizer.require(found.caller, needs, keys, info)
+        self._authorizer.keep_removable(found.caller, needs, reading.parameters, keys)
         if found.signature is None:
             public_access.check_anonymous(reading)
         kms_keys.check(needs, request.service, self._emulator.backend)

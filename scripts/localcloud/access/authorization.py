@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.iam.account.decision_log import Record, Via
-from scripts.iam.engine.documents import PolicyError
+from scripts.iam.engine.documents import PolicyError, parse_policy
 from scripts.iam.engine.evaluation import (
     Decision,
     PolicySet,
@@ -40,6 +40,23 @@ _EXPLICIT = {
 
 # Some services add these to a request that came through a VPC endpoint.
 _OF_ENDPOINT = frozenset({"aws:sourcevpcarn", "aws:vpceaccount"})
+
+# What stores a resource's policy, or changes what it is judged by -> what takes the policy away.
+_REMOVALS = {
+    "kms:PutKeyPolicy": "kms:PutKeyPolicy",
+    "kms:TagResource": "kms:PutKeyPolicy",
+    "s3:PutBucketPolicy": "s3:DeleteBucketPolicy",
+    "secretsmanager:PutResourcePolicy": "secretsmanager:DeleteResourcePolicy",
+    "secretsmanager:TagResource": "secretsmanager:DeleteResourcePolicy",
+    "sns:CreateTopic": "sns:SetTopicAttributes",
+    "sns:SetTopicAttributes": "sns:SetTopicAttributes",
+    "sns:TagResource": "sns:SetTopicAttributes",
+}
+_EVERYTHING = parse_policy(
+    {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}},
+    name="everything",
+    kind="identity",
+)
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,48 @@ class Authorizer:
         if denied is not None:
             raise Refusal(Fault.DENIED, explain(caller, *denied))
 
+    def keep_removable(
+        self, caller: Caller, needs: list[Need], given: Mapping[str, Any], keys: Keys
+    ) -> None:
+        """Refuse a resource's policy, or a tag beside it, by which nobody can tell who may take the
+        policy away: it would keep everybody out for good.
+
+        On AWS every policy can be judged, and the account's root remains.
+        """
+        for need in needs:
+            removal = _REMOVALS.get(need.action)
+            stored = _document(given)
+            if removal is None or (stored is None and not need.action.endswith(":TagResource")):
+                continue
+            tags = {
+                name.replace("RequestTag/", "ResourceTag/"): values
+                for name, values in need.context.items()
+                if "RequestTag/" in name
+            }
+            kept = {
+                name: values
+                for name, values in need.context.items()
+                if "RequestTag/" not in name and name != "aws:TagKeys"
+            }
+            asked = Need(removal, need.resource, {**kept, **tags})
+            try:
+                resource = (
+                    self.policies.of_resource(need.resource)
+                    if stored is None
+                    else (parse_policy(stored, name=need.resource, kind="resource"),)
+                )
+                policies = PolicySet(identity=(_EVERYTHING,), resource=resource)
+                self._evaluate(caller, asked, self.context(caller, asked, keys), policies)
+            except PolicyError:
+                return  # the service's own rule refuses it, in its own words
+            except Unsupported as error:
+                raise AwsError(
+                    "LocalCloudUnsupportedPolicy",
+                    f"The local cloud refuses {need.action} because nobody could take the policy "
+                    f"away again, which it cannot evaluate: {error}",
+                    403,
+                ) from error
+
     def context(self, caller: Caller, need: Need, keys: Mapping[str, tuple[str, ...]]) -> Keys:
         """All condition keys of one permission."""
         if _by_service(need):
@@ -165,6 +224,15 @@ class Authorizer:
             tags = iam.tagger.list_tags_for_resource(caller.principal.arn)["Tags"]
             return {tag["Key"]: tag["Value"] for tag in tags}
         return {tag["Key"]: tag["Value"] for tag in (owner.tags if owner else ())}
+
+
+def _document(given: Mapping[str, Any]) -> str | None:
+    """The resource's policy that a call stores."""
+    attributes = given.get("Attributes") or {
+        given.get("AttributeName"): given.get("AttributeValue")
+    }
+    found = given.get("Policy") or given.get("ResourcePolicy") or attributes.get("Policy")
+    return str(found) if found else None
 
 
 def _unknown(need: Need, context: Keys) -> frozenset[str]:

@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from moto.core.request import Request
 from moto.core.responses import BaseResponse
+from moto.kms import responses as kms_responses
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
 
@@ -29,9 +30,11 @@ def applied() -> Iterator[None]:
         yield
 
 
-def _leave_bucket_policies_to_the_gateway(stack: ExitStack) -> None:
+def _leave_policies_to_the_gateway(stack: ExitStack) -> None:
     """Moto applies a bucket policy's Deny without its condition."""
     stack.enter_context(patch.object(FakeBucket, "get_permission", lambda *_: None))
+    # Moto's own reading of a key's policy passes conditions over.
+    stack.enter_context(patch.object(kms_responses, "validate_policy", lambda *_: None))
 
 
 def _take_no_object_for_a_form(stack: ExitStack) -> None:
@@ -97,7 +100,7 @@ def _guarded(name: str, operations: tuple[str, ...]) -> Callable[..., Any]:
 
 
 _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
-    _leave_bucket_policies_to_the_gateway,
+    _leave_policies_to_the_gateway,
     _take_no_object_for_a_form,
     _do_only_what_was_authorised,
     _take_no_subresource_for_the_plain_call,

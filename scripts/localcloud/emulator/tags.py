@@ -36,6 +36,10 @@ def ended() -> Iterator[None]:
             (IAMBackend, "tag_user", _in_any_case(IAMBackend.tag_user, _of_user)),
             (IAMBackend, "untag_role", _in_any_case(IAMBackend.untag_role, _of_role)),
             (IAMBackend, "untag_user", _in_any_case(IAMBackend.untag_user, _of_user)),
+            (IAMBackend, "_tag_verification", _in_their_case(IAMBackend._tag_verification)),
+            (IAMBackend, "untag_policy", _untagging(IAMBackend.get_policy)),
+            (IAMBackend, "untag_open_id_connect_provider",
+             _untagging(IAMBackend.get_open_id_connect_provider)),
             (IAMBackend, "update_user", _carrying(IAMBackend.update_user)),
             (TaggingService, "copy_tags", _replacing(TaggingService.copy_tags)),
             (SimpleSystemManagerBackend, "delete_parameter",
@@ -122,6 +126,29 @@ def _in_any_case(original: Callable[..., None], take: Callable[..., None]) -> Ca
         original(self, name, given)
 
     return change
+
+
+def _in_their_case(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Keys of tags of policies and providers are as they are spelt; moto takes two that differ in
+    case for one, so that a tag is changed by another's name.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#case-sensitivity
+    """
+
+    @wraps(original)
+    def verified(self: Any, tags: list[Any]) -> dict[str, Any]:
+        return {tag["Key"]: tag for tag in original(self, tags).values()}
+
+    return verified
+
+
+def _untagging(find: Callable[..., Any]) -> Callable[..., None]:
+    def untag(self: Any, arn: str, tag_keys: Iterable[str]) -> None:
+        tags = find(self, arn).tags
+        for key in tag_keys:
+            tags.pop(key, None)
+
+    return untag
 
 
 def _replacing(original: Callable[..., None]) -> Callable[..., None]:

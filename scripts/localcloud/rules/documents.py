@@ -199,17 +199,8 @@ def _principals_exist(policy: Policy, backends: Backends, code: str, message: st
     """Refuse roles and users of this account that are not there, ids that nobody has, and names
     that none of their kind has.
 
-    Whose canonical id it is cannot be known here, so a Deny by one would keep everybody out, those
-    as well who would take it away.
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html
     """
-    for statement in policy.statements:
-        named = {*(statement.principals or {}), *(statement.not_principals or {})}
-        if statement.effect == "Deny" and "CanonicalUser" in named:
-            raise AwsError(
-                "LocalCloudNotImplemented",
-                "The local cloud does not model a Deny by a canonical user id",
-            )
     for kind, name in _named(policy):
         if not _well_formed(kind, name) or not (kind != "AWS" or _exists(name, backends)):
             shown = "SERVICE" if kind == "Service" else kind

@@ -302,7 +302,7 @@ def test_a_deny_that_nobody_can_judge_is_not_stored(account: Account) -> None:
     }  # fmt: skip
     text = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
     code = told(s3.put_bucket_policy, Bucket="of-19", Policy=text)
-    assert code == "LocalCloudNotImplemented"
+    assert code == "LocalCloudUnsupportedPolicy"
     assert told(s3.delete_bucket, Bucket="of-19") == ""
 
 

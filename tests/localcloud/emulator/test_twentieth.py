@@ -12,7 +12,7 @@ import pytest
 
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.ec2.sessions import resolve
-from tests.localcloud.clients import Account
+from tests.localcloud.clients import Account, statement
 from tests.localcloud.test_eleventh import told
 
 # Long as a whole: `make test` runs it, `make check` does not.
@@ -130,3 +130,86 @@ def test_a_pattern_that_tries_all_ways_ends() -> None:
     with pytest.raises(AwsError, match="does not match"):
         resolve(json.loads(json.dumps(document)), {"portNumber": ["a" * 60 + "!"]})
     assert time.monotonic() - began < 30
+
+
+def test_a_tag_of_a_policy_or_provider_is_changed_by_its_own_name(account: Account) -> None:
+    """Of these "tag keys are case sensitive", so that a Deny that names `Stage` protects it.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#case-sensitivity
+    """
+    iam = account.client("iam")
+    text = json.dumps({"Version": "2012-10-17", "Statement": [statement("s3:GetObject")]})
+    first, second = {"Key": "Stage", "Value": "prod"}, {"Key": "stage", "Value": "dev"}
+    made = iam.create_policy(PolicyName="of-20", PolicyDocument=text, Tags=[first])["Policy"]
+    provider = iam.create_open_id_connect_provider(Url="https://twenty.example.com", Tags=[first])
+    for name, thing in (
+        ("policy", {"PolicyArn": made["Arn"]}),
+        ("open_id_connect_provider", provider),
+    ):
+        of_thing = {k: v for k, v in thing.items() if k.endswith("Arn")}
+        getattr(iam, f"tag_{name}")(**of_thing, Tags=[second])
+        getattr(iam, f"untag_{name}")(**of_thing, TagKeys=["STAGE"])
+        assert getattr(iam, f"list_{name}_tags")(**of_thing)["Tags"] == [first, second]
+        getattr(iam, f"untag_{name}")(**of_thing, TagKeys=["stage"])
+        assert getattr(iam, f"list_{name}_tags")(**of_thing)["Tags"] == [first]
+
+
+def _denying(service: str, condition: dict[str, Any], resource: str = "*") -> str:
+    """A policy that lets the account in, and denies by a condition."""
+    everybody: dict[str, Any] = {"Principal": "*", "Action": f"{service}:*", "Resource": resource}
+    allow = {"Effect": "Allow", **everybody, "Principal": {"AWS": "471835269042"}}
+    deny = {"Effect": "Deny", **everybody, "Condition": condition}
+    return json.dumps({"Version": "2012-10-17", "Statement": [allow, deny]})
+
+
+def test_a_policy_that_nobody_can_judge_is_not_stored(account: Account) -> None:
+    """The account's root is always let in on AWS, where no sign-in as root is here.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucketPolicy.html
+    """
+    s3, kms, topics = (account.client(name) for name in ("s3", "kms", "sns"))
+    secrets, refused = account.client("secretsmanager"), "LocalCloudUnsupportedPolicy"
+    arn, key = "arn:aws:s3:::judged-20", kms.create_key()["KeyMetadata"]["KeyId"]
+    s3.create_bucket(Bucket="judged-20")
+    secrets.create_secret(Name="judged-20", SecretString="x")
+    topic = topics.create_topic(Name="judged-20")["TopicArn"]
+    unjudged = {"BinaryEquals": {"aws:userid": "QUJD"}}
+    judged = {"StringEquals": {"aws:userid": "nobody"}}
+    of_type = {"StringEquals": {"secretsmanager:resource/Type": "x"}}
+    for condition, code in ((unjudged, refused), (judged, "")):
+        policy = _denying("s3", condition, arn)
+        assert told(s3.put_bucket_policy, Bucket="judged-20", Policy=policy) == code
+        policy = _denying("kms", condition)
+        assert told(kms.put_key_policy, KeyId=key, Policy=policy) == code
+        assert told(kms.create_key, Policy=policy) == code
+        attribute = {"AttributeName": "Policy", "AttributeValue": _denying("sns", condition, topic)}
+        assert told(topics.set_topic_attributes, TopicArn=topic, **attribute) == code
+    for condition, code in ((unjudged, refused), (of_type, refused), (judged, "")):
+        policy = _denying("secretsmanager", condition)
+        put = secrets.put_resource_policy
+        assert told(put, SecretId="judged-20", ResourcePolicy=policy) == code
+    assert told(s3.delete_bucket_policy, Bucket="judged-20") == ""
+    assert told(secrets.delete_resource_policy, SecretId="judged-20") == ""
+    assert told(topics.delete_topic, TopicArn=topic) == ""
+
+
+def test_a_tag_does_not_make_a_policy_one_that_nobody_can_judge(account: Account) -> None:
+    """Whoever may tag alone kept everybody from a secret whose policy reads a tag of its key."""
+    secrets, kms = account.client("secretsmanager"), account.client("kms")
+    condition = {"StringEquals": {"aws:ResourceTag/stage": "prod"}}
+    secrets.create_secret(
+        Name="tagged-20", SecretString="x", Tags=[{"Key": "Stage", "Value": "dev"}]
+    )
+    policy = _denying("secretsmanager", condition)
+    secrets.put_resource_policy(SecretId="tagged-20", ResourcePolicy=policy)
+    tags = [{"Key": "stage", "Value": "qa"}]
+    told_so = told(secrets.tag_resource, SecretId="tagged-20", Tags=tags)
+    assert told_so == "LocalCloudUnsupportedPolicy"
+    assert told(secrets.get_secret_value, SecretId="tagged-20") == ""
+    other = [{"Key": "Stage", "Value": "qa"}, {"Key": "team", "Value": "x"}]
+    assert told(secrets.tag_resource, SecretId="tagged-20", Tags=other) == ""
+    key = kms.create_key(Tags=[{"TagKey": "Stage", "TagValue": "dev"}])["KeyMetadata"]["KeyId"]
+    kms.put_key_policy(KeyId=key, Policy=_denying("kms", condition))
+    of_key = [{"TagKey": "stage", "TagValue": "qa"}]
+    assert told(kms.tag_resource, KeyId=key, Tags=of_key) == "LocalCloudUnsupportedPolicy"
+    assert told(kms.describe_key, KeyId=key) == ""
