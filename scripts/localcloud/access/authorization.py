@@ -130,7 +130,7 @@ class Authorizer:
         """
         for need in needs:
             removal = _REMOVALS.get(need.action)
-            stored = _document(given)
+            stored = _document(given) if removal else None
             if removal is None or (stored is None and not need.action.endswith(":TagResource")):
                 continue
             tags = {
