@@ -154,17 +154,18 @@ def handed_on(action: str) -> str:
     return ". What the call hands on (a role: iam:PassRole, a key) may need rights of its own"
 
 
-def services(words: str) -> set[str]:
+@lru_cache(64)
+def services(words: str) -> frozenset[str]:
     """The services that a text names where one that was asked stands."""
     if OF_EC2.search(words):
-        return {"ec2"}
+        return frozenset(("ec2",))
     names = (
         name for pattern in _SERVICES for one in pattern.finditer(words) for name in one.groups()
     )
-    return {found for name in names if name and (found := service(name))}
+    return frozenset(found for name in names if name and (found := service(name)))
 
 
-def _phrases(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _phrases(words: str, asked: frozenset[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
     """A verb and a thing, "creating Lambda Function": of a chain of them the last before the
     refusal alone, whether it tells anything or not."""
     words = _NAMED.sub("", words)
@@ -175,7 +176,7 @@ def _phrases(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]
         yield one.start(), _of_thing(_verbs(one["verb"]), one["thing"].split(), asked)
 
 
-def _types(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _types(words: str, asked: frozenset[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Types of resources, with the verb that stands beside them, if one does."""
     refused = _REFUSED.search(words)
     near = [*_PHRASE.finditer(words, 0, refused.start() + 1 if refused else len(words))]
@@ -188,15 +189,15 @@ def _types(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]]]
         yield found.start(), _of_thing(verbs, parts, asked)
 
 
-def _tokens(words: str, asked: set[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _tokens(words: str, asked: frozenset[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
     """The names of calls, as one word."""
     for found in _TOKEN.finditer(words):
         token, of = found[0], asked
         if token.startswith("aws "):
             _, name, token = token.split(" ")
-            of = {service(name)} - {""}
+            of = frozenset((service(name),)) - {""}
         if beside := _BESIDE.search(words, max(0, found.start() - 30), found.start()):
-            of = {service(beside[1])} - {""} or of
+            of = frozenset((service(beside[1]),)) - {""} or of
         if not of and not token[0].isupper():
             continue  # a program's own names
         told = [one for name in _spellings(token) for one in _owned(name, of)]
@@ -211,7 +212,7 @@ def _spellings(token: str) -> tuple[str, ...]:
     return (whole,) if rest == whole else (f"describe{rest}", f"list{rest}")
 
 
-def _owned(name: str, asked: set[str]) -> tuple[str, ...]:
+def _owned(name: str, asked: frozenset[str]) -> tuple[str, ...]:
     found = called(name)
     if asked:
         return tuple(one for one in found if one.partition(":")[0] in asked)
@@ -227,7 +228,7 @@ def _verbs(verb: str) -> tuple[str, ...]:
     return _VERBS.get(verb.lower()[:4], (whole, f"{whole}e"))
 
 
-def _of_thing(verbs: tuple[str, ...], parts: list[str], asked: set[str]) -> tuple[str, ...]:
+def _of_thing(verbs: tuple[str, ...], parts: list[str], asked: frozenset[str]) -> tuple[str, ...]:
     """The actions of a verb's on a thing whose name may begin with its service's."""
     alone = not asked and len(_HUMPS.findall(" ".join(parts))) == 1  # "create action" is no name
     for cut in range(min(len(parts) - 1, 4), -1, -1):
@@ -236,15 +237,15 @@ def _of_thing(verbs: tuple[str, ...], parts: list[str], asked: set[str]) -> tupl
             continue
         thing = "".join(parts[cut:]).lower()
         if verbs == _READ:
-            wanted = {own} if own else asked
+            wanted = frozenset((own,)) if own else asked
             if some := tuple(one for prefix in wanted for one in reading(prefix, thing)):
                 return some
             continue
         for verb in verbs:
             for form in (thing, f"{thing}s", re.sub(r"y$", "ies", thing), thing.rstrip("s")):
-                found = _owned(f"{verb}{form}", {own} if own else asked)
+                found = _owned(f"{verb}{form}", frozenset((own,)) if own else asked)
                 if own and not found and cut + 1 < len(parts):
-                    found = _owned(f"{verb}{form}", set())  # "Cloudwatch log group"
+                    found = _owned(f"{verb}{form}", frozenset())  # "Cloudwatch log group"
                 if len(found) == 1:
                     return found
     return ()

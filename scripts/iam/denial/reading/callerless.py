@@ -164,15 +164,27 @@ def _of_a_cut_queue(words: str) -> str | None:
     )
 
 
+# Where an SDK puts the service whose error it is.
+_ITS_ERROR = re.compile(
+    r"\(Service: \w|\bservices\.\w+\.model\.\w+Exception|\bAmazon\.\w+\.Amazon\w+Exception"
+    r"|\bAws::\w+::Errors::"
+)
+
+
 def of_service_alone(words: str) -> str | None:
     """Of a service that is named where one that was asked stands."""
     asked = by_name.services(words)
     if len(asked) != 1 or not by_name.refuses(words):
         return None
+    (service,) = asked
+    unsaid = (
+        "which call, who made it, on what, and whether an Allow is lacking or a policy denies it"
+    )
+    if _ITS_ERROR.search(words):
+        return f"the service whose actions begin with {service}: refused; {unsaid}, is not told"
     return (
         "beside the refusal the words name the service whose actions begin with "
-        f"{asked.pop()}:; whether it was that one, which call, who made it, on what, and whether "
-        "an Allow is lacking or a policy denies it, is not told"
+        f"{service}:; whether it was that one, {unsaid}, is not told"
     )
 
 

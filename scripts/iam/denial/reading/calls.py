@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 from scripts.iam.denial.reading import by_name
@@ -142,6 +143,7 @@ class Call:
     arn: str | None = None
 
 
+@lru_cache(64)
 def called(words: str) -> Call | None:
     """The call that the words name; None if they name none."""
     for pattern in _PATTERNS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from scripts.iam.denial.reading.tables import core_elsewhere
 from scripts.iam.denial.reading.tables.whose import attributed
@@ -189,7 +190,7 @@ _ACCOUNT = (
     ),
     # Where it was reported the region was another one than the account's, or a model not enabled.
     (
-        r"Your account is not authorized to invoke this API operation",
+        r"Your account is not authorized to (?:invoke this API operation|make this call)",
         "AWS speaks of the account and names no policy: the account may not make this call in the "
         "region that was asked. Compare the region; where the call names a model of Bedrock, ask "
         "for access to it there in the console's model catalog; what else keeps the account from "
@@ -249,7 +250,7 @@ _OTHERS = (
     # https://docs.aws.amazon.com/lake-formation/latest/dg/lf-permissions-reference.html
     (
         r"Insufficient Lake Formation permission\(?s?\)?:? (?:Required (?P<right>[\w ]+?) )?on "
-        r"(?P<what>[\w.*-]+)",
+        r"(?P<what>[\w.*$-]+)",
         "Lake Formation refused, and no policy of IAM: on {what} whoever asked (the caller, or the "
         "role that it gave the service) has to be granted {right} there (aws "
         "lakeformation grant-permissions), by a data lake administrator or whoever may "
@@ -375,6 +376,7 @@ _UNTOLD = "a right that is not told, such as DESCRIBE or CREATE_TABLE,"
 WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
 
 
+@lru_cache(64)
 def meaning(words: str) -> str | None:
     """What refused, where no policy of IAM did; None if the words do not say so."""
     for pattern, text in _TABLE:

@@ -153,8 +153,10 @@ _BOLD = re.compile(r"(?<=[\w:/])\*\*(?=\s|$)")
 _COLON = re.compile(r"(?<=not authorized to perform) (?=: [\w-]+:\w)")
 # AWS's own pages print the sentence without the blank.
 _NO_BLANK = re.compile(r"(to perform|on resource):(?=[^\s:])")
-# A page that lost the blank behind the action.
-_NO_END = re.compile(r"(?<=to perform: )(?P<action>[\w-]+:\w+)(?=on resource: )")
+# A page that lost the blank behind the action, or behind a star that ends a name.
+_NO_END = re.compile(
+    r"(?<=to perform: )[\w-]+:\w+(?=on resource: )|(?<=on resource: )arn:\S+/\*(?=[A-Z][a-z]+ )"
+)
 _BROKEN = re.compile(r"(?<=to perform: )(?P<begun>[\w-]+:\w*) (?P<rest>\w+)")
 # Who reports a denial in public puts something in the place of the account: a few digits, or words.
 # API Gateway itself leaves four digits.
@@ -174,6 +176,7 @@ _NESTED = re.compile(
     r"\b([A-Z]\w*(?:Exception|Error))\[((?:[^\[\]]|\[[^\[\]]{0,2000}\]){1,2000})\]"
 )
 _RUN = re.compile(r"([a-z\d])\1+")
+_SESSION_OF = re.compile(r"^(.+:assumed-role/[^/]+)/.+")
 _HIDES = re.compile(r"[xX]{4,}|\*{4,}")
 _DIGITS = re.compile(r"[\dXx*]+")
 _MERELY = re.compile(
@@ -184,7 +187,7 @@ _MERELY = re.compile(
 _ANOTHER = re.compile(r"different|(?<![a-z])(?:an)?other(?![a-z])|foreign")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
 _NAMED = re.compile(r"(?<![\w:/-])[a-z][a-z0-9-]*:[A-Z]\w+")
-_NUMBERS = re.compile(r"\d+")
+_NUMBERS = re.compile(r"\b(?=\w*\d)[\da-f]{6,}\b|\d+")
 _ALONE = re.compile(r"\b(?:S3|EC2)\b|(?<=begin with )[a-z][\w-]*(?=:)")
 # Where the first SDK for Go ends an error.
 _OVER = re.compile(r"status code: \d+, request id: \S")
@@ -216,6 +219,7 @@ _BARE = re.compile(
 _TALK = re.compile(
     r"(?:AccessDenied\w*|UnauthorizedOperation)(?:['\"`*]+ (?=\w)"
     r"| (?:(?!because |with |status )[a-z]+\b|Exception\b|Error\b))"
+    r"|(?:AccessDenied\w*|UnauthorizedOperation) [\u2013\u2014] |403 Forbidden [a-z]+ "
     r"|(?:\b(?:is|are) )?not authorized to perform (?:an?|any|the|some|my|that) "
     r"|(?:(?<=I'm )|(?<=I am ))not authorized"
 )
@@ -440,7 +444,9 @@ def read(text: str) -> Read:
         key = (refusal.principal, refusal.action, refusal.resource, refusal.layer)
         spans.append(found.span())
         if not (found.end() == len(plain) and _begun(refusal, refusals.values())):
-            refusals.setdefault(tuple(one and _HIDES.sub("xxx", one) for one in key), refusal)
+            # Of a role's sessions the same policies decide.
+            same = (_SESSION_OF.sub(r"\1", key[0]), *key[1:])
+            refusals.setdefault(tuple(one and _HIDES.sub("xxx", one) for one in same), refusal)
     callers = []
     for found in _NO_ACTION.finditer(plain):
         if by_call := _by_its_call(found, plain):
@@ -465,9 +471,9 @@ def read(text: str) -> Read:
         alone = [one for one in alone if one not in mine]
     encoded = tuple(dict.fromkeys(one[1] for one in alone))
     beside = tuple(dict.fromkeys(before[one] for one in alone))
-    if not (refusals or encoded or bare) and (
+    if not (refusals or encoded or any(map(cause, bare))) and (
         words := named.of_text(plain)
-        or named.refusal(plain)
+        or (None if bare else named.refusal(plain))
         or (" ".join(text.split()) if decoded.cut_before_its_action(text) else None)
     ):
         bare = (words,)
@@ -534,7 +540,7 @@ def _plain(text: str) -> str:
     text = _BLANK.sub(_of_one_word, _APART.sub(r"\1", text))
     text = _PREFIX_ALONE.sub(r"\1\g<call>", _PARTED.sub(r"\1\2", text))
     text = _ARN.sub(lambda arn: _masked(arn, hidden), text)
-    return _NO_END.sub(r"\1 ", _BROKEN.sub(_joined, text))
+    return _NO_END.sub(r"\g<0> ", _BROKEN.sub(_joined, text))
 
 
 def _placed(arn: re.Match[str]) -> str:
@@ -725,7 +731,9 @@ def as_arn(resource: str | None, account: str) -> str | None:
     """A resource as a message names it: IAM's by kind and name, without what ends a sentence."""
     if resource is None:
         return None
-    resource = re.sub(r"(?:</\w+>|\[[A-Z]{4,8}\]).*", "", re.sub(r"(?<=[/:])\.{3}$", "…", resource))
+    resource = re.sub(
+        r"(?:</\w+>|\[[A-Z]{4,8}\]).*", "", re.sub(r"\(?\.{3}[)`'.,;\u2013\u2014]*$", "…", resource)
+    )
     ends = ".,;)'`" + "]" * ("[" not in resource)  # a log stream of Lambda's has both
     resource = resource.rstrip(ends)
     kind, _, name = resource.rpartition(" ")

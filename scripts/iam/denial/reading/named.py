@@ -75,7 +75,8 @@ def by_an_allow(action: str) -> str:
         return "*"
     arns, (required, optional) = resources(action), besides(action)
     if not 0 < len(required) <= MOST_TOGETHER:
-        return "one or more of " * (len(arns) > 1) + _first(arns)
+        none = ", or * where the call touches none of these" * bool(arns and not required)
+        return "one or more of " * (len(arns) > 1) + _first(arns) + none
     touched = f", and what the call touches of {_first(optional)}" if optional else ""
     return "what the call touches of " * (len(arns) > 1) + ", ".join(arns) + touched
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from scripts.iam.denial.reading.tables import core_words, targets
 from scripts.iam.denial.reading.tables.whose import attributed
@@ -433,6 +434,7 @@ WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
 _KIND = re.compile(r"arn:aws:[\w-]+:REGION:ACCOUNT:[a-z-]+/")
 
 
+@lru_cache(64)
 def meaning(words: str) -> str | None:
     """What a service's own words mean; None if they are none of these."""
     for pattern, text in _TABLE:

@@ -82,7 +82,11 @@ _CONTROL = re.compile(r"\bS3 ?Control\b|\bs3-?control\b")
 _TOOLS = tuple(
     (re.compile(words), operation)
     for words, operation in (
-        (r"error reading S3 Bucket \(\S+\): (?:Forbidden|AccessDenied)", "HeadBucket"),
+        (
+            r"[Ee]rror:? reading (?:Amazon )?S3 (?:\(Simple Storage\) )?Bucket \(\S+\): "
+            r"(?:Forbidden|AccessDenied)",
+            "HeadBucket",
+        ),
         # https://developer.hashicorp.com/terraform/language/backend/s3#permissions-required
         (r"[Ee]rror (?:refreshing|loading) state: ", "GetObject"),
         (
@@ -195,7 +199,8 @@ _PLACES = (
         r"(?:/(?P<key>[^\s\"'?;)]*))?"
     ),
     re.compile(
-        r"S3 [Bb]ucket (?:(?:[A-Za-z-]+ ){0,4}\((?P<bucket>[a-z\d][a-z\d.-]{1,62})\)"
+        r"S3 (?:\(Simple Storage\) )?[Bb]ucket "
+        r"(?:(?:[A-Za-z-]+ ){0,4}\((?P<bucket>[a-z\d][a-z\d.-]{1,62})\)"
         r"|ACL for (?P<of_acl>[a-z\d.-]+))(?P<key>)"
     ),
     re.compile(
@@ -204,7 +209,7 @@ _PLACES = (
         r"(?P<bucket>[a-z\d][a-z\d.-]{1,61}[a-z\d])"
     ),
     re.compile(
-        r"\b[Bb]ucket:? (?P<bucket>(?=[a-z]+[\d.-])[a-z\d][a-z\d.-]{1,61}[a-z\d])"
+        r"\b[Bb]ucket:? (?P<bucket>(?=[a-z]+(?:\d|[.-]\w))[a-z\d][a-z\d.-]{1,61}[a-z\d])"
         r"(?P<key>)(?=[:,;)'\"]|\.?(?:\s|$)(?![a-z]))"
     ),
     # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/s3-uploading-files.html
@@ -236,7 +241,7 @@ SENTENCES = (
     r"|HTTP Error: HTTP \w+ error on 'https://\S+' \(HTTP 403\)"
     r"|Generic S3 error: .{0,60}?403 Forbidden"
     r"|\(403\)(?: occurred)? when calling the \w+ operation"
-    r"|error reading S3 Bucket \(\S+\): Forbidden"
+    r"|error:? reading (?:Amazon )?S3 (?:\(Simple Storage\) )?Bucket \(\S+\): Forbidden"
     r"|operation error S3: \w+, https response error StatusCode: 403"
     r"|(?:Access Denied|Forbidden) \(Service: (?:Amazon )?S3[,;]"
     r"|AmazonS3Exception: Error making request with Error Code Forbidden"
@@ -303,6 +308,7 @@ def operation_of_s3(words: str) -> OfS3 | None:
     return OfS3(operation, f"s3:{action}", where, "*" if where == "*" else arn, guessed)
 
 
+@lru_cache(64)
 def of_s3_alone(words: str) -> str | None:
     """What S3's words tell where they do not tell the call."""
     is_its = bool(_IS.search(words) or _URL.search(words))

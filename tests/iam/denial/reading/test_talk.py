@@ -11,6 +11,7 @@ import pytest
 
 from scripts.iam.denial.reading.callerless import cause
 from scripts.iam.denial.reading.messages import read
+from scripts.iam.denial.reading.named import by_an_allow
 from scripts.iam.denial.reading.unnamed import unnamed
 from tests.iam.denial.test_given import ACCOUNT, run
 
@@ -28,6 +29,7 @@ SAID = f"User: {USER} is not authorized to perform: eks:DescribeCluster on resou
         "If you receive an error that you're not authorized to perform the eks:DescribeCluster "
         "action, your policies must be updated.\n\n",
         "AccessDeniedException when calling the DescribeCluster : denied\n\n",
+        "Error: 403 AccessDenied \N{EM DASH} When a cluster is out of reach\n\n",
     ],
 )
 @pytest.mark.parametrize("first", [True, False])
@@ -82,13 +84,18 @@ def test_a_deny_that_the_text_speaks_of_is_told() -> None:
             f"User: {USER} is not authorized to perform: ce:GetWidgeton resource:my-widget",
             "my-widget",
         ),
+        (
+            f"User: {USER} is not authorized to perform: s3:PutObject on resource: "
+            "arn:aws:s3:::box-7/*Principal does not have rights",
+            "arn:aws:s3:::box-7/*",
+        ),
     ],
 )
 def test_what_was_lost_where_it_was_copied_is_put_back(text: str, resource: str) -> None:
     [refusal] = read(text).refusals
     assert refusal.resource == resource
     assert refusal.principal.endswith((":user/me", ":user/ann"))
-    assert refusal.action in ("dynamodb:DescribeTable", "ce:GetWidget")
+    assert refusal.action in ("dynamodb:DescribeTable", "ce:GetWidget", "s3:PutObject")
 
 
 def test_a_sentence_cut_behind_its_caller_tells_the_caller(tmp_path: Path) -> None:
@@ -172,3 +179,101 @@ def test_a_layer_may_be_another_accounts(tmp_path: Path) -> None:
         f"lambda:GetLayerVersion on resource: arn:aws:lambda:us-east-1:{ACCOUNT}:layer:sdk:1"
     )
     assert "add-layer-version-permission" in run(tmp_path, words).output
+
+
+def test_a_word_that_ends_a_sentence_is_no_bucket() -> None:
+    """tech-reader.blog: "You check the bucket policy. You have full permissions." """
+    words = (
+        "An error occurred (AccessDenied) when calling the PutObject operation: Access Denied\n\n"
+        "You check the bucket policy. You have full permissions."
+    )
+    refusal = unnamed(read(words).bare[0])
+    assert refusal is not None
+    assert refusal.resource is None
+
+
+def test_a_name_that_is_elided_in_brackets_is_hidden() -> None:
+    """aws-amplify/amplify-js#4597"""
+    refusal = unnamed(
+        "`(...)is not authorized to perform: dynamodb:GetItem on resource: "
+        f"arn:aws:dynamodb:us-west-2:{ACCOUNT}:table/User(...)`"
+    )
+    assert refusal is not None
+    assert str(refusal.resource).endswith("table/User\N{HORIZONTAL ELLIPSIS}")
+
+
+def test_a_service_whose_error_it_is_was_the_one_that_refused() -> None:
+    """prestodb/presto#12286"""
+    words = (
+        "Query 7 failed: Access denied (Service: AWSSecurityTokenService; Status Code: 403; Error "
+        "Code: AccessDenied; Request ID: eaf68f55-2571-11e9-83d4-b5f2a4710d4e)"
+    )
+    assert "whether it was that one" not in str(cause(read(words).bare[0]))
+
+
+def test_what_needs_no_resource_is_allowed_on_all() -> None:
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazontranslate.html"""
+    assert by_an_allow("translate:TranslateText").endswith(
+        "or * where the call touches none of these"
+    )
+    assert "*" not in by_an_allow("athena:StartQueryExecution")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        # hashicorp/terraform#11270
+        (
+            f'The role "arn:aws:iam::{ACCOUNT}:role/a" cannot be assumed. There are a number of '
+            "possible causes",
+            "the role's trust policy has to let the caller in",
+        ),
+        # aws-samples/amazon-translate-video-subtitles-captions-translation#4
+        (
+            "An error occurred (NotAuthorizedException) when calling the StartTextTranslationJob "
+            "operation: Your account is not authorized to make this call.",
+            "AWS speaks of the account and names no policy",
+        ),
+        # dstackai/dstack#1618
+        (
+            "An error occurred (AuthFailure.ServiceLinkedRoleCreationNotPermitted) when calling "
+            "the RunInstances operation: The provided credentials do not have permission to "
+            "create the service-linked role for EC2 Spot Instances.",
+            "iam:CreateServiceLinkedRole",
+        ),
+        # apache/superset#21945
+        (
+            'message="Insufficient Lake Formation permission(s) on app$partitions (Service: '
+            'AWSGlue; Status Code: 400; Error Code: AccessDeniedException; Proxy: null)"',
+            "on app$partitions",
+        ),
+    ],
+)
+def test_words_of_tools_and_services_are_told(tmp_path: Path, words: str, told: str) -> None:
+    assert told in " ".join(run(tmp_path, words).output.split())
+
+
+def test_a_roles_sessions_are_refused_once() -> None:
+    """external-secrets/kubernetes-external-secrets#419"""
+    said = SAID.replace(USER, f"arn:aws:sts::{ACCOUNT}:assumed-role/nodes/{{}}")
+    assert len(read(f"{said.format('i-{instanceId}')}\n{said.format('i-0cee')}").refusals) == 1
+
+
+def test_actions_that_a_page_names_are_told_beside_a_heading(tmp_path: Path) -> None:
+    """errorreference.com: EC2AccessDeniedException"""
+    words = (
+        "EC2AccessDeniedException\nAWS EC2AccessDeniedException means Lambda needs additional "
+        "permissions to configure VPC settings." + " and so on" * 60 + "\nGrant required EC2 "
+        "permissions for VPC networking (`ec2:CreateNetworkInterface`)."
+    )
+    assert "ec2:CreateNetworkInterface" in run(tmp_path, words).output
+
+
+def test_a_bucket_that_terraform_names_in_brackets_is_told(tmp_path: Path) -> None:
+    """2i2c-org/infrastructure#2951"""
+    words = (
+        "Error: reading Amazon S3 (Simple Storage) Bucket (site-7-scratch): Forbidden: Forbidden\n"
+        "       status code: 403, request id: DB0CXZJFGC5MW0EJ, host id: ARsqBYTVF3"
+    )
+    told = " ".join(run(tmp_path, words).output.split())
+    assert "s3:ListBucket on the bucket itself, arn:aws:s3:::site-7-scratch" in told

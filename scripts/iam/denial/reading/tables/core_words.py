@@ -44,6 +44,25 @@ TABLE = (
         "account; what runs in a cluster does so by its credential helper, with its own role's "
         "credentials); that needs ecr:GetAuthorizationToken on *, and a token counts for 12 hours",
     ),
+    # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html
+    (
+        r"do not have permission to create the service-linked role for EC2 Spot Instances",
+        "the account has no service-linked role for Spot yet, and the caller may not make it: the "
+        "caller needs iam:CreateServiceLinkedRole on the role "
+        "aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot (with iam:AWSServiceName "
+        "spot.amazonaws.com), or somebody who may makes it once for the account (aws iam "
+        "create-service-linked-role --aws-service-name spot.amazonaws.com)",
+    ),
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_roles.html
+    (
+        r"\b[Rr]ole \(?\"?(?P<role>arn:[^\s\"()]+)\"?\)? cannot be assumed(?! by )",
+        "STS gave no credentials of {role} to who asked for them, and the tool leaves its answer "
+        "out: the caller's credentials have to be good, its own policies have to allow "
+        "sts:AssumeRole on that role, and the role's trust policy has to let the caller in, with "
+        "what it asks for (an external id, MFA, tags); a role that is not there is refused in the "
+        "same way. STS's own sentence names the caller (Terraform prints it with TF_LOG=debug, aws "
+        "sts assume-role as the same caller, too)",
+    ),
     # https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
     (
         r"could not be used to assume '?(?P<role>arn:[^\s']+?)'?,",
