@@ -120,6 +120,11 @@ def _unread(found: Read, told: Iterable[str]) -> str:
     """That identities stand in the paste of which nothing told so far speaks, and what they are is
     not known: the words around them are another tool's or in another language than AWS's own."""
     beside = [one for one in found.identities if not any(one in why for why in told)]
+    if found.cut and found.cut in beside:
+        return (
+            f"the text ends in AWS's own sentence, in the middle of its caller or behind it "
+            f"({found.cut}): paste it whole. By the other words alone: "
+        )
     if not beside:
         return ""
     more = f" and {len(beside) - 2} more" * (len(beside) > 2)

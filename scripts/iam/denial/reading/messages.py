@@ -72,6 +72,8 @@ _NO_ACTION = re.compile(
     r"(?:access this resource|perform(?=[\W_]*$|[`'\".] ))"
 )
 _ZONE = re.compile(r"/hostedzone/(Z\w+)")
+# AWS's own sentence, of which the end of a text left no more.
+_CUT = re.compile(r"\bUser: (arn:\S+)(?: is(?: not(?: auth\w*)?)?)?$")
 # Support writes its prefix alone, and the call stands before it.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/LogFormat.html
 _ACCESS_LOG = re.compile(
@@ -430,6 +432,8 @@ class Read:
     asked for."""
     callers: tuple[str, ...] = ()
     """Those whom a sentence names that tells no action, nor do the words around it."""
+    cut: str = ""
+    """The caller, or its beginning, of a sentence that the end of the text cuts there."""
 
 
 def read(text: str) -> Read:
@@ -479,7 +483,16 @@ def read(text: str) -> Read:
         bare = (words,)
     identities = tuple(dict.fromkeys(one[0].rstrip(".") for one in _IDENTITY.finditer(plain)))
     named_alone = tuple(dict.fromkeys(callers))
-    return Read(tuple(refusals.values()), encoded, bare, beside, identities, named_alone)
+    cut = _CUT.search(plain)
+    return Read(
+        tuple(refusals.values()),
+        encoded,
+        bare,
+        beside,
+        identities,
+        named_alone,
+        cut[1] if cut else "",
+    )
 
 
 def _answered(

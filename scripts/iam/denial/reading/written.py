@@ -96,7 +96,7 @@ def unbroken(text: str) -> str:
 
 def _whole_again(found: re.Match[str]) -> str:
     """An ARN without the ends of lines within it, unless one of its lines begins an error."""
-    lines = _LINE.finditer(found.string, found.start(), found.end())
+    lines = _LINE.finditer(found.string, found.string.index("arn:", found.start()), found.end())
     anew = any(_ANEW.match(found.string, line.end()) for line in lines)
     return found[0] if anew else f" {''.join(found[0].split())}"
 

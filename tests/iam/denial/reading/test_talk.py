@@ -277,3 +277,21 @@ def test_a_bucket_that_terraform_names_in_brackets_is_told(tmp_path: Path) -> No
     )
     told = " ".join(run(tmp_path, words).output.split())
     assert "s3:ListBucket on the bucket itself, arn:aws:s3:::site-7-scratch" in told
+
+
+def test_a_callers_arn_that_a_page_breaks_in_three_is_whole() -> None:
+    """AWS's page on CodePipeline, as a copy of it has it"""
+    broken = USER.replace("aws:iam", "aws\n:iam").replace(":user", "\n:user")
+    [refusal] = read(f"User:\n{broken}\nis not authorized to perform: iam:PassRole").refusals
+    assert refusal.principal == USER
+
+
+def test_a_sentence_that_the_text_cuts_in_its_caller_is_told_as_such(tmp_path: Path) -> None:
+    """raster-foundry/raster-foundry#1592"""
+    words = (
+        "An error occurred (AccessDeniedException) when calling the AddJobFlowSteps operation: "
+        f"User: arn:aws:sts::{ACCOUNT}:assumed-role/StagingContainerInstancePr"
+    )
+    told = " ".join(run(tmp_path, words).output.split())
+    assert "paste it whole" in told and "elasticmapreduce:AddJobFlowSteps" in told
+    assert "the words around are not read" not in told
