@@ -64,9 +64,13 @@ def _open(linted: Linted, rule: str, what: str, token: Token) -> Finding:
     values = alike(linted, token, _context)
     said = f"{listed(values)} accept" if values else "the conditions accept"
     said += f"s {what}" if len(values) == 1 else f" {what.replace('it names', 'they name')}"
-    return linted.finding(
-        rule, said + under_template(token), _who(linted, rule), exact_subject(linted), token
-    )
+    fix = exact_subject(linted)
+    if rule == "any-ref" and ":refs/tags/" in token.subject:
+        fix += (
+            "; where each tag is new, let its job name an environment that such tags alone may "
+            "deploy to, which has a subject of its own"
+        )
+    return linted.finding(rule, said + under_template(token), _who(linted, rule), fix, token)
 
 
 def _context(value: str) -> str:

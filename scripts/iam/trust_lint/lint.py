@@ -38,6 +38,7 @@ from scripts.iam.trust_lint.unfilled import (
     without,
 )
 from scripts.iam.trust_lint.written import refusals
+from scripts.names import GITHUB_HOST
 
 Document = Mapping[str, Any] | str | bytes
 
@@ -261,7 +262,8 @@ def _helps(before: Linted, after: Linted, finding: Finding) -> bool:
 def _refused(statement: Statement, message: str, setting: Setting) -> Finding:
     fix = "write sts:AssumeRoleWithWebIdentity"
     if key := _KEY_TO_COMPARE.search(message):
-        fix = f"compare {key[1]} with whole values; one that begins with * does not count"
+        every = "one that begins with *" if key[1].startswith(GITHUB_HOST) else "* alone"
+        fix = f"compare {key[1]} with whole values; {every} does not count"
     return Finding(
         "refused-when-written",
         setting.origin,

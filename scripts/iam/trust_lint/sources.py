@@ -47,6 +47,11 @@ _OURS = frozenset({".github"})  # a workflow may make the role that others sign 
 _WEB_IDENTITY = re.compile(
     r"sts:AssumeRoleWithWebIdentity|WebIdentityPrincipal|OpenIdConnectPrincipal"
 )
+# Of `aws iam create-role` and `update-assume-role-policy`.
+_TAKEN_FROM = re.compile(
+    r"(?:--assume-role-policy-document|update-assume-role-policy\b[^\n;]*?--policy-document)"
+    r"[ \t=]+[\"']?file://([^\s\"']+)"
+)
 _ASSUMED = "ssumeRole"  # in each action that IAM takes into a trust policy
 _COMMENTS = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])', re.DOTALL)
 _RENDER = re.compile(r"give (?:the plan|the rendered|what `)")
@@ -235,10 +240,17 @@ def read_text(
             ]
         if read or told:
             return _joined(_of_places(read, origin, setting), Input(unknown=tuple(told)))
+        taken = "".join(
+            f"; it takes a role's from {name}: give that file"
+            for name in dict.fromkeys(_TAKEN_FROM.findall(decoded))
+        )
         raise NoPolicy(
             f"{origin}: not JSON ({error}), and no trust policy is written out in it as in "
-            "Terraform, a template, CDK or a script (a module's comes with the plan); give JSON: "
-            "`terraform show -json`, `cdk synth --json`, `aws iam get-role`",
+            "Terraform, a template, CDK or a script (a module's comes with the plan)"
+            + (
+                taken
+                or "; give JSON: `terraform show -json`, `cdk synth --json`, `aws iam get-role`"
+            ),
             is_told=origin.endswith(".json") and _ASSUMED in decoded,
         ) from None
     if isinstance(content, dict):

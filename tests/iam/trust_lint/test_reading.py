@@ -248,6 +248,30 @@ def test_a_loop_over_a_list_is_one_of_its_items() -> None:
     )
 
 
+def test_tags_that_are_new_each_time_are_advised_an_environment() -> None:
+    """https://docs.github.com/en/actions/how-tos/deploy/configure-and-manage-deployments/manage-environments"""
+    for pattern, advised in (("refs/tags/v*", True), ("refs/heads/*", False)):
+        found = lint(policy(f"repo:octo-org@1001/app@2002:ref:{pattern}"), Setting(""))
+        [told] = [one for one in found.findings if one.rule == "any-ref"]
+        assert ("an environment that such tags alone may deploy to" in told.fix) == advised
+
+
+def test_a_script_that_takes_the_policy_from_a_file_names_it() -> None:
+    script = "aws iam create-role --role-name ci --assume-role-policy-document file://trust.json\n"
+    with pytest.raises(InputError, match=r"takes a role's from trust\.json: give that file$"):
+        read_text(script, "a.sh", Setting(""))
+
+
+def test_of_others_providers_the_bare_star_alone_does_not_count() -> None:
+    """As IAM was recorded to answer; see test_written.py."""
+    document = policy("x")
+    [statement] = document["Statement"]
+    statement["Principal"]["Federated"] = PROVIDER.replace(HOST, "gitlab.com")
+    statement["Condition"] = {"StringLike": {"gitlab.com:sub": "*"}}
+    [told] = lint(document, Setting("")).findings
+    assert told.fix == "compare gitlab.com:sub with whole values; * alone does not count"
+
+
 def test_a_name_and_a_literal_that_may_agree_are_not_said_to_differ() -> None:
     document = policy("repo:octo-org/app:environment:prod")
     compared = document["Statement"][0]["Condition"]
