@@ -186,6 +186,21 @@ def test_what_else_is_in_a_folder_is_told_as_not_judged(tmp_path: Path) -> None:
     assert run(tmp_path, str(folder)).exit_code == 1
 
 
+def test_what_cdk_notes_beside_its_templates_is_no_news(tmp_path: Path) -> None:
+    """https://docs.aws.amazon.com/cdk/v2/guide/apps.html, the cloud assembly"""
+    folder = tmp_path / "cdk.out"
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": GOOD}}
+    written(folder, {"Resources": {"Ci": role}}, "ci.template.json")
+    written(
+        folder, {"artifacts": {"ci": {"properties": {"assumeRoleArn": "arn"}}}}, "manifest.json"
+    )
+    written(folder, {"files": {"a": {"destinations": {"b": {"assumeRoleArn": "c"}}}}},
+            "ci.assets.json")  # fmt: skip
+    written(folder, {"tree": {"children": {"ci": role}}}, "tree.json")
+    done = run(tmp_path, str(folder))
+    assert (done.exit_code, done.stdout.split()[0]) == (0, "1")
+
+
 def test_a_workflow_that_makes_a_role_is_read(tmp_path: Path) -> None:
     folder = tmp_path / "roles"
     workflow = folder / ".github" / "workflows" / "iam.yml"

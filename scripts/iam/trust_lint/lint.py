@@ -51,7 +51,7 @@ STS_ACTIONS = (
 )  # fmt: skip
 _NO_ACCOUNT = "0" * 12
 _PROVIDERS_ACCOUNT = re.compile(
-    r"(arn:aws[a-z-]*:iam::)(?!\d{12}:)(\$?\{+[^}\"]*\}+|[^:\"/]*)(?=:oidc-provider/)"
+    r"(arn:aws[a-z-]*:iam::)(?!\d{12}:)(\$?\{+[^}\"]*\}+|[^:\"/]*)(?=:(?:oidc|saml)-provider/)"
 )
 # A number that is the role's own account's whatever it is.
 _OWN_ACCOUNT = re.compile(

@@ -52,6 +52,8 @@ _TAKEN_FROM = re.compile(
     r"(?:--assume-role-policy-document|update-assume-role-policy\b[^\n;]*?--policy-document)"
     r"[ \t=]+[\"']?file://([^\s\"']+)"
 )
+# What CDK notes beside its templates names roles that it assumes itself (assumeRoleArn).
+_SPOKEN_OF = re.compile("AssumeRole|assumeRolePolicy")
 _ASSUMED = "ssumeRole"  # in each action that IAM takes into a trust policy
 _COMMENTS = re.compile(r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])', re.DOTALL)
 _RENDER = re.compile(r"give (?:the plan|the rendered|what `)")
@@ -178,8 +180,15 @@ def _kept_in(folder: Path) -> Iterator[Path]:
             if one not in _OTHERS and (not one.startswith(".") or one in _OURS)
         ]  # fmt: skip
         for path in (Path(place, one) for one in files if not _TESTS.search(one)):
+            if _is_tree(path):
+                continue
             if path.name.endswith(_KEPT_IN) or _holds_policy(path):
                 yield path
+
+
+def _is_tree(path: Path) -> bool:
+    """Whether a file is what CDK notes of its constructs beside the templates that it makes."""
+    return path.name == "tree.json" and path.with_name("manifest.json").exists()
 
 
 def _holds_policy(path: Path) -> bool:
@@ -329,7 +338,7 @@ def _of_roles(roles: Sequence[Any], origin: str, setting: Setting) -> Input:
 
 def _is_trust(content: object, origin: str) -> None:
     """Raise NoPolicy, which says what to give instead, where the content is no trust policy."""
-    told = _ASSUMED in str(content)
+    told = _SPOKEN_OF.search(str(content)) is not None
     if not isinstance(content, dict):
         raise NoPolicy(
             f"{origin}: not a policy; a trust policy is an object with Statement", is_told=told

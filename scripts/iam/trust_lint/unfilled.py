@@ -27,7 +27,9 @@ PLACEHOLDER = re.compile(
     r"|%(?:\[\d+\])?[sdvq](?!\w)"
     # No repository is without its owner.
     r"|(?<=^repo:)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?=:)"
-    # An id is a number.
+    # An account is a number.
+    r"|(?<=:iam::)[A-Za-z][\w-]*(?=:(?:root\b|role/|user/))"
+    # So is an id.
     r"|(?<=@)(?:\w+[_-])?(?:ID|id)(?=[/:])"
 )
 _ACCOUNT = "000000000000"
@@ -300,10 +302,14 @@ def _statement(found: Filled, statement: Mapping[str, Any]) -> dict[str, Any]:
     new = {key: value for key, value in statement.items() if key != "Sid" or not left_in(value)}
     principal = statement.get("Principal")
     if isinstance(principal, Mapping):
+        actions = {str(one).lower() for one in _listed(statement.get("Action"))}
+        saml = (
+            "sts:assumerolewithsaml" in actions and "sts:assumerolewithwebidentity" not in actions
+        )
         new["Principal"] = {
-            kind: [_trusted(found, kind, one, host) for one in named]
+            kind: [_trusted(found, kind, one, host, saml=saml) for one in named]
             if isinstance(named, list)
-            else _trusted(found, kind, named, host)
+            else _trusted(found, kind, named, host, saml=saml)
             for kind, named in principal.items()
         }
     if isinstance(condition, Mapping):
@@ -330,11 +336,11 @@ def _host(statement: Mapping[str, Any], operators: Mapping[str, Any]) -> str:
     return GITHUB_HOST if "github" in text else ""
 
 
-def _trusted(found: Filled, kind: str, written: Any, host: str) -> Any:
+def _trusted(found: Filled, kind: str, written: Any, host: str, *, saml: bool) -> Any:
     """A principal whose account, name or address is filled in."""
     if not isinstance(written, str) or not (_left(written) or _WORD.fullmatch(written)):
         return written
-    if ":saml-provider/" in written:
+    if ":saml-provider/" in written or (saml and kind == "Federated"):
         return f"arn:aws:iam::{_ACCOUNT}:saml-provider/name"
     if kind == "Federated":
         return _provider(found, written, host)

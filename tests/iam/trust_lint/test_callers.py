@@ -53,6 +53,14 @@ def test_an_example_of_a_module_does_not_stand_for_its_own_defaults(tmp_path: Pa
     assert sorted(origins(read(tmp_path))) == ["aws_iam_role.ci", "module.ci.aws_iam_role.ci"]
 
 
+def test_an_environment_that_is_called_test_is_a_caller(tmp_path: Path) -> None:
+    tree(tmp_path, modules__role=ROLE, terraform__test=call("ci", "../../modules/role"))
+    assert origins(read(tmp_path)) == ["module.ci.aws_iam_role.ci"]
+    # In the module itself it is a test of it.
+    tree(tmp_path / "two", role=ROLE, role__test=call("ci", ".."))
+    assert len(origins(read(tmp_path / "two"))) == 2
+
+
 def test_what_a_caller_leaves_open_is_told_at_the_caller(tmp_path: Path) -> None:
     text = 'module "ci" {\n  source = "./a/role"\n  sub    = [for one in split(",", var.all) :\n'
     text += "    trimspace(one) # names\n  ]\n}\n"

@@ -248,6 +248,31 @@ def test_a_loop_over_a_list_is_one_of_its_items() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("principal", "action", "told"),
+    [
+        ({"Federated": "arn:aws:iam::YOUR_ACCOUNT_ID:saml-provider/Okta"},
+         "sts:AssumeRoleWithSAML", "YOUR_ACCOUNT_ID is not filled in"),
+        ({"Federated": "${var.provider}"}, "sts:AssumeRoleWithSAML", ""),
+        ({"AWS": "arn:aws:iam::ACCOUNT_ID:root"}, "sts:AssumeRole", "ACCOUNT_ID is not filled in"),
+    ],
+)  # fmt: skip
+def test_a_word_in_the_place_of_an_account_is_no_end(
+    principal: dict[str, str], action: str, told: str
+) -> None:
+    """An account is twelve digits.
+
+    https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html
+    """
+    document = policy("repo:octo-org@1001/app@2002:ref:refs/heads/main")
+    other = {"Effect": "Allow", "Principal": principal, "Action": action}
+    document["Statement"].append(other)
+    found = lint(document, Setting("a.json"))
+    assert [one.who for one in found.reach.values()] == ["jobs of octo-org/app: refs/heads/main"]
+    assert len(found.not_judged) == bool(told)
+    assert told in "".join(found.not_judged)
+
+
 def test_tags_that_are_new_each_time_are_advised_an_environment() -> None:
     """https://docs.github.com/en/actions/how-tos/deploy/configure-and-manage-deployments/manage-environments"""
     for pattern, advised in (("refs/tags/v*", True), ("refs/heads/*", False)):

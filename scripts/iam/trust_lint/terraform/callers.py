@@ -13,7 +13,8 @@ Chain = tuple[tuple[Path | None, str], ...]
 TERRAFORM = frozenset({".tf", ".tofu"})
 _COMMENT = re.compile(r"^[ \t]*(?:#|//).*", re.MULTILINE)
 # Whose defaults count is whoever calls the module elsewhere.
-_EXAMPLES = frozenset({"example", "examples", "fixtures", "test", "tests"})
+_EXAMPLES = frozenset({"example", "examples", "fixtures", "tests"})
+_TEST = "test"  # an environment, too, unless it stands in the module
 _FOLDER = re.compile(r"\bsource\s*=\s*\"(\.[^\"\n]*)\"")
 
 
@@ -43,8 +44,10 @@ class Callers:
 
 def _is_example(caller: Path | None, called: Path | None) -> bool:
     """Whether a folder shows or tests the module of another."""
-    beyond = set(caller.parts if caller else ()) - set(called.parts if called else ())
-    return not beyond.isdisjoint(_EXAMPLES)
+    if caller is None or called is None:
+        return False
+    beyond = set(caller.parts) - set(called.parts)
+    return not beyond.isdisjoint(_EXAMPLES) or (_TEST in beyond and called in caller.parents)
 
 
 def callers_first(files: Iterable[Path]) -> list[Path]:
