@@ -66,6 +66,8 @@ _RESERVED_BUCKET = re.compile(
     re.ASCII,
 )
 _LARGEST_PORT = 65535
+_LARGEST_VOLUME = 65_536
+_READ_JSON = frozenset({"events", "lambda", "states"})
 # https://docs.aws.amazon.com/general/latest/gr/ssm.html#limits_ssm
 _LARGEST_DOCUMENT = 64 * 1024
 # An ICMP rule has a type and a code there, and of all other protocols every port is meant.
@@ -368,6 +370,12 @@ def volume(reading: Reading, backends: Backends) -> None:
         if name in {"Size", "VolumeSize"} and isinstance(size, int) and size < 1:
             raise AwsError(
                 "InvalidParameterValue", f"Volume of {size}GiB is too small; minimum is 1GiB."
+            )
+        # https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volume-types.html
+        if name in {"Size", "VolumeSize"} and isinstance(size, int) and size > _LARGEST_VOLUME:
+            raise AwsError(
+                "InvalidParameterValue",
+                f"Volume of {size}GiB is too large; maximum is {_LARGEST_VOLUME}GiB.",
             )
 
 
@@ -696,7 +704,7 @@ def schedule(reading: Reading, _: Backends) -> None:
     """https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html"""
     given = reading.parameters
     expression = given.get("ScheduleExpression", "")
-    if not _SCHEDULE.fullmatch(expression):
+    if not (_SCHEDULE.fullmatch(expression) and values.is_time(expression)):
         raise AwsError("ValidationException", f"Invalid Schedule Expression {expression}.")
     zone = given.get("ScheduleExpressionTimezone")
     try:
@@ -713,5 +721,10 @@ def schedule(reading: Reading, _: Backends) -> None:
     begins, ends = given.get("StartDate"), given.get("EndDate")
     if begins is not None and ends is not None and not begins < ends:
         raise AwsError("ValidationException", "The StartDate must come before the EndDate.")
-    if not str((given.get("Target") or {}).get("Arn")).startswith("arn:"):
+    target = given.get("Target") or {}
+    if not str(target.get("Arn")).startswith("arn:"):
         raise AwsError("ValidationException", "The target's Arn is not a valid ARN.")
+    # https://docs.aws.amazon.com/scheduler/latest/APIReference/API_Target.html
+    text, of_json = target.get("Input"), target["Arn"].split(":")[2] in _READ_JSON
+    if text and of_json and values.parsed(text) is None and text.strip() != "null":
+        raise AwsError("ValidationException", "The target's Input must be a well-formed JSON.")

@@ -159,6 +159,7 @@ _CONTENT = {
 _SAME_ADDRESS = {
     "Host": "#{host}", "Path": "/#{path}", "Port": "#{port}", "Protocol": "#{protocol}"
 }  # fmt: skip
+_PLAIN = frozenset({"HTTP", "TCP", "TCP_UDP", "UDP"})
 
 
 def listener(reading: Reading, backends: Backends) -> None:
@@ -172,6 +173,11 @@ def listener(reading: Reading, backends: Backends) -> None:
         raise AwsError(
             "ValidationError", f"A certificate must be specified for {given['Protocol']} listeners"
         )
+    for name, what in (("Certificates", "A certificate"), ("SslPolicy", "An SSL policy")):
+        if given.get(name) and given.get("Protocol") in _PLAIN:
+            raise AwsError(
+                "ValidationError", f"{what} cannot be specified for {given['Protocol']} listeners"
+            )
     elb = backends("elbv2", reading.request.region)
     arn = given.get("LoadBalancerArn") or given["ListenerArn"].replace(
         ":listener/", ":loadbalancer/"

@@ -126,6 +126,10 @@ _NAMES = {
     ("elasticloadbalancing", "CreateLoadBalancer"): (
         "Name", r"(?!internal-)[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?", "ValidationError",
     ),
+    ("cloudtrail", "CreateTrail"): (
+        "Name", r"(?!\d+(\.\d+){3}\Z)[a-zA-Z0-9]+([._-][a-zA-Z0-9]+)*",
+        "InvalidTrailNameException",
+    ),
     ("ec2", "CreateSecurityGroup"): ("GroupName", r"(?!sg-).+", "InvalidParameterValue"),
     ("logs", "CreateLogGroup"): ("logGroupName", r"(?!aws/).+", "InvalidParameterException"),
     ("rds", "CreateDBParameterGroup"): (

@@ -213,3 +213,190 @@ def test_a_tag_does_not_make_a_policy_one_that_nobody_can_judge(account: Account
     of_key = [{"TagKey": "stage", "TagValue": "qa"}]
     assert told(kms.tag_resource, KeyId=key, Tags=of_key) == "LocalCloudUnsupportedPolicy"
     assert told(kms.describe_key, KeyId=key) == ""
+
+
+TIMES = (
+    # https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html, its examples
+    ("cron(0 10 * * ? *)", True),
+    ("cron(15 12 * * ? *)", True),
+    ("cron(0 18 ? * MON-FRI *)", True),
+    ("cron(0 8 1 * ? *)", True),
+    ("cron(0/10 * ? * MON-FRI *)", True),
+    ("cron(0/5 8-17 ? * MON-FRI *)", True),
+    ("cron(0 9 ? * 2#1 *)", True),
+    ("cron(15 10 ? * 6L 2022-2023)", True),
+    ("cron(0 10 L * ? *)", True),
+    ("cron(0 10 15W * ? *)", True),
+    ("cron(0 0,12 ? JAN-MAR,JUL 1,7 2026,2030)", True),
+    # "you must use a ? in the other"; the fields' values
+    ("cron(* * * * * *)", False),
+    ("cron(0 10 ? * ? *)", False),
+    ("cron(61 * * * ? *)", False),
+    ("cron(0 24 * * ? *)", False),
+    ("cron(0 10 32 * ? *)", False),
+    ("cron(0 10 ? 13 MON *)", False),
+    ("cron(0 10 ? * 8 *)", False),
+    ("cron(0 10 ? * 6#6 *)", False),
+    ("cron(0 10 * * ? 1969)", False),
+    ("cron(a 10 ? * 1 *)", False),
+    ("cron(0/0 10 ? * 1 *)", False),
+)
+
+
+def test_a_schedule_has_times_that_there_are(account: Account) -> None:
+    """https://docs.aws.amazon.com/scheduler/latest/APIReference/API_Target.html: of Lambda, Step
+    Functions and EventBridge "the input must be a well-formed JSON. For all other target types, a
+    JSON is not required."
+    """
+    scheduler, events = account.client("scheduler"), account.client("events")
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "scheduler.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    role = account.role("schedules-20", trust)
+
+    def schedule(expression: str, service: str = "sqs", **more: str) -> str:
+        arn = f"arn:aws:{service}:us-east-1:{account.cloud.account_id}:x"
+        asked: dict[str, Any] = {
+            "Name": f"of-{time.monotonic_ns()}",
+            "ScheduleExpression": expression,
+            "FlexibleTimeWindow": {"Mode": "OFF"},
+            "Target": {"Arn": arn, "RoleArn": role, **more},
+        }
+        return told(scheduler.create_schedule, **asked)
+
+    for expression, good in TIMES:
+        code = "" if good else "ValidationException"
+        assert schedule(expression) == code, expression
+        assert told(events.put_rule, Name="of-20", ScheduleExpression=expression) == code
+    assert schedule("at(2028-02-29T10:00:00)") == ""
+    assert schedule("at(2027-02-29T10:00:00)") == "ValidationException"
+    assert schedule("at(2027-02-28T24:00:00)") == "ValidationException"
+    hourly = "rate(1 hour)"
+    assert schedule(hourly, "lambda", Input="{") == "ValidationException"
+    assert [schedule(hourly, "sqs", Input="{"), schedule(hourly, "lambda", Input="{}")] == ["", ""]
+
+
+def test_what_is_sent_has_a_size_and_says_something(account: Account) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
+    https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
+    """
+    logs, topics, s3 = (account.client(name) for name in ("logs", "sns", "s3"))
+    stream = {"logGroupName": "of-20", "logStreamName": "s"}
+    logs.create_log_group(logGroupName="of-20")
+    logs.create_log_stream(**stream)
+    now = int(time.time() * 1000)
+    for span, size, code in (
+        (86_400_001, 1, "InvalidParameterException"),
+        (86_400_000, 1, ""),
+        (0, 524_288, "InvalidParameterException"),
+        (0, 524_200, ""),
+    ):
+        events = [{"timestamp": at, "message": "x" * size} for at in (now - span, now)]
+        assert told(logs.put_log_events, **stream, logEvents=events) == code, (span, size)
+    topic = topics.create_topic(Name="of-20")["TopicArn"]
+    wrong = "InvalidParameter"
+    for message, code in (
+        ({"Message": ""}, wrong),
+        ({"Message": "x", "MessageStructure": "json"}, wrong),
+        ({"Message": "{}", "MessageStructure": "json"}, wrong),
+        ({"Message": '{"default": "x"}', "MessageStructure": "json"}, ""),
+        ({"Message": "x", "Subject": "a\nb"}, wrong),
+        ({"Message": "x", "Subject": " b"}, wrong),
+        ({"Message": "x", "Subject": "Drift: 3 features"}, ""),
+    ):
+        assert told(topics.publish, TopicArn=topic, **message) == code, message
+    s3.create_bucket(Bucket="sent-20")
+    for size, code in ((2047, ""), (2048, "MetadataTooLarge")):
+        of_object = {"Bucket": "sent-20", "Key": "k", "Metadata": {"a": "x" * size}}
+        assert told(s3.put_object, **of_object) == code
+        assert told(s3.create_multipart_upload, **of_object) == code
+    tags = [{"Key": f"k{n}", "Value": "v"} for n in range(51)]
+    put = s3.put_bucket_tagging
+    assert told(put, Bucket="sent-20", Tagging={"TagSet": tags}) == "BadRequest"
+    assert told(put, Bucket="sent-20", Tagging={"TagSet": tags[:50]}) == ""
+
+
+def test_a_provider_a_password_and_a_budget_have_what_they_may_have(account: Account) -> None:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetRandomPassword.html
+    https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_budgets_CreateNotification.html
+    """
+    iam, secrets, budgets = (account.client(n) for n in ("iam", "secretsmanager", "budgets"))
+    ids = [f"c{n}" for n in range(100)]
+    made = iam.create_open_id_connect_provider(Url="https://many.example.com", ClientIDList=ids)
+    arn = {"OpenIDConnectProviderArn": made["OpenIDConnectProviderArn"]}
+    add = iam.add_client_id_to_open_id_connect_provider
+    assert told(add, **arn, ClientID="one-more") == "LimitExceeded"
+    assert told(add, **arn, ClientID="c7") == ""
+    thumbprints = [f"{n:040x}" for n in range(6)]
+    update = iam.update_open_id_connect_provider_thumbprint
+    assert told(update, **arn, ThumbprintList=thumbprints) == "InvalidInput"
+    assert told(update, **arn, ThumbprintList=thumbprints[:5]) == ""
+    nothing = {
+        f"Exclude{kind}": True for kind in ("Lowercase", "Uppercase", "Numbers", "Punctuation")
+    }
+    for asked, code in (
+        (nothing, "InvalidParameterException"),
+        ({"ExcludeCharacters": "0123456789"}, "InvalidParameterException"),
+        ({"ExcludeNumbers": True, "ExcludePunctuation": True}, ""),
+    ):
+        assert told(secrets.get_random_password, **asked) == code, asked
+    of_account = {"AccountId": account.cloud.account_id}
+    budget = {"BudgetName": "of-20", "BudgetType": "COST", "TimeUnit": "MONTHLY"}
+    for amount, code in (
+        ("abc", "InvalidParameterException"), ("NaN", "InvalidParameterException"), ("10", "")
+    ):  # fmt: skip
+        limit = {"Amount": amount, "Unit": "USD"}
+        assert (
+            told(budgets.create_budget, **of_account, Budget={**budget, "BudgetLimit": limit})
+            == code
+        )
+    notification = {
+        "NotificationType": "ACTUAL", "ComparisonOperator": "GREATER_THAN", "Threshold": 80.0
+    }  # fmt: skip
+    of_budget = {**of_account, "BudgetName": "of-20", "Notification": notification}
+    subscribers = [{"SubscriptionType": "EMAIL", "Address": "a@example.com"}]
+    create, delete = budgets.create_notification, budgets.delete_notification
+    assert told(delete, **of_budget) == "NotFoundException"
+    assert told(create, **of_budget, Subscribers=subscribers) == ""
+    assert told(create, **of_budget, Subscribers=subscribers) == "DuplicateRecordException"
+    assert told(delete, **of_budget) == ""
+
+
+def test_volumes_trails_and_listeners_are_such_as_there_are(account: Account) -> None:
+    """https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volume-types.html
+    https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_CreateTrail.html
+    https://github.com/awslabs/fargatecli/issues/104
+    """
+    ec2, trails, elb = (account.client(name) for name in ("ec2", "cloudtrail", "elbv2"))
+    zone = {"AvailabilityZone": "us-east-1a"}
+    assert told(ec2.create_volume, **zone, Size=2**40) == "InvalidParameterValue"
+    account.client("s3").create_bucket(Bucket="trails-20")
+    for name in ("my-trail-", "192.168.5.4", "my--trail", "-trail"):
+        code = told(trails.create_trail, Name=name, S3BucketName="trails-20")
+        assert code == "InvalidTrailNameException", name
+    assert told(trails.create_trail, Name="my_trail-2.a", S3BucketName="trails-20") == ""
+    subnets = ec2.describe_subnets()["Subnets"]
+    balancer = elb.create_load_balancer(Name="of-20", Subnets=[s["SubnetId"] for s in subnets[:2]])
+    [made] = balancer["LoadBalancers"]
+    group = elb.create_target_group(
+        Name="of-20", Protocol="HTTP", Port=80, VpcId=subnets[0]["VpcId"]
+    )
+    [targets] = group["TargetGroups"]
+    listener: dict[str, Any] = {
+        "LoadBalancerArn": made["LoadBalancerArn"],
+        "Protocol": "HTTP",
+        "Port": 80,
+        "DefaultActions": [{"Type": "forward", "TargetGroupArn": targets["TargetGroupArn"]}],
+    }
+    with_policy = {**listener, "SslPolicy": "ELBSecurityPolicy-2016-08"}
+    assert told(elb.create_listener, **with_policy) == "ValidationError"
+    assert told(elb.create_listener, **listener) == ""

@@ -8,7 +8,9 @@ https://docs.aws.amazon.com/sns/latest/api/API_SetTopicAttributes.html
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 Check = Callable[[str], bool]
@@ -36,6 +38,56 @@ def parsed(text: str) -> Any:
 
 def _document(text: str) -> bool:
     return not text or isinstance(parsed(text), dict)
+
+
+# Of each field of a cron expression: its least and largest number, its words, and its own signs.
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_CRON: tuple[tuple[range, tuple[str, ...], str], ...] = (
+    (range(60), (), r"\Z\A"),
+    (range(24), (), r"\Z\A"),
+    (range(1, 32), (), r"\?|L|LW|(3[01]|[12]\d|[1-9])W"),
+    (range(1, 13), _MONTHS, r"\Z\A"),
+    (range(1, 8), _DAYS, r"\?|L|([1-7]|SUN|MON|TUE|WED|THU|FRI|SAT)(L|#[1-5])"),
+    (range(1970, 2200), (), r"\Z\A"),
+)
+
+
+def is_time(expression: str) -> bool:
+    """Whether a cron expression, or one for a single time, can come true.
+
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+    """
+    kind, _, inner = expression.removesuffix(")").partition("(")
+    if kind == "at":
+        try:
+            return bool(datetime.strptime(inner, "%Y-%m-%dT%H:%M:%S"))
+        except ValueError:
+            return False
+    if kind != "cron":
+        return True
+    fields = inner.split(" ")
+    # "If you specify a value or a * in one of the fields, you must use a ? in the other."
+    return (fields[2] == "?") != (fields[4] == "?") and all(
+        all(_in_field(part, *known) for part in field.split(","))
+        for field, known in zip(fields, _CRON, strict=True)
+    )
+
+
+def _in_field(part: str, numbers: range, words: tuple[str, ...], signs: str) -> bool:
+    if re.fullmatch(signs, part):
+        return True
+    times, _, step = part.partition("/")
+    if "/" in part and not (step.isdecimal() and int(step) > 0):
+        return False
+    ends = [_number_of(end, numbers, words) for end in times.split("-")]
+    return times == "*" or (len(ends) <= 2 and None not in ends)
+
+
+def _number_of(text: str, numbers: range, words: tuple[str, ...]) -> int | None:
+    if text in words:
+        return words.index(text)
+    return int(text) if text.isascii() and text.isdecimal() and int(text) in numbers else None
 
 
 _TRUE = _words("true", "false")

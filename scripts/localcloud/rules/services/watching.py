@@ -9,7 +9,7 @@ from typing import Any
 from scripts.iam.requests import Reading
 from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
-from scripts.localcloud.emulator.services.values import parsed
+from scripts.localcloud.emulator.services.values import is_time, parsed
 
 _MOST_SELECTORS = 5
 _LONGEST_PREFIX = 200
@@ -87,7 +87,7 @@ def rule(reading: Reading, _: Backends) -> None:
     """https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutRule.html"""
     given = reading.parameters
     times, pattern = given.get("ScheduleExpression"), given.get("EventPattern")
-    if times and not _TIMES.fullmatch(times):
+    if times and not (_TIMES.fullmatch(times) and is_time(times)):
         raise AwsError("ValidationException", "Parameter ScheduleExpression is not valid.")
     if pattern and not isinstance(parsed(pattern), dict):
         raise AwsError(
