@@ -25,7 +25,7 @@ READ = """
 budgets:*:AccountId  budgets:*Notification:Notification.*
 kms:*:*EncryptionAlgorithm  rds:ModifyDBInstance:CloudwatchLogsExportConfiguration
 s3:*:Body  s3:*:CacheControl  s3:*:Checksum*  s3:*:ContentDisposition  s3:*:ContentLanguage
-s3:*:ContentType  s3:*:Expires  s3:*:Metadata  s3:*:Response*  s3:*:SSEKMSEncryptionContext
+s3:*:ContentType  s3:*:Expires s3:*:Response*  s3:*:SSEKMSEncryptionContext
 s3:CompleteMultipartUpload:MultipartUpload.Parts.*
 tagging:GetResources:TagFilters.*
 """
