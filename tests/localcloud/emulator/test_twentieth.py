@@ -38,6 +38,8 @@ def test_a_call_for_too_many_metrics_is_refused(account: Account) -> None:
         *2 * ["InvalidParameterCombination"],
     ]
 
+    assert points(1, 7) == "InvalidParameterValue"
+
     def periods(days: int, period: int) -> str:
         stat = {"Metric": of_metric, "Period": period, "Stat": "Sum"}
         return told(
@@ -87,6 +89,9 @@ def test_nobody_asks_for_more_machines_or_addresses_than_there_could_be(account:
     launch: dict[str, Any] = {"ImageId": image, "InstanceType": "t3.micro"}
     many = told(ec2.run_instances, **launch, MinCount=1000, MaxCount=1000)
     assert many == "InstanceLimitExceeded"
+    for least, most in ((5, 1), (0, 1), (-5, -1)):
+        asked = {"MinCount": least, "MaxCount": most}
+        assert told(ec2.run_instances, **launch, **asked) == "InvalidParameterValue"
     for count, code in ((10**9, "PrivateIpAddressLimitExceeded"), (3, "")):
         asked = {"SubnetId": subnet, "SecondaryPrivateIpAddressCount": count}
         assert told(ec2.create_network_interface, **asked) == code
@@ -294,6 +299,7 @@ def test_what_is_sent_has_a_size_and_says_something(account: Account) -> None:
     logs.create_log_stream(**stream)
     now = int(time.time() * 1000)
     for span, size, code in (
+        (now, 1, "InvalidParameterException"),
         (86_400_001, 1, "InvalidParameterException"),
         (86_400_000, 1, ""),
         (0, 524_288, "InvalidParameterException"),

@@ -25,11 +25,18 @@ _MOST_SAMPLES = 10_000
 _MOST_METRICS, _MOST_VALUES, _LARGEST_VALUE = 1_000, 150, 2.0**360
 _OLDEST, _NEWEST = timedelta(weeks=2), timedelta(hours=2)
 _RESOLUTIONS = (1, 60)
+_SHORT_PERIODS, _MINUTE = (1, 5, 10, 20, 30), 60
 
 
 def launch(reading: Reading, _: Backends) -> None:
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html"""
-    count = max(reading.parameters.get("MaxCount", 0), reading.parameters.get("MinCount", 0))
+    least, count = reading.parameters.get("MinCount", 1), reading.parameters.get("MaxCount", 1)
+    if not 1 <= least <= count:
+        raise AwsError(
+            "InvalidParameterValue",
+            f"Value ({least}) for parameter minCount is invalid: it is at least 1, and at most "
+            f"maxCount ({count}).",
+        )
     if count > MOST_INSTANCES:
         raise AwsError(
             "InstanceLimitExceeded",
@@ -88,6 +95,11 @@ def metrics(reading: Reading, backends: Backends) -> None:
 
 
 def _points(given: Mapping[str, Any], period: int) -> int:
+    if period % _MINUTE and period not in _SHORT_PERIODS:
+        raise AwsError(
+            "InvalidParameterValue",
+            "The parameter Period must be 1, 5, 10, 20, 30 or a multiple of 60",
+        )
     return int((given["EndTime"] - given["StartTime"]).total_seconds()) // period
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-from datetime import timedelta
 from typing import Any
 
 from scripts.iam.requests import Reading
@@ -11,7 +10,7 @@ from scripts.localcloud.access.errors import AwsError
 from scripts.localcloud.access.policies import Backends
 from scripts.localcloud.emulator.services.values import parsed
 
-_LARGEST_BATCH, _OF_EVENT, _LONGEST_SPAN = 1_048_576, 26, timedelta(days=1)
+_LARGEST_BATCH, _OF_EVENT, _LONGEST_SPAN = 1_048_576, 26, 86_400_000
 _LARGEST_METADATA = 2 * 1024
 _MOST_TAGS, _MOST_AUDIENCES, _MOST_THUMBPRINTS, _MOST_NOTIFICATIONS = 50, 100, 5, 10
 
@@ -24,7 +23,7 @@ def log_events(reading: Reading, _: Backends) -> None:
             "InvalidParameterException", f"Upload too large: more than {_LARGEST_BATCH} bytes"
         )
     times = [one["timestamp"] for one in events]
-    if timedelta(milliseconds=max(times) - min(times)) > _LONGEST_SPAN:
+    if max(times) - min(times) > _LONGEST_SPAN:
         raise AwsError(
             "InvalidParameterException",
             "The batch of log events in a single PutLogEvents request cannot span more than 24 "
