@@ -92,7 +92,7 @@ def cause(words: str) -> str | None:
             f". {unfilled[1]} stands where a name belongs: if the request had it so, it is a value "
             "that nobody filled in, and the request is to be put right first"
         )
-    if told and (store := s3.another_store(words)):
+    if told and ("S3" in told or "s3:" in told) and (store := s3.another_store(words)):
         told += (
             f". The text names {store}: if the request went to that store, its own keys and "
             "policies decide, and none of AWS's"
@@ -220,7 +220,7 @@ _SAYS = re.compile(
 )
 _NOTHING = re.compile(
     r"User:|Access (?:is )?Denied$|Permission denied$|Access to the resource$"
-    r"|You are not authorized to perform this|You do ?n[o']t have the perm|Forbidden|Unknown"
+    r"|You are not authorized(?: to perform this|$)|You do ?n[o']t have the perm|Forbidden|Unknown"
     r"|.*\bnot authorized to perform|status code",
     re.IGNORECASE,
 )

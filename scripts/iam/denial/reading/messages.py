@@ -104,6 +104,10 @@ _WHOLE_CALLER = re.compile(r"arn:[\w-]+:(?:sts|iam)::\d{12}:\S+ is not authorize
 # Dots between blanks in the place of an account.
 _DOTS = re.compile(r"(arn:[\w-]+:[\w-]+:[\w-]*): ?(?:\.{3}|…) ?:(?=\w)")
 _CROSSED_OUT = re.compile(r"(to perform:? [a-z][\w-]*:)[xX]{3,}\b")
+# IAM's own short names, as it wrote them before it wrote ARNs.
+_SHORT = re.compile(
+    r"(\bUser: |to perform:? iam:\w+ on resource: )(?=(?:user|role|group|policy)/\S)"
+)
 # A session is STS's; whoever hides an account may write the other service.
 _SESSION = re.compile(r"(arn:[\w-]+:)iam(::[^:\s]+:assumed-role/)")
 # Of these services an ARN may have neither region nor account; of AWS's reference others have none.
@@ -222,6 +226,7 @@ _TALK = re.compile(
     r"(?:AccessDenied\w*|UnauthorizedOperation)(?:['\"`*]+ (?=\w)"
     r"| (?:(?!because |with |status )[a-z]+\b|Exception\b|Error\b))"
     r"|(?:AccessDenied\w*|UnauthorizedOperation) [\u2013\u2014] |403 Forbidden [a-z]+ "
+    r"|AccessDenied\w*: (?:Fix|How|Why|What|When|Understand|Resolv|Troubleshoot|Solv)\w* "
     r"|(?:\b(?:is|are) )?not authorized to perform (?:an?|any|the|some|my|that) "
     r"|(?:(?<=I'm )|(?<=I am ))not authorized"
 )
@@ -242,6 +247,7 @@ _TOPIC = re.compile(
     r"\"topicArn\": ?\"(?P<topic>arn:[\w-]+:sns:[^\"]+)\"(?:.{0,600}?\"destination\": ?"
     r"\"(?P<to>[^\"]+)\")?(?:(?!\"topicArn\").)*\"?providerResponse\"?: ?"
 )
+_RECORD_ENDS = re.compile(r"\}[\" ]*\} ?\}")
 # Python puts the class of an error behind a colon.
 _ERROR = re.compile(r" \w*(?:Error|Exception)\b")
 _FIELD = re.compile(r"(?:code|name|type)['\"]?: ?(['\"])?$", re.IGNORECASE)
@@ -544,6 +550,7 @@ def _plain(text: str) -> str:
         text = joined
     hidden: dict[str, str] = {}
     text = _RUN_ON.sub(r"\1:", _DOTS.sub(rf"\1:{MASK}:", text))
+    text = _SHORT.sub(rf"\1arn:aws:iam::{MASK}:", text)
     # Beside a caller that is whole nobody took an account out.
     left_out = _WITHIN if _WHOLE_CALLER.search(text) else _LEFT_OUT
     text = left_out.sub(rf"\1:{MASK}:", _NOWHERE.sub(_placed, text))
@@ -804,10 +811,14 @@ def _bare(
         since = max(last, spans[told_first - 1][1] if told_first else 0)
         begins = calls.begin(plain, found.start(), since)
         behind = further and calls.begin(plain, further.start(), found.end())
-        end = min(found.end() + 260, behind or len(plain))
+        talk = _TALK.match(plain, found.start()) is not None
+        # What is said about a denial is no part of the one that it is said about.
+        until_next = further.start() if talk and further else len(plain)
+        end = min(found.end() + 260, behind or until_next)
         start = max(since, found.start() - 60) if begins is None else begins
         words = _around(plain, start, end, found)
-        if delivery := [*_TOPIC.finditer(plain, max(0, found.start() - 1200), found.start())]:
+        delivery = [*_TOPIC.finditer(plain, max(0, found.start() - 1200), found.start())]
+        if delivery and not _RECORD_ENDS.search(plain, delivery[-1].end(), found.start()):
             topic, to = delivery[-1]["topic"], delivery[-1]["to"] or "what subscribes"
             words = f"{services.delivery(topic, to)}: {words}"
         # A stack names the call, however long it is.
@@ -850,7 +861,7 @@ def _bare(
             # Of the only one, of which nothing is known, more is quoted.
             if not (told or further or len(seen) > 1):
                 words = _around(plain, found.start() - 420, end, found)
-            yield words, _TALK.match(plain, found.start()) is not None
+            yield words, talk
 
 
 def _without_talk(bare: dict[str, bool], told_of: set[str], *, alone: bool) -> tuple[str, ...]:
@@ -874,9 +885,9 @@ def _left_out(text: str, bare: tuple[str, ...], actions: set[str]) -> Iterator[s
     for plain in map(_plain, parts.values() if len(parts) > 1 else ()):
         if _SENTENCE.search(plain) or decoded.ENCODED.search(plain):
             continue
-        for words, _ in _bare(plain, [], ()):
+        for words, talk in _bare(plain, [], ()):
             told = cause(words)
-            if told is None or told in causes:
+            if told is None or told in causes or (talk and not _NAMED.search(told)):
                 continue
             before = " ".join([*causes, *actions])
             first = _NAMED.search(told)

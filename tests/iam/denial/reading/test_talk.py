@@ -295,3 +295,50 @@ def test_a_sentence_that_the_text_cuts_in_its_caller_is_told_as_such(tmp_path: P
     told = " ".join(run(tmp_path, words).output.split())
     assert "paste it whole" in told and "elasticmapreduce:AddJobFlowSteps" in told
     assert "the words around are not read" not in told
+
+
+def test_a_title_takes_nothing_of_the_error_below_it() -> None:
+    """linden.consulting: "KMS AccessDeniedException: Fixing Key Policy and Grant ..." """
+    grant = SAID.replace("eks:DescribeCluster", "kms:CreateGrant")
+    found = read(
+        "KMS AccessDeniedException: Fixing Key Policy and Grant Misconfigurations\n8 min read\nYou "
+        "are moving to a new account and S3 reads start failing with this error:\nAn error "
+        "occurred (AccessDeniedException) when calling the Decrypt operation:\nThe ciphertext "
+        "refers to a customer master key that does not exist, does not\nexist in this region, or "
+        f"you are not allowed to access.\nOr perhaps your copy fails with:\n{grant}"
+    )
+    assert [one.action for one in found.refusals] == ["kms:CreateGrant"]
+    [words] = found.bare
+    assert str(cause(words)).startswith("KMS refused to decrypt")
+
+
+def test_what_follows_a_topics_log_is_no_delivery() -> None:
+    """linden.consulting, on a topic of SNS and on a function below it"""
+    found = read(
+        '{"notification": {"topicArn": "arn:aws:sns:us-east-1:123456789012:orders"}, "delivery": '
+        '{"statusCode": 403, "providerResponse": "{\\"ErrorCode\\":\\"KMS.AccessDeniedException\\",'
+        '\\"ErrorMessage\\":\\"User: arn:aws:iam::123456789012:root is not authorized to perform: '
+        'kms:GenerateDataKey on resource: arn:aws:kms:us-east-1:123456789012:key/abc\\"}"}}\n\n'
+        "Or your function fails when polling:\n[ERROR] KMSAccessDeniedException: The ciphertext "
+        "refers to a customer master key that does not exist, does not exist in this region, or "
+        "you are not allowed to access."
+    )
+    assert [one.principal for one in found.refusals] == ["sns.amazonaws.com"]
+    assert not [one for one in found.bare if "SNS delivers" in one]
+
+
+def test_iams_short_names_are_told_as_arns() -> None:
+    """jjongsma/grunt-eb-deploy#8"""
+    words = "User: user/jackson is not authorized to perform: iam:GetUser on resource: user/jackson"
+    [refusal] = read(f"AccessDenied: {words}").refusals
+    assert refusal.principal.endswith(":user/jackson")
+    assert str(refusal.resource).endswith(":user/jackson")
+
+
+def test_a_store_is_named_of_what_s3_says_alone() -> None:
+    """smithfarm/ceph-auto-aws#37"""
+    words = (
+        "/home/ubuntu/ceph_app/a.py <Code>UnauthorizedOperation</Code><Message>You are not "
+        "authorized to perform this operation.</Message>"
+    )
+    assert "that store" not in str(cause(read(words).bare[0]))
