@@ -226,6 +226,7 @@ _TALK = re.compile(
     r"(?:AccessDenied\w*|UnauthorizedOperation)(?:['\"`*]+ (?=\w)"
     r"| (?:(?!because |with |status )[a-z]+\b|Exception\b|Error\b))"
     r"|(?:AccessDenied\w*|UnauthorizedOperation) [\u2013\u2014] |403 Forbidden [a-z]+ "
+    r"|(?:AccessDenied\w*|UnauthorizedOperation)[.?!]? (?:I|I'(?:m|ve)|We|We're|Hi|Hello),? [a-z*`]"
     r"|AccessDenied\w*: (?:Fix|How|Why|What|When|Understand|Resolv|Troubleshoot|Solv)\w* "
     r"|(?:\b(?:is|are) )?not authorized to perform (?:an?|any|the|some|my|that) "
     r"|(?:(?<=I'm )|(?<=I am ))not authorized"

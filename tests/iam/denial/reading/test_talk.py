@@ -29,6 +29,7 @@ SAID = f"User: {USER} is not authorized to perform: eks:DescribeCluster on resou
         "If you receive an error that you're not authorized to perform the eks:DescribeCluster "
         "action, your policies must be updated.\n\n",
         "AccessDeniedException when calling the DescribeCluster : denied\n\n",
+        "The agent sleeps with AccessDeniedException\n\nI have **the role** on the instance:\n",
         "Error: 403 AccessDenied \N{EM DASH} When a cluster is out of reach\n\n",
     ],
 )
