@@ -163,6 +163,8 @@ _NO_BLANK = re.compile(r"(to perform|on resource):(?=[^\s:])")
 _NO_END = re.compile(
     r"(?<=to perform: )[\w-]+:\w+(?=on resource: )|(?<=on resource: )arn:\S+/\*(?=[A-Z][a-z]+ )"
 )
+# A sentence whose caller a line's end breaks.
+_SENTENCE_BEGINS = re.compile(r"User: arn:\S+$")
 _BROKEN = re.compile(r"(?<=to perform: )(?P<begun>[\w-]+:\w*) (?P<rest>\w+)")
 # Who reports a denial in public puts something in the place of the account: a few digits, or words.
 # API Gateway itself leaves four digits.
@@ -543,7 +545,7 @@ def _plain(text: str) -> str:
     text = _WRAPPED.sub(_mended, _HYPHEN.sub(r"\1", text))
     # Whoever quotes wrapped lines leaves the quote's sign between words.
     text = _BOLD.sub("", " ".join(text.split())).replace(" > ", " ")
-    text = _COLON.sub("", text)
+    text = re.sub(r"(?<=to perform: )([\w-]+);:\s?", r"\1:", _COLON.sub("", text))  # AWS's page
     text = _ACCESS_LOG.sub(_logged, text)
     text = _NESTED.sub(r"\1: \2", _NESTED.sub(r"\1: \2", text))
     text = _PLACEHOLDER.sub(lambda found: found[0].replace(" ", "_"), text)
@@ -884,7 +886,7 @@ def _left_out(text: str, bare: tuple[str, ...], actions: set[str]) -> Iterator[s
     # Those that differ in a number alone, as of a time, tell the same action.
     parts = {_NUMBERS.sub("0", one): one for one in _parts(text)}
     for plain in map(_plain, parts.values() if len(parts) > 1 else ()):
-        if _SENTENCE.search(plain) or decoded.ENCODED.search(plain):
+        if any(one.search(plain) for one in (_SENTENCE, _SENTENCE_BEGINS, decoded.ENCODED)):
             continue
         for words, talk in _bare(plain, [], ()):
             told = cause(words)

@@ -343,3 +343,28 @@ def test_a_store_is_named_of_what_s3_says_alone() -> None:
         "authorized to perform this operation.</Message>"
     )
     assert "that store" not in str(cause(read(words).bare[0]))
+
+
+def test_a_sentence_whose_caller_a_line_breaks_is_told_once() -> None:
+    """kubernetes-sigs/cluster-api-provider-aws#3361"""
+    caller = (
+        f"arn:aws:sts::{ACCOUNT}:assumed-role/nodes.clu\nster-api.sigs.k8s.io/i-00b1697e6df160fe9"
+    )
+    found = read(
+        "The agent lacks `ssm:ListAssociations` and `ec2messages:GetMessages`:\n```\n"
+        f"ERROR error details - GetMessages Error: AccessDeniedException: User: {caller} is not "
+        f"authorized to perform: ec2messages:GetMessages on resource: arn:aws:ssm:eu-west-1:"
+        f"{ACCOUNT}:* because no identity-based policy allows the ec2messages:GetMessages action\n"
+        "        status code: 400, request id: ac99246a-9656-4c6f-ac5d-4e40b3b617fe\n\n"
+        f"ERROR error details - AccessDeniedException: User: {caller} is not authorized to "
+        "perform: ssm:ListIns"
+    )
+    assert [one.action for one in found.refusals] == ["ec2messages:GetMessages", "ssm:ListIns"]
+    assert found.bare == ()
+
+
+def test_a_semicolon_within_an_action_is_a_pages() -> None:
+    """AWS's page on Amplify"""
+    words = f"User: {USER} is not authorized to perform: amplifybackend;:RemoveAllBackends on"
+    [refusal] = read(f"{words} resource: example-amplify-app").refusals
+    assert refusal.action == "amplifybackend:RemoveAllBackends"
