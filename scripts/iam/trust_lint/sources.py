@@ -302,7 +302,9 @@ def _of_places(read: Sequence[Found], origin: str, setting: Setting) -> Input:
         name = f"{origin}: {one.place}" if one.place else origin
         taken[name] = taken.get(name, 0) + 1
         name += f" (policy {taken[name]})" if taken[name] > 1 else ""
-        own = replace(setting, origin=name, client_ids=one.client_ids)
+        # Other files may allow the role more, so that it changes nothing is not known.
+        writes = tuple(filter(_is_power, one.allowed)) or None
+        own = replace(setting, origin=name, client_ids=one.client_ids, writes=writes)
         documents.append((one.policy, own))
         if one.defaults:
             several = len(one.defaults) > 1

@@ -303,6 +303,70 @@ def test_a_role_is_read_from_a_file_that_it_renders(tmp_path: Path, name: str) -
         ]
 
 
+OWN = """
+data "aws_iam_policy_document" "trust" {
+  statement {
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+    principals {
+      type        = "Federated"
+      identifiers = ["ARN"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "HOST:sub"
+      values   = ["repo:o@1/a@2:pull_request"]
+    }
+  }
+}
+resource "aws_iam_role" "plan" {
+  assume_role_policy = data.aws_iam_policy_document.trust.json
+}
+data "aws_iam_policy_document" "rights" {
+  statement {
+    actions   = ["s3:GetObject", "ACTION"]
+    resources = [aws_s3_bucket.state.arn]
+  }
+}
+""".replace("ARN", ARN).replace("HOST", HOST)
+INLINE = """
+resource "aws_iam_role_policy" "plan" {
+  role   = aws_iam_role.plan.id
+  policy = POLICY
+}
+""".replace("POLICY", "data.aws_iam_policy_document.rights.json")
+ATTACHED = """
+resource "aws_iam_policy" "plan" {
+  policy = jsonencode({ Statement = { Effect = "Allow", Action = "ACTION", Resource = "*" } })
+}
+resource "aws_iam_role_policy_attachment" "plan" {
+  role       = aws_iam_role.plan.name
+  policy_arn = aws_iam_policy.plan.arn
+}
+"""
+ADMIN = ATTACHED[ATTACHED.index('resource "aws_iam_role_p') :].replace(
+    "aws_iam_policy.plan.arn", '"arn:aws:iam::aws:policy/AdministratorAccess"'
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "action", "may"),
+    [
+        (INLINE, "dynamodb:PutItem", "may do dynamodb:PutItem"),
+        (ATTACHED, "iam:PassRole", "may do iam:PassRole"),
+        (ADMIN, "x", "may do *"),
+        # Another file may allow more, so nothing is concluded.
+        (INLINE, "s3:ListBucket", "what the role may do was not judged"),
+        (ATTACHED.replace("aws_iam_role.plan.name", "aws_iam_role.other.name"), "s3:PutObject",
+         "what the role may do was not judged"),
+    ],
+)  # fmt: skip
+def test_what_a_role_may_do_is_read_beside_it(more: str, action: str, may: str) -> None:
+    found = judged(read_text((OWN + more).replace("ACTION", action), "main.tf", Setting("")))
+    [told] = [one for one in found.findings if one.rule.startswith("pull-request")]
+    assert told.message.endswith(may)
+    assert told.severity == ("error" if may.startswith("may do") else "note")
+
+
 def test_the_own_account_is_no_name_that_is_filled_in() -> None:
     found = judged(
         read_text(
@@ -321,6 +385,15 @@ resource "aws_iam_role" "admin" {
         )
     )
     assert found.not_judged == ()
+
+
+def test_a_document_without_statements_adds_none() -> None:
+    more = 'data "aws_iam_policy_document" "all" {\n  source_policy_documents = [\n'
+    more += "    data.aws_iam_policy_document.trust.json, var.more\n  ]\n}\n"
+    more += 'variable "more" { default = "{}" }\n'
+    found = judged(read_text(OWN.replace("ACTION", "x") + more, "main.tf", Setting("")))
+    assert found.not_judged == ()
+    assert set(whos(found)) == {"jobs of o/a: pull requests"}
 
 
 def test_documents_are_made_for_each_provider(tmp_path: Path) -> None:

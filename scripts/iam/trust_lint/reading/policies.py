@@ -42,6 +42,7 @@ class Found:
     defaults: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()  # what is taken for granted of conditions that are not known
     client_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # as in Setting
+    allowed: tuple[str, ...] = ()  # actions that the role's own policies are known to allow
 
 
 _QUOTED = re.compile(r"'\"?\$\{?(\w+)\}?\"?'")  # '$NAME' within a shell's single quotes

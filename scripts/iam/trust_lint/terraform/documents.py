@@ -22,6 +22,7 @@ from scripts.iam.trust_lint.reading.policies import (
 from scripts.iam.trust_lint.terraform.callers import Callers, Chain
 from scripts.iam.trust_lint.terraform.module import DOCUMENT, Module, Names, read_once, source
 from scripts.iam.trust_lint.terraform.providers import audiences
+from scripts.iam.trust_lint.terraform.rights import allowed
 from scripts.iam.trust_lint.terraform.run import Asked, Run
 from scripts.iam.trust_lint.terraform.statements import REFUSES, json_of
 from scripts.iam.trust_lint.terraform.syntax import Block, Body
@@ -75,8 +76,13 @@ def trust_policies(
     if run.left_out and file:
         run.callers.left_out.add(file)
     found = _once([one for listed in best.values() for one in listed])
-    client_ids = audiences(read) if any(web_identity(one.policy) for one in found) else {}
-    return [replace(one, client_ids=client_ids) for one in found]
+    if not any(web_identity(one.policy) for one in found):
+        return found
+    client_ids, rights = audiences(read), allowed(read)
+    return [
+        replace(one, client_ids=client_ids, allowed=rights.get(one.place.partition("[")[0], ()))
+        for one in found
+    ]
 
 
 _GITHUBS = re.compile(

@@ -60,6 +60,8 @@ def _others(block: Block, name: str, older: str, scope: Scope) -> list[Any]:
                 one = one.value
             elif isinstance(one, str):
                 one = json_of(one)
+            if one == {}:
+                continue
             inner = one.get("Statement", one.get("statement")) if isinstance(one, dict) else None
             if inner is None:
                 found.append(Unknown(written.text if written else name))
