@@ -40,6 +40,7 @@ class Server:
         self.feedback = Feedback(config.place, config.server, config.pace.feedback)
         self._counters = counters_of(config.place)
         self._tasks: list[asyncio.Task[None]] = []
+        self._held = 0  # bytes of bodies
         # Of threads: one that uploads goes on after the task that waits for it is cancelled.
         self._uploading = threading.Lock()
 
@@ -92,29 +93,44 @@ class Server:
         with self._uploading:
             return upload.send_all(self.config.place, self.config.state / "journal")
 
-    async def body(self, request: Request) -> bytes:
-        """The whole body. Raises BadRequest where it is too large or too slow."""
+    @asynccontextmanager
+    async def body(self, request: Request) -> AsyncIterator[bytes]:
+        """The whole body, while it is needed. Raises BadRequest where it is too large or slow."""
+        held: list[bytes] = []
+        try:
+            await self._receive(request, held)
+            held[:] = [b"".join(held)]
+            yield held[0]
+        finally:
+            self._held -= sum(map(len, held))
+
+    async def _receive(self, request: Request, held: list[bytes]) -> None:
         limits = self.config.limits
         length = request.headers.get("content-length", "0")
         if int(length) > limits.body_bytes:
             raise _too_large(limits.body_bytes)
-        parts, size = [], 0
+        size = 0
         try:
             async with asyncio.timeout(limits.body_seconds):
                 async for part in request.stream():
+                    held.append(part)
                     size += len(part)
+                    self._held += len(part)
                     if size > limits.body_bytes:
                         raise _too_large(limits.body_bytes)
-                    parts.append(part)
+                    if self._held > limits.bodies_bytes:
+                        raise BadRequest(503, "too many large requests: send it again later")
         except TimeoutError:
             raise BadRequest(
                 408, f"the body did not come within {limits.body_seconds:g} s"
             ) from None
-        return b"".join(parts)
 
     async def predict(self, request: Request, kind: str) -> Response:
         """Answer a request to /predict or /invocations."""
-        body = await self.body(request)
+        async with self.body(request) as body:
+            return await self._predict(request, kind, body)
+
+    async def _predict(self, request: Request, kind: str, body: bytes) -> Response:
         started = time.perf_counter()
         traffic = self.follower.traffic
         policy = traffic.policy
@@ -189,7 +205,9 @@ def _add_feedback(app: FastAPI, server: Server) -> None:
     )
     async def outcomes(request: Request) -> Response:
         _kind(request, csv=False)
-        found = feedback.parse(await server.body(request))
+        async with server.body(request) as body:
+            # Beside the loop, which answers predictions meanwhile.
+            found = await asyncio.to_thread(feedback.parse, body)
         try:
             await server.feedback.add(found)
         except NotStored:
@@ -238,7 +256,8 @@ def _add_health(app: FastAPI, server: Server) -> None:
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(BadRequest)
     async def bad_request(_: Request, error: BadRequest) -> Response:
-        return Response(error.body(), error.status, media_type=_JSON)
+        headers = _RETRY if error.status == 503 else {}
+        return Response(error.body(), error.status, headers, _JSON)
 
     @app.exception_handler(ClientDisconnect)
     async def gone(_: Request, __: ClientDisconnect) -> Response:

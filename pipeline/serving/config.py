@@ -16,6 +16,7 @@ class Limits:
     """Bounds of a request, and of what may wait."""
 
     body_bytes: int = 8 << 20
+    bodies_bytes: int = 128 << 20  # of all requests together
     rows: int = 10_000
     waiting: int = 1024
     copies: int = 256

@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     StringConstraints,
     ValidationError,
@@ -23,7 +24,7 @@ from pipeline.serving.worker.rows import BadRequest, odd_beginning, unique
 
 log = logging.getLogger(__name__)
 MOST_OUTCOMES = 10_000
-_SHOWN = 20
+_SHOWN = _MOST_KEYS = 20
 FOLDER = "_feedback"
 
 _Id = Annotated[str, StringConstraints(pattern=r"^[0-9]{8}-[0-9a-f]{32}$")]
@@ -53,7 +54,7 @@ class Outcomes(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    outcomes: list[Outcome] = Field(min_length=1, max_length=MOST_OUTCOMES)
+    outcomes: Annotated[list[Outcome], FailFast()] = Field(min_length=1, max_length=MOST_OUTCOMES)
 
 
 class NotStored(Exception):
@@ -76,7 +77,7 @@ def parse(body: bytes) -> list[Outcome]:
 def _json(body: bytes) -> Any:
     try:
         # Not bytes: json would guess at UTF-16 and UTF-32.
-        return json.loads(body.decode(), parse_constant=_refuse, object_pairs_hook=unique)
+        return json.loads(body.decode(), parse_constant=_refuse, object_pairs_hook=_few)
     except RecursionError:
         raise BadRequest(400, "the body is nested too deeply") from None
     except ValueError as error:
@@ -99,6 +100,13 @@ def _told(fault: Any) -> dict[str, str]:
 
 def _is_whole(row: Any) -> bool:
     return isinstance(row, float) and row.is_integer()
+
+
+def _few(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Each key that an outcome does not have is a fault of its own: hundreds of thousands take long.
+    if len(pairs) > _MOST_KEYS:
+        raise BadRequest(422, f"an object has {len(pairs)} keys, more than {_MOST_KEYS}")
+    return unique(pairs)
 
 
 def _refuse(name: str) -> Any:

@@ -139,7 +139,8 @@ async def read(receive: Receive, send: Send, held: Body) -> bytes | None:
             await answer(send, status, b"text/plain", what + b" too large.")
             return None
         more = message.get("more_body", False)
-    return b"".join(held.pieces)
+    held.pieces = [b"".join(held.pieces)]
+    return held.pieces[0]
 
 
 def environ(scope: Scope, body: bytes) -> dict[str, Any]:
