@@ -97,8 +97,13 @@ def candidate(workspace: Workspace, version: "ModelVersion") -> Candidate:
     Raises StepFailed when they are not what was registered.
     """
     registered = runs.registered_files(version)
-    location = version.tags.get("keyless.artifacts", "")
-    key = workspace.store.key_of(location) if workspace.platform is not None else None
+    key = None
+    if workspace.platform is not None:
+        # From MLflow, which knows whose files they are, and not from a tag that train writes.
+        location = runs.connect(workspace).get_model_version_download_uri(
+            version.name, version.version
+        )
+        key = workspace.store.key_of(location)
     files = (
         {name: _pin_in_place(workspace, f"{key}/{name}") for name in registered}
         if key is not None

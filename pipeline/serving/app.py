@@ -118,7 +118,7 @@ class Server:
                     self._held += len(part)
                     if size > limits.body_bytes:
                         raise _too_large(limits.body_bytes)
-                    if self._held > limits.bodies_bytes:
+                    if self._held > limits.bodies_bytes and size > limits.small_bytes:
                         raise BadRequest(503, "too many large requests: send it again later")
         except TimeoutError:
             raise BadRequest(

@@ -16,7 +16,8 @@ class Limits:
     """Bounds of a request, and of what may wait."""
 
     body_bytes: int = 8 << 20
-    bodies_bytes: int = 128 << 20  # of all requests together
+    bodies_bytes: int = 128 << 20  # of all requests together, beyond which only small ones come in
+    small_bytes: int = 64 << 10
     rows: int = 10_000
     waiting: int = 1024
     copies: int = 256

@@ -57,7 +57,7 @@ def upload_and_register(
         model,
         run.run_id,
         logged.model_id,
-        {**chosen, FILES: json.dumps(files), "keyless.artifacts": logged.artifact_location},
+        {**chosen, FILES: json.dumps(files)},
     )
 
 

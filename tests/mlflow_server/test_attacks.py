@@ -723,6 +723,78 @@ def test_a_batch_that_waits_for_others_rows_ends_before_its_run(
     assert (count() == counted[0]) is guarded
 
 
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_model_that_waits_is_made_before_the_end_of_its_run(
+    box: Box, unguarded: Box, database: str, guarded: bool
+) -> None:
+    """The run is looked at, and then the model may wait for whoever holds its experiment."""
+    server = box if guarded else unguarded
+    world = World(server, f"late-{next(numbers)}")
+    counted: list[int] = []
+
+    def count() -> int:
+        found = server.ok("read", "logged-models/search", experiment_ids=[world.experiment])
+        return len(found["models"])
+
+    def make() -> None:
+        given = {"experiment_id": world.experiment, "source_run_id": world.open, "name": "late"}
+        server.call("train", "logged-models", **given)
+
+    def end() -> None:
+        server.ok("operate", "runs/update", run_id=world.open, status="FINISHED", end_time=3)
+        counted.append(count())
+
+    held = psycopg2.connect(database.replace("postgresql+psycopg2", "postgresql"))
+    try:
+        row = "SELECT 1 FROM experiments WHERE experiment_id = %s FOR UPDATE"
+        held.cursor().execute(row, (world.experiment,))
+        threads = [threading.Thread(target=one) for one in (make, end)]
+        for one in threads:
+            one.start()
+            time.sleep(1)
+    finally:
+        held.close()
+    for one in threads:
+        one.join()
+    assert (count() == counted[0]) is guarded
+
+
+def test_a_version_names_the_run_that_made_its_files(box: Box, unguarded: Box) -> None:
+    """What promote measures is written to the run that the version names, and the audit tells who
+    started it: MLflow takes the finished run of another model."""
+    for server, real in ((unguarded, True), (box, False)):
+        world = World(server, f"maker-{next(numbers)}")
+        own = world.run()
+        model = world.logged_model(own)
+        of_none = server.ok("train", "logged-models", experiment_id=world.experiment, name="x")
+
+        def create(model: str, run: str) -> int:
+            given = {"source": f"models:/{model}", "model_id": model, "run_id": run}
+            named = {"name": world.name}  # noqa: B023 - called in this turn
+            return server.call("train", "model-versions/create", **named, **given).status  # noqa: B023
+
+        assert create(model, own) == 200
+        assert create(model, world.finished) == (200 if real else 403)
+        other = of_none["model"]["info"]["model_id"]
+        assert create(other, world.finished) == (200 if real else 403)
+        # A copy of a version keeps the run of its source.
+        copy = {"name": world.name, "source": f"models:/{world.name}/3", "run_id": own}
+        assert server.call("train", "model-versions/create", **copy).status == 200
+
+
+def test_the_record_names_a_thing_in_one_way(box: Box) -> None:
+    """MLflow takes version "01" and the deprecated field run_uuid, by which no audit asks."""
+    world = World(box, f"spelled-{next(numbers)}")
+    tag = {"key": "note", "value": "x"}
+    for version in ("1", "01", "１"):  # noqa: RUF001 - a digit of full width
+        box.ok("train", "model-versions/set-tag", name=world.name, version=version, **tag)
+    for field in ("run_id", "run_uuid"):
+        box.ok("train", "runs/set-tag", **{field: world.open}, **tag)
+    found = [one["object"] for one in box.lines("change")[-5:]]
+    assert found[:3] == [{"name": world.name, "version": "1", "key": "note"}] * 3
+    assert found[3:] == [{"run_id": world.open, "key": "note"}] * 2
+
+
 def test_a_span_that_stands_twice_is_refused_at_once(box: Box) -> None:
     """OTLP: an id is unique in its trace. MLflow would go 2 to the power of 40 ways to the last."""
     world = World(box, f"twice-{next(numbers)}")

@@ -89,7 +89,7 @@ def test_bodies_that_come_in_together_have_a_bound() -> None:
 
     async def attempt() -> None:
         server = Server.__new__(Server)
-        server.config = SimpleNamespace(limits=Limits(bodies_bytes=10))  # type: ignore[assignment]
+        server.config = SimpleNamespace(limits=Limits(bodies_bytes=10, small_bytes=1))  # type: ignore[assignment]
         server._held = 0
 
         def request(size: int) -> Request:
@@ -103,6 +103,8 @@ def test_bodies_that_come_in_together_have_a_bound() -> None:
                 async with server.body(request(6)):
                     pass
             assert (len(first), error.value.status) == (6, 503)
+            async with server.body(request(1)) as small:
+                assert len(small) == 1
         async with server.body(request(6)) as again:
             assert len(again) == 6
 

@@ -20,7 +20,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Result = TypeVar("Result")
 
 LARGEST_BODY = 32 * 1024 * 1024
-LARGEST_BODIES = 2 * LARGEST_BODY
+LARGEST_BODIES, SMALL_BODY = 2 * LARGEST_BODY, 64 * 1024
 CHUNK = 256 * 1024
 # Answered from the database. Files come from S3 or a disk, and may take minutes.
 DATABASE_PATHS = (
@@ -61,7 +61,7 @@ class Body:
         self.share.room -= len(piece)
         if self.size > LARGEST_BODY:
             return 413
-        return 503 if self.share.room < 0 else 0
+        return 503 if self.share.room < 0 and self.size > SMALL_BODY else 0
 
 
 class Bridge:

@@ -49,6 +49,8 @@ OWNER = r"(?:(?P<run>[0-9a-f]{32})|models/(?P<model>m-[0-9a-f]{32}))/"
 ARTIFACT = re.compile(rf"\d+/{OWNER}artifacts/.")
 VERSION = re.compile(rf"(?:\d+|runs:)/{OWNER}")  # where a version's files are
 
+MAKER = re.compile(r"/(?:(?P<run>[0-9a-f]{32})|(?P<model>m-[0-9a-f]{32}))(?=/|$)")
+
 AND, MOST_SEARCHED = re.compile(r"\band\b", re.IGNORECASE), 64
 # What a search joins or computes beside its filters and orders in words.
 LISTS = {
@@ -142,6 +144,8 @@ class Front:
             self.require_complete(call, message.name, message.version)
         if call.set.runs == "any" or not call.changes:
             return
+        if call.operation == "create_model_version" and message.run_id:
+            self.require_maker(call, message.source, message.run_id)
         for model in measured(call.operation, message):
             self.require_open(call, model)
         call.unfinished = LOADED.get(call.operation, "")
@@ -164,6 +168,23 @@ class Front:
         status = existing(partial(status_of, kind), found[kind])
         if status in UNFINISHED[kind]:
             what = f"the files of version {version} are {kind} {found[kind]}'s, which is {status}"
+            raise refused(call, self.permissions.finished(call, what))
+
+    def require_maker(self, call: Call, source: str, run_id: str) -> None:
+        """Raise Refused for a new version that names another run than the one that made its files:
+        what the holdout says of them is written to the run, and the audit tells who started it."""
+        from mlflow.server.handlers import _get_tracking_store
+
+        found = MAKER.search(source)
+        if not found and source.startswith("models:/"):
+            return  # another version, whose run MLflow compares
+        maker = found and found["run"]
+        if found and found["model"]:
+            maker = _get_tracking_store().get_logged_model(found["model"]).source_run_id
+        if maker != run_id:
+            what = (
+                f"the files of {source[:LONGEST]!r} were not made by the run {run_id[:LONGEST]!r}"
+            )
             raise refused(call, self.permissions.finished(call, what))
 
     def require_open(self, call: Call, model_id: str) -> None:
@@ -358,6 +379,7 @@ class Database:
         event.listen(SqlLoggedModel, "load", self.model_loaded)
         event.listen(Session, "do_orm_execute", self.locked)
         event.listen(Session, "before_flush", self.metrics_written)
+        event.listen(Session, "before_flush", self.models_made)
         event.listen(Session, "after_flush", self.flushed)
         event.listen(Session, "before_commit", self.before_commit)
         event.listen(Session, "after_commit", self.committed)
@@ -401,6 +423,22 @@ class Database:
                 if model and model.source_run_id and status not in UNFINISHED["model"]:
                     # A run is judged when it is loaded.
                     session.get(SqlRun, model.source_run_id, with_for_update={"read": True})
+
+    def models_made(self, session: Any, *_: object) -> None:
+        """Look the runs up again that get models, and hold them."""
+        from mlflow.store.tracking.dbmodels.models import SqlLoggedModel, SqlRun
+
+        call = CALL.get()
+        if call is None or call.set.runs == "any":
+            return
+        made = [one.source_run_id for one in session.new if isinstance(one, SqlLoggedModel)]
+        with session.no_autoflush:
+            for run_id in filter(None, made):
+                run = session.get(SqlRun, run_id, with_for_update={"read": True})
+                try:
+                    check(self.permissions, call, "run", str(run_id), str(run and run.status))
+                except Refused as reason:
+                    raise denied(reason) from None
 
     def flushed(self, session: Any, _: object) -> None:
         """Something is about to be written."""
@@ -684,6 +722,11 @@ def described(
             found[one.name] = [tag.key[:LONGEST] for tag in value[:20]]
         elif one.name in ("datasets", "metrics", "models", "params"):
             found[one.name] = len(value)
+    # One thing has one name in the record, however a client spells it.
+    if "run_uuid" in found:
+        found.setdefault("run_id", found.pop("run_uuid"))
+    if found.get("version", "").isdecimal():
+        found["version"] = str(int(found["version"]))
     return found
 
 
