@@ -677,6 +677,26 @@ def test_what_is_approved_is_no_longer_made(box: Box, unguarded: Box) -> None:
         assert [approve(world, one) for one in made] == [200, 200]
 
 
+def test_what_lies_at_an_experiments_own_location_is_approved_by_the_same_rule(
+    box: Box, unguarded: Box
+) -> None:
+    """The pipeline's experiments have one each, where train writes S3 itself."""
+    for server, real in ((unguarded, True), (box, False)):
+        world = World(server, f"located-{next(numbers)}")
+        # A finished model's name in the place is not whose files they are.
+        location = f"{server.root}/own/{world.model}"
+        named = {"name": f"own-{world.name}", "artifact_location": location}
+        world.experiment = server.ok("train", "experiments/create", **named)["experiment_id"]
+        model = world.logged_model(world.run(), ready=False)
+        given = {"name": world.name, "source": f"models:/{model}", "model_id": model}
+        made = server.ok("train", "model-versions/create", **given)["model_version"]
+
+        assert approve(world, made) == (200 if real else 403)
+        ready = {"model_id": model, "status": "LOGGED_MODEL_READY"}
+        server.ok("train", f"logged-models/{model}", "PATCH", **ready)
+        assert approve(world, made) == 200
+
+
 @pytest.mark.parametrize("guarded", [True, False])
 @pytest.mark.parametrize("kind", ["run", "model"])
 def test_a_batch_that_waits_for_others_rows_ends_before_its_run(

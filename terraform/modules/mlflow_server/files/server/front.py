@@ -47,8 +47,8 @@ UNFINISHED = {"run": ("RUNNING", "SCHEDULED"), "model": ("PENDING",)}
 ENDS = ("finalize_logged_model", "update_run")
 OWNER = r"(?:(?P<run>[0-9a-f]{32})|models/(?P<model>m-[0-9a-f]{32}))/"
 ARTIFACT = re.compile(rf"\d+/{OWNER}artifacts/.")
-VERSION = re.compile(rf"(?:\d+|runs:)/{OWNER}")  # where a version's files are
 
+# Who a version's files are of, also below an experiment's own location.
 MAKER = re.compile(r"/(?:(?P<run>[0-9a-f]{32})|(?P<model>m-[0-9a-f]{32}))(?=/|$)")
 
 AND, MOST_SEARCHED = re.compile(r"\band\b", re.IGNORECASE), 64
@@ -161,27 +161,26 @@ class Front:
         from mlflow.server.handlers import _get_model_registry_store
 
         place = _get_model_registry_store().get_model_version_download_uri(name, version)
-        found = VERSION.search(f"{place}/")
-        if not found:
-            return  # nobody writes there through this server
-        kind = "run" if found["run"] else "model"
-        status = existing(partial(status_of, kind), found[kind])
-        if status in UNFINISHED[kind]:
-            what = f"the files of version {version} are {kind} {found[kind]}'s, which is {status}"
-            raise refused(call, self.permissions.finished(call, what))
+        for kind, identity in makers(place):
+            status = existing(partial(status_of, kind), identity)
+            if status in UNFINISHED[kind]:
+                what = f"the files of version {version} are {kind} {identity}'s, which is {status}"
+                raise refused(call, self.permissions.finished(call, what))
 
     def require_maker(self, call: Call, source: str, run_id: str) -> None:
         """Raise Refused for a new version that names another run than the one that made its files:
         what the holdout says of them is written to the run, and the audit tells who started it."""
         from mlflow.server.handlers import _get_tracking_store
 
-        found = MAKER.search(source)
+        found = makers(source)
         if not found and source.startswith("models:/"):
             return  # another version, whose run MLflow compares
-        maker = found and found["run"]
-        if found and found["model"]:
-            maker = _get_tracking_store().get_logged_model(found["model"]).source_run_id
-        if maker != run_id:
+        store = _get_tracking_store()
+        runs = {
+            identity if kind == "run" else store.get_logged_model(identity).source_run_id
+            for kind, identity in found
+        }
+        if runs != {run_id}:
             what = (
                 f"the files of {source[:LONGEST]!r} were not made by the run {run_id[:LONGEST]!r}"
             )
@@ -333,6 +332,13 @@ class Front:
             raise refused(call, Refused("The path is of no run and of no model of this server."))
         kind = "run" if found["run"] else "model"
         self.require(call, kind, found[kind])
+
+
+def makers(place: str) -> list[tuple[str, str]]:
+    """Kind and id of each run and model in a place. There are several where its maker chose names
+    that look like one: all of them are judged."""
+    found = (one.groupdict().items() for one in MAKER.finditer(place))
+    return [(kind, identity) for pairs in found for kind, identity in pairs if identity]
 
 
 def status_of(kind: str, identity: str) -> str:
