@@ -376,11 +376,16 @@ _UNTOLD = "a right that is not told, such as DESCRIBE or CREATE_TABLE,"
 WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
 
 
+@lru_cache(1)
+def _rows() -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(pattern), text) for pattern, text in _TABLE)
+
+
 @lru_cache(64)
 def meaning(words: str) -> str | None:
     """What refused, where no policy of IAM did; None if the words do not say so."""
-    for pattern, text in _TABLE:
-        if found := re.search(pattern, words):
+    for pattern, text in _rows():
+        if found := pattern.search(words):
             told = {name: value or _UNTOLD for name, value in found.groupdict().items()}
             told = {name: one.replace('"', "") for name, one in told.items()}
             return attributed(text.format(**told), words)

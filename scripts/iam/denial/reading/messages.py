@@ -883,6 +883,8 @@ def _left_out(text: str, bare: tuple[str, ...], actions: set[str]) -> Iterator[s
     """Denials whose words tell an action, or no more than a service, that nothing told so far is
     about: one is no part of what stands beside it only because that is near."""
     causes = [str(cause(one)) for one in bare]
+    before = " ".join([*causes, *actions])
+    named_before, of_before = set(_NAMED.findall(before)), _of_services(before)
     # Those that differ in a number alone, as of a time, tell the same action.
     parts = {_NUMBERS.sub("0", one): one for one in _parts(text)}
     for plain in map(_plain, parts.values() if len(parts) > 1 else ()):
@@ -892,14 +894,15 @@ def _left_out(text: str, bare: tuple[str, ...], actions: set[str]) -> Iterator[s
             told = cause(words)
             if told is None or told in causes or (talk and not _NAMED.search(told)):
                 continue
-            before = " ".join([*causes, *actions])
             first = _NAMED.search(told)
             if told in (of_s3_alone(words), of_ec2_alone(words), of_service_alone(words)):
-                if _of_services(told) & _of_services(before):
+                if _of_services(told) & of_before:
                     continue
-            elif first and first[0] in _NAMED.findall(before):
+            elif first and first[0] in named_before:
                 continue
             causes.append(told)
+            named_before.update(_NAMED.findall(told))
+            of_before |= _of_services(told)
             yield words
 
 

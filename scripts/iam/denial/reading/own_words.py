@@ -434,11 +434,16 @@ WORDS = tuple(re.sub(r"\(\?P<\w+>", "(?:", words) for words, _ in _TABLE)
 _KIND = re.compile(r"arn:aws:[\w-]+:REGION:ACCOUNT:[a-z-]+/")
 
 
+@lru_cache(1)
+def _rows() -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(pattern), text) for pattern, text in _TABLE)
+
+
 @lru_cache(64)
 def meaning(words: str) -> str | None:
     """What a service's own words mean; None if they are none of these."""
-    for pattern, text in _TABLE:
-        found = re.search(pattern, words)
+    for pattern, text in _rows():
+        found = pattern.search(words)
         if found and _is_about(found.groupdict().get("action"), text):
             told = {name: one or _UNTOLD.get(name, "") for name, one in found.groupdict().items()}
             return attributed(text.format(**told), words)
