@@ -261,8 +261,9 @@ def test_a_path_that_cannot_be_used_is_a_sentence(number: int) -> None:
     assert cli.as_user_error(OSError(number, os.strerror(number))) is None
 
 
-def test_an_up_that_is_interrupted_says_how_to_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("whole", "then"), [(True, "goes on"), (False, "builds a new cloud")])
+def test_an_up_that_is_interrupted_says_what_the_next_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool, then: str
 ) -> None:
     from scripts.local_run.flow import Flow
 
@@ -271,10 +272,11 @@ def test_an_up_that_is_interrupted_says_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Flow, "run", interrupted)
+    monkeypatch.setattr(Flow, "goes_on", lambda _: whole)
     done = CliRunner().invoke(cli.keyless, ["--home", str(tmp_path / "home"), "up"])
     assert done.exit_code == 1
     assert "interrupted" in done.output
-    assert "up   (goes on)" in done.output
+    assert f"up   ({then})" in done.output
 
 
 def test_a_home_below_a_file_is_a_sentence(tmp_path: Path) -> None:

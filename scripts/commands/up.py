@@ -48,10 +48,11 @@ def up(project: Project, model_servers: bool | None, as_json: bool) -> None:
         try:
             summary = flow.run()
         except KeyboardInterrupt:
+            then = "goes on" if flow.goes_on() else "builds a new cloud"
             raise UserError(
                 "`keyless up` was interrupted",
                 why="what it started and made so far is still there",
-                fix="keyless up   (goes on), or keyless down   (removes it)",
+                fix=f"keyless up   ({then}), or keyless down   (removes it)",
             ) from None
         finally:
             save_timings(project.home, phases, flow.summary)

@@ -24,6 +24,7 @@ from scripts.labs.workspace import Workspace
 from scripts.local_run import leftovers
 from scripts.local_run.cloud import PROJECT, start_cloud
 from scripts.local_run.flow import exclusive
+from scripts.local_run.leftovers import LABS
 from scripts.local_run.roots import FEW_RETRIES
 from scripts.localcloud import home as localhome
 from scripts.localcloud.home import CloudDown, administrator
@@ -32,8 +33,6 @@ from scripts.stack.binary import StackError, find_binary
 from scripts.stack.roots import provider_cache, without_registry
 from scripts.stack.stack import Stack, reporting
 
-FOLDER = "labs"
-"""In the student's home: a home for each started lab's cloud."""
 WORKSPACE = "keyless-labs"
 """Beside the student's home: the student's files."""
 LOCK_FILE = PROJECT / "terraform" / "bootstrap" / ".terraform.lock.hcl"
@@ -57,13 +56,13 @@ def home_of_labs(home: Path) -> Path:
 
     env.sh leads a shell to a lab's home, also after that lab was reset.
     """
-    of_lab = home.parent.name == FOLDER and home.name in {lab.slug for lab in labs()}
+    of_lab = home.parent.name == LABS and home.name in {lab.slug for lab in labs()}
     return home.parent.parent if of_lab else home
 
 
 def is_lab_home(home: Path) -> bool:
     """Whether the home is that of a lab's cloud."""
-    return home.parent.name == FOLDER and (home / RECORD).exists()
+    return home.parent.name == LABS and (home / RECORD).exists()
 
 
 def refuse_in_lab(home: Path) -> None:
@@ -103,7 +102,7 @@ class Labs:
 
     def cloud_home(self, lab: Lab) -> Path:
         """The state directory of the lab's cloud."""
-        return self.home / FOLDER / lab.slug
+        return self.home / LABS / lab.slug
 
     def state(self, lab: Lab) -> str:
         """`running`, `ended` (its cloud is gone), or `not started`."""
@@ -374,7 +373,7 @@ class Labs:
         return not any(one.earned or one.hints or one.checks for one in found.labs.values())
 
     def _tidy(self) -> None:
-        for folder in (self.home / FOLDER, self.home):
+        for folder in (self.home / LABS, self.home):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 

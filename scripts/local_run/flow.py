@@ -138,17 +138,24 @@ class Flow:
             except CloudDown as down:
                 if (self.home / RUN_FILE).exists() or leftovers.find(self.home):
                     phase.event(f"{down}; building a new one")
-                    leftovers.wipe(self.home)
+                    leftovers.wipe(self.home, spare=leftovers.LABS)
                 return self._start_cloud()
             if self._interrupted(cloud):
-                phase.event("the last apply was interrupted; building a new cloud")
-                leftovers.wipe(self.home)
+                phase.event("the last apply was broken off; building a new cloud")
+                leftovers.wipe(self.home, spare=leftovers.LABS)
                 return self._start_cloud()
             phase.event(f"found running at {cloud.endpoint}")
             return cloud
 
+    def goes_on(self) -> bool:
+        """Whether the next `up` goes on with this cloud; else it builds a new one."""
+        try:
+            return not self._interrupted(localhome.load(self.home))
+        except CloudDown:
+            return False
+
     def _interrupted(self, cloud: Cloud) -> bool:
-        """Whether the last `up` died inside an apply: then state and account may disagree."""
+        """Whether the first `up` ended in an apply, or a later one died in it: all is in doubt."""
         try:
             run = json.loads((self.home / RUN_FILE).read_text())
         except (OSError, ValueError):
@@ -193,10 +200,13 @@ class Flow:
         self._stacks.append(stack)
         phase.event("terraform init")
         stack.init()
+        before = self._noted().get("stage")
         self._note(stage=stack.name)  # from here on, an end in between leaves state in doubt
         try:
             done = stack.apply(self._listener(phase))
         finally:
+            if stack.ended_by_itself:  # it wrote its state, after an interrupt and an error too
+                self._note(stage=before)
             self._stacks.remove(stack)
             self.summary.applies_seconds += time.monotonic() - started
         return done

@@ -16,6 +16,9 @@ MARK = "KEYLESS_PROCESS_OF"
 A pid file can be lost or point at a stranger's process; the mark cannot, and children inherit it.
 """
 
+LABS = "labs"
+"""In a home: a home for each started lab's cloud. Building the platform anew is no end of a lab."""
+
 GRACE_SECONDS = 15.0
 
 
@@ -89,14 +92,19 @@ def end_all(home: Path, grace_seconds: float = GRACE_SECONDS) -> int:
     return ended
 
 
-def wipe(home: Path) -> int:
-    """End every process of the home and remove what it held; returns how many were ended."""
+def wipe(home: Path, spare: str | None = None) -> int:
+    """End every process of the home and remove what it held; returns how many were ended.
+
+    An entry called `spare` stays, and so does what runs in homes below it.
+    """
     from scripts.localcloud.rds import postgres
 
     ended = end_all(home)
     for server in (home / "rds").glob("*"):
         postgres.remove(server)  # its socket may lie elsewhere, where the path is short enough
     for entry in home.iterdir():
+        if entry.name == spare:
+            continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:

@@ -82,6 +82,12 @@ class Stack:
         """Whether an earlier `init` left its providers and backend in the data folder."""
         return (self.data_dir / "providers").is_dir()
 
+    @property
+    def ended_by_itself(self) -> bool:
+        """Whether the last command came to its end, good or bad: nobody killed it."""
+        process = self._driver.process
+        return process is not None and process.returncode is not None and process.returncode >= 0
+
     def init(self) -> None:
         """Install providers and configure the backend. Raises StackError."""
         options: dict[str, Any] = {"input": False, "no_color": IsFlagged, "lockfile": "readonly"}

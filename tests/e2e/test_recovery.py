@@ -58,6 +58,26 @@ def test_a_killed_part_of_the_server_comes_back_by_itself(home: Home, word: str)
     wait_until(lambda: answers(address), f"MLflow to answer after {word} was killed", 120)
 
 
+@pytest.mark.parametrize("stage", ["bootstrap", "platform"])
+def test_an_up_again_that_is_interrupted_in_an_apply_loses_nothing(home: Home, stage: str) -> None:
+    """Cf. `test_after_kill_9_in_any_phase_up_rebuilds_or_goes_on`, where nobody stops Terraform."""
+    cloud, lab = run_record(home)["cloud"], home.path / "labs" / "02"
+    lab.mkdir(parents=True, exist_ok=True)
+    up = home.start_up()
+    try:
+        wait_until(lambda: run_record(home)["stage"] == stage, f"the apply of {stage}", 120)
+        up.send_signal(signal.SIGINT)
+        _, told = up.communicate(timeout=180)
+    finally:
+        up.kill()
+    assert up.returncode == 1
+    assert "keyless up   (goes on)" in told
+    assert run_record(home) == run_record(home) | {"cloud": cloud, "stage": "done"}
+    assert lab.exists()
+    lab.rmdir()
+    lab.parent.rmdir()
+
+
 def test_a_terminated_instance_is_replaced_and_serves_the_same_models(home: Home) -> None:
     ec2 = home.actors.client("train", "ec2")
     [before] = running(ec2)

@@ -56,6 +56,33 @@ def test_only_an_interrupted_apply_means_a_rebuild(
     assert Flow(tmp_path, Phases())._interrupted(cloud(tmp_path)) is interrupted
 
 
+@pytest.mark.parametrize(
+    ("by_itself", "stage"),
+    [
+        pytest.param(True, "done", id="Terraform stopped and wrote its state"),
+        pytest.param(False, "platform", id="somebody killed Terraform"),
+    ],
+)
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, UserError("no")])
+def test_an_apply_that_ends_by_itself_leaves_the_platform_in_no_doubt(
+    tmp_path: Path, by_itself: bool, stage: str, failure: BaseException | type[BaseException]
+) -> None:
+    flow = Flow(tmp_path, Phases())
+    flow._note(cloud=100.0, stage="done")
+    phase = SimpleNamespace(event=lambda _: None)
+
+    def broken_off(_: object) -> None:
+        assert flow._noted()["stage"] == "platform"  # whoever kills us now leaves this
+        raise failure
+
+    stack = SimpleNamespace(
+        name="platform", init=lambda: None, apply=broken_off, ended_by_itself=by_itself
+    )
+    with pytest.raises((KeyboardInterrupt, UserError)):
+        flow._apply(stack, phase)  # type: ignore[arg-type]
+    assert flow._noted()["stage"] == stage
+
+
 def test_a_second_run_in_the_same_home_is_refused(tmp_path: Path) -> None:
     with exclusive(tmp_path), pytest.raises(UserError, match="another"), exclusive(tmp_path):
         pass
@@ -105,6 +132,16 @@ def test_wiping_removes_what_is_in_the_home_and_nothing_behind_its_links(tmp_pat
     leftovers.wipe(home)
     assert list(home.iterdir()) == []
     assert (outside / "kept").exists()
+
+
+def test_a_new_cloud_leaves_running_labs_alone(tmp_path: Path) -> None:
+    lab = tmp_path / leftovers.LABS / "02"
+    lab.mkdir(parents=True)
+    (lab / "cloud.json").touch()
+    (tmp_path / "run.json").touch()
+    leftovers.wipe(tmp_path, spare=leftovers.LABS)
+    assert list(tmp_path.iterdir()) == [lab.parent]
+    assert (lab / "cloud.json").exists()
 
 
 def decision(role: str, action: str, *, allowed: bool = False, agent: str = "Boto3") -> str:
