@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 from scripts.iam.account.decision_log import Record
-from scripts.iam.denial.reading import by_name, calls, decoded, named, services
+from scripts.iam.denial.reading import by_name, calls, decoded, events, named, services
 from scripts.iam.denial.reading.callerless import SENTENCES, cause, of_ec2_alone, of_service_alone
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
 from scripts.iam.denial.reading.written import begins_anew, begins_error, unbroken, unescaped
@@ -447,7 +447,8 @@ class Read:
 
 def read(text: str) -> Read:
     """Find every denial in a text as it stands in a log; equal ones once, in their order."""
-    answers, text = decoded.taken_out(_cleaned(text))
+    trail, text = events.taken_out(_cleaned(text))
+    answers, text = decoded.taken_out(text)
     plain = _plain(text)
     refusals: dict[tuple[Any, ...], Refusal] = {}
     spans: list[tuple[int, int]] = []
@@ -482,6 +483,8 @@ def read(text: str) -> Read:
         call = next(filter(None, (calls.called(before[one]) for one in mine)), None)
         _answered(answer, refusals, call.operation if call else "")
         alone = [one for one in alone if one not in mine]
+    for event in trail:
+        _with_event(event, refusals)
     encoded = tuple(dict.fromkeys(one[1] for one in alone))
     beside = tuple(dict.fromkeys(before[one] for one in alone))
     if not (refusals or encoded or any(map(cause, bare))) and (
@@ -502,6 +505,23 @@ def read(text: str) -> Read:
         named_alone,
         cut[1] if cut else "",
     )
+
+
+def _with_event(event: events.Event, refusals: dict[tuple[Any, ...], Refusal]) -> None:
+    """Add what an event's fields tell to the refusals that its message or its fields told."""
+    who = event.principal.rpartition(":")[2]
+    for place, one in refusals.items():
+        if one.principal.rpartition(":")[2] != who or (
+            not event.says and one.action.lower() != event.action.lower()
+        ):
+            continue
+        refusals[place] = replace(
+            one,
+            keys=event.keys | dict(one.keys),
+            operation=one.operation or event.fields["eventname"],
+            request_id=one.request_id or event.fields.get("requestid", ""),
+            also=one.also if event.says else events.BY_ITS_CALL,
+        )
 
 
 def _answered(
@@ -534,7 +554,7 @@ def _begin(plain: str, start: int) -> int:
 
 
 def _cleaned(text: str) -> str:
-    text = _FRAME.sub("", _STAMP.sub("", _ANSI.sub("", unescaped(text))))
+    text = _FRAME.sub("", _STAMP.sub("", events.named(_ANSI.sub("", unescaped(text)))))
     text = re.sub(r'\\+"', '"', text)  # JSON in JSON escapes a quote twice
     return _NO_BLANK.sub(r"\1: ", text)
 

@@ -339,6 +339,12 @@ def of_s3_alone(words: str) -> str | None:
     )
 
 
+def action_of_s3(operation: str) -> str:
+    """The action that a call of S3's needs, by its name; "" if that is its own."""
+    action = _ACTIONS.get(operation, ("",))[0]
+    return f"s3:{action}" * bool(action)
+
+
 def another_store(words: str) -> str:
     """What the words name that is no store of AWS's and may have answered; "" if nothing."""
     found = _STORE.search(words)
