@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pprint
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -63,7 +63,7 @@ def _lines(text: str, width: int) -> str:
     return "\n".join(text[start : start + width] for start in range(0, len(text), width))
 
 
-FORMS = {
+FORMS: dict[str, Callable[[Any], str]] = {
     "one line": json.dumps,
     "indented": lambda one: json.dumps(one, indent=4),
     "sorted": lambda one: json.dumps(one, indent=2, sort_keys=True),
