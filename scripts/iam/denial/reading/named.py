@@ -73,12 +73,25 @@ def by_an_allow(action: str) -> str:
     """What a policy names that allows an action, by AWS's reference; "" if that is not known."""
     if only_star(action):
         return "*"
-    arns, (required, optional) = resources(action), besides(action)
+    arns, (required, optional) = _written(action), besides(action)
     if not 0 < len(required) <= MOST_TOGETHER:
         none = ", or * where the call touches none of these" * bool(arns and not required)
         return "one or more of " * (len(arns) > 1) + _first(arns) + none
     touched = f", and what the call touches of {_first(optional)}" if optional else ""
     return "what the call touches of " * (len(arns) > 1) + ", ".join(arns) + touched
+
+
+# What most requests are for, where an action has many kinds of resources.
+_USUAL = ("foundation-model/", ":inference-profile/")
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
+_OF_TAGS = ("logs:tagresource", "logs:untagresource", "logs:listtagsforresource")
+
+
+def _written(action: str) -> tuple[str, ...]:
+    """The action's ARNs as policies have them: a log group's ends in a star, but for its tags."""
+    star = "" if action.lower() in _OF_TAGS else ":*"
+    arns = (f"{one}{star * one.endswith(':log-group:<LogGroupName>')}" for one in resources(action))
+    return tuple(sorted(arns, key=lambda one: not any(kind in one for kind in _USUAL)))
 
 
 def _first(arns: tuple[str, ...]) -> str:

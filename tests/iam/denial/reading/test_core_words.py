@@ -6,6 +6,7 @@ import pytest
 
 from scripts.iam.denial.reading.callerless import cause
 from scripts.iam.denial.reading.messages import read
+from scripts.iam.denial.reading.named import by_an_allow
 from scripts.iam.denial.reading.unnamed import unnamed
 from tests.iam.denial.test_reported import ACCOUNT
 
@@ -143,3 +144,44 @@ def test_a_tool_tells_action_and_place(words: str, action: str, resource: str | 
 def test_a_broken_line_and_an_open_quote_hide_nothing(words: str, resource: str) -> None:
     (refusal,) = read(f"User: arn:aws:iam::{ACCOUNT}:user/a is not authorized {words}").refusals
     assert (refusal.action, refusal.resource) == ("s3:PutObject", resource)
+
+
+# https://docs.aws.amazon.com/AmazonECR/latest/public/public-registry-auth.html
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
+@pytest.mark.parametrize(
+    ("words", "needs"),
+    [
+        (
+            "Error response from daemon: Get https://public.ecr.aws/v2/: denied: Not Authorized",
+            "ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on *",
+        ),
+        (
+            "Error response from daemon: login attempt to https://public.ecr.aws/v2/ failed with "
+            "status: 403 Forbidden",
+            "ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on *",
+        ),
+        (
+            f'Error response from daemon: Get "https://{ECR}/v2/": denied: Not Authorized',
+            "ecr:GetAuthorizationToken on *",
+        ),
+        (
+            f"Error response from daemon: login attempt to https://{ECR}/v2/ failed with status: "
+            "400 Bad Request",
+            "ecr:GetAuthorizationToken on *",
+        ),
+    ],
+)
+def test_a_registry_that_refuses_a_sign_in_wants_a_token(words: str, needs: str) -> None:
+    (told,) = map(cause, read(words).bare)
+    assert "is no token of" in str(told)
+    assert needs in str(told)
+
+
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html
+def test_a_log_groups_arn_ends_in_a_star_in_policies() -> None:
+    assert by_an_allow("logs:DescribeLogStreams").endswith(":log-group:<LogGroupName>:*")
+
+
+# https://docs.aws.amazon.com/bedrock/latest/userguide/security_iam_id-based-policy-examples.html
+def test_of_many_kinds_the_usual_ones_are_named() -> None:
+    assert "::foundation-model/" in by_an_allow("bedrock:InvokeModel")

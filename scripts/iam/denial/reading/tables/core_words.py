@@ -34,7 +34,27 @@ TABLE = (
         "its own policies; of another account's repository that repository's policy has to let it "
         "in, too. A VPC endpoint's policy may refuse it, and a token of more than 12 hours is over",
     ),
+    # https://docs.aws.amazon.com/AmazonECR/latest/public/public-registry-auth.html
+    (
+        r"https://public\.ecr\.aws/v2/\"?(?: failed with status)?: "
+        r"(?:denied: |unauthorized: |40[013] )",
+        "ECR Public refused the sign-in, before any policy of a repository was asked: the password "
+        "is no token of ECR Public, or an old one (they count for 12 hours). Private ECR's token "
+        "(aws ecr get-login-password) and an access key are none: aws ecr-public "
+        "get-login-password --region us-east-1 | docker login --username AWS --password-stdin "
+        "public.ecr.aws, in the same place. Who makes it needs ecr-public:GetAuthorizationToken "
+        "and sts:GetServiceBearerToken on *; who made it is not told, nor whether that lacks",
+    ),
     # https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
+    (
+        r"https://(?P<account>[\w*<>{}$-]{1,40})\.dkr\.ecr\.(?P<region>[\w-]+)\.amazonaws\.com"
+        r"(?:\.cn)?/v2/\"?(?: failed with status)?: (?:denied: |unauthorized: |40[03] )",
+        "ECR refused the sign-in, before any policy of a repository was asked: the password is no "
+        "token of this registry, or an old one (they count for 12 hours). Neither ECR Public's "
+        "token nor an access key is one: aws ecr get-login-password --region {region} | docker "
+        "login --username AWS --password-stdin of this very host, in the same place. Who makes it "
+        "needs ecr:GetAuthorizationToken on *; who made it is not told, nor whether that lacks",
+    ),
     (
         r"dkr\.ecr\.(?P<region>[\w-]+)\.amazonaws\.com"
         r".{0,300}?(?:no basic auth credentials|\b401 Unauthorized\b)",
