@@ -101,7 +101,7 @@ def _clients(project: Project, *, aws: bool) -> tuple[Clients, str]:
 
 def _trail(clients: Clients, environment: str) -> Read:
     from scripts.account.environment import callers_region
-    from scripts.iam.denial.reading.trail import from_trail
+    from scripts.iam.denial.trail import from_trail
     from scripts.names import prefix
 
     since = datetime.now(UTC) - timedelta(hours=HOURS)

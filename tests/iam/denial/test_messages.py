@@ -10,8 +10,8 @@ import pytest
 
 from scripts.iam.account.identities import Identities, identities
 from scripts.iam.denial.reading.messages import Refusal, read
-from scripts.iam.denial.reading.trail import from_trail
 from scripts.iam.denial.reported import explain_refusal, moved
+from scripts.iam.denial.trail import from_trail
 from scripts.iam.engine.documents import Policy, parse_policy
 
 ACCOUNT = "111122223333"
