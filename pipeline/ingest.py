@@ -350,6 +350,7 @@ def _store(
     known = {
         "model": settings.model,
         "source": settings.data.shown_source,
+        "settings": settings.reading(),
         "raw": raw,
         "raw_sha256": raw_sha256,
         "contract_sha256": contract_sha256(contract, ingested.definition),

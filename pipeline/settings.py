@@ -519,6 +519,18 @@ class Settings(_Section):
         made = {name: dumped[name] for name in ("task", "features", "search", "decision")}
         return _digest({**made, "positive": self.data.positive})
 
+    def reading(self) -> dict[str, dict[str, Any]]:
+        """The settings that decide what ingest makes of a source, as far as they are written.
+
+        Without secrets: they are kept beside the data.
+        """
+        dumped = self.model_dump(
+            mode="json", include={"data", "columns", "holdout", "lags"}, exclude_defaults=True
+        )
+        dumped["data"]["source"] = self.data.shown_source
+        dumped["data"].pop("positive", None)  # which class is to be found changes no row
+        return dumped
+
     def _without_secrets(self) -> dict[str, Any]:
         dumped = self.model_dump(mode="json")
         dumped["data"]["source"] = self.data.shown_source

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -88,8 +89,8 @@ class Dataset:
 def load(workspace: Workspace, side: Literal["train", "holdout"]) -> Dataset:
     """Read what the last ingest stored for one side.
 
-    Raises InputError when nothing was ingested yet, or the settings name another target or feature
-    set than the stored data has, StepFailed when the data is not what its manifest says.
+    Raises InputError when nothing was ingested yet, or by other settings than these, StepFailed
+    when the data is not what its manifest says.
     """
     import pyarrow.parquet  # type: ignore[import-untyped]
 
@@ -108,12 +109,7 @@ def load(workspace: Workspace, side: Literal["train", "holdout"]) -> Dataset:
     contract = SchemaContract.model_validate(manifest["contract"])
     settings = workspace.settings
     check_task(contract, settings)
-    unused = settings.unused_columns - {settings.holdout.column}
-    if contract.target != settings.data.target or unused & set(contract.features):
-        raise InputError(
-            "the stored data was ingested with other settings: run ingest again with "
-            "--renew-contract"
-        )
+    _check_reading(manifest, contract, settings)
     return Dataset(
         raw=pyarrow.parquet.read_table(io.BytesIO(data)),
         contract=contract,
@@ -124,6 +120,37 @@ def load(workspace: Workspace, side: Literal["train", "holdout"]) -> Dataset:
         key=part["key"],
         sha256=part["sha256"],
     )
+
+
+def _check_reading(
+    manifest: Mapping[str, Any], contract: SchemaContract, settings: Settings
+) -> None:
+    """Refuse settings that read data otherwise than the stored rows were read."""
+    if "settings" in manifest:
+        recorded, now = _flat(manifest["settings"]), _flat(settings.reading())
+        changed = [at for at in {**recorded, **now} if recorded.get(at) != now.get(at)]
+        said = ", ".join(f"{name} under [{section}]" for section, name in changed)
+    else:
+        # An older ingest kept no settings; its contract tells the target and what is learnt from.
+        unused = settings.unused_columns - {settings.holdout.column}
+        other = contract.target != settings.data.target
+        said = ", ".join(["target"] * other + sorted(unused & set(contract.features)))
+    if said:
+        raise InputError(
+            f"the settings and the ingested data differ: {said} changed since ingest: run ingest "
+            "again, or put the settings back"
+        )
+
+
+def _flat(reading: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], Any]:
+    """Settings by section and key. The order of a list counts for the names of columns alone."""
+    return {
+        (section, name): sorted(value, key=str)
+        if isinstance(value, list) and name != "names"
+        else value
+        for section, values in reading.items()
+        for name, value in values.items()
+    }
 
 
 def check_task(contract: SchemaContract, settings: Settings) -> None:

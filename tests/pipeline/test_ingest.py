@@ -8,8 +8,12 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline import ingest
+from pipeline import ingest, train
+from pipeline.data import dataset
+from pipeline.errors import InputError
 from pipeline.reading import sources
+from pipeline.settings import load_settings
+from pipeline.step import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -448,3 +452,66 @@ def test_a_class_to_find_that_there_is_not_is_refused_later_too(ingest_data: Ing
     wrong = SETTINGS.replace('positive = "yes"', 'positive = "ja"')
     output = ingest_data(_frame(), settings=wrong, code=2).output
     assert "'ja' is not one of the classes of 'y'; write one of no, yes" in output
+
+
+def _loaded(tmp_path: Path, settings: str, code: int = 0) -> str:
+    """What a step that trains says of the stored rows, or nothing where it may use them."""
+    file = tmp_path / "pipeline.toml"
+    file.write_text(settings)
+    workspace = Workspace(load_settings(file), file, folder=tmp_path / "work")
+    if code:
+        arguments = ["--local", str(tmp_path / "work"), "--settings", str(file)]
+        result = CliRunner().invoke(train.main, arguments, catch_exceptions=False)
+        assert result.exit_code == code, result.output
+    try:
+        dataset.load(workspace, "holdout")
+        dataset.load(workspace, "train")
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+DROPPED = SETTINGS.replace('"data.csv"', '"data.csv"\ndrop = ["colour"]')
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (SETTINGS, "drop under [data] changed"),
+        (DROPPED.replace('drop = ["colour"]', 'drop = ["size"]'), "drop under [data] changed"),
+        (DROPPED.replace('"data.csv"', '"other.csv"'), "source under [data] changed"),
+        (DROPPED + '[columns]\nsize = "text"\n', "size under [columns] changed"),
+        (DROPPED + '[holdout]\nname = "second"\n', "name under [holdout] changed"),
+    ],
+)
+def test_no_step_uses_rows_that_were_read_by_other_settings(
+    ingest_data: Ingest, tmp_path: Path, changed: str, named: str
+) -> None:
+    ingest_data(_frame(), settings=DROPPED)
+    assert not _loaded(tmp_path, DROPPED)
+    said = _loaded(tmp_path, changed, code=2)
+    assert named in said
+    assert "run ingest again" in said
+
+
+def test_settings_that_change_no_row_need_no_new_ingest(
+    ingest_data: Ingest, tmp_path: Path
+) -> None:
+    two = DROPPED.replace('["colour"]', '["colour", "weight"]')
+    ingest_data(_frame().assign(weight=_frame(first=1)["size"]), settings=two)
+    more = '[search]\ntrials = 3\n[promotion]\nresamples = 200\n[predict]\nseparator = ";"\n'
+    assert not _loaded(tmp_path, two.replace("roc_auc", "f1") + more)
+    assert not _loaded(tmp_path, two.replace('["colour", "weight"]', '["weight", "colour"]'))
+    assert not _loaded(tmp_path, two.replace('"yes"', '"no"'))
+
+
+def test_what_an_older_ingest_stored_is_used_as_far_as_its_contract_tells(
+    ingest_data: Ingest, tmp_path: Path
+) -> None:
+    ingest_data(_frame())
+    for path in (tmp_path / "work").rglob("manifest.json"):
+        manifest = json.loads(path.read_text())
+        del manifest["settings"]
+        path.write_text(json.dumps(manifest))
+    assert not _loaded(tmp_path, SETTINGS)
+    assert "colour changed since ingest: run ingest again" in _loaded(tmp_path, DROPPED)
