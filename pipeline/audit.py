@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, of_local_cloud
 from pipeline.step import Outcome, Workspace, step
 from pipeline.tracking import record, runs, sessions
 from pipeline.tracking.decisions import CHAMPION
@@ -73,6 +73,18 @@ def audit(workspace: Workspace, selector: str) -> dict[str, Any]:
             for document in decisions
             if _concerns(document, number)
         ],
+        "replaced": [
+            {
+                "kind": document["kind"],
+                "by_version": document["record"]["model_version"],
+                "sentence": document["sentence"],
+                "at": document["decided_at"],
+                "subject": document["identity"].get("keyless.oidc_subject"),
+                "role": document["role_arn"],
+            }
+            for document in decisions
+            if (document.get("before") or {}).get("model_version") == number
+        ],
         "predictions": [
             {
                 "date": manifest["date"],
@@ -116,10 +128,14 @@ def _sessions(
     try:
         return sessions.opened(workspace, changes)
     except ClientError as error:
-        if error.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException"):
+        code = error.response["Error"]["Code"]
+        if code in ("AccessDenied", "AccessDeniedException"):
             unreadable.append("CloudTrail's events")
+        elif of_local_cloud(error) is not None:
+            unreadable.append(
+                "who opened the sessions was not asked: the local cloud has no CloudTrail"
+            )
         else:
-            code = error.response["Error"]["Code"]
             unreadable.append(f"CloudTrail was asked who opened the sessions, and answered {code}")
         return []
 
@@ -188,8 +204,15 @@ def _lines(story: dict[str, Any]) -> list[str]:
     ]
     lines += [f"  {name}: {value or 'not recorded'}" for name, value in story["trained"].items()]
     for decision in story["decisions"]:
-        who = decision["subject"] or decision["role"] or "someone without a token"
-        lines.append(f"  {decision['kind']} at {decision['at']} by {who}: {decision['sentence']}")
+        lines.append(
+            f"  {decision['kind']} at {decision['at']} by {_who(decision)}: {decision['sentence']}"
+        )
+    for end in story["replaced"]:
+        how = "rolled back" if end["kind"] == "rollback" else "replaced"
+        lines.append(
+            f"  {how} as champion by version {end['by_version']} at {end['at']} by {_who(end)}: "
+            f"{end['sentence']}"
+        )
     for batch in story["predictions"]:
         lines.append(f"  predicted {batch['rows']} rows of {batch['input']} on {batch['date']}")
     lines += [
@@ -202,6 +225,10 @@ def _lines(story: dict[str, Any]) -> list[str]:
         for area in story["unreadable"]
     ]
     return lines
+
+
+def _who(decision: Mapping[str, Any]) -> str:
+    return decision["subject"] or decision["role"] or "someone without a token"
 
 
 if __name__ == "__main__":

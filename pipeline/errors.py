@@ -18,6 +18,13 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def of_local_cloud(error: Exception) -> str | None:
+    """What the local cloud itself says that it does not do; None for an answer as AWS gives it."""
+    answer = getattr(error, "response", {}).get("Error", {})
+    own = str(answer.get("Code", "")).startswith("LocalCloud")
+    return str(answer.get("Message", "")) if own else None
+
+
 def may_pass(error: Exception) -> bool:
     """Whether the same request may succeed soon: AWS was not reached, is busy or has a fault."""
     from botocore import exceptions

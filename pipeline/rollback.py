@@ -8,7 +8,7 @@ import click
 
 from pipeline.errors import InputError, StepFailed
 from pipeline.model.champion import Champion, PinnedFile, change, read_pinned
-from pipeline.step import Outcome, Workspace, step
+from pipeline.step import Outcome, Workspace, step_that_is_not_repeated
 from pipeline.tracking.decisions import barred, decision_document, decision_key, update_aliases
 
 
@@ -64,7 +64,7 @@ def _before(workspace: Workspace, current: Champion) -> Champion | None:
     return None
 
 
-@step
+@step_that_is_not_repeated
 @click.option("--reason", required=True, help="Why; it is kept with the decision.")
 def main(workspace: Workspace, *, reason: str) -> Outcome:
     """Restore the previous champion of record."""

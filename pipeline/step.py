@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from pipeline.errors import InputError, StepFailed, first_line
+from pipeline.errors import InputError, StepFailed, first_line, of_local_cloud
 from pipeline.model.place import Place
 from pipeline.outputs import Platform, load_platform
 from pipeline.settings import Settings, load_settings, settings_path
@@ -104,7 +104,8 @@ def open_workspace(
 ) -> Workspace:
     """Read settings and platform. Raises InputError on the first that is wrong.
 
-    Only who begins the work makes the folder `local`: another step found nothing in it.
+    Only who begins the work may name a folder `local` that is not there: the first thing that is
+    stored makes it.
     """
     if platform and local:
         raise InputError("--platform and --local exclude each other: name one of the two")
@@ -124,13 +125,21 @@ def open_workspace(
                 f"the folder {local} does not exist: `python -m pipeline.ingest --local {local}` "
                 "begins one"
             )
-        local.mkdir(parents=True, exist_ok=True)
         return Workspace(loaded, file, folder=local)
     return Workspace(loaded, file, platform=load_platform(platform, environ=environ))
 
 
-def step(function: Callable[..., Outcome], *, begins: bool = False) -> click.Command:
-    """Turn `function(workspace, **options) -> Outcome` into the command of its step."""
+_GOES_ON = "what it had stored is whole, and the same command goes on from there"
+_INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
+
+
+def step(
+    function: Callable[..., Outcome], *, begins: bool = False, interrupted: str = _GOES_ON
+) -> click.Command:
+    """Turn `function(workspace, **options) -> Outcome` into the command of its step.
+
+    `interrupted` is what somebody is told who ends it by Ctrl-C.
+    """
 
     @functools.wraps(function)
     def command(
@@ -148,7 +157,7 @@ def step(function: Callable[..., Outcome], *, begins: bool = False) -> click.Com
             return function(workspace, **options)
 
         with each_warning_once(), progress.shown():
-            outcome = guarded(run)
+            outcome = guarded(run, interrupted)
         seconds = round(time.perf_counter() - started, 3)
         reported = parse_result({**outcome.values, "seconds": seconds})
         if result is not None:
@@ -174,6 +183,11 @@ def step(function: Callable[..., Outcome], *, begins: bool = False) -> click.Com
 
 
 step_that_begins = functools.partial(step, begins=True)
+step_that_is_not_repeated = functools.partial(
+    step,
+    interrupted="whether the champion had changed, `keyless models` tells; a second time would go "
+    "back one champion more",
+)
 
 
 def use_region(environ: MutableMapping[str, str]) -> None:
@@ -185,10 +199,12 @@ def use_region(environ: MutableMapping[str, str]) -> None:
         environ.setdefault("AWS_DEFAULT_REGION", region)
 
 
-def guarded(run: Callable[[], Outcome]) -> Outcome:
-    """Run a step. Expected errors end the process with their message and exit code."""
+def guarded(run: Callable[[], Outcome], interrupted: str = _GOES_ON) -> Outcome:
+    """Run a step. Expected errors and Ctrl-C end the process with a message and exit code."""
     try:
         return run()
+    except KeyboardInterrupt:
+        message, code = f"interrupted: {interrupted}", _INTERRUPTED
     except (InputError, StepFailed) as error:
         message, code = str(error), error.exit_code
     except Exception as error:
@@ -211,6 +227,8 @@ def _foreseen(error: Exception) -> str | None:
         return f"no space is left on the disk{shown}: free some, and run the step again"
     kinds = {base.__module__.partition(".")[0] for base in type(error).__mro__}
     if "botocore" in kinds:
+        if (own := of_local_cloud(error)) is not None:
+            return f"the local cloud, not AWS, does not do this: {own}"
         return f"AWS refused or was not reached: {error}"
     if "mlflow" in kinds or "requests" in kinds:
         return f"MLflow refused or was not reached: {first_line(error)}"

@@ -19,7 +19,7 @@ from click.core import ParameterSource
 
 from scripts import foreign
 from scripts.commands import ON_AWS, Project
-from scripts.console import UserError, print_error
+from scripts.console import INTERRUPTED, UserError, print_error
 
 ROOT = Path(__file__).resolve().parents[1]
 VERBS = Path(__file__).resolve().parent / "commands"
@@ -79,10 +79,18 @@ class Verbs(click.Group):
                 with formatter.section(title):
                     formatter.write_dl(rows)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the words of the command, to name it again when it is interrupted."""
+        ctx.meta[_WORDS] = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the verb; a foreseeable failure ends as advice and an exit code."""
         try:
             return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            print_error(_interrupted(ctx))
+            ctx.exit(INTERRUPTED)
         except Exception as failure:
             foreseen = as_user_error(failure)
             if foreseen is None or ctx.params.get("debug"):
@@ -94,6 +102,17 @@ class Verbs(click.Group):
             if not _is_ours(failure):
                 _keep(failure, ctx)
             ctx.exit(foreseen.exit_code)
+
+
+_WORDS = "keyless.words"
+
+
+def _interrupted(ctx: click.Context) -> UserError:
+    return UserError(
+        f"`keyless {ctx.invoked_subcommand}` was interrupted",
+        why="what it did before that stays",
+        fix=f"{shlex.join(['keyless', *ctx.meta[_WORDS]])}   (goes on)",
+    )
 
 
 # What a library's failure names, for the account that it happened in.
@@ -226,7 +245,7 @@ def keyless(ctx: click.Context, home: Path, debug: bool) -> None:  # noqa: ARG00
 
 
 def main() -> None:
-    """Run the command; ends the process with 0 (done), 1 (failed) or 2 (wrong usage)."""
+    """Run the command; the exit code is 0 (done), 1 (failed), 2 (wrong usage) or 130 (Ctrl-C)."""
     try:
         keyless(prog_name="keyless")
     except OSError as failure:  # help and version are printed before there is a verb to invoke

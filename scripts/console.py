@@ -23,11 +23,15 @@ WIDTH_OF_A_PIPE = 10_000
 """Wider than any row: a name that is folded in two is found by no grep."""
 
 
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C ended, as shells have it: 128 and the number of SIGINT."""
+
+
 class UserError(Exception):
     """A foreseeable failure: what failed, `why`, and the `fix`: the command to run.
 
     The `keyless` command prints it without a stack trace and ends with `exit_code`: 1 for work
-    that failed, 2 for wrong usage or input.
+    that failed, 2 for wrong usage or input, `INTERRUPTED` for Ctrl-C.
     """
 
     def __init__(self, what: str, *, why: str = "", fix: str = "", exit_code: int = 1) -> None:

@@ -47,6 +47,12 @@ def _botocore(failure: BaseException) -> UserError | None:
     if isinstance(failure, ClientError):
         error = failure.response.get("Error", {})
         code = str(error.get("Code"))
+        if code.startswith("LocalCloud"):
+            return UserError(
+                f"The local cloud, not AWS, does not do {failure.operation_name}",
+                why=str(error.get("Message")),
+                fix="docs/local-cloud.md says what it leaves out",
+            )
         fixes = (fix for sign, fix in _CODES if sign in code.lower())
         return UserError(
             f"AWS refused {failure.operation_name}",

@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 from scripts import cli
 from scripts.commands import Project, pass_project
 from scripts.console import UserError
+from scripts.signals import run_attended
 
 HEAVY = ("boto3", "botocore", "mlflow", "moto", "pandas", "rich", "pydantic", "python_terraform")
 
@@ -274,9 +275,35 @@ def test_an_up_that_is_interrupted_says_what_the_next_one_does(
     monkeypatch.setattr(Flow, "run", interrupted)
     monkeypatch.setattr(Flow, "goes_on", lambda _: whole)
     done = CliRunner().invoke(cli.keyless, ["--home", str(tmp_path / "home"), "up"])
-    assert done.exit_code == 1
+    assert done.exit_code == 130  # as shells have it: 128 and SIGINT
     assert "interrupted" in done.output
     assert f"up   ({then})" in done.output
+    assert "down   (removes it)" in done.output
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, click.Abort])
+def test_any_command_that_is_interrupted_says_so_once_and_names_itself_again(
+    kind: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scripts.commands import models
+
+    def interrupted(*_: object, **__: object) -> int:
+        raise kind
+
+    monkeypatch.setattr(models, "show_step", interrupted)
+    words = ["--home", str(tmp_path / "a home"), "models", "bikes"]
+    done = CliRunner().invoke(cli.keyless, words)
+    assert done.exit_code == 130
+    assert "Aborted" not in done.output
+    assert done.output.count("interrupted") == 1
+    assert f"keyless --home '{tmp_path}/a home' models bikes   (goes on)" in done.output
+
+
+def test_a_child_that_an_interrupt_ends_without_a_word_is_an_interrupt() -> None:
+    program = "import os, signal; signal.signal(2, signal.SIG_DFL); os.kill(os.getpid(), 2)"
+    with pytest.raises(KeyboardInterrupt):
+        run_attended(lambda: subprocess.Popen([sys.executable, "-c", program]))
+    assert run_attended(lambda: subprocess.Popen([sys.executable, "-c", "exit(130)"])) == 130
 
 
 def test_a_home_below_a_file_is_a_sentence(tmp_path: Path) -> None:

@@ -104,3 +104,16 @@ def test_the_whole_text_is_kept_and_shown_with_debug(
     assert str(tmp_path / "last-failure.txt") in done.stderr
     loud = CliRunner().invoke(cli.keyless, ["--home", str(tmp_path), "--debug", "doctor"])
     assert type(loud.exception).__name__ == "OperationalError"
+
+
+def test_what_the_local_cloud_does_not_do_is_not_laid_at_the_door_of_aws() -> None:
+    from botocore.exceptions import ClientError
+
+    said = "The local cloud refuses it"
+    told = foreign.as_user_error(
+        ClientError({"Error": {"Code": "LocalCloudUnmapped", "Message": said}}, "CreateFleet")
+    )
+    assert told is not None
+    assert told.what == "The local cloud, not AWS, does not do CreateFleet"
+    assert told.why == said
+    assert "docs/local-cloud.md" in told.fix

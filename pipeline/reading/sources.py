@@ -46,12 +46,15 @@ def fetch_or_stored(
 ) -> "tuple[list[DataFile], Stored | None]":
     """The files that a source names, or an object of the store by its key or address.
 
-    The second part describes the object; it is None for a source. Raises InputError for what is
-    in neither place.
+    A key begins with one of the store's prefixes, such as data/inputs/. The second part describes
+    the object; it is None for a source. Raises InputError for what is in neither place.
     """
     key = workspace.store.key_of(named)
     if key is None and (_is_elsewhere(named) or _is_here(workspace, named)):
         return fetch(workspace, named, folder), None
+    if key is None and not named.startswith(tuple(workspace.prefixes.model_dump().values())):
+        # No key that a step stores or may read: S3 would only deny it.
+        raise InputError(f"there is no file {named} here or beside the settings")
     key = key or named
     target = folder / PurePosixPath(key).name
     try:

@@ -144,6 +144,7 @@ class AuditResult(Result):
     aliases: list[str]
     trained: Mapping[str, str | None]
     decisions: list[Document]
+    replaced: list[Document] = []
     predictions: list[Document]
     mlflow_changes: list[Document] = []
     mlflow_sessions: list[Document] = []

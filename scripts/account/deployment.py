@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.account.environment import Account
-from scripts.console import Phase, UserError
+from scripts.console import INTERRUPTED, Phase, UserError
 from scripts.files import write_private
 from scripts.plan.changes import ResourceChange, changes_of, digest, normalised
 from scripts.plan.cost import Estimate, estimate, load_prices
@@ -148,6 +148,13 @@ def apply_plan(
     try:
         with terminated_as_interrupted():
             return stack.apply_plan(path, _listener(phase))
+    except KeyboardInterrupt:
+        raise UserError(
+            f"Terraform was interrupted in {environment}",
+            why="it ended the call that it was in, and wrote its state; what was done stays",
+            fix=again,
+            exit_code=INTERRUPTED,
+        ) from None
     except StackError as failure:
         rest = StackError(failure.what, why=failure.why, fix=f"{again}: what was done stays")
         raise _advised(rest, environment, aws=aws) from None
@@ -342,6 +349,11 @@ _ADVICE = (
         "InvalidNetworkInterfaceID.NotFound",
         "the address of a NAT gateway was let go a moment before EC2 knew that the gateway's "
         "interface is gone: {plan}, or {destroy}, again",
+    ),
+    (
+        "LocalCloud",
+        "it is the local cloud that does not do this; AWS may: docs/local-cloud.md says what it "
+        "leaves out",
     ),
     (
         "state lock",

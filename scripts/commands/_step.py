@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scripts.commands import Project
+from scripts.signals import run_attended
 
 if TYPE_CHECKING:
     from pipeline.outputs import Platform
@@ -61,15 +62,16 @@ def run_step(
     """
     command = [sys.executable, "-m", f"pipeline.{step}", *arguments]
     start = partial(
-        subprocess.run,
+        subprocess.Popen,
         command,
         cwd=folder or project.root,
         stdout=subprocess.DEVNULL if quiet else None,
-        check=False,
     )
     own = {"KEYLESS_PROGRAM": program} if program else {}
     if aws:
-        return start(env={**os.environ, "KEYLESS_ENVIRONMENT": environment, **own}).returncode
+        return run_attended(
+            partial(start, env={**os.environ, "KEYLESS_ENVIRONMENT": environment, **own})
+        )
 
     from scripts.local_run.actors import Actors
 
@@ -86,7 +88,7 @@ def run_step(
             if role == "administrator"
             else actors.process_environment(role, extra)
         )
-        return start(env=sealed).returncode
+        return run_attended(partial(start, env=sealed))
 
 
 def show_step(

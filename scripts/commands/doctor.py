@@ -138,7 +138,9 @@ def show(findings: list[Finding]) -> None:
             console.print(Text(f"   {'':{width}}  {finding.fix}", style="green"), soft_wrap=True)
     missing = sum(finding.status == "missing" for finding in findings)
     console.print(
-        f"\n{missing} missing: run what is shown in green." if missing else "\nNothing is missing.",
+        f"\n{missing} missing: the line below each says what to run."
+        if missing
+        else "\nNothing is missing.",
         style="bold",
     )
 

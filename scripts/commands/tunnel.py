@@ -26,7 +26,7 @@ from scripts.commands import (
     pass_project,
 )
 from scripts.names import opener, roles
-from scripts.signals import handled
+from scripts.signals import handled, passed_on
 
 if TYPE_CHECKING:
     from pipeline.outputs import Platform
@@ -37,7 +37,6 @@ FIRST_PORT = {"database": 5432}
 FAR_END_SECONDS = 900
 """A new instance installs for minutes, and its watchdog gives it as long."""
 ENDS = (signal.SIGINT, signal.SIGTERM)
-END_SECONDS = 1.5
 """How long COMMAND may take to end once asked: GitHub kills 2.5 s after it has asked us."""
 
 
@@ -294,44 +293,6 @@ def _awaited(process: subprocess.Popen[bytes]) -> int:
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(timeout=1)
-
-
-@contextlib.contextmanager
-def passed_on(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Let signals end the command: SIGTERM by force if it must, an interrupt as it sees fit.
-
-    A key at the terminal interrupts both of us. GitHub interrupts this process alone when a job is
-    cancelled, sends SIGTERM 7.5 s later, and kills everything 2.5 s after that.
-    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation
-    """
-    force = threading.Timer(END_SECONDS, process.kill)
-
-    def interrupt(*_: object) -> None:
-        if not at_terminal():
-            process.send_signal(signal.SIGINT)
-
-    def end(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        process.terminate()
-        force.start()
-
-    with handled({signal.SIGINT: interrupt, signal.SIGTERM: end}):
-        yield
-    force.cancel()
-
-
-def at_terminal() -> bool:
-    """Whether a key at a terminal interrupts this process, and so its children."""
-    try:
-        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ def up(project: Project, model_servers: bool | None, as_json: bool) -> None:
     Run it again at any time: it changes only what differs; after a crash it resumes or rebuilds.
     `keyless down` removes everything.
     """
-    from scripts.console import Phases, UserError, stdout_console
+    from scripts.console import INTERRUPTED, Phases, UserError, stdout_console
     from scripts.labs.operations import refuse_in_lab
     from scripts.local_run.flow import Flow, exclusive, save_timings
 
@@ -53,6 +53,7 @@ def up(project: Project, model_servers: bool | None, as_json: bool) -> None:
                 "`keyless up` was interrupted",
                 why="what it started and made so far is still there",
                 fix=f"keyless up   ({then}), or keyless down   (removes it)",
+                exit_code=INTERRUPTED,
             ) from None
         finally:
             save_timings(project.home, phases, flow.summary)

@@ -329,3 +329,13 @@ def test_notices_alone_end_with_0(monkeypatch: pytest.MonkeyPatch) -> None:
     result = CliRunner().invoke(keyless, ["doctor"])
     assert result.exit_code == 0
     assert "Nothing is missing" in result.stdout
+
+
+def test_what_is_missing_is_told_in_words_that_hold_without_colours(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    doctor.show([Finding("Thing", "missing", "not here", "make thing")])
+    lines = capsys.readouterr().out.splitlines()
+    assert "green" not in lines[-1]
+    assert lines[-1] == "1 missing: the line below each says what to run."
+    assert "make thing" in lines[1]

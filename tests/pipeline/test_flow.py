@@ -253,7 +253,13 @@ def test_a_better_challenger_replaces_the_champion_and_rollback_restores_it(
     assert promoted["verdict"] == "promote"
     assert "its lower bound exceeds" in promoted["sentence"]
     assert (_record()["model_version"], _record()["previous"]) == ("2", "1")
+    assert " replaced as champion by version 2 at " in cloud(audit, "small@1")["output"]
     back = cloud(rollback, "--reason", "complaints")
+    story = cloud(audit, "small@2")
+    ended = story["replaced"]
+    assert [(one["kind"], one["by_version"]) for one in ended] == [("rollback", "1")]
+    assert f" rolled back as champion by version 1 at {ended[0]['at']} by " in story["output"]
+    assert "version 1 restored: complaints" in story["output"]
     assert (back["champion_version"], back["replaced_version"]) == ("1", "2")
     assert _record()["sequence"] == 3
     client = _client(mlflow_uri)

@@ -13,14 +13,14 @@ import pytest
 from botocore.exceptions import ClientError, NoRegionError
 from click.testing import CliRunner
 
-from pipeline import predict, train
+from pipeline import ingest, predict, train
 from pipeline.errors import InputError, first_line
 from pipeline.outputs import load_platform
 from pipeline.settings import Settings
-from pipeline.step import Outcome, Workspace, guarded, use_region, write_text
+from pipeline.step import Outcome, Workspace, guarded, step, use_region, write_text
 from pipeline.storage import BucketStore
 from pipeline.tracking import lineage
-from tests.pipeline.conftest import Run
+from tests.pipeline.conftest import SMALL, Run
 
 
 @pytest.mark.slow
@@ -138,6 +138,49 @@ def test_of_a_copy_that_finds_the_disk_full_the_copy_is_named(
     with pytest.raises(SystemExit):
         guarded(lambda: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full", "a", None, "b")))
     assert "on the disk for b: free" in capsys.readouterr().err
+
+
+def test_a_step_that_is_interrupted_says_so_once_with_what_goes_on(
+    tmp_path: Path, settings_file: Path
+) -> None:
+    def interrupted(_: Workspace) -> Outcome:
+        raise KeyboardInterrupt
+
+    arguments = ["--local", str(tmp_path), "--settings", str(settings_file)]
+    done = CliRunner().invoke(step(interrupted), arguments)
+    assert done.exit_code == 130  # as shells have it: 128 and SIGINT
+    assert done.output.startswith("error: interrupted: ")
+    assert "the same command goes on" in done.output
+    assert "Aborted" not in done.output
+    told = CliRunner().invoke(step(interrupted, interrupted="look at the models"), arguments)
+    assert told.output == "error: interrupted: look at the models\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"id,size\n1,2\n", b"id,y\n1,yes\n2\n"])
+def test_an_ingest_that_is_refused_leaves_no_folder_behind(
+    tmp_path: Path, settings_file: Path, content: bytes
+) -> None:
+    (tmp_path / "rows.csv").write_bytes(content)
+    settings_file.write_text(SMALL.replace("sklearn:breast_cancer", "rows.csv"))
+    folder = tmp_path / "new" / "work"
+    arguments = ["--local", str(folder), "--settings", str(settings_file)]
+    done = CliRunner().invoke(ingest.main, arguments)
+    assert done.exit_code == 2, done.output
+    assert not folder.parent.exists()
+
+
+def test_what_the_local_cloud_does_not_do_is_said_in_its_words_without_a_code(
+    tmp_path: Path, settings_file: Path
+) -> None:
+    def refused(_: Workspace) -> Outcome:
+        raise ClientError(
+            {"Error": {"Code": "LocalCloudNotImplemented", "Message": "no images here"}},
+            "CreateImage",
+        )
+
+    arguments = ["--local", str(tmp_path), "--settings", str(settings_file)]
+    done = CliRunner().invoke(step(refused), arguments)
+    assert done.output == "error: the local cloud, not AWS, does not do this: no images here\n"
 
 
 def test_another_error_of_the_operating_system_is_not_taken_for_a_full_disk() -> None:

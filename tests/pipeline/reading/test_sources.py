@@ -86,7 +86,7 @@ def test_an_object_in_s3_is_a_source(fetch: Fetch, aws: Platform) -> None:
         fetch(f"s3://{bucket}/x/z.csv")
 
 
-@pytest.mark.parametrize("named", ["june.csv", "s3://bucket/june.csv"])
+@pytest.mark.parametrize("named", ["data/inputs/june.csv", "s3://bucket/data/inputs/june.csv"])
 @pytest.mark.parametrize("code", ["NoSuchKey", "AccessDenied"])
 def test_a_batch_that_is_nowhere_is_refused_as_a_name_that_may_be_wrong(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, code: str
@@ -99,14 +99,28 @@ def test_a_batch_that_is_nowhere_is_refused_as_a_name_that_may_be_wrong(
 
     monkeypatch.setattr(client, "get_object", refuse)
     monkeypatch.setattr(Workspace, "store", BucketStore("bucket", client))
-    with pytest.raises(InputError, match=r"s3://bucket/june\.csv does not exist") as caught:
+    said = r"s3://bucket/data/inputs/june\.csv does not exist"
+    with pytest.raises(InputError, match=said) as caught:
         sources.fetch_or_stored(workspace, named, tmp_path)
-    assert ("no file june.csv here" in str(caught.value)) == (named == "june.csv")
+    assert ("no file data/inputs/june.csv here" in str(caught.value)) != named.startswith("s3:")
 
 
 def test_a_batch_that_is_in_no_folder_is_refused(workspace: Workspace, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no file june\.csv here .*june\.csv does not exist"):
-        sources.fetch_or_stored(workspace, "june.csv", tmp_path)
+    with pytest.raises(InputError, match=r"no file data/inputs/june\.csv here .* does not exist"):
+        sources.fetch_or_stored(workspace, "data/inputs/june.csv", tmp_path)
+
+
+@pytest.mark.parametrize("named", ["nope.csv", "mine/nope.csv", "/nowhere/nope.csv"])
+def test_a_name_that_is_no_file_and_no_key_is_not_asked_of_s3(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """A client that may not be called: what S3 denies would stand in the message, ARN and all."""
+    client = boto3.client("s3", aws_access_key_id="testing", aws_secret_access_key="testing")
+    monkeypatch.setattr(client, "get_object", lambda **_: pytest.fail("S3 was asked"))
+    monkeypatch.setattr(Workspace, "store", BucketStore("bucket", client))
+    with pytest.raises(InputError) as caught:
+        sources.fetch_or_stored(workspace, named, tmp_path)
+    assert str(caught.value) == f"there is no file {named} here or beside the settings"
 
 
 def test_a_path_is_looked_for_beside_the_settings(workspace: Workspace, fetch: Fetch) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from pipeline import audit
 from pipeline.outputs import Platform
 from pipeline.step import Workspace
 from pipeline.tracking import record, sessions
@@ -138,6 +140,20 @@ def test_who_had_a_session_to_a_set_that_changed_something_is_reported(
         found = sessions.opened(on_aws, [change])
     assert [str(one) for one in found] == [
         f"a session to promote was opened at 2026-11-28T11:00:00+00:00 by {PROMOTE}"
+    ]
+
+
+def test_of_the_local_cloud_it_is_said_that_it_has_no_cloudtrail(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object) -> None:
+        raise ClientError({"Error": {"Code": "LocalCloudNotImplemented"}}, "LookupEvents")
+
+    monkeypatch.setattr(sessions, "opened", asked)
+    unreadable: list[str] = []
+    assert audit._sessions(workspace, [], unreadable) == []
+    assert unreadable == [
+        "who opened the sessions was not asked: the local cloud has no CloudTrail"
     ]
 
 
