@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from scripts.aws.sealed import REGION_WITHOUT_CLOUD, sealed_environment
 from scripts.console import UserError
 from scripts.files import locked, private_folder
-from scripts.labs import common, connection, progress, trial
+from scripts.labs import common, connection, progress, servers, trial
 from scripts.labs.lab import Hint, Lab, labs
 from scripts.labs.progress import Progress
 from scripts.labs.running import RECORD, STATE, LabRun, Record
@@ -254,8 +254,11 @@ class Labs:
                     exit_code=2,
                 )
             again = f"edit {run.folder}, then keyless lab check {lab.number}"
+            _compiled(run, again)
             # What attacks and drills left, where it would keep Terraform from its work.
             getattr(lab.check, "tidy", lambda _: None)(run)
+            if "group" in run.outputs:
+                servers.release_groups(run, str(run.outputs["group"]))
             try:
                 self._apply(run, run.folder)
             except StackError as failure:
@@ -332,17 +335,13 @@ class Labs:
 
     def reset(self, lab: Lab) -> Path | None:
         """End a lab and remove its files; returns the backup of what the student wrote."""
-        home = self.cloud_home(lab)
-        if home.is_dir():
-            with self._alone(lab):
-                leftovers.wipe(home)
-                home.rmdir()
-        self._tidy()
+        self._end([lab])
         return self.workspace.put_away(lab)
 
     def reset_all(self) -> list[Path]:
         """End every lab and forget the points; returns the backups of what the student had."""
-        backups = [backup for lab in labs() if (backup := self.reset(lab))]
+        self._end(labs())
+        backups = [backup for lab in labs() if (backup := self.workspace.put_away(lab))]
         with locked(self.workspace.root):
             kept = self.workspace.keep_file(self.progress_file)
         if kept:
@@ -358,12 +357,17 @@ class Labs:
 
     def end_all(self) -> int:
         """End every lab's processes, and keep every file of the student; returns how many ended."""
-        ended = 0
-        for lab in labs():
+        return self._end(labs(), alone=False)
+
+    def _end(self, chosen: Iterable[Lab], *, alone: bool = True) -> int:
+        """End what runs of some labs, also where somebody removed a home beneath it."""
+        ended, marked = 0, leftovers.marked()
+        for lab in chosen:
             home = self.cloud_home(lab)
-            if home.is_dir():
-                ended += leftovers.wipe(home)
-                home.rmdir()
+            if home.is_dir() or marked & {str(home), str(home.resolve())}:
+                with self._alone(lab) if alone else nullcontext(private_folder(home)):
+                    ended += leftovers.wipe(home)
+                    home.rmdir()
         self._tidy()
         return ended
 
@@ -430,6 +434,22 @@ def named(outputs: Mapping[str, Any]) -> dict[str, str]:
     """The names by which others know what the lab deployed."""
     known = ("bucket", "role", "train_role", "promote_role", "group")
     return {name: str(outputs[name]) for name in known if name in outputs}
+
+
+def _compiled(run: LabRun, again: str) -> None:
+    """Raise UserError for a Python file that no interpreter takes: nothing of it can be judged."""
+    for name, path in run.workspace.files(run.lab):
+        if path.suffix == ".py":
+            try:
+                compile(path.read_bytes(), str(name), "exec", dont_inherit=True)
+            except (SyntaxError, ValueError) as failure:
+                line = getattr(failure, "lineno", None)
+                raise UserError(
+                    f"Python does not take {name}" + (f", line {line}" if line else ""),
+                    why=getattr(failure, "msg", None) or str(failure),
+                    fix=again,
+                    exit_code=2,
+                ) from None
 
 
 def _same_names(run: LabRun, again: str) -> None:

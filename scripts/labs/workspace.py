@@ -75,6 +75,11 @@ class Workspace:
             if os.access(path, os.X_OK):
                 (self.folder(lab) / name).chmod(0o755)
 
+    def files(self, lab: Lab) -> Iterator[tuple[Path, Path]]:
+        """Every file of the lab's folder: its name there, and its path."""
+        folder = self.folder(lab)
+        return ((path.relative_to(folder), path) for path in _files(folder) if path.is_file())
+
     def changed(self, lab: Lab) -> list[Path]:
         """Names of the files that the student wrote or changed."""
         folder, written = self.folder(lab), self._written(lab)

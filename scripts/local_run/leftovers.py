@@ -46,6 +46,17 @@ def find(home: Path) -> list[psutil.Process]:
     return [process for _, _, process in sorted(found, key=lambda entry: entry[:2])]
 
 
+def marked() -> set[str]:
+    """The homes that live processes of this user are marked with, whether or not they exist."""
+    found = set()
+    for process in psutil.process_iter():
+        try:
+            found.add(process.environ().get(MARK, ""))
+        except (psutil.Error, OSError):
+            continue
+    return found - {""}
+
+
 def _started_by_hand(home: Path, spared: set[int]) -> set[int]:
     """The home's cloud and its children: `python -m scripts.localcloud` carries no mark."""
     from scripts.localcloud.home import CloudDown, load

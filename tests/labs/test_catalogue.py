@@ -25,6 +25,7 @@ from scripts.labs.operations import LOCK_FILE, Labs, Verdict
 from scripts.labs.running import LabRun, Record
 from scripts.labs.trial import Outcome, Refused, Trial
 from scripts.labs.workspace import Workspace
+from scripts.local_run import leftovers
 from scripts.stack.binary import StackError
 from tests import ROOT
 
@@ -297,12 +298,43 @@ def test_what_attacks_left_goes_before_terraform_runs_and_its_refusal_is_reporte
         raise StackError("failed", why=why)
 
     monkeypatch.setattr(lab.check, "tidy", lambda _: done.append("tidy"))
-    monkeypatch.setattr(mine, "running", lambda _: SimpleNamespace(folder=tmp_path))
+    run = SimpleNamespace(lab=lab, folder=tmp_path, workspace=mine.workspace, outputs={})
+    monkeypatch.setattr(mine, "running", lambda _: run)
     monkeypatch.setattr(mine, "_apply", apply)
     with pytest.raises(UserError, match="does not take your files") as refused:
         mine.check(lab)
     assert done == ["tidy", "apply"]
     assert refused.value.fix.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("x = 1\nimport\n", ", line 2"), ("def f():\nreturn 1", ", line 2")]
+)
+def test_python_that_no_interpreter_takes_is_reported_before_anything_is_deployed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, line: str
+) -> None:
+    mine, lab = Labs(tmp_path / "home"), find("8")
+    folder = mine.workspace.lay_out(lab, LOCK_FILE)
+    (folder / "app.py").write_text(text)
+    run = SimpleNamespace(lab=lab, folder=folder, workspace=mine.workspace)
+    monkeypatch.setattr(mine, "running", lambda _: run)
+    with pytest.raises(UserError, match=f"app.py{line}") as refused:
+        mine.check(lab)
+    assert refused.value.exit_code == 2
+
+
+def test_what_runs_is_ended_where_somebody_removed_the_labs_home(tmp_path: Path) -> None:
+    mine, lab = Labs(tmp_path / "home"), find("8")
+    for end in (mine.end_all, lambda: mine.reset(lab), mine.reset_all):
+        left = subprocess.Popen(
+            ["sleep", "60"], env=os.environ | leftovers.mark(mine.cloud_home(lab))
+        )
+        try:
+            end()
+            assert left.wait(5) != 0
+        finally:
+            left.kill()
+        assert not mine.home.exists()
 
 
 # --- two terminals of one student ----------------------------------------------------------------
