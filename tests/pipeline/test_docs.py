@@ -2,6 +2,9 @@
 
 import re
 
+import pytest
+
+from pipeline.model.place import LOCAL_PREFIXES
 from tests import ROOT
 
 PAINS = 14
@@ -23,3 +26,11 @@ def test_every_pain_names_tests_and_they_exist() -> None:
     for number, tests in _rows().items():
         assert tests, f"pain {number} names no test"
         assert set(tests) <= known, f"pain {number} names {sorted(set(tests) - known)}"
+
+
+@pytest.mark.parametrize("name", [".github/workflows/predict.yml", "docs/pipeline.md"])
+def test_a_batch_that_is_named_as_a_key_lies_where_predict_may_read(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = re.findall(r"[\w/]*inputs/bikes/", text)
+    assert named
+    assert all(key.startswith(LOCAL_PREFIXES.inputs) for key in named), named
