@@ -113,23 +113,28 @@ def lint(document: Document, setting: Setting) -> Judgement:
     if hidden and _OWN_ACCOUNT.fullmatch(hidden[0]):
         return lint(document, setting).quoting(lambda text: text.replace(_NO_ACCOUNT, "ACCOUNT"))
     if hidden:
-        told = f"{setting.origin}: in the provider's ARN {hidden[0] or 'the account'} "
+        what = (
+            f"{hidden[0]} is no number of an account" if hidden[0] else "the account is not given"
+        )
         if re.fullmatch(r"\d*|aws[a-z-]*", hidden[0]):
-            told += (
-                "is no account's number, so there is no such provider and nobody gets in as it "
-                "stands; it was judged as the provider of the role's own account"
+            what += (
+                ", and AWS has no such provider; another service with IAM's API, as Ceph, may have "
+                "it. It was judged as the provider of the role's own account"
             )
         else:
-            told += (
-                "is not filled in, so whether the provider is the role's own account's is not "
-                "judged; who gets in through it hangs on the rest"
+            what = (
+                f"{hidden[0]} is not filled in, so whether the provider is the role's own "
+                "account's is not judged; who gets in through it hangs on the rest"
             )
+        told = f"{setting.origin}: in the provider's ARN {what}"
         found = lint(document, setting) + Judgement(not_judged=(told,))
         # What is quoted has the account as it is written.
         return found.quoting(lambda text: text.replace(_NO_ACCOUNT, hidden[0]))
     decoded = _decoded(document)
     if isinstance(decoded, Mapping) and left_in(decoded):
         return _with_names(decoded, setting)
+    if (without_empty := _without_empty(decoded)) != decoded:
+        return lint(without_empty, setting)
     rest, refused = _without_not_principal(decoded, setting)
     found = Judgement(tuple(refused))
     if refused and not rest:
@@ -156,10 +161,11 @@ def lint_policy(policy: Policy, setting: Setting) -> Judgement:
             if issuer is not None:
                 github.append(linted := Linted(one, issuer, setting))
                 found += _statement(linted)
-                reaches.append(linted.reach)
+                if one.statement.label not in setting.unknown:
+                    reaches.append(linted.reach)
         except (NotJudged, TooComplex) as reason:
             not_judged.append(f"{setting.origin}, statement {one.statement.label}: {reason}")
-    if len(reaches) == len(github):  # each was judged
+    if len(reaches) == len(github) and not setting.unknown:  # each was judged
         found += refused_intent(github)
     if setting.subjects and not github and not not_judged:
         # The job that is meant gets in by nothing else, so the wrong provider is no mere note.
@@ -167,7 +173,8 @@ def lint_policy(policy: Policy, setting: Setting) -> Judgement:
                  for one in found]  # fmt: skip
     if not setting.github_only:
         not_judged += _built_in(policy, setting)
-    known = {} if not_judged and not reaches else {setting.origin: together(reaches)}
+    some = reaches or not (not_judged or setting.unknown)
+    known = {setting.origin: together(reaches)} if some else {}
     return Judgement(tuple(found), tuple(not_judged), known)
 
 
@@ -289,7 +296,7 @@ def _with_names(document: Mapping[str, Any], setting: Setting) -> Judgement:
         policy = filled(document)
     except Open as unknown:
         told = f"{setting.origin}: {unknown}; render the policy, then lint it"
-        return Judgement(_whatever_the_subject(document, setting), (told,))
+        return _whatever_they_are(document, setting) + Judgement(not_judged=(told,))
     # As text, so that IAM's limits are those of the policy as it is stored.
     found = lint(json.dumps(policy.document), setting)
     if _nobody(found) and _may_agree(policy, setting):
@@ -316,31 +323,66 @@ def _with_names(document: Mapping[str, Any], setting: Setting) -> Judgement:
 
 
 # What is wrong with another claim, or with an operator.
-_WHATEVER = ("no-audience", "other-audience", "unknown-key", "wrong-action", "for-all-values")
+_WHATEVER = (
+    "no-audience", "other-audience", "unknown-key", "wrong-action", "for-all-values",
+    "broad-action",
+)  # fmt: skip
 
 
-def _whatever_the_subject(document: Mapping[str, Any], setting: Setting) -> tuple[Finding, ...]:
-    """What is wrong with a policy whose subject may be anything."""
-    try:
-        policy = filled(document, any_subject=True)
-    except Open:
-        return ()
-    found = lint(json.dumps(policy.document), setting).quoting(policy.quoted).findings
-    return tuple(
-        replace(
-            one,
-            who=one.who
-            if one.who.startswith("nobody")
-            else "whoever gets in by the subject that is filled in",
-            witness=None,
-            change=None,
-            # A fix that would quote the subject of our own.
-            fix=one.fix
-            if ANY_SUBJECT not in one.fix
-            else "write the operator without ForAllValues:",
-        )
-        for one in found
-        if one.rule in _WHATEVER and ANY_SUBJECT not in one.message
+def _whatever_they_are(document: Mapping[str, Any], setting: Setting) -> Judgement:
+    """What is wrong with a policy with placeholders that may be anything.
+
+    A statement without one is judged as if it stood alone; a Deny with one may keep anybody out.
+    """
+    policy = filled(document, whatever=True)
+    listed = policy.document["Statement"]
+    labels = [str(one.get("Sid") or f"#{index}") for index, one in enumerate(listed)]
+    written = document["Statement"] if isinstance(document["Statement"], list) else [document[
+        "Statement"]]  # fmt: skip
+    unknown = {labels[index] for index in policy.unknown}
+    if any(written[index].get("Effect") == "Deny" for index in policy.unknown):
+        unknown = set(labels)
+    found = _partly(policy, policy.document, setting, unknown)
+    if _nobody(found) and policy.claims:  # by names that may agree once they are filled in
+        unknown = set(labels)
+        found = _partly(policy, policy.document, setting, unknown)
+    # Another claim may refuse the subject of our own.
+    alone = without(policy.document, claims_of(policy.document) - {"sub"})
+    more = _partly(policy, alone, setting, unknown).findings
+    known = {(one.rule, one.statement) for one in found.findings}
+    more = tuple(one for one in more if one.statement in unknown and
+                 one.rule == "no-audience" and (one.rule, one.statement) not in known)  # fmt: skip
+    told = policy.told() if found.reach else ""
+    lines = (f"{setting.origin}: {told}",) if told else ()
+    return found + Judgement(more, lines)
+
+
+def _partly(
+    policy: Filled, document: Mapping[str, Any], setting: Setting, unknown: set[str]
+) -> Judgement:
+    """What is found in a policy, of the statements that are not known what is wrong anyway."""
+    found = lint(json.dumps(document), replace(setting, unknown=frozenset(unknown)))
+    found = found.quoting(policy.quoted)
+    kept = (
+        one if one.statement not in unknown else _anyway(one)
+        for one in found.findings
+        if one.statement not in unknown
+        or (one.rule in _WHATEVER and ANY_SUBJECT not in one.message)
+    )
+    return replace(found, findings=tuple(kept))
+
+
+def _anyway(one: Finding) -> Finding:
+    """A finding that holds whatever the subject is."""
+    return replace(
+        one,
+        who=one.who
+        if one.who.startswith("nobody") or one.rule == "broad-action"
+        else "whoever gets in by the subject that is filled in",
+        witness=None,
+        change=None,
+        # A fix that would quote the subject of our own.
+        fix=one.fix if ANY_SUBJECT not in one.fix else "write the operator without ForAllValues:",
     )
 
 
@@ -356,6 +398,21 @@ def _may_agree(policy: Filled, setting: Setting) -> set[str]:
         return set()
     alone = (*with_one(policy.document, claims), without(policy.document, policy.claims))
     return set() if any(_nobody(lint(json.dumps(one), setting)) for one in alone) else claims
+
+
+def _without_empty(decoded: Any) -> Any:
+    """A policy without the empty lists of principals that stand beside others: they name nobody."""
+    written = decoded.get("Statement") if isinstance(decoded, Mapping) else None
+    if not isinstance(written, list):
+        return decoded
+
+    def kept(statement: Any) -> Any:
+        named = statement.get("Principal") if isinstance(statement, Mapping) else None
+        if not isinstance(named, Mapping) or not any(named.values()):
+            return statement
+        return {**statement, "Principal": {kind: one for kind, one in named.items() if one != []}}
+
+    return {**decoded, "Statement": [kept(one) for one in written]}
 
 
 def _without_not_principal(decoded: Any, setting: Setting) -> tuple[dict[str, Any], list[Finding]]:

@@ -26,7 +26,7 @@ class Setting:
     repository has subjects with ids, `with_ids` names those known to have them (owner/name);
     `client_ids` are the audiences that providers list, by their address, where that is known;
     `writes` is what the role may change or read of secrets, None if unknown; `github_only` passes
-    over providers that are not GitHub's.
+    over providers that are not GitHub's; `unknown` are statements that may let anybody in.
     """
 
     origin: str
@@ -37,6 +37,7 @@ class Setting:
     client_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     writes: tuple[str, ...] | None = None
     github_only: bool = False
+    unknown: frozenset[str] = frozenset()
 
 
 class Linted(Openness):

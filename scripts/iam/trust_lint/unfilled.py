@@ -83,7 +83,9 @@ class Filled:
     whole: set[int] = field(default_factory=set)
     prefixes: dict[int, str] = field(default_factory=dict)
     one_repository: bool = False
-    any_subject: bool = False
+    whatever: bool = False  # whether what may be anything is left out in place of being refused
+    unknown: set[int] = field(default_factory=set)  # statements from which something is left out
+    at: int = 0  # the statement that is being filled
     holds_id: bool = False  # whether one was taken to bring an id along
     claims: set[str] = field(default_factory=set)
     host: str = ""
@@ -191,22 +193,41 @@ def _left(text: str) -> list[str]:
 
 
 def filled(
-    document: Mapping[str, Any], *, one_repository: bool = False, any_subject: bool = False
+    document: Mapping[str, Any], *, one_repository: bool = False, whatever: bool = False
 ) -> Filled:
     """The policy with a name in place of each placeholder. Raises Open.
 
-    With `one_repository` those that hold owner and repository all hold the same; with
-    `any_subject` a subject that may be anything is one of our own.
+    With `one_repository` those that hold owner and repository all hold the same; with `whatever`
+    nothing is raised: a subject that may be anything is one of our own, and other conditions and
+    principals that may be anything are left out.
     """
-    found = Filled(document, one_repository=one_repository, any_subject=any_subject)
+    found = Filled(document, one_repository=one_repository, whatever=whatever)
     written = document.get("Statement")
     statements = written if isinstance(written, list) else [written]
     for _ in range(2):  # once more, with what is known by then of names that hold a slash
-        done = [_statement(found, one) if isinstance(one, Mapping) else one for one in statements]
+        done = []
+        for found.at, one in enumerate(statements):
+            done.append(_known(found, one) if isinstance(one, Mapping) else one)
     found.document = {**document, "Statement": done}
     if left := found.open + left_in(found.document):
         raise Open(*left, others=found.names + found.typed)
     return found
+
+
+def _known(found: Filled, statement: Mapping[str, Any]) -> dict[str, Any]:
+    """A statement with its names filled in; one that trusts nobody else where all is open."""
+    if not found.whatever:
+        return _statement(found, statement)
+    try:
+        made = _statement(found, statement)
+        if not left_in(made):
+            return made
+    except Open:
+        pass
+    found.unknown.add(found.at)
+    sid = statement.get("Sid", "")
+    nobody = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": _ACCOUNT}}
+    return {"Sid": sid, **nobody} if sid and not left_in(sid) else nobody
 
 
 def claims_of(document: Mapping[str, Any]) -> set[str]:
@@ -351,6 +372,8 @@ def _trusted(found: Filled, kind: str, written: Any, host: str, *, saml: bool) -
         marked = re.sub(rf"(^|::){_MARK}", rf"\g<1>{_ACCOUNT}", marked)
         # A principal's ARN holds no wildcard.
         return marked.replace(_MARK, "name")
+    if found.whatever:
+        return _ACCOUNT
     found.open += _left(written) or [written]
     return written
 
@@ -378,13 +401,19 @@ def _comparisons(found: Filled, operator: str, compared: Any, host: str) -> Any:
         return compared
     new: dict[str, Any] = {}
     for key, value in compared.items():
-        name = _key(key, host)
-        provider, _, claim = name.lower().rpartition(":")
-        ours = issuer_of(provider) is not None
-        listed = [
-            _typed(found, operator, one) or _value(found, claim, one, ours=ours)
-            for one in _listed(value)
-        ]
+        try:
+            name = _key(key, host)
+            provider, _, claim = name.lower().rpartition(":")
+            ours = issuer_of(provider) is not None
+            listed = [
+                _typed(found, operator, one) or _value(found, claim, one, ours=ours)
+                for one in _listed(value)
+            ]
+        except Open:
+            if not found.whatever:
+                raise
+            found.unknown.add(found.at)
+            continue
         new[name] = listed if isinstance(value, list) else listed[0]
     return new
 
@@ -437,7 +466,10 @@ def _value(found: Filled, claim: str, value: Any, *, ours: bool) -> Any:
         return AUDIENCE
     form = _FORMS.get(claim)
     if ours and form is not None and not form.fullmatch(marked):
-        if found.any_subject and claim == "sub":
+        if found.whatever:
+            if claim != "sub":
+                raise Open(*left)
+            found.unknown.add(found.at)
             return ANY_SUBJECT
         found.open += left
         return value

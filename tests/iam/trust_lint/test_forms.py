@@ -585,3 +585,27 @@ def test_nobody_gets_in_whatever_the_subject_is() -> None:
     dead = policy("${subject}").replace('"StringLike": {', f'"StringLike": {{"{HOST}:iss": "x", ')
     [finding] = judged(dead, "trust.json").findings
     assert (finding.rule, finding.who) == ("unknown-key", "nobody")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "address"),
+    [
+        # https://docs.redhat.com/en/documentation/red_hat_ceph_storage/5/html/developer_guide/examples-using-the-secure-token-service-apis_dev
+        ("a.py", "iam = boto3.client('iam', aws_access_key_id=KEY, endpoint_url=URL)\n", "URL"),
+        ("a.ts", "const iam = new IAMClient({ endpoint: 'http://minio:9000' });\n", "minio:9000"),
+        ("a.sh", "aws --endpoint-url http://rgw iam create-role --role-name a\n", "http://rgw"),
+        ("a.sh", "radosgw-admin role create --role-name=a\n", "radosgw-admin"),
+        ("a.py", "s3 = boto3.client('s3', endpoint_url=URL)\niam = boto3.client('iam')\n", ""),
+        ("a.py", "iam = boto3.client('iam', endpoint_url='https://iam.amazonaws.com')\n", ""),
+    ],
+)
+def test_another_service_than_iam_is_told(name: str, text: str, address: str) -> None:
+    provider = f"arn:aws:iam:::oidc-provider/{HOST}"
+    quote = "'''" if name.endswith(".py") else "`" if name.endswith(".ts") else "'"
+    found = read(f"{text}policy = {quote}{policy('repo:octo-org/app:*', provider)}{quote}\n", name)
+    told = [line for line in found.unknown if "need not be AWS's IAM" in line]
+    assert len(told) == bool(address)
+    assert all(address in line for line in told)
+    said = " ".join(lint_all(list(found.documents)).not_judged)
+    assert "AWS has no such provider; another service with IAM's API, as Ceph, may have it" in said
+    assert "nobody gets in" not in said

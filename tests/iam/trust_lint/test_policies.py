@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -631,3 +632,94 @@ def test_a_workflow_that_proves_something_has_a_file() -> None:
     assert reach.token is not None
     assert re.match(r"o/a/\.github/workflows/[^/@]+@", str(reach.token.claims["job_workflow_ref"]))
     assert "which they may call if its repository is public" in reach.who
+
+
+def _of(**conditions: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "Effect": "Allow",
+        "Action": ["sts:AssumeRoleWithWebIdentity", "sts:*"],
+        "Principal": {"Federated": f"arn:aws:iam::111122223333:oidc-provider/{HOST}"},
+        "Condition": {
+            operator: {key if ":" in key else f"{HOST}:{key}": one for key, one in compared.items()}
+            for operator, compared in conditions.items()
+        },
+    }
+
+
+_SEVERAL = (
+    _of(StringLike={"sub": "repo:octo-org/app:*"}, StringEquals={"repository_owner_id": "1001"}),
+    _of(
+        StringEquals={"aud": "sts.amazonaws.com", "ref": "refs/heads/main"},
+        StringLike={"sub": ["repo:octo-org/web:*", "repo:octo-org/docs:*"]},
+        IpAddress={"aws:SourceIp": "203.0.113.0/24"},
+    ),
+    _of(
+        StringEquals={"job_workflow_ref": "octo-org/x/.github/workflows/a.yml@refs/heads/main"},
+        StringLike={"sub": "repo:*", "environment": "production"},
+    ),
+)
+_VALUES = [
+    (index, operator, key)
+    for index, one in enumerate(_SEVERAL)
+    for operator, compared in one["Condition"].items()
+    for key in compared
+]
+
+
+def _rules(statements: Sequence[dict[str, Any]]) -> set[tuple[str, str]]:
+    policy = {"Version": "2012-10-17", "Statement": [*statements]}
+    return {(one.statement, one.rule) for one in lint(policy, Setting("a.json")).findings}
+
+
+@functools.cache
+def _before() -> set[tuple[str, str]]:
+    return _rules(_SEVERAL)
+
+
+@pytest.mark.parametrize("unknown", ["${var.unknown}", ["<anything here>"]])
+@pytest.mark.parametrize(("index", "operator", "key"), _VALUES)
+def test_a_value_that_is_not_known_hides_nothing_that_does_not_hang_on_it(
+    index: int, operator: str, key: str, unknown: Any
+) -> None:
+    changed = deepcopy(_SEVERAL)
+    changed[index]["Condition"][operator][key] = unknown
+    before, after = _before(), _rules(changed)
+    others = {one for one in before if one[0] != f"#{index}"}
+    assert others <= after
+    anyway = {"broad-action", *(() if key.endswith(":aud") else ("no-audience",))}
+    assert {one for one in before - others if one[1] in anyway} <= after
+
+
+@pytest.mark.parametrize(
+    "provider", ["${var.provider}", "arn:aws:iam::111122223333:oidc-provider/${var.url}"]
+)
+def test_a_provider_that_is_not_known_hides_no_other_statement(provider: str) -> None:
+    other = _of(StringEquals={"aud": "b"}) | {"Principal": {"Federated": provider}}
+    other["Condition"] = {"StringEquals": {"${var.url}:sub": "repo:octo-org/app:*"}}
+    policy = {"Version": "2012-10-17", "Statement": [other, _SEVERAL[0]]}
+    judged = lint(policy, Setting("a.json"))
+    assert {"any-context", "no-audience"} <= {
+        one.rule for one in judged.findings if one.statement == "#1"
+    }
+    assert "which provider it is decides who gets in" in judged.not_judged[-1]
+    assert {reach.level for reach in judged.reach.values()} == {"repository"}
+
+
+def test_a_deny_that_is_not_known_may_keep_anybody_out() -> None:
+    deny = _of(StringLike={"sub": "${var.kept_out}"}) | {"Effect": "Deny"}
+    policy = {"Version": "2012-10-17", "Statement": [_SEVERAL[0], deny]}
+    judged = lint(policy, Setting("a.json"))
+    assert {one.rule for one in judged.findings} == {"no-audience", "broad-action"}
+    assert judged.reach == {}
+
+
+def test_an_empty_list_of_principals_beside_others_names_nobody() -> None:
+    # IAM refuses a statement that names nobody at all ("a statement with no principals!"), not this
+    # one: https://github.com/hashicorp/terraform-provider-aws/issues/7756
+    service = {"AWS": [], "Service": ["ec2.amazonaws.com"]}
+    other = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": service}
+    policy = {"Version": "2012-10-17", "Statement": [other, _SEVERAL[0]]}
+    judged = lint(policy, Setting("a.json"))
+    assert {(one.statement, one.rule) for one in judged.findings} >= {("#1", "any-context")}
+    assert {one.statement for one in judged.findings} == {"#1"}
+    assert judged.not_judged == ()

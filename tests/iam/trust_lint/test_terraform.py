@@ -703,3 +703,44 @@ def test_a_key_that_terraform_takes_from_its_later_place_is_told() -> None:
     read = read_text(text, "main.tf", Setting(""))
     assert "no-audience" in {one.rule for one in judged(read).findings}
     assert "'StringEquals' is written twice in one object" in read.unknown[0]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "[var.match]",
+        '[null, "repo:octo-org/app:*"]',
+        '[try(var.more.sub, "")]',
+        '[lookup(var.more, "sub", null)]',
+    ],
+)
+def test_null_is_a_value_that_is_not_given(values: str) -> None:
+    # Terraform refuses null in a list ("Null values are not allowed"), so another one is given.
+    text = f"""
+    variable "match" {{
+      type    = string
+      default = null
+    }}
+    variable "more" {{
+      type    = object({{ sub = optional(string) }})
+      default = {{}}
+    }}
+    data "aws_iam_policy_document" "trust" {{
+      statement {{
+        actions = ["sts:AssumeRoleWithWebIdentity"]
+        principals {{
+          type        = "Federated"
+          identifiers = ["arn:aws:iam::111122223333:oidc-provider/{HOST}"]
+        }}
+        condition {{
+          test     = "StringLike"
+          variable = "{HOST}:sub"
+          values   = {values}
+        }}
+      }}
+    }}
+    """
+    found = read_text(text, "main.tf", Setting(""), Path("main.tf"))
+    judged = lint_all(list(found.documents))
+    assert {one.rule for one in judged.findings} == {"no-audience"}
+    assert "is a placeholder that nothing filled in" in " ".join(judged.not_judged)

@@ -70,6 +70,20 @@ _NOTHING = ("", "${null}", "${undefined}", "${None}")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _PLACES = re.compile(rf"{PLACE.pattern}|\$[A-Za-z_]\w*")
 _REPLACES = re.compile(r"\bsed\b[^\n|;]*?[ \t](?:-\w*i\b|--in-place)")
+# A client of IAM with an address of its own: Ceph, MinIO, LocalStack and others have IAM's API.
+# https://docs.ceph.com/en/latest/radosgw/STS/
+_ADDRESS = (
+    r"(?:(?!\)\s*[;\n])[^;]){{0,500}}?"
+    r"""\bendpoint(?:_?url)?["']?\s*[=:]\s*(?P<{}>[^\s,)}}]+)"""
+)
+_OTHER_IAM = re.compile(
+    r"""\b(?:client|resource)\(\s*(?:service_name\s*=\s*)?["']iam["']"""
+    + _ADDRESS.format("boto")
+    + r"|\bIAM(?:Client)?\("
+    + _ADDRESS.format("js")
+    + r"|\baws[ \t](?=[^\n;|]*\biam[ \t])[^\n;|]*?--endpoint(?:-url)?[= \t](?P<cli>\S+)"
+    r"|\bAWS_ENDPOINT_URL(?:_IAM)?=(?P<env>\S+)|\b(?P<ceph>radosgw-admin)[ \t]+role\b"
+)
 _STEPS = 5  # from one name to the next, as `resolved` goes them
 _OR = re.compile(r"\?\?|\|\||\bor\b")
 _FENCE = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(.*?)^[ \t]*\1", re.DOTALL | re.MULTILINE)
@@ -158,6 +172,7 @@ def _read(text: str) -> tuple[list[Found], Spans]:
             if name in known.passed
         ]
         given += [*(told[number] if number < len(told) else ()), *_edited(text)]
+        given += _of_another_iam(text)
         for one, taken in _each_way(whole, known.values):
             policy = policy_of(one)
             if policy is not None and (place, policy) not in [(a.place, a.policy) for a in found]:
@@ -182,6 +197,16 @@ def _edited(text: str) -> Iterator[str]:
     for match in _REPLACES.finditer(text) if is_shell(text) else ():
         line = text.count("\n", 0, match.start()) + 1
         yield f"line {line} changes a file with sed, and how is not read"
+
+
+def _of_another_iam(text: str) -> list[str]:
+    """That a program asks another service than AWS's IAM to take the policy."""
+    found = {match[match.lastgroup or 0].strip("\"'") for match in _OTHER_IAM.finditer(text)}
+    return [
+        f"it is given to {address}, which need not be AWS's IAM; what is said of it is true of AWS"
+        for address in sorted(found)
+        if not re.search(r"\.amazonaws\.com(?:\.cn)?\b", address)
+    ]
 
 
 def _words(value: Any) -> set[str]:
@@ -444,9 +469,18 @@ def _open_spread(value: Any) -> str:
     return next(own, "") or next(filter(None, map(_open_spread, value.values())), "")
 
 
+def _without_nulls(value: Any) -> Any:
+    """Conditions with a placeholder for each null, which IAM does not take as a value."""
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_nulls(one) for one in value]
+    return placeholder("null") if value is None else value
+
+
 def _condition(value: Any) -> Any:
     if not isinstance(value, list):
-        return _open_spread(value) or value
+        return _open_spread(value) or _without_nulls(value)
     found: dict[str, dict[str, list[Any]]] = {}
     for one in value:
         if not isinstance(one, Mapping) or not {"test", "variable", "values"} <= set(one):

@@ -39,6 +39,7 @@ _NO_VALUES = (
     ("None", "[]", "{}", "''", "False"),
 )
 _MOST_DEPTH = 4
+_NO_VALUE = re.compile(r"\[\]|[\[ ]None[\],}]|\$\{null\}")
 _VOUCHED = re.compile(r"'[\w.-]+\.\w+[^'\s]*:(?:sub|job_workflow_ref|repository\w*)'")  # a host
 _TERRAFORM = re.compile(r"^[ \t]*(?:resource|data|module|locals|variable)\b[^\n=]*\{", re.MULTILINE)
 
@@ -207,7 +208,7 @@ def _compares_job(statement: dict[str, Any]) -> bool:
     condition = str(statement.get("Condition", ""))
     return (
         re.search(r":(?:sub|job_workflow_ref|repository\w*)'", condition) is not None
-        and "[]" not in condition
+        and not _NO_VALUE.search(condition)
         and statement.get("Principal") != {"Federated": []}
     )
 

@@ -105,6 +105,10 @@ def _content(body: Body, scope: Scope) -> dict[str, Any]:
         except Invalid as error:
             value = Unknown(expression.text)
             scope.told(f"{REFUSES} {name} = {' '.join(expression.text.split())} here: {error}")
+        if isinstance(value, list) and None in value:
+            # Terraform refuses null in a list, so that something has to be given for it.
+            written = expression.text.strip().removeprefix("[").removesuffix("]").strip(" ,\n")
+            value = type(value)(Unknown(written) if one is None else one for one in value)
         if value is not None:
             found[name] = value
         elif name == "values":
