@@ -232,7 +232,7 @@ def test_an_interrupted_measurement_leaves_nothing(
         process.communicate()
         for own in tmp_path.glob("keyless-measured-*"):
             leftovers.end_all(own)
-    assert process.returncode == 1, output
+    assert process.returncode == 130, output
     assert "Traceback" not in output
     assert left == []
     assert list(tmp_path.glob("keyless-measured-*")) == []
