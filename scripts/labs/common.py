@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
-from itertools import permutations
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -80,45 +79,22 @@ def others(run: LabRun, repository: str, **job: Any) -> Iterator[tuple[str, str]
     yield "a pull request", run.github.mint_for(found, **PULL_REQUEST)
     if environment := job.get("environment"):
         ways = [{"environment": f"pre{environment}"}, {"environment": f"{environment}-2"}]
-        ways += [{"ref": ref} for ref in (f"refs/heads/{environment}", "refs/heads/main")]
+        ways += [{"ref": f"refs/heads/{environment}"}]
     else:
         ways = [{"ref": ref} for ref in ("refs/heads/main-2", "refs/heads/not-main")]
-        ways += [{"ref": "refs/tags/main"}, {"environment": "main"}]
+        ways += [{"ref": "refs/tags/main"}]
     for way in ways:
         yield f"a job with {way}", run.github.mint_for(found, **way)
 
 
-def _assumed(run: LabRun, role_name: str, what: str, token: str) -> str:
-    run.assume(role_name, token)
-    return f"{what} became {role_name}"
-
-
 def taken(run: LabRun, role_name: str, repository: str, **job: Any) -> str:
     """Have every other job that looks like the right one try the role. Raises AssumeRoleDenied."""
-    return first_that_works(
-        partial(_assumed, run, role_name, *other) for other in others(run, repository, **job)
-    )
 
+    def attempt(what: str, token: str) -> str:
+        run.assume(role_name, token)
+        return f"{what} became {role_name}"
 
-def trusts(repository: str, roles: Mapping[str, Mapping[str, Any]]) -> Trial:
-    """Every role is its own job's alone: a fix that widens a trust policy is none.
-
-    `roles`: the job of each role's name.
-    """
-
-    def crossed(run: LabRun, name: str, other: str) -> str:
-        token = run.github.mint(repository, **roles[other])
-        return _assumed(run, name, f"the job of {other}", token)
-
-    def trial(run: LabRun) -> str:
-        return first_that_works(
-            [
-                *(partial(taken, run, name, repository, **job) for name, job in roles.items()),
-                *(partial(crossed, run, *pair) for pair in permutations(roles, 2)),
-            ]
-        )
-
-    return Trial("a job takes a role that is not its own", trial)
+    return first_that_works(partial(attempt, *other) for other in others(run, repository, **job))
 
 
 def _anybody(run: LabRun) -> str:
