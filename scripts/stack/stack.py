@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,9 +85,13 @@ class Stack:
 
     @property
     def ended_by_itself(self) -> bool:
-        """Whether the last command came to its end, good or bad: nobody killed it."""
+        """Whether the last command came to its end, good or bad: nobody killed it.
+
+        An interrupt that is its end came before Terraform listens for one: nothing had begun.
+        """
         process = self._driver.process
-        return process is not None and process.returncode is not None and process.returncode >= 0
+        code = None if process is None else process.returncode
+        return code is not None and (code >= 0 or code == -signal.SIGINT)
 
     def init(self) -> None:
         """Install providers and configure the backend. Raises StackError."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import stat
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -204,3 +207,24 @@ def test_the_registry_is_not_asked_for_what_the_cache_has(tmp_path: Path) -> Non
     assert found == {"TF_CLI_ARGS_init": f"-plugin-dir='{tmp_path}/a cache'"}
     assert without_registry({}, terraform, lock) == {}
     assert without_registry(process, tofu, lock) == {}
+
+
+@pytest.mark.parametrize(
+    ("script", "by_itself"),
+    [
+        pytest.param("exit 0", True, id="done"),
+        pytest.param("exit 1", True, id="failed or stopped: it wrote its state"),
+        pytest.param("kill -INT $$", True, id="interrupted before it listened"),
+        pytest.param("kill -KILL $$", False, id="killed"),
+    ],
+)
+def test_who_is_killed_did_not_end_by_itself(script: str, by_itself: bool) -> None:
+    process = subprocess.Popen(["sh", "-c", script], preexec_fn=_default_interrupt)
+    process.wait()
+    stack = Stack.__new__(Stack)
+    stack._driver = SimpleNamespace(process=process)  # type: ignore[assignment]
+    assert stack.ended_by_itself is by_itself
+
+
+def _default_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
