@@ -71,7 +71,7 @@ def test_an_up_again_that_is_interrupted_in_an_apply_loses_nothing(home: Home, s
     finally:
         up.kill()
     assert up.returncode == 130
-    assert "keyless up   (goes on)" in told
+    assert "up   (goes on)" in told
     assert run_record(home) == run_record(home) | {"cloud": cloud, "stage": "done"}
     assert lab.exists()
     lab.rmdir()
