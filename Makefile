@@ -36,7 +36,7 @@ test: install-test ## every check and test, end-to-end included
 	@$(bin)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m e2e tests/e2e
 	@$(bin)/python -m tests.browser
 
-# Side by side: mypy has one processor, and takes half a minute of it where it has no cache.
+# Side by side: mypy has one processor, and takes a minute of it where it has no cache.
 check: install-test ## the quick half: format, lint, types, unit tests
 	@$(MAKE) --no-print-directory -j 2 lint units
 
