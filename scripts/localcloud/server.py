@@ -30,6 +30,10 @@ THREADS = 16
 LONGEST_HEAD = 64 * 1024
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html
 LARGEST_BODY = 5 * 2**30
+# Bodies are held in memory. Clients send what is larger than a few megabytes in parts.
+BODIES_TOGETHER = 2**30
+# No body of this size is ever refused, so large ones keep nobody from the other services.
+SMALL_BODY = 64 * 1024
 MOST_CONNECTIONS = 800
 HANDSHAKE_SECONDS = 10.0
 HEAD_SECONDS = 30.0
@@ -37,6 +41,7 @@ HEAD_SECONDS = 30.0
 SILENT_SECONDS = 20.0
 # Without a request, on a connection that has had one.
 IDLE_SECONDS = 60.0
+LINGER_SECONDS = 2.0
 _CHUNK = 256 * 1024
 
 Handler = Callable[[Incoming], Answer]
@@ -48,6 +53,19 @@ _SILENT = AwsError(
 _TOO_LARGE = AwsError(
     "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size."
 )
+_TOO_LARGE_HERE = AwsError(
+    "LocalCloudNotImplemented",
+    "The local cloud takes at most 1 GiB in one request, where S3 takes 5 GiB: upload it in parts.",
+)
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
+_SLOW_DOWN = AwsError("SlowDown", "Please reduce your request rate.", 503)
+
+
+class _Refused(Exception):
+    """The rest of a body is not taken; the error is the answer."""
+
+    def __init__(self, error: AwsError) -> None:
+        self.error = error
 
 
 class _Gone(Exception):
@@ -66,6 +84,7 @@ class Server:
         self._listener = socket.create_server((HOST, 0), backlog=1024)
         self.port: int = self._listener.getsockname()[1]
         self._clients: dict[asyncio.Task[None], _Client] = {}
+        self._room = _Room(BODIES_TOGETHER)
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._ready = threading.Event()
@@ -119,13 +138,14 @@ class Server:
         assert task is not None
         if len(self._clients) >= MOST_CONNECTIONS:
             self._close_the_idlest()
-        client = _Client(reader, writer)
+        client = _Client(reader, writer, self._room)
         self._clients[task] = client
         try:
             await client.serve(self._answer)
         except (OSError, _Gone, TimeoutError, asyncio.CancelledError) as gone:
             _log.debug("a client is gone: %r", gone)
         finally:
+            client.give_back()
             await _closed(writer, at_once=client.broken)
             del self._clients[task]
 
@@ -152,6 +172,13 @@ async def _closed(writer: asyncio.StreamWriter, *, at_once: bool) -> None:
 
 
 @dataclass
+class _Room:
+    """What the bodies of all connections may still take, in bytes."""
+
+    left: int
+
+
+@dataclass
 class _Head:
     """A request whose body is still to come."""
 
@@ -162,7 +189,11 @@ class _Head:
 class _Client:
     """One connection, and its requests one after the other."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, room: _Room
+    ) -> None:
+        self._room = room
+        self._taken = 0
         self._reader = reader
         self._writer = writer
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
@@ -191,9 +222,16 @@ class _Client:
             if incoming is None:
                 return
             self.answering = True
-            await self._send(incoming.method, await answer(incoming))
+            method, answered = incoming.method, await answer(incoming)
+            refused = incoming.refusal is not None
+            del incoming
+            self.give_back()
+            await self._send(method, answered)
             self.answering, self.since = False, self._loop.time()
-            if incoming.refusal is not None or self._http.our_state is not h11.DONE:
+            if refused:
+                await self._linger()
+                return
+            if self._http.our_state is not h11.DONE:
                 return
             if self._http.their_state is not h11.DONE:
                 return  # it sent more than its request, or wants to leave
@@ -209,6 +247,8 @@ class _Client:
         head = self._head(event)
         if head.length > LARGEST_BODY:
             return replace(head.incoming, refusal=_TOO_LARGE)
+        if head.length > BODIES_TOGETHER:
+            return replace(head.incoming, refusal=_TOO_LARGE_HERE)
         if self._http.they_are_waiting_for_100_continue:
             go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
             await self._write(self._http.send(go_on))
@@ -216,6 +256,24 @@ class _Client:
             return replace(head.incoming, body=await self._body())
         except TimeoutError:
             return replace(head.incoming, refusal=_SILENT)
+        except _Refused as refused:
+            return replace(head.incoming, refusal=refused.error)
+
+    async def _linger(self) -> None:
+        """Take what is still sent: closed at once, the client would lose its answer to a reset.
+
+        https://www.rfc-editor.org/rfc/rfc9112#section-9.6
+        """
+        self.answering = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while await self._reader.read(_CHUNK):
+                    pass
+
+    def give_back(self) -> None:
+        """What the last body took is free for others."""
+        self._room.left += self._taken
+        self._taken = 0
 
     async def _body(self) -> bytes:
         parts: list[bytes] = []
@@ -227,10 +285,18 @@ class _Client:
                 return b"".join(parts)
             if not isinstance(event, h11.Data):
                 raise _Gone("the client hung up inside its request")
-            parts.append(bytes(event.data))
             size += len(event.data)
-            if size > LARGEST_BODY:
-                raise _Gone("the body has no end")
+            if size > BODIES_TOGETHER:
+                raise _Refused(_TOO_LARGE_HERE)
+            if size > SMALL_BODY:
+                self._take(size - self._taken)
+            parts.append(bytes(event.data))
+
+    def _take(self, more: int) -> None:
+        if more > self._room.left:
+            raise _Refused(_SLOW_DOWN)
+        self._room.left -= more
+        self._taken += more
 
     async def _event(self) -> Any:
         while (event := self._http.next_event()) is h11.NEED_DATA:

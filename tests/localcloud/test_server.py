@@ -27,6 +27,11 @@ def answer(incoming: Incoming) -> Answer:
     return Answer(200, {"X-Odd": "a\r\nb"}, incoming.body)
 
 
+@pytest.fixture(autouse=True)
+def _short_goodbyes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "LINGER_SECONDS", 0.2)
+
+
 @pytest.fixture
 def running() -> Iterator[Server]:
     SEEN.clear()
@@ -140,6 +145,28 @@ def test_what_is_no_request_is_refused_at_once(running: Server, sent: bytes) -> 
 
 def test_a_size_that_no_object_has_is_refused_before_it_is_sent(running: Server) -> None:
     assert b"EntityTooLarge" in told(running, PUT + b"Content-Length: 99999999999\r\n\r\n")
+
+
+def test_large_bodies_share_what_memory_they_have_and_small_ones_are_always_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "BODIES_TOGETHER", 2**20)
+    running = Server(answer, threads=2)
+    running.start()
+    try:
+        half, more = bytes(600_000), b"Content-Length: 1000000\r\n\r\n"
+        with connect(running, PUT + more + half):
+            deadline = time.monotonic() + 10
+            while b"SlowDown" not in told(running, PUT + more + half):
+                assert time.monotonic() < deadline
+            assert put(running, bytes(60_000)) == bytes(60_000)
+        for _ in range(4):  # what was held is free again, after an answer and after a loss
+            assert put(running, bytes(900_000)) == bytes(900_000)
+        endless = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % 2**21
+        for head in (b"Content-Length: 1048577\r\n\r\n", endless):
+            assert b"LocalCloudNotImplemented" in told(running, PUT + head + bytes(2**20 + 1))
+    finally:
+        running.stop()
 
 
 def test_a_client_that_falls_silent_inside_its_request_is_reported(
