@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 _STAND_IN = "111122223333"
 _STAND_IN_OTHER = "444455556666"
 _STAND_IN_REGION = "us-hidden-1"
+_HIDES_REGION = "the message hides the region: "
+_STANDS = "REGION stands for it"
+_POLICY = re.compile(r"\bEffect[\"']?\s*[:=]\s*[\"']?(?:Allow|Deny)\b")
+_WHOSE = (
+    "the text holds a policy: whose it is, and whether it is all that decided, is not known here, "
+    "so it is not judged; in a file of its own it is tried (--policy, or --resource-policy where "
+    "it names a Principal)"
+)
 _NAMES_NONE = "(none is read from the message)"
 # https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
 _OF_THE_KEY = (
@@ -42,7 +50,12 @@ def explain_given(text: str, policies: Given) -> list[Denial]:
     callers = len({refusal.principal for refusal in found.refusals})
     for refusal in refusals:
         denial = explained(refusal, policies)
-        notes = [*denial.notes]
+        place = found.place.of(refusal.principal, refusal.resource or "")
+        notes = [*map(place.filled, denial.notes)]
+        if place.region and f"{_HIDES_REGION}{_STANDS}" in notes:
+            notes.append(f"of regions the text names {place.region} alone")
+        if policies.is_empty and _POLICY.search(text):
+            notes.append(_WHOSE)
         if callers > 1 and policies.identity:
             notes.append(f"the policies given are taken for each of the {callers} callers")
         denials.append(replace(denial, notes=tuple(notes)))
@@ -240,8 +253,8 @@ def _of_a_part(refusal: Refusal, region: str, policies: Given) -> Iterator[str]:
         for name, written in policies.resource.items():
             yield from said_of(written, name, refusal.action)
     if region:
-        stands = "REGION stands for it" if region == _STAND_IN_REGION else f"taken for {region}"
-        yield f"the message hides the region: {stands}"
+        stands = _STANDS if region == _STAND_IN_REGION else f"taken for {region}"
+        yield f"{_HIDES_REGION}{stands}"
 
 
 def _as_its_own(refusal: Refusal) -> Refusal:

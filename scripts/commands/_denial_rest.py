@@ -31,7 +31,7 @@ def need_one(found: Read, *, trail: bool) -> None:
         told = dict.fromkeys(filter(None, map(cause, found.beside)))
         raise UserError(
             "The message is encoded, and only its account can decode it",
-            why="; ".join(told),
+            why=found.place.filled("; ".join(told)),
             fix="with --aws, as somebody with sts:DecodeAuthorizationMessage; or paste what "
             "aws sts decode-authorization-message --encoded-message ... prints",
             exit_code=2,
@@ -51,8 +51,8 @@ def need_one(found: Read, *, trail: bool) -> None:
             "STS says neither who asked nor which condition failed",
             why="a refused token never became a role",
             fix="for a job of GitHub's: keyless doctor --github, in the job or with its claims; "
-            "for others compare the role's trust policy with the token's iss, aud and sub, or give "
-            "it: --trust FILE",
+            "for others compare the role's trust policy with the token's iss (the provider that "
+            "its Federated names), aud and sub, or give it: --trust FILE",
             exit_code=2,
         )
     decided = dict.fromkeys(filter(None, map(decided_elsewhere, found.bare)))
@@ -72,7 +72,7 @@ def need_one(found: Read, *, trail: bool) -> None:
         if not any(cause(one) and is_judged_by_the_caller(one) for one in found.bare):
             raise UserError(
                 "The words tell too little for a policy to be tried on",
-                why=unread + "; ".join(causes), exit_code=2,
+                why=unread + found.place.filled("; ".join(causes)), exit_code=2,
             )  # fmt: skip
         layers = {refusal.layer for one in found.bare if (refusal := unnamed(one))}
         decide = "".join(
@@ -84,7 +84,7 @@ def need_one(found: Read, *, trail: bool) -> None:
             "can be looked at"
             if len(found.callers) == 1
             else "No caller's ARN is read from the denial, so no policy can be looked at",
-            why=unread + "; ".join(causes),
+            why=unread + found.place.filled("; ".join(causes)),
             fix=f"--policy FILE gives the caller's own policies{decide}; --aws reads CloudTrail's "
             "event history, which names the caller, but of data (objects, messages, sign-in to a "
             "database) it has nothing",
@@ -145,7 +145,7 @@ def print_rest(found: Read) -> None:
 
     console = stderr_console()
     for words in found.bare:
-        told = f" ({why})" if (why := cause(words)) else ""
+        told = f" ({found.place.filled(why)})" if (why := cause(words)) else ""
         quoted = without_stack(words)
         console.print(f"not explained: {quoted}{told}", markup=False, soft_wrap=True)
     for _ in found.encoded:

@@ -11,10 +11,12 @@ from typing import Any
 from scripts.iam.account.identities import Identities, Identity
 from scripts.iam.denial.changes import by_trust, foreign_account
 from scripts.iam.denial.denials import Denial
+from scripts.iam.denial.reading.callerless import is_of_tags
 from scripts.iam.denial.reading.messages import Refusal
 from scripts.iam.engine.documents import Policy, PolicyError, PolicyKind, parse_policy
 from scripts.iam.engine.evaluation import PolicySet
 from scripts.iam.engine.patterns import expand, glob, tokens
+from scripts.iam.reference import only_star
 
 Documents = Mapping[str, Mapping[str, Any]]
 # What AWS calls a layer, and the field and option that give it.
@@ -91,6 +93,11 @@ class Given:
                           *(getattr(self, kind) for kind in _AROUND))
             for document in layer.values()
         ]  # fmt: skip
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was given."""
+        return not self._all
 
     @property
     def account(self) -> str:
@@ -212,7 +219,8 @@ class Given:
                        "Principal": {"AWS": f"arn:aws:iam::{refusal.account}:root"}}  # fmt: skip
             document = {"Version": "2012-10-17", "Statement": written}
             return GivenPolicy(
-                parse_policy(document, name=f"the key's {NOT_GIVEN}", kind=kind), True
+                parse_policy(document, name=f"the key's {NOT_GIVEN}", kind=kind),
+                not _of_no_key(refusal),
             )
         names_it = not refusal.layer or LAYERS[refusal.layer][0] == "resource"
         decides = (
@@ -278,6 +286,13 @@ class Given:
         if not self._all and refusal.layer == "permissions boundary" and not refusal.explicit:
             return (Policy(f"the boundary {NOT_GIVEN}", "boundary", "2012-10-17", ()),)
         return self._parsed("boundary") or None
+
+
+def _of_no_key(refusal: Refusal) -> bool:
+    """Whether no key is there whose policy could decide: none is asked for, or one is being made
+    with its tags."""
+    made = refusal.resource is None and is_of_tags(refusal.action)
+    return made or only_star(refusal.action)
 
 
 def _everything(name: str, kind: PolicyKind) -> Policy:

@@ -27,6 +27,7 @@ from scripts.iam.denial.doubts import (
     unsure,
 )
 from scripts.iam.denial.given import LAYERS, GivenPolicy
+from scripts.iam.denial.reading.callerless import OF_ORGANIZATIONS, of_the_organization
 from scripts.iam.denial.reading.calls import PASSES
 from scripts.iam.denial.reading.messages import BLOCKED, GLOBAL_MODEL, MASK, Refusal
 from scripts.iam.denial.reading.services import LOG_DESTINATION, OF_A_STACK
@@ -78,6 +79,8 @@ _NO_ACCOUNT = re.compile(r"arn:[\w-]+:iam:::(?:role|user)/")
 _ARN_AS_NAME = re.compile(r"arn:.*[/:]arn:[\w-]+:[\w-]+:")
 # The session of an instance has its ID as its name; these are names of a cluster's nodes.
 _NODE = re.compile(r":assumed-role/[^/]*(?:node|eks|karpenter)[^/]*/i-[^/]+$", re.IGNORECASE)
+# As Amplify, Mobile Hub and the console call the role of those who signed in.
+_SIGNED_IN = re.compile(r"(?<!un)auth(?!or)", re.IGNORECASE)
 _OF_CATALOG = re.compile(r":glue:[^:]*:[^:]*:(?:catalog|database/|table/)")
 _UNFILLED = re.compile(
     r"(?<=[:/])(?:null|undefined|None)(?=[:/]|$)"
@@ -202,6 +205,7 @@ def of_the_call(refusal: Refusal) -> Iterable[str]:
     if refusal.action in ("ecr-public:GetAuthorizationToken", "codeartifact:GetAuthorizationToken"):
         # https://docs.aws.amazon.com/AmazonECR/latest/public/public-registry-auth.html
         yield "the token needs sts:GetServiceBearerToken, too"
+    yield from _whatever_they_say(refusal)
     if _TRANSFORM.search(refusal.resource or ""):
         # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/transform-aws-serverless.html
         yield (
@@ -236,6 +240,19 @@ def of_the_call(refusal: Refusal) -> Iterable[str]:
             "account is refused, whatever its policies say"
         )
     yield from _of_sts(refusal)
+
+
+def _whatever_they_say(refusal: Refusal) -> Iterable[str]:
+    """What refuses a call whatever the policies say."""
+    if of_the_organization(refusal.action) and not refusal.layer:
+        yield OF_ORGANIZATIONS
+    if refusal.explicit and ":accesspoint/" in (refusal.resource or ""):
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-vpc.html
+        yield (
+            "an access point whose network origin is a VPC refuses what comes from elsewhere, "
+            "through another VPC's endpoint, too, whatever the policies say (aws s3control "
+            "get-access-point: NetworkOrigin, VpcConfiguration)"
+        )
 
 
 def _besides(refusal: Refusal) -> Iterable[str]:
@@ -318,7 +335,8 @@ def _of_the_caller(refusal: Refusal) -> Iterable[str]:
             "nodes' role needs the right only if it is meant for all of them"
         )
     if refusal.principal.endswith("/CognitoIdentityCredentials") and (
-        refusal.layer in ("", "session policy") or "unauth" in str(refusal.role).lower()
+        not _SIGNED_IN.search(str(refusal.role))
+        and (refusal.layer in ("", "session policy") or "unauth" in str(refusal.role).lower())
     ):
         # https://docs.aws.amazon.com/cognito/latest/developerguide/iam-roles.html
         yield (
@@ -335,6 +353,11 @@ def _of_sts(refusal: Refusal) -> Iterable[str]:
         yield (
             f"it was {refusal.asked} that asked: limit the Allow to {to} (StringEquals on "
             "iam:PassedToService)"
+        )
+    elif refusal.action.lower() == "iam:passrole" and not (refusal.explicit or refusal.arn):
+        yield (
+            "the Allow is to name the one role that is handed on, never *, and to be limited to "
+            "the service that takes it (StringEquals on iam:PassedToService)"
         )
     if refusal.action.lower() in ("ssm:sendcommand", "ssm:startsession"):
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from scripts.iam.reference import called, of_call, only_star, reading, resources, service
+from scripts.iam.requests.dependents import passes_role
 
 _REFUSED = re.compile(
     r"Access ?Denied|Unauthorized|[Ff]orbidden|[Nn]ot ?[Aa]uthori[sz]ed|\b403\b|[Pp]ermission"
@@ -56,7 +57,8 @@ _PHRASE = re.compile(
     r"|[Rr]egister(?:ing)?|[Ss]tart(?:ing)?|[Ss]top(?:ping)?|[Ss]end(?:ing)?|[Rr]eceiv(?:e|ing)"
     r"|[Pp]urg(?:e|ing)|[Ii]nvok(?:e|ing)) (?:the |an? |new )?(?:AWS |Amazon )?"
     r"(?P<thing>[A-Za-z][A-Za-z\d]*(?: [A-Za-z\d]+){0,5}?)"
-    r"(?=[,:]? \(|[,:.] | \"|['\"]| for | in | with | from | to | failed)"
+    r"(?=[,:]? \(|[,:.] | \"|['\"]| for | in | with | from | to | failed"
+    r"|,? (?:Unauthorized|AccessDenied|api error|operation error))"
 )
 # What a tool puts behind a part of a thing: "VPC (vpc-1) Attribute (name)".
 _NAMED = re.compile(r"(?<=[a-z\d]) \((?!Service)[^()\s]{1,120}\)(?= [A-Z]|:)", re.IGNORECASE)
@@ -136,9 +138,20 @@ def _on(action: str) -> str:
         return f"{method} on arn:aws:apigateway:REGION::{where}"
     if only_star(action):
         return f"{action} on *, as it takes no resource"
-    arns = resources(action)
+    arns = tuple(of_the_new(action, one) for one in resources(action))
     both = " or both" * (len(arns) > 1)  # alternatives, or each of them: the reference does not say
     return f"{action} on {' or '.join(arns)}{both}" if 0 < len(arns) < 3 else action
+
+
+_MADE = re.compile(r"[\w-]+:(?:Create|Run|Allocate|Import|Copy|Request)(?P<thing>[A-Z]\w+)")
+
+
+def of_the_new(action: str, form: str) -> str:
+    """An ARN's form with a star for the id that what the action makes does not have yet."""
+    makes = _MADE.fullmatch(action)
+    last = re.search(r"<(\w+)Id>$", form)
+    made = makes and last and makes["thing"].rstrip("s").startswith((last[1], "Fleet"))
+    return f"{form[: last.start()]}*" if made and last else form
 
 
 def of_several(operation: str) -> tuple[str, ...]:
@@ -149,7 +162,7 @@ def of_several(operation: str) -> tuple[str, ...]:
 
 def handed_on(action: str) -> str:
     """What a call besides may need rights for, if it is one that makes or changes a thing."""
-    if not _MAKES.match(action):
+    if not _MAKES.match(action) or not passes_role(action):
         return ""
     return ". What the call hands on (a role: iam:PassRole, a key) may need rights of its own"
 

@@ -15,6 +15,7 @@ _ACTION = r"['\"]?(?P<action>[\w-]+:\w+)(?!\w|…|\.{3})"
 _TOLD = (
     re.compile(rf"because no (?P<layer>[\w -]+?) allows the {_ACTION}"),
     re.compile(rf"missing permissions? (?:for|to) {_ACTION}"),
+    re.compile(rf"(?:don't|do not) have the {_ACTION} permission"),
     re.compile(rf"API: {_ACTION} You are not authorized"),
     re.compile(rf"(?:permission|(?:not |un)authorized) to (?:call|perform the) {_ACTION}"),
     re.compile(rf"(?:\b(?:is|are) )?not authorized to perform:? {_ACTION}"),
@@ -40,6 +41,11 @@ _OPERATION = re.compile(r"calling the (\w+) operation")
 _DENIED = re.compile(r"with an explicit deny(?: in (an? [\w -]+(?:: arn:[\w:/+=,.@-]+)?))?")
 # Behind an action, where whoever reports it left words out.
 _LACKS = re.compile(r"no (?P<layer>[\w-]+(?: [\w-]+)? policy|permissions boundary) allows")
+# A name in the place of the caller's ARN: no word of the sentence's, such as User.
+_CALLED_SO = re.compile(
+    r"(?<![\w/:.-])['\"`]?((?=\w*[A-Z]\w*[A-Z]\w*[a-z]|\w*[a-z]\w*[A-Z]|[\w.@]*[-_@]\w)[A-Za-z][\w.@-]{2,63}\w)['\"`]?"
+    r" (?:(?:is|was) )?not authorized to perform"
+)
 _ACCOUNT = re.compile(r"with account ?id:? (\d{12})", re.IGNORECASE)
 _S3 = re.compile(r"\b[Ss]3\b|GetObject|\bs3[an]?:")
 _KEY_REFUSED = "Access to KMS is not allowed"
@@ -71,11 +77,29 @@ LAYERS = (
     ". A layer of another account lets nobody in by itself: its owner has to, for each version "
     "(aws lambda add-layer-version-permission), and the caller's own policies have to allow it, too"
 )
+# https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
+OF_ORGANIZATIONS = (
+    "Organizations answers the organization's management account and its delegated administrators "
+    "alone (aws organizations describe-organization tells the first): in any other account no "
+    "policy of the caller's lifts the refusal"
+)
+_FOR_ANY_ACCOUNT = re.compile(
+    r"(?:Describe(?:Organization|Handshake|EffectivePolicy)|LeaveOrganization|AcceptHandshake"
+    r"|DeclineHandshake|ListHandshakesForAccount|CreateOrganization)$"
+)
+_SETS_TAGS = re.compile(r"[\w-]+:(?:Tag[A-Z]|AddTags?|CreateTags)")
+# https://docs.aws.amazon.com/kms/latest/developerguide/tag-permissions.html
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html
+_OF_THE_NEW = (
+    " (of what is made with its tags, which has no ARN yet, with * in place of the name: there "
+    "aws:RequestTag can limit it, and a condition on aws:ResourceTag is never met)"
+)
 # As they stand in a log; the words around them are searched for the rest.
 SENTENCES = (
     rf"{PAM.pattern.replace('(?P<user>', '(?:')}|"
     r"Access to the resource https://\S+ is denied|"
-    rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|{CIPHERTEXT}|"
+    rf"missing permissions? (?:for|to) ['\"]?[\w-]+:\w+|{_KEY_REFUSED}|"
+    rf"(?:don't|do not) have the [\w-]+:\w+ permission|{CIPHERTEXT}|"
     rf"{re.sub(r'[(][?]P<[a-z]+>', '(?:', _HIDDEN_ACTION.pattern)}|"
     r"API: [\w-]+:\w+ You are not authorized|not authorized to perform this operation|"
     r"(?:permission|(?:not |un)authorized) to (?:call|perform the) ['\"]?[\w-]+:\w+|"
@@ -142,7 +166,7 @@ def _cause(words: str) -> str | None:
     if of_s3 := operation_of_s3(words):
         return str(of_s3)
     return (
-        _of_sentence(words)
+        of_sentence(words)
         or of_a_state(words)
         or _with_its_words(_of_its_call(words), words)
         or named.cause(words)
@@ -269,21 +293,23 @@ def of_ec2_alone(words: str) -> str | None:
     )
 
 
-def _of_sentence(words: str) -> str | None:
+def of_sentence(words: str) -> str | None:
+    """What a sentence tells that names the action; None if there is none."""
     found = next((one for pattern in _TOLD if (one := pattern.search(words))), None)
     if found is None:
         return None
-    account = _ACCOUNT.search(words)
+    account, name = _ACCOUNT.search(words), _CALLED_SO.search(words)
     of_whom = f" of account {account[1]}" if account else ""
     if "layer" in found.re.groupindex:
         return f"no {found['layer']}{of_whom} allows {found['action']}{_what_to_do(found)}"
+    of_whom += f" (the words call it {name[1]})" if name else ""
     if denied := _DENIED.search(words, found.end()):
         where = denied[1] or "a policy, and AWS does not say whose"
         return (
             f"{found['action']} was denied to a caller{of_whom}, by a statement in {where}; no "
             "Allow lifts it"
         )
-    if "missing" in found[0]:
+    if "missing" in found[0] or " have the " in found[0]:
         names = named_by_an_allow(found["action"])
         return f"the caller{of_whom} lacks {found['action']}{names}"
     if lacks := _LACKS.search(words, found.end(), found.end() + 150):
@@ -292,6 +318,7 @@ def _of_sentence(words: str) -> str | None:
             f"{named_by_an_allow(found['action'])}"
         )
     owner = LAYERS if found["action"] == "lambda:GetLayerVersion" else ""
+    owner += f". {OF_ORGANIZATIONS}" * of_the_organization(found["action"])
     what = on(found["action"], words)
     names = f". An Allow of it names {what}" if what else named_by_an_allow(found["action"])
     return (
@@ -320,7 +347,18 @@ def _what_to_do(found: re.Match[str]) -> str:
 def named_by_an_allow(action: str) -> str:
     """What a policy names that allows an action, by AWS's reference; "" if that is not known."""
     what = named.by_an_allow(action)
-    return f". An Allow of it names {what}" if what else ""
+    return f". An Allow of it names {what}{_OF_THE_NEW * is_of_tags(action)}" if what else ""
+
+
+def of_the_organization(action: str) -> bool:
+    """Whether a member account's call of it is refused, whatever its policies say."""
+    service, _, call = action.partition(":")
+    return service == "organizations" and _FOR_ANY_ACCOUNT.match(call) is None
+
+
+def is_of_tags(action: str) -> bool:
+    """Whether the action sets tags."""
+    return _SETS_TAGS.match(action) is not None and not only_star(action)
 
 
 def of_no_action(words: str) -> str | None:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ENCODED = re.compile(r"[Ee]ncoded authorization failure message: ?([\w+/=-]{20,})")
+_ANNOUNCED = re.compile(r"[Ee]ncoded authorization failure message(?!:? ?[\w+/=-]{20})")
+# Nothing but such a code is as long a word.
+_CODE_ALONE = re.compile(r"(?<![\w+/=.:%-])[\w-]{200,}(?![\w+/=.:%-])")
 _COMMAND = re.compile(r"--encoded-message[= ]['\"]?([\w+/=-]{20,})")
 _WHOLE = re.compile(r"\{\s*\"(?:allowed|explicitDeny|context)\"\s*:")
 _BEGINS = re.compile(
@@ -77,6 +80,18 @@ def taken_out(text: str) -> tuple[list[Decoded], str]:
         rest += text[until : one.start] + (f"\n{one}\n" if not one.principal else "\n")
         until = one.end
     return named, rest + text[until:]
+
+
+def brought_near(plain: str) -> str:
+    """The text with the encoded part behind the words that announce it, where it stands alone
+    somewhere behind them."""
+    announced = _ANNOUNCED.search(plain)
+    codes = {one[0] for one in _CODE_ALONE.finditer(plain, announced.end())} if announced else ()
+    if not announced or len(codes) != 1 or ENCODED.search(plain):
+        return plain
+    (code,) = codes
+    rest = plain[announced.end() :].replace(code, "")
+    return f"{plain[: announced.end()]}: {code} {rest}"
 
 
 def cut_before_its_action(text: str) -> str:

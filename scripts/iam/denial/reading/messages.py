@@ -11,7 +11,13 @@ from typing import Any
 
 from scripts.iam.account.decision_log import Record
 from scripts.iam.denial.reading import by_name, calls, decoded, events, named, services
-from scripts.iam.denial.reading.callerless import SENTENCES, cause, of_ec2_alone, of_service_alone
+from scripts.iam.denial.reading.callerless import (
+    SENTENCES,
+    cause,
+    of_ec2_alone,
+    of_sentence,
+    of_service_alone,
+)
 from scripts.iam.denial.reading.s3 import of_s3_alone, operation_of_s3
 from scripts.iam.denial.reading.written import begins_anew, begins_error, unbroken, unescaped
 from scripts.iam.engine.evaluation import Reason
@@ -25,6 +31,8 @@ from scripts.iam.reference import (
     spelled,
     unknown,
 )
+from scripts.iam.reference.place import NOWHERE, Place
+from scripts.iam.reference.place import told as place_told
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 LAYER = (
@@ -69,7 +77,9 @@ _SENTENCE = re.compile(
 # Services of old that name the caller, and neither action nor resource; and a sentence cut there.
 _NO_ACTION = re.compile(
     rf"(?:User:? )?(?P<principal>{_CALLER}) is not authorized to "
-    r"(?:access this resource|perform(?=[\W_]*$|[`'\".] ))"
+    r"(?:access this resource|perform(?=(?::? (?!null\b)[a-z-]{0,20})?[\W_]*$|[`'\".] ))"
+    # What Guzzle, of PHP, left of AWS's own sentence.
+    rf"|User: (?P<begun>{_CALLER}) is(?: n(?:ot?(?: [a-z: -]{{0,30}})?)?)? ?\(truncated\.{{3}}\)"
 )
 _ZONE = re.compile(r"/hostedzone/(Z\w+)")
 # AWS's own sentence, of which the end of a text left no more.
@@ -443,13 +453,16 @@ class Read:
     """Those whom a sentence names that tells no action, nor do the words around it."""
     cut: str = ""
     """The caller, or its beginning, of a sentence that the end of the text cuts there."""
+    place: Place = NOWHERE
+    """What the whole text tells of the place that was asked."""
 
 
 def read(text: str) -> Read:
     """Find every denial in a text as it stands in a log; equal ones once, in their order."""
+    place = place_told(text)
     trail, text = events.taken_out(_cleaned(text))
     answers, text = decoded.taken_out(text)
-    plain = _plain(text)
+    plain = decoded.brought_near(_plain(text))
     refusals: dict[tuple[Any, ...], Refusal] = {}
     spans: list[tuple[int, int]] = []
     since = 0  # what is told before it belongs to the denials before
@@ -467,7 +480,7 @@ def read(text: str) -> Read:
             refusals.setdefault((by_call.principal, by_call.action, by_call.resource), by_call)
             spans.append(found.span())
         else:
-            callers.append(found["principal"])
+            callers.append(_who(found))
     # EC2 puts the sentence before it, whose refusal is marked as having it.
     alone = [
         one for one in decoded.ENCODED.finditer(plain)
@@ -478,6 +491,7 @@ def read(text: str) -> Read:
     found_bare = _bare(plain, spans, tuple(dict.fromkeys(one[1] for one in alone)))
     bare = _without_talk(dict(found_bare), told_of, alone=not (refusals or alone))
     bare += tuple(_left_out(text, bare, told_of))
+    bare = _without_their_calls(bare, refusals.values())
     for answer in answers:
         mine = [one for one in alone if answer.answers and one[1].startswith(answer.answers)]
         call = next(filter(None, (calls.called(before[one]) for one in mine)), None)
@@ -504,6 +518,7 @@ def read(text: str) -> Read:
         identities,
         named_alone,
         cut[1] if cut else "",
+        place,
     )
 
 
@@ -757,9 +772,11 @@ def _by_its_call(found: re.Match[str], plain: str) -> Refusal | None:
     of_zone = zone is not None and action.startswith("route53:")
     resource = f"arn:aws:route53:::hostedzone/{zone[1]}" if of_zone and zone else None
     requests = _REQUEST.findall(words)
-    return Refusal(
-        found["principal"], action, resource, request_id=requests[-1] if requests else ""
-    )
+    return Refusal(_who(found), action, resource, request_id=requests[-1] if requests else "")
+
+
+def _who(found: re.Match[str]) -> str:
+    return str(found["principal"] or found["begun"])
 
 
 def _shown(resource: str | None) -> str | None:
@@ -897,6 +914,25 @@ def _without_talk(bare: dict[str, bool], told_of: set[str], *, alone: bool) -> t
         words for words, talk in bare.items()
         if not talk or not told.issuperset(_NAMED.findall(str(cause(words))))
     )  # fmt: skip
+
+
+def _without_their_calls(bare: tuple[str, ...], others: Iterable[Refusal]) -> tuple[str, ...]:
+    """The denials without those of a call alone, where another tells what that call lacked."""
+    sentences = [one for one in bare if of_sentence(one)]
+    lacked = {one.operation for one in others} | {
+        call.operation for one in sentences if (call := calls.called(one))
+    }
+    return tuple(
+        one for one in bare
+        if one in sentences or _called_alone(one) not in lacked - {""}
+    )  # fmt: skip
+
+
+def _called_alone(words: str) -> str:
+    """The call whose action is all that the words tell; "" if they tell more, or less."""
+    action = by_name.action(words)
+    alone = {*_NAMED.findall(str(cause(words)))} - {"iam:PassRole"} == {action}
+    return action.partition(":")[2] if alone else ""
 
 
 def _left_out(text: str, bare: tuple[str, ...], actions: set[str]) -> Iterator[str]:

@@ -45,6 +45,7 @@ _TOLD = (
     re.compile(rf"(?:\b(?:is|are) )?not authorized to perform:? {_ACTION}{_RESOURCE}{_WHY}"),
     re.compile(rf"because no (?P<missing>{LAYER}) allows the {_ACTION}"),
     re.compile(rf"missing permissions? (?:for|to) {_ACTION}"),
+    re.compile(rf"(?:don't|do not) have the {_ACTION} permission"),
     re.compile(rf"API: {_ACTION} You are not authorized"),
     re.compile(rf"(?:permission|(?:not |un)authorized) to (?:call|perform the) {_ACTION}"),
 )

@@ -1,0 +1,124 @@
+"""What is filled into AWS's forms of ARNs by the whole of a text, and by the refusal itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.iam.denial.test_given import ACCOUNT, explained, run
+
+NO_NAME = "AccessDenied. User doesn't have permission to call ssm:GetParameters"
+BEDROCK = "User: arn:aws:iam::...:user/x is not authorized to perform: bedrock:InvokeModel"
+TAKEN = "by other words of the text, taken for this call's"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        # https://docs.aws.amazon.com/govcloud-us/latest/UserGuide/using-govcloud-arns.html
+        (f"# cdk deploy in AWS GovCloud\n{NO_NAME}", "arn:aws-us-gov:ssm:REGION:ACCOUNT:parameter"),
+        (f"aws --region cn-north-1 ...\n{NO_NAME}", "arn:aws-cn:ssm:cn-north-1:ACCOUNT:parameter"),
+        (f'provider "aws" {{ region = "eu-west-3" }}\n{NO_NAME}', "arn:aws:ssm:eu-west-3:ACCOUNT:"),
+        (f"in eu-west-3 and eu-west-1\n{NO_NAME}", "arn:aws:ssm:REGION:ACCOUNT:parameter"),
+        # https://docs.aws.amazon.com/bedrock/latest/userguide/security_iam_id-based-policy-examples.html
+        (f"client('bedrock', region_name='us-east-1')\nmodelId='anthropic.claude-v2:1'\n{BEDROCK}",
+         "names arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2:1 ("),
+        # https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
+        (f"region us-east-1\nmodelId: 'us.anthropic.claude-v2:1'\n{BEDROCK}",
+         "names arn:aws:bedrock:*::foundation-model/anthropic.claude-v2:1 and "
+         "arn:aws:bedrock:us-east-1:ACCOUNT:inference-profile/us.anthropic.claude-v2:1 ("),
+        ("TableName: 'orders', region: 'eu-west-1'\n"
+         "ddb failed: AccessDeniedException: not authorized to perform: dynamodb:PutItem",
+         "arn:aws:dynamodb:eu-west-1:ACCOUNT:table/orders"),
+        ("aws kms --table-name a --table-name b us-east-1\n"
+         "ddb failed: AccessDeniedException: not authorized to perform: dynamodb:PutItem",
+         "arn:aws:dynamodb:us-east-1:ACCOUNT:table/<TableName>"),
+    ],
+)  # fmt: skip
+def test_the_place_is_by_the_whole_text(tmp_path: Path, words: str, told: str) -> None:
+    output = " ".join(run(tmp_path, words).output.split())
+    assert told in output
+    assert (TAKEN in output) is ("REGION:ACCOUNT" not in told or "aws-us-gov" in told)
+
+
+def test_what_the_refusal_tells_goes_before_the_text(tmp_path: Path) -> None:
+    words = (
+        f"region us-west-2\nUser: arn:aws-cn:iam::{ACCOUNT}:user/x is not authorized to perform: "
+        "batch:SubmitJob on resource: arn:aws-cn:batch:cn-north-1:111122223333:job-definition/a"
+    )
+    [note] = [one for one in explained(run(tmp_path, words, "--json"))["notes"] if "further" in one]
+    assert "arn:aws-cn:batch:cn-north-1:111122223333:job-queue/<JobQueueName>" in note
+    assert TAKEN not in note
+
+
+# https://docs.aws.amazon.com/kinesisvideostreams/latest/dg/how-iam.html
+def test_a_bare_name_stands_before_what_aws_adds_to_it(tmp_path: Path) -> None:
+    words = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/pi is not authorized to perform: "
+        "kinesisvideo:DescribeStream on resource: Cam"
+    )
+    notes = str(explained(run(tmp_path, words, "--json"))["notes"])
+    assert f"arn:aws:kinesisvideo:REGION:{ACCOUNT}:stream/Cam/<CreationTime>" in notes
+
+
+def test_an_encoded_part_further_down_is_found(tmp_path: Path) -> None:
+    words = (
+        "launching instances, creating fleet UnauthorizedOperation: You are not authorized to "
+        "perform this operation. Encoded authorization failure message\n\nIn a comment:\n"
+        f"{'0l-KPWQJ8q5z3YatP3Ybgb5lf0di' * 10}\n"
+    )
+    output = " ".join(run(tmp_path, words).output.split())
+    assert "The message is encoded" in output
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    assert "ec2:CreateFleet on arn:aws:ec2:REGION:ACCOUNT:fleet/*" in output
+
+
+# https://docs.aws.amazon.com/kms/latest/APIReference/API_CreateKey.html
+def test_tags_of_what_is_being_made_have_no_arn_yet(tmp_path: Path) -> None:
+    words = (
+        f"Error: creating KMS Key: AccessDeniedException: User: arn:aws:iam::{ACCOUNT}:user/x is "
+        "not authorized to perform: kms:TagResource because no identity-based policy allows the "
+        "kms:TagResource action"
+    )
+    notes = str(explained(run(tmp_path, words, "--json"))["notes"])
+    assert "aws:RequestTag" in notes
+    assert "the key's policy decides" not in notes
+    output = " ".join(run(tmp_path, (
+        "Error: creating KMS Key: AccessDeniedException: An error occurred (AccessDeniedException) "
+        "when calling the CreateKey operation: You don't have the kms:TagResource permission that "
+        "is required to add tags during key creation."
+    )).output.split())  # fmt: skip
+    assert "the caller lacks kms:TagResource" in output
+    assert "kms:CreateKey" not in output
+
+
+def test_what_guzzle_left_of_a_sentence_names_the_caller(tmp_path: Path) -> None:
+    words = (
+        'Error executing "Scan" on "https://dynamodb.eu-west-1.amazonaws.com"; AWS HTTP error: '
+        '`POST` resulted in a `400 Bad Request` response: {"__type":"#AccessDeniedException",'
+        f'"Message":"User: arn:aws:iam::{ACCOUNT}:user/abc is not a (truncated...)'
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["principal"] == f"arn:aws:iam::{ACCOUNT}:user/abc"
+    assert found["action"] == "dynamodb:Scan"
+
+
+def test_a_policy_in_the_text_is_told_and_not_judged(tmp_path: Path) -> None:
+    words = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: sqs:SendMessage on "
+        f'resource: arn:aws:sqs:eu-west-1:{ACCOUNT}:q\n{{"Effect": "Allow", "Action": "sqs:*"}}'
+    )
+    assert "the text holds a policy" in str(explained(run(tmp_path, words, "--json"))["notes"])
+
+
+# https://docs.aws.amazon.com/organizations/latest/APIReference/API_ListAccounts.html
+@pytest.mark.parametrize(
+    ("call", "told"), [("ListAccounts", True), ("DescribeOrganization", False)]
+)
+def test_organizations_answers_few_accounts(tmp_path: Path, call: str, told: bool) -> None:
+    words = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: organizations:{call}"
+    )
+    notes = str(explained(run(tmp_path, words, "--json"))["notes"])
+    assert ("management account" in notes) is told
