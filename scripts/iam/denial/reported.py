@@ -79,6 +79,12 @@ _NO_ACCOUNT = re.compile(r"arn:[\w-]+:iam:::(?:role|user)/")
 _ARN_AS_NAME = re.compile(r"arn:.*[/:]arn:[\w-]+:[\w-]+:")
 # The session of an instance has its ID as its name; these are names of a cluster's nodes.
 _NODE = re.compile(r":assumed-role/[^/]*(?:node|eks|karpenter)[^/]*/i-[^/]+$", re.IGNORECASE)
+_TAKES_A_BOUNDARY = re.compile(
+    r"iam:(?:CreateRole|CreateUser|(?:Put|Delete)(?:Role|User)PermissionsBoundary"
+    r"|(?:Attach|Detach|Put|Delete)(?:Role|User)Policy)$"
+)
+# A name that a template leaves to CloudFormation; a digit and a capital letter are in each.
+_OF_A_STACK_ONCE = re.compile(r"-\w+-(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z\d]{12,13}(?::|$)")
 # As Amplify, Mobile Hub and the console call the role of those who signed in.
 _SIGNED_IN = re.compile(r"(?<!un)auth(?!or)", re.IGNORECASE)
 _OF_CATALOG = re.compile(r":glue:[^:]*:[^:]*:(?:catalog|database/|table/)")
@@ -246,6 +252,18 @@ def _whatever_they_say(refusal: Refusal) -> Iterable[str]:
     """What refuses a call whatever the policies say."""
     if of_the_organization(refusal.action) and not refusal.layer:
         yield OF_ORGANIZATIONS
+    if refusal.explicit and _TAKES_A_BOUNDARY.match(refusal.action):
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+        yield (
+            "a Deny of this action may leave alone what is made with a boundary (a condition on "
+            "iam:PermissionsBoundary): then the request lacks that, and no policy is to be changed"
+        )
+    if _OF_A_STACK_ONCE.search(refusal.resource or "") and not refusal.explicit:
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
+        yield (
+            "the name ends as CloudFormation ends those that it makes itself, anew for each stack "
+            "and each replacement: an Allow of the next one, too, has * in place of that end"
+        )
     if refusal.explicit and ":accesspoint/" in (refusal.resource or ""):
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-vpc.html
         yield (
@@ -353,11 +371,6 @@ def _of_sts(refusal: Refusal) -> Iterable[str]:
         yield (
             f"it was {refusal.asked} that asked: limit the Allow to {to} (StringEquals on "
             "iam:PassedToService)"
-        )
-    elif refusal.action.lower() == "iam:passrole" and not (refusal.explicit or refusal.arn):
-        yield (
-            "the Allow is to name the one role that is handed on, never *, and to be limited to "
-            "the service that takes it (StringEquals on iam:PassedToService)"
         )
     if refusal.action.lower() in ("ssm:sendcommand", "ssm:startsession"):
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html

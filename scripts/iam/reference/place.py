@@ -25,6 +25,7 @@ _NAMED = re.compile(
     rf"[@bru]?(?P<quote>[\"'])(?P<value>{_WHOLE_NAME})(?P=quote)"
     rf"|(?<!\S)--(?P<option>[a-z-]+-(?:name|id)|bucket)[ =](?P<given>[A-Za-z\d][\w.:/@+-]+)"
 )
+_ROLE = re.compile(r"arn:[\w-]+:iam::(?:\$\{[^}]*\}|[^:\s])*:role/([\w+=,.@/-]*[\w+=@/-])")
 _FORM = re.compile(
     r"arn:aws:(?P<service>[\w-]+):(?P<region>REGION)?:(?P<account>ACCOUNT)?:"
     r"(?P<rest>[^\s,;()\"]*[^\s,;()\".])"
@@ -152,6 +153,7 @@ def _names(text: str) -> dict[str, str]:
         key = _short(re.sub(r"[_-]", "", one["key"] or one["option"]))
         if key:
             found.setdefault(key, set()).add(one["value"] or one["given"])
+    found.setdefault("role", set()).update(one[1] for one in _ROLE.finditer(text))
     told = ((key, _only(values)) for key, values in found.items())
     return {key: value for key, value in told if value and not value.startswith("arn:")}
 

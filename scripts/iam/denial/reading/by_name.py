@@ -57,9 +57,12 @@ _PHRASE = re.compile(
     r"|[Rr]egister(?:ing)?|[Ss]tart(?:ing)?|[Ss]top(?:ping)?|[Ss]end(?:ing)?|[Rr]eceiv(?:e|ing)"
     r"|[Pp]urg(?:e|ing)|[Ii]nvok(?:e|ing)) (?:the |an? |new )?(?:AWS |Amazon )?"
     r"(?P<thing>[A-Za-z][A-Za-z\d]*(?: [A-Za-z\d]+){0,5}?)"
-    r"(?=[,:]? \(|[,:.] | \"|['\"]| for | in | with | from | to | failed"
+    r"(?=[,:]? \(|[,:.] | \"|['\"]| for | in | on | with | from | to | failed"
     r"|,? (?:Unauthorized|AccessDenied|api error|operation error))"
 )
+# "is not authorized to create partitions on Glue catalog"
+_MAY = re.compile(r"(?:not authorized|unauthorized|permissions?) to $")
+_OF = re.compile(r" (?:on|in) (?:the |an? )?(?:AWS |Amazon )?(?P<name>[A-Z]\w+)")
 # What a tool puts behind a part of a thing: "VPC (vpc-1) Attribute (name)".
 _NAMED = re.compile(r"(?<=[a-z\d]) \((?!Service)[^()\s]{1,120}\)(?= [A-Z]|:)", re.IGNORECASE)
 _VERBS = {
@@ -185,8 +188,11 @@ def _phrases(words: str, asked: frozenset[str]) -> Iterator[tuple[int, tuple[str
     refused = _REFUSED.search(words)
     found = [*_PHRASE.finditer(words)]
     before = [one for one in found if refused and one.end() <= refused.start() + 1]
-    for one in before[-1:]:
-        yield one.start(), _of_thing(_verbs(one["verb"]), one["thing"].split(), asked)
+    told = [one for one in found if _MAY.search(words, 0, one.start())]
+    for one in told[:1] or before[-1:]:
+        of = _OF.match(words, one.end())
+        own = frozenset((service(of["name"]),)) - {""} if of else frozenset()
+        yield one.start(), _of_thing(_verbs(one["verb"]), one["thing"].split(), own or asked)
 
 
 def _types(words: str, asked: frozenset[str]) -> Iterator[tuple[int, tuple[str, ...]]]:

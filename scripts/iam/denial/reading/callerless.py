@@ -87,6 +87,11 @@ _FOR_ANY_ACCOUNT = re.compile(
     r"(?:Describe(?:Organization|Handshake|EffectivePolicy)|LeaveOrganization|AcceptHandshake"
     r"|DeclineHandshake|ListHandshakesForAccount|CreateOrganization)$"
 )
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+_OF_A_ROLE = (
+    " (the one role that is handed on, never *), limited by iam:PassedToService to the service "
+    "that takes it"
+)
 _SETS_TAGS = re.compile(r"[\w-]+:(?:Tag[A-Z]|AddTags?|CreateTags)")
 # https://docs.aws.amazon.com/kms/latest/developerguide/tag-permissions.html
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_tags.html
@@ -347,7 +352,8 @@ def _what_to_do(found: re.Match[str]) -> str:
 def named_by_an_allow(action: str) -> str:
     """What a policy names that allows an action, by AWS's reference; "" if that is not known."""
     what = named.by_an_allow(action)
-    return f". An Allow of it names {what}{_OF_THE_NEW * is_of_tags(action)}" if what else ""
+    more = _OF_THE_NEW * is_of_tags(action) + _OF_A_ROLE * (action.lower() == "iam:passrole")
+    return f". An Allow of it names {what}{more}" if what else ""
 
 
 def of_the_organization(action: str) -> bool:

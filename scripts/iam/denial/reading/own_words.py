@@ -112,7 +112,7 @@ _TABLE = (
     ),
     # https://docs.aws.amazon.com/step-functions/latest/dg/service-integration-iam-templates.html
     (
-        r"(?P<role>arn:\S+?)['\"]? is not authorized to create managed-rule",
+        r"(?P<role>[^\s'\"`]{3,300})['\"]? is not authorized to create managed-rule",
         "Step Functions wants to wait for what the state machine starts (.sync), by a rule of "
         "EventBridge that it makes with {role}: that role needs events:PutTargets, events:PutRule "
         "and events:DescribeRule on arn:aws:events:REGION:ACCOUNT:rule/StepFunctionsGetEvent* "

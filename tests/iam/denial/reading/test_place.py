@@ -122,3 +122,45 @@ def test_organizations_answers_few_accounts(tmp_path: Path, call: str, told: boo
     )
     notes = str(explained(run(tmp_path, words, "--json"))["notes"])
     assert ("management account" in notes) is told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        # https://docs.aws.amazon.com/step-functions/latest/dg/service-integration-iam-templates.html
+        ("my-role' is not authorized to create managed-rule.  (Service: AWSStepFunctions; Error "
+         "Code: AccessDeniedException)", "with my-role: that role needs events:PutTargets"),
+        # https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
+        ("https://x.dkr.ecr.eu-west-1.amazonaws.com/v2/a/manifests/1: non-successful response "
+         '(status=401 body="Not Authorized\\n")', "ecr:GetAuthorizationToken on *"),
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsglue.html
+        ("Query failed with state: FAILED, reason: Insufficient permissions to execute the query. "
+         "User is not authorized to create partitions on Glue catalog .", "glue:CreatePartition"),
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
+        ('"RoleArn": "arn:aws:iam::${aws:accountId}:role/Runs"\nUser: xxx is not authorized to '
+         "perform: iam:PassRole on resource: yyy because no identity-based policy allows the "
+         "iam:PassRole action", ":role/Runs (the one role that is handed on, never *), limited by "
+         "iam:PassedToService"),
+    ],
+)  # fmt: skip
+def test_what_services_and_their_users_say_is_read(tmp_path: Path, words: str, told: str) -> None:
+    assert told in " ".join(run(tmp_path, words).output.split())
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+        ("Lambda with an explicit deny", "iam:PermissionsBoundary"),
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
+        ("stack-Lambda-OF9ZZQG4GM65", "anew for each stack"),
+    ],
+)
+def test_of_a_role_that_is_made_its_request_and_name_are_told(
+    tmp_path: Path, end: str, told: str
+) -> None:
+    words = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: iam:CreateRole on "
+        f"resource: arn:aws:iam::{ACCOUNT}:role/{end}"
+    )
+    assert told in str(explained(run(tmp_path, words, "--json"))["notes"])

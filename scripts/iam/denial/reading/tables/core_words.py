@@ -57,7 +57,8 @@ TABLE = (
     ),
     (
         r"dkr\.ecr\.(?P<region>[\w-]+)\.amazonaws\.com"
-        r".{0,300}?(?:no basic auth credentials|\b401 Unauthorized\b)",
+        r".{0,300}?(?:no basic auth credentials|\b401 Unauthorized\b"
+        r"|\b401\b.{0,20}Not Authorized|unauthorized: authentication required)",
         "no token that the registry takes came with the request, so no policy was asked yet: sign "
         "in to this very registry (aws ecr get-login-password --region {region} | docker login "
         "--username AWS --password-stdin ACCOUNT.dkr.ecr.{region}.amazonaws.com, by the registry's "
