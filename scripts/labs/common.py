@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -64,7 +64,9 @@ def put(run: LabRun, key: str, body: bytes) -> None:
 def others(run: LabRun, repository: str, **job: Any) -> Iterator[tuple[str, str]]:
     """Jobs that look like a job of the repository and are none: what each is, and its token.
 
-    Names and ids begin or end like the right ones, so that a star at any place meets one.
+    Names and ids begin or end like the right ones, so that a star at any place meets one. None
+    has the right claims under another subject, for a trust policy may compare either: a job on
+    `main` in some environment is a job on `main`, and could leave the environment out.
     """
     found = run.github.repository(repository)
     assert found is not None
@@ -79,10 +81,10 @@ def others(run: LabRun, repository: str, **job: Any) -> Iterator[tuple[str, str]
     yield "a pull request", run.github.mint_for(found, **PULL_REQUEST)
     if environment := job.get("environment"):
         ways = [{"environment": f"pre{environment}"}, {"environment": f"{environment}-2"}]
-        ways += [{"ref": f"refs/heads/{environment}"}]
+        ways += [{"ref": ref} for ref in (f"refs/heads/{environment}", "refs/heads/main")]
     else:
         ways = [{"ref": ref} for ref in ("refs/heads/main-2", "refs/heads/not-main")]
-        ways += [{"ref": "refs/tags/main"}]
+        ways += [{"ref": "refs/tags/main"}, {"ref": "refs/heads/main-2", "environment": "main"}]
     for way in ways:
         yield f"a job with {way}", run.github.mint_for(found, **way)
 
@@ -95,6 +97,20 @@ def taken(run: LabRun, role_name: str, repository: str, **job: Any) -> str:
         return f"{what} became {role_name}"
 
     return first_that_works(partial(attempt, *other) for other in others(run, repository, **job))
+
+
+def trusts(repository: str, roles: Mapping[str, Mapping[str, Any]]) -> Trial:
+    """Every role is its own job's alone: a fix that widens a trust policy is none.
+
+    `roles`: the job of each role's name.
+    """
+
+    def trial(run: LabRun) -> str:
+        return first_that_works(
+            partial(taken, run, name, repository, **job) for name, job in roles.items()
+        )
+
+    return Trial("a job takes a role that is not its own", trial)
 
 
 def _anybody(run: LabRun) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from scripts.aws.sealed import REGION_WITHOUT_CLOUD, sealed_environment
 from scripts.console import UserError
 from scripts.files import locked, private_folder
-from scripts.labs import common, connection, progress, trial
+from scripts.labs import common, connection, progress, servers, trial
 from scripts.labs.lab import Hint, Lab, labs
 from scripts.labs.progress import Progress
 from scripts.labs.running import RECORD, STATE, LabRun, Record
@@ -257,6 +257,8 @@ class Labs:
             _compiled(run, again)
             # What attacks and drills left, where it would keep Terraform from its work.
             getattr(lab.check, "tidy", lambda _: None)(run)
+            if "group" in run.outputs:
+                servers.release_groups(run, str(run.outputs["group"]))
             try:
                 self._apply(run, run.folder)
             except StackError as failure:

@@ -93,6 +93,27 @@ def replace(run: LabRun, name: str) -> None:
         time.sleep(0.2)
 
 
+def release_groups(run: LabRun, name: str) -> None:
+    """Take the security groups off the group's instances, which the check replaces later anyway.
+
+    Terraform deletes a group that the student took out while the old instance still runs. AWS
+    refuses that for as long as an interface uses the group, and Terraform tries for 15 minutes.
+    """
+    ec2 = run.administrator("ec2")
+    for instance in group(run, name)["Instances"]:
+        found = ec2.describe_instances(InstanceIds=[instance["InstanceId"]])
+        for one in (one for some in found["Reservations"] for one in some["Instances"]):
+            default = ec2.describe_security_groups(
+                Filters=[
+                    {"Name": "vpc-id", "Values": [one["VpcId"]]},
+                    {"Name": "group-name", "Values": ["default"]},
+                ]
+            )["SecurityGroups"]
+            ec2.modify_instance_attribute(
+                InstanceId=one["InstanceId"], Groups=[default[0]["GroupId"]]
+            )
+
+
 def find(run: LabRun, name: str) -> Server:
     """The group's running server. Raises UserError if there is none."""
     for server in _running(run, name):

@@ -269,7 +269,7 @@ ATTEMPTS = [
         2,
         "a star behind the name",
         edits={"main.tf": (("repo:acme*", "repo:acme@1001/pipeline*:ref:refs/heads/main"),)},
-        says="that only look right: works",
+        says="attack: a job takes a role that is not its own: works",
     ),
     Attempt(
         2,
@@ -332,7 +332,7 @@ ATTEMPTS = [
                 ("pipeline@2002:environment:prod", "pipeline@2002:*prod"),
             )
         },
-        says="that only look right: works",
+        says="attack: a job takes a role that is not its own: works",
     ),
     Attempt(
         3,
@@ -468,7 +468,7 @@ ATTEMPTS = [
             "promote.py": (("champion/model.pkl", "champion/current.pkl"),),
             "server.py": (("champion/model.pkl", "champion/current.pkl"),),
         },
-        says="attack: poisoned pickles in place of all that training may write: works",
+        says="attack: poisoned files in place of all that training may write: works",
     ),
     Attempt(
         6,
@@ -481,7 +481,7 @@ ATTEMPTS = [
                 ("import json\n", "import io\nimport json\n"),
             ),
         },
-        says="attack: poisoned pickles in place of all that training may write: works",
+        says="attack: poisoned files in place of all that training may write: works",
     ),
     Attempt(
         6,
@@ -495,6 +495,57 @@ ATTEMPTS = [
             ),
         },
         right=True,
+    ),
+    Attempt(
+        6,
+        "skops that trusts whatever the file asks for",
+        base="skops_and_digests",
+        edits=dict.fromkeys(
+            ("server.py", "promote.py"),
+            (("trusted=[]", "trusted=skops.io.get_untrusted_types(data=body)"),),
+        ),
+        says="works code ran that was written: skops file in candidate/model.skops",
+    ),
+    Attempt(
+        6,
+        "a formula in JSON that the server evaluates",
+        base="numbers_and_prefixes",
+        edits={
+            "train.py": (
+                ("import io\nimport os\n", "import io\nimport json\nimport os\n"),
+                ("file = io.BytesIO()\n", 'formula = "{} * x + {}".format(*np.polyfit(x, y, 1))\n'),
+                ("np.save(file, np.polyfit(x, y, 1), allow_pickle=False)\n", ""),
+                ("Body=file.getvalue()", 'Body=json.dumps({"formula": formula}).encode()'),
+            ),
+            "server.py": (
+                (
+                    "float(np.polyval(np.load(io.BytesIO(body), allow_pickle=False), x))",
+                    'float(eval(json.loads(body)["formula"], {"__builtins__": {}, "x": x}))',
+                ),
+            ),
+            "promote.py": (
+                ("np.load(io.BytesIO(body), allow_pickle=False)  # nothing but", "# nothing but"),
+            ),
+        },
+        says="works code ran that was written: JSON with code as a value in candidate/model.npy",
+    ),
+    Attempt(
+        6,
+        "a format that the check cannot poison",
+        base="numbers_and_prefixes",
+        edits={
+            "train.py": (
+                ("np.save(file, np.polyfit(x, y, 1), allow_pickle=False)\n", ""),
+                ("Body=file.getvalue()", "Body=np.polyfit(x, y, 1).tobytes()"),
+            ),
+            "server.py": (
+                ("np.load(io.BytesIO(body), allow_pickle=False)", "np.frombuffer(body)"),
+            ),
+            "promote.py": (
+                ("np.load(io.BytesIO(body), allow_pickle=False)  # nothing but", "# nothing but"),
+            ),
+        },
+        says="unclear The check knows no poison for candidate/model.npy",
     ),
     # 7
     Attempt(
@@ -533,6 +584,35 @@ ATTEMPTS = [
             "main.tf": (('  statement {\n    actions   = ["ssmmessages:OpenDataChannel"]', _SHELL),)
         },
         says="attack: a session without a document: works",
+    ),
+    Attempt(
+        7,
+        "every path filtered but two that write",
+        base="permission_sets",
+        edits={
+            "server.py": (
+                (
+                    'return path == "/health" or (name != path and name.startswith(PATHS[who]))',
+                    'return who == "train" or not path.endswith(("/runs/create", "s/delete"))',
+                ),
+            )
+        },
+        says="attack: the reader calls whatever MLflow has that changes something: works",
+    ),
+    Attempt(
+        7,
+        "a subject for every job of the repository",
+        base="permission_sets",
+        edits={
+            "main.tf": (
+                ("pipeline@2002:environment:reader", "pipeline@2002:*"),
+                (
+                    '"StringEquals"\n      variable = "${local.github}:sub"',
+                    '"StringLike"\n      variable = "${local.github}:sub"',
+                ),
+            )
+        },
+        says="attack: a job takes a role that is not its own: works",
     ),
     # 8
     Attempt(

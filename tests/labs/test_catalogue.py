@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from scripts.cli import keyless
 from scripts.console import UserError
-from scripts.labs import connection, progress, trial
+from scripts.labs import common, connection, progress, trial
 from scripts.labs.github import GitHub, NotYours
 from scripts.labs.lab import ATTACK_POINTS, FIX_POINTS, Lab, find, labs
 from scripts.labs.operations import LOCK_FILE, Labs, Verdict
@@ -125,6 +125,17 @@ def test_a_registered_name_has_ids_of_its_own_and_keeps_them(minted: list[dict[s
         github("2", registered).token_for_student("acme-labs/x")
     assert minted[0]["repository_id"] == minted[1]["repository_id"] not in ("2002", "2003")
     assert minted[0]["repository_owner_id"] != "1001"
+
+
+@pytest.mark.parametrize("right", [{"ref": "refs/heads/main"}, {"environment": "prod"}])
+def test_no_foreign_job_has_the_claims_that_a_right_trust_policy_asks_for(
+    minted: list[dict[str, Any]], right: dict[str, str]
+) -> None:
+    job = {name: value for name, value in right.items() if name == "environment"}
+    run: Any = SimpleNamespace(github=github("2"))
+    ids = {"repository_id": "2002", "repository_owner_id": "1001"}
+    assert len(list(common.others(run, "acme/pipeline", **job))) == len(minted) > 5
+    assert [one for one in minted if (right | ids).items() <= one.items()] == []
 
 
 # --- what is judged ------------------------------------------------------------------------------

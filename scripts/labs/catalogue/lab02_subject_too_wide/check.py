@@ -28,10 +28,6 @@ def _with(token: Callable[[LabRun], str]) -> Callable[[LabRun], str]:
     return trial
 
 
-def _others(run: LabRun) -> str:
-    return common.taken(run, common.role(run), REPOSITORY)
-
-
 def _job(run: LabRun) -> str:
     session = run.job_session(common.role(run), REPOSITORY)
     common.write(run, session, "models/new.txt")
@@ -63,6 +59,6 @@ ATTACKS = [
             )
         ),
     ),
-    Trial("other repositories, branches and tags that only look right", _others),
+    common.trusts(REPOSITORY, {"lab-deploy": {}}),
 ]
 NEEDS = [Trial("a job of acme/pipeline on main reads and writes models/", _job)]

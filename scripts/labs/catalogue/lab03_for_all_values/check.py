@@ -34,10 +34,6 @@ def _stranger(run: LabRun) -> str:
     return common.read(run, run.assume(common.role(run), token), KEY)
 
 
-def _others(run: LabRun) -> str:
-    return common.taken(run, common.role(run), REPOSITORY, environment="prod")
-
-
 def _job(run: LabRun) -> str:
     session = run.job_session(common.role(run), REPOSITORY, environment="prod")
     common.write(run, session, "models/new.txt")
@@ -50,6 +46,6 @@ ATTACKS = [
     Trial("a job in an environment whose name begins with prod", _as(environment="production")),
     Trial("a pull request", _as(event_name="pull_request", ref="refs/pull/7/merge")),
     Trial("another owner's repository of that name, in its own prod", _stranger),
-    Trial("other repositories, branches and environments that only look right", _others),
+    common.trusts(REPOSITORY, {"lab-deploy": {"environment": "prod"}}),
 ]
 NEEDS = [Trial("an approved job in prod reads and writes models/", _job)]

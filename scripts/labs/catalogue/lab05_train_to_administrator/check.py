@@ -219,5 +219,6 @@ ATTACKS = [
     Trial("a version of every policy and boundary that holds for it", _versions),
     Trial("its permissions boundary taken off", _no_boundary),
     Trial("the board's file without any trick", _directly),
+    common.trusts(REPOSITORY, {"lab-train": {}}),
 ]
 NEEDS = [Trial("a training job reads and writes train/ and its tuning parameter", _training)]

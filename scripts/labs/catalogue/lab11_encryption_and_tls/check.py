@@ -113,6 +113,7 @@ ATTACKS = [
     Trial("a job lists the bucket over plain HTTP", _job_lists),
     Trial("the administrator reads over plain HTTP", _administrator),
     Trial("the administrator deletes over plain HTTP", _administrator_deletes),
+    common.trusts(REPOSITORY, {"lab-reports": {}}),
 ]
 NEEDS = [
     Trial("a job lists, reads and writes reports/ over HTTPS", _work),
