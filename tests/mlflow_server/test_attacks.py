@@ -27,6 +27,7 @@ from tests.mlflow_server.box import (
     JSON,
     RUN_OF_TRACE,
     SERVER,
+    Answer,
     Box,
     World,
     request_bytes,
@@ -689,7 +690,7 @@ def test_what_lies_at_an_experiments_own_location_is_approved_by_the_same_rule(
         world.experiment = server.ok("train", "experiments/create", **named)["experiment_id"]
         model = world.logged_model(world.run(), ready=False)
         given = {"name": world.name, "source": f"models:/{model}", "model_id": model}
-        made = server.ok("train", "model-versions/create", **given)["model_version"]
+        made = server.ok("operate", "model-versions/create", **given)["model_version"]
 
         assert approve(world, made) == (200 if real else 403)
         ready = {"model_id": model, "status": "LOGGED_MODEL_READY"}
@@ -802,17 +803,65 @@ def test_a_version_names_the_run_that_made_its_files(box: Box, unguarded: Box) -
         assert server.call("train", "model-versions/create", **copy).status == 200
 
 
+def test_a_version_gets_no_other_run_from_a_model_that_it_names(
+    box: Box, database: str, folder: Path
+) -> None:
+    """MLflow takes a model's run where the request has none; in S3 it asks not whose files they
+    are, so `operate`, which has no limits, may."""
+
+    class Bucket(Box):
+        def _settings(self, access: str) -> dict[str, Any]:
+            return super()._settings(access) | {"artifact_root": "s3://bucket/mlflow"}
+
+    server = Bucket(database, folder / "bucket", access="direct").wait()
+    try:
+        world = World(server, f"bucket-{next(numbers)}")
+        own = world.run()
+        place = f"s3://bucket/mlflow/{world.experiment}/{own}/artifacts/model"
+
+        def create(by: str, **given: str) -> Answer:
+            named = {"name": world.name, "source": place}
+            return server.call(by, "model-versions/create", **named, **given)
+
+        made = create("operate", model_id=world.model)
+        assert made.json["model_version"]["run_id"] == world.finished
+        assert [
+            create("train", model_id=world.model).status,
+            create("train", model_id=world.model, run_id="").status,
+            create("train", run_id=own).status,
+        ] == [403, 403, 200]
+    finally:
+        server.stop()
+
+
 def test_the_record_names_a_thing_in_one_way(box: Box) -> None:
-    """MLflow takes version "01" and the deprecated field run_uuid, by which no audit asks."""
+    """MLflow takes version "01" and others that Python's int() reads, and the deprecated field
+    run_uuid, by which no audit asks."""
     world = World(box, f"spelled-{next(numbers)}")
     tag = {"key": "note", "value": "x"}
-    for version in ("1", "01", "１"):  # noqa: RUF001 - a digit of full width
+    versions = ("1", "01", "１", "+1", " 1\n", "0_1")  # noqa: RUF001 - a digit of full width
+    for version in versions:
         box.ok("train", "model-versions/set-tag", name=world.name, version=version, **tag)
     for field in ("run_id", "run_uuid"):
         box.ok("train", "runs/set-tag", **{field: world.open}, **tag)
-    found = [one["object"] for one in box.lines("change")[-5:]]
-    assert found[:3] == [{"name": world.name, "version": "1", "key": "note"}] * 3
-    assert found[3:] == [{"run_id": world.open, "key": "note"}] * 2
+    found = [one["object"] for one in box.lines("change")[-8:]]
+    assert found[:6] == [{"name": world.name, "version": "1", "key": "note"}] * 6
+    assert found[6:] == [{"run_id": world.open, "key": "note"}] * 2
+
+
+def test_whoever_may_read_writes_little_of_the_log_with_one_request(box: Box) -> None:
+    """A full disk keeps no record. 200 refusals had 12 MB, and MLflow logs a host as it came."""
+    long = "\U0001f600" * 240
+    tags = [{"key": f"{long}{number}", "value": ""} for number in range(20)]
+    given = {"source": long, "run_id": long, "model_id": long, "tags": tags}
+    acts: list[tuple[int, Callable[[], Answer]]] = [
+        (4096, lambda: box.call("read", "model-versions/create", name=long, **given)),
+        (8300, lambda: box.send("read", "GET", API, headers={"Host": "x" * 60_000})),
+    ]
+    for bound, act in acts:
+        before = box.log.stat().st_size
+        assert act().status == 403
+        assert 0 < box.log.stat().st_size - before <= bound
 
 
 def test_a_span_that_stands_twice_is_refused_at_once(box: Box) -> None:

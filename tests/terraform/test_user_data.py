@@ -45,6 +45,16 @@ def test_the_template_renders_to_a_cloud_config() -> None:
         )
 
 
+@pytest.mark.parametrize("files", [FILES, SERVING])
+def test_logs_are_rotated_by_their_size_many_times_a_day(files: Path) -> None:
+    """logrotate(8): `maxsize` counts when logrotate runs, daily by its timer, and with `dateext`,
+    which Amazon Linux sets, a second file of one day is "skipped"."""
+    text = (files / "user-data.yaml.tftpl").read_text()
+    assert re.search(r"/var/log/keyless/\*\.log \{[^}]*maxsize 50M[^}]*nodateext", text)
+    assert "logrotate.timer.d/keyless.conf" in text and "OnCalendar=minutely" in text
+    assert "[systemctl, restart, logrotate.timer]" in text
+
+
 @pytest.mark.parametrize("logs", ["", '{"logs": {}}'])
 def test_the_agents_configuration_is_written_only_where_logs_are_shipped(logs: str) -> None:
     written = yaml.safe_load(user_data(settings(), logs_json=logs))["write_files"]

@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial, wraps
 from types import SimpleNamespace
@@ -58,6 +59,8 @@ LISTS = {
     "search_logged_models": ("datasets", "order_by"),
 }
 LARGEST_READ = 64 * 1024  # bytes of a request that changes nothing: GraphQL takes seconds for it
+
+LONGEST_TAG, LONGEST_WHY = 60, 800  # of the record, in bytes
 
 # What MLflow's answer says of a new object.
 GIVEN = ("experiment_id", "model_id", "run_id", "version")
@@ -144,8 +147,6 @@ class Front:
             self.require_complete(call, message.name, message.version)
         if call.set.runs == "any" or not call.changes:
             return
-        if call.operation == "create_model_version" and message.run_id:
-            self.require_maker(call, message.source, message.run_id)
         for model in measured(call.operation, message):
             self.require_open(call, model)
         call.unfinished = LOADED.get(call.operation, "")
@@ -166,25 +167,6 @@ class Front:
             if status in UNFINISHED[kind]:
                 what = f"the files of version {version} are {kind} {identity}'s, which is {status}"
                 raise refused(call, self.permissions.finished(call, what))
-
-    def require_maker(self, call: Call, source: str, run_id: str) -> None:
-        """Raise Refused for a new version that names another run than the one that made its files:
-        what the holdout says of them is written to the run, and the audit tells who started it."""
-        from mlflow.server.handlers import _get_tracking_store
-
-        found = makers(source)
-        if not found and source.startswith("models:/"):
-            return  # another version, whose run MLflow compares
-        store = _get_tracking_store()
-        runs = {
-            identity if kind == "run" else store.get_logged_model(identity).source_run_id
-            for kind, identity in found
-        }
-        if runs != {run_id}:
-            what = (
-                f"the files of {source[:LONGEST]!r} were not made by the run {run_id[:LONGEST]!r}"
-            )
-            raise refused(call, self.permissions.finished(call, what))
 
     def require_open(self, call: Call, model_id: str) -> None:
         """Look up a model that a metric of an open run is also written to. Raises Refused unless
@@ -386,6 +368,7 @@ class Database:
         event.listen(Session, "do_orm_execute", self.locked)
         event.listen(Session, "before_flush", self.metrics_written)
         event.listen(Session, "before_flush", self.models_made)
+        event.listen(Session, "before_flush", self.versions_made)
         event.listen(Session, "after_flush", self.flushed)
         event.listen(Session, "before_commit", self.before_commit)
         event.listen(Session, "after_commit", self.committed)
@@ -445,6 +428,27 @@ class Database:
                     check(self.permissions, call, "run", str(run_id), str(run and run.status))
                 except Refused as reason:
                     raise denied(reason) from None
+
+    def versions_made(self, session: Any, *_: object) -> None:
+        """Refuse a new version that names another run than the one that made its files: what the
+        holdout says of them is written to the run, and the audit tells who started it. Where the
+        request names no run, MLflow takes one from the model or the version that it names."""
+        from mlflow.server.handlers import _get_tracking_store
+        from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+
+        call = CALL.get()
+        if call is None or call.set.runs == "any":
+            return
+        made = [one for one in session.new if isinstance(one, SqlModelVersion) and one.run_id]
+        for version in made:
+            place, store = str(version.storage_location), _get_tracking_store()
+            runs = {
+                identity if kind == "run" else store.get_logged_model(identity).source_run_id
+                for kind, identity in makers(place)
+            }
+            if runs != {version.run_id}:
+                what = f"the files of {place[:LONGEST]!r} were not made by the run {version.run_id}"
+                raise denied(refused(call, self.permissions.finished(call, what)))
 
     def flushed(self, session: Any, _: object) -> None:
         """Something is about to be written."""
@@ -707,7 +711,12 @@ def log(**facts: Any) -> None:
 
 def refused(call: Call, reason: Refused) -> Refused:
     """Write a refusal down, and hand it on."""
-    log(refused=call.operation, set=call.set.name, object=call.described, why=str(reason))
+    log(
+        refused=call.operation,
+        set=call.set.name,
+        object=call.described,
+        why=shown(reason, LONGEST_WHY),
+    )
     return reason
 
 
@@ -720,19 +729,19 @@ def described(
     message: Any, arguments: Mapping[str, Any], identity: Container[str]
 ) -> dict[str, Any]:
     """Which objects a request names, and how much it writes; no values of tags or parameters."""
-    found: dict[str, Any] = {name: str(value)[:LONGEST] for name, value in arguments.items()}
+    found: dict[str, Any] = {name: shown(value) for name, value in arguments.items()}
     for one, value in message.ListFields() if message is not None else ():
         if one.name in identity:
-            found[one.name] = str(value)[:LONGEST]
+            found[one.name] = shown(value)
         elif one.name == "tags":
-            found[one.name] = [tag.key[:LONGEST] for tag in value[:20]]
+            found[one.name] = [shown(tag.key, LONGEST_TAG) for tag in value[:20]]
         elif one.name in ("datasets", "metrics", "models", "params"):
             found[one.name] = len(value)
     # One thing has one name in the record, however a client spells it.
     if "run_uuid" in found:
         found.setdefault("run_id", found.pop("run_uuid"))
-    if found.get("version", "").isdecimal():
-        found["version"] = str(int(found["version"]))
+    with suppress(KeyError, ValueError):
+        found["version"] = str(int(found["version"]))  # as MLflow reads it: " 1", "+1" and "0_1"
     return found
 
 
@@ -743,8 +752,17 @@ def created(answered: Any) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in parts:
         if isinstance(part, dict):
-            found |= {name: str(part[name])[:LONGEST] for name in GIVEN if name in part}
+            found |= {name: shown(part[name]) for name in GIVEN if name in part}
     return found
+
+
+def shown(value: object, longest: int = LONGEST) -> str:
+    """A value in the record, with a bound in bytes: as JSON an emoji takes twelve, and whoever may
+    read writes refusals as fast as it likes to the disk that the record is on."""
+    text = str(value)[:longest]
+    while len(json.dumps(text)) > longest + 2:
+        text = text[: len(text) // 2]
+    return text
 
 
 def denied(reason: Refused | MlflowException) -> MlflowException:

@@ -38,6 +38,7 @@ ENVIRONMENT = {
 STOP_SECONDS = 10
 # Connections of one port: a process may have 1,024 files open, and there are four ports.
 MOST_CONNECTIONS, LARGEST_HEAD = 200, 1 << 20
+LARGEST_TEXT = 8192  # bytes of an error: MLflow logs a header of a refused request as it came
 # Connections that all workers together may hold: 40 % of what RDS allows its smallest class, which
 # is LEAST(memory / 9531392, 5000) = 112 for 1 GiB. The alarm on connections lies above.
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.MaxConnections
@@ -93,7 +94,8 @@ def misfit(address: str) -> str:
 
 
 class Others:
-    """The error output of all but the guard: no text of a client passes for the record."""
+    """The error output of all but the guard: no text of a client passes for the record, gets
+    between its lines, or fills the disk that it is on."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -102,8 +104,12 @@ class Others:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        """Write with every mark of the record taken away."""
-        return self.stream.write(text.replace("guard: ", "guard, "))
+        """Write with every mark of the record taken away, in one piece of bounded size."""
+        shown = text.replace("guard: ", "guard, ").encode(errors="backslashreplace")
+        if len(shown) > LARGEST_TEXT:
+            shown = shown[:LARGEST_TEXT] + b" ...\n"
+        os.write(self.stream.fileno(), shown)
+        return len(text)
 
 
 def without_passwords() -> None:
