@@ -73,7 +73,7 @@ _SMALL = frozenset(
 
 def as_stored(reading: Reading) -> Reading:
     """The reading with names as the service stores them: one thing, one name."""
-    if reading.request.service not in {"iam", "rds"}:
+    if reading.request.service not in {"iam", "rds", "secretsmanager"}:
         return reading
     changed = {
         name: _stored(reading.request.service, name, value)
@@ -86,6 +86,9 @@ def as_stored(reading: Reading) -> Reading:
 def _stored(service: str, name: str, value: str) -> str:
     if service == "rds" and name in _SMALL:
         return value.lower()
+    # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecret.html
+    if (service, name) == ("secretsmanager", "KmsKeyId"):
+        return value or "alias/aws/secretsmanager"
     # A provider's ARN ends with its address, which has no slash at its end.
     return value.rstrip("/") if (service, name) == ("iam", "Url") else value
 
@@ -102,6 +105,8 @@ _WORDS: Mapping[str, str] = {
     "SslPolicy": r"ELBSecurityPolicy(-(TLS\d*|FS|Res|Ext\d?|FIPS|PQ|\d+))+",
 }  # fmt: skip
 _HOLDS_ARNS = re.compile(r"(?:arn|action|identifier|keyid|principal)s?\Z", re.IGNORECASE)
+# CloudTrail takes an empty one for no key at all.
+_NAMES_KEY = re.compile(r"kmskey(?:id|arn)\Z", re.IGNORECASE)
 _PARTS = "arn(?::[a-z0-9*-]*)"
 _ARN = rf"{_PARTS}{{3}}:.*|{_PARTS}{{0,3}}|(?i:(?!arn:)).*"
 
@@ -116,9 +121,10 @@ def _check_spelling(structure: Mapping[str, Any], service: str) -> None:
     for name, value in structure.items():
         if (spelling := _spelling(name)) is None:
             continue
+        no_key = value == "" and service != "cloudtrail" and _NAMES_KEY.search(name)
         inner = value.get("Value") if isinstance(value, Mapping) else value
         for one in inner if isinstance(inner, list) else (inner,):
-            if isinstance(one, str) and not spelling.fullmatch(one):
+            if isinstance(one, str) and (no_key or not spelling.fullmatch(one)):
                 code = "InvalidParameterValue" if service in {"ec2", "rds"} else None
                 raise Malformed(f"Value ({one}) for parameter {name} is invalid.", code)
 

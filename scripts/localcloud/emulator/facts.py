@@ -256,8 +256,7 @@ def _upload(backends: Backends, upload: Any) -> Facts | None:
         return None
     facts: Facts = {"checksum": "x-amz-checksum-algorithm" in (upload.metadata or {})}
     if upload.sse_encryption in ("aws:kms", "aws:kms:dsse"):
-        kms = backends("kms")
-        facts["key"] = kms.keys[kms.any_id_to_key_id(upload.kms_key_id or "alias/aws/s3")].arn
+        facts["key"] = upload.kms_key_id or "alias/aws/s3"
         facts["context"] = context_of(upload)
     elif upload.sse_encryption:
         facts["key"] = None
@@ -321,7 +320,8 @@ def _ssm(backends: Backends, parts: list[str]) -> Facts | None:
 def _parameters_under(ssm: Any, path: str) -> Facts:
     """The keys of the SecureStrings under a path, and of each version of the one at it."""
     start = f"/{path}/" if path else "/"
-    newest = {name: ssm.get_parameter(name) for name in list(ssm._parameters)}
+    # Moto keeps those at the root without a slash.
+    newest = {f"/{name.removeprefix('/')}": ssm.get_parameter(name) for name in ssm._parameters}
     versions = [one for name in (path, f"/{path}") for one in ssm._parameters.get(name) or ()]
     return {
         "keys": {

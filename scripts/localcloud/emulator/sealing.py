@@ -84,12 +84,28 @@ def _remembering_context(original: Callable[..., None]) -> Callable[..., None]:
         reading = _ASKED.get()
         if reading is None or "Bucket" not in reading.parameters:
             return
+        if isinstance(self, FakeMultipart):
+            _settle_key(self, reading.parameters["Bucket"])
         if reading.operation == "CompleteMultipartUpload":
             setattr(self, _CONTEXT, context_of(self.multipart))
         else:
             setattr(self, _CONTEXT, _asked_context(self.account_id, reading.parameters))
 
     return make
+
+
+def _settle_key(upload: Any, bucket_name: str) -> None:
+    """An upload in parts is encrypted as it began, whatever becomes of its bucket's encryption, or
+    of an alias, until it ends."""
+    bucket = s3_backends[upload.account_id]["aws"].buckets[bucket_name]
+    rule = (bucket.encryption or {}).get("Rule", {})
+    usual = rule.get("ApplyServerSideEncryptionByDefault", {})
+    upload.sse_encryption = upload.sse_encryption or usual.get("SSEAlgorithm")
+    if upload.sse_encryption in ("aws:kms", "aws:kms:dsse"):
+        name = upload.kms_key_id or usual.get("KMSMasterKeyID")
+        if _is_customers_alias(name):
+            name = _resolved(upload.account_id, bucket.region_name, name) or name
+        upload.kms_key_id = name
 
 
 def _asked_context(account: str, parameters: Mapping[str, Any]) -> dict[str, str]:

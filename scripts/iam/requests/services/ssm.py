@@ -108,10 +108,11 @@ def _stored_name(arn: str) -> str:
 def _decrypts_path(call: Call) -> Iterator[Need]:
     """Keys of the SecureStrings under a path, which only the account knows."""
     if call.flag("WithDecryption"):
-        path = call.text("Path").rstrip("/")
-        arn = parameter_arn(call, path or "/")
+        path = call.text("Path").strip("/")
+        arn = parameter_arn(call, f"/{path}")
+        start = f"/{path}/" if path else "/"
         for name, key in (call.facts(arn).get("keys") or {}).items():
-            if "/" in name.removeprefix(f"{path}/") and not call.flag("Recursive"):
+            if "/" in name.removeprefix(start) and not call.flag("Recursive"):
                 continue
             context = {"PARAMETER_ARN": parameter_arn(call, name)}
             yield from kms.behind(call, "ssm", key, ("kms:Decrypt",), context)

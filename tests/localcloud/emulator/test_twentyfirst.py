@@ -1,0 +1,96 @@
+"""A twenty-first attack: what is encrypted, and read or written without the right to its key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.localcloud.clients import Account, statement
+from tests.localcloud.test_eleventh import told
+
+# Long as a whole: `make test` runs it, `make check` does not.
+pytestmark = pytest.mark.slow
+
+
+def _key(account: Account) -> str:
+    return str(account.client("kms").create_key()["KeyMetadata"]["Arn"])
+
+
+def test_parameters_at_the_root_are_decrypted_with_the_right_to_their_key(account: Account) -> None:
+    """ "To decrypt it, the user must have permission to use the KMS key", by a path too.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
+    """
+    admin, key = account.client("ssm"), _key(account)
+    names = ["/root21", "bare21", "/deep21/one"]
+    for name in names:
+        admin.put_parameter(Name=name, Value="hidden", Type="SecureString", KeyId=key)
+    reads = statement("ssm:GetParametersByPath")
+    without = account.client("ssm", account.session("without21", reads)).get_parameters_by_path
+    opens = statement("kms:Decrypt", key)
+    by_path = account.client("ssm", account.session("with21", reads, opens)).get_parameters_by_path
+    for deep in (False, True):
+        asked: dict[str, Any] = {"Path": "/", "WithDecryption": True, "Recursive": deep}
+        assert told(without, **asked) == "AccessDeniedException"
+        assert not told(without, Path="/", Recursive=deep)
+        found = {one["Name"] for one in by_path(**asked)["Parameters"]}
+        assert found == {*names[: 3 if deep else 2]}
+
+
+def test_a_secrets_key_is_not_taken_away_by_naming_none(account: Account) -> None:
+    """ "If you set this to an empty string, Secrets Manager uses the AWS managed key", and "if you
+    don't have kms:Decrypt permission for the previous key", nothing is encrypted anew.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecret.html
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
+    """
+    admin, key = account.client("secretsmanager"), _key(account)
+    admin.create_secret(Name="kept21", SecretString="hidden", KmsKeyId=key)
+    acts = statement(["secretsmanager:GetSecretValue", "secretsmanager:UpdateSecret"])
+    low = account.client("secretsmanager", account.session("unkeyed21", acts))
+    assert told(low.update_secret, SecretId="kept21", KmsKeyId="") == "AccessDeniedException"
+    assert told(low.get_secret_value, SecretId="kept21") == "AccessDeniedException"
+    assert not told(admin.update_secret, SecretId="kept21", KmsKeyId="")
+    assert not told(low.get_secret_value, SecretId="kept21")  # everybody's who may read it
+
+
+def test_nothing_is_encrypted_with_a_key_that_is_named_by_nothing(account: Account) -> None:
+    """A KmsKeyId is an id, an ARN or an alias; a volume has the key of its snapshot without one.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
+    """
+    ec2, key, zone = account.client("ec2"), _key(account), f"{account.cloud.region}a"
+    volume = ec2.create_volume(AvailabilityZone=zone, Size=1, Encrypted=True, KmsKeyId=key)
+    snapshot = ec2.create_snapshot(VolumeId=volume["VolumeId"])["SnapshotId"]
+    copy = {"AvailabilityZone": zone, "SnapshotId": snapshot}
+    assert told(ec2.create_volume, **copy, KmsKeyId="") == "InvalidParameterValue"
+    assert not told(ec2.create_volume, **copy)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_an_upload_in_parts_keeps_the_key_that_it_began_with(account: Account, own: bool) -> None:
+    """An alias is a name of a key: what is encrypted hangs on the key itself, not on the name.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/alias-manage.html
+    """
+    s3, kms, name = account.client("s3"), account.client("kms"), f"alias/moved21{own}"
+    key, other, bucket = _key(account), _key(account), f"parts21{own}".lower()
+    kms.create_alias(AliasName=name, TargetKeyId=key)
+    s3.create_bucket(Bucket=bucket)
+    by = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": name}
+    if not own:
+        usual = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": name}
+        rules = [{"ApplyServerSideEncryptionByDefault": usual}]
+        s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
+    of: dict[str, Any] = {"Bucket": bucket, "Key": "k"}
+    of["UploadId"] = s3.create_multipart_upload(**of, **(by if own else {}))["UploadId"]
+    kms.update_alias(AliasName=name, TargetKeyId=other)
+    opens = statement("kms:*", other)
+    low = account.client("s3", account.session(f"moves21{own}", statement("s3:*"), opens))
+    part = {"PartNumber": 1, "Body": b"x"}
+    assert told(low.upload_part, **of, **part) == "AccessDenied"
+    etag = s3.upload_part(**of, **part)["ETag"]
+    s3.complete_multipart_upload(**of, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
+    assert told(low.get_object, Bucket=bucket, Key="k") == "AccessDenied"
+    assert s3.head_object(Bucket=bucket, Key="k")["SSEKMSKeyId"] == key
