@@ -8,7 +8,7 @@ from typing import Any
 from moto.kms.utils import _deserialize_ciphertext_blob
 
 from scripts.localcloud.access.policies import Backends
-from scripts.localcloud.emulator.sealing import context_of, key_of
+from scripts.localcloud.emulator.sealing import context_of, kept_keys, key_of
 
 Facts = dict[str, Any]
 
@@ -238,7 +238,7 @@ def _s3(backends: Backends, parts: list[str]) -> Facts | None:
         return _version(backends("s3"), bucket.keys.getlist(key) or (), version)
     _, mark, upload_id = parts[5].partition("/?uploadId=")
     if mark:
-        return _upload(backends, bucket.multiparts.get(upload_id))
+        return _upload(bucket.multiparts.get(upload_id))
     rule = (bucket.encryption or {}).get("Rule", {})
     return {"bucket_key_enabled": str(rule.get("BucketKeyEnabled", "false")).lower() == "true"}
 
@@ -251,7 +251,7 @@ def _version(s3: Any, versions: Any, version_id: str) -> Facts | None:
     return None
 
 
-def _upload(backends: Backends, upload: Any) -> Facts | None:
+def _upload(upload: Any) -> Facts | None:
     if upload is None:
         return None
     facts: Facts = {"checksum": "x-amz-checksum-algorithm" in (upload.metadata or {})}
@@ -296,6 +296,17 @@ def _budgets(backends: Backends, parts: list[str]) -> Facts | None:
     budget = backends("budgets").budgets[parts[4]].get(name)
     view = None if budget is None else budget.budget.get("BillingViewArn")
     return {"billing_view": view} if view else None
+
+
+def _secret(backends: Backends, parts: list[str]) -> Facts | None:
+    """Which version has a label, and the keys of those that have not the secret's own."""
+    known = dict.values(backends("secretsmanager", parts[3]).secrets)
+    secret = next((one for one in known if one.arn == ":".join(parts)), None)
+    if secret is None:
+        return None
+    versions = secret.versions.items()
+    labels = {label: version for version, one in versions for label in one["version_stages"]}
+    return {"labels": labels, "kept": kept_keys(secret)}
 
 
 def _sns(backends: Backends, parts: list[str]) -> Facts | None:
@@ -349,6 +360,7 @@ DESCRIBERS: Mapping[str, Callable[[Backends, list[str]], Facts | None]] = {
     "kms": _kms,
     "rds": _rds,
     "s3": _s3,
+    "secretsmanager": _secret,
     "sns": _sns,
     "ssm": _ssm,
 }

@@ -25,9 +25,12 @@ from moto.secretsmanager.models import FakeSecret
 from moto.ssm.models import Parameter, SimpleSystemManagerBackend
 
 from scripts.iam.requests import Reading
+from scripts.iam.requests.services.secretsmanager import DEFAULT_KEY as SECRETS_KEY
+from scripts.iam.requests.services.secretsmanager import ENCRYPTED_ANEW
 
 _NAME = "keyless_key"
 _CONTEXT = "keyless_context"
+_KEPT = "keyless_kept"
 _ASKED: ContextVar[Reading | None] = ContextVar("asked", default=None)
 _SALT = secrets.token_bytes(16)
 
@@ -36,9 +39,9 @@ _SALT = secrets.token_bytes(16)
 def remembered() -> Iterator[None]:
     """Remember keys while the context lasts."""
     with ExitStack() as stack:
-        for owner, method in ((FakeKey, "__init__"), (FakeSecret, "__init__"),
-                              (FakeSecret, "update")):  # fmt: skip
-            stack.enter_context(patch.object(owner, method, _remembering(owner, method)))
+        for owner in (FakeKey, FakeSecret):
+            stack.enter_context(patch.object(owner, "__init__", _remembering(owner)))
+        stack.enter_context(patch.object(FakeSecret, "update", _encrypting_anew(FakeSecret.update)))
         for kind in (FakeKey, FakeMultipart):
             made = _remembering_context(kind.__init__)
             stack.enter_context(patch.object(kind, "__init__", made))
@@ -137,18 +140,59 @@ def _region_of(thing: Any) -> str:
     return str(s3_backends[thing.account_id]["aws"].buckets[str(thing.bucket_name)].region_name)
 
 
-def _remembering(owner: Any, method: str) -> Callable[..., None]:
-    original = getattr(owner, method)
+def _remembering(owner: Any) -> Callable[..., None]:
+    original = owner.__init__
 
     @wraps(original)
-    def call(self: Any, *args: Any, **kwargs: Any) -> None:
+    def make(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        name, known = self.kms_key_id, None
-        if _is_customers_alias(name):
-            known = _resolved(self.account_id, _region_of(self), name)
-        setattr(self, _NAME, known)
+        _remember(self)
 
-    return call
+    return make
+
+
+def _remember(thing: Any) -> None:
+    name, known = thing.kms_key_id, None
+    if _is_customers_alias(name):
+        known = _resolved(thing.account_id, _region_of(thing), name)
+    setattr(thing, _NAME, known)
+
+
+def kept_keys(secret: Any) -> dict[str, str]:
+    """The versions of a secret that have another key than the secret has now."""
+    found: dict[str, str] = secret.__dict__.setdefault(_KEPT, {})
+    return found
+
+
+def _key_of_secret(secret: Any) -> str:
+    name = key_of(secret, secret.kms_key_id) or SECRETS_KEY
+    return _resolved(secret.account_id, secret.region, name) or name
+
+
+def _encrypting_anew(original: Callable[..., None]) -> Callable[..., None]:
+    """A secret that gets another key: only its versions with AWS's own labels are encrypted anew.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
+    """
+
+    @wraps(original)
+    def update(self: Any, *args: Any, **kwargs: Any) -> None:
+        before, self.kms_key_id, name = _key_of_secret(self), None, self.kms_key_id
+        original(self, *args, **kwargs)
+        if self.kms_key_id is None:  # not asked for
+            self.kms_key_id = name
+            return
+        _remember(self)
+        if _key_of_secret(self) == before:
+            return
+        kept = kept_keys(self)
+        for version, content in self.versions.items():
+            if ENCRYPTED_ANEW & {*content["version_stages"]}:
+                kept.pop(version, None)
+            else:
+                kept.setdefault(version, before)
+
+    return update
 
 
 def _naming_the_key(owner: Any) -> Callable[..., None]:

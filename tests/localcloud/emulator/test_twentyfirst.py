@@ -94,3 +94,42 @@ def test_an_upload_in_parts_keeps_the_key_that_it_began_with(account: Account, o
     s3.complete_multipart_upload(**of, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]})
     assert told(low.get_object, Bucket=bucket, Key="k") == "AccessDenied"
     assert s3.head_object(Bucket=bucket, Key="k")["SSEKMSKeyId"] == key
+
+
+def test_a_version_of_a_secret_has_the_key_that_it_was_encrypted_with(account: Account) -> None:
+    """ "Secrets Manager re-encrypts AWSCURRENT, AWSPENDING, and AWSPREVIOUS versions with the new
+    key"; "you won't be able to decrypt any secret versions except" these without the former one.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_update-encryption-key.html
+    """
+    admin, kms, first = account.client("secretsmanager"), account.client("kms"), _key(account)
+    other, last = _key(account), _key(account)
+    kms.create_alias(AliasName="alias/versions21", TargetKeyId=first)
+    admin.create_secret(Name="versions21", SecretString="1", KmsKeyId="alias/versions21")
+    one = admin.describe_secret(SecretId="versions21")["VersionIdsToStages"].popitem()[0]
+    for value in "23":
+        now = admin.put_secret_value(SecretId="versions21", SecretString=value)["VersionId"]
+    acts = ["secretsmanager:*", "kms:UpdateAlias"]
+    low = account.client(
+        "secretsmanager",
+        account.session("versions21", statement(acts), statement("kms:*", [other, last])),
+    )
+    current, oldest = {"SecretId": "versions21"}, {"SecretId": "versions21", "VersionId": one}
+    denied = "AccessDeniedException"
+    # An alias that points elsewhere later is no other key, whatever else is changed.
+    kms.update_alias(AliasName="alias/versions21", TargetKeyId=other)
+    assert not told(low.update_secret, **current, Description="another")
+    assert told(low.get_secret_value, **current) == denied
+    assert not told(admin.update_secret, **current, KmsKeyId="alias/versions21")
+    assert not told(low.get_secret_value, **current, VersionStage="AWSPREVIOUS")
+    assert [told(low.get_secret_value, **asked) for asked in (current, oldest)] == ["", denied]
+    # Nor does the old version become readable by getting the label, or the secret a third key.
+    moved = {"VersionStage": "AWSCURRENT", "MoveToVersionId": one, "RemoveFromVersionId": now}
+    assert not told(low.update_secret_version_stage, **current, **moved)
+    assert told(low.get_secret_value, **current) == denied
+    assert told(low.batch_get_secret_value, SecretIdList=["versions21"]) == denied
+    assert not told(low.update_secret, **current, KmsKeyId=other.rpartition("/")[2])
+    assert told(low.get_secret_value, **current) == denied
+    assert told(low.update_secret, **current, KmsKeyId=last) == denied
+    assert not told(admin.update_secret, **current, KmsKeyId=last)
+    assert not told(low.get_secret_value, **current)

@@ -31,6 +31,8 @@ from scripts.iam.requests.row import (
 from scripts.iam.requests.services import kms
 
 DEFAULT_KEY = f"{kms.MANAGED}secretsmanager"
+# The labels whose versions get a secret's new key.
+ENCRYPTED_ANEW = frozenset({"AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"})
 _NAME = r"[\w/+=.@!-]+"
 
 
@@ -101,7 +103,8 @@ def _opens_for_another_key(call: Call) -> Iterator[Need]:
     arn = existing(call, call.text("SecretId")).arn
     now, new = call.account.secret_key(arn), call.get("KmsKeyId")
     if now and new and (call.account.key_arn(new) or new) != now:
-        yield from _behind(call, now, ("kms:Decrypt",), arn)
+        for key in dict.fromkeys(_key_of(call, arn, label=one) for one in sorted(ENCRYPTED_ANEW)):
+            yield from _behind(call, key, ("kms:Decrypt",), arn)
 
 
 def _replicas(call: Call) -> Keys:
@@ -115,9 +118,19 @@ def _replicas(call: Call) -> Keys:
     }
 
 
+def _key_of(
+    call: Call, arn: str, version: str | None = None, label: str | None = None
+) -> str | None:
+    """The key of one version of a secret; it may be an older one than the secret's own."""
+    facts = call.facts(arn)
+    version = version or (facts.get("labels") or {}).get(label or "AWSCURRENT")
+    return (facts.get("kept") or {}).get(version) or call.account.secret_key(arn)
+
+
 def _decrypts(call: Call) -> Iterator[Need]:
     arn = existing(call, call.text("SecretId")).arn
-    yield from _behind(call, call.account.secret_key(arn), ("kms:Decrypt",), arn)
+    key = _key_of(call, arn, call.get("VersionId"), call.get("VersionStage"))
+    yield from _behind(call, key, ("kms:Decrypt",), arn)
 
 
 def _batch(call: Call) -> Iterator[Need]:
@@ -126,7 +139,7 @@ def _batch(call: Call) -> Iterator[Need]:
         of_value = {"secretsmanager:SecretId": (target.arn,),
                     "secretsmanager:VersionStage": ("AWSCURRENT",)}  # fmt: skip
         yield Need("secretsmanager:GetSecretValue", target.arn, {**target.keys, **of_value})
-        key = call.account.secret_key(target.arn)
+        key = _key_of(call, target.arn)
         yield from _behind(call, key, ("kms:Decrypt",), target.arn)
     if call.get("Filters"):  # the secrets are chosen by the service, then each is asked for
         raise ValueError("BatchGetSecretValue: name the secrets in SecretIdList, not by Filters")
