@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -9,7 +10,7 @@ from dataclasses import replace
 from scripts.iam.account.decision_log import Record
 from scripts.iam.account.identities import Identities
 from scripts.iam.account.resource_policies import ResourcePolicies, is_read
-from scripts.iam.denial.changes import by_trust, foreign_account
+from scripts.iam.denial.changes import Change, by_trust, foreign_account
 from scripts.iam.denial.denials import ALONE, Denial, ResourcePolicy, explain_denial
 from scripts.iam.denial.doubts import (
     allowed_of_any,
@@ -83,6 +84,9 @@ _TAKES_A_BOUNDARY = re.compile(
     r"iam:(?:CreateRole|CreateUser|(?:Put|Delete)(?:Role|User)PermissionsBoundary"
     r"|(?:Attach|Detach|Put|Delete)(?:Role|User)Policy)$"
 )
+_SECRET = re.compile(
+    r"^arn:[\w-]+:secretsmanager:[^:]*:[^:]*:secret:(?!.*-[A-Za-z\d?]{6}$)[\w/+=.@-]+$"
+)
 # A name that a template leaves to CloudFormation; a digit and a capital letter are in each.
 _OF_A_STACK_ONCE = re.compile(r"-\w+-(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z\d]{12,13}(?::|$)")
 # As Amplify, Mobile Hub and the console call the role of those who signed in.
@@ -154,10 +158,20 @@ def explain_refusal(
     found = _explained(refusal, members, resource_policy, around)
     said = as_said(shown, found.record)
     notes = (*found.notes, *of_the_call(refusal))
+    if _SECRET.search(refusal.arn or ""):
+        found = replace(found, changes=tuple(_with_its_end(one, found) for one in found.changes))
     named = [change.statement or {} for change in found.changes]
     if is_hidden(refusal) and any(str(refusal.resource) in str(one) for one in named):
         notes = (*notes, f"put in what the message hides of {refusal.resource}")
     return replace(found, record=said, notes=notes)
+
+
+def _with_its_end(change: Change, found: Denial) -> Change:
+    """The change with the six characters that a secret's ARN ends in."""
+    arn = found.record.resource
+    statement = json.dumps(change.statement).replace(f'"{arn}"', f'"{arn}-??????"')
+    edit = re.sub(rf"{re.escape(arn)}(?![\w-])", f"{arn}-??????", change.edit)
+    return replace(change, statement=json.loads(statement), edit=edit)
 
 
 def as_said(refusal: Refusal, record: Record) -> Record:
@@ -257,6 +271,13 @@ def _whatever_they_say(refusal: Refusal) -> Iterable[str]:
         yield (
             "a Deny of this action may leave alone what is made with a boundary (a condition on "
             "iam:PermissionsBoundary): then the request lacks that, and no policy is to be changed"
+        )
+    if _SECRET.search(refusal.resource or "") and not refusal.explicit:
+        # https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html
+        yield (
+            "a secret's ARN ends in a hyphen and six characters of its own, and the one asked for "
+            "does not: where it is there, an Allow names it with those (or -?????? for them); of a "
+            "secret that is not there, in that region, Secrets Manager says the same"
         )
     if _OF_A_STACK_ONCE.search(refusal.resource or "") and not refusal.explicit:
         # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html

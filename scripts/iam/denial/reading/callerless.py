@@ -43,7 +43,9 @@ _DENIED = re.compile(r"with an explicit deny(?: in (an? [\w -]+(?:: arn:[\w:/+=,
 _LACKS = re.compile(r"no (?P<layer>[\w-]+(?: [\w-]+)? policy|permissions boundary) allows")
 # A name in the place of the caller's ARN: no word of the sentence's, such as User.
 _CALLED_SO = re.compile(
-    r"(?<![\w/:.-])['\"`]?((?=\w*[A-Z]\w*[A-Z]\w*[a-z]|\w*[a-z]\w*[A-Z]|[\w.@]*[-_@]\w)[A-Za-z][\w.@-]{2,63}\w)['\"`]?"
+    r"(?:(?<![\w/:.-])['\"`]?"
+    r"((?=\w*[A-Z]\w*[A-Z]\w*[a-z]|\w*[a-z]\w*[A-Z]|[\w.@]*[-_@]\w)[A-Za-z][\w.@-]{2,63}\w)"
+    r"|\b(?:[Uu]ser|[Rr]ole):? ['\"`]?(?!arn:|is )(\w[\w.@+=,-]{1,63}))['\"`]?"
     r" (?:(?:is|was) )?not authorized to perform"
 )
 _ACCOUNT = re.compile(r"with account ?id:? (\d{12})", re.IGNORECASE)
@@ -307,7 +309,7 @@ def of_sentence(words: str) -> str | None:
     of_whom = f" of account {account[1]}" if account else ""
     if "layer" in found.re.groupindex:
         return f"no {found['layer']}{of_whom} allows {found['action']}{_what_to_do(found)}"
-    of_whom += f" (the words call it {name[1]})" if name else ""
+    of_whom += f" (the words call it {name[1] or name[2]})" if name else ""
     if denied := _DENIED.search(words, found.end()):
         where = denied[1] or "a policy, and AWS does not say whose"
         return (

@@ -204,7 +204,11 @@ _MERELY = re.compile(
 )
 _ANOTHER = re.compile(r"different|(?<![a-z])(?:an)?other(?![a-z])|foreign")
 _ACTION = re.compile(r"(?P<action>[\w-]+:\w+)")
-_NAMED = re.compile(r"(?<![\w:/-])[a-z][a-z0-9-]*:[A-Z]\w+")
+# Actions that are told; no keys of conditions.
+_NAMED = re.compile(
+    r"(?<![\w:/-])(?!aws:|iam:(?:PassedToService|PermissionsBoundary|AWSServiceName)\b)"
+    r"[a-z][a-z0-9-]*:[A-Z]\w+"
+)
 _NUMBERS = re.compile(r"\b(?=\w*\d)[\da-f]{6,}\b|\d+")
 _ALONE = re.compile(r"\b(?:S3|EC2)\b|(?<=begin with )[a-z][\w-]*(?=:)")
 # Where the first SDK for Go ends an error.
@@ -237,7 +241,7 @@ _BARE = re.compile(
 _TALK = re.compile(
     r"(?:AccessDenied\w*|UnauthorizedOperation)(?:['\"`*]+ (?=\w)"
     r"| (?:(?!because |with |status )[a-z]+\b|Exception\b|Error\b))"
-    r"|(?:AccessDenied\w*|UnauthorizedOperation) [\u2013\u2014] |403 Forbidden [a-z]+ "
+    r"|(?:AccessDenied\w*|UnauthorizedOperation) (?:[\u2013\u2014]|- I) |403 Forbidden [a-z]+ "
     r"|(?:AccessDenied\w*|UnauthorizedOperation)[.?!]? (?:I|I'(?:m|ve)|We|We're|Hi|Hello),? [a-z*`]"
     r"|AccessDenied\w*: (?:Fix|How|Why|What|When|Understand|Resolv|Troubleshoot|Solv)\w* "
     r"|(?:\b(?:is|are) )?not authorized to perform (?:an?|any|the|some|my|that) "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from scripts.iam.denial.reading import by_name
 from scripts.iam.reference import MOST_TOGETHER, besides, judged, only_star, resources, spelled
 
 _ACTION = re.compile(r"(?<![\w:/.-])[a-z][\w-]*:[A-Z]\w+(?![\w:/…])")
@@ -90,7 +91,8 @@ _OF_TAGS = ("logs:tagresource", "logs:untagresource", "logs:listtagsforresource"
 def _written(action: str) -> tuple[str, ...]:
     """The action's ARNs as policies have them: a log group's ends in a star, but for its tags."""
     star = "" if action.lower() in _OF_TAGS else ":*"
-    arns = (f"{one}{star * one.endswith(':log-group:<LogGroupName>')}" for one in resources(action))
+    arns = (by_name.of_the_new(action, one) for one in resources(action))
+    arns = (f"{one}{star * one.endswith(':log-group:<LogGroupName>')}" for one in arns)
     return tuple(sorted(arns, key=lambda one: not any(kind in one for kind in _USUAL)))
 
 

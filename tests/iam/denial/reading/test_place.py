@@ -136,6 +136,12 @@ def test_organizations_answers_few_accounts(tmp_path: Path, call: str, told: boo
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsglue.html
         ("Query failed with state: FAILED, reason: Insufficient permissions to execute the query. "
          "User is not authorized to create partitions on Glue catalog .", "glue:CreatePartition"),
+        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
+        ("ResourceInitializationError: unable to pull secrets or registry auth: execution resource "
+         "retrieval failed: unable to retrieve secrets from ssm: service call has been retried 1 "
+         "time(s): AccessDeniedException: User: ....", "needs ssm:GetParameters on the parameter"),
+        ("AccessDeniedException: User: xyz is not authorized to perform: logs:DescribeLogStreams",
+         "(the words call it xyz)"),
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
         ('"RoleArn": "arn:aws:iam::${aws:accountId}:role/Runs"\nUser: xxx is not authorized to '
          "perform: iam:PassRole on resource: yyy because no identity-based policy allows the "
@@ -164,3 +170,27 @@ def test_of_a_role_that_is_made_its_request_and_name_are_told(
         f"resource: arn:aws:iam::{ACCOUNT}:role/{end}"
     )
     assert told in str(explained(run(tmp_path, words, "--json"))["notes"])
+
+
+# https://docs.aws.amazon.com/codepipeline/latest/userguide/security_iam_troubleshoot.html
+def test_a_pages_heading_is_no_second_denial(tmp_path: Path) -> None:
+    words = (
+        "I'm not authorized to perform iam:PassRole\nIf you receive an error that you're not "
+        "authorized to perform the iam:PassRole action, your policies must be updated.\n"
+        f"User: arn:aws:iam::{ACCOUNT}:user/marymajor is not authorized to perform: iam:PassRole\n"
+    )
+    done = run(tmp_path, words)
+    assert done.exit_code == 0
+    assert "not explained" not in done.output
+
+
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
+@pytest.mark.parametrize(("name", "end"), [("data-cat", "-??????"), ("datacat-a1B2c3", "")])
+def test_a_secret_is_allowed_with_what_its_arn_ends_in(tmp_path: Path, name: str, end: str) -> None:
+    arn = f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:{name}"
+    words = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: "
+        f"secretsmanager:GetSecretValue on resource: {arn} because no identity-based policy allows"
+    )
+    [change] = explained(run(tmp_path, words, "--json"))["changes"]
+    assert change["statement"]["Resource"] == [f"{arn}{end}"]

@@ -65,6 +65,23 @@ TABLE = (
         "account; what runs in a cluster does so by its credential helper, with its own role's "
         "credentials); that needs ecr:GetAuthorizationToken on *, and a token counts for 12 hours",
     ),
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/resource-initialization-error.html
+    *(
+        (
+            rf"unable to retrieve secrets? from {store}(?!.{{0,600}}?"
+            r"(?:RequestError|RequestCanceled|deadline exceeded|not authorized to perform))",
+            "ECS could not get a secret of the task's, which it asks for as the task's execution "
+            "role (executionRoleArn), and not as the task's own: if it was refused, that role "
+            f"needs {needs}, and kms:Decrypt on its key where that is one of the account's own. "
+            "Where no answer came (a timeout) the task has no way to the service, and no policy "
+            "was asked",
+        )
+        for store, needs in (
+            ("asm", "secretsmanager:GetSecretValue on the secret"),
+            ("ssm", "ssm:GetParameters on the parameter"),
+        )
+    ),
     # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html
     (
         r"do not have permission to create the service-linked role for EC2 Spot Instances",

@@ -28,7 +28,7 @@ _NAMES = {
     "DataSync": "",
     "Docker": "",
     "EC2": "ami-|instance|snapshot|launch template|UnauthorizedOperation",
-    "ECS": "task",
+    "ECS": "task|execution resource",
     "EFS": "nfs|elasticfilesystem",
     "EKS": "kubernetes",
     "EMR": "elasticmapreduce",
