@@ -11,6 +11,7 @@ from scripts.github.issuers import AUDIENCE
 from scripts.iam.engine.documents import Condition
 from scripts.iam.trust_lint.decide.automata import Operand, common_word, either, text
 from scripts.iam.trust_lint.decide.grammar import CUSTOM, TOKEN_CLAIMS, VALUE
+from scripts.iam.trust_lint.decide.search import audiences, closed
 from scripts.iam.trust_lint.decide.statement import EXACT, Compared, has_wildcard
 from scripts.iam.trust_lint.decide.who import takes_no_ids, whoever_took_the_names
 from scripts.iam.trust_lint.findings import Finding
@@ -166,16 +167,17 @@ def audience(linted: Linted) -> Iterator[Finding]:
     operands = [Operand(VALUE), *(found.operand for found in compared)]
     beyond = common_word([*operands, Operand(either(*map(text, listed)), negated=True)])
     known = linted.setting.client_ids.get(linted.one.host, ())
+    may = Operand(audiences(known))
     wanted = _usual_audience(linted)
     listen = (
         f"let the provider, which lists {' and '.join(known)} alone, list {wanted} as well, and "
         f"let the jobs ask for it (`audience:` of configure-aws-credentials, by default {AUDIENCE})"
-        if known and wanted not in known
+        if known and common_word([may, Operand(text(wanted))]) is None
         else ""
     )
     if not compared or (beyond is not None and len(listed) <= 1 and "*" in listed):
         said = "there is no condition on aud" if not compared else f"{key} may be anything"
-        values = known if listen else (wanted,)
+        values = closed(known) if listen else (wanted,)
         new = Condition("StringEquals", key, values)
         yield linted.finding(
             "no-audience",
@@ -200,7 +202,9 @@ def audience(linted: Linted) -> Iterator[Finding]:
         and not (_elsewhere(linted) and _STS_AUDIENCE.fullmatch(value))
     )  # fmt: skip
     if others:
-        refused = [value for value in others if known and value not in known]
+        refused = [
+            value for value in others if known and common_word([may, Operand(text(value))]) is None
+        ]
         write = f"write StringEquals {key}: {wanted}"
         yield linted.finding(
             "other-audience",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from scripts.github.issuers import AUDIENCE
 from scripts.iam.engine.documents import Condition
 from scripts.iam.trust_lint.decide.grammar import CLAIMS
+from scripts.iam.trust_lint.decide.search import closed
 from scripts.iam.trust_lint.decide.statement import EXACT, Compared, Trusting, has_wildcard
 from scripts.iam.trust_lint.decide.who import nobody
 from scripts.iam.trust_lint.findings import Finding
@@ -115,7 +116,7 @@ def _not_listed(linted: Linted) -> Finding:
     asked = " or ".join(value for found in compared for value in found.values)
     audiences = " or ".join(linted.listed)
     kept = without(one, *(found.condition for found in compared))
-    new = Condition("StringEquals", key, linted.listed)
+    new = Condition("StringEquals", key, closed(linted.listed))
     return linted.finding(
         "never-matches",
         f"aud must be {asked}, and the provider lists {audiences} alone: STS refuses a token with "

@@ -154,7 +154,9 @@ def is_placeholder(written: str) -> bool:
         tokens(written, variables=True)
     except PolicyError:
         return True
-    return False
+    service = written[2:].partition(":")[0].lower()
+    # A trust policy knows of global keys, and of those of STS, SAML and OIDC providers.
+    return service[0].isalpha() and "." not in service and service not in ("aws", "saml", "sts")
 
 
 def left_in(value: Any) -> list[str]:

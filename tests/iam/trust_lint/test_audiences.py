@@ -210,3 +210,21 @@ def test_the_list_of_a_provider_that_is_made_for_sure_counts(
     assert told is not None
     assert told.severity == ("warning" if is_sure else "error")
     assert ("the provider lists one" in told.message) == is_sure
+
+
+@pytest.mark.parametrize(
+    ("aud", "told"),
+    [
+        ("", "with a token for another service that the provider lists"),
+        ("https://github.com/octo-org", "and the service that such a token is made for"),
+        ("https://example.com", "nobody"),
+    ],
+)
+def test_an_audience_of_which_the_owner_is_open_is_one_more(
+    tmp_path: Path, aud: str, told: str
+) -> None:
+    lists = '["sts.amazonaws.com", "https://github.com/${var.org}"]'
+    told_of = lint_all(root(tmp_path, lists, aud, 'variable "org" {}\n').documents).findings
+    about = ("no-audience", "other-audience", "never-matches")
+    [finding] = [one for one in told_of if one.rule in about]
+    assert told in finding.who

@@ -35,48 +35,173 @@ def who(found: Judgement) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "language", "command"),
+    ("name", "text", "told", "command"),
     [
         (
-            "Stack.cs",
-            "using Amazon.CDK;\n"
-            "AssumedBy = new WebIdentityPrincipal(github.Arn, new Dictionary<string, object> {",
-            "C#",
-            "cdk synth --json",
-        ),
-        (
-            "Stack.java",
-            "import software.amazon.awscdk.Stack;\n"
-            'new WebIdentityPrincipal(provider.getArn(), Map.of("StringEquals", Map.of("a", "b")))',
-            "Java",
-            "cdk synth --json",
-        ),
-        (
-            "stack.go",
-            'import "github.com/aws/aws-cdk-go/awscdk/v2/awsiam"\n'
-            'AssumedBy: awsiam.NewWebIdentityPrincipal(&arn, &map[string]any{"StringEquals": x})',
-            "Go",
+            "Stack.kt",
+            "import software.amazon.awscdk.Stack\n"
+            'WebIdentityPrincipal(provider.arn, mapOf("StringEquals" to mapOf("a" to "b")))',
+            "Kotlin that makes policies is not read",
             "cdk synth --json",
         ),
         (
             "role.go",
             'import "github.com/pulumi/pulumi-aws/sdk/v6/go/aws/iam"\n'
             'Actions: pulumi.StringArray{pulumi.String("sts:AssumeRoleWithWebIdentity")},',
-            "Go",
+            "no trust policy that can be read is there",
             "pulumi stack export",
         ),
     ],
 )
 def test_a_program_that_is_not_read_is_named_with_what_renders_it(
-    name: str, text: str, language: str, command: str
+    name: str, text: str, told: str, command: str
 ) -> None:
     found = read(text, name)
     assert not found.documents
     [line] = found.unknown
-    assert (
-        f"line 2: web identity is spoken of, and {language} that makes policies is not read" in line
-    )
+    assert f"line 2: web identity is spoken of, and {told}" in line
     assert f"give what `{command}` prints" in line
+
+
+# How each language builds a provider and a role: AWS CDK Reference (constructs in C#, Java and Go),
+# and Pulumi's "Inputs and outputs" on apply and all.
+GO = """
+oidc, err := iam.NewOpenIdConnectProvider(ctx, "gh", &iam.OpenIdConnectProviderArgs{
+    Url: pulumi.String("https://HOST"),
+    ClientIdLists: pulumi.StringArray{pulumi.String("sts.amazonaws.com")},
+})
+policy := oidc.Arn.ApplyT(func(arn string) (string, error) {
+    doc, err := json.Marshal(map[string]interface{}{
+        "Statement": []map[string]interface{}{{
+            "Effect": "Allow", "Principal": map[string]interface{}{"Federated": arn},
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": map[string]interface{}{
+                "StringLike": map[string]string{"HOST:sub": fmt.Sprintf("repo:%s/shop:*", "acme")},
+            },
+        }},
+    })
+    return string(doc), err
+}).(pulumi.StringOutput)
+"""
+GO_CDK = """
+gh := awsiam.NewOpenIdConnectProvider(stack, jsii.String("gh"), &awsiam.OpenIdConnectProviderProps{
+    Url: jsii.String("https://HOST"), ClientIds: jsii.Strings("sts.amazonaws.com"),
+})
+awsiam.NewRole(stack, jsii.String("Ci"), &awsiam.RoleProps{
+    AssumedBy: awsiam.NewWebIdentityPrincipal(gh.OpenIdConnectProviderArn(), &map[string]any{
+        "StringLike": map[string]*string{"HOST:sub": jsii.String("repo:acme/shop:*")},
+    }),
+})
+"""
+CSHARP = """
+private const string Org = "acme";
+var gh = new OpenIdConnectProvider(this, "Gh", new OpenIdConnectProviderProps {
+    Url = "https://HOST", ClientIds = new[] { "sts.amazonaws.com" } });
+new Role(this, "Ci", new RoleProps {
+    AssumedBy = new WebIdentityPrincipal(gh.OpenIdConnectProviderArn, new Dictionary<string, object>
+    {
+        { "StringLike", new Dictionary<string, object> { ["HOST:sub"] = $"repo:{Org}/shop:*" } }
+    }) });
+"""
+JAVA = """
+OpenIdConnectProvider gh = OpenIdConnectProvider.Builder.create(this, "Gh")
+    .url("https://HOST").clientIds(List.of("sts.amazonaws.com"))
+    .build();
+final String org = "acme";
+Role role = Role.Builder.create(this, "Ci")
+    .assumedBy(new WebIdentityPrincipal(gh.getOpenIdConnectProviderArn(), Map.of(
+        "StringLike", new HashMap<String, String>() {{
+            put("HOST:sub", "repo:" + org + "/shop:*");
+        }})))
+    .build();
+"""
+PULUMI_PYTHON = """
+gh = aws.iam.OpenIdConnectProvider("gh", client_id_lists=["sts.amazonaws.com"], url="https://HOST")
+aws.iam.Role("Ci", assume_role_policy=pulumi.Output.all(gh.arn, gh.url).apply(
+    lambda args: json.dumps({
+    "Statement": [{"Effect": "Allow", "Principal": {"Federated": args[0]},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringLike": {f"{args[1]}:sub": "repo:{}/shop:*".format("acme")}}}]})))
+"""
+PULUMI_TYPESCRIPT = """
+const gh = new aws.iam.OpenIdConnectProvider("gh", {
+    clientIdLists: ["sts.amazonaws.com"], url: "https://HOST" });
+new aws.iam.Role("Ci", { assumeRolePolicy: pulumi.all([gh.arn, gh.url]).apply(([arn, url]) =>
+    JSON.stringify({ Statement: [{ Effect: "Allow", Principal: { Federated: arn },
+        Action: "sts:AssumeRoleWithWebIdentity",
+        Condition: { StringLike: { [`${url}:sub`]: "repo:" + "acme" + "/shop:*" } } }] })) });
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("main.go", GO),
+        ("stack.go", GO_CDK),
+        ("Stack.cs", CSHARP),
+        ("Stack.java", JAVA),
+        ("github.py", PULUMI_PYTHON),
+        ("index.ts", PULUMI_TYPESCRIPT),
+    ],
+)
+def test_a_program_is_read_with_the_provider_that_it_makes(name: str, text: str) -> None:
+    given = read(text.replace("HOST", HOST), name)
+    assert not given.unknown
+    found = lint_all(list(given.documents))
+    assert not found.not_judged
+    rules = [one.rule for one in found.findings]
+    assert rules == ["any-context", "no-audience", "no-repository-id"]
+    assert "the provider lists one, sts.amazonaws.com" in found.findings[1].message
+    [reach] = who(found)
+    assert "acme/shop" in reach
+
+
+def test_a_word_in_quotes_is_no_parameter_of_a_function() -> None:
+    text = PULUMI_TYPESCRIPT.replace("HOST", HOST).replace("[arn, url]", "[repo, url]")
+    text = text.replace("Federated: arn", "Federated: repo")
+    [reach] = who(judged(text, "index.ts"))
+    assert "acme/shop" in reach
+
+
+# https://www.serverless.com/framework/docs/guides/variables
+SERVERLESS = f"""
+service: boot
+custom: {{org: acme, repo: shop}}
+resources:
+  Resources:
+    Github:
+      Type: AWS::IAM::OIDCProvider
+      Properties: {{Url: "https://{HOST}", ClientIdList: [sts.amazonaws.com]}}
+    Ci:
+      Type: AWS::IAM::Role
+      Properties:
+        AssumeRolePolicyDocument:
+          Statement:
+            - Effect: Allow
+              Principal: {{Federated: !Ref Github}}
+              Action: sts:AssumeRoleWithWebIdentity
+              Condition:
+                StringLike: {{"{HOST}:sub": "repo:ORG/REPO:*"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("org", "shown"),
+    [
+        ("${self:custom.org}", "acme/"),
+        ("${opt:org, 'acme'}", "${opt:org, 'acme'}/"),
+        ("${env:ORG}", "${env:ORG}/"),
+    ],
+)
+def test_what_the_serverless_framework_fills_in_is_no_variable_of_iam_s(
+    org: str, shown: str
+) -> None:
+    text = SERVERLESS.replace("ORG", org, 1) if "ORG" not in org else SERVERLESS
+    text = text.replace("repo:ORG/", f"repo:{org}/").replace("REPO", "${self:custom.repo}")
+    found = judged(text, "serverless.yml")
+    assert "any-context" in [one.rule for one in found.findings]
+    [reach] = who(found)
+    assert f"{shown}shop" in reach
 
 
 def test_a_policy_beside_one_that_cannot_be_read_does_not_hide_it() -> None:

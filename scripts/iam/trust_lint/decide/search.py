@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,6 +20,7 @@ from scripts.iam.trust_lint.decide.automata import (
     common_word,
     either,
     outside,
+    pattern,
     repeated,
     text,
     then,
@@ -95,6 +97,19 @@ class Token:
         return Token(claims, self.template)
 
 
+_PLACE = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
+
+
+def audiences(listed: tuple[str, ...]) -> Language:
+    """What a provider lists, of which a placeholder may stand for anything."""
+    return either(*(pattern(_PLACE.sub("*", one)) if "${" in one else text(one) for one in listed))
+
+
+def closed(listed: tuple[str, ...]) -> tuple[str, ...]:
+    """The audiences of a list that hold no placeholder."""
+    return tuple(one for one in listed if not _PLACE.search(one))
+
+
 class Search:
     """Finds tokens for one statement. Raises NotJudged and TooComplex."""
 
@@ -102,7 +117,7 @@ class Search:
         self._one = one
         self._issuer = issuer
         # STS refuses a token whose audience the provider does not list.
-        audience = (Operand(either(*map(text, listed))),)
+        audience = (Operand(audiences(listed)),)
         self._listed_audiences: Limited = {"aud": audience} if listed else {}
         self._values: dict[tuple[int, JobKind], Claims | None] = {}
         self._parts: dict[tuple[str, Operand, frozenset[str]], list[Operand]] = {}

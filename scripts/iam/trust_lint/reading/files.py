@@ -8,6 +8,7 @@ from textwrap import dedent
 
 from scripts.iam.trust_lint.reading.literals import TooTangled, begin
 from scripts.iam.trust_lint.reading.policies import Found, Spans, fences, policies, prepared
+from scripts.iam.trust_lint.reading.programs import rewritten
 from scripts.iam.trust_lint.reading.templates import policies_in, template
 from scripts.iam.trust_lint.terraform.callers import Callers
 from scripts.iam.trust_lint.terraform.documents import trust_policies
@@ -15,10 +16,8 @@ from scripts.names import GITHUB_HOST
 
 MOST_CHARACTERS = 500_000
 _PAGES = ("", ".md", ".mdx", ".txt", ".rst", ".adoc", ".html")
-# CDK is read as TypeScript and Python write it.
-_LANGUAGES = {
-    ".cs": "C#", ".fs": "F#", ".go": "Go", ".java": "Java", ".kt": "Kotlin", ".scala": "Scala",
-}  # fmt: skip
+# Of these only what stands as JSON or as a template is read.
+_LANGUAGES = {".fs": "F#", ".kt": "Kotlin", ".scala": "Scala"}
 _PRINCIPAL = re.compile(
     r"\b(?:New)?(?:Federated|WebIdentity|OpenIdConnect)Principal(?:\.Builder\.create)?(?=\s*\()"
 )
@@ -95,7 +94,7 @@ def _written(
             read, unread = policies_in(content) if content is not None else ([], [])
             left += unread
             if not read and not unread:
-                part = prepared(part)
+                part = prepared(rewritten(part, kind))
                 readable = _PRINCIPAL.sub("", part) if kind in _LANGUAGES else part
                 read, spans = policies(readable)
                 if not read and "AWS::IAM::Role" in part:

@@ -75,6 +75,11 @@ PLACE = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
 _PREFIX = re.compile(r"(?:[rbfRBF]{1,2}|[A-Za-z_][\w.]*)(?=[\"'`])")
 _RENDERS = re.compile(r"(?:\w+\.)*(?:jsonencode|stringify|dumps|of)\s*\(\s*(?=[\[{])")
 _GOES_ON = re.compile(r"[ \t]*\n\s*(?:[?.]|:\s|&&|\|\|)")
+_FILLS, _FILLS_VERBS = re.compile(r"\s*\.format\("), re.compile(r"[ \t]*%[ \t]*(?=[\w(\"'])")
+_TRIMS = re.compile(r"\s*\.(?:strip|trim|trimIndent|stripIndent)\(\s*\)")
+_CALLED = re.compile(r"\s*\??\.\w+\(")
+_PLUS, _PLUS_BEFORE = re.compile(r"\s*\+\s*(?=[^\s+=])"), re.compile(r"(?<!\+)\+[ \t]*\Z")
+_CHOICE = re.compile(r"\?|\|\||&&|\b(?:if|or|and)\b|[<>=]")
 # Python's `value if condition else other`.
 _CONDITION = re.compile(r"\s*\bif\b(?=[^\n:]*\n?[^\n:]*\belse\b)")
 _CONDITION_BEHIND = re.compile(r"[ \t]*\bif\b(?=[^\n:]*\belse\b)")
@@ -158,6 +163,8 @@ class Reader:
             self.space()
             start = self.at
             read = self._one()
+            if self.text[start : self.at][-1:] in ('"', "'", "`") and isinstance(read, str):
+                read = self._filled(read, start)
             while isinstance(read, str) and self._joined():
                 read += _text(self._one())
             inside = self._depth > 1 or self._brackets  # where a new line means nothing
@@ -171,6 +178,26 @@ class Reader:
             return read
         finally:
             self._depth -= 1
+
+    def _filled(self, read: str, start: int) -> str:
+        """A text with what a program puts into it behind it."""
+        if match := _FILLS.match(self.text, self.at):
+            self.at = match.end()
+            given = self.arguments()
+            return _in_braces(read, given)
+        if match := _FILLS_VERBS.match(self.text, self.at):
+            self.at = match.end()
+            several = self.text.startswith("(", self.at)
+            self.at += several
+            listed = [one for _, one in self.arguments()] if several else [self._one()]
+            rest = iter(listed)
+            return re.sub(VERB, lambda verb: str(next(rest, verb[0])), read)
+        if _TRIMS.match(self.text, self.at):
+            self.at = self.text.index(")", self.at) + 1
+        elif _CALLED.match(self.text, self.at):
+            self._expression()
+            return placeholder(self.text[start : self.at])
+        return read
 
     def _joined(self) -> bool:
         """Whether a text goes on: behind a plus, or as Python's next literal."""
@@ -424,7 +451,9 @@ class Reader:
         start = self.at
         while self.at < len(self.text) and self.text[self.at] not in ",;\n}])":
             self._balanced()
-            if _GOES_ON.match(self.text, self.at):
+            if _GOES_ON.match(self.text, self.at) or _PLUS_BEFORE.search(
+                self.text, max(start, self.at - 80), self.at
+            ):
                 self.space()
         written = self.text[start : self.at].strip()
         if not written:
@@ -433,12 +462,25 @@ class Reader:
 
 
 def _word(written: str) -> Any:
+    if "+" in written and outside(written, _CHOICE) is None:
+        parts = _parts(written)
+        if len(parts) > 1 and any(part[:1] in ('"', "'", "`") for part in parts):
+            return "".join(_text(Reader(part).value()) for part in parts)  # a text that is joined
     known: dict[str, Any] = {"true": True, "True": True, "false": False, "False": False}
     if written in known:
         return known[written]
     if re.fullmatch(r"\d+", written):
         return int(written)
     return placeholder(written)
+
+
+def _parts(written: str) -> list[str]:
+    """The operands of pluses that stand in no brackets."""
+    parts = []
+    while match := outside(written, _PLUS):
+        parts.append(written[: match.start()])
+        written = written[match.end() :]
+    return [*parts, written]
 
 
 def _text(value: Any) -> str:
@@ -450,6 +492,26 @@ def _text(value: Any) -> str:
 
 
 VERB = r"%(?:\[\d+\])?[sdvq](?!\w)"
+
+
+def _in_braces(text: str, given: list[tuple[str, Any]]) -> str:
+    """Python's `str.format`."""
+    placed = [one for name, one in given if not name]
+    named = {name: one for name, one in given if name}
+    rest = iter(placed)
+
+    def value(match: re.Match[str]) -> str:
+        if match[0] in ("{{", "}}"):
+            return match[0][0]
+        if match[1] == "":
+            found = next(rest, match[0])
+        elif match[1].isdigit():
+            found = placed[int(match[1])] if int(match[1]) < len(placed) else match[0]
+        else:
+            found = named.get(match[1], match[0])
+        return str(found)
+
+    return re.sub(r"\{\{|\}\}|\{(\w*)\}", value, text)
 
 
 def formatted(text: str) -> str:

@@ -67,15 +67,28 @@ def provider_arn(url: str) -> str:
 
 def client_ids(providers: Iterable[tuple[Any, Any]]) -> dict[str, tuple[str, ...]]:
     """The audiences that providers list, by their address; those of a list that is not known, or
-    another for another provider with that address, are left out."""
+    another for another provider with that address, are left out.
+
+    An audience may hold a placeholder where what is written beside it tells it from the others.
+    """
     found: dict[str, set[tuple[str, ...]]] = {}
     for url, listed in providers:
         texts: list[Any] = listed if isinstance(listed, list) else [None]
-        known = all(isinstance(one, str) and "${" not in one for one in texts)
+        known = all(isinstance(one, str) for one in texts) and _told_apart(texts)
         if isinstance(url, str):
             host = url.removeprefix("https://").rstrip("/")
             found.setdefault(host, set()).add(tuple(sorted(set(texts))) if known else ())
     return {host: next(iter(lists)) for host, lists in found.items() if len(lists) == 1}
+
+
+def _told_apart(audiences: list[str]) -> bool:
+    """Whether what is written out of each audience tells them apart."""
+    open_ones = [one for one in audiences if "${" in one]
+    others = [one for one in audiences if one not in open_ones]
+    begin = [one.partition("${")[0] for one in open_ones]
+    return not open_ones or (
+        bool(others) and all(begin) and not any(one.startswith(tuple(begin)) for one in others)
+    )
 
 
 def providers(text: str, found: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
@@ -114,7 +127,10 @@ def or_else(text: str) -> dict[str, Any]:
 def _provider(found: dict[str, Any], name: str, url: object) -> None:
     if isinstance(url, str):
         whole = resolved(url, found)
-        found[f"{name}.url"] = whole
+        # IAM gives the address back without its scheme.
+        # https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetOpenIDConnectProvider.html
+        host = whole.removeprefix("https://")
+        found[f"{name}.url"] = found[f"{name}.openIdConnectProviderIssuer"] = host
         for arn in ("arn", "id", "openIdConnectProviderArn", "open_id_connect_provider_arn"):
             found[f"{name}.{arn}"] = provider_arn(whole)
 
@@ -128,7 +144,8 @@ def names(text: str) -> dict[str, Any]:
         name = match["name"]
         if isinstance(value, str) and _MADE.search(value):
             for call in calls(text[match.end() :], _MADE):
-                _provider(found, name, _arguments(call).get("url"))
+                given = {key.lower(): one for key, one in _arguments(call).items()}
+                _provider(found, name, given.get("url"))
                 found.setdefault(name, found.get(f"{name}.arn", value))
                 break
             continue

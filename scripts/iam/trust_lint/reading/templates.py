@@ -16,6 +16,7 @@ from scripts.iam.trust_lint.reading.policies import Found, alike_once, beside, p
 
 _SUB = re.compile(r"\$\{([\w.:]+)\}")
 _PSEUDO = {"AWS::Partition": "aws", "AWS::AccountId": ACCOUNT, "AWS::URLSuffix": "amazonaws.com"}
+_SELF = re.compile(r"\$\{(self:[\w.-]+|aws:accountId)(?:,[^{}]*)?\}")
 _NO_VALUE = "${AWS::NoValue}"
 _TRUST = ("assumerolepolicydocument", "assumerolepolicy", "trustpolicy")
 
@@ -66,6 +67,7 @@ def policies_in(content: Any) -> tuple[list[Found], list[str]]:
 
     Where a condition of the template decides what is in a policy, both ways are policies.
     """
+    content = _served(content)
     resources = content.get("Resources") if isinstance(content, Mapping) else None
     known = _Template(content if isinstance(resources, Mapping) else {})
     found: list[Found] = []
@@ -82,6 +84,48 @@ def policies_in(content: Any) -> tuple[list[Found], list[str]]:
         known_already = [(one.place, one.policy) for one in found]
         found += [one for one in alike_once(own) if (one.place, one.policy) not in known_already]
     return found, unread
+
+
+def _served(content: Any) -> Any:
+    """The template that the Serverless Framework makes of its own file; other content as it is.
+
+    https://www.serverless.com/framework/docs/providers/aws/guide/resources
+    https://www.serverless.com/framework/docs/guides/variables
+    """
+    if not isinstance(content, Mapping) or not {"service", "resources"} <= set(content):
+        return content
+    within = content["resources"]
+    parts = [one for one in (within if isinstance(within, list) else [within]) if one]
+    made: dict[str, Any] = {}
+    for part in (one for one in parts if isinstance(one, Mapping)):
+        for key, one in part.items():
+            known = made.get(key)
+            both = isinstance(known, Mapping) and isinstance(one, Mapping)
+            made[key] = {**known, **one} if both and known is not None else one
+    others = {key: one for key, one in content.items() if key != "resources"}
+    filled: dict[str, Any] = _of_itself({**others, **made}, others)
+    return filled
+
+
+def _of_itself(value: Any, whole: Mapping[str, Any], depth: int = 5) -> Any:
+    """A value with what `${self:...}` names of its file in its place."""
+    if isinstance(value, Mapping):
+        return {_of_itself(key, whole): _of_itself(one, whole) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_of_itself(one, whole) for one in value]
+    if not isinstance(value, str) or not depth:
+        return value
+
+    def named(match: re.Match[str]) -> str:
+        if match[1] == "aws:accountId":
+            return ACCOUNT
+        found: Any = whole
+        for part in match[1].removeprefix("self:").split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        return str(found) if isinstance(found, str | int) else match[0]
+
+    filled = _SELF.sub(named, value)
+    return filled if filled == value else _of_itself(filled, whole, depth - 1)
 
 
 def _policy(rendered: Any) -> dict[str, Any] | None:
