@@ -8,7 +8,8 @@ from unittest.mock import patch
 from moto.core.request import Request
 from moto.core.responses import BaseResponse
 from moto.kms import responses as kms_responses
-from moto.s3.models import FakeBucket
+from moto.s3.exceptions import MethodNotAllowed, MissingVersion
+from moto.s3.models import FakeBucket, FakeDeleteMarker
 from moto.s3.responses import S3Response
 
 # The WSGI variable with the operation that was authorised.
@@ -35,6 +36,41 @@ def _leave_policies_to_the_gateway(stack: ExitStack) -> None:
     stack.enter_context(patch.object(FakeBucket, "get_permission", lambda *_: None))
     # Moto's own reading of a key's policy passes conditions over.
     stack.enter_context(patch.object(kms_responses, "validate_policy", lambda *_: None))
+
+
+def _take_no_tags_for_tags(stack: ExitStack) -> None:
+    """An empty set takes an object's tags away; moto fails.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html
+    """
+    original = S3Response._tagging_from_xml
+
+    def read(self: S3Response) -> dict[str, str]:
+        return original(self) if b"<Key>" in self.body else {}
+
+    stack.enter_context(patch.object(S3Response, "_tagging_from_xml", read))
+
+
+def _change_the_list_of_the_version(stack: ExitStack) -> None:
+    """Moto changes the newest version's list of access, whichever version is named."""
+    original = S3Response.put_object_acl
+
+    def put(self: Any) -> Any:
+        version_id = self._get_param("versionId")
+        if not version_id:
+            return original(self)
+        name = self.parse_key_name()
+        found = self.backend.get_object(
+            self.bucket_name, name, version_id=version_id, return_delete_marker=True
+        )
+        if found is None:
+            raise MissingVersion(key=name, version_id=version_id)
+        if isinstance(found, FakeDeleteMarker):
+            raise MethodNotAllowed(method="PUT", resource_type="DeleteMarker")
+        found.set_acl(self._acl_from_headers(self.headers))
+        return 200, {}, ""
+
+    stack.enter_context(patch.object(S3Response, "put_object_acl", put))
 
 
 def _take_no_object_for_a_form(stack: ExitStack) -> None:
@@ -101,6 +137,8 @@ def _guarded(name: str, operations: tuple[str, ...]) -> Callable[..., Any]:
 
 _CHANGES: tuple[Callable[[ExitStack], None], ...] = (
     _leave_policies_to_the_gateway,
+    _take_no_tags_for_tags,
+    _change_the_list_of_the_version,
     _take_no_object_for_a_form,
     _do_only_what_was_authorised,
     _take_no_subresource_for_the_plain_call,

@@ -205,7 +205,7 @@ def _naming_the_key(owner: Any) -> Callable[..., None]:
         name = getattr(self, "kms_key_id", None)
         place = getattr(self, "ec2_backend", self)
         region = getattr(place, "region_name", None) or getattr(place, "region", None)
-        if name and not str(name).startswith(("arn:", "alias/aws/")):
+        if name and (_is_customers_alias(name) or not str(name).startswith(("arn:", "alias/"))):
             self.kms_key_id = _resolved(place.account_id, str(region), str(name)) or name
 
     return make

@@ -184,7 +184,8 @@ def route(reading: Reading, backends: Backends) -> None:
 
 
 def parameter(reading: Reading, _: Backends) -> None:
-    """A parameter of a hierarchy has its whole name; two names would be one ARN.
+    """A parameter of a hierarchy has its whole name, and one at each level; two names would be one
+    ARN.
 
     https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
     """
@@ -193,6 +194,11 @@ def parameter(reading: Reading, _: Backends) -> None:
         raise AwsError(
             "ValidationException",
             f"Parameter name must be a fully qualified name: {name!r} does not begin with /",
+        )
+    if not all(name.removeprefix("/").split("/")):
+        raise AwsError(
+            "ValidationException",
+            f"Parameter name: each sub-path of {name!r} must have letters, numbers or .-_",
         )
 
 

@@ -68,6 +68,26 @@ def test_nothing_is_encrypted_with_a_key_that_is_named_by_nothing(account: Accou
     assert not told(ec2.create_volume, **copy)
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_volume_keeps_the_key_that_an_alias_pointed_to(account: Account, whole: bool) -> None:
+    """ "To identify the KMS key, use key ID, key alias, key ARN or alias ARN": each is the key.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
+    """
+    ec2, kms, name = account.client("ec2"), account.client("kms"), f"alias/volume21{whole}"
+    zone, key, other = f"{account.cloud.region}a", _key(account), _key(account)
+    kms.create_alias(AliasName=name, TargetKeyId=key)
+    named = key.replace(f"key/{key.rpartition('/')[2]}", name) if whole else name
+    volume = ec2.create_volume(AvailabilityZone=zone, Size=1, Encrypted=True, KmsKeyId=named)
+    assert volume["KmsKeyId"] == key
+    snapshot = ec2.create_snapshot(VolumeId=volume["VolumeId"])["SnapshotId"]
+    kms.update_alias(AliasName=name, TargetKeyId=other)
+    may = statement(["ec2:CreateVolume"]), statement("kms:*", other)
+    low = account.client("ec2", account.session(f"volume21{whole}", *may))
+    copy = {"AvailabilityZone": zone, "SnapshotId": snapshot}
+    assert told(low.create_volume, **copy) == "UnauthorizedOperation"
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_an_upload_in_parts_keeps_the_key_that_it_began_with(account: Account, own: bool) -> None:
     """An alias is a name of a key: what is encrypted hangs on the key itself, not on the name.
@@ -133,3 +153,61 @@ def test_a_version_of_a_secret_has_the_key_that_it_was_encrypted_with(account: A
     assert told(low.update_secret, **current, KmsKeyId=last) == denied
     assert not told(admin.update_secret, **current, KmsKeyId=last)
     assert not told(low.get_secret_value, **current)
+
+
+def test_a_key_is_disabled_and_its_deletion_planned_by_its_arn(account: Account) -> None:
+    """ "Specify the key ID or key ARN of the KMS key."
+
+    https://docs.aws.amazon.com/kms/latest/APIReference/API_DisableKey.html
+    """
+    kms, key = account.client("kms"), _key(account)
+
+    def state() -> str:
+        return str(kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"])
+
+    for call, then in (
+        (kms.disable_key, "Disabled"),
+        (kms.enable_key, "Enabled"),
+        (kms.schedule_key_deletion, "PendingDeletion"),
+        (kms.cancel_key_deletion, "Disabled"),
+    ):
+        call(KeyId=key)
+        assert state() == then
+
+
+def test_the_list_of_access_of_one_version_is_not_that_of_another(account: Account) -> None:
+    """ "The ACL of an object is set at the object version level."
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectAcl.html
+    """
+    s3, of = account.client("s3"), {"Bucket": "lists21", "Key": "k"}
+    s3.create_bucket(Bucket="lists21", ObjectOwnership="BucketOwnerPreferred")
+    s3.delete_public_access_block(Bucket="lists21")
+    s3.put_bucket_versioning(Bucket="lists21", VersioningConfiguration={"Status": "Enabled"})
+    old, new = (s3.put_object(**of, Body=body)["VersionId"] for body in (b"1", b"2"))
+    low = account.client("s3", account.session("lists21", statement("s3:PutObjectVersionAcl")))
+    assert not told(low.put_object_acl, **of, VersionId=old, ACL="public-read")
+    grants = [len(s3.get_object_acl(**of, VersionId=one)["Grants"]) for one in (old, new)]
+    assert grants == [2, 1]
+    assert told(s3.put_object_acl, **of, VersionId="none", ACL="private") == "NoSuchVersion"
+
+
+def test_no_tags_take_an_objects_tags_away(account: Account) -> None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObjectTagging.html"""
+    s3, of = account.client("s3"), {"Bucket": "untagged21", "Key": "k"}
+    s3.create_bucket(Bucket="untagged21")
+    s3.put_object(**of, Tagging="a=b")
+    s3.put_object_tagging(**of, Tagging={"TagSet": []})
+    assert s3.get_object_tagging(**of)["TagSet"] == []
+
+
+def test_a_parameter_has_a_name_at_each_level(account: Account) -> None:
+    """ "If formed as a path, it can consist of sub-paths divided by slash symbol; each sub-path can
+    be formed as a mix of letters, numbers and the following 3 symbols .-_"
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-parameter-name-constraints.html
+    """
+    put = account.client("ssm").put_parameter
+    for name in ("/levels21//a", "//levels21", "/levels21/", "/"):
+        assert told(put, Name=name, Value="v", Type="String") == "ValidationException"
+    assert not told(put, Name="/levels21/a", Value="v", Type="String")

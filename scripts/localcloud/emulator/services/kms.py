@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 from moto.core.exceptions import JsonRESTError
 from moto.kms import responses
+from moto.kms.models import KmsBackend
 from moto.kms.responses import KmsResponse
 from moto.kms.utils import ECDSAPrivateKey, RSAPrivateKey
 
@@ -39,10 +40,25 @@ def corrected() -> Iterator[None]:
         for method in ("sign", "verify"):
             original = getattr(KmsResponse, method)
             stack.enter_context(patch.object(KmsResponse, method, _told(original)))
+        for method in (
+            "cancel_key_deletion", "disable_key", "enable_key", "schedule_key_deletion"
+        ):  # fmt: skip
+            original = getattr(KmsBackend, method)
+            stack.enter_context(patch.object(KmsBackend, method, _by_any_name(original)))
         for kind in (ECDSAPrivateKey, RSAPrivateKey):
             stack.enter_context(patch.object(kind, "sign", _sign))
             stack.enter_context(patch.object(kind, "verify", _verify))
         yield
+
+
+def _by_any_name(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A key is disabled, and its deletion planned, by its ARN as well."""
+
+    @wraps(original)
+    def call(self: Any, key_id: str, *args: Any) -> Any:
+        return original(self, self.get_key_id(key_id), *args)
+
+    return call
 
 
 def _told(original: Callable[[Any], str]) -> Callable[[Any], str]:
