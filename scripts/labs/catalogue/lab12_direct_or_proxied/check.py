@@ -133,6 +133,7 @@ ATTACKS = [
     Trial("what a run stored is deleted through MLflow", _delete_of_run),
     Trial("a training job deletes what a run stored", _job_deletes),
     Trial("a training job replaces the champion", _job_replaces),
+    common.trusts(REPOSITORY, {"lab-train": {}, "lab-promote": {"environment": "prod"}}),
 ]
 NEEDS = [
     Trial("training stores and reads artifacts of a run", _train),

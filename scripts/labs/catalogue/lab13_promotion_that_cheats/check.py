@@ -279,6 +279,7 @@ ATTACKS = [
     Trial("training writes the holdout", _written_holdout),
     Trial("training removes a decision from the record", _removed_record),
     Trial("training overwrites a decision of the record", _overwritten_record),
+    common.trusts(REPOSITORY, {"lab-train": {}, "lab-promote": {"environment": "prod"}}),
 ]
 NEEDS = [
     Trial("a better model becomes champion, and that is on record", _better),
