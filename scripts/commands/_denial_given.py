@@ -18,7 +18,7 @@ _STAND_IN_OTHER = "444455556666"
 _STAND_IN_REGION = "us-hidden-1"
 _HIDES_REGION = "the message hides the region: "
 _STANDS = "REGION stands for it"
-_POLICY = re.compile(r"\bEffect[\"']?\s*[:=]\s*[\"']?(?:Allow|Deny)\b")
+_POLICY = re.compile(r"\b[Ee]ffect[\"']?\s*[:=]\s*[\"']?(?:Allow|Deny)\b")
 _WHOSE = (
     "the text holds a policy: whose it is, and whether it is all that decided, is not known here, "
     "so it is not judged; in a file of its own it is tried (--policy, or --resource-policy where "

@@ -244,6 +244,7 @@ _TALK = re.compile(
     r"|(?:AccessDenied\w*|UnauthorizedOperation) (?:[\u2013\u2014]|- I) |403 Forbidden [a-z]+ "
     r"|(?:AccessDenied\w*|UnauthorizedOperation)[.?!]? (?:I|I'(?:m|ve)|We|We're|Hi|Hello),? [a-z*`]"
     r"|AccessDenied\w*: (?:Fix|How|Why|What|When|Understand|Resolv|Troubleshoot|Solv)\w* "
+    r"|permissions? to perform the [\w-]+:\w+ action\b"
     r"|(?:\b(?:is|are) )?not authorized to perform (?:an?|any|the|some|my|that) "
     r"|(?:(?<=I'm )|(?<=I am ))not authorized"
 )
@@ -491,9 +492,9 @@ def read(text: str) -> Read:
         if not any(0 <= one.start() - end < 200 for _, end in spans)
     ]  # fmt: skip
     before = {one: plain[_begin(plain, one.start()) : one.start()].strip() for one in alone}
-    told_of = {one.action for one in refusals.values()}
+    told_of = {one.action for one in refusals.values()} | {spelled(one.action) for one in answers}
     found_bare = _bare(plain, spans, tuple(dict.fromkeys(one[1] for one in alone)))
-    bare = _without_talk(dict(found_bare), told_of, alone=not (refusals or alone))
+    bare = _without_talk(dict(found_bare), told_of, alone=not (refusals or alone or answers))
     bare += tuple(_left_out(text, bare, told_of))
     bare = _without_their_calls(bare, refusals.values())
     for answer in answers:
@@ -722,7 +723,7 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
     refusal = Refusal(
         principal,
         spelled(f"{service.lower()}:{name}"),
-        _shown(found["quoted"] or as_arn(asked, account)),
+        _shown(found["quoted"] or as_arn(asked, account) or None),
         BLOCKED if found["setting"] else layer.replace("sessions", "session"),
         explicit=found["explicit"] is not None,
         policy=found["setting"] or (found["policy"] and found["policy"].rstrip(".,;)")),
@@ -809,6 +810,9 @@ def as_arn(resource: str | None, account: str) -> str | None:
         return f"arn:aws:iam::{account}:policy{name}"
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/using-service-linked-roles.html
     linked = "aws-service-role/*/" * (kind == "role" and name.startswith("AWSServiceRoleFor"))
+    # https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html
+    if kind == "role" and name.startswith("AWSReservedSSO_"):
+        linked = "aws-reserved/sso.amazonaws.com/*"  # the region follows, unless it is us-east-1
     return f"arn:aws:iam::{account}:{kind.replace(' ', '-')}/{linked}{name}"
 
 

@@ -142,6 +142,10 @@ def test_organizations_answers_few_accounts(tmp_path: Path, call: str, told: boo
          "time(s): AccessDeniedException: User: ....", "needs ssm:GetParameters on the parameter"),
         ("AccessDeniedException: User: xyz is not authorized to perform: logs:DescribeLogStreams",
          "(the words call it xyz)"),
+        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+        ("An error occurred (KMS.AccessDeniedException) when calling the SendMessage operation: "
+         "null (Service: AWSKMS; Status Code: 400; Error Code: AccessDeniedException)",
+         "and to send or publish kms:GenerateDataKey"),
         # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
         ('"RoleArn": "arn:aws:iam::${aws:accountId}:role/Runs"\nUser: xxx is not authorized to '
          "perform: iam:PassRole on resource: yyy because no identity-based policy allows the "
@@ -194,3 +198,35 @@ def test_a_secret_is_allowed_with_what_its_arn_ends_in(tmp_path: Path, name: str
     )
     [change] = explained(run(tmp_path, words, "--json"))["changes"]
     assert change["statement"]["Resource"] == [f"{arn}{end}"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "resource"),
+    [
+        # https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html
+        (
+            "iam:GetRole on resource: role AWSReservedSSO_Viewer_1111",
+            f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/*AWSReservedSSO_Viewer_1111",
+        ),
+        ("s3:CreateBucket on resource\n```\nIt would", "(the message names none)"),
+    ],
+)
+def test_what_was_asked_for_is_as_policies_name_it(
+    tmp_path: Path, asked: str, resource: str
+) -> None:
+    words = f"User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: {asked}"
+    assert explained(run(tmp_path, words, "--json"))["resource"] == resource
+
+
+# https://docs.aws.amazon.com/STS/latest/APIReference/API_DecodeAuthorizationMessage.html
+def test_what_is_said_about_a_decoded_message_is_no_second_denial(tmp_path: Path) -> None:
+    words = (
+        '{"DecodedMessage": "{\\"allowed\\":false,\\"explicitDeny\\":false,\\"context\\":{'
+        f'\\"principal\\":{{\\"arn\\":\\"arn:aws:iam::{ACCOUNT}:user/x\\"}},'
+        '\\"action\\":\\"iam:PassRole\\",\\"resource\\":\\"arn:aws:iam::'
+        f'{ACCOUNT}:role/r\\",\\"conditions\\":{{\\"items\\":[]}}}}}}"}}\nThe user does not have '
+        "permission to perform the iam:PassRole action on the role."
+    )
+    done = run(tmp_path, words)
+    assert f"arn:aws:iam::{ACCOUNT}:role/r" in done.output
+    assert "not explained" not in done.output

@@ -65,6 +65,17 @@ TABLE = (
         "account; what runs in a cluster does so by its credential helper, with its own role's "
         "credentials); that needs ecr:GetAuthorizationToken on *, and a token counts for 12 hours",
     ),
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    (
+        r"KMS\.?AccessDenied\w*['\")]* when calling the (?P<call>(?:Send|Receive|Publish)\w*) "
+        r"operation: (?!User: )",
+        "KMS refused what it was asked for in the caller's name, for the key of the queue or topic "
+        "that was called ({call}): the caller needs kms:Decrypt on that key, and to send or "
+        "publish kms:GenerateDataKey, too, by its own policies or by the key's, and of another "
+        "account's key by both; a condition of the key's policy may keep it out. The queue's or "
+        "topic's own policy is not enough",
+    ),
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/resource-initialization-error.html
     *(
