@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from types import NoneType, UnionType
@@ -16,6 +17,8 @@ T = TypeVar("T")
 Text: TypeAlias = str | Awaitable[str] | pulumi.Output[str]
 Statement = Mapping[str, Any]
 Conditions = Mapping[str, Mapping[str, Any]]
+# What EC2 takes in descriptions and in tags.
+NAME_OF_CHOICE = r"[A-Za-z0-9 ._:/@+=-]{1,64}"
 KEY_ARN = r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+"
 
 
@@ -34,6 +37,31 @@ def fits(pattern: str, value: Any) -> bool:
     if value is None or isinstance(value, pulumi.Output):
         return True
     return isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def check_tags(tags: Mapping[str, str], own: Sequence[str], message: str) -> None:
+    """Raise ArgumentError for tags that some service takes not, with `message` for keys of `own`.
+
+    IAM takes two keys that differ in case for one, and refuses both.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules_creating
+    """
+    keys = [*tags, *own]
+    check(len({key.lower() for key in keys}) == len(keys), message)
+    # https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html
+    check(
+        len(keys) <= 50
+        and all(
+            1 <= len(key) <= 128 and len(value) <= 256 and not key.lower().startswith("aws:")
+            for key, value in tags.items()
+        )
+        and all(
+            one in "_.:/=+-@" or unicodedata.category(one)[0] in "LNZ"
+            for one in "".join([*tags, *tags.values()])
+        ),
+        "tags must be of letters, digits, blanks and _.:/=+-@, with keys of at most 128 that do "
+        'not begin with "aws:", values of at most 256, and 50 together with the kit\'s own: a '
+        "service refuses others in the middle of an apply.",
+    )
 
 
 def load(kind: type[T], given: Mapping[str, Any], path: str = "") -> T:

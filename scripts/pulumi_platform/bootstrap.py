@@ -12,7 +12,7 @@ import yaml
 from pulumi import ResourceOptions
 from pulumi_aws import iam, s3
 
-from scripts.pulumi_platform.basics import Account, Text, check, every, fits, load
+from scripts.pulumi_platform.basics import Account, Text, check, check_tags, every, fits, load
 from scripts.pulumi_platform.buckets import Bucket, denials, make_bucket
 from scripts.pulumi_platform.components.deployment_roles import (
     DeploymentRoles,
@@ -90,10 +90,11 @@ class BootstrapArgs:
             "state.expire_old_versions_days must be at least 30, or null to keep every version: "
             "state is brought back from them.",
         )
-        check(
-            not {"Environment", "Project"} & self.tags.keys(),
-            "tags cannot hold Environment or Project: the kit sets them, and roles are scoped by "
-            "the first.",
+        check_tags(
+            self.tags,
+            ("Environment", "Project"),
+            "tags cannot hold Environment or Project, nor one key in two spellings of upper and "
+            "lower case: the kit sets them, and roles are scoped by the first.",
         )
 
 

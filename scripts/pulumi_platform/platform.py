@@ -10,7 +10,7 @@ import pulumi
 from pulumi import ResourceOptions
 from pulumi_aws import kms, secretsmanager, ssm
 
-from scripts.pulumi_platform.basics import Account, check, fits, load
+from scripts.pulumi_platform.basics import Account, check, check_tags, fits, load
 from scripts.pulumi_platform.bootstrap import ISSUER, check_partition, read_roles
 from scripts.pulumi_platform.components.artifact_store import (
     AccessLogs,
@@ -245,10 +245,12 @@ class PlatformArgs:
             "park must be false with database.multi_az = true: what may be off at night needs no "
             "standby.",
         )
-        check(
-            not {"Environment", "Project", "Role", "Name"} & self.tags.keys(),
-            "tags cannot hold Environment, Project, Role or Name: roles are scoped by the first, "
-            "clients find the server by the third, and the kit sets all four.",
+        check_tags(
+            self.tags,
+            ("Environment", "Project", "Role", "Name"),
+            "tags cannot hold Environment, Project, Role or Name, nor one key in two spellings of "
+            "upper and lower case: roles are scoped by the first, clients find the server by the "
+            "third, and the kit sets all four.",
         )
 
 

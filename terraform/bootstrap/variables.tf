@@ -61,8 +61,20 @@ variable "tags" {
   type        = map(string)
   default     = {}
 
+  # IAM takes two keys that differ in case for one, and refuses both.
+  # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules_creating
   validation {
-    condition     = length(setintersection(keys(var.tags), ["Environment", "Project"])) == 0
-    error_message = "tags cannot hold Environment or Project: the kit sets them, and roles are scoped by the first."
+    condition     = length(distinct([for key in concat(keys(var.tags), ["Environment", "Project"]) : lower(key)])) == length(var.tags) + 2
+    error_message = "tags cannot hold Environment or Project, nor one key in two spellings of upper and lower case: the kit sets them, and roles are scoped by the first."
+  }
+
+  # What every service takes.
+  # https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html
+  validation {
+    condition = length(var.tags) <= 48 && alltrue([
+      for key, value in var.tags :
+      can(regex("^[\\p{L}\\p{Z}\\p{N}_.:/=+@-]{1,128}$", key)) && can(regex("^[\\p{L}\\p{Z}\\p{N}_.:/=+@-]{0,256}$", value)) && !startswith(lower(key), "aws:")
+    ])
+    error_message = "tags must be of letters, digits, blanks and _.:/=+-@, with keys of at most 128 that do not begin with \"aws:\", values of at most 256, and 50 together with the kit's own: a service refuses others in the middle of an apply."
   }
 }

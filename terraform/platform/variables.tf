@@ -175,9 +175,21 @@ variable "tags" {
   type        = map(string)
   default     = {}
 
+  # IAM takes two keys that differ in case for one, and refuses both.
+  # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html#id_tags_rules_creating
   validation {
-    condition     = length(setintersection(keys(var.tags), ["Environment", "Project", "Role", "Name"])) == 0
-    error_message = "tags cannot hold Environment, Project, Role or Name: roles are scoped by the first, clients find the server by the third, and the kit sets all four."
+    condition     = length(distinct([for key in concat(keys(var.tags), ["Environment", "Project", "Role", "Name"]) : lower(key)])) == length(var.tags) + 4
+    error_message = "tags cannot hold Environment, Project, Role or Name, nor one key in two spellings of upper and lower case: roles are scoped by the first, clients find the server by the third, and the kit sets all four."
+  }
+
+  # What every service takes.
+  # https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html
+  validation {
+    condition = length(var.tags) <= 46 && alltrue([
+      for key, value in var.tags :
+      can(regex("^[\\p{L}\\p{Z}\\p{N}_.:/=+@-]{1,128}$", key)) && can(regex("^[\\p{L}\\p{Z}\\p{N}_.:/=+@-]{0,256}$", value)) && !startswith(lower(key), "aws:")
+    ])
+    error_message = "tags must be of letters, digits, blanks and _.:/=+-@, with keys of at most 128 that do not begin with \"aws:\", values of at most 256, and 50 together with the kit's own: a service refuses others in the middle of an apply."
   }
 }
 

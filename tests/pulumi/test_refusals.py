@@ -90,6 +90,18 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("platform:Platform", DEV | {"egress": "proxy"}, 'egress must be "public_ip"'),
     ("platform:Platform", DEV | {"environment": "prod"}, "prod must keep customer_managed_key"),
     ("platform:Platform", DEV | {"tags": {"Role": "x"}}, "tags cannot hold Environment"),
+    ("platform:Platform", DEV | {"tags": {"role": "x"}}, "nor one key in two spellings"),
+    ("platform:Platform", DEV | {"tags": {"Team": "R&D (ML)"}}, "tags must be of letters"),
+    (
+        "components.metadata_store:MetadataStore",
+        {
+            "name": "kit",
+            "subnet_ids": ["subnet-1", "subnet-2"],
+            "vpc_id": "vpc-1",
+            "maintenance_window": "mon:01:30-mon:02:30",
+        },
+        "backup.window and maintenance_window must not overlap",
+    ),
     (
         "platform:Platform",
         DEV | {"park": True, "database": {"multi_az": True}},

@@ -132,6 +132,11 @@ def test_database_and_server_do_not_wait_for_each_other(dev: Plan) -> None:
         ),
         ([PROD, "-var", "park=true"], "park must be false with database.multi_az"),
         ([DEV, "-var", 'tags={Environment="prod"}'], "tags cannot hold Environment"),
+        # IAM: "Duplicate tag keys found. Please note that Tag keys are case insensitive."
+        ([DEV, "-var", 'tags={environment="prod"}'], "nor one key in two spellings"),
+        ([DEV, "-var", 'tags={Team="a",team="b"}'], "nor one key in two spellings"),
+        ([DEV, "-var", 'tags={Team="R&D (ML)"}'], "tags must be of letters, digits, blanks"),
+        ([DEV, "-var", 'tags={"aws:Team"="ML"}'], "tags must be of letters, digits, blanks"),
     ],
 )
 def test_bad_input_is_refused_at_plan_time_with_what_to_write(

@@ -12,6 +12,7 @@ from pulumi_aws import cloudwatch, ec2, iam, rds, scheduler, vpc
 
 from scripts.pulumi_platform.basics import (
     KEY_ARN,
+    NAME_OF_CHOICE,
     Account,
     Text,
     allow,
@@ -26,8 +27,15 @@ from scripts.pulumi_platform.basics import (
 
 PORT = 5432
 TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]"
-_DAY = r"(mon|tue|wed|thu|fri|sat|sun)"
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY = f"({'|'.join(_DAYS)})"
 LOG_EXPORTS = ("postgresql", "upgrade")
+
+
+def _minutes(time: str) -> int:
+    """Minutes of a time such as 03:30."""
+    hour, minute = time.split(":")
+    return int(hour) * 60 + int(minute)
 
 
 @dataclass
@@ -127,6 +135,11 @@ class MetadataStoreArgs:
             'backup.window must be UTC times such as "02:00-03:00".',
         )
         check(
+            all(fits(NAME_OF_CHOICE, name) for name in self.client_security_group_ids),
+            "client_security_group_ids must be named in at most 64 letters, digits, blanks and "
+            "._:/@+=-, since EC2 takes nothing else in descriptions and tags.",
+        )
+        check(
             fits(r"1[5-9](\.[0-9]+)?", self.engine_version),
             'engine_version must be a PostgreSQL major such as "17" (15 or newer, where '
             'rds.force_ssl is on by default) or a release such as "17.6".',
@@ -141,11 +154,12 @@ class MetadataStoreArgs:
         )
         check(
             fits(
-                f"{_DAY}:[0-9]{{2}}:[0-9]{{2}}-{_DAY}:[0-9]{{2}}:[0-9]{{2}}",
+                f"{_DAY}:{TIME}-{_DAY}:{TIME}",
                 self.maintenance_window,
             ),
             'maintenance_window must be such as "sun:03:30-sun:04:30" (UTC).',
         )
+        self._check_windows()
         check(
             self.monitoring.interval_seconds in (0, 1, 5, 10, 15, 30, 60),
             "monitoring.interval_seconds must be 0 (off), 1, 5, 10, 15, 30 or 60.",
@@ -156,6 +170,29 @@ class MetadataStoreArgs:
             "a letter: RDS allows nothing else in identifiers.",
         )
         self._check_database()
+
+    def _check_windows(self) -> None:
+        """RDS looks at both only when everything else is made.
+
+        https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
+        """
+        # Start and end in minutes: of the backup in its day, of the maintenance in its week.
+        backup = [_minutes(time) for time in self.backup.window.split("-")]
+        maintenance = [
+            _DAYS.index(time[:3]) * 1440 + _minutes(time[4:])
+            for time in self.maintenance_window.split("-")
+        ]
+        long = (backup[1] - backup[0]) % 1440, (maintenance[1] - maintenance[0]) % 10080
+        check(
+            min(long) >= 30,
+            "backup.window and maintenance_window must each last 30 minutes or more: RDS refuses "
+            "less.",
+        )
+        apart = [day * 1440 + backup[0] - maintenance[0] for day in range(7)]
+        check(
+            all(one % 10080 >= long[1] and -one % 10080 >= long[0] for one in apart),
+            "backup.window and maintenance_window must not overlap: RDS refuses the database.",
+        )
 
     def _check_database(self) -> None:
         storage, connections = self.storage, self.parameters.get("max_connections")
@@ -322,7 +359,8 @@ class MetadataStore(pulumi.ComponentResource):
             deletion_protection=args.deletion_protection,
             skip_final_snapshot=not args.backup.final_snapshot,
             final_snapshot_identifier=f"{args.name}-final" if args.backup.final_snapshot else None,
-            auto_minor_version_upgrade=True,
+            # Else RDS leaves a pinned release behind, and goes back to none.
+            auto_minor_version_upgrade="." not in args.engine_version,
             allow_major_version_upgrade=False,
             apply_immediately=args.apply_immediately,
             maintenance_window=args.maintenance_window,

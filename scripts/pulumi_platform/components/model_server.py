@@ -12,6 +12,7 @@ from pulumi import ResourceOptions
 from pulumi_aws import autoscaling, ec2, lb, vpc
 
 from scripts.pulumi_platform.basics import (
+    NAME_OF_CHOICE,
     Account,
     Text,
     allow,
@@ -172,6 +173,14 @@ class ModelServerArgs:
             ),
             'clients.cidrs must be IPv4 networks such as "10.40.0.0/16", and not the whole '
             "internet: the servers know no login.",
+        )
+        check(
+            all(
+                fits(NAME_OF_CHOICE, name)
+                for name in (*self.clients.cidrs, *self.clients.security_group_ids)
+            ),
+            "clients must be named in at most 64 letters, digits, blanks and ._:/@+=-, since EC2 "
+            "takes nothing else in descriptions and tags.",
         )
         check(
             self.cpu_credits in ("standard", "unlimited"),

@@ -15,6 +15,18 @@ locals {
   arn = "arn:${data.aws_partition.current.partition}:rds:${local.region}:${local.account}:db:${var.name}"
 
   log_exports = ["postgresql", "upgrade"]
+
+  # Start and end in minutes: of the backup in its day, of the maintenance in its week.
+  backup      = [for time in split("-", var.backup.window) : tonumber(split(":", time)[0]) * 60 + tonumber(split(":", time)[1])]
+  maintenance = [for time in split("-", var.maintenance_window) : index(["mon", "tue", "wed", "thu", "fri", "sat", "sun"], split(":", time)[0]) * 1440 + tonumber(split(":", time)[1]) * 60 + tonumber(split(":", time)[2])]
+
+  backup_minutes      = (local.backup[1] - local.backup[0] + 1440) % 1440
+  maintenance_minutes = (local.maintenance[1] - local.maintenance[0] + 10080) % 10080
+  windows_overlap = anytrue([
+    for day in range(7) :
+    (day * 1440 + local.backup[0] - local.maintenance[0] + 10080) % 10080 < local.maintenance_minutes ||
+    (local.maintenance[0] - day * 1440 - local.backup[0] + 10080) % 10080 < local.backup_minutes
+  ])
 }
 
 resource "aws_db_subnet_group" "database" {
@@ -113,7 +125,7 @@ resource "aws_db_instance" "database" {
   skip_final_snapshot       = !var.backup.final_snapshot
   final_snapshot_identifier = var.backup.final_snapshot ? "${var.name}-final" : null
 
-  auto_minor_version_upgrade  = true
+  auto_minor_version_upgrade  = !strcontains(var.engine_version, ".") # else RDS leaves a pinned release behind, and goes back to none
   allow_major_version_upgrade = false
   apply_immediately           = var.apply_immediately
   maintenance_window          = var.maintenance_window
@@ -130,4 +142,17 @@ resource "aws_db_instance" "database" {
 
   # RDS would make the log groups itself, and keep them for ever.
   depends_on = [aws_cloudwatch_log_group.database]
+
+  # RDS looks at both only when everything else is made.
+  # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
+  lifecycle {
+    precondition {
+      condition     = local.backup_minutes >= 30 && local.maintenance_minutes >= 30
+      error_message = "backup.window and maintenance_window must each last 30 minutes or more: RDS refuses less."
+    }
+    precondition {
+      condition     = !local.windows_overlap
+      error_message = "backup.window and maintenance_window must not overlap: RDS refuses the database."
+    }
+  }
 }

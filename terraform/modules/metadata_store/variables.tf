@@ -28,6 +28,11 @@ variable "client_security_group_ids" {
   description = "Security groups that may connect, by a name of your choice. Nothing else can."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.client_security_group_ids) : can(regex("^[A-Za-z0-9 ._:/@+=-]{1,64}$", name))])
+    error_message = "client_security_group_ids must be named in at most 64 letters, digits, blanks and ._:/@+=-, since EC2 takes nothing else in descriptions and tags."
+  }
 }
 
 variable "deletion_protection" {
@@ -81,7 +86,7 @@ variable "maintenance_window" {
   default     = "sun:03:30-sun:04:30"
 
   validation {
-    condition     = can(regex("^(mon|tue|wed|thu|fri|sat|sun):[0-9]{2}:[0-9]{2}-(mon|tue|wed|thu|fri|sat|sun):[0-9]{2}:[0-9]{2}$", var.maintenance_window))
+    condition     = can(regex("^(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]-(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]$", var.maintenance_window))
     error_message = "maintenance_window must be such as \"sun:03:30-sun:04:30\" (UTC)."
   }
 }

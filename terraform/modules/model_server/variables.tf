@@ -103,6 +103,11 @@ variable "clients" {
     condition     = alltrue([for cidr in values(var.clients.cidrs) : can(cidrnetmask(cidr)) && cidr != "0.0.0.0/0"])
     error_message = "clients.cidrs must be IPv4 networks such as \"10.40.0.0/16\", and not the whole internet: the servers know no login."
   }
+
+  validation {
+    condition     = alltrue([for name in concat(keys(var.clients.cidrs), keys(var.clients.security_group_ids)) : can(regex("^[A-Za-z0-9 ._:/@+=-]{1,64}$", name))])
+    error_message = "clients must be named in at most 64 letters, digits, blanks and ._:/@+=-, since EC2 takes nothing else in descriptions and tags."
+  }
 }
 
 variable "cpu_credits" {

@@ -83,6 +83,10 @@ run "everything_switched_on" {
     error_message = "the family follows the version; parameters are added"
   }
   assert {
+    condition     = !aws_db_instance.database.auto_minor_version_upgrade
+    error_message = "RDS would leave the pinned release, and go back to none"
+  }
+  assert {
     condition     = aws_vpc_security_group_ingress_rule.clients["server"].from_port == 5432 && aws_vpc_security_group_ingress_rule.clients["server"].to_port == 5432
     error_message = "one port for one security group"
   }
@@ -139,4 +143,45 @@ run "connections_by_memory_are_rdss_to_judge" {
     condition     = contains([for parameter in aws_db_parameter_group.database.parameter : parameter.name], "max_connections")
     error_message = "an expression is taken as it is"
   }
+}
+
+run "refuses_windows_that_overlap" {
+  command = plan
+  variables {
+    backup = { window = "04:00-05:00" }
+  }
+  expect_failures = [aws_db_instance.database]
+}
+
+run "refuses_windows_that_overlap_over_midnight_and_the_week" {
+  command = plan
+  variables {
+    backup             = { window = "23:30-00:30" }
+    maintenance_window = "sun:23:00-mon:00:00"
+  }
+  expect_failures = [aws_db_instance.database]
+}
+
+run "refuses_a_window_of_ten_minutes" {
+  command = plan
+  variables {
+    backup = { window = "02:00-02:10" }
+  }
+  expect_failures = [aws_db_instance.database]
+}
+
+run "takes_windows_that_follow_one_another" {
+  command = plan
+  variables {
+    backup             = { window = "23:30-00:30" }
+    maintenance_window = "sun:22:30-sun:23:30"
+  }
+}
+
+run "refuses_a_name_that_no_description_takes" {
+  command = plan
+  variables {
+    client_security_group_ids = { "the office's" = "sg-1" }
+  }
+  expect_failures = [var.client_security_group_ids]
 }
