@@ -25,6 +25,7 @@ from pipeline.serving.worker.rows import (
     check_length,
     check_plain,
     check_text,
+    check_values,
     listed,
     parse,
 )
@@ -241,14 +242,21 @@ class Predictor:
     def _csv(self, body: bytes) -> TextInMemory:
         """A body as a file of the reader's. Raises BadRequest for what its advice would not fit."""
         check_text(body)
+        form = self._csv_format()
         text = TextInMemory(Path("body"), "the body", "csv", content=body)
-        names = first_record(text, self._csv_format())
+        names = first_record(text, form)
         # Each column takes memory: of eight million, which a body has room for, more than 10 GB.
         most = max(_MOST_COLUMNS, 2 * len(self._features))
         if len(names) > most:
             raise BadRequest(413, f"the body has {len(names)} columns, more than {most}")
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise BadRequest(422, f"the body has columns twice: {listed(twice)}")
+        # Lines count, too: one that is no row is looked for one by one.
+        own = form.separator or ","
+        signs = {",", "\n", "\r"} | ({own} if len(own) == 1 else set())
+        wanted = len(self._features) + len(self._contract.ids)
+        quote, escape = form.quote, form.escape or ""
+        check_values(body, self.max_rows, wanted, signs, quote=quote, escape=escape)
         return text
 
     def _csv_format(self) -> Format:

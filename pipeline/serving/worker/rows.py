@@ -66,7 +66,7 @@ def parse(
     Raises BadRequest for anything that is no table with all features and at most so many rows.
     """
     wanted = _Wanted(features, [*features, *ids], most_rows)
-    _check_values(body, max(_LEAST_VALUES, 2 * most_rows * len(wanted.columns)))
+    check_values(body, most_rows, len(wanted.columns))
     document = _spelled(body) if spelled else _json(body)
     rows = _row(document, wanted) if kind == "row" else _invocation(document, wanted)
     if rows.count == 0:
@@ -82,27 +82,40 @@ def parse(
     return Rows({name: rows.columns[name] for name in there}, rows.count, _truths(body), spelled)
 
 
-def _check_values(body: bytes, most: int) -> None:
-    """Raises BadRequest for more values than anybody needs, before they take memory and time."""
+def check_values(
+    body: bytes,
+    most_rows: int,
+    columns: int,
+    signs: Collection[str] = ",[{",
+    *,
+    quote: str = '"',
+    escape: str = "\\",
+) -> None:
+    """Raises BadRequest for more values than anybody needs, before they take memory and time.
+
+    Each value has one of the `signs` beside it.
+    """
     import numpy as np
 
-    # Each value has a sign before it.
-    if len(body) <= most or _signs(np.frombuffer(body, dtype=np.uint8)) <= most:
+    most = max(_LEAST_VALUES, 2 * most_rows * columns)
+    if len(body) <= most or _count(np.frombuffer(body, dtype=np.uint8), signs) <= most:
         return
     # Texts may hold commas, so what stands between quotes is left out of account.
-    plain = np.frombuffer(body.replace(b"\\\\", b"").replace(b'\\"', b""), dtype=np.uint8)
-    outside = ~np.logical_xor.accumulate(plain == ord('"'))
-    if _signs(plain[outside]) > most:
+    if escape:
+        body = body.replace(2 * escape.encode(), b"").replace((escape + quote).encode(), b"")
+    plain = np.frombuffer(body, dtype=np.uint8)
+    outside = ~np.logical_xor.accumulate(plain == ord(quote)) if quote else slice(None)
+    if _count(plain[outside], signs) > most:
         raise BadRequest(
             413, f"the body has more than {most} values: send fewer rows, or no other columns"
         )
 
 
-def _signs(text: "NDArray[np.uint8]") -> int:
-    """How many commas and opening brackets there are."""
+def _count(text: "NDArray[np.uint8]", signs: Collection[str]) -> int:
+    """How many of the signs there are."""
     import numpy as np
 
-    return sum(int(np.count_nonzero(text == ord(sign))) for sign in ",[{")
+    return sum(int(np.count_nonzero(text == ord(sign))) for sign in signs)
 
 
 def _truths(body: bytes) -> bool:

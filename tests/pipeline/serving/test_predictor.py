@@ -148,6 +148,15 @@ TEXTS: dict[str, tuple[bytes, int, str]] = {
     "eight million columns": (b"," * 8_000_000 + b"\n1", 413, "8000001 columns, more than 10000"),
     "one column four million times": (b"a," * 4_000_000 + b"\n1", 413, "columns, more than"),
     "columns on lines of their own": (b'"\n",' * 1_000_000 + b"\n1", 413, "columns, more than"),
+    # Each took three to five seconds, in which nobody got an answer.
+    "short rows": (HEADER + b"\n" + b"1\r" * 4_000_000, 413, "more than 500000 values"),
+    "short rows below a wide head": (
+        b",".join(b"c%d" % n for n in range(9_000)) + b"," + HEADER + b"\n" + b"1\n" * 3_000_000,
+        413,
+        "more than 500000 values",
+    ),
+    "short rows in quotes": (HEADER + b"\n" + b'""\n' * 2_700_000, 413, "500000 values"),
+    "lines in quotes": (HEADER + b"\n" + b'"\n",' * 2_000_000, 413, "500000 values"),
     "a short row": (HEADER + b"\n1", 422, "has 1 field"),
     "a quote that stays open": (HEADER + b'\n"' + LINE, 422, "a quote that is not closed"),
     "too many rows": (HEADER + b"\n" + (LINE + b"\n") * 1001, 413, "1001 rows, more than 1000"),
