@@ -107,7 +107,7 @@ def lint_trust(
     except (InputError, PolicyError) as error:
         raise UserError("This cannot be linted", why=str(error), exit_code=2) from None
     if sarif:
-        click.echo(as_sarif(judged.findings))
+        click.echo(as_sarif(judged.findings, (*judged.not_judged, *read.unknown)))
         for line in (*judged.not_judged, *read.unknown):
             click.echo(f"not judged: {line}", err=True)
     else:

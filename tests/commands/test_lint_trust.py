@@ -97,7 +97,12 @@ def test_what_was_not_judged_is_said_and_ends_with_3(tmp_path: Path) -> None:
     assert done.exit_code == 3
     assert done.stdout.startswith("1 trust policy: 0 errors, 0 warnings, 0 notes; 1 not judged\n")
     assert "the provider gitlab.com is not one of GitHub's" in " ".join(done.stdout.split())
-    assert "gitlab.com" in run(tmp_path, path, "--sarif").stderr
+    sarif = run(tmp_path, path, "--sarif")
+    assert "gitlab.com" in sarif.stderr
+    # Code scanning shows no results; what was not judged is beside them.
+    [invocation] = json.loads(sarif.stdout)["runs"][0]["invocations"]
+    [told] = invocation["toolExecutionNotifications"]
+    assert "gitlab.com" in told["message"]["text"]
     assert run(tmp_path, path, "--github-only").exit_code == 0
     # A finding that matters is the graver answer.
     both = {"Version": "2012-10-17", "Statement": [GITLAB, *BAD["Statement"]]}
@@ -125,6 +130,19 @@ def test_intended_subjects_are_held_against_the_policy(tmp_path: Path) -> None:
     found = json.loads(other.stdout)["findings"]
     assert found[0]["witness"] == "repo:o@1/a@2:ref:refs/heads/main"
     assert {item["rule"] for item in found} == {"not-the-intended"}
+
+
+def test_what_is_said_of_several_policies_is_said_once(tmp_path: Path) -> None:
+    for name in ("dev", "prod"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(trust("repo:o@1/a@2:environment:prod")))
+    (tmp_path / "other.json").write_text(json.dumps(trust("repo:o@1/b@2:environment:prod")))
+    done = run(tmp_path, str(tmp_path))
+    assert done.stdout.startswith("3 trust policies: 0 errors, 3 warnings")
+    assert done.stdout.count("[no-ref]") == 2
+    words = " ".join(done.stdout.split())
+    for name in ("dev.json", "prod.json", "other.json"):
+        assert words.count(f"{name}, statement #0") == 1
+        assert done.stdout.count(f"{name}\n") == 1
 
 
 def test_sarif_names_the_rule_and_the_file(tmp_path: Path) -> None:

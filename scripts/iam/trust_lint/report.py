@@ -41,11 +41,10 @@ def as_text(judged: Judgement, documents: Sequence[Judged], unknown: Sequence[st
     lines = [f"{head}: {counted(judged.findings)}" + (
         f"; {len(not_judged)} not judged" if not_judged else ""
     )]  # fmt: skip
-    for finding in sorted(
-        judged.findings, key=lambda item: (_ORDER.index(item.severity), item.origin)
-    ):
+    for places, finding in _alike(judged.findings):
         lines += ["", f"{finding.severity}: {RULES[finding.rule].title} [{finding.rule}]"]
-        lines += _field("where", f"{finding.origin}, statement {finding.statement}")
+        for at, place in enumerate(places):
+            lines += _field("" if at else "where", place)
         lines += _field("what", finding.message)
         if finding.witness is not None:
             lines += _field("such as", " with ".join([finding.witness, *_beside(finding)]))
@@ -63,12 +62,28 @@ def as_text(judged: Judgement, documents: Sequence[Judged], unknown: Sequence[st
     # A name that is left out reads as the whole input.
     origins = {setting.origin for _, setting in documents}
     elsewhere = {place for places in not_judged.values() for place in places} - origins
+    alone = policies == 1 and not elsewhere
+    groups: dict[tuple[bool, tuple[str, ...]], list[str]] = {}
     for document, setting in sorted(documents, key=lambda item: item[1].origin):
         if (reach := judged.reach.get(setting.origin)) is not None:
-            lines += _reach(setting.origin, reach, alone=policies == 1 and not elsewhere)
+            told = _reach(reach, "  " if alone else "    ")
             for who in trusted(document) if policies > 1 else ():
-                lines += _wrapped(f"trusts {who}", "    ", "      ")
+                told += _wrapped(f"trusts {who}", "    ", "      ")
+            groups.setdefault((reach.token is None, tuple(told)), []).append(setting.origin)
+    # Those that let somebody in first.
+    for (_, reached), named in sorted(groups.items(), key=lambda one: one[0][0]):
+        lines += [*(f"  {one}" for one in named if not alone), *reached]
     return "\n".join(lines)
+
+
+def _alike(found: Sequence[Finding]) -> list[tuple[list[str], Finding]]:
+    """The findings, the gravest first; those of several policies that say the same are one."""
+    together: dict[tuple[object, ...], tuple[list[str], Finding]] = {}
+    for one in sorted(found, key=lambda item: (_ORDER.index(item.severity), item.origin)):
+        said = (one.severity, one.rule, one.message, one.who, one.fix, one.witness, *_beside(one))
+        places, _ = together.setdefault(said, ([], one))
+        places.append(f"{one.origin}, statement {one.statement}")
+    return list(together.values())
 
 
 def _together(lines: Sequence[str], documents: Sequence[Judged]) -> dict[str, list[str]]:
@@ -88,11 +103,9 @@ def _beside(finding: Finding) -> list[str]:
     return [shown] if shown else []
 
 
-def _reach(origin: str, reach: Reach, *, alone: bool) -> list[str]:
+def _reach(reach: Reach, indent: str) -> list[str]:
     """Whom a policy lets in, with a token as the proof."""
-    indent = "  " if alone else "    "
-    lines = [] if alone else [f"  {origin}"]
-    lines += _wrapped(reach.who, indent, f"{indent}  ")
+    lines = _wrapped(reach.who, indent, f"{indent}  ")
     if reach.token is not None:
         lines += _wrapped(f"such as {reach.token.subject}", indent, f"{indent}  ")
     return lines
@@ -158,8 +171,8 @@ def as_json(judged: Judgement, documents: Sequence[Judged], unknown: Sequence[st
     )
 
 
-def as_sarif(found: Sequence[Finding]) -> str:
-    """SARIF 2.1.0, as GitHub's code scanning takes it."""
+def as_sarif(found: Sequence[Finding], not_judged: Sequence[str] = ()) -> str:
+    """SARIF 2.1.0, as GitHub's code scanning takes it; what was not judged as notifications."""
     rules = [
         {
             "id": name,
@@ -172,7 +185,9 @@ def as_sarif(found: Sequence[Finding]) -> str:
     names = list(RULES)
     results = [_result(finding, names.index(finding.rule)) for finding in found]
     driver = {"name": "keyless lint-trust", "rules": rules}
-    run = {"tool": {"driver": driver}, "results": results}
+    told = [{"level": "warning", "message": {"text": f"not judged: {line}"}} for line in not_judged]
+    invocation = {"executionSuccessful": True, "toolExecutionNotifications": told}
+    run = {"tool": {"driver": driver}, "invocations": [invocation], "results": results}
     return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
 
 

@@ -156,6 +156,36 @@ def test_a_program_is_read_with_the_provider_that_it_makes(name: str, text: str)
     assert "acme/shop" in reach
 
 
+def test_powershell_sets_names_with_their_sign() -> None:
+    head = f'$Org = "acme"\n$Repo = "shop"\n$Arn = "{PROVIDER}"\n'
+    found = judged(head + '$P = @"\n' + policy("repo:$Org/$($Repo):*", "$Arn") + '\n"@\n', "a.ps1")
+    [reach] = who(found)
+    assert "acme/shop" in reach
+    assert not found.not_judged
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "main.tf",
+            'module "ci" {\n  source   = "terraform-aws-modules/iam/aws//modules/'
+            'iam-github-oidc-role"\n  subjects = ["octo-org/app:*"]\n}\n',
+        ),
+        (
+            "terragrunt.hcl",
+            'terraform {\n  source = "tfr:///terraform-aws-modules/iam/aws//modules/'
+            'iam-github-oidc-role?version=5.39.0"\n}\n'
+            'inputs = {\n  subjects = ["octo-org/app:*"]\n}\n',
+        ),
+    ],
+)
+def test_what_a_module_of_others_is_given_is_told(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    [line] = read_paths([tmp_path / name], Setting("")).unknown
+    assert 'it is given subjects = ["octo-org/app:*"]; give ' in line
+
+
 def test_a_word_in_quotes_is_no_parameter_of_a_function() -> None:
     text = PULUMI_TYPESCRIPT.replace("HOST", HOST).replace("[arn, url]", "[repo, url]")
     text = text.replace("Federated: arn", "Federated: repo")

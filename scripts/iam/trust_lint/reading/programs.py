@@ -27,7 +27,12 @@ _TAKES = re.compile(
 
 def rewritten(text: str, kind: str) -> str:
     """A program's text as it is read; `kind` is how its file's name ends."""
-    if form := {".go": _go, ".cs": _csharp, ".java": _java}.get(kind):
+    if form := {
+        ".go": _go,
+        ".cs": _csharp,
+        ".java": _java,
+        ".ps1": _powershell,
+    }.get(kind):
         text = form(text)
     return _edited(text, list(_bound(text))) if _APPLY.search(text) else text
 
@@ -127,6 +132,12 @@ def _go(text: str) -> str:
         if closed is not None:
             edits += _as(match.start(), match.end(), closed, "[]")
     return _edited(text, edits)
+
+
+def _powershell(text: str) -> str:
+    """Variables without their sign where they are set, `$($NAME)` in a text as `${NAME}`."""
+    text = re.sub(r"(?m)^([ \t]*)\$(?=\w+[ \t]*=(?!=))", r"\1", text)
+    return re.sub(r"\$\(\$(\w+)\)", r"${\1}", text)
 
 
 def _as(start: int, opened: int, closed: int, signs: str) -> Edits:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -25,8 +25,15 @@ from scripts.iam.trust_lint.terraform.providers import audiences
 from scripts.iam.trust_lint.terraform.rights import allowed
 from scripts.iam.trust_lint.terraform.run import Asked, Run
 from scripts.iam.trust_lint.terraform.statements import REFUSES, json_of
-from scripts.iam.trust_lint.terraform.syntax import Block, Body
-from scripts.iam.trust_lint.terraform.values import Invalid, Json, Unknown, is_open, plain
+from scripts.iam.trust_lint.terraform.syntax import Block, Body, Expression
+from scripts.iam.trust_lint.terraform.values import (
+    Invalid,
+    Json,
+    Unknown,
+    is_open,
+    plain,
+    source_of,
+)
 
 # Which defaults are taken for no value where those that are left say nothing of a subject.
 _NO_VALUES = (
@@ -117,13 +124,55 @@ def made_elsewhere(
         if one.kind == "module" and written and _GITHUBS.search(one.text):
             origin = written.text.strip('"')
             if not origin.startswith("."):
+                given = _given(one.body.attributes, module)
                 found.append(
                     f"module.{'.'.join(one.labels)}: which roles {origin} makes of these inputs is "
-                    "written there and not here; give the plan"
+                    f"written there and not here{given}; give the plan"
                 )
     if callers:
         roles = [one for one in roles if not callers.judge(module.chain(one))]
     return found + [line for one in roles for line in _not_here(one, module)]
+
+
+# The arguments of a module that may say who gets in.
+_SAYS = re.compile(
+    r"subject|repo|branch|environment|audience|client_id|condition|organi[sz]ation|\borg|_org\b"
+    r"|owner|\brefs?\b|_refs?\b|\btags?_|workflow|wildcard|github",
+    re.IGNORECASE,
+)
+_MOST_SHOWN = 300
+
+
+def _given(arguments: Mapping[str, Expression], module: Module) -> str:
+    """What a module is given that may say who gets in, "" if nothing is."""
+    told = []
+    for name, written in arguments.items():
+        if name not in ("source", "version") and _SAYS.search(name):
+            try:
+                shown = source_of(written.value(module.scope))
+            except (Invalid, TooTangled, RecursionError):
+                shown = written.text
+            told.append((name, shown))
+    return _shown(told)
+
+
+def _inputs(text: str) -> str:
+    """The same of Terragrunt's `inputs`."""
+    written = read_once(text).attributes.get("inputs")
+    try:
+        value = written.value(Module(source(text, None)).scope) if written else {}
+    except (Invalid, TooTangled, RecursionError):
+        return ""
+    given = value.items() if isinstance(value, dict) else ()
+    return _shown([(str(name), source_of(one)) for name, one in given if _SAYS.search(str(name))])
+
+
+def _shown(given: list[tuple[str, str]]) -> str:
+    told = [
+        f"{name} = {value if len(value) <= _MOST_SHOWN else '(too long to show)'}"
+        for name, value in given
+    ]
+    return f"; it is given {', '.join(told)}" if told else ""
 
 
 def _terragrunt(text: str, home: Path) -> list[str]:
@@ -132,8 +181,8 @@ def _terragrunt(text: str, home: Path) -> list[str]:
         return []
     with suppress(Unreadable, TooTangled):
         return [
-            f"which roles {origin} makes of Terragrunt's inputs is written there and not here; "
-            "give what `terragrunt show -json PLAN` prints"
+            f"which roles {origin} makes of Terragrunt's inputs is written there and not here"
+            f"{_inputs(text)}; give what `terragrunt show -json PLAN` prints"
             for one in read_once(text).blocks
             if one.kind == "terraform" and (written := one.body.attributes.get("source"))
             for origin in [written.text.strip('"')]
