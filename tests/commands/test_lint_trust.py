@@ -285,9 +285,12 @@ def test_what_several_policies_trust_is_listed_for_the_reviewer(tmp_path: Path) 
         "2 trust policies: 0 errors, 0 warnings, 0 notes",
         "",
         "Through GitHub gets in:",
-        "  arn:aws:iam::111122223333:role/box",
+        "  arn:aws:iam::111122223333:role/ci",  # those that let somebody in stand first
     ]
-    assert "    nobody\n    trusts Service ec2.amazonaws.com\n" in done.stdout
+    assert (
+        "  arn:aws:iam::111122223333:role/box\n    nobody\n    trusts Service ec2.amazonaws.com\n"
+        in done.stdout
+    )
     assert all(len(line) <= 100 for line in done.stdout.splitlines())
     listed = json.loads(run(tmp_path, path, "--json").stdout)["trusted"]
     assert listed["arn:aws:iam::111122223333:role/box"] == ["Service ec2.amazonaws.com"]
