@@ -21,8 +21,8 @@ _STANDS = "REGION stands for it"
 _POLICY = re.compile(r"\b[Ee]ffect[\"']?\s*[:=]\s*[\"']?(?:Allow|Deny)\b")
 _WHOSE = (
     "the text holds a policy: whose it is, and whether it is all that decided, is not known here, "
-    "so it is not judged; in a file of its own it is tried (--policy, or --resource-policy where "
-    "it names a Principal)"
+    "so it is not judged; in a file of its own it is tried (--policy; where it names a Principal "
+    "--resource-policy; of the organization --scp or --rcp)"
 )
 _NAMES_NONE = "(none is read from the message)"
 # https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html

@@ -465,7 +465,7 @@ class Read:
 def read(text: str) -> Read:
     """Find every denial in a text as it stands in a log; equal ones once, in their order."""
     place = place_told(text)
-    trail, text = events.taken_out(_cleaned(text))
+    trail, text = events.taken_out(_cleaned(_without_title(text)))
     answers, text = decoded.taken_out(text)
     plain = decoded.brought_near(_plain(text))
     refusals: dict[tuple[Any, ...], Refusal] = {}
@@ -493,9 +493,11 @@ def read(text: str) -> Read:
     ]  # fmt: skip
     before = {one: plain[_begin(plain, one.start()) : one.start()].strip() for one in alone}
     told_of = {one.action for one in refusals.values()} | {spelled(one.action) for one in answers}
-    found_bare = _bare(plain, spans, tuple(dict.fromkeys(one[1] for one in alone)))
-    bare = _without_talk(dict(found_bare), told_of, alone=not (refusals or alone or answers))
-    bare += tuple(_left_out(text, bare, told_of))
+    found_bare = dict(_bare(plain, spans, tuple(dict.fromkeys(one[1] for one in alone))))
+    bare = _without_talk(found_bare, told_of, alone=not (refusals or alone or answers))
+    left = tuple(_left_out(text, bare, told_of))
+    # Beside these, talk that tells nothing is none.
+    bare = tuple(one for one in bare if not (left and found_bare[one] and not cause(one))) + left
     bare = _without_their_calls(bare, refusals.values())
     for answer in answers:
         mine = [one for one in alone if answer.answers and one[1].startswith(answer.answers)]
@@ -525,6 +527,18 @@ def read(text: str) -> Read:
         cut[1] if cut else "",
         place,
     )
+
+
+def _without_title(text: str) -> str:
+    """A page without its title, where that tells nothing and the rest has a denial."""
+    title, _, rest = text.lstrip().partition("\n")
+    stands_alone = title.startswith("# ") and not rest.partition("\n")[0].strip()
+    if not stands_alone or not (_BARE.search(rest) or _SENTENCE.search(rest)):
+        return text
+    words = title.removeprefix("# ")
+    told = cause(words)
+    nothing = (None, of_s3_alone(words), of_ec2_alone(words), of_service_alone(words))
+    return rest if told in nothing and not _SENTENCE.search(words) else text
 
 
 def _with_event(event: events.Event, refusals: dict[tuple[Any, ...], Refusal]) -> None:
@@ -733,6 +747,7 @@ def _refusal(found: re.Match[str], plain: str, since: int) -> tuple[Refusal, int
         request_id=requests[-1] if requests else "",
         operation=called[1],
         encoded=_BESIDE.match(plain, found.end()) is not None,
+        lacks=plain.startswith(" because no", found.end()),  # the kind of policy is cut
     )
     return refusal, until
 
@@ -914,6 +929,9 @@ def _bare(
 
 def _without_talk(bare: dict[str, bool], told_of: set[str], *, alone: bool) -> tuple[str, ...]:
     """The denials without what is only said about them, which tells of nothing else."""
+    # What only names beside a mention fit is nobody's denial.
+    bare = {words: talk for words, talk in bare.items()
+            if alone or not talk or cause(words) != by_name.cause(words)}  # fmt: skip
     errors = [words for words, talk in bare.items() if not talk]
     if alone and not errors:
         return tuple(filter(cause, bare)) or tuple(bare)

@@ -230,3 +230,23 @@ def test_what_is_said_about_a_decoded_message_is_no_second_denial(tmp_path: Path
     done = run(tmp_path, words)
     assert f"arn:aws:iam::{ACCOUNT}:role/r" in done.output
     assert "not explained" not in done.output
+
+
+# Terraform's words without a call: of the page nothing but the error is one.
+def test_a_title_that_tells_nothing_is_no_denial(tmp_path: Path) -> None:
+    words = (
+        "# Improve Error: AccessDenied: Access Denied reporting\n\nI encountered the following "
+        "AccessDenied error that is not helpful.\n\nError: AccessDenied: Access Denied\n        "
+        "status code: 403, request id: 37F, host id: Qo\n\nBased on the logs it is in s3.\n"
+    )
+    output = run(tmp_path, words).output
+    assert "not explained" not in output
+    assert output.count("a call was refused") + output.count("refused a call") == 1
+
+
+def test_a_sentence_that_is_cut_behind_no_tells_that_an_allow_lacks(tmp_path: Path) -> None:
+    words = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: kms:GetKeyPolicy"
+        f" on resource: arn:aws:kms:eu-west-1:{ACCOUNT}:key/1 because no"
+    )
+    assert "no policy allows" in run(tmp_path, words).output

@@ -168,7 +168,7 @@ TABLE = (
     ),
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-concepts.html
     (
-        "S3 error: Access Denied",
+        "S3 error: (?:Access Denied|You are not authorized)",
         "CloudFormation asked S3 in the caller's name for the template (or one that it nests), and "
         "S3 refused: the caller needs s3:GetObject on the template's object and the use of its "
         "key, by its own policies or the bucket's, of another account's bucket by both, with no "
