@@ -5,6 +5,7 @@ Classes are recognised by the name of their package: most verbs never import it.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 
 from scripts.console import UserError
@@ -18,7 +19,29 @@ def as_user_error(failure: BaseException) -> UserError | None:
         package = kind.__module__.partition(".")[0]
         if tell := _KNOWN.get(package):
             return tell(failure)
-    return None
+    return _credentials(failure) if _passed(failure, "botocore.credentials") else None
+
+
+def _passed(failure: BaseException, module: str) -> bool:
+    """Whether a failure came through a module."""
+    frames = traceback.walk_tb(failure.__traceback__)
+    return any(frame.f_globals.get("__name__") == module for frame, _ in frames)
+
+
+def _credentials(failure: BaseException) -> UserError:
+    """What a profile's credentials come from failed with a class of its own, not of botocore's."""
+    if isinstance(failure, EOFError):
+        return UserError(
+            "the AWS profile asks for an MFA code, and nobody could type one",
+            fix="aws configure export-credentials --profile NAME --format env prints, in a "
+            "terminal, variables that need none",
+        )
+    return UserError(
+        "the AWS profile's credentials could not be read",
+        why=first_line(failure),
+        fix="aws sts get-caller-identity must work first: correct the profile, or the program that "
+        "its credential_process names",
+    )
 
 
 def first_line(failure: BaseException) -> str:
@@ -27,8 +50,14 @@ def first_line(failure: BaseException) -> str:
     return text[:LONGEST] or type(failure).__name__
 
 
-# Codes of AWS, in lower case, and the way out.
-_CODES = (
+_CLOCK = "set this machine's clock (timedatectl shows whether it is set by the network)"
+# What AWS's codes and messages hold, in lower case, and the way out.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html
+_SIGNS = (
+    ("requesttimetooskewed", _CLOCK),
+    ("signature expired", _CLOCK),
+    ("signature not yet current", _CLOCK),
+    ("requestexpired", f"{_CLOCK}, or sign in again"),
     ("denied", "keyless explain-denial"),
     ("unauthorized", "keyless explain-denial"),
     ("notauthorized", "keyless explain-denial"),
@@ -53,7 +82,10 @@ def _botocore(failure: BaseException) -> UserError | None:
                 why=str(error.get("Message")),
                 fix="docs/local-cloud.md says what it leaves out",
             )
-        fixes = (fix for sign, fix in _CODES if sign in code.lower())
+        said = code.lower(), str(error.get("Message")).lower()
+        fixes = (
+            fix for sign, fix in _SIGNS if sign in said[0] or (" " in sign and sign in said[1])
+        )
         return UserError(
             f"AWS refused {failure.operation_name}",
             why=f"{code}: {error.get('Message')}",

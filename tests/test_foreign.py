@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from click.testing import CliRunner
 
 from scripts import cli, foreign
 from scripts.commands import aws_option
+from tests import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +63,7 @@ def test_a_librarys_failure_is_one_sentence_with_a_way_out(at: int) -> None:
         ("RequestLimitExceeded", "wait a minute, then the same command again"),
         ("LimitExceededException", "ask AWS for a higher quota, or remove what is not needed"),
         ("NoSuchBucket", "keyless doctor"),
+        ("RequestTimeTooSkewed", foreign._CLOCK),
     ],
 )
 def test_every_refusal_of_aws_comes_with_a_way_out(code: str, fix: str) -> None:
@@ -67,6 +72,59 @@ def test_every_refusal_of_aws_comes_with_a_way_out(code: str, fix: str) -> None:
     told = foreign.as_user_error(ClientError({"Error": {"Code": code, "Message": "no"}}, "Get"))
     assert told is not None
     assert told.fix == fix
+
+
+def test_a_signature_that_came_too_late_names_the_clock() -> None:
+    from botocore.exceptions import ClientError
+
+    # STS's words.
+    said = "Signature expired: 20261201T010000Z is now earlier than 20261201T013000Z (20261201T0..."
+    refused = ClientError(
+        {"Error": {"Code": "SignatureDoesNotMatch", "Message": said}}, "GetCallerIdentity"
+    )
+    told = foreign.as_user_error(refused)
+    assert told is not None
+    assert "clock" in told.fix
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        ("credential_process = /bin/echo hello", "credential_process"),
+        (
+            "role_arn = arn:aws:iam::123456789012:role/a\nsource_profile = keys\nmfa_serial = m",
+            "nobody could",
+        ),
+    ],
+)
+def test_a_profile_that_gives_no_credentials_is_one_sentence(
+    profile: str, said: str, tmp_path: Path
+) -> None:
+    keys = "[profile keys]\naws_access_key_id = A\naws_secret_access_key = B\n"
+    (tmp_path / "config").write_text(f"[profile p]\n{profile}\n{keys}")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_PROFILE": "p",
+        "AWS_REGION": "us-east-1",
+    }
+    for words in (["outputs", "--aws", "-e", "dev"], ["doctor", "--aws", "-e", "dev"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts.cli", "--home", str(tmp_path / "home"), *words],
+            env=environment,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            start_new_session=True,
+        )
+        text = done.stdout + done.stderr
+        assert done.returncode == 1, text
+        assert "Traceback" not in text, text
+        assert said in text, text
 
 
 @pytest.mark.parametrize("aws", [True, False])

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from scripts import foreign
 from scripts.commands import Project, aws_option, environment_option, json_option, pass_project
 from scripts.findings import Finding
 
@@ -369,6 +370,8 @@ def check_aws_programs(machine: Machine) -> Iterator[Finding]:
             # https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-sso.html
             detail = f"{said.split()[0]}; version 1 has no `aws sso login`"
             yield Finding(name, "notice", detail, f"install version 2: {url}")
+        elif name == "aws" and not said.startswith("aws-cli/"):
+            yield Finding(name, "missing", f"aws --version fails: {said}", f"install it: {url}")
         else:
             yield Finding(name, "ok", said)
 
@@ -406,7 +409,6 @@ def check_aws_credentials(machine: Machine) -> Iterator[Finding]:
     """Who the caller's own credentials are, and in which region."""
     import boto3
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
 
     fix = "aws sso login   (or: aws configure sso)"
     limits = Config(connect_timeout=5, read_timeout=5, retries={"total_max_attempts": 1})
@@ -418,8 +420,14 @@ def check_aws_credentials(machine: Machine) -> Iterator[Finding]:
         region = session.region_name
         sts = session.client("sts", region_name=region or "us-east-1", config=limits)
         identity = sts.get_caller_identity()
-    except (BotoCoreError, ClientError) as failure:
-        yield Finding("AWS credentials", "missing", str(failure), fix)
+    except Exception as failure:
+        if (told := foreign.as_user_error(failure)) is None:
+            raise
+        # What a verb is told is to ask this one, or to sign in: the line above.
+        ours = told.fix.startswith(("keyless ", "sign in"))
+        yield Finding(
+            "AWS credentials", "missing", told.why or told.what, fix if ours else told.fix
+        )
         return
     yield Finding("AWS credentials", "ok", identity["Arn"])
     if region is None:
@@ -450,4 +458,5 @@ def _first_line(command: list[str], environ: Mapping[str, str]) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as failure:
         return f"{command[0]}: {failure}"
-    return next(iter((done.stdout or done.stderr).splitlines()), command[0])
+    lines = (done.stdout or done.stderr).splitlines() or [command[0]]
+    return lines[-1] if done.returncode else lines[0]  # a stack trace ends with what failed

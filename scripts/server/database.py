@@ -14,6 +14,7 @@ from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
 from scripts.console import UserError
+from scripts.names import RDS_CERTIFICATES
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
@@ -26,6 +27,30 @@ CONNECT_SECONDS = 30
 LOCK_SECONDS = 30
 # How long MLflow's first start may take to make its tables.
 INITIAL_SECONDS = 180
+# What PostgreSQL, its client and RDS say when a login fails, and the way out.
+_CERTIFICATES = (
+    f"curl --fail -O {RDS_CERTIFICATES}, then keyless database with --aws --ca global-bundle.pem"
+)
+_REFUSED = (
+    ("root certificate", _CERTIFICATES),
+    ("certificate verify failed", _CERTIFICATES),
+    (
+        "connection slots are reserved",
+        SLOTS := "end sessions that hold connections, such as the "
+        "server's (stop it for this moment), then run keyless database again",
+    ),
+    ("too many clients", SLOTS),
+    (
+        "PAM",
+        "an administrator must take the master out of rds_iam: REVOKE rds_iam FROM the role "
+        "that it is a member of",
+    ),
+    (
+        "password authentication failed",
+        "run keyless database again: RDS rotates this password, and "
+        "the secret may have been read before the last time",
+    ),
+)
 INDEXES = (
     "CREATE INDEX IF NOT EXISTS keyless_newest_runs ON runs "
     "(experiment_id, start_time DESC, run_uuid)",
@@ -105,12 +130,9 @@ def _master(server: Server, master: str, password: str) -> connection:
     try:
         return server.connect(master, password, "postgres")
     except psycopg2.OperationalError as refusal:
-        raise UserError(
-            f"{master} cannot log in",
-            why=str(refusal).strip(),
-            fix="keyless doctor; if RDS says PAM, an administrator must take the master out of "
-            "rds_iam: REVOKE rds_iam FROM the role that it is a member of",
-        ) from None
+        why = " ".join(str(refusal).split())
+        fix = next((fix for sign, fix in _REFUSED if sign in why), "keyless doctor")
+        raise UserError(f"{master} cannot log in", why=why, fix=fix) from None
 
 
 def _create_owner(master_login: connection, master: str, names: Names) -> bool:

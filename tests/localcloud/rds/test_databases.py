@@ -25,10 +25,12 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
 from scripts.aws.credentials import Credentials
+from scripts.console import UserError
 from scripts.localcloud.authority import Authority
 from scripts.localcloud.emulator import gaps
 from scripts.localcloud.home import HOME_VARIABLE
 from scripts.localcloud.rds.databases import Databases
+from scripts.server import database
 from tests.localcloud.rds.dataplane_host import REGION, FakeHost
 
 pytestmark = pytest.mark.slow
@@ -288,6 +290,44 @@ def test_a_client_that_trusts_another_authority_hangs_up(cloud: Cloud, tmp_path:
     # Without verification the wrong authority is not noticed: verify-full is the control.
     open_door = cloud.connect("mlflow", token, sslmode="require", sslrootcert="/nonexistent")
     assert current_user(open_door) == "mlflow"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fix"),
+    [
+        ("no file", "curl --fail -O https://truststore.pki.rds.amazonaws.com"),
+        ("no certificate", "curl --fail -O https://truststore.pki.rds.amazonaws.com"),
+        ("another authority", "curl --fail -O https://truststore.pki.rds.amazonaws.com"),
+        ("the password before a rotation", "run keyless database again: RDS rotates"),
+        ("no slot", "end sessions that hold connections"),
+    ],
+)
+def test_a_login_of_the_master_that_fails_says_what_to_do(
+    cloud: Cloud, tmp_path: Path, wrong: str, fix: str
+) -> None:
+    """`keyless doctor` looks at none of these."""
+    (tmp_path / "empty.pem").write_text("")
+    files = {
+        "no file": tmp_path / "none.pem",
+        "no certificate": tmp_path / "empty.pem",
+        "another authority": Path(Authority(tmp_path).bundle),
+    }
+    ca = files.get(wrong, cloud.host.ca_bundle)
+    server = database.Server(cloud.address, "127.0.0.1", cloud.port, str(ca))
+    held: list[Connection] = []
+    if wrong == "no slot":
+        with contextlib.suppress(psycopg2.OperationalError):
+            while len(held) < 200:
+                held.append(cloud.connect("plain", "known"))
+    password = "old" if "rotation" in wrong else PASSWORD
+    try:
+        with pytest.raises(UserError) as told:
+            database.create(server, MASTER, password)
+    finally:
+        for connection in held:
+            connection.close()
+    assert fix in told.value.fix, told.value
+    assert "\n" not in told.value.why
 
 
 def test_a_client_that_expects_another_host_hangs_up(cloud: Cloud) -> None:
