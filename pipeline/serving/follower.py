@@ -81,7 +81,10 @@ class Follower:
         record = (await asyncio.to_thread(self._config.place.records.read))[0]
         if record is not None:
             self._record = record
-            await self._show(self.traffic.champion, _champion(record, self._config), CHAMPION)
+            try:
+                await self._show(self.traffic.champion, _champion(record, self._config), CHAMPION)
+            finally:
+                await self._end_rollout()
 
     async def look_at_policy(self) -> None:
         """Take up the policy if it is a newer one, and its challenger."""
@@ -102,12 +105,33 @@ class Follower:
         policy = newer.policy
         if policy.model != self._config.place.model:
             raise InputError(f"the policy is of the model {policy.model}")
-        # A rollout that ends frees the traffic first; one that begins waits for its model.
-        self.traffic.policy, self._etag = policy, newer.etag
+        self._etag = newer.etag
         self._gauges.policy.set(policy.version)
+        await self._follow(self._in_force(policy))
+
+    async def _follow(self, policy: TrafficPolicy) -> None:
+        # A rollout that ends frees the traffic first; one that begins waits for its model.
+        self.traffic.policy = policy
         if not policy.shadow:
             self.traffic.copies.clear()
         await self._show_challenger(policy)
+
+    async def _end_rollout(self) -> None:
+        policy = self.traffic.policy
+        if policy is not None and (ended := self._in_force(policy)) is not policy:
+            log.warning("the champion of record changed: the rollout ends here")
+            await self._follow(ended)
+
+    def _in_force(self, policy: TrafficPolicy) -> TrafficPolicy:
+        """The policy, ended where the champion of record is a later one than it began with.
+
+        A controller would write this, but there may be none: it ends when a rollout has succeeded,
+        and its challenger may be promoted and rolled back long after.
+        """
+        record = self._record
+        if not policy.live or record is None or record.sequence <= policy.champion_sequence:
+            return policy
+        return policy.model_copy(update={"phase": "aborted", "share": 0.0, "shadow": False})
 
     async def _show_challenger(self, policy: TrafficPolicy | None) -> None:
         slot = self.traffic.challenger

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.model.champion import FileRecords
 from pipeline.rollouts.assignment import assign
 from pipeline.rollouts.policies import Policies
 from pipeline.rollouts.policy import TrafficPolicy
@@ -50,6 +51,7 @@ def put_policy(
     policies = Policies(FolderStore(folder), f"rollouts/{models.NAME}")
     seen = policies.read()
     now = datetime.now(UTC)
+    record = FileRecords(folder / "champion" / models.NAME).read()[0]
     number = seen.policy.version + 1 if seen else 1
     if model is None and seen:
         number = int(seen.policy.experiment[1:])
@@ -66,7 +68,7 @@ def put_policy(
             "run_id": "run-99",
             "files": models.store_files(folder, model),
         },
-        "champion_sequence": 1,
+        "champion_sequence": record.sequence if record else 1,
         "champion_version": "1",
         "loss": "error",
         "started_at": now,
@@ -291,6 +293,30 @@ def test_a_rolled_back_challenger_gets_no_request_within_seconds(own: Running) -
     assert later.count("challenger") <= load.threads
     assert later.count("champion") >= 60 - load.threads
     wait_until(lambda: "challenger" not in own.models(), "the challenger is gone")
+
+
+def test_no_controller_is_needed_for_a_rollback_to_take_a_promoted_challenger_away(
+    own: Running,
+) -> None:
+    """The controller ends when a rollout has succeeded; what docs/rollouts.md says of a change of
+    the champion holds at the servers."""
+    policy = put_policy(own.folder, models.fitted(flipped=True), share=1.0, phase="succeeded")
+    loaded(own, policy)
+    assert own.post("/invocations", ONE).headers["X-Variant"] == "challenger"
+
+    promoted = models.promote_next(own.folder, models.fitted(flipped=True))
+    wait_until(lambda: own.models() == {"champion": promoted}, "the promoted one alone answers")
+    restored = models.promote_next(own.folder, models.fitted())
+    wait_until(lambda: own.models() == {"champion": restored}, "the restored one alone answers")
+    assert own.post("/invocations", ONE).headers["X-Variant"] == "champion"
+    # Nor does a server that starts then begin it again, whichever it reads first.
+    with running(own.folder) as second:
+        taken_up(second, policy)
+        wait_until(lambda: second.models() == {"champion": restored}, "it answers")
+        assert second.post("/invocations", ONE).headers["X-Variant"] == "champion"
+    # A policy that began with a champion that the server has not seen yet goes on.
+    later = put_policy(own.folder, models.fitted(), share=1.0, champion_sequence=10**6)
+    loaded(own, later)
 
 
 @pytest.mark.parametrize("mode", ["fail", "crash", "hang"])
