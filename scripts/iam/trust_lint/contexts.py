@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from scripts.iam.trust_lint.decide import who
+from scripts.iam.trust_lint.decide.automata import (
+    Operand,
+    but,
+    common_word,
+    pattern,
+    repeated,
+    text,
+    then,
+)
 from scripts.iam.trust_lint.decide.grammar import BRANCH, TAG, JobKind
 from scripts.iam.trust_lint.decide.search import ON_TARGET, Token
-from scripts.iam.trust_lint.decide.statement import Compared, has_wildcard
+from scripts.iam.trust_lint.decide.statement import EXACT, Compared, has_wildcard
 from scripts.iam.trust_lint.decide.who import listed
 from scripts.iam.trust_lint.findings import Finding
-from scripts.iam.trust_lint.fixes import Fix, added, without
+from scripts.iam.trust_lint.fixes import Fix, added, exchanged, without
 from scripts.iam.trust_lint.rules import Check, Linted, alike, exact_subject, under_template
 from scripts.iam.trust_lint.rules import requires_subject as _requires_subject
 from scripts.iam.trust_lint.unfilled import made_up
@@ -201,6 +211,33 @@ def _by_default_without(linted: Linted, found: Compared) -> bool:
     return Linted(change.applied(linted.one), linted.issuer, linted.setting).is_default
 
 
+_REPOSITORY = then(text("repo:"), repeated(but(":")), text(":"))
+_SUBJECTS = {
+    "pull_request": then(_REPOSITORY, text("pull_request")),
+    "environment": then(_REPOSITORY, text("environment:"), pattern("*")),
+}
+
+
+def _of(linted: Linted, kind: str) -> Linted:
+    """The statement with those values of the subject alone that take such a job."""
+    one = linted.one
+    for found in one.on("sub"):
+        kept = tuple(
+            value
+            for value in found.values
+            if common_word(
+                [
+                    Operand(pattern(value, wildcards=found.operator.base not in EXACT)),
+                    Operand(_SUBJECTS[kind]),
+                ]
+            )
+        )
+        if kept and kept != found.values and not found.negated:
+            new = replace(found.condition, values=kept)
+            one = Fix("", exchanged(one, found.condition, new)).applied(one)
+    return linted if one is linted.one else Linted(one, linted.issuer, linted.setting)
+
+
 def ref(linted: Linted) -> Iterator[Finding]:
     """An environment's subject does not say which branch asks."""
     token = linted.hidden_ref
@@ -232,8 +269,8 @@ def ref(linted: Linted) -> Iterator[Finding]:
         "no-ref",
         f"{token.subject!r} does not say which branch asks, and "
         + (f"{compared[0].written} {key} leaves it open" if compared else "ref is not compared"),
-        f"everyone who can push a branch to {who.repositories(linted)}, unless the environment "
-        "itself is restricted",
+        f"everyone who can push a branch to {who.repositories(_of(linted, 'environment'))}, unless "
+        "the environment itself is restricted",
         fix,
         token,
         weight="note" if server else None,
@@ -254,7 +291,7 @@ def pull_request(linted: Linted) -> Iterator[Finding]:
         else f"{token.subject!r}: what the role may do was not judged"
         if writes is None
         else f"{token.subject!r} may do {shown} in the named workflow",
-        f"whoever may push a branch to {who.repositories(linted)}: "
+        f"whoever may push a branch to {who.repositories(_of(linted, 'pull_request'))}: "
         + (
             "what the named workflow runs of the pull request, it runs with this role"
             if _is_elsewhere(linted)

@@ -912,3 +912,30 @@ def test_each_way_of_what_an_object_takes_in_is_judged() -> None:
         for one in lint_all(list(read_text(text, "stack.ts", Setting("")).documents)).reach.values()
     }
     assert len(reached) == 2
+
+
+def test_what_one_repository_alone_may_do_is_not_said_of_the_others() -> None:
+    """Subjects: GitHub Docs, "OpenID Connect reference", example subject claims."""
+    host = "token.actions.githubusercontent.com"
+    values = ["repo:o/a:pull_request", "repo:o/a:environment:e", "repo:o/b:ref:refs/heads/main"]
+    found = lint(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Federated": f"arn:aws:iam::111122223333:oidc-provider/{host}"},
+                    "Action": "sts:AssumeRoleWithWebIdentity",
+                    "Condition": {
+                        "StringEquals": {f"{host}:aud": "sts.amazonaws.com", f"{host}:sub": values}
+                    },
+                }
+            ],
+        },
+        Setting("trust.json"),
+    )
+    by_rule = {one.rule: one.who for one in found.findings}
+    assert by_rule["no-ref"].startswith("everyone who can push a branch to o/a, unless")
+    assert by_rule["pull-request-unknown"].startswith("whoever may push a branch to o/a:")
+    [reach] = found.reach.values()
+    assert reach.who == "jobs of o/a: environment e, pull requests; of o/b: refs/heads/main"

@@ -18,7 +18,9 @@ from scripts.iam.trust_lint.decide.automata import (
 from scripts.iam.trust_lint.decide.grammar import BRANCH, CLAIMS, OWNER, TAG, JobKind
 from scripts.iam.trust_lint.decide.openness import Openness
 from scripts.iam.trust_lint.decide.search import Asked, Token
+from scripts.iam.trust_lint.fixes import Fix, exchanged
 
+_MOST_APART = 8  # repositories whose contexts are told one by one
 Level = Literal["nobody", "contexts", "repository", "name", "owner", "anybody"]
 LEVELS: tuple[Level, ...] = ("nobody", "contexts", "repository", "name", "owner", "anybody")
 """From the narrowest: nobody, the contexts that are named, more contexts of the named repository,
@@ -267,7 +269,33 @@ def _refs(found: Openness) -> str:
 
 
 def contexts(found: Openness) -> str:
-    """The named contexts that get in."""
+    """The named contexts that get in, apart for repositories of which others do."""
+    together: dict[str, list[str]] = {}
+    for part in _by_repository(found):
+        together.setdefault(_contexts(part), []).append(repositories(part))
+    if len(together) < 2:
+        together = {_contexts(found): [repositories(found)]}
+    said = [f"{listed(sorted(where))}{what}" for what, where in together.items()]
+    return f"jobs of {'; of '.join(said)}" + _limits(found, pinned=bool(found.names.workflows))
+
+
+def _by_repository(found: Openness) -> list[Openness]:
+    """The statement for each of a few repositories whose subjects it lists."""
+    compared = [one for one in found.one.on("sub") if not one.negated]
+    by_repository: dict[str, list[str]] = {}
+    for value in compared[0].values if len(compared) == 1 else ():
+        by_repository.setdefault(":".join(value.split(":")[:2]).lower(), []).append(value)
+    if not 2 <= len(by_repository) <= _MOST_APART:
+        return []
+    parts = []
+    for values in by_repository.values():
+        new = replace(compared[0].condition, values=tuple(values))
+        change = Fix("", exchanged(found.one, compared[0].condition, new))
+        parts.append(Openness(change.applied(found.one), found.issuer, found.listed))
+    return [part for part in parts if part.anything is not None]
+
+
+def _contexts(found: Openness) -> str:
     names = found.names
     said = [
         *(f"environment {name}{_at_ref(found)}" for name in sorted(names.environments)
@@ -283,9 +311,7 @@ def contexts(found: Openness) -> str:
     ]  # fmt: skip
     if said and names.workflows:
         said += _further(found)
-    where = repositories(found)
-    shown = f"jobs of {where}: {', '.join(said)}" if said else f"jobs of {where}"
-    return shown + _limits(found, pinned=bool(names.workflows))
+    return f": {', '.join(said)}" if said else ""
 
 
 def _further(found: Openness) -> list[str]:
