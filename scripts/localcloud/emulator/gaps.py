@@ -69,7 +69,7 @@ def filled() -> Iterator[None]:
 
 
 def _give_instances_of_a_group_what_their_template_says(stack: ExitStack) -> None:
-    """Moto's groups start instances without their template's profile and metadata options.
+    """Moto's groups start instances without their template's profile, options and groups.
 
     A group whose template was deleted stays, and starts none; moto fails.
     """
@@ -88,10 +88,20 @@ def _give_instances_of_a_group_what_their_template_says(stack: ExitStack) -> Non
             if state.instance.id not in before:
                 started = {name: data[name] for name in _OF_TEMPLATE if name in data}
                 launches.apply(self.ec2_backend, state.instance, started)
+                if groups := _groups_of(self.ec2_backend, data):
+                    self.ec2_backend.modify_instance_security_groups(state.instance.id, groups)
 
     stack.enter_context(
         patch.object(FakeAutoScalingGroup, "replace_autoscaling_group_instances", replace)
     )
+
+
+def _groups_of(ec2: Any, data: dict[str, Any]) -> list[str]:
+    """The security groups of a launch template that are there."""
+    interfaces = data.get("NetworkInterfaces") or ()
+    named = [*(data.get("SecurityGroupIds") or ())]
+    named += [group for one in interfaces for group in one.get("Groups") or ()]
+    return [name for name in named if ec2.get_security_group_from_id(name)]
 
 
 def _end_an_instances_own_interface_with_it(stack: ExitStack) -> None:

@@ -101,8 +101,6 @@ def _needed(backends: Backends, region: str, apart_from: str) -> set[str]:
         found |= set(database.vpc_security_group_ids)
         if subnets := getattr(database, "db_subnet_group", None):
             found |= {_subnet_of(one) for one in subnets.subnets}
-    for scaled in list(backends("autoscaling", region).autoscaling_groups.values()):
-        found |= _groups_of_scaled(scaled)
     found |= {gateway.vpc.id for gateway in ec2.internet_gateways.values() if gateway.vpc}
     for endpoint in list(ec2.vpc_end_points.values()):
         if endpoint.state == "available":
@@ -116,18 +114,6 @@ def _needed(backends: Backends, region: str, apart_from: str) -> set[str]:
                 rules = (*group.ingress_rules, *group.egress_rules)
                 found |= {str((rule.source_group or {}).get("GroupId")) for rule in rules}
     return found
-
-
-def _groups_of_scaled(scaled: Any) -> set[str]:
-    """The security groups of a scaling group's instances, which moto starts without them."""
-    if not scaled.instance_states or scaled.ec2_launch_template is None:
-        return set()
-    data = scaled.ec2_launch_template.get_version(scaled.launch_template_version).data
-    interfaces = data.get("NetworkInterfaces") or ()
-    return {
-        *(data.get("SecurityGroupIds") or ()),
-        *(group for one in interfaces for group in one.get("Groups") or ()),
-    }
 
 
 def _subnet_of(shown: Any) -> str:

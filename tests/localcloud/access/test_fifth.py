@@ -428,6 +428,38 @@ def test_balancers_and_scaling_groups_in_use_stay_and_have_one_name(
     )  # fmt: skip
 
 
+def test_a_security_group_is_free_once_its_instances_are_taken_out_of_it(account: Account) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html"""
+    ec2, scaling = account.client("ec2"), account.client("autoscaling")
+    vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]
+    made = {"VpcId": vpc["VpcId"], "Description": "d"}
+    old, new = (ec2.create_security_group(GroupName=n, **made)["GroupId"] for n in ("old", "new"))
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    data = {"ImageId": image, "SecurityGroupIds": [old]}
+    ec2.create_launch_template(LaunchTemplateName="grouped", LaunchTemplateData=data)
+    named = {"AutoScalingGroupName": "grouped"}
+    scaling.create_auto_scaling_group(
+        **named, MinSize=1, MaxSize=1, LaunchTemplate={"LaunchTemplateName": "grouped"},
+        AvailabilityZones=[f"{account.cloud.region}a"],
+    )  # fmt: skip
+    [group] = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=["grouped"])[
+        "AutoScalingGroups"
+    ]
+    name = group["Instances"][0]["InstanceId"]
+
+    def groups() -> list[list[str]]:
+        [one] = ec2.describe_instances(InstanceIds=[name])["Reservations"][0]["Instances"]
+        both = (one["SecurityGroups"], one["NetworkInterfaces"][0]["Groups"])
+        return [[group["GroupId"] for group in some] for some in both]
+
+    assert groups() == [[old], [old]]
+    assert fails(ec2.delete_security_group, GroupId=old) == "DependencyViolation"
+    ec2.modify_instance_attribute(InstanceId=name, Groups=[new])
+    assert groups() == [[new], [new]]
+    ec2.delete_security_group(GroupId=old)
+    scaling.delete_auto_scaling_group(**named, ForceDelete=True)
+
+
 # What a service sends on its own
 
 

@@ -1,8 +1,8 @@
 """Changes that moto answers with success and does not make, or makes to something else.
 
 It drops a subnet group that is changed, takes an instance's security groups away where it does not
-know the attribute that changes, leaves a schedule without a state, and shows few attributes of a
-topic.
+know the attribute that changes, leaves its interface in the old ones, leaves a schedule without a
+state, and shows few attributes of a topic.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import camelcase_to_underscores
+from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses.instances import InstanceResponse
 from moto.rds.models import RDSBackend
 from moto.scheduler.models import EventBridgeSchedulerBackend
@@ -41,6 +42,7 @@ def changed() -> Iterator[None]:
     with ExitStack() as stack:
         for owner, method, change in (
             (EventBridgeSchedulerBackend, "update_schedule", _schedule),
+            (InstanceBackend, "modify_instance_security_groups", _groups),
             (InstanceResponse, "modify_instance_attribute", _shutdown),
             (RDSBackend, "modify_db_subnet_group", _subnet_group),
             (SNSResponse, "get_topic_attributes", _of_topic),
@@ -60,6 +62,18 @@ def _schedule(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(self, *args, **given)
 
     return update
+
+
+def _groups(original: Callable[..., Any]) -> Callable[..., Any]:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyInstanceAttribute.html"""
+
+    def modify(self: Any, *args: Any, **given: Any) -> Any:
+        instance = original(self, *args, **given)
+        if 0 in instance.nics:  # the primary interface
+            instance.nics[0]._group_set = list(instance.security_groups)
+        return instance
+
+    return modify
 
 
 def _shutdown(original: Callable[..., Any]) -> Callable[..., Any]:
