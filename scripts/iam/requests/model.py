@@ -89,7 +89,7 @@ class Account(Protocol):
     | EC2 vpc                        | default_group (id)                                         |
     | EC2 vpc/default                | vpc (id), subnets ({availability zone: id of its default}) |
     | EC2 vpc-endpoint               | vpc (id), private_dns                                      |
-    | EC2 snapshot                   | kms_key (id, ARN or alias)                                 |
+    | EC2 snapshot, volume           | kms_key (id, ARN or alias)                                 |
     | EC2 instance                   | instance_profile (ARN), instance_type, availability_zone,  |
     |                                | volumes ({device: id})                                     |
     | EC2 route-table-association/ID | route_table, subnet (ids; or the gateway's)                |

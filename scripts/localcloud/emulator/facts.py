@@ -84,6 +84,7 @@ def _ec2(backends: Backends, parts: list[str]) -> Facts | None:
     facts = {
         "vpc": getattr(subnet, "vpc_id", None),
         "availability_zone": getattr(subnet, "availability_zone", None),
+        "kms_key": _key_of_volume(ec2, found) if kind == "volume" else None,
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -102,11 +103,15 @@ def _network(ec2: Any, name: str) -> Facts | None:
 
 def _key_of_snapshot(ec2: Any, snapshot: Any) -> str | None:
     """The key of a snapshot, which may be that of the snapshot that its volume was made from."""
-    while snapshot is not None:
-        if key := snapshot.kms_key_id or snapshot.volume.kms_key_id:
-            return str(key)
-        snapshot = ec2.snapshots.get(snapshot.volume.snapshot_id)
-    return None
+    if snapshot is None or snapshot.kms_key_id:
+        return snapshot and str(snapshot.kms_key_id)
+    return _key_of_volume(ec2, snapshot.volume)
+
+
+def _key_of_volume(ec2: Any, volume: Any) -> str | None:
+    if volume.kms_key_id:
+        return str(volume.kms_key_id)
+    return _key_of_snapshot(ec2, ec2.snapshots.get(volume.snapshot_id))
 
 
 def _instance(backends: Backends, instance: Any) -> Facts:

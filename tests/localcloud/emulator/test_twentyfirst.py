@@ -155,6 +155,28 @@ def test_a_version_of_a_secret_has_the_key_that_it_was_encrypted_with(account: A
     assert not told(low.get_secret_value, **current)
 
 
+def test_who_starts_an_instance_may_use_the_keys_of_its_volumes(account: Account) -> None:
+    """ "The IAM principal that calls the StartInstances API action must have kms:CreateGrant
+    permissions to create a grant for Amazon EC2."
+
+    https://repost.aws/knowledge-center/kms-iam-ec2-permission
+    """
+    ec2, key = account.client("ec2"), _key(account)
+    disk = {"VolumeSize": 8, "Encrypted": True, "KmsKeyId": key}
+    run: dict[str, Any] = {"MinCount": 1, "MaxCount": 1, "InstanceType": "t4g.micro"}
+    run["ImageId"] = ec2.describe_images()["Images"][0]["ImageId"]
+    run["BlockDeviceMappings"] = [{"DeviceName": "/dev/sdf", "Ebs": disk}]
+    one = {"InstanceIds": [ec2.run_instances(**run)["Instances"][0]["InstanceId"]]}
+    ec2.stop_instances(**one)
+    starts, grants = statement("ec2:StartInstances"), statement("kms:CreateGrant", key)
+    for name, may, then in (
+        ("starts21", (starts,), "UnauthorizedOperation"),
+        ("grants21", (starts, grants), ""),
+    ):
+        low = account.client("ec2", account.session(name, *may))
+        assert told(low.start_instances, **one) == then
+
+
 def test_a_key_is_disabled_and_its_deletion_planned_by_its_arn(account: Account) -> None:
     """ "Specify the key ID or key ARN of the KMS key."
 

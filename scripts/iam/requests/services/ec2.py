@@ -27,7 +27,7 @@ from scripts.iam.requests.row import (
     request_tags,
     same,
 )
-from scripts.iam.requests.services import ec2_endpoints
+from scripts.iam.requests.services import ec2_endpoints, kms
 from scripts.iam.requests.services.ec2_launch import (
     RUN_INSTANCES,
     instance_profile,
@@ -243,6 +243,19 @@ _instance = named("instance", "InstanceId")
 _instances = named("instance", "InstanceIds")
 _interface = named("network-interface", "NetworkInterfaceId")
 _volume = named("volume", "VolumeId")
+
+
+def _opens_volumes(call: Call) -> Iterator[Need]:
+    """EC2 gets a grant of the keys of an instance's volumes from whoever starts it.
+
+    https://repost.aws/knowledge-center/kms-iam-ec2-permission
+    """
+    for instance in _instances(call):
+        for name in (call.facts(instance.arn).get("volumes") or {}).values():
+            key = call.facts(call.arn("ec2", f"volume/{name}")).get("kms_key")
+            yield from kms.behind(call, "ec2", key, ("kms:CreateGrant",))
+
+
 _rules = Row(
     both(_security_group, _rules_with_tags),
     keys=region_key,
@@ -337,7 +350,8 @@ TABLE: Table = {
     "DescribeLaunchTemplateVersions": Row(everything, keys=region_key, also=(resolved_images,)),
     # instances
     "RunInstances": RUN_INSTANCES,
-    **same("StartInstances StopInstances TerminateInstances", on_row(_instances)),
+    "StartInstances": on_row(_instances, also=(_opens_volumes,)),
+    **same("StopInstances TerminateInstances", on_row(_instances)),
     **same("DescribeInstanceAttribute GetConsoleOutput GetInstanceUefiData", on_row(_instance)),
     "ModifyInstanceAttribute": _attribute(
         _instance, named("security-group", "Groups"), _mapped_volumes
