@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
-from scripts.iam.requests.model import Account, HttpRequest, Need, Reading, Unmapped
+from scripts.iam.requests.model import Account, HttpRequest, Malformed, Need, Reading, Unmapped
 from scripts.iam.requests.row import Call, Table
 from scripts.iam.requests.services import (
     agent,
@@ -65,6 +66,10 @@ SERVICES = {
     "sts": Service(sts.TABLE, "sts", "sts"),
     "tagging": Service(tagging.TABLE, "tag", "resourcegroupstaggingapi"),
 }
+# Permissions of one call: 1,000 things, the most that AWS takes, each with three. Everybody waits
+# while they are decided, also those that the caller has not.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+_MOST = 3_000
 # Calls that no policy can forbid: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 FREE = {("sts", "GetCallerIdentity"), ("sts", "GetSessionToken")}
 
@@ -114,7 +119,10 @@ def needs_of(reading: Reading, account: Account) -> list[Need]:
     """
     service, name = reading.request.service, reading.operation
     call = Call(reading.request, name, reading.parameters, account, reading)
-    found = list(_needs(call, SERVICES[service]))
+    found = list(islice(_needs(call, SERVICES[service]), _MOST + 1))
+    if len(found) > _MOST:
+        code = "MalformedXML" if service == "s3" else None
+        raise Malformed(f"{name} is about more things than a call may name", code)
     if not found and (service, name) not in FREE:
         raise ValueError(f"{name} names nothing to act on")
     for need in found:

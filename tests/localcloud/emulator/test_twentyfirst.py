@@ -233,3 +233,21 @@ def test_a_parameter_has_a_name_at_each_level(account: Account) -> None:
     for name in ("/levels21//a", "//levels21", "/levels21/", "/"):
         assert told(put, Name=name, Value="v", Type="String") == "ValidationException"
     assert not told(put, Name="/levels21/a", Value="v", Type="String")
+
+
+def test_a_batch_without_end_is_refused_before_it_is_decided(account: Account) -> None:
+    """ "The request can contain a list of up to 1,000 keys": nobody waits for 200,000 refusals,
+    which one request without a signature asked for.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
+    """
+    account.client("s3").create_bucket(Bucket="batch21")
+    nothing = account.session("nothing21")
+    ends = account.client("ec2", nothing).terminate_instances
+    for client in (account.client("s3", nothing), account.unsigned("s3")):
+        for count, code in ((1_000, "AccessDenied"), (4_000, "MalformedXML")):
+            batch = {"Objects": [{"Key": str(number)} for number in range(count)]}
+            assert told(client.delete_objects, Bucket="batch21", Delete=batch) == code
+    named = [f"i-{number:017x}" for number in range(4_000)]
+    assert told(ends, InstanceIds=named) == "InvalidParameterValue"
