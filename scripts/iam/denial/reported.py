@@ -80,6 +80,15 @@ _NO_ACCOUNT = re.compile(r"arn:[\w-]+:iam:::(?:role|user)/")
 _ARN_AS_NAME = re.compile(r"arn:.*[/:]arn:[\w-]+:[\w-]+:")
 # The session of an instance has its ID as its name; these are names of a cluster's nodes.
 _NODE = re.compile(r":assumed-role/[^/]*(?:node|eks|karpenter)[^/]*/i-[^/]+$", re.IGNORECASE)
+# An action -> what asks for more than a policy of IAM's.
+# https://docs.aws.amazon.com/eks/latest/userguide/view-kubernetes-resources.html
+# https://docs.aws.amazon.com/lake-formation/latest/dg/access-control-underlying-data.html
+_BESIDES_IAM = {
+    "eks:AccessKubernetesApi": "to see a cluster's objects in the console the caller needs rights "
+    "of Kubernetes' own, too (an access entry with a policy, or a group in aws-auth)",
+    "lakeformation:GetDataAccess": "what is read needs a grant of Lake Formation's own, too (aws "
+    "lakeformation grant-permissions: SELECT on the table, or DATA_LOCATION_ACCESS)",
+}
 _TAKES_A_BOUNDARY = re.compile(
     r"iam:(?:CreateRole|CreateUser|(?:Put|Delete)(?:Role|User)PermissionsBoundary"
     r"|(?:Attach|Detach|Put|Delete)(?:Role|User)Policy)$"
@@ -131,8 +140,9 @@ _ELSEWHERE = {
     "resource control policy": "the organization's, and no policy of this account lifts it. It may "
     "hang on the request (whose account, which network): ask whoever keeps the organization's "
     "policies",
-    "VPC endpoint policy": "the network's: in this platform's own, "
-    "terraform/modules/network/endpoints.tf writes it",
+    "VPC endpoint policy": "the network's, and the caller's own policies change nothing: the "
+    "endpoint that the call took has to allow it there (aws ec2 describe-vpc-endpoints: "
+    "PolicyDocument; in this platform's own, terraform/modules/network/endpoints.tf writes it)",
     "session policy": "the session's own, given when the session was made and kept nowhere: give "
     "the session less narrow a policy",
     BLOCKED: "a setting of the bucket or of its account, and no policy of IAM lifts it: make what "
@@ -264,6 +274,8 @@ def of_the_call(refusal: Refusal) -> Iterable[str]:
 
 def _whatever_they_say(refusal: Refusal) -> Iterable[str]:
     """What refuses a call whatever the policies say."""
+    if (besides_iam := _BESIDES_IAM.get(refusal.action)) and not refusal.explicit:
+        yield besides_iam
     if of_the_organization(refusal.action) and not refusal.layer:
         yield OF_ORGANIZATIONS
     if refusal.explicit and _TAKES_A_BOUNDARY.match(refusal.action):

@@ -213,16 +213,24 @@ def _events(text: str) -> Iterator[Event]:
         ):
             groups.append([])
         groups[-1].append(one)
+    since = 0
     for group, further in zip_longest(groups, groups[1:]):
         until = further[0].start() if further else len(text)
-        event = _event(text, group, min(until, group[-1].end() + _MOST))
+        event = _event(text, group, since, min(until, group[-1].end() + _MOST))
+        since = group[-1].end()
         if event:
             yield event
 
 
-def _event(text: str, group: list[re.Match[str]], until: int) -> Event | None:
+def _event(text: str, group: list[re.Match[str]], since: int, until: int) -> Event | None:
     told = {_squeezed(one["name"]): _value(one) for one in group}
     start, end = group[0].start(), group[-1].end()
+    # Of an event that is cut before its version who called comes first.
+    before = [*_IDENTITY.finditer(text, max(since, start - _MOST), start)]
+    if before and "eventversion" not in told and not _IDENTITY.search(text, start, until):
+        start = before[-1].start()
+        opens = re.search(r"\{\s*[\"']?$", text[:start])
+        start = opens.end() if opens else start
     if message := _MESSAGE.search(text, start, until):
         told["errormessage"] = message["words"].strip()
         end = max(end, message.end())

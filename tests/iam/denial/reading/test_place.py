@@ -250,3 +250,34 @@ def test_a_sentence_that_is_cut_behind_no_tells_that_an_allow_lacks(tmp_path: Pa
         f" on resource: arn:aws:kms:eu-west-1:{ACCOUNT}:key/1 because no"
     )
     assert "no policy allows" in run(tmp_path, words).output
+
+
+# https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+def test_of_an_event_without_its_head_who_called_is_read(tmp_path: Path) -> None:
+    words = (
+        f'{{"userIdentity": {{"arn": "arn:aws:sts::{ACCOUNT}:assumed-role/r/s"'
+        '}, "eventTime": "2021-12-04T15:09:20Z", "eventSource": "s3.amazonaws.com", "eventName": '
+        '"ListBuckets", "errorCode": "AccessDenied", "errorMessage": "Access Denied"}'
+    )
+    found = explained(run(tmp_path, words, "--json"))
+    assert found["principal"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/r/s"
+    assert found["action"] == "s3:ListAllMyBuckets"
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        # https://docs.aws.amazon.com/eks/latest/userguide/view-kubernetes-resources.html
+        ("eks:AccessKubernetesApi", "an access entry"),
+        # https://docs.aws.amazon.com/lake-formation/latest/dg/access-control-underlying-data.html
+        ("lakeformation:GetDataAccess", "grant-permissions"),
+        # https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html
+        ("sqs:SendMessage because no VPC endpoint policy allows the sqs:SendMessage action",
+         "describe-vpc-endpoints"),
+    ],
+)  # fmt: skip
+def test_what_lies_beside_the_callers_policies_is_told(
+    tmp_path: Path, asked: str, told: str
+) -> None:
+    words = f"User: arn:aws:iam::{ACCOUNT}:user/x is not authorized to perform: {asked}"
+    assert told in str(explained(run(tmp_path, words, "--json"))["notes"])
