@@ -462,7 +462,7 @@ class Reader:
 
 
 def _word(written: str) -> Any:
-    if "+" in written and outside(written, _CHOICE) is None:
+    if "+" in written and any(quote in written for quote in "\"'`"):
         parts = _parts(written)
         if len(parts) > 1 and any(part[:1] in ('"', "'", "`") for part in parts):
             return "".join(_text(Reader(part).value()) for part in parts)  # a text that is joined
@@ -475,12 +475,21 @@ def _word(written: str) -> Any:
 
 
 def _parts(written: str) -> list[str]:
-    """The operands of pluses that stand in no brackets."""
-    parts = []
-    while match := outside(written, _PLUS):
-        parts.append(written[: match.start()])
-        written = written[match.end() :]
-    return [*parts, written]
+    """The operands of pluses that stand in no brackets; none where the expression chooses."""
+    reader = Reader(written)
+    parts, begin = [], 0
+    try:
+        while reader.at < len(written):
+            if match := _PLUS.match(written, reader.at):
+                parts.append(written[begin : reader.at])
+                begin = reader.at = match.end()
+            elif _CHOICE.match(written, reader.at):
+                return []
+            else:
+                reader._balanced()
+    except Unreadable:
+        return []
+    return [*parts, written[begin:]]
 
 
 def _text(value: Any) -> str:

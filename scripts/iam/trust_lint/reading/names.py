@@ -152,8 +152,8 @@ def names(text: str) -> dict[str, Any]:
         known = found.get(name)
         if (
             isinstance(value, str)
-            and (imported := _IMPORTED.search(text, match.end()))
-            and (imported.start() < match.end() + 80)
+            and (imported := _IMPORTED.search(text, match.end(), match.end() + 200))
+            and imported.start() < match.end() + 80
         ):
             value = _imported(text, imported.end(), found) or value
             for arn in ("openIdConnectProviderArn", "open_id_connect_provider_arn"):
