@@ -156,6 +156,24 @@ def test_a_program_is_read_with_the_provider_that_it_makes(name: str, text: str)
     assert "acme/shop" in reach
 
 
+def test_an_action_in_a_list_that_an_argument_takes_is_not_passed_over() -> None:
+    beside = "doc = aws.iam.get_policy_document(statements=[\n    aws.iam.Statement(\n        "
+    beside += 'actions=["sts:AssumeRoleWithWebIdentity"], principals=[github()])])\n'
+    given = read(PULUMI_PYTHON.replace("HOST", HOST) + beside, "github.py")
+    [line] = given.unknown
+    assert "web identity is spoken of" in line
+    assert "line 10:" in line
+
+
+def test_pulumi_s_yaml_is_read() -> None:
+    text = (
+        "resources:\n  ci:\n    type: aws:iam:Role\n    properties:\n      assumeRolePolicy:\n"
+        f"        fn::toJSON: {policy('repo:o/a:*')}\n"
+    )
+    [reach] = who(judged(text, "Pulumi.yaml"))
+    assert "o/a" in reach
+
+
 def test_powershell_sets_names_with_their_sign() -> None:
     head = f'$Org = "acme"\n$Repo = "shop"\n$Arn = "{PROVIDER}"\n'
     found = judged(head + '$P = @"\n' + policy("repo:$Org/$($Repo):*", "$Arn") + '\n"@\n', "a.ps1")

@@ -21,7 +21,7 @@ _LANGUAGES = {".fs": "F#", ".kt": "Kotlin", ".scala": "Scala"}
 _PRINCIPAL = re.compile(
     r"\b(?:New)?(?:Federated|WebIdentity|OpenIdConnect)Principal(?:\.Builder\.create)?(?=\s*\()"
 )
-_ACTION = re.compile(r"(?<![=!])[:=,(\[]\s*\\?[\"'`]sts:AssumeRoleWithWebIdentity\\?[\"'`]")
+_ACTION = re.compile(r"(?:(?<![=!])[:=]|[,(\[])\s*\\?[\"'`]sts:AssumeRoleWithWebIdentity\\?[\"'`]")
 _SAID = re.compile(r"sts:AssumeRole")
 # Of CDK's libraries for GitHub.
 _CONSTRUCT = re.compile(r"(?:\bnew\s+|[=.]\s*)Git[Hh]ubActions?(?:Oidc)?Role\s*\(")

@@ -80,7 +80,8 @@ def policies_in(content: Any) -> tuple[list[Found], list[str]]:
                 more = (*taken, *beside(rendered))
                 own.append(Found(place, policy, defaults, more, known.client_ids))
         if not own and "AssumeRoleWithWebIdentity" in str(raw):
-            unread.append(f"{place}: its trust policy cannot be read; give the rendered template")
+            where = f"{place}: its" if place else "a"
+            unread.append(f"{where} trust policy cannot be read; give the rendered template")
         known_already = [(one.place, one.policy) for one in found]
         found += [one for one in alike_once(own) if (one.place, one.policy) not in known_already]
     return found, unread
@@ -134,6 +135,9 @@ def _policy(rendered: Any) -> dict[str, Any] | None:
             rendered = json.loads(rendered)
         except ValueError:
             return None
+    # https://www.pulumi.com/docs/iac/languages-sdks/yaml/yaml-language-reference/#fntojson
+    if isinstance(rendered, Mapping) and [*rendered] == ["fn::toJSON"]:
+        return _policy(rendered["fn::toJSON"])
     if isinstance(rendered, list):
         rendered = {"Statement": rendered}
     return policy_of(rendered) if isinstance(rendered, Mapping) else None
