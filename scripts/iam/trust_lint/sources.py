@@ -235,9 +235,9 @@ def read_text(
     except (ValueError, RecursionError) as error:
         try:
             read, left = written(decoded, file, callers)
+            parts = blocks(decoded, file) or [decoded]
         except TooTangled as tangled:
             raise InputError(f"{origin}: not JSON, and {tangled}") from None
-        parts = blocks(decoded, file) or [decoded]
         elsewhere = [line for part in parts for line in made_elsewhere(part, file, callers)]
         told = [f"{origin}: {line}" for line in dict.fromkeys((*elsewhere, *left))]
         if not read and not told and callers and file in callers.left_out:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -647,6 +650,72 @@ def test_each_kind_of_context_that_is_open_is_told() -> None:
 def test_fences_of_either_kind_are_read(fence: str) -> None:
     page = f"# Setup\n{fence}json\n{policy('repo:octo-org/app:*')}\n{fence}\n"
     assert len(read(page, "guide.md").documents) == 1
+
+
+_UNFENCED_HCL = f"""data "aws_iam_policy_document" "trust" {{
+statement {{
+actions = ["sts:AssumeRoleWithWebIdentity"]
+principals {{
+type = "Federated"
+identifiers = ["arn:aws:iam::111122223333:oidc-provider/{HOST}"]
+}}
+condition {{
+test = "StringLike"
+variable = "{HOST}:sub"
+values = ["repo:octo-org/app:*"]
+}}
+}}
+}}
+resource "aws_iam_role" "deploy" {{
+assume_role_policy = data.aws_iam_policy_document.trust.json
+}}"""
+_UNFENCED_YAML = f"""Description: a role
+Resources:
+  Deploy:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Statement:
+          - Effect: Allow
+            Principal: {{Federated: arn:aws:iam::111122223333:oidc-provider/{HOST}}}
+            Action: sts:AssumeRoleWithWebIdentity
+            Condition: {{StringLike: {{"{HOST}:sub": "repo:octo-org/app:*"}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "marked"),
+    [
+        ("guide.md", lambda block: block),
+        ("guide.txt", lambda block: indent(block, "    ")),
+        ("page.html", lambda block: f"<pre><code>{html.escape(block)}</code></pre>"),
+    ],
+)
+@pytest.mark.parametrize("block", [_UNFENCED_HCL, _UNFENCED_YAML])
+def test_a_whole_block_that_no_fence_sets_apart_is_read(
+    name: str, marked: Callable[[str], str], block: str
+) -> None:
+    """As a page's text is copied from a browser, or as the page itself is kept."""
+    page = f"Use a role: it's clean.\n{marked(block)}Verify\n- Run it: see that it's right.\n"
+    [said] = who(judged(page, name))
+    assert said.startswith("everyone who can push a branch to octo-org/app")
+
+
+@pytest.mark.parametrize(
+    "prose",
+    [
+        'resource "aws_iam_role" "x" { ... } takes "sts:AssumeRoleWithWebIdentity".',
+        "Resources:\n  Type: AWS::IAM::Role is what you need for sts:AssumeRoleWithWebIdentity",
+    ],
+)
+def test_prose_that_begins_like_a_block_is_none(prose: str) -> None:
+    assert read(f"Write it so:\n{prose}\nThen go on: run it.\n", "guide.md").documents == ()
+
+
+def test_examples_of_the_same_block_on_a_page_are_judged_each() -> None:
+    better = _UNFENCED_HCL.replace("app:*", "app:environment:live")
+    page = f"It's bad:\n{_UNFENCED_HCL}\nIt's better:\n{better}\nThat's it.\n"
+    assert len(read(page, "guide.md").documents) == 2
 
 
 def test_a_registry_s_module_on_a_page_is_named_beside_the_page_s_policies() -> None:

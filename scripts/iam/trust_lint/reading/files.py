@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from textwrap import dedent
 
-from scripts.iam.trust_lint.reading.literals import TooTangled, begin
-from scripts.iam.trust_lint.reading.policies import Found, Spans, fences, policies, prepared
+from scripts.iam.trust_lint.reading.literals import TooTangled, apart, begin
+from scripts.iam.trust_lint.reading.pages import shown
+from scripts.iam.trust_lint.reading.policies import Found, Spans, policies, prepared
 from scripts.iam.trust_lint.reading.programs import rewritten
 from scripts.iam.trust_lint.reading.templates import policies_in, template
 from scripts.iam.trust_lint.terraform.callers import Callers
@@ -110,8 +111,10 @@ def _written(
 
 
 def blocks(page: str, file: Path | None) -> list[str]:
-    """What is fenced in a page of Markdown; nothing of another file."""
-    return fences(page) if file is None or file.suffix in _PAGES else []
+    """What a page sets apart from its prose; nothing of another file. Raises TooTangled."""
+    kind = file.suffix if file else ""
+    with apart():
+        return shown(page, unfenced=kind != "") if kind in _PAGES else []
 
 
 def _embedded(text: str) -> tuple[list[Found], Spans]:

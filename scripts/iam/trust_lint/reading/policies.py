@@ -46,7 +46,7 @@ class Found:
 
 
 _QUOTED = re.compile(r"'\"?\$\{?(\w+)\}?\"?'")  # '$NAME' within a shell's single quotes
-_STATEMENT = re.compile(
+STATEMENT = re.compile(
     r"[\"']?\bstatements?[\"']?\s*(?:[:=]|=>)\s*(?:new\s+\w+)?\s*[\[{]", re.IGNORECASE
 )
 # https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_iam.FederatedPrincipal.html
@@ -86,7 +86,6 @@ _OTHER_IAM = re.compile(
 )
 _STEPS = 5  # from one name to the next, as `resolved` goes them
 _OR = re.compile(r"\?\?|\|\||\bor\b")
-_FENCE = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n(.*?)^[ \t]*\1", re.DOTALL | re.MULTILINE)
 
 
 Spans = list[tuple[int, int]]
@@ -107,13 +106,6 @@ def policies(text: str) -> tuple[list[Found], Spans]:
         found, _ = _read(text.replace('\\"', '"'))  # JSON within a shell's quotes
         spans = [(0, len(text))]
     return found, spans
-
-
-def fences(text: str) -> list[str]:
-    """The fenced blocks of a Markdown text, and the rest of it where a policy may stand there."""
-    found = [match[2] for match in _FENCE.finditer(text)]
-    rest = _FENCE.sub("\n", text) if found else ""
-    return [*found, rest] if _STATEMENT.search(rest) else found
 
 
 class _Names:
@@ -281,7 +273,7 @@ def _with(value: Any, written: str, text: Any) -> Any:
 def _objects(text: str, spans: Spans) -> Iterator[tuple[str, dict[str, Any]]]:
     """Policies as objects, and statements that a module takes as one."""
     behind = 0
-    for match in _STATEMENT.finditer(text):
+    for match in STATEMENT.finditer(text):
         if match.start() >= behind:
             read, behind = object_around(text, match.start() + 1)
             if read is not None:

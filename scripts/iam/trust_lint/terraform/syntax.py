@@ -62,6 +62,13 @@ def body(text: str) -> Body:
     return _Parser(text).body("")
 
 
+def end_of_block(text: str, start: int) -> int:
+    """Where the block ends that begins there. Raises Unreadable."""
+    parser = _Parser(text, start)
+    parser.entry(Body())
+    return parser.at
+
+
 def template(text: str) -> Value:
     """A text in which placeholders and directives stand, such as a file's. Raises Unreadable."""
     return _Template(text).value()
@@ -119,9 +126,9 @@ class _Parser:
             if end and self.text.startswith(end, self.at):
                 self.at += 1
                 return found
-            self._entry(found)
+            self.entry(found)
 
-    def _entry(self, found: Body) -> None:
+    def entry(self, found: Body) -> None:
         start = self.at
         match = _LABEL.match(self.text, self.at)
         if not match:
