@@ -185,6 +185,40 @@ def test_powershell_sets_names_with_their_sign() -> None:
     assert not found.not_judged
 
 
+_HASHTABLE = f"""$aud = "{HOST}:aud"
+$policy = @{{
+    Version = "2012-10-17"
+    Statement = @(
+        @{{
+            Effect = "Allow"; Principal = @{{ Federated = "{PROVIDER}" }}
+            Action = "sts:AssumeRoleWithWebIdentity"
+            Condition = @{{
+                StringEquals = @{{ ($aud) = "sts.amazonaws.com" }}
+                StringLike = @{{ "{HOST}:sub" = ("repo:{{0}}:*" -f $Repo) }}
+            }}
+        }}
+    )
+}} | ConvertTo-Json -Depth 10
+"""
+
+
+def test_powershell_s_hashtables_are_read() -> None:
+    found = judged('$Repo = "octo-org/app"\n' + _HASHTABLE, "a.ps1")
+    assert who(found) == [
+        "everyone who can push a branch to octo-org/app or open a pull request from one there"
+    ]
+    assert not found.not_judged
+
+
+def test_a_name_before_a_colon_is_none_to_powershell() -> None:
+    """`$Account:oidc` is the variable oidc of a drive that is called Account."""
+    text = _HASHTABLE.replace("111122223333:oidc", "$Account:oidc")
+    lines = read(text, "a.ps1").unknown
+    assert any("line 6: PowerShell does not fill $Account in" in line for line in lines)
+    told = read(text.replace("$Account:", "${Account}:"), "a.ps1").unknown
+    assert not any("PowerShell" in line for line in told)
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

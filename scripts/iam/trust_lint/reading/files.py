@@ -39,6 +39,12 @@ _WORDS = ("assumerole", "assume_role", "principal")
 _FURTHER = re.compile(r"github\w*role|\bsource\s*=\s*\"\.")
 _KEY = rf"[\"']?{re.escape(GITHUB_HOST)}(?:/[\w-]+)?:\w+(?:\.\w+)?[\"']?"
 _KEY_OF_TOKENS = re.compile(rf"{_KEY}\s*[:=]|\bvariable\s*=\s*{_KEY}")
+# Of PowerShell, which takes a name up to the colon for that of a scope or drive.
+# https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_scopes
+_DRIVE = re.compile(
+    r"\"(?:arn|repo):[^\"'\n]*?(\$(?!(?:env|global|local|private|script|using|variable):)\w+):",
+    re.IGNORECASE,
+)
 # A template within a program.
 _EMBEDDED = re.compile(
     r"`([^`]*)`|\"\"\"(.*?)\"\"\"|<<-?\s*['\"]?(\w+)['\"]?\n(.*?)\n\s*\3\b", re.DOTALL
@@ -105,9 +111,20 @@ def _written(
             alone += _conditions_alone(part, spans)
         else:
             left += _unread(part, spans, kind)
+    if kind == ".ps1" and found and "@'" not in text:
+        left += _of_drives(text)
     if alone:
         left.append(f"blocks with conditions and no statement that they are of: {alone}")
     return found, left
+
+
+def _of_drives(text: str) -> list[str]:
+    """Where PowerShell reads another variable than the one that seems to be meant."""
+    return [
+        f"line {text.count(chr(10), 0, match.start(1)) + 1}: PowerShell does not fill {match[1]} "
+        f"in before a colon, and it was read as if it did; write ${{{match[1][1:]}}}:"
+        for match in _DRIVE.finditer(text)
+    ]
 
 
 def blocks(page: str, file: Path | None) -> list[str]:

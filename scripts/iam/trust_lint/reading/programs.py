@@ -134,10 +134,41 @@ def _go(text: str) -> str:
     return _edited(text, edits)
 
 
+_PS_FORMAT = re.compile(r'"([^"\n]*)"\s*-f\s*(\$\w+(?:\s*,\s*\$\w+)*)')
+
+
+def _powershell_formatted(match: re.Match[str]) -> str:
+    names = re.findall(r"\$(\w+)", match[2])
+
+    def filled(place: re.Match[str]) -> str:
+        at = int(place[1])
+        return f"${{{names[at]}}}" if at < len(names) else place[0]
+
+    return '"' + re.sub(r"\{(\d+)\}", filled, match[1]) + '"'
+
+
 def _powershell(text: str) -> str:
-    """Variables without their sign where they are set, `$($NAME)` in a text as `${NAME}`."""
+    """Variables without their sign where they are set, `$($NAME)` in a text as `${NAME}`, and
+    `@{ A = 1; B = @(2) }` as an object with a list.
+
+    https://learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_hash_tables
+    """
     text = re.sub(r"(?m)^([ \t]*)\$(?=\w+[ \t]*=(?!=))", r"\1", text)
-    return re.sub(r"\$\(\$(\w+)\)", r"${\1}", text)
+    text = re.sub(r"\$\(\$(\w+)\)", r"${\1}", text)
+    text = _PS_FORMAT.sub(_powershell_formatted, text)
+    brackets = Brackets(text)
+    edits: Edits = []
+    behind = 0
+    for opened, closed in sorted(brackets.pairs):
+        if text[opened - 1 : opened] != "@":
+            continue
+        edits += _as(opened - 1, opened, closed, "[]" if text[opened] == "(" else "{}")
+        for match in re.finditer(r";|\$(?=\w)", text[max(opened, behind) : closed]):
+            at = max(opened, behind) + match.start()
+            if brackets.bare[at] != '"':
+                edits.append((at, at + 1, "," if match[0] == ";" else ""))
+        behind = max(behind, closed)
+    return _edited(text, edits)
 
 
 def _as(start: int, opened: int, closed: int, signs: str) -> Edits:
