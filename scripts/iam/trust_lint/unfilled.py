@@ -400,6 +400,9 @@ def _provider(found: Filled, written: str, host: str) -> str:
 
 def _comparisons(found: Filled, operator: str, compared: Any, host: str) -> Any:
     if not isinstance(compared, Mapping):
+        if str(compared).startswith("repo:") and (left := left_in(compared)) and not found.whatever:
+            why = f"IAM refuses a Condition that has a subject where {operator} has to be an "
+            raise Open(*left, why=f"{why}operator with keys (MalformedPolicyDocument)")
         return compared
     new: dict[str, Any] = {}
     for key, value in compared.items():

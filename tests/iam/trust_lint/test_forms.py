@@ -210,6 +210,12 @@ def test_powershell_s_hashtables_are_read() -> None:
     assert not found.not_judged
 
 
+def test_a_subject_in_an_operator_s_place_is_told_with_its_name_unfilled() -> None:
+    text = _HASHTABLE.replace("StringLike = @{ ", "").replace("$Repo) }", "$Repo)")
+    [line] = judged(text, "a.ps1").not_judged
+    assert "MalformedPolicyDocument" in line
+
+
 def test_a_name_before_a_colon_is_none_to_powershell() -> None:
     """`$Account:oidc` is the variable oidc of a drive that is called Account."""
     text = _HASHTABLE.replace("111122223333:oidc", "$Account:oidc")
