@@ -20,6 +20,7 @@ def need_one(found: Read, *, trail: bool) -> None:
     from scripts.iam.denial.given import LAYERS
     from scripts.iam.denial.reading import elsewhere
     from scripts.iam.denial.reading.callerless import cause, of_no_action
+    from scripts.iam.denial.reading.named import OF_GITHUB
     from scripts.iam.denial.reading.tables.whose import is_supposed
     from scripts.iam.denial.reading.unnamed import is_judged_by_the_caller, unnamed
     from scripts.iam.denial.reading.written import without_stack
@@ -49,7 +50,7 @@ def need_one(found: Read, *, trail: bool) -> None:
     if any("AssumeRoleWithWebIdentity" in one for one in found.bare):
         raise UserError(
             "STS says neither who asked nor which condition failed",
-            why="a refused token never became a role",
+            why="a refused token never became a role" + f"; {OF_GITHUB}" * found.of_github,
             fix="for a job of GitHub's: keyless doctor --github, in the job or with its claims; "
             "for others compare the role's trust policy with the token's iss (the provider that "
             "its Federated names), aud and sub, or give it: --trust FILE",
@@ -119,21 +120,29 @@ def need_one(found: Read, *, trail: bool) -> None:
 def _unread(found: Read, told: Iterable[str]) -> str:
     """That identities stand in the paste of which nothing told so far speaks, and what they are is
     not known: the words around them are another tool's or in another language than AWS's own."""
-    beside = [one for one in found.identities if not any(one in why for why in told)]
+    # Who becomes a role calls with it later on, but does not ask for it with it.
+    asked = found.asked if any("sts:AssumeRole " in why for why in told) else ()
+    to_become = (
+        f"{' or '.join(asked[:2])} is the role to become, by other words of the text. "
+        if asked and not any(":role/" in why for why in told)
+        else ""
+    )
+    beside = [one for one in found.identities
+              if one not in asked and not any(one in why for why in told)]  # fmt: skip
     if found.cut and found.cut in beside:
         return (
             f"the text ends in AWS's own sentence, in the middle of its caller or behind it "
             f"({found.cut}): paste it whole. By the other words alone: "
         )
     if not beside:
-        return ""
+        return to_become
     more = f" and {len(beside) - 2} more" * (len(beside) > 2)
     stand = "stands" if len(beside) == 1 else "stand"
     return (
-        f"{' and '.join(beside[:2])}{more} {stand} in what was pasted, and may be who called: the "
-        "words around are not read, and may tell why it was refused, too (of AWS's own sentence "
-        "the English one is read: User: ARN is not authorized to perform: ACTION ...). By the "
-        "other words alone: "
+        f"{to_become}{' and '.join(beside[:2])}{more} {stand} in what was pasted, "
+        "and may be who called: the words around are not read, and may tell why it was refused, "
+        "too (of AWS's own sentence the English one is read: User: ARN is not authorized to "
+        "perform: ACTION ...). By the other words alone: "
     )
 
 

@@ -36,6 +36,13 @@ _SEVERAL = re.compile(
     r"(?:, or \* where the call touches none of these)?"
 )
 _VARIABLE = re.compile(r"<(\w+)>")
+# What an ARN has in a name's place: what is within a thing, a wildcard and a word are none.
+_THING = re.compile(
+    r"arn:aws[\w-]*:(?P<service>[a-z][\w-]*):(?P<region>[a-z\d-]*):(?P<account>\d{12}):"
+    r"(?P<kind>(?:[a-z][a-z-]*[/:])?)(?P<name>[\w.+=@-]*[\w+=@-])(?![\w/:+=@*?<${-]|\.\w)"
+)
+# Who calls is no answer to what was called.
+_WHO = ("iam", "sts")
 _ENDS = re.compile(r"(?:withpath|withoutleadingslash|name|id)+$")
 # A profile's id begins with where it sends a call.
 # https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
@@ -51,6 +58,8 @@ class Place:
     region: str = ""
     account: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
+    things: Mapping[tuple[str, str], re.Match[str]] = field(default_factory=dict)
+    """The only one of a kind in the text's ARNs, by service and what stands before the name."""
     own: tuple[str, ...] = ()
 
     def of(self, principal: str, resource: str) -> Place:
@@ -66,7 +75,12 @@ class Place:
             partition=partition,
             region=region,
             account=account,
-            own=(partition if caller[1] or asked[1] else "", region if known else "", account),
+            own=(
+                partition if caller[1] or asked[1] else "",
+                region if known else "",
+                account,
+                *(one["name"] for one in self.things.values() if one[0] == resource),
+            ),
         )
 
     @property
@@ -117,6 +131,15 @@ class Place:
             if value := self.names.get(_short(variable)):
                 used.append(value)
                 rest = rest.replace(f"<{variable}>", value, 1)
+        kind, begins, _ = rest.partition("<")
+        thing = self.things.get((service, kind)) if begins else None
+        if (
+            thing
+            and thing["region"] in ("", self.region or thing["region"])
+            and thing["account"] == (self.account or thing["account"])
+        ):
+            used.append(thing["name"])
+            rest = rest.replace(rest[len(kind) : rest.index(">") + 1], thing["name"], 1)
         return rest
 
 
@@ -143,8 +166,16 @@ def told(text: str) -> Place:
         known = {"aws-us-gov"}
     return Place(
         _only(known), _only(regions), _only(one["account"] for one in _ARN.finditer(text)),
-        _names(text),
+        _names(text), _things(text),
     )  # fmt: skip
+
+
+def _things(text: str) -> dict[tuple[str, str], re.Match[str]]:
+    found: dict[tuple[str, str], dict[str, re.Match[str]]] = {}
+    for one in _THING.finditer(text):
+        if one["service"] not in _WHO:
+            found.setdefault((one["service"], one["kind"]), {})[one["name"]] = one
+    return {kind: next(iter(of.values())) for kind, of in found.items() if len(of) == 1}
 
 
 def _names(text: str) -> dict[str, str]:

@@ -158,8 +158,8 @@ def _cause(words: str) -> str | None:
             f"{user}, RESOURCE_ID being the instance's DbiResourceId (db-...) or the cluster's "
             "DbClusterResourceId (cluster-...), and no policy of the organization's against it"
         )
-    if queue := _QUEUE.search(words):
-        return _of_queue(queue, called(words), by_name.action(words))
+    if told := of_a_queue(words):
+        return told
     if of_hadoop := _S3A.search(words):
         # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         bucket, key = of_hadoop["bucket"], of_hadoop["key"]
@@ -431,6 +431,12 @@ def queue_asked(words: str) -> str | None:
     if found is None or not found["name"]:
         return None
     return f"arn:aws:sqs:{found['region'] or found['old']}:{found['account']}:{found['name']}"
+
+
+def of_a_queue(words: str) -> str | None:
+    """Of SQS's own sentence, which has an address."""
+    queue = _QUEUE.search(words)
+    return _of_queue(queue, called(words), by_name.action(words)) if queue else None
 
 
 def _of_queue(queue: re.Match[str], call: Call | None, named_beside: str) -> str:

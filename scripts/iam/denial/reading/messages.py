@@ -14,6 +14,7 @@ from scripts.iam.denial.reading import by_name, calls, decoded, events, named, s
 from scripts.iam.denial.reading.callerless import (
     SENTENCES,
     cause,
+    of_a_queue,
     of_ec2_alone,
     of_sentence,
     of_service_alone,
@@ -460,6 +461,10 @@ class Read:
     """The caller, or its beginning, of a sentence that the end of the text cuts there."""
     place: Place = NOWHERE
     """What the whole text tells of the place that was asked."""
+    asked: tuple[str, ...] = ()
+    """The roles that a command in the text asks for."""
+    of_github: bool = False
+    """Whether the text has a job that signs in with GitHub's own token."""
 
 
 def read(text: str) -> Read:
@@ -514,11 +519,15 @@ def read(text: str) -> Read:
         or (" ".join(text.split()) if decoded.cut_before_its_action(text) else None)
     ):
         bare = (words,)
+    bare = tuple(_with_its_code(words, text) for words in bare)
     identities = tuple(dict.fromkeys(one[0].rstrip(".") for one in _IDENTITY.finditer(plain)))
     named_alone = tuple(dict.fromkeys(callers))
     cut = _CUT.search(plain)
+    told_refusals = tuple(refusals.values())
+    if named.is_late(text):
+        told_refusals = tuple(map(_perhaps_late, told_refusals))
     return Read(
-        tuple(refusals.values()),
+        told_refusals,
         encoded,
         bare,
         beside,
@@ -526,7 +535,25 @@ def read(text: str) -> Read:
         named_alone,
         cut[1] if cut else "",
         place,
+        named.roles_asked(text),
+        named.is_of_github(text),
     )
+
+
+def _with_its_code(words: str, text: str) -> str:
+    """The words with the call that the text's code makes, where they tell none themselves."""
+    told = cause(words)
+    if told not in (None, of_service_alone(words), of_a_queue(words)) or calls.called(words):
+        return words
+    call = "" if by_name.actions(words) else named.call_in_code(text, words)
+    return f"{words} \u2026 {call}(" if call else words
+
+
+def _perhaps_late(refusal: Refusal) -> Refusal:
+    """With what a right that was only just written leads to; a Deny needs none."""
+    if refusal.explicit:
+        return refusal
+    return replace(refusal, also=". ".join(filter(None, (refusal.also, named.LATE))))
 
 
 def _without_title(text: str) -> str:

@@ -1,10 +1,13 @@
-"""Actions that a text says are lacking in words of its own, where no known words of AWS's are."""
+"""What a text tells in words of its own: actions that are lacking, where no known words of AWS's
+are; the role that a command asks for, the line of code that fails, whose token a job signs in
+with, and that a right was only just written."""
 
 from __future__ import annotations
 
 import re
 
 from scripts.iam.denial.reading import by_name
+from scripts.iam.denial.reading.calls import action_of
 from scripts.iam.reference import MOST_TOGETHER, besides, judged, only_star, resources, spelled
 
 _ACTION = re.compile(r"(?<![\w:/.-])[a-z][\w-]*:[A-Z]\w+(?![\w:/…])")
@@ -48,8 +51,10 @@ def of_text(plain: str) -> str | None:
 
 
 def role(words: str) -> str | None:
-    """The only role or user that the text names."""
+    """The only role or user that the text names, but for one that a call is to become."""
     found = set(_ROLE.findall(words))
+    if "sts:AssumeRole" in words:
+        found -= set(roles_asked(words))
     return found.pop() if len(found) == 1 else None
 
 
@@ -131,3 +136,85 @@ def caller(words: str) -> str | None:
         return found
     partition, account = found.split(":")[1], found.split(":")[4]
     return f"arn:{partition}:sts::{account}:assumed-role/{found.rpartition('/')[2]}/session"
+
+
+# As the CLI, profiles, SDKs, the action for GitHub and policies write the role to assume.
+_ASKED = re.compile(
+    r"(?:--role-arn|role[-_]?to[-_]?assume|AWS_ROLE_ARN|\b(?:role_?arn|Resource))[\"']?\s*"
+    r"(?:=>|[:=\s])[\s\[\"']*"
+    r"(?P<role>arn:[\w-]+:iam::[^:\s]{1,40}:role/[\w+=,.@/-]*[\w+=@/-])",
+    re.IGNORECASE,
+)
+# A method of a client's.
+_METHOD = re.compile(r"(?<=[\w)])\.(?P<call>[A-Za-z][A-Za-z\d_]{5,60})\(")
+# What whoever reports it writes behind the line that fails.
+_FAILS = re.compile(
+    r"(?://|#|<-|\u2190|--).{0,40}\b(?:fail|error|den(?:y|ied)|throw|exception|403|crash|here)",
+    re.IGNORECASE,
+)
+_OF_GITHUB = re.compile(
+    r"\bwith OIDC: .{0,40}AssumeRoleWithWebIdentity|configure-aws-credentials", re.DOTALL
+)
+_MAY_ASK = re.compile(r"\bid-token[\"']?: *[\"']?write\b")
+_RIGHTS = r"(?:IAM|permissions?|polic(?:y|ies)|roles?|rights?|grants?)"
+_LATE = re.compile(
+    rf"\b{_RIGHTS}\b[^\n]{{0,60}}\b(?:propagat(?:ed?|es|ion|ing)\b|eventual(?:ly)? consisten)"
+    rf"|\b(?:propagat(?:ion|ing)|eventual(?:ly)? consisten\w+)\b[^\n]{{0,30}}\b{_RIGHTS}\b"
+    r"|\b(?:second|2nd|next) (?:apply|run|try|attempt|deploy(?:ment)?|time)\b[^.\n]{0,30}?"
+    r"(?<!not )(?<!n't )(?<!never )\b(?:works?|worked|succeeds?|succeeded|passe[sd])\b"
+    r"|\b(?:re-?run(?:ning)?|re-?apply(?:ing)?|retry(?:ing)?|(?:run|runn|apply|deploy|try)(?:ing)? "
+    r"(?:it )?again)\b[^.\n]{0,30}?(?<!not )(?<!n't )(?<!never )\b(?:works?|worked|succeeds?"
+    r"|succeeded|passe[sd])\b",
+    re.IGNORECASE,
+)
+
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
+LATE = (
+    "the text speaks of rights that do not count at once, and IAM's changes take seconds, "
+    "sometimes minutes, until they count everywhere: if the Allow is there and was written just "
+    "before the call, wait and make the call again, and change nothing"
+)
+# https://github.com/aws-actions/configure-aws-credentials/blob/main/src/index.ts
+OF_GITHUB = (
+    "in a job with id-token: write configure-aws-credentials signs in with GitHub's own token "
+    "(issuer token.actions.githubusercontent.com), not as the role or service account that its "
+    "runner has, unless it is given access keys, web-identity-token-file or role-chaining: so "
+    "GitHub's provider has to be in the account of role-to-assume, and that role's trust policy "
+    "has to let that token in"
+)
+
+
+def roles_asked(text: str) -> tuple[str, ...]:
+    """The roles that the text's commands, profiles and programs ask to become or hand on."""
+    return tuple(dict.fromkeys(one["role"] for one in _ASKED.finditer(text)))
+
+
+def is_late(text: str) -> bool:
+    """Whether the text speaks of a right that was written and did not count yet."""
+    return _LATE.search(text) is not None
+
+
+def is_of_github(text: str) -> bool:
+    """Whether a job that may ask for GitHub's token uses AWS's action for signing in."""
+    return bool(_OF_GITHUB.search(text) and _MAY_ASK.search(text))
+
+
+def call_in_code(text: str, words: str) -> str:
+    """The method of the refusing service's client that the text's code has: the one on a line
+    that is marked as failing, or the only one. "" if there is none."""
+    asked = by_name.services(words)
+    if len(asked) != 1:
+        return ""
+    (service,) = asked
+    found = [
+        (one["call"], bool(_FAILS.search(line, one.end())))
+        for line in text.split("\n")
+        for one in _METHOD.finditer(line)
+        if action_of(service, _operation(one["call"]))
+    ]
+    fails = {call for call, marked in found if marked} or {call for call, _ in found}
+    return fails.pop() if len(fails) == 1 else ""
+
+
+def _operation(method: str) -> str:
+    return "".join(one[:1].upper() + one[1:] for one in method.split("_"))
