@@ -156,6 +156,8 @@ def _remember(thing: Any) -> None:
     if _is_customers_alias(name):
         known = _resolved(thing.account_id, _region_of(thing), name)
     setattr(thing, _NAME, known)
+    if known and isinstance(thing, FakeKey):  # S3 shows the key, a secret its alias
+        thing.kms_key_id = known
 
 
 def kept_keys(secret: Any) -> dict[str, str]:

@@ -251,3 +251,25 @@ def test_a_batch_without_end_is_refused_before_it_is_decided(account: Account) -
             assert told(client.delete_objects, Bucket="batch21", Delete=batch) == code
     named = [f"i-{number:017x}" for number in range(4_000)]
     assert told(ends, InstanceIds=named) == "InvalidParameterValue"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_an_object_shows_the_key_that_an_alias_pointed_to(account: Account, own: bool) -> None:
+    """SSEKMSKeyId "indicates the ID of the KMS key that was used for object encryption."
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+    """
+    s3, kms, name = account.client("s3"), account.client("kms"), f"alias/shown22{own}"
+    key, other = (_key(account) for _ in range(2))
+    kms.create_alias(AliasName=name, TargetKeyId=key)
+    of = {"Bucket": f"shown22{own}".lower(), "Key": "k"}
+    s3.create_bucket(Bucket=of["Bucket"])
+    if not own:
+        usual = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": name}
+        rules = [{"ApplyServerSideEncryptionByDefault": usual}]
+        encryption = {"Rules": rules}
+        s3.put_bucket_encryption(Bucket=of["Bucket"], ServerSideEncryptionConfiguration=encryption)
+    by = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": name} if own else {}
+    s3.put_object(**of, Body=b"x", **by)
+    kms.update_alias(AliasName=name, TargetKeyId=other)
+    assert s3.head_object(**of)["SSEKMSKeyId"] == key
