@@ -233,11 +233,18 @@ def test_an_alarm_asks_as_cloudwatch() -> None:
 
 
 @pytest.mark.alone
-def test_a_long_list_of_alarms_is_read_in_a_moment() -> None:
+@pytest.mark.slow
+def test_a_list_of_twice_the_alarms_takes_twice_the_time() -> None:
     alarm = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT}:alarm:n "
-    began = time.process_time()
-    assert read(alarm * 3_000).refusals == ()
-    assert time.process_time() - began < 2
+
+    def taken(count: int) -> float:
+        began = time.process_time()
+        assert read(alarm * count).refusals == ()
+        return time.process_time() - began
+
+    taken(1)  # compiles what is compiled once
+    # In squares it would be four times. The least of three: others have the processor's caches too.
+    assert min(taken(1_000) for _ in range(3)) < 3 * min(taken(500) for _ in range(3))
 
 
 def decoded(*items: tuple[str, str]) -> str:
